@@ -24,14 +24,14 @@ from support.predictions import prediction
 SOURCE = Path(__file__).parents[2] / "web" / "source" / "skyline.js"
 SCRIPT = """
 import fs from "fs";
-const { skyBehindObjects, upToSky } = await import(process.argv[1]);
+const { skyBehindObjects, extendGroundToSky } = await import(process.argv[1]);
 const read = (name) => fs.readFileSync(name);
 const [height, width] = process.argv.slice(2, 4).map(Number);
 const depth = new Float32Array(new Uint8Array(read("depth")).buffer);
 const [valid, sky] = ["valid", "sky"].map((name) => new Uint8Array(read(name)));
 const number = { affine: (value) => -value, affine_inverse: (value) => value }[process.argv[4]];
 const prediction = { depth, valid, sky, height, width }, drawn = number ?? ((value) => 1 / value);
-fs.writeFileSync("out", upToSky(prediction, drawn).depth);
+fs.writeFileSync("out", extendGroundToSky(prediction, drawn).depth);
 fs.writeFileSync("sky_out", skyBehindObjects(prediction, drawn, !number));
 """
 SHAPE = (240, 320)

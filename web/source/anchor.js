@@ -1,116 +1,231 @@
-// Scale and shift of affine depth, fitted to depth up to scale of another network:
-// rilievo.alignment.anchor, which says why each step is as it is.
+// Anchored depth: affine depth brought to depth up to scale by the depth of a second network, as
+// rilievo.alignment.anchor does it, which says why each step is as it is.
 
 import { listOf, quantile } from "relief";
 
-const LEAST_CORRELATION = 0.7, LEAST_OF_KNOWN = 0.3, ROWS = 48, COLUMNS = 64, LEAST_PLACES = 32;
-const GRID = 121, DECADES = 3, STEPS = 60, LOW = 0.05, FLOOR = 1e-3, CONTRAST = 0.85, FARTHEST = 1000;
-const GOLDEN = (Math.sqrt(5) - 1) / 2, NEVER_ZERO = 1e-12;
+/**
+ * The fit of an affine map to reference depth: with space "depth", scale * value + shift is depth up to
+ * scale; with space "inverse" it is the inverse depth. The residual is the median absolute difference of
+ * log depth.
+ * @typedef {{space: string, scale: number, shift: number, residual: number, rank_correlation: number}} Anchor
+ */
 
-// Values of a map at the pixels nearest to the centres of the grid's cells; NaN where it has none.
-export function onGrid({ depth, valid, height, width }) {
-  const place = (at, count, length) => Math.floor(((2 * at + 1) * length) / (2 * count));
-  return listOf(ROWS * COLUMNS, (cell) => {
-    const at = place(Math.floor(cell / COLUMNS), ROWS, height) * width + place(cell % COLUMNS, COLUMNS, width);
-    return valid && !valid[at] ? NaN : depth[at];
+// Rank correlation below which the fit of a network that rilievo does not list is refused.
+const LEAST_CORRELATION = 0.7;
+// Rank correlation below which the fit of a listed network is refused; flat views have little.
+const LEAST_LISTED_CORRELATION = 0.3;
+
+// Size of the grid of pixels at which both maps are compared.
+const GRID_ROWS = 48;
+const GRID_COLUMNS = 64;
+// Least number of these pixels at which both maps have depth.
+const LEAST_PIXELS = 32;
+
+// Number of ratios shift / scale that are tried, and their decades around the range of values.
+const OFFSETS = 121;
+const DECADES = 3;
+// Steps of the golden section, after which the interval is as narrow as numbers allow.
+const GOLDEN_STEPS = 60;
+const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
+// Share of values below the range: sky or outliers.
+const LOW_QUANTILE = 0.05;
+// Least shifted value, as a share of the range; the logarithm needs a positive number.
+const LEAST_SHARE_OF_RANGE = 1e-3;
+// Power of the contrast that divides the error; 0 prefers low contrast, 1 high contrast.
+const CONTRAST_POWER = 0.85;
+// Added before logarithms of the error and of the contrast, which may be 0.
+const TINY = 1e-12;
+// Largest anchored depth over the smallest; what is beyond counts as sky.
+const MAX_DEPTH_RATIO = 1000;
+
+/**
+ * Depth at the pixels nearest to the centres of a grid's cells; NaN where the map has none.
+ * @returns {number[]}
+ */
+export function sampleOnGrid({ depth, valid, height, width }) {
+  const centre = (cell, cells, length) => Math.floor(((2 * cell + 1) * length) / (2 * cells));
+  return listOf(GRID_ROWS * GRID_COLUMNS, (cell) => {
+    const row = centre(Math.floor(cell / GRID_COLUMNS), GRID_ROWS, height);
+    const column = centre(cell % GRID_COLUMNS, GRID_COLUMNS, width);
+    const pixel = row * width + column;
+    return valid && !valid[pixel] ? NaN : depth[pixel];
   });
 }
 
-// Mean absolute deviation from the median.
-function spread(values) {
-  const middle = quantile(values, 0.5);
-  return values.reduce((sum, each) => sum + Math.abs(each - middle), 0) / values.length;
-}
-
-// The rank of each value; equal ones share their mean.
-function ranks(values) {
-  const order = Uint32Array.from(values, (_, at) => at).sort((one, other) => values[one] - values[other]);
-  const found = new Float64Array(values.length);
-  for (let first = 0; first < order.length;) {
-    let end = first;
-    while (end < order.length && values[order[end]] === values[order[first]]) end++;
-    for (let at = first; at < end; at++) found[order[at]] = (first + end - 1) / 2;
-    first = end;
+/**
+ * Affine depth as depth up to scale, by the depth of a second network on the grid of `sampleOnGrid`.
+ *
+ * `anchoring` records the fit for the facts of a result. Where the two networks disagree, the result has
+ * no depth, and `anchoring.refused` says why. `valid` is null if all pixels are valid.
+ * @param {any} prediction Depth whose kind is affine or affine_inverse.
+ * @param {{model: string, values: number[]}} reference Name of the second network, and its depth.
+ * @returns {{anchoring: any, depth?: Float32Array, valid?: Uint8Array | null}}
+ */
+export function anchorPrediction(prediction, reference) {
+  const { model } = reference;
+  let anchor;
+  try {
+    anchor = anchorValues(sampleOnGrid(prediction), reference.values, prediction.kind === "affine_inverse");
+  } catch (error) {
+    return { anchoring: { model, refused: error.message } };
   }
-  return found;
+
+  const correlation = anchor.rank_correlation;
+  const quality = { model, rank_correlation: round4(correlation), residual: round4(anchor.residual) };
+  const least = prediction.isListed ? LEAST_LISTED_CORRELATION : LEAST_CORRELATION;
+  if (correlation < least) {
+    return { anchoring: { ...quality, refused: disagreement(model, correlation, least) } };
+  }
+
+  const anchored = anchoredDepth(prediction, anchor);
+  if (!anchored) return { anchoring: { ...quality, refused: "no pixel has a positive depth" } };
+  /** @type {any} */
+  const anchoring = { ...quality, space: anchor.space, scale: anchor.scale, shift: anchor.shift };
+  if (correlation < LEAST_CORRELATION) {
+    const reason = disagreement(model, correlation, LEAST_CORRELATION);
+    anchoring.remark = `${reason}; its surface and sizes are less certain`;
+  }
+  return { anchoring, ...anchored };
 }
 
-// Spearman's correlation; a constant has 0.
-function rankCorrelation(one, other) {
-  const centred = (values) => { const mean = (values.length - 1) / 2; return ranks(values).map((each) => each - mean); };
-  const [a, b] = [centred(one), centred(other)], sum = (x, y) => x.reduce((all, each, at) => all + each * y[at], 0);
-  const size = Math.sqrt(sum(a, a) * sum(b, b));
-  return size ? sum(a, b) / size : 0;
+function disagreement(model, correlation, least) {
+  return `it and ${model} disagree about this picture (the order of their depths correlates by `
+    + `${correlation.toFixed(2)}, less than ${least})`;
 }
 
-// The place of a function's minimum between two numbers.
-function least(cost, low, high) {
-  for (let step = 0; step < STEPS; step++) {
-    const a = high - GOLDEN * (high - low), b = low + GOLDEN * (high - low);
-    if (cost(a) <= cost(b)) high = b;
-    else low = a;
+const round4 = (number) => Math.round(number * 1e4) / 1e4;
+
+// Depth up to scale by a fit; null if none is positive. Depth that is not positive or too far is invalid,
+// as sky is.
+function anchoredDepth(prediction, { space, scale, shift }) {
+  const fromValue = space === "inverse"
+    ? (value) => 1 / (scale * value + shift)
+    : (value) => scale * value + shift;
+  const depth = prediction.depth.map(fromValue);
+
+  const isPositive = (z, pixel) => Number.isFinite(z) && z > 0 && (!prediction.valid || prediction.valid[pixel]);
+  const valid = Uint8Array.from(depth, (z, pixel) => (isPositive(z, pixel) ? 1 : 0));
+  let nearest = Infinity;
+  depth.forEach((z, pixel) => {
+    if (valid[pixel] && z < nearest) nearest = z;
+  });
+  if (nearest === Infinity) return null;
+
+  depth.forEach((z, pixel) => {
+    if (valid[pixel] && z <= MAX_DEPTH_RATIO * nearest) return;
+    depth[pixel] = 0;
+    valid[pixel] = 0;
+  });
+  return { depth, valid: valid.every(Boolean) ? null : valid };
+}
+
+/**
+ * Fit affine values to positive reference depth at the same pixels; NaN where a map has none.
+ *
+ * Only the ratio shift / scale is searched, because the best scale for a given ratio is a median. Throws
+ * an Error if too few pixels have depth in both maps, or if one map is constant.
+ * @param {ArrayLike<number>} values Affine depth, or affine inverse depth if `isInverse`.
+ * @param {ArrayLike<number>} reference
+ * @param {boolean} isInverse
+ * @returns {Anchor}
+ */
+export function anchorValues(values, reference, isInverse) {
+  const isCommon = (pixel) => Number.isFinite(values[pixel]) && Number.isFinite(reference[pixel]);
+  const pixels = listOf(values.length, (pixel) => pixel).filter(isCommon);
+  if (pixels.length < LEAST_PIXELS) {
+    throw new Error(`the two answers have depth at ${pixels.length} common places, too few to fit one to the other`);
+  }
+  const x = Float64Array.from(pixels, (pixel) => values[pixel]);
+  const referenceDepth = Float64Array.from(pixels, (pixel) => reference[pixel]);
+  const low = quantile(x, LOW_QUANTILE);
+  const span = quantile(x, 1 - LOW_QUANTILE) - low;
+  if (!(span > 0) || referenceDepth.every((z) => z === referenceDepth[0])) {
+    throw new Error("an answer is constant, so nothing can be fitted to it");
+  }
+
+  const sign = isInverse ? -1 : 1;
+  const referenceLogs = referenceDepth.map(Math.log);
+  // Log depth up to scale, if the lowest value is exp(logOffset) above zero.
+  const depthLogs = (logOffset) =>
+    x.map((value) => sign * Math.log(Math.max(value - low + Math.exp(logOffset), LEAST_SHARE_OF_RANGE * span)));
+  const cost = (logOffset) => {
+    const logs = depthLogs(logOffset);
+    const error = meanDeviationFromMedian(logs.map((log, index) => log - referenceLogs[index]));
+    const contrast = meanDeviationFromMedian(logs);
+    return Math.log(error + TINY) - CONTRAST_POWER * Math.log(contrast + TINY);
+  };
+
+  const logOffset = minimize(cost, Math.log(span));
+  const logs = depthLogs(logOffset);
+  const logRatios = referenceLogs.map((log, index) => log - logs[index]);
+  const logScale = quantile(logRatios, 0.5);
+  const scale = Math.exp(sign * logScale);
+  return {
+    space: isInverse ? "inverse" : "depth",
+    scale,
+    shift: scale * (Math.exp(logOffset) - low),
+    residual: quantile(logRatios.map((ratio) => Math.abs(ratio - logScale)), 0.5),
+    rank_correlation: rankCorrelation(x.map((value) => sign * value), referenceDepth),
+  };
+}
+
+// The argument of least cost: the best on a grid around `logSpan`, then a golden section.
+function minimize(cost, logSpan) {
+  const grid = listOf(OFFSETS, (index) => logSpan + Math.LN10 * DECADES * ((2 * index) / (OFFSETS - 1) - 1));
+  const costs = grid.map(cost);
+  const best = costs.indexOf(Math.min(...costs));
+  return goldenArgmin(cost, grid[Math.max(best - 1, 0)], grid[Math.min(best + 1, OFFSETS - 1)]);
+}
+
+function goldenArgmin(cost, low, high) {
+  for (let step = 0; step < GOLDEN_STEPS; step++) {
+    const lower = high - GOLDEN_RATIO * (high - low);
+    const upper = low + GOLDEN_RATIO * (high - low);
+    if (cost(lower) <= cost(upper)) high = upper;
+    else low = lower;
   }
   return (low + high) / 2;
 }
 
-// The fit of values on a grid to those of a reference, with NaN where there are none:
-// { space, scale, shift, residual, rank_correlation }. Throws an Error where nothing can be fitted.
-export function anchorValues(values, reference, isInverse) {
-  const places = [...values.keys()].filter((at) => Number.isFinite(values[at]) && Number.isFinite(reference[at]));
-  if (places.length < LEAST_PLACES) throw new Error(`the two answers have depth at ${places.length} common places, too few to fit one to the other`);
-  const x = Float64Array.from(places, (at) => values[at]), known = Float64Array.from(places, (at) => reference[at]);
-  const low = quantile(x, LOW), span = quantile(x, 1 - LOW) - low;
-  if (!(span > 0) || known.every((each) => each === known[0])) throw new Error("an answer is constant, so nothing can be fitted to it");
-  const sign = isInverse ? -1 : 1, logs = known.map(Math.log);
-  const depthLogs = (offset) => x.map((each) => sign * Math.log(Math.max(each - low + Math.exp(offset), FLOOR * span)));
-  const cost = (offset) => {
-    const y = depthLogs(offset);
-    return Math.log(spread(y.map((each, at) => each - logs[at])) + NEVER_ZERO) - CONTRAST * Math.log(spread(y) + NEVER_ZERO);
-  };
-  const grid = listOf(GRID, (each) => Math.log(span) + Math.LN10 * DECADES * ((2 * each) / (GRID - 1) - 1));
-  const costs = grid.map(cost), best = costs.indexOf(Math.min(...costs));
-  const found = least(cost, grid[Math.max(best - 1, 0)], grid[Math.min(best + 1, GRID - 1)]);
-  const y = depthLogs(found), apart = logs.map((each, at) => each - y[at]), middle = quantile(apart, 0.5), scale = Math.exp(sign * middle);
-  return {
-    space: isInverse ? "inverse" : "depth", scale, shift: scale * (Math.exp(found) - low),
-    residual: quantile(apart.map((each) => Math.abs(each - middle)), 0.5),
-    rank_correlation: rankCorrelation(x.map((each) => sign * each), known),
-  };
+function meanDeviationFromMedian(values) {
+  const median = quantile(values, 0.5);
+  return values.reduce((sum, value) => sum + Math.abs(value - median), 0) / values.length;
 }
 
-const four = (number) => Math.round(number * 1e4) / 1e4;
+// Spearman's rank correlation, -1 to 1; a constant has 0.
+function rankCorrelation(x, y) {
+  const meanRank = (x.length - 1) / 2;
+  const xRanks = ranks(x).map((rank) => rank - meanRank);
+  const yRanks = ranks(y).map((rank) => rank - meanRank);
+  const product = (a, b) => a.reduce((sum, rank, index) => sum + rank * b[index], 0);
+  const norm = Math.sqrt(product(xRanks, xRanks) * product(yRanks, yRanks));
+  return norm ? product(xRanks, yRanks) / norm : 0;
+}
 
-// Affine depth as depth up to scale, by the answer of another network on the grid: { anchoring,
-// depth, valid }, without depth where the two disagree, which `anchoring.refused` explains.
-export function anchored(own, { model, values }) {
-  let fit;
-  try {
-    fit = anchorValues(onGrid(own), values, own.kind === "affine_inverse");
-  } catch (error) {
-    return { anchoring: { model, refused: error.message } };
+// The rank of each value from 0; equal values get the mean of their ranks.
+function ranks(values) {
+  const order = Uint32Array.from(values, (_, index) => index).sort((a, b) => values[a] - values[b]);
+  const result = new Float64Array(values.length);
+  let start = 0;
+  while (start < order.length) {
+    let end = start;
+    while (end < order.length && values[order[end]] === values[order[start]]) end++;
+    for (let rank = start; rank < end; rank++) result[order[rank]] = (start + end - 1) / 2;
+    start = end;
   }
-  const { space, scale, shift } = fit, how = { model, rank_correlation: four(fit.rank_correlation), residual: four(fit.residual) };
-  const words = (limit) => `it and ${model} disagree about this picture (the order of their depths correlates by `
-    + `${fit.rank_correlation.toFixed(2)}, less than ${limit})`;
-  const limit = own.isKnown ? LEAST_OF_KNOWN : LEAST_CORRELATION;
-  if (fit.rank_correlation < limit) return { anchoring: { ...how, refused: words(limit) } };
-  const remark = fit.rank_correlation < LEAST_CORRELATION
-    ? { remark: `${words(LEAST_CORRELATION)}; its surface and sizes are less certain` } : {};
-  const depth = own.depth.map((each) => (space === "inverse" ? 1 / (scale * each + shift) : scale * each + shift));
-  const valid = Uint8Array.from(depth, (each, at) => (Number.isFinite(each) && each > 0 && (!own.valid || own.valid[at]) ? 1 : 0));
-  let nearest = Infinity;
-  depth.forEach((each, at) => { if (valid[at] && each < nearest) nearest = each; });
-  depth.forEach((each, at) => {
-    if (valid[at] && each <= FARTHEST * nearest) return;
-    [depth[at], valid[at]] = [0, 0];
-  });
-  if (nearest === Infinity) return { anchoring: { ...how, refused: "no pixel has a positive depth" } };
-  return { anchoring: { ...how, space, scale, shift, ...remark }, depth, valid: valid.every(Boolean) ? null : valid };
+  return result;
 }
 
-// Terms of measuring by an anchoring: ranges are wider where it fits worse (rilievo.measure.page_terms).
-export function widened(terms, { misfit, disorder, least_residual: least }, { residual, rank_correlation: order }) {
-  const more = misfit * Math.log(Math.max(residual, least)) + disorder * (1 - order);
-  const wider = (some) => ({ ...some, own: some.own + more, known_length: some.known_length + more });
-  return { ...wider(terms), distance: wider(terms.distance) };
+/**
+ * Terms of measuring on anchored depth: error ranges are wider where the fit is worse.
+ * @see rilievo.measure.page_terms
+ * @param {any} terms Terms for a perfect fit.
+ * @param {{misfit: number, disorder: number, least_residual: number}} misfit How much wider they become.
+ * @param {{residual: number, rank_correlation: number}} anchoring
+ */
+export function widenedTerms(terms, misfit, anchoring) {
+  const residual = Math.max(anchoring.residual, misfit.least_residual);
+  const extra = misfit.misfit * Math.log(residual) + misfit.disorder * (1 - anchoring.rank_correlation);
+  const widen = (ranges) => ({ ...ranges, own: ranges.own + extra, known_length: ranges.known_length + extra });
+  return { ...widen(terms), distance: widen(terms.distance) };
 }

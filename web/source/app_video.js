@@ -1,20 +1,34 @@
 // Videos: sent to the server, followed while it works on them, and shown.
 
 import { made, part } from "viewer";
-import { told } from "./response.js";
+import { fetchJson } from "./response.js";
 
-const PAUSE = 700, NAMES = /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
+// Pause between two questions for the progress [ms].
+const POLLING_PAUSE = 700;
+const VIDEO_NAMES = /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
 
-export const isVideo = (file) => file.type.startsWith("video/") || NAMES.test(file.name);
+/** @param {File} file */
+export const isVideo = (file) => file.type.startsWith("video/") || VIDEO_NAMES.test(file.name);
 
+/**
+ * @param {object} page
+ * @param {(text: string, isError?: boolean) => void} page.say
+ * @param {any} page.results The results of this browser: see historyOf.
+ */
 export function videosOf({ say, results }) {
-  const section = part("video-result"), shown = part("video-made"), original = part("video-original"), bar = part("video-progress"), stop = part("video-stop");
-  let turn = 0, current = null;
+  const section = part("video-result");
+  const result = part("video-made");
+  const original = part("video-original");
+  const bar = part("video-progress");
+  const stopButton = part("video-stop");
+  // Number of the video that is shown. What follows an older one ends.
+  let turn = 0;
+  let currentId = null;
 
   function hide() {
     turn++;
     section.hidden = true;
-    shown.removeAttribute("src");
+    result.removeAttribute("src");
     if (original.src) URL.revokeObjectURL(original.src);
     original.removeAttribute("src");
     original.hidden = true;
@@ -27,80 +41,100 @@ export function videosOf({ say, results }) {
     document.body.classList.add("shows-video");
     part("video-title").textContent = name;
     part("video-files").replaceChildren();
-    shown.hidden = true;
+    result.hidden = true;
     bar.hidden = false;
     bar.removeAttribute("value");
     return turn;
   }
 
-  function progress({ state, share, frames, left }) {
-    if (state === "waiting") return "waits for its turn";
-    if (share !== null) bar.value = share;
-    const rest = left === null ? "" : `, about ${Math.ceil(left)} s left`;
-    return share === null ? `${Math.floor(frames / 2)} frames` : `${Math.round(100 * share)} % done${rest}`;
-  }
-
-  function done(id, files) {
-    const at = (name) => `app/results/${id}/made/${encodeURIComponent(name)}`;
-    const links = files.map((name) => made("a", { className: "button", href: `${at(name)}?download`, textContent: name }));
-    part("video-files").replaceChildren(...links);
-    const film = files.find((name) => name.endsWith(".mp4"));
-    if (film) shown.src = at(film);
-    shown.hidden = !film;
-  }
-
-  // `isGiven` says that the video is shown already, beside which the result appears.
-  async function follow(id, isGiven = false) {
-    const about = await told(`app/results/${id}`), mine = isGiven ? turn : begin(about.name);
-    current = id;
-    for (let now = about; mine === turn; now = await told(`app/results/${id}`)) {
-      const works = now.state === "waiting" || now.state === "working";
-      bar.hidden = stop.hidden = !works;
-      if (now.state === "failed") throw new Error(now.error);
-      if (now.state === "done") {
-        done(id, now.files);
-        say(`${now.name}: done.`);
-        return;
-      }
-      say(`${now.name}: ${progress(now)}`);
-      await new Promise((over) => setTimeout(over, PAUSE));
-    }
-  }
-
-  async function make(file, model, checked) {
-    const mine = begin(file.name), boxes = /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("#video-choices input:checked"));
-    const save = [...boxes].map(({ value }) => value).join();
+  // Sends a video to the server, and shows it until the result is there.
+  async function make(file, model, checkSize) {
+    const ownTurn = begin(file.name);
+    const choices = /** @type {NodeListOf<HTMLInputElement>} */ (
+      document.querySelectorAll("#video-choices input:checked"));
+    const save = [...choices].map(({ value }) => value).join();
     try {
       original.src = URL.createObjectURL(file);
       original.hidden = false;
       say(`${file.name}: sent to the server …`);
-      const asked = new URLSearchParams({ model, save, name: file.name });
-      const { id, name } = await told(`app/videos?${asked}`, { method: "POST", body: checked(file) });
+      const query = new URLSearchParams({ model, save, name: file.name });
+      const { id, name } = await fetchJson(`app/videos?${query}`, { method: "POST", body: checkSize(file) });
       results.add({ id, name, model, kind: "video" });
-      if (mine === turn) await follow(id, true);
+      if (ownTurn === turn) await followProgress(id, ownTurn, await fetchJson(`app/results/${id}`));
     } catch (error) {
-      bar.hidden = stop.hidden = true;
-      say(error.status === 404 ? `${file.name}: stopped.` : `${file.name}: ${error.message}`, error.status !== 404);
+      hideProgress();
+      const isStopped = error.status === 404;
+      say(isStopped ? `${file.name}: stopped.` : `${file.name}: ${error.message}`, !isStopped);
     }
   }
 
-  shown.addEventListener("error", () => {
-    if (shown.src) say("This browser cannot play the video that was made; its file is below.", true);
+  // Shows the video of an address, or how far the server is with it.
+  async function follow(id) {
+    const video = await fetchJson(`app/results/${id}`);
+    await followProgress(id, begin(video.name), video);
+  }
+
+  async function followProgress(id, ownTurn, video) {
+    currentId = id;
+    let current = video;
+    while (ownTurn === turn) {
+      const isWorking = current.state === "waiting" || current.state === "working";
+      bar.hidden = !isWorking;
+      stopButton.hidden = !isWorking;
+      if (current.state === "failed") throw new Error(current.error);
+      if (current.state === "done") {
+        showFiles(id, current.files);
+        say(`${current.name}: done.`);
+        return;
+      }
+      if (current.state === "working" && current.share !== null) bar.value = current.share;
+      say(`${current.name}: ${progressInWords(current)}`);
+      await new Promise((resolve) => setTimeout(resolve, POLLING_PAUSE));
+      current = await fetchJson(`app/results/${id}`);
+    }
+  }
+
+  function hideProgress() {
+    bar.hidden = true;
+    stopButton.hidden = true;
+  }
+
+  function showFiles(id, files) {
+    const addressOf = (name) => `app/results/${id}/made/${encodeURIComponent(name)}`;
+    const links = files.map((name) =>
+      made("a", { className: "button", href: `${addressOf(name)}?download`, textContent: name }));
+    part("video-files").replaceChildren(...links);
+    const film = files.find((name) => name.endsWith(".mp4"));
+    if (film) result.src = addressOf(film);
+    result.hidden = !film;
+  }
+
+  result.addEventListener("error", () => {
+    if (result.src) say("This browser cannot play the video that was made; its file is below.", true);
   });
+  // The original plays along with the result.
   for (const kind of ["play", "pause", "seeked"]) {
-    shown.addEventListener(kind, () => {
+    result.addEventListener(kind, () => {
       if (original.hidden) return;
-      original.currentTime = shown.currentTime;
-      if (shown.paused) original.pause();
+      original.currentTime = result.currentTime;
+      if (result.paused) original.pause();
       else original.play().catch(() => {});
     });
   }
-  stop.addEventListener("click", async () => {
+  stopButton.addEventListener("click", async () => {
     try {
-      await told(`app/results/${current}/stop`, { method: "POST" });
+      await fetchJson(`app/results/${currentId}/stop`, { method: "POST" });
     } catch (error) {
       say(error.message, true);
     }
   });
   return { hide, make, follow };
+}
+
+// The server does not know how long a video without a stated length takes, so `share` is null then.
+function progressInWords({ state, share, frames, left }) {
+  if (state === "waiting") return "waits for its turn";
+  if (share === null) return `${Math.floor(frames / 2)} frames`;
+  const rest = left === null ? "" : `, about ${Math.ceil(left)} s left`;
+  return `${Math.round(100 * share)} % done${rest}`;
 }

@@ -3,7 +3,7 @@
 import { contoured, fillOf, onRay, pixelOf, pointOf, triangles } from "relief";
 import { about, bytes, MOST_POINTS, stem, surfaceFacts } from "./facts.js";
 import { merged } from "./flat.js";
-import { CUT, meshOf, normalsOn, stepFor, vertexNormals } from "./surface.js";
+import { CUT, meshOf, normalsOn, surfaceStep, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
 const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
@@ -66,7 +66,7 @@ function layersOf(prediction, step, backing) {
 // width by which far surfaces go on behind near ones.
 export function glb(prediction, texture, share = 0) {
   const backing = prediction.camera.lens ? 0 : share; // from inside nobody sees behind
-  const step = stepFor(prediction, MOST_POINTS);
+  const step = surfaceStep(prediction, MOST_POINTS);
   const layers = layersOf(prediction, step, backing), { points, normals, places, index } = joined(layers, prediction), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
     { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width, ...(backing && { backing, grazing_degrees: 0, behind: layers[1].index.length / 3 }) }, ".glb");

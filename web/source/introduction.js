@@ -1,27 +1,14 @@
-// The first result shows once what is made of a photograph: depth wipes over it, and the surface over
-// depth. Then words stand on the surface until it is turned.
+// The first result shows once what is made of a photograph: depth wipes over it, and the surface over depth. Then a
+// hint stands on the surface until it is turned.
 
 import { made, part } from "viewer";
 
-const LASTS = 1600; // ms, as in the style
-let began = null, isTurned = false;
+// How long the wipe lasts [ms], as in the style of the page.
+const WIPE_DURATION = 1600;
 
-function layer(id) {
-  const from = part(id), picture = made("canvas", { width: from.width, height: from.height, className: `wipe ${id}` });
-  picture.getContext("2d").drawImage(from, 0, 0);
-  return picture;
-}
-
-// Lays the pictures over the surface, where it lies at the photograph's own camera.
-function wipe(shown, scene) {
-  began ??= performance.now();
-  const { left, top, width, height } = shown.box, since = performance.now() - began;
-  const layers = made("div", { className: "wipes" }, layer("depth"), layer("photo"));
-  layers.setAttribute("aria-hidden", "true");
-  layers.style.cssText = `left: ${left}px; top: ${top}px; width: ${width}px; height: ${height}px; --since: -${since}ms`;
-  scene.append(layers);
-  setTimeout(() => layers.remove(), LASTS - since);
-}
+// When the wipe began; null before.
+let wipeStart = null;
+let isTurned = false;
 
 // What an example hides at first; every result has a button of its own.
 document.addEventListener("click", ({ target }) => {
@@ -30,20 +17,51 @@ document.addEventListener("click", ({ target }) => {
   part("add-line").focus();
 });
 
-// Ends with the wipe, if there is one.
-export const introduced = () => new Promise((done) => { setTimeout(done, began === null ? 0 : Math.max(0, began + LASTS - performance.now())); });
+/** Wait until the wipe is over, if there is one. */
+export function introduced() {
+  const left = wipeStart === null ? 0 : Math.max(0, wipeStart + WIPE_DURATION - performance.now());
+  return new Promise((resolve) => { setTimeout(resolve, left); });
+}
 
+/**
+ * Introduce the surface of a result: by the wipe if it is the first one, and by the hint until one was turned.
+ * @param {any} shown The surface as the viewer shows it.
+ */
 export function introduce(shown) {
-  const canvas = part("surface"), scene = canvas.parentElement;
+  const canvas = part("surface");
+  const scene = canvas.parentElement;
+  const isWiping = wipeStart === null || performance.now() - wipeStart < WIPE_DURATION;
   const isCalm = shown.inside || shown.pose || matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (!isCalm && (began === null || performance.now() - began < LASTS)) wipe(shown, scene);
+  if (isWiping && !isCalm) wipe(shown, scene);
   if (isTurned) return;
-  const words = made("p", { className: "hint", textContent: "Drag to turn the surface" });
-  scene.append(words);
+
+  const hint = made("p", { className: "hint", textContent: "Drag to turn the surface" });
+  scene.append(hint);
   const end = () => {
     isTurned = true;
     scene.querySelector(".wipes")?.remove();
-    words.remove();
+    hint.remove();
   };
-  for (const each of ["pointerdown", "keydown", "touchmove"]) canvas.addEventListener(each, end, { once: true, passive: true });
+  for (const kind of ["pointerdown", "keydown", "touchmove"]) {
+    canvas.addEventListener(kind, end, { once: true, passive: true });
+  }
+}
+
+// Lays the pictures over the surface, where it lies as the photograph's own camera sees it.
+function wipe(shown, scene) {
+  wipeStart ??= performance.now();
+  const { left, top, width, height } = shown.box;
+  const since = performance.now() - wipeStart;
+  const layers = made("div", { className: "wipes" }, pictureLayer("depth"), pictureLayer("photo"));
+  layers.setAttribute("aria-hidden", "true");
+  layers.style.cssText = `left: ${left}px; top: ${top}px; width: ${width}px; height: ${height}px; --since: -${since}ms`;
+  scene.append(layers);
+  setTimeout(() => layers.remove(), WIPE_DURATION - since);
+}
+
+function pictureLayer(id) {
+  const source = part(id);
+  const layer = made("canvas", { width: source.width, height: source.height, className: `wipe ${id}` });
+  layer.getContext("2d").drawImage(source, 0, 0);
+  return layer;
 }

@@ -3,7 +3,10 @@
 import { made, part } from "viewer";
 import { ask } from "./working.js";
 
-const WIDTH = 640; // of the frames that are asked for; the network sees fewer pixels
+// Width of the frames that are asked for [px]; the network sees fewer pixels.
+const FRAME_WIDTH = 640;
+// Frames over which the rate is measured.
+const RATE_FRAMES = 20;
 const REASONS = {
   NotAllowedError: "the browser was not allowed to use it; allow it beside the address",
   NotFoundError: "there is none",
@@ -11,9 +14,17 @@ const REASONS = {
   NotReadableError: "another program uses it",
 };
 
-// Gives the function that turns it off.
+/**
+ * Prepare the buttons of the camera.
+ * @param {object} page
+ * @param {() => Promise<any>} page.open Opens the network that predicts its frames.
+ * @param {(text: string, isError?: boolean) => void} page.say
+ * @param {(file: File) => void} page.take Takes a frame as a photograph.
+ * @returns {() => void} Turns the camera off.
+ */
 export function startCamera({ open, say, take }) {
-  const section = part("live"), video = part("video"), shown = part("live-depth"), rate = part("rate");
+  const section = part("live");
+  const video = part("video");
   let stream = null;
 
   function stop() {
@@ -24,55 +35,67 @@ export function startCamera({ open, say, take }) {
     document.body.classList.remove("shows-camera");
   }
 
-  async function frames(mine) {
-    const times = [];
-    let seen = -1;
-    while (stream === mine) {
-      if (video.currentTime === seen) {
-        await new Promise((done) => requestAnimationFrame(done));
-        continue;
-      }
-      seen = video.currentTime;
-      const { depth } = await ask("frame", { bitmap: await createImageBitmap(video) });
-      if (stream !== mine) return;
-      [shown.width, shown.height] = [depth.width, depth.height];
-      shown.getContext("bitmaprenderer").transferFromImageBitmap(depth);
-      times.push(performance.now());
-      if (times.length > 20) times.shift();
-      const seconds = (times.at(-1) - times[0]) / 1000;
-      if (seconds > 0) rate.value = `${((times.length - 1) / seconds).toFixed(1)} frames a second`;
-    }
-  }
-
   async function begin() {
     if (stream) return;
     try {
       if (!navigator.mediaDevices) {
         throw new Error("the browser gives it to pages of https and localhost alone");
       }
-      const wanted = { facingMode: "environment", width: { ideal: WIDTH } };
-      const mine = await navigator.mediaDevices.getUserMedia({ video: wanted });
-      stream = mine;
+      const wanted = { facingMode: "environment", width: { ideal: FRAME_WIDTH } };
+      const ownStream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+      stream = ownStream;
       section.hidden = false;
       document.body.classList.add("shows-camera");
       say("Loading the network …");
-      video.srcObject = mine;
+      video.srcObject = ownStream;
       await Promise.all([video.play(), open()]);
       say("The camera runs; its pictures stay in this browser.");
-      await frames(mine);
+      await predictFrames(video, () => stream === ownStream);
     } catch (error) {
       stop();
       say(`The camera: ${REASONS[error.name] ?? error.message}`, true);
     }
   }
 
-  part("camera-start").addEventListener("click", begin);
-  part("camera-stop").addEventListener("click", () => { stop(); say("The camera is off."); });
-  part("camera-take").addEventListener("click", () => {
+  function takePhotograph() {
     const canvas = made("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d").drawImage(video, 0, 0);
     stop();
     canvas.toBlob((blob) => take(new File([blob], "camera.png", { type: "image/png" })), "image/png");
+  }
+
+  part("camera-start").addEventListener("click", begin);
+  part("camera-take").addEventListener("click", takePhotograph);
+  part("camera-stop").addEventListener("click", () => {
+    stop();
+    say("The camera is off.");
   });
   return stop;
+}
+
+// Shows the depth of each new frame while the camera runs.
+async function predictFrames(video, isRunning) {
+  const canvas = part("live-depth");
+  const times = [];
+  let shownTime = -1;
+  while (isRunning()) {
+    if (video.currentTime === shownTime) {
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      continue;
+    }
+    shownTime = video.currentTime;
+    const { depth } = await ask("frame", { bitmap: await createImageBitmap(video) });
+    if (!isRunning()) return;
+    canvas.width = depth.width;
+    canvas.height = depth.height;
+    canvas.getContext("bitmaprenderer").transferFromImageBitmap(depth);
+    times.push(performance.now());
+    if (times.length > RATE_FRAMES) times.shift();
+    showRate(times);
+  }
+}
+
+function showRate(times) {
+  const seconds = (times.at(-1) - times[0]) / 1000;
+  if (seconds > 0) part("rate").value = `${((times.length - 1) / seconds).toFixed(1)} frames a second`;
 }

@@ -3,51 +3,82 @@
 import { made, part } from "viewer";
 import { settings } from "./settings.js";
 
-const BETTER = "rilievo/base", LONGER = 3, LEAST_MEMORY = 4; // how many times as long as the first network, and GB
+// The model that is offered after the first one answered, and how many times as long it takes.
+const BETTER_MODEL = "rilievo/base";
+const BETTER_TIME_FACTOR = 3;
+// Memory that the better model needs [GB].
+const MIN_MEMORY = 4;
 
-// Says which network answered, and offers a better one with what it costs, where the machine bears it.
+/**
+ * Say which network answered, and offer a better one with what it costs, if the machine can run it.
+ * @param {any} result
+ */
 export function offerBetter({ madeBy, seconds }) {
-  const place = part("network"), better = settings.models.find(({ name }) => name === BETTER), list = part("model");
-  if (!place) return;
-  place.textContent = `By ${madeBy.model}. `;
-  if (!better || madeBy.model !== settings.models[0].name || !seconds || (navigator.deviceMemory ?? LEAST_MEMORY) < LEAST_MEMORY) return;
-  const longer = (LONGER * (seconds.all - seconds.read)).toFixed(1);
-  const button = made("button", { type: "button", textContent: `Sharper: ${BETTER.slice(8)}, ${better.megabytes} MB, about ${longer} s each` });
-  button.addEventListener("click", () => {
-    list.value = BETTER;
-    list.dispatchEvent(new Event("change"));
-  });
-  place.append(button);
+  const line = part("network");
+  if (!line) return;
+  line.textContent = `By ${madeBy.model}. `;
+  const better = settings.models.find(({ name }) => name === BETTER_MODEL);
+  const isFirst = madeBy.model === settings.models[0].name;
+  const memory = navigator.deviceMemory ?? MIN_MEMORY;
+  if (!better || !isFirst || !seconds || memory < MIN_MEMORY) return;
+
+  const name = BETTER_MODEL.slice("rilievo/".length);
+  const betterSeconds = (BETTER_TIME_FACTOR * (seconds.all - seconds.read)).toFixed(1);
+  const text = `Sharper: ${name}, ${better.megabytes} MB, about ${betterSeconds} s each`;
+  const button = made("button", { type: "button", textContent: text });
+  button.addEventListener("click", () => choose(BETTER_MODEL));
+  line.append(button);
 }
 
-// `model` has name, licence and megabytes, `here` whether its weights are, `commercial`, and a `note`.
-export function modelOption({ name, licence, megabytes, here, commercial, note }, value, more = "") {
-  const cost = here ? "here" : megabytes ? `download, ${Math.round(10 * megabytes) / 10} MB` : "download";
-  return made("option", { value, textContent: [`${name}: ${cost}${more}`, licence, commercial === false ? "non-commercial" : "", note].filter(Boolean).join(", ") });
+function choose(value) {
+  const list = part("model");
+  list.value = value;
+  list.dispatchEvent(new Event("change"));
 }
 
-// Shows the models whose text has all the words that are typed; Enter takes the first of them.
+/**
+ * An entry of the list for a model.
+ * @param {any} model Its name, licence and megabytes; `here`, whether its weights lie beside the page or on the
+ *   server; `commercial`; and a `note`.
+ * @param {string} value
+ * @param {string} [remark] Text behind what it costs.
+ */
+export function modelOption({ name, licence, megabytes, here, commercial, note }, value, remark = "") {
+  const cost = here ? "here" : downloadCost(megabytes);
+  const commerce = commercial === false ? "non-commercial" : "";
+  const words = [`${name}: ${cost}${remark}`, licence, commerce, note].filter(Boolean);
+  return made("option", { value, textContent: words.join(", ") });
+}
+
+const downloadCost = (megabytes) => (megabytes ? `download, ${Math.round(10 * megabytes) / 10} MB` : "download");
+
+/** Let the search field show only the models whose text has all the words that are typed; Enter takes the first one. */
 export function searchModels() {
-  const list = part("model"), field = part("model-search"), words = part("model-words");
-  const all = [...list.children], groups = all.map((each) => ({ each, options: each.matches("option") ? [] : [...each.children] }));
-  const options = [...list.options], texts = options.map((each) => each.textContent.toLowerCase());
-  let found = options;
+  const list = part("model");
+  const field = part("model-search");
+  const summary = part("model-words");
+  const entries = [...list.children];
+  const optionsOfGroup = new Map(entries.map((entry) => [entry, [...entry.children]]));
+  const options = [...list.options];
+  const texts = options.map((option) => option.textContent.toLowerCase());
+  let matches = options;
+
   field.addEventListener("input", () => {
-    const asked = field.value.toLowerCase().split(/\s+/).filter(Boolean), chosen = list.value;
-    found = options.filter((_, at) => asked.every((each) => texts[at].includes(each)));
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const chosen = list.value;
+    matches = options.filter((_, index) => words.every((word) => texts[index].includes(word)));
     // The model that is in use stays in the list.
-    const kept = (each) => found.includes(each) || each.value === chosen;
-    list.replaceChildren(...groups.flatMap(({ each, options: own }) => {
-      if (each.matches("option")) return kept(each) ? [each] : [];
-      each.replaceChildren(...own.filter(kept));
-      return each.children.length ? [each] : [];
+    const isShown = (option) => matches.includes(option) || option.value === chosen;
+    list.replaceChildren(...entries.filter((entry) => {
+      if (entry.matches("option")) return isShown(entry);
+      entry.replaceChildren(...optionsOfGroup.get(entry).filter(isShown));
+      return entry.children.length > 0;
     }));
     list.value = chosen;
-    words.textContent = asked.length ? `${found.length} of ${options.length} models${found.length ? "; Enter takes the first" : ""}` : "";
+    const hint = matches.length ? "; Enter takes the first" : "";
+    summary.textContent = words.length ? `${matches.length} of ${options.length} models${hint}` : "";
   });
   field.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || !found.length || !field.value.trim()) return;
-    list.value = found[0].value;
-    list.dispatchEvent(new Event("change"));
+    if (event.key === "Enter" && matches.length && field.value.trim()) choose(matches[0].value);
   });
 }

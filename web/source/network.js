@@ -1,23 +1,53 @@
-// One network, run by ONNX Runtime in WebAssembly.
+// A network that ONNX Runtime runs, in WebAssembly or on WebGPU.
 
 import * as ort from "ort";
 import { through } from "relief";
 import { metadataOf } from "./onnx_file.js";
-import { answer, factsOf, prepared } from "./preparation.js";
-import { describedBy, publishedAs } from "./published.js";
+import { prepareInput, readAnswer, readCard } from "./preparation.js";
+import { describedNetwork, publishedNetwork } from "./published.js";
 
-const MOST_THREADS = 4;
+/**
+ * A network that is ready to run.
+ * @typedef {object} Network
+ * @property {any} card What is known of it: see NetworkCard. Its `isListed` says that rilievo lists the network.
+ * @property {string} sha256 Checksum of its file.
+ * @property {string} device "webgpu" or "cpu".
+ * @property {number} threads
+ * @property {(photo: any) => Promise<any>} infer Gives its answer for a photograph { height, width, values, camera },
+ *   at the network's own size: see readAnswer.
+ * @property {() => Promise<void>} close Frees its memory.
+ */
 
-// The bytes of a file beside the page; `tell` hears how many of them are there.
-/** @param {string} address @param {(count: number, whole: number) => void} [tell] */
-export async function fetched(address, tell = () => {}) {
-  const response = await fetch(address).catch(() => { throw new Error(`${address} cannot be reached; is there a network?`); });
+// Threads that the runtime gets at most.
+const MAX_THREADS = 4;
+// Size [px] of the grey picture with which a network is warmed up.
+const WARM_UP_HEIGHT = 480;
+const WARM_UP_WIDTH = 640;
+const WARM_UP_GREY = 128;
+
+const EXECUTION_PROVIDERS = { cpu: ["wasm"], webgpu: ["webgpu", "wasm"] };
+const TENSOR_TYPES = { Float32Array: "float32", Uint8Array: "uint8", BigInt64Array: "int64" };
+
+/**
+ * Download a file that lies beside the page. Throws an Error in the user's words.
+ * @param {string} address
+ * @param {(count: number, whole: number) => void} [tell] Called with the bytes that have come and the bytes of the
+ *   whole file, which is 0 while it is not known.
+ * @returns {Promise<Uint8Array>}
+ */
+export async function download(address, tell = () => {}) {
+  const response = await fetch(address).catch(() => {
+    throw new Error(`${address} cannot be reached; is there a network?`);
+  });
   if (!response.ok) throw new Error(`${address} is not on this host (status ${response.status})`);
-  // A host that compresses tells the compressed length.
-  const packed = response.headers.has("content-encoding");
-  const whole = packed ? 0 : Number(response.headers.get("content-length")), parts = [];
+
+  // A host that compresses states the compressed length, which is not that of the bytes that come.
+  const isCompressed = response.headers.has("content-encoding");
+  const whole = isCompressed ? 0 : Number(response.headers.get("content-length"));
+  const reader = response.body.getReader();
+  const parts = [];
   let count = 0;
-  for (const reader = response.body.getReader(); ;) {
+  for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
     parts.push(value);
@@ -28,87 +58,143 @@ export async function fetched(address, tell = () => {}) {
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
-// Some hosts say that a file of this name is compressed, and browsers then hand it over unpacked.
-async function unpacked(bytes) {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  return through(bytes, new DecompressionStream("gzip"));
+let runtimeReady = null;
+
+/**
+ * Load ONNX Runtime, once. It lies compressed beside the page, because many hosts compress nothing.
+ * @returns {Promise<void>}
+ */
+export function loadRuntime() {
+  runtimeReady ??= startRuntime();
+  return runtimeReady;
 }
 
-let ready = null;
-
-// The runtime lies compressed beside the page, so that a host that compresses nothing will do.
-export function prepare() {
-  ready ??= (async () => {
-    ort.env.wasm.wasmBinary = await unpacked(await fetched(`${RUNTIME}.wasm.gz`));
-    ort.env.wasm.wasmPaths = { mjs: new URL(`${RUNTIME}.mjs`, self.location.href).href };
-    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
-    ort.env.logLevel = "error";
-  })();
-  return ready;
+async function startRuntime() {
+  ort.env.wasm.wasmBinary = await decompress(await download(`${RUNTIME}.wasm.gz`));
+  ort.env.wasm.wasmPaths = { mjs: new URL(`${RUNTIME}.mjs`, self.location.href).href };
+  // Only isolated pages may share memory between threads.
+  const threads = Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1);
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? threads : 1;
+  ort.env.logLevel = "error";
 }
 
-const hex = (bytes) => [...new Uint8Array(bytes)].map((each) => each.toString(16).padStart(2, "0")).join("");
+// Some hosts declare such a file as compressed, and browsers then hand it over decompressed already.
+async function decompress(bytes) {
+  const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
+  return isGzip ? through(bytes, new DecompressionStream("gzip")) : bytes;
+}
 
-// How a network of ours is fed and read, from what its file says of it.
-function ownAs(facts, { inputNames, outputNames, inputMetadata: [input] }) {
-  if (!inputNames.includes("image") || !outputNames.includes("depth")) {
-    throw new Error("it has no input named image, or no output named depth");
+/**
+ * Open a network from the bytes of its ONNX file. Throws an Error in the user's words.
+ * @param {Uint8Array} bytes
+ * @param {any} [listed] What the page's settings say of the network: its name, sha256 and licence, and its graph if
+ *   the file itself has no metadata.
+ * @returns {Promise<Network>}
+ */
+export async function openNetwork(bytes, listed = {}) {
+  const metadata = metadataOf(bytes);
+  const ownCard = metadata.has("rilievo.format") ? readCard(metadata) : null;
+  await loadRuntime();
+
+  const sha256 = listed.sha256 ?? await checksum(bytes);
+  const { session, adapter, device } = await createSession({ bytes, metadata, ownCard, listed });
+  const card = { ...adapter.card, isListed: !ownCard };
+  if (!ownCard) {
+    card.name = listed.name ?? card.name;
+    card.licence = listed.licence ?? card.licence;
   }
   return {
-    facts,
-    feed(photo) {
-      const { height, width, data } = prepared(facts, photo), isFloat = input.type === "float32";
-      return { image: { dims: [1, height, width, 3], data: isFloat ? Float32Array.from(data) : data } };
-    },
-    read: (outputs, photo) => answer(facts, outputs, photo),
-  };
-}
-
-const TYPES = { Float32Array: "float32", Uint8Array: "uint8", BigInt64Array: "int64" };
-
-// A network that is ready to run. `bytes` are those of its ONNX file, `known` what the page says of
-// it: its name, sha256 and licence, and its graph where the file says nothing of itself. Throws an
-// Error in the user's words.
-export async function openNetwork(bytes, known = {}) {
-  const metadata = metadataOf(bytes), facts = metadata.has("rilievo.format") ? factsOf(metadata) : null;
-  await prepare();
-  // Only pages of a safe origin may compute it.
-  const sum = known.sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
-  // RUNTIME is a word that the build puts there.
-  const start = (device) => started(bytes, known, metadata, facts, device);
-  const isGpu = RUNTIME === "ort-gpu" && Boolean(await navigator.gpu?.requestAdapter());
-  const { network, outputsOf, session, device } = isGpu
-    ? await start("webgpu").catch(() => start("cpu")) : await start("cpu");
-  const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
-  return {
-    facts: { ...network.facts, ...named, isKnown: !facts }, sha256: sum, device, threads: ort.env.wasm.numThreads,
-    // What it answers for a photograph { height, width, values, camera }, at its own size.
-    infer: async (photo) => network.read(await outputsOf(photo), photo),
+    card,
+    sha256,
+    device,
+    threads: ort.env.wasm.numThreads,
+    infer: async (photo) => adapter.read(await runSession(session, adapter.feed(photo)), photo),
     close: () => session.release(),
   };
 }
 
-const PROVIDERS = { cpu: ["wasm"], webgpu: ["webgpu", "wasm"] };
+async function checksum(bytes) {
+  // Browsers compute it for pages from a secure origin alone.
+  if (!crypto.subtle) return "not known";
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
-// A session on a device, how the network is fed and read, and what it answers.
-async function started(bytes, known, metadata, facts, device) {
-  // Weights in 8 bits are multiplied out once, not at every run; networks that compute in 8 bits would lose by it.
-  const extra = metadata.get("rilievo.precision") === "int8 weights" ? { session: { disable_quant_qdq: "1" } } : {};
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS[device], logSeverityLevel: 3, extra });
+// A session on the graphics card if it runs the network, else on the processor.
+async function createSession(file) {
+  // The build replaces RUNTIME by the name of the runtime that this worker has.
+  const hasWebGpu = RUNTIME === "ort-gpu" && Boolean(await navigator.gpu?.requestAdapter());
+  if (hasWebGpu) {
+    try {
+      return await createSessionOn("webgpu", file);
+    } catch {
+      // Not every network runs on it.
+    }
+  }
+  return createSessionOn("cpu", file);
+}
+
+// The session, its device, and the adapter { card, feed(photo), read(outputs, photo) } of its inputs and outputs.
+async function createSessionOn(device, file) {
+  // Weights in 8 bits are multiplied out once, not at every run. Networks that compute in 8 bits would lose by it.
+  const hasInt8Weights = file.metadata.get("rilievo.precision") === "int8 weights";
+  const extra = hasInt8Weights ? { session: { disable_quant_qdq: "1" } } : {};
+  const session = await ort.InferenceSession.create(file.bytes, {
+    executionProviders: EXECUTION_PROVIDERS[device],
+    logSeverityLevel: 3,
+    extra,
+  });
   try {
-    const network = facts ? ownAs(facts, session)
-      : known.graph ? describedBy(known.graph, session) : publishedAs(session) ?? factsOf(metadata);
-    const outputsOf = async (photo) => {
-      const feeds = Object.entries(network.feed(photo)).map(([name, { dims, data }]) =>
-        [name, new ort.Tensor(TYPES[data.constructor.name], data, dims)]);
-      const outputs = await session.run(Object.fromEntries(feeds));
-      return Object.fromEntries(Object.entries(outputs).map(([name, { dims, data }]) => [name, { dims, data }]));
-    };
-    // The first run takes twice as long, so it is over before there is a photograph; large ones wait.
-    if (facts) await outputsOf({ height: 480, width: 640, values: new Uint8ClampedArray(4 * 480 * 640).fill(128) });
-    return { network, outputsOf, session, device };
+    const adapter = adapterOf(session, file);
+    // Networks from elsewhere may be large, and wait for a photograph.
+    if (file.ownCard) await warmUp(session, adapter);
+    return { session, adapter, device };
   } catch (error) {
     await session.release();
     throw error;
   }
+}
+
+/** @returns {any} */
+function adapterOf(session, { metadata, ownCard, listed }) {
+  if (ownCard) return ownNetwork(ownCard, session);
+  if (listed.graph) return describedNetwork(listed.graph, session);
+  const published = publishedNetwork(session);
+  if (published) return published;
+  // Nothing describes this network, and reading its card throws the Error that says so.
+  return readCard(metadata);
+}
+
+// A network whose file has rilievo's metadata, and so rilievo's names of inputs and outputs.
+function ownNetwork(card, { inputNames, outputNames, inputMetadata: [input] }) {
+  if (!inputNames.includes("image") || !outputNames.includes("depth")) {
+    throw new Error("it has no input named image, or no output named depth");
+  }
+  return {
+    card,
+    feed(photo) {
+      const { height, width, data } = prepareInput(card, photo);
+      const isFloat = input.type === "float32";
+      return { image: { dims: [1, height, width, 3], data: isFloat ? Float32Array.from(data) : data } };
+    },
+    read: (outputs, photo) => readAnswer(card, outputs, photo),
+  };
+}
+
+// The first run takes twice as long, so it is over before there is a photograph.
+async function warmUp(session, adapter) {
+  const values = new Uint8ClampedArray(4 * WARM_UP_HEIGHT * WARM_UP_WIDTH).fill(WARM_UP_GREY);
+  await runSession(session, adapter.feed({ height: WARM_UP_HEIGHT, width: WARM_UP_WIDTH, values }));
+}
+
+// Runs a session on inputs { dims, data } by name, and gives outputs of the same form.
+async function runSession(session, inputs) {
+  const feeds = {};
+  for (const [name, { dims, data }] of Object.entries(inputs)) {
+    feeds[name] = new ort.Tensor(TENSOR_TYPES[data.constructor.name], data, dims);
+  }
+  const tensors = await session.run(feeds);
+  const outputs = {};
+  for (const [name, { dims, data }] of Object.entries(tensors)) outputs[name] = { dims, data };
+  return outputs;
 }

@@ -1,44 +1,71 @@
-// The metadata inside an ONNX file: entries of ModelProto.metadata_props (field 14), each a key
-// (field 1) and a value (field 2). Everything else in it is passed over.
+// The metadata inside an ONNX file: the entries of ModelProto.metadata_props (field 14), each with a key (field 1) and
+// a value (field 2). Everything else in the file is passed over.
 
-const METADATA = 14;
+const METADATA_FIELD = 14;
+// Wire types of protocol buffers.
+const VARINT = 0;
+const EIGHT_BYTES = 1;
+const LENGTH_DELIMITED = 2;
+const FOUR_BYTES = 5;
+// A number has at most ten bytes, of seven bits each.
+const MAX_VARINT_BYTES = 10;
 
-function fields(bytes, start, end) {
-  const found = [];
-  let at = start;
-  function number() {
-    let value = 0, scale = 1;
-    for (let each = 0; each < 10; each++, scale *= 128) {
-      if (at >= end) break;
-      const byte = bytes[at++];
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-    throw new Error("it is no ONNX file, or it is cut short");
+/**
+ * Read the metadata of an ONNX file. Throws an Error in the user's words if the bytes are none.
+ * @param {Uint8Array} bytes
+ * @returns {Map<string, string>}
+ */
+export function metadataOf(bytes) {
+  const fields = readFields(bytes, 0, bytes.length);
+  if (!fields.length) throw new Error("it is no ONNX file");
+  const decode = ({ start, end }) => new TextDecoder().decode(bytes.subarray(start, end));
+  const metadata = new Map();
+  for (const entry of fields.filter(({ number }) => number === METADATA_FIELD)) {
+    const [key, value] = readFields(bytes, entry.start, entry.end);
+    if (key && value) metadata.set(decode(key), decode(value));
   }
-  while (at < end) {
-    const tag = number(), kind = tag % 8;
-    let length = 0;
-    if (kind === 0) number();
-    else if (kind === 2) length = number();
-    else if (kind === 1) length = 8;
-    else if (kind === 5) length = 4;
-    else throw new Error("it is no ONNX file");
-    if (at + length > end) throw new Error("it is no ONNX file, or it is cut short");
-    if (kind === 2) found.push({ field: Math.floor(tag / 8), start: at, end: at + length });
-    at += length;
-  }
-  return found;
+  return metadata;
 }
 
-// A Map of texts. Throws an Error where the bytes are no ONNX file.
-export function metadataOf(bytes) {
-  const text = ({ start, end }) => new TextDecoder().decode(bytes.subarray(start, end)), said = new Map();
-  const parts = fields(bytes, 0, bytes.length);
-  if (!parts.length) throw new Error("it is no ONNX file");
-  for (const entry of parts.filter((each) => each.field === METADATA)) {
-    const [key, value] = fields(bytes, entry.start, entry.end);
-    if (key && value) said.set(text(key), text(value));
+// The fields of a message that have bytes: their numbers, and where the bytes are.
+function readFields(bytes, messageStart, messageEnd) {
+  const fields = [];
+  let position = messageStart;
+  while (position < messageEnd) {
+    const tag = readVarint(bytes, position, messageEnd);
+    position = tag.end;
+    const type = tag.value % 8;
+    let length = 0;
+    if (type === VARINT) {
+      position = readVarint(bytes, position, messageEnd).end;
+    } else if (type === LENGTH_DELIMITED) {
+      const stated = readVarint(bytes, position, messageEnd);
+      length = stated.value;
+      position = stated.end;
+    } else if (type === EIGHT_BYTES) {
+      length = 8;
+    } else if (type === FOUR_BYTES) {
+      length = 4;
+    } else {
+      throw new Error("it is no ONNX file");
+    }
+    const end = position + length;
+    if (end > messageEnd) throw new Error("it is no ONNX file, or it is cut short");
+    if (type === LENGTH_DELIMITED) fields.push({ number: Math.floor(tag.value / 8), start: position, end });
+    position = end;
   }
-  return said;
+  return fields;
+}
+
+function readVarint(bytes, start, messageEnd) {
+  let value = 0;
+  let scale = 1;
+  const end = Math.min(start + MAX_VARINT_BYTES, messageEnd);
+  for (let position = start; position < end; position++) {
+    const byte = bytes[position];
+    value += (byte & 127) * scale;
+    scale *= 128;
+    if (byte < 128) return { value, end: position + 1 };
+  }
+  throw new Error("it is no ONNX file, or it is cut short");
 }

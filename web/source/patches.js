@@ -1,80 +1,131 @@
-// Connected patches of a surface: small ones are removed, and small holes closed, as
+// Connected patches of a surface: small ones (specks) are removed, and small holes closed, as
 // rilievo.geometry.surfaces.patches does.
 
-const FEWEST = 6, ROUNDS = 64;
+// Points of a speck, whatever the share that the cut states. In a small lattice they are at most a thousandth of all.
+const MIN_SPECK_POINTS = 6;
+// Averages of a closed hole's depth, after which it hardly changes.
+const AVERAGING_ROUNDS = 64;
 
-// The least point that each chosen point is joined to; -1 of the others. `beside(at)` and
-// `below(at)` say whether a point is joined to the next of its row, and to the one under it.
-function rootsOf(chosen, columns, beside, below) {
-  const root = new Int32Array(chosen.length).fill(-1);
-  function find(at) {
-    while (root[at] !== at) {
-      root[at] = root[root[at]];
-      at = root[at];
-    }
-    return at;
-  }
-  function join(one, other) {
-    const [first, second] = [find(one), find(other)];
-    root[Math.max(first, second)] = Math.min(first, second);
-  }
-  for (let at = 0; at < chosen.length; at++) {
-    if (!chosen[at]) continue;
-    root[at] = at;
-    if (at % columns && chosen[at - 1] && beside(at - 1)) join(at - 1, at);
-    if (at >= columns && chosen[at - columns] && below(at - columns)) join(at - columns, at);
-  }
-  for (let at = 0; at < root.length; at++) if (root[at] >= 0) root[at] = find(at);
-  return root;
-}
-
-function sizesOf(root) {
-  const size = new Int32Array(root.length);
-  for (const at of root) if (at >= 0) size[at]++;
-  return size;
-}
-
-const small = (count, specks) => Math.max(Math.min(FEWEST, Math.floor(count / 1000)), Math.trunc(specks * count));
-
-// `valid` without small patches; the largest is kept whatever its size.
-export function withoutSpecks({ valid, columns }, specks, beside, below) {
-  const root = rootsOf(valid, columns, beside, below), size = sizesOf(root);
-  const limit = small(valid.length, specks);
+/**
+ * The mask `valid` of a lattice without small patches. The largest patch stays, whatever its size.
+ * @param {{valid: Uint8Array, columns: number}} lattice
+ * @param {number} specks Share of points up to which a patch is small.
+ * @param {(point: number) => any} joinsRight Whether a point is joined to the next of its row.
+ * @param {(point: number) => any} joinsBelow Whether a point is joined to the one below it.
+ * @returns {Uint8Array}
+ */
+export function withoutSpecks({ valid, columns }, specks, joinsRight, joinsBelow) {
+  const roots = patchRoots(valid, columns, joinsRight, joinsBelow);
+  const sizes = patchSizes(roots);
+  const limit = maxSpeckSize(valid.length, specks);
   let largest = 0;
-  for (let at = 1; at < size.length; at++) if (size[at] > size[largest]) largest = at;
-  return valid.map((each, at) => (each && (size[root[at]] > limit || root[at] === largest) ? 1 : 0));
+  for (let root = 1; root < sizes.length; root++) if (sizes[root] > sizes[largest]) largest = root;
+  const isKept = (root) => sizes[root] > limit || root === largest;
+  return valid.map((isValid, point) => (isValid && isKept(roots[point]) ? 1 : 0));
 }
 
-// A lattice with its small holes closed whose rim is one surface, by means of 1/z; not where the
-// photograph is transparent.
-export function closed(lattice, { specks, jump }) {
-  const { rows, columns, valid, hollow } = lattice, z = lattice.z.map((each, at) => (valid[at] ? each : 1));
-  const empty = valid.map((each) => (each ? 0 : 1)), always = () => true;
-  const root = rootsOf(empty, columns, always, always), size = sizesOf(root);
-  const limit = small(valid.length, specks), open = new Uint8Array(root.length);
-  const border = (at) => at < columns || at >= (rows - 1) * columns || at % columns === 0 || at % columns === columns - 1;
-  const near = new Float32Array(root.length).fill(Infinity), far = new Float32Array(root.length), around = (at) =>
-    [at - columns, at + columns, at - 1, at + 1];
-  root.forEach((hole, at) => {
-    if (hole < 0) return;
-    if (size[hole] > limit || border(at) || hollow?.[at]) { open[hole] = 1; return; }
-    for (const side of around(at)) {
+function maxSpeckSize(points, specks) {
+  return Math.max(Math.min(MIN_SPECK_POINTS, Math.floor(points / 1000)), Math.trunc(specks * points));
+}
+
+// The first point of the patch of each point in the mask; -1 for the others.
+function patchRoots(mask, columns, joinsRight, joinsBelow) {
+  const roots = new Int32Array(mask.length).fill(-1);
+  const find = (point) => {
+    let root = point;
+    while (roots[root] !== root) {
+      roots[root] = roots[roots[root]];
+      root = roots[root];
+    }
+    return root;
+  };
+  const join = (first, second) => {
+    const firstRoot = find(first);
+    const secondRoot = find(second);
+    roots[Math.max(firstRoot, secondRoot)] = Math.min(firstRoot, secondRoot);
+  };
+
+  for (let point = 0; point < mask.length; point++) {
+    if (!mask[point]) continue;
+    roots[point] = point;
+    const left = point - 1;
+    const above = point - columns;
+    if (point % columns && mask[left] && joinsRight(left)) join(left, point);
+    if (above >= 0 && mask[above] && joinsBelow(above)) join(above, point);
+  }
+  for (let point = 0; point < roots.length; point++) if (roots[point] >= 0) roots[point] = find(point);
+  return roots;
+}
+
+function patchSizes(roots) {
+  const sizes = new Int32Array(roots.length);
+  for (const root of roots) if (root >= 0) sizes[root]++;
+  return sizes;
+}
+
+/**
+ * A lattice whose small holes are closed if their rim is one surface, by means of 1/z. Where the photograph is
+ * transparent, holes stay.
+ * @param {any} lattice
+ * @param {{specks: number, jump: number}} cut
+ */
+export function closeHoles(lattice, cut) {
+  const { columns, valid } = lattice;
+  const { roots, closed } = closedHoles(lattice, cut);
+  const points = listWhere(roots, (root) => root >= 0 && closed[root]);
+  if (!points.length) return lattice;
+
+  const z = lattice.z.map((depth, point) => (valid[point] ? depth : 1));
+  const filled = valid.slice();
+  for (const point of points) {
+    z[point] = closed[roots[point]];
+    filled[point] = 1;
+  }
+  for (let round = 0; round < AVERAGING_ROUNDS; round++) {
+    const means = points.map((point) => 4 / neighboursOf(point, columns).reduce((sum, side) => sum + 1 / z[side], 0));
+    points.forEach((point, index) => { z[point] = means[index]; });
+  }
+  return { ...lattice, z, valid: filled };
+}
+
+const neighboursOf = (point, columns) => [point - columns, point + columns, point - 1, point + 1];
+
+function listWhere(values, test) {
+  const indices = [];
+  values.forEach((value, index) => { if (test(value)) indices.push(index); });
+  return indices;
+}
+
+// The hole of each point without depth, by its first point; and by this point the depth from which a hole's averages
+// begin, 0 if the hole stays.
+function closedHoles({ rows, columns, z, valid, transparent }, { specks, jump }) {
+  const isJoined = () => true;
+  const roots = patchRoots(valid.map((isValid) => (isValid ? 0 : 1)), columns, isJoined, isJoined);
+  const sizes = patchSizes(roots);
+  const limit = maxSpeckSize(valid.length, specks);
+  const isAtBorder = (point) => point < columns || point >= (rows - 1) * columns
+    || point % columns === 0 || point % columns === columns - 1;
+
+  const staysOpen = new Uint8Array(roots.length);
+  const nearest = new Float32Array(roots.length).fill(Infinity);
+  const farthest = new Float32Array(roots.length);
+  roots.forEach((root, point) => {
+    if (root < 0) return;
+    if (sizes[root] > limit || isAtBorder(point) || transparent?.[point]) {
+      staysOpen[root] = 1;
+      return;
+    }
+    for (const side of neighboursOf(point, columns)) {
       if (!valid[side]) continue;
-      near[hole] = Math.min(near[hole], z[side]);
-      far[hole] = Math.max(far[hole], z[side]);
+      nearest[root] = Math.min(nearest[root], z[side]);
+      farthest[root] = Math.max(farthest[root], z[side]);
     }
   });
-  const places = [];
-  root.forEach((hole, at) => {
-    if (hole >= 0 && !open[hole] && far[hole] <= near[hole] * (1 + jump)) places.push(at);
+
+  const closed = new Float64Array(roots.length);
+  closed.forEach((_, root) => {
+    const isOneSurface = farthest[root] <= nearest[root] * (1 + jump);
+    if (roots[root] === root && !staysOpen[root] && isOneSurface) closed[root] = (nearest[root] + farthest[root]) / 2;
   });
-  if (!places.length) return lattice;
-  for (const at of places) z[at] = (near[root[at]] + far[root[at]]) / 2;
-  for (let round = 0; round < ROUNDS; round++) {
-    const next = places.map((at) => 4 / around(at).reduce((sum, side) => sum + 1 / z[side], 0));
-    places.forEach((at, each) => { z[at] = next[each]; });
-  }
-  const filled = valid.slice();
-  for (const at of places) filled[at] = 1;
-  return { ...lattice, z, valid: filled };
+  return { roots, closed };
 }

@@ -2,15 +2,15 @@
 
 import { about, meaningOf, MOST_POINTS, OUR_AXES, surfaceFacts } from "./facts.js";
 import { facesOf, pixelOf, pointOf } from "relief";
-import { cloudOf, CUT, latticeOf, normalsOn, stepFor } from "./surface.js";
+import { cloudOf, CUT, sampleLattice, normalsOn, surfaceStep } from "./surface.js";
 
 // Points with normals and colours as a binary PLY, in the camera frame.
 export function ply(prediction) {
-  const step = stepFor(prediction, MOST_POINTS), lattice = cloudOf(prediction, step), used = [...lattice.valid.keys()].filter((at) => lattice.valid[at]);
+  const step = surfaceStep(prediction, MOST_POINTS), lattice = cloudOf(prediction, step), used = [...lattice.valid.keys()].filter((at) => lattice.valid[at]);
   if (!used.length) throw new Error("nothing is left of the surface");
   const facts = surfaceFacts(prediction, "ply", "points of the surface", OUR_AXES,
     { pixel_step: step, points: used.length }, ".ply");
-  const normals = lattice.normals ?? normalsOn(lattice, facesOf(latticeOf(prediction, step), CUT)), { width, values } = prediction.photo;
+  const normals = lattice.normals ?? normalsOn(lattice, facesOf(sampleLattice(prediction, step), CUT)), { width, values } = prediction.photo;
   const columns = ["x", "y", "z", "nx", "ny", "nz"].map((each) => `property float ${each}`);
   const header = ["ply", "format binary_little_endian 1.0",
     `comment unit: ${facts.unit} (${meaningOf(prediction)})`, `comment axes: ${OUR_AXES}`,

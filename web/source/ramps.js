@@ -1,49 +1,125 @@
-// Bands in which depth melts from near to far, in place of which an edge is one step:
-// rilievo.geometry.surfaces.ramps, which explains it.
+// Bands in which depth melts from a near to a far surface are made one step: rilievo.geometry.surfaces.ramps, which
+// explains it.
 
 import { edgesAlong, quantile } from "relief";
 
-const PULL = 0.02, WIDEST = 0.04, MOST = 0.03, SLOPE = 0.25, GOES_ON = 0.6, FARTHEST = 64;
+// Least step of 1/z at an edge, times the median depth.
+const MIN_EDGE_STEP = 0.02;
+// Largest width of a band, as a share of the diagonal.
+const MAX_BAND_WIDTH = 0.04;
+// Most edges, as a share of points, so that foliage is no confetti.
+const MAX_EDGE_SHARE = 0.03;
+// Least step between neighbours in a band, as a share of an edge's step.
+const MIN_BAND_STEP = 0.25;
+// Least slope of 1/z beyond the near end of a band, as a share of its own, that makes it a wall.
+const MIN_WALL_SLOPE = 0.6;
+// Points from a point of a band to its farthest end.
+const MAX_BAND_POINTS = 64;
+// Just less than 1, so that steps that are equal to a limit are above it.
+const JUST_BELOW = 1 - 1e-7;
 
-// A lattice whose points between the ends of bands, which are steps of 1/z by `least`, lie on the closer end.
-function withoutBands(lattice, least) {
-  const { z, valid, rows, columns } = lattice, ends = [0, 1].map(() => Int32Array.from(z.keys())), most = ends.map(() => new Float32Array(z.length));
-  const begins = new Set();
-  for (const pitch of [1, columns]) {
-    edgesAlong(lattice, pitch, SLOPE * least).forEach((rise, at) => {
-      if (!rise) return;
-      for (const [from, to, step] of [[at, at + pitch, rise], [at + pitch, at, -rise]]) {
-        begins.add(from);
-        [step, -step].forEach((height, side) => { if (height > most[side][from]) [most[side][from], ends[side][from]] = [height, to]; });
-      }
-    });
+/**
+ * Lay the bands of a lattice onto their closer ends. `edge` is the least step of 1/z that is an edge; where edges are
+ * many, only the largest steps are.
+ * @param {any} lattice
+ * @returns {{lattice: any, edge: number}}
+ */
+export function sharpenEdges(lattice) {
+  const validDepth = lattice.z.filter((_, point) => lattice.valid[point]);
+  if (!validDepth.length) return { lattice, edge: Infinity };
+
+  const minStep = MIN_EDGE_STEP / quantile(validDepth, 0.5);
+  const sharp = collapseBands(lattice, minStep);
+  const steps = [];
+  for (const offset of [1, lattice.columns]) {
+    for (const rise of edgesAlong(sharp, offset, minStep)) if (rise) steps.push(Math.abs(rise));
   }
-  const far = (at, next) => {
-    for (let each = 0; each < FARTHEST && next[at] !== at; each++) at = next[at];
-    return at;
-  };
-  // Beside the sky or another hole there is no far surface.
-  const isOpen = (at) => [[-1, at % columns], [1, (at + 1) % columns], [-columns, 1], [columns, 1]].some(([way, inside]) => inside && valid[at + way] === 0);
-  const depth = z.slice(), widest = WIDEST * Math.hypot(rows, columns), place = (at) => [Math.floor(at / columns), at % columns];
-  for (const at of begins) {
-    const [near, away] = ends.map((next) => far(at, next)), [[row, column], [fromRow, fromColumn]] = [near, away].map(place);
-    const way = [row - fromRow, column - fromColumn], half = way.map((each) => Math.sign(each) * Math.ceil(Math.abs(each) / 2)), step = 1 / z[near] - 1 / z[away];
-    if (!(step > least) || Math.hypot(...way) > widest) continue;
-    // On a plane 1/z is linear: a wall goes on beyond the near end as it came there.
-    const [y, x] = [row + half[0], column + half[1]], beyond = y >= 0 && y < rows && x >= 0 && x < columns ? y * columns + x : near;
-    const rise = valid[beyond] ? 1 / z[beyond] - 1 / z[near] : 0;
-    if (rise >= (GOES_ON * step * Math.max(Math.hypot(...half), 1)) / Math.max(Math.hypot(...way), 1)) continue;
-    depth[at] = isOpen(away) || z[at] / z[near] <= z[away] / z[at] ? z[near] : z[away];
+  const maxEdges = Math.floor(MAX_EDGE_SHARE * lattice.z.length);
+  if (steps.length <= maxEdges) return { lattice: sharp, edge: minStep };
+  steps.sort((a, b) => b - a);
+  return { lattice: sharp, edge: steps[maxEdges] * JUST_BELOW };
+}
+
+// A lattice whose points in bands lie on the closer end of their band.
+function collapseBands(lattice, minStep) {
+  const { z, rows, columns } = lattice;
+  const { nextNearer, nextFarther, starts } = steepestWays(lattice, minStep);
+  const maxLength = MAX_BAND_WIDTH * Math.hypot(rows, columns);
+  const depth = z.slice();
+  for (const point of starts) {
+    const near = walk(point, nextNearer);
+    const far = walk(point, nextFarther);
+    const down = Math.floor(near / columns) - Math.floor(far / columns);
+    const right = (near % columns) - (far % columns);
+    const step = 1 / z[near] - 1 / z[far];
+    if (!(step > minStep) || Math.hypot(down, right) > maxLength) continue;
+    if (isWall(lattice, near, down, right, step)) continue;
+
+    // Beside the sky or another hole there is no far surface.
+    const isCloserToNear = isBesideHole(lattice, far) || z[point] / z[near] <= z[far] / z[point];
+    depth[point] = isCloserToNear ? z[near] : z[far];
   }
   return { ...lattice, z: depth };
 }
 
-// A lattice whose edges are steps, and the least step of 1/z that is one.
-export function sharpened(lattice) {
-  const there = lattice.z.filter((_, at) => lattice.valid[at]);
-  if (!there.length) return { lattice, edge: Infinity };
-  const edge = PULL / quantile(there, 0.5), sharp = withoutBands(lattice, edge), most = Math.floor(MOST * lattice.z.length);
-  const steps = [1, lattice.columns].flatMap((pitch) => [...edgesAlong(sharp, pitch, edge)].filter(Boolean).map(Math.abs)).sort((a, b) => b - a);
-  // Equal steps are edges together.
-  return { lattice: sharp, edge: steps.length > most ? steps[most] * (1 - 1e-7) : edge };
+// From each point the neighbour that is nearer by the largest step, and that which is farther by the largest step; the
+// point itself where there is none. `starts` are the points in bands.
+function steepestWays(lattice, minStep) {
+  const { z, columns } = lattice;
+  const nextNearer = Int32Array.from(z.keys());
+  const nextFarther = Int32Array.from(z.keys());
+  const mostNearer = new Float32Array(z.length);
+  const mostFarther = new Float32Array(z.length);
+  const starts = new Set();
+  const addStep = (from, to, rise) => {
+    starts.add(from);
+    if (rise > mostNearer[from]) {
+      mostNearer[from] = rise;
+      nextNearer[from] = to;
+    }
+    if (-rise > mostFarther[from]) {
+      mostFarther[from] = -rise;
+      nextFarther[from] = to;
+    }
+  };
+
+  for (const offset of [1, columns]) {
+    edgesAlong(lattice, offset, MIN_BAND_STEP * minStep).forEach((rise, point) => {
+      if (!rise) return;
+      addStep(point, point + offset, rise);
+      addStep(point + offset, point, -rise);
+    });
+  }
+  return { nextNearer, nextFarther, starts };
+}
+
+// The end of the way from a point.
+function walk(point, next) {
+  let end = point;
+  for (let count = 0; count < MAX_BAND_POINTS && next[end] !== end; count++) end = next[end];
+  return end;
+}
+
+// Whether a band is a wall. On a plane 1/z is linear, so a wall goes on beyond the near end as it came there. The band
+// extends by `down` and `right` from its far to its near end, over which 1/z rises by `step`.
+function isWall({ z, valid, rows, columns }, near, down, right, step) {
+  const halfDown = halfAwayFromZero(down);
+  const halfRight = halfAwayFromZero(right);
+  const row = Math.floor(near / columns) + halfDown;
+  const column = (near % columns) + halfRight;
+  const isInside = row >= 0 && row < rows && column >= 0 && column < columns;
+  const beyond = isInside ? row * columns + column : near;
+  const rise = valid[beyond] ? 1 / z[beyond] - 1 / z[near] : 0;
+  const halfLength = Math.max(Math.hypot(halfDown, halfRight), 1);
+  return rise >= (MIN_WALL_SLOPE * step * halfLength) / Math.max(Math.hypot(down, right), 1);
+}
+
+const halfAwayFromZero = (length) => Math.sign(length) * Math.ceil(Math.abs(length) / 2);
+
+function isBesideHole({ valid, columns }, point) {
+  const hasLeft = point % columns > 0;
+  const hasRight = (point + 1) % columns > 0;
+  // Beyond the first and the last row there is no value, which is not 0.
+  return (hasLeft && valid[point - 1] === 0) || (hasRight && valid[point + 1] === 0)
+    || valid[point - columns] === 0 || valid[point + columns] === 0;
 }

@@ -1,40 +1,76 @@
-// A network's answer at the photograph's size, by its card's rule: rilievo.models.resampling.preparation.
+// A network's answer at the photograph's size, by the rule of its card: rilievo.models.resampling.resizing.
 
-import { isDepth, positive, ruleOf } from "./preparation.js";
-import { ANSWER_FILTERS, resizedField } from "./resample.js";
+import { isDepth, linearWhereNotPositive, readResizing } from "./preparation.js";
+import { ANSWER_FILTERS, resizeField } from "./resample.js";
 
-// Depth at the photograph's size by its network's rule, and where there is any; what is not valid
-// blends into nothing, unless the rule blends it.
-function depthMap(depth, valid, whole, kind, { space, filter, isBlended, nearest, farthest }, shift) {
-  const [enter, leave] = { values: [(each) => each, (each) => each], inverse: [(each) => 1 / each, (each) => 1 / each],
-    log: [(each) => Math.log(each - shift), (each) => Math.exp(each) + shift] }[space];
-  const resized = (values, how = filter) => resizedField({ ...depth, values }, whole, null, ANSWER_FILTERS[how]);
-  const limited = (values) => (farthest ? values.map((each) => Math.max(nearest, Math.min(farthest, each))) : values);
-  const same = depth.height === whole[0] && depth.width === whole[1];
-  const all = () => {
-    if (same) return limited(depth.values);
-    const large = resized(depth.values.map(enter));
-    return limited((filter === "cubic" && isDepth(kind) ? positive(large, () => resized(depth.values, "linear")) : large).values.map(leave));
+// Share of a pixel that is valid, or sky, above which the pixel is.
+const MIN_SHARE = 0.5;
+
+/**
+ * Resize a network's answer to the photograph's size.
+ *
+ * `valid` is null if all pixels have depth, and the mask of the sky is null if the network predicts none.
+ * `normal(axis)` resizes one axis of the normals, which are not of unit length then; null without normals.
+ * @param {any} answer The answer at the network's size: see readAnswer. `shift` is subtracted before a logarithm is
+ *   taken, and added afterwards [m].
+ * @param {{height: number, width: number}} photo
+ * @param {{kind: string, back: string}} card
+ */
+export function atPhotographSize(answer, photo, { kind, back }) {
+  const { depth, valid = null, normals, sky = null, shift = 0 } = answer;
+  const rule = readResizing(back);
+  const size = [photo.height, photo.width];
+  const resizeNormal = (axis) => resizeField(normals[axis], size, null, ANSWER_FILTERS[rule.filter]).values;
+  return {
+    ...resizeDepthMap(depth, valid, kind, size, rule, shift),
+    sky: sky && toMask(resizeField(sky, size).values),
+    normal: normals && resizeNormal,
   };
-  if (!valid) return { depth: all(), valid };
-  const mean = filter === "cubic" ? "linear" : filter; // cubic weights of a part of the pixels may cancel
-  const weight = resized(Float32Array.from(valid), mean).values, inside = Uint8Array.from(weight, (each) => (each > 0.5 ? 1 : 0));
-  if (isBlended) {
-    const values = all(), has = inside.map((each, at) => (each && Number.isFinite(values[at]) && (values[at] > 0 || !isDepth(kind)) ? 1 : 0));
-    return { depth: values.map((each, at) => (has[at] ? each : 0)), valid: has };
-  }
-  const sums = resized(depth.values.map((each, at) => (valid[at] ? enter(each) : 0)), mean).values;
-  return { depth: limited(sums.map((each, at) => (inside[at] ? leave(each / weight[at]) : 0))), valid: inside };
 }
 
-// A network's answer at the photograph's size: { depth, valid, sky, normal }, where `valid` is null if
-// all pixels are, `sky` the mask of what sees no surface, null if the network does not tell, and
-// `normal(axis)` one field of the normals, not yet of unit length; null without.
-export function atPhotographSize({ depth, valid: seen, normals, sky = null, shift = 0 }, { height, width }, { kind, back }) {
-  const rule = ruleOf(back), whole = [height, width], valid = seen?.every(Boolean) ? null : seen ?? null;
-  return {
-    ...depthMap(depth, valid, whole, kind, rule, shift),
-    sky: sky && Uint8Array.from(resizedField(sky, whole).values, (each) => (each > 0.5 ? 1 : 0)),
-    normal: normals && ((axis) => resizedField(normals[axis], whole, null, ANSWER_FILTERS[rule.filter]).values),
-  };
+const toMask = (shares) => Uint8Array.from(shares, (share) => (share > MIN_SHARE ? 1 : 0));
+
+function resizeDepthMap(depth, valid, kind, size, rule, shift) {
+  if (!valid || valid.every(Boolean)) return { depth: resizeDepth(depth, kind, size, rule, shift), valid: null };
+
+  // Cubic weights of some of the pixels may cancel, so that nothing could be divided by them.
+  const filter = ANSWER_FILTERS[rule.filter === "cubic" ? "linear" : rule.filter];
+  const resize = (values) => resizeField({ ...depth, values }, size, null, filter).values;
+  const validShare = resize(Float32Array.from(valid));
+  const newValid = toMask(validShare);
+  if (rule.isBlended) {
+    const values = resizeDepth(depth, kind, size, rule, shift);
+    const isPlausible = (z) => Number.isFinite(z) && (z > 0 || !isDepth(kind));
+    const blendedValid = newValid.map((isValid, pixel) => (isValid && isPlausible(values[pixel]) ? 1 : 0));
+    return { depth: values.map((z, pixel) => (blendedValid[pixel] ? z : 0)), valid: blendedValid };
+  }
+
+  // Otherwise invalid pixels are not blended into their neighbours.
+  const space = spaceOf(rule, shift);
+  const sums = resize(depth.values.map((z, pixel) => (valid[pixel] ? space.enter(z) : 0)));
+  const values = sums.map((sum, pixel) => (newValid[pixel] ? space.leave(sum / validShare[pixel]) : 0));
+  return { depth: limitDepth(values, rule), valid: newValid };
+}
+
+function resizeDepth(depth, kind, size, rule, shift) {
+  if (depth.height === size[0] && depth.width === size[1]) return limitDepth(depth.values, rule);
+
+  const space = spaceOf(rule, shift);
+  const inSpace = { ...depth, values: depth.values.map(space.enter) };
+  let resized = resizeField(inSpace, size, null, ANSWER_FILTERS[rule.filter]);
+  if (rule.filter === "cubic" && isDepth(kind)) {
+    resized = linearWhereNotPositive(resized, () => resizeField(depth, size, null, ANSWER_FILTERS.linear));
+  }
+  return limitDepth(resized.values.map(space.leave), rule);
+}
+
+// Functions from depth to the space in which it is interpolated, and from there to depth.
+function spaceOf(rule, shift) {
+  if (rule.space === "inverse") return { enter: (z) => 1 / z, leave: (inverse) => 1 / inverse };
+  if (rule.space === "log") return { enter: (z) => Math.log(z - shift), leave: (log) => Math.exp(log) + shift };
+  return { enter: (z) => z, leave: (z) => z };
+}
+
+function limitDepth(values, { nearest, farthest }) {
+  return farthest ? values.map((z) => Math.max(nearest, Math.min(farthest, z))) : values;
 }

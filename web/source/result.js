@@ -1,113 +1,143 @@
-// One photograph's pictures, surface, measurements and files.
+// The result of one photograph: its pictures, surface, measurements and files.
 
 import { enliven, intoAddress, inUnit, made, part, renew, saved, setStage, sharing } from "viewer";
-import { widened } from "./anchor.js";
+import { widenedTerms } from "./anchor.js";
 import { introduce } from "./introduction.js";
 import { savedPage } from "./saved_page.js";
 import { settings } from "./settings.js";
 import { showFacts } from "./shown_facts.js";
 
-const KINDS = {
-  metric: "Depth in metres.", up_to_scale: "Depth up to one unknown factor: one known length makes it metres.",
+const KIND_SENTENCES = {
+  metric: "Depth in metres.",
+  up_to_scale: "Depth up to one unknown factor: one known length makes it metres.",
   affine: "Depth up to an unknown factor and shift, so there is no surface.",
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
+// Sources of a camera that is only estimated, so that what is measured has wider error ranges.
+const ESTIMATED_CAMERAS = ["assumed", "vanishing_points"];
+const SURFACE_CONTROLS = "[data-needs=surface], #save-page, #save-turn";
+const STEREO_BUTTONS = "[data-output=side], [data-output=anaglyph]";
 
-function put(id, bitmap) {
-  const canvas = part(id);
-  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  bitmap.close();
-}
-
-const GUESSED = ["assumed", "vanishing_points"];
-let alive = null; // how lengths are told and marks are kept, once there is a surface
-
-// The factor that makes depth metres, and the length that gives it; factor 0 where none is known.
-export const metresNow = () => alive?.rule.metres ?? { factor: 0 };
-
-// The surface that is shown stops to sway, and leaves the processor to what is computed next.
-export function standStill() {
-  alive?.settle();
-}
-
-// Marks of the result that is shown, as the visitor has left them; null before it has a surface.
-export const marksNow = () => alive?.chosen() ?? null;
-
+// The stage of the pictures that are shown, and what `enliven` gives once there is a surface to measure on.
 let stage = null;
+let surfaceView = null;
 
-function needSurface(hasSurface) {
-  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-needs=surface], #save-page, #save-turn"))) each.hidden = !hasSurface;
+addEventListener("hashchange", () => surfaceView?.load(location.hash.slice(1)));
+
+/** The factor that makes depth metres, and the length that gives it; the factor is 0 if no length is known. */
+export const currentMetres = () => surfaceView?.rule.metres ?? { factor: 0 };
+
+/** The marks on the result that is shown, as the visitor left them; null before it has a surface. */
+export const currentMarks = () => surfaceView?.chosen() ?? null;
+
+/** Stop the surface from swaying, which leaves the processor to what is computed next. */
+export function standStill() {
+  surfaceView?.settle();
 }
 
-// Photograph and depth.
-export function showPictures(result, { threads }) {
+/**
+ * Show the photograph and its depth, in place of the result before.
+ * @param {any} result What the worker says of it, with pictures as bitmaps, which are used up.
+ * @param {number} threads Threads that predicted it, for its facts.
+ */
+export function showPictures(result, threads) {
   renew();
-  alive = null;
+  surfaceView = null;
   const main = part("result");
   main.replaceChildren(part("result-parts").content.cloneNode(true));
-  const isRound = result.camera?.lens === "equirectangular";
-  part("result-title").textContent = part("result-title").title = result.name; // a long one may be cut
-  part("result-kind").textContent = KINDS[result.kind];
-  put("photo", result.photo);
-  put("depth", result.depth);
+
+  const title = part("result-title");
+  title.textContent = result.name;
+  title.title = result.name; // a long name may be cut
+  part("result-kind").textContent = KIND_SENTENCES[result.kind];
+  drawBitmap("photo", result.photo);
+  drawBitmap("depth", result.depth);
   if (!result.has.normals) part("normals").closest("figure").remove();
-  part("ticks").replaceChildren(...result.ticks.map((each) => made("span", { textContent: each })));
+  part("ticks").replaceChildren(...result.ticks.map((tick) => made("span", { textContent: tick })));
   inUnit({ metric: result.kind === "metric" });
-  part("notes").textContent = result.notes.map((each) => `${each[0].toUpperCase()}${each.slice(1)}.`).join(" ");
   if (result.hasSky) part("legend").prepend(made("span", { className: "sky", textContent: "sky" }));
+  part("notes").textContent = result.notes.map(toSentence).join(" ");
+
   part("surface-state").textContent = "Making the surface …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
-  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-output=side], [data-output=anaglyph]"))) each.hidden = isRound;
-  needSurface(result.has.surface);
+  hideAll(STEREO_BUTTONS, result.camera?.lens === "equirectangular");
+  hideAll(SURFACE_CONTROLS, !result.has.surface);
   showFacts(result, threads);
   main.hidden = false;
   stage = setStage(result.width / result.height);
 }
 
-// Terms of measuring: those of anchored depth are wider where it fits worse (rilievo.measure.page_terms).
-// The app's server has the model's confidence too, and states them itself.
-function termsOf({ kind, camera, anchoring, terms }) {
-  if (terms) return terms;
-  const source = GUESSED.includes(camera.source) ? "assumed" : "known";
-  if (!anchoring) return settings.terms[kind][source];
-  return { ...widened(settings.terms.anchored[source], settings.misfit, anchoring), metric: kind === "metric" };
+function drawBitmap(id, bitmap) {
+  const canvas = part(id);
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
 }
 
-addEventListener("hashchange", () => alive?.load(location.hash.slice(1)));
+const toSentence = (note) => `${note[0].toUpperCase()}${note.slice(1)}.`;
 
-// Normals, the surface, and all that is measured on it. `before` are the marks of the result that this one
-// replaces, of the same photograph; null where it replaces none.
-export function showRest(result, { normals, surface }, { before = null, keep, addresses, say }) {
-  if (normals) put("normals", normals);
-  const handOn = (shown) => sharing({ name: result.name, shown, addresses, say });
-  handOn(null);
+function hideAll(selector, isHidden) {
+  const elements = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(selector));
+  for (const element of elements) element.hidden = isHidden;
+}
+
+/**
+ * Show the normals and the surface of the result whose pictures are shown, and let the visitor measure on it.
+ * @param {any} result
+ * @param {{normals: ImageBitmap | null, surface: any}} rest What the worker made after the pictures; the surface is
+ *   null if nothing is left of it.
+ * @param {object} page
+ * @param {string | null} [page.marksToKeep] Marks of the result before, of the same photograph; null if there was none.
+ * @param {(marks: string) => void} page.keepMarks Called when the visitor changed the marks.
+ * @param {() => {page: string, embed: string}} page.addresses Addresses of the result; null for none.
+ * @param {(text: string, isError?: boolean) => void} page.say
+ */
+export function showRest(result, { normals, surface }, { marksToKeep = null, keepMarks, addresses, say }) {
+  if (normals) drawBitmap("normals", normals);
+  const enableSharing = (shown) => sharing({ name: result.name, shown, addresses, say });
+  enableSharing(null);
   if (!result.has.surface) return;
+
   const state = part("surface-state");
   if (!surface) {
     state.textContent = "Nothing is left of the surface.";
-    needSurface(false);
+    hideAll(SURFACE_CONTROLS, true);
     return;
   }
-  const terms = { ...termsOf(result), floor: surface.floor, in_files: true };
-  const keepMarks = (marks) => {
+  const terms = { ...measuringTerms(result), floor: surface.floor, in_files: true };
+  const marksOfAddress = location.hash.slice(1) || (result.marks ?? "");
+  const changeMarks = (marks) => {
     intoAddress(marks);
-    keep(marks);
+    keepMarks(marks);
   };
   try {
-    alive = enliven(stage, surface.data, surface.form, terms, state, before ?? (location.hash.slice(1) || (result.marks ?? "")), keepMarks);
-    if (before) keepMarks(before);
-    handOn(alive.shown);
-    if (alive.shown) introduce(alive.shown);
-    part("save-page").onclick = async () => {
-      try {
-        saved(await savedPage(result, surface, terms, alive.now()), `${result.name.replace(/\.[^.]*$/, "")}.html`);
-        say("The page is written: it holds pictures, surface, lines and view, and opens anywhere.");
-      } catch (error) {
-        say(`The page: ${error.message}`, true);
-      }
-    };
+    surfaceView = enliven(stage, surface.data, surface.form, terms, state, marksToKeep ?? marksOfAddress, changeMarks);
+    if (marksToKeep) changeMarks(marksToKeep);
+    enableSharing(surfaceView.shown);
+    if (surfaceView.shown) introduce(surfaceView.shown);
+    part("save-page").onclick = () => savePage(result, surface, terms, say);
   } catch (error) {
     state.textContent = `This browser cannot show the surface: ${error.message}`;
+  }
+}
+
+// Terms of measuring: with anchored depth, error ranges are wider where it fits worse. The server knows the model's
+// confidence too, and states the terms itself.
+function measuringTerms({ kind, camera, anchoring, terms }) {
+  if (terms) return terms;
+  const cameraTerms = ESTIMATED_CAMERAS.includes(camera.source) ? "assumed" : "known";
+  if (!anchoring) return settings.terms[kind][cameraTerms];
+  const anchoredTerms = widenedTerms(settings.terms.anchored[cameraTerms], settings.misfit, anchoring);
+  return { ...anchoredTerms, metric: kind === "metric" };
+}
+
+async function savePage(result, surface, terms, say) {
+  try {
+    const page = await savedPage(result, surface, terms, surfaceView.now());
+    saved(page, `${result.name.replace(/\.[^.]*$/, "")}.html`);
+    say("The page is written: it holds pictures, surface, lines and view, and opens anywhere.");
+  } catch (error) {
+    say(`The page: ${error.message}`, true);
   }
 }

@@ -2,27 +2,68 @@
 
 import { made, part } from "viewer";
 
-const SOURCES = { given: "given", gpano: "from the file (GPano)", heif: "from the file (HEIC)", markers: "from printed markers", rectangle: "from a known rectangle", fov: "given as a field of view", millimetres: "given in millimetres", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
-  predicted: "predicted by the model", vanishing_points: "from vanishing points", assumed: "assumed, and may be far off" };
+const CAMERA_SOURCES = {
+  given: "given",
+  gpano: "from the file (GPano)",
+  heif: "from the file (HEIC)",
+  markers: "from printed markers",
+  rectangle: "from a known rectangle",
+  fov: "given as a field of view",
+  millimetres: "given in millimetres",
+  exif_35mm: "from EXIF, 35 mm equivalent",
+  exif_sensor: "from EXIF, focal length and sensor",
+  predicted: "predicted by the model",
+  vanishing_points: "from vanishing points",
+  assumed: "assumed, and may be far off",
+};
 
-// How affine depth became a surface.
-const told = ({ model, rank_correlation: order, residual, refused }) =>
-  refused ?? `scale and shift are fitted to depth by ${model}; rank correlation ${order}, median difference ${(100 * residual).toFixed(1)} %`;
-
-const list = (rows) => made("dl", {}, ...Object.entries(rows).map(([key, value]) =>
-  made("div", {}, made("dt", { textContent: key }), made("dd", { textContent: value }))));
-
+/**
+ * Show the facts of a result on the page.
+ * @param {any} result
+ * @param {number} threads Threads that predicted it.
+ */
 export function showFacts({ name, width, height, camera, madeBy, seconds, place, anchoring, ticks, kind }, threads) {
-  const degrees = camera.degrees ?? (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
-  const isKnown = ticks.length > 2, unit = kind === "metric" ? "" : ", in an unknown unit until a length is known";
-  part("facts").replaceChildren(list({
-    ...(isKnown && { near: ticks.at(-1) + unit, far: ticks[0] + unit }),
-    model: madeBy.model, "licence of the model": madeBy.licence,
-  }), made("details", {}, made("summary", { textContent: "All facts" }), list({
-    photograph: `${name}, ${width} × ${height} px`, camera: `${SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`,
-    "SHA-256 of the model's weights": madeBy.weights_sha256, ...(anchoring && { anchored: told(anchoring) }),
-    settings: Object.entries(how).map(([key, value]) => `${key} ${value}`).join(", "),
-    ...(seconds && { time: `${seconds.all.toFixed(2)} s, of which ${seconds.read.toFixed(2)} s to read the file; ${threads === 1 ? "one thread" : `${threads} threads`}` }),
-    "made by": `rilievo ${madeBy.version}, ${place ?? "in this browser"}`,
-  })));
+  const firstFacts = {};
+  const hasDistances = ticks.length > 2;
+  if (hasDistances) {
+    const unit = kind === "metric" ? "" : ", in an unknown unit until a length is known";
+    firstFacts.near = ticks.at(-1) + unit;
+    firstFacts.far = ticks[0] + unit;
+  }
+  firstFacts.model = madeBy.model;
+  firstFacts["licence of the model"] = madeBy.licence;
+
+  const degrees = camera.degrees ?? (360 / Math.PI) * Math.atan(width / 2 / camera.fx);
+  const settings = Object.entries(madeBy.settings).map(([key, value]) => `${key} ${value}`);
+  const allFacts = {
+    photograph: `${name}, ${width} × ${height} px`,
+    camera: `${CAMERA_SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`,
+    "SHA-256 of the model's weights": madeBy.weights_sha256,
+  };
+  if (anchoring) allFacts.anchored = anchoringInWords(anchoring);
+  allFacts.settings = settings.join(", ");
+  if (seconds) allFacts.time = timeInWords(seconds, threads);
+  allFacts["made by"] = `rilievo ${madeBy.version}, ${place ?? "in this browser"}`;
+
+  const folded = made("details", {}, made("summary", { textContent: "All facts" }), definitionList(allFacts));
+  part("facts").replaceChildren(definitionList(firstFacts), folded);
+}
+
+// How affine depth became a surface, or why it did not.
+function anchoringInWords({ model, rank_correlation: correlation, residual, refused }) {
+  if (refused) return refused;
+  const difference = (100 * residual).toFixed(1);
+  return `scale and shift are fitted to depth by ${model}; rank correlation ${correlation}, `
+    + `median difference ${difference} %`;
+}
+
+function timeInWords({ all, read }, threads) {
+  const threadWords = threads === 1 ? "one thread" : `${threads} threads`;
+  return `${all.toFixed(2)} s, of which ${read.toFixed(2)} s to read the file; ${threadWords}`;
+}
+
+function definitionList(facts) {
+  const rows = Object.entries(facts).map(([term, value]) =>
+    made("div", {}, made("dt", { textContent: term }), made("dd", { textContent: value })));
+  return made("dl", {}, ...rows);
 }

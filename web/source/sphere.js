@@ -2,105 +2,215 @@
 // place of slopes and of Poisson's equation, and without normals.
 
 import { clamp, cross, dot, lensOf, listOf, onRay, quantile } from "relief";
-import { shrunk } from "./resample.js";
+import { shrink } from "./resample.js";
 
-const SIDE = 512, MOST_ROWS = 640, COARSE_ROWS = 64; // pixels
-const ROUNDS = 200, LEAST = 1e-3, POWER = 0.6;
+// Largest side of a view [px], what networks saw in training.
+const MAX_VIEW_SIDE = 512;
+// Most rows of the answer, and the rows of the coarse panorama on which views are compared [px].
+const MAX_ROWS = 640;
+const COMPARISON_ROWS = 64;
+// Rounds of least absolute differences, and the least difference of logarithms, by which weights divide.
+const ALIGNMENT_ROUNDS = 200;
+const MIN_DIFFERENCE = 1e-3;
+// Weight of an unknown before any view counts, so that nothing is divided by 0.
+const TINY_WEIGHT = 1e-9;
+// Least power to which a network contracts depth.
+const MIN_POWER = 0.6;
 
-export const panoramaOf = ({ height, width }) => ({ lens: "equirectangular", goes_round: true, degrees: 360, source: "assumed",
-  fx: width / (2 * Math.PI), fy: height / Math.PI, cx: (width - 1) / 2, cy: (height - 1) / 2 });
+/**
+ * The camera of a whole panorama: pixels per radian, and the middle.
+ * @param {{height: number, width: number}} picture
+ */
+export function panoramaOf({ height, width }) {
+  return {
+    lens: "equirectangular",
+    goes_round: true,
+    degrees: 360,
+    source: "assumed",
+    fx: width / (2 * Math.PI),
+    fy: height / Math.PI,
+    cx: (width - 1) / 2,
+    cy: (height - 1) / 2,
+  };
+}
 
 // Views of 90 degrees through the corners of an icosahedron: their axes right, down and ahead.
-const VIEWS = [[0, 1, 0], [0, -1, 0], ...listOf(10, (each) => {
-  const turn = (Math.PI * each) / 5;
-  return [2 * Math.sin(turn), each % 2 ? -1 : 1, 2 * Math.cos(turn)].map((axis) => axis / Math.sqrt(5));
-})].map((ahead) => {
-  const side = cross(ahead[2] ? [0, 1, 0] : [0, 0, -ahead[1]], ahead), right = side.map((each) => each / Math.hypot(...side));
+const VIEWS = icosahedronCorners().map(viewAxes);
+
+function icosahedronCorners() {
+  const ring = listOf(10, (index) => {
+    const turn = (Math.PI * index) / 5;
+    return [2 * Math.sin(turn), index % 2 ? -1 : 1, 2 * Math.cos(turn)].map((axis) => axis / Math.sqrt(5));
+  });
+  return [[0, 1, 0], [0, -1, 0], ...ring];
+}
+
+function viewAxes(ahead) {
+  const down = ahead[2] ? [0, 1, 0] : [0, 0, -ahead[1]];
+  const side = cross(down, ahead);
+  const right = side.map((axis) => axis / Math.hypot(...side));
   return [right, cross(ahead, right), ahead];
-});
-
-// A number between pixels; rows end at the edges, and columns of a panorama meet there.
-function sampled({ height, width, values }, u, v, channels = 1, channel = 0) {
-  const left = Math.floor(u), top = Math.floor(v), a = u - left, b = v - top;
-  const at = (x, y) => values[(clamp(0, y, height - 1) * width + ((x + width) % width)) * channels + channel];
-  const line = (y) => at(left, y) * (1 - a) + at(left + 1, y) * a;
-  return line(top) * (1 - b) + line(top + 1) * b;
 }
 
-// Of each pixel of a panorama what views see: their numbers, trust, the logarithm of distance over depth, and `of` one
-// of all views' fields.
-function* seen(rows) {
-  const grid = panoramaOf({ height: rows, width: 2 * rows });
-  for (let at = 0; at < 2 * rows ** 2; at++) {
-    const ray = onRay(grid, [at % (2 * rows), Math.floor(at / 2 / rows)], 1);
-    const level = Math.hypot(ray[0], ray[2]);
-    yield VIEWS.flatMap((axes, number) => {
-      const [x, y, z] = axes.map((axis) => dot(axis, ray)), trust = 1 - Math.max(Math.abs(x), Math.abs(y)) / z;
-      const along = (share, side) => clamp(0, ((share / z + 1) * side - 1) / 2, side - 1);
-      return z > 0 && trust > 0 ? { number, level, trust, far: -Math.log(z),
-        of: (fields) => sampled(fields[number], along(x, fields[number].width), along(y, fields[number].height)) } : [];
-    });
+/**
+ * Predict a panorama by a network that predicts depth.
+ * @param {any} network
+ * @param {any} picture
+ * @param {(count: number, whole: number) => void} tell Called after each view.
+ */
+export async function throughViews(network, picture, tell) {
+  const camera = panoramaOf(picture);
+  // The side [px] at which a view of 90 degrees has as many pixels per radian as the panorama.
+  const detailedSide = 2 * camera.fx;
+  const side = Math.min(MAX_VIEW_SIDE, Math.ceil(detailedSide));
+  const factor = Math.floor(detailedSide / side) || 1;
+  const small = shrink(picture, [picture.height, picture.width].map((length) => Math.floor(length / factor)));
+
+  const answers = [];
+  for (const view of VIEWS) {
+    answers.push(await network.infer(renderView(small, view, side)));
+    tell(answers.length, VIEWS.length);
   }
+  return { ...mergeAnswers(answers, Math.min(MAX_ROWS, picture.height)), camera };
 }
 
-// A view as a photograph of `side` pixels.
-/** @param {any} picture @param {any} view @param {any} side */
-function taken(picture, [right, down, ahead], side) {
-  const values = new Uint8ClampedArray(4 * side * side), lens = lensOf(panoramaOf(picture)), middle = (side - 1) / 2, focal = side / 2;
-  for (let at = 0; at < values.length; at++) {
-    const pixel = at >> 2, x = (pixel % side - middle) / focal, y = (Math.floor(pixel / side) - middle) / focal;
-    values[at] = sampled(picture, ...lens.pixel(ahead.map((each, axis) => each + x * right[axis] + y * down[axis])), 4, at % 4);
-  }
-  return { height: side, width: side, values, camera: { fx: focal, fy: focal, cx: middle, cy: middle, source: "given" } };
-}
-
-// Answers to all views as one: a factor a view, and one power to which the network contracts depth, by least absolute
-// differences where views overlap. Metres stay metres.
-export function together(answers, rows) {
-  const middles = answers.map(({ depth }) => Math.log(quantile(depth.values, 0.5))), pairs = [];
-  const logs = answers.map(({ depth }, view) => ({ ...depth, values: depth.values.map((each) => Math.log(each) - middles[view]) }));
-  for (const views of seen(COARSE_ROWS)) {
-    views.forEach((one, first) => views.slice(first + 1).forEach((other) => {
-      const near = one.of(logs), depth = other.of(logs), far = other.far - one.far;
-      pairs.push({ one: one.number, other: other.number, far, difference: depth - near, trust: one.level * Math.min(one.trust, other.trust),
-        features: [[one.number, -1], [other.number, 1], ...(near < 0 && depth < 0 ? [[VIEWS.length, far]] : [])] });
-    }));
-  }
-  const numbers = [...middles, 1];
-  let power = 1;
-  for (let round = 0; round < ROUNDS; round++) {
-    const sums = numbers.map(() => [0, 1e-9]);
-    for (const { one, other, far, difference, trust, features } of pairs) {
-      const miss = numbers[other] - numbers[one] + difference + power * far, weight = trust / Math.max(Math.abs(miss), LEAST);
-      for (const [at, feature] of features) {
-        sums[at][0] += weight * feature * miss;
-        sums[at][1] += weight * feature ** 2;
-      }
+// A view of a panorama as a photograph of `side` x `side` pixels.
+function renderView(picture, axes, side) {
+  const [right, down, ahead] = axes;
+  const values = new Uint8ClampedArray(4 * side * side);
+  const lens = lensOf(panoramaOf(picture));
+  const middle = (side - 1) / 2;
+  const focal = side / 2;
+  for (let pixel = 0; pixel < side * side; pixel++) {
+    const x = ((pixel % side) - middle) / focal;
+    const y = (Math.floor(pixel / side) - middle) / focal;
+    const ray = ahead.map((component, axis) => component + x * right[axis] + y * down[axis]);
+    const [u, v] = lens.pixel(ray);
+    for (let channel = 0; channel < 4; channel++) {
+      values[4 * pixel + channel] = sampleBetween(picture, u, v, 4, channel);
     }
-    sums.forEach(([sum, weight], at) => { numbers[at] -= sum / weight / 2; });
-    power = numbers[VIEWS.length] = clamp(POWER, numbers[VIEWS.length], 1);
   }
-  const usual = quantile(middles.map((each, view) => each - numbers[view] / power), 0.5);
-  const skies = answers.map(({ sky }) => sky), make = () => ({ height: rows, width: 2 * rows, values: new Float32Array(2 * rows ** 2) });
-  const depth = make(), sky = skies[0] && make();
+  const camera = { fx: focal, fy: focal, cx: middle, cy: middle, source: "given" };
+  return { height: side, width: side, values, camera };
+}
+
+// The value of a picture between pixels. Rows end at the edges, and columns of a panorama go round.
+function sampleBetween({ height, width, values }, u, v, channels = 1, channel = 0) {
+  const left = Math.floor(u);
+  const top = Math.floor(v);
+  const across = u - left;
+  const down = v - top;
+  const valueAt = (x, y) => values[(clamp(0, y, height - 1) * width + ((x + width) % width)) * channels + channel];
+  const alongRow = (y) => valueAt(left, y) * (1 - across) + valueAt(left + 1, y) * across;
+  return alongRow(top) * (1 - down) + alongRow(top + 1) * down;
+}
+
+/**
+ * What views see at each pixel of a panorama of this many rows, row by row.
+ *
+ * Of each view: its number; `weight`, 1 in its middle and 0 at its edge; `level`, the cosine of the pixel's elevation,
+ * by which pixels near the poles count less; `logDistance`, the logarithm of distance over depth; and `sample`, which
+ * takes the fields of all views, and gives the value of this view's field at the pixel.
+ */
+function* viewsAtPixels(rows) {
+  const columns = 2 * rows;
+  const camera = panoramaOf({ height: rows, width: columns });
+  for (let pixel = 0; pixel < rows * columns; pixel++) {
+    const ray = onRay(camera, [pixel % columns, Math.floor(pixel / columns)], 1);
+    const views = [];
+    VIEWS.forEach((axes, number) => {
+      const [x, y, z] = axes.map((axis) => dot(axis, ray));
+      const weight = 1 - Math.max(Math.abs(x), Math.abs(y)) / z;
+      if (!(z > 0) || !(weight > 0)) return;
+      const toPixel = (tangent, side) => clamp(0, ((tangent + 1) * side - 1) / 2, side - 1);
+      const sample = (fields) => {
+        const field = fields[number];
+        return sampleBetween(field, toPixel(x / z, field.width), toPixel(y / z, field.height));
+      };
+      views.push({ number, weight, level: Math.hypot(ray[0], ray[2]), logDistance: -Math.log(z), sample });
+    });
+    yield views;
+  }
+}
+
+// Answers to all views as one, with a factor for each view, and one power to which the network contracts depth. Metres
+// stay metres.
+function mergeAnswers(answers, rows) {
+  const medians = answers.map(({ depth }) => Math.log(quantile(depth.values, 0.5)));
+  const logs = answers.map(({ depth }, view) => (
+    { ...depth, values: depth.values.map((z) => Math.log(z) - medians[view]) }
+  ));
+  const { offsets, power } = alignViews(logs, medians);
+  const commonOffset = quantile(medians.map((median, view) => median - offsets[view] / power), 0.5);
+
+  const columns = 2 * rows;
+  const makeField = () => ({ height: rows, width: columns, values: new Float32Array(rows * columns) });
+  const skies = answers.map((answer) => answer.sky);
+  const depth = makeField();
+  const sky = skies[0] && makeField();
   let pixel = 0;
-  for (const views of seen(rows)) {
-    const total = views.reduce((sum, { trust }) => sum + trust, 0);
-    const mean = (value) => views.reduce((sum, view) => sum + (view.trust / total) * value(view), 0);
-    depth.values[pixel] = Math.exp(usual + mean(({ number, far, of }) => (of(logs) + numbers[number]) / power + far));
-    if (sky) sky.values[pixel] = mean(({ of }) => of(skies));
+  for (const views of viewsAtPixels(rows)) {
+    const logDistance = weightedMean(views, (view) =>
+      (view.sample(logs) + offsets[view.number]) / power + view.logDistance);
+    depth.values[pixel] = Math.exp(commonOffset + logDistance);
+    if (sky) sky.values[pixel] = weightedMean(views, (view) => view.sample(skies));
     pixel++;
   }
   return { depth, sky };
 }
 
-// What a network whose answer is depth answers for a panorama; `tell` hears of each view.
-export async function throughViews(network, picture, tell) {
-  const camera = panoramaOf(picture), side = Math.min(SIDE, Math.ceil(2 * camera.fx)), factor = Math.floor((2 * camera.fx) / side) || 1;
-  const small = shrunk(picture, [picture.height, picture.width].map((each) => Math.floor(each / factor))), answers = [];
-  for (const view of VIEWS) {
-    answers.push(await network.infer(taken(small, view, side)));
-    tell(answers.length, VIEWS.length);
+function weightedMean(views, valueOf) {
+  const total = views.reduce((sum, { weight }) => sum + weight, 0);
+  return views.reduce((sum, view) => sum + (view.weight / total) * valueOf(view), 0);
+}
+
+// An offset of log depth for each view, and the power, by least absolute differences where views overlap.
+function alignViews(logs, medians) {
+  const overlaps = overlapsOf(logs);
+  // The last unknown is the power.
+  const unknowns = [...medians, 1];
+  let power = 1;
+  for (let round = 0; round < ALIGNMENT_ROUNDS; round++) {
+    const sums = unknowns.map(() => ({ gradient: 0, weight: TINY_WEIGHT }));
+    for (const { first, second, distance, difference, weight, derivatives } of overlaps) {
+      const residual = unknowns[second] - unknowns[first] + difference + power * distance;
+      const residualWeight = weight / Math.max(Math.abs(residual), MIN_DIFFERENCE);
+      for (const [unknown, derivative] of derivatives) {
+        sums[unknown].gradient += residualWeight * derivative * residual;
+        sums[unknown].weight += residualWeight * derivative ** 2;
+      }
+    }
+    // Unknowns change at once, so that half a step does not overshoot.
+    sums.forEach(({ gradient, weight }, unknown) => { unknowns[unknown] -= gradient / weight / 2; });
+    power = clamp(MIN_POWER, unknowns[VIEWS.length], 1);
+    unknowns[VIEWS.length] = power;
   }
-  return { ...together(answers, Math.min(MOST_ROWS, picture.height)), camera };
+  return { offsets: unknowns.slice(0, VIEWS.length), power };
+}
+
+// Pairs of views at the same pixels of a coarse panorama: by how much log depth and log distance of the second exceed
+// those of the first, and the derivatives of a residual by its unknowns. The power counts where both are nearer than
+// the medians of their views.
+function overlapsOf(logs) {
+  const overlaps = [];
+  for (const views of viewsAtPixels(COMPARISON_ROWS)) {
+    views.forEach((first, index) => {
+      for (const second of views.slice(index + 1)) {
+        const firstLog = first.sample(logs);
+        const secondLog = second.sample(logs);
+        const distance = second.logDistance - first.logDistance;
+        const derivatives = [[first.number, -1], [second.number, 1]];
+        if (firstLog < 0 && secondLog < 0) derivatives.push([VIEWS.length, distance]);
+        overlaps.push({
+          first: first.number,
+          second: second.number,
+          distance,
+          difference: secondLog - firstLog,
+          weight: first.level * Math.min(first.weight, second.weight),
+          derivatives,
+        });
+      }
+    });
+  }
+  return overlaps;
 }

@@ -2,7 +2,11 @@
 
 import { part } from "viewer";
 
-// What a plain click on a link does in place of loading a page.
+/**
+ * Do something on a plain click on a link, in place of loading a page.
+ * @param {HTMLElement} link
+ * @param {() => void} act
+ */
 export function onClick(link, act) {
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -11,7 +15,10 @@ export function onClick(link, act) {
   });
 }
 
-// Shows links, of which the one of the photograph on the stage has aria-current.
+/**
+ * Show links in the strip, which is hidden for fewer than two.
+ * @param {HTMLElement[]} links The link of the photograph on the stage has aria-current.
+ */
 export function fillStrip(links) {
   const strip = part("strip");
   if (!strip) return;
@@ -21,10 +28,15 @@ export function fillStrip(links) {
 }
 
 addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], strip = part("strip"), { target } = event;
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const strip = part("strip");
   if (!step || !strip || strip.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (target !== document.body && !strip.contains(target)) return; // arrows turn the surface, and move points
+  // Elsewhere arrow keys turn the surface, or move points.
+  const { target } = event;
+  if (target !== document.body && !strip.contains(target)) return;
+
   event.preventDefault();
-  const links = [...strip.children], at = links.findIndex((each) => each.hasAttribute("aria-current"));
-  links.at((at + step) % links.length).click();
+  const links = [...strip.children];
+  const current = links.findIndex((link) => link.hasAttribute("aria-current"));
+  links.at((current + step) % links.length).click();
 });

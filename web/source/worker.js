@@ -1,143 +1,80 @@
-// Everything that takes time, away from the page: networks, predictions, files. The page sends
-// { id, act, ...what it needs } and hears { id, result }, { id, error } in the user's words, or
-// { id, told } of how far a download, or a panorama, is.
+// The worker of the page, which does everything that takes time: networks, predictions, files.
+//
+// The page sends { id, act, ...arguments } and gets { id, result }, or { id, error } in the user's words. While an act
+// runs, it gets { id, progress: { count, whole } } of a download [bytes], or of the views of a panorama.
 
-import { onGrid } from "./anchor.js";
-import { viewOf } from "./app_view.js";
-import { colourRange, depthPicture, drawn, gridOf, normalsPicture, ticksOf } from "./colour.js";
+import { sampleOnGrid } from "./anchor.js";
+import { fetchView } from "./app_view.js";
+import { colourRange, depthPicture, gridOf, normalsPicture, pictureQuantity, ticksOf } from "./colour.js";
 import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
-import { fetched, openNetwork, prepare } from "./network.js";
+import { download, loadRuntime, openNetwork } from "./network.js";
 import { bitmapOf, checkPixels, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
 import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
-import { inMetres, predict, surfaceOf } from "./prediction.js";
+import { inMetres, predict, surfacePrediction } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
-import { skyBehindObjects, upToSky } from "./skyline.js";
+import { extendGroundToSky, skyBehindObjects } from "./skyline.js";
 import { stereo } from "./stereo.js";
-import { CUT, meshOf, stepFor } from "./surface.js";
+import { CUT, meshOf, surfaceStep } from "./surface.js";
 
-const PHOTO_SIDE = 2048, TEXTURE_SIDE = 4096, SURFACE_POINTS = 150_000;
-const CALM = 0.15; // share of a new frame's range in that of the colours, which flicker otherwise
+// Longer side of the photograph that the page shows [px], and of the texture of a surface.
+const PHOTO_SIDE = 2048;
+const TEXTURE_SIDE = 4096;
+// Points of the surface that the page draws.
+const MAX_SURFACE_POINTS = 150_000;
+// Share of a new frame's range in that of the camera's colours, which flicker otherwise.
+const RANGE_SHARE = 0.15;
+// Chance from which a pixel is sky.
+const MIN_SKY = 0.5;
+// Files of depth, which hold the network's own answer.
+const DEPTH_OUTPUTS = ["png16", "side", "anaglyph"];
 
-// `latest` is what a network answered, `relief` the same as surfaces are made of it, null where they
-// cannot be; `before` the photograph and, on a grid, the answer to which that of the second network is
-// anchored.
-let network = null, latest = null, relief = null, before = null, table = null, version = "", range = null;
-let sharper = null; // the second network: { model, network }
+let colourTable = null;
+let version = "";
+// The network of the page, and the sharper one that answers second, with the model that it is of.
+let network = null;
+let sharper = null;
+// The answer that is shown, and the same as surfaces are made of it, which is null if there is no surface.
+let latest = null;
+let solid = null;
+// The photograph of the first answer, and this answer on a grid, to which the second one is anchored.
+let firstAnswer = null;
+// Range of the colours of the camera's frames.
+let cameraRange = null;
 
-async function opened(model, file, tell) {
-  prepare().catch(() => {}); // while the network is fetched; openNetwork tells what failed
-  return openNetwork(file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell), model);
-}
+const ACTS = {
+  begin,
+  open: openFirst,
+  openSharper,
+  predict: predictPhotograph,
+  sharpen,
+  view: showServerResult,
+  rest: makeRest,
+  frame: predictFrame,
+  save: makeFile,
+};
 
-async function open({ model, file }, tell) {
-  const next = await opened(model, file, tell);
-  await network?.close();
-  [network, range] = [next, null];
-  return { name: network.facts.name, threads: network.threads };
-}
+// One act after the other, because a network runs one photograph at a time.
+let queue = Promise.resolve();
+self.onmessage = ({ data }) => {
+  queue = queue.then(() => runAct(data));
+};
 
-async function openSharper({ model }, tell) {
-  if (sharper?.model.file !== model.file) {
-    await sharper?.network.close();
-    sharper = null;
-    sharper = { model, network: await opened(model, null, tell) };
+async function runAct({ id, act, ...request }) {
+  const tell = (count, whole) => postMessage({ id, progress: { count, whole } });
+  try {
+    const result = await ACTS[act](request, tell);
+    const transfer = Object.values(result ?? {}).filter((value) => value instanceof ImageBitmap);
+    postMessage({ id, result }, { transfer });
+  } catch (error) {
+    postMessage({ id, error: error.message });
   }
-  return { threads: sharper.network.threads };
 }
 
-function shapeOf(prediction) {
-  if (!prediction) return null;
-  /** @type {any} */
-  const { lattice, faces, edge } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
-  if (!faces.some((each) => each & 6)) return null;
-  const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
-    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, ...prediction.camera, jump: CUT.jump, edge };
-  return {
-    form: prediction.inWhole?.(form) ?? form,
-    floor: floorOf(prediction),
-    data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces },
-  };
-}
-
-async function predictPhotograph({ file, name, options }, tell) {
-  const began = performance.now(), photograph = await readPhotograph(file), read = performance.now();
-  latest = await predict(network, photograph, name, options, version, tell);
-  relief = isDepth(latest.kind) ? latest : null;
-  before = { photograph, reference: { model: network.facts.name, values: onGrid(latest) } };
-  return { ...await shown(latest), seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
-}
-
-// The photograph of the latest answer by the second network, anchored to that answer.
-async function sharpen({ options }) {
-  const began = performance.now(), { photograph, reference } = before;
-  latest = await predict(sharper.network, photograph, latest.name, options, version);
-  /** @type {any} */
-  const { prediction, anchoring } = surfaceOf(latest, reference);
-  relief = prediction;
-  const refused = anchoring?.refused ? [`there is no surface: ${anchoring.refused}`] : [];
-  const doubts = anchoring?.remark ? [anchoring.remark] : [];
-  return { ...await shown(relief ?? latest), notes: [...latest.notes, ...refused, ...doubts], anchoring,
-    seconds: { read: 0, all: (performance.now() - began) / 1000 } };
-}
-
-async function shown(prediction) {
-  const { name, height, width, kind, camera, madeBy, notes } = prediction;
-  return { name, height, width, kind, camera, madeBy, notes, ...await colouredOf(prediction),
-    photo: await bitmapOf(prediction.photo, camera.lens ? TEXTURE_SIDE : PHOTO_SIDE), has: { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) } };
-}
-
-// The picture of depth with its sky, and what stands beside it.
-async function colouredOf(prediction, limitsOf = colourRange) {
-  const { kind } = prediction, sky = skyBehindObjects(prediction, drawn(kind), isDepth(kind));
-  const seen = upToSky({ ...prediction, sky }, drawn(kind)), limits = limitsOf(seen);
-  return { depth: await bitmapOf(depthPicture(seen, limits, table, gridOf(seen))), ticks: ticksOf(limits, kind), hasSky: Boolean(sky?.some(Boolean)) };
-}
-
-// The same of a result that the server made.
-async function view({ address }) {
-  const { prediction, photo, size, camera, ...facts } = await viewOf(address);
-  latest = prediction;
-  relief = isDepth(latest.kind) && latest.camera ? latest : null;
-  return { ...facts, ...size, camera, photo, ...await colouredOf(latest),
-    has: { normals: Boolean(latest.normalsAt), surface: Boolean(relief) } };
-}
-
-// What may come after the picture of depth: that of normals, and the surface.
-async function rest() {
-  const grid = gridOf(latest), surface = shapeOf(relief);
-  const normals = latest.normalsAt && await bitmapOf(normalsPicture(latest.normalsAt(grid.rows, grid.columns), grid));
-  return { normals, surface };
-}
-
-// One frame of the camera: a picture of its depth, at the network's size.
-async function frame({ bitmap }) {
-  // A network that was not made for it is slow, but runs.
-  const size = network.facts.rule ? networkSize(network.facts, bitmap) : [bitmap.height, bitmap.width], picture = pixelsOf(bitmap, size, "medium");
-  bitmap.close();
-  const { depth, valid = null, sky } = await network.infer({ ...picture, camera: null }), { kind } = network.facts;
-  const mixed = (one, other) => one + CALM * (other - one);
-  return colouredOf({ ...depth, depth: depth.values, valid, sky: sky?.values.map((each) => (each > 0.5 ? 1 : 0)), kind }, (seen) => {
-    const now = colourRange(seen);
-    range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
-    return range;
-  });
-}
-
-// Files of depth keep the network's own answer, unless a known length makes it metres.
-async function save({ output, metres, backing }) {
-  if (!latest) throw new Error("the network has not answered yet: wait a moment");
-  const ownAnswer = !metres?.factor && ["png16", "side", "anaglyph"].includes(output);
-  const prediction = inMetres(ownAnswer ? latest : relief ?? latest, metres);
-  if (output === "png16") return png16(prediction);
-  if (output === "ply") return ply(prediction);
-  if (output === "side" || output === "anaglyph") return stereo(prediction, output);
-  return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE), backing);
-}
-
-function begin({ colours, version: own }) {
-  [table, version] = [colours, own];
+function begin(settings) {
+  colourTable = settings.colours;
+  version = settings.version;
   if (typeof OffscreenCanvas === "undefined") {
     throw new Error("this browser is too old: Chrome 97, Firefox 114 or Safari 16.4 are new enough");
   }
@@ -145,18 +82,163 @@ function begin({ colours, version: own }) {
   return null;
 }
 
-const ACTS = { begin, open, predict: predictPhotograph, openSharper, sharpen, view, rest, frame, save };
-let turn = Promise.resolve();
+// Opens a model that is listed, or an ONNX file of the visitor, in place of the network before.
+async function openFirst({ model, file }, tell) {
+  const opened = file ? await openFile(file) : await openModel(model, tell);
+  await network?.close();
+  network = opened;
+  cameraRange = null;
+  return { name: network.card.name, threads: network.threads };
+}
 
-self.onmessage = ({ data }) => {
-  // One after the other: a network runs one photograph at a time.
-  turn = turn.then(async () => {
-    try {
-      const result = await ACTS[data.act](data, (count, whole) => postMessage({ id: data.id, told: { count, whole } }));
-      const handed = Object.values(result ?? {}).filter((each) => each instanceof ImageBitmap);
-      postMessage({ id: data.id, result }, { transfer: handed });
-    } catch (error) {
-      postMessage({ id: data.id, error: error.message });
-    }
-  });
-};
+async function openSharper({ model }, tell) {
+  if (sharper?.model.file !== model.file) {
+    await sharper?.network.close();
+    sharper = null;
+    sharper = { model, network: await openModel(model, tell) };
+  }
+  return { threads: sharper.network.threads };
+}
+
+async function openModel(model, tell) {
+  loadRuntimeMeanwhile();
+  return openNetwork(await download(model.file, tell), model);
+}
+
+async function openFile(file) {
+  loadRuntimeMeanwhile();
+  return openNetwork(new Uint8Array(await file.arrayBuffer()));
+}
+
+// Loads the runtime while the network comes. What fails is told by openNetwork, which waits for it.
+function loadRuntimeMeanwhile() {
+  loadRuntime().catch(() => {});
+}
+
+async function predictPhotograph({ file, name, options }, tell) {
+  const start = performance.now();
+  const photograph = await readPhotograph(file);
+  const readEnd = performance.now();
+  latest = await predict(network, photograph, name, options, version, tell);
+  solid = isDepth(latest.kind) ? latest : null;
+  firstAnswer = { photograph, reference: { model: network.card.name, values: sampleOnGrid(latest) } };
+  const shown = await makePictures(latest);
+  return { ...shown, seconds: { read: (readEnd - start) / 1000, all: secondsSince(start) } };
+}
+
+// Predicts the photograph of the first answer by the sharper network.
+async function sharpen({ options }) {
+  const start = performance.now();
+  latest = await predict(sharper.network, firstAnswer.photograph, latest.name, options, version);
+  const { prediction, anchoring } = surfacePrediction(latest, firstAnswer.reference);
+  solid = prediction;
+  const shown = await makePictures(solid ?? latest);
+  const notes = [...latest.notes];
+  if (anchoring?.refused) notes.push(`there is no surface: ${anchoring.refused}`);
+  if (anchoring?.remark) notes.push(anchoring.remark);
+  return { ...shown, notes, anchoring, seconds: { read: 0, all: secondsSince(start) } };
+}
+
+const secondsSince = (start) => (performance.now() - start) / 1000;
+
+// What the page shows first of a prediction.
+async function makePictures(prediction) {
+  const { name, height, width, kind, camera, madeBy, notes } = prediction;
+  const depthPictures = await drawDepth(prediction);
+  const photo = await bitmapOf(prediction.photo, camera.lens ? TEXTURE_SIDE : PHOTO_SIDE);
+  const has = { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) };
+  return { name, height, width, kind, camera, madeBy, notes, ...depthPictures, photo, has };
+}
+
+// The picture of depth, the ticks below its colours, and whether it shows sky.
+async function drawDepth(prediction, rangeOf = colourRange) {
+  const { kind } = prediction;
+  const quantityOf = pictureQuantity(kind);
+  const sky = skyBehindObjects(prediction, quantityOf, isDepth(kind));
+  const drawn = extendGroundToSky({ ...prediction, sky }, quantityOf);
+  const range = rangeOf(drawn);
+  const depth = await bitmapOf(depthPicture(drawn, range, colourTable, gridOf(drawn)));
+  return { depth, ticks: ticksOf(range, kind), hasSky: Boolean(sky?.some(Boolean)) };
+}
+
+// The same as predictPhotograph for a result that the server made.
+async function showServerResult({ address }) {
+  const { prediction, photo, size, camera, ...facts } = await fetchView(address);
+  latest = prediction;
+  solid = isDepth(latest.kind) && latest.camera ? latest : null;
+  const has = { normals: Boolean(latest.normalsAt), surface: Boolean(solid) };
+  return { ...facts, ...size, camera, photo, ...await drawDepth(latest), has };
+}
+
+// What may come after the picture of depth: the picture of normals, and the surface.
+async function makeRest() {
+  const surface = solid && makeSurface(solid);
+  if (!latest.normalsAt) return { normals: latest.normalsAt, surface };
+  const grid = gridOf(latest);
+  const picture = normalsPicture(latest.normalsAt(grid.rows, grid.columns), grid);
+  return { normals: await bitmapOf(picture), surface };
+}
+
+// The surface as the page draws it: its form, its floor, and its depth and faces; null if no triangle is left.
+function makeSurface(prediction) {
+  const { lattice, faces, edge } = meshOf(prediction, surfaceStep(prediction, MAX_SURFACE_POINTS));
+  if (!faces.some((bits) => bits & 6)) return null;
+  const form = {
+    rows: lattice.rows,
+    columns: lattice.columns,
+    first_row: lattice.firstRow,
+    first_column: lattice.firstColumn,
+    step: lattice.step,
+    width: prediction.width,
+    height: prediction.height,
+    ...prediction.camera,
+    jump: CUT.jump,
+    edge,
+  };
+  return {
+    form: prediction.formInPhotograph?.(form) ?? form,
+    floor: floorOf(prediction),
+    data: { depth: lattice.z.map((z, point) => (lattice.valid[point] ? z : 0)), faces },
+  };
+}
+
+// The picture of depth of one frame of the camera, at the network's size.
+async function predictFrame({ bitmap }) {
+  const { card } = network;
+  // A network whose input has any size is slow, but runs.
+  const size = card.rule ? networkSize(card, bitmap) : [bitmap.height, bitmap.width];
+  const picture = pixelsOf(bitmap, size, "medium");
+  bitmap.close();
+  const answer = await network.infer({ ...picture, camera: null });
+  const prediction = {
+    ...answer.depth,
+    depth: answer.depth.values,
+    valid: answer.valid ?? null,
+    sky: answer.sky?.values.map((chance) => (chance > MIN_SKY ? 1 : 0)),
+    kind: card.kind,
+  };
+  return drawDepth(prediction, steadyRange);
+}
+
+// The range of a frame's colours, which follows the range of its depth slowly.
+function steadyRange(prediction) {
+  const range = colourRange(prediction);
+  if (!cameraRange) {
+    cameraRange = range;
+    return range;
+  }
+  const mix = (before, now) => before + RANGE_SHARE * (now - before);
+  cameraRange = { low: mix(cameraRange.low, range.low), high: mix(cameraRange.high, range.high) };
+  return cameraRange;
+}
+
+// Files of depth hold the network's own answer, unless a known length makes it metres.
+async function makeFile({ output, metres, backing }) {
+  if (!latest) throw new Error("the network has not answered yet: wait a moment");
+  const isOwnAnswer = !metres?.factor && DEPTH_OUTPUTS.includes(output);
+  const prediction = inMetres(isOwnAnswer ? latest : solid ?? latest, metres);
+  if (output === "png16") return png16(prediction);
+  if (output === "ply") return ply(prediction);
+  if (output === "side" || output === "anaglyph") return stereo(prediction, output);
+  return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE), backing);
+}

@@ -247,8 +247,8 @@ def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
             )
             found = page.evaluate(
                 """async ([terms, misfit, residual, order]) => {
-                    const { widened } = await import("./anchor.js");
-                    return widened(terms, misfit, { residual, rank_correlation: order });
+                    const { widenedTerms } = await import("./anchor.js");
+                    return widenedTerms(terms, misfit, { residual, rank_correlation: order });
                 }""",
                 [settings["terms"]["anchored"]["assumed"], settings["misfit"], residual, order],
             )
@@ -268,9 +268,9 @@ def test_maps_of_the_tab_are_read_at_the_places_of_python(tab: Any, scripts: Pat
             """async (text) => {
                 const [known, valid] = JSON.parse(text);
                 const values = known.map((each) => each ?? NaN);
-                const { onGrid } = await import("./anchor.js");
+                const { sampleOnGrid } = await import("./anchor.js");
                 return Array.from(
-                    onGrid({ depth: values, valid, height: 90, width: 131 }),
+                    sampleOnGrid({ depth: values, valid, height: 90, width: 131 }),
                     (each) => (each === each ? each : null));
             }""",
             json.dumps([listed(depth.values), depth.valid.ravel().astype(int).tolist()]),

@@ -15,11 +15,11 @@ from support.predictions import prediction
 SOURCE = Path(__file__).parents[3] / "web" / "source" / "sky.js"
 SCRIPT = """
 import fs from "fs";
-const { skyToEdges } = await import(process.argv[1]);
+const { skyUpToEdges } = await import(process.argv[1]);
 const read = (name) => fs.readFileSync(name), [height, width] = process.argv.slice(2).map(Number);
 const depth = new Float32Array(new Uint8Array(read("depth")).buffer);
 const masks = ["valid", "sky"].map((name) => new Uint8Array(read(name)));
-fs.writeFileSync("out", skyToEdges({ depth, valid: masks[0], sky: masks[1], height, width }));
+fs.writeFileSync("out", skyUpToEdges({ depth, valid: masks[0], sky: masks[1], height, width }));
 """
 
 

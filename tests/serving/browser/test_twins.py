@@ -187,7 +187,7 @@ def test_blurred_bars_and_thin_frames_are_those_of_python(call: Call, blur: int)
 def test_shrunk_pictures_have_the_bytes_of_python(call: Call, size: tuple[int, int]) -> None:
     pixels = photograph()
     facts = {"picture": plain_picture(pixels), "size": size}
-    small = call("[...modules.resample.shrunk(pictureOf(facts.picture), facts.size).values]", facts)
+    small = call("[...modules.resample.shrink(pictureOf(facts.picture), facts.size).values]", facts)
     np.testing.assert_array_equal(np.reshape(small, (*size, 4))[..., :3], shrink(pixels, size))
 
 
@@ -199,7 +199,7 @@ def test_resized_pictures_have_the_bytes_of_pillow(
     pixels = photograph()
     facts = {"picture": plain_picture(pixels), "size": size, "name": name}
     result = call(
-        "[...modules.resample.resizedPicture(pictureOf(facts.picture), facts.size, "
+        "[...modules.resample.resizePicture(pictureOf(facts.picture), facts.size, "
         "modules.resample.FILTERS[facts.name]).values]",
         facts,
     )
@@ -215,7 +215,7 @@ def test_resized_fields_are_those_of_python(
     field = np.random.default_rng(0).uniform(1, 9, (HEIGHT, WIDTH)).astype(np.float32)
     facts = {"field": plain_field(field), "size": size, "filter": filter.value}
     result = call(
-        "[...modules.resample.resizedField(fieldOf(facts.field), facts.size, null, "
+        "[...modules.resample.resizeField(fieldOf(facts.field), facts.size, null, "
         "modules.resample.ANSWER_FILTERS[facts.filter]).values]",
         facts,
     )
@@ -235,7 +235,7 @@ def test_points_between_pixels_are_those_of_python(call: Call, grid: Grid) -> No
         "border": border,
     }
     result = call(
-        "[...modules.resample.points(pictureOf(facts.picture), facts.size, facts.corners, "
+        "[...modules.resample.bilinearPoints(pictureOf(facts.picture), facts.size, facts.corners, "
         "facts.border)]",
         facts,
     )
@@ -335,8 +335,9 @@ def test_anchors_are_those_of_python(call: Call, kind: DepthKind) -> None:
     fit = call(
         """{
         const [own, reference] = [facts.own, facts.reference].map(mapOf);
-        const { onGrid, anchorValues } = modules.anchor;
-        return anchorValues(onGrid(own), onGrid(reference), own.kind === "affine_inverse");
+        const { sampleOnGrid, anchorValues } = modules.anchor;
+        const [values, known] = [own, reference].map(sampleOnGrid);
+        return anchorValues(values, known, own.kind === "affine_inverse");
         }""",
         facts,
     )

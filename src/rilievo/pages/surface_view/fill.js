@@ -9,7 +9,7 @@ function withMargin(lattice, margin) {
   const from = listOf(rows * columns, (at) => place(Math.floor(at / columns), lattice.rows - 1) * lattice.columns + place(at % columns, lattice.columns - 1));
   const wide = (field) => field.constructor.from(from, (at) => field[at]);
   return { ...lattice, rows, columns, firstRow: lattice.firstRow - margin * lattice.step, firstColumn: lattice.firstColumn - margin * lattice.step,
-    z: wide(lattice.z), valid: wide(lattice.valid), normals: null, hollow: null };
+    z: wide(lattice.z), valid: wide(lattice.valid), normals: null, transparent: null };
 }
 
 // The points, which of them are `grown` behind the surface or where rims do not move, the point from which each takes its colour, the
