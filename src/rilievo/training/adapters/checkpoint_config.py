@@ -60,10 +60,9 @@ def read_config(path: Path) -> Entries:
 
 
 def check_config(config: Entries, path: Path) -> None:
-    """Refuse a configuration with too many layers, or with which transformers would run code.
+    """Raise ``ModelError`` for a configuration that is not safe to make a network from.
 
-    Raises:
-        ModelError: If it has too many layers, names code, or names a backbone to download.
+    Such a configuration names code or a backbone to download, or has too many layers.
     """
     for name, value in _nested_entries(config):
         _check_entry(name, value, path)
@@ -121,12 +120,7 @@ def check_network_size(
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """Read how a checkpoint's processor prepares photographs.
-
-    Args:
-        folder: Folder of the checkpoint.
-        model_type: Architecture, one of ``PREPARATION_READERS``.
-    """
+    """Read how a checkpoint's processor prepares photographs, by the architecture of the model."""
     path = folder / PROCESSOR_FILE
     if not os.path.lexists(path):
         raise ModelError(

@@ -54,7 +54,9 @@ class DiffusionModel(Model):
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
         self.device = torch_device(options.device)
-        self._autocast = torch_dtype(options, self.device) is not weight_dtype(options, self.device)
+        # On a CPU the weights stay fp32 when the arithmetic is bf16.
+        dtype = torch_dtype(options, self.device)
+        self._uses_autocast = dtype is not weight_dtype(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.pipeline: Any = pipeline.to(self.device)
@@ -113,7 +115,7 @@ class DiffusionModel(Model):
         # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)
         try:
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._uses_autocast):
                 output = self.pipeline(
                     photo.pixels,
                     num_inference_steps=self._steps,

@@ -84,13 +84,8 @@ class TorchModel(TracedModel):
     ) -> None:
         """Move a network to its device; the number of threads applies to the whole process.
 
-        Args:
-            card: What the model predicts.
-            network: Network with its weights.
-            options: Device, precision and threads.
-            weights_sha256: Hash of the files with its weights.
-            needs_focal: Whether its depth is that of a focal length of the photograph's width.
-            settings: Settings to record with each prediction, besides those of the engine.
+        ``needs_focal`` means that depth is for a focal length of the photograph's width.
+        ``settings`` are recorded with each prediction, besides those of the engine.
         """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = card

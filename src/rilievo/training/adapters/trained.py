@@ -362,6 +362,7 @@ class SmallNetwork(TorchNetwork):
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
         """Predict depth and unit normals from RGB in 0..255."""
         surface = self.network(image)
+        # Depth is up to scale, so it is divided by its geometric mean.
         mean_log_depth = surface.log_depth.mean(dim=(1, 2), keepdim=True)
         log_depth = (surface.log_depth - mean_log_depth).clamp(-_MAX_LOG_DEPTH, _MAX_LOG_DEPTH)
         normals = double_bilinearly(surface.normals.float())

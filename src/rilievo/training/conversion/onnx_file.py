@@ -238,7 +238,7 @@ def _free_axis_names(name: str, *, free_size: bool, free_batch: bool) -> Mapping
 
 @contextmanager
 def _trace_sizes_as_tensors() -> Iterator[None]:
-    """Keep int() from making constants of sizes while a network is traced."""
+    """Replace int() in ``_MODULES_WITH_INT`` while a network is traced, so that sizes stay free."""
     modules: list[Any] = [sys.modules[name] for name in _MODULES_WITH_INT if name in sys.modules]
     for module in modules:
         module.int = _traceable_int
@@ -282,10 +282,10 @@ def convert_precision(
     preparation: Preparation,
     photos: Sequence[Path],
 ) -> None:
-    """Convert an fp32 file to fp16 or, calibrated on photographs, to int8; for fp32, do nothing."""
+    """Convert an fp32 file to fp16, or to int8, which ``photos`` calibrate."""
     if precision == FP16:
         write_fp16_weights(source, target)
-    elif precision != FP32:
+    else:
         quantise(source, target, preparation, photos)
 
 
