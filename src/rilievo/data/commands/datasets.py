@@ -31,13 +31,11 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo datasets nyuv2",
         ),
     )
-    text = (
-        _table_of_datasets()
-        if request.name is None
-        else _card_text(find_dataset(request.name).card)
-    )
     with printing():
-        say(text)
+        if request.name is None:
+            say(_table_of_datasets())
+        else:
+            say(_card_text(find_dataset(request.name).card))
     return 0
 
 

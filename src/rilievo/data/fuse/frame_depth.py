@@ -228,9 +228,6 @@ def _depth_files_by_stem(folder: Path) -> dict[str, str]:
     """Names of the depth files by the stems of their frames; of several, the most exact format.
 
     If some names have ".depth" in them, only those are taken.
-
-    Raises:
-        InputError: If there are none.
     """
     names = sorted(name for name in names_in(folder) if _suffix(name) in _SUFFIXES)
     depth_names = [name for name in names if ".depth" in name.lower()]
@@ -265,11 +262,7 @@ def _require_fusible(depth: DepthMap, path: Path) -> None:
 
 
 def _depth_kind(statement: DepthStatement, path: Path) -> DepthKind:
-    """Kind of depth that a file states.
-
-    Raises:
-        InputError: If frames of this kind cannot be fused.
-    """
+    """Kind of depth that a file states."""
     if statement.kind not in list(DepthKind):
         raise InputError(
             f"states the kind '{statement.kind}', which cannot be fused; convert the file to depth "

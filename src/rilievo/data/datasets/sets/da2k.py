@@ -39,11 +39,11 @@ class Da2k(PhotoFiles[_Entry]):
             raise InputError(
                 f"{request.root}: expected {ANNOTATIONS}, found {contents_text(request.root)}"
             )
-        entries = {
-            Path(name).with_suffix("").as_posix(): _entry_of_pairs(request.root / name, pairs, path)
-            for name, pairs in _read_annotations(path).items()
-            if request.split == "all" or request.split in Path(name).parts
-        }
+        entries = {}
+        for name, pairs in _read_annotations(path).items():
+            if request.split == "all" or request.split in Path(name).parts:
+                id = Path(name).with_suffix("").as_posix()
+                entries[id] = _entry_of_pairs(request.root / name, pairs, path)
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:

@@ -90,11 +90,7 @@ def _ids_below(folder: Path, place: str) -> list[str]:
 
 
 def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
-    """Read normals, and choose the signs of their axes that agree best with depth.
-
-    Raises:
-        InputError: If no signs agree.
-    """
+    """Read normals, and choose the signs of their axes that agree best with depth."""
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
         raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")

@@ -59,11 +59,7 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
 
 
 def read_camera(day: Path, camera: str) -> KittiCamera:
-    """Read a rectified camera, such as "image_02", from the calibration in the folder of a date.
-
-    Raises:
-        InputError: If the file is broken.
-    """
+    """Read a rectified camera, such as "image_02", from the calibration in the folder of a date."""
     path = day / CAMERA_FILE
     entries = _read_number_entries(path)
     number = camera[-2:]
@@ -78,11 +74,7 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
 
 
 def read_laser(day: Path) -> Transform:
-    """Read ``cam_T_laser``, from the laser to the unrectified camera 0 [m].
-
-    Raises:
-        InputError: If the file is broken.
-    """
+    """Read ``cam_T_laser``, from the laser to the unrectified camera 0 [m]."""
     path = day / LASER_FILE
     entries = _read_number_entries(path)
     R = _entry_as_array(entries, "R", (3, 3), path)

@@ -112,11 +112,7 @@ _SPLITS: Mapping[str, Callable[[Request], list[IdAndFiles]]] = {
 
 
 def annotated_folder(root: Path) -> Path:
-    """Folder of annotated depth with ``train`` and ``val``, or with drives: the root or below it.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Folder of annotated depth, with ``train`` and ``val`` or with drives: the root or below."""
     for folder in _root_and_subfolders(root):
         for part in _PARTS:
             drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
@@ -129,11 +125,7 @@ def annotated_folder(root: Path) -> Path:
 
 
 def raw_folder(root: Path) -> Path:
-    """Folder with the dates of KITTI raw: the root or one below it.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Folder with the dates of KITTI raw: the root or one below it."""
     for folder in _root_and_subfolders(root):
         if any(_DATE.fullmatch(name) for name in names_in(folder)):
             return folder

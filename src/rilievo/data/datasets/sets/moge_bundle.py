@@ -171,11 +171,7 @@ class Segmentation:
 
 
 def read_log_depth(path: Path) -> Field:
-    """Read depth that a PNG file stores as logarithms: NaN if unknown, infinite for sky.
-
-    Raises:
-        InputError: If the file does not state its range.
-    """
+    """Read depth that a PNG file stores as logarithms: NaN if unknown, infinite for sky."""
     stored, statement = _read_sixteen_bits(path), read_depth_statement(path)
     if statement.logarithmic_range is None:
         raise InputError(
@@ -186,11 +182,7 @@ def read_log_depth(path: Path) -> Field:
 
 
 def read_segmentation(path: Path) -> Segmentation:
-    """Read a PNG file of labels, whose text ``labels`` names the objects.
-
-    Raises:
-        InputError: If it is no such file.
-    """
+    """Read a PNG file of labels, whose text ``labels`` names the objects."""
     stored = read_map(path)
     if stored.dtype.kind != "u":
         raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
@@ -205,11 +197,7 @@ def read_segmentation(path: Path) -> Segmentation:
 
 
 def read_intrinsics(path: Path) -> Matrix:
-    """Read K from ``meta.json``, as fractions of the sides; the middle is (0.5, 0.5).
-
-    Raises:
-        InputError: If the file has no such matrix.
-    """
+    """Read K from ``meta.json``, as fractions of the sides; the middle is (0.5, 0.5)."""
     try:
         meta = parse_json(read_text(path))
     except NotThisRecord as error:

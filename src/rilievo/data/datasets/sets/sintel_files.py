@@ -18,11 +18,7 @@ _CAMERA_BYTES = 4 + 8 * (9 + 12)  # tag, K and cam_T_world, in 64 bits
 
 
 def read_dpt(path: Path) -> Field:
-    """Read the depth [m] of a ``.dpt`` file.
-
-    Raises:
-        InputError: If the file is no such file, or cut short.
-    """
+    """Read the depth [m] of a ``.dpt`` file."""
     content = _read_tagged_file(path, "depth (.dpt)")
     width, height = (
         int(number) for number in np.frombuffer(content[4:_DEPTH_HEADER_BYTES], "<i4", 2)
@@ -39,11 +35,7 @@ def read_dpt(path: Path) -> Field:
 
 
 def read_cam(path: Path) -> tuple[Camera, Transform]:
-    """Read the camera and its pose ``world_T_cam`` [m] of a ``.cam`` file.
-
-    Raises:
-        InputError: If the file is no such file, or holds no rotation.
-    """
+    """Read the camera and its pose ``world_T_cam`` [m] of a ``.cam`` file."""
     content = _read_tagged_file(path, "a camera (.cam)")
     if len(content) != _CAMERA_BYTES:
         raise InputError(

@@ -78,10 +78,8 @@ class _DepthReader:
             folder = self._frames[id] / self._folder
             # A broken file is refused when its own depth is read.
             with suppress(InputError):
-                votes += [
-                    is_rotated(read_grey_integers(folder / name))
-                    for name in _names_with_suffix(folder)[:1]
-                ]
+                for name in _names_with_suffix(folder)[:1]:
+                    votes.append(is_rotated(read_grey_integers(folder / name)))
         return 2 * sum(votes) >= len(votes)
 
 

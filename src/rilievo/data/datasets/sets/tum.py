@@ -66,31 +66,19 @@ class TimedPoses:
 
 
 def read_timed_pictures(path: Path) -> list[TimedPicture]:
-    """Read the pictures in ``rgb.txt`` or ``depth.txt``.
-
-    Raises:
-        InputError: If a line is no time with a path.
-    """
+    """Read the pictures in ``rgb.txt`` or ``depth.txt``."""
     return [_picture_of_words(line.text.split(), line, path) for line in text_lines(path)]
 
 
 def read_pairs(path: Path) -> Iterator[tuple[TimedPicture, TimedPicture]]:
-    """Read the pairs of a picture and its depth that the benchmark's ``associate.py`` prints.
-
-    Raises:
-        InputError: If a line is no such pair.
-    """
+    """Read the pairs of a picture and its depth that the benchmark's ``associate.py`` prints."""
     for line in text_lines(path):
         words = line.text.split()
         yield _picture_of_words(words[:2], line, path), _picture_of_words(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> TimedPoses:
-    """Read ``groundtruth.txt``: lines of seconds, tx ty tz [m], qx qy qz qw, in any order.
-
-    Raises:
-        InputError: If a line is no pose.
-    """
+    """Read ``groundtruth.txt``: lines of seconds, tx ty tz [m], qx qy qz qw, in any order."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         row = parse_numbers(line.text)

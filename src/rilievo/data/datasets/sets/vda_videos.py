@@ -119,9 +119,6 @@ def listed_frames(path: Path, key: str, max_frames: int) -> dict[str, DepthFiles
         path: JSON file.
         key: Name of the set, under which it has the videos.
         max_frames: Number of frames that are taken of each video, from the first.
-
-    Raises:
-        InputError: If the list is broken.
     """
     entries: dict[str, DepthFiles] = {}
     for scene, frames in _frames_by_video(path, key):

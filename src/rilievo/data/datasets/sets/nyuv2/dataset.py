@@ -98,11 +98,7 @@ class NYUv2(Dataset):
 
 
 def _recognise_layout(root: Path) -> NyuLayout:
-    """Find out in which layout a download lies.
-
-    Raises:
-        InputError: If it is none that we know.
-    """
+    """Find out in which layout a download lies."""
     if root.is_file():
         return _layout_of_labelled_mat(root)
     for recognise in _LAYOUTS:

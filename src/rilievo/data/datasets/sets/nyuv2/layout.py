@@ -67,9 +67,6 @@ def read_image_list(
         ids: Id of an image by each word that may name it.
         absent: Images that cannot be read, by words in the same way.
         expected: What words are like, for the message about a word that names no image.
-
-    Raises:
-        InputError: If a word names no image.
     """
     listed_ids: list[str] = []
     missing: list[Absent] = []
