@@ -18,7 +18,7 @@ ASSUMED_FOV = 55.0
 It is that of a 35 mm lens, and within a factor of 1.45 of telephones and 50 mm lenses.
 """
 _MIN_FOV, _MAX_FOV = 1.0, 170.0  # [degrees], plausible along the longer side
-_MAX_ASPECT_CHANGE = 0.02
+MAX_ASPECT_CHANGE = 0.02
 """Relative difference of aspect ratios up to which an image was resized and not cropped."""
 _MAX_OFF_CENTRE = 0.1
 """Greatest plausible distance of a principal point from the middle, in longer sides."""
@@ -135,7 +135,7 @@ def exif_focals(exif: ExifMetadata, size: tuple[int, int]) -> dict[CameraSource,
         # Sides are compared by length, as programs that rotate a picture often leave these tags.
         longer, shorter = max(exif.original_size), min(exif.original_size)
         aspect_change = abs(max(size) / min(size) / (longer / shorter) - 1)
-        if aspect_change > _MAX_ASPECT_CHANGE:
+        if aspect_change > MAX_ASPECT_CHANGE:
             return {}
         resize_factor = max(size) / longer
 

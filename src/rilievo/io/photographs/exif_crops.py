@@ -17,7 +17,7 @@ from rilievo.arrays.shapes import Field
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.decode import PILLOW_ERRORS
-from rilievo.io.photographs.exif import MIN_ZOOM, ExifMetadata, camera_from_exif
+from rilievo.io.photographs.exif import MAX_ASPECT_CHANGE, MIN_ZOOM, ExifMetadata, camera_from_exif
 from rilievo.io.photographs.exif_contradictions import contradiction, fisheye_name
 
 _CROPPED = re.compile(
@@ -28,7 +28,6 @@ _CROPPED = re.compile(
 _UNCROPPED = re.compile(rb"""HasCrop\s*(?:=\s*["']|>)\s*[Ff]alse""")
 _CAMERA_ASPECTS = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)
 """Aspect ratios of pictures that were not cropped."""
-_MAX_ASPECT_CHANGE = 0.02
 _MAX_SIDE_DIFFERENCE = 2.0  # [px], as encoders round to even sides
 _THUMBNAIL_OFFSET, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _FIRST_DIRECTORY = ExifTags.IFD.IFD1
@@ -128,7 +127,7 @@ def _camera_by_aspect(camera: Camera | None, size: tuple[int, int]) -> ExifCamer
     """Use the camera of EXIF without a size, if the picture has proportions of an uncropped one."""
     aspect = max(size) / min(size)
     is_camera_aspect = any(
-        abs(aspect / camera_aspect - 1) <= _MAX_ASPECT_CHANGE for camera_aspect in _CAMERA_ASPECTS
+        abs(aspect / camera_aspect - 1) <= MAX_ASPECT_CHANGE for camera_aspect in _CAMERA_ASPECTS
     )
     if not is_camera_aspect:
         return _not_used(

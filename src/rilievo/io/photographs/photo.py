@@ -289,13 +289,14 @@ def _is_grey(array: np.ndarray) -> bool:
 
 
 def _uint8_from_floats(array: np.ndarray, name: str) -> np.ndarray:
-    # Written so that NaN is outside as well.
+    """Convert floats from 0 to 1; others are refused, and so is NaN."""
     is_inside = array.size > 0 and array.min() >= 0 and array.max() <= 1
     if not is_inside:
+        may_be_depth = _is_grey(array)
         depth_hint = "; depth is for rilievo.Prediction.from_depth(photo, depth)"
         raise InputError(
             f"{name}: has floats outside 0 to 1; divide by the number that stands for white, or "
-            f"convert to uint8, with 0 black and 255 white{depth_hint if _is_grey(array) else ''}"
+            f"convert to uint8, with 0 black and 255 white{depth_hint if may_be_depth else ''}"
         )
     return np.round(array * 255).astype(np.uint8)
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
+from rilievo.io.photographs.icc_profiles import icc_tags
 from rilievo.io.photographs.signatures import AVIF, PNG, PhotoFormat
 
 _PNG_SIGNATURE_BYTES = 8
@@ -18,8 +19,6 @@ _MAX_CHUNK_BYTES = 8  # of a PNG; cICP has 4, and cLLI 8
 _MAX_CHUNKS = 1000
 _MAX_BOXES = 10_000
 _MAX_BOX_BYTES = 1 << 20  # larger boxes of a file are skipped; those of properties have hundreds
-_ICC_HEADER_BYTES = 128
-_MAX_ICC_TAGS = 100
 _PQ_PROFILE = b"ITUR_2100_PQ_FULL"
 """Name of the ICC profile by which PNG files from before cICP say that they are PQ (W3C)."""
 _PQ_IN_BT_2020 = ColourSignal(primaries=9, transfer=16)
@@ -94,10 +93,7 @@ def _icc_signal(profile: bytes) -> ColourSignal | None:
     if _PQ_PROFILE in profile[:4096]:
         return _PQ_IN_BT_2020
     try:
-        (count,) = struct.unpack_from(">I", profile, _ICC_HEADER_BYTES)
-        for index in range(min(count, _MAX_ICC_TAGS)):
-            entry = _ICC_HEADER_BYTES + 4 + 12 * index
-            name, offset, _ = struct.unpack_from(">4sII", profile, entry)
+        for name, offset in icc_tags(profile):
             if name == b"cicp" and profile[offset : offset + 4] == b"cicp":
                 signal = ColourSignal(primaries=profile[offset + 8], transfer=profile[offset + 9])
                 return signal if signal.is_hdr else None

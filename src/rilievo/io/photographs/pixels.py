@@ -1,6 +1,5 @@
 """Convert Pillow images of any mode to upright sRGB, in strips that need little memory."""
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,6 +13,7 @@ from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.colour_signals import ColourSignal
 from rilievo.io.photographs.decode import one_line_errors
+from rilievo.io.photographs.icc_profiles import profile_description
 from rilievo.io.photographs.sixteen_bits import MAX_16_BIT, grey_span
 
 STRIP_PIXELS = 2_000_000
@@ -25,8 +25,6 @@ _MIN_OPAQUE_ALPHA = 128
 _ICC_COLOUR_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 """Colour space that an ICC profile must state to be one for pixels of a mode of Pillow."""
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
-_ICC_HEADER_BYTES = 128
-_MAX_ICC_TAGS = 100
 NOT_STRETCHED = Note(
     Text("is no grey picture of 16 bits, so ", OptionName("stretch", "True"), " had no effect")
 )
@@ -314,7 +312,7 @@ def _profile_to_srgb_converter(
         return _build_transform(None, mode)
     if not profile or profile[16:20] != _ICC_COLOUR_SPACES.get(mode):
         return None
-    if _profile_description(profile) in _SRGB_NAMES:
+    if profile_description(profile) in _SRGB_NAMES:
         return None
     return _build_transform(profile, mode)
 
@@ -334,32 +332,3 @@ def _build_transform(
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
     return transform.point
-
-
-def _profile_description(profile: bytes) -> str | None:
-    """Read the tag ``desc`` of an ICC profile (ICC.1:2022), without loading lcms for it."""
-    try:
-        offset = _description_offset(profile)
-        if offset is None:
-            return None
-        is_version_2 = profile[offset : offset + 4] == b"desc"
-        if is_version_2:  # ASCII, whose length counts a final zero
-            (length,) = struct.unpack_from(">I", profile, offset + 8)
-            text = profile[offset + 12 : offset + 12 + length]
-            return text.rstrip(b"\0").decode("ascii")
-        # Version 4 has a table of languages; the first one is used.
-        length, text_offset = struct.unpack_from(">II", profile, offset + 20)
-        text = profile[offset + text_offset : offset + text_offset + length]
-        return text.decode("utf-16-be").rstrip("\0")
-    except (struct.error, UnicodeDecodeError):
-        return None
-
-
-def _description_offset(profile: bytes) -> int | None:
-    (count,) = struct.unpack_from(">I", profile, _ICC_HEADER_BYTES)
-    for index in range(min(count, _MAX_ICC_TAGS)):
-        entry = _ICC_HEADER_BYTES + 4 + 12 * index
-        name, offset, _ = struct.unpack_from(">4sII", profile, entry)
-        if name == b"desc":
-            return int(offset)
-    return None

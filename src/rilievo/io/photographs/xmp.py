@@ -204,7 +204,7 @@ def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
 
 
 def _panorama_crop(stated: Mapping[str, str], width: int) -> _PanoramaCrop:
-    """Read the crop; without a statement it is the full panorama, or its middle."""
+    """Read which part is shown; by default all of the full panorama, and else its middle."""
     full_width = _number_or_nan(stated, "FullPanoWidthPixels", width)
     full_height = _number_or_nan(stated, "FullPanoHeightPixels", full_width / 2)
     crop_width = _number_or_nan(stated, "CroppedAreaImageWidthPixels", full_width)
