@@ -23,6 +23,7 @@ from rilievo.geometry.cameras.camera import Camera
 STEPS_PER_METRE = 256.0
 """Stored numbers of a metre of depth."""
 _PARTS = ("val", "train", "")
+"""Folders of the annotated depth that have drives; "" for a folder that has drives itself."""
 _DEPTH_FOLDER = Path("proj_depth", "groundtruth")  # in the folder of a drive
 _DATE = re.compile(r"\d{4}_\d\d_\d\d")
 
@@ -160,9 +161,13 @@ def _files_of_paths(
     id: str, image: Path, depth: Path, camera: Callable[[tuple[int, int]], Camera | None]
 ) -> IdAndFiles:
     drive = DRIVE_NAME.search(id)
-    read = partial(read_steps, steps=STEPS_PER_METRE)
-    scene = None if drive is None else drive[0]
-    return id, DepthFiles(image=image, depth=depth, read=read, camera=camera, scene=scene)
+    return id, DepthFiles(
+        image=image,
+        depth=depth,
+        read=partial(read_steps, steps=STEPS_PER_METRE),
+        camera=camera,
+        scene=None if drive is None else drive[0],
+    )
 
 
 def camera_of_day(day: Path, camera: str) -> Camera | None:

@@ -57,6 +57,7 @@ def _read_depth(path: Path, *, calibration: Path) -> MaskedValues:
     with np.errstate(invalid="ignore"):
         disparity = read_map(path).astype(np.float64) + camera.doffs
     valid = np.isfinite(disparity) & (disparity > 0)
+
     with np.errstate(over="ignore"):
         depth = camera.K[0, 0] * camera.baseline / np.where(valid, disparity, 1)
         depth = depth.astype(np.float32)

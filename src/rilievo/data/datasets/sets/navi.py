@@ -128,11 +128,12 @@ class Navi(FileList[_View]):
             crop = _crop_around_object(whole, view)
             depth, K = crop.crop_map(whole), crop.K(K)
             nearest_depth = crop.least_depth(whole)
+
         valid = depth > 0
         if self.request.variant.startswith("relative"):
             depth = _relative_depth(depth, valid, nearest_depth)
         depth = depth.astype(np.float32)
-        normals = normals_valid = None
+        normals, normals_valid = None, None
         if self.request.variant == "normals-crop":
             normals, normals_valid = normals_from_depth(depth, K, valid)
         return Truth(
@@ -147,9 +148,9 @@ class Navi(FileList[_View]):
 
 
 def _scenes_of_split(root: Path, split: _Split) -> list[Path]:
-    objects = (
-        sorted(folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
-    )
+    """Folders of the scenes of a split, object by object."""
+    folders = root.iterdir() if root.is_dir() else ()
+    objects = sorted(folder for folder in folders if folder.is_dir())
     scenes: list[Path] = []
     has_any_scene = False
     for folder in objects:

@@ -169,6 +169,7 @@ def _path_from_sensor(parts: Sequence[str]) -> str | None:
 
 
 def _ids_of_request(request: Request, tree: _Tree) -> tuple[str, ...]:
+    """Sorted ids of the user's list or of the split, also of frames that are missing."""
     if request.list_file is not None:
         return _ids_of_list(request.list_file, tree)
     if request.split == "all":
@@ -176,13 +177,15 @@ def _ids_of_request(request: Request, tree: _Tree) -> tuple[str, ...]:
     official = _ids_of_official_split(request, tree)
     # For a part of the tree, only its part of the split counts.
     part = _path_from_sensor(request.root.absolute().parts)
-    below = [id for id in official if part is None or id == part or id.startswith(f"{part}/")]
-    if not set(below) & set(tree.frames):
+    ids = official
+    if part is not None:
+        ids = tuple(id for id in official if id == part or id.startswith(f"{part}/"))
+    if tree.frames.keys().isdisjoint(ids):
         raise InputError(
             f"{request.root}: none of its {len(tree.frames)} frames is in the official "
             f"'{request.split}' split; take 'all', or give a list"
         )
-    return tuple(sorted(below))
+    return tuple(sorted(ids))
 
 
 def _ids_of_official_split(request: Request, tree: _Tree) -> tuple[str, ...]:

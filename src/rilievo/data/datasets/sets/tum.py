@@ -175,6 +175,7 @@ class Tum(DepthSet):
 
 
 def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
+    """Yield ids and files of the pairs in the user's list, or of all pairs that fit in time."""
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequence_folders(root)
     if not folders:
@@ -188,6 +189,7 @@ def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Abs
             recording = cached_recording(root / Path(colour.file).parent.parent)
             yield _id_and_files(root, Path(), colour, depth, recording)
         return
+
     for folder in folders:
         colours = read_timed_pictures(root / folder / "rgb.txt")
         depths = read_timed_pictures(root / folder / "depth.txt")

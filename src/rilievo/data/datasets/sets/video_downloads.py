@@ -136,6 +136,7 @@ def _crop_to_even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
 
 
 def _kitti_frame_lister(root: Path, _: str) -> FrameLister:
+    """Find KITTI's pictures and depth, and return a function that lists the frames of a video."""
     annotated, raw = annotated_folder(root), raw_folder(root)
     cached_names_in = cache(names_in)
 
@@ -199,6 +200,7 @@ _BONN_VIDEOS = (
 
 
 def _bonn_frame_lister(root: Path, variant: str) -> FrameLister:
+    """Find Bonn's videos, and return a function that lists the frames of one."""
     folder = _find_folder_of_videos(
         root, _BONN_VIDEOS, "folders of Bonn RGB-D such as rgbd_bonn_balloon2"
     )
@@ -253,6 +255,7 @@ def _crop_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
 
 
 def _scannet_frame_lister(root: Path, _: str) -> FrameLister:
+    """Find ScanNet's scenes, and return a function that lists the frames of one."""
     folder = _find_folder_of_videos(
         root, _SCANNET_VIDEOS, "exported scenes of ScanNet such as scene0707_00"
     )
@@ -331,6 +334,7 @@ _SINTEL_VIDEOS = (
 
 
 def _sintel_frame_lister(root: Path, variant: str) -> FrameLister:
+    """Find Sintel's pictures and depth, and return a function that lists the frames of a video."""
     name = FINAL if variant == FINAL else "clean"
     pictures, depths = _find_sintel_part(root, name), _find_sintel_part(root, "depth")
     cameras = depths.with_name("camdata_left")

@@ -33,8 +33,8 @@ class GeoNetFolder(NyuLayout):
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """Images of a list, or all."""
         if list_file is not None:
-            ids_by_word = {id: id for id in self._files}
-            ids_by_word |= {f"{id}.mat": id for id in self._files}
+            ids_by_word = {f"{id}.mat": id for id in self._files}
+            ids_by_word |= {id: id for id in self._files}
             return read_image_list(list_file, ids_by_word, {}, "ids are the files' names")
         if split not in ("all", "train"):
             raise InputError(
