@@ -13,6 +13,7 @@ const MAX_RESULTS = 40;
 const FOREIGN_NAME = "a result that was sent to you";
 
 /**
+ * The results of this browser: draws them, changes the address, and stores what was added.
  * @param {object} page
  * @param {() => void} page.open Shows what the address names.
  */

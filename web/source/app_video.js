@@ -11,6 +11,8 @@ const VIDEO_NAMES = /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
 export const isVideo = (file) => file.type.startsWith("video/") || VIDEO_NAMES.test(file.name);
 
 /**
+ * The part of the page that shows a video: `make` sends one to the server, `follow` shows that of an address, and
+ * `hide` makes room for another result.
  * @param {object} page
  * @param {(text: string, isError?: boolean) => void} page.say
  * @param {any} page.results The results of this browser: see historyOf.

@@ -1,43 +1,100 @@
 // What a file says of itself inside, as rilievo.io.outputs.sidecar has it.
 
-export const MOST_POINTS = 1_000_000;
+/** Points of a surface in a file at most. */
+export const MAX_POINTS = 1_000_000;
 export const OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)";
+
+const ALONG_AXIS = "depth along the optical axis";
+const ALONG_RAY = "distance along the ray";
 const MEANINGS = {
-  metric: "depth along the optical axis in metres",
-  up_to_scale: "depth along the optical axis times one unknown positive factor",
-  affine: "depth along the optical axis times an unknown positive factor, plus an unknown shift",
+  metric: `${ALONG_AXIS} in metres`,
+  up_to_scale: `${ALONG_AXIS} times one unknown positive factor`,
+  affine: `${ALONG_AXIS} times an unknown positive factor, plus an unknown shift`,
   affine_inverse: "1/depth times an unknown positive factor, plus an unknown shift: large is near",
 };
 
-export const meaningOf = ({ kind, camera }) =>
-  (camera.lens ? MEANINGS[kind].replace("depth along the optical axis", "distance along the ray") : MEANINGS[kind]);
-export const bytes = (text) => new TextEncoder().encode(text);
-export const stem = (name) => name.replace(/\.[^.]*$/, "") || "photograph";
+/** What the numbers of a prediction mean, in words. */
+export function meaningOf({ kind, camera }) {
+  return camera.lens ? MEANINGS[kind].replace(ALONG_AXIS, ALONG_RAY) : MEANINGS[kind];
+}
+
+/** @param {string} kind */
 export const unitOf = (kind) => (kind === "metric" ? "metre" : "arbitrary");
 
-// The JSON inside of one file. `prediction` has made_by as rilievo.records.prediction_record.MadeBy has it.
-export function about(prediction, facts) {
-  const { name, width, height, kind, camera, depth, valid, madeBy, calibration } = prediction;
-  let minimum = Infinity, maximum = -Infinity, count = 0;
-  for (let at = 0; at < depth.length; at++) {
-    if (valid && !valid[at]) continue;
-    minimum = Math.min(minimum, depth[at]);
-    maximum = Math.max(maximum, depth[at]);
-    count++;
-  }
-  const angle = (focal, centre, length) =>
-    (180 / Math.PI) * (Math.atan((centre + 0.5) / focal) + Math.atan((length - 0.5 - centre) / focal));
-  const { fx, fy, cx, cy, source } = camera;
+/** The name of a file without its ending. */
+export const stem = (name) => name.replace(/\.[^.]*$/, "") || "photograph";
+
+/** @param {string} text */
+export const toBytes = (text) => new TextEncoder().encode(text);
+
+/**
+ * The facts of a prediction and of one file of it, as a file has them inside as JSON.
+ * @param {any} prediction
+ * @param {any} fileFacts
+ */
+export function about(prediction, fileFacts) {
+  const { name, width, height, madeBy, calibration } = prediction;
   return {
-    format: "rilievo/1", source: { file: name, width, height },
-    depth: { kind, unit: unitOf(kind), meaning: meaningOf(prediction), ...(count ? { minimum, maximum } : {}), valid_pixels: count },
-    camera: camera.lens ? { K: null, lens: `equirect:${[fx, fy, cx, cy]}`, source, horizontal_fov: 360, vertical_fov: 180 } : { K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], source,
-      horizontal_fov: angle(fx, cx, width), vertical_fov: angle(fy, cy, height) },
-    ...(calibration ? { calibration } : {}), made_by: madeBy, run: {}, files: [facts], earlier: [],
+    format: "rilievo/1",
+    source: { file: name, width, height },
+    depth: depthFacts(prediction),
+    camera: cameraFacts(prediction),
+    ...(calibration ? { calibration } : {}),
+    made_by: madeBy,
+    run: {},
+    files: [fileFacts],
+    earlier: [],
   };
 }
 
+function depthFacts(prediction) {
+  const { kind, depth, valid } = prediction;
+  let minimum = Infinity;
+  let maximum = -Infinity;
+  let count = 0;
+  for (let pixel = 0; pixel < depth.length; pixel++) {
+    if (valid && !valid[pixel]) continue;
+    minimum = Math.min(minimum, depth[pixel]);
+    maximum = Math.max(maximum, depth[pixel]);
+    count++;
+  }
+  const range = count ? { minimum, maximum } : {};
+  return { kind, unit: unitOf(kind), meaning: meaningOf(prediction), ...range, valid_pixels: count };
+}
+
+function cameraFacts({ width, height, camera }) {
+  const { fx, fy, cx, cy, source } = camera;
+  if (camera.lens) {
+    const lens = `equirect:${[fx, fy, cx, cy]}`;
+    return { K: null, lens, source, horizontal_fov: 360, vertical_fov: 180 };
+  }
+  const K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]];
+  return { K, source, horizontal_fov: fieldOfView(fx, cx, width), vertical_fov: fieldOfView(fy, cy, height) };
+}
+
+// Field of view [degrees] along a side; the centre of the first pixel is at 0.
+function fieldOfView(focal, centre, length) {
+  const before = Math.atan((centre + 0.5) / focal);
+  const after = Math.atan((length - 0.5 - centre) / focal);
+  return (180 / Math.PI) * (before + after);
+}
+
+/**
+ * The facts of a file that holds a surface.
+ * @param {any} prediction
+ * @param {string} output Name of the output, as --save has it.
+ * @param {string} holds What the file holds, in words.
+ * @param {string} axes
+ * @param {any} surface Numbers of the surface, for example of its points.
+ * @param {string} ending
+ */
 export function surfaceFacts(prediction, output, holds, axes, surface, ending) {
-  return { file: `${stem(prediction.name)}${ending}`, output, holds, unit: unitOf(prediction.kind), axes,
-    surface: { edge_jump: 0.08, grazing_degrees: 3, specks: 1e-3, ...surface } };
+  return {
+    file: `${stem(prediction.name)}${ending}`,
+    output,
+    holds,
+    unit: unitOf(prediction.kind),
+    axes,
+    surface: { edge_jump: 0.08, grazing_degrees: 3, specks: 1e-3, ...surface },
+  };
 }

@@ -1,7 +1,7 @@
 // A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.outputs.formats.gltf writes it.
 
 import { contoured, fillOf, onRay, pixelOf, pointOf, triangles } from "relief";
-import { about, bytes, MOST_POINTS, stem, surfaceFacts } from "./facts.js";
+import { about, MAX_POINTS, stem, surfaceFacts, toBytes } from "./facts.js";
 import { merged } from "./flat.js";
 import { CUT, meshOf, normalsOn, surfaceStep, vertexNormals } from "./surface.js";
 
@@ -66,7 +66,7 @@ function layersOf(prediction, step, backing) {
 // width by which far surfaces go on behind near ones.
 export function glb(prediction, texture, share = 0) {
   const backing = prediction.camera.lens ? 0 : share; // from inside nobody sees behind
-  const step = surfaceStep(prediction, MOST_POINTS);
+  const step = surfaceStep(prediction, MAX_POINTS);
   const layers = layersOf(prediction, step, backing), { points, normals, places, index } = joined(layers, prediction), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
     { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width, ...(backing && { backing, grazing_degrees: 0, behind: layers[1].index.length / 3 }) }, ".glb");
@@ -120,7 +120,7 @@ function documentOf({ name, width, height, camera }, told, parts) {
 }
 
 function packed(parts, document) {
-  const text = bytes(JSON.stringify(document)), gap = (count) => (4 - (count % 4)) % 4;
+  const text = toBytes(JSON.stringify(document)), gap = (count) => (4 - (count % 4)) % 4;
   const words = (...numbers) => Uint32Array.from(numbers), { byteLength } = document.buffers[0];
   const json = text.length + gap(text.length), spaces = new Uint8Array(gap(text.length)).fill(32);
   const padded = parts.flatMap(({ data }) => [data, new Uint8Array(gap(data.byteLength))]);

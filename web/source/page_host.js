@@ -11,6 +11,7 @@ const OPENING_PAUSE = 2000;
 const FORGOTTEN = "The photograph of this address is kept in another browser, or was forgotten: this is an example.";
 
 /**
+ * The page alone as the host of its results.
  * @param {{say: any, predict: any, hasPhotograph: () => boolean}} page
  * @returns {import("./showing.js").Host}
  */

@@ -1,29 +1,64 @@
 // Points of a surface as PLY, as rilievo.io.outputs.formats.ply writes them.
 
-import { about, meaningOf, MOST_POINTS, OUR_AXES, surfaceFacts } from "./facts.js";
 import { facesOf, pixelOf, pointOf } from "relief";
-import { cloudOf, CUT, sampleLattice, normalsOn, surfaceStep } from "./surface.js";
+import { about, MAX_POINTS, meaningOf, OUR_AXES, surfaceFacts } from "./facts.js";
+import { cloudOf, CUT, normalsOn, sampleLattice, surfaceStep } from "./surface.js";
 
-// Points with normals and colours as a binary PLY, in the camera frame.
+// Six numbers of four bytes, and three bytes of colour.
+const BYTES_PER_POINT = 27;
+const NORMAL_OFFSET = 12;
+const COLOUR_OFFSET = 24;
+
+/**
+ * Write points with normals and colours as a binary PLY, in the camera frame. Throws an Error if no point is left.
+ * @param {any} prediction
+ * @returns {{name: string, blob: Blob}}
+ */
 export function ply(prediction) {
-  const step = surfaceStep(prediction, MOST_POINTS), lattice = cloudOf(prediction, step), used = [...lattice.valid.keys()].filter((at) => lattice.valid[at]);
-  if (!used.length) throw new Error("nothing is left of the surface");
-  const facts = surfaceFacts(prediction, "ply", "points of the surface", OUR_AXES,
-    { pixel_step: step, points: used.length }, ".ply");
-  const normals = lattice.normals ?? normalsOn(lattice, facesOf(sampleLattice(prediction, step), CUT)), { width, values } = prediction.photo;
-  const columns = ["x", "y", "z", "nx", "ny", "nz"].map((each) => `property float ${each}`);
-  const header = ["ply", "format binary_little_endian 1.0",
-    `comment unit: ${facts.unit} (${meaningOf(prediction)})`, `comment axes: ${OUR_AXES}`,
-    `comment rilievo: ${JSON.stringify(about(prediction, facts))}`, `element vertex ${used.length}`, ...columns,
-    ...["red", "green", "blue"].map((each) => `property uchar ${each}`), "end_header", ""].join("\n");
-  const rows = new DataView(new ArrayBuffer(27 * used.length));
-  used.forEach((at, each) => {
-    const [u, v] = pixelOf(lattice, at), from = 4 * (v * width + u);
-    pointOf(lattice, at).forEach((number, axis) => rows.setFloat32(27 * each + 4 * axis, number, true));
+  const step = surfaceStep(prediction, MAX_POINTS);
+  const cloud = cloudOf(prediction, step);
+  const points = [...cloud.valid.keys()].filter((point) => cloud.valid[point]);
+  if (!points.length) throw new Error("nothing is left of the surface");
+
+  const normals = cloud.normals ?? normalsOfTriangles(prediction, step);
+  const surface = { pixel_step: step, points: points.length };
+  const facts = surfaceFacts(prediction, "ply", "points of the surface", OUR_AXES, surface, ".ply");
+  const header = headerOf(prediction, facts, points.length);
+  const rows = packPoints(cloud, points, normals, prediction.photo);
+  return { name: facts.file, blob: new Blob([header, rows], { type: "application/octet-stream" }) };
+}
+
+function normalsOfTriangles(prediction, step) {
+  const lattice = sampleLattice(prediction, step);
+  return normalsOn(lattice, facesOf(lattice, CUT));
+}
+
+function headerOf(prediction, facts, count) {
+  return [
+    "ply",
+    "format binary_little_endian 1.0",
+    `comment unit: ${facts.unit} (${meaningOf(prediction)})`,
+    `comment axes: ${OUR_AXES}`,
+    `comment rilievo: ${JSON.stringify(about(prediction, facts))}`,
+    `element vertex ${count}`,
+    ...["x", "y", "z", "nx", "ny", "nz"].map((name) => `property float ${name}`),
+    ...["red", "green", "blue"].map((name) => `property uchar ${name}`),
+    "end_header",
+    "",
+  ].join("\n");
+}
+
+function packPoints(cloud, points, normals, photo) {
+  const rows = new DataView(new ArrayBuffer(BYTES_PER_POINT * points.length));
+  points.forEach((point, index) => {
+    const start = BYTES_PER_POINT * index;
+    const [u, v] = pixelOf(cloud, point);
+    const position = pointOf(cloud, point);
     for (let axis = 0; axis < 3; axis++) {
-      rows.setFloat32(27 * each + 12 + 4 * axis, normals[3 * at + axis], true);
-      rows.setUint8(27 * each + 24 + axis, values[from + axis]);
+      rows.setFloat32(start + 4 * axis, position[axis], true);
+      rows.setFloat32(start + NORMAL_OFFSET + 4 * axis, normals[3 * point + axis], true);
+      rows.setUint8(start + COLOUR_OFFSET + axis, photo.values[4 * (v * photo.width + u) + axis]);
     }
   });
-  return { name: facts.file, blob: new Blob([header, rows], { type: "application/octet-stream" }) };
+  return rows;
 }
