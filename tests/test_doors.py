@@ -16,7 +16,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.models.base import Model
 from rilievo.predicting.options import RECORDS
-from rilievo.schema.fields import Door, option_names
+from rilievo.schema.fields import Interface, option_names
 from rilievo.serving.browser.folder import write_page
 from support.browser import COARSE, chromium
 from support.odd_files import ODD_FILES, write_odd_files
@@ -135,7 +135,7 @@ def test_a_model_takes_the_options_of_predict(
 
 def test_the_arguments_of_a_model_are_those_of_predict() -> None:
     of_predict = signature(rilievo.predict).parameters
-    offered = {name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON)}
+    offered = {name for kind in RECORDS.values() for name in option_names(kind, Interface.PYTHON)}
     assert {*of_predict} - OF_LOADING == offered - OF_LOADING
 
 

@@ -19,7 +19,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema.fields import Door, option_names
+from rilievo.schema.fields import Interface, option_names
 from rilievo.serving.assistant.known_tool import KnownArguments
 from rilievo.serving.server.params import PredictParams
 from support.acting_doors import PLAIN, flags, words
@@ -31,7 +31,9 @@ Values = Mapping[str, Any]
 Answer = Callable[[Values], str]
 
 FLAG = re.compile(r"(?<![\w-])--?[a-z]")
-KEYWORDS = frozenset(name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON))
+KEYWORDS = frozenset(
+    name for kind in RECORDS.values() for name in option_names(kind, Interface.PYTHON)
+)
 OPTIONS = frozenset(name for kind in RECORDS.values() for name in option_names(kind))
 PREDICTED = frozenset(PredictParams.model_fields)
 STATED = frozenset(KnownArguments.model_fields)

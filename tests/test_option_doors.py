@@ -20,8 +20,8 @@ from rilievo.options.photo_options import Refine
 from rilievo.options.run_options import Speed
 from rilievo.predicting.options import RECORDS, PredictOptions
 from rilievo.schema.fields import (
-    Door,
     Effect,
+    Interface,
     Record,
     Switch,
     option_names,
@@ -56,14 +56,14 @@ def test_every_option_is_explained_on_the_command_line(kind: type[Record], name:
 def test_every_option_is_a_keyword_of_python(kind: type[Record], name: str) -> None:
     assert name in signature(PredictOptions).parameters
     of_predict = signature(rilievo.predict).parameters
-    assert (name in of_predict) is (name in option_names(kind, Door.PYTHON))
+    assert (name in of_predict) is (name in option_names(kind, Interface.PYTHON))
     if name in of_predict and kind not in (Network, Speed):
         default = signature(rilievo.predict).parameters[name].default
         assert default == getattr(kind(), name) or default is bool(getattr(kind(), name))
 
 
 def test_predict_has_no_other_arguments_than_those_of_records() -> None:
-    names = {name for kind in RECORDS.values() for name in option_names(kind, Door.PYTHON)}
+    names = {name for kind in RECORDS.values() for name in option_names(kind, Interface.PYTHON)}
     assert {*signature(rilievo.predict).parameters} == names | {"image"}
     flat = {name for _, name in EVERY}
     assert {*signature(PredictOptions).parameters} == flat
@@ -86,14 +86,14 @@ def test_the_table_of_offers_names_every_option_at_every_door() -> None:
     assert {(offer.record, offer.option.name) for offer in offers()} == {*EVERY}
     for effect in get_args(Effect):
         assert {offer.option.declaration.affects for offer in offers(effect)} == {effect}
-    assert {offer.door for offer in offers()} == {*Door}
+    assert {offer.door for offer in offers()} == {*Interface}
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_every_option_is_a_parameter_of_requests_or_marked(
     kind: type[Record], name: str, parameters: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    if name in option_names(kind, Door.HTTP):
+    if name in option_names(kind, Interface.HTTP):
         assert parameters[name]["description"]
         default = getattr(kind(), name)
         assert parameters[name]["schema"].get("default") == ([] if default == () else default)

@@ -14,7 +14,7 @@ from rilievo.cli import USAGE_ERROR, main
 from rilievo.cli.parsing import parse_words
 from rilievo.errors import OptionError, RilievoError
 from rilievo.predicting.options import RECORDS, PredictOptions
-from rilievo.schema.fields import Door, build_record, option_names
+from rilievo.schema.fields import Interface, build_record, option_names
 from support.every_command import COMMAND_LINES, flagged, needed_words, record_of
 
 
@@ -144,7 +144,7 @@ def test_odd_values_of_keywords_are_taken_or_refused(record: type, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "name", [name for record in RECORDS.values() for name in option_names(record, Door.PYTHON)]
+    "name", [name for record in RECORDS.values() for name in option_names(record, Interface.PYTHON)]
 )
 def test_odd_keywords_of_predict_are_taken_or_refused(name: str) -> None:
     picture = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)

@@ -15,17 +15,17 @@ from types import ModuleType
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.options import RECORDS, STREAM_NAMES, STREAM_RECORDS
-from rilievo.schema.fields import Door, option_names
+from rilievo.schema.fields import Interface, option_names
 
 STUB = Path(__file__).resolve().parents[1] / "src/rilievo/options/keywords.pyi"
 _PHOTO = [*PhotoOptions.RECORDS.values()]
-_CLASSES: Mapping[str, tuple[str, Sequence[type], Door | None, str]] = {
-    "PhotoKeywords": ("TypedDict", _PHOTO, Door.PYTHON, "Options of ``model.predict``."),
+_CLASSES: Mapping[str, tuple[str, Sequence[type], Interface | None, str]] = {
+    "PhotoKeywords": ("TypedDict", _PHOTO, Interface.PYTHON, "Options of ``model.predict``."),
     "LoadKeywords": ("TypedDict", [LoadOptions], None, "Options of ``rilievo.load_model``."),
     "ImageKeywords": (
         "PhotoKeywords",
         [LoadOptions],
-        Door.PYTHON,
+        Interface.PYTHON,
         "Options of ``rilievo.predict``.",
     ),
     "StreamKeywords": (
@@ -41,7 +41,7 @@ _CLASSES: Mapping[str, tuple[str, Sequence[type], Door | None, str]] = {
         "Options of ``PredictOptions``, or whole records.",
     ),
 }
-"""Classes of keywords: the base, the records, the door and the docstring of each."""
+"""Classes of keywords: the base, the records, the interface and the docstring of each."""
 _STREAM_NAMES = {*STREAM_NAMES} - {"model", "quality", "trim"}
 """Options of ``rilievo.stream`` that its signature does not write out."""
 
@@ -51,11 +51,11 @@ def stub() -> str:
     imports = {(kind.__module__, kind.__name__) for kind in RECORDS.values()}
     imports.add(("typing", "TypedDict"))
     classes = []
-    for title, (base, records, door, text) in _CLASSES.items():
+    for title, (base, records, interface, text) in _CLASSES.items():
         classes += [f"class {title}({base}, total=False):", f'    """{text}"""']
         for record in records:
             known = dict(_annotations(record))
-            for name in option_names(record, door):
+            for name in option_names(record, interface):
                 if title == "StreamKeywords" and name not in _STREAM_NAMES:
                     continue
                 classes.append(f"    {name}: {known[name][0]}")
@@ -91,7 +91,7 @@ def _kind(annotation: ast.expr) -> ast.expr:
         case ast.Subscript(value=ast.Name("Annotated"), slice=ast.Tuple([kind, *marks])):
             calls = (mark for mark in marks if isinstance(mark, ast.Call))
             words = (word for call in calls for word in call.keywords)
-            return next((word.value for word in words if word.arg == "python"), kind)
+            return next((word.value for word in words if word.arg == "python_type"), kind)
     return annotation
 
 

@@ -36,7 +36,7 @@ class CalibrateOptions:
     """Folder for scores, logs and the record of the steps that ran."""
     data: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Folder of the sets with depth, photographs and materials; RILIEVO_DATA by default."""
-    only: Annotated[tuple[str, ...], option(commas=True, metavar="STEP,...")] = ()
+    only: Annotated[tuple[str, ...], option(comma_separated=True, metavar="STEP,...")] = ()
     """Steps to run, in the order of the table; all by default."""
     workers: Annotated[int, option(metavar="N")] = 1
     """Number of processes that score frames."""

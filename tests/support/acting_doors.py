@@ -29,7 +29,7 @@ from rilievo.measure.measurement_records import measure_points
 from rilievo.options.live_options import live_option_names
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
-from rilievo.schema.fields import Door, option_names, options_of
+from rilievo.schema.fields import Interface, option_names, options_of
 from rilievo.serving import live_page
 from rilievo.serving.assistant.known_tool import KNOWN, KnownArguments
 from rilievo.serving.assistant.named_folders import NamedFolders
@@ -138,8 +138,8 @@ class Doors:
         """Names of the options that each door offers, by its own declaration, and the door."""
         posted, schema = frozenset(PredictParams.model_fields), frozenset(SCHEMA)
         return {
-            "python": (_offered(Door.PYTHON), self.python),
-            "command": (_offered(Door.COMMAND), self.command),
+            "python": (_offered(Interface.PYTHON), self.python),
+            "command": (_offered(Interface.COMMAND), self.command),
             "live": (_offered_live(draws=True), self.live),
             "stream": (_offered_live(draws=False), self.stream),
             "predict of the server": (schema & posted, self.posted),
@@ -293,7 +293,7 @@ class Doors:
 _NUMBERS = count()
 
 
-def _offered(door: Door) -> frozenset[str]:
+def _offered(door: Interface) -> frozenset[str]:
     return frozenset(name for record in RECORDS.values() for name in option_names(record, door))
 
 

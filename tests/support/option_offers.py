@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rilievo.predicting.options import RECORDS
-from rilievo.schema.fields import Door, Effect, OptionField, options_of
+from rilievo.schema.fields import Effect, Interface, OptionField, options_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,22 +15,22 @@ class Offer:
         record: Record that declares it.
         option: The field, with its range, choices and default; ``option.declaration.affects`` says
             what a test of its effect has to see change.
-        door: Door that offers it.
+        door: Interface that offers it.
     """
 
     record: type
     option: OptionField
-    door: Door
+    door: Interface
 
 
-def offers(affects: Effect | None = None, door: Door | None = None) -> Sequence[Offer]:
+def offers(affects: Effect | None = None, door: Interface | None = None) -> Sequence[Offer]:
     """List every option at every door, or those with one effect, or those of one door."""
     return [
         Offer(record=record, option=one, door=candidate)
         for record in RECORDS.values()
         for one in options_of(record)
-        for candidate in Door
-        if candidate in one.declaration.doors
+        for candidate in Interface
+        if candidate in one.declaration.available_in
         and affects in (None, one.declaration.affects)
         and door in (None, candidate)
     ]

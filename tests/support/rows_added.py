@@ -151,9 +151,9 @@ SHADE = '''
     shade: Annotated[
         int,
         option(
-            least=0,
-            most=255,
-            doors=Door.COMMAND | Door.HTTP,
+            minimum=0,
+            maximum=255,
+            available_in=Interface.COMMAND | Interface.HTTP,
             affects="files",
             subject="flat pictures",
         ),
@@ -223,7 +223,7 @@ def saving(folder: Path) -> Mapping[str, Any]:
 
 CACHING = '''
     caching: Annotated[
-        str, option(doors=Door.LOCAL, affects="speed", recorded="never")
+        str, option(available_in=Interface.LOCAL, affects="speed", recorded="never")
     ] = "none"
     """Caching of answers."""
 '''

@@ -48,7 +48,7 @@ from rilievo.schema.fields import option
 class _Sizes(KnownSizes):
     known: Annotated[
         tuple[str, ...],
-        option(first=True, repeats=True, metavar="U,V,METRES", recorded="never"),
+        option(in_short_help=True, repeats=True, metavar="U,V,METRES", recorded="never"),
     ] = ()
     """Point with known depth: column, row, metres along the axis (or U,V,METRES,ray for the
     straight distance from the camera); for several, repeat the option. Makes depth metric.

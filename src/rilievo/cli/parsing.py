@@ -299,7 +299,7 @@ def help_text(
     positional = [option for option in options if not option.flags]
     flagged = [option for option in options if option.flags]
     if len(flagged) > MAX_SHORT_OPTIONS and not everything:
-        flagged = [option for option in flagged if option.declaration.first]
+        flagged = [option for option in flagged if option.declaration.in_short_help]
     usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, positional))}"
     lines = [wrap_line(usage, width, 7), "", wrap_line(description, width, 0), ""]
     if positional:

@@ -36,18 +36,18 @@ class _Arguments:
     """
     options: Annotated[PredictOptions, option(name="")]
     batch: Annotated[BatchOptions, option(name="")]
-    quiet: Annotated[bool, option(first=True, aliases=("-q",))] = False
+    quiet: Annotated[bool, option(in_short_help=True, aliases=("-q",))] = False
     """Print errors only."""
     verbose: Annotated[bool, option(aliases=("-v",))] = False
     """Print also what the model ran with, the size of its answers, and the time of every stage."""
-    live: Annotated[str | None, option(first=True, metavar="CAMERA|URL|VIDEO")] = None
+    live: Annotated[str | None, option(in_short_help=True, metavar="CAMERA|URL|VIDEO")] = None
     """Show depth live on a local page, instead of inputs; nothing is written. Give the number of a
     camera (0 is the first; Linux), the address of a stream (http, https, rtsp, rtmp, udp, srt;
     always its newest frame), or a video file.
     """
     offline: bool = False
     """Refuse downloads of models, as HF_HUB_OFFLINE=1 does."""
-    json: Annotated[bool, option(first=True)] = False
+    json: Annotated[bool, option(in_short_help=True)] = False
     """Print a summary as JSON on standard output: counts, failures, notes, model, seconds."""
 
 

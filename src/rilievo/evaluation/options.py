@@ -42,17 +42,17 @@ class ImageOptions:
 
     GROUP: ClassVar[str] = "Images"
 
-    split: Annotated[str | None, option(first=True, metavar="NAME")] = None
+    split: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
     """Split of the dataset; by default the benchmark's, or the one that papers score."""
-    variant: Annotated[str | None, option(first=True, metavar="NAME")] = None
+    variant: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
     """Variant of the dataset's ground truth; by default the benchmark's, or its first."""
-    kind: Annotated[str | None, option(first=True, metavar="KIND")] = None
+    kind: Annotated[str | None, option(in_short_help=True, metavar="KIND")] = None
     """Meaning of the numbers of other programs' predictions, or of the depth of an unknown
     checkpoint: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse depth with
     an unknown shift (MiDaS, DPT, Depth Anything); disparity, of predictions alone, which is inverse
     depth without a shift (Monodepth2). Files of rilievo say it themselves.
     """
-    limit: Annotated[int | None, option(first=True, metavar="N")] = None
+    limit: Annotated[int | None, option(in_short_help=True, metavar="N")] = None
     """Number of images, from the first; by default all."""
 
     def __post_init__(self) -> None:
@@ -108,22 +108,30 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     }
     GROUP: ClassVar[str] = "Benchmark and output"
 
-    output: Annotated[Path | None, option(first=True, aliases=("-o",), metavar="FOLDER")] = None
+    output: Annotated[
+        Path | None, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")
+    ] = None
     """Folder for results and predictions; by default runs/MODEL-BENCHMARK. An evaluation that was
     stopped goes on there.
     """
-    dataset: Annotated[str | None, option(first=True, metavar="NAME")] = None
+    dataset: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
     """Dataset for benchmarks that fit any: a name that 'rilievo datasets' lists, or
     package.module:Class.
     """
-    predictions: Annotated[Path | None, option(first=True, metavar="FOLDER|FILE.npy")] = None
+    predictions: Annotated[Path | None, option(in_short_help=True, metavar="FOLDER|FILE.npy")] = (
+        None
+    )
     """Score this folder of predictions, of any program: npy, npz, 16-bit PNG, TIFF, EXR or PFM
     files named by the images' ids, or results of rilievo. Or one npy file with a map for each
     image, in the split's order, such as Monodepth2's disps_eigen_split.npy.
     """
-    list_file: Annotated[Path | None, option(first=True, name="list", metavar="FILE")] = None
+    list_file: Annotated[Path | None, option(in_short_help=True, name="list", metavar="FILE")] = (
+        None
+    )
     """Your own list of images in place of the split's."""
-    scale: Annotated[float | None, option(first=True, metavar="METRES", names_unit=True)] = None
+    scale: Annotated[
+        float | None, option(in_short_help=True, metavar="METRES", names_unit=True)
+    ] = None
     """Metres of one stored unit of those predictions, such as 0.001, 1/256 or mm. With --kind
     disparity, depth is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
@@ -135,7 +143,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     """What the numbers of those predictions hold besides depth: pairs of scale, offset, invalid,
     bits, channels, min_depth, max_depth and array, such as "bits=3,13 invalid=0,65535".
     """
-    pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
+    pattern: Annotated[str | None, option(in_short_help=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
     or '{id}/depth.exr'. Marigold's and MoGe's names are known.
     """
@@ -150,19 +158,24 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     image without a score, far scores them at the far end: of the benchmark's clip, else its cap,
     else the image's largest true depth.
     """
-    align: Annotated[str | None, option(first=True, metavar="METHOD")] = None
+    align: Annotated[str | None, option(in_short_help=True, metavar="METHOD")] = None
     """Another alignment than the benchmark's: none, median, scale, scale_shift,
     inverse_scale_shift, log, robust_scale, robust_scale_shift; or package.module:function.
     """
     metrics: Annotated[
         str | None,
-        option(commas=True, first=True, metavar="NAME,...", takes="text such as 'abs_rel,delta*'"),
+        option(
+            comma_separated=True,
+            in_short_help=True,
+            metavar="NAME,...",
+            expected="text such as 'abs_rel,delta*'",
+        ),
     ] = None
     """Metrics to compute, in place of the benchmark's, the leading one first: names, patterns such
     as 'delta*', 'own' for those of the benchmark, or package.module:NAME. 'rilievo benchmarks NAME'
     lists its own.
     """
-    workers: Annotated[int | None, option(first=True, metavar="N")] = None
+    workers: Annotated[int | None, option(in_short_help=True, metavar="N")] = None
     """Processes that predict, and that score; by default one predicts and one a core scores."""
     threads: Annotated[int | None, option(hidden=True)] = None
     """Threads of the network; by default one per core."""

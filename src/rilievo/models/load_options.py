@@ -9,7 +9,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.options.run_options import Engine
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
-from rilievo.schema.fields import Door, Record, option, option_names
+from rilievo.schema.fields import Interface, Record, option, option_names
 
 AUTO = "auto"
 ONNX_ENGINES = ("onnxruntime", "openvino")
@@ -30,9 +30,9 @@ class TrustOptions(Record):
         option(
             repeats=True,
             metavar="MODULE:NAME",
-            doors=Door.LOCAL,
+            available_in=Interface.LOCAL,
             recorded="never",
-            python=Sequence[str],
+            python_type=Sequence[str],
         ),
     ] = ()
     """Code that a file may name and that is then run, such as the backbone of somebody's run:
@@ -46,15 +46,16 @@ class LoadOptions(TrustOptions, Engine):
     """Options for loading a model; each prediction records those that change it."""
 
     kind: Annotated[
-        str | None, option(doors=Door.COMMAND, takes=f"one of {', '.join(DepthKind)}")
+        str | None,
+        option(available_in=Interface.COMMAND, expected=f"one of {', '.join(DepthKind)}"),
     ] = None
     """Kind of depth that the user states; None for a model that states it itself."""
     settings: Annotated[
         Mapping[str, Setting],
         option(
-            doors=Door.COMMAND,
-            takes='a mapping of names, such as {"steps": 4}',
-            python=Mapping | None,
+            available_in=Interface.COMMAND,
+            expected='a mapping of names, such as {"steps": 4}',
+            python_type=Mapping | None,
         ),
     ] = field(default_factory=dict)
     """Settings of this model, by name (``rilievo.models.model_settings``)."""

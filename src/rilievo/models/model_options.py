@@ -18,7 +18,7 @@ from rilievo.models.network_files import cache_directory
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.photo_options import Mirroring
 from rilievo.options.run_options import Engine
-from rilievo.schema.fields import Door, Groups, option
+from rilievo.schema.fields import Groups, Interface, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -32,7 +32,9 @@ QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
 class NetworkOptions(TrustOptions):
     """Kind and settings of any model."""
 
-    kind: Annotated[str | None, option(metavar="KIND", doors=Door.COMMAND, recorded="never")] = None
+    kind: Annotated[
+        str | None, option(metavar="KIND", available_in=Interface.COMMAND, recorded="never")
+    ] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
     affine_inverse."""
     settings: Annotated[
@@ -41,15 +43,17 @@ class NetworkOptions(TrustOptions):
             repeats=True,
             name="set",
             metavar="NAME=VALUE",
-            doors=Door.COMMAND,
+            available_in=Interface.COMMAND,
             recorded="never",
-            python=Sequence[str],
+            python_type=Sequence[str],
         ),
     ] = ()
     """Setting of the model, such as steps=4; 'rilievo models NAME' lists them. Repeat the option
     for several.
     """
-    yes: Annotated[bool, option(doors=Door.COMMAND, affects="speed", recorded="never")] = False
+    yes: Annotated[
+        bool, option(available_in=Interface.COMMAND, affects="speed", recorded="never")
+    ] = False
     """Agree in advance to the cost of a paid model."""
 
     @cached_property
@@ -72,7 +76,12 @@ class Network(NetworkOptions):
     }
     quality: Annotated[
         str | None,
-        option(first=True, metavar="fast|good|best", doors=Door.LOCAL, recorded="never"),
+        option(
+            in_short_help=True,
+            metavar="fast|good|best",
+            available_in=Interface.LOCAL,
+            recorded="never",
+        ),
     ] = None
     """Quality in one word, instead of a model. fast: rilievo/small, the fastest that works offline.
     good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
@@ -81,14 +90,14 @@ class Network(NetworkOptions):
     model: Annotated[
         str,
         option(
-            first=True,
+            in_short_help=True,
             aliases=("-m",),
             metavar="NAME|FILE.onnx",
             default=f"{DEFAULT_MODEL}; of videos {FAST_MODEL}",
-            takes="a name in MODELS or the path of an ONNX file as text",
-            doors=Door.LOCAL,
+            expected="a name in MODELS or the path of an ONNX file as text",
+            available_in=Interface.LOCAL,
             recorded="never",
-            python=str | DepthFunction,
+            python_type=str | DepthFunction,
         ),
     ] = ""
     """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME

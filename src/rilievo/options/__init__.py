@@ -1,1 +1,1 @@
-"""Options: one frozen record a subject, for every door."""
+"""Options: one frozen record a subject, for every interface."""

@@ -217,10 +217,10 @@ class CameraOptions(Record):
     camera: Annotated[
         str | None,
         option(
-            first=True,
+            in_short_help=True,
             metavar="F|24mm|FX,FY,CX,CY|FILE",
             recorded="always",
-            python=CameraLike | None,
+            python_type=CameraLike | None,
             request="Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY "
             "or the nine numbers of K; or 24mm (35 mm equivalent), 18mm/23.5mm (focal length over "
             "the sensor's width), or a lens as in projection. Otherwise from EXIF, else assumed.",
@@ -235,7 +235,7 @@ class CameraOptions(Record):
     fov: Annotated[
         float | None,
         option(
-            first=True,
+            in_short_help=True,
             metavar="DEGREES",
             above=0,
             below=180,
@@ -244,9 +244,9 @@ class CameraOptions(Record):
         ),
     ] = None
     """Horizontal field of view in degrees, instead of intrinsics."""
-    projection: Annotated[str | None, option(first=True, metavar="LENS", names=lambda: LENSES)] = (
-        None
-    )
+    projection: Annotated[
+        str | None, option(in_short_help=True, metavar="LENS", names=lambda: LENSES)
+    ] = None
     """Lens of the photograph: equirect (a whole panorama), equirect:HxV (a part, in degrees),
     fisheye:DEGREES (between left and right edge), pinhole, or in numbers, such as
     opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default a panorama if the file says so (GPano), else pinhole.

@@ -15,7 +15,7 @@ class DepthFile(Record):
 
     GROUP: ClassVar[str] = "Depth map"
 
-    depth: Annotated[Path | None, option(first=True, metavar="FILE")] = None
+    depth: Annotated[Path | None, option(in_short_help=True, metavar="FILE")] = None
     """Depth of the photograph's pixels: PNG of 16 bits, npy, npz, TIFF, EXR or PFM; docs/numbers.md
     says what such files may state.
     """

@@ -20,7 +20,7 @@ from rilievo.calibration.sizes import (
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.records.instruments import DepthError
-from rilievo.schema.fields import Door, Record, Switch, SwitchLike, option
+from rilievo.schema.fields import Interface, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
 """What users may pass as an item of ``known`` in Python."""
@@ -51,12 +51,12 @@ class KnownSizes(Record):
     known: Annotated[
         tuple[str, ...],
         option(
-            first=True,
+            in_short_help=True,
             repeats=True,
             metavar="U,V,METRES|FILE.csv",
-            takes=_EXPECTED,
+            expected=_EXPECTED,
             recorded="never",
-            python=Sequence[KnownLike],
+            python_type=Sequence[KnownLike],
             request="Point whose depth is known: U,V,METRES, or U,V,METRES,ray for a distance "
             "straight from the camera; repeat it for several.",
         ),
@@ -68,12 +68,12 @@ class KnownSizes(Record):
     known_length: Annotated[
         tuple[str, ...],
         option(
-            first=True,
+            in_short_help=True,
             repeats=True,
             metavar="U1,V1,U2,V2,METRES|THING",
-            doors=Door.COMMAND | Door.HTTP,
+            available_in=Interface.COMMAND | Interface.HTTP,
             recorded="never",
-            python=Sequence[str],
+            python_type=Sequence[str],
             request="Length that is known: U1,V1,U2,V2,METRES, or a usual thing such as a4 or "
             "door in place of the metres; repeat it for several.",
         ),
@@ -87,9 +87,9 @@ class KnownSizes(Record):
         option(
             repeats=True,
             metavar="U1,V1,U2,V2,U3,V3,U4,V4,WHAT",
-            doors=Door.COMMAND | Door.HTTP,
+            available_in=Interface.COMMAND | Interface.HTTP,
             recorded="never",
-            python=Sequence[str],
+            python_type=Sequence[str],
             request="Rectangle that is known: column and row of its corners, in order around it, "
             "and a4, a5, letter, card, euro-pallet or its sides, such as 90cm x 2.1m (from corner "
             "1 to 2, then 2 to 3); repeat it for several.",
@@ -103,12 +103,12 @@ class KnownSizes(Record):
     sparse: Annotated[
         Path | None,
         option(
-            first=True,
+            in_short_help=True,
             metavar="FILE|FOLDER",
-            takes="an array (h, w) in metres, or a file",
-            doors=Door.LOCAL,
+            expected="an array (h, w) in metres, or a file",
+            available_in=Interface.LOCAL,
             recorded="never",
-            python=str | Path | np.ndarray | None,
+            python_type=str | Path | np.ndarray | None,
         ),
     ] = None
     """Depth from another instrument at some pixels (lidar, a phone), which makes depth metric: a
@@ -122,21 +122,21 @@ class KnownSizes(Record):
             above=0,
             unit="metres",
             names_unit=True,
-            doors=Door.LOCAL,
+            available_in=Interface.LOCAL,
             recorded="never",
         ),
     ] = None
     """Metres of one count of sparse depth (0.001, 1/256), or its unit (mm, cm, m, in)."""
     depth_error: Annotated[
         str | None,
-        option(metavar="1%|10mm|0.3%/m", doors=Door.LOCAL, recorded="changed"),
+        option(metavar="1%|10mm|0.3%/m", available_in=Interface.LOCAL, recorded="changed"),
     ] = None
     """Error that 8 in 10 depths of the sensor (--sparse) stay below, for the ranges of
     measurements: a share of depth (1%), a length (10mm), a share for each metre of depth (0.3%/m,
     as of stereo cameras), or a sum of these (5mm+0.5%). By default 2 % is assumed.
     """
     sparse_kind: Annotated[
-        Literal["metric", "distance"] | None, option(doors=Door.LOCAL, recorded="never")
+        Literal["metric", "distance"] | None, option(available_in=Interface.LOCAL, recorded="never")
     ] = None
     """Meaning of sparse depth: metric (along the optical axis) or distance (along the ray, as many
     time-of-flight sensors, laser scanners and simulators give it). By default what the file states,
@@ -144,35 +144,39 @@ class KnownSizes(Record):
     """
     sparse_crop: Annotated[
         str | None,
-        option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD", doors=Door.LOCAL, recorded="never"),
+        option(
+            metavar="TOP,LEFT,HEIGHT,WIDTH|WORD", available_in=Interface.LOCAL, recorded="never"
+        ),
     ] = None
     """Part of the photograph that a map of sparse depth is of [px], or resized: all of it, in
     another size. Equal sizes and whole multiples need none.
     """
     sparse_encoding: Annotated[
-        str | None, option(metavar="KEY=VALUE...", doors=Door.LOCAL, recorded="never")
+        str | None, option(metavar="KEY=VALUE...", available_in=Interface.LOCAL, recorded="never")
     ] = None
     """What the numbers of sparse depth hold besides depth: pairs of scale, offset, invalid, bits,
     channels, min_depth, max_depth and array, such as "bits=3,13 scale=0.001 invalid=0,65535".
     """
     camera_height: Annotated[
         float | None,
-        option(first=True, metavar="METRES", above=0, unit="metres", recorded="always"),
+        option(in_short_help=True, metavar="METRES", above=0, unit="metres", recorded="always"),
     ] = None
     """Height of the camera above the floor in metres; makes depth metric if the floor is visible.
     """
     markers: Annotated[
         float | None,
-        option(first=True, metavar="METRES", above=0, below=10, unit="metres (0.06 for 60 mm)"),
+        option(
+            in_short_help=True, metavar="METRES", above=0, below=10, unit="metres (0.06 for 60 mm)"
+        ),
     ] = None
     """Side of the black squares on a page of 'rilievo markers' that every photograph shows. They
     make depth metric, and several give an unknown focal length.
     """
-    same_camera: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
+    same_camera: Annotated[bool, option(available_in=Interface.COMMAND, recorded="never")] = False
     """Treat all photographs as of one camera that does not move: points, lengths or sparse depth of
     one apply to all, at the same pixels.
     """
-    own_depth: Annotated[Switch, option(python=SwitchLike)] = Switch.ON
+    own_depth: Annotated[Switch, option(python_type=SwitchLike)] = Switch.ON
     """Take metres from the depth map in a photograph's file (GDepth, Dynamic Depth, Apple's with
     absolute accuracy), if nothing else is known; off: ignore it.
     """

@@ -8,7 +8,7 @@ from rilievo.errors import OptionError
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.schema.fields import (
-    Door,
+    Interface,
     Record,
     Switch,
     SwitchLike,
@@ -32,10 +32,10 @@ class ReadingArguments(TypedDict):
 class Mirroring(Record):
     """Use of the mirror image."""
 
-    flip: Annotated[bool, option(first=True, recorded="never")] = False
+    flip: Annotated[bool, option(in_short_help=True, recorded="never")] = False
     """Average with the prediction for the mirror image; takes twice the time."""
     confidence: Annotated[
-        str, option(choices=("own", "mirror"), doors=Door.LOCAL, recorded="never")
+        str, option(choices=("own", "mirror"), available_in=Interface.LOCAL, recorded="never")
     ] = "own"
     """Confidence of the results. own: the model's. mirror: agreement of its depth with the mirror
     image's, which ranks errors better on unfamiliar cameras; takes twice the time.
@@ -65,16 +65,18 @@ class Refine(Mirroring):
     tile: Annotated[
         int | None,
         option(
-            first=True,
+            in_short_help=True,
             metavar="PIXELS",
-            least=64,
+            minimum=64,
             unit="pixels",
-            doors=Door.LOCAL,
+            available_in=Interface.LOCAL,
             recorded="never",
         ),
     ] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
-    trim: Annotated[Switch, option(first=True, recorded="never", python=SwitchLike)] = Switch.ON
+    trim: Annotated[
+        Switch, option(in_short_help=True, recorded="never", python_type=SwitchLike)
+    ] = Switch.ON
     """Hide uniform borders (black bars, frames of scans) from the network; they have no depth then.
     off: show it the whole picture.
     """

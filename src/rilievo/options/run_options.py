@@ -10,7 +10,7 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema.fields import Door, Groups, Record, option
+from rilievo.schema.fields import Groups, Interface, Record, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +18,18 @@ class Engine(Record):
     """Device and engine of a model."""
 
     device: Annotated[
-        str, option(first=True, doors=Door.LOCAL, affects="speed", recorded="never")
+        str,
+        option(in_short_help=True, available_in=Interface.LOCAL, affects="speed", recorded="never"),
     ] = "auto"
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: Annotated[
-        str, option(first=True, doors=Door.LOCAL, affects="speed", recorded="never")
+        str,
+        option(in_short_help=True, available_in=Interface.LOCAL, affects="speed", recorded="never"),
     ] = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
     'models', which the others run too, converted once); auto takes the model's default.
     """
-    precision: Annotated[str, option(doors=Door.LOCAL, recorded="never")] = "fp32"
+    precision: Annotated[str, option(available_in=Interface.LOCAL, recorded="never")] = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 (openvino, torch), fp16
     (torch on cuda), int8 (onnxruntime, published models and those of the extra 'models').
     """
@@ -35,8 +37,8 @@ class Engine(Record):
         int | None,
         option(
             metavar="N",
-            least=1,
-            doors=Door.COMMAND,
+            minimum=1,
+            available_in=Interface.COMMAND,
             affects="speed",
             recorded="never",
         ),
@@ -51,7 +53,7 @@ class Speed(Engine):
     GROUP: ClassVar[str] = "Speed"
 
     batch_size: Annotated[
-        int, option(least=1, doors=Door.COMMAND, affects="speed", recorded="never")
+        int, option(minimum=1, available_in=Interface.COMMAND, affects="speed", recorded="never")
     ] = 1
     """Photographs that the network takes together; more than one is faster on a GPU."""
 
@@ -72,25 +74,25 @@ class Saving(SaveOptions):
     output: Annotated[
         Path,
         option(
-            first=True,
+            in_short_help=True,
             aliases=("-o",),
             metavar="FOLDER",
-            doors=Door.COMMAND,
+            available_in=Interface.COMMAND,
             affects="files",
             recorded="never",
-            python=str | Path,
+            python_type=str | Path,
         ),
     ] = Path("rilievo-output")
     """Folder for the results; made when missing. Trees of input folders are kept."""
     save: Annotated[
         str,
         option(
-            first=True,
-            commas=True,
+            in_short_help=True,
+            comma_separated=True,
             metavar="NAME,...",
             names=lambda: OUTPUTS.own,
-            takes="text such as 'colour,ply'",
-            doors=Door.COMMAND,
+            expected="text such as 'colour,ply'",
+            available_in=Interface.COMMAND,
             affects="files",
             recorded="never",
         ),
@@ -101,7 +103,10 @@ class Saving(SaveOptions):
     resume: Annotated[
         bool | Literal["hash"],
         option(
-            takes="True, False or 'hash'", doors=Door.COMMAND, affects="files", recorded="never"
+            expected="True, False or 'hash'",
+            available_in=Interface.COMMAND,
+            affects="files",
+            recorded="never",
         ),
     ] = False
     """Make files of an earlier run anew also where their SHA-256 differs (--resume=hash). Without
@@ -149,16 +154,23 @@ class VideoOptions(Record):
 
     GROUP: ClassVar[str] = "Video"
 
-    sequence: Annotated[bool, option(first=True, doors=Door.COMMAND, recorded="never")] = False
+    sequence: Annotated[
+        bool, option(in_short_help=True, available_in=Interface.COMMAND, recorded="never")
+    ] = False
     """Take a folder of frames as one clip, in the order of their names."""
     fps: Annotated[
         float | None,
         option(
-            first=True, metavar="RATE", least=0.001, most=1000, doors=Door.COMMAND, recorded="never"
+            in_short_help=True,
+            metavar="RATE",
+            minimum=0.001,
+            maximum=1000,
+            available_in=Interface.COMMAND,
+            recorded="never",
         ),
     ] = None
     """Frames to keep of each second of a video, nearest in time; by default all. Of a sequence:
     frames per second; by default 30.
     """
-    independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
+    independent: Annotated[bool, option(available_in=Interface.COMMAND, recorded="never")] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""

@@ -227,7 +227,7 @@ class BatchOptions(ClusterOptions):
         OptionError: If an option is out of range.
     """
 
-    workers: Annotated[int | None, option(first=True, metavar="N")] = None
+    workers: Annotated[int | None, option(in_short_help=True, metavar="N")] = None
     """Number of processes; each loads the model, and they share the cores. By default 1, or with
     --ray one per core of the cluster."""
 

@@ -6,7 +6,7 @@ A field with its docstring, such as ::
     \"\"\"Side in pixels of overlapping tiles.\"\"\"
 
 is the flag ``--tile PIXELS`` with its help, the keyword ``tile`` of Python, and the parameter
-``tile`` of requests. The module calls such a dataclass a record, and an entry point a door.
+``tile`` of requests. The module calls such a dataclass a record, and an entry point an interface.
 ``options_of`` lists the options of a record. Records may be nested: a field whose type is a record
 stands for the options of that record.
 """
@@ -47,7 +47,7 @@ _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 _TYPES_IN_WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
-class Door(Flag):
+class Interface(Flag):
     """Entry points where users give options."""
 
     COMMAND = auto()
@@ -73,24 +73,24 @@ class option:
         without: Fields of a nested record that are not offered.
         positional: Whether it is an argument of the command, without a flag.
         repeats: Whether the flag is repeated for several values.
-        commas: Whether a text is a list with commas.
-        hidden: Whether no door offers it.
-        least: Least number that is allowed.
-        most: Largest number that is allowed.
-        above: Number that is just too small; used in place of ``least``.
-        below: Number that is just too large; used in place of ``most``.
+        comma_separated: Whether a text is a list with commas.
+        hidden: Whether no interface offers it.
+        minimum: Smallest number that is allowed.
+        maximum: Largest number that is allowed.
+        above: Number that is just too small; used in place of ``minimum``.
+        below: Number that is just too large; used in place of ``maximum``.
         unit: Unit of a number, in messages.
         names_unit: Whether a length is that of one stored number, so that "mm" alone is a value.
         choices: Words that a text may be.
         names: Function that lists known names for the help.
-        takes: Description of the allowed values in messages.
-        doors: Doors that offer it.
+        expected: Description of the allowed values, for messages.
+        available_in: Interfaces that offer it.
         affects: What it changes.
         subject: Outputs that it is about, if it is not about all.
         recorded: When the JSON beside results has it; "changed" if it differs from the default.
         request: Description for requests, where the docstring does not fit.
-        first: Whether the short help shows it.
-        python: Type of the keyword, if it takes more than the field.
+        in_short_help: Whether the short help shows it.
+        python_type: Type of the keyword in Python, if that accepts more than the field.
     """
 
     metavar: str = ""
@@ -100,24 +100,24 @@ class option:
     without: tuple[str, ...] = ()
     positional: bool = False
     repeats: bool = False
-    commas: bool = False
+    comma_separated: bool = False
     hidden: bool = False
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     above: float | None = None
     below: float | None = None
     unit: str = ""
     names_unit: bool = False
     choices: tuple[str, ...] = ()
     names: Callable[[], Iterable[str]] | None = None
-    takes: str = ""
-    doors: Door = Door.EVERYWHERE
+    expected: str = ""
+    available_in: Interface = Interface.EVERYWHERE
     affects: Effect = "answer"
     subject: str = ""
     recorded: Literal["changed", "always", "never"] = "changed"
     request: str = ""
-    first: bool = False
-    python: Any = None
+    in_short_help: bool = False
+    python_type: Any = None
 
     @property
     def range(self) -> str:
@@ -125,8 +125,8 @@ class option:
         unit = f" {self.unit}" if self.unit else ""
         if self.above == 0 and self.below is None:
             return f"a positive number of{unit}" if unit else "a positive number"
-        lower = self.above if self.least is None else self.least
-        upper = self.below if self.most is None else self.most
+        lower = self.above if self.minimum is None else self.minimum
+        upper = self.below if self.maximum is None else self.maximum
         if lower is None and upper is None:
             return ""
         if upper is None:
@@ -140,8 +140,8 @@ class option:
         if not self.range:
             return True
         return (
-            (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
             and value < math.inf
@@ -233,7 +233,7 @@ class OptionField:
     def is_list(self) -> bool:
         """Whether one word is a list with commas."""
         is_tuple_of_any_length = ... in get_args(self.value_type)
-        return self.declaration.commas or (is_tuple_of_any_length and not self.takes_many)
+        return self.declaration.comma_separated or (is_tuple_of_any_length and not self.takes_many)
 
     @property
     def is_length(self) -> bool:
@@ -265,8 +265,8 @@ class OptionField:
     @property
     def annotation(self) -> Any:
         """Type of the keyword in Python."""
-        if self.declaration.python is not None:
-            return self.declaration.python
+        if self.declaration.python_type is not None:
+            return self.declaration.python_type
         return self.value_type | None if self.is_optional else self.value_type
 
     @property
@@ -326,11 +326,11 @@ class OptionField:
     def _expected(self) -> str:
         if self.declaration.names_unit:
             return self.takes
-        return self.declaration.takes or self.declaration.range or self.takes
+        return self.declaration.expected or self.declaration.range or self.takes
 
     def _is_only_of_python(self, value: Any) -> bool:
         """Whether it is a value that only the keyword takes, such as an array; it is kept."""
-        keyword_type = self.declaration.python
+        keyword_type = self.declaration.python_type
         if keyword_type is None or self.value_type in (str, Switch):
             return False
         if isinstance(value, str | Path):
@@ -612,12 +612,12 @@ def _cached_property_names(record: type) -> tuple[str, ...]:
     return tuple(name for name, member in members if isinstance(member, cached_property))
 
 
-def option_names(record: type, door: Door | None = None) -> tuple[str, ...]:
-    """Names of a record's options that a door offers; None for all options."""
+def option_names(record: type, interface: Interface | None = None) -> tuple[str, ...]:
+    """Names of the options of a record that an interface offers; None for all options."""
     return tuple(
         field.name
         for field in options_of(record)
-        if door is None or door in field.declaration.doors
+        if interface is None or interface in field.declaration.available_in
     )
 
 
@@ -643,7 +643,7 @@ def settings_to_record(record: Record) -> dict[str, Any]:
 def signature_with(
     function: Callable[..., Any],
     records: Iterable[type],
-    door: Door | None = None,
+    interface: Interface | None = None,
     *,
     without: Collection[str] = (),
 ) -> Signature:
@@ -651,13 +651,14 @@ def signature_with(
 
     ``help`` and editors of notebooks show it. It is generated, because a written one would state
     each option a second time; type checkers read ``options/keywords.pyi`` instead. It has the
-    options that ``door`` offers, or all if that is None, except those in ``without``.
+    options that ``interface`` offers, or all if that is None, except those in ``without``.
     """
     keywords = [
         _keyword_parameter(field)
         for record in records
         for field in options_of(record)
-        if (door is None or door in field.declaration.doors) and field.name not in without
+        if (interface is None or interface in field.declaration.available_in)
+        and field.name not in without
     ]
     names = {parameter.name for parameter in keywords}
     written = signature(function)
@@ -677,12 +678,12 @@ def _keyword_parameter(field: OptionField) -> Parameter:
 
 
 def with_options(
-    *records: type, door: Door | None = None, without: Collection[str] = ()
+    *records: type, interface: Interface | None = None, without: Collection[str] = ()
 ) -> Callable[[AnyFunction], AnyFunction]:
     """Make a decorator that gives a function the signature of ``signature_with``."""
 
     def set_signature(function: AnyFunction) -> AnyFunction:
-        new_signature = signature_with(function, records, door, without=without)
+        new_signature = signature_with(function, records, interface, without=without)
         # ``inspect.signature`` reads this attribute, which functions do not declare.
         function.__signature__ = new_signature  # pyright: ignore[reportAttributeAccessIssue]
         return function

@@ -44,23 +44,23 @@ class VideoData:
 
     roots: Annotated[tuple[str, ...], option(positional=True, metavar="VIDEO|FOLDER")]
     """Videos, folders of frames or folders of these; for a named dataset, its folder."""
-    kind: Annotated[SourceKind, option(first=True)] = SourceKind.FRAMES
+    kind: Annotated[SourceKind, option(in_short_help=True)] = SourceKind.FRAMES
     """Layout of frames on disk."""
     split: str | None = None
     """List of targets, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
     camera: Annotated[
-        tuple[float, float, float, float] | None, option(first=True, metavar="FX,FY,CX,CY")
+        tuple[float, float, float, float] | None, option(in_short_help=True, metavar="FX,FY,CX,CY")
     ] = None
     """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
-    camera_file: Annotated[str | None, option(first=True, metavar="FILE")] = None
+    camera_file: Annotated[str | None, option(in_short_help=True, metavar="FILE")] = None
     """File of intrinsics and distortion: YAML, JSON, or K as text."""
-    fov: Annotated[float | None, option(first=True, metavar="DEGREES")] = None
+    fov: Annotated[float | None, option(in_short_help=True, metavar="DEGREES")] = None
     """Horizontal field of view, if nothing better is known."""
     published_camera: Annotated[bool, option(hidden=True)] = False
     """K of the published program: fx 0.58 of the width, fy 1.92 of the height, centre 0.5."""
     learn_camera: bool = False
     """Refine the focal lengths while training."""
-    poses: Annotated[str | None, option(first=True, metavar="FILE|auto")] = None
+    poses: Annotated[str | None, option(in_short_help=True, metavar="FILE|auto")] = None
     """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
     scored against them."""
     follow_poses: Annotated[bool, option(hidden=True)] = False

@@ -43,7 +43,7 @@ class _Arguments(TrustOptions):
     """
     baseline: Annotated[str | None, option(metavar="NAME")] = None
     """Model that the others are compared with; by default the best in each metric."""
-    metrics: Annotated[str | None, option(commas=True, metavar="A,B")] = None
+    metrics: Annotated[str | None, option(comma_separated=True, metavar="A,B")] = None
     """Metrics to show, in this order, or 'all'; by default the five most common, in a .csv all, in
     a file of several benchmarks two of each.
     """

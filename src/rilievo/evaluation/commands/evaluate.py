@@ -35,24 +35,28 @@ class _Arguments:
         "Model and speed": ("model",),
     }
 
-    benchmark: Annotated[str | None, option(first=True, aliases=("-b",), metavar="NAME")] = None
+    benchmark: Annotated[
+        str | None, option(in_short_help=True, aliases=("-b",), metavar="NAME")
+    ] = None
     """A name that 'rilievo benchmarks' lists, or one of your own as FILE.py:NAME or
     package.module:NAME.
     """
-    suite: Annotated[str | None, option(first=True, metavar="NAME|FILE.toml")] = None
+    suite: Annotated[str | None, option(in_short_help=True, metavar="NAME|FILE.toml")] = None
     """Several benchmarks in place of one: a suite that 'rilievo benchmarks' lists, or a file of
     your own. --root holds the folders of their datasets, --predictions one folder for each of them.
     What is finished is not done again.
     """
-    protocols: Annotated[str | None, option(commas=True, first=True, metavar="all|A,B")] = None
+    protocols: Annotated[
+        str | None, option(comma_separated=True, in_short_help=True, metavar="all|A,B")
+    ] = None
     """Score --dataset by all benchmarks that the predictions can answer, or those named, with one
     prediction an image.
     """
-    root: Annotated[Path | None, option(first=True, metavar="FOLDER")] = None
+    root: Annotated[Path | None, option(in_short_help=True, metavar="FOLDER")] = None
     """Folder of the dataset; 'rilievo datasets NAME' shows its layout."""
-    model: Annotated[str | None, option(first=True, aliases=("-m",), metavar="NAME|FILE.onnx")] = (
-        None
-    )
+    model: Annotated[
+        str | None, option(in_short_help=True, aliases=("-m",), metavar="NAME|FILE.onnx")
+    ] = None
     """Name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
     folder of a checkpoint; with --predictions, the name for the results. By default rilievo's own
     model.

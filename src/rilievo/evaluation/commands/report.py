@@ -28,7 +28,7 @@ class _Arguments:
     """Draw a figure for a paper instead: a row an image, with photograph, truth, and each model's
     prediction and error; .pdf and .svg keep text as text, .png has 300 dots an inch.
     """
-    rows: Annotated[str | None, option(commas=True, metavar="ID,ID")] = None
+    rows: Annotated[str | None, option(comma_separated=True, metavar="ID,ID")] = None
     """Images of the figure; by default four, evenly spaced over all."""
     source: Annotated[SourceOptions, option(name="")]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
 from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
-from rilievo.schema.fields import Door, Record, option, options_of
+from rilievo.schema.fields import Interface, Record, option, options_of
 
 if TYPE_CHECKING:
     from rilievo.geometry.surfaces.lattice import Cut
@@ -124,10 +124,10 @@ def parse_stereo(text: str) -> StereoOptions:
 
 _MILLIMETRES = option(
     metavar="MM",
-    least=_MIN_RELIEF,
-    most=_MAX_RELIEF,
+    minimum=_MIN_RELIEF,
+    maximum=_MAX_RELIEF,
     unit="mm",
-    doors=Door.COMMAND | Door.HTTP,
+    available_in=Interface.COMMAND | Interface.HTTP,
     affects="files",
     subject=_RELIEFS,
 )
@@ -144,14 +144,17 @@ class SaveOptions(Record):
     GROUP: ClassVar[str] = "Output"
 
     overwrite: Annotated[
-        bool, option(first=True, doors=Door.COMMAND, affects="files", recorded="never")
+        bool,
+        option(
+            in_short_help=True, available_in=Interface.COMMAND, affects="files", recorded="never"
+        ),
     ] = False
     """Replace what rilievo wrote before, with any options; never files of other programs."""
     colour_map: Annotated[
         str,
         option(
-            first=True,
-            doors=Door.COMMAND | Door.HTTP,
+            in_short_help=True,
+            available_in=Interface.COMMAND | Interface.HTTP,
             affects="files",
             subject=PICTURES,
         ),
@@ -162,7 +165,7 @@ class SaveOptions(Record):
         str | None,
         option(
             metavar="NEAR,FAR",
-            doors=Door.COMMAND | Door.HTTP,
+            available_in=Interface.COMMAND | Interface.HTTP,
             affects="files",
             subject=PICTURES,
         ),
@@ -171,19 +174,30 @@ class SaveOptions(Record):
     percentile of each photograph or whole video, the near one without the lowest tenth."""
     surface_points: Annotated[
         int,
-        option(least=100, doors=Door.COMMAND | Door.HTTP, affects="files", subject=_SURFACES),
+        option(
+            minimum=100,
+            available_in=Interface.COMMAND | Interface.HTTP,
+            affects="files",
+            subject=_SURFACES,
+        ),
     ] = 1_000_000
     """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled."""
     edge: Annotated[
-        float, option(above=0, doors=Door.COMMAND | Door.HTTP, affects="files", subject=_SURFACES)
+        float,
+        option(
+            above=0,
+            available_in=Interface.COMMAND | Interface.HTTP,
+            affects="files",
+            subject=_SURFACES,
+        ),
     ] = 0.08
     """Relative jump in depth between neighbours at which a surface is cut."""
     drop: Annotated[
         str | None,
         option(
-            commas=True,
+            comma_separated=True,
             metavar="NAME,...",
-            doors=Door.COMMAND | Door.HTTP,
+            available_in=Interface.COMMAND | Interface.HTTP,
             affects="files",
             subject=_SURFACES,
         ),
@@ -194,9 +208,9 @@ class SaveOptions(Record):
         float | None,
         option(
             metavar="SHARE",
-            least=0,
-            most=_MAX_BACKING,
-            doors=Door.COMMAND | Door.HTTP,
+            minimum=0,
+            maximum=_MAX_BACKING,
+            available_in=Interface.COMMAND | Interface.HTTP,
             affects="files",
             subject="meshes and clouds",
         ),
@@ -206,9 +220,9 @@ class SaveOptions(Record):
     stereo: Annotated[
         str | None,
         option(
-            commas=True,
+            comma_separated=True,
             metavar="LAYOUT,...",
-            doors=Door.COMMAND | Door.HTTP,
+            available_in=Interface.COMMAND | Interface.HTTP,
             affects="files",
             subject="stereo pictures",
         ),
@@ -224,7 +238,11 @@ class SaveOptions(Record):
     """Thickness of the base of a relief [mm]."""
     normals_axes: Annotated[
         Literal["opengl", "directx", "opencv"],
-        option(doors=Door.COMMAND | Door.HTTP, affects="files", subject="the output normals"),
+        option(
+            available_in=Interface.COMMAND | Interface.HTTP,
+            affects="files",
+            subject="the output normals",
+        ),
     ] = PICTURE_AXES
     """Axes of normals: opengl (y up, z towards the viewer), directx (y down), or opencv (y down, z
     forward)."""

@@ -24,12 +24,12 @@ from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.metric_references import read_sensor_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
-from rilievo.schema.fields import Door, option_names, refuse_unknown_keywords, with_options
+from rilievo.schema.fields import Interface, option_names, refuse_unknown_keywords, with_options
 
 _SINGLE_IMAGE_TYPES = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Types that can be iterated over, but hold one image."""
 _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
-_LOAD_OPTION_NAMES = option_names(LoadOptions, Door.PYTHON)
+_LOAD_OPTION_NAMES = option_names(LoadOptions, Interface.PYTHON)
 
 
 @overload
@@ -52,7 +52,7 @@ def predict(
 ) -> list[Prediction]: ...
 
 
-@with_options(*_RECORDS, door=Door.PYTHON)
+@with_options(*_RECORDS, interface=Interface.PYTHON)
 def predict(
     image: ImageLike | Sequence[ImageLike],
     *,
@@ -125,7 +125,7 @@ def predict(
     # Imported on demand, so that naming ``rilievo.predict`` loads no readers.
     from rilievo.predicting.photographs.finishing import finish
 
-    names = [name for record in _RECORDS for name in option_names(record, Door.PYTHON)]
+    names = [name for record in _RECORDS for name in option_names(record, Interface.PYTHON)]
     refuse_unknown_keywords("predict", options, ["model", "quality", *names])
     values: dict[str, Any] = {**options}
     load_values = {name: values.pop(name) for name in _LOAD_OPTION_NAMES if name in values}

@@ -23,13 +23,13 @@ class AddressOptions(Record):
 
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 lets other machines in."""
-    port: Annotated[int, option(least=0, most=65535)] = 8000
+    port: Annotated[int, option(minimum=0, maximum=65535)] = 8000
     """Port to listen at; 0 takes a free one."""
     root_path: Annotated[str, option(metavar="/PATH")] = ""
     """Path under which a proxy offers the server, such as /depth."""
-    proxies: Annotated[str, option(commas=True, metavar="ADDRESS,...")] = "127.0.0.1,::1"
+    proxies: Annotated[str, option(comma_separated=True, metavar="ADDRESS,...")] = "127.0.0.1,::1"
     """Addresses of proxies whose X-Forwarded-For header names the client."""
-    hosts: Annotated[str, option(commas=True, metavar="NAME,...")] = ""
+    hosts: Annotated[str, option(comma_separated=True, metavar="NAME,...")] = ""
     """Names under which clients reach the server, such as depth.example.org. Addresses in numbers,
     localhost and this machine's name are always taken."""
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.schema.fields import Door, option_names
+from rilievo.schema.fields import Interface, option_names
 
 ELSEWHERE = (
     "a depth map or the map of a sensor is measured where its file is, by 'rilievo measure "
@@ -19,5 +19,7 @@ ELSEWHERE = (
 @cache
 def depth_option_names() -> frozenset[str]:
     """Names of the options about depth maps and sensors."""
-    local_sizes = {*option_names(KnownSizes, Door.LOCAL)} - {*option_names(KnownSizes, Door.HTTP)}
-    return frozenset((*option_names(DepthFile, Door.COMMAND), *local_sizes))
+    local_sizes = {*option_names(KnownSizes, Interface.LOCAL)} - {
+        *option_names(KnownSizes, Interface.HTTP)
+    }
+    return frozenset((*option_names(DepthFile, Interface.COMMAND), *local_sizes))

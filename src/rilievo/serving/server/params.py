@@ -21,7 +21,7 @@ from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema.fields import Door, OptionField, Record, Switch, option_names, options_of
+from rilievo.schema.fields import Interface, OptionField, Record, Switch, option_names, options_of
 from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.server.local_options import ELSEWHERE, depth_option_names
 
@@ -54,7 +54,7 @@ def extend_parameters(
     parameters: dict[str, Any] = {}
     for record in defaults:
         for option in options_of(type(record)):
-            if Door.HTTP not in option.declaration.doors or option.name in without:
+            if Interface.HTTP not in option.declaration.available_in or option.name in without:
                 continue
             own_description = (descriptions or {}).get(option.name)
             description = own_description or option.declaration.request or option.help
@@ -129,7 +129,7 @@ class _RecordParameters(BaseModel):
         """
         values: dict[str, Any] = {}
         for record in (CameraOptions, KnownSizes, AnchorOptions, Refine, Saving):
-            for name in option_names(record, Door.HTTP):
+            for name in option_names(record, Interface.HTTP):
                 if name in type(self).model_fields:
                     values[name] = getattr(self, name)
         if values.get("camera") is not None:

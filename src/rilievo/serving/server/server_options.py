@@ -67,7 +67,7 @@ class ServerOptions(AddressOptions, EngineOptions):
     model: Annotated[str, option(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
     """Model that answers unless a request names another: a name that 'rilievo models' lists, an
     ONNX file, or a run of 'rilievo train'."""
-    offer: Annotated[str | None, option(commas=True, metavar="NAME,...")] = None
+    offer: Annotated[str | None, option(comma_separated=True, metavar="NAME,...")] = None
     """Other models that requests may name; weights are fetched at their first use."""
     max_megabytes: Annotated[float | int, option(above=0)] = 50.0
     """Largest request body."""
@@ -115,7 +115,7 @@ class ServeOptions(ServerOptions):
     """File with one token in a line. Requests must send one of them as 'Authorization: Bearer
     TOKEN'. The environment variable RILIEVO_SERVE_TOKEN holds one token in place of a file."""
 
-    origins: Annotated[str, option(commas=True, metavar="ORIGIN,...|*")] = ""
+    origins: Annotated[str, option(comma_separated=True, metavar="ORIGIN,...|*")] = ""
     """Origins of other hosts whose web pages may call the server, such as https://blog.example.com;
     by default none. '*' lets every page in; a page of the internet reaches a server of a private
     network only where it is named. Cookies are never used: a page sends a token itself."""
@@ -171,14 +171,14 @@ class AppOptions(ServerOptions):
         "Limits": (*ServerOptions.GROUPS["Limits"], "keep_minutes"),
     }
 
-    port: Annotated[int, option(least=0, most=65535)] = 7860
+    port: Annotated[int, option(minimum=0, maximum=65535)] = 7860
     """Port of the page; 0 takes a free one."""
     open: bool = False
     """Open the page in this machine's browser."""
-    embed_origins: Annotated[str | None, option(commas=True, metavar="ORIGIN,...")] = None
+    embed_origins: Annotated[str | None, option(comma_separated=True, metavar="ORIGIN,...")] = None
     """Origins whose pages may embed results, in a view without uploads, such as
     https://blog.example.com, separated by commas; by default none."""
-    offer: Annotated[str | None, option(commas=True, metavar="NAME,...|all")] = None
+    offer: Annotated[str | None, option(comma_separated=True, metavar="NAME,...|all")] = None
     """Other models that visitors may choose, separated by commas; weights are downloaded at first
     use. 'all' is every model whose extra is installed, which is the default if only this machine
     can reach the page; otherwise the default is none. Paid models are never offered."""

@@ -40,9 +40,9 @@ class ProbeArguments:
 
     GROUP: ClassVar[str] = "Output"
 
-    output: Annotated[Path, option(first=True, aliases=("-o",), metavar="FOLDER")]
+    output: Annotated[Path, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
-    dry_run: Annotated[bool, option(first=True)] = False
+    dry_run: Annotated[bool, option(in_short_help=True)] = False
     """Open the model and the images, read the first target, print what would be trained, and train
     nothing.
     """

@@ -37,9 +37,9 @@ class Arguments:
 
     GROUP: ClassVar[str] = "Output"
 
-    output: Annotated[Path, option(first=True, aliases=("-o",), metavar="FOLDER")]
+    output: Annotated[Path, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
-    dry_run: Annotated[bool, option(first=True)] = False
+    dry_run: Annotated[bool, option(in_short_help=True)] = False
     """List the footage, print what would be trained and how it differs from the preset default, and
     train nothing.
     """

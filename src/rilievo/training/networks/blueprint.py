@@ -15,7 +15,7 @@ from rilievo.schema.fields import option
 
 HIDDEN = option(hidden=True)
 """Mark of a field that has no option on the command line."""
-FIRST = option(first=True)
+FIRST = option(in_short_help=True)
 """Mark of a field whose option comes first in the help."""
 
 PROBES: Mapping[str, str] = {
@@ -151,14 +151,17 @@ class BackboneChoice:
     GROUP: ClassVar[str] = "Network"
 
     name: Annotated[
-        str, option(first=True, name="backbone", aliases=("-b", "-n", "--network"), metavar="NAME")
+        str,
+        option(
+            in_short_help=True, name="backbone", aliases=("-b", "-n", "--network"), metavar="NAME"
+        ),
     ]
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
     or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with.
     """
     weights: Annotated[str, FIRST] = PRETRAINED
     """Weights of the backbone: pretrained, random, or a file."""
-    layers: Annotated[tuple[int, ...] | None, option(first=True, metavar="I,J,...")] = None
+    layers: Annotated[tuple[int, ...] | None, option(in_short_help=True, metavar="I,J,...")] = None
     """Layers to take features from, from 0; by default four, evenly spread."""
     tokens: Annotated[bool | None, HIDDEN] = None
     """Whether class tokens add channels."""
@@ -179,7 +182,7 @@ class ProbeChoice:
     kind: Annotated[
         str,
         option(
-            first=True,
+            in_short_help=True,
             name="probe",
             aliases=("--decoder",),
             metavar="KIND",
@@ -221,7 +224,9 @@ class DepthChoice:
     """Conversion to shares: linear, softmax or sigmoid."""
     least: Annotated[float, HIDDEN] = 1e-3
     """Least depth [m]."""
-    largest: Annotated[float, option(first=True, aliases=("--largest",), metavar="METRES")] = 10.0
+    largest: Annotated[
+        float, option(in_short_help=True, aliases=("--largest",), metavar="METRES")
+    ] = 10.0
     """Largest depth that can be predicted [m]; true depth beyond it is ignored."""
     kind: Annotated[DepthKind, HIDDEN] = DepthKind.METRIC
     """Kind of depth."""
@@ -266,7 +271,7 @@ class Blueprint:
     probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
     task: Annotated[ProbeTarget, FIRST] = ProbeTarget.DEPTH
     """Outputs that are read."""
-    size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (480, 480)
+    size: Annotated[Size, option(in_short_help=True, metavar="HEIGHT,WIDTH")] = (480, 480)
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: Annotated[bool, HIDDEN] = True
@@ -362,7 +367,7 @@ class VideoBlueprint:
 
     GROUP: ClassVar[str] = "Network"
 
-    encoder: Annotated[str, option(first=True, names=lambda: ENCODERS)] = "resnet18"
+    encoder: Annotated[str, option(in_short_help=True, names=lambda: ENCODERS)] = "resnet18"
     """Encoder, such as small (that of rilievo/small; the default with preset clip), or timm/NAME of
     any timm encoder with feature maps.
     """
@@ -374,7 +379,7 @@ class VideoBlueprint:
     """Encoder of a separate pose network: a resnet."""
     cancels_scale: Annotated[bool, HIDDEN] = False
     """Divide 'cnn' translations by mean inverse depth (Wang et al. 2018); otherwise multiply."""
-    size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
+    size: Annotated[Size, option(in_short_help=True, metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. Preset clip
     takes that of the start's model.
     """

@@ -59,7 +59,7 @@ class DataChoice:
 
     dataset: Annotated[str, FIRST] = "folder"
     """Name that 'rilievo datasets' lists, or package.module:Class."""
-    root: Annotated[str | None, option(first=True, metavar="FOLDER")] = None
+    root: Annotated[str | None, option(in_short_help=True, metavar="FOLDER")] = None
     """Folder of the dataset; for 'folder', one with images/ and depth/, normals/ or both. Generated
     datasets need none.
     """
@@ -162,7 +162,7 @@ class ProbeConfig:
     format: Annotated[str, HIDDEN] = PROBE_FORMAT
     """Format of the run's folder."""
     data: Annotated[DataChoice, option(name="")]
-    preset: Annotated[str, option(first=True, metavar="|".join(PRESETS))] = "default"
+    preset: Annotated[str, option(in_short_help=True, metavar="|".join(PRESETS))] = "default"
     """Preset of the other numbers: default; plain (fused AdamW without decay, which is Adam up
     to rounding, at a constant rate, batches of 2, mean squared errors); for probes probe3d (as its
     program), or probe3d-old (as its paper).
@@ -176,7 +176,7 @@ class ProbeConfig:
     """Images per step."""
     learning_rate: Annotated[float, FIRST] = 5e-4
     """Peak learning rate of the probe or decoder."""
-    backbone_rate: Annotated[float, option(first=True, aliases=("--encoder-rate",))] = 0.0
+    backbone_rate: Annotated[float, option(in_short_help=True, aliases=("--encoder-rate",))] = 0.0
     """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
     'train supervised' the decoder's with random weights, else a tenth of it.
     """

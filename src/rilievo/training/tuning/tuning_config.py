@@ -40,7 +40,7 @@ class TuningOptions:
 
     GROUP: ClassVar[str] = "Start from a model"
 
-    start: Annotated[str | None, option(first=True, metavar="MODEL")] = None
+    start: Annotated[str | None, option(in_short_help=True, metavar="MODEL")] = None
     """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
     probe', an ONNX file of the network of rilievo/small, a depth model of transformers (Depth
     Anything V2, DPT, Depth Pro) or a Marigold pipeline. Network, size and losses are its own. By
@@ -48,7 +48,7 @@ class TuningOptions:
     """
     kind: Annotated[DepthKind | None, option(metavar="|".join(DepthKind))] = None
     """Kind of depth of a folder of transformers or diffusers, if it is not known."""
-    freeze: Annotated[str, option(first=True, metavar="none|backbone|N")] = NONE
+    freeze: Annotated[str, option(in_short_help=True, metavar="none|backbone|N")] = NONE
     """Layers that do not learn: none, the whole backbone, or the first N layers from the input."""
     layer_rate: float = 0.9
     """Factor of the learning rate from each layer to the one before it."""

@@ -61,7 +61,7 @@ class VideoConfig:
     preset: Annotated[
         str,
         option(
-            first=True,
+            in_short_help=True,
             metavar="clip|default|faithful",
             default="clip, unless an option asks for more",
         ),
@@ -73,10 +73,10 @@ class VideoConfig:
     """Weights to start from: rilievo/small (the default for the encoder small), the folder of a run
     or of an official checkpoint, imagenet for the encoders (the default for those that have it), or
     scratch for random weights."""
-    prior: Annotated[str | None, option(first=True, metavar="MODEL")] = None
+    prior: Annotated[str | None, option(in_short_help=True, metavar="MODEL")] = None
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
-    labels: Annotated[str | None, option(first=True, metavar="FOLDER")] = None
+    labels: Annotated[str | None, option(in_short_help=True, metavar="FOLDER")] = None
     """Folder of labels of 'rilievo fuse CLIP --teach FOLDER', which depth learns too."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: Annotated[VideoAugmentation, HIDDEN] = field(default_factory=VideoAugmentation)
