@@ -68,6 +68,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/commit.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
     "io/videos/frame_source.py": {"os.pread": _FORKS},
+    "data/datasets/scipy_mat_process.py": {"resource": _LINUX, "os.sysconf": _LINUX},
     "models/catalogue/download.py": {
         "symlink_to": "an OSError moves the file instead",
         "hardlink_to": "an OSError moves the file instead",
