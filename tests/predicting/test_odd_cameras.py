@@ -25,7 +25,7 @@ from rilievo.options.camera_forms import (
     CameraOptions,
     camera_of_size,
     camera_text,
-    parse_fileless_camera,
+    parse_camera_without_files,
     read_camera,
 )
 from rilievo.predicting.photographs.finishing import unit_notes
@@ -69,7 +69,7 @@ def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: 
 def test_a_focal_length_in_millimetres_is_of_film_or_of_the_sensors_width(text, size, focal):
     for named in (
         read_camera(text),
-        parse_fileless_camera(text),
+        parse_camera_without_files(text),
         CameraOptions(camera=text).named_camera,
     ):
         assert named is not None
@@ -95,7 +95,7 @@ def test_no_millimetres_are_refused_in_one_line(text):
         CameraOptions(camera=text)
     assert "\n" not in str(refused.value)
     with pytest.raises(rilievo.OptionError, match="24mm"):
-        parse_fileless_camera(text)
+        parse_camera_without_files(text)
 
 
 @pytest.mark.parametrize(

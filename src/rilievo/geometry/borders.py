@@ -114,12 +114,14 @@ def has_two_black_sides(pixels: Pixels) -> bool:
     return sum(_is_black_line(line) for line in outermost_lines) >= 2
 
 
-def black_bars_change(before: Pixels, after: Pixels) -> bool:
+def have_black_bars_changed(before: Pixels, after: Pixels) -> bool:
     """Whether the black bars of two successive frames differ, as they may at a cut.
 
-    Most of what lies between the old and the new bars has to change, too.
+    The bars differ if the area between the old and the new ones is large enough, and most of its
+    pixels changed.
     """
     is_changed = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
+    # If both conditions held, at least this fraction of all pixels would have changed.
     if float(is_changed.mean()) < _MIN_CHANGED_SHARE * _MIN_SHARE_LEAVING:
         return False
     old_margins, new_margins = find_black_bars((before,)), find_black_bars((after,))

@@ -123,15 +123,17 @@ class ScalePlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrections:
-    """Corrections of log z, one for each view.
+    """Affine corrections of log depth, one for each view, by which views of a sphere agree.
 
-    They undo the contraction about the median log z, and add the factor and the slopes.
+    Networks contract depth towards its median. A correction expands log z about its median, and
+    adds a constant and a slope across and down the view.
 
     Attributes:
-        power: Power of the contraction, common to all views.
-        median_logs: Median log z of each view, which stays.
-        log_factors: Log factor of each view; their median is 0.
-        slopes: What is added at the right and at the lower edge; the opposite at the other two.
+        power: Factor by which log z was contracted, common to all views.
+        median_logs: Median log z of each view, which the expansion leaves as it is.
+        log_factors: Constant of each view, the log of a factor; their median is 0.
+        slopes: What is added to log z at the right and at the lower edge of each view. The left and
+            the upper edge have the negative of it.
     """
 
     power: float
@@ -140,17 +142,20 @@ class Corrections:
     slopes: Float64[np.ndarray, "k 2"]
 
     def correct_log_z(
-        self, view: int, values: Float32[np.ndarray, "a b"]
+        self, view: int, log_z: Float32[np.ndarray, "a b"]
     ) -> Float32[np.ndarray, "a b"]:
-        """Corrected log z of one view."""
-        rows, columns = values.shape
-        x, y = (
-            (2 * (np.arange(size) + 0.5) / size - 1).astype(np.float32) for size in (columns, rows)
-        )
+        """Correct the log z of one view."""
+        rows, columns = log_z.shape
+        x, y = _pixel_centres(columns), _pixel_centres(rows)
         x_slope, y_slope = self.slopes[view].astype(np.float32)
         median, log_factor = np.float32(self.median_logs[view]), np.float32(self.log_factors[view])
-        expanded = median + (values - median) / np.float32(self.power)
+        expanded = median + (log_z - median) / np.float32(self.power)
         return expanded + (log_factor + x_slope * x[None] + y_slope * y[:, None])
+
+
+def _pixel_centres(count: int) -> Float32[np.ndarray, "n"]:
+    """Centres of pixels in a row, from -1 at the first edge to 1 at the last."""
+    return (2 * (np.arange(count) + 0.5) / count - 1).astype(np.float32)
 
 
 def solve_corrections(layers: Layers, places: ScalePlaces) -> Corrections:

@@ -99,7 +99,7 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
     half_side = max(height, width) / 2 / half_diagonal
     min_focal = half_side / math.tan(math.radians(WIDEST) / 2)
     max_focal = half_side / math.tan(math.radians(NARROWEST) / 2)
-    estimate = _find_best_pair(centred, min_focal, max_focal)
+    estimate = _best_focal_and_rotation(centred, min_focal, max_focal)
     if estimate is None:
         return None
     refined = _refine(centred, *estimate)
@@ -126,18 +126,25 @@ def _sines(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np
     return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
 
 
-def _find_best_pair(
+def _best_focal_and_rotation(
     segments: Segments, min_focal: float, max_focal: float
 ) -> tuple[float, Matrix] | None:
-    """Focal length and directions of the two candidates that explain the greatest length."""
+    """Focal length and axes by the two vanishing points that explain the most segments.
+
+    Vanishing points of orthogonal directions at (u1, v1) and (u2, v2) from the centre determine the
+    focal length f, because u1 u2 + v1 v2 + f² = 0.
+
+    Returns:
+        The focal length [px] and the rotation of the axes; None if no pair gives one in the range.
+    """
     best, greatest_length = None, 0.0
     for first, second in combinations(_candidate_points(segments), 2):
         if min(abs(first[2]), abs(second[2])) < _MIN_DIRECTION_Z:
             continue
-        product = float(first[:2] @ second[:2]) / float(first[2] * second[2])
-        if not min_focal**2 < -product < max_focal**2:
+        squared_focal = -float(first[:2] @ second[:2]) / float(first[2] * second[2])
+        if not min_focal**2 < squared_focal < max_focal**2:
             continue
-        focal = math.sqrt(-product)
+        focal = math.sqrt(squared_focal)
         rotation = _rotation_of_points(first, second, focal)
         sines = np.abs(_sines(segments, _points_of_directions(focal, rotation)))
         is_explained = (sines < _MAX_SINE).any(axis=0)

@@ -69,9 +69,9 @@ def read_camera(camera: CameraLike | None) -> NamedCamera | None:
     if isinstance(camera, str):
         return parse_camera(camera)
     try:
-        return _camera_of_numbers(np.asarray(camera, float))
+        return _camera_from_numbers(np.asarray(camera, float))
     except (TypeError, ValueError, OverflowError) as error:
-        raise _camera_refusal(Text(error)) from error
+        raise _invalid_camera_error(Text(error)) from error
 
 
 def parse_camera(text: str) -> NamedCamera:
@@ -84,25 +84,27 @@ def parse_camera(text: str) -> NamedCamera:
     names_no_file = (
         _is_lens(text) or _is_meant_as_numbers(text) or _parse_millimetres(text) is not None
     )
-    return parse_fileless_camera(text) if names_no_file else _read_camera_file(Path(text))
+    return parse_camera_without_files(text) if names_no_file else _read_camera_file(Path(text))
 
 
-def parse_fileless_camera(text: str) -> NamedCamera:
-    """Parse the text of a camera, which never names a file, since it may come from a request.
+def parse_camera_without_files(text: str) -> NamedCamera:
+    """Parse a lens (``fisheye:180``), millimetres (``24mm``) or numbers (``FX,FY,CX,CY``).
+
+    It never reads a file, because the text may come from a request to the server.
 
     Raises:
-        OptionError: If it has none of the forms.
+        OptionError: If the text is none of these.
     """
     if _is_lens(text):
         return read_spelling(text, "camera")
     try:
-        millimetres = _parse_millimetres(text)
-        if millimetres is not None:
-            return millimetres
-        return _camera_of_numbers(np.array([float(word) for word in _split_words(text)]))
+        focal_in_millimetres = _parse_millimetres(text)
+        if focal_in_millimetres is not None:
+            return focal_in_millimetres
+        return _camera_from_numbers(np.array([float(word) for word in _split_words(text)]))
     except ValueError as error:
         reason = Text(" (", error, ")") if isinstance(error, RilievoError) else ""
-        raise _camera_refusal(Text(f"got '{text}'", reason)) from error
+        raise _invalid_camera_error(Text(f"got '{text}'", reason)) from error
 
 
 def _is_lens(text: str) -> bool:
@@ -119,10 +121,11 @@ def _parse_millimetres(text: str) -> Millimetres | None:
     try:
         return Millimetres(float(focal), None if sensor_width is None else float(sensor_width))
     except ValueError as error:
-        raise _camera_refusal(Text(f"got '{text}' (", error, ")")) from error
+        raise _invalid_camera_error(Text(f"got '{text}' (", error, ")")) from error
 
 
-def _camera_refusal(reason: str | Text) -> OptionError:
+def _invalid_camera_error(reason: str | Text) -> OptionError:
+    """Error that lists the forms of a camera, and says why this is none of them."""
     return OptionError(option="camera", expected=_EXPECTED, problem=Text("; ", reason))
 
 
@@ -169,8 +172,8 @@ def _split_words(text: str) -> list[str]:
     return re.split(r"\s*,\s*|\s+", text.strip())
 
 
-def _camera_of_numbers(numbers: np.ndarray) -> NamedCamera:
-    """Make a focal length of one number, and intrinsics of four or nine or a matrix [px]."""
+def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
+    """Read one number as a focal length, and four, nine or a 3x3 matrix as intrinsics [px]."""
     if numbers.shape == (3, 3):
         numbers = numbers.ravel()
     if not np.isfinite(numbers).all():
@@ -194,7 +197,7 @@ def _read_camera_file(path: Path) -> NamedCamera:
 
     name = printable(path)
     if not os.path.exists(path):
-        raise _camera_refusal(f"there is no file '{name}'")
+        raise _invalid_camera_error(f"there is no file '{name}'")
     spelling = read_lens(path)
     states_angles = len(spelling.numbers) < _MIN_NUMBERS_OF_CAMERA
     if spelling.size or states_angles or spelling.note:

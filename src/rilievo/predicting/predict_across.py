@@ -122,8 +122,11 @@ class PredictWork:
         # Once a process and folder, because it looks at every file in the folder.
         prepare_folder = cache(make_ready)
 
-        def do(items: Sequence[Job], *, again: bool) -> Report:
-            """Predict the jobs of a task; ``again`` if a process was killed at them."""
+        def predict_task(items: Sequence[Job], *, again: bool) -> Report:
+            """Predict the jobs of a task, and report what was done.
+
+            ``again`` says that a process was killed while it worked on these jobs.
+            """
             files = self.storage.open_task()
             tally = TaskTally(translated=files.translated)
             while unreported_times:
@@ -139,11 +142,12 @@ class PredictWork:
                 files.clear()
             report = tally.report
             if again and not options.saving.resume:
-                # The process that was killed finished them in this run.
+                # Jobs count as finished before, though the process that was killed finished them in
+                # this very run.
                 return replace(report, done=report.done + report.finished_before, finished_before=0)
             return report
 
-        return do
+        return predict_task
 
     def name(self, item: Job) -> str:
         """Name of a job in messages."""

@@ -276,31 +276,42 @@ def _name_in_sparse_folder(job: Job, output: Path) -> Path:
 
 
 def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
-    """Notes on options without effect, for a number of inputs of each kind."""
+    """Notes on options that have no effect.
+
+    Args:
+        options: Options of the run.
+        inputs: Number of inputs of each kind.
+    """
     sizes, video, refine = options.sizes, options.video, options.refine
-    sequences = inputs.get(Medium.SEQUENCE, 0)
-    clips = sequences + inputs.get(Medium.VIDEO, 0)
-    pictures = sequences + inputs.get(Medium.PHOTO, 0)
-    several = sum(inputs.values()) > 1
-    of_frames = Text("folders of frames, and none")
-    of_clips = Text("videos and folders of frames (", OptionName("sequence"), "), and none")
-    of_pictures = Text("photographs and folders of frames (", OptionName("sequence"), "), and none")
-    of_several = Text("several inputs, and one")
-    checks = (
-        # Option, whether it is given, whether it has an effect, and on what it would have one.
-        ("sequence", video.sequence, sequences, of_frames),
-        ("fps", video.fps is not None, clips, of_clips),
-        ("independent", video.independent, clips, of_clips),
-        ("same_camera", sizes.same_camera, several, of_several),
-        ("alpha", refine.alpha != "mask", pictures, of_pictures),
-        ("stretch", refine.stretch, pictures, of_pictures),
-        ("own_depth", not sizes.own_depth, pictures, of_pictures),
-        ("batch_size", options.speed.batch_size > 1, several or clips, of_several),
+    has_sequences = inputs.get(Medium.SEQUENCE, 0) > 0
+    has_clips = has_sequences or inputs.get(Medium.VIDEO, 0) > 0
+    has_pictures = has_sequences or inputs.get(Medium.PHOTO, 0) > 0
+    has_several = sum(inputs.values()) > 1
+
+    sequence = OptionName("sequence")
+    needs_sequences = Text("is about folders of frames, and none was named")
+    needs_clips = Text("is about videos and folders of frames (", sequence, "), and none was named")
+    needs_pictures = Text(
+        "is about photographs and folders of frames (", sequence, "), and none was named"
     )
+    needs_several = Text("is about several inputs, and one was named")
+    without_effect = {
+        "sequence": (video.sequence and not has_sequences, needs_sequences),
+        "fps": (video.fps is not None and not has_clips, needs_clips),
+        "independent": (video.independent and not has_clips, needs_clips),
+        "same_camera": (sizes.same_camera and not has_several, needs_several),
+        "alpha": (refine.alpha != "mask" and not has_pictures, needs_pictures),
+        "stretch": (refine.stretch and not has_pictures, needs_pictures),
+        "own_depth": (not sizes.own_depth and not has_pictures, needs_pictures),
+        "batch_size": (
+            options.speed.batch_size > 1 and not (has_several or has_clips),
+            needs_several,
+        ),
+    }
     notes = option_notes(options)
-    for name, is_given, has_effect, subject in checks:
-        if is_given and not has_effect:
-            notes.append(Note(Text("is about ", subject, " was named"), option=name))
+    for name, (has_no_effect, reason) in without_effect.items():
+        if has_no_effect:
+            notes.append(Note(reason, option=name))
     return [*notes, *no_output_notes(options, options.saving.formats)]
 
 

@@ -163,7 +163,7 @@ def _read_camera(camera: object, photo: Photo) -> ChosenCamera:
         return _camera_of_spelling(read_lens(Path(camera).expanduser()), photo)
     if isinstance(camera, str) and not re.fullmatch(r"[\d\s.,]+", camera):
         return _camera_of_spelling(read_spelling(camera, "camera"), photo)
-    return ChosenCamera(camera=_camera_of_numbers(camera, photo.shape))
+    return ChosenCamera(camera=_camera_from_numbers(camera, photo.shape))
 
 
 def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> ChosenCamera:
@@ -172,7 +172,7 @@ def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> ChosenCamera:
     return ChosenCamera(camera=camera, notes=tuple(lens_notes(spelling, photo.shape)))
 
 
-def _camera_of_numbers(camera: object, shape: Size) -> Camera:
+def _camera_from_numbers(camera: object, shape: Size) -> Camera:
     """Pinhole camera of one number (focal length), four (fx, fy, cx, cy) or nine (K) [px].
 
     Raises:

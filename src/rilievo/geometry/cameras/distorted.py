@@ -89,16 +89,13 @@ class Distorted(Centred):
         return distorted_x, distorted_y
 
     def _undistort(self, distorted_x: Numbers, distorted_y: Numbers) -> tuple[Numbers, Numbers]:
-        """Invert ``distort`` by Newton's method; NaN beyond the fold.
+        """Invert ``distort`` by Newton's method.
 
-        The method starts from a table of the radial part alone.
+        The iteration starts from a table of the radial part alone. Points are NaN beyond the radius
+        at which the distorted radius stops growing, since no ray leads there.
         """
         table = _radius_table(self.k)
-        radius = np.hypot(distorted_x, distorted_y)
-        ratio = np.interp(radius, table.distorted_radii, table.radii)
-        ratio = ratio / np.where(radius > 0, radius, 1)
-        ratio = np.where(radius > 0, ratio, 1)
-        x, y = distorted_x * ratio, distorted_y * ratio
+        x, y = _scale_to_undistorted_radius(distorted_x, distorted_y, table)
 
         p1, p2 = self.p
         for _ in range(_NEWTON_STEPS):
@@ -106,13 +103,15 @@ class Distorted(Centred):
             error_x, error_y = new_x - distorted_x, new_y - distorted_y
             if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < _EXACT:
                 break
-            s = x * x + y * y
-            radial, radial_derivative = _radial_factor(s, self.k), _radial_derivative(s, self.k)
-            # Derivatives of the distorted x by x, of either by the other, and of y by y.
+            squared_radius = x * x + y * y
+            radial = _radial_factor(squared_radius, self.k)
+            radial_derivative = _radial_derivative(squared_radius, self.k)
+            # Jacobian [[dxx, dxy], [dxy, dyy]] of ``distort``, which is symmetric.
             dxx = radial + 2 * radial_derivative * x * x + 2 * p1 * y + 6 * p2 * x
             dxy = 2 * radial_derivative * x * y + 2 * p1 * x + 2 * p2 * y
             dyy = radial + 2 * radial_derivative * y * y + 6 * p1 * y + 2 * p2 * x
             determinant = dxx * dyy - dxy * dxy
+            # Where the Jacobian cannot be inverted, the step is zero.
             determinant = np.where(np.abs(determinant) > _MIN_DETERMINANT, determinant, np.inf)
             x_step = (dyy * error_x - dxy * error_y) / determinant
             y_step = (dxx * error_y - dxy * error_x) / determinant
@@ -123,6 +122,17 @@ class Distorted(Centred):
         is_found = np.hypot(new_x - distorted_x, new_y - distorted_y) < _MAX_ERROR
         is_seen = is_found & (np.hypot(x, y) <= table.limit)
         return np.where(is_seen, x, np.nan), np.where(is_seen, y, np.nan)
+
+
+def _scale_to_undistorted_radius(
+    distorted_x: Numbers, distorted_y: Numbers, table: "_RadiusTable"
+) -> tuple[Numbers, Numbers]:
+    """Move distorted points along their radius to where the radial distortion alone puts them."""
+    distorted_radius = np.hypot(distorted_x, distorted_y)
+    radius = np.interp(distorted_radius, table.distorted_radii, table.radii)
+    is_centre = ~(distorted_radius > 0)
+    factor = np.where(is_centre, 1, radius / np.where(is_centre, 1, distorted_radius))
+    return distorted_x * factor, distorted_y * factor
 
 
 def _cubic_polynomial(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
@@ -160,12 +170,17 @@ class _RadiusTable:
 
 @lru_cache(maxsize=64)
 def _radius_table(k: Radial) -> _RadiusTable:
+    """Sample the radial distortion up to the radius at which the distorted radius stops growing."""
     radii = np.linspace(0.0, _MAX_RADIUS, _KNOTS)
-    s = radii * radii
-    denominator = _cubic_polynomial(s, *k[3:])
+    squared_radii = radii * radii
+    denominator = _cubic_polynomial(squared_radii, *k[3:])
     with np.errstate(divide="ignore", invalid="ignore"):
-        growth = _radial_factor(s, k) + 2 * s * _radial_derivative(s, k)
-    folded = np.flatnonzero(~(growth > 0) | (denominator <= 0))
+        # Derivative of r f(r²) by r, where f is the radial factor.
+        slope = _radial_factor(squared_radii, k) + 2 * squared_radii * _radial_derivative(
+            squared_radii, k
+        )
+    grows = (slope > 0) & (denominator > 0)  # False for NaN
+    folded = np.flatnonzero(~grows)
     last = int(folded[0]) - 1 if folded.size else _KNOTS - 1
     radii = radii[: last + 1]
     return _RadiusTable(

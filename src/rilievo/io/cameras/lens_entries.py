@@ -26,8 +26,8 @@ from rilievo.io.cameras.rectified_matrices import rectified_note
 from rilievo.io.cameras.stated_views import unusual_lens
 from rilievo.io.cameras.values import flat_list, number_or_nan
 from rilievo.io.cameras.view_agreement import (
-    refuse_millimetres_of_other_view,
-    refuse_other_focal_lengths,
+    check_focal_lengths_agree,
+    check_millimetres_agree_with_fov,
 )
 from rilievo.io.files.names import printable
 
@@ -102,7 +102,7 @@ def _lens_of_numbers(
         picture_size(sides[0], sides[1], location) if sides else None,
         location,
     )
-    refuse_other_focal_lengths(
+    check_focal_lengths_agree(
         entries,
         in_pixels.intrinsics,
         # NeRF's forms have w and h, and other programs add the size by other names.
@@ -286,12 +286,12 @@ def _refuse_other_views(entries: Mapping[str, Any], aspect: float | None, locati
         return
     sides = _positive_sides(entries)
     if not sides:
-        refuse_millimetres_of_other_view(entries, math.degrees(angle), aspect, location)
+        check_millimetres_agree_with_fov(entries, math.degrees(angle), aspect, location)
         return
     width, height = sides
     fx = 0.5 * width / math.tan(0.5 * angle)
     intrinsics = [fx, fx, (width - 1) / 2, (height - 1) / 2]
-    refuse_other_focal_lengths(entries, intrinsics, sides, location, has_distortion=False)
+    check_focal_lengths_agree(entries, intrinsics, sides, location, has_distortion=False)
 
 
 def _positive_sides(entries: Mapping[str, Any]) -> list[float]:

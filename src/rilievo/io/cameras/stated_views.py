@@ -21,9 +21,9 @@ from rilievo.io.cameras.values import is_number, simplified_name
 from rilievo.io.cameras.view_agreement import (
     MAX_MILLIMETRE_ROUNDING,
     MAX_ROUNDING,
-    refuse_millimetres_of_other_view,
-    refuse_other_angle_of_sensor,
-    refuse_other_millimetres,
+    check_millimetres_agree,
+    check_millimetres_agree_with_fov,
+    check_sensor_fov_agrees,
     two_focal_lengths_error,
 )
 from rilievo.io.cameras.view_entries import (
@@ -134,14 +134,12 @@ def _camera_of_entries(
             return None
         if camera.size is not None:
             fx = camera.numbers[0]
-            refuse_other_angle_of_sensor(
-                entries, fx, camera.size, MAX_MILLIMETRE_ROUNDING, location
-            )
+            check_sensor_fov_agrees(entries, fx, camera.size, MAX_MILLIMETRE_ROUNDING, location)
     else:
         if _is_of_three(entries):
             view = _with_zoom_of_three(view, entries, location)
         camera = _camera_of_view(view, _stated_aspect(entries), sides, label, location)
-        _refuse_other_millimetres(entries, camera, location)
+        _check_millimetres_agree(entries, camera, location)
 
     _refuse_other_lenses(entries, location)
     _refuse_shifts(entries, location)
@@ -369,15 +367,15 @@ def _focal_length_alone_error(focal: NamedNumber, location: str) -> InputError:
     )
 
 
-def _refuse_other_millimetres(
+def _check_millimetres_agree(
     entries: Mapping[str, Any], camera: StatedCamera, location: str
 ) -> None:
     """Refuse millimetres beside angles that are those of another focal length."""
     if camera.size is None:
         degrees = camera.numbers[0]
-        refuse_millimetres_of_other_view(entries, degrees, camera.aspect, location)
+        check_millimetres_agree_with_fov(entries, degrees, camera.aspect, location)
     else:
-        refuse_other_millimetres(entries, camera.numbers[0], camera.size, location)
+        check_millimetres_agree(entries, camera.numbers[0], camera.size, location)
 
 
 def _refuse_other_lenses(entries: Mapping[str, Any], location: str) -> None:

@@ -28,7 +28,7 @@ _MAX_DIFFERENCE_WITHOUT_SIZE = 0.25
 """The same where the size of the pictures is guessed from the principal point."""
 
 
-def refuse_other_focal_lengths(
+def check_focal_lengths_agree(
     entries: Mapping[str, Any],
     intrinsics: Sequence[float],
     sides: Sequence[float],
@@ -36,7 +36,7 @@ def refuse_other_focal_lengths(
     *,
     has_distortion: bool,
 ) -> None:
-    """Refuse angles and millimetres beside intrinsics that are those of another focal length.
+    """Check that fields of view and millimetres beside intrinsics state the same focal length.
 
     Args:
         entries: Entries of the camera, with the intrinsics among them.
@@ -45,6 +45,9 @@ def refuse_other_focal_lengths(
         location: File, and the camera in it, for messages.
         has_distortion: Whether the lens has distortion, which a field of view may or may not
             include.
+
+    Raises:
+        InputError: If they state another focal length.
     """
     fx, fy, cx, cy = intrinsics
     has_size = len(sides) == 2
@@ -57,15 +60,15 @@ def refuse_other_focal_lengths(
         if name.direction is None or (has_distortion and not name.is_in_radians):
             continue
         focal = fy if name.direction is Direction.VERTICAL else fx
-        relative_focal = 0.5 / math.tan(name.to_radians(number, location) / 2)
-        stated = [relative_focal * side for side in _sides_along(name.direction, size)]
-        if focal > 0 and not _is_close_to_any(focal, stated, tolerance):
-            raise two_focal_lengths_error(focal, stated[0], number, location)
+        focal_over_side = 0.5 / math.tan(name.to_radians(number, location) / 2)
+        implied_focals = [focal_over_side * side for side in _sides_along(name.direction, size)]
+        if focal > 0 and not _is_close_to_any(focal, implied_focals, tolerance):
+            raise two_focal_lengths_error(focal, implied_focals[0], number, location)
     if not has_size:
         return
-    refuse_other_millimetres(entries, fx, size, location)
+    check_millimetres_agree(entries, fx, size, location)
     if not has_distortion and first_number(numbers, SENSOR_WIDTHS) is not None:
-        refuse_other_angle_of_sensor(entries, fx, size, tolerance, location)
+        check_sensor_fov_agrees(entries, fx, size, tolerance, location)
 
 
 def _sides_along(direction: Direction, size: tuple[float, float]) -> list[float]:
@@ -83,14 +86,15 @@ def _sides_along(direction: Direction, size: tuple[float, float]) -> list[float]
             return [width, height, diagonal]
 
 
-def _is_close_to_any(focal: float, stated: Sequence[float], tolerance: float) -> bool:
-    return not all(abs(other / focal - 1) > tolerance for other in stated)
+def _is_close_to_any(focal: float, candidates: Sequence[float], tolerance: float) -> bool:
+    # Written so that NaN, which is close to nothing, counts as close: nothing contradicts it.
+    return not all(abs(candidate / focal - 1) > tolerance for candidate in candidates)
 
 
-def refuse_millimetres_of_other_view(
+def check_millimetres_agree_with_fov(
     entries: Mapping[str, Any], degrees: float, aspect: float | None, location: str
 ) -> None:
-    """Refuse millimetres beside a field of view of pictures of unknown size.
+    """Check that millimetres agree with a field of view, if the size of the pictures is unknown.
 
     Args:
         entries: Entries of the camera.
@@ -100,10 +104,10 @@ def refuse_millimetres_of_other_view(
     """
     width, height = (1.0 if aspect is None else aspect, 1.0)
     fx = 0.5 * width / math.tan(math.radians(degrees) / 2)
-    refuse_other_millimetres(entries, fx, (width, height), location, is_in_pixels=False)
+    check_millimetres_agree(entries, fx, (width, height), location, is_in_pixels=False)
 
 
-def refuse_other_millimetres(
+def check_millimetres_agree(
     entries: Mapping[str, Any],
     fx: float,
     size: tuple[float, float],
@@ -111,7 +115,7 @@ def refuse_other_millimetres(
     *,
     is_in_pixels: bool = True,
 ) -> None:
-    """Refuse a focal length in millimetres, beside a sensor, that is not ``fx``.
+    """Check that a focal length in millimetres over the sensor agrees with ``fx``.
 
     Args:
         entries: Entries of the camera.
@@ -125,12 +129,13 @@ def refuse_other_millimetres(
     side_of_sensor = _millimetres_of_sensor(entries, numbers)
     if focal is None or side_of_sensor is None:
         return
-    stated = [focal.value / side_of_sensor * side for side in _sides_along_sensor(entries, size)]
-    if any(abs(other / fx - 1) <= MAX_MILLIMETRE_ROUNDING for other in stated):
+    focal_over_side = focal.value / side_of_sensor
+    implied_focals = [focal_over_side * side for side in _sides_along_sensor(entries, size)]
+    if any(abs(implied / fx - 1) <= MAX_MILLIMETRE_ROUNDING for implied in implied_focals):
         return
     if is_in_pixels:
-        raise two_focal_lengths_error(fx, stated[0], focal, location)
-    millimetres = focal.value * fx / stated[0]
+        raise two_focal_lengths_error(fx, implied_focals[0], focal, location)
+    millimetres = focal.value * fx / implied_focals[0]
     raise two_focal_lengths_error(millimetres, focal.value, focal, location, unit="mm")
 
 
@@ -171,26 +176,29 @@ def _sides_along_sensor(entries: Mapping[str, Any], size: tuple[float, float]) -
     return [width] if width >= height else [width, height]
 
 
-def refuse_other_angle_of_sensor(
+def check_sensor_fov_agrees(
     entries: Mapping[str, Any],
     fx: float,
     size: tuple[float, float],
     tolerance: float,
     location: str,
 ) -> None:
-    """Refuse Blender's angle along its sensor if it is that of another focal length [px]."""
+    """Check that a field of view along the sensor, as Blender writes it, agrees with ``fx`` [px].
+
+    Blender's ``angle`` spans the side of the picture to which the sensor is fitted.
+    """
     for entry, value in entries.items():
         name = angle_name(simplified_name(str(entry)))
         if not name.is_angle_of_sensor or not is_number(value):
             continue
-        # Zero and right angles are those of a turn.
+        # An entry "angle" of 0 or 90 degrees is mostly a rotation and no field of view.
         if not 0 < value < 180 or value == 90:
             continue
         number = NamedNumber(str(entry), value)
-        relative_focal = 0.5 / math.tan(name.to_radians(number, location) / 2)
-        stated = [relative_focal * side for side in _sides_along_sensor(entries, size)]
-        if not _is_close_to_any(fx, stated, tolerance):
-            raise two_focal_lengths_error(fx, stated[0], number, location)
+        focal_over_side = 0.5 / math.tan(name.to_radians(number, location) / 2)
+        implied_focals = [focal_over_side * side for side in _sides_along_sensor(entries, size)]
+        if not _is_close_to_any(fx, implied_focals, tolerance):
+            raise two_focal_lengths_error(fx, implied_focals[0], number, location)
 
 
 def two_focal_lengths_error(

@@ -164,7 +164,10 @@ def open_answers(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipA
     earlier = _read_record(path, key)
     if earlier is None:
         remove_part(path)
-    with path.open("rb") if earlier else nameless_file(target.parent) as file:
+        opened = nameless_file(target.parent)
+    else:
+        opened = path.open("rb")
+    with opened as file:
         stored = StoredAnswers(file, is_positive=is_positive)
         if earlier is not None:
             stored.layouts = _answer_layouts(earlier)
@@ -172,7 +175,11 @@ def open_answers(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipA
         try:
             yield answers
         except Exception as error:
-            if not is_disk_full(error) or not (earlier or _link_answers(answers, path)):
+            if not is_disk_full(error):
+                raise
+            # Answers of an earlier run have a file already; new ones get one now, if there is room.
+            are_kept = earlier is not None or _link_answers(answers, path)
+            if not are_kept:
                 raise
             raise OutputError(
                 problem=Text(error),

@@ -8,9 +8,9 @@ import numpy as np
 from rilievo.arrays.shapes import Pixels
 from rilievo.geometry.borders import (
     Margins,
-    black_bars_change,
     find_black_bars,
     has_two_black_sides,
+    have_black_bars_changed,
 )
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.predicting.videos.frame_comparison import picture_features
@@ -89,7 +89,7 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
     step = max(1, min(after.shape[:2]) // _MAX_SIDE)
     grid = np.s_[::step, ::step]
     before, after = before[grid], after[grid]
-    if black_bars_change(before, after):
+    if have_black_bars_changed(before, after):
         return True
     bars = Margins() if brightest is None else find_black_bars((brightest[grid],))
     inside = bars.inside(after.shape[:2])

@@ -14,7 +14,7 @@ from rilievo.measure.measurement_records import parse_points, quantity_of_option
 from rilievo.measure.regions import Region, as_region
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import refined
-from rilievo.options.camera_forms import CameraOptions, parse_fileless_camera
+from rilievo.options.camera_forms import CameraOptions, parse_camera_without_files
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorOptions, Refine
 from rilievo.options.run_options import Saving
@@ -133,7 +133,7 @@ class _RecordParameters(BaseModel):
                 if name in type(self).model_fields:
                     values[name] = getattr(self, name)
         if values.get("camera") is not None:
-            parse_fileless_camera(values["camera"])  # raises for the name of a file
+            parse_camera_without_files(values["camera"])  # raises for the name of a file
         options = PredictOptions(**values)
         _check_known_sizes(options.sizes)
         return options

@@ -180,17 +180,19 @@ class Minutes:
 
 @dataclass(slots=True, kw_only=True)
 class VideoState(RunState):
-    """Counts of a run on video.
+    """Progress of a run on video, as its checkpoint stores it.
 
     Attributes:
-        best_error: Least error on the held-out targets; None before the first validation.
-        best_step: Step that had this error.
-        sums: Size and SHA-256 of the best weights and the pictures, by file.
-        stale: Validations since the one with the least error.
-        minutes: Time of a run that ends by the clock; None before it is divided.
-        gentler: Factor of the learning rate, lowered when depth of other places changed too much.
-        start_errors: Error of each held-out target that judges, with the weights of the start.
-        learned_errors: The same with the best learned weights.
+        best_error: Smallest error on the held-out targets; None before the first validation.
+        best_step: Step at which the validation gave this error.
+        sums: Size and SHA-256 of the best weights and of the pictures, by file name.
+        stale: Number of validations since the best one.
+        minutes: Time budget of a run that ends by the clock. It is None for a run of a fixed number
+            of steps, and until the preparation is over.
+        gentler: Factor of the learning rate, which falls when the depth of pictures of other places
+            changes too much.
+        start_errors: Error of each held-out target with the weights from which the run started.
+        learned_errors: Error of each held-out target with the best learned weights.
     """
 
     best_error: float | None = None
@@ -205,4 +207,4 @@ class VideoState(RunState):
     def __post_init__(self) -> None:
         for name, entry in self.sums.items():
             if not _FILE_WITH_SUM.fullmatch(name) or not _SHA256.fullmatch(entry.sha256):
-                raise ValueError("its sums are of no files of a run")
+                raise ValueError(f"its checksums name {name!r}, which is no file of a run")

@@ -41,13 +41,13 @@ class _Footage:
 
     Attributes:
         id: Name of the clip.
-        home: Folder of the video; or of the frames, or the folder around theirs.
+        folder: Folder of the video, or of the frames. Frames may lie in a subfolder for colour.
         files: Frames; none for a video.
         video: The video; None for a folder of frames.
     """
 
     id: str
-    home: Path
+    folder: Path
     files: tuple[Path, ...] = ()
     video: Path | None = None
 
@@ -77,21 +77,30 @@ def _folder_name(root: Path) -> str:
 
 
 def _find_footage(path: Path, id: str, depth: int) -> Iterator[_Footage]:
-    """Find the video, the frames, or the footage below a path, which lies so deep in its root."""
+    """Find the footage of a path: a video, the frames of a folder, or what its subfolders have.
+
+    A folder with fewer than three photographs is taken for one around footage, and its photographs
+    for frames only if its subfolders have none.
+
+    Args:
+        path: Video or folder.
+        id: Name of the clip.
+        depth: Number of folders between the user's folder and this one.
+    """
     if path.is_file():
         if not is_video(path):
             raise InputError(f"{printable(path)}: is no video; a video or a folder is expected")
-        yield _Footage(id=id, home=path.parent, video=path)
+        yield _Footage(id=id, folder=path.parent, video=path)
         return
     files = _frames_of_folder(path)
-    below: list[_Footage] = []
+    nested: list[_Footage] = []
     if len(files) < MIN_PHOTOGRAPHS:
         names = sorted(_visible_names(path), key=natural_sort_key)
-        below = list(_find_footage_below(path, names, id, depth))
-    if below:
-        yield from below
+        nested = list(_find_footage_below(path, names, id, depth))
+    if nested:
+        yield from nested
     elif files:
-        yield _Footage(id=id, home=path, files=files)
+        yield _Footage(id=id, folder=path, files=files)
 
 
 def _frames_of_folder(folder: Path) -> tuple[Path, ...]:
@@ -109,7 +118,7 @@ def _find_footage_below(path: Path, names: list[str], id: str, depth: int) -> It
         if below.is_dir() and depth < _MAX_FOLDER_DEPTH and not _NOT_COLOUR.search(name.lower()):
             yield from _find_footage(below, f"{id}/{name}", depth + 1)
         elif below.suffix.lower() in VIDEO_SUFFIXES and below.is_file():
-            yield _Footage(id=f"{id}/{name}", home=path, video=below)
+            yield _Footage(id=f"{id}/{name}", folder=path, video=below)
 
 
 def _visible_names(folder: Path) -> list[str]:
@@ -126,9 +135,9 @@ def _colour_photographs(folder: Path) -> tuple[Path, ...]:
 def _clip_of_footage(footage: _Footage, data: VideoData, suffix: str) -> Clip:
     if footage.video is not None:
         return _clip_of_video(footage, footage.video, data, suffix)
-    photo = first_photo(footage.files, footage.home)
+    photo = first_photo(footage.files, footage.folder)
     calibration = _calibration_beside_frames(footage)
-    folders = (footage.home, footage.files[0].parent)
+    folders = (footage.folder, footage.files[0].parent)
     return Clip(
         id=footage.id + suffix,
         files=footage.files,
@@ -165,12 +174,12 @@ def _calibration_beside_video(video: Path) -> FrameCalibration | None:
 
 def _calibration_beside_frames(footage: _Footage) -> FrameCalibration | None:
     """Calibration of a file beside the frames, or of a room of TUM RGB-D."""
-    for folder in dict.fromkeys((footage.home, footage.files[0].parent)):
+    for folder in dict.fromkeys((footage.folder, footage.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():
                 return read_calibration(folder / name)
-    if (footage.home / "rgb.txt").is_file():
-        camera = room_camera(footage.home)
+    if (footage.folder / "rgb.txt").is_file():
+        camera = room_camera(footage.folder)
         if camera.source is CameraSource.GIVEN:
             return FrameCalibration(K=camera.K, shape=(480, 640))
     return None

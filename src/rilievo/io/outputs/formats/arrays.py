@@ -24,6 +24,7 @@ from rilievo.io.map_pictures import linear_light
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, open_stored_image, with_nan
 from rilievo.records.depth_map import DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 _ABOUT = "about"
 _IMAGE_DESCRIPTION, _SOFTWARE = 270, 305  # tags of TIFF
@@ -197,36 +198,54 @@ def _depth_channel_name(depth: DepthMap) -> str:
 
 
 def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write Z (Y for affine kinds), N.X to N.Z, mask.A, sky.A and colours in linear light."""
-    prediction, channel = job.prediction, _depth_channel_name(depth)
+    """Write depth, its mask, normals, sky and colours as layers of one EXR file.
+
+    Depth is the channel Z, or Y for affine kinds; normals are N.X to N.Z, masks mask.A and sky.A,
+    and colours R, G and B in linear light, as programs for compositing expect them.
+    """
+    depth_channel = _depth_channel_name(depth)
+    layers = _exr_layers(job.prediction, depth, depth_channel)
+    facts = job.float_depth_facts(
+        f"layers: {depth_channel} ({job.depth_facts.meaning}), mask.A, and normals N, sky.A, R, G, "
+        "B where the answer has them"
+    )
+    facts = replace(facts, crc32=crc32_of_numbers(layers[depth_channel]))
+    if job.prediction.normals is not None:
+        facts = replace(facts, axes=OUR_AXES)
+    _write_exr_channels(job, facts, _exr_header(job, depth), layers)
+    return facts
+
+
+def _exr_layers(
+    prediction: PredictionRecord, depth: DepthMap, depth_channel: str
+) -> dict[str, np.ndarray]:
+    """Layers by the names of their channels."""
     layers = {
-        channel: with_nan(depth.values, depth.valid),
+        depth_channel: with_nan(depth.values, depth.valid),
         "mask.A": depth.valid.astype(np.float32),
     }
-    facts = job.float_depth_facts(
-        f"layers: {channel} ({job.depth_facts.meaning}), mask.A, and normals N, sky.A, R, G, B "
-        "where the answer has them"
-    )
-    facts = replace(facts, crc32=crc32_of_numbers(layers[channel]))
     if prediction.normals is not None:
-        facts = replace(facts, axes=OUR_AXES)
-        normals = with_nan(
-            prediction.normals, np.broadcast_to(depth.valid, prediction.normals.shape)
-        )
-        layers |= {f"N.{axis}": rows for axis, rows in zip("XYZ", normals, strict=True)}
+        valid = np.broadcast_to(depth.valid, prediction.normals.shape)
+        normals = with_nan(prediction.normals, valid)
+        layers |= {f"N.{axis}": values for axis, values in zip("XYZ", normals, strict=True)}
     if prediction.sky is not None:
         layers["sky.A"] = prediction.sky.astype(np.float32)
     if prediction.photo is not None:
-        light = linear_light().astype(np.float16)[prediction.photo.pixels]
-        layers |= {name: light[..., channel] for channel, name in enumerate("RGB")}
+        linear_of_level = linear_light().astype(np.float16)
+        linear_rgb = linear_of_level[prediction.photo.pixels]
+        layers |= {name: linear_rgb[..., index] for index, name in enumerate("RGB")}
+    return layers
+
+
+def _exr_header(job: WriteJob, depth: DepthMap) -> dict[str, str]:
+    """Kind and unit of depth and the camera, as texts."""
     header = {"kind": depth.kind.value, "unit": job.depth_facts.unit}
-    camera = prediction.camera
+    camera = job.prediction.camera
     if camera is not None and isinstance(camera.lens, Pinhole):
         header["K"] = " ".join(f"{value:.9g}" for value in camera.K.reshape(-1))
     elif camera is not None:
         header["lens"] = str(spelling_of(camera.lens))
-    _write_exr_channels(job, facts, header, layers)
-    return facts
+    return header
 
 
 def _write_exr_channels(
