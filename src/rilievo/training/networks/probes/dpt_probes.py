@@ -84,7 +84,7 @@ class _FusionProbe(Probe):
 
 
 class DptProbe(_FusionProbe):
-    """Probe3D's DPT probe, whose outputs have sixteen times the size of the features."""
+    """Probe3D's dense DPT probe, whose outputs have sixteen times the size of the features."""
 
     last_scale = 2
     usual_hidden = 512

@@ -149,7 +149,7 @@ def expected_centre(
 def most_probable_depth(
     values: Stack, centres: Numbers, reading: Reading
 ) -> Float[Tensor, "b h2 w2"]:
-    """Depth of the bin with the largest share [m], the first of equal ones."""
+    """Depth of the most probable bin [m], the first of equal ones."""
     values = at_least_float32(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
