@@ -22,7 +22,7 @@ from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
-from rilievo.evaluation.scoring import metres, placing, regions, resizing, score
+from rilievo.evaluation.scoring import comparable_depth, placing, regions, resizing, score
 from rilievo.evaluation.scoring.regions import PixelWindow
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -289,7 +289,7 @@ def test_pixels_with_half_of_their_sources_are_found_by_holes_of_half_the_size(
         valid = resizing.resize_confidence((~predicted.valid).astype(np.float32), shape) <= 0.5
         return replace(resized, valid=valid)
 
-    for module in (metres, placing, score):
+    for module in (comparable_depth, placing, score):
         monkeypatch.setattr(module, "resize_depth", valid_where_half_of_the_sources_are)
     differing = {
         difference.case for difference in proved("kitti-eigen", tmp_path) if not difference.agrees
