@@ -46,8 +46,8 @@ def parse(
         examples: Example command lines for the help.
 
     Raises:
-        OptionError: If they are not understood, or a record refuses them.
-        HelpShown: If they ask for the help.
+        OptionError: If an argument is not understood, or the record refuses its value.
+        HelpShown: If the arguments ask for the help, after it was printed.
     """
     if any(word in ("-h", "--help") for word in arguments):
         text = help_text(

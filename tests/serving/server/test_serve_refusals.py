@@ -74,7 +74,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/measure?save=npz", 400, "save"),
         ("/nothing", 404, "no such address"),
         ("/v1/predict/", 404, "no such address"),
-        ("/v1/models", 405, "no method POST here, but "),
+        ("/v1/models", 405, "this address does not take POST, but "),
     ],
 )
 def test_a_request_that_makes_no_sense(
@@ -91,7 +91,7 @@ def test_a_stream_is_asked_for_as_a_websocket(server: Served) -> None:
     assert answer.headers["upgrade"] == "websocket"
     for method in ("TRACE", "POST", "DELETE"):
         answer = server.client.request(method, "/v1/stream")
-        check_refused(answer, 405, f"no method {method} here")
+        check_refused(answer, 405, f"this address does not take {method}")
         assert {*answer.headers["allow"].split(", ")} == {"GET", "HEAD"}
 
 

@@ -153,7 +153,7 @@ def application(
             methods=["GET"],
         ),
         Route("/openapi.json", with_refusals(service, _openapi_endpoint()), methods=["GET"]),
-        Route("/docs", guide, methods=["GET"], name="A page with lines to try."),
+        Route("/docs", guide, methods=["GET"], name="A page with examples."),
     ]
     if extension is None:
         routes.append(Route("/", guide, methods=["GET"], name="The same."))
@@ -356,14 +356,16 @@ async def _read_upload_if_room(
 
 
 def _routing_error_response(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), "registered for it"
-    line = "the request cannot be read"
+    """Answer a request that fits no route, in one line."""
+    assert isinstance(error, HTTPException), "Starlette calls this handler for HTTPException only"
     if error.status_code == HTTPStatus.NOT_FOUND:
-        line = "no such address; /docs has lines to try, /openapi.json lists all there are"
+        message = "no such address; /docs has examples, and /openapi.json lists all addresses"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "others")
-        line = f"no method {request.method} here, but {allowed}"
-    return RefusalResponse(Refusal(error.status_code, line, error.headers))
+        allowed_methods = (error.headers or {}).get("Allow", "others")
+        message = f"this address does not take {request.method}, but {allowed_methods}"
+    else:
+        message = "the request cannot be read"
+    return RefusalResponse(Refusal(error.status_code, message, error.headers))
 
 
 def _request_counter(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:

@@ -145,19 +145,20 @@ class Networks:
         return await future
 
     async def release_batch_memory(self) -> None:
-        """Let ONNX Runtime release the memory of batches, which it does after a further run."""
-        models = [self._loaded[name] for name in self._ran_batches if name in self._loaded]
-        models = [model for model in models if model.settings.get("engine") == ONNX_ENGINES[0]]
+        """Return the memory that models of ONNX Runtime keep after a batch.
+
+        ONNX Runtime shrinks its memory arena only at the end of a run that asks for it, so each
+        model that ran a batch predicts a tiny picture.
+        """
+        loop = asyncio.get_running_loop()
+        names = list(self._ran_batches)
         self._ran_batches.clear()
-
-        def infer_tiny_picture(model: Model) -> None:
-            with shrink_arena(), suppress(RilievoError):
-                model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
-
-        for model in models:
-            await asyncio.get_running_loop().run_in_executor(
-                self._pool_for_callers_of(model), infer_tiny_picture, model
-            )
+        for name in names:
+            model = self._loaded.get(name)
+            if model is None or model.settings.get("engine") != ONNX_ENGINES[0]:
+                continue
+            pool = self._pool_for_callers_of(model)
+            await loop.run_in_executor(pool, _shrink_memory_of, model)
 
     async def close(self) -> None:
         """Refuse photographs that wait, and finish those that run."""
@@ -269,3 +270,10 @@ class Networks:
         for request, answer in answered:
             if not request.future.done():
                 request.future.set_result(answer)
+
+
+def _shrink_memory_of(model: Model) -> None:
+    """Predict a tiny picture, after which ONNX Runtime returns the memory that it does not need."""
+    tiny_picture = Photo(pixels=np.zeros((64, 64, 3), np.uint8))
+    with shrink_arena(), suppress(RilievoError):
+        model.infer([tiny_picture])
