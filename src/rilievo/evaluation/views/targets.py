@@ -1,7 +1,7 @@
 """Open what the user wants to look at: evaluations, folders of predictions, or a dataset."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.data.datasets import DATASETS, open_dataset
@@ -35,21 +35,6 @@ class _SortedTargets:
     evaluations: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ShownImages:
-    """Images of a view, before the user's limit.
-
-    Attributes:
-        name: Name of the data, for titles.
-        absent: Images that are missing on disk, with the reasons.
-    """
-
-    name: str
-    images: DatasetImages | FolderImages
-    ids: tuple[str, ...]
-    absent: Mapping[str, str]
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:
@@ -88,9 +73,8 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         (f"on {run.evaluation.benchmark}", f"({printable(run.folder.name)})") for run in runs
     ]
     hints += [(f"({printable(folder.resolve().name)})",) for folder in chosen.folders]
-    return ViewItems(
-        name=shown.name,
-        images=shown.images,
+    return replace(
+        shown,
         ids=shown.ids[: options.limit],
         columns=name_columns(columns, [folder.resolve().name for folder in folders], hints),
         absent=shown.absent if options.limit is None else {},
@@ -111,11 +95,11 @@ def _refuse_combinations(chosen: _SortedTargets, options: SourceOptions) -> None
         raise OptionError(f"evaluations know their dataset; leave '{chosen.datasets[0]}' out")
 
 
-def _images_of_runs(runs: Sequence[EvaluatedRun]) -> _ShownImages:
+def _images_of_runs(runs: Sequence[EvaluatedRun]) -> ViewItems:
     """All images that one of the evaluations scored, in the dataset's order."""
     selection, data = runs[0].selection, runs[0].evaluation.data
     scored = {id for run in runs for id in run.selection.ids}
-    return _ShownImages(
+    return ViewItems(
         name=f"{data.dataset} {data.split}",
         images=DatasetImages(dataset=selection.dataset, crop=selection.benchmark.input_crop),
         ids=tuple(id for id in selection.dataset.ids if id in scored),
@@ -123,7 +107,7 @@ def _images_of_runs(runs: Sequence[EvaluatedRun]) -> _ShownImages:
     )
 
 
-def _images_of_dataset(name: str, options: SourceOptions) -> _ShownImages:
+def _images_of_dataset(name: str, options: SourceOptions) -> ViewItems:
     """All images of a dataset's split."""
     dataset = open_dataset(name, options.root, split=options.split, variant=options.variant)
     if not dataset.ids:
@@ -131,7 +115,7 @@ def _images_of_dataset(name: str, options: SourceOptions) -> _ShownImages:
             f"{dataset.request.root}: no image of split '{dataset.request.split}' is here"
             f"{dataset.first_missing}"
         )
-    return _ShownImages(
+    return ViewItems(
         name=f"{dataset.card.name} {dataset.request.split}",
         images=DatasetImages(dataset=dataset),
         ids=dataset.ids,
@@ -139,7 +123,7 @@ def _images_of_dataset(name: str, options: SourceOptions) -> _ShownImages:
     )
 
 
-def _images_of_folders(folders: Sequence[Path], options: SourceOptions) -> _ShownImages:
+def _images_of_folders(folders: Sequence[Path], options: SourceOptions) -> ViewItems:
     """Photographs from which the results of ``rilievo predict`` in some folders were made."""
     results = tuple(dict.fromkeys(id for folder in folders for id in result_ids(folder)))
     if options.photos is None:
@@ -153,7 +137,7 @@ def _images_of_folders(folders: Sequence[Path], options: SourceOptions) -> _Show
         )
     files = photos_by_id(results, folders, options.photos)
     reason = f"no photograph of it in {printable(options.photos)}"
-    return _ShownImages(
+    return ViewItems(
         name=printable(options.photos.resolve().name),
         images=FolderImages(files=files),
         ids=tuple(id for id in results if id in files),

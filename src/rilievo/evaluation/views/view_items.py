@@ -280,13 +280,14 @@ class ViewItems:
 
     Attributes:
         name: Name of the data, for titles.
+        columns: Models, side by side; none as long as only the images are known.
         absent: Images that are missing on disk, with the reasons.
     """
 
     name: str
     images: DatasetImages | FolderImages
     ids: tuple[str, ...]
-    columns: tuple[ModelColumn, ...]
+    columns: tuple[ModelColumn, ...] = ()
     absent: Mapping[str, str]
 
     def read(self, id: str) -> ViewItem:
