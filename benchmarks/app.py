@@ -142,10 +142,13 @@ def _report(
     return Report(
         name="app",
         about=(
-            "Chromium beside the server on the same cores. An answer is a 768x768 JPEG, from its "
-            "choice, upload included, until photograph and depth are shown; each visitor has a "
-            f"new page. At once: {AT_ONCE} visitors choose it, until the last one sees depth. "
-            "Memory is what the server holds (RSS)."
+            "How long does a visitor of the app wait for a result? Chromium runs on the same "
+            "machine as the server and shares its cores. Each visitor opens a new page and "
+            "chooses a JPEG file of 768x768. The time ends when the photograph and its depth are "
+            "shown, so it includes the upload.\n\n"
+            f"The table also shows how long several visitors wait: {AT_ONCE} of them choose the "
+            "file at the same moment, and the time ends when the last one sees the depth. Memory "
+            "is the resident memory (RSS) of the server."
         ),
         tables=(
             Table(

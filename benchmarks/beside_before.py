@@ -90,10 +90,11 @@ def run(settings: Settings) -> Report:
     return Report(
         name="beside_before",
         about=(
-            f"CPU time of this state, of the last release ({release[:12]}, in an environment of "
-            f"its own with the newest packages that it takes) and of the commit before "
-            f"({before[:12]}), in turns: JPEG photographs of {SIDE}x{SIDE} and a video of 640x480 "
-            "to depth pictures. Ratios are medians of neighbours; each runs the networks that it "
+            f"The table gives the CPU time of this state, of the last release ({release[:12]}, "
+            "in an environment of its own with the newest packages that it accepts) and of the "
+            f"commit before ({before[:12]}). They run in turns on JPEG photographs of "
+            f"{SIDE}x{SIDE} and on a video of 640x480, and write pictures of depth. The ratios "
+            "are medians over neighbouring runs, and each state runs the networks that it "
             "ships."
         ),
         tables=(

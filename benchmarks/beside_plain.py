@@ -60,7 +60,7 @@ def run(settings: Settings) -> Report:
         ),
         _pair(
             settings,
-            f"a frame of a video of 640x480, of {long} less {short}",
+            f"a frame of a 640x480 video ({long} frames minus {short})",
             {
                 OURS: [_ours(settings, clip, model=False) for clip in clips],
                 PLAIN: [_plain_video(settings, clip) for clip in clips],
@@ -87,10 +87,16 @@ def _report(pairs: Sequence[_Pair], every: Sequence[float]) -> Report:
     return Report(
         name="beside_plain",
         about=(
-            f"CPU time of JPEG photographs of {SIDE}x{SIDE} to depth pictures, in turns with "
-            "`benchmarks/plain.py`, which reads, resizes, runs the same graph, enlarges depth and "
-            "writes a picture with Pillow: no ranges, no camera, no JSON; videos with "
-            "`benchmarks/plain_video.py`. The ratio is the median of neighbours."
+            "How much CPU time does rilievo need in addition to the network? To find out, we "
+            "compare it with a script that does only what is necessary. `benchmarks/plain.py` "
+            "reads and resizes a photograph, runs the same graph, enlarges the depth and writes "
+            "an image with Pillow. It computes no error ranges and no camera, and writes no "
+            "JSON. For videos, the script is `benchmarks/plain_video.py`.\n\n"
+            f"The table gives the CPU time needed to turn {SIDE}x{SIDE} JPEG photographs into "
+            "depth images. For the video, the time for a short clip is subtracted from the time "
+            "for a long one, so that the start of the program does not count. rilievo and the "
+            "script run alternately. Each pair of neighbouring runs gives a ratio of their times, "
+            "and the table contains the median of these ratios."
         ),
         tables=(
             Table(
@@ -117,7 +123,7 @@ def _report(pairs: Sequence[_Pair], every: Sequence[float]) -> Report:
                 for pair in pairs
             ),
             Bar(
-                promise=f"every output of a photograph in {ALL_SECONDS:g} CPU-s",
+                promise=f"all outputs of a photograph in {ALL_SECONDS:g} CPU seconds",
                 measured=f"{statistics.median(every):.2f} s",
                 kept=statistics.median(every) <= ALL_SECONDS,
             ),
@@ -154,7 +160,7 @@ def _pair(
     }
     return _Pair(
         what=what,
-        promise=f"at most {most:g} times",
+        promise=f"at most {most:g} times as much",
         most=most,
         ours=seconds[OURS],
         plain=seconds[PLAIN],

@@ -30,10 +30,13 @@ def run(settings: Settings) -> Report:
     return Report(
         name="cold_start",
         about=(
-            f"One {SIDE}x{SIDE} JPEG to a written depth picture, the whole process, files in the "
-            "page cache. Theirs is `benchmarks/transformers_depth.py` with a network of "
-            "Depth Anything V2 small's configuration and random weights, which computes far more: "
-            "what is compared is the wait for a first answer, not two networks."
+            "How long do you wait for the first result? This benchmark measures the whole "
+            f"process from one {SIDE}x{SIDE} JPEG file to a written depth image. All files have "
+            "been read before, so the speed of the disk does not count.\n\n"
+            "For comparison, `benchmarks/transformers_depth.py` does the same with the "
+            "transformers library. Its network is built like Depth Anything V2 small and has "
+            "random weights. That network is much larger, so the table compares how long you wait "
+            "for a first result, not how fast the networks are."
         ),
         tables=(cost_table("command", costs),),
         bars=(

@@ -39,15 +39,24 @@ _MISSING = "Not measured"
 HEAD = """\
 # Benchmarks
 
-Speed and size of rilievo; each section begins with the command that measures it again, after
-`pip install -e . --group benchmark` in a clone. What is compared runs in turns.
-Figures are medians (least to most). Above a load average of 0.5, something else was running, and
-times are too long. `python -m benchmarks.figures NAME` writes a section anew.
+This page shows how fast rilievo is, and how much memory and disk space it needs. Each section is
+one benchmark, and begins with the command that repeats it. Before you run the command, run
+`pip install -e . --group benchmark` in a clone of the repository. To measure a section again and
+replace it on this page, run `python -m benchmarks.figures NAME`.
+
+Figures are medians, with the smallest and the largest value in brackets. *Wall* is the elapsed
+time, and *CPU* is the computing time, summed over all cores. Versions and programs that are
+compared run alternately. Each section gives the load average of the machine, which is the number of
+programs that were running or waiting for a core before the benchmark began. If it was above 0.5,
+another program was running, and the times are too long.
+
+A section that uses our networks names their files with the first digits of the SHA-256. If a newer
+version of rilievo contains different networks, a note in the section says so.
 
 Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
 
-How good depth is: [Record of training](training-record.md) and the cards (`rilievo models
-rilievo/small`).
+This page is about speed and size only. For the quality of depth, see the [record of
+training](training-record.md) and the model cards (`rilievo models rilievo/small`).
 """
 
 
@@ -167,10 +176,11 @@ def _head(outcomes: Sequence[Outcome], commit: str) -> str:
 def _section(outcome: Outcome, commit: str, networks: Mapping[str, str]) -> str:
     report = outcome.report
     assert report is not None, "asked before"
-    about = f"{report.about} Load average at the start: {outcome.machine.load:.1f}."
+    about = f"{report.about} The load average at the start was {outcome.machine.load:.1f}."
     command = f"python -m benchmarks {'--quick ' if outcome.quick else ''}{outcome.name}"
     parts = [f"## {report.name}", f"```\n{command}\n```"]
-    parts.append(textwrap.fill(about, 118, break_on_hyphens=False))
+    for paragraph in about.split("\n\n"):
+        parts.append(textwrap.fill(paragraph, 118, break_on_hyphens=False))
     parts.append(measured_line(outcome.name, commit, outcome.date, networks))
     if outcome.quick:
         parts.append("**A quick run, to see that everything works: the figures mean little.**")

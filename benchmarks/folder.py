@@ -55,12 +55,17 @@ def run(settings: Settings) -> Report:
     return Report(
         name="folder",
         about=(
-            f"`predict_files` over {count} JPEG photographs of {SIDE}x{SIDE} ({count // 2} for the "
-            f"default network, {heavy_count} for the heavy one), to colour pictures and their "
-            "JSON, against the same session called as often with one prepared photograph; loading "
-            "left out. A light network takes less than reading and writing a photograph, so the "
-            "fairer measure is what the cores could do: cores divided by the CPU time of all "
-            "stages, each measured alone and on one thread."
+            "rilievo should process a folder almost as fast as the network alone could run. To "
+            f"see how close it comes, `predict_files` processes {count} JPEG photographs of "
+            f"{SIDE}x{SIDE} ({count // 2} for the default network, {heavy_count} for the heavy "
+            "one), and writes depth images and JSON. The column *bare network* gives the speed "
+            "of the network alone: it is called equally often with the same prepared photograph, "
+            "and nothing is read or written. The time to load the network is not included.\n\n"
+            "A light network takes less time than reading and writing a photograph, so no "
+            "program can reach the speed of the bare network. A fairer measure is therefore "
+            "*what the cores could do*: the speed if all cores were always busy, computed as the "
+            "number of cores divided by the CPU time that one photograph takes in all stages. The "
+            "second table lists these stages, each measured alone on one thread."
         ),
         tables=(_rates(networks), _stage_table(networks)),
         bars=tuple(

@@ -31,8 +31,10 @@ def run(settings: Settings) -> Report:
     return Report(
         name="install",
         about=(
-            "`python -m venv`, then `pip install --no-cache-dir .` of the core: everything is "
-            "downloaded, built and compiled, once. The size is what this adds to site-packages."
+            "This benchmark measures how long the installation of the core takes, and how large "
+            "it is. It runs `python -m venv` and `pip install --no-cache-dir .`, so everything "
+            "is downloaded, built and compiled once. The size is what the installation adds to "
+            "site-packages."
         ),
         tables=(_steps({"venv": created, "pip install": installed}), _packages(ours)),
         bars=(

@@ -31,9 +31,13 @@ def run(settings: Settings) -> Report:
     return Report(
         name="loop",
         about=(
-            "`rilievo.predict(path)` in a loop in one process, a JPEG of 3464x3464 by its path: "
-            "CPU time of the network with its resizing, and of the rest: reading the photograph, "
-            "and depth at its size. Then as a folder run does it: reading, depth, writing."
+            "If you call `rilievo.predict(path)` in a loop in your own program, how much time is "
+            "spent outside the network? This benchmark runs such a loop in one process, on a "
+            "JPEG file of 3464x3464.\n\n"
+            "The table separates the time of the network and its resizing from that of everything "
+            "else in the call (*beside the network*): reading the photograph and enlarging its "
+            "depth. For comparison, the last rows give the time beside the network when rilievo "
+            "processes a folder, where it also writes the depth to a file."
         ),
         tables=(
             Table(

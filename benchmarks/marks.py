@@ -11,7 +11,10 @@ from benchmarks.settings import FAST, SHIPPED
 
 MISSED = "Missed promises"
 _DIGITS = 12
-_STALE = "**Of an earlier network**"
+_ABOUT_MISSED = """\
+A promise is a limit that we set for a benchmark, for example the most seconds that a command may
+take. The following promises are not kept at the moment. Each section lists all its promises."""
+_STALE = "**These figures are for an earlier network.**"
 _MEASURED = re.compile(r"^Measured at commit `[^`]+`, \d{4}-\d\d-\d\d.*\.$", re.MULTILINE)
 _NETWORK = re.compile(r"`([\w.]+\.onnx)` ([0-9a-f]+)")
 _BAR = re.compile(r"^\| (.+?) \| (.+?) \| \*\*no\*\* \|$", re.MULTILINE)
@@ -40,7 +43,8 @@ def marked(page: str, networks: Mapping[str, str]) -> str:
     missed = [(name_of(section), *row) for section in sections for row in _BAR.findall(section)]
     if missed:
         table = Table(columns=("benchmark", "promise", "measured"), rows=missed)
-        sections.insert(0, f"## {MISSED}\n\n{markdown_table(table)}\n\n")
+        about = f"{_ABOUT_MISSED}\n\n{markdown_table(table)}"
+        sections.insert(0, f"## {MISSED}\n\n{about}\n\n")
     return head + "".join(sections).rstrip("\n") + "\n"
 
 
@@ -60,7 +64,7 @@ def _with_mark(section: str, networks: Mapping[str, str]) -> str:
     others = list(_others(line[0], networks)) if line is not None else []
     if line is None or not others:
         return section
-    mark = f"{_STALE}: the package has {' and '.join(others)}."
+    mark = f"{_STALE} The package now contains {' and '.join(others)}."
     return f"{section[: line.end()]}\n\n{mark}{section[line.end() :]}"
 
 

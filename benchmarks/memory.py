@@ -37,9 +37,10 @@ def run(settings: Settings) -> Report:
     return Report(
         name="memory",
         about=(
-            f"Most memory resident at once during `rilievo predict`, the whole process: "
-            f"{SIDE}x{SIDE} JPEG photographs, one of {LARGE_SIDE}x{LARGE_SIDE}, and videos of "
-            "640x480."
+            "The memory that rilievo needs should not grow with the number of photographs or "
+            "frames. The table gives the most memory (RAM) that the process `rilievo predict` "
+            f"used for JPEG photographs of {SIDE}x{SIDE}, for one photograph of "
+            f"{LARGE_SIDE}x{LARGE_SIDE}, and for videos of 640x480."
         ),
         tables=(_table((*photos, *large, *videos)),),
         bars=(

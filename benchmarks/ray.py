@@ -77,10 +77,14 @@ def run(settings: Settings) -> Report:
     return Report(
         name="ray",
         about=(
-            f"`--workers {WORKERS}` against `--ray local --workers {WORKERS}`: "
-            f"photographs a second over {count} JPEG photographs of {SIDE}x{SIDE}, from the end of "
-            "the first task to that of the last, and the seconds before. Memory: "
-            f"{many:,} photographs of 64x48 and a network that only takes means."
+            "How much slower is rilievo if Ray starts its worker processes? The first table "
+            f"compares `--workers {WORKERS}`, where rilievo starts them itself, with `--ray local "
+            f"--workers {WORKERS}`. The rate is measured over {count} JPEG photographs of "
+            f"{SIDE}x{SIDE}, from the end of the first task to the end of the last one. The start "
+            "is the time before that.\n\n"
+            "A long run should not need more and more memory. To check this, the other tables "
+            f"give the memory during a run over {many:,} photographs of 64x48, with a network that "
+            "only computes means."
         ),
         tables=(
             Table(

@@ -36,7 +36,7 @@ class Report:
 
     Attributes:
         name: Name of the benchmark.
-        about: Description of what was measured, and how, in a sentence or two.
+        about: What was measured, and how, in paragraphs with a blank line between them.
         tables: The figures.
         bars: Promises about them.
     """

@@ -25,9 +25,11 @@ def run(settings: Settings) -> Report:
     return Report(
         name="scoring",
         about=(
-            f"{count} predictions of {width}x{height} (inverse depth, float32) against 16-bit true "
-            "depth. `rilievo evaluate --benchmark depth --predictions FOLDER`: the whole process, "
-            "fit in inverse depth, 14 metrics, intervals, tables and the report."
+            "How long does it take to evaluate predictions that are already on the disk? In this "
+            f"benchmark, `rilievo evaluate --benchmark depth --predictions FOLDER` scores {count} "
+            f"{width}x{height} predictions (inverse depth, float32) against 16-bit ground truth. "
+            "The time covers the whole process, including the alignment in inverse depth, 14 "
+            "metrics, intervals, tables and the report."
         ),
         tables=(
             Table(

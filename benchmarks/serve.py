@@ -68,9 +68,11 @@ def _report(
     return Report(
         name="serve",
         about=(
-            f"{count} requests of {SIDE}x{SIDE} JPEG photographs from {CLIENTS} clients on the "
-            "same machine, for colour pictures, against `predict_files` over the same "
-            "photographs, without loading. Memory is what the server holds (RSS) after each round."
+            "How fast does the server respond to many requests at once? On the same machine, "
+            f"{CLIENTS} clients send {count} requests with JPEG photographs of {SIDE}x{SIDE} and "
+            "ask for depth images. The speed is compared with that of `predict_files` for the "
+            "same photographs, without the time to load the network. Memory is the resident "
+            "memory (RSS) of the server after each round."
         ),
         tables=(
             Table(

@@ -20,7 +20,7 @@ from rilievo.io.png import write_png
 from rilievo.models.base import Inference, Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.onnx_model import OnnxModel, read_facts
+from rilievo.models.onnx_files.onnx_model import OnnxModel, read_description
 from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import Refine
 from rilievo.prediction import Prediction
@@ -42,7 +42,7 @@ def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[]
     # One thread: with more, some of the time is spent waiting for one another.
     options = LoadOptions(threads=1)
     session = open_session(weights, options)
-    preparation = read_facts(weights, session).preparation
+    preparation = read_description(weights, session).preparation
     model = refined(OnnxModel(weights, options), Refine())  # as a folder is predicted by default
     photo = read_photo(path)
     batch = np.stack([preparation.pixels(photo.pixels)])

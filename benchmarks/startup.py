@@ -32,7 +32,11 @@ def run(settings: Settings) -> Report:
     walls = {name: spread([cost.wall for cost in each]) for name, each in costs.items()}
     return Report(
         name="startup",
-        about="Time from the command to the end of the process.",
+        about=(
+            "How long does a command take that does not predict anything? The table gives the "
+            "time from the command to the end of the process. The last row is Python without "
+            "rilievo, for comparison."
+        ),
         tables=(cost_table("command", code, peak=False),),
         bars=(
             Bar(
@@ -41,7 +45,7 @@ def run(settings: Settings) -> Report:
                 kept=walls[HELP].median <= MOST_SECONDS,
             ),
             Bar(
-                promise="help, models, import and predict load no torch and nothing like it",
+                promise="help, models, import and predict do not load torch or a similar library",
                 measured=", ".join(loaded) or "none",
                 kept=not loaded,
             ),

@@ -34,12 +34,18 @@ def run(settings: Settings) -> Report:
     return Report(
         name="steps",
         about=(
-            "Training steps, forward, backward and optimizer, on one thread in float32, without "
-            "data loading: Monodepth2 (640x192, ResNet-18 for depth and for motion, two sources, "
-            "four scales) and Probe3D's DPT probe (480x480, features of ViT-S/14 given), against "
-            "`benchmarks/plain_steps.py`: the same networks with whole maps, channels first, and "
-            "autograd for everything. CPU time without a first step. By operator: one step of "
-            "rilievo, both passes together."
+            "How much CPU time does a training step take? A step consists of the forward pass, "
+            "the backward pass and the optimizer, and runs on one thread in float32. The time to "
+            "load the data is not included, and the first step does not count.\n\n"
+            "We measure two kinds of training: on video, with the networks of Monodepth2 "
+            "(640x192, ResNet-18 for depth and for motion, two sources, four scales), and of a "
+            "probe, with Probe3D's DPT probe (480x480, ready-made features of ViT-S/14). "
+            "rilievo's code for them is optimised. To show what this is worth, "
+            "`benchmarks/plain_steps.py` trains the same networks in the plain form, as one would "
+            "first write it: with whole maps, channels first, and autograd for everything.\n\n"
+            "Where is the time spent? The other tables list the operators (such as convolutions) "
+            "that take most of the time in one training step of rilievo, with its forward and "
+            "backward pass together."
         ),
         tables=(_costs(answers), *(_operators(kind, answers[kind]) for kind in KINDS)),
         bars=tuple(_bar(kind, answers[kind]) for kind in KINDS),

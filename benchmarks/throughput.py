@@ -16,7 +16,7 @@ from benchmarks.measure import answer_of
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.onnx_model import read_facts
+from rilievo.models.onnx_files.onnx_model import read_description
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 
@@ -47,7 +47,7 @@ def _pipeline(
 def _network(path: str, photo: str, times: str) -> float:
     weights, count = Path(path), int(times)
     session = open_session(weights, LoadOptions())
-    preparation = read_facts(weights, session).preparation
+    preparation = read_description(weights, session).preparation
     batch = np.stack([preparation.pixels(read_photo(Path(photo)).pixels)])
     start = time.perf_counter()
     for _ in range(count):

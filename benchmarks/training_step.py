@@ -26,7 +26,7 @@ from rilievo.training.networks.blueprint import DepthChoice, VideoBlueprint
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes import DepthHead, make_probe
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video.video_plan import fastest_layout
+from rilievo.training.video.video_setup import fastest_layout
 
 Loss = Callable[[], Tensor]
 _FUSED = fused_option(torch.device("cpu"))
@@ -78,7 +78,7 @@ def _video(*, plain: bool, quick: bool) -> tuple[Loss, torch.optim.Optimizer]:
         answer = networks(views.target_seen, views.sources_seen)
         return video_loss(
             views,
-            answer.disparities,
+            answer.sigmoids,
             answer.source_T_target,
             min_depth=blueprint.min_depth,
             max_depth=blueprint.max_depth,

@@ -70,7 +70,9 @@ def test_the_app_offers_an_added_output_of_photographs_and_of_videos(
     assert f'data-save="edges">Edges of depth<span class="size" {size}>' in page
     assert f'data-output="edges">Edges of depth<span class="size" {size}>' in page
     assert 'value="edges">edges in white' in page
-    assert with_output["app video"] == "Outputs with commas: colour, png16, normals, edges."
+    assert (
+        with_output["app video"] == "Outputs, separated by commas: colour, png16, normals, edges."
+    )
     assert with_output["app bytes"] == (70 + 30) * 100 * 0.5
 
 
@@ -83,8 +85,8 @@ def test_an_added_option_of_saving_acts_at_every_door(tmp_path: Path) -> None:
     assert "1 skipped: already done" in answers["skipped"]
     assert answers["other"].startswith("1 done")
     assert "--shade N" in answers["help"]
-    assert "--shade is about flat pictures" in answers["unused"]
-    assert "--shade is between 0 and 255" in answers["refusal"]
+    assert "--shade only affects flat pictures" in answers["unused"]
+    assert "--shade must be between 0 and 255" in answers["refusal"]
     assert answers["http"] == 40
     assert answers["openapi"] == "Shade of flat pictures."
     assert "    shade: int" in answers["stub"].splitlines()
@@ -139,9 +141,9 @@ def test_help_the_guide_and_refusals_name_an_added_lens(with_lens: Mapping[str, 
     row = "| `stereographic:200` | a sphere seen from its edge | distance |"
     assert row in with_lens["guide"].splitlines()
     angle, name = with_lens["refusals"]
-    assert "stereographic sees up to 300 degrees across, got 310" in angle
+    assert "stereographic can see up to 300 degrees across, got 310" in angle
     assert "did you mean 'stereographic'" in name
-    assert "stereographic:DEGREES, or exactly" in name
+    assert "stereographic:DEGREES, or the numbers of a calibration" in name
 
 
 def test_the_server_assistants_and_the_app_offer_an_added_lens(

@@ -22,7 +22,7 @@ from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import value
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
-from rilievo.evaluation.views.fiftyone import tiny_image
+from rilievo.evaluation.views.fiftyone import thumbnail_embedding
 from rilievo.evaluation.views.rows import write_row
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
@@ -114,7 +114,7 @@ def test_256_bins_are_read_by_expectation_or_by_the_most_probable() -> None:
     values = random_numbers(1, 256, 4, 5) - 0.2
     box = Box(top=0, left=0, height=4, width=5)
     logits = Logits(
-        values=values, scale=1, enlargement="corners", padded=(4, 5), box=box, crop=False
+        values=values, scale=1, upsampling_mode="corners", padded=(4, 5), box=box, crop=False
     )
     expected, best = torch.zeros(4, 5).double(), torch.zeros(4, 5).double()
     for row in range(4):
@@ -481,5 +481,5 @@ def test_the_brain_compares_mean_colours_of_16_by_16_cells(tmp_path: Path) -> No
     cells = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 4, 3), np.uint8)
     Image.fromarray(cells.reshape(48, 64, 3)).save(tmp_path / "photo.png")
     expected = cells.astype(float).mean(axis=(1, 3)).ravel() / 255
-    found = tiny_image(str(tmp_path / "photo.png"))
+    found = thumbnail_embedding(str(tmp_path / "photo.png"))
     np.testing.assert_allclose(found, expected, atol=1.01 / 255)  # rounded along each axis

@@ -158,7 +158,7 @@ def test_the_model_is_found_in_its_usual_folders(program, tmp_path, inner) -> No
     ("lens", "words"),
     [
         ("FOV", "lens of the kind 'fov'"),
-        ("THIN_PRISM_FISHEYE", "COLMAP's model 'THIN_PRISM_FISHEYE'"),
+        ("THIN_PRISM_FISHEYE", "COLMAP's camera model 'THIN_PRISM_FISHEYE'"),
         ("rational", "lens of the kind 'opencv'"),
         ("mixed", "this model has both"),
     ],

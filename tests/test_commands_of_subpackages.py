@@ -56,11 +56,11 @@ def test_examples_are_understood(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("serve --port abc", "--port is a whole number, got 'abc'"),
-        ("check nyuv2 a b", "one argument too many: 'b'"),
-        ("export", "missing: NAME|FOLDER|ORG/NAME|FILE.onnx, --output FILE.onnx"),
-        ("export small", "missing: --output FILE.onnx"),
-        ("train video a.mp4", "missing: --output FOLDER; 'rilievo train video --help'"),
+        ("serve --port abc", "--port must be an integer, got 'abc'"),
+        ("check nyuv2 a b", "unexpected argument 'b'"),
+        ("export", "this command needs NAME|FOLDER|ORG/NAME|FILE.onnx and --output FILE.onnx"),
+        ("export small", "this command needs --output FILE.onnx"),
+        ("train video a.mp4", "this command needs --output FOLDER; 'rilievo train video --help'"),
     ],
 )
 def test_what_is_not_understood_is_one_line(
@@ -72,9 +72,9 @@ def test_what_is_not_understood_is_one_line(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("train video a.mp4 -o run --stride 0", "--stride is"),
-        ("train video a.mp4 -o run --epochs 0", "--epochs is 1 or more"),
-        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit is the metres of one number"),
+        ("train video a.mp4 -o run --stride 0", "--stride must be"),
+        ("train video a.mp4 -o run --epochs 0", "--epochs must be 1 or more"),
+        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit must be the metres per number"),
     ],
 )
 def test_a_refusal_names_the_option_that_was_typed(
@@ -93,7 +93,9 @@ def test_flags_of_training_say_what_they_do(kind: str, capsys: pytest.CaptureFix
     # A switch is an action; other options may be yes or no.
     assert not re.search(r"--[a-z.-]+ Whether", said)
     if kind == "video":
-        assert "--losses.no-automask Keep pixels that an unmoved source explains better." in said
+        assert (
+            "--losses.no-automask Keep pixels that a source matches better without warping." in said
+        )
     assert "``" not in said
 
 

@@ -31,14 +31,14 @@ def example(name: str) -> ModuleType:
 
 def test_what_cannot_be_run_here_is_python_at_least_and_every_script_is_there() -> None:
     programs = re.findall(r"^```py\n(.*?)^```", COOKBOOK, re.DOTALL | re.MULTILINE)
-    assert len(programs) == 2
+    assert len(programs) == 3
     for code in (*programs, (ROOT / "examples/blender_import.py").read_text("utf-8")):
         compile(code, "cookbook", "exec")
     names = set(re.findall(r"^rilievo example (\w+)", COOKBOOK, re.MULTILINE))
     assert names == {"blender", "colmap", "ros2"}
     for name in names:
         assert f" {EXAMPLES[name]} " in COOKBOOK
-    assert len(re.findall(r"^## ", COOKBOOK, re.MULTILINE)) == 10
+    assert len(re.findall(r"^## ", COOKBOOK, re.MULTILINE)) == 11
 
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 140.0

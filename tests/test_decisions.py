@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/decisions/README.md"
 PARTS = ("**Why**", "**Measured**", "**Would change it**")
-DATE = re.compile(r"\d{1,2} [A-Z][a-z]+ 20\d\d\. ")
+DATE = re.compile(r"Decided on \d{1,2} [A-Z][a-z]+ 20\d\d\. ")
 # A commit, a page or a file of this repository, or a command.
 SOURCE = re.compile(r"`[0-9a-f]{8}`|\]\(\.\./|`(?:python|make|tests/|tools/|lab/)")
 
@@ -41,7 +41,7 @@ def test_a_record_has_its_parts(title: str) -> None:
 
 
 GOOD = (
-    "\n\n1 May 2026. What.\n**Why**: b. **Measured**: 3 ms (commit `0123abcd`).\n"
+    "\n\nDecided on 1 May 2026. What.\n**Why**: b. **Measured**: 3 ms (commit `0123abcd`).\n"
     "**Would change it**: c.\n"
 )
 
@@ -49,7 +49,7 @@ GOOD = (
 @pytest.mark.parametrize(
     ("part", "instead", "words"),
     [
-        ("1 May 2026. ", "In May. ", "date"),
+        ("on 1 May 2026. ", "in May. ", "date"),
         ("**Why**: b. ", "", "no **Why**"),
         ("**Why**", "**Would change it**: c. **Why**", "order"),
         (" (commit `0123abcd`)", "", "no commit"),

@@ -46,18 +46,18 @@ class Elsewhere:
 ELSEWHERE = {
     "outputs": [],
     "reference/formats": [
-        Elsewhere("import OpenEXR", "extra `formats`"),
+        Elsewhere("import OpenEXR", "`formats` extra"),
         Elsewhere("import trimesh", "`pip install trimesh`"),
-        Elsewhere("--save turn-mp4", "extra `video`"),
+        Elsewhere("--save turn-mp4", "`video` extra"),
     ],
     "metres": [
         Elsewhere("rilievo markers", "need `rilievo[markers]`"),
         Elsewhere("--markers", "need `rilievo[markers]`"),
-        Elsewhere("--quality good", "fetched once"),
+        Elsewhere("--quality good", "downloads its file (141 MB) once"),
     ],
     "measure": [],
-    "cookbook": [Elsewhere("clip.mp4", "needs the extra `video`")],
-    "python": [Elsewhere("clip.mp4", "needs the extra `video`")],
+    "cookbook": [Elsewhere("clip.mp4", "need the extra `video`")],
+    "python": [Elsewhere("clip.mp4", "need the extra `video`")],
 }
 QUICK = {"outputs", "measure"}
 SMALL = {"outputs"}

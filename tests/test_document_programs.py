@@ -31,7 +31,9 @@ WITH_TEXTURES = "docs/synthetic.md"
 WITH_SERVER = "docs/serve.md"
 # It trains for minutes, on more photographs: tests/training/tuning/test_fine_tune.py trains.
 WITH_TRAINING = "docs/reference/fine-tuning.md"
-ELSEWHERE = (WITH_TEXTURES, WITH_SERVER, WITH_TRAINING)
+# Their programs build on one another: tests/test_tutorials.py follows each page in its order.
+TUTORIALS = "docs/tutorials/"
+ELSEWHERE = (WITH_TEXTURES, WITH_SERVER, WITH_TRAINING, TUTORIALS)
 
 
 @pytest.fixture(scope="module")

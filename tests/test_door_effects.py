@@ -288,9 +288,9 @@ def test_an_option_acts_alike_at_all_doors_that_offer_it(
 @pytest.mark.parametrize(
     ("values", "note"),
     [
-        ({"vanishing_points": True, "fov": 40.0}, "vanishing_points is about an unknown"),
-        ({"edge": 0.2}, "edge is about surfaces, and none is saved: add"),
-        ({"colour_map": "turbo"}, "colour_map is about pictures of depth, and none is saved"),
+        ({"vanishing_points": True, "fov": 40.0}, "vanishing_points has no effect, because"),
+        ({"edge": 0.2}, "edge only affects surfaces, which this run does not save: add"),
+        ({"colour_map": "turbo"}, "colour_map only affects pictures of depth, which this run"),
     ],
 )
 def test_an_option_without_effect_is_noted_at_all_doors_that_offer_it(
@@ -311,8 +311,8 @@ def test_requests_are_told_in_their_words_what_has_no_effect(doors: Doors, photo
     query, content = "edge=0.2&vanishing_points=true&fov=40", (photos / "plain.png").read_bytes()
     answer = doors.app.client.post(f"/v1/predict?{query}", content=content)
     first, second = answer.json()["notes"]
-    assert first == "vanishing_points is about an unknown focal length, and fov gives it"
-    assert second.startswith("edge is about surfaces, and none is saved: add ply or ")
+    assert first == "vanishing_points has no effect, because fov gives the focal length"
+    assert second.startswith("edge only affects surfaces, which this run does not save: add ply, ")
     assert second.endswith(" to save")
 
 

@@ -83,7 +83,7 @@ def test_wrong_types_are_type_errors_and_ours() -> None:
     told = done.stdout.splitlines()
     assert len(told) == 4, done.stderr
     assert all(line.startswith("True ") for line in told)
-    assert "int: is not an image" in told[0]
+    assert "int: this is not an image" in told[0]
 
 
 def test_a_missing_extra_is_an_import_error() -> None:

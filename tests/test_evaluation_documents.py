@@ -103,7 +103,7 @@ def test_the_guide_to_datasets_works_from_top_to_bottom(
     assert run(blocks("docs/datasets.md"), "docs/datasets.md") == 5
     assert (lab / "sheet.jpg").exists()
     printed = capsys.readouterr().out
-    assert "6 of 6 images, 6 are whole" in printed
+    assert "read 6 of 6 images, 6 of them complete" in printed
     assert "5 (92, 120, 3)" in printed
 
 
@@ -111,10 +111,10 @@ def test_the_guide_to_datasets_works_from_top_to_bottom(
 def test_the_guide_to_evaluation_works_from_top_to_bottom(
     lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(blocks("docs/evaluation.md"), "docs/evaluation.md") == 10
+    assert run(blocks("docs/evaluation.md"), "docs/evaluation.md") == 12
     printed = capsys.readouterr().out
     assert "AbsRel" in printed
-    assert "dpt (affine_inverse, after a factor and a shift of inverse depth an image, " in printed
+    assert "dpt (affine_inverse, after fitting a scale and a shift of inverse depth to " in printed
     assert "on depth+log" in printed
     shown = text_of("docs/evaluation.md")
     left = {path.name for path in (lab / "base").iterdir()}
@@ -189,7 +189,7 @@ def extended(folder: Path) -> Path:
     insert(package / "data/datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", line)
     [metric, outside], [line] = section("A metric")
     depth = package / "evaluation/metrics" / "depth.py"
-    insert(depth, "DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(\n", line)
+    insert(depth, "DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(\n", line)
     insert(depth, "from rilievo.alignment.fit import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
     benchmark, *_ = re.findall(r"^```toml\n(.*?)^```", text_of("docs/extending.md"), re.M | re.S)
@@ -256,10 +256,7 @@ def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(
     [command] = [line for line in shown if line.startswith("rilievo evaluate")]
     done = in_copy(copy, shlex.split(command), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (
-        "rilievo/base (up_to_scale, after one factor an image, fitted to its truth) on scans"
-        in done.stdout
-    )
+    assert "rilievo/base (up_to_scale, after fitting a scale to each image) on scans" in done.stdout
     assert re.search(r"too near\s+0\.\d+ ", done.stdout)
     assert re.search(r"close\s+[01]\.\d+ .* higher", done.stdout)
     assert "2 of 2 images have a score" in done.stdout

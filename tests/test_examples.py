@@ -33,7 +33,7 @@ def test_an_example_is_written_twice_and_never_over_another_file(
     assert main(["example", name]) == 0
     file.write_text("mine")
     assert main(["example", name]) == 2
-    assert "another file is there" in capsys.readouterr().err
+    assert "already exists with other content" in capsys.readouterr().err
     assert file.read_text() == "mine"
     assert main(["example", name, "--overwrite"]) == 0
     Path("folder").mkdir()

@@ -11,13 +11,13 @@ import pytest
 from lab.torture.readers import all_readers
 from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sparse import read_sparse
-from rilievo.data.datasets.sets.vda_videos import _files_of_frame
+from rilievo.data.datasets.sets.vda_videos import _parse_frame
 from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.verification import _archive_fault
-from rilievo.models.catalogue.download import read_record, record_path, token
+from rilievo.models.catalogue.download import hash_record_path, hub_token, read_hash_record
 from rilievo.models.onnx_files.agreement import _compare_output
 
 
@@ -41,12 +41,12 @@ def test_a_pipe_in_the_place_of_a_token_or_record_is_not_waited_for(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
-    record = record_path(tmp_path / "x.onnx")
+    record = hash_record_path(tmp_path / "x.onnx")
     record.parent.mkdir()
     for path in (tmp_path / "token", record):
         os.mkfifo(path)
-    assert token() is None
-    assert read_record(tmp_path / "x.onnx") is None
+    assert hub_token() is None
+    assert read_hash_record(tmp_path / "x.onnx") is None
 
 
 def test_a_key_of_many_parts_is_no_suite(tmp_path: Path) -> None:
@@ -70,13 +70,13 @@ def test_sound_that_cannot_be_copied_ends_there(tmp_path: Path) -> None:
         sound._target = Full()
         sound.copy_until(None)
     assert sound.fault is not None
-    assert "its sound is broken" in sound.fault
+    assert "its sound is damaged" in sound.fault
 
 
 def test_a_cell_without_end_is_no_table_of_points(tmp_path: Path) -> None:
     path = tmp_path / "known.csv"
     path.write_text("file,u,v,metres\n" + "x" * 200_000 + "\n")
-    with pytest.raises(InputError, match=r"known\.csv: is no table"):
+    with pytest.raises(InputError, match=r"known\.csv: is not a CSV table"):
         read_known_csv(path)
 
 
@@ -89,7 +89,7 @@ def test_a_signalling_nan_is_no_depth() -> None:
 
 def test_a_factor_that_no_float_holds_is_refused() -> None:
     with pytest.raises(InputError, match="no positive number 'factor'"):
-        _files_of_frame(Path("x.json"), "scene", {"factor": 10**400, "image": "a", "gt_depth": "b"})
+        _parse_frame(Path("x.json"), "scene", {"factor": 10**400, "image": "a", "gt_depth": "b"})
 
 
 def test_answers_that_are_not_finite_differ_by_nan() -> None:

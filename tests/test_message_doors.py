@@ -221,7 +221,7 @@ def test_braces_in_names_of_files_stay_as_they_are(
         (["predict", *two, "--trust-code", "{trust_code}"], "{trust_code}"),
         (["measure", *two[:1], "--mask", str(tmp_path / "{box}.png")], "{box}.png"),
         (["verify", str(tmp_path / "{resume}")], "{resume}"),
-        (["check", "folder", str(tmp_path / "set")], "{fov}.png' has no {id}"),
+        (["check", "folder", str(tmp_path / "set")], "{fov}.png' must contain {id}"),
         (["check", "{dataset}", str(tmp_path / "set")], "{dataset}"),
         (["evaluate", "--crop", "{fov}"], "{fov}"),
     ):

@@ -37,7 +37,7 @@ from rilievo.predicting.photographs.finishing import option_notes, tile_note
 from rilievo.predicting.run import no_output_notes
 from rilievo.records.sample import Photo
 from rilievo.serving.assistant.tool import spell_argument
-from rilievo.serving.listener.request_refusals import refusal_of
+from rilievo.serving.listener.request_refusals import refusal_from_error
 
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -109,7 +109,7 @@ DOORS: Mapping[str, Callable[[object], str]] = {
     "python": str,
     "http": lambda message: worded(message, spell_parameter),
     "app": lambda message: (
-        refusal_of(message).line
+        refusal_from_error(message).line
         if isinstance(message, Exception)
         else worded(message, spell_parameter)
     ),
@@ -226,13 +226,13 @@ def test_a_note_about_a_photograph_keeps_its_fields() -> None:
 
 def test_a_client_reads_no_path_of_the_server() -> None:
     error = rilievo.ModelError("no network", path="/srv/models/own.onnx")
-    assert refusal_of(error, {"/srv/models/own.onnx": "own"}).line == "own: no network"
-    assert refusal_of(error).line == "own.onnx: no network"
+    assert refusal_from_error(error, {"/srv/models/own.onnx": "own"}).line == "own: no network"
+    assert refusal_from_error(error).line == "own.onnx: no network"
 
 
 def test_both_doors_of_one_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "a.jpg", "--camera", "500", "--fov", "60"]) == 2
-    words = "do not go together; give one"
+    words = "cannot be combined; give only one of them"
     assert capsys.readouterr().err == f"rilievo: --camera and --fov {words}\n"
     error = refused(lambda: PredictOptions(camera=500, fov=60))
     assert str(error) == f"camera and fov {words}"

@@ -24,8 +24,8 @@ from rilievo.schema.fields import (
     Interface,
     Record,
     Switch,
+    list_options,
     option_names,
-    options_of,
     settings_to_record,
 )
 from support.option_offers import offers
@@ -46,7 +46,7 @@ def parameters() -> Mapping[str, Mapping[str, Any]]:
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_every_option_is_explained_on_the_command_line(kind: type[Record], name: str) -> None:
-    [option] = [field for field in options_of(PredictOptions) if field.name == name]
+    [option] = [field for field in list_options(PredictOptions) if field.name == name]
     assert option.help
     assert option.group == kind.GROUP
     assert option.flags
@@ -105,7 +105,7 @@ def test_every_option_is_a_parameter_of_requests_or_marked(
 def test_every_option_is_recorded_or_marked(kind: type[Record], name: str) -> None:
     record = copy(kind())
     object.__setattr__(record, name, changed(getattr(record, name)))
-    [one] = [field for field in options_of(kind) if field.name == name]
+    [one] = [field for field in list_options(kind) if field.name == name]
     assert (name in settings_to_record(record)) is (one.declaration.recorded != "never")
 
 
@@ -134,9 +134,19 @@ def test_options_are_given_flat_and_held_in_records() -> None:
 @pytest.mark.parametrize(
     ("keywords", "flags", "option", "rest"),
     [
-        ({"fov": 200.0}, "--fov 200", "fov", "is between 0 and 180 degrees, got 200.0"),
-        ({"drop": "walls"}, "--drop walls", "drop", "has no 'walls'; known: sky, background"),
-        ({"same_camera": True}, "--same-camera", "same_camera", "shares what is known"),
+        ({"fov": 200.0}, "--fov 200", "fov", "must be between 0 and 180 degrees, got 200.0"),
+        (
+            {"drop": "walls"},
+            "--drop walls",
+            "drop",
+            "does not accept 'walls'; known: sky, background",
+        ),
+        (
+            {"same_camera": True},
+            "--same-camera",
+            "same_camera",
+            "needs known sizes that all photographs share",
+        ),
     ],
 )
 def test_an_error_has_its_facts_and_a_door_words_it(

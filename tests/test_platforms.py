@@ -61,7 +61,7 @@ _PRESENT = "behind hasattr"
 _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
     "system/signals.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
-    "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
+    "predicting/videos/stored_inferences.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/clip_resumption.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "serving/listener/process.py": {"resource": _POSIX},
     "io/files/machine.py": {"os.sched_getaffinity": _PRESENT, "resource": _LINUX},
@@ -192,7 +192,7 @@ def test_a_drive_of_windows_is_no_address() -> None:
         with pytest.raises(MissingFileError, match="no such file"):
             check_regular(name)
     for name in ("s3:/bucket/no.jpg", "gs://bucket/no.jpg"):
-        with pytest.raises(MissingFileError, match="is an address"):
+        with pytest.raises(MissingFileError, match="is a URL, not a file"):
             read_photo(Path(name))
 
 

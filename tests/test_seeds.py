@@ -1,4 +1,4 @@
-"""The words of docs/seeds.md: each stands in the file that the page names, which has the name."""
+"""The terms of docs/seeds.md: each is in the file that the page names, with the given name."""
 
 import re
 from importlib import import_module

@@ -11,25 +11,26 @@ from rilievo.cli import USAGE_ERROR, main
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("verify", "missing: RESULTS; 'rilievo verify --help' lists the options"),
-        ("compare", "missing: RUN"),
-        ("models fetch", "missing: NAME"),
-        ("predict a.jpg --output=", "--output is given without FOLDER"),
-        ("predict a.jpg -o=", "--output is given without FOLDER"),
+        ("verify", "this command needs RESULTS; 'rilievo verify --help' lists the options"),
+        ("compare", "this command needs RUN"),
+        ("models fetch", "this command needs NAME"),
+        ("predict a.jpg --output=", "--output needs a value: FOLDER"),
+        ("predict a.jpg -o=", "--output needs a value: FOLDER"),
         ("measure a.jpg b.jpg --distance 1,2", "'b.jpg'"),
         ("measure a.jpg -5,100 3,4 --known 9,9,2", "-5"),
-        ("serve --host 256.1.1.1 --port 0", "take an address of this machine, or 0.0.0.0 for all"),
+        ("serve --host 256.1.1.1 --port 0", "use an address of this machine, or 0.0.0.0"),
         (
             "predict a.jpg,b.jpg",
-            "a.jpg,b.jpg: no such file; several have blanks between: a.jpg b.jpg",
+            "a.jpg,b.jpg: no such file; separate several inputs with spaces: a.jpg b.jpg",
         ),
         (
             "predict shot/a_%04d.png",
-            "patterns of ffmpeg are not read; give the folder of the frames: shot --sequence",
+            "ffmpeg patterns are not supported; give the folder of the frames instead: "
+            "shot --sequence",
         ),
         ("predict help", "'rilievo help predict' lists the options"),
         ("predict a.jpg --fov 60 --fov 60", "--fov is given twice: give it once"),
-        ("predict a.jpg --fov=--", "--fov is given without DEGREES"),
+        ("predict a.jpg --fov=--", "--fov needs a value: DEGREES"),
         ("infer a.jpg", "no command 'infer'; write rilievo predict photo.jpg"),
     ],
 )

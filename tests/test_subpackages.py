@@ -107,7 +107,7 @@ def test_what_neither_the_table_nor_a_package_has_is_not_found(
     assert "no command 'benchmarks'" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no model 'monodepth2'"):
         find_card("monodepth2")
-    with pytest.raises(ValueError, match="names a loader that is not known: 'transformers'"):
+    with pytest.raises(ValueError, match="has an unknown loader: 'transformers'"):
         find_loader(MODELS["zoedepth/nyu"])
 
 
@@ -121,7 +121,7 @@ def test_a_command_of_a_package_that_cannot_be_loaded_is_one_line(
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["lab"]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "command 'lab' of the package lab-parts cannot be loaded" in line
+    assert "command 'lab' from the package lab-parts cannot be loaded" in line
 
 
 def test_a_folder_that_no_finder_takes_is_refused(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_no_option_takes_two_hyphens_for_a_value(
         for flag in one.all_flags:
             line = refusal([*command, *needed_words(command), f"{flag}=--"], capsys)
             if not one.is_switch:
-                assert f"{one.label} is given without {one.metavar}" in line
+                assert f"{one.label} needs a value: {one.metavar}" in line
 
 
 @BY_COMMAND
@@ -89,7 +89,7 @@ def test_an_option_given_twice_adds_up_or_is_refused(
         assert f"{one.label} is given twice" in line
     for one in flagged(command):
         if one.is_switch:
-            both = [*command, *needed_words(command), one.flag, one.opposite]
+            both = [*command, *needed_words(command), one.flag, one.off_flag]
             assert "is given twice" in refusal(both, capsys)
 
 
@@ -187,7 +187,7 @@ def test_parameters_of_requests_add_up_or_are_given_once() -> None:
 @pytest.mark.parametrize(
     ("call", "before", "name", "takes"),
     [
-        ("evaluate", ["rilievo/small"], "benchmark", "a Benchmark or the name of one"),
+        ("evaluate", ["rilievo/small"], "benchmark", "a Benchmark or the name of a benchmark"),
         ("evaluate", ["rilievo/small", "nyuv2-eigen", "x"], "options", "an EvaluateOptions"),
         ("predict_files", ["x.jpg"], "options", "a PredictOptions"),
         ("export_model", ["rilievo/small", "x.onnx"], "options", "an ExportOptions"),
@@ -202,7 +202,7 @@ def test_an_argument_of_another_type_is_named_with_what_it_takes(
     arguments = [*before, value, "out/photo"] if call == "save" else [*before, value]
     with pytest.raises(OptionError) as refusal:
         getattr(rilievo, call)(*arguments)
-    assert str(refusal.value) == f"{name} is {takes}, got {type(value)!r}"
+    assert str(refusal.value) == f"{name} must be {takes}, got {type(value)!r}"
 
 
 def test_a_missing_argument_and_an_unknown_one_are_answered_by_python() -> None:

@@ -51,7 +51,7 @@ def test_depth_can_be_had_of_kinds_that_are_depth(kind: DepthKind) -> None:
 def test_depth_cannot_be_had_of_affine_kinds(kind: DepthKind) -> None:
     depth = DepthMap(values=ones(), kind=kind)
     assert not depth.is_depth
-    with pytest.raises(InputError, match=f"values of kind '{kind}' are no depth.*known="):
+    with pytest.raises(InputError, match=f"values of kind '{kind}' are not depth.*known="):
         depth.depth()
 
 
@@ -107,13 +107,13 @@ def test_an_empty_depth_map_is_refused() -> None:
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [
-        (0, 0, 0.0, "focal lengths are positive"),
-        (1, 1, -5.0, "focal lengths are positive"),
+        (0, 0, 0.0, "focal lengths must be"),
+        (1, 1, -5.0, "focal lengths must be"),
         (0, 2, np.nan, "cx is nan, expected a finite number"),
-        (0, 1, 1.0, "K is"),
-        (1, 0, 1.0, "K is"),
-        (2, 0, 1.0, "K is"),
-        (2, 2, 2.0, "K is"),
+        (0, 1, 1.0, "K must be"),
+        (1, 0, 1.0, "K must be"),
+        (2, 0, 1.0, "K must be"),
+        (2, 2, 2.0, "K must be"),
     ],
 )
 def test_a_matrix_that_is_no_pinhole_camera_is_refused(
@@ -134,7 +134,7 @@ def test_a_samples_truth_comes_with_its_mask(alone: str) -> None:
         "normals": ones(3, *SIZE),
         "normals_valid": full(),
     }
-    with pytest.raises(InputError, match="come together"):
+    with pytest.raises(InputError, match="must be given together"):
         Sample(id="a", image=photo(), **{alone: parts[alone]})
 
 
@@ -159,13 +159,13 @@ def test_a_prediction_of_normals_alone_has_their_size() -> None:
 def test_normals_alone_have_no_depth_and_say_so() -> None:
     bare = Prediction(normals=ones(3, *SIZE), made_by=MADE_BY)
     assert bare.depth_or_none is None
-    with pytest.raises(RilievoError, match=rf"'{MADE_BY.model}' gives no depth, only normals"):
+    with pytest.raises(RilievoError, match=rf"'{MADE_BY.model}' predicts no depth, only normals"):
         bare.depth  # noqa: B018
     assert not hasattr(bare, "depth")
 
 
 def test_an_empty_photograph_is_refused_by_its_name() -> None:
-    with pytest.raises(InputError, match=r"holiday\.jpg: an image is"):
+    with pytest.raises(InputError, match=r"holiday\.jpg: an image must be"):
         Photo(pixels=photo(0, 4), name="holiday.jpg")
 
 
@@ -206,5 +206,5 @@ def test_records_of_arrays_are_the_same_as_a_whole_or_not() -> None:
     assert one.camera == same.camera
     assert one != "one"
     for record in (one, one.depth, one.camera, one.photo):
-        with pytest.raises(TypeError, match=rf"{type(record).__name__} holds arrays .*no hash"):
+        with pytest.raises(TypeError, match=rf"{type(record).__name__} contains arrays .*no hash"):
             hash(record)

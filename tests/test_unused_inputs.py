@@ -11,7 +11,7 @@ from PIL import Image
 import rilievo
 from rilievo.errors import OptionError
 from rilievo.io.files.names import printable
-from rilievo.options.unused_options import unused_parts
+from rilievo.options.unused_options import note_unused_parts
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import read_inputs
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
@@ -39,12 +39,16 @@ def notes_of(photos: Path, inputs: Sequence[str], **options: Any) -> list[str]:
     [
         ("ab", "ab", None),
         ("abc", "ab", None),
-        ("ab", "abc", "1 of 3 photographs of it are no input of this run, and are not used: c.png"),
+        (
+            "ab",
+            "abc",
+            "photographs that are not among the inputs of this run are not used: c.png (1 of 3)",
+        ),
         (
             "a",
             "bcde",
-            "4 photographs of it are no input of this run, and are not used: b.png, "
-            "c.png, d.png and 1 more",
+            "photographs that are not among the inputs of this run are not used: b.png, "
+            "c.png, d.png and 1 more (all 4)",
         ),
     ],
 )
@@ -65,7 +69,8 @@ def test_rows_of_a_table_of_other_photographs_are_told(
         (["a.png", "b.txt", "notes.md"], None),
         (
             ["a.png", "b.txt", "deeper/c.npy", "a2.png"],
-            "2 of 4 files are of no photograph of this run, and are not used: a2.png, deeper/c.npy",
+            "files that belong to no photograph of this run are not used: "
+            "a2.png, deeper/c.npy (2 of 4)",
         ),
     ],
 )
@@ -105,8 +110,8 @@ def test_options_of_models_beside_predictions_are_told(
         output=tmp_path / "out",
         **options,
     )
-    notes = [note for note in evaluation.warnings if " is about a model" in note]
-    about = "is about a model, and predictions are there already"
+    notes = [note for note in evaluation.warnings if " only applies to a model" in note]
+    about = "only applies to a model, but you gave predictions"
     assert sorted(notes) == sorted(f"{name} {about}" for name in names)
 
 
@@ -122,7 +127,9 @@ def test_options_of_models_beside_predictions_are_told(
 def test_options_of_foreign_files_are_refused_of_our_own(
     options: dict[str, Any], names: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match=f"says itself .*: leave {names} out, which describe"):
+    with pytest.raises(
+        OptionError, match=f"defines its own .*: leave out {names}, which only apply"
+    ):
         export_model("rilievo/small", tmp_path / "x.onnx", ExportOptions(**options))
 
 
@@ -136,7 +143,7 @@ def test_a_camera_that_a_depth_file_states_is_used_or_told(
     first = rilievo.Prediction.from_depth(pixels, np.full((60, 80), 2.0, np.float32), camera=K)
     file = first.save(tmp_path / "first", ["npz"])[0]
     made = rilievo.Prediction.from_depth(pixels, file, **(named or {}))
-    line = "the camera that it states is not used: another one is named"
+    line = "the camera in the file is not used, because you give another one"
     assert (line in made.notes) == (named is not None)
     if named is None:
         np.testing.assert_allclose(made.camera.K, K, rtol=1e-6)
@@ -144,8 +151,8 @@ def test_a_camera_that_a_depth_file_states_is_used_or_told(
 
 def test_a_note_names_three_parts_and_counts_the_others(tmp_path: Path) -> None:
     parts = [f"odd\nname{number}" for number in range(5)]
-    [note] = unused_parts(tmp_path, parts, 5, "files are of nothing")
+    [note] = note_unused_parts(tmp_path, parts, 5, "files of nothing")
     assert "\n" not in note
-    assert "5 files are of nothing of this run" in note
-    assert note.endswith("and 2 more")
-    assert unused_parts(tmp_path, [], 5, "files") == []
+    assert "files of nothing of this run are not used" in note
+    assert note.endswith("and 2 more (all 5)")
+    assert note_unused_parts(tmp_path, [], 5, "files") == []

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = tuple(sorted(ROOT.glob("docs/**/*.md")))
 CODE = re.compile(r"^([ ]*)```.*?^\1```[ ]*$|<!--.*?-->|`[^`]*`", re.DOTALL | re.MULTILINE)
 # The field says ground truth, skipped and resumed.
-AVOIDED = re.compile(r"(?<!ground )\btruths?\b|\bpassed over\b|\b(?:go|goes|gone) on with\b")
+AVOIDED = re.compile(r"(?<!ground[ -])\btruths?\b|\bpassed over\b|\b(?:go|goes|gone) on with\b")
 
 
 def prose(page: str) -> str:

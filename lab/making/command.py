@@ -9,7 +9,7 @@ from lab.making.distil import distil_command, teacher_command
 from lab.making.distil.frames.shards import check_shards
 from lab.making.recipe_options import LASTING, RecipeOptions
 from lab.making.recipes import find_recipe
-from rilievo.cli import STOPPED
+from rilievo.cli import EXIT_CODE_OF_CTRL_C
 from rilievo.cli.parsing import message_with_flags, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
@@ -41,7 +41,7 @@ def run() -> int:
         return 2
     except KeyboardInterrupt as error:
         complain(f"making: {for_terminal(interruption_place(error))}")
-        return STOPPED
+        return EXIT_CODE_OF_CTRL_C
 
 
 def main(arguments: Sequence[str]) -> int:

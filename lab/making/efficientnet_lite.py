@@ -96,8 +96,8 @@ class LiteBlock(nn.Module):
         """Return features of the output width, smaller by the stride."""
         y = x
         if self.expands:
-            y = convolve_and_norm(self._expand_conv, self._bn0, y, relu=True, most=6.0)
-        y = convolve_and_norm(self._depthwise_conv, self._bn1, y, relu=True, most=6.0)
+            y = convolve_and_norm(self._expand_conv, self._bn0, y, relu=True, max_value=6.0)
+        y = convolve_and_norm(self._depthwise_conv, self._bn1, y, relu=True, max_value=6.0)
         y = convolve_and_norm(self._project_conv, self._bn2, y)
         return x + y if self.is_residual else y
 
@@ -134,7 +134,7 @@ class EfficientNetLite2(nn.Module):
             The first convolution's features at 1/2 of the image, then the last features of every
             size: 1/2, 1/4, 1/8, 1/16, 1/32.
         """
-        x = convolve_and_norm(self._conv_stem, self._bn0, image, relu=True, most=6.0)
+        x = convolve_and_norm(self._conv_stem, self._bn0, image, relu=True, max_value=6.0)
         levels = [x]
         for index, block in enumerate(self._blocks):
             x = block(x)

@@ -23,7 +23,7 @@ from lab.making.recipe_frames import RecipeFrames
 from lab.making.recipe_options import DETAIL, LAYOUT, RecipeOptions
 from rilievo.errors import OptionError
 from rilievo.training.adapters.torch_model import torch_device
-from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
+from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.networks.small import SMALL, SmallNet
 from rilievo.training.networks.small_weights import fill_from_onnx
@@ -72,7 +72,7 @@ def train(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     learner, run = learner_of(config, frames, options), options.output
-    fabric = launch_fabric(Devices(device=options.device, precision=config.precision, partly=True))
+    fabric = launch_fabric(options.device, precision=config.precision, allows_unused_weights=True)
     run.mkdir(parents=True, exist_ok=True)
     task = LastingTask(config, learner, frames, run, fabric)
     state = learner.network.state_dict()

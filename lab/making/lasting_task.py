@@ -92,9 +92,9 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=config.weight_decay)
         self.state = LastingState()
-        self.images, self.seed = config.batch_size, config.seed
+        self.images_per_step, self.seed = config.batch_size, config.seed
         self.clip_norm, self.steps = config.gradient_norm, config.steps
-        self.less_memory = f"a step of {config.batch_size} images: take a smaller batch"
+        self.memory_advice = f"a step of {config.batch_size} images: take a smaller batch"
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
@@ -120,7 +120,7 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
         mix = self._frames.mix(self._config.stage, size=self._config.batch_size)
         return make_batch(mix, seed=self._config.seed, number=step)
 
-    def rate_share(self) -> float:
+    def learning_rate_factor(self) -> float:
         """Linear warm-up over the first steps, then constant, until it falls at the end."""
         config, step = self._config, self.state.step
         factor = min(1.0, (step + 1) / config.warm_up_steps)
@@ -137,7 +137,7 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
 
     def log_columns(self) -> dict[str, float]:
         """Images seen, number of frames, and images per second of CPU time."""
-        images = self.state.step * self.images
+        images = self.state.step * self.images_per_step
         return {
             "images": images,
             "frames": len(self._frames),

@@ -8,7 +8,7 @@ from pathlib import Path
 from lab.prove.checkout import check_commit, open_checkout
 from lab.prove.programs import program_of, proofs
 from lab.prove.proving import prove
-from rilievo.cli.streams import table
+from rilievo.cli.streams import format_table
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 
@@ -94,7 +94,7 @@ def _prove(options: argparse.Namespace) -> int:
     for rule, words in (("resizes", program.resizes), ("invalid", program.invalid)):
         if words:
             print(f"{rule}: {words}")
-    print(table(["map", "metric", "rilievo", program.name, "difference", ""], rows))
+    print(format_table(["map", "metric", "rilievo", program.name, "difference", ""], rows))
     other = sum(not number.agrees for number in differences)
     why = f" ({program.why})" if program.why else ""
     print(

@@ -209,13 +209,13 @@ def _pair(name: str, seed: int) -> Case:
     motion[:3, 3] = (0.2, -0.1, 0.4 * (seed + 1))
     everywhere = np.ones(maps[0].shape, bool)
     pair = StabilityPair(
-        first=maps[0],
-        second=maps[1],
-        first_seen=everywhere,
-        second_seen=everywhere,
+        first_depth=maps[0],
+        second_depth=maps[1],
+        first_valid=everywhere,
+        second_valid=everywhere,
         first_true=maps[0],
         second_true=maps[1],
-        first_K=K,
+        K=K,
         second_T_first=motion,
     )
     arrays = {"first": maps[0], "second": maps[1], "K": K, "motion": motion}
@@ -229,49 +229,28 @@ def _case(
     chance = np.random.default_rng(seed)
     if benchmark.task is Task.NORMALS:
         return _normals(benchmark, share, chance)
-    height, width = _OTHER_KITTI_SIZES.get(change, _size(benchmark))
-    if change == ODD:
-        height, width = height - 5, width - 13
-    v, u = np.mgrid[:height, :width]
-    far = min(60.0, (benchmark.max_depth or 60.0) * 1.2)
-    swing = 0.5 + 0.25 * np.sin(u / 23) + 0.25 * np.cos(v / 31)
-    true = 0.5 + (far - 0.5) * swing**2 + 2.0 * ((u // 40 + v // 30) % 2)
-    true = (true * np.exp(chance.normal(0, 1e-3, true.shape))).astype(np.float32)
-    K = np.array([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
-    known = chance.random(true.shape) < share
-    guess = None
-    if change in HARD:
-        error = chance.normal(0, 0.12, true.shape)
-        guess = (true * np.exp(error)).astype(np.float32)
-        HARD[change](guess, true, known, benchmark.max_depth)
-    truth = Truth(
-        id="seeded",
-        depth=true,
-        depth_valid=known,
-        camera=Camera(K=K, source=CameraSource.GIVEN),
-        objects=(1 + u // (width // 3 + 1)).astype(np.int64),
-    )
+    truth, guess = _seeded_maps(benchmark, share, change, chance)
+    assert truth.camera is not None
     cut = truth_in_view(benchmark, truth)
     assert cut.depth is not None
     assert cut.camera is not None
+    assert cut.objects is not None
     if guess is None or guess.shape != cut.depth.shape:
         error = chance.normal(0, 0.12, cut.depth.shape) + 0.1 * np.sin(cut.depth)
         guess = (cut.depth * np.exp(error)).astype(np.float32)
     guess = _shrink(guess, change)
-    mask = depth_mask(benchmark, cut)
-    assert cut.depth_valid is not None
-    whole_known = cut.depth_valid
-    if change in ("holes", HALF_HOLES):
-        # Ours leaves these pixels out, by a rule that the program's card has; so they do not count.
-        corners = benchmark.interpolation is Interpolation.BILINEAR_CORNERS
-        predicted = all_sources_known(np.isfinite(guess), mask.shape, corners_aligned=corners)
-        mask, whole_known = mask & predicted, whole_known & predicted
-    arrays = {"true": cut.depth, "mask": mask, "K": K, "predicted": np.nan_to_num(guess, posinf=1)}
-    arrays["whole_known"] = whole_known
-    arrays["true_points"] = np.moveaxis(cut.camera.points(cut.depth.astype(np.float64)), 0, -1)
-    arrays["true_points"] = arrays["true_points"].astype(np.float32)
-    assert cut.objects is not None
-    arrays["objects"] = cut.objects
+    mask, whole_known = _counted_pixels(benchmark, cut, guess, change)
+    true_points = np.moveaxis(cut.camera.points(cut.depth.astype(np.float64)), 0, -1)
+    K = truth.camera.K
+    arrays = {
+        "true": cut.depth,
+        "mask": mask,
+        "K": K,
+        "predicted": np.nan_to_num(guess, posinf=1),
+        "whole_known": whole_known,
+        "true_points": true_points.astype(np.float32),
+        "objects": cut.objects,
+    }
     if benchmark.task is Task.POINTS:
         points = cut.camera.points(guess.astype(np.float64)).astype(np.float32)
         kind = DepthKind.METRIC if benchmark.name.endswith("metric") else DepthKind.UP_TO_SCALE
@@ -295,6 +274,49 @@ def _case(
         crop=RESIZED if change in (HALF, HALF_HOLES) else None,
     )
     return prediction, truth, arrays
+
+
+def _seeded_maps(
+    benchmark: Benchmark, share: float, change: str, chance: np.random.Generator
+) -> tuple[Truth, np.ndarray | None]:
+    """True depth with objects and a camera; and the predicted depth of a hard map, else None."""
+    height, width = _OTHER_KITTI_SIZES.get(change, _size(benchmark))
+    if change == ODD:
+        height, width = height - 5, width - 13
+    v, u = np.mgrid[:height, :width]
+    far = min(60.0, (benchmark.max_depth or 60.0) * 1.2)
+    swing = 0.5 + 0.25 * np.sin(u / 23) + 0.25 * np.cos(v / 31)
+    true = 0.5 + (far - 0.5) * swing**2 + 2.0 * ((u // 40 + v // 30) % 2)
+    true = (true * np.exp(chance.normal(0, 1e-3, true.shape))).astype(np.float32)
+    K = np.array([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
+    known = chance.random(true.shape) < share
+    guess = None
+    if change in HARD:
+        error = chance.normal(0, 0.12, true.shape)
+        guess = (true * np.exp(error)).astype(np.float32)
+        HARD[change](guess, true, known, benchmark.max_depth)
+    truth = Truth(
+        id="seeded",
+        depth=true,
+        depth_valid=known,
+        camera=Camera(K=K, source=CameraSource.GIVEN),
+        objects=(1 + u // (width // 3 + 1)).astype(np.int64),
+    )
+    return truth, guess
+
+
+def _counted_pixels(
+    benchmark: Benchmark, truth: Truth, guess: np.ndarray, change: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels that count by the benchmark's rules, and all with truth, both where ours has depth."""
+    mask, known = depth_mask(benchmark, truth), truth.depth_valid
+    assert known is not None
+    if change in ("holes", HALF_HOLES):
+        # Ours leaves these pixels out, by a rule that the program's card has; so they do not count.
+        corners = benchmark.interpolation is Interpolation.BILINEAR_CORNERS
+        predicted = all_sources_known(np.isfinite(guess), mask.shape, corners_aligned=corners)
+        return mask & predicted, known & predicted
+    return mask, known
 
 
 def _shrink(guess: np.ndarray, change: str) -> np.ndarray:

@@ -47,6 +47,14 @@ def trace_frame(solids, meshes, materials, paint, view, lamps, chance, out):
 @no_type_check
 def smooth_light(faces, lit, light, rows, weights, smoothed):
     """Average the noisy light over 9×9 pixels of the same face, first along rows, then columns."""
+    sum_light_of_rows(faces, lit, light, rows, weights)
+    average_light_of_columns(faces, rows, weights, smoothed)
+
+
+@kernel
+@no_type_check
+def sum_light_of_rows(faces, lit, light, rows, weights):
+    """Add the light of each pixel's neighbours in its row that are lit and on the same face."""
     height, width, channels = light.shape
     for v in range(height):
         for u in range(width):
@@ -58,6 +66,13 @@ def smooth_light(faces, lit, light, rows, weights, smoothed):
                     weights[v, u] += 1.0
                     for k in range(channels):
                         rows[v, u, k] += light[v, x, k]
+
+
+@kernel
+@no_type_check
+def average_light_of_columns(faces, rows, weights, smoothed):
+    """Add the sums of rows along columns, and divide them by the number of pixels."""
+    height, width, channels = rows.shape
     for v in range(height):
         for u in range(width):
             face, weight = faces[v, u], 0.0
@@ -215,6 +230,18 @@ def has_edge(faces, top, left, side):
 
 @kernel
 @no_type_check
+def add_surface_colour(materials, row, albedo, cosine, irradiance, highlight, reflected, total):
+    """Add the light that leaves a surface, and what it reflects, to a colour in RGB."""
+    mirror, share = materials[row].mirror, 0.0
+    if mirror > 0.0:
+        share = mirrored(mirror, cosine)
+    for c in range(3):
+        own = outgoing(materials, row, albedo[c], irradiance[c], highlight[c])
+        total[c] += (1.0 - share) * own + share * reflected[c]
+
+
+@kernel
+@no_type_check
 def soften_cell(
     solids, meshes, materials, paint, view, listed, count, irradiance, highlight, reflected,
     top, left, out, softened,
@@ -249,13 +276,10 @@ def soften_cell(
                     solids, meshes, materials, texels, linear, side, row, face,
                     o[0] + t * dx, o[1] + t * dy, o[2] + t * dz, dx, dy, dz, t / focal,
                 )  # fmt: skip
-                mirror, share = materials[m].mirror, 0.0
-                if mirror > 0.0:
-                    share = mirrored(mirror, -nx * dx - ny * dy - nz * dz)
-                for c in range(3):
-                    tone = red if c == 0 else (green if c == 1 else blue)
-                    own = outgoing(materials, m, tone, irradiance[y, x, c], highlight[y, x, c])
-                    mean[c] += (1.0 - share) * own + share * reflected[y, x, c]
+                add_surface_colour(
+                    materials, m, (red, green, blue), -nx * dx - ny * dy - nz * dz,
+                    irradiance[y, x], highlight[y, x], reflected[y, x], mean,
+                )  # fmt: skip
             for c in range(3):
                 softened[v, u, c] = mean[c] / weight if weight > 0 else colour[v, u, c]
 

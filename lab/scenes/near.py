@@ -4,14 +4,14 @@ The camera looks down by up to 60°, is at table height, or is near the floor li
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lab.scenes import furniture
 from lab.scenes.clutter import clutter
 from lab.scenes.dice import Dice
 from lab.scenes.furnishing import facing, footprint, pick, put
 from lab.scenes.kitchens import counter
-from lab.scenes.models import Use
+from lab.scenes.models import Model, Use
 from lab.scenes.people import person
 from lab.scenes.plants import potted_plant
 from lab.scenes.rooms import CARDINAL, furnished, room_size, set_down
@@ -59,39 +59,74 @@ def eye_and_pitch(dice: Dice, ceiling: float) -> tuple[float, float]:
 def put_ahead(stage: Stage, eye: float) -> None:
     """Put large furniture ahead of a camera at height ``eye`` [m], which may be over its edge."""
     dice = stage.dice
-    kind, wide = dice.randrange(8), dice.uniform(1.0, 2.6)
-    deep = dice.uniform(0.55, 1.0)
-    tall = dice.uniform(0.66, 0.8)
-    yaw, model = 0.0, pick(stage, Use.FLOOR, 0.6, lambda model: max(model.size[:2]) > 0.6)
-    if model is not None:
-        yaw, tall = facing(stage, model), float(model.size[2])
-        wide, deep = footprint(model, yaw)
-    elif kind == 3:
-        tall = dice.uniform(0.85, 1.05)
-    elif kind in (4, 5):
-        tall, wide, deep = 0.55, dice.uniform(0.9, 1.8), 2.0
-    elif kind == 6:
-        tall, deep = 0.9, 0.95
-    elif kind == 7:
-        tall = dice.uniform(0.35, 0.5)
-    is_over = eye > tall + CLEAR
+    piece = draw_large_piece(stage)
+    is_over = eye > piece.height + CLEAR
     near = dice.uniform(-0.4, 0.8) if is_over else dice.uniform(0.35, 1.4)
     turned = dice.choice(CARDINAL) if dice.chance(0.35) else dice.normalvariate(0.0, 0.25)
     if not is_over:
-        near += 0.5 * abs(math.sin(turned)) * max(0.0, wide - deep)
-    with stage.frame((dice.normalvariate(0.0, 0.4), near + deep / 2, 0.0), turned):
-        if model is not None:
-            set_down(stage, model, yaw)
-        elif kind == 3:
-            counter(stage, wide, deep, tall)
-            clutter(stage, wide, deep, tall, dice.count(1, 9))
-        elif kind in (4, 5):
-            furniture.bed(stage, wide, deep)
-        elif kind == 6:
-            furniture.sofa(stage, max(wide, 1.2))
-        else:
-            furniture.table(stage, wide, deep, tall)
-            clutter(stage, wide, deep, tall, dice.count(0, 6))
+        near += 0.5 * abs(math.sin(turned)) * max(0.0, piece.width - piece.depth)
+    with stage.frame((dice.normalvariate(0.0, 0.4), near + piece.depth / 2, 0.0), turned):
+        put_large_piece(stage, piece)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargePiece:
+    """Large furniture that stands on the floor.
+
+    Attributes:
+        kind: A number below 8, which says what it is if it is not a model.
+        model: Model of the furniture, or None.
+        yaw: Turn of the model about the vertical [rad].
+        width, depth, height: Size [m].
+    """
+
+    kind: int
+    model: Model | None = None
+    yaw: float = 0.0
+    width: float
+    depth: float
+    height: float
+
+
+def draw_large_piece(stage: Stage) -> LargePiece:
+    """Draw which large furniture to put, and its size."""
+    dice = stage.dice
+    kind, width = dice.randrange(8), dice.uniform(1.0, 2.6)
+    depth = dice.uniform(0.55, 1.0)
+    height = dice.uniform(0.66, 0.8)
+    model = pick(stage, Use.FLOOR, 0.6, lambda model: max(model.size[:2]) > 0.6)
+    if model is not None:
+        yaw = facing(stage, model)
+        width, depth = footprint(model, yaw)
+        return LargePiece(
+            kind=kind, model=model, yaw=yaw, width=width, depth=depth, height=float(model.size[2])
+        )
+    if kind == 3:
+        height = dice.uniform(0.85, 1.05)
+    elif kind in (4, 5):
+        height, width, depth = 0.55, dice.uniform(0.9, 1.8), 2.0
+    elif kind == 6:
+        height, depth = 0.9, 0.95
+    elif kind == 7:
+        height = dice.uniform(0.35, 0.5)
+    return LargePiece(kind=kind, width=width, depth=depth, height=height)
+
+
+def put_large_piece(stage: Stage, piece: LargePiece) -> None:
+    """Put large furniture at the origin of the stage's frame, with things on tables."""
+    dice = stage.dice
+    if piece.model is not None:
+        set_down(stage, piece.model, piece.yaw)
+    elif piece.kind == 3:
+        counter(stage, piece.width, piece.depth, piece.height)
+        clutter(stage, piece.width, piece.depth, piece.height, dice.count(1, 9))
+    elif piece.kind in (4, 5):
+        furniture.bed(stage, piece.width, piece.depth)
+    elif piece.kind == 6:
+        furniture.sofa(stage, max(piece.width, 1.2))
+    else:
+        furniture.table(stage, piece.width, piece.depth, piece.height)
+        clutter(stage, piece.width, piece.depth, piece.height, dice.count(0, 6))
 
 
 def put_aside(stage: Stage) -> None:

@@ -164,24 +164,38 @@ def hit(body, meshes, ox, oy, oz, dx, dy, dz, nearest, farthest):
     if shape == MESH:
         return hit_mesh(meshes, body.tree, ox, oy, oz, dx, dy, dz, nearest, farthest)
     if shape in (BOX, ROOM):
-        entry, leave, entry_face, leave_face = hit_slabs(ox, oy, oz, dx, dy, dz)
-        if entry >= leave:
-            return MISS, 0
-        if shape == BOX and nearest < entry < farthest:
-            return entry, entry_face
-        if shape == ROOM and nearest < leave < farthest:
-            return leave, leave_face
-        return MISS, 0
+        return hit_box(shape, ox, oy, oz, dx, dy, dz, nearest, farthest)
     if shape == ELLIPSOID:
         return hit_ellipsoid(body, ox, oy, oz, dx, dy, dz, nearest, farthest)
     if shape == FRUSTUM:
         return hit_frustum(body, ox, oy, oz, dx, dy, dz, nearest, farthest)
+    return hit_plane(body, ox, oy, oz, dx, dy, dz, nearest, farthest)
+
+
+@kernel
+@no_type_check
+def hit_box(shape, ox, oy, oz, dx, dy, dz, nearest, farthest):
+    """First hit on the outside of a box, or on the inside of a room."""
+    entry, leave, entry_face, leave_face = hit_slabs(ox, oy, oz, dx, dy, dz)
+    if entry >= leave:
+        return MISS, 0
+    if shape == BOX and nearest < entry < farthest:
+        return entry, entry_face
+    if shape == ROOM and nearest < leave < farthest:
+        return leave, leave_face
+    return MISS, 0
+
+
+@kernel
+@no_type_check
+def hit_plane(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
+    """Hit on the plane z = 0, or on the solid part of a card in it."""
     if abs(dz) < 1e-9:
         return MISS, 0
     t = -oz / dz
     if not nearest < t < farthest:
         return MISS, 0
-    if shape == CARD:
+    if body.shape == CARD:
         x, y = ox + t * dx, oy + t * dy
         if abs(x) > 1.0 or abs(y) > 1.0:
             return MISS, 0

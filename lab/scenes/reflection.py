@@ -121,6 +121,25 @@ def paint_mirrored(
 
 @kernel
 @no_type_check
+def average_at_edge(mirrors, faces, shown, v, u, mean):
+    """Average the reflection at a pixel with its neighbours in the mirror that show other faces."""
+    height, width = faces.shape
+    weight = 2.0
+    for c in range(3):
+        mean[c] = 2.0 * shown[v, u, c]
+    for y, x in ((v, u - 1), (v, u + 1), (v - 1, u), (v + 1, u)):
+        if not (0 <= y < height and 0 <= x < width) or mirrors[y, x] != mirrors[v, u]:
+            continue
+        if faces[y, x] != faces[v, u]:
+            weight += 1.0
+            for c in range(3):
+                mean[c] += shown[y, x, c]
+    for c in range(3):
+        mean[c] /= weight
+
+
+@kernel
+@no_type_check
 def lay_over(materials, out, seen, reflected):
     """Add reflections to the colours, and write them to ``reflected``.
 
@@ -136,20 +155,10 @@ def lay_over(materials, out, seen, reflected):
         for u in range(width):
             if mirrors[v, u] < 0 or materials[rows[v, u]].mirror <= 0.0:
                 continue
-            weight = 2.0
-            for c in range(3):
-                reflected[v, u, c] = 2.0 * shown[v, u, c]
-            for y, x in ((v, u - 1), (v, u + 1), (v - 1, u), (v + 1, u)):
-                if not (0 <= y < height and 0 <= x < width) or mirrors[y, x] != mirrors[v, u]:
-                    continue
-                if faces[y, x] != faces[v, u]:
-                    weight += 1.0
-                    for c in range(3):
-                        reflected[v, u, c] += shown[y, x, c]
+            average_at_edge(mirrors, faces, shown, v, u, reflected[v, u])
             cosine = 0.0
             for k in range(3):
                 cosine -= normal[v, u, k] * gaze[v, u, k]
             share = mirrored(materials[rows[v, u]].mirror, cosine)
             for c in range(3):
-                reflected[v, u, c] /= weight
                 colour[v, u, c] += share * (reflected[v, u, c] - colour[v, u, c])

@@ -70,10 +70,7 @@ def furnish(stage: Stage, at: tuple[float, float, float]) -> None:
     dice = stage.dice
     model = pick(stage, Use.FLOOR, 0.6)
     if model is not None:
-        if not stage.is_full and stage.claim(at, 0.4 * float(model.size[:2].max())):
-            yaw = dice.choice(CARDINAL) + dice.normalvariate(0.0, 0.1)
-            with stage.frame(at, yaw if dice.chance(0.6) else dice.angle()):
-                set_down(stage, model, facing(stage, model))
+        furnish_with_model(stage, at, model)
         return
     wide, kind = dice.uniform(0.6, 1.8), dice.randrange(12)
     is_small = kind in (3, 5, 6, 7, 10)
@@ -83,26 +80,42 @@ def furnish(stage: Stage, at: tuple[float, float, float]) -> None:
     if dice.chance(0.55):
         yaw = dice.choice(CARDINAL) + dice.normalvariate(0.0, 0.1)
     with stage.frame(at, yaw):
-        if kind < 3:
-            dining(stage, wide)
-        elif kind == 3:
-            furniture.chair(stage)
-        elif kind == 4:
-            furniture.sofa(stage, max(1.0, wide))
-        elif kind in (5, 6):
-            person(stage, dice.uniform(1.2, 1.95))
-            stage.subjects.append(stage.world((0, 0, 1.2)))
-        elif kind == 7:
-            potted_plant(stage, dice.uniform(0.5, 1.6))
-        elif kind == 8:
-            clutter(stage, wide, wide, 0.0, dice.count(1, 8))
-            stage.subjects.append(stage.world((0, 0, 0.1)))
-        elif kind == 9:
-            furniture.shelf(stage, wide, 0.3, dice.uniform(0.5, 1.8))
-        elif kind == 10:
-            furniture.rack(stage, wide, dice.uniform(0.9, 1.7))
-        else:
-            furniture.cabinet(stage, wide, 0.6, dice.uniform(0.4, 1.1))
+        put_piece(stage, kind, wide)
+
+
+def furnish_with_model(stage: Stage, at: tuple[float, float, float], model: Model) -> None:
+    """Put a model on the floor, if its place is free."""
+    dice = stage.dice
+    if stage.is_full or not stage.claim(at, 0.4 * float(model.size[:2].max())):
+        return
+    yaw = dice.choice(CARDINAL) + dice.normalvariate(0.0, 0.1)
+    with stage.frame(at, yaw if dice.chance(0.6) else dice.angle()):
+        set_down(stage, model, facing(stage, model))
+
+
+def put_piece(stage: Stage, kind: int, width: float) -> None:
+    """Put one of 12 kinds of furniture, or a person, at the origin; ``width`` is in metres."""
+    dice = stage.dice
+    if kind < 3:
+        dining(stage, width)
+    elif kind == 3:
+        furniture.chair(stage)
+    elif kind == 4:
+        furniture.sofa(stage, max(1.0, width))
+    elif kind in (5, 6):
+        person(stage, dice.uniform(1.2, 1.95))
+        stage.subjects.append(stage.world((0, 0, 1.2)))
+    elif kind == 7:
+        potted_plant(stage, dice.uniform(0.5, 1.6))
+    elif kind == 8:
+        clutter(stage, width, width, 0.0, dice.count(1, 8))
+        stage.subjects.append(stage.world((0, 0, 0.1)))
+    elif kind == 9:
+        furniture.shelf(stage, width, 0.3, dice.uniform(0.5, 1.8))
+    elif kind == 10:
+        furniture.rack(stage, width, dice.uniform(0.9, 1.7))
+    else:
+        furniture.cabinet(stage, width, 0.6, dice.uniform(0.4, 1.1))
 
 
 def set_down(stage: Stage, model: Model, yaw: float) -> None:

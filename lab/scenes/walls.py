@@ -145,25 +145,32 @@ def stand(stage: Stage, x: float, wide: float, depth: float, height: float) -> N
             furniture.shelf(stage, wide, depth * 0.7, min(height - 0.1, dice.uniform(0.8, 2.2)))
         elif kind == 1:
             furniture.cabinet(stage, wide, depth, min(height - 0.1, dice.uniform(0.4, 2.1)))
-        elif kind == 2:
-            furniture.sofa(stage, max(wide, 1.0))
-        elif kind == 3:
-            furniture.table(stage, wide, dice.uniform(0.5, 0.8), dice.uniform(0.65, 0.8))
-            stage.subjects.append(stage.world((0, 0, 0.75)))
-            with stage.frame((0, -0.6, 0), math.pi + dice.normalvariate(0.0, 0.5)):
-                furniture.chair(stage)
-        elif kind == 4:
-            furniture.lamp(stage, dice.uniform(1.1, 1.8))
-        elif kind == 5:
-            potted_plant(stage, dice.uniform(0.6, 1.8))
-        elif kind == 6:
-            furniture.bed(stage, dice.uniform(0.9, 1.8), 2.0)
-        elif kind == 7:
-            furniture.chair(stage)
-        elif kind == 10:
-            furniture.rack(stage, wide, dice.uniform(0.8, 1.7))
         else:
-            cartons(stage)
+            stand_piece(stage, kind, wide)
+
+
+def stand_piece(stage: Stage, kind: int, wide: float) -> None:
+    """Furniture of a kind above 1, whose depth and height do not depend on the wall."""
+    dice = stage.dice
+    if kind == 2:
+        furniture.sofa(stage, max(wide, 1.0))
+    elif kind == 3:
+        furniture.table(stage, wide, dice.uniform(0.5, 0.8), dice.uniform(0.65, 0.8))
+        stage.subjects.append(stage.world((0, 0, 0.75)))
+        with stage.frame((0, -0.6, 0), math.pi + dice.normalvariate(0.0, 0.5)):
+            furniture.chair(stage)
+    elif kind == 4:
+        furniture.lamp(stage, dice.uniform(1.1, 1.8))
+    elif kind == 5:
+        potted_plant(stage, dice.uniform(0.6, 1.8))
+    elif kind == 6:
+        furniture.bed(stage, dice.uniform(0.9, 1.8), 2.0)
+    elif kind == 7:
+        furniture.chair(stage)
+    elif kind == 10:
+        furniture.rack(stage, wide, dice.uniform(0.8, 1.7))
+    else:
+        cartons(stage)
 
 
 def fits_wall(model: Model, wide: float, height: float) -> bool:

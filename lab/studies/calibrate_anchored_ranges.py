@@ -94,7 +94,7 @@ def judged(found: Sequence[Trial], what: str) -> str:
     for name in panel.DECIDING:
         of = np.array([each.set == name for each in chosen])
         words.append(f"  {name}: {_shares(errors, size, constant, of)}")
-    poor = np.array([each.given.feature("misfit") for each in chosen])
+    poor = np.array([each.given.features["misfit"] for each in chosen])
     for low, high in itertools.pairwise(np.quantile(poor, (0, 1 / 3, 2 / 3, 1))):
         of = (poor >= low) & (poor <= high)
         words.append(

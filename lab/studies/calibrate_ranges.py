@@ -34,7 +34,7 @@ import rilievo
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import calibration_record as facts_of
 from rilievo.calibration.ranges import COVERAGE, FEATURES
-from rilievo.calibration.readings import Pixel, median_around, ray, values_at_ends
+from rilievo.calibration.readings import Pixel, end_values_of_line, median_around, ray
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.exif import assumed_camera
@@ -140,7 +140,7 @@ def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> 
     for _ in range(LINES):
         a, b = _pair(frame, chance)
         try:
-            depths = values_at_ends(metric.depth, a, b, metric.camera)
+            depths = end_values_of_line(metric.depth, a, b, metric.camera)
         except RilievoError:
             continue  # The prediction has no depth there.
         ends = [ray(metric.camera, at) * z for at, z in zip((a, b), depths, strict=True)]

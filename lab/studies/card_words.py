@@ -18,13 +18,21 @@ _LEAST_FRAMES = 5
 """Number of photographs from which on a camera is judged by itself."""
 _SMALL_ONES = ("PyDNet", "FastDepth", "GuideDepth", "ZipDepth", "Lite-Mono", "MiDaS v2.1 small")
 _EXPECTED = """\
-Error that eight in ten measurements in metres stay below, with the camera known. *Beside*: a tenth
-of the picture's width from what was known, at the same depth. *Away*: half the width from it, at
-1.5 times its depth (or 1/1.5). *Unsure*: beside, in a photograph whose doubtful tenth has a
-confidence below 0.5 instead of 0.7. Learned on {learned} photographs of {cameras} cameras, each of
-which counts the same (`lab/studies/calibrate_ranges.py`). If a camera is left out and judged by what
-was learned on the others, {mean:.0%} of the lengths are inside in the mean over the cameras; of those
-with five photographs or more, {least:.0%} to {most:.0%}."""  # noqa: E501
+How accurate are measurements in metres? If the camera is known, eight in ten measurements should
+have a smaller error than the next table gives. The error depends on how far you measure from the
+size that you know, for example from the known point:
+
+- *Beside*: a tenth of the picture's width away, at the same depth.
+- *Away*: half the width away, at 1.5 times the depth (or 1/1.5).
+- *Unsure*: beside, but in a photograph whose most doubtful tenth has a confidence below 0.5
+  instead of 0.7.
+
+We estimated these errors from the model's results on {learned} photographs from {cameras}
+cameras. Each camera has the same weight (`lab/studies/calibrate_ranges.py`). To check them, we
+left out one camera at a time, computed the errors from the others, and measured lengths in the
+photographs of the camera that was left out. Then we counted how many of the true lengths lie inside
+the predicted range. On average over the cameras, {mean:.0%} do. For single cameras with five
+photographs or more, {least:.0%} to {most:.0%} do."""
 _METHODS = (
     ("one point", "known points"),
     ("one length", "known lengths"),
@@ -34,49 +42,68 @@ _METHODS = (
 
 _MEANT = {
     "rilievo/base": (
-        "It is the default for photographs: layout and detail in one graph "
-        "(`lab/making/fused_graph.py`). "
-        "Two layout networks (EfficientNet-Lite2 as encoder) see about 49,000 pixels, one "
-        "the mirror image, and their mean counts; the detail network "
-        "(MobileNetV2) sees 197,000, and gives what is finer than a grid of 24x32; a head on "
-        "its features then moves depth at outlines to one of their sides "
-        "(`lab/making/outline_network.py`). Confidence "
-        "and sky are the layout networks'; confidence was recalibrated "
-        "(`lab/making/recalibrate.py`) "
-        "with NYU's 60 frames kept out of training and 168 rendered ones."
+        "It is the default for photographs.\n\n"
+        "The file contains several networks (`lab/making/fused_graph.py`). Two layout networks "
+        "with the encoder EfficientNet-Lite2 see a small version of the photograph, of about "
+        "49,000 pixels, and predict how near and far things are. One of them sees the mirror "
+        "image, and the layout is the mean of the two predictions. A detail network with the "
+        "encoder MobileNetV2 sees 197,000 pixels, and adds detail finer than a 24x32 grid. A "
+        "final step moves depth at outlines to one of the two sides "
+        "(`lab/making/outline_network.py`).\n\n"
+        "Confidence and sky come from the layout networks. The confidence was recalibrated with 60 "
+        "frames of NYU that were kept out of training, and 168 rendered frames "
+        "(`lab/making/recalibrate.py`)."
     ),
     "rilievo/small": (
-        "It is the default for videos, live pictures and the static page, and `--quality fast` for "
-        "photographs: five times as fast as `rilievo/base`."
+        "It is the default for videos, live views and the static page. For photographs, select it "
+        "with `--quality fast`. It is five times as fast as `rilievo/base`."
     ),
 }
 _LIMITS = """\
-Depth is predicted up to one unknown factor per photograph: proportions are estimates, and sizes
-mean nothing until the scale is calibrated. Rooms and streets were learned on images of about
-49,000 pixels: what is thinner than a hundredth of the picture is often missed, close views of
-boxes on a floor, faces and large vehicles near the camera come out worst, cast shadows stand out,
-façades are bent by their windows, and oblique walls look too frontal. Sky is put at about twice the
-farthest surface.
-Mirrors, glass, pictures of scenes, close-ups without context, aerial and microscope pictures,
-and fisheye lenses are outside what it learnt. It is meant for previews, surfaces of rooms and
-streets, and teaching; not for driving, surveying or anything where a wrong distance harms
-somebody."""
+Depth is predicted up to one unknown factor per photograph. So proportions are estimates, and
+sizes mean nothing until you calibrate the scale, for example with a known length.
+
+The networks were trained on rooms and streets, in small images of about 49,000 pixels. Expect
+these faults:
+
+- Objects thinner than a hundredth of the picture are often missed.
+- Depth is least accurate for close views of boxes on a floor, for faces, and for large vehicles
+  near the camera.
+- Cast shadows stand out from the ground, façades are bent by their windows, and oblique walls
+  look too frontal.
+- Sky is placed at about twice the distance of the farthest surface.
+
+The model was not trained on mirrors, glass, posters and screens that show a scene, close-ups
+without context, aerial and microscope pictures, or fisheye lenses. Use it for previews, for
+surfaces of rooms and streets, and for teaching. Do not use it for driving, for surveying, or for
+anything where a wrong distance could harm somebody."""
 _ACCURACY = """\
-Accuracy on images that were never trained on, by `lab/studies/evaluate_default_model.py`, each row under
-the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
-image, where medians agree; "aligned" fits a factor and a shift to the truth by least squares
-instead, as Marigold's evaluation does and as most tables of others do. The factor is not negative:
-an image whose best line would turn near into far is scored at one depth everywhere (in brackets:
-how many are).
-The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
-official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
-model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
-of NYU are planes fitted to its depth, whose own noise is several degrees. The basement is in the
-training set too, in a frame beside these, and the NYU training frames were trained on, or the
-training was judged by them: these rows are no test. The frames of 7-Scenes that show one view of a
-kitchen count as hardly more than one frame, and come out better than its other views.
-"row prior" never looks: it is the mean depth and normal of each image row of NYU's training
-frames."""  # noqa: E501
+The next table gives the accuracy on real and rendered images, computed by
+`lab/studies/evaluate_default_model.py`. Each row names its benchmark (`rilievo benchmarks NAME`).
+These are the scores:
+
+- *AbsRel / δ1*: the mean relative error of depth (lower is better), and the share of pixels that
+  are right within a factor of 1.25. Depth is scaled by one factor for each image, which makes its
+  median equal to the true median.
+- *The same, aligned*: a factor and a shift are fitted to the ground truth by least squares, as
+  in Marigold's evaluation and in most published tables. If the best fit would swap near and far,
+  the image is scored as if the model had predicted the same depth everywhere. The number in
+  brackets says for how many images this happened.
+- *Row prior*: a baseline that never looks at the image. It predicts the mean depth and normal of
+  each image row in NYU's training frames.
+
+When you read the table, note the following:
+
+- **Some rows are not a test.** NYU's training frames were used to train the model or to judge its
+  training. The frames of a basement are not a fair test either, because the training set contains
+  one of their neighbours. The model was never trained on the other images.
+- **NYU's rows are not the official benchmark.** They contain every seventh frame of the test
+  set, with 8-bit in-painted depth. The ground-truth normals come from planes fitted to this depth,
+  so they are wrong by several degrees themselves.
+- **NYU's photographs have a white frame.** In `nyuv2-eigen-filled`, the model sees it, and only
+  the pixels inside are scored, as in the literature. In `-unframed`, the frame is cut off first.
+- **7-Scenes.** The frames of one view of a kitchen are nearly the same, so they tell you hardly
+  more than a single frame. They also score better than the kitchen's other views."""
 
 
 def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None, panel: str = "") -> str:
@@ -94,7 +121,7 @@ def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None, panel:
         f"# {facts.name}",
         _first(facts, milliseconds),
         *((_judged(panel),) if panel else ()),
-        f"Trained on {facts.trained_on}.",
+        f"The model was trained on {facts.trained_on}.",
         _LIMITS,
         *(_confidence(each) for each in said),
         *((ranges(),) if facts.name == DEFAULT_MODEL else ()),
@@ -107,11 +134,24 @@ def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None, panel:
 
 
 _PANEL = """\
-Judged by the panel: four cameras of at least 20 frames, which no training and no choice of a
-checkpoint saw (`lab/studies/judge_models.py`, whose output this is). *AUSE* is followed by its share of
-random order's; *ranges hold* is the share of lengths inside the shipped ranges, *relearned* the
-same for ranges learned on the other three cameras, with their mean width over that of one constant
-range."""  # noqa: E501
+To decide whether this model becomes the default, we compared it with the model that it would
+replace. Both were scored on the same test frames, called the *panel*: at least 20 frames from each
+of four cameras, which were used neither for training nor to choose a checkpoint. The table is the
+output of `lab/studies/judge_models.py`. Its columns mean:
+
+- *AbsRel / δ1*: the mean relative error of depth (lower is better), and the share of pixels that
+  are right within a factor of 1.25
+- *normals*: the mean angle between predicted and true normals
+- *boundary F1*: how well the edges in depth match the true ones (higher is better)
+- *AUSE, of random's*: how badly the confidence ranks the pixels by their error (lower is
+  better), and the same divided by that of a random order
+- *ranges hold*: the share of true lengths that lie inside the error range that this version gives
+- *relearned, width*: the same share if the ranges are learned only from the other three cameras,
+  and the mean width of these ranges, divided by the width of one range that is used for all
+  measurements
+
+The text below the table gives the change of AbsRel with 90% intervals, on average and for each
+camera. A negative change is an improvement."""
 
 
 def _judged(panel: str) -> str:
@@ -122,24 +162,28 @@ def _first(facts: FileFacts, milliseconds: float | None) -> str:
     time = ""
     if milliseconds is not None:
         time = (
-            f" One photograph takes the network {milliseconds:.1f} ms on two cores, with ONNX "
-            "Runtime (`python -m benchmarks embedded`)."
+            f" On two cores, ONNX Runtime needs {milliseconds:.1f} ms to run it on one photograph "
+            "(`python -m benchmarks embedded`)."
         )
     return (
-        f"Depth {facts.kind.replace('_', ' ')}, surface normals and a confidence of one "
-        f"photograph. {_MEANT.get(facts.name, '')}\n\n"
-        f"{facts.parameters / 1e6:.2f} million parameters in {facts.precision}, "
-        f"{facts.size_bytes / 1e6:.1f} MB ({facts.size_bytes} bytes), {facts.licence}.{time}\n"
-        f"sha256 `{facts.sha256}`."
+        f"This model predicts depth {facts.kind.replace('_', ' ')}, surface normals and a "
+        f"confidence for one photograph. {_MEANT.get(facts.name, '')}\n\n"
+        f"The network has {facts.parameters / 1e6:.2f} million parameters, stored as "
+        f"{facts.precision}. Its file has {facts.size_bytes / 1e6:.1f} MB ({facts.size_bytes} "
+        f"bytes) and is licensed under {facts.licence}.{time}\n"
+        f"The SHA-256 of the file is `{facts.sha256}`."
     )
 
 
 def _confidence(found: Calibration) -> str:
     lines = [
-        "Confidence is the chance, pixel by pixel, that depth is right within a factor of 1.25 "
-        "once its\nscale is known. "
-        f"On {found.frames} photographs with measured depth, brought to metres by their medians,\n"
-        f"it is {found.said:.2f} in the mean, and {found.right:.2f} of the pixels are right:",
+        "For each pixel, the model gives a confidence: the probability that its depth is right. "
+        "Here, right\nmeans within a factor of 1.25 of the true depth, once the scale is known. To "
+        f"check the confidence,\nwe predicted {found.frames} photographs with measured depth, and "
+        "scaled each prediction so that its median\ndepth matches the measured one. The mean "
+        f"confidence is {found.said:.2f}, and {found.right:.0%} of the pixels are\nright. The "
+        "table groups the pixels by their confidence. Ideally, the mean confidence of a\ngroup "
+        "equals the share of its pixels that are right:",
         "",
         "| confidence | share of pixels | its mean | right |",
         "|---|---|---|---|",
@@ -151,10 +195,11 @@ def _confidence(found: Calibration) -> str:
     ]
     lines += [
         "",
-        'By camera; "doubted" are pixels with a confidence below 0.5, and AUSE is the area between '
-        "the\nsparsification curves of AbsRel, 0 at best:",
+        "The next table shows the same for each camera. *Doubted* is the share of pixels with a "
+        "confidence below\n0.5. AUSE, the area between the sparsification curves of AbsRel, says "
+        "how well low confidence matches large\nerrors: 0 is best.",
         "",
-        "| camera | frames | said | right | doubted | of which right | AUSE |",
+        "| camera | frames | mean confidence | right | doubted | right if doubted | AUSE |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
@@ -176,8 +221,9 @@ def _published() -> str:
                 cells = found.setdefault(row.model, [row.source])
                 cells.append(f"{row.values['abs_rel']:.3f} / {row.values['delta1']:.3f}")
     lines = [
-        "Published figures of other small networks, AbsRel / δ1, aligned, on the whole official "
-        "test sets (more\nframes than above, and raw depth: they compare roughly):",
+        "For comparison, these are published scores of other small networks (AbsRel / δ1, "
+        "aligned). They were\ncomputed on the complete official test sets, with raw depth and more "
+        "frames than above, so the comparison\nis only rough:",
         "",
         "| network | NYU, `marigold-nyuv2` | KITTI, `marigold-kitti` | source |",
         "|---|---|---|---|",
@@ -190,9 +236,9 @@ def _published() -> str:
 
 def ranges() -> str:
     """Expected errors of metres, in a table made from the learned ranges."""
-    near = Circumstances(method="", far=0.1)
+    near = Circumstances(method="", known_size_distance=0.1)
     unsure = replace(near, doubt=0.5)
-    away = replace(near, far=0.5, deeper=math.log(1.5))
+    away = replace(near, known_size_distance=0.5, log_depth_ratio=math.log(1.5))
     lines = [
         *_expected().splitlines(),
         "",
@@ -225,9 +271,9 @@ def _expected() -> str:
 
 def _pictures(name: str) -> str:
     return (
-        f"`docs/pictures/default-{name.partition('/')[2]}.jpg` in the repository shows it at work, "
-        "where it does well and\nwhere it fails (`python lab/studies/write_default_pictures.py`). "
-        "The "
-        "photographs are scikit-image's, which were also\namong the textures of rendered scenes, "
-        "though never with their depth."
+        "To see where the model works well and where it fails, look at "
+        f"`docs/pictures/default-{name.partition('/')[2]}.jpg`\nin the repository "
+        "(`python lab/studies/write_default_pictures.py`). The photographs come from "
+        "scikit-image.\nThey were also among the textures of rendered scenes, though never with "
+        "their depth."
     )

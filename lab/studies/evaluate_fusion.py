@@ -245,7 +245,7 @@ def score(name: str, model: Model, shots: Sequence[Shot]) -> float:
     true = _fused([shot.truth for shot in shots])
     print(
         f"{name}: {len(shots)} frames, scale {found:.3f} (truth {scale:.3f}), frames disagree by "
-        f"{100 * together.before:.1f} % -> {100 * together.after:.1f} %"
+        f"{100 * together.difference_before:.1f} % -> {100 * together.difference_after:.1f} %"
     )
     scores: dict[str, float] = {}
     kinds = {"points": depth_points(naive), "naive": _fused(naive)}

@@ -48,13 +48,13 @@ def flicker_rows(model: Model, data: Path) -> Rows:
         for place in range(len(paths) - 1):
             both = slice(place, place + 2)
             pair = StabilityPair(
-                first=scale * depths[place],
-                second=scale * depths[place + 1],
-                first_seen=known[place],
-                second_seen=known[place + 1],
+                first_depth=scale * depths[place],
+                second_depth=scale * depths[place + 1],
+                first_valid=known[place],
+                second_valid=known[place + 1],
                 first_true=true[place].astype(np.float64),
                 second_true=true[place + 1].astype(np.float64),
-                first_K=np.asarray(K, np.float64),
+                K=np.asarray(K, np.float64),
                 second_T_first=_motion(*poses[both]),
             )
             rows.add("tae", name, float(temporal_error(pair)[0]))

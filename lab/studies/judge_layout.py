@@ -35,7 +35,7 @@ from layout_weights import START, Weights, file_weights, mixture
 from lab.making.gating import ungate
 from lab.making.layout_network import LayoutNet
 from rilievo.errors import OptionError, RilievoError
-from rilievo.models.onnx_files.onnx_model import read_preparation
+from rilievo.models.onnx_files.onnx_model import parse_preparation
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import resize
 
@@ -99,7 +99,7 @@ def _front(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _preparation(model: onnx.ModelProto) -> Preparation:
-    return read_preparation({each.key: each.value for each in model.metadata_props})
+    return parse_preparation({each.key: each.value for each in model.metadata_props})
 
 
 def prepared(front: Front, data: Path, cache: Path) -> list[PreparedFrame]:
@@ -249,8 +249,7 @@ def _parse(text: str) -> tuple[str, list[str]]:
     return name, [member or START for member in both]
 
 
-def main() -> None:
-    """Read the options, judge, print."""
+def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", type=Path, help="fused file whose pair the others are compared to")
     parser.add_argument("pairs", nargs="*", help="NAME=FIRST,SECOND; a mixture a member")
@@ -263,6 +262,33 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None:
         raise OptionError("set RILIEVO_DATA or --data to the folder that holds the sets")
+    return options
+
+
+def _errors_of_pair(
+    members: Sequence[Weights], frames: Sequence[PreparedFrame], cache: Path
+) -> dict[bool, dict[str, np.ndarray]]:
+    """AbsRel of a pair, whose second member sees mirror images; see ``pair_errors``."""
+    first, second = (
+        answers(weights, frames, cache, mirrored=bool(number))
+        for number, weights in enumerate(members)
+    )
+    return pair_errors(first, second, frames)
+
+
+def _print_comparison(
+    name: str, texts: Sequence[str], found: Mapping[str, Comparison], cpu_seconds: float
+) -> None:
+    sys.stdout.write(f"## {name} ({', '.join(texts)})\n")
+    for kind, comparison in found.items():
+        sys.stdout.write("".join(f"{kind} {line}\n" for line in lines(comparison)))
+    sys.stdout.write(f"{cpu_seconds:.0f} s of CPU\n\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Read the options, judge, print."""
+    options = _read_options()
     pairs = [_parse(text) for text in options.pairs]
     torch.set_num_threads(1)
     for folder in (options.cache, options.write):
@@ -270,15 +296,7 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
     frames = prepared(Front(options.base), options.data, options.cache)
     start = [file_weights(options.base, number) for number in (0, 1)]
-
-    def errors_of(members: Sequence[Weights]) -> dict[bool, dict[str, np.ndarray]]:
-        first, second = (
-            answers(weights, frames, options.cache, mirrored=bool(number))
-            for number, weights in enumerate(members)
-        )
-        return pair_errors(first, second, frames)
-
-    old = errors_of(start)
+    old = _errors_of_pair(start, frames, options.cache)
     out: dict[str, object] = {
         "base": {"mean": {name: float(each.mean()) for name, each in old[False].items()}}
     }
@@ -287,13 +305,8 @@ def main() -> None:
         members = [mixture(text, own) for text, own in zip(texts, start, strict=True)]
         for number, weights in enumerate(members) if options.write else ():
             _save(options.write / f"{name}-{number}.npz", weights)
-        found = compared_pairs(old, errors_of(members))
-        sys.stdout.write(f"## {name} ({', '.join(texts)})\n")
-        for kind, comparison in found.items():
-            sys.stdout.write("".join(f"{kind} {line}\n" for line in lines(comparison)))
-        cpu = time.process_time() - began
-        sys.stdout.write(f"{cpu:.0f} s of CPU\n\n")
-        sys.stdout.flush()
+        found = compared_pairs(old, _errors_of_pair(members, frames, options.cache))
+        _print_comparison(name, texts, found, time.process_time() - began)
         out[name] = {kind: comparison.record() for kind, comparison in found.items()}
     if not pairs:
         for name, each in old[False].items():

@@ -198,8 +198,8 @@ def _measured(
             apart = np.hypot(columns[place] - columns[fact], rows[place] - rows[fact])
             given = Circumstances(
                 method="known points",
-                far=float(apart) / depth.shape[1],
-                deeper=abs(float(seen[place] - seen[fact])),
+                known_size_distance=float(apart) / depth.shape[1],
+                log_depth_ratio=abs(float(seen[place] - seen[fact])),
                 doubt=doubt,
             )
             errors.append(abs(float(off[place] - off[fact])))

@@ -61,14 +61,14 @@ class TrialTable:
         # Anchored depth has its own features; the doubt of the network is none of them.
         self.spreads = np.array(
             [
-                0.0 if trial.given.anchored else log_mean_log_error(trial.given.doubt)
+                0.0 if trial.given.anchoring else log_mean_log_error(trial.given.doubt)
                 for trial in trials
             ]
         )
         self.features = np.array(
             [
                 [float(trial.given.method == method) for method in self.methods]
-                + [trial.given.feature(name) for name in self.columns]
+                + [trial.given.features[name] for name in self.columns]
                 for trial in trials
             ]
         )

@@ -87,12 +87,17 @@ def words() -> str:
     alternative = f"Error (AbsRel) on NYU Depth V2 over megabytes, lower is better: {said}"
     return f"""![{alternative}](docs/pictures/accuracy.svg)
 
-The chart plots the mean relative error (AbsRel) on NYU Depth V2 against the size of the model
-file. For every model, a scale and a shift are fitted to each image. The two colours are only
-roughly comparable. Our models were scored on 94 test frames of an 8-bit copy of the dataset, with
-the fit in depth. The other scores are published results for the whole test set, with the fit in
-inverse depth (ZipDepth, ECCV 2026, Tables 1 and 2). At the size of `rilievo/base`, ZipDepth is more
-accurate. To redraw the chart, run `python lab/studies/write_accuracy_chart.py`.
+The chart shows each model's size and its error on indoor photographs (NYU Depth V2). The error is
+the mean relative error (AbsRel) after fitting a scale and a shift to each image. ZipDepth, which is
+about the size of `rilievo/base`, is more accurate.
+
+Our models can be compared only roughly with the others, which are shown in a different colour,
+because they were scored in different ways. We scored ours on 94 test frames of an 8-bit copy of the
+dataset, and fitted scale and shift to the depth. The other scores are published results for the
+whole test set (ZipDepth, ECCV 2026, Tables 1 and 2), for which scale and shift were fitted to the
+inverse depth.
+
+To redraw the chart, run `python lab/studies/write_accuracy_chart.py`.
 """
 
 

@@ -34,7 +34,7 @@ PARTS: Mapping[str, str] = {
 
 _SHARES: Mapping[str, float] = {
     "inputs": 4,
-    "names": 2,
+    "names": 4,
     "kills": 2,
     "interruptions": 8,
     "cuts": 3,

@@ -31,8 +31,14 @@ _MOST_FAULTS = 10
 _AFTER_THE_END = 0.1
 """Share of the cuts that come when the work is done, beside the first of each job."""
 _FAILED = ("rilievo: ", "failed: ", "skipped: ")
-_LEFT_ALONE = ("rilievo did not write this file", "is not ours")
-_LEFT_ALONE += ("to train anew", "to score it anew")
+_LEFT_ALONE = (
+    "rilievo did not write",
+    "not a JSON file that rilievo wrote",
+    "to restart training",
+    "to restart its training",
+    "to score the cell again",
+)
+"""Words of messages on a file that rilievo leaves alone, because nothing marks it as its own."""
 _HEADER = ("work", "damage", "cuts", "after the end", "files and names damaged")
 _HEADER += ("refused in a line", "found by `verify`", "lost")
 
@@ -140,8 +146,8 @@ class _Work:
     @property
     def wants_more(self) -> bool:
         """Whether the power is to be cut again."""
-        is_given_up = self._is_broken or len(self.tally.lost) >= _MOST_FAULTS
-        return self.tally.cuts < self._cuts and not is_given_up
+        is_cancelled = self._is_broken or len(self.tally.lost) >= _MOST_FAULTS
+        return self.tally.cuts < self._cuts and not is_cancelled
 
     def attempt(self) -> None:
         """Begin the work and cut the power, by chance several times in a row.

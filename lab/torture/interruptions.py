@@ -213,8 +213,8 @@ class _Interrupted:
     def wants_more(self) -> bool:
         """Whether it is to be interrupted again."""
         is_broken = self._usual is not None and bool(self._usual.code)
-        is_given_up = is_broken or len(self.tally.faults) >= _MOST_FAULTS
-        return self.tally.ends.total() < self._tries and not is_given_up
+        is_cancelled = is_broken or len(self.tally.faults) >= _MOST_FAULTS
+        return self.tally.ends.total() < self._tries and not is_cancelled
 
     def attempt(self) -> None:
         """Interrupt it once, at a moment that only depends on the seed, the command and the try."""

@@ -232,6 +232,10 @@ JOBS: tuple[Job, ...] = (
             "table.tex",
             "checkpoint.pt",
             "checksums.json",
+            *(
+                f"{name}.checksums.json"
+                for name in ("page.html", "table.csv", "table.md", "table.tex")
+            ),
         ),
         checkpoints=("*checkpoint.pt",),
         replaced=("*weights.safetensors",),

@@ -92,11 +92,11 @@ def _every_channel(content: bytes, path: Path, name: str | None) -> np.ndarray:
 def _lengths() -> None:
     from rilievo.models.onnx_files import file_metadata
 
-    file_metadata._field_contents = _unbounded_fields
+    file_metadata._read_fields = _unbounded_fields
 
 
 def _unbounded_fields(
-    file: BufferedIOBase, wanted: set[int], end: int = 0
+    file: BufferedIOBase, field_numbers: set[int], end: int = 0
 ) -> Iterator[tuple[int, bytes]]:
     """Fields of a protobuf message, whose lengths are believed."""
     while (tag := _varint(file)) is not None:
@@ -107,7 +107,7 @@ def _unbounded_fields(
             length = value if wire == 2 else 0
         if length is None:
             raise EOFError(f"it has a field of type {wire}")
-        if number in wanted and wire == 2:
+        if number in field_numbers and wire == 2:
             yield number, file.read(min(length, 1 << 24))
         else:
             file.seek(length, SEEK_CUR)

@@ -82,42 +82,60 @@ class Recorder:
 def record_this_process() -> None:
     """Record what this process syncs, and end all of its group at the call that was asked for."""
     recorder = Recorder(Path(os.environ[ROOT]), Path(os.environ[JOURNAL]))
-    dies_at = int(os.environ.get(DIES_AT, "0"))
+    process = _RecordedProcess(recorder, dies_at=int(os.environ.get(DIES_AT, "0")))
+    os.mkdir = process.recorded_mkdir(os.mkdir)
+    os.fsync = process.recorded_sync(os.fsync)  # type: ignore[assignment]
+    os.fdatasync = process.recorded_sync(os.fdatasync)  # type: ignore[assignment]
+    sys.addaudithook(process.count_change)
 
-    def count() -> None:
-        if recorder.count() == dies_at:
+
+class _RecordedProcess:
+    """Functions that stand in for those of ``os``, and note what they make durable.
+
+    Attributes:
+        dies_at: Number of the call at which the process ends; 0 for never.
+    """
+
+    def __init__(self, recorder: Recorder, dies_at: int) -> None:
+        self._recorder, self.dies_at = recorder, dies_at
+
+    def count(self) -> None:
+        """Count a call, and end the group of this process if it is the one to die at."""
+        if self._recorder.count() == self.dies_at:
             os.killpg(os.getpgrp(), signal.SIGKILL)
 
-    def heard(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _CHANGES or not recorder.holds(arguments[0]):
+    def count_change(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Audit hook that counts calls which change the recorded folder."""
+        if event not in _CHANGES or not self._recorder.holds(arguments[0]):
             return
         if event != "open" or arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            count()
+            self.count()
 
-    def recording(sync: Callable[[Any], None]) -> Callable[[Any], None]:
-        def recorded(file: Any) -> None:
+    def recorded_sync(self, sync: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Make a function that syncs like ``sync``, and notes the state that is durable then."""
+
+        def sync_and_record(file: Any) -> None:
             number = file if isinstance(file, int) else file.fileno()
             path = os.readlink(f"/proc/self/fd/{number}")
-            if not recorder.holds(path):
+            if not self._recorder.holds(path):
                 return sync(file)
-            count()
-            state = recorder.state(path)
+            self.count()
+            state = self._recorder.state(path)
             sync(file)
-            recorder.write(state)
+            self._recorder.write(state)
 
-        return recorded
+        return sync_and_record
 
-    make = os.mkdir
+    def recorded_mkdir(self, mkdir: Callable[..., None]) -> Callable[..., None]:
+        """Make a function that makes a folder like ``mkdir``, and notes its state."""
 
-    def mkdir(path: Any, *arguments: Any, **options: Any) -> None:
-        make(path, *arguments, **options)
-        if recorder.holds(path):
-            # The number of a folder that was removed may be given to a new one.
-            recorder.write(recorder.state(os.fspath(path)))
+        def make_and_record(path: Any, *arguments: Any, **options: Any) -> None:
+            mkdir(path, *arguments, **options)
+            if self._recorder.holds(path):
+                # The number of a folder that was removed may be given to a new one.
+                self._recorder.write(self._recorder.state(os.fspath(path)))
 
-    os.mkdir = mkdir
-    os.fsync, os.fdatasync = recording(os.fsync), recording(os.fdatasync)  # type: ignore[assignment]
-    sys.addaudithook(heard)
+        return make_and_record
 
 
 def calls_of(journal: Path) -> int:

@@ -20,7 +20,7 @@ from support.maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 def test_a_method_that_makes_no_sense_for_the_kind_is_refused(
     kind: DepthKind, method: AlignMethod
 ) -> None:
-    with pytest.raises(OptionError, match=f"kind '{kind}' is not aligned by '{method}'.*choose"):
+    with pytest.raises(OptionError, match=f"kind '{kind}' cannot be aligned by '{method}'.*choose"):
         align(depth_map(numbers(0), kind), numbers(0).astype(float), ALL, method=method)
 
 
@@ -66,7 +66,7 @@ def test_a_prediction_that_takes_near_for_far_is_refused(
 ) -> None:
     values = numbers(0)
     true = 1 / values if kind is DepthKind.AFFINE else values
-    with pytest.raises(CalibrationError, match="not positive: the prediction takes near for far"):
+    with pytest.raises(CalibrationError, match="not positive: the prediction swaps near and far"):
         align(depth_map(values, kind), true.astype(float), ALL, method=method)
 
 
@@ -105,10 +105,10 @@ def test_a_fit_out_of_float32_is_said() -> None:
         ("rilievo.align(depth, true, np.ones((3, 4), np.uint8))", "the mask is uint8, .* mask > 0"),
         ("rilievo.align(depth, true.astype(int), valid)", "the true depth is int64"),
         ("rilievo.align(depth, true[0], valid)", r"true depth \(4,\)"),
-        ("rilievo.align(prediction, true, valid)", "take prediction.depth"),
-        ("rilievo.align(true, true, valid)", "a ndarray is given"),
-        ("rilievo.calibrate(prediction, [])", "take prediction.depth"),
-        ("rilievo.calibrate_height(prediction, camera, 1.5)", "take prediction.depth"),
+        ("rilievo.align(prediction, true, valid)", "pass prediction.depth"),
+        ("rilievo.align(true, true, valid)", "got a ndarray"),
+        ("rilievo.calibrate(prediction, [])", "pass prediction.depth"),
+        ("rilievo.calibrate_height(prediction, camera, 1.5)", "pass prediction.depth"),
         ("rilievo.DepthMap(values=depth.values, kind='metres')", "no kind 'metres'; .* 'metric'"),
     ],
 )

@@ -59,9 +59,9 @@ def test_a_scale_and_a_shift_are_found_again_from_outliers(scale: float, seed: i
 
 def test_what_determines_no_fit_is_refused() -> None:
     x, y, w = cloud(0, 0.1)
-    with pytest.raises(CalibrationError, match="near for far"):
+    with pytest.raises(CalibrationError, match="swaps near and far"):
         fit_points(-x, y, w, PointFit.POINT_SCALE)
-    with pytest.raises(CalibrationError, match="near for far"):
+    with pytest.raises(CalibrationError, match="swaps near and far"):
         fit_points(-x, y, w, PointFit.POINT_SCALE_SHIFT)
     with pytest.raises(CalibrationError, match="do not determine"):
         fit_points(np.ones_like(x), y, w, PointFit.POINT_SCALE_SHIFT)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.alignment.turned_maps import TURNS, how_turned
+from rilievo.alignment.turned_maps import TURNS, detect_turn
 
 SIDE = 96
 
@@ -29,25 +29,25 @@ def test_a_turned_map_is_told(words: str, is_inverse: bool) -> None:
         depth = depth.T
     turned = TURNS[words](depth)
     turned = 1 / turned if is_inverse else turned
-    assert how_turned(turned, known(depth), depth, known(depth), is_inverse=is_inverse) == words
+    assert detect_turn(turned, known(depth), depth, known(depth), is_inverse=is_inverse) == words
 
 
 def test_a_map_in_order_is_not_doubted_whatever_its_noise() -> None:
     depth = room()
     noise = np.random.default_rng(0).normal(0, 0.3, depth.shape)
     for predicted in (depth, 3 * depth + 1, depth + noise):
-        assert how_turned(predicted, known(depth), depth, known(depth)) is None
+        assert detect_turn(predicted, known(depth), depth, known(depth)) is None
 
 
 def test_a_map_in_no_order_is_not_called_turned() -> None:
     depth = room()
     other = np.random.default_rng(1).random(depth.shape).astype(np.float32)
-    assert how_turned(other, known(depth), depth, known(depth)) is None
+    assert detect_turn(other, known(depth), depth, known(depth)) is None
     few = np.zeros(depth.shape, bool)
     few[:3] = True
-    assert how_turned(depth[::-1], known(depth), depth, few) is None
+    assert detect_turn(depth[::-1], known(depth), depth, few) is None
 
 
 def test_rows_and_columns_are_exchanged_in_squares_alone() -> None:
     depth = room(96, 128)
-    assert how_turned(depth[::-1], known(depth), depth, known(depth)) == "upside down"
+    assert detect_turn(depth[::-1], known(depth), depth, known(depth)) == "upside down"

@@ -103,9 +103,9 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     misses = []
     for out in range(9):
         rest = np.arange(9) != out
-        inverse, offset = correction_field._inverse_and_mean(at[rest], y[rest], 2.0, 0.4)
+        precision, offset = correction_field._precision_and_mean(at[rest], y[rest], 2.0, 0.4)
         kernel = 2.0 * correction_field._gaussian_kernels(at[out : out + 1], at[rest], 0.4)
-        misses.append(abs(y[out] - offset - float((kernel @ inverse @ (y[rest] - offset))[0])))
+        misses.append(abs(y[out] - offset - float((kernel @ precision @ (y[rest] - offset))[0])))
     assert correction_field._leave_one_out_error(at, y, 2.0, 0.4) == pytest.approx(
         np.mean(misses), rel=1e-9
     )
@@ -132,7 +132,10 @@ def test_the_factor_is_the_same_on_the_grid_and_at_the_places() -> None:
 
 def test_a_place_pulls_less_the_farther_it_is_and_nothing_far_away() -> None:
     field = CorrectionField(
-        centres=np.array([[0.5, 0.4]]), weights=np.array([0.3]), offset=0.1, reach=0.2
+        centres=np.array([[0.5, 0.4]]),
+        weights=np.array([0.3]),
+        log_offset=0.1,
+        kernel_deviation=0.2,
     )
     away = np.array([0.0, 0.2, 0.4, 3.0])
     at = np.stack([0.5 + 0.6 * away, 0.4 - 0.8 * away], axis=1)

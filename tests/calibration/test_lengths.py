@@ -85,7 +85,7 @@ def test_lengths_at_one_depth_determine_no_shift() -> None:
         KnownLength(u1=20, v1=60, u2=90, v2=60, metres=1.0),
         KnownLength(u1=30, v1=60, u2=130, v2=60, metres=100 / 70),
     ]
-    with pytest.raises(CalibrationError, match="one depth"):
+    with pytest.raises(CalibrationError, match="the same depth"):
         calibrate(depth, lengths, camera=CAMERA)
 
 

@@ -13,7 +13,7 @@ import rilievo
 from rilievo.calibration.printed_markers import (
     Marker,
     find_markers,
-    known_squares_of_markers,
+    known_squares_from_markers,
     write_marker_page,
 )
 from rilievo.calibration.readings import rectangle_depth
@@ -81,7 +81,7 @@ def points_of(markers: Sequence[Marker], camera: Camera, side: float) -> list[ri
         rilievo.KnownPoint(
             u=square.middle[0], v=square.middle[1], metres=rectangle_depth(square, camera)
         )
-        for square in known_squares_of_markers(markers, side)
+        for square in known_squares_from_markers(markers, side)
     ]
 
 
@@ -89,7 +89,7 @@ def focal_of(markers: Sequence[Marker], shape: tuple[int, int]) -> float | None:
     """Focal length [px] that markers of any size show; None where they do not show it."""
     if not markers:
         return None
-    fit = fit_rectangles(known_squares_of_markers(markers, 1.0), assumed_camera(shape), shape)
+    fit = fit_rectangles(known_squares_from_markers(markers, 1.0), assumed_camera(shape), shape)
     return fit.camera.focal if fit.focal_log_deviation <= MAX_FOCAL_DEVIATION else None
 
 
@@ -202,7 +202,7 @@ def test_no_marker_is_said(page: Image.Image) -> None:
     ("words", "named"),
     [
         (["page.jpg"], ".pdf"),
-        (["page.pdf", "--side", "0.5"], "fits"),
+        (["page.pdf", "--side", "0.5"], "does not fit"),
         (["page.pdf", "--side", "nan"], "--side"),
         (["page.pdf", "--paper", "a9"], "letter"),
         (["page.pdf", "--first", "600"], "--first"),

@@ -43,10 +43,10 @@ def test_points_outside_of_the_photograph_are_counted(tmp_path: Path) -> None:
     points = spread(SHAPE)
     points[:2, 0] = (-30, 700)
     [doubt] = read(tmp_path, points).reading.warnings
-    assert "2 of 60 points lie outside of the photograph's 480 x 640 pixels" in doubt
+    assert "points outside the photograph's 480 x 640 pixels" in doubt
     points[5:8, 2] = (-1, np.nan, np.inf)
     doubts = read(tmp_path, points).reading.warnings
-    assert any("3 of 60 points have no positive metres" in doubt for doubt in doubts)
+    assert any("without a positive distance are left out: 3 of 60" in doubt for doubt in doubts)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_points_outside_of_the_photograph_are_counted(tmp_path: Path) -> None:
         ((960, 1280), "such as 960 x 1280"),
         ((3024, 4032), "such as 3024 x 4032"),
         ((720, 1280), "another size, such as 960 x 1280"),
-        ((640, 480), "columns and rows exchanged"),
-        ((240, 320), "as if they were of a picture of 240 x 320 pixels"),
-        ((192, 256), "as if they were of a picture of 192 x 256 pixels"),
+        ((640, 480), "if columns and rows were swapped"),
+        ((240, 320), "as if they belonged to a picture of 240 x 320 pixels"),
+        ((192, 256), "as if they belonged to a picture of 192 x 256 pixels"),
     ],
 )
 def test_columns_and_rows_of_another_size_are_noticed(
@@ -72,7 +72,7 @@ def test_columns_and_rows_of_another_size_are_noticed(
 
 def test_shares_of_the_picture_are_refused(tmp_path: Path) -> None:
     points = spread(SHAPE) / (640, 480, 1)
-    with pytest.raises(InputError, match="shares of the picture; expected pixels"):
+    with pytest.raises(InputError, match="fractions of the picture; expected pixels"):
         read(tmp_path, points)
 
 
@@ -83,4 +83,4 @@ def test_points_that_all_lie_outside_are_refused_with_the_reason(tmp_path: Path)
 
 def test_points_of_a_photograph_that_exif_turns_are_said_to_be_upright(tmp_path: Path) -> None:
     [doubt] = read(tmp_path, spread(SHAPE), orientation=6).reading.warnings
-    assert "taken as those of the upright photograph" in doubt
+    assert "read as those of the upright photograph" in doubt

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.calibration.readings import values_at_ends
+from rilievo.calibration.readings import end_values_of_line
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.records.depth_map import DepthKind
 from support.sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
@@ -23,7 +23,7 @@ def test_ends_beside_a_sheet_are_read_off_the_sheet(
     depth = np.full(SIZE, 4.0)
     depth[40:80, 50:110] = 2.0
     first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
-    ends = values_at_ends(map_of(depth, kind, shift=shift), first, second, CAMERA)
+    ends = end_values_of_line(map_of(depth, kind, shift=shift), first, second, CAMERA)
     assert ends == pytest.approx((value, value), rel=1e-5)
 
 
@@ -32,7 +32,7 @@ def test_ends_beside_a_sloping_sheet_have_its_values_there(kind: DepthKind) -> N
     depth = np.full(SIZE, 9.0)
     depth[40:80, 50:110] = plane_depth()[40:80, 50:110]
     first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
-    ends = values_at_ends(map_of(depth, kind), first, second, CAMERA)
+    ends = end_values_of_line(map_of(depth, kind), first, second, CAMERA)
     on_sheet = [np.full(SIZE, place_on(u, 60)[2]) for u in (48, 111)]
     assert ends == pytest.approx(
         [map_of(camera, kind).values[0, 0] for camera in on_sheet], rel=1e-3

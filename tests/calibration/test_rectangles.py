@@ -33,7 +33,7 @@ from rilievo.measure import area, distance, length
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane
 from rilievo.measure.region_measurer import RegionMeasurer
-from rilievo.schema.typed_values import metres_of
+from rilievo.schema.typed_values import parse_metres
 from support.fixed_depth import FixedDepth
 from support.lens_boxes import turned
 
@@ -206,7 +206,9 @@ def test_a_common_thing_that_may_be_seen_either_way_round_is_asked_for() -> None
 
 def test_corners_that_no_such_rectangle_has_are_refused() -> None:
     wrong = replace(sheet(), sides=(0.297, 0.6))
-    with pytest.raises(CalibrationError, match=r"nothing of 0\.297 x 0\.6 m is seen so") as refusal:
+    with pytest.raises(
+        CalibrationError, match=r"no rectangle of 0\.297 x 0\.6 m fits these corners"
+    ) as refusal:
         fit_rectangles([wrong], CAMERA)
     assert "\n" not in str(refusal.value)
 
@@ -268,12 +270,12 @@ def test_points_in_the_plane_are_measured_without_the_network(
         assert prediction.distance(*far, in_plane=True).value == pytest.approx(
             np.linalg.norm(R[:, :2] @ (0.4, 0.2) + MIDDLE), rel=0.01
         )
-        assert "by the network" in length(prediction, a, far).remarks[-1]
+        assert "from the network" in length(prediction, a, far).remarks[-1]
 
 
 def test_points_in_no_plane_are_one_line(seen_plane: rilievo.Prediction) -> None:
     plain = replace(seen_plane, calibration=None)
-    with pytest.raises(OptionError, match="none is known"):
+    with pytest.raises(OptionError, match="needs a known rectangle"):
         plain.measure((1, 1), (9, 9), in_plane=True)
     steep = R[:, 2] / np.linalg.norm(R[:, 2])
     u, v = CAMERA.project(np.array([-1.0, 0, 0.05]) if steep[0] > 0 else np.array([1.0, 0, 0.05]))
@@ -374,10 +376,10 @@ def test_the_command_measures_in_the_plane(
     ],
 )
 def test_lengths_are_read_with_their_units(text: str, metres: float) -> None:
-    assert metres_of(text) == pytest.approx(metres, rel=1e-12)
+    assert parse_metres(text) == pytest.approx(metres, rel=1e-12)
     known = parse_known(f"1,2,30,40,{text}")
     assert isinstance(known, rilievo.KnownLength)
-    assert known.metres == metres_of(text)
+    assert known.metres == parse_metres(text)
 
 
 def test_units_are_taken_by_every_option_of_metres(tmp_path: Path) -> None:
@@ -421,17 +423,17 @@ def test_common_lengths_are_sides_of_common_rectangles() -> None:
     [
         ("10,10,100,100,100,10,10,100,a4", "its sides cross"),
         ("1,1,5,5,9,9,1,9,a4", "corners 1, 2 and 3 lie on a line"),
-        ("0,0,100,0,40,30,0,100,a4", "corner 3 lies within the other three"),
+        ("0,0,100,0,40,30,0,100,a4", "corner 3 lies inside the triangle of the other three"),
         ("5,5,5,5,5,5,5,5,a4", "no size"),
         ("1,1,90,1,90,90,1,90,a7", "did you mean 'a5'"),
-        ("1,1,90,1,90,90,1,90,5x", "no two lengths"),
-        ("1,1,90,1,90,90,1,90,x5cm", "no two lengths"),
-        ("1,1,90,1,90,90,1,90,0x1", "positive numbers of metres"),
+        ("1,1,90,1,90,90,1,90,5x", "not two lengths"),
+        ("1,1,90,1,90,90,1,90,x5cm", "not two lengths"),
+        ("1,1,90,1,90,90,1,90,0x1", "sides must be between"),
         ("1,1,90,1,90,90,1,90,1x1,0px", "positive number of pixels"),
         ("1,1,90,1,90,90,1,90,1x1,zpx", "error of a corner"),
         ("1,1,90,1,90,90,1,inf,1x1", "columns and rows"),
-        ("1,1,90,1,90,90,1,a,1x1", "the first eight are numbers"),
-        ("1,1,2,a4", "found 4 parts"),
+        ("1,1,90,1,90,90,1,a,1x1", "the first eight must be numbers"),
+        ("1,1,2,a4", "found 4 values"),
     ],
 )
 def test_rectangles_that_cannot_be_are_one_line(text: str, named: str) -> None:

@@ -123,7 +123,20 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     remainder, remark = drop_implausible_points(depth, points)
     assert len(remainder) == len(points) - 1
     assert remark is not None
-    assert f"1 of {len(points)} points" in remark
+    assert f"left out: 1 of {len(points)}" in remark
+
+
+def test_points_of_which_none_agrees_with_another_are_refused_with_the_reason() -> None:
+    depth = DepthMap(values=ramp(), kind=rilievo.DepthKind.UP_TO_SCALE)
+    points = tuple(
+        rilievo.KnownPoint(u=u, v=5, metres=factor * float(depth.values[5, u]))
+        for u, factor in ((3, 1.0), (20, 6.0))
+    )
+    with pytest.raises(
+        rilievo.CalibrationError,
+        match="no single scale of the predicted depth fits the 2 known points",
+    ):
+        drop_implausible_points(depth, points)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +146,8 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
         (np.ones(SHAPE, np.uint16), {}, "sparse_unit="),
         (np.ones((48, 48), np.float32), {}, "sparse_crop='stretched'"),
         (np.ones((1, 48, 64), np.float32), {}, "shape"),
-        (np.ones(SHAPE, np.float32), {"known": [(1, 1, 1)]}, "do not go together"),
-        (np.ones(SHAPE, np.float32), {"camera_height": 1.5}, "do not go together"),
+        (np.ones(SHAPE, np.float32), {"known": [(1, 1, 1)]}, "cannot be combined"),
+        (np.ones(SHAPE, np.float32), {"camera_height": 1.5}, "cannot be combined"),
     ],
 )
 def test_what_is_no_sparse_depth_is_said(

@@ -34,7 +34,8 @@ def test_distances_of_a_dense_sensor_become_depth() -> None:
     made = predicted(WALL * RAY_LENGTH, sparse_kind="distance")
     np.testing.assert_allclose(made.depth.values, 2.0, rtol=1e-4)
     assert made.distance(10, 10).value == pytest.approx(2 * RAY_LENGTH[10, 10], rel=1e-3)
-    taken_for_depth = predicted(WALL * RAY_LENGTH)
+    with pytest.warns(UserWarning, match="give sparse_kind='distance'"):
+        taken_for_depth = predicted(WALL * RAY_LENGTH)
     assert taken_for_depth.depth.values[5, 5] > 2.3
 
 

@@ -68,4 +68,4 @@ def test_other_shells_get_every_command_and_its_options(
 
 def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "csh"]) == 2
-    assert "shell is bash or zsh or fish, got 'csh'" in capsys.readouterr().err
+    assert "shell must be bash, zsh or fish, got 'csh'" in capsys.readouterr().err

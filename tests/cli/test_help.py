@@ -13,7 +13,7 @@ from rilievo.cli.parsing import help_text, message_with_flags, parse
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.predicting.options import PredictOptions
-from rilievo.schema.fields import option, options_of
+from rilievo.schema.fields import list_options, option
 from support.command_lines import check_examples, check_flags, check_help, check_refusal
 
 EXPLAINED = (*CORE_COMMANDS, "models fetch")
@@ -77,7 +77,7 @@ def test_the_whole_text_of_a_small_command(monkeypatch: pytest.MonkeyPatch) -> N
         "      --factor NUMBER     Factor of all. [default: 1.5]\n"
         "      --shift NUMBER,...  Shift in percent (%). [default: 0,0]\n"
         "      --turns SIDE        Turn to a side.\n"
-        "  -h, --help              Show this text.\n"
+        "  -h, --help              Show this help.\n"
         "\n"
         "Examples:\n"
         "  rilievo x a.jpg"
@@ -121,14 +121,14 @@ def test_a_switch_with_a_word_takes_no_argument_for_its_word() -> None:
     ("line", "words"),
     [
         ("a.jpg --siz 3", "no option --siz: did you mean '--size'?"),
-        ("a.jpg --size", "--size is given without N;"),
-        ("a.jpg --size --no-loud", "--size is given without N;"),
+        ("a.jpg --size", "--size needs a value: N;"),
+        ("a.jpg --size --no-loud", "--size needs a value: N;"),
         ("a.jpg --no-loud=3", "--no-loud takes no value;"),
-        ("a.jpg --size 3.5", "--size is a whole number, got '3.5';"),
-        ("a.jpg --shift 1", "--shift is 2 numbers with commas between, got '1';"),
-        ("a.jpg --shift 1,inf", "--shift is 2 numbers with commas between, got '1,inf';"),
-        ("a.jpg --way up", "--way is in or out, got 'up';"),
-        ("a.jpg --again=md5", "--again is alone or hash, got 'md5';"),
+        ("a.jpg --size 3.5", "--size must be an integer, got '3.5';"),
+        ("a.jpg --shift 1", "--shift must be 2 numbers separated by commas, got '1';"),
+        ("a.jpg --shift 1,inf", "--shift must be 2 numbers separated by commas, got '1,inf';"),
+        ("a.jpg --way up", "--way must be in or out, got 'up';"),
+        ("a.jpg --again=md5", "--again must be given without a value, or with hash, got 'md5';"),
         ("a.jpg -x", "no option -x;"),
     ],
 )
@@ -157,7 +157,7 @@ def test_flags_of_predict_are_unique_and_understood() -> None:
 
 
 def test_every_option_of_predict_stands_in_a_group() -> None:
-    assert [each.name for each in options_of(PredictOptions) if each.group == "Options"] == []
+    assert [each.name for each in list_options(PredictOptions) if each.group == "Options"] == []
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -183,12 +183,12 @@ def test_examples_are_understood(
         ("predict a.jpg --outdir x", "no option --outdir: write --output FOLDER;"),
         ("predict a.jpg --colormap x", "no option --colormap: write --colour-map magma;"),
         ("predict a.jpg --cuda", "no option --cuda: write --device cuda;"),
-        ("predict a.jpg -o", "--output is given without FOLDER"),
+        ("predict a.jpg -o", "--output needs a value: FOLDER"),
         ("markers -o page.pdf", "no option -o; 'rilievo markers --help'"),
-        ("markers", "missing: PAGE.pdf|PAGE.png"),
-        ("predict a.jpg --trim x", "--trim is on or off, got 'x'"),
-        ("predict a.jpg --tile x", "--tile is a whole number, got 'x'"),
-        ("predict a.jpg --fov wide", "--fov is a number, got 'wide'"),
+        ("markers", "this command needs PAGE.pdf|PAGE.png"),
+        ("predict a.jpg --trim x", "--trim must be on or off, got 'x'"),
+        ("predict a.jpg --tile x", "--tile must be an integer, got 'x'"),
+        ("predict a.jpg --fov wide", "--fov must be a number, got 'wide'"),
     ],
 )
 def test_what_is_not_understood_is_one_line(
@@ -220,9 +220,12 @@ def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("predict a.jpg --save depht", "has no 'depht'; use npy (depth as a float32 array)"),
-        ("predict a.jpg --save norml", "has no 'norml'; did you mean 'normals'"),
-        ("predict a.jpg --save zzz", "has no 'zzz'; known: "),
+        (
+            "predict a.jpg --save depht",
+            "does not accept 'depht'; use npy (depth as a float32 array)",
+        ),
+        ("predict a.jpg --save norml", "does not accept 'norml'; did you mean 'normals'"),
+        ("predict a.jpg --save zzz", "does not accept 'zzz'; known: "),
         ("predict a.jpg --confidence mirrr", "got 'mirrr': did you mean 'mirror'?"),
         ("completion bsh", "got 'bsh': did you mean 'bash'?"),
     ],

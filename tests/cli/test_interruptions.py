@@ -190,15 +190,16 @@ def test_a_signal_that_a_script_ignores_for_its_background_stays_ignored() -> No
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_import_of_torch_is_finished_first(tmp_path: Path) -> None:
-    """The C++ that starts torch aborts where Python raises in it."""
-    (tmp_path / "torch.py").write_text(
+@pytest.mark.parametrize("package", ["onnx", "torch", "triton"])
+def test_an_import_that_aborts_on_errors_is_finished_first(tmp_path: Path, package: str) -> None:
+    """The C++ of these packages aborts where Python raises in it."""
+    (tmp_path / f"{package}.py").write_text(
         "import os, signal, time\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"
         "time.sleep(0.2)\n"
         "print('imported', flush=True)\n"
     )
-    body = f"    sys.path.insert(0, {str(tmp_path)!r}); import torch; time.sleep(30)"
+    body = f"    sys.path.insert(0, {str(tmp_path)!r}); import {package}; time.sleep(30)"
     process = start_process([sys.executable, "-c", _REPLACED.format(body)], stdout=subprocess.PIPE)
     output, error = process.communicate(timeout=_PATIENCE)
     assert (output, error.strip()) == ("imported\ncode 130\n", "rilievo: stopped")

@@ -72,7 +72,7 @@ def test_a_border_is_measured_only_without_trimming(
         (["1,2", "30,400", "--known", "9,9,2"], "30,400"),
         (["1,2", "1,2", "--known", "9,9,2"], "same pixel"),
         (["1,2", "--angle"], "two points"),
-        (["1,2", "30,40", "--known", "points.csv"], "table"),
+        (["1,2", "30,40", "--known", "points.csv"], "points.csv"),
         (["1,2", "30,40", "--known-length", "1,2,3"], "1,2,3"),
         (["1,2", "30,40", "--known-length", "1,2,30,40,a44"], "a4"),
         (["1,2", "30,40", "--known-length", "1,2,30,40,9.4e15"], "9.4e+15"),
@@ -94,7 +94,7 @@ def test_a_folder_is_told_to_name_the_photograph(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["measure", str(tmp_path), "1,2", "30,40", "--known", "9,9,2"]) == 2
-    assert capsys.readouterr().err.endswith("is a folder; name the photograph itself\n")
+    assert capsys.readouterr().err.endswith("is a folder; give the photograph itself\n")
 
 
 def test_a_table_of_lengths_gives_metres_of_many_photographs(photo: str, tmp_path: Path) -> None:
@@ -124,11 +124,24 @@ def test_half_a_length_in_a_table_is_refused(
     assert "line 2" in capsys.readouterr().err
 
 
-def test_the_help_offers_no_table_of_known_points(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_offers_a_table_of_known_points(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["measure", "--help"])
     known = (
-        capsys.readouterr().out.partition("--known U,V,METRES ")[2].partition("--known-length")[0]
+        capsys.readouterr()
+        .out.partition("--known U,V,METRES|FILE.csv")[2]
+        .partition("--known-length")[0]
     )
     assert "column, row" in known
-    assert "table" not in known
+    assert "table" in known
+
+
+def test_the_short_help_lists_everything_that_can_be_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["measure", "--help"])
+    short_help = capsys.readouterr().out.partition("Examples:")[0]
+    for flag in ("--distance", "--height", "--height-above-plane", "--box", "--mask", "--angle"):
+        assert f"\n      {flag} " in short_help
+    assert "--json" in short_help

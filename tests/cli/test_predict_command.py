@@ -94,6 +94,16 @@ def test_what_was_done_is_told_as_json(photo: Path, capfd: pytest.CaptureFixture
     assert told["output"] == f"{photo.parent}/out"
 
 
+def test_a_failure_in_the_json_spells_options_as_the_command_line_does(
+    photo: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["predict", str(photo), "-m", "rilievo/small", "-o", f"{photo.parent}/out", "-q"]
+    assert main(command) == 0
+    assert main([*command, "--camera-height", "2", "--json"]) == 1
+    [failure] = json.loads(capfd.readouterr().out)["failures"]
+    assert "use --overwrite to replace it" in failure
+
+
 def test_a_photograph_may_come_on_standard_input(
     photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +122,7 @@ def test_a_photograph_may_come_on_standard_input(
     assert piped(photo.read_bytes()) == 0
     assert "already done" in capsys.readouterr().err
     assert piped(b"") == 2
-    assert "holds nothing" in capsys.readouterr().err
+    assert "standard input is empty" in capsys.readouterr().err
     assert piped(b"no picture at all") == 1
     assert "stdin.jpg" in capsys.readouterr().err
 
@@ -124,9 +134,12 @@ def test_resume_may_have_a_word(photo: Path, capfd: pytest.CaptureFixture[str]) 
     content = (out / "photo.ply").read_bytes()
     middle = len(content) // 2
     (out / "photo.ply").write_bytes(content[:middle] + b"!" + content[middle + 1 :])
-    for word, said in (("--resume", "already done"), ("--resume=hash", "made anew")):
+    for word, said in (("--resume", "already done"), ("--resume=hash", "writes it again")):
         assert main([*command, word]) == 0
         assert said in capfd.readouterr().err
     assert (out / "photo.ply").read_bytes() == content
     assert main([*command, "--resume=sizes"]) == 2
-    assert "--resume is alone or hash, got 'sizes'" in capfd.readouterr().err
+    assert (
+        "--resume must be given without a value, or with hash, got 'sizes'"
+        in capfd.readouterr().err
+    )

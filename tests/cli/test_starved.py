@@ -24,8 +24,8 @@ _BEFORE = {
     ("before", "output", "words"),
     [
         (_BEFORE["gone"], "out", "the working folder was deleted"),
-        (_BEFORE["threads"], "{}/out", "starts no more threads"),
-        (_BEFORE["files"] % 3, "{}/out", "opens no more files"),
+        (_BEFORE["threads"], "{}/out", "no more threads can be started"),
+        (_BEFORE["files"] % 3, "{}/out", "too many open files"),
         (_BEFORE["files"] % 4, "{}/out", "oo many open files"),
     ],
     ids=["gone", "threads", "files", "more files"],

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.cli.streams import printing, table
+from rilievo.cli.streams import format_table, printing
 from rilievo.system.terminal import wrap_for_terminal
 from support.interruptible import start_process
 
@@ -39,7 +39,7 @@ def test_a_standard_output_that_is_full_is_one_line_and_code_2(
     tmp_path: Path, arguments: str
 ) -> None:
     done = shell(f"{PROGRAM} {arguments} > /dev/full", tmp_path)
-    words = "rilievo: standard output cannot be written: No space left on device\n"
+    words = "rilievo: cannot write to standard output: No space left on device\n"
     assert (done.returncode, done.stderr) == (2, words)
 
 
@@ -144,12 +144,12 @@ def test_a_table_keeps_to_the_width_of_a_terminal(
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
-    assert table(HEADER, ROWS) == text
+    assert format_table(HEADER, ROWS) == text
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "xterm")
-    assert "\x1b[1ma/name\x1b[0m" in table(HEADER, ROWS)
+    assert "\x1b[1ma/name\x1b[0m" in format_table(HEADER, ROWS)
     monkeypatch.setattr(sys, "stdout", StringIO())
-    assert max(map(len, table(HEADER, ROWS).splitlines())) == 38
+    assert max(map(len, format_table(HEADER, ROWS).splitlines())) == 38
 
 
 def test_lines_of_a_card_are_wrapped_below_their_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_a_cluster_whose_workers_are_killed_writes_the_files_of_one_machine(
 
     number, [reason] = found["deadly"]
     assert number == 8
-    assert reason.startswith("item 1: the process at work on it was killed twice")
+    assert reason.startswith("item 1: skipped, because its process was killed twice")
     assert found["refusal"] == "no model 'x'"
 
     assert found["scores"] == [f"n{number}" for number in range(6)]
@@ -112,7 +112,7 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(
     given = PredictOptions(output=tmp_path / "out")
     with pytest.raises(RilievoError) as caught:
         predict_across([tmp_path / "a.png"], given, BatchOptions(ray=address), show=False)
-    assert str(caught.value).startswith(f"ray {address}: no Ray cluster can be reached there")
+    assert str(caught.value).startswith(f"ray {address}: no Ray cluster answers at this address")
     assert "\n" not in str(caught.value)
 
 
@@ -127,7 +127,7 @@ def test_auto_without_a_cluster_names_the_flag_that_works(
     words = ["predict", str(tmp_path / "a.png"), "--ray", "auto", "-o", str(tmp_path / "out")]
     assert main(words) == 2
     line = capsys.readouterr().err
-    assert line.startswith("rilievo: --ray auto: no Ray cluster can be reached there")
+    assert line.startswith("rilievo: --ray auto: no Ray cluster answers at this address")
     assert "running Ray instance {ray=auto}" in line
     assert line.endswith("or use --ray local\n")
 
@@ -165,7 +165,7 @@ def test_a_node_that_dies_ends_with_what_is_kept(
     assert len(lines) == 1
     assert lines[0].startswith(f"rilievo: --ray auto: the cluster failed ({type(error).__name__}: ")
     assert lines[0].endswith(
-        "); 9 of 15 inputs are done and kept, and the same command goes on from there"
+        "); 9 of 15 inputs are done and kept; to resume, run the same command again"
     )
 
 
@@ -181,14 +181,14 @@ def test_a_process_that_ray_ends_leaves_a_line_of_what_is_kept(tmp_path: Path) -
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "rilievo: the command was killed, as Ray does if a node dies; 6 of 15 inputs are done and "
-        "kept, and the same command goes on from there"
+        "rilievo: the command was killed, for example because a node died; 6 of 15 inputs are done "
+        "and kept; to resume, run the same command again"
     )
 
 
 def test_the_end_of_the_process_that_waits_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM for a group of processes ends it too."""
-    monkeypatch.setattr(ray_tasks, "_PRINT_LAST_LINE", "import sys; sys.stdin.close()")
+    monkeypatch.setattr(ray_tasks, "_WATCHER_CODE", "import sys; sys.stdin.close()")
     progress = ray_tasks._Progress(2)
     with ray_tasks._message_if_killed(progress):
         time.sleep(1.0)

@@ -105,7 +105,7 @@ def test_a_benchmark_of_ones_own_is_found_by_its_place() -> None:
         ("nyuv2-eigne", "no benchmark 'nyuv2-eigne'; did you mean 'nyuv2-eigen'"),
         ("no.such.module:X", "no benchmark 'no.such.module:X': No module"),
         (f"{__name__}:OTHER", "has no attribute 'OTHER'"),
-        (f"{__name__}:NOT_ONE", "is no benchmark, but a str"),
+        (f"{__name__}:NOT_ONE", "is of type str, expected a Benchmark"),
     ],
 )
 def test_a_wrong_name_is_one_line(name: str, words: str) -> None:
@@ -114,6 +114,6 @@ def test_a_wrong_name_is_one_line(name: str, words: str) -> None:
 
 
 def test_a_metric_that_no_table_has_is_named() -> None:
-    with pytest.raises(OptionError, match="no metric 'abs_rl' of depth; did you mean 'abs_rel'"):
+    with pytest.raises(OptionError, match="no depth metric 'abs_rl'; did you mean 'abs_rel'"):
         benchmark_metrics(replace(MINE, metrics=("abs_rl",)))
     assert set(TABLES) == set(Task)

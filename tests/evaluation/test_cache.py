@@ -77,7 +77,9 @@ def test_mixed_settings_are_refused_with_their_names(
     change: dict[str, object], words: str, tmp_path: Path
 ) -> None:
     open_cache(tmp_path / "p", MARK, IDS)
-    with pytest.raises(OptionError, match=rf"holds predictions made otherwise \({words}"):
+    with pytest.raises(
+        OptionError, match=rf"contains predictions that were made with other settings \({words}"
+    ):
         open_cache(tmp_path / "p", replace(MARK, **change), IDS)
 
 
@@ -90,16 +92,16 @@ def test_what_is_missing_and_what_is_broken_is_told_apart(tmp_path: Path) -> Non
     cache = open_cache(tmp_path / "p", replace(MARK, kind=DepthKind.METRIC), IDS)
     for id in IDS[:2]:
         cache.write(id, prediction(DepthKind.METRIC))
-    whole = cache.path_of(IDS[0]).read_bytes()
+    whole = cache.file_path(IDS[0]).read_bytes()
     assert cache.missing(IDS) == (["hall"], [])
     for cut in (0, 10, len(whole) // 2, len(whole) - 5):
-        cache.path_of(IDS[0]).write_bytes(whole[:cut])
+        cache.file_path(IDS[0]).write_bytes(whole[:cut])
         assert cache.missing(IDS) == (["hall"], [IDS[0]])
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 0xFF
-    cache.path_of(IDS[0]).write_bytes(damaged)
+    cache.file_path(IDS[0]).write_bytes(damaged)
     assert cache.missing(IDS) == (["hall"], [IDS[0]])
-    with pytest.raises(InputError, match=r"0001\.npz: broken .*remove it and evaluate again"):
+    with pytest.raises(InputError, match=r"0001\.npz: is damaged .*remove it and evaluate again"):
         cache.read(IDS[0])
 
 
@@ -108,9 +110,9 @@ def test_what_is_missing_and_what_is_broken_is_told_apart(tmp_path: Path) -> Non
 )
 def test_an_array_that_is_no_depth_is_broken(array: np.ndarray, tmp_path: Path) -> None:
     cache = open_cache(tmp_path / "p", MARK, IDS)
-    np.savez(cache.path_of("hall"), depth=array)
+    np.savez(cache.file_path("hall"), depth=array)
     assert cache.missing(["hall"]) == ([], ["hall"])
-    with pytest.raises(InputError, match=r"hall\.npz: broken \(its depth is"):
+    with pytest.raises(InputError, match=r"hall\.npz: is damaged \(its depth has"):
         cache.read("hall")
 
 
@@ -125,7 +127,7 @@ def test_leftovers_of_a_killed_process_are_swept(tmp_path: Path) -> None:
 
 def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "theirs.txt").write_text("x")
-    with pytest.raises(InputError, match=r"holds files but no fingerprint\.json"):
+    with pytest.raises(InputError, match=r"contains files but no fingerprint\.json"):
         open_cache(tmp_path, MARK, IDS)
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.txt"]
 
@@ -133,9 +135,9 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "broken"),
-        ('{"model": 3}', "broken"),
-        ("", "no content"),
+        ("{", "damaged"),
+        ('{"model": 3}', "damaged"),
+        ("", "is empty"),
     ],
 )
 def test_a_broken_fingerprint_is_one_line(text: str, words: str, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_model_is_judged_by_its_confidence(root: Path, tmp_path: Path) -> None
     assert read_evaluation(out) == found
     page = (out / "report.html").read_text(encoding="utf-8")
     assert 'id="certainty"' in page
-    assert "least sure pixels taken out" in page
+    assert "least confident pixels removed" in page
 
 
 def test_predictions_that_were_kept_with_a_confidence_serve_both_benchmarks(
@@ -56,7 +56,7 @@ def test_predictions_that_were_kept_with_a_confidence_serve_both_benchmarks(
     assert plain.summaries[0].value == value
     assert (plain.sparsification, plain.reliability) == ((), ())
     # Kept without confidence, so there is none to judge.
-    with pytest.raises(OptionError, match="holds no confidence"):
+    with pytest.raises(OptionError, match="contains no confidence"):
         run_tiny(None, root, "certainty", predictions=tmp_path / "plain", output=tmp_path / "x")
     # And the other way round it serves.
     again = run_tiny(None, root, "depth", predictions=tmp_path / "out", output=tmp_path / "y")
@@ -66,9 +66,9 @@ def test_predictions_that_were_kept_with_a_confidence_serve_both_benchmarks(
 def test_models_without_a_confidence_are_refused_before_any_work(
     root: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match="gives no confidence"):
+    with pytest.raises(OptionError, match="does not predict confidence"):
         run_tiny(FixedDepth(np.ones((48, 64))), root, "certainty", output=tmp_path / "out")
-    with pytest.raises(OptionError, match="is of its depth"):
+    with pytest.raises(OptionError, match="predicts confidence for depth"):
         run_tiny("rilievo/small", root, "normals-certainty", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

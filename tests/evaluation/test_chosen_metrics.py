@@ -45,10 +45,10 @@ def test_other_metrics_replace_the_results_in_their_folder(root: Path, tmp_path:
     ("benchmark", "words", "message"),
     [
         ("depth", "rmes", "did you mean 'rmse'"),
-        ("depth", "deltta*", "matches no metric of depth"),
-        ("depth", "within_30", "has 'within_30', a metric of normals"),
-        ("normals", "abs_rel", "has 'abs_rel', a metric of depth"),
-        ("depth", "", "names no metric"),
+        ("depth", "deltta*", "matches no depth metric"),
+        ("depth", "within_30", "has 'within_30', which is a normals metric"),
+        ("normals", "abs_rel", "has 'abs_rel', which is a depth metric"),
+        ("depth", "", "is empty"),
     ],
 )
 def test_a_metric_that_does_not_apply_is_refused(benchmark: str, words: str, message: str) -> None:

@@ -22,6 +22,14 @@ from support.evaluations import METRICS, evaluation, in_folder, random_errors, r
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 
 
+def test_the_baseline_is_named_as_shown_or_by_the_whole_path_of_its_model() -> None:
+    runs = [run_of("/runs/rooms", random_errors(0)), run_of("small", random_errors(1))]
+    assert compare(runs, baseline="rooms").groups[0].baseline == "rooms"
+    assert compare(runs, baseline="/runs/rooms").groups[0].baseline == "rooms"
+    with pytest.raises(OptionError, match="no run '/runs/room' to use as the baseline"):
+        compare(runs, baseline="/runs/room")
+
+
 @given(st.integers(0, 10_000))
 def test_swapping_two_runs_turns_the_difference_around(seed: int) -> None:
     a, b = run_of("a", random_errors(seed)), run_of("b", random_errors(seed + 1))
@@ -107,7 +115,15 @@ def test_frames_of_scenes_are_compared_scene_by_scene() -> None:
     ((_, _, difference),) = compared.groups[0].differences()
     assert (difference.low, difference.high, difference.p) == (None, None, 1)
     assert not any(row.cells["abs_rel"].is_best for row in compared.groups[0].rows)
-    assert "no interval" in " ".join(compared.notes)
+    assert "no intervals" in " ".join(compared.notes)
+    assert "Wilcoxon" not in " ".join(compared.notes)
+
+
+def test_two_images_are_too_few_for_the_tests_that_the_notes_explain() -> None:
+    runs = [run_of("a", random_errors(images=2)), run_of("b", random_errors(1, images=2))]
+    notes = " ".join(compare(runs).notes)
+    assert "too few images" in notes
+    assert "Wilcoxon" not in notes
 
 
 def test_higher_is_better_where_the_metric_says_so() -> None:
@@ -140,7 +156,7 @@ def test_what_is_best_near_zero_is_compared_by_its_size() -> None:
     assert cells["under"].difference is not None
     assert cells["under"].difference.mean == pytest.approx(0)
     assert not cells["under"].is_marked
-    assert "how far it is from zero" in " ".join(compared.notes)
+    assert "distance from zero" in " ".join(compared.notes)
 
 
 def test_p_values_carry_holms_correction_for_the_runs_of_a_metric() -> None:
@@ -174,16 +190,16 @@ def test_images_are_paired_by_id_and_not_by_place() -> None:
 def test_different_images_are_refused_unless_the_common_ones_are_asked_for() -> None:
     a, b = run_of("a", random_errors(0, 40)), run_of("b", random_errors(1, 36))
     with pytest.raises(
-        InputError, match=r"40 and 36 .'room/0036' is in one alone.*with common.* 36 "
+        InputError, match=r"40 and 36 .only one of them has 'room/0036'.*use common .* 36 "
     ):
         compare([a, b])
     compared = compare([a, b], common=True)
-    assert compared.groups[0].images == 36
+    assert compared.groups[0].image_count == 36
     cell = next(row for row in compared.groups[0].rows if row.name == "a").cells["abs_rel"]
     assert cell.value == pytest.approx(random_errors(0, 40)[:36].mean())
     assert cell.low is not None
     assert cell.low < cell.value
-    assert "Not the benchmark's own numbers" in "".join(compared.notes)
+    assert "not the benchmark's own numbers" in "".join(compared.notes)
     assert "a 40, b 36" in "".join(compared.notes)
 
 
@@ -201,7 +217,7 @@ def test_runs_without_a_common_image_are_refused() -> None:
         run_of("a", random_errors(images=2), ids=("1", "2")),
         run_of("b", random_errors(images=2), ids=("3", "4")),
     )
-    with pytest.raises(InputError, match="no image is scored in every run"):
+    with pytest.raises(InputError, match="no image has a score in every run"):
         compare([a, b], common=True)
 
 
@@ -217,7 +233,7 @@ def test_different_benchmarks_are_refused_by_what_differs() -> None:
         compare([a, b])
     assert "max depth is 10 and 80; clip is none and yes" in str(caught.value)
     assert "crop" not in str(caught.value)
-    with pytest.raises(InputError, match="read alike"):
+    with pytest.raises(InputError, match="look the same"):
         compare([a, replace(b, settings=a.settings)])
     with pytest.raises(InputError, match="the dataset is 'rooms' and 'halls'"):
         compare([a, run_of("b", random_errors(), dataset="halls", settings=dict(a.settings))])
@@ -226,7 +242,7 @@ def test_different_benchmarks_are_refused_by_what_differs() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"baseline": "bb"}, "no run 'bb' for a baseline"),
+        ({"baseline": "bb"}, "no run 'bb' to use as the baseline"),
         ({"metrics": ["abs_rell"]}, "did you mean 'abs_rel'"),
     ],
 )
@@ -248,7 +264,7 @@ def test_a_metric_that_some_images_lack_says_on_how_many_it_rests() -> None:
     cut = replace(a, scores=(replace(a.scores[0], values={}), *a.scores[1:]))
     compared = compare([cut, b])
     assert len(compared.groups[0].columns[0].ids) == 39
-    assert "AbsRel: differences rest on 39 images" in "".join(compared.notes)
+    assert "AbsRel: differences are based on the 39 images" in "".join(compared.notes)
 
 
 def test_runs_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -257,6 +273,18 @@ def test_runs_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> No
     ]
     names = {row.name for row in compare([*folders, folders[0] / "evaluation.json"]).groups[0].rows}
     assert names == {"m (x)", "m (y)", "m (x) #2"}
+
+
+def test_training_runs_are_named_by_as_much_of_their_path_as_tells_them_apart() -> None:
+    models = ["/home/me/runs/rooms", "/home/me/kitti/street", "/home/me/nyu/street", "m"]
+    compared = compare([run_of(model, random_errors(i)) for i, model in enumerate(models)])
+    names = {row.name for row in compared.groups[0].rows}
+    assert names == {"rooms", "kitti/street", "nyu/street", "m"}
+
+
+def test_a_training_run_and_predictions_of_the_same_name_are_told_apart() -> None:
+    runs = [run_of("/home/me/runs/rooms", random_errors()), run_of("rooms", random_errors(1))]
+    assert {row.name for row in compare(runs).groups[0].rows} == {"runs/rooms", "rooms"}
 
 
 def test_published_rows_stand_below_with_their_sources() -> None:
@@ -308,12 +336,12 @@ def test_notes_say_where_runs_were_treated_differently() -> None:
     a = run_of("a", random_errors(), unscored=lost, warnings=("looks like mm",))
     b = replace(run_of("b", random_errors(1), alignment="log"), version="9.9", kind=None)
     notes = " ".join(compare([a, b]).notes)
-    assert "Aligned in different ways" in notes
+    assert "aligned in different ways" in notes
     assert "a: median, b: log" in notes
     assert "different versions" in notes
     assert "different processing" not in notes
     assert "up_to_scale, b: none" in notes
-    assert "Of a: looks like mm." in notes
-    assert "Of a: 1 of 41 images have no score: broken (z)." in notes
+    assert "a: looks like mm." in notes
+    assert "a: 1 of 41 images have no score: broken (z)." in notes
     pooled = run_of("a", random_errors(), settings={"averaging": "pooled"})
     assert "pools the pixels" in " ".join(compare([pooled]).notes)

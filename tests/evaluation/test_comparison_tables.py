@@ -110,9 +110,9 @@ def test_every_format_has_the_same_numbers(tmp_path: Path) -> None:
         for row in compared.groups[0].rows:
             for cell in row.cells.values():
                 assert (repr(cell.value) if ending == "csv" else f"{cell.value:.4f}") in text
-    with pytest.raises(OptionError, match=r"\.md, \.csv, \.tex, \.html"):
+    with pytest.raises(OptionError, match=r"\.md, \.csv, \.tex or \.html"):
         write_comparison(compared, tmp_path / "c.pdf")
-    with pytest.raises(OutputError, match="folder is not there"):
+    with pytest.raises(OutputError, match="folder does not exist"):
         write_comparison(compared, tmp_path / "absent" / "c.md")
 
 
@@ -146,12 +146,12 @@ def test_the_command_prints_tables_or_writes_a_file(
     for _, _, difference in compared.groups[0].differences():
         assert f"{difference.mean:.4f}" in printed
     assert "a − b" in printed
-    assert "after one factor an image" in printed
+    assert "after fitting a scale to each image" in printed
     assert main(["compare", *runs, "-o", str(tmp_path / "c.tex"), "--metrics", "abs_rel"]) == 0
     written = (tmp_path / "c.tex").read_text()
     assert "\\toprule" in written
     assert "\\scriptsize 0." in written
-    assert "its 95 \\% interval." in written
+    assert "its 95 \\% confidence interval." in written
     assert main(["compare", *runs, "--metrics", "nothing"]) == 2
     (tmp_path / "a" / "evaluation.json").write_text("{")
     assert main(["compare", *runs]) == 2
@@ -189,7 +189,7 @@ def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
     compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
     [note] = alignment_texts(compared.groups[0])
     text = table_as_latex(comparison_tables(compared)[0])
-    assert f"Predictions of every run: {note}." in text
+    assert f"All predictions are scored {note}." in text
     assert (
         compared.groups[0].dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]
     )

@@ -106,13 +106,13 @@ def test_a_prediction_that_is_turned_by_90_degrees_is_refused(
     size: tuple[int, int], crop: str | None
 ) -> None:
     truth, values, _ = truth_and_values_of_size("moge-scale", size)
-    with pytest.raises(InputError, match="turned by 90 degrees"):
+    with pytest.raises(InputError, match="rotated by 90 degrees"):
         score(BENCHMARKS["moge-scale"], stored(depth=metric(values), crop=crop), truth)
 
 
 def test_a_prediction_of_the_whole_picture_is_none_of_a_part() -> None:
     truth, values, _ = truth_and_values_of_size("moge-scale", (480, 640))
-    with pytest.raises(InputError, match=r"as large as all of the truth.*leave crop out"):
+    with pytest.raises(InputError, match=r"the size of all of the truth.*leave out crop"):
         score(BENCHMARKS["moge-scale"], stored(depth=metric(values), crop="nyu_eigen"), truth)
 
 
@@ -145,13 +145,15 @@ def test_evaluate_says_once_how_predictions_were_placed_and_that_exif_turns_phot
     assert main([*words, "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     [placed] = [line for line in printed.out.splitlines() if "half of" in line]
-    assert "0: the prediction is 18 x 24, half of the truth's 36 x 48" in placed
-    assert placed.endswith("so 3 of 3 images")
+    assert "0: the prediction is 18 x 24 (height x width), half of the truth's 36 x 48" in placed
+    assert placed.endswith("(applies to 3 of 3 images)")
     # Before a score is printed, and among the results.
     for stream in (printed.err, printed.out):
-        [turned] = [line for line in stream.splitlines() if "the prediction is taken as" in line]
-        assert turned.endswith("so 3 of 3 photographs")
-        assert [line for line in stream.splitlines() if "depth is taken as upright" in line]
+        [turned] = [
+            line for line in stream.splitlines() if "the prediction is assumed to be" in line
+        ]
+        assert turned.endswith("(applies to 3 of 3 photographs)")
+        assert [line for line in stream.splitlines() if "depth is assumed to be upright" in line]
 
 
 KITTI_SIZES = [(370, 1224), (370, 1226), (374, 1238), (375, 1242), (376, 1241)]
@@ -168,7 +170,7 @@ def test_crops_of_kitti_that_have_one_size_are_told_apart_by_the_user(
     other = "kitti_garg" if crop == "kitti_eigen" else "kitti_eigen"
     predicted = metric(truth.depth[window.slices])
     if scored_window(other, shape).shape == window.shape:
-        with pytest.raises(InputError, match=r"crop='kitti_garg', crop='kitti_eigen'"):
+        with pytest.raises(InputError, match=r"crop='kitti_garg', or crop='kitti_eigen'"):
             score(BENCHMARKS["kitti-eigen"], stored(depth=predicted), truth)
     else:
         found = score(BENCHMARKS["kitti-eigen"], stored(depth=predicted), truth).score
@@ -184,7 +186,9 @@ def test_the_crop_of_another_benchmark_is_placed_where_it_is_the_only_one() -> N
         BENCHMARKS["moge-scale"], stored(depth=metric(truth.depth[45:471, 41:601])), truth
     ).score
     assert found.values["abs_rel"] < 1e-6
-    assert any("'nyu_eigen' alone" in note and "45,41,426,560" in note for note in found.notes)
+    assert any(
+        "size of the crop 'nyu_eigen'" in note and "45,41,426,560" in note for note in found.notes
+    )
 
 
 @pytest.mark.parametrize(("step", "words"), [(2, "half of"), (3, "a third of"), (5, "1/5 of")])

@@ -27,7 +27,7 @@ from support.tiny_evaluation import TINY, write_predictions
 
 SIZE = (36, 48)
 METRES = (1 + np.arange(36 * 48).reshape(SIZE) / 900).astype(np.float32)
-MADE = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
+OUTPUT_FOLDER = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
 
 
 def png(path: Path, counts: np.ndarray, **texts: str) -> Path:
@@ -43,7 +43,7 @@ def ours(kind: DepthKind, name: str) -> Callable[[Path], Path]:
 
     def write(folder: Path) -> Path:
         depth = DepthMap(values=METRES, kind=kind)
-        prediction = rilievo.Prediction(depth_or_none=depth, made_by=MADE)
+        prediction = rilievo.Prediction(depth_or_none=depth, made_by=OUTPUT_FOLDER)
         [path, beside] = prediction.save(folder / "a", name)
         beside.unlink()
         return path.rename(folder / f"a{path.suffix}")
@@ -125,7 +125,7 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
     write, kind, origin = TABLE[form]
     path = write(root / "depth")
     numbers = read_stored_depth(path)
-    assert numbers.statement.kind == kind
+    assert numbers.metadata.kind == kind
     (root / "rilievo.yaml").write_text(f"depth: 'depth/{{id}}{path.suffix}'")
     dataset = open_dataset("folder", root)
     truth, reading = dataset.truth("a"), dataset.reading("a")
@@ -144,7 +144,7 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
         "camera",
     }
     stated = None if kind else "metric"
-    units = 0.001 if origin == "guessed" and numbers.stored.dtype.kind == "u" else None
+    units = 0.001 if origin == "guessed" and numbers.raw_values.dtype.kind == "u" else None
     theirs = open_predictions(
         root / "depth",
         ["a"],
@@ -155,11 +155,24 @@ def test_what_a_file_states_is_read_as_truth_and_as_a_prediction(form: str, root
     assert theirs.depth.kind == (kind or "metric")
 
 
+def test_what_a_layout_does_not_state_is_not_attributed_to_it(root: Path) -> None:
+    png(root / "depth/a.png", METRES * 1000)
+    places = {}
+    for name, layout in (("none", "{}"), ("stated", "depth: {invalid: [0, 65535]}")):
+        (root / "rilievo.yaml").write_text(layout)
+        reading = open_dataset("folder", root).reading("a")
+        assert reading is not None
+        [invalid] = [fact for fact in reading.properties if fact.name == "invalid"]
+        places[name] = invalid.place
+    assert places["stated"] == "rilievo.yaml"
+    assert places["none"] != "rilievo.yaml"
+
+
 def test_a_guess_is_said_once(root: Path) -> None:
     png(root / "depth/a.png", METRES * 1000)
-    reading = check_dataset(open_dataset("folder", root)).reading
+    reading = check_dataset(open_dataset("folder", root)).interpretation
     assert reading.summary_line == (
-        "read as millimetres: 1 to 2.92 m (a guess: whole numbers of no stated unit)"
+        "read as millimetres: 1 to 2.92 m (a guess: integers without a stated unit)"
     )
     assert {fact.origin for fact in reading.properties if fact.name == "scale"} == {
         PropertyOrigin.GUESSED
@@ -183,15 +196,18 @@ def test_evaluate_prints_how_it_read_true_depth_if_that_is_known(
         words += ["--predictions", str(theirs), "--kind", "metric"]
         assert main([*words, "-o", str(tmp_path / f"out{number}")]) == 0
     of_folder, of_tiny = capsys.readouterr().out.split("on depth: ")[1:]
-    assert "true depth is read as millimetres: 1 to 2.92 m (a guess" in of_folder
-    assert "true depth is" not in of_tiny
+    assert "ground-truth depth is read as millimetres: 1 to 2.92 m (a guess" in of_folder
+    assert "ground-truth depth is" not in of_tiny
 
 
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        (np.where(METRES > 2, 65535, METRES * 1000), "hold 65535, the largest number of the type"),
-        (np.where(METRES < 1.2, 777, METRES * 1000), "hold the number 777, which may mean 'none'"),
+        (
+            np.where(METRES > 2, 65535, METRES * 1000),
+            "the value 65535, the largest of its type",
+        ),
+        (np.where(METRES < 1.2, 777, METRES * 1000), "have the value 777, which may mark missing"),
         (METRES * 100, TOO_NEAR),
     ],
 )
@@ -210,14 +226,14 @@ def test_numbers_that_a_layout_declares_raise_no_doubt(root: Path) -> None:
 
 def test_affine_depth_is_no_truth(root: Path) -> None:
     ours(DepthKind.AFFINE_INVERSE, "png16")(root / "depth")
-    with pytest.raises(InputError, match="whose shift is unknown, so it is no truth"):
+    with pytest.raises(InputError, match="which has an unknown shift and cannot be ground truth"):
         open_dataset("folder", root).truth("a")
 
 
 def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
     path = ours(DepthKind.METRIC, "png16")(root / "depth")
     (root / "rilievo.yaml").write_text("depth: {scale: 0.5}")
-    with pytest.raises(InputError, match="another 'scale' or 'offset'; leave them out"):
+    with pytest.raises(InputError, match="a different 'scale' or 'offset'; remove them"):
         open_dataset("folder", root).truth("a")
     with pytest.raises(OptionError, match="kind says 'affine', but"):
         open_predictions(
@@ -226,7 +242,9 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
             value_encoding=ValueEncoding(number_kind=NumberKind.AFFINE),
             task=Task.DEPTH,
         )
-    with pytest.raises(OptionError, match="scale is for files that do not say their unit"):
+    with pytest.raises(
+        OptionError, match="scale only applies to files that do not state their unit"
+    ):
         open_predictions(
             path.parent,
             ["a"],
@@ -240,7 +258,7 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
 
 def test_a_crop_of_the_photograph_is_put_in_its_place(root: Path) -> None:
     np.save(root / "depth/a.npy", METRES[4:30, 6:46])
-    with pytest.raises(InputError, match=r"26 x 40 .*the photograph 36 x 48.*crop: stretched"):
+    with pytest.raises(InputError, match=r"26 x 40 .*the photograph is 36 x 48.*crop: stretched"):
         open_dataset("folder", root).sample("a")
     (root / "rilievo.yaml").write_text(
         "depth: {crop: [4, 6, 26, 40]}\ncamera: {fx: 50, cx: 24, cy: 18}"
@@ -251,5 +269,5 @@ def test_a_crop_of_the_photograph_is_put_in_its_place(root: Path) -> None:
     assert sample.depth_valid.sum() == 26 * 40
     np.testing.assert_array_equal(sample.depth[4:30, 6:46], METRES[4:30, 6:46])
     (root / "rilievo.yaml").write_text("depth: {crop: [20, 6, 26, 40]}")
-    with pytest.raises(InputError, match="leaves the picture of 36 x 48 pixels"):
+    with pytest.raises(InputError, match="beyond the image of 36 x 48 pixels"):
         open_dataset("folder", root).sample("a")

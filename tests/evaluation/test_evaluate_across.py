@@ -53,7 +53,7 @@ def test_parts_predict_what_one_call_does_and_a_call_without_scores_it(
         assert isinstance(part, PredictedPart)
         assert part.failed == ()
         assert not (parts / "evaluation.json").exists()
-        found.append(part.images)
+        found.append(part.image_count)
     assert sum(found) == len(IDS)
     assert kept(parts) == kept(plain)
     batch = BatchOptions(workers=2)
@@ -96,5 +96,5 @@ def test_a_part_ends_with_1_where_an_image_failed(
 
 def test_predictions_that_are_given_have_no_parts(tmp_path: Path, toy: Path) -> None:
     given = EvaluateOptions(predictions=tmp_path, dataset="support.toy_dataset:Toy", kind="metric")
-    with pytest.raises(OptionError, match="no part of them is left to predict"):
+    with pytest.raises(OptionError, match="there is no part left to predict"):
         evaluate_across(None, "depth", toy, given, BatchOptions(shard="1/2"), show=False)

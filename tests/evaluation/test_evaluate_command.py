@@ -46,10 +46,7 @@ def test_a_dataset_a_metric_and_a_benchmark_are_one_line_each(
     out = tmp_path / "out"
     assert main(["evaluate", "-b", "mine", "--root", str(root), "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert (
-        "rilievo/base (up_to_scale, after one factor an image, fitted to its truth) on mine"
-        in printed
-    )
+    assert "rilievo/base (up_to_scale, after fitting a scale to each image) on mine" in printed
     assert "Doubled" in printed
     assert f"results in {out}" in printed
     found = json.loads((out / "evaluation.json").read_text())
@@ -67,10 +64,10 @@ def test_the_command_tells_by_its_exit_code_that_images_are_missing(
     words = ["evaluate", "-b", "depth", "--dataset", TINY, "--root", str(root)]
     words += ["--predictions", str(tmp_path / "theirs"), "-o", str(tmp_path / "out")]
     assert main(words) == 2
-    assert "say --kind" in capsys.readouterr().err
+    assert "set --kind" in capsys.readouterr().err
     assert main([*words, "--kind", "metric"]) == 1
     printed = capsys.readouterr().out
-    assert "theirs (metric, in metres as predicted, nothing fitted) on depth" in printed
+    assert "theirs (metric, in metres as predicted, without alignment) on depth" in printed
     assert "5 of 6 images have a score" in printed
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["summaries"]
     labels = [each["label"] for each in found if f"\n{each['label']}" in printed]
@@ -78,7 +75,7 @@ def test_the_command_tells_by_its_exit_code_that_images_are_missing(
     # "SILog ×100" begins the labels of its kin.
     assert f"{len(found) - 5} more metrics" in printed
     assert printed.count(" of 6 images") == 2
-    assert "warning: 1 of 6 images have no score: no file of it" in printed
+    assert "warning: 1 of 6 images have no score: there is no prediction in" in printed
     assert main([*words, "--kind", "metric", "--limit", "1", "-o", str(tmp_path / "x")]) == 2
     assert main(["benchmarks"]) == 0
     assert "sunrgbd-article" in capsys.readouterr().out
@@ -158,7 +155,9 @@ def test_a_checkpoint_named_by_an_absolute_path_gives_the_folder_its_own_name(
     line = ["evaluate", "-b", "mine", "--root", str(root), "--limit", "2", "-m"]
     assert main([*line, str(tmp_path / "first/wall.py:wall")]) == 0
     folder = Path("runs/wall.py-wall-mine")
-    assert f"results in {folder}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("wall.py:wall (metric")
+    assert f"results in {folder}" in printed
     assert [*Path("runs").iterdir()] == [folder]
     before = (folder / "evaluation.json").read_bytes()
     assert main([*line, str(tmp_path / "second/wall.py:wall")]) == 2

@@ -88,7 +88,9 @@ def test_a_second_run_predicts_nothing_anew(
     second = run_tiny("rilievo/small", root, output=folder)
     assert sorted(written) == ["room0/000", "room1/001"]
     assert second.summaries == first.summaries
-    assert second.warnings == ("1 kept predictions were broken and made anew",)
+    assert second.warnings == (
+        "rilievo predicted 1 image again, because the cached predictions were damaged",
+    )
 
 
 def test_names_that_are_no_unicode_are_evaluated(tmp_path: Path, root: Path) -> None:

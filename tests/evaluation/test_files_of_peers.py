@@ -64,22 +64,24 @@ def test_an_array_scores_as_the_original_scores_it(root: Path, tmp_path: Path) -
 def test_an_array_of_another_length_or_kind_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "disps.npy"
     np.save(path, np.ones((2, 4, 6)))
-    with pytest.raises(InputError, match="holds 2 maps, but the split lists 3 images"):
+    with pytest.raises(InputError, match="contains 2 maps, but the split lists 3 images"):
         open_stack(path, IDS, value_encoding=DISPARITY, task=Task.DEPTH)
     with pytest.raises(InputError, match=r"files of the split are missing.*with list"):
         open_stack(path, None, value_encoding=DISPARITY, task=Task.DEPTH)
-    with pytest.raises(OptionError, match=r"say kind .*disparity"):
+    with pytest.raises(OptionError, match=r"set kind to .* or disparity"):
         open_stack(path, IDS, value_encoding=ValueEncoding(number_kind=None), task=Task.DEPTH)
     with pytest.raises(OptionError, match="not normals"):
         open_stack(path, IDS, value_encoding=DISPARITY, task=Task.NORMALS)
     np.save(path, np.ones((4, 6)))
-    with pytest.raises(InputError, match=r"is \(4, 6\) float64, expected an npy file"):
+    with pytest.raises(
+        InputError, match=r"of shape \(4, 6\) and type float64, expected an npy file"
+    ):
         open_stack(path, IDS, value_encoding=DISPARITY, task=Task.DEPTH)
     # numpy tokenises a header that it cannot parse.
     unclosed = b"\x93NUMPY\x01\x00\x76\x00" + b"{'shape': (2, 4, 6)".ljust(118)
     for content in (b"no array", unclosed):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="is no npy file"):
+        with pytest.raises(InputError, match="is not an npy file"):
             open_stack(path, IDS, value_encoding=DISPARITY, task=Task.DEPTH)
 
 

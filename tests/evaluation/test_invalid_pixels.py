@@ -75,7 +75,7 @@ def test_refuse_gives_no_score_and_asks_nothing_where_truth_does_not_count() -> 
     truth = scene(far=9.0)
     predicted = holed(DepthKind.METRIC, truth)
     refusing = with_rule("nyuv2-eigen", Invalid.REFUSE)
-    with pytest.raises(InputError, match=r"no answer at \d+ of the \d+ pixels scored; invalid"):
+    with pytest.raises(InputError, match=r"no value at \d+ of the \d+ scored pixels; invalid"):
         scored(refusing, predicted, truth)
     valid = np.array(truth.depth_valid)
     valid[HOLE] = False
@@ -97,7 +97,7 @@ def test_normals_without_direction_are_left_out_or_refused() -> None:
     assert found.unanswered == 201
     assert found.pixels == 480 * 640 - 201
     refusing = with_rule("normals", Invalid.REFUSE)
-    with pytest.raises(InputError, match="no answer at 201 of the 307200 pixels"):
+    with pytest.raises(InputError, match="no value at 201 of the 307200 scored pixels"):
         score(refusing, stored(normals=predicted), truth)
 
 
@@ -139,11 +139,11 @@ def test_reports_and_tables_count_what_has_no_prediction(root: Path, tmp_path: P
     lost = found.scores[0].unanswered
     assert lost == int((np.load(root / "depth" / first.relative_to(theirs))[:10] > 0).sum()) > 0
     [warning] = [each for each in found.warnings if "have no prediction" in each]
-    assert warning.startswith(f"1 images: {lost:,} of {found.summaries[0].pixels:,} pixels")
+    assert warning.startswith(f"in 1 image, {lost:,} of {found.summaries[0].pixels:,} pixels")
     assert "scored as far" in warning
     with (tmp_path / "out" / "per_image.csv").open() as file:
         assert [int(row["unanswered"]) for row in csv.DictReader(file)] == [lost, 0, 0, 0, 0, 0]
-    with pytest.raises(OptionError, match="invalid far is for depth"):
+    with pytest.raises(OptionError, match="invalid far only applies to depth"):
         run_tiny(None, root, benchmark="normals", predictions=theirs, invalid="far")
 
 
@@ -193,8 +193,11 @@ def test_a_score_that_rests_on_one_pixel_says_so(root: Path, tmp_path: Path) -> 
     np.save(path, depth)
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert found.scores[0].pixels == 1
-    assert any("rests on 1 pixels: fewer than 100" in note for note in found.scores[0].notes)
-    assert any(each.startswith("1 images rest on fewer than 100 pixels") for each in found.warnings)
+    assert any("only 1 pixel, fewer than 100" in note for note in found.scores[0].notes)
+    assert any(
+        each.startswith("the scores of 1 image are based on fewer than 100")
+        for each in found.warnings
+    )
 
 
 def test_images_below_a_benchmarks_least_number_of_pixels_have_no_score() -> None:
@@ -202,7 +205,7 @@ def test_images_below_a_benchmarks_least_number_of_pixels_have_no_score() -> Non
     few[300, 600:609] = True
     few_truth = Truth(id="a", depth=np.full((375, 1242), 9.0, np.float32), depth_valid=few)
     predicted = DepthMap(values=np.full((375, 1242), 8.0, np.float32), kind=DepthKind.METRIC)
-    with pytest.raises(NoGroundTruthError, match=r"9 pixels have truth .* fewer than 10"):
+    with pytest.raises(NoGroundTruthError, match=r"9 pixels have ground truth .* fewer than 10"):
         scored("kitti-dav2", predicted, few_truth)
 
 

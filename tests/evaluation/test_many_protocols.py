@@ -49,7 +49,7 @@ def test_numbers_are_those_of_separate_evaluations(kind: str, root: Path, tmp_pa
         own = EvaluateOptions(dataset=TINY, output=tmp_path / name, **given)
         assert numbers(evaluate(None, name, root, own, show=False)) == numbers(run), name
     refused = {row.label: row.reason for row in result.rows if row.evaluation is None}
-    assert ("not 'affine'" if kind == "affine" else "names no scene") in refused["video-depth"]
+    assert ("not 'affine'" if kind == "affine" else "gives no scene") in refused["video-depth"]
     assert ("moge-metric" in refused) == (kind != "metric")
     assert not {*found} & {*refused}
     assert {*found, *refused} == {n for n, each in BENCHMARKS.items() if each.dataset is None}
@@ -67,7 +67,7 @@ def test_the_model_is_asked_once_for_depth_normals_and_confidence(
             found[name]
         )
     refused = {row.label: row.reason for row in result.rows if row.evaluation is None}
-    assert "sees no camera" in refused["moge-fov"]
+    assert "does not predict a camera" in refused["moge-fov"]
 
 
 class Counted:
@@ -163,14 +163,14 @@ def test_benchmarks_of_other_images_are_refused_by_name(root: Path, tmp_path: Pa
 
     depth, nyu = evaluated("depth,nyuv2-eigen").rows
     assert (depth.label, depth.reason) == ("depth", "")
-    assert "is of the dataset 'nyuv2'" in nyu.reason
+    assert "needs the dataset 'nyuv2'" in nyu.reason
     with pytest.raises(OptionError, match="no benchmark fits"):
         evaluated("nyuv2-eigen")
     with pytest.raises(OptionError, match="did you mean 'surfaces'"):
         evaluated("surfces")
-    with pytest.raises(OptionError, match="name it, dataset"):
+    with pytest.raises(OptionError, match="choose the dataset with dataset"):
         evaluated("all", replace(options, dataset=None))
-    with pytest.raises(OptionError, match="align is for one benchmark"):
+    with pytest.raises(OptionError, match="align only applies to a single benchmark"):
         evaluated("all", replace(options, align="median"))
 
 

@@ -64,12 +64,12 @@ def test_names_of_the_table_mean_the_table() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("abs_rle", "no metric 'abs_rle' of depth; did you mean 'abs_rel'"),
+        ("abs_rle", "no depth metric 'abs_rle'; did you mean 'abs_rel'"),
         ("nowhere:X", "no metric 'nowhere:X': No module named 'nowhere'"),
         (f"{HERE}:NOTHING", "has no attribute 'NOTHING'"),
-        (":X", "no metric ':X' of depth"),
-        (f"{HERE}:farther", "is no metric, but a function"),
-        (f"{HERE}:TWIN", "calls itself 'rmse', as another metric of depth does"),
+        (":X", "no depth metric ':X'"),
+        (f"{HERE}:farther", "is of type function, expected a metric"),
+        (f"{HERE}:TWIN", "has the name 'rmse', which another depth metric already has"),
     ],
 )
 def test_what_is_no_metric_is_one_line(name: str, words: str) -> None:
@@ -81,5 +81,5 @@ def test_what_is_no_metric_is_one_line(name: str, words: str) -> None:
 
 def test_two_metrics_of_one_name_are_refused() -> None:
     twice = replace(BENCHMARK, metrics=("abs_rel", f"{HERE}:FARTHER", f"{HERE}:FARTHER"))
-    with pytest.raises(OptionError, match="'mine' has two metrics of the name 'farther'"):
+    with pytest.raises(OptionError, match="'mine' has two metrics with the name 'farther'"):
         benchmark_metrics(twice)

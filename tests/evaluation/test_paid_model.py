@@ -30,7 +30,9 @@ def test_no_dataset_is_sent_where_nobody_can_be_asked(
     service: Service, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    with pytest.raises(OptionError, match=r"6 photographs go to replicate\.com, as 12 paid calls"):
+    with pytest.raises(
+        OptionError, match=r"sends 6 photographs to replicate\.com in 12 paid calls"
+    ):
         run_tiny(MODEL, root, kind="affine", flip=True, output=tmp_path / "out")
     assert service.count("POST") == 0
 

@@ -73,7 +73,7 @@ def two(rng: np.random.Generator, factor: float = 0.9) -> dict[str, Errors]:
 
 def test_a_model_that_is_better_everywhere_is_claimed_by_about_how_much() -> None:
     (found,) = pairs_over_sets(two(np.random.default_rng(1)))
-    assert (found.first, found.second) == ("good", "poor")
+    assert (found.better, found.worse) == ("good", "poor")
     assert found.is_claimed
     assert found.low < 0.9 < found.high < 1
     assert found.p <= 2 / 2001
@@ -85,7 +85,7 @@ def test_the_ratio_is_the_geometric_mean_over_sets_that_count_the_same() -> None
         "two": {"a": np.array([1.0] * 9), "b": np.array([0.125] * 9)},
     }
     (found,) = pairs_over_sets(sets)
-    assert (found.first, found.second) == ("b", "a")
+    assert (found.better, found.worse) == ("b", "a")
     assert found.ratio == pytest.approx(((6 + 6) / 6 * 1.125 / 9) ** 0.5)
     # No scene differs from its set's ratio, so nothing scatters.
     assert found.low == pytest.approx(found.ratio)
@@ -99,7 +99,7 @@ def test_units_of_a_set_and_the_order_of_models_change_nothing() -> None:
         label: {name: 39.37 * on[name] for name in reversed(list(on))} for label, on in sets.items()
     }
     (again,) = pairs_over_sets(other)
-    assert again.first == found.first
+    assert again.better == found.better
     assert (again.ratio, again.low, again.high, again.p) == pytest.approx(
         (found.ratio, found.low, found.high, found.p), rel=1e-9
     )
@@ -144,7 +144,7 @@ def test_more_pairs_make_every_interval_wider() -> None:
     many = equal_models(rng, (12, 15), 5)
     few = {label: {n: on[n] for n in ("a", "b")} for label, on in many.items()}
     (alone,) = pairs_over_sets(few)
-    among = next(e for e in pairs_over_sets(many) if {e.first, e.second} == {"a", "b"})
+    among = next(e for e in pairs_over_sets(many) if {e.better, e.worse} == {"a", "b"})
     assert among.low < alone.low < among.ratio < alone.high < among.high
     assert among.ratio == pytest.approx(alone.ratio)
     assert among.p >= alone.p
@@ -197,7 +197,7 @@ def table(gains: dict[str, float], labels: tuple[str, ...] = ("rooms", "roads"))
 
 
 def claims(found: tuple[PairOverSets, ...]) -> set[tuple[str, str]]:
-    return {(each.first, each.second) for each in found if each.is_claimed}
+    return {(each.better, each.worse) for each in found if each.is_claimed}
 
 
 def test_a_leaderboard_says_which_models_differ_over_all_benchmarks(tmp_path: Path) -> None:
@@ -207,11 +207,11 @@ def test_a_leaderboard_says_which_models_differ_over_all_benchmarks(tmp_path: Pa
     for name in ("board.html", "board.md"):
         write_comparison(made, tmp_path / name)
         text = (tmp_path / name).read_text()
-        assert "not shown" in text
-        assert "not of other benchmarks" in text
+        assert "significantly better" in text
+        assert "not to other benchmarks" in text
 
 
 def test_one_benchmark_has_no_pairs_over_benchmarks() -> None:
     made = table({"good": 0.0, "poor": 0.1}, ("rooms",))
     assert made.pairs == ()
-    assert not any("Pairs of models" in note for note in made.notes)
+    assert not any("Two models are compared" in note for note in made.notes)

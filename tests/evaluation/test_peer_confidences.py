@@ -9,11 +9,10 @@ from PIL import Image
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.foreign_confidence import Meaning
+from rilievo.evaluation.foreign_confidence import KNOWN_CONFIDENCES, Meaning
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.evaluation.stored_predictions import KNOWN_CONFIDENCES
 from support.tiny_evaluation import run_tiny
 
 METRIC = ValueEncoding(number_kind=NumberKind.METRIC)
@@ -105,17 +104,17 @@ def test_what_is_missing_or_no_confidence_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no array 'conf"):
         opened(tmp_path, "depth-anything-3")
     np.savez(tmp_path / "a.npz", depth=np.ones((2, 2)), confidence=np.full((2, 2), 1.5))
-    with pytest.raises(InputError, match=r"reach from 1\.5 to 1\.5, but probabilities"):
+    with pytest.raises(InputError, match=r"range from 1\.5 to 1\.5, but probabilities"):
         opened(tmp_path, "probability")
     np.savez(tmp_path / "a.npz", depth=np.ones((2, 2)), confidence=np.full((2, 2), np.nan))
     with pytest.raises(InputError, match="NaN or infinite at all"):
         opened(tmp_path, "higher")
     np.savez(tmp_path / "a.npz", depth=np.ones((2, 2)), confidence=np.ones((2, 2, 3)))
-    with pytest.raises(InputError, match="expected one confidence a pixel"):
+    with pytest.raises(InputError, match="expected one confidence per pixel"):
         opened(tmp_path, "higher")
-    with pytest.raises(InputError, match="none of its 1 files fits"):
+    with pytest.raises(InputError, match="none of its 1 files belongs to an image"):
         opened(tmp_path, "moge")
-    with pytest.raises(OptionError, match=r"sure has no 'mogge'.*moge"):
+    with pytest.raises(OptionError, match=r"sure does not accept 'mogge'.*moge"):
         EvaluateOptions(predictions=tmp_path, sure="mogge")
 
 
@@ -125,9 +124,9 @@ def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, depth=depth, confidence=1 - error)
     given = {"predictions": tmp_path / "theirs", "kind": "metric"}
-    with pytest.raises(OptionError, match="order of the pixels and no probability"):
+    with pytest.raises(OptionError, match="ranks the pixels but is not a probability"):
         run_tiny(None, root, "certainty", sure="metric3d", output=tmp_path / "a", **given)
-    with pytest.raises(OptionError, match="judges no confidence"):
+    with pytest.raises(OptionError, match="does not score confidence"):
         run_tiny(None, root, "depth", sure="metric3d", output=tmp_path / "b", **given)
     order = run_tiny(None, root, "certainty-order", sure="metric3d", output=tmp_path / "c", **given)
     names = {each.metric for each in order.summaries}
@@ -137,7 +136,7 @@ def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -
     assert "--sure metric3d" in order.command
     whole = run_tiny(None, root, "certainty", sure="probability", output=tmp_path / "d", **given)
     assert {"ece", "nll", "coverage90_gap"} < {each.metric for each in whole.summaries}
-    with pytest.raises(OptionError, match="sure says what predictions"):
+    with pytest.raises(OptionError, match="sure only applies to predictions"):
         run_tiny("rilievo/small", root, "certainty", sure="moge", output=tmp_path / "e")
 
 

@@ -53,13 +53,15 @@ def test_a_folder_that_cannot_be_made_is_refused(root: Path, tmp_path: Path, giv
 def test_a_dataset_without_scenes_is_refused_for_a_benchmark_of_scenes(
     root: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="names no scene or sequence for 'room0/000'"):
+    with pytest.raises(InputError, match="gives no scene or sequence for 'room0/000'"):
         run_tiny("rilievo/small", root, "video-depth", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_dataset_without_normals_is_refused_for_a_benchmark_of_normals(root: Path) -> None:
-    with pytest.raises(OptionError, match="has no true normals, which the benchmark 'normals'"):
+    with pytest.raises(
+        OptionError, match="has no ground-truth normals, which the benchmark 'normals'"
+    ):
         planned(root, "normals", dataset="support.tiny_dataset:TinyDepth")
     # The card of this one says nothing of normals, but its files have them.
     planned(root, "normals")
@@ -83,8 +85,8 @@ def warnings_of(root: Path) -> tuple[str, ...]:
 def test_images_without_truth_are_told_whichever_is_first(tmp_path: Path, empty: range) -> None:
     write_folder(tmp_path, empty=empty)
     assert warnings_of(tmp_path) == (
-        "1 of 2 images that were looked at have no pixel of known depth, which the benchmark "
-        "'depth' needs: they have no score",
+        "1 of the 2 images that rilievo checked have no pixel of known depth, which the benchmark "
+        "'depth' needs, so they get no score",
     )
 
 
@@ -99,10 +101,10 @@ def test_predictions_of_another_model_are_refused(root: Path, tmp_path: Path) ->
     run_tiny("rilievo/small", root, output=tmp_path / "out", limit=1)
     text = (folder / "fingerprint.json").read_text()
     (folder / "fingerprint.json").write_text(text.replace("rilievo/small", "another"))
-    with pytest.raises(OptionError, match="made otherwise"):
+    with pytest.raises(OptionError, match="made with other settings"):
         planned(root, "depth", output=tmp_path / "out")
     (folder / "fingerprint.json").unlink()
-    with pytest.raises(InputError, match=r"holds files but no fingerprint\.json"):
+    with pytest.raises(InputError, match=r"contains files but no fingerprint\.json"):
         planned(root, "depth", output=tmp_path / "out")
 
 
@@ -120,7 +122,7 @@ def test_predictions_that_come_while_a_suite_runs_are_scored(root: Path, tmp_pat
 
     options = EvaluateOptions(output=tmp_path / "out", predictions=theirs, kind="metric")
     rows = run_suite(None, tmp_path / "two.toml", root, options, show=False, say=say).rows
-    assert [row.is_whole for row in rows] == [True, True]
+    assert [row.is_complete for row in rows] == [True, True]
 
 
 def test_results_that_come_while_a_suite_runs_stay(root: Path, tmp_path: Path) -> None:
@@ -132,5 +134,5 @@ def test_results_that_come_while_a_suite_runs_stay(root: Path, tmp_path: Path) -
             (tmp_path / "other").rename(out / "moge-affine")
 
     options = EvaluateOptions(output=out, dataset=TINY, limit=1)
-    with pytest.raises(OutputError, match=f"the results of the benchmark '{other.benchmark}'"):
+    with pytest.raises(OutputError, match=f"results of the benchmark '{other.benchmark}'"):
         evaluate_protocols("rilievo/small", "depth,moge-affine", root, options, show=False, say=say)

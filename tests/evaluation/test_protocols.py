@@ -96,8 +96,8 @@ def test_sunrgbd_scores_what_lies_beyond_8_m_as_8_m() -> None:
     [
         ("kitti-eigen-improved", ("ZoeDepth", "kitti-dav2")),
         ("kitti-dav2", ("metric_depth/train.py", "not clipped")),
-        ("marigold-diode", ("masks alone",)),
-        ("sunrgbd", ("beyond 8 m set to 8 m",)),
+        ("marigold-diode", ("own masks decide",)),
+        ("sunrgbd", ("first clipped to 8 m",)),
         ("moge-affine", ("utils3d", "3fab839")),
         ("moge-scale", ("utils3d", "3fab839")),
         ("probe3d-nyuv2-normals", ("bicubically",)),

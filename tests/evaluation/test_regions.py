@@ -124,9 +124,9 @@ def test_a_crop_for_another_size_is_refused_in_one_line() -> None:
 
 def test_truth_that_is_not_there_is_said() -> None:
     normals = np.zeros((3, 2, 2), np.float32)
-    with pytest.raises(InputError, match="sample a: has no true depth"):
+    with pytest.raises(InputError, match="sample a: has no ground-truth depth"):
         depth_mask(ONES, Truth(id="a", normals=normals, normals_valid=np.ones((2, 2), bool)))
-    with pytest.raises(InputError, match="sample a: has no true normals"):
+    with pytest.raises(InputError, match="sample a: has no ground-truth normals"):
         normals_mask(ONES, truth_of(np.ones((2, 2))))
 
 

@@ -134,8 +134,11 @@ def test_a_rule_of_ones_own_changes_the_hash() -> None:
     [
         ({"crop": f"{HERE}:beyond"}, "expected .top, bottom, left, right. inside"),
         ({"crop": f"{HERE}:broken"}, "failed: ZeroDivisionError: of my own"),
-        ({"mask": f"{HERE}:as_numbers"}, "gives .40, 60. int64, expected .40, 60. bool"),
-        ({"alignment": {DepthKind.METRIC: f"{HERE}:below"}}, "let it keep a least depth"),
+        (
+            {"mask": f"{HERE}:as_numbers"},
+            "returns .40, 60. int64, expected a bool array of shape .40, 60.",
+        ),
+        ({"alignment": {DepthKind.METRIC: f"{HERE}:below"}}, "clip it to a minimum depth"),
         ({"alignment": {DepthKind.METRIC: f"{HERE}:broken"}}, "failed: ZeroDivisionError"),
     ],
 )
@@ -151,7 +154,7 @@ def test_rules_that_are_not_there_are_refused_before_any_image(root: Path, tmp_p
     given = {"predictions": tmp_path / "theirs", "kind": "metric", "output": tmp_path / "out"}
     for change, words in (
         ({"crop": f"{HERE}:nowhere"}, "no crop 'test_rules:nowhere'"),
-        ({"mask": f"{HERE}:NOTHING"}, "is no mask, but a int"),
+        ({"mask": f"{HERE}:NOTHING"}, "is of type int, expected a function"),
         ({"interpolation": "no.such:place"}, "no interpolation 'no.such:place'"),
     ):
         with pytest.raises(OptionError, match=words):
@@ -201,7 +204,7 @@ def test_a_file_anywhere_holds_a_benchmark(
         with pytest.raises(OptionError, match="there is no file"):
             find_benchmark(f"{folder}/none.py:LEFT")
         (folder / "json.py").write_text("LEFT = 3")
-        with pytest.raises(OptionError, match="another module is called 'json'"):
+        with pytest.raises(OptionError, match="another module is already called 'json'"):
             find_benchmark(f"{folder}/json.py:LEFT")
     finally:
         sys.modules.pop("lab_rules_bench", None)

@@ -38,8 +38,8 @@ def test_every_image_without_a_score_has_its_reason(root: Path, tmp_path: Path) 
         "room0/000": "NaN or infinite at 3072 of 3072 pixels",
         "room0/002": "zero or negative at 3072 of 3072",
         "room0/004": "broken",
-        "room1/001": "neither the same size nor a whole multiple",
-        "room1/003": "no file of it in",
+        "room1/001": "neither size is a whole multiple",
+        "room1/003": "there is no prediction in",
     }.items():
         assert words in reasons[id]
         assert "\n" not in reasons[id]
@@ -63,12 +63,12 @@ def test_holes_and_another_unit_are_said_of_the_whole_run(root: Path, tmp_path: 
     lost = sum(score.unanswered for score in found.scores)
     whole = sum(score.pixels for score in found.scores) + lost
     said = (
-        f"4 images: {lost:,} of {whole:,} pixels with truth have no prediction and are not scored "
-        f"({lost / whole:.2%})"
+        f"in 4 images, {lost:,} of {whole:,} pixels with ground truth have no prediction and are "
+        f"not scored ({lost / whole:.2%})"
     )
     assert found.warnings == (
-        "1 images: metric depth is off by a factor of more than 50 in the mean: is its unit "
-        "metres?",
+        "in 1 image, metric depth is off by a factor of more than 50 on average: check "
+        "that its unit is metres",
         said,
     )
     assert len(found.scores) == 6
@@ -95,7 +95,7 @@ def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -
     [lacking] = found.warnings
     assert lacking.startswith("1 of 6 images have no score: depth/room0/002.npy is missing (")
     first = run_tiny("rilievo/small", root, output=tmp_path / "first", limit=2)
-    assert first.warnings == ("1 images of the split have no files, and limit passes over them",)
+    assert first.warnings == ("limit skips 1 image of the split without files on disk",)
 
 
 @pytest.mark.slow
@@ -126,13 +126,16 @@ def test_what_the_system_refuses_of_one_image_does_not_end_the_run(
     assert len(found.scores) == 4
     assert {each.id for each in found.unscored} == {"room0/000", "room1/001"}
     for each in found.unscored:
-        assert each.reason.endswith(f"{each.id}.npy: cannot be read (Permission denied)")
+        assert each.reason.endswith(f"{each.id}.npy: the file cannot be read (Permission denied)")
 
 
 def test_when_nothing_can_be_scored_the_first_reason_is_said(root: Path, tmp_path: Path) -> None:
     for path in (root / "depth").rglob("*.npy"):
         np.save(path, np.zeros((48, 64), np.float32))
-    with pytest.raises(InputError, match="none of the 6 images could be scored; the first, room0"):
+    with pytest.raises(
+        InputError,
+        match="none of the 6 images could be scored; the reason for the first one, room0",
+    ):
         run_tiny("rilievo/small", root, output=tmp_path / "out")
 
 
@@ -151,22 +154,37 @@ def test_a_folder_of_another_model_is_refused(
     folder = tmp_path / "out"
     run_tiny("rilievo/small", root, output=folder)
     before = (folder / "evaluation.json").read_bytes()
-    with pytest.raises(OutputError, match="holds the results of another model, 'rilievo/small'"):
+    with pytest.raises(OutputError, match="contains results of a different model, 'rilievo/small'"):
         run_tiny(str(make_network()), root, output=folder)
     (folder / "evaluation.json").unlink()
     (folder / "per_image.csv").unlink()
-    with pytest.raises(OptionError, match=r"made otherwise \(model: rilievo/small, not test/bri"):
+    with pytest.raises(
+        OptionError, match=r"made with other settings \(model: rilievo/small, not test/bri"
+    ):
         run_tiny(str(make_network()), root, output=folder)
     (folder / "evaluation.json").write_bytes(before)
-    with pytest.raises(OutputError, match="holds the results of the benchmark 'depth' with other"):
+    with pytest.raises(
+        OutputError, match="contains results of the benchmark 'depth' with settings"
+    ):
         run_tiny("rilievo/small", root, output=folder, align="log")
+
+
+def test_results_of_a_model_whose_weights_have_changed_are_refused(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    weights = run_tiny("rilievo/small", root, output=folder).made_by.weights_sha256
+    record = folder / "evaluation.json"
+    record.write_text(record.read_text("utf-8").replace(weights, "ab" * 32), "utf-8")
+    with pytest.raises(OutputError, match="results of the same model with different weights"):
+        run_tiny("rilievo/small", root, output=folder)
 
 
 def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "report.html").write_text("mine")
-    with pytest.raises(OutputError, match=r"has a report\.html that is not ours"):
+    with pytest.raises(OutputError, match=r"contains a report\.html that rilievo did not write"):
         run_tiny("rilievo/small", root, output=folder)
     assert (folder / "report.html").read_text() == "mine"
     (folder / "report.html").unlink()
@@ -178,17 +196,17 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scale": 0.001}, "scale says what predictions are"),
-        ({"settings": ("steps",)}, "set is NAME=VALUE, got 'steps'"),
-        ({"settings": ("a=1",), "predictions": Path("p")}, "predictions are made already"),
-        ({"limit": 0}, "limit is 1 or more, got 0"),
-        ({"workers": -1}, "workers is 1 or more"),
-        ({"align": "medain"}, "align has no 'medain'; did you mean 'median'"),
+        ({"scale": 0.001}, "scale only applies to predictions"),
+        ({"settings": ("steps",)}, "set must be NAME=VALUE, got 'steps'"),
+        ({"settings": ("a=1",), "predictions": Path("p")}, "but you gave predictions"),
+        ({"limit": 0}, "limit must be 1 or more, got 0"),
+        ({"workers": -1}, "workers must be 1 or more"),
+        ({"align": "medain"}, "align does not accept 'medain'; did you mean 'median'"),
         ({"kind": "disparty", "predictions": Path("p")}, "did you mean 'disparity'"),
-        ({"kind": "disparity"}, "a model that answers with inverse depth is affine_inverse"),
-        ({"pattern": "{id}.npy"}, "pattern says what predictions are"),
-        ({"invalid": "fra"}, "invalid has no 'fra'; did you mean 'far'"),
-        ({"scale": float("nan"), "predictions": Path("p")}, "scale is the metres of one number"),
+        ({"kind": "disparity"}, "inverse depth, choose affine_inverse"),
+        ({"pattern": "{id}.npy"}, "pattern only applies to predictions"),
+        ({"invalid": "fra"}, "invalid does not accept 'fra'; did you mean 'far'"),
+        ({"scale": float("nan"), "predictions": Path("p")}, "scale must be the metres per number"),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options: dict[str, object], words: str) -> None:
@@ -197,28 +215,32 @@ def test_options_that_make_no_sense_are_one_line(options: dict[str, object], wor
 
 
 def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="'depth' fits any dataset: say which with dataset"):
+    with pytest.raises(
+        OptionError, match="'depth' works with any dataset: choose one with dataset"
+    ):
         run_tiny("rilievo/small", root, dataset=None)
     with pytest.raises(
-        OptionError, match=r"is on the dataset 'nyuv2', not on 'support\.tiny_dataset:Tiny'"
+        OptionError, match=r"uses the dataset 'nyuv2', not 'support\.tiny_dataset:Tiny'"
     ):
         run_tiny("rilievo/small", root, benchmark="nyuv2-eigen")
-    with pytest.raises(OptionError, match="'normals' aligns nothing; leave align out"):
+    with pytest.raises(OptionError, match="'normals' does not align predictions; leave align out"):
         run_tiny("rilievo/small", root, benchmark="normals", align="log")
     with pytest.raises(OptionError, match="give a model to predict with, or a folder"):
         run_tiny(None, root)
-    with pytest.raises(OptionError, match="its kind is up_to_scale, and metric was given"):
+    with pytest.raises(OptionError, match="its kind of depth is up_to_scale, but you give metric"):
         run_tiny("rilievo/small", root, kind="metric")
-    with pytest.raises(OptionError, match="'rilievo/small' has no settings, got steps"):
+    with pytest.raises(OptionError, match="'rilievo/small' has no settings, but you give steps"):
         run_tiny("rilievo/small", root, settings=("steps=4",))
-    with pytest.raises(OptionError, match="kind and settings are for a model by its name"):
+    with pytest.raises(OptionError, match="kind and settings only apply to a model given by name"):
         run_tiny(load_model("rilievo/small"), root, kind="metric")
     with pytest.raises(OptionError, match="has no split 'tset'; did you mean 'test'"):
         run_tiny("rilievo/small", root, split="tset")
     run_tiny("rilievo/small", root, output=tmp_path / "out")
-    with pytest.raises(OptionError, match="holds depth alone, but the benchmark 'normals' scores"):
+    with pytest.raises(
+        OptionError, match="contains only depth, but the benchmark 'normals' scores"
+    ):
         run_tiny(None, root, benchmark="normals", predictions=tmp_path / "out")
-    with pytest.raises(OptionError, match="says itself what it holds"):
+    with pytest.raises(OptionError, match="already states what it contains"):
         run_tiny(None, root, predictions=tmp_path / "out", kind="metric")
 
 
@@ -229,7 +251,7 @@ def test_predictions_of_other_photographs_of_the_same_names_are_refused(
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     for path in (root / "image").rglob("*.npy"):
         np.save(path, np.load(path)[::-1].copy())
-    words = r"of other photographs than those in .*\('room0/000' is another picture there\)"
+    words = r"for different photographs than those in .*\('room0/000' is a different image there\)"
     with pytest.raises(OptionError, match=words):
         run_tiny("rilievo/small", root, output=tmp_path / "out")
     with pytest.raises(OptionError, match=words):
@@ -327,7 +349,7 @@ def test_results_for_another_root_stay_but_a_dataset_may_move(root: Path, tmp_pa
     given = {"predictions": theirs, "kind": "metric", "output": tmp_path / "out"}
     found = run_tiny(None, root, **given)
     shutil.copytree(root, other)
-    with pytest.raises(OutputError, match=r"holds the results for the images in .*data: choose"):
+    with pytest.raises(OutputError, match=r"contains results for the images in .*data: choose"):
         run_tiny(None, other, **given)
     assert read_evaluation(tmp_path / "out") == found
     shutil.rmtree(root)

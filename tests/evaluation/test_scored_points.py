@@ -187,9 +187,9 @@ def test_a_flat_guess_stands_at_the_middle_and_a_quarter_of_the_size_is_no_longe
         objects=inside.astype(np.int64),
         raw=np.ones_like(true),
     )
-    [(rel, delta1)] = pair.by_object
-    assert rel == pytest.approx((2 + 1 + 0 + 1 + 2) / 5 / 4)
-    assert delta1 == pytest.approx(1 / 5)
+    [errors] = pair.errors_by_object
+    assert errors.mean == pytest.approx((2 + 1 + 0 + 1 + 2) / 5 / 4)
+    assert errors.right == pytest.approx(1 / 5)
 
 
 def test_the_field_of_view_is_in_degrees() -> None:
@@ -216,7 +216,7 @@ def test_points_in_metres_need_metres() -> None:
     )
     with pytest.raises(OptionError, match="not 'up_to_scale'"):
         score(BENCHMARKS["moge-points-metric"], scaled, truth())
-    with pytest.raises(InputError, match="not both depth and a camera"):
+    with pytest.raises(InputError, match="lacks the depth or the predicted camera"):
         score(BENCHMARKS["moge-points-scale"], stored(depth=guess()), truth())
 
 
@@ -272,9 +272,9 @@ def test_a_models_points_and_camera_are_kept(bundle: Path, tmp_path: Path) -> No
     plain = evaluate(Seeing(), "moge-scale", bundle, options(tmp_path / "plain"), show=False)
     assert plain.scores
     without = options(tmp_path / "x", predictions=tmp_path / "plain")
-    with pytest.raises(OptionError, match="holds no cameras"):
+    with pytest.raises(OptionError, match="contains no cameras"):
         evaluate(None, "moge-points-affine", bundle, without, show=False)
-    with pytest.raises(OptionError, match="sees no camera"):
+    with pytest.raises(OptionError, match="does not predict a camera"):
         evaluate("rilievo/small", "moge-fov", bundle, options(tmp_path / "y"), show=False)
 
 

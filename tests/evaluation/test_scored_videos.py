@@ -127,10 +127,10 @@ def test_opw_is_scored_for_neighbours_of_a_sequence(clips: Path) -> None:
         frame = int(name)
         true, depth, _ = aligned(clips, scene)
         pair = StabilityPair(
-            first=depth[frame], second=depth[frame + 1],
-            first_seen=everywhere, second_seen=everywhere,
+            first_depth=depth[frame], second_depth=depth[frame + 1],
+            first_valid=everywhere, second_valid=everywhere,
             first_true=true[frame], second_true=true[frame + 1],
-            first_K=K, second_T_first=np.linalg.inv(pose(frame + 1)) @ pose(frame),
+            K=K, second_T_first=np.linalg.inv(pose(frame + 1)) @ pose(frame),
         )  # fmt: skip
         assert score.values["opw"] == pytest.approx(warping_error(pair)[0], rel=1e-5)
 
@@ -191,7 +191,7 @@ def test_scenes_and_neighbours_are_needed(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no scene has two frames"):
         run(lone, "video-tae", predictions=lone, kind="metric", output=tmp_path / "x")
     (lone / "000.npy").write_bytes((lone / "a" / "000.npy").read_bytes())
-    with pytest.raises(InputError, match="names no scene or sequence for '000'"):
+    with pytest.raises(InputError, match="gives no scene or sequence for '000'"):
         run(lone, "video-depth", predictions=lone, kind="metric", output=tmp_path / "y")
 
 

@@ -33,7 +33,7 @@ def test_nyuv2_eigen_is_the_published_recipe() -> None:
     assert found.values["rmse"] == pytest.approx(np.sqrt(np.mean((p - t) ** 2)), rel=1e-6)
     assert found.values["delta1"] == pytest.approx(np.mean(np.maximum(p / t, t / p) < 1.25))
     assert found.scale is None
-    assert "pixels clipped to 0.001 to 10 m" in found.notes[0]
+    assert "pixels were clipped to 0.001 to 10 m" in found.notes[0]
     assert found.true_share == pytest.approx(0.8, abs=0.01)
 
 
@@ -123,7 +123,7 @@ def test_marigold_fits_inverse_depth_where_it_is_predicted_above_zero() -> None:
     assert found.values["abs_rel"] == pytest.approx(
         np.mean(np.abs(t[counts] - p) / t[counts]), rel=1e-6
     )
-    with pytest.raises(InputError, match=r"nowhere above zero at the .* pixels scored"):
+    with pytest.raises(InputError, match=r"not above zero at any of the .* scored pixels"):
         scored("marigold-diode", DepthMap(values=-1 - values, kind=predicted.kind), truth)
 
 

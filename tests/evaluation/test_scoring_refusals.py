@@ -1,5 +1,7 @@
 """Images that have no score, or one that deserves a look, and why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from support.scenes_to_score import depth_of, guess, scene, scored
 from support.stored_answers import stored
 
 REASONS = {
-    "another size": (np.ones((480, 500), np.float32), "neither the same size nor a whole multiple"),
+    "another size": (np.ones((480, 500), np.float32), "neither size is a whole multiple"),
     "another crop": (np.ones((480, 480), np.float32), "crop='nyu_square'"),
 }
 
@@ -59,21 +61,21 @@ def test_a_constant_prediction_is_scored_as_the_best_constant(
         scale, shift = np.linalg.lstsq(np.stack([np.full(t.size, 3.0), np.ones(t.size)], 1), y)[0]
         expected = 3.0 * scale + shift if kind is DepthKind.AFFINE else 1 / (3.0 * scale + shift)
     assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(expected - t) / t), rel=1e-5)
-    assert "the prediction is constant (3) over all pixels that are scored" in found.notes
+    assert "the prediction is constant (3) over all scored pixels" in found.notes
     assert CONSTANT_PREDICTION in found.notes
 
 
 def test_a_constant_prediction_in_metres_is_scored_as_it_is() -> None:
     metric = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.METRIC)
     notes = scored("nyuv2-eigen", metric, scene()).score.notes
-    assert "the prediction is constant (3) over all pixels that are scored" in notes
+    assert "the prediction is constant (3) over all scored pixels" in notes
     assert CONSTANT_PREDICTION not in notes
 
 
 def test_what_takes_near_for_far_has_no_score_nor_a_single_pixel() -> None:
     truth = scene(far=9.0)
     turned = DepthMap(values=depth_of(truth) + np.float32(0.1), kind=DepthKind.AFFINE_INVERSE)
-    with pytest.raises(CalibrationError, match="takes near for far"):
+    with pytest.raises(CalibrationError, match="swaps near and far"):
         scored("marigold-nyuv2", turned, truth)
     valid = np.zeros((480, 640), bool)
     valid[200, 200] = True
@@ -91,9 +93,11 @@ def test_pixels_without_a_prediction_are_counted_and_said() -> None:
     whole, less = (scored("nyuv2-eigen", each, truth).score for each in (predicted, holed))
     missing = whole.pixels - less.pixels
     assert missing == int((depth_of(truth)[200:210, 100:110] > 0).sum())
-    assert any(f"{missing} pixels with truth have no prediction" in note for note in less.notes)
+    assert any(
+        f"{missing} pixels with ground truth have no prediction" in note for note in less.notes
+    )
     nothing = DepthMap(values=predicted.values, kind=DepthKind.METRIC, valid=valid & ~valid)
-    with pytest.raises(InputError, match="no answer at any of"):
+    with pytest.raises(InputError, match="no value at any of"):
         scored("nyuv2-eigen", nothing, truth)
 
 
@@ -112,20 +116,27 @@ def test_an_image_without_truth_says_why() -> None:
     empty = Truth(
         id="a", depth=np.zeros((480, 640), np.float32), depth_valid=np.zeros((480, 640), bool)
     )
-    with pytest.raises(NoGroundTruthError, match="no pixel has true depth"):
+    with pytest.raises(NoGroundTruthError, match="no pixel has ground-truth depth"):
         scored("nyuv2-eigen", predicted, empty)
     only_rim = np.zeros((480, 640), bool)
     only_rim[:40] = True
     rim = Truth(id="a", depth=np.full((480, 640), 2.0, np.float32), depth_valid=only_rim)
     with pytest.raises(NoGroundTruthError, match=r"none of the 25600 pixels .*median 2 m"):
         scored("nyuv2-eigen", predicted, rim)
+    without_cap = replace(BENCHMARKS["nyuv2-eigen"], max_depth=None)
+    with pytest.raises(NoGroundTruthError, match=r"inside the crop and beyond 0\.001 m"):
+        score(without_cap, stored(depth=predicted), rim)
 
 
 def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
     truth = scene((375, 1242))
-    with pytest.raises(OptionError, match=r"takes depth of kind 'metric', 'up_to_scale', not 'aff"):
+    with pytest.raises(
+        OptionError, match=r"scores depth of kind 'metric' or 'up_to_scale', not 'aff"
+    ):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
-    with pytest.raises(OptionError, match="give inverse depth without a shift as kind='disparity'"):
+    with pytest.raises(
+        OptionError, match="for inverse depth without a shift, set kind='disparity'"
+    ):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
     with pytest.raises(OptionError) as caught:
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE), truth)

@@ -46,22 +46,24 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
         "delta1": {"a": pytest.approx(0.7), "b": pytest.approx(0.75)},
     }
     assert standings.means[0].sets == SETS
-    note = f"marigold: mean of 3 sets, each counting the same: {', '.join(SETS)}."
+    note = f"marigold: mean of 3 datasets, with equal weights: {', '.join(SETS)}."
     for text in (tables_as_markdown(wide_table(standings)), table_as_latex(wide_table(standings))):
         assert "0.3000" in text
         assert note in text
-    assert r"\multicolumn{2}{c}{marigold: mean of 3 sets}" in table_as_latex(wide_table(standings))
+    assert r"\multicolumn{2}{c}{marigold: mean of 3 datasets}" in table_as_latex(
+        wide_table(standings)
+    )
     rows = csv.DictReader(table_as_csv(long_table(standings)).splitlines())
     [row] = [
         row
         for row in rows
         if (row["benchmark"], row["model"], row["metric"])
-        == ("marigold: mean of 3 sets", "a", "abs_rel")
+        == ("marigold: mean of 3 datasets", "a", "abs_rel")
     ]
     assert float(row["value"]) == pytest.approx(0.3)
     write_comparison(standings, tmp_path / "board.html")
     page = (tmp_path / "board.html").read_text()
-    assert '<th scope="col">marigold: mean of 3 sets: AbsRel ↓</th>' in page
+    assert '<th scope="col">marigold: mean of 3 datasets: AbsRel ↓</th>' in page
     assert note in page
 
 
@@ -93,6 +95,6 @@ def test_a_suite_ends_with_the_mean_over_its_sets() -> None:
     ]
     rows.append(SuiteRow(label="marigold-eth3d", folder=Path(), reason="no such folder"))
     made = rows_table(rows)
-    assert made.plain_rows[-1][:3] == ["marigold: mean of 3 sets", "AbsRel", "0.3000"]
+    assert made.plain_rows[-1][:3] == ["marigold: mean of 3 datasets", "AbsRel", "0.3000"]
     assert made.plain_rows[-2][-1] == "no such folder"
     assert "marigold-eth3d" not in made.notes[0]

@@ -91,8 +91,10 @@ def test_errors_stay_above_zero_and_shares_between_zero_and_one() -> None:
     )
     shares = 1 - errors / 10
     expected = (max(0, 1 - 0.2 * factor), 1 - 0.2 / factor)
-    assert mean_interval(shares, value_range=ValueRange.SHARE) == pytest.approx(expected, rel=1e-4)
-    perfect = mean_interval(np.ones(5), value_range=ValueRange.SHARE)
+    assert mean_interval(shares, value_range=ValueRange.FRACTION) == pytest.approx(
+        expected, rel=1e-4
+    )
+    perfect = mean_interval(np.ones(5), value_range=ValueRange.FRACTION)
     assert perfect == (1, 1)
 
 

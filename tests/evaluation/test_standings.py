@@ -87,9 +87,9 @@ def test_scenes_count_alike_in_comparisons_and_ranks() -> None:
     difference = compared.groups[0].runs[1].cells["abs_rel"].difference
     assert difference is not None
     assert difference.mean == pytest.approx(expected, rel=1e-9)
-    assert "scenes; so do differences" in " ".join(compared.notes)
+    assert "scenes; differences are averaged" in " ".join(compared.notes)
     ranked = standings(runs_of(*made))
-    best = ranked.models[0]
+    best = ranked.standings[0]
     assert best.name == "even"
     assert (best.low, best.high) == (1, 1)
     cut = [made[0], replace(made[1], scores=made[1].scores[:-1])]
@@ -110,7 +110,7 @@ def three_by_two() -> list[Run]:
 
 
 def by_name(table: Comparison) -> dict[str, float | None]:
-    return {model.name: model.mean_rank for model in table.models}
+    return {model.name: model.mean_rank for model in table.standings}
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=5))
@@ -123,11 +123,11 @@ def test_ranks_are_scipys(rows: list[list[int]]) -> None:
 def test_mean_ranks_are_means_of_ranks() -> None:
     table = standings(three_by_two())
     assert by_name(table) == {"fair": 1.5, "good": 1.5, "poor": 3}
-    assert table.models[-1].name == "poor"
+    assert table.standings[-1].name == "poor"
     assert [comparison.label for comparison in table.groups] == ["rooms", "roads"]
-    assert table.models[-1].ranks == {"rooms": 3, "roads": 3}
+    assert table.standings[-1].ranks == {"rooms": 3, "roads": 3}
     # A gain that is the same on every image holds whatever images are drawn.
-    for model in table.models:
+    for model in table.standings:
         assert (model.low, model.high) == (model.mean_rank, model.mean_rank)
 
 
@@ -168,7 +168,7 @@ def test_intervals_are_those_of_images_drawn_anew() -> None:
             )
             for name, values in zip("xyz", models, strict=True)
         ]
-    table = {model.name: model for model in standings(runs_of(*made)).models}
+    table = {model.name: model for model in standings(runs_of(*made)).standings}
     for name, (low, high) in zip("xyz", plain_intervals(groups, 9), strict=True):
         # Mean ranks of three benchmarks go by thirds.
         assert table[name].low == pytest.approx(low, abs=0.34)
@@ -184,7 +184,7 @@ def test_images_of_one_scene_are_drawn_together() -> None:
         for model, gain in (("x", 0.0), ("y", 0.1))
     ]
     table = standings(runs_of(*made))
-    assert all(each.low is None for each in table.models)
+    assert all(each.low is None for each in table.standings)
     assert any("Mean ranks have no interval" in note for note in table.notes)
 
 
@@ -197,7 +197,7 @@ def test_three_scenes_are_enough_for_an_interval(scenes: int, has_interval: bool
         for model, gain in (("x", 0.0), ("y", 0.1))
     ]
     table = standings(runs_of(*made))
-    assert [each.low is not None for each in table.models] == [has_interval, has_interval]
+    assert [each.low is not None for each in table.standings] == [has_interval, has_interval]
 
 
 def with_numbers(made: Evaluation, value: float) -> Evaluation:
@@ -214,7 +214,7 @@ def test_numbers_that_are_no_means_of_images_have_no_interval() -> None:
     plain = [run_on("plain", model, gain) for model, gain in (("x", 0.0), ("y", 0.1))]
     table = standings(runs_of(*pooled, *plain))
     assert by_name(table) == {"x": 1.5, "y": 1.5}
-    assert all(each.low is None and each.high is None for each in table.models)
+    assert all(each.low is None and each.high is None for each in table.standings)
     [note] = [note for note in table.notes if "no interval" in note]
     assert "pooled" in note
     assert "plain" not in note
@@ -236,7 +236,7 @@ def test_a_bias_of_both_signs_has_no_interval() -> None:
     ]
     table = standings(runs_of(*made))
     assert by_name(table) == {"wide": 1, "narrow": 2}
-    assert all(each.low is None for each in table.models)
+    assert all(each.low is None for each in table.standings)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -254,14 +254,14 @@ def test_a_bias_that_has_one_sign_on_all_images_has_an_interval(sign: int) -> No
         for model, size in (("far", 0.2), ("near", 0.1))
     ]
     # The smaller bias is better on every image, so it is better whatever images are drawn.
-    ranks = {each.name: (each.low, each.high) for each in standings(runs_of(*made)).models}
+    ranks = {each.name: (each.low, each.high) for each in standings(runs_of(*made)).standings}
     assert ranks == {"near": (1, 1), "far": (2, 2)}
 
 
 def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
     runs = three_by_two()[:-1]
     table = standings(runs)
-    assert table.shared == ("rooms",)
+    assert table.shared_benchmarks == ("rooms",)
     assert by_name(table) == {"good": 1, "fair": 2, "poor": 3}
     assert "poor" not in table.groups[1].leading.cells
     assert any("roads" in note and "missing" in note for note in table.notes)
@@ -319,8 +319,8 @@ def test_runs_that_do_not_compare_are_refused() -> None:
 
 def test_a_model_without_a_rank_on_a_benchmark_has_an_empty_cell() -> None:
     table = standings(three_by_two())
-    models = tuple(replace(model, ranks={"rooms": 1.0}) for model in table.models)
-    rows = csv.DictReader(table_as_csv(long_table(replace(table, models=models))).splitlines())
+    models = tuple(replace(model, ranks={"rooms": 1.0}) for model in table.standings)
+    rows = csv.DictReader(table_as_csv(long_table(replace(table, standings=models))).splitlines())
     ranks = {(row["benchmark"], row["benchmark_rank"]) for row in rows}
     assert ranks == {("rooms", "1.0"), ("roads", "")}
 
@@ -450,5 +450,19 @@ def test_the_command_makes_a_leaderboard_of_folders(
     assert "different benchmarks" in capsys.readouterr().err
     assert main(["compare", "runs", "--baseline", "good"]) == 2
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"nor a folder below has an evaluation\.json"):
+    with pytest.raises(InputError, match=r"nor one inside it has an evaluation\.json"):
         find_runs([tmp_path / "empty"])
+
+
+def test_training_runs_have_one_name_on_all_benchmarks_and_no_absolute_path() -> None:
+    runs = runs_of(
+        run_on("alpha", "/home/me/kitti/street", 0.0),
+        run_on("alpha", "/home/me/nyu/street", 0.01),
+        run_on("beta", "/home/me/kitti/street", 0.0),
+    )
+    compared = standings(runs)
+    assert [model.name for model in compared.standings] == ["kitti/street", "nyu/street"]
+    assert [[row.name for row in group.rows] for group in compared.groups] == [
+        ["kitti/street", "nyu/street"],
+        ["kitti/street"],
+    ]

@@ -91,7 +91,7 @@ def test_a_suite_scores_what_it_can_and_says_what_it_cannot(
     assert plain.evaluation.command.startswith("rilievo evaluate --model rilievo/small --benchmark")
     assert plain.folder == tmp_path / "out" / "plain"
     assert surfaces.label == "surfaces-support.tiny_dataset-Tiny"
-    assert surfaces.is_whole
+    assert surfaces.is_complete
     assert missing.evaluation is None
     assert "elsewhere" in missing.reason
     # The photographs are the same, so they were predicted once.
@@ -109,7 +109,7 @@ def test_a_suite_goes_on_where_it_was(three: Path, root: Path, tmp_path: Path) -
     (root / "../elsewhere").symlink_to(root)
     again = run(three, tmp_path / "out")
     assert [row.was_finished for row in again.rows] == [True, False, False]
-    assert all(row.is_whole for row in again.rows)
+    assert all(row.is_complete for row in again.rows)
     for before, now in zip(first.rows[:2], again.rows[:2], strict=True):
         assert before.evaluation is not None
         assert now.evaluation is not None
@@ -126,7 +126,7 @@ def test_a_folder_of_other_results_is_refused_before_the_first_benchmark_is_scor
 ) -> None:
     out = tmp_path / "out"
     run_tiny("rilievo/small", root, "depth", output=out / "surfaces-support.tiny_dataset-Tiny")
-    with pytest.raises(OutputError, match="holds the results of the benchmark 'depth'"):
+    with pytest.raises(OutputError, match="contains results of the benchmark 'depth'"):
         run(three, out)
     assert not (out / "plain").exists()
 
@@ -137,7 +137,7 @@ def test_predictions_of_others_lie_in_folders_of_the_runs(
     write_predictions(root, tmp_path / "theirs" / "plain")
     write_predictions(root, tmp_path / "theirs" / "surfaces-support.tiny_dataset-Tiny")
     result = run(three, tmp_path / "out", predictions=tmp_path / "theirs", kind="metric")
-    assert [row.is_whole for row in result.rows] == [True, True, False]
+    assert [row.is_complete for row in result.rows] == [True, True, False]
     assert loads == []
 
 
@@ -152,7 +152,7 @@ def test_the_command_says_what_has_results(
     assert main([*words, "-b", "depth"]) == 2
     assert "leave --benchmark out" in capsys.readouterr().err
     assert main([*words, "--split", "other"]) == 2
-    assert "--split is for one benchmark" in capsys.readouterr().err
+    assert "--split only applies to a single benchmark" in capsys.readouterr().err
     assert main(["evaluate", "--root", "x"]) == 2
     assert "--benchmark NAME" in capsys.readouterr().err
     nowhere = [*words[:3], "--root", str(tmp_path / "nothing"), "-m", "rilievo/small"]
@@ -168,14 +168,17 @@ def test_the_command_says_what_has_results(
         ("title = 'x'\nruns = []", "has no runs"),
         ("title = 'x'\n[[runs]]\nbenchmrk = 'depth'", "has no 'runs.benchmrk'; did you mean"),
         ("titel = 'x'\n[[runs]]\nbenchmark = 'depth'", "has no 'titel'"),
-        ("title = 'x'\n[[runs]]\nfolder = 'y'", "is no suite of benchmarks"),
+        ("title = 'x'\n[[runs]]\nfolder = 'y'", "is not a suite of benchmarks"),
         ("title = 'x'\nruns = 5", r"runs is 5, expected a list"),
         ("title = 'x'\nruns = 'depth'", r"runs is .*, expected a list"),
         ("title = 'x'\n[runs]\nbenchmark = 'depth'", r"runs is .*, expected a list"),
-        ("title = 'x'\nruns = ['depth']", r"runs\[0\] is .depth., expected an object"),
-        ("title = ", "is no suite of benchmarks"),
+        ("title = 'x'\nruns = ['depth']", r"runs\[0\] is .depth., expected a mapping"),
+        ("title = ", "is not a suite of benchmarks"),
         ("title = 'x'\n" + "[[runs]]\nbenchmark = 'depth'\n" * 2, "two runs are called 'depth'"),
-        ("title = 'x'\n[[runs]]\nbenchmark = 'depth'\nname = '..'", "is no name for results"),
+        (
+            "title = 'x'\n[[runs]]\nbenchmark = 'depth'\nname = '..'",
+            "of a run cannot name the folder",
+        ),
     ],
 )
 def test_a_broken_suite_is_one_line(tmp_path: Path, text: str, words: str) -> None:

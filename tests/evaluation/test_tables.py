@@ -64,12 +64,12 @@ _SCORE = json.loads(to_json(evaluation(images=2)))["scores"][0]
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "not JSON"),
-        ("[]", "expected an object"),
-        (_changed(seconds="long"), "it.seconds"),
+        ("{", "not valid JSON"),
+        ("[]", "expected a mapping"),
+        (_changed(seconds="long"), "seconds is"),
         (_changed(format="rilievo-evaluation/9"), "expected 'rilievo-evaluation/1'"),
         (_changed(summaries=[]), "no metrics"),
-        (_changed(scores=[_SCORE, _SCORE]), "'room/0000' is there twice"),
+        (_changed(scores=[_SCORE, _SCORE]), "'room/0000' occurs twice"),
         (_changed().replace('"value": ', '"value": 1e999, "was": '), "not finite"),
         (_changed(scores=[_SCORE | {"values": {"rmse": 10**400}}]), "expected a number"),
     ],

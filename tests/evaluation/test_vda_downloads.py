@@ -106,7 +106,7 @@ def test_downloads_give_the_numbers_of_the_paper(tmp_path: Path, split: str) -> 
     wanted = [id for frames in written.depth.values() for id in frames]
     assert [score.id for score in found.scores] == wanted
     # Videos that this download lacks are said one by one.
-    assert all("has no frames of this video" in each.reason for each in found.unscored)
+    assert all("has no frames for this video" in each.reason for each in found.unscored)
     total = {"sintel": 23, "kitti": 13, "bonn": 5, "scannet": 100}[name]
     assert len(found.unscored) == total - len(written.depth)
 

@@ -25,15 +25,15 @@ def pair(first: np.ndarray, second: np.ndarray, motion: np.ndarray = MOTION) -> 
     true = [plane(each, (0.3, 0.2, 1.0), 4.0) for each in (np.eye(4), motion)]
     everywhere = np.ones(SIZE, bool)
     return StabilityPair(
-        first=first, second=second, first_seen=everywhere, second_seen=everywhere,
-        first_true=true[0], second_true=true[1], first_K=K, second_T_first=motion,
+        first_depth=first, second_depth=second, first_valid=everywhere, second_valid=everywhere,
+        first_true=true[0], second_true=true[1], K=K, second_T_first=motion,
     )  # fmt: skip
 
 
 def by_hand(given: StabilityPair) -> float:
     """Pixel by pixel of the later frame."""
     maps = []
-    for depth in (given.first, given.second):
+    for depth in (given.first_depth, given.second_depth):
         inverse = 1 / depth - np.median(1 / depth)
         maps.append(inverse / np.mean(np.abs(inverse)))
     back, changes = np.linalg.inv(given.second_T_first), []
@@ -75,9 +75,11 @@ def test_depth_that_moves_with_the_surface_is_steady_and_flicker_is_not() -> Non
     steady = warping_error(still)[0]
     assert 0 < steady < 4, "depth of a plane that turns away changes a little"
     noise = np.random.default_rng(5).normal(0, 0.2, SIZE)
-    assert warping_error(replace(still, second=still.second * np.exp(noise)))[0] > 3 * steady
+    flickering = still.second_depth * np.exp(noise)
+    assert warping_error(replace(still, second_depth=flickering))[0] > 3 * steady
     # Each frame by itself is as good as before, but it says the wrong place.
-    assert warping_error(replace(still, second=still.second[:, ::-1].copy()))[0] > 3 * steady
+    mirrored = still.second_depth[:, ::-1].copy()
+    assert warping_error(replace(still, second_depth=mirrored))[0] > 3 * steady
 
 
 def test_what_is_hidden_in_the_earlier_frame_does_not_count() -> None:
@@ -92,15 +94,15 @@ def test_what_is_hidden_in_the_earlier_frame_does_not_count() -> None:
     assert before == pytest.approx(by_hand(hidden), rel=1e-9)
     assert before != pytest.approx(warping_error(given)[0], rel=1e-6)
     changed[:, :18] = changed[:, 17::-1]
-    assert warping_error(replace(hidden, first=changed))[0] == pytest.approx(before, rel=1e-9)
+    assert warping_error(replace(hidden, first_depth=changed))[0] == pytest.approx(before, rel=1e-9)
 
 
 def test_frames_that_share_no_surface_are_refused() -> None:
     away = np.eye(4)
     away[0, 3] = 1e3
     flat = np.full(SIZE, 2.0)
-    with pytest.raises(NoGroundTruthError, match="seen in both frames"):
+    with pytest.raises(NoGroundTruthError, match="visible in both frames"):
         warping_error(replace(pair(flat, flat), second_T_first=away))
     nothing = np.zeros(SIZE, bool)
     with pytest.raises(NoGroundTruthError):
-        warping_error(replace(pair(flat, flat), second_seen=nothing))
+        warping_error(replace(pair(flat, flat), second_valid=nothing))

@@ -86,10 +86,12 @@ def test_its_colours_are_clear_of_the_rim_which_may_show_the_disc(step: int) -> 
 def test_the_closest_point_with_clear_colours_is_as_close_as_scipy_finds_it() -> None:
     layer = layer_behind_edges(sample_lattice(DEPTH, as_camera(K), EVERY, 1), REACH, 0.1)
     assert layer is not None
-    rows, columns = np.divmod(layer.closest, SIZE[1])
-    assert layer.clear[rows, columns].all()
+    rows, columns = np.divmod(layer.closest_clear, SIZE[1])
+    assert layer.has_clear_colour[rows, columns].all()
     steps = abs(rows - V) + abs(columns - U)
-    np.testing.assert_array_equal(steps, ndimage.distance_transform_cdt(~layer.clear, "taxicab"))
+    np.testing.assert_array_equal(
+        steps, ndimage.distance_transform_cdt(~layer.has_clear_colour, "taxicab")
+    )
 
 
 def test_its_colours_are_none_of_the_frame_that_some_photographs_have() -> None:

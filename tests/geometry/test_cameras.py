@@ -134,5 +134,5 @@ def test_a_camera_is_made_of_K_or_of_a_lens():
     assert repr(camera) == "Camera(fx=70, fy=72, cx=41, cy=28.5, given)"
     assert replace(camera, source="fov") == Camera(K=K, source=CameraSource.FOV)
     assert replace(camera, K=2 * K - np.diag([0, 0, 1])).focal == 140
-    with pytest.raises(InputError, match="intrinsics K, or a lens"):
+    with pytest.raises(InputError, match="intrinsics K or a lens"):
         Camera()

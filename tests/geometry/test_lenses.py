@@ -152,7 +152,7 @@ def test_lenses_refuse_numbers_that_are_none():
         Fisheye(fx=np.nan, fy=1, cx=0, cy=0)
     with pytest.raises(InputError, match="positive"):
         Equirectangular(fx=0, fy=1, cx=0, cy=0)
-    with pytest.raises(InputError, match="at most 180 degrees from its axis, not 200"):
+    with pytest.raises(InputError, match="at most 180 degrees from its axis, got 200"):
         Fisheye(fx=1, fy=1, cx=0, cy=0, limit=np.radians(200))
     for omega in (0.0, -1.0, 3.2):
         with pytest.raises(InputError, match="omega of a FOV lens"):

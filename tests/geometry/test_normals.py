@@ -261,7 +261,7 @@ def test_gradients_agree_with_finite_differences() -> None:
 
 @pytest.mark.parametrize("window", [-3, 0, 1, 4])
 def test_a_window_that_has_no_middle_is_refused(window: int) -> None:
-    with pytest.raises(OptionError, match=f"odd and at least 3, not {window}"):
+    with pytest.raises(OptionError, match=f"odd and at least 3, got {window}"):
         normals_from_depth(np.ones(SIZE), K, window=window)
 
 

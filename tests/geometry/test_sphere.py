@@ -134,7 +134,7 @@ def places_of(views: list[SphereView]) -> ScalePlaces:
     return ScalePlaces(
         across=across.astype(np.float32),
         down=down.astype(np.float32),
-        lengths=-np.log(z).astype(np.float32),
+        log_ray_lengths=-np.log(z).astype(np.float32),
     )
 
 
@@ -153,15 +153,17 @@ def test_the_power_to_which_depth_is_contracted_shows_where_views_overlap(power)
     views, places = icosahedron_views(upright=True), places_of(icosahedron_views(upright=True))
     factors = np.random.default_rng(0).normal(0, 0.5, len(views))
     true = layers_of(views, np.zeros(len(views)))
-    depths = (true.values - places.lengths) * power + factors[:, None, None].astype(np.float32)
-    layers = replace(true, values=depths + places.lengths)
+    depths = (true.values - places.log_ray_lengths) * power + factors[:, None, None].astype(
+        np.float32
+    )
+    layers = replace(true, values=depths + places.log_ray_lengths)
     corrections = solve_corrections(layers, places)
     assert corrections.power == pytest.approx(power, abs=0.03)
     medians = corrections.median_logs[:, None, None]
     straight = (
         medians + (depths - medians) / corrections.power + corrections.log_factors[:, None, None]
     )
-    error = np.where(true.weights > 0, straight + places.lengths - true.values, np.nan)
+    error = np.where(true.weights > 0, straight + places.log_ray_lengths - true.values, np.nan)
     assert np.nanstd(error) < 0.05 * TRUE.std()
 
 
@@ -190,20 +192,20 @@ def test_a_scale_and_a_shift_of_each_view_are_found_by_what_views_share(inverse)
     draw = np.random.default_rng(4)
     true = layers_of(views, np.zeros(12))
     seen = true.weights > 0
-    z = np.where(seen, np.exp(true.values - places.lengths), 1)
+    z = np.where(seen, np.exp(true.values - places.log_ray_lengths), 1)
     for own, index in zip(seen, z, strict=True):
         index[~own] = np.median(index[own])
     scales, shifts = draw.uniform(0.5, 2, (12, 1, 1)), draw.uniform(-1, 1, (12, 1, 1))
     values = normalise_spans(list(((1 / z if inverse else z) * scales + shifts).astype(np.float32)))
     again = normalise_spans(list(((1 / z if inverse else z) * (3 * scales) + 5).astype(np.float32)))
     np.testing.assert_allclose(np.stack(values)[seen], np.stack(again)[seen], atol=1e-4)
-    layers = replace(true, values=np.stack(values) + places.lengths)
+    layers = replace(true, values=np.stack(values) + places.log_ray_lengths)
     corrections = solve_shifts(layers, places, inverse=inverse)
     logs = [
         shifted_log_depth(index, float(own), inverse=inverse)
         for index, own in zip(values, corrections, strict=True)
     ]
-    error = np.stack(logs) + places.lengths - true.values
+    error = np.stack(logs) + places.log_ray_lengths - true.values
     within = [index[own] - np.median(index[own]) for own, index in zip(seen, error, strict=True)]
     assert np.abs(np.concatenate(within)).mean() < 0.02
 

@@ -1,5 +1,7 @@
 """Laws of rigid transforms, on numpy and torch."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
+    is_rigid_motion,
     rigid,
     rotation_from_axis_angle,
     transform,
@@ -141,3 +144,23 @@ def test_numpy_and_torch_agree() -> None:
     np.testing.assert_allclose(
         transform_points(invert(a_T_b), torch.from_numpy(points)), expected, atol=1e-14
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "is_rigid"),
+    [
+        (lambda pose: pose, True),
+        (lambda pose: pose[:3], True),
+        (lambda pose: pose * [[1e308], [1], [1], [1]], False),
+        (lambda pose: pose * [1, 1, -1, 1], False),  # a reflection
+        (lambda pose: pose * [1.01, 1, 1, 1], False),
+        (lambda pose: np.add(pose, [0, 0, 0, 1e300]), False),
+        (lambda pose: pose * np.nan, False),
+        (lambda pose: np.add(pose, [0, 0, 0, np.inf]), False),
+    ],
+)
+def test_a_rigid_motion_is_told_from_damage_without_a_warning(
+    change: Callable[[np.ndarray], np.ndarray], is_rigid: bool
+) -> None:
+    pose = rigid(rotation_from_axis_angle(np.array([0.3, -0.2, 0.9])), np.array([1.0, 2.0, -3.0]))
+    assert is_rigid_motion(change(pose)) is is_rigid

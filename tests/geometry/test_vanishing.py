@@ -16,7 +16,7 @@ def test_segments_lie_on_the_edges_that_were_drawn() -> None:
     corners = [(200, 240), (1400, 400), (720, 1300)]
     ImageDraw.Draw(image).polygon(corners, fill=200)
     grey = np.asarray(image.resize((400, 400), Image.Resampling.BOX), np.float64)
-    found = find_segments(grey, shortest=30)
+    found = find_segments(grey, min_length=30)
     assert len(found) == 3
     for (x, y), (u, v) in zip(corners, [*corners[1:], corners[0]], strict=True):
         true = math.atan2(v - y, u - x) % math.pi

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source
+from rilievo.geometry.intrinsics import MIN_DEPTH, project_to_source
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from support.video_loss_by_hand import places_of
 
@@ -58,7 +58,7 @@ def test_points_behind_the_camera_are_told_by_their_depth_and_stay_finite() -> N
     T = torch.tensor(rigid(np.eye(3), np.array([0.0, 0.0, -2.0])))
     depth = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
     pixels = project_to_source(depth, torch.tensor(K), T)
-    assert (pixels[2] > LEAST_DEPTH).tolist() == [[False, False, True]]
+    assert (pixels[2] > MIN_DEPTH).tolist() == [[False, False, True]]
     assert pixels.isfinite().all()
     pixels.sum().backward()
     assert depth.grad is not None

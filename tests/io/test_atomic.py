@@ -63,8 +63,8 @@ def test_an_interrupted_file_leaves_the_old_one_and_no_part(
         (errno.EDQUOT, "quota"),
         (errno.EACCES, "no permission"),
         (errno.EROFS, "read-only"),
-        (errno.EIO, "cannot be written whole"),
-        (None, "cannot be written whole (3 requested and 1 written): free some space"),
+        (errno.EIO, "cannot be written completely"),
+        (None, "cannot be written completely (3 requested and 1 written): free some space"),
     ],
 )
 def test_what_the_system_refuses_is_said_in_one_line(
@@ -89,7 +89,7 @@ def test_a_full_disk_is_spoken_of_only_where_the_system_says_so(
     with pytest.raises(OutputError) as caught:
         write_half(tmp_path / "depth.png", error)
     words = one_line(caught, tmp_path / "depth.png")
-    assert "cannot be written whole" in words
+    assert "cannot be written completely" in words
     assert "the disk" not in words
     assert "space" not in words
 
@@ -102,7 +102,7 @@ def test_a_folder_of_that_name_is_in_the_way(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_or_a_file_is_named(tmp_path: Path) -> None:
-    for folder, words in (("nowhere", "its folder is not there"), ("file", "is a file")):
+    for folder, words in (("nowhere", "its folder does not exist"), ("file", "is a file")):
         (tmp_path / "file").write_bytes(b"")
         path = tmp_path / folder / "depth.png"
         with pytest.raises(OutputError) as caught, replacing(path) as part:
@@ -282,5 +282,5 @@ def test_removing_a_folder_is_refused_and_removing_nothing_is_fine(tmp_path: Pat
 
 
 def test_sweeping_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="not there"):
+    with pytest.raises(OutputError, match="does not exist"):
         sweep_parts(tmp_path / "nowhere")

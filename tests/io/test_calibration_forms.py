@@ -175,7 +175,9 @@ UNKNOWN = [
 def test_a_model_that_is_not_read_is_called_by_its_name(
     name: str, words: str, model: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=f"camera model '.*{model}.*'; read are pinholes") as error:
+    with pytest.raises(
+        InputError, match=f"camera model '.*{model}.*' is not supported; supported lens"
+    ) as error:
         read_lens(text(name, words)(tmp_path))
     assert "\n" not in str(error.value)
 
@@ -183,10 +185,14 @@ def test_a_model_that_is_not_read_is_called_by_its_name(
 @pytest.mark.parametrize(
     ("name", "words", "problem"),
     [
-        ("c.xml", "<a><b></a>", "is no XML"),
-        ("c.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "declares entities"),
-        ("c.xml", "<a><fx>3</fx></a>", "states a focal length, but neither"),
-        ("c.json", json.dumps({"frames": [{"fl_x": 1.0}, {"fl_x": 2.0}]}), "have 2 cameras"),
+        ("c.xml", "<a><b></a>", "is not valid XML"),
+        ("c.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "declares XML entities"),
+        ("c.xml", "<a><fx>3</fx></a>", "gives a focal length, but neither"),
+        (
+            "c.json",
+            json.dumps({"frames": [{"fl_x": 1.0}, {"fl_x": 2.0}]}),
+            "have 2 different cameras",
+        ),
     ],
 )
 def test_a_file_without_a_camera_is_one_line(

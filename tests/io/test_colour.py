@@ -12,7 +12,7 @@ from rilievo.errors import OptionError
 from rilievo.io.map_pictures import (
     COLOUR_MAPS,
     ColourRange,
-    Drawn,
+    DrawnQuantity,
     colour_range,
     colour_range_from_depths,
     colour_table,
@@ -82,12 +82,12 @@ def test_brightness_grows_along_the_map(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DepthKind)
-@pytest.mark.parametrize("what", Drawn)
-def test_near_is_bright_or_far_is_whatever_the_kind(kind: DepthKind, what: Drawn) -> None:
+@pytest.mark.parametrize("what", DrawnQuantity)
+def test_near_is_bright_or_far_is_whatever_the_kind(kind: DepthKind, what: DrawnQuantity) -> None:
     picture = colourise(depth_map(kind), colour_map="grey", quantity=what)
     brightness = picture[..., 0].ravel().astype(int)
     steps = np.diff(brightness)
-    assert (steps <= 0).all() if what is Drawn.INVERSE_DEPTH else (steps >= 0).all()
+    assert (steps <= 0).all() if what is DrawnQuantity.INVERSE_DEPTH else (steps >= 0).all()
     assert abs(brightness[-1] - brightness[0]) == 255
 
 
@@ -174,13 +174,13 @@ def test_the_range_is_that_of_percentiles_worked_out_by_hand() -> None:
 @pytest.mark.parametrize(
     ("kind", "what", "sign", "ends"),
     [
-        (DepthKind.AFFINE_INVERSE, Drawn.INVERSE_DEPTH, 1, (0.0, 0.6)),
-        (DepthKind.AFFINE, Drawn.INVERSE_DEPTH, -1, (0.0, 0.6)),
-        (DepthKind.AFFINE, Drawn.DEPTH, -1, (-0.6, 0.0)),
+        (DepthKind.AFFINE_INVERSE, DrawnQuantity.INVERSE_DEPTH, 1, (0.0, 0.6)),
+        (DepthKind.AFFINE, DrawnQuantity.INVERSE_DEPTH, -1, (0.0, 0.6)),
+        (DepthKind.AFFINE, DrawnQuantity.DEPTH, -1, (-0.6, 0.0)),
     ],
 )
 def test_a_strip_of_near_floor_does_not_use_up_the_colours(
-    kind: DepthKind, what: Drawn, sign: int, ends: tuple[float, float]
+    kind: DepthKind, what: DrawnQuantity, sign: int, ends: tuple[float, float]
 ) -> None:
     nearness = np.zeros((20, 30), np.float32)
     nearness[9:] = 0.5
@@ -194,7 +194,7 @@ def test_a_strip_of_near_floor_does_not_use_up_the_colours(
 
 def test_a_large_map_has_the_range_of_a_small_one() -> None:
     values = np.linspace(1, 2, 2000 * 1000, dtype=np.float32).reshape(2000, 1000)
-    limits = colour_range(DepthMap(values=values, kind=DepthKind.METRIC), Drawn.DEPTH)
+    limits = colour_range(DepthMap(values=values, kind=DepthKind.METRIC), DrawnQuantity.DEPTH)
     np.testing.assert_allclose([limits.low, limits.high], [1.02, 1.98], atol=2e-3)
 
 
@@ -209,7 +209,7 @@ def test_a_picture_of_many_bands_is_that_of_its_rows() -> None:
 
 
 def test_limits_are_given_as_depths() -> None:
-    near, far = Drawn.INVERSE_DEPTH, Drawn.DEPTH
+    near, far = DrawnQuantity.INVERSE_DEPTH, DrawnQuantity.DEPTH
     assert colour_range_from_depths(2.0, 4.0, DepthKind.METRIC, near) == ColourRange(
         low=0.25, high=0.5
     )
@@ -229,7 +229,7 @@ def test_limits_are_given_as_depths() -> None:
 )
 def test_limits_that_are_no_range_of_depths_are_refused(near: float, far: float) -> None:
     with pytest.raises(OptionError):
-        colour_range_from_depths(near, far, DepthKind.METRIC, Drawn.INVERSE_DEPTH)
+        colour_range_from_depths(near, far, DepthKind.METRIC, DrawnQuantity.INVERSE_DEPTH)
 
 
 def test_an_unknown_colour_map_is_refused_with_the_nearest() -> None:
@@ -266,10 +266,10 @@ def test_a_normal_can_be_read_from_its_colour(normal: list[float]) -> None:
 
 def test_the_colours_of_a_flat_wall_span_at_least_a_factor_of_one_and_a_half() -> None:
     values = np.linspace(2.0, 2.1, 400, dtype=np.float32).reshape(20, 20)
-    for what in Drawn:
+    for what in DrawnQuantity:
         limits = colour_range(DepthMap(values=values, kind=DepthKind.METRIC), what)
         assert limits.high / limits.low == pytest.approx(1.5)
-        shown = 1 / values if what is Drawn.INVERSE_DEPTH else values
+        shown = 1 / values if what is DrawnQuantity.INVERSE_DEPTH else values
         assert (limits.low + limits.high) / 2 == pytest.approx(np.median(shown), rel=1e-3)
     affine = colour_range(DepthMap(values=values, kind=DepthKind.AFFINE))
     assert affine.high - affine.low < 0.1

@@ -152,7 +152,7 @@ def test_ordinary_videos_are_as_they_were(tmp_path: Path, levels: int) -> None:
     [
         (ColourTags(primaries=9, transfer=9, matrix=9), "a logarithmic signal"),
         (ColourTags(primaries=9, transfer=10, matrix=9), "a logarithmic signal"),
-        (ColourTags(primaries=10, transfer=17, matrix=9), "a signal of CIE XYZ"),
+        (ColourTags(primaries=10, transfer=17, matrix=9), "a CIE XYZ signal"),
         (ColourTags(primaries=9, transfer=PQ, matrix=10), "constant luminance"),
         (ColourTags(primaries=9, transfer=PQ, matrix=14), "ICtCp"),
     ],
@@ -161,7 +161,7 @@ def test_signals_that_cannot_be_converted_are_refused(
     tmp_path: Path, tags: ColourTags, name: str
 ) -> None:
     path = write_signal(tmp_path / "a.mkv", np.full((48, 64, 3), 0.5), tags, matrix=9)
-    with pytest.raises(InputError, match=rf"a\.mkv: has .*{name}.*convert it to SDR"):
+    with pytest.raises(InputError, match=rf"a\.mkv: the video has .*{name}.*convert it to SDR"):
         VideoReader(path)
     with pytest.raises(InputError, match=name):
         next(live_frames(path))
@@ -229,12 +229,12 @@ def test_a_png_whose_light_is_linear_is_converted() -> None:
 
 
 def test_a_png_of_a_logarithmic_signal_is_refused() -> None:
-    with pytest.raises(InputError, match="a logarithmic signal, which is not read"):
+    with pytest.raises(InputError, match="a logarithmic signal, which is not supported"):
         rilievo.read_photo(png_with({b"cICP": bytes((9, 9, 0, 1))}, card()))
 
 
 def test_a_png_of_limited_range_is_refused() -> None:
-    with pytest.raises(InputError, match="limited range"):
+    with pytest.raises(InputError, match="limited-range colours"):
         rilievo.read_photo(png_with({b"cICP": bytes((1, 1, 0, 0))}, card()))
 
 

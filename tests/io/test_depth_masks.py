@@ -159,7 +159,7 @@ def true_depth(path: Path, encoding: str) -> np.ndarray:
     return np.where(truth.depth_valid, truth.depth, 0)
 
 
-@pytest.mark.filterwarnings("ignore:the camera that it states is not used")
+@pytest.mark.filterwarnings("ignore:the camera in the file is not used")
 @pytest.mark.parametrize("form", MASKED)
 def test_pixels_that_the_file_marks_hold_no_depth(form: str, tmp_path: Path) -> None:
     write, encoding = MASKED[form]
@@ -171,7 +171,7 @@ def test_pixels_that_the_file_marks_hold_no_depth(form: str, tmp_path: Path) -> 
     declared = parse_encoding(encoding, "encoding") if encoding else None
     [note] = [
         doubt
-        for doubt in read_stored_depth(path, encoding=declared).statement.warnings
+        for doubt in read_stored_depth(path, encoding=declared).metadata.warnings
         if "no depth" in doubt
     ]
     assert "37.5%" in note or "7000" in note
@@ -188,16 +188,16 @@ def test_a_masked_pixel_cannot_be_measured(tmp_path: Path) -> None:
 LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "labels": (
         lambda at: npz(at, depth=DEPTH, mask=np.arange(DEPTH.size).reshape(DEPTH.shape) % 5),
-        "no mask",
+        "not a mask",
     ),
-    "another size": (lambda at: npz(at, depth=DEPTH, mask=HAS_DEPTH[::2]), "no mask"),
+    "another size": (lambda at: npz(at, depth=DEPTH, mask=HAS_DEPTH[::2]), "not a mask"),
     "confidence": (
         lambda at: npz(at, depth=DEPTH, confidence=HAS_DEPTH.astype(np.float32)),
-        "'confidence' is not applied",
+        "'confidence' is ignored",
     ),
     "array of alpha": (
         lambda at: npz(at, depth=DEPTH, alpha=HAS_DEPTH.astype(np.float32)),
-        "'alpha' is not applied",
+        "'alpha' is ignored",
     ),
     "alpha that nothing wrote": (lambda at: exr(at, Z=DEPTH, A=0 * DEPTH), "0 everywhere"),
     "another page of TIFF": (
@@ -224,10 +224,10 @@ def test_what_is_no_mask_is_not_applied(form: str, tmp_path: Path) -> None:
     numbers = read_stored_depth(write(tmp_path))
     np.testing.assert_allclose(numbers.values, DEPTH, rtol=1e-6)
     if says:
-        [doubt] = numbers.statement.warnings
+        [doubt] = numbers.metadata.warnings
         assert says in doubt
     else:
-        assert numbers.statement.warnings == ()
+        assert numbers.metadata.warnings == ()
 
 
 def test_a_masked_array_of_numpy_keeps_its_mask() -> None:
@@ -308,8 +308,8 @@ def test_zeros_that_another_invalid_number_leaves_out_are_said(tmp_path: Path) -
     counts = np.where(HAS_DEPTH, MILLIMETRES, 0).astype(np.uint16)
     Image.fromarray(counts).save(tmp_path / "a.png")
     declared = parse_encoding("scale=0.001 offset=0.5 invalid=65535", "encoding")
-    [doubt] = read_stored_depth(tmp_path / "a.png", encoding=declared).statement.warnings
-    assert "37.5% of the pixels hold 0" in doubt
+    [doubt] = read_stored_depth(tmp_path / "a.png", encoding=declared).metadata.warnings
+    assert "37.5% of the pixels are 0" in doubt
 
 
 def test_the_marks_that_a_file_states_are_whole_numbers_beside_bits(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_damaged_pages_are_named(kept: float, tmp_path: Path) -> None:
     path = tiff(tmp_path, (COUNTS, HAS_DEPTH), 4)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(InputError, match="TIFF file is cut short"):
+    with pytest.raises(InputError, match="TIFF file is truncated"):
         read_stored_depth(path)
 
 
@@ -349,14 +349,14 @@ def test_alpha_beside_grey_is_no_weight(tmp_path: Path) -> None:
     grey = Image.fromarray((DEPTH * 20).astype(np.uint8))
     alpha = Image.fromarray((HAS_DEPTH * 255).astype(np.uint8))
     Image.merge("LA", [grey, alpha]).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"alpha or a confidence, say 'channels: \[1, 0\]'"):
+    with pytest.raises(InputError, match=r"alpha or a confidence, set 'channels: \[1, 0\]'"):
         read_stored_depth(tmp_path / "a.png")
 
 
 def test_an_offset_of_whole_numbers_needs_their_scale(tmp_path: Path) -> None:
     Image.fromarray(MILLIMETRES).save(tmp_path / "a.png")
     for depth in (tmp_path / "a.png", MILLIMETRES):
-        with pytest.raises(InputError, match="'scale' has to stand beside 'offset'"):
+        with pytest.raises(InputError, match="'offset' needs a 'scale'"):
             rilievo.Prediction.from_depth(PHOTO, depth, FOCAL, encoding="offset=0.5")
 
 
@@ -375,5 +375,5 @@ def test_a_scale_beside_an_offset_is_refused(tmp_path: Path) -> None:
 def test_sky_is_a_number_of_the_bits(tmp_path: Path) -> None:
     (tmp_path / "depth").mkdir()
     Image.fromarray(MILLIMETRES).save(tmp_path / "depth/a.png")
-    with pytest.raises(InputError, match="'sky' is a number of the 13 bits"):
+    with pytest.raises(InputError, match="'sky' must be a value that fits into the 13 bits"):
         true_depth(tmp_path / "depth/a.png", "bits=3,13 sky=65535")

@@ -17,7 +17,7 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.scoring.comparable_depth import comparable_depth
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_from_numbers
 from rilievo.io.depth.encoding import parse_encoding
-from rilievo.io.depth.plausibility import odd_unit_warnings, plausibility_warnings
+from rilievo.io.depth.plausibility import odd_unit_warning, plausibility_warnings
 from rilievo.io.depth.stored_depth import stored_depth_from_array, stored_depth_warnings
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.slanted_rooms import room_depth
@@ -51,7 +51,7 @@ def doubts(stored: np.ndarray, unit: float | None = None, **options: Any) -> lis
     factor = unit or (0.001 if stored.dtype.kind in "ui" else 1.0)
     with np.errstate(invalid="ignore"):
         metres = stored[np.isfinite(stored) & (stored > 0)].astype(np.float64) * factor
-    return [*plausibility_warnings(stored, metres, invalid=(0.0,), unit=factor, **options)]
+    return plausibility_warnings(stored, metres, invalid=(0.0,), unit=factor, **options)
 
 
 def straight_room() -> np.ndarray:
@@ -162,7 +162,7 @@ def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) ->
     ],
 )
 def test_a_wrong_declaration_is_still_doubted(stored: np.ndarray, unit: float, says: str) -> None:
-    assert any(says in doubt for doubt in doubts(stored, unit, is_unit_declared=True))
+    assert any(says in doubt for doubt in doubts(stored, unit, is_unit_given=True))
 
 
 def test_a_background_behind_level_ground_is_still_doubted() -> None:
@@ -205,14 +205,14 @@ def test_sparse_depth_that_ends_at_the_largest_number_of_a_sensor_is_doubted() -
 def test_a_camera_whose_depth_starts_again_is_not_said_to_give_inverse_depth() -> None:
     wrapped = (np.rint(ROOM * 1000) % 4000).astype(np.uint16)
     made = rilievo.Prediction.from_depth(PHOTO, wrapped, FOCAL, unit="mm")
-    assert any("started again" in note for note in made.notes)
+    assert any("wrap around" in note for note in made.notes)
     assert not any("inverse depth" in note for note in made.notes)
 
 
 def test_depth_along_minus_z_is_named_where_no_pixel_has_depth(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="below zero"):
+    with pytest.raises(InputError, match="are negative"):
         rilievo.Prediction.from_depth(PHOTO, -ROOM, FOCAL)
-    with pytest.raises(InputError, match="below zero"):
+    with pytest.raises(InputError, match="are negative"):
         read_sparse(-ROOM, (HEIGHT, WIDTH), None)
     for folder in ("images", "depth"):
         (tmp_path / folder).mkdir()
@@ -230,13 +230,18 @@ def test_depth_along_minus_z_is_named_where_no_pixel_has_depth(tmp_path: Path) -
 def test_depth_at_every_fifth_pixel_is_judged_too() -> None:
     sparse = np.zeros((HEIGHT, WIDTH), np.float32)
     sparse[1::5, 1::5] = ROOM[1::5, 1::5] / 4.2
-    assert doubts(sparse, 1.0, is_unit_declared=True) == []
+    assert doubts(sparse, 1.0, is_unit_given=True) == []
+
+
+def test_a_map_of_nothing_but_the_largest_value_is_read() -> None:
+    full = np.full((HEIGHT, WIDTH), 65535, np.uint16)
+    assert plausibility_warnings(full, 0.001 * full.ravel(), invalid=(0.0,), unit=0.001) == []
 
 
 def test_disparity_below_a_shift_is_not_taken_for_depth_along_minus_z() -> None:
     shifted = (0.12 * FOCAL / ROOM - 40).astype(np.float32)
     metres = ROOM.ravel()
-    assert [*plausibility_warnings(shifted, metres, invalid=(0.0,), unit=None)] == []
+    assert plausibility_warnings(shifted, metres, invalid=(0.0,), unit=None) == []
 
 
 def test_disparity_is_not_said_to_be_in_metres(tmp_path: Path) -> None:
@@ -253,7 +258,7 @@ def test_disparity_is_not_said_to_be_in_metres(tmp_path: Path) -> None:
     )
     reading = open_dataset("folder", tmp_path).reading("a")
     assert reading is not None
-    assert reading.unit_and_range.startswith("read as disparity in counts of 0.0625 px")
+    assert reading.unit_and_range.startswith("read as disparity in units of 0.0625 px")
 
 
 CHANCE = np.random.default_rng(3)
@@ -294,9 +299,9 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
     ),
     "a time-of-flight camera beyond 4 m": (
         (np.rint(ROOM * 1000) % 4000).astype(np.uint16),
-        "start",
+        "wrap around",
     ),
-    "metres modulo 4": (ROOM % 4, "start"),
+    "metres modulo 4": (ROOM % 4, "wrap around"),
     **{
         f"a sensor that ends at {end}": (
             np.minimum(millimetres(ROOM), end).astype(np.uint16),
@@ -311,9 +316,9 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
         "normalised",
     ),
     "divided by the farthest": (np.rint(ROOM / ROOM.max() * 65535).astype(np.uint16), "normalised"),
-    "bytes in the other order": (ROOM.astype(np.float32).byteswap(), "other order"),
+    "bytes in the other order": (ROOM.astype(np.float32).byteswap(), "bytes are swapped"),
     "depth along -z": (-ROOM, "scale: -1"),
-    "numbers that fall with depth": (65535 - millimetres(ROOM), "fall with depth"),
+    "numbers that fall with depth": (65535 - millimetres(ROOM), "decrease with depth"),
     "normalised to 1": ((ROOM - ROOM.min()) / np.ptp(ROOM), "normalised"),
     "normalised to 65535": (
         np.rint((ROOM - ROOM.min()) / np.ptp(ROOM) * 65535).astype(np.uint16),
@@ -321,7 +326,7 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
     ),
     "millimetres that start again": (
         np.where(np.isfinite(FAR), np.rint(NEAR_OR_1 * 1000) % 65536, 0).astype(np.uint16),
-        "start",
+        "wrap around",
     ),
     "a far plane": (np.minimum(FAR, 80).astype(np.float32), "max_depth"),
     "a flag below": (
@@ -340,8 +345,8 @@ def test_numbers_that_only_look_like_depth_are_doubted(name: str) -> None:
         stored if stored.dtype.kind == "u" else stored.astype(np.float32), is_unit_guessed=True
     )
     assert any(says in doubt for doubt in found), found
-    assert says == "other order" or not any("noise" in doubt for doubt in found)
-    assert says == "start" or not any("started again" in doubt for doubt in found)
+    assert says == "bytes are swapped" or not any("noise" in doubt for doubt in found)
+    assert says == "wrap around" or not any("wrap around" in doubt for doubt in found)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +393,7 @@ def test_holes_in_predictions_name_the_encoding(mark: float) -> None:
 def test_floats_that_may_be_centimetres_say_so(tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", ROOM * 100)
     notes = read_sparse(tmp_path / "z.npy", (HEIGHT, WIDTH), None).notes
-    assert any("if they are centimetres" in note for note in notes)
+    assert any("if they are in centimetres" in note for note in notes)
 
 
 ROOMS = [3.1, 2.9, 3.6, 4.5, 3.3, 4.0, 3.8, 2.95]
@@ -407,9 +412,9 @@ ROOMS = [3.1, 2.9, 3.6, 4.5, 3.3, 4.0, 3.8, 2.95]
     ],
 )
 def test_files_of_another_unit_are_named(medians: list[float], odd: str) -> None:
-    found = odd_unit_warnings({f"{at}": median for at, median in enumerate(medians)})
-    assert len(found) == bool(odd)
-    assert not odd or odd.split(", ")[0] in found[0].partition("(")[2].partition(")")[0]
+    found = odd_unit_warning({f"{at}": median for at, median in enumerate(medians)})
+    assert (found is not None) == bool(odd)
+    assert not odd or odd.split(", ")[0] in str(found).partition("(")[2].partition(")")[0]
 
 
 def test_check_and_evaluate_name_a_file_of_another_unit(tmp_path: Path) -> None:

@@ -85,11 +85,11 @@ def test_where_the_model_marks_the_sky_nothing_more_is_guessed() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("skies", "no 'skies'; did you mean 'sky'"),
+        ("skies", "does not accept 'skies'; did you mean 'sky'"),
         ("sky=1", "takes no number"),
         ("background=2", "between 0 and 1"),
         ("background=far", "between 0 and 1"),
-        (",", "names nothing"),
+        (",", "at least one name"),
     ],
 )
 def test_what_cannot_be_dropped_is_refused(text: str, words: str) -> None:
@@ -117,7 +117,7 @@ def test_predict_drops_and_tells_where_that_has_no_effect(
     Image.new("RGB", (64, 48), (90, 120, 30)).save(tmp_path / "a.png")
     command = ["predict", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
     assert main([*command, "--drop", "background"]) == 0
-    assert "--drop is about surfaces" in capsys.readouterr().err
+    assert "--drop only affects surfaces" in capsys.readouterr().err
     assert main([*command, "--drop", "clouds"]) == 2
 
 

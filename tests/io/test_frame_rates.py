@@ -72,7 +72,7 @@ def test_a_rate_that_the_video_does_not_exceed_keeps_all_and_says_so(
     numbers, _, reader = kept(write_clip(tmp_path / f"clip{suffix}"), fps)
     assert numbers == list(range(30))
     [note] = reader.notes
-    problem = f"{float(fps):g} keeps all frames: the video has 30 a second"
+    problem = f"{float(fps):g} keeps all frames, because the video has 30 frames per second"
     assert note == Note(problem, option="fps")
     assert float(reader.rate) == pytest.approx(30, abs=0.01)
 

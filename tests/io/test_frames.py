@@ -49,7 +49,9 @@ def test_broken_and_odd_frames_are_passed_over_and_named(tmp_path: Path) -> None
     assert [frame.ticks for frame in frames] == [0, 1, 3, 5]
     assert [frame.index for frame in frames] == [0, 1, 2, 3]
     assert folder.fault is not None
-    assert folder.fault.startswith(f"{path}: 2 of 6 frames skipped, the first: {path / '2.png'}")
+    assert folder.fault.startswith(
+        f"{path}: 2 of 6 frames were skipped; the first: {path / '2.png'}"
+    )
     assert len(folder.fault.splitlines()) == 1
 
 

@@ -97,7 +97,7 @@ def test_this_process_has_memory_and_a_limit_of_its_addresses_counts(
 def test_too_little_memory_is_one_line_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda: 2_000_000_000)
     check_memory(2e9, "the results", "take fewer")
-    line = r"^the results take about 2\.1 GB of memory, and 2 GB are free: free some memory, or tak"
+    line = r"^about 2\.1 GB of memory is needed for the results, but only 2 GB is free: free some m"
     with pytest.raises(OptionError, match=line):
         check_memory(2.1e9, "the results", "take fewer")
     monkeypatch.setattr(machine, "free_memory", lambda: None)

@@ -46,7 +46,7 @@ def test_a_file_of_many_scans_is_refused_in_a_line(
     line = str(caught.value)
     assert line == (
         f"{path}: this JPEG file has {5000 + OF_PILLOW} scans, expected at most {MAX_SCANS}; "
-        "export it anew as JPEG or PNG"
+        "export it again as JPEG or PNG"
     )
     with pytest.raises(InputError, match="scans"):
         read_photo(path.read_bytes())

@@ -13,11 +13,11 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.fov import Fov
-from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
+from rilievo.geometry.cameras.spelling import read_spelling, spell_lens
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.photographs.photo import read_photo
-from rilievo.options.camera_forms import camera_of_size, camera_text, read_camera
+from rilievo.options.camera_forms import camera_for_size, camera_text, read_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -39,10 +39,10 @@ def written(folder: Path, name: str, text: str) -> Path:
     "lens", [BENT, ROUND, WIDE, panorama((100, 200)), Camera(K=np.diag([50.0, 60, 1])).lens]
 )
 def test_a_spelled_lens_is_read_as_it_was(lens):
-    again = read_spelling(str(spelling_of(lens))).lens((480, 640))
+    again = read_spelling(str(spell_lens(lens))).lens((480, 640))
     pixels = np.random.default_rng(0).uniform(0, 100, (2, 50))
     np.testing.assert_allclose(again.rays(pixels), lens.rays(pixels), atol=1e-12)
-    assert camera_text(read_camera(str(spelling_of(lens))) or 0.0) == str(spelling_of(lens))
+    assert camera_text(read_camera(str(spell_lens(lens))) or 0.0) == str(spell_lens(lens))
 
 
 def test_angles_are_from_edge_to_edge_of_the_picture():
@@ -66,12 +66,12 @@ def test_angles_are_from_edge_to_edge_of_the_picture():
         ("equirect:360x200", "180 down, got 200"),
         ("fisheye:400", "up to 360 degrees across, got 400"),
         ("fisheye:-3", "got -3"),
-        ("fisheye", "has 1 or 4 or 8 or 9 numbers, got 0"),
+        ("fisheye", "needs 1, 4, 8 or 9 numbers, got 0"),
         ("fishey:180", "fisheye"),
-        ("opencv:1,2,3", "has 8 or 9 or 12 numbers, got 3"),
+        ("opencv:1,2,3", "needs 8, 9 or 12 numbers, got 3"),
         ("pinhole:0,1,2,3", "positive"),
-        ("fov:90", "fov has 5 numbers, got 1"),
-        ("fov:300,300,320,240,4", "omega of a FOV lens is an angle between 0 and 3.14"),
+        ("fov:90", "fov needs 5 numbers, got 1"),
+        ("fov:300,300,320,240,4", "omega of a FOV lens must be an angle between 0 and 3.14"),
         ("equirect:nan", "got nan"),
         ("", "got ''"),
     ],
@@ -84,11 +84,13 @@ def test_a_lens_that_is_none_is_refused_in_one_line(text, words):
 
 
 def test_a_whole_panorama_is_twice_as_wide_as_high():
-    with pytest.raises(InputError, match=r"a part give the degrees.*equirect:180x180"):
+    with pytest.raises(
+        InputError, match=r"a part of a panorama with square pixels, give.*equirect:180x180"
+    ):
         read_spelling("equirect").lens((500, 500))
     with pytest.raises(InputError, match="equirect:360x90"):
         read_spelling("equirect").lens((500, 2000))
-    with pytest.raises(InputError, match="would see 360 degrees down"):
+    with pytest.raises(InputError, match="would see 360 degrees vertically"):
         read_spelling("equirect:180").lens((1000, 500))
 
 
@@ -98,7 +100,7 @@ def test_a_lens_of_another_size_is_scaled_and_of_another_shape_refused():
     assert isinstance(half, Distorted)
     assert half.fx == 250
     assert half.cx == 159.5
-    with pytest.raises(InputError, match="calibrated for 640x480, of another shape"):
+    with pytest.raises(InputError, match="calibrated for 640x480, which has a different shape"):
         lens.lens((480, 480))
 
 
@@ -114,13 +116,13 @@ def test_colmap_cameras_are_read_about_the_centre_of_the_first_pixel(tmp_path):
     assert isinstance(bent, Distorted)
     assert bent.k[:2] == (-0.1, 0)
     several = "1 PINHOLE 640 480 500 500 320 240\n2 PINHOLE 640 480 600 600 320 240\n"
-    with pytest.raises(InputError, match="holds 2 cameras"):
+    with pytest.raises(InputError, match="has 2 cameras"):
         read_lens(written(tmp_path, "two.txt", several))
     fov = "1 FOV 640 480 300 301 320 240 0.9\n"
     assert read_lens(written(tmp_path, "fov.txt", fov)).lens((480, 640)) == WIDE
     straight = read_lens(written(tmp_path, "straight.txt", fov.replace("0.9", "0")))
     assert str(straight) == "pinhole:300,301,319.5,239.5@640x480"
-    with pytest.raises(InputError, match="COLMAP's model 'THIN_PRISM_FISHEYE'"):
+    with pytest.raises(InputError, match="COLMAP's camera model 'THIN_PRISM_FISHEYE'"):
         read_lens(written(tmp_path, "thin.txt", fov.replace("FOV", "THIN_PRISM_FISHEYE")))
 
 
@@ -133,7 +135,7 @@ RELATIVE = "0.349153 0.436593 0.493140 0.499021 0.933271\n1280 1024\ncrop\n640 4
         # DSO's README: K(0,0) = width fx, K(0,2) = width cx - 0.5, and so on.
         (RELATIVE, "fov:446.91584,447.071232,630.7192,510.497504,0.933271@1280x1024"),
         ("FOV " + RELATIVE, "fov:446.91584,447.071232,630.7192,510.497504,0.933271@1280x1024"),
-        ("300 301 319.5 239.5 0.9\n640 480\nnone\n640 480\n", str(spelling_of(WIDE)) + "@640x480"),
+        ("300 301 319.5 239.5 0.9\n640 480\nnone\n640 480\n", str(spell_lens(WIDE)) + "@640x480"),
         ("Pinhole 300 301 319.5 239.5 0\n640 480\n", "pinhole:300,301,319.5,239.5@640x480"),
         ("300 301 319 239 0\n640 480\nnone\n640 480\n", "pinhole:300,301,319,239@640x480"),
         ("300 301 319 239 -.1 .01 0 0\n640 480\nfull\n640 480\n",
@@ -152,11 +154,11 @@ def test_calibrations_of_tums_monocular_videos_are_read(tmp_path, text, expected
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("FOV 300 301 319 239 .9 1\n640 480\n", "no lens of DSO; read are FOV"),
-        ("Omni 300 301 319 239 .9\n640 480\n", "no lens of DSO"),
-        ("Pinhole 300 301 319 239 .9\n640 480\n", "fifth number is 0"),
+        ("FOV 300 301 319 239 .9 1\n640 480\n", "not a DSO lens; supported lenses are FOV"),
+        ("Omni 300 301 319 239 .9\n640 480\n", "not a DSO lens"),
+        ("Pinhole 300 301 319 239 .9\n640 480\n", "fifth number of a pinhole has to be 0"),
         ("300 301 319 239 4\n640 480\n", "omega of a FOV lens"),
-        ("300 301 319 239 .9\n0 480\n", "line 2: its pictures are 0x480, expected sides of 1"),
+        ("300 301 319 239 .9\n0 480\n", "line 2: the image size is 0x480; expected sides of 1"),
     ],
 )
 def test_calibrations_of_dso_that_are_none_are_refused(tmp_path, text, words):
@@ -183,7 +185,7 @@ def test_kitti_tum_and_kalibr_files_are_read(tmp_path):
     wide = wide.replace("[200, 201", "[300, 301")
     assert read_lens(written(tmp_path, "fov.yaml", wide)).lens((480, 640)) == WIDE
     odd = kalibr.replace("equidistant", "fov")
-    with pytest.raises(InputError, match="lens model 'fov' with 4"):
+    with pytest.raises(InputError, match="lens model 'fov' is not supported with 4"):
         read_lens(written(tmp_path, "odd.yaml", odd))
 
 
@@ -262,7 +264,7 @@ def test_results_of_any_lens_are_read_back(tmp_path, lens):
             back.camera.rays(pixels), prediction.camera.rays(pixels), atol=1e-9
         )
         assert back.depth.is_distance == lens.has_unit_rays
-    assert np.load(tmp_path / "room.npz")["lens"].item() == str(spelling_of(lens))
+    assert np.load(tmp_path / "room.npz")["lens"].item() == str(spell_lens(lens))
     prediction.save(tmp_path / "surface", ["glb"])
     content = (tmp_path / "surface.glb").read_bytes()
     document = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
@@ -276,4 +278,4 @@ def test_a_lens_of_angles_in_a_file_is_that_of_the_picture(tmp_path, text):
     named = read_camera(written(tmp_path, "lens.json", json.dumps({"lens": text})))
     assert named is not None
     assert camera_text(named) == text
-    assert camera_of_size(named, (100, 200)).lens == read_spelling(text).lens((100, 200))
+    assert camera_for_size(named, (100, 200)).lens == read_spelling(text).lens((100, 200))

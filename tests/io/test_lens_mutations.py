@@ -10,7 +10,7 @@ import pytest
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.cameras.lens_files import read_lens
-from rilievo.options.camera_forms import CameraOptions, camera_of_size
+from rilievo.options.camera_forms import CameraOptions, camera_for_size
 
 SIZE = (64, 96)
 FILES = {
@@ -131,7 +131,7 @@ def see_through(path: Path) -> str | None:
     named = CameraOptions(camera=str(path)).named_camera
     assert named is not None
     try:
-        made = camera_of_size(named, SIZE)
+        made = camera_for_size(named, SIZE)
     except RilievoError as error:  # such as of another shape
         return str(error)
     made.rays(np.array([[0.0, 47.5, 95.0], [0.0, 31.5, 63.0]]))
@@ -194,16 +194,16 @@ def test_each_number_that_no_lens_has_is_refused_with_its_file_and_place(form, o
         ("COLMAP", "80.5", "nan", "cameras.txt, line 2: fx is nan, expected"),
         ("COLMAP", "0.01", "inf", "line 2: k2 is inf"),
         ("COLMAP, a fisheye", "0.2", "1e300", "line 1: k4 is 1e+300"),
-        ("COLMAP", "96 64", "96 -64", "line 2: its pictures are 96x-64"),
+        ("COLMAP", "96 64", "96 -64", "line 2: the image size is 96x-64"),
         ("COLMAP, FOV", "0.9", "nan", "line 1: omega is nan"),
         ("KITTI", "31 0", "inf 0", "calib.txt, line 2: number 7 is inf"),
         ("KITTI", "47 4", "47 nan", "line 2: number 4 is nan"),
-        ("KITTI raw", "9.6e+01", "nan", "line 1: its pictures are nanx64"),
+        ("KITTI raw", "9.6e+01", "nan", "line 1: the image size is nanx64"),
         ("TUM", "1.1", "1e400", "fr1.txt: k3 is inf"),
         ("DSO", "0.9", "nan", "camera.txt, line 1: omega is nan"),
         ("Kalibr", "0.01", ".nan", "camchain.yaml, cam0: distortion_coeffs: number 3 is nan"),
         ("Kalibr", "81.0", "1.0e+300", "cam0: fy is 1e+300"),
-        ("Kalibr", "[96", "[.inf", "cam0: its pictures are infx64"),
+        ("Kalibr", "[96", "[.inf", "cam0: the image size is infx64"),
         ("ROS", "-0.1,", "x,", "ost.yaml: distortion_coefficients: number 1 is nan"),
         ("ROS", "0.00,", ".inf,", "ost.yaml: camera_matrix: number 4 is inf"),
         ("OpenCV", "80.5", "-.inf", "camera.yml: camera_matrix: number 1 is -inf"),

@@ -17,8 +17,8 @@ from rilievo.io.files import commit
 from rilievo.io.files.commit import (
     commit_all,
     commit_files,
+    hold_lock_or_raise,
     hold_locks,
-    hold_or_refuse,
     lock_path,
     sweep_lock,
 )
@@ -53,7 +53,7 @@ def test_another_prediction_that_was_placed_meanwhile_is_not_replaced(tmp_path: 
     other = write_part_files(prediction(kind=DepthKind.UP_TO_SCALE), tmp_path / "photo", ["png16"])
     commit_files(first)
     whole = (tmp_path / "photo.json").read_bytes()
-    with pytest.raises(OutputError, match=r"photo\.json .*another photograph"):
+    with pytest.raises(OutputError, match=r"photo\.json .*a different photograph"):
         commit_files(other)
     assert (tmp_path / "photo.json").read_bytes() == whole
     assert {path.name for path in tmp_path.iterdir()} == {"photo.json", "photo.npz"}
@@ -143,12 +143,12 @@ def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path)
 
 def test_a_lock_that_is_held_alone_refuses_the_next_one_at_once(tmp_path: Path) -> None:
     path = tmp_path / ".run.lock"
-    with hold_or_refuse(path, "busy"):
-        with pytest.raises(OutputError, match=r"^busy$"), hold_or_refuse(path, "busy"):
+    with hold_lock_or_raise(path, "busy"):
+        with pytest.raises(OutputError, match=r"^busy$"), hold_lock_or_raise(path, "busy"):
             pytest.fail("held twice")
         assert path.exists()
     assert not path.exists()
-    with hold_or_refuse(path, "busy"):
+    with hold_lock_or_raise(path, "busy"):
         pass
 
 
@@ -159,11 +159,11 @@ def test_nothing_is_held_alone_on_a_file_system_without_locks(
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuses)
-    with hold_or_refuse(tmp_path / ".run.lock", "busy"):
+    with hold_lock_or_raise(tmp_path / ".run.lock", "busy"):
         assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_in_a_folder_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
     missing = tmp_path / "none" / ".run.lock"
-    with pytest.raises(FileNotFoundError), hold_or_refuse(missing, "busy"):
+    with pytest.raises(FileNotFoundError), hold_lock_or_raise(missing, "busy"):
         pytest.fail("held nowhere")

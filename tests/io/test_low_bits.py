@@ -82,8 +82,10 @@ def test_a_narrow_span_is_refused_at_any_offset(form: str, low: int, high: int) 
     with pytest.raises(InputError) as caught:
         read_photo(FORMS[form](ramp(low, high)))
     said = str(caught.value)
-    assert f"its 16-bit values span only {high - low} of 65535 levels ({low} to {high}, " in said
-    assert f"expected {LEAST} or more; read it with stretch=True, or scale it" in said
+    assert (
+        f"its 16-bit values span only {high - low} of 65535 levels (from {low} to {high}, " in said
+    )
+    assert f"expected at least {LEAST}; read it with stretch=True, or scale it" in said
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -105,7 +107,7 @@ def test_stretch_makes_the_span_black_to_white_and_says_so(form: str, low: int, 
     assert np.abs(photo.pixels - expected[..., None]).max() <= 0.51
     assert len(np.unique(photo.pixels)) > 200
     assert photo.notes == (
-        f"its values {low} to {high} of 65535 were stretched to black and white",
+        f"its values from {low} to {high} of 65535 were stretched to the range from black to white",
     )
 
 
@@ -137,7 +139,7 @@ def test_colour_of_16_bits_is_refused_too_and_cannot_be_stretched(
     path = tmp_path / f"deep{suffix}"
     assert cv2.imwrite(str(path), np.stack([ramp(29002, 29508)] * 3, axis=2))
     for stretch in (False, True):
-        with pytest.raises(InputError, match="expected 4096 or more; scale it to the full"):
+        with pytest.raises(InputError, match="expected at least 4096; scale it to the full"):
             read_photo(path, stretch=stretch)
     assert cv2.imwrite(str(path), np.stack([ramp(0, n) for n in (100, 9000, 300)], axis=2))
     assert read_photo(path).pixels.max() == 35
@@ -158,7 +160,7 @@ def test_8_bits_of_little_contrast_are_noted_and_read(level: int, spread: int) -
     photo = read_photo(values.reshape(40, 50))
     np.testing.assert_array_equal(photo.pixels[..., 0], values.reshape(40, 50))
     [note] = photo.notes
-    assert note.startswith("has little contrast (")
+    assert note.startswith("the image has little contrast (")
     buffer = BytesIO()
     Image.fromarray(photo.pixels).save(buffer, "PNG")
     assert read_photo(buffer.getvalue()).notes == photo.notes
@@ -174,4 +176,4 @@ def test_stretch_has_no_effect_on_8_bits_and_says_so() -> None:
     values = np.arange(40 * 50).astype(np.uint8).reshape(40, 50)
     photo = read_photo(values, stretch=True)
     np.testing.assert_array_equal(photo.pixels, read_photo(values).pixels)
-    assert photo.notes == ("is no grey picture of 16 bits, so stretch=True had no effect",)
+    assert photo.notes == ("the image is not 16-bit grey, so stretch=True had no effect",)

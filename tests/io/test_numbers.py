@@ -131,7 +131,7 @@ def test_one_of_several_arrays_is_named(tmp_path: Path) -> None:
     near, far = np.ones((2, 3)), np.full((2, 3), 9.0)
     np.savez_compressed(tmp_path / "a.npz", near=near, far=far)
     np.testing.assert_array_equal(read_numbers(tmp_path / "a.npz", name="far"), far)
-    with pytest.raises(InputError, match=r"several arrays, say which: near, far"):
+    with pytest.raises(InputError, match=r"several arrays: near, far; choose one"):
         read_numbers(tmp_path / "a.npz")
     with pytest.raises(InputError, match=r"no array 'fat'; did you mean 'far'"):
         read_numbers(tmp_path / "a.npz", name="fat")
@@ -149,7 +149,7 @@ def test_an_exr_of_many_channels_is_refused_by_its_header(tmp_path: Path) -> Non
     for name in (None, "c001"):
         with pytest.raises(InputError, match=r"its image of 140 channels unpacks to 560\.0 MB"):
             read_numbers(tmp_path / "140.exr", name=name)
-    with pytest.raises(InputError, match="holds several channels, say which: c000, c001"):
+    with pytest.raises(InputError, match="has several channels: c000, c001"):
         read_numbers(tmp_path / "20.exr")
     assert time.process_time() - before < 0.1
     np.testing.assert_array_equal(read_numbers(tmp_path / "20.exr", name="c001"), zeros)
@@ -236,7 +236,7 @@ def test_channels_of_exr_are_read_alone_or_as_colour(tmp_path: Path) -> None:
         file.write(str(tmp_path / "z.exr"))
     np.testing.assert_array_equal(read_map(tmp_path / "z.exr"), colour[..., 0])
     written(tmp_path, "cut.exr", (tmp_path / "z.exr").read_bytes()[:-9])
-    with pytest.raises(InputError, match=r"cut\.exr: this EXR file is cut short"):
+    with pytest.raises(InputError, match=r"cut\.exr: this EXR file is truncated"):
         read_map(tmp_path / "cut.exr")
 
 
@@ -272,22 +272,24 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "a.npz", np.array([[1, "x"]], dtype=object))
     for name in ("a.npy", "a.npz"):
-        with pytest.raises(InputError, match="cut short, damaged or of a rare kind"):
+        with pytest.raises(InputError, match="truncated, damaged or of an unsupported kind"):
             read_numbers(tmp_path / name)
 
 
 def test_what_holds_no_numbers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_numbers(tmp_path / "none.png")
-    with pytest.raises(InputError, match=r"not an array of numbers; PNG, TIFF"):
+    with pytest.raises(
+        InputError, match=r"not contain an array of numbers; supported formats are PNG"
+    ):
         read_numbers(written(tmp_path, "a.png", b"\xff\xd8\xff\xe0 a JPEG file"))
     np.save(tmp_path / "text.npy", np.array([["a", "b"]]))
-    with pytest.raises(InputError, match="expected whole or floating-point numbers"):
+    with pytest.raises(InputError, match="expected integers or floating-point"):
         read_numbers(tmp_path / "text.npy")
     np.save(tmp_path / "line.npy", np.arange(5.0))
-    with pytest.raises(InputError, match=r"shape \(5,\), expected \(height, width\)"):
+    with pytest.raises(InputError, match=r"shape \(5,\); expected \(height, width\)"):
         read_numbers(tmp_path / "line.npy")
-    with pytest.raises(InputError, match="expected one number a pixel"):
+    with pytest.raises(InputError, match="expected one value per pixel"):
         read_map(written(tmp_path, "rgb.png", png(np.zeros((4, 4, 3), np.uint8))))
 
 

@@ -13,9 +13,9 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.padding import BorderBands, find_border_bands
-from rilievo.io.depth.stated_numbers import _rounding_of_number
 from rilievo.io.depth.stored_depth import read_stored_depth, stored_depth_from_array
-from rilievo.io.depth.units import metres_of_unit_text, unit_of_sentence
+from rilievo.io.depth.text_metadata import _rounding_of_number
+from rilievo.io.depth.units import find_unit_in_sentence, parse_unit_text
 from support.foreign_forms import png
 
 COUNTS = np.tile(np.arange(500, 1500, 20, dtype=np.uint16), (40, 1))
@@ -42,15 +42,15 @@ def test_zero_and_huge_numbers_beside_depth_bring_no_traceback(
 ) -> None:
     path = with_json(tmp_path, content)
     with suppress(RilievoError):
-        scale = read_stored_depth(path, encoding=NumberEncoding()).statement.scale
+        scale = read_stored_depth(path, encoding=NumberEncoding()).metadata.scale
         assert scale is None or np.isfinite(scale)
 
 
 @pytest.mark.parametrize("words", ["depth in mm, scaled by 0", "depth in mm / 0", "1/0 m"])
 def test_a_factor_of_zero_is_no_unit(words: str) -> None:
-    found = unit_of_sentence(words)
+    found = find_unit_in_sentence(words)
     assert found is None or found.metres == pytest.approx(0.001)
-    assert metres_of_unit_text("1/0 m") is None
+    assert parse_unit_text("1/0 m") is None
     assert _rounding_of_number({"min": "0e999"}, ("min",)) == 0
 
 
@@ -59,7 +59,7 @@ def test_no_data_of_a_file_stays_beside_the_scale_of_the_user(tmp_path: Path) ->
     counts[:5] = 65535
     path = png(tmp_path / "d.png", counts, {"znear": "0.1", "zfar": "10", "invalid": "65535"})
     numbers = read_stored_depth(path, encoding=NumberEncoding(scale=0.001))
-    assert 65535 in numbers.statement.invalid
+    assert 65535 in numbers.metadata.invalid
 
 
 def test_an_array_of_booleans_is_refused() -> None:
@@ -90,7 +90,7 @@ def test_what_is_no_change_of_the_picture_leaves_a_camera_right(
 
 def test_a_focal_length_of_zero_is_named(tmp_path: Path) -> None:
     millimetres = {"focal_length_mm": 4, "sensor_width_mm": 6}
-    with pytest.raises(RilievoError, match="focal lengths are positive"):
+    with pytest.raises(RilievoError, match="focal lengths must be"):
         lens_of(tmp_path, **{**VIEW, "fx": 0, "fy": 0}, **millimetres)
 
 

@@ -116,7 +116,7 @@ def test_a_sync_that_fails_leaves_what_was_there(
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(OutputError, match=r"photo\.\S+: cannot be written whole"):
+    with pytest.raises(OutputError, match=r"photo\.\S+: cannot be written completely"):
         save(prediction(), tmp_path / "photo", ["npy", "npz"], SaveOptions(overwrite=True))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

@@ -397,7 +397,7 @@ VIEWS: dict[str, tuple[str, Any]] = {
     "an axis that is named": ("c.json", {"fov": ANGLE, "fov_axis": "x", **SIZE}),
     "another axis": ("c.json", {"fov": DOWN, "fov_axis": "vertical", **SIZE}),
     "radians across": ("c.json", {"horizontal_fov": math.radians(ANGLE), **SIZE}),
-    "degrees down": ("c.json", {"vfov": DOWN, **SIZE}),
+    "degrees vertically": ("c.json", {"vfov": DOWN, **SIZE}),
     "radians down": ("c.json", {"fov_y_radians": math.radians(DOWN), **SIZE}),
     "both": ("c.json", {"fov_x": ANGLE, "fov_y": DOWN, **SIZE}),
     "Blender": (
@@ -522,27 +522,27 @@ def kitti(*names: str, **other: float) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("calib.txt", kitti("P2", P0=400.0, P3=500.0), ["is P2", "left colour", "P0, P3 differ"]),
+        ("calib.txt", kitti("P2", P0=400.0, P3=500.0), ["uses P2", "left colour", "P0, P3 differ"]),
         ("calib.txt", kitti("P0", "P1", "P2", "P3"), []),
-        ("calib.txt", kitti("P_rect_00", P_rect_01=500.0), ["is P_rect_00", "P_rect_01 differ"]),
+        ("calib.txt", kitti("P_rect_00", P_rect_01=500.0), ["uses P_rect_00", "P_rect_01 differ"]),
         (
             "calib.txt",
             f"cam0=[{FX} 0 {CX}; 0 {FX} {CY}; 0 0 1]\ncam1=[{FX} 0 420; 0 {FX} {CY}; 0 0 1]\n",
-            ["cam0 is taken"],
+            ["rilievo uses cam0"],
         ),
         (
             "K.json",
             {"K": [[0.6, 0, 0.49], [0, 0.9, 0.52], [0, 0, 1]], **SIZE},
-            ["shares of the width and the height", "752x480"],
+            ["fractions of the width and the height", "752x480"],
         ),
         (
             "K.json",
             {"fx": 0.61, "fy": 0.61, "cx": 0.49, "cy": 0.52, **SIZE},
-            ["shares of the longer side"],
+            ["fractions of the longer side"],
         ),
-        ("K.txt", "500 500 320 240 0.01 0.02 0.03 0.04", ["if they are of a fisheye"]),
+        ("K.txt", "500 500 320 240 0.01 0.02 0.03 0.04", ["if they belong to a fisheye"]),
         ("K.txt", "500 500 320 240 0.01 0.02 0.03 0.04 0.05", []),
-        ("K.json", {"K": K, "image_size": [HEIGHT, WIDTH]}, ["for height and width"]),
+        ("K.json", {"K": K, "image_size": [HEIGHT, WIDTH]}, ["read as height and width"]),
     ],
 )
 def test_what_was_chosen_in_a_file_is_noted(
@@ -605,15 +605,15 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
             "RealityCapture's XMP",
         ),
         ("a.json", {"format": "application/opf-calibrated-cameras+json"}, "Pix4D's OPF"),
-        ("a.sfm", ENTRY_OF_SFM, "Meshroom's scene .*FOCALmm/WIDTHmm"),
+        ("a.sfm", ENTRY_OF_SFM, "Meshroom scene .*FOCALmm/WIDTHmm"),
         ("a.json", {"projection_params": [1.0] * 15}, "Project Aria"),
         ("a.xml", "<lensdatabase version='1'/>", "lensfun"),
         ("images.txt", "# Image list with two lines of data per image:\n", "list of images"),
-        ("a.txt", "calib_time: 15-Mar-2012\nR: 7.5e-3 -1 0\nT: 1 2 3\n", "a pose of KITTI"),
-        ("r.txt", "cam0:\n type: <class 'aslam_cv.libaslam_cv_python.X'>\n", "report of Kalibr"),
+        ("a.txt", "calib_time: 15-Mar-2012\nR: 7.5e-3 -1 0\nT: 1 2 3\n", "a KITTI pose"),
+        ("r.txt", "cam0:\n type: <class 'aslam_cv.libaslam_cv_python.X'>\n", "a Kalibr report"),
         ("scene.usda", '#usda 1.0\ndef Camera "c" {}\n', "USD"),
         ("calib.txt", "K_02: 500 0 320 0 500 240 0 0 1\n", "before rectification"),
-        ("ost.txt", OST.replace(f"{BEND[0]} ", ""), "ost.txt with 9 .* and 4 coefficients"),
+        ("ost.txt", OST.replace(f"{BEND[0]} ", ""), "ost.txt from ROS has 9 .* and 4 coefficients"),
         ("a.m", BOUGUET.replace("alpha_c = 0.0", "alpha_c = 0.1"), "Bouguet's .*skew"),
         (
             "intrinsic.txt",
@@ -627,28 +627,40 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
             "[left]\nfx=5\ncx=3\ncy=2\n[right]\nfx=6\ncx=3\ncy=2\n",
             "2 cameras .left, right",
         ),
-        ("c.txt", f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY} 0 0\n", "hardly k1, k2, p1 and p2"),
-        ("c.txt", "fx: 9\nfy: 9\ncx: 4\ncy: 4\nk1: 1\nk2: 1\nk3: 1\nk4: 1\n", "names no model"),
-        ("c.json", {**TWO, "units": "mm"}, "'units: mm': intrinsics are read in pixels"),
-        ("c.json", {"fov": 60, **SIZE}, "not whether it is across, down"),
-        ("c.json", {"diagonal_fov": 60, **SIZE}, "not whether it is across, down"),
-        ("c.json", {"vfov": 60}, "no size of the pictures"),
+        (
+            "c.txt",
+            f"{WIDTH} {HEIGHT} {FX} {FY} {CX} {CY} 0 0\n",
+            "unlikely to be k1, k2, p1 and p2",
+        ),
+        (
+            "c.txt",
+            "fx: 9\nfy: 9\ncx: 4\ncy: 4\nk1: 1\nk2: 1\nk3: 1\nk4: 1\n",
+            "but no camera model",
+        ),
+        (
+            "c.json",
+            {**TWO, "units": "mm"},
+            "'units: mm' is not supported, because intrinsics are in pixels",
+        ),
+        ("c.json", {"fov": 60, **SIZE}, "may be horizontal, vertical or diagonal"),
+        ("c.json", {"diagonal_fov": 60, **SIZE}, "may be horizontal, vertical or diagonal"),
+        ("c.json", {"vfov": 60}, "but no image size"),
         ("c.json", {"hfov": 200, **SIZE}, "expected an angle between 0 and 180"),
-        ("c.json", {"angle_x": 1.2, "angle_y": 1.2, **SIZE}, "keep the angle that is right"),
-        ("c.json", {"focal_length": 24, **SIZE}, "and not its unit"),
+        ("c.json", {"angle_x": 1.2, "angle_y": 1.2, **SIZE}, "keep only the correct angle"),
+        ("c.json", {"focal_length": 24, **SIZE}, "has no unit"),
         ("c.json", {"focal_length_mm": 24, **SIZE}, "in millimetres .*24mm/WIDTHmm"),
-        ("c.json", {"focal_length_35mm": 24, **SIZE}, "write 24mm"),
-        ("c.json", {"lens": 35.0, "sensor_width": 36.0}, "write 35mm/36mm"),
+        ("c.json", {"focal_length_35mm": 24, **SIZE}, "pass it as 24mm"),
+        ("c.json", {"lens": 35.0, "sensor_width": 36.0}, "pass 35mm/36mm"),
         (
             "c.json",
             {"lens": 35.0, "sensor_width": 36.0, "width": HEIGHT, "height": WIDTH},
-            "write 35mm/36mm",
+            "pass 35mm/36mm",
         ),
         ("c.json", {"lens": 35.0, "sensor_width": 36.0, "shift_x": 0.1, **SIZE}, "'shift_x: 0.1'"),
         (
             "frame.json",
             {"captures": [{**UNITY, "matrix": [1, 0, 0.2, 0, 1, 0, 0, 0, -1]}]},
-            "Unity's Perception",
+            "Unity Perception",
         ),
     ],
 )
@@ -664,7 +676,7 @@ def test_what_is_not_read_is_refused_by_its_name(
 def test_a_file_of_matlab_is_refused_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "cameraParams.mat"
     path.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(100))
-    with pytest.raises(InputError, match=r"file of MATLAB.*jsonencode"):
+    with pytest.raises(InputError, match=r"MATLAB files.*jsonencode"):
         read_lens(path)
 
 
@@ -785,7 +797,7 @@ def test_four_numbers_without_a_model_are_noted(
 ) -> None:
     note = read_lens(write(tmp_path, "c.json", content)).note
     assert (note is not None) == is_noted
-    assert note is None or "if they are of a fisheye" in note
+    assert note is None or "if they belong to a fisheye" in note
 
 
 def test_coefficients_of_npz_have_any_name_and_are_noted(tmp_path: Path) -> None:
@@ -793,24 +805,32 @@ def test_coefficients_of_npz_have_any_name_and_are_noted(tmp_path: Path) -> None
     np.savez(path, K=np.array(K), dist_coefs=np.array(KB)[:, None])
     found = read_lens(path)
     np.testing.assert_allclose(found.numbers[4:8], KB)
-    assert "if they are of a fisheye" in str(found.note)
+    assert "if they belong to a fisheye" in str(found.note)
     np.savez(path, K=np.array(K), D=np.array(KB), camera_model="fisheye")
     assert read_lens(path).name == "fisheye"
     np.savez(path, mtx_left=np.array(K), mtx_right=np.array(K))
-    with pytest.raises(InputError, match="it has mtx_left, mtx_right"):
+    with pytest.raises(InputError, match="but it has mtx_left, mtx_right"):
         read_lens(path)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("c.json", {"K": K, "D": BEND, "distortion_model": "none"}, "names the model 'none'"),
-        ("c.json", {"K": K, "D": BEND, "dist": KB}, "distortion twice, in 'D' and in 'dist'"),
-        ("c.json", {"K": K, "D": BEND, "dist": [0, 0, 0, 0]}, "distortion twice"),
-        ("c.json", {"K": K, "D": BEND, "k1": 0.5}, "distortion twice"),
-        ("c.json", {"K": K, "fx": 100, "fy": 100, "cx": 3, "cy": 4}, "two focal lengths"),
-        ("c.json", {"K": K, "distortion": {"poly": [0.1]}}, "in a form that is not read"),
-        ("c.json", '{"fx": 5, "fy": 5, "cx": 3, "cy": 2, "fx": 9}', "states 'fx' twice"),
+        (
+            "c.json",
+            {"K": K, "D": BEND, "distortion_model": "none"},
+            "the distortion model is 'none'",
+        ),
+        (
+            "c.json",
+            {"K": K, "D": BEND, "dist": KB},
+            "distortion is given twice, in 'D' and in 'dist'",
+        ),
+        ("c.json", {"K": K, "D": BEND, "dist": [0, 0, 0, 0]}, "distortion is given twice"),
+        ("c.json", {"K": K, "D": BEND, "k1": 0.5}, "distortion is given twice"),
+        ("c.json", {"K": K, "fx": 100, "fy": 100, "cx": 3, "cy": 4}, "focal length is given twice"),
+        ("c.json", {"K": K, "distortion": {"poly": [0.1]}}, "in an unsupported form"),
+        ("c.json", '{"fx": 5, "fy": 5, "cx": 3, "cy": 2, "fx": 9}', "'fx' appears twice"),
         (
             "c.yaml",
             "%YAML:1.0\n"
@@ -823,7 +843,7 @@ def test_coefficients_of_npz_have_any_name_and_are_noted(tmp_path: Path) -> None
             "c.xml",
             "<a><l><K><data>5 0 3 0 5 2 0 0 1</data></K></l>"
             "<r><K><data>6 0 3 0 6 2 0 0 1</data></K></r></a>",
-            "several cameras .'K' differs",
+            "several cameras .their 'K' differs",
         ),
     ],
 )
@@ -852,7 +872,7 @@ def test_a_matrix_in_npy_is_read_in_any_form(form: str, tmp_path: Path) -> None:
 
 def test_other_arrays_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "K.npy", np.stack([np.array(K)] * 2))
-    with pytest.raises(InputError, match=r"shape \(2, 3, 3\), expected K"):
+    with pytest.raises(InputError, match=r"shape \(2, 3, 3\); expected \(3, 3\) for K"):
         read_lens(tmp_path / "K.npy")
 
 
@@ -862,14 +882,14 @@ def test_a_camera_of_sintel_is_read(tmp_path: Path) -> None:
     path.write_bytes(content)
     np.testing.assert_allclose(read_lens(path).numbers, (FX, FY, CX, CY))
     path.write_bytes(content[:40])
-    with pytest.raises(InputError, match="Sintel that is cut short"):
+    with pytest.raises(InputError, match="Sintel camera file is truncated"):
         read_lens(path)
 
 
 def test_images_of_colmap_are_refused_by_their_name(tmp_path: Path) -> None:
     path = tmp_path / "images.bin"
     path.write_bytes(bytes(8))
-    with pytest.raises(InputError, match=r"take the cameras\.bin"):
+    with pytest.raises(InputError, match=r"use the cameras\.bin"):
         read_lens(path)
 
 
@@ -882,7 +902,7 @@ def test_the_camera_of_a_result_holds_for_its_photograph(tmp_path: Path) -> None
 
 def test_a_lens_of_a_picture_that_was_turned_is_refused_with_what_to_write() -> None:
     lens = read_spelling("pinhole:500,500,319.5,239.5@640x480")
-    with pytest.raises(InputError, match=r"480x640 once upright.*change places"):
+    with pytest.raises(InputError, match=r"480x640 when upright.*swap fx and fy"):
         lens.lens((640, 480))
-    with pytest.raises(InputError, match="of another shape"):
+    with pytest.raises(InputError, match="a different shape"):
         lens.lens((640, 300))

@@ -76,7 +76,7 @@ def test_files_are_old_or_new_after_a_kill_at_any_moment(folder: Path, first: bo
         elif died and (folder / f".{CHECKSUMS}.pending").exists():
             states.add("between")
             assert [*faults] == [CHECKSUMS]
-            assert "did not end: run its command again" in faults[CHECKSUMS]
+            assert "did not finish: run its command again" in faults[CHECKSUMS]
         else:
             states.add("new")
             assert found == NEW
@@ -116,7 +116,7 @@ def test_a_file_that_was_altered_is_found_between_old_and_new(folder: Path) -> N
     (folder / "per_image.csv").write_text("altered by hand")
     faults = {Path(fault.file).name: fault.what for fault in verify(folder).faults}
     assert sorted(faults) == [CHECKSUMS, "per_image.csv"]
-    assert "were written" in faults["per_image.csv"]
+    assert "bytes instead of" in faults["per_image.csv"]
 
 
 def test_a_file_that_is_not_written_anew_goes(folder: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.outputs.sidecar import (
     ColourFacts,
     FileFacts,
@@ -180,29 +180,29 @@ def change(**changes: object) -> str:
     ("text", "words"),
     [
         ("", "is empty"),
-        ("[" * 100_000, "not JSON"),
-        ("{", "not JSON"),
-        ("NaN", "not JSON"),
-        ("9" * 5000, "not JSON"),
-        ("[]", "expected an object"),
+        ("[" * 100_000, "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("NaN", "not valid JSON"),
+        ("9" * 5000, "not valid JSON"),
+        ("[]", "expected a mapping"),
         ("{}", "it has no 'format'"),
-        ('{"format": 1}', "it.format is 1, expected a text"),
-        ('{"format": "rilievo/2"}', "this rilievo reads 'rilievo/1': use the version"),
+        ('{"format": 1}', "format is 1, expected a text"),
+        ('{"format": "rilievo/2"}', "this version of rilievo reads 'rilievo/1': use the version"),
         (change(source=None), "it has no 'source'"),
-        (change(source__width="32"), 'it.source.width is "32", expected a whole number'),
-        (change(source__width=True), "it.source.width is true, expected a whole number"),
+        (change(source__width="32"), 'source.width is "32", expected an integer'),
+        (change(source__width=True), "source.width is true, expected an integer"),
         (change(depth__kind="deep"), "expected one of metric, up_to_scale"),
-        (change(depth=[1]), "it.depth is [1], expected an object"),
+        (change(depth=[1]), "depth is [1], expected a mapping"),
         (change(camera__K=[[1, 2], [3, 4]]), "expected a list of 3"),
         (change(camera__horizontal_fov=10**400), "expected a number"),
-        (change(made_by__settings=3), "it.made_by.settings is 3, expected an object"),
-        (change(made_by__settings__flip=[]), "it.made_by.settings.flip is []"),
-        (change(files=7), "it.files is 7, expected a list"),
-        (change(files__0__file=None), "it.files[0] has no 'file'"),
+        (change(made_by__settings=3), "made_by.settings is 3, expected a mapping"),
+        (change(made_by__settings__flip=[]), "made_by.settings.flip is []"),
+        (change(files=7), "files is 7, expected a list"),
+        (change(files__0__file=None), "files[0] has no 'file'"),
         (change(files__0__file="../../etc/passwd"), "is not the name of a file in its folder"),
-        (change(earlier=["a/b"]), "'a/b' is not the name of a file in its folder"),
-        (change(earlier=[""]), "'' is not the name"),
-        (change(earlier=[".."]), "'..' is not the name"),
+        (change(earlier=["a/b"]), "'a/b', which is not the name of a file in its folder"),
+        (change(earlier=[""]), "'', which is not the name"),
+        (change(earlier=[".."]), "'..', which is not the name"),
     ],
 )
 def test_what_rilievo_did_not_write_is_refused_in_one_line(
@@ -226,7 +226,7 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there_are_refused(tmp_pat
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         read_sidecar(path)
-    with pytest.raises(InputError, match="is a directory"):
+    with pytest.raises(InputError, match="is a folder"):
         read_sidecar(tmp_path)
 
 
@@ -255,5 +255,5 @@ def test_a_record_that_holds_no_number_is_not_written() -> None:
 
 
 def test_the_reason_inside_an_optional_record_is_said() -> None:
-    with pytest.raises(NotThisRecord, match=r"it\.calibration has no 'scale'"):
+    with pytest.raises(InvalidRecordError, match=r"calibration has no 'scale'"):
         from_json(Sidecar, change(calibration__scale=None))

@@ -82,18 +82,18 @@ def test_too_few_near_places_are_no_ruler() -> None:
     assert own is not None
     assert own.metres is None
     assert not own.broken
-    assert own.unused == "they match at 0 places nearer than 3.8 m, expected 20"
+    assert own.unused == "they match at only 0 points nearer than 3.8 m; expected at least 20"
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cameras": cameras(cmex=cmex(BASELINE, turn=0.01))}, "turned against each other"),
+        ({"cameras": cameras(cmex=cmex(BASELINE, turn=0.01))}, "rotated relative to each other"),
         ({"cameras": cameras(cmin=b"")}, "no intrinsics"),
-        ({"cameras": cameras(cmex=b"")}, "stand 0 m apart"),
-        ({"cameras": cameras(cmex=cmex(19.2))}, "stand 19.2 m apart"),
-        ({"groups": ster(1, 1)}, "not of this photograph"),
-        ({"groups": ster(2, 7)}, "not of this photograph"),
+        ({"cameras": cameras(cmex=b"")}, "are 0 m apart"),
+        ({"cameras": cameras(cmex=cmex(19.2))}, "are 19.2 m apart"),
+        ({"groups": ster(1, 1)}, "not include the photograph"),
+        ({"groups": ster(2, 7)}, "not include the photograph"),
     ],
 )
 def test_a_pair_that_cannot_be_used_is_told_and_the_photograph_is_read(

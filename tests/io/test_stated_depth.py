@@ -18,8 +18,8 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import parse_encoding
-from rilievo.io.depth.stated_numbers import StoredQuantity, quantity_of_name, read_stated_numbers
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth
+from rilievo.io.depth.text_metadata import StoredQuantity, parse_array_name, parse_text_metadata
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 280.0
 V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)
@@ -159,7 +159,7 @@ def test_depth_is_read_as_its_file_states(form: str, tmp_path: Path) -> None:
     path = READ[form](tmp_path)
     numbers = read_stored_depth(path)
     np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
-    assert numbers.statement.warnings == ()
+    assert numbers.metadata.warnings == ()
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
     np.testing.assert_allclose(made.depth.values, ROOM, rtol=2e-3)
     sparse = read_sparse(path, (HEIGHT, WIDTH), None)
@@ -291,8 +291,20 @@ def test_an_array_is_named_by_an_encoding(tmp_path: Path) -> None:
         parse_encoding("channels=ViewLayer.Depth.Z", "encoding")
 
 
+@pytest.mark.parametrize(
+    ("advice", "pairs"),
+    [
+        ("invalid: [0, 65535]", "invalid=0,65535"),
+        ("bits: [3, 13] scale: 0.001", "bits=3,13 scale=0.001"),
+        ("invalid: []", "invalid=[]"),
+    ],
+)
+def test_the_keys_of_a_warning_can_be_pasted_into_an_encoding(advice: str, pairs: str) -> None:
+    assert parse_encoding(advice, "encoding") == parse_encoding(pairs, "encoding")
+
+
 def shape_doubts(numbers: StoredDepth) -> list[str]:
-    return [doubt for doubt in numbers.statement.warnings if "surfaces are flat" in doubt]
+    return [doubt for doubt in numbers.metadata.warnings if "surfaces are flat" in doubt]
 
 
 SPACINGS = {
@@ -311,7 +323,7 @@ def test_surfaces_tell_how_numbers_lie_between_near_and_far(spacing: str, tmp_pa
         assert doubts == []
     else:
         [doubt] = doubts
-        assert f"if they are in {spacing}" in doubt
+        assert f"are spaced evenly in {spacing}" in doubt
     ends = {"min": f"{NEAREST:.9f}", "max": f"{FARTHEST:.9f}"}
     doubts = shape_doubts(read_stored_depth(png(tmp_path, shares * 65535, **ends)))
     assert bool(doubts) is (spacing != "depth")
@@ -319,10 +331,10 @@ def test_surfaces_tell_how_numbers_lie_between_near_and_far(spacing: str, tmp_pa
 
 def test_a_range_that_may_be_a_range_of_millimetres_is_doubted(tmp_path: Path) -> None:
     numbers = read_stored_depth(png(tmp_path, ROOM * 1000, min="0.2", max="8"))
-    assert any("millimetres too" in doubt for doubt in numbers.statement.warnings)
+    assert any("if the values are millimetres" in doubt for doubt in numbers.metadata.warnings)
     numbers = read_stored_depth(png(tmp_path, ROOM * 1000, min="0", max="10000"))
-    assert any("bounds of its numbers" in doubt for doubt in numbers.statement.warnings)
-    assert not numbers.statement.is_decodable
+    assert any("bounds of the stored values" in doubt for doubt in numbers.metadata.warnings)
+    assert not numbers.metadata.is_decodable
 
 
 def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
@@ -330,7 +342,7 @@ def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
         png(tmp_path, ROOM * 1000, min="0", max="65535"),
         tiff(tmp_path, ROOM * 1000, tag270="ImageJ=1.11a\nmin=0.0\nmax=65535.0\n"),
     ):
-        statement = read_stored_depth(path).statement
+        statement = read_stored_depth(path).metadata
         assert not statement.is_decodable
         assert statement.warnings == ()
 
@@ -346,7 +358,7 @@ def test_the_whole_range_of_a_type_states_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_texts_about_programs_and_scenes_say_nothing(texts: dict[str, str], tmp_path: Path) -> None:
-    statement = read_stored_depth(png(tmp_path, ROOM * 1000, **texts)).statement
+    statement = read_stored_depth(png(tmp_path, ROOM * 1000, **texts)).metadata
     assert (statement.kind, statement.is_decodable, statement.warnings) == (None, False, ())
 
 
@@ -387,8 +399,8 @@ def test_a_sentence_states_the_unit(sentence: str, tmp_path: Path) -> None:
     scale = SENTENCES[sentence]
     path = png(tmp_path, ROOM / scale, Comment=sentence)
     numbers = read_stored_depth(path)
-    assert numbers.statement.scale == pytest.approx(scale)
-    assert numbers.statement.warnings == ()
+    assert numbers.metadata.scale == pytest.approx(scale)
+    assert numbers.metadata.warnings == ()
     made = rilievo.Prediction.from_depth(PHOTO, path, FOCAL)
     np.testing.assert_allclose(made.depth.values, ROOM, rtol=8e-3)
     assert sentence in made.notes[0]
@@ -413,7 +425,7 @@ def test_a_sentence_states_the_unit(sentence: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_sentence_about_something_else_states_no_unit(sentence: str, tmp_path: Path) -> None:
-    statement = read_stored_depth(png(tmp_path, ROOM * 1000, Comment=sentence)).statement
+    statement = read_stored_depth(png(tmp_path, ROOM * 1000, Comment=sentence)).metadata
     assert (statement.scale, statement.warnings) == (None, ())
 
 
@@ -433,10 +445,10 @@ def test_a_sentence_that_is_not_clear_is_doubted_unless_the_scale_is_declared(
 ) -> None:
     path = png(tmp_path, ROOM * 1000, **texts)
     numbers = read_stored_depth(path)
-    assert numbers.statement.scale is None
-    assert len(numbers.statement.warnings) == 1
+    assert numbers.metadata.scale is None
+    assert len(numbers.metadata.warnings) == 1
     declared = parse_encoding("scale=mm", "encoding")
-    assert read_stored_depth(path, encoding=declared).statement.warnings == ()
+    assert read_stored_depth(path, encoding=declared).metadata.warnings == ()
 
 
 def test_a_declared_unit_goes_before_that_of_a_sentence(tmp_path: Path) -> None:
@@ -470,7 +482,7 @@ def test_both_ends_of_a_range_have_its_unit(texts: dict[str, str], tmp_path: Pat
 
 def test_a_range_that_falls_is_refused(tmp_path: Path) -> None:
     path = png(tmp_path, between(ROOM, HIGH, LOW), white="0.5", black="10")
-    with pytest.raises(InputError, match="does not rise"):
+    with pytest.raises(InputError, match="does not increase"):
         read_stored_depth(path)
 
 
@@ -478,9 +490,9 @@ def test_units_of_imagej_are_those_of_its_numbers_if_it_says_so(tmp_path: Path) 
     calibrated = "ImageJ=1.54f\nunit=mm\ncf=0\nc0=500\nc1=2\nvunit=mm\n"
     numbers = read_stored_depth(tiff(tmp_path, (ROOM * 1000 - 500) / 2, tag270=calibrated))
     np.testing.assert_allclose(numbers.values, ROOM, rtol=2e-3)
-    assert numbers.statement.warnings == ()
+    assert numbers.metadata.warnings == ()
     spaced = "ImageJ=1.54f\nunit=cm\nmin=0.0\nmax=655.35\n"
-    [doubt] = read_stored_depth(tiff(tmp_path, ROOM * 100, tag270=spaced)).statement.warnings
+    [doubt] = read_stored_depth(tiff(tmp_path, ROOM * 100, tag270=spaced)).metadata.warnings
     assert "scale: 0.01" in doubt
 
 
@@ -503,7 +515,7 @@ def test_units_of_imagej_are_those_of_its_numbers_if_it_says_so(tmp_path: Path) 
     ],
 )
 def test_words_name_a_quantity(texts: dict[str, str], quantity: StoredQuantity | None) -> None:
-    assert read_stated_numbers(texts).quantity is quantity
+    assert parse_text_metadata(texts).quantity is quantity
 
 
 @pytest.mark.parametrize(
@@ -524,4 +536,4 @@ def test_words_name_a_quantity(texts: dict[str, str], quantity: StoredQuantity |
 def test_the_name_of_an_array_states_kind_and_unit(
     name: str, quantity: StoredQuantity | None, metres: float | None
 ) -> None:
-    assert quantity_of_name(name) == (quantity, metres)
+    assert parse_array_name(name) == (quantity, metres)

@@ -156,10 +156,10 @@ def test_depth_that_is_one_number_makes_the_photograph_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("crossed", "no 'crossed'"),
-        ("strength=2", "between 0 and 0.2"),
+        ("crossed", "does not accept 'crossed'"),
+        ("strength=2", "above 0 and at most 0.2"),
         ("convergence=-1", "between 0 and 1"),
-        ("strength=much", "is a number, got 'much'"),
+        ("strength=much", "must be a number, got 'much'"),
         ("depth=1", "known: strength, convergence"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.yaml_text import parse_yaml
 from rilievo.models.hub.diffusion_cards import read_index
@@ -61,13 +61,13 @@ def test_an_endless_device_is_no_text(tmp_path: Path) -> None:
 def test_a_text_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
         file.truncate(65 * 2**20)
-    with pytest.raises(InputError, match=r"has 65 MiB, expected a text of at most 64 MiB$"):
+    with pytest.raises(InputError, match=r"has 65 MiB; expected a text file of at most 64 MiB$"):
         read_text(tmp_path / "x")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", b"\xff\xfe", "nul"])
 def test_what_is_no_json_is_one_kind_of_error(text: str | bytes) -> None:
-    with pytest.raises(NotThisRecord):
+    with pytest.raises(InvalidRecordError):
         parse_json(text)
 
 

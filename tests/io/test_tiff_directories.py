@@ -75,7 +75,7 @@ def test_a_tag_of_more_entries_than_rows_is_refused_before_pillow_sees_it(
         with pytest.raises(InputError, match=words) as caught:
             read()
         assert "this TIFF file has 300,0" in str(caught.value)
-        assert "export it anew as JPEG or PNG" in str(caught.value)
+        assert "export it again as JPEG or PNG" in str(caught.value)
     if not layout.is_big:
         with pytest.raises(InputError, match=words):
             read_numbers(path)

@@ -245,7 +245,10 @@ def test_alpha_is_mask_or_keep() -> None:
 
 def test_pages_of_a_tiff_are_noted_and_previews_are_not() -> None:
     pages = encode(rgb(), "TIFF", save_all=True, append_images=[rgb().rotate(180)])
-    said = ("has several pages, and only its first was read: save each as a file for all",)
+    said = (
+        "the file has several pages, and only the first was read: save each page as a separate "
+        "file to process all of them",
+    )
     assert read_photo(pages).notes == said
     assert read_photo(Image.open(BytesIO(pages))).notes == said
     assert read_photo(encode(rgb(), "TIFF")).notes == ()

@@ -1,6 +1,7 @@
 """``rilievo verify`` finds every file that is not what was written, and says of old ones that."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,15 @@ import pytest
 
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checksums import CHECKSUMS, CheckLevel, first_fault, sum_of, write_checksums
+from rilievo.io.checksums import (
+    CHECKSUMS,
+    CheckLevel,
+    compute_file_sum,
+    first_fault,
+    write_checksums,
+)
 from rilievo.io.onnx_checksums import append_onnx_checksum
-from rilievo.io.training_caches import FEATURES_SUFFIX
+from rilievo.io.training_caches import FEATURES_SUFFIX, FRAMES_SUFFIX
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import OUTPUTS, save
 from support.predictions import prediction
@@ -48,7 +55,7 @@ def test_whole_results_are_whole(results: Path) -> None:
     [
         (damaged, "sha256"),
         (lambda data: bytes(len(data)), "sha256"),
-        (lambda data: data[:-1], "were written"),
+        (lambda data: data[:-1], "bytes instead of"),
         (lambda data: b"", "0 bytes"),
     ],
 )
@@ -135,7 +142,7 @@ def test_where_nothing_was_written_down_it_says_so(tmp_path: Path) -> None:
 def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
     content = b"head" + bytes(9000)
     (tmp_path / "a.npy").write_bytes(content)
-    sums = {"a.npy": sum_of(tmp_path / "a.npy")}
+    sums = {"a.npy": compute_file_sum(tmp_path / "a.npy")}
     for thoroughness in CheckLevel:
         assert first_fault(tmp_path, sums, thoroughness) is None
     (tmp_path / "a.npy").write_bytes(b"Head" + bytes(9000))
@@ -147,4 +154,13 @@ def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
 def test_a_link_to_nothing_among_features_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / f"a{FEATURES_SUFFIX}").symlink_to(tmp_path / "nothing")
     [fault] = verify(tmp_path).faults
-    assert fault.what == "is no file: remove it, and it is made again"
+    assert fault.what == "is not a file: delete it, and rilievo creates it again"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+@pytest.mark.parametrize("name", ["net.onnx", "a.npz", f"b{FEATURES_SUFFIX}", f"c{FRAMES_SUFFIX}"])
+def test_a_pipe_with_the_name_of_a_file_is_a_fault_and_is_not_waited_for(
+    results: Path, name: str
+) -> None:
+    os.mkfifo(results / name)
+    assert [fault.what for fault in verify(results).faults] == ["is not a regular file"]

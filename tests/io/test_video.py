@@ -73,7 +73,7 @@ def test_a_jump_of_the_clock_is_closed_and_told(tmp_path: Path) -> None:
     assert [times[5] - times[4], times[6] - times[5]] == [33, 33]
     assert 100 < times[4] < 100 + 600_000
     [note] = [note for note in reader.notes if "jump" in note]
-    assert note == "its times jump by 1,000,000 s at frame 4: the gap was closed"
+    assert note == "its timestamps jump by 1,000,000 s at frame 4: rilievo closed each gap"
 
 
 @pytest.mark.parametrize(("gap", "is_closed"), [(600_000, False), (600_001, True)])
@@ -108,7 +108,7 @@ def test_oblong_pixels_are_made_square_and_it_is_said(
 ) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.mp4", Clip(pixel_aspect=aspect)))
     assert reader.size == size == next(iter(reader)).photo.shape
-    assert "made square" in reader.notes[0]
+    assert "as wide as high" in reader.notes[0]
 
 
 def test_colours_come_as_they_went_in_below_and_at_high_definition(tmp_path: Path) -> None:
@@ -188,13 +188,13 @@ def test_a_huge_frame_in_the_middle_of_a_small_video_is_not_decoded(tmp_path: Pa
 def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("not a video at all\n" * 100)
-    assert "not a video" in refused(text)
+    assert "not a readable video" in refused(text)
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
     assert "empty" in refused(empty)
     folder = tmp_path / "folder.mp4"
     folder.mkdir()
-    assert "directory" in refused(folder)
+    assert "a folder" in refused(folder)
     pipe = tmp_path / "pipe.mp4"
     os.mkfifo(pipe)
     assert "pipe" in refused(pipe)
@@ -238,7 +238,7 @@ def test_lists_of_other_files_are_never_followed(tmp_path: Path, content: str) -
     write_clip(tmp_path / "other.ts")
     path = tmp_path / "list.m3u8"
     path.write_text(content)
-    assert "not a video" in refused(path)
+    assert "not a readable video" in refused(path)
 
 
 @pytest.mark.parametrize("name", ["tcp:127.0.0.1:9.mp4", "a b%20#?.mp4", "zwei\nzeilen.mp4"])

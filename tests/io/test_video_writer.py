@@ -159,7 +159,7 @@ def test_a_failure_leaves_no_file_and_the_old_one_whole(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "no" / "out.mp4"
     with (
-        pytest.raises(OutputError, match="its folder is not there"),
+        pytest.raises(OutputError, match="its folder does not exist"),
         writing_video(path, like((96, 128))),
     ):
         pass

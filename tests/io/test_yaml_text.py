@@ -17,7 +17,7 @@ def test_a_description_is_read() -> None:
 
 def test_a_long_text_is_refused_before_it_is_parsed() -> None:
     text = "[" + "1, " * 200_000 + "1]"
-    with pytest.raises(ValueError, match=r"600,003 characters, expected at most 131,072"):
+    with pytest.raises(ValueError, match=r"600,003 characters; expected at most 131,072"):
         parse_yaml(text)
     assert len(parse_yaml("[" + "1, " * 40_000 + "1]")) == 40_001
 

@@ -3,7 +3,7 @@
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,41 +105,45 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 def of_file(path: Path) -> Any:
     """Digest of a file by its suffix; None where only its name is compared."""
-    match path.suffix:
-        case ".json":
-            return of_json(json.loads(path.read_text("utf-8")))
-        case ".npy":
-            return of_array(np.load(path))
-        case ".npz":
-            with np.load(path) as arrays:
-                return {name: of_array(arrays[name]) for name in sorted(arrays)}
-        case ".png" | ".jpg" | ".webp" | ".tiff":
-            with Image.open(path) as image:
-                lossy = "" if path.suffix in (".png", ".tiff") else "lossy"
-                return of_array(np.asarray(image), lossy)
-        case ".ply":
-            header = path.read_bytes()[:4096].partition(b"end_header")[0].decode("latin-1")
-            lines = [line for line in header.splitlines() if not line.startswith("comment")]
-            return {"header": lines}
-        case ".glb":
-            content = path.read_bytes()
-            (length,) = struct.unpack("<I", content[12:16])
-            return _of_gltf(json.loads(content[20 : 20 + length]))
-        case ".mp4":
-            return _of_video(path, "rgb24", "lossy")
-        case ".mkv":
-            return _of_video(path, "gray16le", "")
-        case ".safetensors":
-            return _of_weights(path)
-        case ".txt" if path.name != "requirements.txt":
-            try:
-                return of_array(np.loadtxt(path))
-            except ValueError:
-                return None
-        case ".csv" | ".md" | ".tex":
-            lines = path.read_text("utf-8").splitlines()
-            return {"first": words(lines[0]) if lines else "", "lines": len(lines)}
-    return None
+    digest = _DIGESTS.get(path.suffix)
+    return None if digest is None else digest(path)
+
+
+def _of_npz(path: Path) -> dict[str, Any]:
+    with np.load(path) as arrays:
+        return {name: of_array(arrays[name]) for name in sorted(arrays)}
+
+
+def _of_picture(path: Path) -> dict[str, Any]:
+    with Image.open(path) as image:
+        levels = "" if path.suffix in (".png", ".tiff") else "lossy"
+        return of_array(np.asarray(image), levels)
+
+
+def _of_ply(path: Path) -> dict[str, Any]:
+    header = path.read_bytes()[:4096].partition(b"end_header")[0].decode("latin-1")
+    return {"header": [line for line in header.splitlines() if not line.startswith("comment")]}
+
+
+def _of_glb(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    (length,) = struct.unpack("<I", content[12:16])
+    return _of_gltf(json.loads(content[20 : 20 + length]))
+
+
+def _of_text(path: Path) -> dict[str, Any] | None:
+    """Digest of a file of numbers; None for any other text."""
+    if path.name == "requirements.txt":
+        return None
+    try:
+        return of_array(np.loadtxt(path))
+    except ValueError:
+        return None
+
+
+def _of_table(path: Path) -> dict[str, Any]:
+    lines = path.read_text("utf-8").splitlines()
+    return {"first": words(lines[0]) if lines else "", "lines": len(lines)}
 
 
 def _of_gltf(record: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +164,27 @@ def _of_weights(path: Path) -> dict[str, Any]:
 
     weights = load_file(path)
     return {name: of_array(weights[name]) for name in sorted(weights)[:: max(1, len(weights) // 4)]}
+
+
+_DIGESTS: dict[str, Callable[[Path], Any]] = {
+    ".json": lambda path: of_json(json.loads(path.read_text("utf-8"))),
+    ".npy": lambda path: of_array(np.load(path)),
+    ".npz": _of_npz,
+    ".png": _of_picture,
+    ".jpg": _of_picture,
+    ".webp": _of_picture,
+    ".tiff": _of_picture,
+    ".ply": _of_ply,
+    ".glb": _of_glb,
+    ".mp4": lambda path: _of_video(path, "rgb24", "lossy"),
+    ".mkv": lambda path: _of_video(path, "gray16le", ""),
+    ".safetensors": _of_weights,
+    ".txt": _of_text,
+    ".csv": _of_table,
+    ".md": _of_table,
+    ".tex": _of_table,
+}
+"""Function that makes the digest of a file, by the suffix of the file."""
 
 
 def words(line: str) -> str:

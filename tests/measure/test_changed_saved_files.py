@@ -215,7 +215,7 @@ def test_a_changed_json_beside_a_file_with_its_own_record_is_said(
     saved = save_instrument(tmp_path, "png16", "npy")
     json = tmp_path / "map.json"
     json.write_text(json.read_text().replace(old, new))
-    with pytest.warns(UserWarning, match=r"map\.json beside it states another"):
+    with pytest.warns(UserWarning, match=r"map\.json next to it states a different"):
         again = given(tmp_path / DEPTH_NAMES["png16"])
     np.testing.assert_array_equal(again.known_camera.K, K)
     assert again.instrument is not None
@@ -374,10 +374,10 @@ def test_intrinsics_of_another_size_are_said_of_every_depth_file(tmp_path: Path)
         ("is upside down and mirrored", lambda pixels: pixels[::-1]),
         ("is upside down", lambda pixels: pixels[::-1, ::-1]),
         (
-            "to be another photograph",
+            "to be a different photograph",
             lambda pixels: np.random.default_rng(5).integers(0, 255, pixels.shape, np.uint8),
         ),
-        ("to be another photograph", lambda pixels: np.full_like(pixels, 90)),
+        ("to be a different photograph", lambda pixels: np.full_like(pixels, 90)),
     ],
     ids=["mirrored", "upside down and mirrored", "upside down", "another", "one colour"],
 )

@@ -148,22 +148,27 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     table = read_detections(tmp_path / "x.json")
     assert len(table.regions) == 1
     assert len(table.faults) == 6
-    assert table.faults[-1].endswith(f"{len(bad) - 5} more rows are skipped")
+    assert table.faults[-1].endswith(f"broken and skipped: {len(bad) - 5}")
 
 
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("x.json", '{"type": "FeatureCollection", "features": []}', "a JSON of another kind"),
-        ("x.json", "[1, 2", "not JSON"),
-        ("x.json", "[]", "has no box"),
+        (
+            "x.json",
+            '{"type": "FeatureCollection", "features": []}',
+            "a JSON file of an unknown kind",
+        ),
+        ("x.json", "[1, 2", "not valid JSON"),
+        ("x.json", "[]", "contains no boxes"),
         ("x.json", '[{"bbox": [1, 2, 3]}]', "row 0"),
-        ("x.json", "[" * 100_000, "not JSON"),
+        ("x.json", "[" * 100_000, "not valid JSON"),
         ("x.csv", "a,b\n1,2\n", "line 2: expected COCO"),
         ("x.csv", "", "is empty"),
-        ("x.csv", "\ufeff", "has no box"),
-        ("x.csv", "file,x1,y1,x2,y2\n" + "x" * 200_000, "is no table"),
-        ("x.xml", "<a/>", "expected JSON, CSV, or a folder of YOLO's texts"),
+        ("x.csv", "\ufeff", "contains no boxes"),
+        ("x.csv", "file,x1,y1,x2,y2\n" + "x" * 200_000, "is not a CSV table"),
+        ("x.csv", "x" * 200_000, "is not a CSV table"),
+        ("x.xml", "<a/>", "expected JSON, CSV, or a folder of YOLO text files"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(
@@ -190,7 +195,7 @@ def test_run_lengths_of_coco_are_read(tmp_path: Path, is_packed: bool) -> None:
     [region] = read_detections(tmp_path / "m.json", masks=True).regions_in(Path("photo.jpg"))
     assert region.name == "4"
     np.testing.assert_array_equal(region.mask_in((31, 47)), mask())
-    with pytest.raises(InputError, match="of 47x31 pixels, the photograph of 31x47"):
+    with pytest.raises(InputError, match="has 47x31 pixels, but the photograph has 31x47"):
         region.mask_in((47, 31))
 
 
@@ -199,7 +204,9 @@ def test_run_lengths_of_another_size_are_not_laid_out() -> None:
     region = Region(outline=run_length_outline(size, (0, 100_000_000)))
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match="of 10000x10000 pixels, the photograph of 47x31"):
+        with pytest.raises(
+            InputError, match="has 10000x10000 pixels, but the photograph has 47x31"
+        ):
             region.mask_in((31, 47))
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -213,8 +220,8 @@ def test_corners_of_a_mask_are_bounded(tmp_path: Path) -> None:
     table = read_detections(tmp_path / "m.json", masks=True)
     assert len(table.regions_in(Path("photo.jpg"))) == 1
     assert [fault.partition("m.json: ")[2] for fault in table.faults] == [
-        f"row {row}: segmentation: {count} corners of polygons, expected at most 10000; give run "
-        "lengths"
+        f"row {row}: segmentation: its polygons have {count} corners, expected at most "
+        "10000; use run lengths instead"
         for row, count in ((1, 50_000), (2, 12_000))
     ]
 
@@ -222,7 +229,7 @@ def test_corners_of_a_mask_are_bounded(tmp_path: Path) -> None:
 def test_polygons_that_cross_millions_of_rows_are_refused() -> None:
     """Each zigzag of 9,000 corners crosses all rows of a picture of 3,000 rows 9,000 times."""
     zigzag = [value for k in range(4_500) for value in (k / 2, 0.0, k / 2, 3_000.0)]
-    with pytest.raises(InputError, match=r"cross 27,000,000 rows of pixels, expected at most"):
+    with pytest.raises(InputError, match=r"cross 27,000,000 rows of pixels in total, above"):
         polygon_outline([zigzag])((3_000, 4_000))
     comb = zigzag[:600]  # 300 sides of all rows
     assert polygon_outline([comb])((3_000, 4_000)).shape == (3_000, 4_000)
@@ -233,7 +240,7 @@ _TRIANGLE = [0, 0, 400, 0, 0, 3_000]
 
 
 def test_all_polygons_of_a_mask_share_the_rows_that_they_may_cross() -> None:
-    with pytest.raises(InputError, match=r"cross 1,200,000 rows of pixels, expected at most 1,0"):
+    with pytest.raises(InputError, match=r"cross 1,200,000 rows of pixels in total, above"):
         polygon_outline([_TRIANGLE] * 200)((3_000, 40))
     assert polygon_outline([_TRIANGLE] * 100)((3_000, 40))[0].all()
 
@@ -246,10 +253,10 @@ def test_all_polygons_of_a_photograph_share_the_rows_that_they_may_cross(tmp_pat
     assert len(table.regions_in(Path("a.jpg"))) == 4
     assert len(table.regions_in(Path("b.jpg"))) == 1
     assert [fault.partition("m.json: ")[2] for fault in table.faults] == [
-        "row 3: segmentation: the polygons of its photograph cross 2,400,000 rows of pixels, "
-        "expected at most 2,000,000; give run lengths",
-        "row 4: segmentation: the polygons of its photograph cross 2,400,000 rows of pixels, "
-        "expected at most 2,000,000; give run lengths",
+        "row 3: segmentation: the sides of all polygons in its photograph cross 2,400,000 rows of "
+        "pixels in total, above the limit of 2,000,000; use run lengths instead",
+        "row 4: segmentation: the sides of all polygons in its photograph cross 2,400,000 rows of "
+        "pixels in total, above the limit of 2,000,000; use run lengths instead",
     ]
 
 
@@ -260,7 +267,7 @@ def test_masks_of_a_photograph_are_bounded_as_those_of_labels_are(tmp_path: Path
     assert len(table.regions_in(Path("a.jpg"))) == 1_000
     assert len(table.regions_in(Path("b.jpg"))) == 1
     [fault] = table.faults
-    assert "row 1000: its photograph has 1,000 masks already" in fault
+    assert "row 1000: its photograph already has 1,000 masks" in fault
 
 
 def test_a_box_is_few_objects_to_the_garbage_collector(tmp_path: Path) -> None:
@@ -287,7 +294,7 @@ def test_a_box_is_few_objects_to_the_garbage_collector(tmp_path: Path) -> None:
             "_MAX_MASK_ROWS",
             [{"segmentation": [_TRIANGLE]}] * 4,
             True,
-            "has more than 3 rows; split it",
+            "has more than 3 rows; split the file",
         ),
         (
             detections,
@@ -301,14 +308,14 @@ def test_a_box_is_few_objects_to_the_garbage_collector(tmp_path: Path) -> None:
             "_MAX_RUNS",
             [{"segmentation": {"size": [2, 2], "counts": [1, 1, 1, 1]}}],
             True,
-            "have 4 numbers or characters, expected at most 3; give a PNG",
+            "have 4 numbers or characters, expected at most 3; use a PNG",
         ),
         (
             segmentations,
             "_MAX_RUNS",
             [{"segmentation": {"size": [2, 2], "counts": "1110"}}],
             True,
-            "have 4 numbers or characters, expected at most 3; give a PNG",
+            "have 4 numbers or characters, expected at most 3; use a PNG",
         ),
     ],
 )
@@ -345,7 +352,7 @@ def test_a_text_of_more_runs_than_pixels_is_refused_before_it_is_unpacked(tmp_pa
     (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given}]))
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match="run lengths are of more than 1457 pixels"):
+        with pytest.raises(InputError, match="run lengths cover more than the 1,457 pixels of its"):
             read_detections(tmp_path / "m.json", masks=True)
         assert tracemalloc.get_traced_memory()[1] < 30_000_000
     finally:
@@ -354,7 +361,9 @@ def test_a_text_of_more_runs_than_pixels_is_refused_before_it_is_unpacked(tmp_pa
 
 def test_a_file_of_broken_rows_is_refused_after_some(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text(json.dumps([1] * 200_000))
-    with pytest.raises(InputError, match=r"row 0: .*; so are 10,000 more rows, and the rest"):
+    with pytest.raises(
+        InputError, match=r"row 0: .*; 10,000 more rows are faulty too, so the rest"
+    ):
         read_detections(tmp_path / "m.json")
 
 
@@ -446,7 +455,7 @@ def test_numbers_of_a_png_are_things(tmp_path: Path) -> None:
     assert one.name == ""
     np.testing.assert_array_equal(one.mask_in((31, 47)), mask())
     Image.fromarray(np.zeros((31, 47), np.uint8)).save(tmp_path / "none.png")
-    with pytest.raises(InputError, match="holds 0 things"):
+    with pytest.raises(InputError, match="contains 0 objects"):
         read_detections(tmp_path / "none.png", masks=True)
 
 
@@ -456,5 +465,5 @@ def test_regions_of_photographs_that_are_not_there_are_named(tmp_path: Path) -> 
     table = read_detections(path)
     used = {table.find_key(Path("photos/a.jpg")), table.find_key(Path("photos/b.jpg"))}
     assert used == {("a", None), None}
-    assert table.name_unused(used) == "lost, clip frame 40"
-    assert table.name_unused({*table.regions}) == ""
+    assert table.list_unused(used) == "lost, clip frame 40"
+    assert table.list_unused({*table.regions}) == ""

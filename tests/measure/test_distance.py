@@ -22,6 +22,7 @@ from rilievo.measure.measurements import Quantity
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
+from support.fixed_depth import FixedDepth
 from support.sloping_plane import CAMERA, SIZE, map_of, place_on, plane_depth
 
 MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
@@ -101,7 +102,7 @@ def test_a_known_distance_measured_again_is_the_known_one(along) -> None:
     [
         ((500, 1), DepthKind.METRIC, CalibrationError, "outside"),
         ((math.nan, 1), DepthKind.METRIC, OptionError, "finite"),
-        ((10, 10), DepthKind.AFFINE_INVERSE, InputError, "two known distances"),
+        ((10, 10), DepthKind.AFFINE_INVERSE, InputError, "two or more known distances"),
     ],
 )
 def test_a_point_without_a_distance_is_refused(at, kind, error, said) -> None:
@@ -112,12 +113,12 @@ def test_a_point_without_a_distance_is_refused(at, kind, error, said) -> None:
 def test_the_sky_has_no_distance() -> None:
     sky = np.zeros(SIZE, bool)
     sky[:20] = True
-    with pytest.raises(CalibrationError, match="lies on the sky"):
+    with pytest.raises(CalibrationError, match="is in the sky"):
         of(plane_depth(), sky=sky).distance(10, 10)
 
 
 def test_one_point_alone_is_neither_a_distance_nor_a_height() -> None:
-    with pytest.raises(OptionError, match=r"prediction\.distance\(u, v\).*measure\.height"):
+    with pytest.raises(OptionError, match=r"prediction\.distance\(u, v\).*prediction\.height"):
         of(plane_depth()).measure((10, 10))
 
 
@@ -141,9 +142,9 @@ def test_a_measurement_begins_with_what_it_is(what, begins) -> None:
 def test_points_between_0_and_1_are_noted_where_they_are_measured() -> None:
     given = of(plane_depth())
     for found in (given.distance(0.5, 0.25), length(given, (0, 0), (1, 0.25))):
-        assert any("shares of the width" in each for each in found.remarks)
+        assert any("fractions of the width" in each for each in found.remarks)
     assert any("write 79.5,29.5" in each for each in given.distance(0.5, 0.25).remarks)
-    assert not any("shares" in each for each in given.distance(20, 30).remarks)
+    assert not any("fractions" in each for each in given.distance(20, 30).remarks)
     with pytest.raises(OptionError, match=r"same pixel.*write 31\.5,59\.5"):
         given.measure((0.2, 0.5), (0.8, 0.5))
 
@@ -178,12 +179,12 @@ def test_the_command_says_how_far_it_is(photo: str, capsys: pytest.CaptureFixtur
     ("words", "named"),
     [
         (["9,9", "--known", "9,9,2"], ("--distance U,V", "--height U,V")),
-        (["9,9", "--distance", "9,9"], ("--distance", "alone")),
-        (["9,9", "40,9", "--height", "9,9"], ("--height", "alone")),
+        (["9,9", "--distance", "9,9"], ("--distance", "only one point")),
+        (["9,9", "40,9", "--height", "9,9"], ("--height", "only one point")),
         (["--distance", "9,9", "--height", "9,9"], ("--distance", "--height")),
         (["--angle", "--distance", "9,9"], ("--angle", "--distance")),
         (["--distance", "9"], ("'9'", "U,V")),
-        ([], ("--distance", "--height", "two for a length")),
+        ([], ("--distance", "--height", "two points U,V for a length")),
     ],
 )
 def test_one_point_says_what_it_is_for(photo, words, named, capsys) -> None:
@@ -238,3 +239,60 @@ def test_a_height_is_still_one_by_its_name() -> None:
     room = of(np.broadcast_to(np.minimum(floor, 6.0), SIZE).copy())
     found = height(room, (80, 30))
     assert str(found).startswith("height above the floor: ")
+
+
+def network_of_two_lengths(factor: float) -> rilievo.Prediction:
+    """Network's depth of a wall, with two known lengths of which the second is wrong by a factor.
+
+    The wall is 200 px of focal length away, in its unit, so 40 px are 1 of it at depth 5.
+    """
+    photo = np.zeros((120, 160, 3), np.uint8)
+    camera = rilievo.Camera(
+        K=np.array([[200.0, 0, 79.5], [0, 200, 59.5], [0, 0, 1]]), source="given"
+    )
+    known = ["20,30,60,30,1", f"90,90,130,90,{factor}"]
+    model = FixedDepth(np.full((120, 160), 5.0))
+    return rilievo.predict(photo, model=model, camera=camera, known=known, trim=False)
+
+
+@pytest.mark.filterwarnings("ignore:.*known")
+def test_a_known_length_is_its_own_value_though_another_one_scales_depth() -> None:
+    prediction = network_of_two_lengths(1.2)
+    for ends, known in ((((20, 30), (60, 30)), 1.0), (((130, 90), (90, 90)), 1.2)):
+        found = prediction.measure(*ends)
+        assert found.value == known
+        assert found.low <= math.sqrt(1.2) * 1.001
+        assert found.high >= math.sqrt(1.2) * 0.999
+        assert any("by the depth, it would be" in remark for remark in found.remarks)
+
+
+@pytest.mark.filterwarnings("ignore:.*known")
+def test_the_range_is_not_narrower_than_the_contradiction_of_two_known_sizes() -> None:
+    for what in (lambda each: each.distance(80, 60), lambda each: each.measure((70, 50), (75, 50))):
+        found = what(network_of_two_lengths(2.2))
+        assert found.high / found.value >= 2.2 * 0.999
+
+
+def test_the_command_reads_known_points_from_a_table(
+    photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["measure", photo, "--fov", "50", "--json"]
+    table = tmp_path / "known.csv"
+    table.write_text(f"file,u,v,metres\n{photo},150,140,2\n{photo},40,30,3.5\n")
+    single = ["--known", "150,140,2", "--known", "40,30,3.5"]
+    for what in (["--distance", "100,150"], ["--box", "60,40,200,180"]):
+        assert main([*place, *what, *single]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert main([*place, *what, "--known", str(table)]) == 0
+        assert json.loads(capsys.readouterr().out) == listed
+    np.save(tmp_path / "map.npy", np.full(rilievo.read_photo(photo).shape, 2.0))
+    from_map = ["--depth", str(tmp_path / "map.npy"), "--kind", "up_to_scale"]
+    asked = []
+    for known in (single, ["--known", str(table)]):
+        assert main([*place, "--distance", "100,150", *from_map, *known]) == 0
+        asked.append(json.loads(capsys.readouterr().out))
+    assert asked[0] == asked[1]
+    table.write_text(f"file,u,v,metres\n{tmp_path / 'other.png'},150,140,2\n")
+    (tmp_path / "other.png").touch()
+    assert main([*place, "--distance", "100,150", "--known", str(table)]) == 2
+    assert "known.csv" in capsys.readouterr().err

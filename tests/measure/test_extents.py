@@ -10,7 +10,7 @@ from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.instrument_ranges import FOCAL_ERRORS
 from rilievo.measure.region_measurements import RegionMeasurement
-from rilievo.measure.region_measurer import turn_of_least_area
+from rilievo.measure.region_measurer import yaw_of_least_area
 from rilievo.measure.regions import box_region
 from rilievo.measure.separation import VALLEY_IN_BOX, mask_around_mode
 from rilievo.prediction import Prediction
@@ -201,12 +201,16 @@ def test_a_thing_is_cut_where_it_reaches_the_last_pixel_and_not_before(side: str
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
-        ((400, 10, 500, 20), InputError, "no pixel of the picture of 320 columns and 240 rows"),
+        (
+            (400, 10, 500, 20),
+            InputError,
+            "no pixel of the picture, which has 320 columns and 240 rows",
+        ),
         ((10, 10, 10, 20), OptionError, "is empty"),
         ((10, 10, math.nan, 20), OptionError, "finite"),
         ((1, 2, 3), OptionError, "expected U1,V1,U2,V2"),
-        (np.zeros((10, 10), bool), InputError, "is of 10x10 pixels, the photograph of 320x240"),
-        (np.zeros(SIZE, bool), InputError, "holds no pixel"),
+        (np.zeros((10, 10), bool), InputError, "has 10x10 pixels, but the photograph has 320x240"),
+        (np.zeros(SIZE, bool), InputError, "contains no pixel"),
         ((5, 5, 6, 6), CalibrationError, "choose a larger region"),
     ],
 )
@@ -256,10 +260,10 @@ def test_the_least_rectangle_of_a_rectangle_is_itself(degrees: int) -> None:
     turn = math.radians(degrees)
     c, s = math.cos(turn), math.sin(turn)
     level = np.stack([c * x - s * z, 0 * x, s * x + c * z], axis=-1).reshape(-1, 3)
-    assert math.degrees(turn_of_least_area(level)) == pytest.approx(degrees, abs=1.1)
+    assert math.degrees(yaw_of_least_area(level)) == pytest.approx(degrees, abs=1.1)
 
 
 def test_a_box_in_shares_is_one_in_pixels() -> None:
-    mask = box_region((0.25, 0.5, 0.75, 1.0), is_share=True).mask_in((100, 200))
+    mask = box_region((0.25, 0.5, 0.75, 1.0), is_fractional=True).mask_in((100, 200))
     assert mask[50:, 50:150].all()
     assert mask.sum() == 50 * 100

@@ -7,6 +7,12 @@ import pytest
 
 import rilievo
 from rilievo.measure import height
+from rilievo.measure.expected_errors import (
+    UNKNOWN_SIZE_DISTANCE,
+    circumstances_at,
+    log_error_beside_foot,
+)
+from rilievo.measure.known_sizes import KnownSizePosition
 from rilievo.measure.measurements import Measurement
 from support.fixed_depth import FixedDepth
 
@@ -96,3 +102,61 @@ def test_a_far_height_keeps_the_range_of_a_length() -> None:
     exact = rilievo.Prediction.from_depth(PHOTO, depth_of_room(0.0), CAMERA, depth_error="1%")
     measured = height(exact, (160.0, 20.0))
     assert 0.01 < (measured.high - measured.low) / 2 / measured.value < 0.04
+
+
+@pytest.mark.parametrize("name", ["known", "camera_height"])
+def test_a_network_that_moves_a_low_object_leaves_its_height_in_the_range(name: str) -> None:
+    """Tops of plates 15 % too far away, as a network that melts objects into the floor has them."""
+    true = 0.3
+    exact, empty = depth_of_room(true), depth_of_room(0.0)
+    melted = np.where(exact < empty, np.minimum(1.15 * exact, empty), exact)
+    sizes = {
+        "known": {"known": [f"160,60,{exact[60, 160]:.4f}", f"30,200,{exact[200, 30]:.4f}"]},
+        "camera_height": {"camera_height": CAMERA_HEIGHT},
+    }
+    prediction = rilievo.predict(
+        PHOTO, model=FixedDepth(melted), camera=CAMERA, trim=False, **sizes[name]
+    )
+    for x, z in PLACES:
+        found = prediction.height(*pixel(x, z, true))
+        assert found.value < 0.7 * true
+        assert contains(found, true)
+
+
+@pytest.mark.parametrize("row", [20, 60, 119])
+def test_a_height_near_and_above_the_horizon_has_a_range_that_ends(row: int) -> None:
+    """The foot of a high point on the wall lies outside the picture, or far below the point."""
+    prediction = rilievo.predict(
+        PHOTO,
+        model=FixedDepth(depth_of_room(0.0)),
+        camera=CAMERA,
+        trim=False,
+        camera_height=CAMERA_HEIGHT,
+    )
+    found = prediction.height(160, row)
+    assert found.low <= found.value <= found.high
+    assert found.low > -1
+    assert found.high < 3 * abs(found.value) + 1
+
+
+def test_a_foot_behind_the_camera_leaves_a_finite_range() -> None:
+    prediction = rilievo.predict(
+        PHOTO,
+        model=FixedDepth(depth_of_room(0.0)),
+        camera=CAMERA,
+        trim=False,
+        camera_height=CAMERA_HEIGHT,
+    )
+    position, foot = np.array([0.0, -0.5, 0.4]), np.array([0.0, 1.4, -0.1])
+    assert 0 < log_error_beside_foot(prediction, position, foot) < 2
+    known = KnownSizePosition(160.0, 200.0, 2.0, 0.0)
+    behind = circumstances_at(prediction, foot, known_positions=(known,))
+    assert (behind.known_size_distance, behind.log_depth_ratio) == (UNKNOWN_SIZE_DISTANCE, 0.0)
+
+
+def test_a_height_of_the_prediction_is_that_of_the_function() -> None:
+    exact = rilievo.Prediction.from_depth(PHOTO, depth_of_room(0.2), CAMERA, depth_error="1%")
+    place = pixel(*PLACES[0], 0.2)
+    assert exact.height(*place) == height(exact, place)
+    corners = [(150.0, 150.0), (170.0, 150.0), (170.0, 170.0)]
+    assert exact.area(corners) == rilievo.measure.area(exact, corners)

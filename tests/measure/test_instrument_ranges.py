@@ -17,7 +17,7 @@ from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import angle, area, height
 from rilievo.measure.measurements import MeasurementOrigin
-from rilievo.options.camera_forms import camera_of_size, read_camera
+from rilievo.options.camera_forms import camera_for_size, read_camera
 from rilievo.records.instruments import DepthError, DepthSource
 from support.fixed_depth import FixedDepth
 
@@ -177,7 +177,7 @@ def test_without_a_camera_a_length_across_is_doubtful_and_a_distance_ahead_is_no
 def test_millimetres_of_the_user_are_no_more_exact_than_those_of_exif(text: str) -> None:
     named = read_camera(text)
     assert named is not None
-    camera = camera_of_size(named, SIZE)
+    camera = camera_for_size(named, SIZE)
     by_exif = Camera(K=camera.K, source=CameraSource.EXIF_35MM)
     widths = [
         half_width(given(camera=each, depth_error="0.1%").measure((60, 40), (250, 60)))
@@ -274,12 +274,12 @@ def test_the_camera_in_the_file_of_a_sensor_is_said_to_be_unused(tmp_path: Path)
     given().save(tmp_path / "depth", ["npz"])
     sparse = tmp_path / "depth.npz"
     model = FixedDepth(np.full(SIZE, 1.0))
-    with pytest.warns(UserWarning, match="camera that it states"):
+    with pytest.warns(UserWarning, match="camera in this file"):
         prediction = rilievo.predict(PHOTO, model=model, sparse=sparse)
-    [note] = [note for note in prediction.notes if "camera that it states" in note]
-    assert "depth.npz: the camera that it states is not used; camera=" in note
+    [note] = [note for note in prediction.notes if "camera in this file" in note]
+    assert "depth.npz: the camera in this file is not used; give camera=" in note
     named = rilievo.predict(PHOTO, model=model, sparse=sparse, camera=sparse)
-    assert not any("camera that it states" in note for note in named.notes)
+    assert not any("camera in this file" in note for note in named.notes)
     np.testing.assert_allclose(named.known_camera.K, K)
 
 
@@ -416,7 +416,8 @@ def test_a_known_size_that_agrees_with_the_map_is_known() -> None:
     true = float(np.linalg.norm(place(260, 80) - place(60, 80)))
     measured = given(known=[f"60,80,260,80,{1.005 * true:.4f}"]).measure((60, 80), (260, 80))
     assert measured.origin is MeasurementOrigin.KNOWN
-    assert measured.value == pytest.approx(true, rel=1e-3)
+    assert measured.value == pytest.approx(1.005 * true, rel=1e-3)
+    assert measured.low == pytest.approx(true, rel=1e-3)
     assert not any("contradicts" in remark for remark in measured.remarks)
 
 

@@ -208,7 +208,7 @@ def test_nothing_has_a_size_before_metres_are_known() -> None:
         (((1, 1), (1, 1)), OptionError, "same pixel"),
         (((1, 1), (500, 1)), CalibrationError, "outside"),
         (((1, 1), (50, 1), (900, 50)), CalibrationError, "outside"),
-        (((1, 1), (2, 1), (2, 2)), CalibrationError, "a plane takes"),
+        (((1, 1), (2, 1), (2, 2)), CalibrationError, "a plane needs"),
         (((1, 1),), OptionError, "one point"),
     ],
 )

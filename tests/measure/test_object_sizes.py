@@ -90,7 +90,7 @@ def test_a_hidden_back_is_said_and_lies_within_the_range() -> None:
     found = measured(scene, "tight box")
     assert found.depth.value < 0.1
     assert found.depth.high > 1.2
-    assert any("its back is hidden" in remark for remark in found.remarks)
+    assert any("back of the object is hidden" in remark for remark in found.remarks)
 
 
 def test_the_back_is_not_called_hidden_where_the_far_edge_of_the_top_is_seen() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 
 import rilievo
-from rilievo.calibration.plane_support import support_of
+from rilievo.calibration.plane_support import measure_support
 from rilievo.errors import InputError, OptionError
 from rilievo.measure.quantities import area
 from rilievo.measure.segmentations import segmentation_outline
@@ -35,7 +35,7 @@ def test_an_outline_without_an_area_is_refused(corners: list[tuple[int, int]]) -
 def test_an_outline_of_very_many_corners_is_refused() -> None:
     turns = np.linspace(0, 2 * np.pi, 3000, endpoint=False)
     corners = [(160 + 60 * np.cos(turn), 120 + 60 * np.sin(turn)) for turn in turns]
-    with pytest.raises(OptionError, match="at most 1000 corners"):
+    with pytest.raises(OptionError, match="at most 1,000 corners"):
         area(given(), corners)
 
 
@@ -58,9 +58,9 @@ def test_noise_along_the_ray_is_no_spread_of_a_plane(noise: float) -> None:
     place = random.uniform(-0.08, 0.08, (2000, 2))
     points = np.column_stack([place, np.full(2000, 2.0)])
     normal = np.array([0.0, 0.0, -1.0])
-    exact = support_of(points, normal)
+    exact = measure_support(points, normal)
     points *= 1 + noise * random.standard_normal((2000, 1))
-    noisy = support_of(points, normal)
+    noisy = measure_support(points, normal)
     for direction in ([1.0, 0, 0], [0, 1.0, 0]):
         spread = exact.inverse_spread(np.array(direction))
         assert noisy.inverse_spread(np.array(direction)) == pytest.approx(spread, rel=0.05)

@@ -11,7 +11,7 @@ import pytest
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
 from rilievo.calibration.sparse import read_sparse
-from rilievo.calibration.sparse_points import known_points_of_own_depth
+from rilievo.calibration.sparse_points import known_points_of_embedded_depth
 from rilievo.errors import CalibrationError, InputError
 from rilievo.geometry.cameras import equirectangular
 from rilievo.geometry.cameras.camera import Camera
@@ -19,7 +19,7 @@ from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
 from rilievo.measure.expected_errors import circumstances_at
-from rilievo.measure.known_sizes import known_places
+from rilievo.measure.known_sizes import known_size_positions
 from rilievo.predicting.photographs.fitting import convert_by_references
 from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
@@ -179,16 +179,18 @@ def test_the_place_of_a_known_point_is_at_its_depth(name: str):
     ):
         fitted = calibrate(prediction.depth, [known], camera=CAMERAS[name])
         given = prediction.but(calibration=calibration_record(fitted, [str(known)]))
-        [(_, _, z, _)] = known_places(given)
+        [(_, _, z, _)] = known_size_positions(given)
         assert z == pytest.approx(depth, rel=1e-6)
-        assert circumstances_at(given, point).deeper == pytest.approx(0, abs=1e-6)
+        assert circumstances_at(given, point).log_depth_ratio == pytest.approx(0, abs=1e-6)
 
 
 def test_depth_along_the_axis_is_refused_where_it_tells_nothing():
     depth = DepthMap(values=np.ones((100, 200), np.float32), kind=DepthKind.UP_TO_SCALE)
     behind = KnownPoint(u=3, v=50, metres=2.0)
     camera = Camera(lens=equirectangular.panorama((100, 200)))
-    with pytest.raises(CalibrationError, match="give the distance along the ray, 3,50,2,ray"):
+    with pytest.raises(
+        CalibrationError, match="give the distance along the ray instead, as 3,50,2,ray"
+    ):
         calibrate(depth, [behind], camera=camera)
     found = calibrate(depth, [replace(behind, along=Along.RAY)], camera=camera)
     assert found.fit.scale == pytest.approx(2)
@@ -208,7 +210,7 @@ def test_own_depth_of_a_wide_lens_is_converted_once(name: str, along_ray: bool):
     seen = np.isfinite(rays[2])
     metres = np.where(seen, 2.0 if along_ray else 2.0 * rays[2], 0)
     own = OwnDepth(source="HEIF", metres=metres.astype(np.float32), along_ray=along_ray)
-    points = known_points_of_own_depth(own, shape, camera)
+    points = known_points_of_embedded_depth(own, shape, camera)
     depth = DepthMap(
         values=np.ones(shape, np.float32), kind=DepthKind.UP_TO_SCALE, valid=seen, is_distance=True
     )

@@ -88,19 +88,19 @@ def test_boxes_of_a_folder_are_one_table(
     assert all(float(row["distance_low"]) < float(row["distance"]) for row in table)
     assert "boxes.csv: line 4: " in said.err
     assert "no pixel of the picture" in said.err
-    assert f"boxes.csv: nothing in {folder} is lost" in said.err
+    assert f"boxes.csv: {folder} does not contain lost" in said.err
     # A table of many photographs may be asked about one.
     main(["measure", str(folder / "a.png"), "--box", str(tmp_path / "boxes.csv"), *METRES])
     assert "lost" not in capsys.readouterr().err
     (folder / "deep").mkdir()
     (folder / "deep" / "a.png").write_bytes(Path(photo).read_bytes())
     main([*words, *METRES])
-    assert "boxes.csv: 'a' is of several photographs" in capsys.readouterr().err
+    assert "boxes.csv: 'a' matches several photographs" in capsys.readouterr().err
     assert main(["measure", photo, "--box", "nothere.json", *METRES]) == 2
     assert capsys.readouterr().err == "rilievo: nothere.json: no such file\n"
-    # One known point is of one photograph.
+    # A known point describes one photograph.
     assert main([*words, *KNOWN]) == 2
-    assert "--known is of one photograph" in capsys.readouterr().err
+    assert "--known describes one photograph" in capsys.readouterr().err
 
 
 def test_remarks_name_the_flags_of_the_command(
@@ -128,7 +128,10 @@ def test_a_table_has_the_remarks(
     assert main([*words, "--camera-height", "1"]) == 0
     [row] = csv.DictReader(StringIO(capsys.readouterr().out))
     remarks = row["remarks"].split("; ")
-    assert "it reaches the border of the picture: sizes are of the part in it" in remarks
+    assert (
+        "the object reaches the border of the picture, so its sizes are those of the visible part"
+        in remarks
+    )
     assert any("--fov" in remark for remark in remarks)
 
 
@@ -161,12 +164,12 @@ def test_boxes_of_a_video_are_one_table(
         (["--box", "9,9,9,40", *KNOWN], "is empty"),
         (["--box", "9,9,40", *KNOWN], "expected U1,V1,U2,V2"),
         (["--box", "9,9,40,40"], "--known-length"),
-        (["--box", "9,9,40,40", "--distance", "9,9", *KNOWN], "stand alone"),
+        (["--box", "9,9,40,40", "--distance", "9,9", *KNOWN], "cannot be combined with points"),
         (
             ["--box", "9,9,40,40", "--in-plane", *KNOWN],
-            "--in-plane and --box do not go together; give one",
+            "--in-plane and --box cannot be combined; give only one of them",
         ),
-        (["--mask", "m.png", "--in-plane", *KNOWN], "--in-plane and --mask do not go together"),
+        (["--mask", "m.png", "--in-plane", *KNOWN], "--in-plane and --mask cannot be combined"),
         (["--mask", "nothing.png", *KNOWN], "no such file"),
     ],
 )
@@ -196,7 +199,7 @@ def test_an_error_that_begins_like_the_name_of_its_photograph_tells_it(
     for source in ("no", "text.png"):
         assert not [*measure_regions(source, ["1,1,9,9"], [], fail, faults.append)]
     assert faults[0] == "no: no floor seen"
-    assert faults[1].startswith("text.png: is text, not a photograph")
+    assert faults[1].startswith("text.png: this is a text file, not a supported image")
 
 
 def test_requests_have_boxes(tmp_path: Path) -> None:
@@ -217,8 +220,8 @@ def test_requests_have_boxes(tmp_path: Path) -> None:
         for query, named in (
             ("box=1,2,3&known=150,140,2", "expected U1,V1,U2,V2"),
             ("box=900,1,999,9&known=150,140,2", "no pixel"),
-            ("box=1,2,30,40&distance=5,5&known=150,140,2", "box stands alone"),
-            ("box=1,2,30,40&in_plane=1&known=150,140,2", "in_plane and box do not go together"),
+            ("box=1,2,30,40&distance=5,5&known=150,140,2", "'box' cannot be combined with points"),
+            ("box=1,2,30,40&in_plane=1&known=150,140,2", "in_plane and box cannot be combined"),
         ):
             answer = post(f"/v1/measure?{query}", content=stream.getvalue())
             assert answer.status_code in (400, 422)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.calibration.depth_errors import rounding_of
+from rilievo.calibration.depth_errors import rounding_error
 from rilievo.measure import angle
 from rilievo.records.instruments import DepthError
 from support.fixed_depth import FixedDepth
@@ -89,7 +89,7 @@ COUNTS = np.arange(4, 4 + 96).reshape(8, 12)
 def test_rounding_is_half_of_a_step(
     stored: np.ndarray, depth: np.ndarray, rounding: DepthError
 ) -> None:
-    found = rounding_of(stored, depth.astype(float))
+    found = rounding_error(stored, depth.astype(float))
     assert found.absolute == pytest.approx(rounding.absolute)
     assert found.growth == pytest.approx(rounding.growth)
     assert found.relative == 0

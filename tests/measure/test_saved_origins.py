@@ -106,8 +106,8 @@ def test_a_file_of_ours_without_its_record_is_said(
     predicted.save(tmp_path / "room", ["npy"])
     (tmp_path / "room.json").unlink()
     again = given(tmp_path / "room.depth.npy")
-    assert any("JSON is not beside it" in note for note in again.notes)
-    assert any("networks are not" in remark for remark in again.distance(40, 40).remarks)
+    assert any("JSON file is missing" in note for note in again.notes)
+    assert any("not for networks" in remark for remark in again.distance(40, 40).remarks)
     told = given(tmp_path / "room.depth.npy", depth_error="network")
     assert told.distance(40, 40).origin is MeasurementOrigin.NETWORK
     assert half_width(told.distance(40, 40)) > 0.2
@@ -207,7 +207,7 @@ def test_known_places_are_not_those_of_a_map_of_another_size(
     assert half_width(measured) > 0.2
 
 
-@pytest.mark.filterwarnings("ignore:the model's own metres were multiplied by 2")
+@pytest.mark.filterwarnings("ignore:the model's own metric depth was multiplied by 2")
 def test_a_known_size_scales_a_networks_depth_that_was_saved(
     predicted: rilievo.Prediction, tmp_path: Path
 ) -> None:

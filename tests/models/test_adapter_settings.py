@@ -47,13 +47,13 @@ def test_values_from_python_keep_their_types() -> None:
     ("given", "words"),
     [
         ({"heta": 1}, r"model 'oven' has no setting 'heta'; did you mean 'heat'"),
-        ({"heat": "hot"}, "heat is a whole number, got 'hot'"),
-        ({"heat": 1.5}, "heat is a whole number, got 1.5"),
-        ({"heat": True}, "heat is a whole number, got True"),
-        ({"heat": None}, "heat is a whole number, got None"),
-        ({"fan": "perhaps"}, "fan is true or false, got 'perhaps'"),
-        ({"weight": "x\ny"}, r"weight is a number, got 'x\\ny'"),
-        ({"name": 3}, "name is a text, got 3"),
+        ({"heat": "hot"}, "heat must be an integer, got 'hot'"),
+        ({"heat": 1.5}, "heat must be an integer, got 1.5"),
+        ({"heat": True}, "heat must be an integer, got True"),
+        ({"heat": None}, "heat must be an integer, got None"),
+        ({"fan": "perhaps"}, "fan must be true or false, got 'perhaps'"),
+        ({"weight": "x\ny"}, r"weight must be a number, got 'x\\ny'"),
+        ({"name": 3}, "name must be text, got 3"),
         ({"heat": "301"}, "model 'oven': heat is at most 300"),
     ],
 )
@@ -67,7 +67,7 @@ def test_what_is_no_setting_or_none_of_its_type_is_refused(
 def test_help_is_the_docstring_under_each_field() -> None:
     heat, fan, weight, _ = describe_settings(f"{__name__}:Oven")
     assert heat.help == "Heat of the air, in degrees Celsius."
-    assert (heat.type, heat.default) == ("a whole number", "180")
+    assert (heat.type, heat.default) == ("an integer", "180")
     assert (fan.type, fan.default) == ("true or false", "False")
     assert (weight.type, weight.default) == ("a number", None)
 
@@ -111,7 +111,7 @@ def test_a_name_longer_than_any_file_may_have_is_one_line(name: str, kind: str |
 
 
 def test_a_model_with_nothing_to_set_says_so() -> None:
-    with pytest.raises(OptionError, match="'rilievo/base' has no settings, got steps"):
+    with pytest.raises(OptionError, match="'rilievo/base' has no settings, but you give steps"):
         load_model(settings={"steps": 4})
     with pytest.raises(OptionError, match="has no settings"):
         load_model("any.onnx", settings={"steps": 4})

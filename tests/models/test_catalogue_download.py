@@ -165,7 +165,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 
 def test_a_download_that_broke_off_goes_on_where_it_was(mirror: Mirror, tmp_path: Path) -> None:
     mirror.fault = "break"
-    assert "the part received is kept" in failure(entry())
+    assert "the part that was received is kept" in failure(entry())
     [part] = left_over(tmp_path)
     size = part.stat().st_size
     assert 0 < size < len(CONTENT)
@@ -206,7 +206,7 @@ def test_what_a_server_refuses_is_one_line(
     assert words in failure(entry())
 
 
-REMEDY = "rilievo models fetch test/net where there is a network, or quality='fast'"
+REMEDY = "run 'rilievo models fetch test/net' while you are online, or use quality='fast'"
 
 
 def test_a_shut_network_is_one_line_without_the_mirror_s_password(
@@ -304,7 +304,7 @@ def test_a_hub_that_has_another_file_now_is_refused_before_it_sends_it(
 ) -> None:
     mirror.fault, mirror.stated = fault, STATED | changed
     message = failure(entry(revision="main"))
-    assert "has another onnx/model.onnx now" in message
+    assert "now has a different onnx/model.onnx" in message
     assert "expected 10,240,000 bytes and sha256 " in message
     assert not left_over(tmp_path)
 
@@ -315,7 +315,7 @@ def test_a_length_that_is_not_true_is_one_line(mirror: Mirror, *, wrong: int, kn
     mirror.announced = len(CONTENT) + wrong
     mirror.stated = {} if known else STATED
     wanted = entry() if known else entry(**UNKNOWN)
-    assert f"has {len(CONTENT):,} bytes, and" in failure(wanted)
+    assert f"should have {len(CONTENT):,} bytes, but" in failure(wanted)
     mirror.announced = None
     assert fetch_files(wanted)[0].read_bytes() == CONTENT
 
@@ -328,7 +328,7 @@ def test_a_file_that_is_downloaded_again_is_the_one_of_the_first_download(mirror
     mirror.content = b"x" + CONTENT[1:]
     message = failure(unknown)
     assert "its first download had" in message
-    record = Path(message.rpartition("remove ")[2].removesuffix(" to take it as new"))
+    record = Path(message.rpartition("remove ")[2].removesuffix(" to accept the new file"))
     # It asks for the commit of the first download, whatever the branch holds now.
     assert f"/resolve/{COMMIT}/" in mirror.asked[-1][0]
     mirror.content = CONTENT

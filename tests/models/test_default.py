@@ -75,8 +75,8 @@ def test_an_answer_has_the_photograph_as_the_network_saw_it(
     photo = Photo(pixels=skimage.data.astronaut())
     [answer] = embedded[name].infer([photo])
     assert answer.depth is not None
-    assert answer.shown is not None
-    assert np.array_equal(answer.shown, shrink(photo.pixels, answer.depth.shape))
+    assert answer.network_image is not None
+    assert np.array_equal(answer.network_image, shrink(photo.pixels, answer.depth.shape))
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -84,11 +84,11 @@ def test_each_file_says_what_the_table_says(embedded: Mapping[str, Model], name:
     model = embedded[name]
     assert isinstance(model, OnnxModel)
     card = MODELS[name]
-    assert (model.facts.name, model.facts.licence) == (name, card.licence)
+    assert (model.description.name, model.description.licence) == (name, card.licence)
     assert card.area == model.settings["area"]
-    assert card.kind is model.facts.kind
+    assert card.kind is model.description.kind
     assert card.confidence
-    assert model.facts.precision == "int8 weights"
+    assert model.description.precision == "int8 weights"
     assert "NYU" in model.metadata["rilievo.trained_on"]
 
 
@@ -99,7 +99,7 @@ def test_each_card_tells_licence_training_data_accuracy_and_limits(
     details = read_long_card(MODELS[name])
     assert details is not None
     assert embedded[name].weights_sha256 in details
-    assert f" bytes), {MODELS[name].licence}" in details
+    assert f" bytes) and is licensed under {MODELS[name].licence}" in details
     for word in ("AbsRel", "up to scale", "ImageNet", "onfidence", "Sky", "rendered"):
         assert word in details
     assert f"| {name} |" in details
@@ -173,7 +173,7 @@ def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) 
         assert main(["models", name]) == 0
         said = capsys.readouterr().out
         assert "AbsRel" in said
-        assert "confidence  yes: 0 to 1, pixel by pixel" in said
+        assert "confidence  yes: 0 to 1 for each pixel" in said
 
 
 @pytest.mark.parametrize("name", ["base", "small"])

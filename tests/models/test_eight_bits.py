@@ -44,7 +44,7 @@ def test_moge_in_8_bits_is_near_fp32_made_once_and_mended(
     again = load_model(NAME, device="cpu", precision="int8")
     assert "damaged" in capsys.readouterr().err
     np.testing.assert_array_equal(again(photo()).depth.values, depth)
-    with pytest.raises(OptionError, match="by onnxruntime, not by openvino"):
+    with pytest.raises(OptionError, match="only with onnxruntime, not with openvino"):
         load_model(NAME, precision="int8", engine="openvino")
 
 

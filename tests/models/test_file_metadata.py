@@ -103,7 +103,7 @@ def test_a_network_without_our_metadata_is_refused_before_it_is_built(
     helper.set_model_props(network, metadata)
     onnx.save(network, path)
     for engine in ("onnxruntime", "openvino"):
-        with pytest.raises(ModelError, match="no metadata of rilievo"):
+        with pytest.raises(ModelError, match="no metadata from rilievo"):
             rilievo.load_model(path, engine=engine)
     assert has_rilievo_metadata(path) is ("rilievo.format" in metadata)
 

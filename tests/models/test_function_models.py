@@ -83,12 +83,12 @@ BAD: dict[str, tuple[Answer, str]] = {
     "shape": (lambda image: np.ones((1, 4, 4), np.float32), r"shape \(1, 4, 4\); expected"),
     "nothing": (lambda image: None, "a NoneType; expected depth as floats"),
     "number": (lambda image: 2.0, "a float; expected"),
-    "whole numbers": (lambda image: np.ones((4, 4), int), "int64 numbers; expected"),
+    "whole numbers": (lambda image: np.ones((4, 4), int), "numbers of type int64; expected"),
     "turned": (lambda image: np.ones(image.shape[1::-1]), "columns before rows"),
     "large": (lambda image: np.ones((500, 500)), r"shape \(500, 500\); expected .* at most"),
     "NaN": (lambda image: np.full((4, 4), np.nan), "NaN or infinite depth"),
     "infinite": (lambda image: np.full((4, 4), np.inf), "NaN or infinite depth"),
-    "negative": (lambda image: -np.ones((4, 4)), "values that are not positive: is its kind"),
+    "negative": (lambda image: -np.ones((4, 4)), "values that are not positive: check its kind"),
 }
 
 
@@ -160,7 +160,9 @@ def test_wrong_uses_are_refused_in_words(type_errors: tuple[type[Exception], ...
         rilievo.model(kind="meters")
     with pytest.raises((OptionError, *type_errors)) as refused:
         rilievo.model(kind="metric")(7)  # pyright: ignore
-    assert isinstance(refused.value, type_errors) or "of a function, got 7" in str(refused.value)
+    assert isinstance(refused.value, type_errors) or "decorate a function, got 7" in str(
+        refused.value
+    )
     with pytest.raises((OptionError, *type_errors)) as refused:
         rilievo.predict("photo.png", model=7)  # pyright: ignore
     assert isinstance(refused.value, type_errors) or "got 7" in str(refused.value)

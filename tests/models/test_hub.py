@@ -123,7 +123,7 @@ def test_the_licence_is_said_at_the_first_fetch_alone(
     assert said.count("CC-BY-NC-4.0") == said.count("NON-COMMERCIAL LICENCE") == 1
 
 
-REMEDY = "run this once where there is a network, or quality='fast'"
+REMEDY = "run this once while you are online, or use quality='fast'"
 
 
 def test_offline_what_is_there_is_used_and_what_is_not_is_said(
@@ -180,10 +180,10 @@ def test_what_the_hub_does_not_have_is_said(
         ("404", True, "HTTP 404: it has no such repository; check the name"),
         ("gated", True, "accept its terms"),
         ("gated", False, "accept its terms"),
-        ("html", True, "cannot be fetched"),
+        ("html", True, "cannot be downloaded"),
         ("slow", True, "did not answer"),
         ("slow", False, "did not answer"),
-        ("truncated", False, "broke off"),
+        ("truncated", False, "interrupted the download"),
     ],
 )
 def test_a_hub_that_misbehaves_is_one_line_and_nothing_is_recorded(

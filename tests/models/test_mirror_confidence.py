@@ -95,12 +95,12 @@ def test_depth_stays_and_the_result_names_it() -> None:
 
 
 def test_what_it_cannot_be_of_is_refused() -> None:
-    with pytest.raises(OptionError, match="do not go together"):
+    with pytest.raises(OptionError, match="cannot be combined"):
         rilievo.predict(halves(), flip=True, confidence="mirror")
     with pytest.raises(OptionError, match="own or mirror, got 'mirrored'"):
         rilievo.predict(halves(), confidence="mirrored")
     affine = WrappedModel.__new__(Wavering)
     WrappedModel.__init__(affine, rilievo.load_model("rilievo/small"))
     affine.card = replace(affine.card, kind=DepthKind.AFFINE_INVERSE)
-    with pytest.raises(OptionError, match="take a model of kind 'metric' or 'up_to_scale'"):
+    with pytest.raises(OptionError, match="choose a model of kind 'metric' or 'up_to_scale'"):
         MirrorConfidence(affine)

@@ -10,7 +10,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS
 from rilievo.models.base import Model
-from rilievo.models.catalogue.graph_inputs import size_within_area
+from rilievo.models.catalogue.graph_inputs import size_within_pixels
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind
@@ -83,10 +83,10 @@ def test_a_graph_without_normals_gives_none(tmp_path: Path) -> None:
 
 def test_large_photographs_are_shrunk_to_the_area_of_the_patches() -> None:
     area = 1200 * 14 * 14
-    height, width = size_within_area((3000, 4000), area)
+    height, width = size_within_pixels((3000, 4000), area)
     assert height * width == pytest.approx(area, rel=0.01)
     assert width / height == pytest.approx(4 / 3, rel=0.01)
-    assert size_within_area((300, 400), area) == (300, 400)
+    assert size_within_pixels((300, 400), area) == (300, 400)
 
 
 def test_a_photograph_without_any_surface_has_no_depth(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rilievo.errors import ModelError, OptionError, RilievoError, first_line
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, has_rilievo_metadata
+from rilievo.models.onnx_files.onnx_model import OnnxDescription, OnnxModel, has_rilievo_metadata
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size, shrink
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
@@ -90,10 +90,10 @@ def test_a_batch_answers_as_its_photographs_one_by_one(make_network: MakeNetwork
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"format": None}, "has no metadata of rilievo"),
-        ({"format": "3"}, "has no metadata of rilievo"),
+        ({"format": None}, "has no metadata from rilievo"),
+        ({"format": "3"}, "has no metadata from rilievo"),
         ({"kind": "distance"}, "is not valid"),
-        ({"licence": None}, "'rilievo.licence' is missing"),
+        ({"licence": None}, "its metadata has no entry 'rilievo.licence'"),
         ({"area": "many"}, "is not valid"),
         ({"area": "0"}, "is not valid"),
         ({"multiple": "-3"}, "is not valid"),
@@ -112,7 +112,7 @@ def test_a_network_without_depth_is_refused(make_network: MakeNetwork) -> None:
 
 
 def test_a_network_of_normals_alone_says_that_it_has_no_depth(make_network: MakeNetwork) -> None:
-    facts = OnnxFacts(
+    facts = OnnxDescription(
         name="test/slopes",
         kind=None,
         licence="MIT",
@@ -124,7 +124,7 @@ def test_a_network_of_normals_alone_says_that_it_has_no_depth(make_network: Make
     del said["name"]
     model = load_model(make_network(output="confidence", **said))
     assert (model.card.kind, model.card.normals) == (None, True)
-    with pytest.raises(ModelError, match="says that there is no depth, but it is an output"):
+    with pytest.raises(ModelError, match="states that there is no depth, but depth is an output"):
         load_model(make_network(**said))
     with pytest.raises(ModelError, match="no 'depth'"):
         load_model(make_network(output="confidence", **(said | {"kind": "metric"})))
@@ -181,7 +181,7 @@ def test_the_card_of_a_file_is_shown_by_its_path(
 
 
 def test_a_folder_that_is_not_there_is_said_to_be_missing() -> None:
-    with pytest.raises(ModelError, match=r"^no folder 'model/', and no model of that name"):
+    with pytest.raises(ModelError, match=r"^there is no folder or model 'model/'"):
         load_model("model/")
 
 
@@ -212,7 +212,7 @@ def test_engines_and_devices_that_are_not_to_be_had_are_said(
 def test_the_network_sees_its_own_area_in_nearly_the_photographs_aspect(
     height: int, width: int
 ) -> None:
-    rows, columns = network_size((height, width), area=49152, multiple=32)
+    rows, columns = network_size((height, width), pixel_count=49152, multiple=32)
     assert rows % 32 == columns % 32 == 0
     if 1 / 4 < height / width < 4:
         assert 0.7 < rows * columns / 49152 < 1.4
@@ -220,7 +220,7 @@ def test_the_network_sees_its_own_area_in_nearly_the_photographs_aspect(
 
 
 def test_a_photograph_of_the_trained_size_is_seen_as_it_is() -> None:
-    assert network_size((480, 640), area=49152, multiple=32) == (192, 256)
+    assert network_size((480, 640), pixel_count=49152, multiple=32) == (192, 256)
     assert shrink(PIXELS, (48, 64)) is PIXELS
 
 
@@ -245,7 +245,9 @@ def test_a_card_says_what_the_outputs_of_its_file_are(make_network: MakeNetwork)
 def test_a_card_and_a_file_of_different_kinds_do_not_go_together(
     make_network: MakeNetwork,
 ) -> None:
-    with pytest.raises(ModelError, match=r"its depth is affine, .*'rilievo/small' up_to_scale"):
+    with pytest.raises(
+        ModelError, match=r"its depth is affine, .*'rilievo/small' states up_to_scale"
+    ):
         OnnxModel(make_network(kind="affine"), LoadOptions(), find_card("rilievo/small"))
 
 
@@ -306,7 +308,9 @@ def test_names_are_shown_on_one_line_and_none_fills_the_screen(make_network: Mak
     for text in ("", "x" * 5000):
         name.value = text
         onnx.save(network, path)
-        with pytest.raises(ModelError, match=f"name has 1 to 4096 characters, got {len(text)}"):
+        with pytest.raises(
+            ModelError, match=f"name must have 1 to 4096 characters, got {len(text)}"
+        ):
             load_model(path)
 
 
@@ -315,7 +319,7 @@ def test_an_output_whose_name_is_no_text_is_one_line(make_network: MakeNetwork) 
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"depth", b"\xffepth"))
     assert path.read_bytes() != whole
-    with pytest.raises(ModelError, match="no text in UTF-8"):
+    with pytest.raises(ModelError, match="not text in UTF-8"):
         load_model(path)
 
 

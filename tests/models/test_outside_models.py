@@ -129,7 +129,7 @@ def test_a_fault_of_the_users_code_is_said_to_be_there(
     assert main(["predict", "photo.jpg", *model, "-o", "out", *options]) > 0
     said = capsys.readouterr().err
     assert all(word in said for word in words)
-    assert "defect of rilievo" not in said
+    assert "bug in rilievo" not in said
 
 
 def test_commands_take_a_model_by_its_place(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

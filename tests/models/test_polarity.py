@@ -50,4 +50,4 @@ def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
     else:
         assert note is not None
         assert "with that kind" in note
-        assert f"is stated as {kind}" in note
+        assert f"the stated kind is {kind}" in note

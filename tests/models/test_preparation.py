@@ -15,7 +15,7 @@ from rilievo.models.resampling.preparation import (
     Rule,
     Sizing,
     bilinear_points,
-    read_preparation,
+    parse_preparation,
 )
 from rilievo.models.resampling.resizing import resize_by_filter, resize_depth
 
@@ -50,7 +50,7 @@ def test_halves_of_a_multiple_go_to_even() -> None:
 
 
 def test_photographs_keep_their_size_rounded_down_unless_they_are_large() -> None:
-    sizing = Sizing(rule=Rule.FLOOR, area=1280 * 960, multiple=32)
+    sizing = Sizing(rule=Rule.FLOOR, pixel_count=1280 * 960, multiple=32)
     assert sizing.size((427, 561)) == (416, 544)
     assert sizing.size((2 * 960, 2 * 1280)) == (960, 1280)
 
@@ -58,7 +58,7 @@ def test_photographs_keep_their_size_rounded_down_unless_they_are_large() -> Non
 @given(shape=SHAPES, rule=st.sampled_from(Rule))
 @settings(deadline=None)
 def test_every_size_is_a_positive_multiple(shape: tuple[int, int], rule: Rule) -> None:
-    sizing = Sizing(rule=rule, height=56, width=70, area=3920, multiple=14)
+    sizing = Sizing(rule=rule, height=56, width=70, pixel_count=3920, multiple=14)
     height, width = sizing.size(shape)
     assert height % 14 == width % 14 == 0
     assert height > 0
@@ -95,7 +95,7 @@ def test_the_border_is_taken_off_where_it_was_put_on() -> None:
     preparation = Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=60, width=80, multiple=4),
         resampling=Resampling.BILINEAR_CORNERS,
-        padding=3.0,
+        border_factor=3.0,
     )
     border = preparation.border((98, 128))
     assert border == (21, 24)
@@ -124,7 +124,7 @@ def test_a_network_fills_up_to_a_multiple_evenly(
     rows: tuple[int, int] | None,
     columns: tuple[int, int] | None,
 ) -> None:
-    preparation = Preparation(sizing=Sizing(rule=Rule.FLOOR, area=10_000), fill=fill)
+    preparation = Preparation(sizing=Sizing(rule=Rule.FLOOR, pixel_count=10_000), pad_multiple=fill)
     windows = preparation.windows(shape)
     if windows is None:
         assert rows is None
@@ -139,11 +139,11 @@ def test_what_a_file_says_of_its_preparation_is_read_back(
     rule: Rule, resampling: Resampling
 ) -> None:
     preparation = Preparation(
-        sizing=Sizing(rule=rule, height=384, width=512, area=196_608, multiple=32),
+        sizing=Sizing(rule=rule, height=384, width=512, pixel_count=196_608, multiple=32),
         resampling=resampling,
-        padding=0.0 if resampling.is_rounded else 3.0,
+        border_factor=0.0 if resampling.is_rounded else 3.0,
     )
-    assert read_preparation(preparation.metadata()) == preparation
+    assert parse_preparation(preparation.metadata()) == preparation
 
 
 @pytest.mark.parametrize(
@@ -154,16 +154,16 @@ def test_a_preparation_that_makes_no_sense_is_refused(entry: tuple[str, str]) ->
     sizing = Sizing(rule=Rule.FIXED, height=32, width=32)
     said = {**Preparation(sizing=sizing).metadata(), f"rilievo.{entry[0]}": entry[1]}
     with pytest.raises(ValueError, match=r".+"):
-        read_preparation(said)
+        parse_preparation(said)
 
 
 def test_numbers_out_of_range_are_refused() -> None:
     sizing = Sizing(rule=Rule.FIXED, height=32, width=32)
-    for wrong in ({"std": (0.0, 1.0, 1.0)}, {"padding": -1.0}, {"rescale": float("nan")}):
+    for wrong in ({"std": (0.0, 1.0, 1.0)}, {"border_factor": -1.0}, {"rescale": float("nan")}):
         with pytest.raises(ModelError):
             Preparation(sizing=sizing, **wrong)
-    with pytest.raises(ModelError, match="padding goes with"):
-        Preparation(sizing=sizing, padding=3.0)
+    with pytest.raises(ModelError, match="padding needs resampling by"):
+        Preparation(sizing=sizing, border_factor=3.0)
 
 
 def test_a_cubic_answer_is_enlarged_as_torch_does_it() -> None:

@@ -14,10 +14,10 @@ from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
 from rilievo.models.catalogue.families import InputForm, network_family
-from rilievo.models.catalogue.graph_inputs import letterbox
+from rilievo.models.catalogue.graph_inputs import centred_letterbox
 from rilievo.models.catalogue.graph_outputs import OUTPUT_READERS
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.finding import find
+from rilievo.models.finding import find_model
 from rilievo.models.hub.checkpoints import CHECKPOINTS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
@@ -230,7 +230,7 @@ def test_metric3d_asks_for_the_focal_length(catalogue: CatalogueMirror) -> None:
 
 
 def test_a_letterbox_keeps_the_aspect_and_the_middle() -> None:
-    place = letterbox((480, 640), (616, 1064))
+    place = centred_letterbox((480, 640), (616, 1064))
     assert (place.height, place.width) == (616, 821)
     assert (place.top, place.left) == (0, (1064 - 821) // 2)
 
@@ -271,7 +271,7 @@ def test_every_entry_states_licence_graph_and_files(name: str) -> None:
 def test_what_only_transformers_does_goes_to_the_checkpoint_of_the_same_network() -> None:
     def source(name: str, **options: str) -> str | None:
         run = LoadOptions(device="cpu", **options)  # pyright: ignore[reportArgumentType]
-        card = find(ModelRequest(name=name, options=run)).card
+        card = find_model(ModelRequest(name=name, options=run)).card
         assert card is not None
         return card.source
 

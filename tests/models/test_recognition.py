@@ -41,23 +41,23 @@ def test_a_published_file_is_recognised_wherever_it_lies(
     network.producer_name = "x" * len(network.producer_name)
     network.doc_string = "another"
     onnx.save(network, path)
-    with pytest.raises(ModelError, match="has no metadata of rilievo"):
+    with pytest.raises(ModelError, match="has no metadata from rilievo"):
         load_model(path, device="cpu")
 
 
 def test_a_file_of_ultralytics_gives_metres(tmp_path: Path) -> None:
     path = write_ultralytics(tmp_path / "yolo26n-depth.onnx")
     check_metres_of_ultralytics(path)
-    with pytest.raises(OptionError, match="Ultralytics is run by onnxruntime"):
+    with pytest.raises(OptionError, match="Ultralytics runs with onnxruntime"):
         load_model(path, engine="openvino")
     with pytest.raises(OptionError, match="no device 'gpu'"):
         load_model(path, device="gpu")
 
 
 def test_other_tasks_and_broken_sizes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has no metadata of rilievo"):
+    with pytest.raises(ModelError, match="has no metadata from rilievo"):
         load_model(write_ultralytics(tmp_path / "a.onnx", task="detect"))
-    with pytest.raises(ModelError, match="imgsz is not a size"):
+    with pytest.raises(ModelError, match="'imgsz' of its metadata is not a size"):
         load_model(write_ultralytics(tmp_path / "b.onnx", imgsz="large"))
 
 
@@ -75,8 +75,10 @@ def test_weights_beside_a_published_graph_are_compared_too(
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.onnx_data: not the weights of model\.onnx"):
+    with pytest.raises(
+        ModelError, match=r"model\.onnx_data: is not the weights file of model\.onnx"
+    ):
         load_model(path, device="cpu")
     weights.unlink()
-    with pytest.raises(ModelError, match=r"its weights are missing; put model\.onnx_data beside"):
+    with pytest.raises(ModelError, match=r"its weights are missing; put model\.onnx_data next to"):
         load_model(path, device="cpu")

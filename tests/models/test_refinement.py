@@ -11,7 +11,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.refinement.mirror_average import FlipAveraged
-from rilievo.models.refinement.tiling import Tiled, _cell_means_of_valid
+from rilievo.models.refinement.tiling import Tiled, _valid_cell_means
 from rilievo.models.resampling.preparation import shrink
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
@@ -200,7 +200,7 @@ def test_the_coarse_part_of_a_constant_is_that_constant_however_little_of_a_cell
     inside = np.zeros((40, 40), bool)
     inside[:15, :15] = True
     field = np.where(inside, np.float32(3), np.float32(-100))
-    np.testing.assert_allclose(_cell_means_of_valid(field, inside), 3, rtol=1e-5)
+    np.testing.assert_allclose(_valid_cell_means(field, inside), 3, rtol=1e-5)
 
 
 class Wavy(Brightness):

@@ -50,12 +50,12 @@ def test_a_reply_without_what_is_needed_next_is_told(
     service: Service, body: dict[str, object], missing: str
 ) -> None:
     service.next("POST /v1/files", Said(status=201, body=body))
-    assert f"the reply of replicate.com lacks '{missing}'" in refusal(service)
+    assert f"the reply from replicate.com does not contain '{missing}'" in refusal(service)
 
 
 def test_a_prediction_that_takes_too_long_is_cancelled(service: Service) -> None:
     service.polls_needed = 10**9
-    assert "no result after 1 seconds: cancelled" in refusal(service, timeout=1)
+    assert "cancelled, because there was no result after 1 seconds" in refusal(service, timeout=1)
     assert service.cancelled == ["prediction0"]
     assert service.files == {}
 
@@ -87,9 +87,9 @@ def test_who_stops_waiting_cancels_the_prediction(service: Service) -> None:
     ("result", "words"),
     [
         (("image/png", b"<html>sorry</html>"), "the result is not a picture"),
-        (("image/png", grey_png([[7] * 64] * 48)[:-30]), "not a picture, or broken"),
-        (("image/png", grey_png([[7] * 64] * 64)), "64 x 64 pixels, another shape"),
-        (("image/png", colour_png(64, 48)), "0 of 1 pictures in the result are grey"),
+        (("image/png", grey_png([[7] * 64] * 48)[:-30]), "not a picture, or is damaged"),
+        (("image/png", grey_png([[7] * 64] * 64)), "64 x 64 pixels, which is a different shape"),
+        (("image/png", colour_png(64, 48)), "the picture in the result is coloured"),
         (("image/png", b""), "the result is not a picture"),
     ],
 )
@@ -110,14 +110,14 @@ def test_an_error_page_in_place_of_json_is_told(service: Service) -> None:
     service.next(
         "POST /v1/predictions", Said(body=b"<html>proxy</html>", type="text/html", status=200)
     )
-    assert "expected JSON" in refusal(service)
+    assert "with JSON" in refusal(service)
 
 
 def test_a_service_that_points_elsewhere_is_not_followed(service: Service) -> None:
     service.next(
         "POST /v1/files", Said(status=302, headers={"Location": f"{service.address}/stolen"})
     )
-    assert "redirects elsewhere" in refusal(service)
+    assert "redirects to another address" in refusal(service)
     assert service.count("GET /stolen") == 0
 
 
@@ -175,7 +175,7 @@ def test_a_photograph_too_large_to_send_is_told(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rilievo.models.replicate_model.MAX_BYTES", 1000)
-    with pytest.raises(InputError, match=r"kitchen\.jpg: is .* make it smaller"):
+    with pytest.raises(InputError, match=r"kitchen\.jpg: would be sent as .* make it smaller"):
         model().predict_raw([photo()])
     assert service.count("POST") == 0
 
@@ -183,11 +183,15 @@ def test_a_photograph_too_large_to_send_is_told(
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("replicate:who/depth", None, "say what its picture shows with kind"),
+        ("replicate:who/depth", None, "state what its picture shows with kind"),
         ("replicate:who/depth", "metric", "stretched to its own range"),
         ("replicate:who", "affine", "expected replicate:owner/name"),
         ("replicate:who/depth:12", "affine", "64 hex digits"),
-        ("replicate:cjwbw/midas", "affine", "its kind is affine_inverse, and affine was given"),
+        (
+            "replicate:cjwbw/midas",
+            "affine",
+            "its kind of depth is affine_inverse, but you give affine",
+        ),
     ],
 )
 def test_names_and_kinds_that_cannot_be_are_refused(
@@ -200,10 +204,10 @@ def test_names_and_kinds_that_cannot_be_are_refused(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"calls": 0}, "calls is 1 or more"),
-        ({"inputs": "[1]"}, "inputs is a JSON object"),
-        ({"inputs": '{"image": 1}'}, "which is the photograph"),
-        ({"timeout": 0}, "timeout is 1 to 86400"),
+        ({"calls": 0}, "calls must be 1 or more"),
+        ({"inputs": "[1]"}, "inputs must be a JSON object"),
+        ({"inputs": '{"image": 1}'}, "which is the input for the photograph"),
+        ({"timeout": 0}, "timeout must be 1 to 86400"),
         ({"image": ""}, "name of an input"),
         ({"steps": 4}, "has no setting 'steps'"),
     ],
@@ -239,7 +243,7 @@ def test_results_named_after_the_token_do_not_show_it(service: Service, result: 
 @pytest.mark.parametrize("id", [TOKEN, "7a" * 31, "../" + "7a" * 32])
 def test_a_version_that_is_none_gets_into_no_result(service: Service, id: str) -> None:
     service.next("GET /v1/models", Said(body={"latest_version": {"id": id}}))
-    with pytest.raises(ModelError, match="an invalid version") as caught:
+    with pytest.raises(ModelError, match="an invalid or different version") as caught:
         model()
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
@@ -247,7 +251,7 @@ def test_a_version_that_is_none_gets_into_no_result(service: Service, id: str) -
 def test_a_coloured_picture_with_a_grey_frame_is_no_depth() -> None:
     pixels = np.full((48, 64, 3), 90, np.uint8)
     pixels[8:-8, 8:-8, 0] = 200
-    with pytest.raises(ModelError, match="0 of 1 pictures in the result are grey"):
+    with pytest.raises(ModelError, match="the picture in the result is coloured"):
         grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
     pixels[..., 0] = 90
     grey = grey_picture([png(64, 48, 8, 2, filtered(pixels))], (48, 64))
@@ -262,7 +266,7 @@ def test_a_small_result_may_be_rounded_by_a_pixel_and_not_by_two(
     if fits:
         assert grey_picture([result], (3000, 4000)).shape == size
     else:
-        with pytest.raises(ModelError, match="another shape than the photograph's 4000 x 3000"):
+        with pytest.raises(ModelError, match="a different shape from the photograph's 4000 x 3000"):
             grey_picture([result], (3000, 4000))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.models.resampling.preparation import GAP, shrink
+from rilievo.models.resampling.preparation import REDUCING_GAP, shrink
 from rilievo.models.resampling.resizing import resize, resize_normals
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
@@ -77,6 +77,6 @@ def test_photographs_are_shrunk_as_pillow_does_it_at_once(
     pixels = np.random.default_rng(0).integers(0, 256, (*photo, 3), dtype=np.uint8)
     height, width = size
     at_once = Image.fromarray(pixels).resize(
-        (width, height), Image.Resampling.BILINEAR, reducing_gap=GAP
+        (width, height), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP
     )
     np.testing.assert_array_equal(shrink(pixels, size), np.asarray(at_once))

@@ -121,7 +121,7 @@ class Shower(Reader):
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         return [
-            replace(answer, shown=photo.pixels, shift=0.25, camera=photo.camera)
+            replace(answer, network_image=photo.pixels, shift=0.25, camera=photo.camera)
             for answer, photo in zip(super().run_network(photos), photos, strict=True)
         ]
 
@@ -130,7 +130,7 @@ class Shower(Reader):
 def test_nothing_of_a_single_view_is_said_of_the_whole(name):
     model = Shower(DepthKind.METRIC, lambda z, _: z)
     [answer] = model.infer([photograph(*PICTURES[name])])
-    assert (answer.shown, answer.shift, answer.camera) == (None, 0, None)
+    assert (answer.network_image, answer.shift, answer.camera) == (None, 0, None)
     assert model.shown
 
 

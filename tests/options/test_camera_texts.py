@@ -1,6 +1,7 @@
 """Texts of a camera: numbers or a file, and what is wrong if they are neither."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,3 +50,23 @@ def test_a_file_is_read_also_if_a_comma_is_in_its_name(
     camera = parse_camera(name)
     assert isinstance(camera, Camera)
     np.testing.assert_array_equal(camera.K, [[210, 0, 70], [0, 205, 48], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["525, 525, 319.50, 239.5", "525 0 319.5 0 525 239.5 0 0 1", "K.txt", "K.json", "K.yaml"],
+)
+def test_the_same_intrinsics_are_the_same_option_in_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    (tmp_path / "K.txt").write_text("525 0 319.5\n0 525 239.5\n0 0 1\n")
+    (tmp_path / "K.json").write_text('{"K": [[525, 0, 319.5], [0, 525, 239.5], [0, 0, 1]]}')
+    (tmp_path / "K.yaml").write_text("fx: 525\nfy: 525\ncx: 319.5\ncy: 239.5\n")
+    monkeypatch.chdir(tmp_path)
+    assert CameraOptions(camera=spelling).camera == "525,525,319.5,239.5"
+
+
+def test_the_same_focal_length_is_the_same_option_as_text_and_as_number() -> None:
+    focal_lengths: tuple[Any, ...] = ("525", "525.0", 525)
+    options = [CameraOptions(camera=focal) for focal in focal_lengths]
+    assert {each.camera for each in options} == {"525"}

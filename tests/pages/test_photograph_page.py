@@ -31,4 +31,4 @@ def test_many_known_lengths_are_counted_and_not_called_points(
     assert f"<dd>{said}</dd>" in text
     assert "<dd>scale 2, shift 0 in depth</dd>" in text
     assert "<dd>+0.25 m, -0.5 m</dd>" in text
-    assert "<dd>17% for 8 pixels in 10</dd>" in text
+    assert "<dd>below 17% for 8 out of 10 pixels</dd>" in text

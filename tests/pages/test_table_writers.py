@@ -10,7 +10,7 @@ from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.pages.document import page_pieces
 from rilievo.pages.tables import (
     Entry,
-    Head,
+    Heading,
     Table,
     make_heads,
     table_as_csv,
@@ -24,10 +24,10 @@ TABLE = Table(
     lead=("Three images.",),
     caption="rooms: 50 %",
     heads=(
-        Head(text="model"),
-        Head(text="AbsRel ↓", group="a_b"),
-        Head(text="δ1 ↑", group="a_b"),
-        Head(text="why", is_text=True),
+        Heading(text="model"),
+        Heading(text="AbsRel ↓", group="a_b"),
+        Heading(text="δ1 ↑", group="a_b"),
+        Heading(text="why", is_text=True),
     ),
     rows=(
         ("mine", BEST, "0.9", "x|y"),
@@ -84,11 +84,11 @@ def test_a_page_has_the_same_cells() -> None:
         page_pieces(
             "leaderboard.html",
             comparison=nothing,
-            wide=TABLE,
-            changes=empty,
-            pairs=empty,
-            tables={},
-            chart=None,
+            wide_table=TABLE,
+            rank_table=empty,
+            pair_table=empty,
+            tables_by_benchmark={},
+            rank_chart=None,
         )
     )
     body = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
@@ -103,5 +103,5 @@ def test_a_page_has_the_same_cells() -> None:
 
 
 def test_rows_without_a_heading_for_each_cell_are_refused() -> None:
-    with pytest.raises(AssertionError, match="2 headings, and a row of 1"):
+    with pytest.raises(AssertionError, match="2 headings, but a row of 1"):
         Table(heads=make_heads("a", "b"), rows=(("x",),))

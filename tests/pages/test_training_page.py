@@ -19,13 +19,13 @@ def test_curves_configuration_and_doubts_are_shown(tmp_path: Path) -> None:
     (tmp_path / "validation.csv").write_text(VALIDATION)
     (tmp_path / "config.json").write_text('{"losses": {"smooth": 0.125}, "name": "<b>"}')
     path = write_training_page(
-        tmp_path, kind="Training", verdict="It fell.", counts="20 steps", doubts=("<i> flat",)
+        tmp_path, kind="Training", verdict="It fell.", counts="20 steps", warnings=("<i> flat",)
     )
     page = path.read_text("utf-8")
     # Losses in one chart, AbsRel of both sets in another; a constant and what is no number in none.
     assert page.count("<svg") == 2
-    assert "loss: 0.8 at first, 0.4 at last" in page
-    assert "abs rel: 0.3 at first, 0.2 at last" in page
+    assert "loss: 0.8 at the start, 0.4 at the end" in page
+    assert "abs rel: 0.3 at the start, 0.2 at the end" in page
     assert "<dt>losses.smooth</dt><dd>0.125</dd>" in page
     assert "&lt;b&gt;" in page
     assert "&lt;i&gt; flat" in page

@@ -17,7 +17,7 @@ def counted(seen: list[int], count: int = 20) -> Iterator[int]:
 
 def test_items_come_in_order_and_not_too_far_ahead() -> None:
     seen: list[int] = []
-    items = read_ahead(counted(seen), most=3)
+    items = read_ahead(counted(seen), max_items=3)
     assert next(items) == 0
     time.sleep(0.05)
     assert len(seen) <= 5
@@ -30,7 +30,7 @@ def test_an_error_comes_where_it_happened() -> None:
         yield 2
         raise KeyError("three")
 
-    items = read_ahead(broken(), most=8)
+    items = read_ahead(broken(), max_items=8)
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(KeyError):
         next(items)
@@ -38,7 +38,7 @@ def test_an_error_comes_where_it_happened() -> None:
 
 def test_leaving_early_ends_the_threads() -> None:
     before = threading.active_count()
-    for item in read_ahead(iter(range(1000)), most=4):
+    for item in read_ahead(iter(range(1000)), max_items=4):
         if item == 3:
             break
     results = map_ahead(lambda item: item, iter(range(1000)), workers=2)
@@ -64,7 +64,7 @@ def test_results_come_in_order_whatever_takes_longest() -> None:
 
 @pytest.mark.parametrize(
     "ahead",
-    [lambda items: read_ahead(items, most=2), lambda items: map_ahead(abs, items, workers=2)],
+    [lambda items: read_ahead(items, max_items=2), lambda items: map_ahead(abs, items, workers=2)],
     ids=["read", "map"],
 )
 @pytest.mark.skipif(not hasattr(threading, "_shutdown_locks_lock"), reason="Python 3.13 has none")

@@ -214,7 +214,7 @@ def test_off_refuses_surfaces_and_single_sizes_as_ever(
     predicted = rilievo.predict(photo, model=network, anchor="off")
     assert predicted.anchoring is None
     for make in (predicted.mesh, predicted.points, lambda: predicted.anchored):
-        with pytest.raises(InputError, match="two known distances"):
+        with pytest.raises(InputError, match="two or more known distances"):
             make()
     with pytest.raises(CalibrationError, match="give a second one"):
         rilievo.predict(photo, model=network, anchor="off", known=[(80, 100, 2.0)])
@@ -229,13 +229,15 @@ def test_an_answer_in_another_order_is_refused_in_words(photo: np.ndarray, tmp_p
     noise = AffineAnswer(DepthKind.AFFINE_INVERSE, seed=3)
     predicted = rilievo.predict(photo, model=noise)
     for save in ("ply", "glb", "anchored", "normals"):
-        with pytest.raises(InputError, match=r"correlates by -?0\.\d\d, less than 0\.7"):
+        with pytest.raises(
+            InputError, match=r"correlation of their depths is -?0\.\d\d, below 0\.7"
+        ):
             predicted.save(tmp_path / "room", save)
     predicted.save(tmp_path / "room", "npy,html")
     said = json.loads((tmp_path / "room.json").read_text())
-    assert "correlates" in said["anchoring"]["refused"]
+    assert "rank correlation" in said["anchoring"]["refused"]
     assert said.get("anchored") is None
-    with pytest.raises(CalibrationError, match=r"give a second one.*correlates"):
+    with pytest.raises(CalibrationError, match=r"give a second one.*rank correlation"):
         rilievo.predict(photo, model=noise, known=[(80, 100, 2.0)])
 
 
@@ -270,7 +272,7 @@ def test_a_known_model_is_anchored_where_the_order_is_doubtful_with_a_remark(
     photo: np.ndarray, name: str, tmp_path: Path
 ) -> None:
     predicted = rilievo.predict(photo, model=Doubtful(name, DOUBTED))
-    with pytest.warns(UserWarning, match=r"correlates by 0\.\d\d, less than 0\.7\); .* less cert"):
+    with pytest.warns(UserWarning, match=r"depths is 0\.\d\d, below 0\.7\), so .* less cert"):
         surface = predicted.anchored
     assert surface.depth.kind is DepthKind.UP_TO_SCALE
     found = predicted.anchoring
@@ -291,7 +293,7 @@ def test_ranges_are_wider_where_the_order_is_doubtful(photo: np.ndarray) -> None
     def error(prediction: Any) -> float:
         fit = anchoring_misfit(prediction)
         assert fit is not None
-        return expected_error("length", Circumstances(method="known points", anchored=fit))
+        return expected_error("length", Circumstances(method="known points", anchoring=fit))
 
     assert error(doubted) > 1.3 * error(sure)
 
@@ -302,7 +304,7 @@ def test_an_unknown_model_in_doubt_and_a_known_one_in_another_order_are_refused(
 ) -> None:
     predicted = rilievo.predict(photo, model=Doubtful(name, share))
     limit = "0.3" if name == KNOWN[0] else "0.7"
-    with pytest.raises(InputError, match=f"less than {limit}"):
+    with pytest.raises(InputError, match=f"below {limit}"):
         predicted.mesh()
 
 
@@ -337,5 +339,5 @@ def test_raw_predictions_and_those_of_evaluation_have_no_anchor(
 ) -> None:
     [raw] = rilievo.load_model(network).predict_raw([photo])
     assert not raw.has("anchoring")
-    with pytest.raises(InputError, match="two known distances"):
+    with pytest.raises(InputError, match="two or more known distances"):
         raw.mesh()

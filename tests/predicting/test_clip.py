@@ -98,7 +98,7 @@ def test_pictures_numbers_sound_and_json_come_of_one_run(tmp_path: Path) -> None
     assert (sidecar.source.height, sidecar.source.width) == SIZE
     assert [facts.output for facts in sidecar.files] == ["colour", "png16", "normals"]
     assert sidecar.video.frames == 30
-    assert sidecar.video.sound == "copied into the pictures"
+    assert sidecar.video.sound == "copied into the picture videos"
     assert sidecar.video.faults == sidecar.video.notes == ()
     for name in ("clip.depth.mp4", "clip.normals.mp4"):
         copied = b"".join(packet for _, packet in sound_packets(tmp_path / "out" / name))
@@ -205,7 +205,7 @@ def test_the_facts_of_a_folder_name_its_first_frame_whichever_was_drawn_first(
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
     sidecar = run(clip, tmp_path / "out", "npy", model=Relief([1.0, 1.1, 0.9]))
     [facts] = sidecar.files
-    assert facts.holds.startswith("000000.depth.npy and on")
+    assert facts.holds.startswith("000000.depth.npy and following")
     assert list(facts.frames or {}) == [f"00000{number}.depth.npy" for number in range(3)]
 
 
@@ -233,7 +233,7 @@ def test_other_outputs_are_files_a_frame_in_one_folder(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1, atol=1e-6)
     assert {facts.file for facts in sidecar.files} == {"out.frames", "out.depth16.mkv"}
     [facts] = [facts for facts in sidecar.files if facts.output == "npy"]
-    assert facts.holds.startswith("000000.depth.npy and on, one a frame: depth along")
+    assert facts.holds.startswith("000000.depth.npy and following, one per frame: depth along")
     assert facts.invalid == "nan"
 
 
@@ -248,7 +248,7 @@ def by_points(*points: KnownPoint):
             scale=fitted.fit.scale,
             shift=fitted.fit.shift,
         )
-        return MetricConversion(fit=fitted.fit, facts=facts)
+        return MetricConversion(fit=fitted.fit, calibration=facts)
 
     return find
 
@@ -273,7 +273,7 @@ def test_pixels_that_the_fit_leaves_without_depth_are_zero(tmp_path: Path) -> No
     def find(_: Prediction) -> MetricConversion:
         fit = Fit(space=FitSpace.DEPTH, scale=1.0, shift=-2.0, residual=0.0, pixels=2)
         facts = Calibration(method="test", asked=(), space="depth", scale=1.0, shift=-2.0)
-        return MetricConversion(fit=fit, facts=facts)
+        return MetricConversion(fit=fit, calibration=facts)
 
     sidecar = run(
         clip, tmp_path / "out", "png16", model=Relief(kind=DepthKind.AFFINE), calibrate=find
@@ -326,7 +326,7 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path) -> None:
     assert sidecar.source.file == "frames"
     assert sidecar.video.frames == 11
     assert sidecar.video.ticks == (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11)
-    assert "1 of 12 frames skipped" in sidecar.video.faults[0]
+    assert "1 of 12 frames was skipped" in sidecar.video.faults[0]
     assert len(names(tmp_path / "out.frames")) == 11
 
 

@@ -19,7 +19,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs import anchoring
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
+from rilievo.predicting.videos.clip_options import ClipOptions, make_finish_function
 from rilievo.predicting.videos.shot_anchoring import ShotFitter, StreamFitter
 from rilievo.predicting.videos.steadying import Correction
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -56,7 +56,7 @@ def frames(tmp_path: Path) -> Path:
 def clip(source: Path, target: Path, *outputs: str, **options: object):
     asked = ClipOptions(
         outputs=outputs,
-        finish=finish_by(PredictOptions(refine=UNREFINED)),
+        finish=make_finish_function(PredictOptions(refine=UNREFINED)),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         **options,  # pyright: ignore
     )

@@ -12,7 +12,7 @@ from rilievo.models.base import Inference
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
-from rilievo.predicting.videos.frame_answers import open_stored_answers
+from rilievo.predicting.videos.stored_inferences import open_stored_inferences
 from rilievo.records.sample import Photo
 from support.clips import Clip, numbered, write_clip
 from support.ply_files import read_ply
@@ -74,7 +74,7 @@ def test_what_has_no_depth_costs_the_spool_no_precision(tmp_path: Path) -> None:
     depth = np.linspace(5, 6, 99, dtype=np.float32).reshape(9, 11)
     valid = depth > 5.2
     nowhere = np.zeros_like(valid)
-    with open_stored_answers(tmp_path, is_positive=True) as stored:
+    with open_stored_inferences(tmp_path, is_positive=True) as stored:
         stored.append(Inference(depth=np.where(valid, depth, np.float32(0)), valid=valid))
         stored.append(Inference(depth=depth))
         stored.append(Inference(depth=np.zeros_like(depth), valid=nowhere))

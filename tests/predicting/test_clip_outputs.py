@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.videos.frame_source import Frame
-from rilievo.predicting.videos.clip_outputs import ClipForm, FolderSink
+from rilievo.predicting.videos.clip_outputs import ClipFormat, FolderSink
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Anchoring
@@ -26,12 +26,12 @@ def test_files_of_affine_depth_say_of_which_depth_each_is_made(tmp_path: Path) -
     affine = prediction(DepthKind.AFFINE_INVERSE).but(anchoring=fit)
     photo = affine.photo
     assert photo is not None
-    form = ClipForm(
+    form = ClipFormat(
         size=affine.shape,
         rate=Fraction(10),
         time_base=Fraction(1, 10),
         sound=None,
-        extent=None,
+        depth_range=None,
         options=SaveOptions(),
     )
     sink = FolderSink(tmp_path, "frames", ("npz", "ply"), form)

@@ -38,7 +38,7 @@ def test_a_frame_that_says_itself_what_it_is_can_be_read(results: Path) -> None:
 
 def test_other_files_beside_a_video_keep_their_own_refusal(results: Path) -> None:
     (results / "a.clip.notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="no JSON file of rilievo lists it"):
+    with pytest.raises(InputError, match="no JSON file of rilievo lists this file"):
         read_prediction(results / "a.clip.notes.txt")
 
 

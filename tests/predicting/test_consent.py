@@ -60,7 +60,8 @@ def test_a_folder_is_not_sent_where_nobody_can_be_asked(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     with pytest.raises(
-        OptionError, match=r"3 photographs go to replicate\.com, as 3 paid calls: say yes"
+        OptionError,
+        match=r"sends 3 photographs to replicate\.com in 3 paid calls: .*to agree, give yes",
     ):
         predict_files([photos], options(tmp_path))
     assert service.count("POST") == 0
@@ -84,7 +85,7 @@ def test_who_is_asked_decides(
         with pytest.raises(OptionError, match=r"nothing was sent to replicate\.com"):
             predict_files([photos], options(tmp_path))
     assert service.count("POST /v1/predictions") == calls
-    assert "3 photographs go to replicate.com, as 3 paid calls. Go on? [y/N]" in (
+    assert "sends 3 photographs to replicate.com in 3 paid calls. Continue? [y/N]" in (
         capsys.readouterr().err
     )
 
@@ -116,16 +117,16 @@ def test_mirror_images_are_counted_too(
     service: Service, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    with pytest.raises(OptionError, match="as 6 paid calls"):
+    with pytest.raises(OptionError, match="in 6 paid calls"):
         predict_files([photos], options(tmp_path, flip=True))
 
 
 @pytest.mark.parametrize(
     ("others", "words"),
     [
-        ({"tile": 64}, "tile would send photographs again"),
-        ({"batch_size": 2}, "batch_size would send photographs again"),
-        ({"sequence": True}, "every frame would be one"),
+        ({"tile": 64}, "tile may send a photograph more than once"),
+        ({"batch_size": 2}, "batch_size may send a photograph more than once"),
+        ({"sequence": True}, "each frame of a video is one call"),
     ],
 )
 def test_what_would_cost_an_unknown_number_of_calls_is_refused(

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from rilievo.io.map_pictures import Drawn
-from rilievo.predicting.videos.first_pass import measure_extent
+from rilievo.io.map_pictures import DrawnQuantity
+from rilievo.predicting.videos.first_pass import measure_depth_range
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 
-MADE = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
+OUTPUT_FOLDER = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
 
 
 def maps(
@@ -22,7 +22,7 @@ def maps(
                 kind=kind,
                 valid=everywhere if valid is None else valid,
             ),
-            made_by=MADE,
+            made_by=OUTPUT_FOLDER,
         )
         for each in values
     ]
@@ -32,7 +32,7 @@ def test_ends_and_percentiles_are_those_of_all_frames() -> None:
     random = np.random.default_rng(0)
     frames = random.uniform(1, 5, (50, 30, 40)) * np.linspace(1, 2, 50)[:, None, None]
     depths = maps(DepthKind.METRIC, *frames)
-    extent = measure_extent(iter(depths), count=50, what=Drawn.INVERSE_DEPTH)
+    extent = measure_depth_range(iter(depths), count=50, what=DrawnQuantity.INVERSE_DEPTH)
     assert (extent.low, extent.high) == pytest.approx((frames.min(), frames.max()))
     low, high = np.percentile(1 / frames, (2, 98))
     assert (extent.colours.low, extent.colours.high) == pytest.approx((low, high), rel=1e-5)
@@ -41,7 +41,9 @@ def test_ends_and_percentiles_are_those_of_all_frames() -> None:
 @pytest.mark.parametrize(("kind", "sign"), [(DepthKind.AFFINE, -1), (DepthKind.AFFINE_INVERSE, 1)])
 def test_affine_numbers_are_drawn_with_near_bright(kind: DepthKind, sign: int) -> None:
     frames = np.random.default_rng(0).normal(0, 1, (5, 20, 20))
-    extent = measure_extent(iter(maps(kind, *frames)), count=5, what=Drawn.INVERSE_DEPTH)
+    extent = measure_depth_range(
+        iter(maps(kind, *frames)), count=5, what=DrawnQuantity.INVERSE_DEPTH
+    )
     low, high = np.percentile(sign * frames, (2, 98))
     assert (extent.colours.low, extent.colours.high) == pytest.approx((low, high), rel=1e-5)
 
@@ -51,20 +53,22 @@ def test_pixels_and_frames_without_depth_are_left_out() -> None:
     valid[0] = True
     values = np.where(valid, 2.0, -99.0)
     empty = maps(DepthKind.METRIC, values, valid=np.zeros((10, 10), bool))
-    extent = measure_extent(
+    extent = measure_depth_range(
         iter(empty + maps(DepthKind.METRIC, values, valid=valid)),
         count=2,
-        what=Drawn.INVERSE_DEPTH,
+        what=DrawnQuantity.INVERSE_DEPTH,
     )
     assert (extent.low, extent.high) == (2.0, 2.0)
     assert (extent.colours.low, extent.colours.high) == (0.5, 0.5)
-    nothing = measure_extent(iter(empty), count=1, what=Drawn.INVERSE_DEPTH)
+    nothing = measure_depth_range(iter(empty), count=1, what=DrawnQuantity.INVERSE_DEPTH)
     assert (nothing.low, nothing.high) == (0.0, 0.0)
 
 
 def test_long_videos_are_sampled_evenly() -> None:
     frames = [np.full((4, 4), 1.0 + index / 3000) for index in range(3000)]
-    extent = measure_extent(iter(maps(DepthKind.METRIC, *frames)), count=3000, what=Drawn.DEPTH)
+    extent = measure_depth_range(
+        iter(maps(DepthKind.METRIC, *frames)), count=3000, what=DrawnQuantity.DEPTH
+    )
     assert extent.high == pytest.approx(frames[-1][0, 0])
     assert (extent.colours.low, extent.colours.high) == pytest.approx((1.02, 1.98), abs=0.002)
 
@@ -74,7 +78,7 @@ def test_a_video_has_sky_if_a_frame_has(frame: int | None) -> None:
     frames = maps(DepthKind.METRIC, *np.full((3, 4, 4), 2.0))
     for index, prediction in enumerate(frames):
         frames[index] = prediction.but(sky=np.full((4, 4), index == frame))
-    extent = measure_extent(iter(frames), count=3, what=Drawn.DEPTH)
+    extent = measure_depth_range(iter(frames), count=3, what=DrawnQuantity.DEPTH)
     assert extent.has_sky is (frame is not None)
 
 
@@ -85,6 +89,6 @@ def test_frames_without_depth_at_every_second_place_hide_no_range() -> None:
         maps(DepthKind.METRIC, np.full((4, 4), 1.0 + index), valid=shown & bool(index % 2))[0]
         for index in range(1100)
     ]
-    extent = measure_extent(iter(frames), count=1100, what=Drawn.INVERSE_DEPTH)
+    extent = measure_depth_range(iter(frames), count=1100, what=DrawnQuantity.INVERSE_DEPTH)
     assert (extent.low, extent.high) == (2, 1100)
     assert extent.colours.high < 1

@@ -117,7 +117,7 @@ def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path
 
 def test_notes_are_told_also_where_the_rest_fails() -> None:
     with (
-        pytest.warns(UserWarning, match="taken as 2000 metres"),
+        pytest.warns(UserWarning, match="read as 2000 metres"),
         pytest.raises(rilievo.RilievoError),
     ):
         rilievo.predict(

@@ -74,7 +74,7 @@ def test_a_model_that_needs_a_focal_length_is_given_that_of_the_vanishing_points
         assert found.camera is not None
         assert found.camera.source is CameraSource.VANISHING_POINTS
         assert found.depth.values[5, 5] == pytest.approx(found.camera.K[0, 0])
-    with pytest.warns(UserWarning, match="an unknown focal length, and camera=... gives it"):
+    with pytest.warns(UserWarning, match="no effect, because camera=... gives the focal length"):
         known = rilievo.predict(street, model=NeedsCamera(), vanishing_points=True, camera=500.0)
     assert known.depth.values[5, 5] == pytest.approx(500)
     plain = np.full((96, 128, 3), 90, np.uint8)
@@ -89,7 +89,7 @@ def test_it_is_used_only_where_it_is_asked_for_and_nothing_else_is_known(street:
         return camera.source
 
     assert source() is CameraSource.ASSUMED
-    with pytest.warns(UserWarning, match="an unknown focal length, and fov=... gives it"):
+    with pytest.warns(UserWarning, match="no effect, because fov=... gives the focal length"):
         assert source(vanishing_points=True, fov=40.0) is CameraSource.FOV
     plain = rilievo.predict(np.full((96, 128, 3), 90, np.uint8), vanishing_points=True).camera
     assert plain is not None

@@ -54,7 +54,10 @@ def test_what_photographs_take_is_compared_before_any_work(
         Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / f"{name}.png")
     photos, network = [tmp_path / f"{name}.png" for name in "abc"], make_network()
     free(monkeypatch, 239_000)
-    with pytest.raises(OutputError, match=r"3 photographs take about 240 kB, and 239 kB are free"):
+    with pytest.raises(
+        OutputError,
+        match=r"about 240 kB .* of 3 photographs, but only 239 kB is",
+    ):
         run(network, tmp_path / "out", *photos)
     assert files(tmp_path / "out") == {}
     free(monkeypatch, 241_000)
@@ -72,8 +75,8 @@ def test_what_a_videos_answers_take_is_compared_before_the_second_frame(
     free(monkeypatch, 1000)
     summary = run_on_nine_frames(make_network(), tmp_path)
     [failure] = summary.failures
-    assert "the answers of 9 frames take about" in failure
-    assert "1 kB are free: free some space, or choose another folder with output" in failure
+    assert "is needed for the predictions for 9 frames" in failure
+    assert "1 kB is free: free some space, or choose another folder with output" in failure
     assert sum(summary.spent.answers.values()) == 1
     assert files(tmp_path / "out") == {}
 
@@ -142,7 +145,7 @@ def test_a_full_disk_keeps_a_videos_answers_and_the_next_run_goes_on(
             patch.setattr(sink, "finish", full)
         [failure] = run(network, out, clip, save=save).failures
     assert "the disk is full" in failure
-    assert "the answers of its 7 frames are kept in" in failure
+    assert "the predictions for its 7 frames are kept in" in failure
     assert {*files(out)} == {".clip.rilievo-answers"}
     summary = run(network, out, clip, save=save)
     assert (summary.done, sum(summary.spent.answers.values())) == (1, 1)
@@ -248,7 +251,7 @@ def test_a_real_full_disk_keeps_a_videos_answers(
     network, whole = make_network(), tmp_path / "whole"
     [failure] = run(network, small_disk / "out", clip).failures
     assert "the disk is full" in failure
-    assert "the answers of its 6 frames are kept in" in failure
+    assert "the predictions for its 6 frames are kept in" in failure
     subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
     summary = run(network, small_disk / "out", clip)
     assert (summary.done, sum(summary.spent.answers.values())) == (1, 1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
+from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -115,10 +115,29 @@ def test_results_beside_the_photographs_are_not_taken_for_photographs(tmp_path: 
     made_by = MadeBy(model="m", weights_sha256="0", licence="MIT", settings={}, version="0")
     touch(tmp_path, "a.jpg", "b.json")
     save(Prediction(depth_or_none=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
-    left_out = LeftOut()
-    jobs = list(find_jobs([tmp_path], tmp_path, sequence=False, left_out=left_out))
+    skipped = SkippedInputs()
+    jobs = list(find_jobs([tmp_path], tmp_path, sequence=False, skipped=skipped))
     assert [job.source.name for job in jobs] == ["a.jpg"]
-    assert (left_out.results, left_out.other_files) == (3, 1)
+    assert (skipped.results, skipped.other_files) == (3, 1)
+
+
+@pytest.mark.parametrize("added", ["a.png", "b.png"])
+def test_results_that_a_later_photograph_renames_are_said(tmp_path: Path, added: str) -> None:
+    depth = DepthMap(values=np.ones((8, 8), np.float32), kind=DepthKind.METRIC)
+    made_by = MadeBy(model="test", weights_sha256="0", licence="none", settings={}, version="0")
+    out = tmp_path / "out"
+    touch(tmp_path, "in/a.jpg", f"in/{added}", "out/b.json")
+    save(Prediction(depth_or_none=depth, made_by=made_by), out / "a", ["png16"])
+    skipped = SkippedInputs()
+    jobs = list(find_jobs([tmp_path / "in"], out, sequence=False, skipped=skipped))
+    if added == "b.png":
+        assert skipped.notes() == []
+        return
+    assert [job.target.name for job in jobs] == ["a.jpg", "a.png"]
+    [note] = skipped.notes()
+    assert note.startswith(
+        f"{out / 'a.json'} is from an earlier run; now several inputs are called 'a'"
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
@@ -126,10 +145,10 @@ def test_results_beside_the_photographs_are_not_taken_for_photographs(tmp_path: 
 def test_a_pipe_in_the_place_of_a_json_is_not_waited_for(tmp_path: Path, beside: str) -> None:
     touch(tmp_path, "a.jpg", beside)
     os.mkfifo(tmp_path / "a.json")
-    left_out = LeftOut()
-    jobs = list(find_jobs([tmp_path], OUT, sequence=False, left_out=left_out))
+    skipped = SkippedInputs()
+    jobs = list(find_jobs([tmp_path], OUT, sequence=False, skipped=skipped))
     assert [job.source.name for job in jobs] == ["a.jpg"]
-    assert len(left_out.unreadable) == (beside == "a.depth.png")
+    assert len(skipped.unreadable) == (beside == "a.depth.png")
 
 
 @pytest.mark.parametrize("expanded_by", ["rilievo", "shell"])
@@ -140,10 +159,10 @@ def test_a_pattern_leaves_results_out(tmp_path: Path, expanded_by: str) -> None:
     save(Prediction(depth_or_none=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
     pattern = str(tmp_path / "*")
     named = [pattern] if expanded_by == "rilievo" else sorted(tmp_path.glob("*"))
-    left_out = LeftOut()
-    jobs = list(find_jobs(named, OUT, sequence=False, left_out=left_out))
+    skipped = SkippedInputs()
+    jobs = list(find_jobs(named, OUT, sequence=False, skipped=skipped))
     assert [job.source.name for job in jobs] == ["a.png", "b.png"]
-    assert left_out.results == 3
+    assert skipped.results == 3
     [alone] = jobs_of(tmp_path / "a.depth.png")
     assert alone.source.name == "a.depth.png"
 
@@ -151,18 +170,21 @@ def test_a_pattern_leaves_results_out(tmp_path: Path, expanded_by: str) -> None:
 def test_what_is_left_out_is_counted_and_said(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.jpg", "in/notes.txt", "in/b.xyz", "elsewhere/c.jpg")
     (tmp_path / "in/link").symlink_to(tmp_path / "elsewhere")
-    left_out = LeftOut()
-    assert len(list(find_jobs([tmp_path / "in"], OUT, sequence=False, left_out=left_out))) == 1
-    assert [note.split()[-1] for note in left_out.notes()] == ["2", "1"]
+    skipped = SkippedInputs()
+    assert len(list(find_jobs([tmp_path / "in"], OUT, sequence=False, skipped=skipped))) == 1
+    assert [" ".join(note.split()[:3]) for note in skipped.notes()] == [
+        "skipped 2 files",
+        "skipped 1 linked",
+    ]
 
 
 def test_a_folder_without_photographs_beside_others_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "in/b.jpg")
     (tmp_path / "empty").mkdir()
-    left_out = LeftOut()
+    skipped = SkippedInputs()
     inputs = [tmp_path / "a.jpg", tmp_path / "in", tmp_path / "empty"]
-    assert len(list(find_jobs(inputs, OUT, sequence=False, left_out=left_out))) == 2
-    assert left_out.notes() == [f"no photograph or video in {tmp_path / 'empty'}"]
+    assert len(list(find_jobs(inputs, OUT, sequence=False, skipped=skipped))) == 2
+    assert skipped.notes() == [f"no photograph or video in {tmp_path / 'empty'}"]
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:

@@ -52,7 +52,10 @@ def test_photographs_of_which_none_fits_are_refused_before_any_work(
     pictures, network = photographs(tmp_path, count), make_network()
     needed = min_memory(["npz"], 20_000, 10**6)
     free(monkeypatch, needed - 1)
-    line = "^the results of 200x100 pixels take about .* of memory, and .* are free: free some "
+    line = (
+        "^about .* of memory is needed for the results of 200x100 pixels, but only .* is free: "
+        "free some "
+    )
     with pytest.raises(OptionError, match=line + r"memory, or choose fewer outputs with save"):
         run(network, tmp_path / "out", *pictures, save="npz")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
@@ -106,7 +109,8 @@ def test_a_photograph_that_does_not_fit_alone_is_passed_over(
     summary = run(make_network(), tmp_path / "out", small[0], large, *small[1:], save="npz")
     [failure] = summary.failures
     assert summary.done == 3
-    assert failure.startswith(f"{large}: the results of 800x600 pixels take about ")
+    assert failure.startswith(f"{large}: about ")
+    assert "of memory is needed for the results of 800x600 pixels" in failure
     assert "make the photograph smaller" in failure
 
 
@@ -117,7 +121,7 @@ def test_frames_of_a_video_are_compared_at_the_first(
     summary = run_on_nine_frames(make_network(), tmp_path)
     [failure] = summary.failures
     assert "the results of frames of " in failure
-    assert "1 kB are free: free some memory, or choose fewer outputs" in failure
+    assert "1 kB is free: free some memory, or choose fewer outputs" in failure
     assert sum(summary.spent.answers.values()) == 0
 
 

@@ -23,7 +23,7 @@ from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.photographs.exif import ExifMetadata, camera_from_exif
 from rilievo.options.camera_forms import (
     CameraOptions,
-    camera_of_size,
+    camera_for_size,
     camera_text,
     parse_camera_without_files,
     read_camera,
@@ -73,7 +73,7 @@ def test_a_focal_length_in_millimetres_is_of_film_or_of_the_sensors_width(text, 
         CameraOptions(camera=text).named_camera,
     ):
         assert named is not None
-        K = camera_of_size(named, size).K
+        K = camera_for_size(named, size).K
         height, width = size
         assert (K[0, 0], K[1, 1]) == pytest.approx((focal, focal))
         assert (K[0, 2], K[1, 2]) == ((width - 1) / 2, (height - 1) / 2)
@@ -86,7 +86,7 @@ def test_millimetres_are_read_as_exif_states_them(size):
     named = read_camera("27mm")
     assert exif is not None
     assert named is not None
-    np.testing.assert_allclose(camera_of_size(named, size).K, exif.K)
+    np.testing.assert_allclose(camera_for_size(named, size).K, exif.K)
 
 
 @pytest.mark.parametrize("text", ["0mm", "18mm/0mm", "-24mm", "mm", "24mm/", "1e999mm", "24mmm"])
@@ -101,23 +101,26 @@ def test_no_millimetres_are_refused_in_one_line(text):
 @pytest.mark.parametrize(
     ("camera", "words"),
     [
-        (18, ["sees 173.1 degrees", "18 px", "write 18mm", "18mm/WIDTHmm"]),
-        ("35", ["sees 166.7 degrees", "write 35mm"]),
-        (4.2, ["write 4.2mm", "share of the width, write 2520"]),
-        (0.86, ["share of the width, write 516"]),
-        ("0.86,1.29,0.5,0.5", ["centre 0.5,0.5", "write 516,516,299.5,199.5"]),
-        ("500,500,0.5,0.5", ["centre 0.5,0.5", "write 500,500,299.5,199.5"]),
+        (18, ["field of view of 173.1 degrees", "18 px", "write 18mm", "18mm/WIDTHmm"]),
+        ("35", ["field of view of 166.7 degrees", "write 35mm"]),
+        (4.2, ["write 4.2mm", "fraction of the width, write 2520"]),
+        (0.86, ["fraction of the width, write 516"]),
+        ("0.86,1.29,0.5,0.5", ["principal point 0.5,0.5", "write 516,516,299.5,199.5"]),
+        ("500,500,0.5,0.5", ["principal point 0.5,0.5", "write 500,500,299.5,199.5"]),
         ([[0.7, 0, 0.48], [0, 1.1, 0.52], [0, 0, 1]], ["write 420,440,287.5,207.5"]),
-        ("18,18,300,200", ["sees 173.1 degrees", "write 18mm"]),
+        ("18,18,300,200", ["field of view of 173.1 degrees", "write 18mm"]),
         ("1050,1050,599,399", ["far from the middle of the 600x400", "1199x799", "@WIDTHxHEIGHT"]),
         ("4.5,4.5,2.74,2.06", ["far from the middle", "all numbers are in pixels"]),
         ("100,100,40.5,0.5", ["far from the middle"]),
         ("250,250,149.5,99.5", ["far from the middle", "300x200"]),
-        ("500,500,199.5,299.5", ["a picture of 400x600", "turned"]),
-        ("20000", ["sees 1.7 degrees", "pictures of another size", "@WIDTHxHEIGHT"]),
-        ("pinhole:7000,7000,299.5,199.5", ["sees 4.9 degrees"]),
+        ("500,500,199.5,299.5", ["a picture of 400x600", "rotated"]),
+        (
+            "20000",
+            ["field of view is only 1.7 degrees", "pictures of another size", "@WIDTHxHEIGHT"],
+        ),
+        ("pinhole:7000,7000,299.5,199.5", ["field of view is only 4.9 degrees"]),
         ("fisheye:0.3,0.45,0.5,0.5", ["write fisheye:180,180,299.5,199.5,0,0,0,0,180"]),
-        ("fisheye:3.1", ["sees 3.1 degrees"]),
+        ("fisheye:3.1", ["field of view is only 3.1 degrees"]),
     ],
 )
 def test_a_camera_that_can_hardly_be_meant_is_noted_with_what_to_write(camera, words):
@@ -158,7 +161,7 @@ def test_what_a_note_says_to_write_gives_no_note():
 
 @pytest.mark.parametrize(
     ("fov", "words"),
-    [(1.04, "in radians, write 60"), (4.0, "taken as 4 degrees"), (165.0, "fisheye:165")],
+    [(1.04, "in radians, write 60"), (4.0, "read as 4 degrees"), (165.0, "fisheye:165")],
 )
 def test_an_angle_that_can_hardly_be_meant_is_noted(fov, words):
     [note] = unit_notes((), None, fov)
@@ -168,8 +171,8 @@ def test_an_angle_that_can_hardly_be_meant_is_noted(fov, words):
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ([(0.5, 0.9, 2)], "such as 0.5,0.9; if they are shares of the width and the height, write "
-         "299.5,359.5"),
+        ([(0.5, 0.9, 2)], "such as 0.5,0.9; if they are fractions of the width and the "
+         "height, write 299.5,359.5"),
         (["0.25,0.5,2.5,ray"], "write 149.5,199.5"),
         ([(0.1, 0.2, 0.9, 1, 0.3)], "write 59.5,79.5"),
         ([(0.5, 0.5, 2), (0, 0, 1, 1, 0.3)], "write 299.5,199.5"),
@@ -181,7 +184,7 @@ def test_points_between_0_and_1_are_noted_with_their_pixels(known, words):
 
 
 def test_a_length_between_shares_is_refused_with_the_unit():
-    with pytest.raises(rilievo.OptionError, match="in pixels, not in shares of the width"):
+    with pytest.raises(rilievo.OptionError, match="in pixels, not in fractions of the width"):
         KnownLength(u1=0.1, v1=0.2, u2=0.9, v2=0.2, metres=0.3)
 
 
@@ -199,8 +202,8 @@ def test_the_height_of_a_camera_in_another_unit_is_noted_as_it_is_meant(metres, 
 def test_python_warns_once_of_each():
     for options, words in (
         ({"camera": 9}, "write 9mm"),
-        ({"camera": [[0.8, 0, 0.5], [0, 0.9, 0.5], [0, 0, 1]]}, "centre 0.5"),
-        ({"known": [(0.4, 0.5, 2)]}, "shares of the width"),
+        ({"camera": [[0.8, 0, 0.5], [0, 0.9, 0.5], [0, 0, 1]]}, "principal point 0.5"),
+        ({"known": [(0.4, 0.5, 2)]}, "fractions of the width"),
         ({"fov": 160}, "fisheye:160"),
     ):
         with pytest.warns(UserWarning, match=words) as told:
@@ -217,7 +220,7 @@ def test_the_command_line_its_json_and_measure_tell_the_notes(tmp_path, capsys):
     output = ["-o", str(tmp_path / "out"), "-m", "rilievo/small", "--overwrite"]
     assert main(["predict", str(photo), "--camera", "12", "--known", "0.5,0.5,2", *output]) == 0
     told = capsys.readouterr().err
-    assert "photo.png: the camera sees" in told
+    assert "photo.png: the camera's focal length of 12 px gives" in told
     assert "write 12mm" in told
     assert "write 149.5,99.5" in told
     stated = json.loads((tmp_path / "out" / "photo.json").read_text())
@@ -302,11 +305,13 @@ def test_what_was_chosen_in_a_camera_file_is_noted_with_the_photograph(tmp_path)
         photo = with_camera(LARGE, named, None)
         assert photo.camera is not None
         assert photo.camera.focal == 500
-        assert any("its camera is P2" in note for note in photo.notes)
+        assert any("rilievo uses P2" in note for note in photo.notes)
 
 
 def test_a_pinhole_of_a_size_with_its_centre_outside_is_refused():
-    with pytest.raises(rilievo.InputError, match=r"centre \(700, 200\) lies outside its 600x400"):
+    with pytest.raises(
+        rilievo.InputError, match=r"principal point \(700, 200\) lies outside the 600x400"
+    ):
         notes_of("pinhole:500,500,700,200@600x400")
 
 

@@ -117,12 +117,12 @@ def test_a_sequence_tells_of_depth_that_it_does_not_use(
     )
     summary = predict_files([frames], options, show=False)
     assert summary.done == 1
-    told = [note for note in summary.notes if "depth that its frames hold (GDepth)" in note]
+    told = [note for note in summary.notes if "the depth maps in its frames (GDepth)" in note]
     assert len(told) == (own_depth == "on")
 
 
 def test_broken_depth_is_a_warning_and_relative_depth_is_silent() -> None:
-    with pytest.warns(UserWarning, match="its own depth .GDepth. is not used"):
+    with pytest.warns(UserWarning, match="the depth map in its file .GDepth. is not used"):
         prediction = rilievo.predict(gdepth(data=map_png(true_depth())[:300]), model=thirds())
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
     with warnings.catch_warnings():
@@ -143,8 +143,10 @@ def test_the_command_says_where_metres_come_from_and_what_it_passes_over(
     assert main(words) == 0
     said = capsys.readouterr().err.splitlines()
     assert any("phone.jpg: metres from the photograph's own depth (GDepth)" in s for s in said)
-    assert any("portrait.jpg: its own depth (Apple) is not used" in line for line in said)
-    assert any("torn.jpg: its own depth (GDepth) is not used" in line for line in said)
+    assert any(
+        "portrait.jpg: the depth map in its file (Apple) is not used" in line for line in said
+    )
+    assert any("torn.jpg: the depth map in its file (GDepth) is not used" in line for line in said)
     about = {path.stem: json.loads(path.read_text("utf-8")) for path in tmp_path.glob("out/*.json")}
     assert about["phone"]["calibration"]["own_depth"] == "GDepth"
     assert about["phone"]["depth"]["unit"] == "metre"
@@ -175,7 +177,7 @@ def test_a_photograph_with_depth_is_measured_without_anything_known(
     assert "own depth (GDepth)" in said.err
     words = ["measure", str(tmp_path / "phone.jpg"), "20,40", "100,40", "--own-depth", "off"]
     assert main(words) == 2
-    assert "sizes are not known" in capsys.readouterr().err
+    assert "sizes are unknown" in capsys.readouterr().err
 
 
 def test_a_unit_without_sparse_depth_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from rilievo.models.base import Inference
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.photographs import photos as stream
 from rilievo.predicting.photographs.photos import Read, predict_photos
-from rilievo.predicting.summary import RunSummary, Tally, failure_line
+from rilievo.predicting.summary import RunSummary, Tally, failure_message
 from rilievo.records.sample import Photo
 from support.relief import Relief
 
@@ -153,7 +153,7 @@ def test_a_defect_at_one_photograph_is_one_line_and_one_trace_and_stops_no_other
         predict_photos(jobs, model, tally, batch_size=batch_size, read=read, save=save)
     summary = tally.summary()
     assert (summary.done, summary.failed, summary.exit_code) == (3, 2, 1)
-    line = "a defect of rilievo, please report it (ZeroDivisionError: by)"
+    line = "this is a bug in rilievo, please report it (ZeroDivisionError: by)"
     assert summary.failures == tuple(f"{tmp_path / name}: {line}" for name in ("01.png", "03.png"))
     assert capsys.readouterr().err.count("Traceback (most recent call last)") == 1
 
@@ -166,7 +166,7 @@ def test_odd_names_are_said_once_as_they_are_and_on_one_line(tmp_path: Path, nam
     summary, _ = _run([job], Brightness(), tmp_path)
     said = str(path).replace("\n", "\\n")
     others = [OutputError(f"{path}.json is there"), InputError(f"{path}: cannot"), MemoryError()]
-    messages = [*summary.failures, *(failure_line(job, error) for error in others)]
+    messages = [*summary.failures, *(failure_message(job, error) for error in others)]
     assert len(messages) == 4
     assert all(message.startswith(f"{said}: ") for message in messages)
     assert not any("\n" in message for message in messages)
@@ -232,7 +232,7 @@ def test_a_batch_ends_where_it_has_the_pixels_that_memory_is_meant_for(
 
 def _save_parts(job: Job, photo: Photo, inference: Inference) -> FileSet:
     record = job.target.with_suffix(".json")
-    placement = FileSet(record=record, notice=record.with_suffix(".txt"), notice_text="")
+    placement = FileSet(record=record, pending_list=record.with_suffix(".txt"), pending_text="")
     for path in (job.target.with_suffix(".npy"), record):
         placement.create_part(path).write_bytes(b"written")
         time.sleep(0.005)  # the call that was given last is under way
@@ -269,7 +269,7 @@ def test_later_interruptions_do_not_end_what_the_first_waits_for(
 ) -> None:
     """Presses of one hand come more than a second apart on a busy machine."""
     jobs, presses = _jobs(tmp_path, range(6)), 4
-    place_next = stream._Writers._place_group
+    place_next = stream._Writers._commit_group
 
     def press_and_place(writers: stream._Writers) -> None:
         nonlocal presses
@@ -279,7 +279,7 @@ def test_later_interruptions_do_not_end_what_the_first_waits_for(
         place_next(writers)
 
     with Tally(output=tmp_path, total=6, show=False) as tally:
-        monkeypatch.setattr(stream._Writers, "_place_group", press_and_place)
+        monkeypatch.setattr(stream._Writers, "_commit_group", press_and_place)
         with pytest.raises(KeyboardInterrupt):
             predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
     assert presses == 0

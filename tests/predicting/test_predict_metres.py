@@ -58,7 +58,7 @@ def test_without_known_distances_there_is_no_calibration() -> None:
 
 
 def test_what_deserves_a_look_is_a_warning() -> None:
-    with pytest.warns(UserWarning, match="own metres were multiplied by 3") as caught:
+    with pytest.warns(UserWarning, match="own metric depth was multiplied by 3") as caught:
         prediction = predict(
             PIXELS, model=Plane(DepthKind.METRIC), known=[KnownPoint(u=3, v=4, metres=3)]
         )

@@ -55,6 +55,6 @@ def test_all_says_what_a_missing_package_leaves_out(
 ) -> None:
     monkeypatch.setattr("rilievo.prediction.saving.find_spec", lambda name: None)
     results = ResultWriter(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
-    said = list(results.left_out_of_all())
+    said = list(results.skipped_output_notes())
     assert any("exr" in line and "rilievo[formats]" in line for line in said) is (save == "all")
     assert "exr" not in results.formats

@@ -25,9 +25,11 @@ from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
 from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.run import no_effect_notes, predict_files
 from rilievo.predicting.summary import RunSummary
+from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.version import PROCESSING
@@ -103,7 +105,7 @@ def test_the_same_run_twice_passes_over_what_is_finished(
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"fov": 70.0}, "fov was not given, is 70.0"), ({"flip": True}, "flip")],
+    [({"fov": 70.0}, "fov was not given and is now 70.0"), ({"flip": True}, "flip")],
 )
 def test_a_second_run_with_other_options_is_refused(
     tmp_path: Path, make_network: MakeNetwork, options: dict[str, object], words: str
@@ -180,7 +182,17 @@ def test_resuming_without_an_option_that_was_there_is_refused(
     for options in ({"flip": True}, {"tile": 100}):
         out = tmp_path / next(iter(options))
         run(make_network(), out, photo, **options)
-        assert "other options" in run(make_network(), out, photo, resume=True).failures[0]
+        assert "different options" in run(make_network(), out, photo, resume=True).failures[0]
+
+
+def test_a_camera_as_text_and_in_a_file_is_the_same_option_when_a_run_resumes(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo, file = write_photo(tmp_path / "a.png"), tmp_path / "K.txt"
+    file.write_text("100 0 39\n0 110 29\n0 0 1\n")
+    run(make_network(), tmp_path / "out", photo, camera="100,110,39,29")
+    resumed = run(make_network(), tmp_path / "out", photo, camera=str(file))
+    assert (resumed.failures, resumed.finished_before) == ((), 1)
 
 
 def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
@@ -190,10 +202,67 @@ def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
     network = make_network()
     run(network, tmp_path / "out", photo)
     other = run(make_network(offset=2.0, name="b.onnx"), tmp_path / "out", photo, resume=True)
-    assert "another model or other weights" in other.failures[0]
+    assert "a different model or different weights" in other.failures[0]
     write_photo(photo, brightness=90)
     changed = run(network, tmp_path / "out", photo, resume=True)
     assert "changed" in changed.failures[0]
+
+
+def test_notes_come_in_the_order_of_the_inputs(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+
+    def finish_first_photo_late(*given: Any, **named: Any) -> Prediction:
+        photo = given[2]
+        if photo.name.endswith("a.png"):
+            time.sleep(0.3)
+        return finish(*given, **named)
+
+    monkeypatch.setattr("rilievo.predicting.photographs.results.finish", finish_first_photo_late)
+    monkeypatch.setattr("rilievo.predicting.photographs.photos.thread_count", lambda: 3)
+    summary = run(make_network(), tmp_path / "out", *photos, tile=900, save="npy,ply")
+    assert summary.done == 3
+    named = [note.partition(": ")[0] for note in summary.notes if note.startswith(str(tmp_path))]
+    assert [*dict.fromkeys(named)] == [*map(str, photos)]
+    assert named == sorted(named)
+
+
+def test_results_of_an_earlier_version_that_wrote_decimals_of_a_camera_are_resumed(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo, network = write_photo(tmp_path / "a.png"), make_network()
+    out = tmp_path / "out"
+    assert run(network, out, photo, camera="100,110,39,29").done == 1
+    sidecar = out / "a.json"
+    text = sidecar.read_text()
+    assert '"100,110,39,29"' in text
+
+    sidecar.write_text(text.replace('"100,110,39,29"', '"100.0,110.0,39,29.0"'))
+    resumed = run(network, out, photo, camera="100,110,39,29")
+    assert (resumed.failures, resumed.finished_before) == ((), 1)
+
+    sidecar.write_text(text.replace('"100,110,39,29"', '"100.5,110.0,39,29.0"'))
+    assert len(run(network, out, photo, camera="100,110,39,29").failures) == 1
+
+
+def test_resuming_with_another_sensor_file_names_the_file_and_no_time_stamp(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo, network = write_photo(tmp_path / "a.png"), make_network()
+    first, second = tmp_path / "first.npy", tmp_path / "second map.npy"
+    for path in (first, second):
+        np.save(path, np.full((60, 80), 2.0, np.float32))
+    out = tmp_path / "out"
+    assert run(network, out, photo, sparse=first).done == 1
+    [other] = run(network, out, photo, sparse=second).failures
+    assert "(sparse was first.npy and is now second map.npy): " in other
+    [without] = run(network, out, photo).failures
+    assert "(sparse was first.npy and is now not given): " in without
+    np.save(first, np.full((60, 80), 3.0, np.float64))
+    [changed] = run(network, out, photo, sparse=first).failures
+    assert "another file first.npy, or one that was changed or copied since then: " in changed
+    assert not any(str(first.stat().st_mtime_ns) in text for text in (other, without, changed))
 
 
 def test_a_second_run_adds_a_format_to_those_that_are_there(
@@ -269,30 +338,30 @@ def test_the_camera_comes_from_the_user_or_is_assumed(
         [0.0, 0.0, 1.0],
     ]
     outside = run(network, tmp_path / "outside", photo, camera="500,500,320,240")
-    assert "another resolution" in outside.failures[0]
+    assert "are for this resolution" in outside.failures[0]
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"save": "colr"}, "did you mean 'colour'"),
-        ({"save": ""}, "names nothing"),
+        ({"save": ""}, "names no output"),
         ({"camera": "1,2,3"}, "FX,FY,CX,CY"),
         ({"known": ("1,2,3", "1,2")}, "u,v,metres"),
         ({"camera": "nan,1,2,3"}, "finite"),
         ({"camera": "0,0,0,0"}, "positive"),
-        ({"camera": "1,1,1,1", "fov": 50.0}, "do not go together"),
+        ({"camera": "1,1,1,1", "fov": 50.0}, "cannot be combined"),
         ({"fov": 180.0}, "between 0 and 180"),
         ({"fov": float("nan")}, "between 0 and 180"),
         ({"known": ("1,2",)}, "u,v,metres"),
-        ({"known": ("1,2,3",), "camera_height": 1.0}, "do not go together"),
+        ({"known": ("1,2,3",), "camera_height": 1.0}, "cannot be combined"),
         ({"camera_height": -1.0}, "positive"),
         ({"colour_map": "jet"}, "no colour map"),
         ({"colour_range": "5,2"}, "NEAR < FAR"),
         ({"tile": 8}, "64"),
         ({"batch_size": 0}, "1 or more"),
-        ({"resume": True, "overwrite": True}, "do not go together"),
-        ({"resume": "hash", "overwrite": True}, "do not go together"),
+        ({"resume": True, "overwrite": True}, "cannot be combined"),
+        ({"resume": "hash", "overwrite": True}, "cannot be combined"),
         ({"resume": "sizes"}, "'hash'"),
     ],
 )
@@ -320,7 +389,7 @@ def test_every_option_without_effect_is_told() -> None:
         [note] = no_effect_notes(PredictOptions(**options), inputs)
         assert isinstance(note, Note)
         assert note.option == next(iter(options))
-        assert note.endswith(" was named")
+        assert " only applies to " in note
         assert no_effect_notes(PredictOptions(**options), silent) == []
 
 
@@ -348,10 +417,11 @@ def test_an_option_that_no_saved_output_shows_is_told(
     [note] = no_effect_notes(PredictOptions(save=not_shown, **options), inputs)
     assert isinstance(note, Note)
     assert note.option == next(iter(options))
-    [names] = re.findall(r"and none is saved: add (.*) to save$", note)
-    for name in names.split(" or "):
+    [listed] = re.findall(r"which this run does not save: add (.*) to save$", note)
+    names = re.split(", | or ", listed)
+    for name in names:
         assert no_effect_notes(PredictOptions(save=name, **options), inputs) == []
-    assert shown in names.split(" or ")
+    assert shown in names
     assert no_effect_notes(PredictOptions(save=f"{not_shown},{shown}", **options), inputs) == []
     assert no_effect_notes(PredictOptions(save=not_shown), inputs) == []
 
@@ -370,7 +440,7 @@ def test_a_run_tells_what_has_no_effect_in_one_line_each(
     known = {"fov": 60.0, "vanishing_points": True}
     given = run(make_network(), tmp_path / "known", photo, **known)
     assert _of_options(given) == [
-        "vanishing_points is about an unknown focal length, and fov=... gives it"
+        "vanishing_points has no effect, because fov=... gives the focal length"
     ]
 
 
@@ -421,7 +491,7 @@ def test_what_no_photograph_could_be_given_is_refused_before_any_work(
     with pytest.raises(OptionError, match="needs confidence"):
         run(make_network(), tmp_path / "out", photo, save="colour,confidence")
     affine = make_network(kind="affine_inverse")
-    with pytest.raises(OptionError, match="bent until it is calibrated"):
+    with pytest.raises(OptionError, match="needs calibrated depth"):
         run(affine, tmp_path / "out", photo, save="ply", anchor="off")
     summary = run(affine, tmp_path / "out", photo, save="all")
     assert summary.exit_code == 0
@@ -559,9 +629,9 @@ def test_a_broken_file_of_another_format_is_made_anew_too(
 
 def test_a_known_point_is_of_one_photograph(tmp_path: Path, make_network: MakeNetwork) -> None:
     photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png")]
-    with pytest.raises(OptionError, match=r"2 were found: .*FILE\.csv.*file,u,v,metres"):
+    with pytest.raises(OptionError, match=r"there are 2: .*FILE\.csv.*file,u,v,metres"):
         run(make_network(), tmp_path / "out", *photos, known=("20,20,2",))
-    with pytest.raises(OptionError, match="2 were found"):
+    with pytest.raises(OptionError, match="there are 2"):
         run(make_network(), tmp_path / "out", tmp_path, known=("20,20,2",))
     assert not (tmp_path / "out").exists()
 
@@ -577,7 +647,7 @@ def test_a_table_gives_every_photograph_its_own_points(
     table.write_text("file,u,v,metres,along\na.png,20,20,2,\n\ndeep/b.png,20,20,5,axis\n")
     summary = run(network, tmp_path / "out", photos, save="npz", known=(str(table),))
     assert (summary.done, summary.failed) == (2, 1)
-    assert summary.failures[0].endswith("points.csv has no point of it")
+    assert summary.failures[0].endswith("points.csv has no known size for this photograph")
     for stem, metres in (("a", 2), ("deep/b", 5)):
         depth = read_prediction(tmp_path / "out" / stem).depth
         assert depth is not None
@@ -588,16 +658,16 @@ def test_a_table_gives_every_photograph_its_own_points(
     table.write_text("file,u,v,metres\na.png,20,20,3\ndeep/b.png,20,20,5\n")
     changed = run(network, tmp_path / "out", photos, save="npz", known=(str(table),))
     assert (changed.finished_before, changed.failed) == (1, 2)
-    assert "known was 20,20,2, is 20,20,3" in changed.failures[0]
+    assert "known was 20,20,2 and is now 20,20,3" in changed.failures[0]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("file,u,v\na.png,1,1", "its header is 'file,u,v', expected 'file,u,v,metres'"),
-        ("file,u,v,metres\n", "has no known point"),
-        ("file,u,v,metres\nx.png,1,1,2", "line 2: there is no 'x.png'"),
-        ("file,u,v,metres\na.png,1,1", "line 2 has 3 values, its header 4"),
+        ("file,u,v,metres\n", "has no known size"),
+        ("file,u,v,metres\nx.png,1,1,2", "line 2: there is no file 'x.png'"),
+        ("file,u,v,metres\na.png,1,1", "line 2 has 3 values, but its header has 4"),
         ("file,u,v,metres\na.png,1,1,far", "line 2: known point"),
     ],
 )
@@ -611,5 +681,5 @@ def test_a_table_that_cannot_be_used_is_refused_before_any_work(
 
 
 def test_arrays_are_refused_where_paths_are_expected() -> None:
-    with pytest.raises(OptionError, match=r"not ndarray; rilievo\.predict takes arrays"):
+    with pytest.raises(OptionError, match=r"not ndarray; pass arrays and images"):
         rilievo.predict_files([np.zeros((64, 64, 3), np.uint8)])  # pyright: ignore

@@ -53,7 +53,7 @@ def test_a_scene_that_is_too_far_has_no_metres_and_a_note_says_why() -> None:
     prediction = rilievo.predict(spatial(30.0), model=crooked(30.0))
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
     [note] = [str(note) for note in prediction.notes if "two views" in note]
-    assert "not used: they match at 0 places nearer than 3.8 m" in note
+    assert "not used: they match at only 0 points nearer than 3.8 m" in note
 
 
 def test_a_prediction_of_other_proportions_is_not_scaled() -> None:

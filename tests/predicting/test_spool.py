@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.models.base import Inference
-from rilievo.predicting.videos.frame_answers import open_stored_answers
+from rilievo.predicting.videos.stored_inferences import open_stored_inferences
 
 
 def answers(count: int) -> list[Inference]:
@@ -28,7 +28,7 @@ def answers(count: int) -> list[Inference]:
 
 def test_positive_depth_keeps_its_proportions(tmp_path: Path) -> None:
     given = answers(5)
-    with open_stored_answers(tmp_path, is_positive=True) as stored:
+    with open_stored_inferences(tmp_path, is_positive=True) as stored:
         for answer in given:
             stored.append(answer)
         for _ in range(2):
@@ -43,7 +43,7 @@ def test_positive_depth_keeps_its_proportions(tmp_path: Path) -> None:
 
 def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> None:
     numbers = np.linspace(-3, 2, 99, dtype=np.float32).reshape(9, 11)
-    with open_stored_answers(tmp_path, is_positive=False) as stored:
+    with open_stored_inferences(tmp_path, is_positive=False) as stored:
         stored.append(Inference(depth=numbers))
         [(back, _)] = stored
     np.testing.assert_allclose(back.depth, numbers, atol=5 / 65535)
@@ -55,7 +55,7 @@ def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> 
 def test_normals_that_are_not_there_come_back_as_zero(tmp_path: Path) -> None:
     normals = np.full((3, 4, 5), np.nan, np.float32)
     normals[:, 0] = [[0], [0], [-1]]
-    with open_stored_answers(tmp_path, is_positive=True) as stored:
+    with open_stored_inferences(tmp_path, is_positive=True) as stored:
         stored.append(Inference(depth=np.ones((4, 5), np.float32), normals=normals))
         [(back, _)] = stored
     assert back.normals is not None
@@ -64,7 +64,7 @@ def test_normals_that_are_not_there_come_back_as_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [1e-6, 2.5, 1e30])
 def test_a_constant_map_comes_back(tmp_path: Path, value: float) -> None:
-    with open_stored_answers(tmp_path, is_positive=True) as stored:
+    with open_stored_inferences(tmp_path, is_positive=True) as stored:
         stored.append(Inference(depth=np.full((4, 5), value, np.float32)))
         [(back, _)] = stored
     np.testing.assert_allclose(back.depth, value, rtol=1e-5)
@@ -72,7 +72,7 @@ def test_a_constant_map_comes_back(tmp_path: Path, value: float) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="files have names there while they are open")
 def test_the_file_has_no_name_that_could_be_left_behind(tmp_path: Path) -> None:
-    with open_stored_answers(tmp_path, is_positive=True) as stored:
+    with open_stored_inferences(tmp_path, is_positive=True) as stored:
         stored.append(answers(1)[0])
         assert not list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
-from rilievo.predicting.videos.steadying import MOVING, StillFrame, steady_means, still_frames
+from rilievo.predicting.videos.steadying import MOVING, StillFrame, steady_means, still_spans
 from rilievo.records.sample import Photo
 from support.clips import Clip, write_clip
 from support.footage import texture
@@ -122,8 +122,8 @@ def test_few_frames_are_held() -> None:
 
 
 def test_stretches_are_first_and_last_frames() -> None:
-    assert still_frames([MOVING, 1, 1, 1, MOVING, 5, 5, MOVING]) == ((1, 3), (5, 6))
-    assert still_frames([MOVING]) == ()
+    assert still_spans([MOVING, 1, 1, 1, MOVING, 5, 5, MOVING]) == ((1, 3), (5, 6))
+    assert still_spans([MOVING]) == ()
 
 
 class Flickering(Relief):

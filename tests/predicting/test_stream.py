@@ -82,9 +82,9 @@ def test_what_cannot_be_opened_is_said_in_one_line(
 
 
 def test_contradictions_are_refused_before_anything_is_opened() -> None:
-    with pytest.raises(rilievo.OptionError, match="give one"):
+    with pytest.raises(rilievo.OptionError, match="give only one"):
         rilievo.stream(0, model="rilievo/small", quality="fast")
-    with pytest.raises(rilievo.OptionError, match="give one"):
+    with pytest.raises(rilievo.OptionError, match="give only one"):
         rilievo.stream(0, camera=500, fov=60)
 
 

@@ -53,7 +53,7 @@ def test_nothing_of_a_stopped_video_is_said_to_be_kept(tmp_path: Path) -> None:
     tally = Tally(output=tmp_path, show=False, interrupted=True)
     assert "anew" not in str(tally.summary())
     tally.begins_anew = Path("walk.mp4")
-    assert "nothing of walk.mp4 is kept" in str(tally.summary())
+    assert "unfinished results of walk.mp4 are not kept" in str(tally.summary())
 
 
 def test_failures_of_several_inputs_are_written_once_and_that_of_one_at_the_end(
@@ -64,7 +64,7 @@ def test_failures_of_several_inputs_are_written_once_and_that_of_one_at_the_end(
     several.failed("b.jpg: is text")
     one.failed("b.jpg: is text")
     assert capsys.readouterr().err == "rilievo: b.jpg: is text\n"
-    assert "1 failed, " in str(several.summary())
+    assert "1 failed (see above)" in str(several.summary())
     assert "b.jpg" not in str(several.summary())
     assert "failed: b.jpg: is text" in str(one.summary())
     assert several.summary().failures == ("b.jpg: is text",)

@@ -261,7 +261,7 @@ def test_options_of_reading_are_checked_and_stretch_reaches_every_door(tmp_path:
     Image.fromarray(warm).save(path)
     with pytest.raises(InputError, match="read it with stretch"):
         rilievo.predict(path, model=NAME)
-    with pytest.warns(UserWarning, match="were stretched to black and white"):
+    with pytest.warns(UserWarning, match="were stretched to the range from black to white"):
         expected = rilievo.predict(path, model=NAME, stretch=True).depth
     line = ["predict", str(path), "-m", NAME, "--save", "npy", "-o", str(tmp_path / "out")]
     assert main(line) == 1

@@ -72,7 +72,7 @@ def test_a_finished_video_is_passed_over_and_a_changed_one_is_not(
     assert (again.done, again.finished_before) == (0, 1)
     other = run(network, out, clip, save="colour,npy", independent=True)
     assert other.failed == 1
-    assert "other options (independent was False, is True)" in other.failures[0]
+    assert "different options (independent was False and is now True)" in other.failures[0]
     more = run(network, out, clip, save="png16,npz")
     assert (more.done, more.finished_before) == (1, 0)
     sidecar = read_sidecar(out / "clip.json")
@@ -133,7 +133,7 @@ def test_a_folder_of_frames_is_one_clip_by_request(
     (folder / "3.png").write_bytes(b"broken")
     summary = run(make_network(), tmp_path / "out", folder, sequence=True, fps=12.5)
     assert (summary.done, summary.failed) == (1, 0)
-    assert any("1 of 6 frames skipped" in note for note in summary.notes)
+    assert any("1 of 6 frames was skipped" in note for note in summary.notes)
     text = (tmp_path / "out" / "frames.json").read_text()
     video = from_json(ClipSidecar, text).video
     assert (video.frames, video.rate, video.time_base) == (5, 12.5, "2/25")
@@ -168,9 +168,9 @@ def test_fps_keeps_that_many_frames_of_a_second_with_their_times(
         )
     assert run(network, out, clip, save="colour", fps=5).finished_before == 1
     other = run(network, out, clip, save="colour", fps=10)
-    assert "other options (fps was 5, is 10)" in other.failures[0]
+    assert "different options (fps was 5 and is now 10)" in other.failures[0]
     all_frames = run(network, out, clip, save="colour")
-    assert "other options (fps was 5, is not given)" in all_frames.failures[0]
+    assert "different options (fps was 5 and is now not given)" in all_frames.failures[0]
 
 
 def test_fps_above_the_rate_of_a_video_keeps_all_and_says_so(
@@ -179,7 +179,10 @@ def test_fps_above_the_rate_of_a_video_keeps_all_and_says_so(
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(4)))
     summary = run(make_network(), tmp_path / "out", clip, save="npy", fps=60.0)
     assert summary.frames == 4
-    assert f"{clip}: fps 60 keeps all frames: the video has 30 a second" in summary.notes
+    assert (
+        f"{clip}: fps 60 keeps all frames, because the video has 30 frames per second"
+        in summary.notes
+    )
 
 
 def sequence_of(folder: Path, *files: str) -> Path:
@@ -200,7 +203,7 @@ def test_frames_of_a_sequence_keep_their_names(tmp_path: Path, make_network: Mak
     stems = ("b.v2", "café", "shot_9", "shot_10.jpg", "shot_10.png")
     for facts, suffix in zip(sidecar.files, (".depth.npy", ".glb"), strict=True):
         assert list(facts.frames or {}) == [stem + suffix for stem in stems]
-        assert facts.holds.startswith(f"b.v2{suffix} and on")
+        assert facts.holds.startswith(f"b.v2{suffix} and following")
     assert names(out / "shots.frames") == {stem + each for stem in stems for each in SUFFIXES}
     assert verify(out).faults == ()
 

@@ -35,8 +35,8 @@ ROUND = Fisheye(fx=150, fy=150, cx=319.5, cy=239.5, k=(-0.2, 0, 0, 0))
         (rilievo.Camera(lens=FOLDING), "folds inside the picture"),
         ("opencv:400,400,319.5,239.5,-0.6,0,0,0", "folds inside the picture"),
         (rilievo.Camera(lens=ROUND), "folds inside the picture, 129 px"),
-        ("900,900,700,240", r"centre \(700, 240\) lies outside its 640x480"),
-        ("pinhole:900,900,319.5,900@640x480", "lies outside its 640x480"),
+        ("900,900,700,240", r"principal point \(700, 240\) lies outside the 640x480"),
+        ("pinhole:900,900,319.5,900@640x480", "lies outside the 640x480"),
     ],
 )
 def test_a_camera_that_cannot_be_that_of_the_photograph_is_refused(camera: Any, says: str) -> None:
@@ -65,12 +65,15 @@ def test_depth_where_a_fisheye_sees_nothing_is_left_out_with_a_note() -> None:
 @pytest.mark.parametrize(
     ("camera", "words"),
     [
-        ([0.8, 1.07, 0.5, 0.5], "shares of the width"),
-        ([[0.8, 0, 0.5], [0, 1.07, 0.5], [0, 0, 1]], "shares of the width"),
+        ([0.8, 1.07, 0.5, 0.5], "fractions of the width"),
+        ([[0.8, 0, 0.5], [0, 1.07, 0.5], [0, 0, 1]], "fractions of the width"),
         (24, "write 24mm"),
         ([500, 250, 319.5, 239.5], "500 px along rows and 250 px along columns"),
         ([1000, 1000, 520, 239.5], "far from the middle"),
-        (rilievo.Camera(K=np.array([[9e4, 0, 319.5], [0, 9e4, 239.5], [0, 0, 1]])), "sees 0.4 deg"),
+        (
+            rilievo.Camera(K=np.array([[9e4, 0, 319.5], [0, 9e4, 239.5], [0, 0, 1]])),
+            "field of view is only 0.4 deg",
+        ),
     ],
 )
 def test_numbers_that_are_hardly_pixels_are_noted(camera: Any, words: str) -> None:
@@ -87,7 +90,7 @@ def test_a_camera_in_a_file_brings_its_notes(tmp_path: Path) -> None:
     kitti = tmp_path / "calib.txt"
     line = "{}: {} 0 320 4 0 500 240 0 0 0 1 0\n"
     kitti.write_text(line.format("P0", 450) + line.format("P2", 500))
-    assert any("its camera is P2" in note for note in made(str(kitti)).notes)
+    assert any("rilievo uses P2" in note for note in made(str(kitti)).notes)
 
 
 @pytest.mark.parametrize(("fov", "words"), [(1.04, "in radians, write 60"), (165, "fisheye:165")])
@@ -120,14 +123,14 @@ def test_a_focal_length_far_from_that_of_exif_is_noted(tmp_path: Path) -> None:
         ({"depth": tmp_path / "same.npz"}, False),
     ):
         found = rilievo.Prediction.from_depth(path, **{"depth": depth, **options})
-        assert any("its EXIF states" in note for note in found.notes) == is_noted
+        assert any("but EXIF states" in note for note in found.notes) == is_noted
 
 
 def test_a_panorama_that_is_not_named_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "round.png"
     path.write_bytes(round_picture())
     depth = np.full((256, 512), 2, np.float32)
-    with pytest.warns(UserWarning, match="looks like a panorama: camera='equirect' takes it"):
+    with pytest.warns(UserWarning, match="looks like a panorama: camera='equirect' treats"):
         rilievo.Prediction.from_depth(path, depth)
     for options in ({"camera": "equirect"}, {"camera": "pinhole:90"}, {"fov": 90}):
         named = rilievo.Prediction.from_depth(path, depth, **options)

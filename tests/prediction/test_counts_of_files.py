@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.outputs.formats.png16 import count_note
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import saving_notes
@@ -25,9 +26,9 @@ def prediction(low: float, high: float, kind: DepthKind = DepthKind.METRIC) -> P
 @pytest.mark.parametrize(
     ("low", "high", "scale", "words"),
     [
-        (1.0, 78.0, 78 / 65535, ("1.19 mm", "reaches 78 m", "reads 0.84 of it")),
-        (1.0, 780.0, 780 / 65535, ("11.9 mm", "reads 0.084 of it")),
-        (2.0, 65.6, 65.6 / 65535, ("reaches 65.6 m", "reads 0.999 of it")),
+        (1.0, 78.0, 78 / 65535, ("1.19 mm", "reaches 78 m", "reads 0.84 times the depth")),
+        (1.0, 780.0, 780 / 65535, ("11.9 mm", "reads 0.084 times the depth")),
+        (2.0, 65.6, 65.6 / 65535, ("reaches 65.6 m", "reads 0.999 times the depth")),
         (0.0005, 30.0, 30 / 65535, ("0.4578 mm", "below one millimetre")),
         (0.0001, 30.0, 29.9999 / 65534, ("counted from", "below one millimetre")),
     ],
@@ -37,7 +38,7 @@ def test_counts_that_are_no_millimetres_are_said(
 ) -> None:
     made = prediction(low, high)
     [note] = saving_notes(made, "a", ["npz", "png16"])
-    assert note.startswith("a.depth16.png has counts of ")
+    assert note.startswith("a.depth16.png is in steps of ")
     assert [word for word in words if word not in note] == []
     made.save(tmp_path / "a", ["png16"])
     [facts] = json.loads((tmp_path / "a.json").read_text())["files"]
@@ -72,6 +73,19 @@ def test_millimetres_and_depth_without_a_unit_need_no_note(
         assert count_note("a", low, high) is None
 
 
+def test_a_glb_says_how_to_shift_its_centred_camera() -> None:
+    """A camera with Blender's shifts sees the middle of the surface where the photograph has it."""
+    made = prediction(1.0, 2.0)
+    height, width = made.shape
+    K = np.array([[50.0, 0, (width - 1) / 2 - 8], [0, 50, (height - 1) / 2 + 4], [0, 0, 1]])
+    [note] = saving_notes(made.but(camera=Camera(K=K)), "a", ["glb"])
+    assert "8 px to the left of the picture's centre and 4 px below it" in note
+    # Blender's importer fits the camera to the height, 48, which is then the unit of both shifts.
+    assert f"Shift X to {8 / 48:.4f} and its Shift Y to {4 / 48:.4f}" in note
+    assert saving_notes(made.but(camera=Camera(K=K)), "a", ["ply"]) == ()
+    assert saving_notes(made, "a", ["glb"]) == ()
+
+
 def test_the_command_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.png")
@@ -79,4 +93,4 @@ def test_the_command_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     arguments = ["surface", "photo.png", "--depth", "z.npy", "--fov", "60", "--save", "png16"]
     arguments = [str(tmp_path / word) if "." in word else word for word in arguments]
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
-    assert "photo.depth16.png has counts of 1.19 mm" in " ".join(capsys.readouterr().err.split())
+    assert "photo.depth16.png is in steps of 1.19 mm" in " ".join(capsys.readouterr().err.split())

@@ -14,13 +14,13 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 def test_depth_alone_costs_no_normals(monkeypatch: pytest.MonkeyPatch) -> None:
     """A photograph of 12 megapixels waits 0.4 s for what many callers never read."""
     made: list[str] = []
-    enlarge = base._photo_size_normals
+    enlarge = base._normals_at_photo_size
 
     def counted(*given: object) -> np.ndarray:
         made.append("normals")
         return enlarge(*given)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(base, "_photo_size_normals", counted)
+    monkeypatch.setattr(base, "_normals_at_photo_size", counted)
     prediction = rilievo.predict(PHOTO, model="rilievo/small")
     assert prediction.depth.shape == (300, 400)
     assert prediction.has("normals")

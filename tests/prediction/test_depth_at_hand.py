@@ -64,7 +64,7 @@ def test_a_smaller_map_and_a_crop_take_their_places(photo: Path) -> None:
     part = rilievo.Prediction.from_depth(photo, np.full((20, 30), 3.0), camera=K, crop="5,7,20,30")
     assert part.depth.valid.sum() == 600
     assert part.depth.valid[5:25, 7:37].all()
-    with pytest.raises(InputError, match=r"20 x 30 .*the photograph 60 x 80.*crop=TOP"):
+    with pytest.raises(InputError, match=r"20 x 30 .*the photograph is 60 x 80.*crop=TOP"):
         rilievo.Prediction.from_depth(photo, np.full((20, 30), 3.0))
 
 
@@ -74,16 +74,16 @@ def test_guesses_and_contradictions_are_said(photo: Path, tmp_path: Path) -> Non
     made = rilievo.Prediction.from_depth(photo, path)
     assert any("read as millimetres" in note and "a guess" in note for note in made.notes)
     assert any("field of view is assumed" in note for note in made.notes)
-    with pytest.raises(OptionError, match="no 'depht'"):
+    with pytest.raises(OptionError, match="does not accept 'depht'"):
         rilievo.Prediction.from_depth(photo, path, kind="depht")
     with pytest.raises(InputError, match="8 bits"):
         rilievo.Prediction.from_depth(photo, np.zeros(SIZE, np.uint8))
-    with pytest.raises(InputError, match="no pixel with depth"):
+    with pytest.raises(InputError, match="no pixel whose depth is positive"):
         rilievo.Prediction.from_depth(photo, np.zeros(SIZE))
 
 
 def test_an_array_of_depth_as_a_photograph_is_told(photo: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"depth is for rilievo\.Prediction\.from_depth"):
+    with pytest.raises(InputError, match=r"to pass depth, use rilievo\.Prediction\.from_depth"):
         rilievo.predict(wall() + 1)
     np.save(tmp_path / "z.npy", wall())
     with pytest.raises(InputError, match="'rilievo surface PHOTO --depth FILE'"):

@@ -12,7 +12,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.io.depth.surface_shape import has_straight_surfaces
-from rilievo.schema.typed_values import metres_of_unit
+from rilievo.schema.typed_values import parse_unit
 from support.fixed_depth import FixedDepth
 
 SIZE = (240, 320)
@@ -67,16 +67,16 @@ def test_inverse_depth_as_a_map_is_doubted_in_every_measurement() -> None:
 def test_a_normalised_map_is_doubted() -> None:
     depth = room()
     made = given((depth - depth.min()) / np.ptp(depth))
-    assert any("from 0 to 1 exactly" in note for note in made.notes)
+    assert any("from exactly 0 to exactly 1" in note for note in made.notes)
 
 
-@pytest.mark.filterwarnings("ignore:.*flat surfaces are straight")
+@pytest.mark.filterwarnings("ignore:.*change evenly across flat surfaces")
 def test_inverse_depth_of_a_sensor_contradicts_the_network() -> None:
     network = FixedDepth(room())
-    with pytest.raises(CalibrationError, match="inverse depth and disparity"):
+    with pytest.raises(CalibrationError, match="inverse depth or disparity"):
         rilievo.predict(PHOTO, model=network, sparse=1 / room(), camera=K, trim=False)
     few = np.where(np.random.default_rng(0).random(SIZE) < 0.001, 1 / room(), 0)
-    with pytest.raises(CalibrationError, match="inverse depth and disparity"):
+    with pytest.raises(CalibrationError, match="inverse depth or disparity"):
         rilievo.predict(PHOTO, model=network, sparse=few, camera=K, trim=False)
     right = rilievo.predict(PHOTO, model=network, sparse=room(), camera=K, trim=False)
     assert right.distance(60, 200).value == pytest.approx(
@@ -97,11 +97,11 @@ def test_a_guessed_unit_is_said_in_every_measurement(
             assert main(command) == 0
             told = json.loads(capsys.readouterr().out)
             measured = told["things"][0]["measured"] if "things" in told else told
-            [remark] = [text for text in measured["remarks"] if "taken for" in text]
+            [remark] = [text for text in measured["remarks"] if "read as" in text]
             assert taken in remark
             assert "--unit" in remark
             assert main([*command, "--unit", "mm" if file == "z.png" else "m"]) == 0
-            assert "taken for" not in capsys.readouterr().out
+            assert "read as" not in capsys.readouterr().out
 
 
 def test_a_guess_is_said_once_and_stays_without_its_hint(
@@ -111,13 +111,13 @@ def test_a_guess_is_said_once_and_stays_without_its_hint(
     np.save(tmp_path / "z.npy", 1 / room())
     words = ["measure", str(tmp_path / "photo.png"), "--distance", "60,200", "--fov", "60"]
     assert main([*words, "--depth", str(tmp_path / "z.npy")]) == 0
-    assert capsys.readouterr().err.count("flat surfaces are straight") == 1
+    assert capsys.readouterr().err.count("change evenly across flat surfaces") == 1
     given(tmp_path / "z.npy").save(tmp_path / "again", ["png16"])
     assert main([*words, "--depth", str(tmp_path / "again.depth16.png")]) == 0
     told = capsys.readouterr().err
-    assert "taken for metres" in told
+    assert "read as metres" in told
     assert "unit" not in told.replace("their unit", "")
-    assert told.count("flat surfaces are straight") == 1
+    assert told.count("change evenly across flat surfaces") == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*sparse depth is read as metres")
@@ -125,9 +125,9 @@ def test_a_guessed_unit_of_a_sensor_is_said(tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", room())
     options: dict[str, Any] = {"model": FixedDepth(room()), "camera": K, "trim": False}
     made = rilievo.predict(PHOTO, sparse=tmp_path / "z.npy", **options)
-    assert any("taken for metres" in remark for remark in made.distance(60, 200).remarks)
+    assert any("read as metres" in remark for remark in made.distance(60, 200).remarks)
     stated = rilievo.predict(PHOTO, sparse=tmp_path / "z.npy", sparse_unit=1, **options)
-    assert not any("taken for" in remark for remark in stated.distance(60, 200).remarks)
+    assert not any("read as" in remark for remark in stated.distance(60, 200).remarks)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_guessed_unit_of_a_sensor_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_unit_is_a_name_a_length_or_a_fraction(text: str, metres: float) -> None:
-    assert metres_of_unit(text) == pytest.approx(metres)
+    assert parse_unit(text) == pytest.approx(metres)
     counts = np.full(SIZE, 3000, np.uint16)
     assert given(counts, unit=text).depth.values[0, 0] == pytest.approx(3000 * metres)
 

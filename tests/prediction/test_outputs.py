@@ -93,7 +93,7 @@ def test_a_name_that_is_asked_twice_is_written_once(tmp_path: Path) -> None:
     ("names", "words"),
     [
         (["colouur"], "no output 'colouur'; did you mean 'colour'"),
-        ([], "no outputs are named; known: "),
+        ([], "no outputs are given; known: "),
     ],
 )
 def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
@@ -110,11 +110,11 @@ def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str)
         ("x.OBJ", "use glb (mesh"),
         ("x.pcd", "use ply (point cloud"),
         ("x.jpg", "use colour (picture"),
-        ("x.gif", "use turn (the surface"),
+        ("x.gif", "use turn (animation of"),
         ("x.v2.usda", "use usdz (the same mesh"),
         ("x.plyy", "did you mean 'ply'"),
-        ("x.depth.bmp", "name the outputs too"),
-        ("2026.11.25", "name the outputs too"),
+        ("x.depth.bmp", "give the outputs as well"),
+        ("2026.11.25", "give the outputs as well"),
     ],
 )
 def test_a_suffix_of_no_output_is_refused_with_what_is_meant(
@@ -156,7 +156,7 @@ def test_what_a_prediction_has_not_is_said_before_anything_is_written(
 def test_surfaces_of_affine_depth_are_refused_with_what_to_do(
     tmp_path: Path, kind: DepthKind, name: str
 ) -> None:
-    with pytest.raises(InputError, match="calibrate them with two known distances or more"):
+    with pytest.raises(InputError, match="calibrate them with two or more known distances"):
         save(prediction(kind), tmp_path / "photo", ["npy", name])
     assert tree(tmp_path) == {}
 

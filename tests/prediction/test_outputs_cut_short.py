@@ -190,3 +190,50 @@ def test_an_added_output_leaves_the_checksums_of_the_others_at_any_moment(tmp_pa
         for path, content in before.items():
             path.write_bytes(content)
     assert number > 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_an_output_that_a_kill_left_unfinished_is_added_without_losing_the_record(
+    tmp_path: Path,
+) -> None:
+    stem = tmp_path / "photo"
+    record = tmp_path / "photo.json"
+
+    def add_pfm() -> None:
+        save(prediction(), stem, ["pfm"])
+
+    # Killed after the new file has its name, and before the record is replaced.
+    died, number = True, 0
+    while died and not (tmp_path / "photo.depth.pfm").exists():
+        number += 1
+        for path in tmp_path.iterdir():
+            path.unlink()
+        save(prediction(), stem, ["npz"])
+        died = die_at(number, tmp_path, add_pfm)
+    assert died
+    # The next save of another output takes the unfinished file into its record.
+    save(prediction(), stem, ["npy"])
+    assert "photo.depth.pfm" in read_sidecar(record).earlier
+
+    died, number = True, 0
+    while died:
+        number += 1
+        died = die_at(number, tmp_path, add_pfm)
+        assert {"photo.npz", "photo.depth.npy"} <= {
+            facts.file for facts in read_sidecar(record).files
+        }
+    assert "photo.depth.pfm" in {facts.file for facts in read_sidecar(record).files}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_saving_the_same_again_keeps_the_record_at_any_moment(tmp_path: Path) -> None:
+    stem = tmp_path / "photo"
+    save(prediction(), stem, ["npz", "pfm"])
+    before = read_sidecar(tmp_path / "photo.json").files
+    died, number = True, 0
+    while died:
+        number += 1
+        died = die_at(number, tmp_path, lambda: save(prediction(), stem, ["npz"]))
+        assert {*read_sidecar(tmp_path / "photo.json").names} == {facts.file for facts in before}
+        assert verify(tmp_path).is_whole
+    assert number > 6

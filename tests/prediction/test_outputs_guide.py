@@ -31,8 +31,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(text: str) -> dict:
-    """Variables after the Python of a section."""
-    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    """Variables after all Python blocks of a section, which run one after the other."""
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert blocks
     names = {
         "np": np,
         "json": json,
@@ -41,7 +42,8 @@ def run(text: str) -> dict:
         "trimesh": trimesh,
         "OpenEXR": OpenEXR,
     }
-    exec(code, names)
+    for code in blocks:
+        exec(code, names)
     return names
 
 
@@ -109,8 +111,11 @@ def test_the_readers_of_normals_read_the_normals(folder: Path, name: str) -> Non
 
 
 def test_the_reader_of_confidence_reads_it(folder: Path) -> None:
-    read = run(SECTIONS["confidence"])["confidence"]
-    np.testing.assert_allclose(read, GIVEN.confidence, atol=0.5 / 255 + 1e-6)
+    names = run(SECTIONS["confidence"])
+    np.testing.assert_allclose(names["confidence"], GIVEN.confidence, atol=0.5 / 255 + 1e-6)
+    uncertain = names["confidence"] < 0.7
+    assert uncertain.any()
+    np.testing.assert_array_equal(np.isnan(names["depth"]), uncertain | ~GIVEN.depth.valid)
 
 
 def test_the_reader_of_pictures_reads_one(folder: Path) -> None:

@@ -38,7 +38,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_depth_that_is_not_there_is_said(ours: dict[str, Any]) -> None:
     normals_alone = ours["prediction"].but(depth_or_none=None)
     assert not hasattr(normals_alone, "depth")
-    with pytest.raises(NoDepthError, match="gives no depth"):
+    with pytest.raises(NoDepthError, match="predicts no depth"):
         _ = normals_alone.depth
 
 
@@ -59,7 +59,7 @@ def test_one_pixel_of_a_depth_map_is_a_number() -> None:
     with pytest.raises(IndexError):
         depth[3, 0]
     for others in ((slice(1), 0), 1, (0, 0, 0), (0.5, 1), valid, "ab", None, ...):
-        with pytest.raises(TypeError, match=r"depth\[row, column\]: take \.values"):
+        with pytest.raises(TypeError, match=r"depth\[row, column\]: use \.values"):
             depth[others]
 
 

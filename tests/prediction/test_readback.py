@@ -201,7 +201,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         read_prediction(tmp_path / "photo.depth.exr")
 
 
-@pytest.mark.filterwarnings("ignore:the depth file was changed since")
+@pytest.mark.filterwarnings("ignore:the depth file has changed since")
 @pytest.mark.parametrize("with_json", [True, False])
 @pytest.mark.parametrize("name", [name for name in READABLE if name not in ("confidence", "sky")])
 def test_damaged_files_are_said_in_one_line(tmp_path: Path, name: str, with_json: bool) -> None:

@@ -144,14 +144,14 @@ def test_a_point_on_it_is_not_measured() -> None:
         lambda: angle(given, on, off),
         lambda: given.measure(on, off),
     ):
-        with pytest.raises(CalibrationError, match=r"point 5,3 lies on the sky, which has no"):
+        with pytest.raises(CalibrationError, match=r"point 5,3 is in the sky, which has no"):
             measured()
     assert length(given, off, (25.0, 20.0)).value > 0
 
 
 def test_a_known_point_on_it_is_refused_in_words() -> None:
     photo, _ = under_sky()
-    with pytest.raises(CalibrationError, match="known point 80,5,3 lies on the sky"):
+    with pytest.raises(CalibrationError, match="known point 80,5,3 is in the sky"):
         rilievo.predict(photo, model=Above(), known=[(80, 5, 3.0)])
 
 
@@ -167,6 +167,6 @@ def test_the_command_writes_it_or_says_that_the_model_has_none(
     capsys.readouterr()
     small = ["-m", "rilievo/small", "--save", "sky", "-o", str(tmp_path / "small")]
     assert main(["predict", str(photo), *small]) == 2
-    assert "--save sky needs sky, which model 'rilievo/small' does not give" in (
+    assert "--save sky needs sky, which model 'rilievo/small' does not predict" in (
         capsys.readouterr().err
     )

@@ -29,7 +29,7 @@ from rilievo.measure.measurement_records import measure_points
 from rilievo.options.live_options import live_option_names
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
-from rilievo.schema.fields import Interface, option_names, options_of
+from rilievo.schema.fields import Interface, list_options, option_names
 from rilievo.serving import live_page
 from rilievo.serving.assistant.known_tool import KNOWN, KnownArguments
 from rilievo.serving.assistant.named_folders import NamedFolders
@@ -46,7 +46,7 @@ PLAIN = "support.acting_model:plain"
 POINT = (20.0, 20.0)
 """Column and row of the point that is measured."""
 REFUSED: Outcome = {"refused": True, "value": None}
-SCHEMA = {one.name: one for record in RECORDS.values() for one in options_of(record)}
+SCHEMA = {one.name: one for record in RECORDS.values() for one in list_options(record)}
 _IN_TOOLS: Mapping[str, Callable[[str], Values]] = {
     "known": lambda text: _fact(text, 1) | {"along_ray": False},
     "known_length": lambda text: _fact(text, 2),
@@ -109,7 +109,7 @@ def flags(values: Values) -> list[str]:
     line: list[str] = []
     for name, text in words(values):
         one = SCHEMA[name]
-        alone = {"true": one.flag, "false": one.opposite}
+        alone = {"true": one.flag, "false": one.off_flag}
         line += [alone.get(text, f"{one.flag}={text}")] if one.is_switch else [one.flag, text]
     return line
 
@@ -298,7 +298,7 @@ def _offered(door: Interface) -> frozenset[str]:
 
 
 def _offered_live(*, draws: bool) -> frozenset[str]:
-    names = (live_option_names(record, draws=draws) for record in RECORDS.values())
+    names = (live_option_names(record, draws_pictures=draws) for record in RECORDS.values())
     return frozenset(name for of_record in names for name in of_record)
 
 

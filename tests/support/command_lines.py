@@ -10,22 +10,22 @@ import pytest
 from rilievo.cli import main, parsing
 from rilievo.cli.parsing import MAX_SHORT_OPTIONS, parse_words
 from rilievo.errors import OptionError
-from rilievo.schema.fields import options_of
+from rilievo.schema.fields import list_options
 
 
 def check_groups(options: Any) -> None:
     """Groups name fields that there are, and each once."""
     named = [name for names in options.GROUPS.values() for name in names]
     assert sorted(named) == sorted(set(named))
-    assert set(named) <= {option.name for option in options_of(options)}
+    assert set(named) <= {option.name for option in list_options(options)}
 
 
 def check_flags(options: Any) -> None:
     """Flags are unique, and every one is understood."""
-    flags = [flag for option in options_of(options) for flag in option.all_flags]
+    flags = [flag for option in list_options(options) for flag in option.all_flags]
     assert sorted(flags) == sorted({*flags})
-    for option in options_of(options):
-        assert {*option.flags, option.opposite, option.flag} - {""} == {*option.all_flags}
+    for option in list_options(options):
+        assert {*option.flags, option.off_flag, option.flag} - {""} == {*option.all_flags}
         for flag in option.all_flags:
             words = [flag] if option.is_switch else [flag, "1"]
             assert not refused(options, words).startswith("no option"), flag

@@ -7,7 +7,7 @@ from functools import cache
 
 from rilievo.cli import COMMANDS, main
 from rilievo.cli.parsing import HelpShown
-from rilievo.schema.fields import OptionField, options_of
+from rilievo.schema.fields import OptionField, list_options
 
 _KINDS = {"train": ("probe", "supervised", "video"), "models": ("", "fetch")}
 COMMAND_LINES = tuple(
@@ -29,13 +29,13 @@ def record_of(command: Sequence[str]) -> type:
 
 def flagged(command: Sequence[str]) -> Iterator[OptionField]:
     """Options of a command that are written with a flag."""
-    return (one for one in options_of(record_of(command)) if one.flag)
+    return (one for one in list_options(record_of(command)) if one.flag)
 
 
 def needed_words(command: Sequence[str], without: OptionField | None = None) -> list[str]:
     """Words that a command does not go without, of files that do not exist."""
     words: list[str] = []
-    for one in options_of(record_of(command)):
+    for one in list_options(record_of(command)):
         if one.is_required and one is not without:
             word = next(iter(one.choices), "missing")
             words += [one.flag, word] if one.flag else [word]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError
-from rilievo.predicting.work_processes import Do, Report
+from rilievo.predicting.work_processes import Report, TaskFunction
 
 
 def end_process() -> None:
@@ -27,7 +27,7 @@ class Deadly:
     refusal_at: str = ""
     dies_at_start: bool = False
 
-    def open(self) -> Do:
+    def open(self) -> TaskFunction:
         if self.dies_at_start:
             end_process()
         if self.refusal:
@@ -37,7 +37,7 @@ class Deadly:
     def name(self, item: str) -> str:
         return f"item {item}"
 
-    def do(self, items: Sequence[str], *, again: bool) -> Report:
+    def do(self, items: Sequence[str], *, is_retry: bool) -> Report:
         for item in items:
             if item == self.refusal_at:
                 raise OutputError("the disk is full")
@@ -45,7 +45,7 @@ class Deadly:
             if item in self.always or (item in self.once and not mark.exists()):
                 mark.touch()
                 end_process()
-            (self.folder / f"{item}.{'again' if again else 'done'}").touch()
+            (self.folder / f"{item}.{'again' if is_retry else 'done'}").touch()
         return Report(done=len(items))
 
 
@@ -56,7 +56,7 @@ class Loading:
     folder: Path
     error: Exception | None = None
 
-    def open(self) -> Do:
+    def open(self) -> TaskFunction:
         (self.folder / "begun").touch()
         try:
             with suppress(KeyboardInterrupt):

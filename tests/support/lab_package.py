@@ -38,8 +38,8 @@ def installed_lab(
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(folder)
             for table in tables:
-                patch.setattr(table, "_of_packages", {})
-                patch.setattr(table, "_of_user", {})
+                patch.setattr(table, "_package_entries", {})
+                patch.setattr(table, "_user_entries", {})
             yield folder
     finally:
         for name in ("lab_depth", *modules):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rilievo.predicting.options import RECORDS
-from rilievo.schema.fields import Effect, Interface, OptionField, options_of
+from rilievo.schema.fields import Effect, Interface, OptionField, list_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ def offers(affects: Effect | None = None, door: Interface | None = None) -> Sequ
     return [
         Offer(record=record, option=one, door=candidate)
         for record in RECORDS.values()
-        for one in options_of(record)
+        for one in list_options(record)
         for candidate in Interface
         if candidate in one.declaration.available_in
         and affects in (None, one.declaration.affects)

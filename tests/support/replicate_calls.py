@@ -9,13 +9,15 @@ import pytest
 from rilievo.errors import RilievoError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.replicate_cards import version_card
-from rilievo.models.replicate_model import Patience, ReplicateModel, load
+from rilievo.models.replicate_model import ReplicateModel, RetryPolicy, load
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 from support.replicate_server import TOKEN, Service, replicate_server
 
-QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=2.0, poll=0.01)
+QUICK = RetryPolicy(
+    attempts=4, first_wait=0.01, max_wait=3.0, request_timeout=2.0, max_poll_interval=0.01
+)
 
 
 @pytest.fixture(name="service")

@@ -82,7 +82,7 @@ def output(folder: Path) -> Mapping[str, Any]:
         return np.repeat((jump * np.uint8(255))[..., None], 3, axis=2)
 
     def write(job: Any, depth: Any) -> FileFacts:
-        return job.write_png(drawn(depth), job.facts("edges"))
+        return job.write_png(drawn(depth), job.describe_file("edges"))
 
     def of_video(name: str, form: Any) -> Any:
         from rilievo.predicting.videos.clip_outputs import Drawing
@@ -111,7 +111,7 @@ def output(folder: Path) -> Mapping[str, Any]:
 
     import rilievo
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.serving.app.app_videos import max_file_bytes
+    from rilievo.serving.app.app_videos import max_output_file_bytes
     from rilievo.serving.assistant.surface_tool import SURFACE
     from rilievo.serving.server.answer_files import have_heavy_output, max_output_bytes
     from rilievo.serving.server.params import VideoParams, parse_output_names
@@ -142,7 +142,7 @@ def output(folder: Path) -> Mapping[str, Any]:
         "mcp description": SURFACE.description,
         "page": page(),
         "app video": VideoParams.model_json_schema()["properties"]["save"]["description"],
-        "app bytes": max_file_bytes(source, ["edges"]),
+        "app bytes": max_output_file_bytes(source, ["edges"]),
         "guide": TABLES["outputs"](),
     }
 
@@ -176,7 +176,9 @@ def saving(folder: Path) -> Mapping[str, Any]:
 
     def write(job: Any, depth: Any) -> Any:
         shade = np.uint8(job.options.shade)
-        return job.write_png(np.full((*depth.values.shape, 3), shade), job.facts("one shade"))
+        return job.write_png(
+            np.full((*depth.values.shape, 3), shade), job.describe_file("one shade")
+        )
 
     rows: Any = table._OUTPUTS
     rows["flat"] = table.Output(
@@ -347,10 +349,10 @@ def lens(folder: Path) -> Mapping[str, Any]:
     from rilievo.geometry.cameras import spelling
 
     rows: Any = spelling.LENSES
-    rows["stereographic"] = spelling.LensRow(
-        place="stereographic_lens:Stereographic",
-        counts=(1, 4),
-        angles=(300,),
+    rows["stereographic"] = spelling.LensKind(
+        class_path="stereographic_lens:Stereographic",
+        number_counts=(1, 4),
+        max_angles=(300,),
         guide={"stereographic:200": "a sphere seen from its edge"},
         choice="stereographic:200",
         label="sphere seen from its edge",
@@ -371,7 +373,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
     params = read_params(PredictParams, [("camera", text)], {})
     return {
         "help": printed("predict", "--help", "--all"),
-        "python": str(spelling.spelling_of(made.camera.lens)),
+        "python": str(spelling.spell_lens(made.camera.lens)),
         "files": [
             json.loads((folder / option / "photo.json").read_text())["camera"]["lens"]
             for option in ("projection", "camera")

@@ -24,13 +24,12 @@ from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.benchmarks.metric_choice import judges_confidence
+from rilievo.evaluation.benchmarks.metric_choice import needs_confidence
 from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import model_window, truth_in_view, truth_size
-from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
+from rilievo.evaluation.scoring.scenes import make_score_job, needs_scenes
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 
 BOOK = Path(__file__).with_suffix(".json")
@@ -38,7 +37,7 @@ REAL = {
     "real room": ("nyu_metric3d/depth/sync_depth_00000.png", 0.001, 518.8579),
     "real street": ("kitti_depth_metric3d/depth/0000000050.png", 1 / 256, 721.5377),
 }
-MADE = {
+OUTPUT_FOLDER = {
     "room": ((480, 640), 0.001, 8.0, 518.8579),
     "street": ((375, 1242), 1 / 256, 70.0, 721.5377),
 }
@@ -68,7 +67,7 @@ def write_frames(folder: Path, frame: str) -> None:
             counts = np.array(image).astype(np.uint16)
         frames = [counts, np.roll(counts, 3, axis=1)]
     else:
-        shape, scale, far, focal = MADE[frame]
+        shape, scale, far, focal = OUTPUT_FOLDER[frame]
         frames = [np.rint(_made(shape, far, seed) / scale).astype(np.uint16) for seed in (0, 1)]
     for name, counts in zip("ab", frames, strict=True):
         Image.fromarray(counts).save(folder / f"depth/s/{name}.png")
@@ -178,7 +177,7 @@ def _scores(
         return {}
     what = {Task.NORMALS: "normals", Task.POINTS: "points"}.get(task, "depth")
     sure = None
-    if judges_confidence(benchmark):
+    if needs_confidence(benchmark):
         if what == "normals":
             return {}
         what, sure = "confidence", ForeignConfidence(meaning=Meaning.PROBABILITY)
@@ -196,12 +195,10 @@ def _scores(
     files = open_predictions(
         folder, data.ids, value_encoding=stored, task=task, confidence_source=sure, crop=crop
     )
-    job = ScoreJob(benchmark=benchmark, dataset=data, predictions=files)
     # One frame is enough where frames do not depend on each other.
-    ids = [*data.ids] if needs_scenes(job.benchmark) else [*data.ids[:1]]
+    ids = [*data.ids] if needs_scenes(benchmark) else [*data.ids[:1]]
     try:
-        if needs_scenes(job.benchmark):
-            job, ids = add_scenes(job, ids)
+        job, ids = make_score_job(benchmark, data, files, ids)
         answers = [job.score(id) for id in ids]
     except RilievoError:
         return {"refused": "all"}
@@ -242,7 +239,7 @@ def _is_refused(benchmark: Benchmark, kind: object) -> bool:
 
 def frames() -> list[str]:
     """All frames, the real ones where the recorded ones are."""
-    return [*MADE, *(REAL if "RILIEVO_DATA" in environ else {})]
+    return [*OUTPUT_FOLDER, *(REAL if "RILIEVO_DATA" in environ else {})]
 
 
 def row_of(found: Scores) -> str:

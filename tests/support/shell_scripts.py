@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rilievo.cli import find_command, main
-from rilievo.schema.fields import options_of
+from rilievo.schema.fields import list_options
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -49,5 +49,5 @@ def commands_in(shell: str, text: str) -> dict[str, set[str]]:
 def flags_of(name: str) -> set[str]:
     """The options of a command."""
     arguments = sys.modules[find_command(name).__module__]._Arguments
-    flags = {flag for each in options_of(arguments) for flag in each.flags}
+    flags = {flag for each in list_options(arguments) for flag in each.flags}
     return {flag for flag in flags if flag.startswith("--")} | {"--help"}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.geometry.cameras.lens import Centred, Lens, PixelPlaces, SpacePoints
+from rilievo.geometry.cameras.lens import Centred, Lens, PixelPositions, SpacePoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Stereographic(Centred):
         focal = float(width / 4 / np.tan(np.radians(numbers[0]) / 4))
         return cls(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
         angle = 2 * np.arctan(away / 2)
         aside = np.sin(angle) / np.where(away > 0, away, 1)
         return np.stack([x * aside, y * aside, np.cos(angle)]).astype(pixels.dtype)
 
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)
         share = 2 * np.tan(np.arctan2(aside, z) / 2) / np.where(aside > 0, aside, 1)

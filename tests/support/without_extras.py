@@ -61,7 +61,7 @@ def missing_extra(error: BaseException | None) -> str | None:
             return f"{name} is not installed"
         subpackage = rest.partition(".")[0]
         if top == "rilievo" and subpackage in SUBPACKAGES and not (PACKAGE / subpackage).exists():
-            return f"the subpackage {subpackage} is not in this copy"
+            return f"the subpackage {subpackage} is missing from this installation"
         error = error.__cause__ or error.__context__
     return None
 

@@ -90,7 +90,7 @@ def test_a_section_of_another_network_is_marked_until_it_is_measured_again() -> 
     assert f"2026-01-02, `base.onnx` {shipped['base.onnx']} and `small.onnx`" in page
     assert marked(page, shipped) == page
     stale = marked(page, {**shipped, "base.onnx": "0" * 12})
-    assert "**Of an earlier network**: the package has `base.onnx` 000000000000." in stale
+    assert "earlier network.** The package now contains `base.onnx` 000000000000." in stale
     assert marked(stale, shipped) == page != stale
     assert page_of([outcome()], "0123456789ab", before=stale) == page
 

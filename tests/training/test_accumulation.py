@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.training.engine.checkpoint import RunState
-from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
+from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.task import TrainingTask, parameter_groups
 
 
@@ -29,13 +29,13 @@ class Descent(TrainingTask[RunState, Product]):
     def __init__(self, batches: list[float]) -> None:
         self.learner, self.state = Product(), RunState()
         self.optimizer = torch.optim.SGD(parameter_groups((self.learner, 0.1)), lr=0.1)
-        self.images = self.accumulate = len(batches)
+        self.images_per_step = self.accumulate = len(batches)
         self.seed, self.steps, self._batches = 0, 1, batches
 
     def batches(self) -> Generator[Tensor, None, None]:
         yield from torch.tensor(self._batches)
 
-    def rate_share(self) -> float:
+    def learning_rate_factor(self) -> float:
         return 1.0
 
 
@@ -56,7 +56,7 @@ def test_accumulated_batches_move_weights_by_the_mean_of_their_gradients(
 ) -> None:
     task = Descent(batches)
     task.clip_norm = clip_norm
-    fabric = launch_fabric(Devices(device="cpu"))
+    fabric = launch_fabric("cpu")
     loop = TrainingLoop(task, tmp_path, fabric=fabric, fingerprint="")
     assert loop.train_to_end(shown=False)
     assert task.learner.weight.item() == pytest.approx(weight, rel=1e-5)

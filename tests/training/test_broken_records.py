@@ -12,9 +12,9 @@ from rilievo.errors import InputError
 from rilievo.pages.training import write_training_page
 from rilievo.training.engine.run_folder import read_log_rows
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.pair_motions import Estimate, read_estimate, write_estimate
+from rilievo.training.video.pair_motions import MotionEstimate, read_estimate, write_estimate
 
-GOOD = Estimate(
+GOOD = MotionEstimate(
     motions={(FramePlace(0, 1), FramePlace(0, 2)): np.eye(4)},
     corners={FramePlace(0, 1): np.array([[3.0, 4, 1.5], [9, 4, 2.5]])},
 )
@@ -43,7 +43,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 )
 def test_motions_of_other_shapes_are_refused(name: str, value: np.ndarray, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **{**arrays(tmp_path / "x.npz"), name: value})  # pyright: ignore
-    with pytest.raises(InputError, match=r"x\.npz: no motions of a run: "):
+    with pytest.raises(InputError, match=r"x\.npz: is not a valid file of motions: "):
         read_estimate(tmp_path / "x.npz")
 
 
@@ -100,7 +100,7 @@ def test_what_is_broken_is_left_out_of_the_page(name: str, content: bytes, tmp_p
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     for name in ("teacher.json", "log.csv"):
         os.mkfifo(tmp_path / name)
-    with pytest.raises(InputError, match=r"teacher\.json: is a pipe"):
+    with pytest.raises(InputError, match=r"teacher\.json: this is a pipe"):
         read_teachers(tmp_path)
-    with pytest.raises(InputError, match=r"log\.csv: is a pipe"):
+    with pytest.raises(InputError, match=r"log\.csv: this is a pipe"):
         read_log_rows(tmp_path, "log.csv")

@@ -41,7 +41,7 @@ def load(path: Path) -> VideoState:
 
 @pytest.mark.parametrize(
     "state",
-    [replace(STATE, sums=SUMS), ProbeState(step=4, passed_over=("a/1",), epoch_loss=0.1)],
+    [replace(STATE, checksums=SUMS), ProbeState(step=4, skipped_ids=("a/1",), epoch_loss=0.1)],
 )
 def test_what_was_saved_is_loaded(tmp_path: Path, state: VideoState | ProbeState) -> None:
     one, other = parts(), parts()
@@ -107,9 +107,9 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
             '{"best_step": "3"}',
             '{"logs": ["a"]}',
             '{"logs": {"log.csv": 1}}',
-            '{"sums": {"../../.bashrc": {"bytes": 1, "sha256": "' + 64 * "0" + '"}}}',
-            '{"sums": {"best/weights.safetensors": {"bytes": 1, "sha256": "0"}}}',
-            '{"sums": [1]}',
+            '{"checksums": {"../../.bashrc": {"bytes": 1, "sha256": "' + 64 * "0" + '"}}}',
+            '{"checksums": {"best/weights.safetensors": {"bytes": 1, "sha256": "0"}}}',
+            '{"checksums": [1]}',
         )
     },
 }
@@ -122,7 +122,7 @@ def test_a_checkpoint_that_lies_is_refused_in_one_line(tmp_path: Path, lie: str)
     held = torch.load(path, weights_only=True)
     LIES[lie](held)
     torch.save(held, path)
-    with pytest.raises(InputError, match="is a checkpoint of another network or version"):
+    with pytest.raises(InputError, match="is a checkpoint of a different network or version"):
         load(path)
 
 
@@ -146,7 +146,7 @@ def test_a_disk_that_is_full_is_one_line_and_keeps_the_checkpoint_before(tmp_pat
 def test_a_checkpoint_that_would_run_code_runs_none(tmp_path: Path) -> None:
     path, marker = tmp_path / "c.pt", tmp_path / "executed"
     path.write_bytes(f"cos\nsystem\n(S'touch {marker}'\ntR.".encode())
-    with pytest.raises(InputError, match="is no checkpoint"):
+    with pytest.raises(InputError, match="is not a valid checkpoint"):
         load(path)
     assert not marker.exists()
 
@@ -155,7 +155,7 @@ def test_a_checkpoint_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     save(path)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match="is no checkpoint"):
+    with pytest.raises(InputError, match="is not a valid checkpoint"):
         load(path)
 
 

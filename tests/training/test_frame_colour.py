@@ -105,5 +105,5 @@ def test_draws_stay_in_their_ranges_and_use_every_order() -> None:
 
 
 def test_an_order_that_lacks_a_change_is_refused() -> None:
-    with pytest.raises(OptionError, match="each of 0 to 3"):
+    with pytest.raises(OptionError, match="each number from 0 to 3"):
         ColourChange(order=(0, 1, 2, 2))

@@ -84,7 +84,7 @@ def test_a_run_of_minutes_tells_its_share(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_process_that_is_not_to_speak_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(steps=1, first_step=0, images_per_step=1, shown=False) as progress:
-        progress.say("note")
+        progress.print_line("note")
         progress.step(1.0)
     FrameProgress(shown=False)("clip", 1, 1)
     assert lines(capsys) == []
@@ -104,5 +104,5 @@ def test_the_first_and_the_last_of_many_notes_are_said() -> None:
     notes = tuple(map(str, range(20)))
     lines = first_and_last_notes(notes)
     assert (lines[:4], lines[5:]) == (notes[:4], notes[-4:])
-    assert lines[4] == "... and 12 more, in record.json at the end"
+    assert lines[4] == "... and 12 more; record.json lists them all when the run ends"
     assert first_and_last_notes(notes[:8]) == notes[:8]

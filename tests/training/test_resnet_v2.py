@@ -25,7 +25,7 @@ def test_the_shortcut_is_the_input_or_a_convolution_of_the_activated_one() -> No
         torch.nn.init.zeros_(block.convs[2].weight)
         x = torch.randn(1, 8, 6, 6)
         first = torch.relu(block.eval().norms[0](x))
-        expected = block.convs[3](first) if block.is_first else x
+        expected = block.convs[3](first) if block.has_projection else x
         torch.testing.assert_close(block(x), expected)
 
 

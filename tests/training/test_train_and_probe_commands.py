@@ -71,7 +71,7 @@ def test_a_probe_that_learned_nothing_is_said_and_ends_with_1(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(probe_command(folder, "--epochs", "1", "--learning-rate", "0")) == 1
-    assert "no better than a constant on 4 images trained on" in capsys.readouterr().out
+    assert "no better than a constant on 4 training images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [(), ("--held-out", "1")])
@@ -86,6 +86,24 @@ def test_a_probe_that_learned_ends_with_0(
     assert "learning_rate" in page
     # Scores of an image that is held out make curves; the log of so few steps has one row.
     assert ("<svg" in page) == bool(options)
+
+
+@pytest.mark.parametrize(
+    ("network", "weights"),
+    [
+        ("depth-cnn", "weights: all 208,593 are trained, 208,528 in the encoder and 65 in the"),
+        ("timm/test_resnet --encoder-rate 0", "in the encoder stay frozen"),
+    ],
+)
+def test_a_dry_run_of_a_whole_network_speaks_of_its_encoder_and_decoder(
+    folder: Path, capsys: pytest.CaptureFixture[str], network: str, weights: str
+) -> None:
+    command = ["train", "supervised", "--root", str(folder / "data"), "-o", "run", "--dry-run"]
+    assert main([*command, "--size", "48,64", "--network", *network.split()]) == 0
+    plan = capsys.readouterr().out
+    assert weights in plan
+    assert "probe" not in plan
+    assert "backbone" not in plan
 
 
 def test_only_the_first_of_several_processes_says_how_a_run_ended(
@@ -103,6 +121,20 @@ def test_a_probe_is_trained_and_predicts_on_the_command_line(folder: Path) -> No
     predict = ["predict", photo, "--model", str(run), "--kind", "metric", "--save", "npy"]
     assert main([*predict, "-o", out, "--device", "cpu"]) == 0
     assert np.load(next(Path(out).glob("*.npy"))).shape == (48, 64)
+
+
+def test_error_and_help_say_where_the_weights_of_mobilenetv2_come_from(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "probe", "--root", str(folder / "data"), "-o", str(folder / "run")]
+    assert main([*command, "--backbone", "mobilenetv2"]) == 2
+    assert "mobilenetv2-7.onnx from the ONNX Model Zoo" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "probe", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "mobilenetv2-7.onnx from the ONNX Model Zoo" in help_text
+    # The examples train with published weights, which this backbone does not have.
+    assert "--backbone mobilenetv2" not in help_text
 
 
 def test_the_kinds_of_training_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,16 +179,16 @@ def test_fields_that_are_given_stand_before_those_of_the_preset() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("probe", "missing: --backbone NAME"),
-        ("probe -b a --size 480", "--size is 2 whole numbers"),
-        ("probe -b a --task dept", "--task is depth or normals or both, got 'dept'"),
+        ("probe", "this command needs --backbone NAME"),
+        ("probe -b a --size 480", "--size must be 2 integers"),
+        ("probe -b a --task dept", "--task must be depth, normals or both, got 'dept'"),
         ("probe -b a --preset probe", "did you mean 'probe3d'"),
-        ("probe -b a --layers 1;2", "--layers is whole numbers"),
+        ("probe -b a --layers 1;2", "--layers must be integers"),
         ("supervised --depth-loss l2", "did you mean 'l1'"),
         ("probe -b a --format x", "no option --format"),
         ("supervised --decoder ligth", "did you mean 'light'"),
-        ("supervised --epochs 0", "epochs is 1 or more"),
-        ("supervised --preset plane", "preset is default or plain, got 'plane'"),
+        ("supervised --epochs 0", "epochs must be 1 or more"),
+        ("supervised --preset plane", "preset must be default or plain, got 'plane'"),
     ],
 )
 def test_a_slip_in_an_option_is_said_in_one_line(line: str, words: str) -> None:

@@ -83,14 +83,14 @@ export function anchorPrediction(prediction, reference) {
   const anchoring = { ...quality, space: anchor.space, scale: anchor.scale, shift: anchor.shift };
   if (correlation < LEAST_CORRELATION) {
     const reason = disagreement(model, correlation, LEAST_CORRELATION);
-    anchoring.remark = `${reason}; its surface and sizes are less certain`;
+    anchoring.remark = `${reason}, so its surface and sizes are less certain`;
   }
   return { anchoring, ...anchored };
 }
 
 function disagreement(model, correlation, least) {
-  return `it and ${model} disagree about this picture (the order of their depths correlates by `
-    + `${correlation.toFixed(2)}, less than ${least})`;
+  return `the model and ${model} disagree about this picture (the rank correlation of their depths is `
+    + `${correlation.toFixed(2)}, below ${least})`;
 }
 
 const round4 = (number) => Math.round(number * 1e4) / 1e4;
@@ -133,14 +133,14 @@ export function anchorValues(values, reference, isInverse) {
   const isCommon = (pixel) => Number.isFinite(values[pixel]) && Number.isFinite(reference[pixel]);
   const pixels = listOf(values.length, (pixel) => pixel).filter(isCommon);
   if (pixels.length < LEAST_PIXELS) {
-    throw new Error(`the two answers have depth at ${pixels.length} common places, too few to fit one to the other`);
+    throw new Error(`the two predictions have depth in common at only ${pixels.length} places, too few to fit one to the other`);
   }
   const x = Float64Array.from(pixels, (pixel) => values[pixel]);
   const referenceDepth = Float64Array.from(pixels, (pixel) => reference[pixel]);
   const low = quantile(x, LOW_QUANTILE);
   const span = quantile(x, 1 - LOW_QUANTILE) - low;
   if (!(span > 0) || referenceDepth.every((z) => z === referenceDepth[0])) {
-    throw new Error("an answer is constant, so nothing can be fitted to it");
+    throw new Error("one of the two predictions is constant, so nothing can be fitted to it");
   }
 
   const sign = isInverse ? -1 : 1;

@@ -10,7 +10,7 @@ import { fillStrip, onClick } from "./strip.js";
 
 const STORAGE_KEY = `rilievo results ${settings.app?.base}`;
 const MAX_RESULTS = 40;
-const FOREIGN_NAME = "a result that was sent to you";
+const FOREIGN_NAME = "a result that was shared with you";
 
 /**
  * The results of this browser: draws them, changes the address, and stores what was added.

@@ -63,7 +63,7 @@ export function serverHost({ say, show, predict }) {
     const model = firstModel?.name ?? chosen;
     const request = requestFor(source, model, fov);
     const isFile = source instanceof Blob;
-    if (isFile) say(`${request.name}: sent to the server …`);
+    if (isFile) say(`${request.name}: sending to the server …`);
 
     const address = `app/results?${query(request)}`;
     const sent = await post(address, isFile ? checkSize(source) : null).catch((error) => {
@@ -104,7 +104,7 @@ export function serverHost({ say, show, predict }) {
       results.together(group.id, ids);
       await showAddress();
     }
-    const done = `${files.length - faults.length} of ${files.length} photographs are done.`;
+    const done = `${files.length - faults.length} of ${files.length} photographs were predicted.`;
     say(`${done} ${faults.join("; ")}`, faults.length > 0);
   }
 
@@ -187,7 +187,7 @@ function checkSize(file) {
   if (file.size > app.max_bytes) {
     const megabytes = (file.size / 1e6).toFixed(1);
     const most = (app.max_bytes / 1e6).toFixed(0);
-    throw new Error(`it has ${megabytes} MB, and this server takes at most ${most} MB`);
+    throw new Error(`it has ${megabytes} MB, but this server accepts at most ${most} MB`);
   }
   return file;
 }

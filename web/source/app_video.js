@@ -58,7 +58,7 @@ export function videosOf({ say, results }) {
     try {
       original.src = URL.createObjectURL(file);
       original.hidden = false;
-      say(`${file.name}: sent to the server …`);
+      say(`${file.name}: sending to the server …`);
       const query = new URLSearchParams({ model, save, name: file.name });
       const { id, name } = await fetchJson(`app/videos?${query}`, { method: "POST", body: checkSize(file) });
       results.add({ id, name, model, kind: "video" });
@@ -112,7 +112,7 @@ export function videosOf({ say, results }) {
   }
 
   result.addEventListener("error", () => {
-    if (result.src) say("This browser cannot play the video that was made; its file is below.", true);
+    if (result.src) say("This browser cannot play the resulting video. You can download it below.", true);
   });
   // The original plays along with the result.
   for (const kind of ["play", "pause", "seeked"]) {
@@ -135,7 +135,7 @@ export function videosOf({ say, results }) {
 
 // The server does not know how long a video without a stated length takes, so `share` is null then.
 function progressInWords({ state, share, frames, left }) {
-  if (state === "waiting") return "waits for its turn";
+  if (state === "waiting") return "waiting in the queue";
   if (share === null) return `${Math.floor(frames / 2)} frames`;
   const rest = left === null ? "" : `, about ${Math.ceil(left)} s left`;
   return `${Math.round(100 * share)} % done${rest}`;

@@ -4,7 +4,7 @@
 import { through } from "relief";
 import { responseOf } from "./response.js";
 
-const NO_LENS_NOTE = "the page draws those of ordinary photographs and of panoramas";
+const NO_LENS_NOTE = "this page only draws surfaces of ordinary photographs and panoramas";
 // Number of a normal's byte that stands for 1.
 const NORMAL_UNIT = 127;
 

@@ -30,7 +30,7 @@ export function fillModelList(hasServer) {
     const isBesidePage = index === 0 && !hasServer;
     list.append(modelOption({ ...model, here: isBesidePage }, model.name, isSharper(model) ? ", sharper" : ""));
   });
-  list.append(made("option", { value: OWN_FILE, textContent: "an ONNX file of yours …" }));
+  list.append(made("option", { value: OWN_FILE, textContent: "your own ONNX file …" }));
   list.value = (settings.models.find(isSharper) ?? settings.models[0]).name;
 }
 
@@ -72,7 +72,7 @@ function open(file) {
  * @returns {Promise<boolean>} Whether it could be opened.
  */
 export async function useNetworkFile(file) {
-  say(`${file.name}: the network is opened …`);
+  say(`${file.name}: opening the model …`);
   try {
     const { name } = await open(file);
     ownFile = file;

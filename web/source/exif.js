@@ -88,8 +88,8 @@ export function exifCamera(bytes, size) {
   const xmp = new TextDecoder("latin1").decode(bytes.slice(0, MOST_XMP));
   const found = cameraOfWhole(tags, size, xmp), bending = fisheyeName(tags, xmp);
   if (!bending || (!found.camera && found.note)) return found;
-  return { camera: found.camera, note: `its EXIF names a lens or camera, '${bending}', that may bend its pictures as a fisheye does, and `
-    + "the picture is taken for one without distortion, so sizes away from the middle may be far off" };
+  return { camera: found.camera, note: `its EXIF names a lens or camera, '${bending}', that may be a fisheye, but `
+    + "rilievo treats the image as undistorted, so sizes away from the centre may be far off" };
 }
 
 // The camera of EXIF, if the picture shows the whole of what its tags are of.
@@ -97,9 +97,9 @@ function cameraOfWhole(tags, size, xmp) {
   const whole = focalCamera(tags, size, false);
   if (!whole) return { camera: null, note: null };
   const camera = focalCamera(tags, size, true), stated = [tags.get(0xa002), tags.get(0xa003)];
-  const unused = (why) => ({ camera: null, note: `its EXIF focal length is not used: ${why}; give the field of view` });
+  const unused = (why) => ({ camera: null, note: `its EXIF focal length is not used: ${why}; enter the field of view` });
   if (CROPPED.test(xmp)) return unused("XMP says that it was cropped");
-  const doubtful = (why) => ({ camera, note: `its focal length is that of EXIF: ${why}; if it was cropped, give the field of view` });
+  const doubtful = (why) => ({ camera, note: `its focal length comes from EXIF: ${why}; if it was cropped, enter the field of view` });
   const sides = `${size.width}x${size.height}`, isSized = stated.every((side) => side > 0 && side < Infinity);
   const contradicts = camera && contradiction(tags, focalsOf(tags, size, true), statedFocals(tags),
     isSized ? stated : [size.height, size.width], UNCROPPED.test(xmp));
@@ -107,19 +107,19 @@ function cameraOfWhole(tags, size, xmp) {
   if (!isSized) {
     const aspect = Math.max(size.height, size.width) / Math.min(size.height, size.width);
     if (USUAL_ASPECTS.some((usual) => Math.abs(aspect / usual - 1) <= SAME_ASPECT)) {
-      return doubtful("EXIF states no size, so the picture is taken for a whole one");
+      return doubtful("EXIF gives no image size, so rilievo takes the image as uncropped");
     }
-    return unused(`EXIF states no size, and ${sides} has the proportions of a crop`);
+    return unused(`EXIF gives no image size, and ${sides} has the proportions of a crop`);
   }
-  const sizes = `EXIF is of ${stated[0]}x${stated[1]} pixels, and the picture has ${sides}`;
-  if (!camera) return unused(`${sizes}, of other proportions, so it was cropped`);
+  const sizes = `EXIF gives ${stated[0]}x${stated[1]} pixels, and the image has ${sides}`;
+  if (!camera) return unused(`${sizes}, with other proportions, so it was cropped`);
   const sorted = (first, second) => [Math.min(first, second), Math.max(first, second)];
   const [low, high] = sorted(...stated), [shorter, longer] = sorted(size.height, size.width);
   if (Math.abs(low - shorter) <= SAME_SIDE && Math.abs(high - longer) <= SAME_SIDE) return { camera, note: null };
   const swaps = tags.get(0x0112) >= 5 && tags.get(0x0112) <= 8;
   const [width, height] = swaps ? [size.height, size.width] : [size.width, size.height];
-  if ((stated[1] - stated[0]) * (height - width) < 0) return unused(`${sizes}, upright in another way`);
-  return doubtful(`${sizes}, so the picture is taken for a resized copy`);
+  if ((stated[1] - stated[0]) * (height - width) < 0) return unused(`${sizes}, in another orientation`);
+  return doubtful(`${sizes}, so rilievo takes it for a resized copy`);
 }
 
 const positiveOf = (tags) => (tag) => (tags.get(tag) > 0 && tags.get(tag) < Infinity ? tags.get(tag) : null);

@@ -25,14 +25,14 @@ function cameraName(tags) {
 export function contradiction(tags, focals, { film, focal, pixelsPerMm }, sides, isUncropped) {
   const ofFilm = focals.exif_35mm, ofSensor = focals.exif_sensor;
   if (ofFilm !== undefined) {
-    if (film < SHORTEST_FILM) return `EXIF states ${film} mm for 35 mm film, on which no usual lens is so short`;
+    if (film < SHORTEST_FILM) return `EXIF gives a 35 mm equivalent of ${film} mm, which is shorter than any usual lens`;
     if (focal && film < LEAST_CROP_FACTOR * focal) {
-      return `EXIF states a focal length of ${focal} mm and one of ${film} mm for 35 mm film, which contradict each other, because no sensor is so large`;
+      return `EXIF gives a focal length of ${focal} mm and a 35 mm equivalent of ${film} mm, which contradict each other, because no sensor is that large`;
     }
     const agrees = ofSensor === undefined || Math.abs(Math.log(ofFilm / ofSensor)) <= FILM_ERROR + 0.5 / film;
     // The pixels of the sensor are those before the picture was made smaller.
     if (agrees || (isUncropped && ofSensor > ofFilm)) return null;
-    return `EXIF states two that contradict each other, ${digits(ofFilm, 4)} px for 35 mm film and ${digits(ofSensor, 4)} px by the pixels of the sensor, so the picture may have been resized or cropped`;
+    return `EXIF gives two that contradict each other, ${digits(ofFilm, 4)} px from the 35 mm equivalent and ${digits(ofSensor, 4)} px from the sensor resolution, so the image may have been resized or cropped`;
   }
   if (ofSensor === undefined) return null;
   const longer = Math.max(...sides) / pixelsPerMm, shorter = Math.min(...sides) / pixelsPerMm;
@@ -41,7 +41,7 @@ export function contradiction(tags, focals, { film, focal, pixelsPerMm }, sides,
     Math.abs(longer / width - 1) <= SENSOR_ERROR || Math.abs(shorter / height - 1) <= SENSOR_ERROR);
   const name = cameraName(tags), isEdited = !name || EDITORS.test(text(tags, SOFTWARE));
   if (isPossible && (isUsual || !(INTERCHANGEABLE.test(name) || isEdited))) return null;
-  return `by the pixels of the sensor in EXIF, ${Math.max(...sides)} pixels are ${digits(longer, 3)} mm, which is hardly the sensor of this camera${name ? ` (${name.slice(0, 40)})` : ""}, so the picture may have been resized`;
+  return `by the sensor resolution in EXIF, ${Math.max(...sides)} pixels span ${digits(longer, 3)} mm, which is unlikely for the sensor of this camera${name ? ` (${name.slice(0, 40)})` : ""}, so the image may have been resized`;
 }
 
 // The name of a lens or camera that is no pinhole, as a fisheye; null without one.

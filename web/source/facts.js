@@ -2,7 +2,8 @@
 
 /** Points of a surface in a file at most. */
 export const MAX_POINTS = 1_000_000;
-export const OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)";
+export const OUR_AXES = "x right, y down, z forward (OpenCV); normals point towards the camera: "
+  + "that of a wall seen head-on is (0, 0, -1)";
 
 const ALONG_AXIS = "depth along the optical axis";
 const ALONG_RAY = "distance along the ray";

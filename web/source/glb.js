@@ -42,7 +42,7 @@ function layersOf(prediction, step, backing) {
   };
   let index = simplified(FLATNESS);
   for (const factor of COARSER) if (new Set(index).size > MOST) index = simplified(factor * FLATNESS);
-  if (!index.length) throw new Error("nothing is left of the surface");
+  if (!index.length) throw new Error("the surface is empty");
   const rims = new Map(contoured(lattice, faces, index, CUT).map((each) => [each.at, each]));
   const place = (at) => {
     const rim = rims.get(at), [u, v] = pixelOf(lattice, at);

@@ -8,10 +8,10 @@ const FRAME_WIDTH = 640;
 // Frames over which the rate is measured.
 const RATE_FRAMES = 20;
 const REASONS = {
-  NotAllowedError: "the browser was not allowed to use it; allow it beside the address",
-  NotFoundError: "there is none",
-  OverconstrainedError: "there is none that fits",
-  NotReadableError: "another program uses it",
+  NotAllowedError: "the browser does not allow it; you can allow it next to the address bar",
+  NotFoundError: "no camera was found",
+  OverconstrainedError: "no suitable camera was found",
+  NotReadableError: "another program is using it",
 };
 
 /**
@@ -39,21 +39,21 @@ export function startCamera({ open, say, take }) {
     if (stream) return;
     try {
       if (!navigator.mediaDevices) {
-        throw new Error("the browser gives it to pages of https and localhost alone");
+        throw new Error("browsers only allow it on https pages and on localhost");
       }
       const wanted = { facingMode: "environment", width: { ideal: FRAME_WIDTH } };
       const ownStream = await navigator.mediaDevices.getUserMedia({ video: wanted });
       stream = ownStream;
       section.hidden = false;
       document.body.classList.add("shows-camera");
-      say("Loading the network …");
+      say("Loading the model …");
       video.srcObject = ownStream;
       await Promise.all([video.play(), open()]);
-      say("The camera runs; its pictures stay in this browser.");
+      say("The camera is on. Its pictures stay in this browser.");
       await predictFrames(video, () => stream === ownStream);
     } catch (error) {
       stop();
-      say(`The camera: ${REASONS[error.name] ?? error.message}`, true);
+      say(`The camera cannot be used: ${REASONS[error.name] ?? error.message}`, true);
     }
   }
 

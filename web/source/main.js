@@ -68,7 +68,7 @@ function listenToControls() {
   const fov = part("fov");
   fov.addEventListener("change", () => {
     if (fov.validity.valid) predictAgain();
-    else say("A field of view is a number of degrees from 1 to 170.", true);
+    else say("The field of view must be a number of degrees from 1 to 170.", true);
   });
 
   const outputs = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-output]"));
@@ -89,21 +89,21 @@ function changeModel() {
   } else if (hasPhotograph()) {
     predictAgain();
   } else if (host.hasModel()) {
-    say("Give it a photograph.");
+    say("Choose a photograph.");
   } else {
-    openChosen().then(() => say("The network is ready."), (error) => sayError(part("model").value, error));
+    openChosen().then(() => say("The model is ready."), (error) => sayError(part("model").value, error));
   }
 }
 
 async function saveFile(output) {
-  say("The file is written …");
+  say("Writing the file …");
   const backing = part("backing")?.checked ? BACKING : 0;
   try {
     const { name, blob } = await ask("save", { output, metres: currentMetres(), backing });
     saved(blob, name);
     say(`${name}: ${(blob.size / 1e6).toFixed(1)} MB`);
   } catch (error) {
-    sayError("The file", error);
+    sayError("The file cannot be written", error);
   }
 }
 
@@ -126,7 +126,7 @@ function listenToFiles() {
     event.preventDefault();
     document.body.classList.remove("dropping");
     if (event.dataTransfer.files.length) takeFiles([...event.dataTransfer.files]);
-    else say("What was dropped is no file; drop a photograph from a folder.", true);
+    else say("This is not a file. Drop a photograph from a folder.", true);
   });
 
   addEventListener("paste", (event) => {
@@ -134,7 +134,7 @@ function listenToFiles() {
     if (isText) return;
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length) takeFiles(files);
-    else say("What was pasted is no picture; copy a picture first.", true);
+    else say("The clipboard does not contain a picture. Copy a picture first.", true);
   });
 }
 

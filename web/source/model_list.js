@@ -16,7 +16,7 @@ const MIN_MEMORY = 4;
 export function offerBetter({ madeBy, seconds }) {
   const line = part("network");
   if (!line) return;
-  line.textContent = `By ${madeBy.model}. `;
+  line.textContent = `Model: ${madeBy.model}. `;
   const better = settings.models.find(({ name }) => name === BETTER_MODEL);
   const isFirst = madeBy.model === settings.models[0].name;
   const memory = navigator.deviceMemory ?? MIN_MEMORY;
@@ -24,7 +24,7 @@ export function offerBetter({ madeBy, seconds }) {
 
   const name = BETTER_MODEL.slice("rilievo/".length);
   const betterSeconds = (BETTER_TIME_FACTOR * (seconds.all - seconds.read)).toFixed(1);
-  const text = `Sharper: ${name}, ${better.megabytes} MB, about ${betterSeconds} s each`;
+  const text = `For sharper depth: ${name} (${better.megabytes} MB, about ${betterSeconds} s per photograph)`;
   const button = made("button", { type: "button", textContent: text });
   button.addEventListener("click", () => choose(BETTER_MODEL));
   line.append(button);
@@ -44,7 +44,7 @@ function choose(value) {
  * @param {string} [remark] Text behind what it costs.
  */
 export function modelOption({ name, licence, megabytes, here, commercial, note }, value, remark = "") {
-  const cost = here ? "here" : downloadCost(megabytes);
+  const cost = here ? "installed" : downloadCost(megabytes);
   const commerce = commercial === false ? "non-commercial" : "";
   const words = [`${name}: ${cost}${remark}`, licence, commerce, note].filter(Boolean);
   return made("option", { value, textContent: words.join(", ") });
@@ -75,7 +75,7 @@ export function searchModels() {
       return entry.children.length > 0;
     }));
     list.value = chosen;
-    const hint = matches.length ? "; Enter takes the first" : "";
+    const hint = matches.length ? "; press Enter to choose the first" : "";
     summary.textContent = words.length ? `${matches.length} of ${options.length} models${hint}` : "";
   });
   field.addEventListener("keydown", (event) => {

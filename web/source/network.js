@@ -37,9 +37,9 @@ const TENSOR_TYPES = { Float32Array: "float32", Uint8Array: "uint8", BigInt64Arr
  */
 export async function download(address, tell = () => {}) {
   const response = await fetch(address).catch(() => {
-    throw new Error(`${address} cannot be reached; is there a network?`);
+    throw new Error(`${address} cannot be reached; check your network connection`);
   });
-  if (!response.ok) throw new Error(`${address} is not on this host (status ${response.status})`);
+  if (!response.ok) throw new Error(`${address} cannot be loaded from this host (status ${response.status})`);
 
   // A host that compresses states the compressed length, which is not that of the bytes that come.
   const isCompressed = response.headers.has("content-encoding");

@@ -17,7 +17,7 @@ const MAX_VARINT_BYTES = 10;
  */
 export function metadataOf(bytes) {
   const fields = readFields(bytes, 0, bytes.length);
-  if (!fields.length) throw new Error("it is no ONNX file");
+  if (!fields.length) throw new Error("it is not an ONNX file");
   const decode = ({ start, end }) => new TextDecoder().decode(bytes.subarray(start, end));
   const metadata = new Map();
   for (const entry of fields.filter(({ number }) => number === METADATA_FIELD)) {
@@ -47,10 +47,10 @@ function readFields(bytes, messageStart, messageEnd) {
     } else if (type === FOUR_BYTES) {
       length = 4;
     } else {
-      throw new Error("it is no ONNX file");
+      throw new Error("it is not an ONNX file");
     }
     const end = position + length;
-    if (end > messageEnd) throw new Error("it is no ONNX file, or it is cut short");
+    if (end > messageEnd) throw new Error("it is not an ONNX file, or it is incomplete");
     if (type === LENGTH_DELIMITED) fields.push({ number: Math.floor(tag.value / 8), start: position, end });
     position = end;
   }
@@ -67,5 +67,5 @@ function readVarint(bytes, start, messageEnd) {
     scale *= 128;
     if (byte < 128) return { value, end: position + 1 };
   }
-  throw new Error("it is no ONNX file, or it is cut short");
+  throw new Error("it is not an ONNX file, or it is incomplete");
 }

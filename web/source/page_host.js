@@ -8,7 +8,7 @@ import { fillStrip, onClick } from "./strip.js";
 
 // Pause before the second answer for the photograph with which the page opens [ms].
 const OPENING_PAUSE = 2000;
-const FORGOTTEN = "The photograph of this address is kept in another browser, or was forgotten: this is an example.";
+const FORGOTTEN = "The photograph for this address is stored in another browser, or was deleted. This is an example.";
 
 /**
  * The page alone as the host of its results.

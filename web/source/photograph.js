@@ -28,8 +28,8 @@ export function checkPixels() {
   context.fillRect(0, 0, 8, 8);
   const { data } = context.getImageData(0, 0, 8, 8);
   if (data.every((each, at) => each === (colour[at % 4] ?? 255))) return;
-  throw new Error("this browser hides the pixels of pictures from pages (privacy.resistFingerprinting), so no depth "
-    + "can be computed: allow this site to read canvas data, and load the page anew");
+  throw new Error("this browser hides the pixels of pictures from pages (privacy.resistFingerprinting), so depth "
+    + "cannot be predicted: allow this site to read canvas data, and reload the page");
 }
 
 // The pixels of a bitmap at a size; `quality` of making it smaller is low, medium or high.
@@ -45,7 +45,7 @@ function transparentOf(bitmap, [height, width]) {
   const { data } = drawn(bitmap, height, width, "high", null), mask = new Uint8Array(height * width);
   let count = 0;
   for (let at = 0; at < mask.length; at++) if (data[4 * at + 3] < HALF) count += mask[at] = 1;
-  if (count === mask.length) throw new Error("all of its pixels are transparent, so it shows nothing");
+  if (count === mask.length) throw new Error("all of its pixels are transparent");
   return count ? { mask, share: count / mask.length } : null;
 }
 
@@ -80,11 +80,11 @@ export async function readPhotograph(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error("this browser cannot read it as a photograph: it is damaged, or of another kind than JPEG, PNG or WebP");
+    throw new Error("this browser cannot read it as a photograph: it is damaged, or it is not a JPEG, PNG or WebP file");
   }
   const { height, width } = bitmap;
   if (Math.min(height, width) < LEAST_SIDE) {
-    throw new Error(`it has ${width} × ${height} pixels, and each side needs at least ${LEAST_SIDE}`);
+    throw new Error(`it has ${width} × ${height} pixels, but each side needs at least ${LEAST_SIDE}`);
   }
   const factor = Math.min(1, Math.sqrt(MOST_PIXELS / (height * width)));
   const size = [height, width].map((side) => Math.max(LEAST_SIDE, Math.round(side * factor)));
@@ -101,14 +101,14 @@ export async function readPhotograph(file) {
   const [low, high] = levelsOf(picture);
   if (high - low < LEAST_LEVELS) {
     if (isGrey16(bytes)) {
-      throw new Error("its 16-bit values span less than a 16th of their range, of which this page sees "
-        + `${high - low + 1} levels; read it with: rilievo predict --stretch`);
+      throw new Error("its 16-bit values span less than a 16th of their range, so this page sees only "
+        + `${high - low + 1} levels; use rilievo predict --stretch instead`);
     }
-    notes.push(`has little contrast (${low} to ${high} of 255, 1st to 99th percentile), which makes its depth doubtful`);
+    notes.push(`the image has little contrast (${low} to ${high} of 255, 1st to 99th percentile), so its depth is unreliable`);
   }
   if (factor < 1) {
     const millions = ((height * width) / 1e6).toFixed(1);
-    notes.push(`its ${millions} megapixels were brought to ${((size[0] * size[1]) / 1e6).toFixed(1)}, the most that this page takes`);
+    notes.push(`it was reduced from ${millions} to ${((size[0] * size[1]) / 1e6).toFixed(1)} megapixels, the most that this page accepts`);
   }
   return { picture, isRound: isPanorama(picture, bytes), camera: camera && resized(camera, factor, size), notes };
 }

@@ -18,7 +18,7 @@ export function ply(prediction) {
   const step = surfaceStep(prediction, MAX_POINTS);
   const cloud = cloudOf(prediction, step);
   const points = [...cloud.valid.keys()].filter((point) => cloud.valid[point]);
-  if (!points.length) throw new Error("nothing is left of the surface");
+  if (!points.length) throw new Error("the surface is empty");
 
   const normals = cloud.normals ?? normalsOfTriangles(prediction, step);
   const surface = { pixel_step: step, points: points.length };

@@ -36,9 +36,9 @@ const MIN_NOTED_SHARE = 0.97;
 const MIN_NORMAL = 1e-6;
 const HEAD_ON = [0, 0, -1];
 
-const PANORAMA_NOTE = "looks like a panorama and was taken as one; a field of view in Settings takes it otherwise";
+const PANORAMA_NOTE = "looks like a panorama and is treated as one; if it is not, enter a field of view in Settings";
 const NO_PANORAMA_NOTE =
-  "looks like a panorama, which this network takes for an ordinary photograph, so its depth is wrong";
+  "looks like a panorama, but this model treats it as an ordinary photograph, so its depth is wrong";
 const BORDER_NOTE = "its uniform border was left out and has no depth";
 
 /**

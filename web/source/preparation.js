@@ -30,7 +30,7 @@ const KINDS = ["metric", "up_to_scale", "affine", "affine_inverse"];
 const RULES = ["area", "fixed", "least-change", "shortest-edge", "longest-edge", "floor"];
 const RESAMPLINGS = ["triangle", "bilinear", "bicubic", "lanczos", "bilinear-points", "bilinear-corners"];
 const SPACES = ["values", "inverse", "log"];
-const METADATA_ERROR = "its metadata makes no sense to this page";
+const METADATA_ERROR = "this page cannot read its metadata";
 
 /**
  * Whether numbers of this kind are depth, of which a surface can be made; affine numbers are not.
@@ -74,11 +74,11 @@ export function readCard(metadata) {
 
   const version = metadata.get("rilievo.format");
   if (version !== "1" && version !== "2") {
-    throw new Error("it does not say what it is: "
-      + "rilievo export FILE.onnx --kind KIND -o NEW.onnx writes a copy that does");
+    throw new Error("it has no rilievo metadata: "
+      + "rilievo export FILE.onnx --kind KIND -o NEW.onnx writes a copy with it");
   }
   const kind = read("kind");
-  if (!KINDS.includes(kind)) throw new Error(`this page shows depth, and its kind is ${kind}`);
+  if (!KINDS.includes(kind)) throw new Error(`this page does not support its kind of depth, ${kind}`);
 
   const [height, width] = read("size", "0x0").split("x").map(Number);
   const card = {
@@ -227,12 +227,12 @@ export function readAnswer(card, outputs, photo) {
   const fov = outputs.fov?.data[0];
   const camera = photo.camera ?? (fov ? cameraFrom(fov, photo, "predicted") : null);
   if (card.needsFocal) {
-    if (!camera) throw new Error("it needs the focal length, which this photograph does not say");
+    if (!camera) throw new Error("it needs the focal length, which this photograph does not state: enter the field of view");
     const factor = camera.fx / photo.width;
     depth.values = depth.values.map((z) => z * factor);
   }
   const isPlausible = (z) => Number.isFinite(z) && (z > 0 || !isDepth(card.kind));
-  if (!depth.values.every(isPlausible)) throw new Error("it answered with numbers that are no depth");
+  if (!depth.values.every(isPlausible)) throw new Error("its output contains values that are not valid depth");
 
   return {
     depth,

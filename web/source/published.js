@@ -22,7 +22,7 @@ export function describedNetwork(graph, { inputNames, outputNames }) {
   const onlyOutput = outputNames.length === 1 ? outputNames[0] : null;
   const depthName = depthNames.find((name) => outputNames.includes(name)) ?? onlyOutput;
   if (!inputNames.includes(inputName) || !depthName) {
-    throw new Error("its inputs and outputs are not those that this page knows of it");
+    throw new Error("its inputs and outputs differ from those that this page expects");
   }
 
   // In single precision, as the authors' programs compute it.
@@ -92,7 +92,7 @@ const depthPro = {
   },
   read(outputs, photo) {
     const focal = outputs.focallength_px.data[0];
-    if (!(focal > 0)) throw new Error(`it answered with a focal length of ${focal} pixels`);
+    if (!(focal > 0)) throw new Error(`it predicted an invalid focal length of ${focal} pixels`);
     const fov = (360 / Math.PI) * Math.atan(DEPTH_PRO_SIDE / 2 / focal);
     const { dims, data } = outputs.predicted_depth;
     const depth = data.map((z) => (z < DEPTH_PRO_FARTHEST ? z : BEYOND) / (focal / DEPTH_PRO_SIDE));

@@ -8,10 +8,10 @@
  */
 export async function responseOf(address, options) {
   const response = await fetch(address, options).catch(() => {
-    throw new Error("the server cannot be reached; is there a network?");
+    throw new Error("the server cannot be reached; check your network connection");
   });
   if (response.ok) return response;
-  const { error = `the server answered with status ${response.status}` } = await response.json().catch(() => ({}));
+  const { error = `the server responded with status ${response.status}` } = await response.json().catch(() => ({}));
   throw Object.assign(new Error(error), { status: response.status });
 }
 

@@ -9,7 +9,7 @@ import { showFacts } from "./shown_facts.js";
 
 const KIND_SENTENCES = {
   metric: "Depth in metres.",
-  up_to_scale: "Depth up to one unknown factor: one known length makes it metres.",
+  up_to_scale: "Depth up to one unknown factor. Enter a known length to get metres.",
   affine: "Depth up to an unknown factor and shift, so there is no surface.",
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
@@ -101,7 +101,7 @@ export function showRest(result, { normals, surface }, { marksToKeep = null, kee
 
   const state = part("surface-state");
   if (!surface) {
-    state.textContent = "Nothing is left of the surface.";
+    state.textContent = "The surface is empty.";
     hideAll(SURFACE_CONTROLS, true);
     return;
   }
@@ -136,8 +136,8 @@ async function savePage(result, surface, terms, say) {
   try {
     const page = await savedPage(result, surface, terms, surfaceView.now());
     saved(page, `${result.name.replace(/\.[^.]*$/, "")}.html`);
-    say("The page is written: it holds pictures, surface, lines and view, and opens anywhere.");
+    say("The page was saved. It contains the pictures, the surface, your lines and the view, and opens in any browser.");
   } catch (error) {
-    say(`The page: ${error.message}`, true);
+    say(`The page cannot be saved: ${error.message}`, true);
   }
 }

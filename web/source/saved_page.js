@@ -37,7 +37,7 @@ const figure = (id) => `<figure><figcaption>${TITLES[id]}</figcaption><img src="
 // The page as text, of a result with its surface { data, form }, the terms of measuring and marks.
 export async function savedPage({ name, width, height }, surface, terms, marks) {
   const response = await fetch("page-to-save.html");
-  if (!response.ok) throw new Error("what it is made of cannot be fetched; is there a network?");
+  if (!response.ok) throw new Error("its template cannot be loaded; check your network connection");
   const { form, data } = await packed(surface.data, surface.form), own = (each) => text(each.dataset.own ?? each.textContent);
   const json = (value) => JSON.stringify(value).replaceAll("<", "\\u003c");
   const filled = { title: text(name), width, height, kind: own(part("result-kind")), facts: part("facts").innerHTML,

@@ -104,7 +104,7 @@ async function predictInBrowser(source, name, isLatest) {
   if (!isLatest()) return null;
   say(`${name}: predicting depth …`);
   const tellView = ({ count, whole }) => {
-    if (isLatest()) say(`${name}: depth is predicted, view ${count} of ${whole} …`);
+    if (isLatest()) say(`${name}: predicting depth, view ${count} of ${whole} …`);
   };
   const result = await ask("predict", { file, name, options: readOptions() }, tellView);
   // A panorama is not sharpened.
@@ -115,7 +115,7 @@ async function predictInBrowser(source, name, isLatest) {
 async function sharpenInBrowser(model, name, isLatest) {
   const { threads } = await ask("openSharper", { model }, sayDownload);
   if (!isLatest()) return null;
-  say(`${name}: depth is predicted by ${model.name} …`);
+  say(`${name}: predicting depth with ${model.name} …`);
   return { ...await ask("sharpen", { options: readOptions() }), threads };
 }
 
@@ -183,12 +183,12 @@ function showPicturesOf(result, source) {
 function sayDone(result, name, isFirst, seconds) {
   const spent = seconds.toFixed(2);
   if (result.next) {
-    say(`${name}: the first answer came in ${spent} s, a sharper one by ${result.next} follows …`);
+    say(`${name}: first result in ${spent} s; predicting a sharper one with ${result.next} …`);
     return;
   }
-  const done = isFirst ? "Done" : "Sharper, done";
+  const done = isFirst ? "Done" : "Sharper result: done";
   // Results of the server have an id.
-  const privacy = result.id ? "" : ", nothing was uploaded";
+  const privacy = result.id ? "" : "; nothing was uploaded";
   say(`${done} in ${spent} s${privacy}.`, false, true);
 }
 

@@ -8,13 +8,13 @@ const CAMERA_SOURCES = {
   heif: "from the file (HEIC)",
   markers: "from printed markers",
   rectangle: "from a known rectangle",
-  fov: "given as a field of view",
-  millimetres: "given in millimetres",
+  fov: "from the given field of view",
+  millimetres: "from the given focal length in millimetres",
   exif_35mm: "from EXIF, 35 mm equivalent",
   exif_sensor: "from EXIF, focal length and sensor",
   predicted: "predicted by the model",
   vanishing_points: "from vanishing points",
-  assumed: "assumed, and may be far off",
+  assumed: "assumed, so it may be far off",
 };
 
 /**
@@ -26,7 +26,7 @@ export function showFacts({ name, width, height, camera, madeBy, seconds, place,
   const firstFacts = {};
   const hasDistances = ticks.length > 2;
   if (hasDistances) {
-    const unit = kind === "metric" ? "" : ", in an unknown unit until a length is known";
+    const unit = kind === "metric" ? "" : ", in an unknown unit until you enter a length";
     firstFacts.near = ticks.at(-1) + unit;
     firstFacts.far = ticks[0] + unit;
   }

@@ -28,9 +28,9 @@ export const sayError = (subject, error) => say(`${subject}: ${error.message}`, 
  */
 export function sayDownload({ count, whole }) {
   if (count === whole) {
-    say("Loading the network …");
+    say("Loading the model …");
     return;
   }
   const ofWhole = whole ? ` of ${(whole / 1e6).toFixed(1)}` : "";
-  say(`Loading the network: ${(count / 1e6).toFixed(1)}${ofWhole} MB`);
+  say(`Loading the model: ${(count / 1e6).toFixed(1)}${ofWhole} MB`);
 }

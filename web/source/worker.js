@@ -76,7 +76,7 @@ function begin(settings) {
   colourTable = settings.colours;
   version = settings.version;
   if (typeof OffscreenCanvas === "undefined") {
-    throw new Error("this browser is too old: Chrome 97, Firefox 114 or Safari 16.4 are new enough");
+    throw new Error("this browser is too old: use Chrome 97, Firefox 114, Safari 16.4 or later");
   }
   checkPixels();
   return null;
@@ -234,7 +234,7 @@ function steadyRange(prediction) {
 
 // Files of depth hold the network's own answer, unless a known length makes it metres.
 async function makeFile({ output, metres, backing }) {
-  if (!latest) throw new Error("the network has not answered yet: wait a moment");
+  if (!latest) throw new Error("the model has not finished yet: wait a moment");
   const isOwnAnswer = !metres?.factor && DEPTH_OUTPUTS.includes(output);
   const prediction = inMetres(isOwnAnswer ? latest : solid ?? latest, metres);
   if (output === "png16") return png16(prediction);

@@ -46,7 +46,7 @@ function receive({ data: { id, result, error, progress } }) {
 
 function failAll(event) {
   event.preventDefault();
-  failure = new Error(event.message || "the browser cannot run its script; load the page anew");
+  failure = new Error(event.message || "the browser cannot run the script of this page; reload the page");
   for (const { reject } of pending.values()) reject(failure);
   pending.clear();
 }

@@ -20,7 +20,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.names import printable
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import torch_device
-from rilievo.training.engine.progress import is_first_process, say
+from rilievo.training.engine.progress import is_first_process, print_to_stderr
 from rilievo.training.engine.run_folder import CHECKPOINT, STEP_LOG, read_log_rows
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.mobilenetv2 import load_gluon_mobilenet
@@ -126,7 +126,7 @@ def is_exported(start: Path) -> bool:
 def say_once(text: str) -> None:
     """Print a line, in the first process alone."""
     if is_first_process():
-        say(text)
+        print_to_stderr(text)
 
 
 def say_begins_anew(options: DistilOptions) -> None:
@@ -182,7 +182,7 @@ def run_training(
         tensorboard=options.tensorboard,
     )
     if is_first_process() and (rows := read_log_rows(options.output, STEP_LOG)):
-        say(_page_line(options.output, name, rows[-1]))
+        print_to_stderr(_page_line(options.output, name, rows[-1]))
 
 
 def _page_line(run: Path, name: str, last: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import CONFIG
 from rilievo.training.engine.checkpoint import RunState, Stateful
-from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
+from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask
@@ -79,8 +79,7 @@ def train(
     """
     check_folder(run, resume=resume)
     torch.set_num_threads(config.threads)
-    chosen = Devices(device=device, precision=config.precision, partly=True)
-    fabric = launch_fabric(chosen)
+    fabric = launch_fabric(device, precision=config.precision, allows_unused_weights=True)
     run.mkdir(parents=True, exist_ok=True)
     task = DistilTask(config, network, frames, run, fabric, provenance)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -133,9 +132,9 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
             groups, lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.state = DistilState()
-        self.images, self.seed = config.batch_size * fabric.world_size, config.seed
+        self.images_per_step, self.seed = config.batch_size * fabric.world_size, config.seed
         self.clip_norm, self.steps = config.gradient_norm, config.steps
-        self.less_memory = f"a step of {config.batch_size} images: take a smaller batch"
+        self.memory_advice = f"a step of {config.batch_size} images: take a smaller batch"
         self._validated = 0.0
 
     @property
@@ -144,7 +143,7 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         return {"network": self._network, "average": self.average, "optimizer": self.optimizer}
 
     @property
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         """Share of the steps or of the minutes that is done."""
         return self._share(self.state.step)
 
@@ -167,14 +166,14 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         number = step * fabric.world_size + fabric.global_rank
         return make_batch(mix, seed=self._config.seed, number=number)
 
-    def rate_share(self) -> float:
+    def learning_rate_factor(self) -> float:
         """Linear warm-up over the first steps, half a cosine over the whole run."""
-        return learning_rate_factor(self._config, step=self.state.step, progress=self.share)
+        return learning_rate_factor(self._config, step=self.state.step, progress=self.fraction_done)
 
     def log_columns(self) -> dict[str, float]:
         """Images seen, share of the run that is done, and number of frames."""
-        images, frames = self.state.step * self.images, len(self._frames)
-        return {"images": images, "progress": self.share, "frames": frames}
+        images, frames = self.state.step * self.images_per_step, len(self._frames)
+        return {"images": images, "progress": self.fraction_done, "frames": frames}
 
     def begin(self, log: Journal, progress: Progress) -> bool:
         """Count the minutes to the next validation from here."""
@@ -201,7 +200,11 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
             return
         state = self.state
         for name, frames in self._frames.held_out().items():
-            place = {"images": state.step * self.images, "seconds": state.seconds, "set": name}
+            place = {
+                "images": state.step * self.images_per_step,
+                "seconds": state.seconds,
+                "set": name,
+            }
             scores = validate(self.average, frames)._asdict()
             log.add(VALIDATION_LOG, {"step": state.step, **place, **scores})
         self._export()
@@ -228,9 +231,9 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
 
         def told(done: int) -> None:
             if done % _STEPS_A_WORD == 0:
-                progress.say(f"step {done} of {steps}")
+                progress.print_line(f"step {done} of {steps}")
 
-        progress.say(f"learning what error to expect: {steps} steps")
+        progress.print_line(f"learning what error to expect: {steps} steps")
         make = partial(_make_last, config, self._frames, self._fabric.device)
         learn_confidence(
             self.average,

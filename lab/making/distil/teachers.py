@@ -8,7 +8,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.models.base import Model
 
 TEACHER = "teacher.json"
@@ -56,7 +56,7 @@ def read_teachers(folder: Path) -> tuple[Teacher, ...]:
     for path in sorted(folder.rglob(TEACHER)):
         try:
             teacher = from_json(Teacher, read_text(path))
-        except NotThisRecord as error:
+        except InvalidRecordError as error:
             raise InputError(
                 f"{printable(path)}: not the record of a teacher ({error}); write the lessons anew"
             ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.prove.readers.exports import KINDS, write_exports
 from lab.prove.readers.matrix import Row, rows_of
 from lab.prove.readers.releases import Reader, read_readers
-from rilievo.cli.streams import table
+from rilievo.cli.streams import format_table
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +66,7 @@ def _named_readers(parser: argparse.ArgumentParser, names: Sequence[str]) -> lis
 
 def _print_matrix(rows: Sequence[Row]) -> None:
     head = ["export", "reader", "oldest", "newest", "apart", "from rilievo", "allowed", ""]
-    print(table(head, [_cells(row) for row in rows]))
+    print(format_table(head, [_cells(row) for row in rows]))
     red = [row for row in rows if row.is_red]
     for row in red:
         print(f"{row.export}, {row.reader}: {row.fault}")

@@ -135,7 +135,7 @@ def test_a_processor_without_bf16_trains_in_fp32(
 def test_a_run_is_not_resumed_by_another_recipe(shards: Path, tmp_path: Path) -> None:
     frames = LessonFrames(ShardPool(shards, outdoors=0.0))
     train(toy(1), SmallNet(LIGHT), frames, tmp_path / "run", provenance=PROVENANCE)
-    with pytest.raises(InputError, match=r"written with another configuration"):
+    with pytest.raises(InputError, match=r"written with a different configuration"):
         run(toy(2), shards, tmp_path / "run", resume=True)
 
 
@@ -151,7 +151,7 @@ def test_a_run_that_is_stopped_says_which_step_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DistilTask, "after_step", stop)
-    with pytest.raises(KeyboardInterrupt, match="stopped at step 2; resume goes on from step 1"):
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 2; resume continues from step 1"):
         run(config, shards, tmp_path / "run", resume=True)
 
 
@@ -159,7 +159,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Pa
     (tmp_path / "checkpoint.pt").write_bytes(b"someone's work")
     with pytest.raises(OutputError, match="--resume"):
         run(toy(2), shards, tmp_path)
-    with pytest.raises(InputError, match="is no checkpoint"):
+    with pytest.raises(InputError, match="is not a valid checkpoint"):
         run(toy(2), shards, tmp_path, resume=True)
     assert (tmp_path / "checkpoint.pt").read_bytes() == b"someone's work"
 

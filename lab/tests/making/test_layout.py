@@ -82,7 +82,7 @@ def test_the_rate_is_constant_until_it_falls(shards: Path, encoder: Path, tmp_pa
     rates = []
     for step in (0, 200, 300, 350, 400):
         task.state.step = step
-        rates.append(task.rate_share())
+        rates.append(task.learning_rate_factor())
     assert rates == pytest.approx([0.01, 1.0, 1.0, 0.51, 0.02])
 
 

@@ -18,7 +18,7 @@ from lab.making.recipe_stage import RecipeStage
 from lab.making.recipes import RECIPES, Recipe
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.schema.fields import options_of
+from rilievo.schema.fields import list_options
 from rilievo.training.networks.small import NARROW, SMALL
 
 
@@ -28,7 +28,7 @@ def test_an_unknown_recipe_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 
 def test_the_help_names_every_recipe() -> None:
-    [recipe] = [each for each in options_of(RecipeOptions) if each.name == "recipe"]
+    [recipe] = [each for each in list_options(RecipeOptions) if each.name == "recipe"]
     assert set(RECIPES) <= set(re.split("[ ,:.]+", recipe.help))
 
 

@@ -46,7 +46,7 @@ def test_a_run_that_is_terminated_keeps_its_last_step(shards: Path, tmp_path: Pa
         check=False,
     )
     assert stopped.returncode == 130, stopped.stderr
-    assert f"stopped at step {STEPS}; --resume goes on from step {STEPS}" in stopped.stderr
+    assert f"stopped at step {STEPS}; --resume continues from step {STEPS}" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     state = json.loads(torch.load(run / "checkpoint.pt", weights_only=True)["state"])
     assert state["step"] == STEPS

@@ -105,7 +105,7 @@ def test_weights_stored_in_8_bits_are_computed_with_in_floats(tmp_path: Path) ->
     small.write_bytes(exact.read_bytes())
     store_in_8_bits(small)
     assert small.stat().st_size < 0.5 * exact.stat().st_size
-    assert opened(small).facts == replace(opened(exact).facts, precision="int8 weights")
+    assert opened(small).description == replace(opened(exact).description, precision="int8 weights")
     blocks = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     photograph = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
     batch = opened(exact).preparation.pixels(photograph)[None]

@@ -89,13 +89,13 @@ def test_measured_statistics_change_no_output_and_hold_in_training(
 
 def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
     wider = SmallNet(Widths(blocks=13, decoder=(24, 12, 8, 8)))
-    with pytest.raises(InputError, match=r"small\.onnx: .* not those of this network"):
+    with pytest.raises(InputError, match=r"small\.onnx: .* do not match this network"):
         fill_from_onnx(wider, exported)
-    with pytest.raises(InputError, match=r"base\.onnx: .* not those of this network"):
+    with pytest.raises(InputError, match=r"base\.onnx: .* do not match this network"):
         fill_from_onnx(SmallNet(BASE), embedded_file("rilievo/base"))
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no network")
-    with pytest.raises(InputError, match=r"broken\.onnx: no network of ours"):
+    with pytest.raises(InputError, match=r"broken\.onnx: is not a network that rilievo exported"):
         fill_from_onnx(wider, broken)
     with pytest.raises(InputError, match=r"absent\.onnx"):
         fill_from_onnx(wider, tmp_path / "absent.onnx")

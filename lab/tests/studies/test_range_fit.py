@@ -91,7 +91,7 @@ def test_a_circumstance_that_would_narrow_ranges_is_not_used() -> None:
                 camera="a",
                 frame=number // 20,
                 what="length",
-                given=Circumstances(method=METHODS[0], far=place),
+                given=Circumstances(method=METHODS[0], known_size_distance=place),
                 error=float(chance.uniform(0, math.exp(place))),
             )
             for number, place in enumerate(far)

@@ -41,7 +41,7 @@ def test_a_run_becomes_the_file_of_its_model(small_run: Path, tmp_path: Path) ->
     write_model("small", small_run, half, store_in_half)
     assert half.stat().st_size < 0.6 * whole.stat().st_size
     loaded = [OnnxModel(path, LoadOptions(device="cpu")) for path in (whole, half)]
-    assert [model.facts.precision for model in loaded] == ["fp32", "fp16"]
+    assert [model.description.precision for model in loaded] == ["fp32", "fp16"]
     assert {model.card.name for model in loaded} == {"rilievo/small"}
     photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     one, two = (model.predict_raw([photo])[0].depth for model in loaded)
@@ -122,9 +122,10 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
     with pytest.raises(InputError, match="older version of the tool"):
         read_scores(tmp_path / "older.json")
     text = as_text(FACTS, scores, 4.25)
-    assert "2.50 million parameters in int8 weights, 3.0 MB (3000000 bytes), Apache-2.0" in text
-    assert "4.2 ms on two cores" in text
-    assert "it is 0.80 in the mean, and 0.70 of the pixels are right" in text
+    assert "2.50 million parameters, stored as int8 weights. Its file has 3.0 MB (3000000" in text
+    assert "bytes) and is licensed under Apache-2.0." in text
+    assert "On two cores, ONNX Runtime needs 4.2 ms to run it" in text
+    assert "confidence is 0.80, and 70% of the pixels are" in text
     assert "| Kinect | 1 | 0.80 | 0.70 | 10% | 0.20 | 0.030 |" in text
     assert "| PyDNet | 0.114 / 0.871 | 0.129 / 0.849 |" in text
     own = "| rooms | `depth` | rilievo/small | 3 | 0.200 / 0.900 | 0.050 / 0.950 (2) | – |"
@@ -151,9 +152,11 @@ def test_readme_says_what_the_cards_say() -> None:
         card = read_long_card(MODELS[name.strip("`")])
         assert card is not None
         millions, precision = weights.split(" M, ")
-        assert f"{millions} million parameters in {precision}, {size} (" in card
-        assert f"), {licence}." in card
-        assert time == "–" or f"takes the network {time} on two cores" in card
+        assert (
+            f"{millions} million parameters, stored as {precision}. Its file has {size} (" in card
+        )
+        assert f"bytes) and is licensed under {licence}." in card
+        assert time == "–" or f"ONNX Runtime needs {time} to run it" in card
         assert all(score == "–" or f"| {score} |" in card for score in scores)
 
 

@@ -48,7 +48,7 @@ def _files(name: str, folder: Path) -> list[Path]:
 def test_a_photograph_is_decoded_inside(name: str, pool: Decoders, tmp_path: Path) -> None:
     for path in _files(name, tmp_path):
         content = path.read_bytes()
-        photo = pool.photo(
+        photo = pool.read_photo(
             Upload(BytesIO(content), name="photo"),
             own_depth=True,
             reading=Refine().reading,
@@ -63,7 +63,7 @@ def test_a_photograph_is_decoded_inside(name: str, pool: Decoders, tmp_path: Pat
 )
 def test_a_video_is_decoded_inside(name: str, pool: Decoders, tmp_path: Path) -> None:
     for path in _files(name, tmp_path):
-        here, there = VideoReader(path), pool.video(path)
+        here, there = VideoReader(path), pool.open_video(path)
         try:
             for field in ("size", "rate", "time_base", "origin", "frame_estimate", "notes"):
                 assert getattr(there, field) == getattr(here, field)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 _CHANGED = {
     "scans": "rilievo.io.photographs.decode.check_jpeg_scans",
     "channels": "rilievo.io.numbers._READERS",
-    "lengths": "rilievo.models.onnx_files.file_metadata._field_contents",
+    "lengths": "rilievo.models.onnx_files.file_metadata._read_fields",
     "lock": "rilievo.io.files.commit._hold_lock",
     "fsync": "rilievo.io.files.atomic.sync_file",
     "stop": "rilievo.system.signals.is_interruption",

@@ -6,20 +6,22 @@ import pytest
 
 from lab.torture.cuts import _is_refusal
 from lab.torture.leavings import lost_list, numbered
+from rilievo.errors import InputError
+from rilievo.io.outputs.sidecar import parse_sidecar
 
-WEIGHTS = "out/weights.safetensors: has no content: take record.json away to train anew"
+WEIGHTS = "out/weights.safetensors: is empty: delete record.json to restart training"
 FOREIGN = "out/1.png: rilievo did not write this file, so it is not replaced: move it"
 
 
 @pytest.mark.parametrize(
     ("said", "is_refusal"),
     [
-        (f"rilievo: in/1.jpg: {FOREIGN}\n5 done in 0.5 s\n1 failed, as said above", True),
+        (f"rilievo: in/1.jpg: {FOREIGN}\n5 done in 0.5 s\n1 failed (see above)", True),
         (f"0 done in 0.0 s\nfailed: in/clip.mp4: {FOREIGN}", True),
         (f"rilievo: in/1.jpg: {FOREIGN}\nrilievo: in/2.jpg: cannot be read\n4 done", False),
         (f"1 of 2: cells/a\nskipped: a: {WEIGHTS}\n2 of 2: cells/b", True),
         (f"1 of 2: cells/a\nskipped: a: {WEIGHTS}\nskipped: b: no such layer", False),
-        ("5 done in 0.5 s\n1 failed, as said above", False),
+        ("5 done in 0.5 s\n1 failed (see above)", False),
         ("Traceback (most recent call last):\n  boom", False),
     ],
 )
@@ -27,6 +29,12 @@ def test_work_is_refused_where_all_that_failed_is_files_of_nobody(
     said: str, *, is_refusal: bool
 ) -> None:
     assert _is_refusal(1, said) is is_refusal
+
+
+def test_a_damaged_list_of_files_is_refused_in_words_that_the_campaign_knows() -> None:
+    with pytest.raises(InputError) as refused:
+        parse_sidecar('{\n "for', "out/1.json")
+    assert _is_refusal(1, f"rilievo: in/1.jpg: {refused.value}\n5 done in 0.5 s\n1 failed")
 
 
 WANTED = {"0.glb": b"surface", "0.html": b"page", "0.json": b"both", "1.glb": b"other"}

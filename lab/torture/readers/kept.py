@@ -15,7 +15,7 @@ from lab.torture.readers.videos import write_video
 from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.onnx_checksums import append_onnx_checksum
 from rilievo.io.verification import verify
-from rilievo.predicting.inputs import LeftOut, find_jobs
+from rilievo.predicting.inputs import SkippedInputs, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.prediction.saving import save
@@ -68,9 +68,9 @@ def _write_inputs(folder: Path) -> None:
 
 
 def _find_inputs(folder: Path) -> object:
-    left_out = LeftOut()
+    skipped = SkippedInputs()
     given = (folder / "in", folder / "clip")
-    return list(find_jobs(given, folder / "new", sequence=False, left_out=left_out))
+    return list(find_jobs(given, folder / "new", sequence=False, skipped=skipped))
 
 
 READERS = (

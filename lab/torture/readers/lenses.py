@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lab.torture.reader import SAMPLES, row, sample, sample_file
-from rilievo.options.camera_forms import CameraOptions, camera_of_size
+from rilievo.options.camera_forms import CameraOptions, camera_for_size
 
 _SIZE = (64, 96)
 
@@ -14,7 +14,7 @@ def read_of(camera: CameraOptions) -> object:
     """Make a camera for a size and see through it, as every run does."""
     named = camera.named_camera
     assert named is not None, "it is given"
-    made = camera_of_size(named, _SIZE)
+    made = camera_for_size(named, _SIZE)
     return made.rays(np.array([[0.0, 47.5, 95.0], [0.0, 31.5, 63.0]]))
 
 

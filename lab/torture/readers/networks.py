@@ -167,16 +167,16 @@ def _read_answer(folder: Path) -> object:
 def _ask(body: BytesIO) -> object:
     import httpx
 
-    from rilievo.models.replicate_model import Patience, ReplicateService
+    from rilievo.models.replicate_model import ReplicateService, RetryPolicy
 
     def reply(request: httpx.Request) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         return httpx.Response(200, headers=headers, content=body.getvalue())
 
-    patience = Patience(attempts=1, first=0.001, longest=0.001, request=0.1)
-    service = ReplicateService("token", "https://api.replicate.com", patience)
+    retry_policy = RetryPolicy(attempts=1, first_wait=0.001, max_wait=0.001, request_timeout=0.1)
+    service = ReplicateService("token", "https://api.replicate.com", retry_policy)
     service._http = httpx.Client(transport=httpx.MockTransport(reply))
-    answer = service.ask("GET", "/v1/predictions/abc")
+    answer = service.request_json("GET", "/v1/predictions/abc")
     return picture_urls(answer.get("output"), "depth")
 
 

@@ -106,7 +106,7 @@ def _with_unit(folder: Path) -> None:
 
 def _values_of(path: Path) -> object:
     numbers = read_stored_depth(path)
-    return numbers.values, numbers.statement
+    return numbers.values, numbers.metadata
 
 
 READERS = (

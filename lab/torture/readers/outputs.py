@@ -19,7 +19,7 @@ from rilievo.evaluation.predictions.prediction_cache import (
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.atomic import sum_of
+from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.io.outputs.sidecar import read_sidecar, write_sidecar
@@ -102,7 +102,7 @@ def _write_clip(folder: Path) -> None:
     (folder / "clip.depth.npy").rename(frames / "1.depth.npy")
     about = read_sidecar(folder / "clip.json")
     [facts] = about.files
-    sums = {"1.depth.npy": sum_of(frames / "1.depth.npy")}
+    sums = {"1.depth.npy": compute_file_sum(frames / "1.depth.npy")}
     facts = replace(facts, file=frames.name, bytes=None, sha256=None, frames=sums)
     write_sidecar(folder / "clip.json", replace(about, files=(facts,)))
 
@@ -158,7 +158,7 @@ def _read_cache(folder: Path) -> object:
     cache: PredictionCache = read_cache(folder / "cache")
     found = cache.made_by, cache.missing(["a/1", "a/2"])
     open_cache(folder / "cache", cache.fingerprint, ["a/1"])
-    return found, cache.read("a/1"), cache.is_of("a/1", colours())
+    return found, cache.read("a/1"), cache.matches_photo("a/1", colours())
 
 
 def _write_foreign(folder: Path) -> None:

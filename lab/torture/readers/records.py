@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign_predictions import open_stack
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.models.catalogue.download import read_record, record_path, token
+from rilievo.models.catalogue.download import hash_record_path, hub_token, read_hash_record
 from rilievo.serving.server.server_options import ServeOptions
 
 _LOG = "step,epoch,loss,seconds\n1,1,0.5,0.25\n2,1,0.25,0.5\n3,2,0.2,0.75\n"
@@ -33,12 +33,12 @@ def _in_cache(write: Callable[[Path], object]) -> Callable[[Path], None]:
 def _write_known(folder: Path) -> None:
     write_text(folder / "x.onnx", "network")
     entry = {"path": "x.onnx", "sha256": "ab" * 32, "stamp": [7, 12345]}
-    write_text(record_path(folder / "x.onnx"), json.dumps(entry))
+    write_text(hash_record_path(folder / "x.onnx"), json.dumps(entry))
 
 
 def _read_token(folder: Path) -> object:
     os.environ["HF_TOKEN_PATH"] = str(folder / "token")
-    return token()
+    return hub_token()
 
 
 def _write_labels(folder: Path) -> None:
@@ -63,11 +63,11 @@ def _read_teacher(folder: Path) -> object:
 
 def _write_motions(folder: Path) -> None:
     from rilievo.training.video.frames.targets import FramePlace
-    from rilievo.training.video.pair_motions import Estimate, write_estimate
+    from rilievo.training.video.pair_motions import MotionEstimate, write_estimate
 
     pair = (FramePlace(0, 1), FramePlace(0, 2))
     corners = {FramePlace(0, 1): np.array([[3.0, 4, 1.5], [9, 4, 2.5]])}
-    write_estimate(folder / "x.npz", Estimate(motions={pair: np.eye(4)}, corners=corners))
+    write_estimate(folder / "x.npz", MotionEstimate(motions={pair: np.eye(4)}, corners=corners))
 
 
 def _read_motions(folder: Path) -> object:
@@ -121,7 +121,7 @@ READERS = (
         "record of a checked download",
         _in_cache(_write_known),
         "verified/*.json",
-        lambda folder: read_record(folder / "x.onnx"),
+        lambda folder: read_hash_record(folder / "x.onnx"),
         0.4,
     ),
     sample("token of the hub", _read_token, 0.2),

@@ -125,7 +125,7 @@ def _read_checkpoint(folder: Path) -> object:
     assert isinstance(optimizer, Optimizer)
     optimizer.step()
     # What the loop does with them: whoever goes on needs numbers.
-    return state.step + 1, state.epoch_loss, state.cpu_seconds + 1.0, sorted(state.passed_over)
+    return state.step + 1, state.epoch_loss, state.cpu_seconds + 1.0, sorted(state.skipped_ids)
 
 
 def _cached(folder: Path) -> object:

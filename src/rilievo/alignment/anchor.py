@@ -25,14 +25,16 @@ GRID_ROWS, GRID_COLUMNS = 48, 64
 LEAST_PIXELS = 32
 """Least number of these pixels at which both maps have depth."""
 
-_OFFSETS, _DECADES = 121, 3.0
-"""Number of ratios shift / scale that are tried, and their decades around the range of values."""
+_GRID_STEPS, _GRID_DECADES = 121, 3.0
+"""Number of offsets that are tried first, from 10^-3 to 10^3 times the range of the values."""
 _LOW_QUANTILE = 0.05
-"""Share of values below the range: sky or outliers."""
-_LEAST_SHARE_OF_RANGE = 1e-3
-"""Least shifted value, as a share of the range; the logarithm needs a positive one."""
+"""Fraction of the values at each end that is ignored: sky or outliers."""
+_MIN_SHIFTED_FRACTION = 1e-3
+"""Least shifted value, as a fraction of the range; the logarithm needs a positive one."""
 _CONTRAST_POWER = 0.85
 """Power of the contrast that divides the error; 0 prefers low contrast, 1 high contrast."""
+_TINY = 1e-12
+"""Added to errors and contrasts, because the logarithm of zero is infinite."""
 _MAX_DEPTH_RATIO = 1_000.0
 """Largest anchored depth over the smallest; what is beyond counts as sky."""
 
@@ -50,12 +52,12 @@ class Anchor:
     rank_correlation: float
 
     def agrees(self, *, is_listed: bool) -> bool:
-        """Whether both maps order pixels from near to far alike enough.
+        """Whether both maps order pixels from near to far in nearly the same way.
 
-        ``is_listed`` says that rilievo lists the model, so that its kind is certain.
+        For a model that rilievo lists, whose kind of depth is certain, less agreement suffices.
         """
-        least = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
-        return self.rank_correlation >= least
+        min_correlation = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
+        return self.rank_correlation >= min_correlation
 
 
 def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:
@@ -70,10 +72,9 @@ def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:
 
 
 def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
-    """Depth up to scale by a fit. Depth that is not positive or too far is invalid, as sky is.
+    """Convert an affine map to depth up to scale by its fit to a reference.
 
-    Raises:
-        CalibrationError: If no pixel remains.
+    Pixels whose depth is not positive or too far are invalid, as sky is.
     """
     values = to_depth(depth, fit)
     is_positive = depth.valid & np.isfinite(values) & (values > 0)
@@ -86,7 +87,7 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
 
 
 def paired_values(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
-    """Values of both maps at those pixels of a grid where both are valid, in float64."""
+    """Sample both maps on a grid, and return the values in float64 where both are valid."""
     values, valid = _sample_on_grid(depth)
     reference_values, reference_valid = _sample_on_grid(reference)
     both = valid & reference_valid
@@ -94,6 +95,7 @@ def paired_values(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]
 
 
 def _sample_on_grid(depth: DepthMap) -> tuple[Values, Mask]:
+    """Values and validity at the centres of the grid's cells, as flat arrays."""
     height, width = depth.shape
     rows = (2 * np.arange(GRID_ROWS) + 1) * height // (2 * GRID_ROWS)
     columns = (2 * np.arange(GRID_COLUMNS) + 1) * width // (2 * GRID_COLUMNS)
@@ -102,45 +104,44 @@ def _sample_on_grid(depth: DepthMap) -> tuple[Values, Mask]:
 
 
 def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
-    """Fit affine values to positive reference depth.
+    """Fit affine depth, or affine inverse depth, to positive reference depth at the same pixels.
 
-    Values that come out negative count as small, so that a sky does not bend the rest.
-
-    Args:
-        x: Affine depth, or affine inverse depth.
-        reference: Depth at the same pixels, up to scale.
-        is_inverse: Whether ``x`` is inverse depth.
-
-    Raises:
-        CalibrationError: If there are too few values, or all are the same.
+    Every candidate is x - low + offset, where x are the affine values and low is a low quantile of
+    them. A search finds the offset of least cost, and the scale for it is a median. Candidates near
+    zero or below are clamped to a small fraction of the range, so that sky does not dominate.
     """
     if x.size < LEAST_PIXELS:
         raise CalibrationError(
-            f"the two answers have depth at {x.size} common places of {GRID_ROWS * GRID_COLUMNS}, "
-            "too few to fit one to the other"
+            f"the two predictions have depth in common at only {x.size} of "
+            f"{GRID_ROWS * GRID_COLUMNS} places, too few to fit one to the other"
         )
     low, high = np.quantile(x, _LOW_QUANTILE), np.quantile(x, 1 - _LOW_QUANTILE)
-    span = float(high - low)
-    if span <= 0 or reference.min() == reference.max():
-        raise CalibrationError("an answer is constant, so nothing can be fitted to it")
+    value_range = float(high - low)
+    if value_range <= 0 or reference.min() == reference.max():
+        raise CalibrationError(
+            "one of the two predictions is constant, so nothing can be fitted to it"
+        )
 
+    # The logarithm of inverse depth is minus that of depth.
     sign = -1 if is_inverse else 1
     reference_logs = np.log(reference)
 
-    def depth_logs(log_offset: float) -> Values:
-        """Log depth up to scale, if the lowest value is ``exp(log_offset)`` above zero."""
+    def shifted_depth_logs(log_offset: float) -> Values:
+        """Log depth up to scale of the candidate with the offset ``exp(log_offset)``."""
         shifted = x - low + np.exp(log_offset)
-        return sign * np.log(np.maximum(shifted, _LEAST_SHARE_OF_RANGE * span))
+        return sign * np.log(np.maximum(shifted, _MIN_SHIFTED_FRACTION * value_range))
 
     def cost(log_offset: float) -> float:
-        logs = depth_logs(log_offset)
-        error = _mean_deviation_from_median(logs - reference_logs)
-        contrast = _mean_deviation_from_median(logs)
-        return float(np.log(error + 1e-12) - _CONTRAST_POWER * np.log(contrast + 1e-12))
+        """Return ln(error / contrast**power), because small contrast alone makes errors small."""
+        depth_logs = shifted_depth_logs(log_offset)
+        error = _mean_deviation_from_median(depth_logs - reference_logs)
+        contrast = _mean_deviation_from_median(depth_logs)
+        return float(np.log(error + _TINY) - _CONTRAST_POWER * np.log(contrast + _TINY))
 
-    log_offset = _minimize(cost, np.log(span))
-    log_ratios = reference_logs - depth_logs(log_offset)
+    log_offset = _minimize_near_range(cost, np.log(value_range))
+    log_ratios = reference_logs - shifted_depth_logs(log_offset)
     log_scale = float(np.median(log_ratios))
+    # The scale of inverse depth divides depth.
     scale = float(np.exp(sign * log_scale))
     fit = Fit(
         space=FitSpace.INVERSE if is_inverse else FitSpace.DEPTH,
@@ -152,11 +153,11 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
     return Anchor(fit=fit, rank_correlation=rank_correlation(sign * x, reference))
 
 
-def _minimize(cost: Callable[[float], float], log_span: float) -> float:
-    """Argument of least cost: the best on a grid around ``log_span``, then a golden section."""
-    grid = log_span + np.log(10) * np.linspace(-_DECADES, _DECADES, _OFFSETS)
-    best = int(np.argmin([cost(offset) for offset in grid]))
-    before, after = grid[max(best - 1, 0)], grid[min(best + 1, _OFFSETS - 1)]
+def _minimize_near_range(cost: Callable[[float], float], log_range: float) -> float:
+    """Log offset of least cost: the best of a grid around ``log_range``, then a golden section."""
+    grid = log_range + np.log(10) * np.linspace(-_GRID_DECADES, _GRID_DECADES, _GRID_STEPS)
+    best = int(np.argmin([cost(log_offset) for log_offset in grid]))
+    before, after = grid[max(best - 1, 0)], grid[min(best + 1, _GRID_STEPS - 1)]
     return golden_argmin(cost, float(before), float(after))
 
 
@@ -167,13 +168,13 @@ def _mean_deviation_from_median(x: Values) -> float:
 def rank_correlation(x: Values, y: Values) -> float:
     """Spearman's rank correlation, -1 to 1; equal values share a rank, and a constant has 0."""
     x_ranks, y_ranks = _ranks(x), _ranks(y)
-    x_ranks, y_ranks = x_ranks - x_ranks.mean(), y_ranks - y_ranks.mean()
-    norm = float(np.sqrt((x_ranks @ x_ranks) * (y_ranks @ y_ranks)))
-    return float(x_ranks @ y_ranks) / norm if norm else 0.0
+    x_centred, y_centred = x_ranks - x_ranks.mean(), y_ranks - y_ranks.mean()
+    norm = float(np.sqrt((x_centred @ x_centred) * (y_centred @ y_centred)))
+    return float(x_centred @ y_centred) / norm if norm else 0.0
 
 
 def _ranks(x: Values) -> Values:
     """Rank of each value from 1; equal values get the mean of their ranks."""
-    _, index, count = np.unique(x, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(count) - (count - 1) / 2
-    return mean_ranks[index.reshape(-1)]
+    _, unique_index, counts = np.unique(x, return_inverse=True, return_counts=True)
+    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
+    return mean_ranks[unique_index.reshape(-1)]

@@ -16,7 +16,7 @@ BAND_PIXELS = 1 << 18
 
 _RELATIVE_ROUNDING = 1e-13
 """Largest residual of a point on the line, as a share of the largest ordinate."""
-_CONSTANT = 1e-6
+_MAX_CONSTANT_DEVIATION = 1e-6
 """Largest relative deviation from the mean that float32's rounding explains."""
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
@@ -37,8 +37,8 @@ class Fit:
     """Line that converts the values of a depth map to metres.
 
     Attributes:
-        space: Quantity in which it is a line.
-        scale: Slope; in ``LOG`` the power.
+        space: Quantity (depth, inverse depth or log depth) in which it is a straight line.
+        scale: Slope of the line; for ``LOG``, the exponent of the map's values.
         shift: Offset [m, 1/m or ln m, by ``space``].
         residual: Root mean square of the residuals, in the unit of ``shift``.
         pixels: Number of pixels fitted.
@@ -51,47 +51,44 @@ class Fit:
     pixels: int
 
     def metres(self, value: float) -> float:
-        """Depth [m] of a value of the map; not for ``LOG``."""
+        """Depth [m] of a value of the map. Do not call it for ``LOG``, where it is wrong."""
         y = self.scale * value + self.shift
         return 1 / y if self.space is FitSpace.INVERSE else y
 
 
 def to_depth(depth: DepthMap, fit: Fit) -> Field:
-    """Depth [m] of a map by a fit.
+    """Convert the values of a map to depth [m] by a fit.
 
-    It is zero at invalid pixels. After a shift it may be negative, zero or infinite elsewhere.
+    The result is zero at invalid pixels. A shift can make it negative, zero or infinite elsewhere.
     """
     height, width = depth.shape
     metres = np.zeros(depth.shape, np.float32)
-    rows = max(1, BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        band = slice(top, top + rows)
+    rows_per_band = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows_per_band):
+        band = slice(top, top + rows_per_band)
         valid = depth.valid[band]
-        x = abscissa(depth.values[band][valid].astype(np.float64), depth.kind, fit.space)
+        x = to_fit_space(depth.values[band][valid].astype(np.float64), depth.kind, fit.space)
         y = fit.scale * x + fit.shift
         with np.errstate(divide="ignore", over="ignore", under="ignore"):
             if fit.space is FitSpace.INVERSE:
                 y = 1 / y
             elif fit.space is FitSpace.LOG:
                 y = np.exp(y)
+            # ``metres[band]`` is a view, so this writes into the result.
             metres[band][valid] = y.astype(np.float32)
     return metres
 
 
 def check_depth_map(depth: object) -> None:
-    """Refuse anything but a ``DepthMap``.
-
-    Raises:
-        InputTypeError: If it is a prediction or something else.
-    """
+    """Raise an InputTypeError for anything but a ``DepthMap``, for example a prediction."""
     if isinstance(depth, PredictionRecord):
-        raise InputTypeError("a Prediction is given, expected its DepthMap: take prediction.depth")
+        raise InputTypeError("got a Prediction, expected a DepthMap: pass prediction.depth")
     if not isinstance(depth, DepthMap):
-        raise InputTypeError(f"a {type(depth).__name__} is given, expected a DepthMap")
+        raise InputTypeError(f"got a {type(depth).__name__}, expected a DepthMap")
 
 
-def abscissa(values: Values, kind: DepthKind, space: FitSpace) -> Values:
-    """Values of a map of some kind in the quantity in which the fit is a line."""
+def to_fit_space(values: Values, kind: DepthKind, space: FitSpace) -> Values:
+    """Convert values of a map of some kind to the quantity in which the fit is a line."""
     if space is FitSpace.LOG:
         return np.log(values)
     if space is FitSpace.INVERSE and kind is not DepthKind.AFFINE_INVERSE:
@@ -100,90 +97,95 @@ def abscissa(values: Values, kind: DepthKind, space: FitSpace) -> Values:
 
 
 def least_squares_line(x: Values, y: Values) -> tuple[float, float]:
-    """Slope and offset that minimise the sum of (slope · x + offset - y)².
-
-    Raises:
-        CalibrationError: If the pixels do not determine a line, or it does not rise.
-    """
-    _refuse_constant(x)
-    mean = x.mean()
-    centred = x - mean
-    slope = float(dot(centred, y - y.mean()) / dot(centred, centred))
-    _refuse_falling_line(slope)
-    return slope, float(y.mean() - slope * mean)
+    """Positive slope and offset that minimise the sum of (slope · x + offset - y)²."""
+    _check_not_constant(x)
+    x_mean, y_mean = x.mean(), y.mean()
+    x_centred = x - x_mean
+    slope = float(dot(x_centred, y - y_mean) / dot(x_centred, x_centred))
+    _check_positive_slope(slope)
+    return slope, float(y_mean - slope * x_mean)
 
 
 def least_absolute_scale(x: Values, y: Values, weights: Values) -> float:
     """Factor that minimises the sum of weight · |factor · x - y|.
 
-    It is the weighted median of y / x, the lower one of two.
+    Each term is weight · |x| · |factor - y / x|, so the factor is a weighted median of y / x. Of
+    two medians it is the lower one.
     """
-    used = x != 0
-    ratios, ratio_weights = y[used] / x[used], weights[used] * np.abs(x[used])
+    is_nonzero = x != 0
+    ratios = y[is_nonzero] / x[is_nonzero]
+    ratio_weights = weights[is_nonzero] * np.abs(x[is_nonzero])
     order = np.argsort(ratios, kind="stable")
-    cumulative = ratio_weights[order].cumsum()
-    median_place = np.searchsorted(2 * cumulative, cumulative[-1])
-    return float(ratios[order[median_place]])
+    cumulative_weights = ratio_weights[order].cumsum()
+    # The median is the first ratio at which half of the weight is reached.
+    median_index = np.searchsorted(2 * cumulative_weights, cumulative_weights[-1])
+    return float(ratios[order[median_index]])
 
 
 def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, float]:
     """Slope and offset that minimise the sum of weight · |slope · x + offset - y|, exactly.
 
-    The best line goes through two of the points. The search rotates a line about one point to the
-    best slope, and goes on about the point where a rotation lowers the sum fastest (Wesolowsky
-    1981, "A new descent algorithm for the least absolute value regression problem").
-
-    Raises:
-        CalibrationError: If the pixels do not determine a line, or it does not rise.
+    A best line goes through two of the points. The search rotates a line about one point, the
+    pivot, to the best slope. Then it continues at the point on the line where a rotation lowers the
+    loss fastest (Wesolowsky 1981, "A new descent algorithm for the least absolute value
+    regression problem"). The loss is convex, so a line that no rotation improves is the best.
     """
-    _refuse_constant(x)
-    rounding = _RELATIVE_ROUNDING * np.abs(y).max()
-    least_loss, slope, offset = np.inf, 0.0, 0.0
-    pivot = int(np.argsort(x)[x.size // 2])
+    _check_not_constant(x)
+    max_rounding = _RELATIVE_ROUNDING * np.abs(y).max()
+    best_loss, best_slope, best_offset = np.inf, 0.0, 0.0
+    pivot = int(np.argsort(x)[x.size // 2])  # the point of median x
     while True:
         x_from_pivot, y_from_pivot = x - x[pivot], y - y[pivot]
-        rotated = least_absolute_scale(x_from_pivot, y_from_pivot, weights)
-        residuals = rotated * x_from_pivot - y_from_pivot
+        slope = least_absolute_scale(x_from_pivot, y_from_pivot, weights)
+        residuals = slope * x_from_pivot - y_from_pivot
         loss = float(dot(weights, np.abs(residuals)))
-        if loss >= least_loss:
-            break
-        least_loss, slope, offset = loss, rotated, float(y[pivot] - rotated * x[pivot])
+        if loss >= best_loss:
+            break  # What seemed to be an improvement was rounding.
+        best_loss, best_slope, best_offset = loss, slope, float(y[pivot] - slope * x[pivot])
 
-        next_pivot = _steepest_pivot(x, residuals, weights, rounding)
+        next_pivot = _steepest_pivot(x, residuals, weights, max_rounding)
         if next_pivot is None:
             break
         pivot = next_pivot
-    _refuse_falling_line(slope)
-    return slope, offset
+    _check_positive_slope(best_slope)
+    return best_slope, best_offset
 
 
-def _steepest_pivot(x: Values, residuals: Values, weights: Values, rounding: float) -> int | None:
-    """Index of the point on the line about which a rotation lowers the sum fastest.
+def _steepest_pivot(
+    x: Values, residuals: Values, weights: Values, max_rounding: float
+) -> int | None:
+    """Index of the point on the line about which a rotation lowers the loss fastest.
 
-    The sum of the points on the line grows with any rotation, and that of the others changes with
-    the slope of their signs. None if no rotation lowers both together.
+    A rotation about a point at p changes the loss at the rate growth - |slope|. The growth is that
+    of points on the line, which acquire a residual: sum of weight · |x - p|. The slope is that of
+    points off the line: sum of weight · sign(residual) · (x - p). Return None if no rotation lowers
+    the loss.
     """
-    on_line = np.flatnonzero(np.abs(residuals) <= rounding)
+    on_line = np.flatnonzero(np.abs(residuals) <= max_rounding)
     on_line = on_line[np.argsort(x[on_line], kind="stable")]
     signed_weights = weights * np.sign(residuals)
     signed_weights[on_line] = 0.0
 
+    # With the points on the line sorted by x, cumulative sums W of weight and M of weight · x give
+    # the growth about all of them. Points left of p add p · W - M, and points right of p add
+    # (M_total - M) - p · (W_total - W).
     line_x, line_weights = x[on_line], weights[on_line]
     weight_sums, moment_sums = line_weights.cumsum(), (line_weights * line_x).cumsum()
     growth = line_x * (2 * weight_sums - weight_sums[-1]) + moment_sums[-1] - 2 * moment_sums
     slopes = dot(signed_weights, x) - line_x * signed_weights.sum()
-    changes = growth - np.abs(slopes)
-    best = int(np.argmin(changes))
-    lowers_sum = changes[best] < -1e-12 * float(dot(weights, np.abs(x)))
-    return int(on_line[best]) if lowers_sum else None
+    loss_rates = growth - np.abs(slopes)
+    best = int(np.argmin(loss_rates))
+    # A change within rounding could send the search in circles.
+    lowers_loss = loss_rates[best] < -1e-12 * float(dot(weights, np.abs(x)))
+    return int(on_line[best]) if lowers_loss else None
 
 
 def is_constant(x: Values) -> bool:
-    """Whether the rounding of float32 explains all differences between numbers."""
-    return bool(np.abs(x - x.mean()).max() <= _CONSTANT * np.abs(x).max())
+    """Whether the rounding of float32 explains all differences between the values."""
+    return bool(np.abs(x - x.mean()).max() <= _MAX_CONSTANT_DEVIATION * np.abs(x).max())
 
 
-def _refuse_constant(x: Values) -> None:
+def _check_not_constant(x: Values) -> None:
     if x.size < 2:
         raise CalibrationError("one pixel with ground truth does not determine a scale and a shift")
     if is_constant(x):
@@ -193,11 +195,11 @@ def _refuse_constant(x: Values) -> None:
         )
 
 
-def _refuse_falling_line(slope: float) -> None:
+def _check_positive_slope(slope: float) -> None:
     if slope <= 0:
         raise CalibrationError(
-            f"the best scale is {slope:.4g}, not positive: the prediction takes near for far; "
-            "is its kind the right one?"
+            f"the best scale is {slope:.4g}, which is not positive: the prediction swaps "
+            "near and far; check its kind"
         )
 
 
@@ -206,12 +208,12 @@ def golden_argmin(
 ) -> float:
     """Argument of least cost between ``low`` and ``high``, by golden-section search."""
     for _ in range(steps):
-        lower = high - _GOLDEN_RATIO * (high - low)
-        upper = low + _GOLDEN_RATIO * (high - low)
-        if cost(lower) <= cost(upper):
-            high = upper
+        lower_probe = high - _GOLDEN_RATIO * (high - low)
+        upper_probe = low + _GOLDEN_RATIO * (high - low)
+        if cost(lower_probe) <= cost(upper_probe):
+            high = upper_probe
         else:
-            low = lower
+            low = lower_probe
     return (low + high) / 2
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from rilievo.alignment.fit import (
     Fit,
     FitSpace,
-    abscissa,
     check_depth_map,
     dot,
     is_constant,
@@ -17,39 +16,41 @@ from rilievo.alignment.fit import (
     least_absolute_scale,
     least_squares_line,
     to_depth,
+    to_fit_space,
 )
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import Field, Float, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.errors.messages import join_alternatives
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-_REASONS: Mapping[DepthKind, str] = {
+_KIND_DESCRIPTIONS: Mapping[DepthKind, str] = {
     DepthKind.METRIC: "it is depth in metres",
-    DepthKind.UP_TO_SCALE: "its scale is not known",
+    DepthKind.UP_TO_SCALE: "its scale is unknown",
     DepthKind.AFFINE: "it is depth with an unknown scale and shift, and needs both",
     DepthKind.AFFINE_INVERSE: "it is inverse depth with an unknown scale and shift, and needs both",
 }
 
 
 class AlignMethod(StrEnum):
-    """Line that is fitted to the ground truth."""
+    """How a prediction is aligned to the ground truth."""
 
     NONE = "none"
     """No fit: the prediction is in metres."""
     MEDIAN = "median"
     """Scale: ratio of the medians (Zhou et al. 2017)."""
     SCALE = "scale"
-    """Factor by least squares in depth."""
+    """Scale, by least squares in depth."""
     SCALE_SHIFT = "scale_shift"
-    """Line by least squares in depth."""
+    """Scale and shift, by least squares in depth."""
     INVERSE_SCALE_SHIFT = "inverse_scale_shift"
-    """Line by least squares in inverse depth (Ranftl et al. 2020)."""
+    """Scale and shift, by least squares in inverse depth (Ranftl et al. 2020)."""
     LOG = "log"
-    """Power and factor, by least squares in the logarithm."""
+    """Exponent and scale, depth = scale · x**exponent, by least squares in the logarithm."""
     ROBUST_SCALE = "robust_scale"
-    """Scale, by least relative deviations over 64x64 pixels (Wang et al. 2025, MoGe)."""
+    """Scale, by least absolute relative errors at 64x64 samples (Wang et al. 2025, MoGe)."""
     ROBUST_SCALE_SHIFT = "robust_scale_shift"
-    """Scale and shift, likewise."""
+    """Scale and shift, by the same errors."""
 
 
 _ANY_DEPTH = (
@@ -70,34 +71,31 @@ METHODS: Mapping[DepthKind, tuple[AlignMethod, ...]] = {
 }
 """Methods that are valid for each kind of depth, the default first."""
 
-_SPACES = {
+_FIT_SPACES = {
     AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
     AlignMethod.LOG: FitSpace.LOG,
 }
 """Spaces of the methods that do not fit in depth."""
-_ROBUST = (AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT)
-_WITHOUT_SHIFT = (
+_ROBUST_METHODS = (AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT)
+_SCALE_ONLY_METHODS = (
     AlignMethod.NONE,
     AlignMethod.MEDIAN,
     AlignMethod.SCALE,
     AlignMethod.ROBUST_SCALE,
 )
-_SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
+_DEPTH_SHIFT_METHODS = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
 
 
 def choose_method(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
-    """Check that a method fits the kind of depth; None gives the kind's default.
-
-    Raises:
-        OptionError: If it does not.
-    """
+    """Return the requested method if the kind of depth allows it; None is the kind's default."""
     allowed = METHODS[kind]
     if method is None:
         return allowed[0]
     if method not in allowed:
         raise OptionError(
-            f"a prediction of kind '{kind}' is not aligned by '{method}', since {_REASONS[kind]}: "
-            f"choose {' or '.join(repr(str(name)) for name in allowed)}"
+            f"a prediction of kind '{kind}' cannot be aligned by '{method}', because "
+            f"{_KIND_DESCRIPTIONS[kind]}: choose "
+            f"{join_alternatives(repr(str(name)) for name in allowed)}"
         )
     return AlignMethod(method)
 
@@ -109,7 +107,7 @@ class Aligned:
     Attributes:
         depth: Depth of kind ``METRIC``, valid where the prediction is.
         fit: Line from the prediction's values to metres.
-        clamped: Number of pixels that were set to the least depth or inverse depth.
+        clamped: Number of pixels whose depth was out of range and was set to the bound.
     """
 
     depth: DepthMap
@@ -139,11 +137,11 @@ def align(
         predicted: Depth map of any kind.
         true: True depth [m], read where ``valid``.
         valid: Pixels with ground truth.
-        method: Method of the fit; by default that of the kind.
+        method: Method of the fit; by default the usual one of the kind.
         min_depth: Least depth [m] after a fit with a shift. Pixels below it are set to it, and are
             scored.
-        min_inverse: Least inverse depth [1/m]. Marigold takes 1e-3. None takes that of the largest
-            true depth, as MoGe does.
+        min_inverse: Least inverse depth [1/m]; the default is Marigold's. None means that of the
+            largest true depth, as in MoGe.
 
     Raises:
         OptionError: If the method does not fit the kind, or a least value is not positive.
@@ -153,11 +151,11 @@ def align(
     """
     check_depth_map(predicted)
     method = choose_method(predicted.kind, method)
-    for name, least in (("min_depth", min_depth), ("min_inverse", min_inverse)):
-        if least is not None and not (np.isfinite(least) and least > 0):
-            raise OptionError(f"{name} is a positive number, not {least}")
-    both = _common_valid_pixels(predicted, true, valid)
-    fit = _fit_line(predicted, true, both, method)
+    for name, bound in (("min_depth", min_depth), ("min_inverse", min_inverse)):
+        if bound is not None and not (np.isfinite(bound) and bound > 0):
+            raise OptionError(f"{name} must be a positive number, got {bound}")
+    both_valid = _common_valid_pixels(predicted, true, valid)
+    fit = _fit_line(predicted, true, both_valid, method)
     farthest = float(true[valid].max()) if min_inverse is None else 1 / min_inverse
     return apply_fit(predicted, fit, method, min_depth=min_depth, farthest=farthest)
 
@@ -165,18 +163,14 @@ def align(
 def apply_fit(
     predicted: DepthMap, fit: Fit, method: AlignMethod, *, min_depth: float, farthest: float
 ) -> Aligned:
-    """Bring a prediction to metres by a fit, from ``min_depth`` to ``farthest`` [m].
-
-    Raises:
-        CalibrationError: If the fit takes pixels out of the range of float32.
-    """
+    """Bring a prediction to metres by a fit, from ``min_depth`` to ``farthest`` [m]."""
     depth = to_depth(predicted, fit)
     clamped = _clamp_and_count(depth, predicted.valid, method, min_depth, farthest)
     is_usable = np.isfinite(depth) & (depth > 0)
     unusable = int((predicted.valid & ~is_usable).sum())
     if unusable:
         raise CalibrationError(
-            f"the {method} fit takes {unusable} pixels out of the range of float32"
+            f"the {method} fit moves {unusable} pixels out of the range of float32"
         )
     metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
     return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
@@ -196,19 +190,21 @@ def constant_fit(
     Returns:
         None if the prediction is not constant, or the method has no shift.
     """
-    if method in _WITHOUT_SHIFT or np.count_nonzero(valid) < 2:
+    if method in _SCALE_ONLY_METHODS or np.count_nonzero(valid) < 2:
         return None
-    space = _SPACES.get(method, FitSpace.DEPTH)
-    x = abscissa(predicted.values[valid].astype(np.float64), predicted.kind, space)
+    space = _FIT_SPACES.get(method, FitSpace.DEPTH)
+    x = to_fit_space(predicted.values[valid].astype(np.float64), predicted.kind, space)
     if not is_constant(x):
         return None
 
-    y = abscissa(true[valid].astype(np.float64), DepthKind.METRIC, space)
-    shift = float(y.mean())
     if method is AlignMethod.ROBUST_SCALE_SHIFT:
         sample = subsample_by_grid(valid)
         y = true.flat[sample.indices].astype(np.float64)
+        # With x = 1, the factor of least weighted error is the constant.
         shift = least_absolute_scale(np.ones(y.size), y, sample.counts / y)
+    else:
+        y = to_fit_space(true[valid].astype(np.float64), DepthKind.METRIC, space)
+        shift = float(y.mean())
     residual = float(np.sqrt(np.mean(np.square(shift - y))))
     return Fit(space=space, scale=0.0, shift=shift, residual=residual, pixels=y.size)
 
@@ -220,12 +216,12 @@ def _clamp_and_count(
     nearest: float,
     farthest: float,
 ) -> int:
-    """Set depth out of range to its bound, in place, and count the pixels.
+    """Set depth out of range to its bound, in place, and return the number of such pixels.
 
-    A shift can make depth negative. A shift of inverse depth can make the farthest pixels negative
-    or infinite, where the line crosses zero.
+    A shift of depth can make it negative, so near pixels are clamped. A shift of inverse depth can
+    make far pixels negative or infinite, where the line crosses zero, so far pixels are clamped.
     """
-    if method in _SHIFTED_DEPTH:
+    if method in _DEPTH_SHIFT_METHODS:
         is_outside, bound = valid & (depth < nearest), nearest
     elif method is AlignMethod.INVERSE_SCALE_SHIFT:
         is_outside, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
@@ -236,57 +232,68 @@ def _clamp_and_count(
 
 
 def _common_valid_pixels(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
+    """Check the ground truth, and return the pixels that have both prediction and truth."""
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
-            f"prediction {predicted.shape}, true depth {true.shape} and mask {valid.shape} differ"
+            f"the shapes of prediction {predicted.shape}, true depth {true.shape} and mask "
+            f"{valid.shape} differ"
         )
     if valid.dtype != bool:
         # numpy would take a mask of integers as row indices.
         raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
     if not np.issubdtype(true.dtype, np.floating):
         raise InputError(
-            f"the true depth is {true.dtype}, expected floating-point metres: convert it, as with "
-            "millimetres / 1000"
+            f"the true depth is {true.dtype}, expected floating-point metres: convert it, "
+            "for example with millimetres / 1000"
         )
-    inside = true[valid]
-    bad = int((~(np.isfinite(inside) & (inside > 0))).sum())
-    if bad:
+    true_values = true[valid]
+    is_positive = np.isfinite(true_values) & (true_values > 0)
+    invalid_count = int((~is_positive).sum())
+    if invalid_count:
         raise InputError(
-            f"true depth is zero, negative, NaN or infinite at {bad} of {inside.size} valid "
-            "pixels: take them out of the mask"
+            f"true depth is zero, negative, NaN or infinite at {invalid_count} of "
+            f"{true_values.size} valid pixels: remove them from the mask"
         )
-    both = predicted.valid & valid
-    if not both.any():
+    both_valid = predicted.valid & valid
+    if not both_valid.any():
         raise NoGroundTruthError("no pixel has both a prediction and ground truth")
-    return both
+    return both_valid
 
 
 def _fit_line(
     predicted: DepthMap,
     true: Float[np.ndarray, "h w"],
-    both: Mask,
+    both_valid: Mask,
     method: AlignMethod,
 ) -> Fit:
-    """Fit a method's line over the pixels of ``both``."""
-    space = _SPACES.get(method, FitSpace.DEPTH)
+    """Fit a method's line over the pixels that have both prediction and truth.
 
-    def coordinates(values: Values, depth: Values) -> tuple[Values, Values]:
-        """Values and true depth in the quantity in which the fit is a line."""
-        x = abscissa(values.astype(np.float64), predicted.kind, space)
-        return x, abscissa(depth.astype(np.float64), DepthKind.METRIC, space)
+    Robust methods take a subsample of them, as MoGe does.
+    """
+    space = _FIT_SPACES.get(method, FitSpace.DEPTH)
+    if method in _ROBUST_METHODS:
+        sample = subsample_by_grid(both_valid)
+        predicted_values = predicted.values.flat[sample.indices]
+        true_depth = true.flat[sample.indices]
+    else:
+        sample = None
+        predicted_values = predicted.values[both_valid]
+        true_depth = true[both_valid]
 
-    if method in _ROBUST:
-        sample = subsample_by_grid(both)
-        x, y = coordinates(predicted.values.flat[sample.indices], true.flat[sample.indices])
+    # In the fit's space, the fit is the line y = scale · x + shift.
+    x = to_fit_space(predicted_values.astype(np.float64), predicted.kind, space)
+    y = to_fit_space(true_depth.astype(np.float64), DepthKind.METRIC, space)
+    if sample is not None:
+        # Samples count as many pixels as they stand for; dividing by depth makes errors relative.
         scale, shift = _fit_weighted_absolute(x, y, sample.counts / y, method)
     else:
-        x, y = coordinates(predicted.values[both], true[both])
         scale, shift = _fit_unweighted(x, y, method)
     residual = float(np.sqrt(np.mean(np.square(scale * x + shift - y))))
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 
 
 def _fit_unweighted(x: Values, y: Values, method: AlignMethod) -> tuple[float, float]:
+    """Scale and shift of the methods that count all pixels the same."""
     if method is AlignMethod.NONE:
         return 1.0, 0.0
     if method is AlignMethod.MEDIAN:
@@ -302,6 +309,7 @@ def _fit_weighted_absolute(
     weights: Values,
     method: AlignMethod,
 ) -> tuple[float, float]:
+    """Scale and shift of the robust methods, of least weighted absolute deviations."""
     if method is AlignMethod.ROBUST_SCALE:
         return least_absolute_scale(x, y, weights), 0.0
     return least_absolute_line(x, y, weights)

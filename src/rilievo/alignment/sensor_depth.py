@@ -1,10 +1,11 @@
 """Depth of a sensor at many pixels: it stays, and the network fills the rest.
 
-Outliers disagree with neighbours in depth and in their ratio to the network. Holes get the median
-of three continuations: the network times a membrane's ratio (Laplace's equation), times the nearest
-ratio, and the nearest depth.
+Outliers disagree with neighbours in depth and in their ratio to the network. In holes, the ratio of
+true depth to the network's depth is extrapolated in three ways, and the median is taken: smoothly
+(Laplace's equation), from the nearest pixel, and so that the nearest pixel's depth continues.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,27 +18,27 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 Indices = Int[np.ndarray, "h w"]
 MEASURED = "measured pixels"
 """Name of this method among the calibrations."""
-LEAST_SHARE = 0.01
-"""Share of measured pixels from which the depth is that of a sensor, not of single points."""
+MIN_MEASURED_FRACTION = 0.01
+"""Fraction of measured pixels from which the depth is that of a sensor, not of single points."""
 COVERAGE = 0.8
-"""Share of filled pixels whose error is below the stated one."""
+"""Fraction of filled pixels whose error is below the stated one."""
 
 _MAX_SURFACE_STEP = 0.05
 """Largest difference of log depth between neighbours on one surface."""
 _MIN_ALIKE_WIDE = 0.3
-"""Share of the 7x7 neighbours that a pixel of a surface resembles."""
+"""Fraction of the 7x7 neighbours that a pixel of a surface resembles."""
 _MIN_ALIKE_NEAR, _MIN_ALIKE_WIDE_AT_EDGE = 3 / 8, 0.15
-"""The same at an edge, where the 3x3 neighbours decide: shares of 3x3 and of 7x7."""
+"""The same at an edge, where the 3x3 neighbours decide: fractions of 3x3 and of 7x7."""
 _MAX_OUTLIER_PASSES = 4
 _ALL_MEASURED = 0.999
-"""Share of the pixels around a resized one that are measured, if all are."""
+"""Fraction of the pixels around a resized one that are measured, if all are (with rounding)."""
 _RELAXATIONS = 8
-"""Averages over neighbours at each size of the membrane."""
+"""Number of averages over neighbours at each size of the pyramid."""
 _HOLE_SHIFTS = ((0.37, 0.29), (0.61, 0.71))
-"""Shifts of the holes that are cut out of measured depth as a trial, of height and width."""
-_MIN_TRIED_PIXELS = 200
+"""Shifts of the trial holes in measured depth, as fractions of its height and width."""
+_MIN_TRIAL_PIXELS = 200
 _MIN_STATED_ERROR = 0.01
-"""Least error that filled pixels are said to have."""
+"""Least relative error that is stated for filled pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +47,26 @@ class Filled:
 
     Attributes:
         depth: Depth at the network's size.
-        measured: Pixels of it that the sensor measured.
-        points: Number of measured pixels of the sensor's map.
-        outliers: Number of them that were left out.
-        error: Relative error that ``COVERAGE`` of filled pixels stay below; None if it could not
-            be found out.
+        measured: Pixels that the sensor measured.
+        measured_count: Number of measured pixels of the sensor's map.
+        outlier_count: Number of these that were left out.
+        relative_error: Error that ``COVERAGE`` of filled pixels stay below; None if unknown.
     """
 
     depth: DepthMap
     measured: Mask
-    points: int
-    outliers: int
-    error: float | None
+    measured_count: int
+    outlier_count: int
+    relative_error: float | None
 
 
 def is_dense(measured: Field) -> bool:
     """Whether a map [m] has enough measured pixels to stay."""
-    return bool(np.count_nonzero(measured > 0) > LEAST_SHARE * measured.size)
+    return bool(np.count_nonzero(measured > 0) > MIN_MEASURED_FRACTION * measured.size)
 
 
 def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
-    """Fill the gaps (0) of measured depth [m] by the network's.
+    """Fill the gaps (0) in measured depth [m] with the network's depth.
 
     Args:
         depth: The network's depth, up to scale.
@@ -77,57 +77,64 @@ def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
     """
     network_logs = _log_depth_at_size(depth, measured.shape)
     is_measured = (measured > 0) & np.isfinite(measured)
+    # The logarithm of a gap may be any finite value; it is masked out.
     measured_logs = np.log(np.where(is_measured, measured, 1.0))
     log_ratios = measured_logs - network_logs
     inliers = _inlier_mask(measured_logs, log_ratios, is_measured)
-    if np.count_nonzero(inliers) <= LEAST_SHARE * inliers.size:
+    if np.count_nonzero(inliers) <= MIN_MEASURED_FRACTION * inliers.size:
         return None
 
-    trial = _try_continuations(network_logs, log_ratios, inliers)
-    continued = _continue_ratios(network_logs, log_ratios, inliers)
-    chosen_ratios = continued.flat if trial.is_flat_better else continued.median
-    filled = depth.values * np.exp(_resize_bilinear(chosen_ratios, depth.shape))
+    trial = _try_on_hidden_pixels(network_logs, log_ratios, inliers)
+    extrapolated = _extrapolate_ratios(network_logs, log_ratios, inliers)
+    better_ratios = extrapolated.flat if trial.is_flat_better else extrapolated.median
+    filled = depth.values * np.exp(_resize_bilinear(better_ratios, depth.shape))
     resized = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
     values = np.where(resized.known, resized.values, filled).astype(np.float32)
-    points = int(np.count_nonzero(is_measured))
+    measured_count = int(np.count_nonzero(is_measured))
     return Filled(
         depth=DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid | resized.known),
         measured=resized.known,
-        points=points,
-        outliers=points - int(np.count_nonzero(inliers)),
-        error=trial.error,
+        measured_count=measured_count,
+        outlier_count=measured_count - int(np.count_nonzero(inliers)),
+        relative_error=trial.error,
     )
 
 
 def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
-    """Log depth of the covering pixels in a map of another size, continued over invalid ones."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(shape, depth.shape, strict=True)
-    )
-    values = depth.values[rows[:, None], columns].astype(np.float64)
-    valid = depth.valid[rows[:, None], columns]
+    """Logarithm of depth, resized to the nearest pixel, and extrapolated over invalid pixels."""
+    nearest = _nearest_pixel_index(depth.shape, shape)
+    values, valid = depth.values[nearest].astype(np.float64), depth.valid[nearest]
     if not valid.any():
-        raise CalibrationError("the model gives no depth where the sensor has")
+        raise CalibrationError("the model predicts no depth at any pixel")
     logs = np.log(np.where(valid, values, 1.0))
-    return logs if valid.all() else membrane(logs, valid)
+    return logs if valid.all() else fill_smoothly(logs, valid)
+
+
+def _nearest_pixel_index(
+    old_shape: tuple[int, ...], new_shape: tuple[int, ...]
+) -> tuple[Int[np.ndarray, "h 1"], Int[np.ndarray, "w"]]:
+    """Index that resizes a map by taking the old pixel in which each new pixel's centre lies."""
+    rows, columns = (
+        ((np.arange(new_size) + 0.5) * old_size / new_size).astype(int)
+        for new_size, old_size in zip(new_shape, old_shape, strict=True)
+    )
+    return rows[:, None], columns
 
 
 def _inlier_mask(
     logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], is_measured: Mask
 ) -> Mask:
-    """Measured pixels that resemble enough of their neighbours, without outliers.
+    """Measured pixels that resemble enough of their neighbours.
 
-    Neighbours of a sparse map lie some pixels apart.
+    Outliers are removed in several passes, because a removed pixel no longer counts as a neighbour.
+    In a sparse map, neighbours lie several pixels apart.
     """
     density = max(np.count_nonzero(is_measured), 1) / is_measured.size
     spacing = max(1, round(float(np.sqrt(1 / density))))
     inliers = is_measured
     for _ in range(_MAX_OUTLIER_PASSES):
-        near, wide = (
-            _share_of_alike_neighbours(logs, log_ratios, inliers, radius, spacing)
-            for radius in (1, 3)
-        )
+        near = _alike_neighbour_fraction(logs, log_ratios, inliers, radius=1, spacing=spacing)
+        wide = _alike_neighbour_fraction(logs, log_ratios, inliers, radius=3, spacing=spacing)
         is_at_edge = (near >= _MIN_ALIKE_NEAR) & (wide >= _MIN_ALIKE_WIDE_AT_EDGE)
         remaining = inliers & ((wide >= _MIN_ALIKE_WIDE) | is_at_edge)
         if np.array_equal(remaining, inliers):
@@ -136,16 +143,18 @@ def _inlier_mask(
     return inliers
 
 
-def _share_of_alike_neighbours(
+def _alike_neighbour_fraction(
     logs: Float[np.ndarray, "h w"],
     log_ratios: Float[np.ndarray, "h w"],
     mask: Mask,
+    *,
     radius: int,
     spacing: int,
 ) -> Float[np.ndarray, "h w"]:
-    """Share of each pixel's neighbours in the mask that are on its surface; 1 without neighbours.
+    """Fraction of each pixel's neighbours in the mask that are on its surface.
 
-    A neighbour is on it if its depth is alike, or its ratio to the network's depth.
+    A neighbour is on it if its depth is alike, or its ratio to the network's depth. A pixel without
+    neighbours has a fraction of 1.
     """
     alike_count = np.zeros(mask.shape, np.float32)
     neighbour_count = np.zeros(mask.shape, np.float32)
@@ -154,95 +163,110 @@ def _share_of_alike_neighbours(
             if (down, across) == (0, 0):
                 continue
             pixels, neighbours = _overlapping_slices(mask.shape, down * spacing, across * spacing)
-            both = mask[pixels] & mask[neighbours]
-            alike = np.abs(logs[pixels] - logs[neighbours]) < _MAX_SURFACE_STEP
-            alike |= np.abs(log_ratios[pixels] - log_ratios[neighbours]) < _MAX_SURFACE_STEP
-            neighbour_count[pixels] += both
-            alike_count[pixels] += both & alike
+            are_both_in_mask = mask[pixels] & mask[neighbours]
+            is_alike = np.abs(logs[pixels] - logs[neighbours]) < _MAX_SURFACE_STEP
+            is_alike |= np.abs(log_ratios[pixels] - log_ratios[neighbours]) < _MAX_SURFACE_STEP
+            neighbour_count[pixels] += are_both_in_mask
+            alike_count[pixels] += are_both_in_mask & is_alike
     return np.where(neighbour_count > 0, alike_count / np.maximum(neighbour_count, 1), 1.0)
 
 
 def _overlapping_slices(
     shape: tuple[int, ...], down: int, across: int
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Slices of the pixels that have a neighbour so many rows and columns away, and of these."""
-    offsets_and_sizes = list(zip((down, across), shape, strict=True))
-    pixels = tuple(
-        slice(max(0, -offset), max(0, size - max(0, offset))) for offset, size in offsets_and_sizes
-    )
-    neighbours = tuple(
-        slice(max(0, offset), max(0, size - max(0, -offset))) for offset, size in offsets_and_sizes
-    )
-    return pixels, neighbours
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Slices of the pixels that have a neighbour at an offset, and of these neighbours."""
+    rows, neighbour_rows = _overlap_along_axis(shape[0], down)
+    columns, neighbour_columns = _overlap_along_axis(shape[1], across)
+    return (rows, columns), (neighbour_rows, neighbour_columns)
+
+
+def _overlap_along_axis(size: int, offset: int) -> tuple[slice, slice]:
+    overlap = max(0, size - abs(offset))
+    start, neighbour_start = max(0, -offset), max(0, offset)
+    return slice(start, start + overlap), slice(neighbour_start, neighbour_start + overlap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Continuations:
-    """Log ratios of true depth to the network's, continued over gaps.
+class _ExtrapolatedRatios:
+    """Log ratios of true depth to the network's, extrapolated over gaps.
 
     Attributes:
-        median: Median of three continuations: smooth, nearest ratio, and nearest depth.
-        flat: The one by the nearest pixel's depth, for surfaces that face the camera.
+        median: Median of three extrapolations: the smooth one, the nearest pixel's ratio, and
+            ``flat``.
+        flat: Continues the nearest pixel's depth, for surfaces that face the camera.
     """
 
     median: Float[np.ndarray, "h w"]
     flat: Float[np.ndarray, "h w"]
 
 
-def _continue_ratios(
-    network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], mask: Mask
-) -> _Continuations:
-    smooth = membrane(log_ratios, mask)
-    if mask.all():
-        return _Continuations(median=smooth, flat=smooth)
-    rows, columns = nearest_known_pixels(mask)
-    nearest = log_ratios[rows, columns]
-    # The depth of the nearest pixel, as a ratio to the network's depth at the pixel to be filled.
-    flat = nearest + network_logs[rows, columns] - network_logs
-    low, high = np.minimum(smooth, nearest), np.maximum(smooth, nearest)
-    median = np.clip(flat, low, high)
-    return _Continuations(
-        median=np.where(mask, log_ratios, median), flat=np.where(mask, log_ratios, flat)
+def _extrapolate_ratios(
+    network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], known: Mask
+) -> _ExtrapolatedRatios:
+    """Extrapolate the log ratios of known pixels over all other pixels."""
+    smooth_ratios = fill_smoothly(log_ratios, known)
+    if known.all():
+        return _ExtrapolatedRatios(median=smooth_ratios, flat=smooth_ratios)
+    rows, columns = nearest_known_pixels(known)
+    nearest_ratios = log_ratios[rows, columns]
+    # The nearest pixel's depth, as a ratio to the network's depth at the pixel to be filled.
+    flat_ratios = nearest_ratios + network_logs[rows, columns] - network_logs
+    # The median of three numbers is one of them, limited to the range of the other two.
+    lower = np.minimum(smooth_ratios, nearest_ratios)
+    upper = np.maximum(smooth_ratios, nearest_ratios)
+    median_ratios = np.clip(flat_ratios, lower, upper)
+    return _ExtrapolatedRatios(
+        median=np.where(known, log_ratios, median_ratios),
+        flat=np.where(known, log_ratios, flat_ratios),
     )
 
 
 def nearest_known_pixels(mask: Mask) -> tuple[Indices, Indices]:
     """Row and column of the nearest pixel of the mask, for each pixel.
 
-    Jump flooding finds nearly always the nearest one (Rong and Tan, "Jump Flooding in GPU", I3D
-    2006).
+    Jump flooding finds the nearest one almost always (Rong and Tan, "Jump Flooding in GPU", I3D
+    2006): each unknown pixel looks at the eight pixels ``step`` away, and takes over their nearest
+    pixel if that is closer than its own. Then the step is halved.
     """
+    height, width = mask.shape
     rows, columns = np.indices(mask.shape)
-    unknown = -4 * max(mask.shape)
-    best_rows, best_columns = np.where(mask, rows, unknown), np.where(mask, columns, unknown)
-    gap_rows, gap_columns = np.nonzero(~mask)
-    least_distance = np.full(gap_rows.size, np.inf)
-    step = 1 << max(mask.shape).bit_length() - 1
+    # A pixel that has found nothing yet points at a negative row, which is no candidate.
+    not_found = -4 * max(height, width)
+    nearest_rows, nearest_columns = (
+        np.where(mask, indices, not_found) for indices in (rows, columns)
+    )
+    unknown_rows, unknown_columns = np.nonzero(~mask)
+    least_squared_distance = np.full(unknown_rows.size, np.inf)
+    step = 1 << (max(height, width).bit_length() - 1)  # largest power of two up to the longer side
     while step >= 1:
-        found_rows = best_rows[gap_rows, gap_columns]
-        found_columns = best_columns[gap_rows, gap_columns]
-        for down in (-step, 0, step):
-            for across in (-step, 0, step):
-                neighbours = (
-                    np.clip(gap_rows + down, 0, mask.shape[0] - 1),
-                    np.clip(gap_columns + across, 0, mask.shape[1] - 1),
-                )
-                row, column = best_rows[neighbours], best_columns[neighbours]
-                distance = np.square(row - gap_rows) + np.square(column - gap_columns)
-                is_nearer = (distance < least_distance) & (row >= 0)
-                least_distance = np.where(is_nearer, distance, least_distance)
-                found_rows = np.where(is_nearer, row, found_rows)
-                found_columns = np.where(is_nearer, column, found_columns)
-        best_rows[gap_rows, gap_columns] = found_rows
-        best_columns[gap_rows, gap_columns] = found_columns
+        found_rows = nearest_rows[unknown_rows, unknown_columns]
+        found_columns = nearest_columns[unknown_rows, unknown_columns]
+        # The step (0, 0), to the pixel itself, does no harm.
+        for row_step, column_step in itertools.product((-step, 0, step), repeat=2):
+            neighbours = (
+                np.clip(unknown_rows + row_step, 0, height - 1),
+                np.clip(unknown_columns + column_step, 0, width - 1),
+            )
+            candidate_rows = nearest_rows[neighbours]
+            candidate_columns = nearest_columns[neighbours]
+            squared_distance = np.square(candidate_rows - unknown_rows) + np.square(
+                candidate_columns - unknown_columns
+            )
+            is_nearer = (squared_distance < least_squared_distance) & (candidate_rows >= 0)
+            least_squared_distance = np.where(is_nearer, squared_distance, least_squared_distance)
+            found_rows = np.where(is_nearer, candidate_rows, found_rows)
+            found_columns = np.where(is_nearer, candidate_columns, found_columns)
+        nearest_rows[unknown_rows, unknown_columns] = found_rows
+        nearest_columns[unknown_rows, unknown_columns] = found_columns
         step //= 2
-    return best_rows, best_columns
+    return nearest_rows, nearest_columns
 
 
-def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, "h w"]:
-    """Continue the values of a mask smoothly over the other pixels.
+def fill_smoothly(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, "h w"]:
+    """Extrapolate the values of a mask smoothly over the other pixels.
 
-    It solves Laplace's equation approximately, from coarse to fine.
+    It solves Laplace's equation approximately, from coarse to fine: the solution at half the size
+    is enlarged, and a few averages over neighbours (Jacobi iteration) refine it.
     """
     if mask.all():
         return values
@@ -250,50 +274,54 @@ def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, 
         mean = float(values[mask].mean()) if mask.any() else 0.0
         return np.where(mask, values, mean)
 
-    coarse = membrane(*_halve_by_means(values, mask))
+    coarse = fill_smoothly(*_downsample_masked(values, mask))
     height, width = values.shape
-    continued = _double_rows(_double_rows(coarse, height).T, width).T
-    continued[mask] = values[mask]
+    filled = _double_rows(_double_rows(coarse, height).T, width).T
+    filled[mask] = values[mask]
     for _ in range(_RELAXATIONS):
-        padded = np.pad(continued, 1, mode="edge")
+        padded = np.pad(filled, 1, mode="edge")
         above, below = padded[:-2, 1:-1], padded[2:, 1:-1]
         left, right = padded[1:-1, :-2], padded[1:-1, 2:]
-        continued = np.where(mask, values, (above + below + left + right) / 4)
-    return continued
+        filled = np.where(mask, values, (above + below + left + right) / 4)
+    return filled
 
 
-def _double_rows(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "k m"]:
-    """Interpolate rows to twice their number, or one less; ``size`` is the new number."""
-    position = np.clip((np.arange(size) + 0.5) / 2 - 0.5, 0, len(values) - 1)
-    low = np.minimum(position.astype(int), max(len(values) - 2, 0))
-    weight = (position - low)[:, None]
-    return (1 - weight) * values[low] + weight * values[np.minimum(low + 1, len(values) - 1)]
+def _double_rows(values: Float[np.ndarray, "n m"], new_count: int) -> Float[np.ndarray, "k m"]:
+    """Interpolate linearly between rows; ``new_count`` is twice their number, or one less."""
+    count = len(values)
+    position = np.clip((np.arange(new_count) + 0.5) / 2 - 0.5, 0, count - 1)
+    before = np.minimum(position.astype(int), max(count - 2, 0))
+    after = np.minimum(before + 1, count - 1)
+    weight = (position - before)[:, None]
+    return (1 - weight) * values[before] + weight * values[after]
 
 
-def _halve_by_means(
+def _downsample_masked(
     values: Float[np.ndarray, "h w"], mask: Mask
 ) -> tuple[Float[np.ndarray, "a b"], Mask]:
-    """Mean of the mask's pixels in each block of 2x2, and whether there is one."""
-    height, width = (side + side % 2 for side in values.shape)
+    """Mean of the masked-in pixels in each 2x2 block, and the mask of blocks that have any."""
+    # Odd sizes get one more row or column, which is not in the mask.
+    height, width = (size + size % 2 for size in values.shape)
     counts, sums = np.zeros((height, width)), np.zeros((height, width))
     counts[: values.shape[0], : values.shape[1]] = mask
     sums[: values.shape[0], : values.shape[1]] = np.where(mask, values, 0)
     blocks = (height // 2, 2, width // 2, 2)
-    counts = counts.reshape(blocks).sum(axis=(1, 3))
-    sums = sums.reshape(blocks).sum(axis=(1, 3))
-    return sums / np.maximum(counts, 1), counts > 0
+    block_counts = counts.reshape(blocks).sum(axis=(1, 3))
+    block_sums = sums.reshape(blocks).sum(axis=(1, 3))
+    return block_sums / np.maximum(block_counts, 1), block_counts > 0
 
 
 def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
-    for axis, size in enumerate(shape):
-        old = values.shape[axis]
-        if old == size:
+    """Interpolate a map linearly between pixel centres, first its rows, then its columns."""
+    for axis, new_size in enumerate(shape):
+        old_size = values.shape[axis]
+        if old_size == new_size:
             continue
-        position = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
-        low = np.minimum(position.astype(int), max(old - 2, 0))
-        weight = (position - low).reshape((-1, 1) if axis == 0 else (1, -1))
-        high = np.minimum(low + 1, old - 1)
-        values = (1 - weight) * values.take(low, axis) + weight * values.take(high, axis)
+        position = np.clip((np.arange(new_size) + 0.5) * old_size / new_size - 0.5, 0, old_size - 1)
+        before = np.minimum(position.astype(int), max(old_size - 2, 0))
+        after = np.minimum(before + 1, old_size - 1)
+        weight = (position - before).reshape((-1, 1) if axis == 0 else (1, -1))
+        values = (1 - weight) * values.take(before, axis) + weight * values.take(after, axis)
     return values
 
 
@@ -309,25 +337,21 @@ def resize_measured(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) 
     """Resize measured depth, without new depth between two surfaces.
 
     Within a surface the depth is interpolated. At its edges and beside gaps (0), it is that of the
-    covering pixel.
+    nearest pixel.
     """
     if measured.shape == shape:
         return Resized(values=measured, known=measured > 0)
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(shape, measured.shape, strict=True)
-    )
-    covering = measured[rows[:, None], columns]
-    measured_share = _resize_bilinear((measured > 0).astype(np.float64), shape)
+    nearest = measured[_nearest_pixel_index(measured.shape, shape)]
     interpolated = _resize_bilinear(measured.astype(np.float64), shape)
-    is_on_surface = np.abs(interpolated - covering) < _MAX_SURFACE_STEP * covering
-    is_inside = (measured_share > _ALL_MEASURED) & is_on_surface
-    return Resized(values=np.where(is_inside, interpolated, covering), known=covering > 0)
+    measured_fraction = _resize_bilinear((measured > 0).astype(np.float64), shape)
+    is_on_surface = np.abs(interpolated - nearest) < _MAX_SURFACE_STEP * nearest
+    is_inside = (measured_fraction > _ALL_MEASURED) & is_on_surface
+    return Resized(values=np.where(is_inside, interpolated, nearest), known=nearest > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ContinuationTrial:
-    """Which continuation is better on measured pixels that were hidden, and its relative error.
+class _ExtrapolationTrial:
+    """Which extrapolation is better on measured pixels that were hidden, and its relative error.
 
     ``error`` is None if too few pixels could be hidden.
     """
@@ -336,31 +360,34 @@ class _ContinuationTrial:
     error: float | None = None
 
 
-def _try_continuations(
+def _try_on_hidden_pixels(
     network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], mask: Mask
-) -> _ContinuationTrial:
-    """Hide measured pixels in holes of the same forms, and fill them."""
-    errors_of_trials: list[Float[np.ndarray, "2 n"]] = []
+) -> _ExtrapolationTrial:
+    """Hide measured pixels in holes like those to be filled, and compare the extrapolations."""
+    errors_by_hole: list[Float[np.ndarray, "2 n"]] = []
     for hole in _shifted_holes(mask):
         hidden = mask & hole
-        continued = _continue_ratios(network_logs, log_ratios, mask & ~hole)
-        filled = np.stack([continued.median[hidden], continued.flat[hidden]])
-        errors_of_trials.append(np.abs(filled - log_ratios[hidden]))
-    errors = np.concatenate(errors_of_trials, axis=1) if errors_of_trials else np.zeros((2, 0))
-    if errors.shape[1] < _MIN_TRIED_PIXELS:
-        return _ContinuationTrial()
+        extrapolated = _extrapolate_ratios(network_logs, log_ratios, mask & ~hole)
+        filled = np.stack([extrapolated.median[hidden], extrapolated.flat[hidden]])
+        errors_by_hole.append(np.abs(filled - log_ratios[hidden]))
+    errors = np.concatenate(errors_by_hole, axis=1) if errors_by_hole else np.zeros((2, 0))
+    if errors.shape[1] < _MIN_TRIAL_PIXELS:
+        return _ExtrapolationTrial()
 
     median_error, flat_error = np.median(errors, axis=1)
     is_flat_better = bool(flat_error < median_error)
-    error = float(np.expm1(np.quantile(errors[int(is_flat_better)], COVERAGE)))
-    return _ContinuationTrial(is_flat_better=is_flat_better, error=max(error, _MIN_STATED_ERROR))
+    log_error = np.quantile(errors[int(is_flat_better)], COVERAGE)
+    relative_error = float(np.expm1(log_error))
+    return _ExtrapolationTrial(
+        is_flat_better=is_flat_better, error=max(relative_error, _MIN_STATED_ERROR)
+    )
 
 
 def _shifted_holes(mask: Mask) -> Iterator[Mask]:
-    """Holes of the mask at other places, where enough of the mask remains."""
+    """Yield the holes of the mask, moved elsewhere, where enough of the mask remains."""
     holes = ~mask
+    height, width = mask.shape
     for down, across in _HOLE_SHIFTS:
-        shift = (round(down * mask.shape[0]), round(across * mask.shape[1]))
-        shifted = np.roll(holes, shift, axis=(0, 1))
-        if np.count_nonzero(mask & ~shifted) > LEAST_SHARE * mask.size / 2:
+        shifted = np.roll(holes, (round(down * height), round(across * width)), axis=(0, 1))
+        if np.count_nonzero(mask & ~shifted) > MIN_MEASURED_FRACTION * mask.size / 2:
             yield shifted

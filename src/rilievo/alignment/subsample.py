@@ -25,8 +25,8 @@ class CellPixels:
     """One valid pixel for each cell of a grid.
 
     Attributes:
-        indices: Index of the pixel into the flattened map.
-        has_pixel: Whether the cell has a valid pixel; if not, its index means nothing.
+        indices: Index of the pixel into the flattened map; meaningless for a cell without one.
+        has_pixel: Whether the cell has a valid pixel.
     """
 
     indices: Int[np.ndarray, "a b"]
@@ -38,44 +38,49 @@ def subsample_by_grid(valid: Mask, *, side: int = 64) -> Subsample:
 
     The grid has ``side`` x ``side`` cells.
     """
-    pixels = nearest_pixel_of_cells(valid, (side, side))
+    pixels = nearest_valid_pixels(valid, (side, side))
     indices, counts = np.unique(pixels.indices[pixels.has_pixel], return_counts=True)
     return Subsample(indices=indices, counts=counts)
 
 
-def nearest_pixel_of_cells(valid: Mask, shape: tuple[int, int]) -> CellPixels:
-    """Valid pixel nearest to the centre of each cell, the first in reading order of equal ones.
+def nearest_valid_pixels(valid: Mask, shape: tuple[int, int]) -> CellPixels:
+    """Find the valid pixel nearest to the centre of each cell of a grid.
 
-    ``shape`` is the number of rows and columns of cells.
+    Of equally near pixels it is the first in reading order. ``shape`` is the number of rows and
+    columns of cells.
     """
     height, width = valid.shape
-    rows, offsets_down = _cell_windows(height, shape[0])
-    columns, offsets_across = _cell_windows(width, shape[1])
+    num_rows, num_columns = shape
+    window_rows, row_offsets = _cell_windows(height, num_rows)
+    window_columns, column_offsets = _cell_windows(width, num_columns)
     is_valid = valid.ravel()
-    cells = np.arange(shape[1])
+    cell_columns = np.arange(num_columns)
     indices, has_pixel = np.empty(shape, np.int64), np.empty(shape, bool)
-    for cell_row in range(shape[0]):
-        # (cell, row in the cell, column in the cell)
-        candidates = rows[cell_row][:, None] * width + columns[:, None, :]
-        squared = offsets_down[cell_row][:, None] ** 2 + offsets_across[:, None, :] ** 2
-        # (cell, pixel of the cell in reading order)
-        squared = np.where(is_valid[candidates], squared, np.inf).reshape(shape[1], -1)
-        nearest = squared.argmin(axis=1)
-        has_pixel[cell_row] = squared[cells, nearest] < np.inf
-        indices[cell_row] = candidates.reshape(shape[1], -1)[cells, nearest]
+    for cell_row in range(num_rows):
+        # Shape (cell, row in its window, column in its window), for one row of cells.
+        candidates = window_rows[cell_row][:, None] * width + window_columns[:, None, :]
+        squared_distances = row_offsets[cell_row][:, None] ** 2 + column_offsets[:, None, :] ** 2
+        squared_distances = np.where(is_valid[candidates], squared_distances, np.inf)
+
+        # Shape (cell, pixel of its window in reading order).
+        candidates = candidates.reshape(num_columns, -1)
+        squared_distances = squared_distances.reshape(num_columns, -1)
+        nearest = squared_distances.argmin(axis=1)
+        has_pixel[cell_row] = squared_distances[cell_columns, nearest] < np.inf
+        indices[cell_row] = candidates[cell_columns, nearest]
     return CellPixels(indices=indices, has_pixel=has_pixel)
 
 
 def _cell_windows(
-    pixels: int, cells: int
+    num_pixels: int, num_cells: int
 ) -> tuple[Int[np.ndarray, "cells size"], Float64[np.ndarray, "cells size"]]:
-    """Pixels of each cell along one axis, and their offsets from its centre [px].
+    """Pixel indices of each cell's window along one axis, and their offsets from its centre [px].
 
     A window may reach beyond the map. Its last pixel is repeated there with a larger offset, so
-    that it is not chosen for it.
+    that the repeated one is never nearest.
     """
-    length = max(1.0, pixels / cells)
-    centres = (np.arange(cells) + 0.5) * pixels / cells
-    first = np.rint(centres - length / 2).astype(np.int64)
-    window = first[:, None] + np.arange(int(np.ceil(length)))
-    return np.minimum(window, pixels - 1), window + 0.5 - centres[:, None]
+    length = max(1.0, num_pixels / num_cells)
+    centres = (np.arange(num_cells) + 0.5) * num_pixels / num_cells
+    starts = np.rint(centres - length / 2).astype(np.int64)
+    positions = starts[:, None] + np.arange(int(np.ceil(length)))
+    return np.minimum(positions, num_pixels - 1), positions + 0.5 - centres[:, None]

@@ -18,63 +18,68 @@ _MIN_PIXELS = 200
 _MIN_CORRELATION = 0.6
 """Least rank correlation of a map that was turned back."""
 _MIN_LEAD = 0.25
-"""What that has more than the rank correlation of the map as it is.
+"""Least difference between that and the rank correlation of the map as it is.
 
 Of 28 maps of six sensors beside a network's depth none is taken for turned, and of their turned
 copies 22 are (upside down, and by 180 degrees) and 16 (mirrored); rooms are alike on both sides.
 """
 
-EXCHANGED = "with rows and columns exchanged"
-"""Turn of square maps alone."""
+TRANSPOSED = "with rows and columns swapped"
+"""Only square maps are compared in this way."""
 _Grid = np.ndarray
 TURNS: Mapping[str, Callable[[_Grid], _Grid]] = {
     "upside down": lambda grid: grid[::-1],
     "mirrored": lambda grid: grid[:, ::-1],
-    "turned by 180 degrees": lambda grid: grid[::-1, ::-1],
-    EXCHANGED: lambda grid: grid.T,
+    "rotated by 180 degrees": lambda grid: grid[::-1, ::-1],
+    TRANSPOSED: lambda grid: grid.T,
 }
 """How a map may be turned, and the function that turns it back."""
 
 
-def how_turned(
+def detect_turn(
     depth: Field, valid: Mask, reference: Field, reference_valid: Mask, *, is_inverse: bool = False
 ) -> str | None:
-    """How a depth map is turned, a key of ``TURNS``; None if it is in order, or in no order at all.
+    """Detect how a depth map is rotated or mirrored relative to another of the same picture.
 
-    Args:
-        depth: Depth that may be turned.
-        valid: Pixels where it is known.
-        reference: Depth of the same picture and the same size.
-        reference_valid: Pixels where that is known.
-        is_inverse: Whether one of the two is inverse depth.
+    ``is_inverse`` says that one of the two is inverse depth.
+
+    Returns:
+        A key of ``TURNS``, or None if the map is not turned, or if this cannot be told.
     """
     if min(*depth.shape, *reference.shape) < _GRID_SIDE:
         return None
-    values, is_known = _sample(depth), _sample(valid)
-    reference_values, reference_known = _sample(reference), _sample(reference_valid)
+    values, is_known = _sample_on_grid(depth), _sample_on_grid(valid)
+    reference_values = _sample_on_grid(reference)
+    is_reference_known = _sample_on_grid(reference_valid)
     sign = -1 if is_inverse else 1
 
-    def correlation(turn: Callable[[_Grid], _Grid]) -> float:
-        both = turn(is_known) & reference_known
-        if both.sum() < _MIN_PIXELS:
+    def correlation_after(turn_back: Callable[[_Grid], _Grid]) -> float:
+        """Rank correlation with the reference; NaN if too few pixels have depth in both."""
+        both_known = turn_back(is_known) & is_reference_known
+        if both_known.sum() < _MIN_PIXELS:
             return np.nan
-        return sign * rank_correlation(turn(values)[both], reference_values[both])
+        turned_back = turn_back(values)
+        return sign * rank_correlation(turned_back[both_known], reference_values[both_known])
 
-    as_it_is = correlation(lambda grid: grid)
-    # Nothing follows from a correlation that is not known.
-    if not as_it_is < 1 - _MIN_LEAD:
+    unturned = correlation_after(lambda grid: grid)
+    # Near a correlation of 1, no turn can be better by _MIN_LEAD. This is also false for NaN.
+    can_be_surpassed = unturned < 1 - _MIN_LEAD
+    if not can_be_surpassed:
         return None
     is_square = depth.shape[0] == depth.shape[1]
     correlations = {
-        words: correlation(turn) for words, turn in TURNS.items() if is_square or words != EXCHANGED
+        turn: correlation_after(turn_back)
+        for turn, turn_back in TURNS.items()
+        if is_square or turn != TRANSPOSED
     }
-    best = max(correlations, key=lambda words: np.nan_to_num(correlations[words], nan=-1))
-    is_better = correlations[best] > max(_MIN_CORRELATION, as_it_is + _MIN_LEAD)
+    # NaN counts as the worst correlation.
+    best = max(correlations, key=lambda turn: np.nan_to_num(correlations[turn], nan=-1))
+    is_better = correlations[best] > max(_MIN_CORRELATION, unturned + _MIN_LEAD)
     return best if is_better else None
 
 
-def _sample(field: np.ndarray) -> _Grid:
-    """Pixels of a grid that is symmetric about the middle of the map."""
+def _sample_on_grid(field: np.ndarray) -> _Grid:
+    """Sample a map on a grid that is symmetric about its middle."""
     rows, columns = (
         ((2 * np.arange(_GRID_SIDE) + 1) * size) // (2 * _GRID_SIDE) for size in field.shape
     )

@@ -29,8 +29,8 @@ def no_hash(self: object) -> int:
         TypeError: Always.
     """
     raise TypeError(
-        f"a {type(self).__name__} holds arrays and has no hash: use its file's name, or id(...), "
-        "as the key"
+        f"a {type(self).__name__} contains arrays and has no hash: use its file's name, or "
+        "id(...), as the key"
     )
 
 

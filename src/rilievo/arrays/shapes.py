@@ -44,6 +44,8 @@ Field = Float32[np.ndarray, "h w"]
 """A number for each pixel, such as depth."""
 AnyPlane = Float[np.ndarray, "h w"]
 """The same in any precision."""
+StoredMap = Shaped[np.ndarray, "h w"]
+"""Number of any type for each pixel, as a file stores it."""
 Mask = Bool[np.ndarray, "h w"]
 """Truth value for each pixel."""
 Vectors = Float32[np.ndarray, "3 h w"]

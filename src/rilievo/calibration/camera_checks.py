@@ -1,8 +1,8 @@
 """Checks of the camera that a user names for a photograph.
 
 A lens whose distortion folds inside the picture, or whose principal point lies outside, is refused.
-Numbers that are hardly pixels, and angles that are hardly degrees, give a note that says what to
-write instead.
+Numbers that are probably not pixels, and angles that are probably not degrees, give a note that
+says what to write instead.
 """
 
 import math
@@ -19,27 +19,27 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
-from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
+from rilievo.geometry.cameras.spelling import SpelledLens, spell_lens
 from rilievo.geometry.intrinsics import Millimetres
 from rilievo.records.sample import Photo
 
 _MIN_FOV, _MAX_FOV = 5.0, 150.0
 """Range of the fields of view of pictures that are neither panoramas nor fisheyes [degrees]."""
 _MAX_CENTRE_OFFSET = 0.12
-"""Distance of the principal point from the middle of the picture, as a share of its sides, beyond
-which the camera is probably that of a picture of another size, or not in pixels."""
+"""Largest distance of the principal point from the middle of the picture, over its sides. Beyond
+it, the camera probably belongs to a picture of another size, or is not in pixels."""
 _MAX_NORMALIZED_FOCAL = 10.0
-"""Focal length below which it may be a share of the picture's width."""
+"""Largest focal length that may be a fraction of the picture's width."""
 _MAX_FOCAL_RATIO = 1.2
-"""Ratio of the focal lengths along rows and columns from which on pixels are hardly square."""
+"""Largest ratio of the focal lengths along rows and columns of about square pixels."""
 _MAX_EXIF_RATIO = 1.35
-"""Ratio of focal lengths from which on the user's contradicts that of EXIF."""
+"""Largest ratio of the user's focal length and that of EXIF if they agree."""
 _MIN_FILM_FOCAL = 9.0
 """Shortest focal length of a lens without distortion, on film of 36 x 24 mm [mm]."""
 _MAX_BLACK = 10
 """Largest value of a pixel that counts as black [of 255]."""
-_MAX_BLACK_SHARE = 0.02
-"""Largest share of a panorama's rows that may be black at a pole."""
+_MAX_BLACK_FRACTION = 0.02
+"""Largest fraction of a panorama's rows that may be black at a pole."""
 _SOURCES_OF_USER = (CameraSource.GIVEN, CameraSource.MILLIMETRES)
 _SOURCES_OF_FILE = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR, CameraSource.HEIF)
 
@@ -50,14 +50,14 @@ def require_centre_inside(photo: Photo, camera: Camera) -> None:
     cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
     if not (0 <= cx < width and 0 <= cy < height):
         raise InputError(
-            f"the camera's centre ({cx:g}, {cy:g}) lies outside its {width}x{height} pixels: are "
-            "the intrinsics for another resolution?",
+            f"the camera's principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} "
+            "pixels of the photograph: check that the intrinsics are for this resolution",
             path=photo.name,
         )
 
 
 def check_lens(photo: Photo, lens: Lens) -> Lens:
-    """Check a lens against its photograph. A fisheye is returned narrowed to its image circle.
+    """Check a lens against its photograph, and narrow a fisheye to its image circle.
 
     Raises:
         InputError: If the distortion folds inside the picture, or a panorama lacks a pole.
@@ -66,8 +66,8 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
         notes = pixel_notes(Camera(lens=lens), photo.shape, ())
         hint = "; ".join(notes) or "calibrate with pictures that reach into the corners"
         raise InputError(
-            "the distortion of this lens folds inside the picture, so its corners see nothing "
-            f"twice: {hint}",
+            "the distortion of this lens folds inside the picture, so its model is not "
+            f"valid in the corners: {hint}",
             path=photo.name,
         )
     if isinstance(lens, Fisheye):
@@ -90,11 +90,7 @@ def _folds_inside(lens: Distorted, shape: tuple[int, int]) -> bool:
 
 
 def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
-    """Fisheye that ends at the nearest border, if the picture is black beyond that circle.
-
-    Raises:
-        InputError: If the distortion folds before it reaches a border.
-    """
+    """Narrow a fisheye to the largest circle in the picture, if the picture is black beyond it."""
     height, width = photo.shape
     # Radius of the largest circle in the picture, in focal lengths.
     radius = min(
@@ -106,7 +102,7 @@ def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
     if lens.is_folding and radius > lens.farthest:
         raise InputError(
             "the distortion of this fisheye folds inside the picture, "
-            f"{lens.farthest * lens.fx:.0f} px from its centre: are its coefficients right?",
+            f"{lens.farthest * lens.fx:.0f} px from its centre: check its coefficients",
             path=photo.name,
         )
     narrowed = lens.ending_at_distance(radius)
@@ -122,25 +118,26 @@ def _require_both_poles(photo: Photo, lens: Equirectangular) -> None:
     height, _ = photo.shape
     is_black_row = photo.pixels.max(axis=(1, 2)) <= _MAX_BLACK
     if is_black_row.all():
-        raise InputError("is black all over", path=photo.name)
+        raise InputError("is completely black", path=photo.name)
     black_above, black_below = int(np.argmin(is_black_row)), int(np.argmin(is_black_row[::-1]))
-    max_black = _MAX_BLACK_SHARE * height
-    top, bottom, places = 0, height, []
+    max_black = _MAX_BLACK_FRACTION * height
+    top, bottom = 0, height
+    black_ends = []
     if black_above > max_black:
         top = black_above
-        places.append("top")
+        black_ends.append("top")
     if black_below > max_black:
         bottom = height - black_below
-        places.append("bottom")
-    if not places:
+        black_ends.append("bottom")
+    if not black_ends:
         return
-    visible_part = spelling_of(lens.cropped(top=top, left=0))
+    cropped_lens = lens.cropped(top=top, left=0)
     raise InputError(
         path=photo.name,
         problem=Text(
-            f"is black at the {' and '.join(places)}, so it sees less than a whole "
+            f"is black at the {' and '.join(black_ends)}, so it does not show a whole "
             f"panorama: crop it to rows {top} to {bottom - 1}, and give ",
-            OptionName("projection", str(visible_part)),
+            OptionName("projection", str(spell_lens(cropped_lens))),
         ),
     )
 
@@ -149,12 +146,15 @@ def camera_doubts(camera: Camera, shape: tuple[int, int]) -> list[str]:
     """Sentences on what is probably wrong with the camera of a picture in a dataset."""
     doubts = pixel_notes(camera, shape, ())
     if isinstance(camera.lens, Distorted) and _folds_inside(camera.lens, shape):
-        doubts.append("the lens folds inside the picture, so pixels near its corners have no ray")
+        doubts.append(
+            "the distortion of the lens folds inside the picture, so pixels near its corners "
+            "have no ray"
+        )
     return doubts
 
 
 def lens_notes(spelling: SpelledLens, shape: tuple[int, int]) -> list[str]:
-    """Notes on a lens that was read: what was chosen in its file, and whether it was scaled.
+    """Notes on a lens that was read from a file: which camera was read, and whether it was scaled.
 
     ``shape`` is the height and width of the photograph.
     """
@@ -163,13 +163,13 @@ def lens_notes(spelling: SpelledLens, shape: tuple[int, int]) -> list[str]:
         height, width = spelling.size
         notes.append(
             f"its camera is calibrated for {width}x{height} pixels and was scaled to "
-            f"{shape[1]}x{shape[0]}, which is right if the picture was resized as a whole"
+            f"{shape[1]}x{shape[0]}, which is correct if the whole picture was resized"
         )
     return notes
 
 
 def pixel_notes(camera: Camera | None, shape: tuple[int, int], sizes: Iterable[Known]) -> list[str]:
-    """Notes on a user's camera, and on known sizes, whose numbers are hardly in pixels."""
+    """Notes on a user's camera, and on known sizes, whose numbers are probably not in pixels."""
     notes = []
     if camera is not None and camera.source in _SOURCES_OF_USER:
         notes.append(_camera_unit_note(camera, shape))
@@ -180,9 +180,10 @@ def pixel_notes(camera: Camera | None, shape: tuple[int, int], sizes: Iterable[K
 
 
 def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
-    """Note on a camera that hardly belongs to the picture, with the likely reason."""
+    """Note that a camera probably belongs to another picture, with the likely reason."""
     if not isinstance(camera.lens, Pinhole | Centred):
         return None
+    # The first check that gives a note wins. Three of them are about lenses with z = 1 rays only.
     checks = [_normalized_camera_note]
     if not camera.lens.has_unit_rays:
         checks += [_centre_note, _focal_ratio_note, _wide_camera_note]
@@ -195,20 +196,22 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
 
 
 def _normalized_camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
-    """Note on intrinsics that seem to be shares of the width and the height."""
+    """Note on intrinsics that seem to be fractions of the width and the height."""
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
     if not (0 <= cx <= 1 and 0 <= cy <= 1 and min(shape) > 2):
         return None
     height, width = shape
     x_factor, y_factor = (width, height) if fx < _MAX_NORMALIZED_FOCAL else (1, 1)
-    numbers = (fx * x_factor, fy * y_factor, cx * width - 0.5, cy * height - 0.5)
-    spelling = spelling_of(camera.lens)
+    intrinsics = (fx * x_factor, fy * y_factor, cx * width - 0.5, cy * height - 0.5)
+    # The spelling of a lens is "name:fx,fy,cx,cy,coefficients", and that of a pinhole has no name.
+    spelling = spell_lens(camera.lens)
     prefix = "" if isinstance(camera.lens, Pinhole) else f"{spelling.name}:"
     coefficients = str(spelling).partition(":")[2].split(",")[4:]
-    suggested = ",".join([*(f"{number:.6g}" for number in numbers), *coefficients])
+    in_pixels = ",".join([*(f"{value:.6g}" for value in intrinsics), *coefficients])
     return (
-        f"the camera has its centre {cx:g},{cy:g} in the top-left corner, in pixels; if that "
-        f"is in shares of the width and the height, write {prefix}{suggested}"
+        f"the camera's principal point {cx:g},{cy:g} is read in pixels, so it is in the "
+        "top-left corner; if the numbers are fractions of the width and the height, write "
+        f"{prefix}{in_pixels}"
     )
 
 
@@ -220,19 +223,20 @@ def _centre_note(camera: Camera, shape: tuple[int, int]) -> str | None:
         return None
     if width != height and _centre_offset(cx, cy, height, width) <= _MAX_CENTRE_OFFSET:
         return (
-            f"the camera has its centre {cx:g},{cy:g} where a picture of {height}x{width} has "
-            f"it, and this one has {width}x{height} pixels: if it was turned, give the numbers "
+            f"the camera's principal point {cx:g},{cy:g} fits a picture of {height}x{width} "
+            f"pixels, but this one has {width}x{height}: if it was rotated, give the numbers "
             "of the upright photograph"
         )
     return (
-        f"the camera has its centre {cx:g},{cy:g} far from the middle of the {width}x{height} "
-        f"pixels: if it is that of another size, such as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, "
-        "write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with that size; all numbers are in pixels"
+        f"the camera's principal point {cx:g},{cy:g} is far from the middle of the "
+        f"{width}x{height} pixels: if the camera is for pictures of another size, such as "
+        f"{2 * cx + 1:.0f}x{2 * cy + 1:.0f}, write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with "
+        "that size; all numbers are in pixels"
     )
 
 
 def _centre_offset(cx: float, cy: float, width: int, height: int) -> float:
-    """Distance of a principal point from the middle of a picture, as a share of its sides."""
+    """Distance of a principal point from the middle of a picture, over its sides."""
     return max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
 
 
@@ -244,57 +248,57 @@ def _focal_ratio_note(camera: Camera, shape: tuple[int, int]) -> str | None:
         return None
     return (
         f"the camera has focal lengths of {fx:.4g} px along rows and {fy:.4g} px along "
-        "columns, as for pixels that are far from square: if the picture was not squeezed, one "
-        "of them is wrong"
+        "columns, so its pixels are far from square: unless the picture was squeezed, one "
+        "of the two is wrong"
     )
 
 
 def _wide_camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
-    """Note on a focal length that is hardly in pixels, because it is so short."""
-    angle, fx = camera.field_of_view(shape), camera.fx
-    if angle <= _MAX_FOV:
+    """Note on a focal length that is too short to be in pixels."""
+    fov, fx = camera.field_of_view(shape), camera.fx
+    if fov <= _MAX_FOV:
         return None
-    normalized = f"; if that is a share of the width, write {fx * shape[1]:.6g}"
-    return (
-        f"the camera sees {angle:.1f} degrees with a focal length of {fx:g} px; if that is in "
-        f"millimetres, write {fx:g}mm (35 mm equivalent) or {fx:g}mm/WIDTHmm with the width "
-        f"of the sensor{normalized if fx < _MAX_NORMALIZED_FOCAL else ''}"
+    note = (
+        f"the camera's focal length of {fx:g} px gives a field of view of {fov:.1f} degrees; "
+        f"if the number is in millimetres, write {fx:g}mm (35 mm equivalent) or "
+        f"{fx:g}mm/WIDTHmm with the width of the sensor"
     )
+    if fx >= _MAX_NORMALIZED_FOCAL:
+        return note
+    return f"{note}; if the number is a fraction of the width, write {fx * shape[1]:.6g}"
 
 
 def _narrow_camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
     """Note on a focal length that is long for a picture of this size."""
-    angle = camera.field_of_view(shape)
-    if angle >= _MIN_FOV:
+    fov = camera.field_of_view(shape)
+    if fov >= _MIN_FOV:
         return None
     return (
-        f"the camera sees {angle:.1f} degrees; if it is for pictures of another size, write "
-        "pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with theirs; angles are in degrees"
+        f"the camera's field of view is only {fov:.1f} degrees; if the camera is for pictures of "
+        "another size, write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with that size"
     )
 
 
 def film_note(named: object) -> str | None:
-    """Note on a user's focal length in millimetres that is hardly that of 35 mm film.
+    """Note on a focal length in millimetres that is too short for 35 mm film.
 
-    None for any other camera that the user named.
+    ``named`` is the camera as the user named it; the result is None for all other cameras.
     """
     if not isinstance(named, Millimetres) or named.sensor is not None:
         return None
     if named.focal >= _MIN_FILM_FOCAL:
         return None
     return (
-        f"the focal length {named.focal:g} mm is taken for that of 35 mm film, on which no usual "
-        f"lens is so short: if it is the true one, write {named.focal:g}mm/WIDTHmm with the width "
-        "of the sensor"
+        f"the focal length {named.focal:g} mm is read as the 35 mm equivalent, for which "
+        "it is unusually short: if it is the true focal length, write "
+        f"{named.focal:g}mm/WIDTHmm with the width of the sensor"
     )
 
 
 def exif_note(stated: Camera | None, named: Camera) -> str | None:
     """Note on a user's focal length that is far from the one in the photograph's EXIF.
 
-    Args:
-        stated: Camera by the file; None if it states none.
-        named: Camera by the user.
+    ``stated`` is the camera by the file, and ``named`` that by the user.
     """
     if stated is None or stated.source not in _SOURCES_OF_FILE:
         return None
@@ -304,25 +308,25 @@ def exif_note(stated: Camera | None, named: Camera) -> str | None:
     if 1 / _MAX_EXIF_RATIO < ratio < _MAX_EXIF_RATIO:
         return None
     return (
-        f"the camera has a focal length of {named.fx:.4g} px, where its EXIF states "
-        f"{stated.fx:.4g} px for a picture of this size; the camera is used: is it for pictures "
-        "of another size?"
+        f"the camera has a focal length of {named.fx:.4g} px, but EXIF states "
+        f"{stated.fx:.4g} px for a picture of this size; rilievo uses your camera, so check "
+        "that it is for pictures of this size"
     )
 
 
 def fov_note(fov: float | None) -> Note | None:
-    """Note on a field of view that is hardly in degrees."""
+    """Note on a field of view that is probably not in degrees."""
     if fov is None or _MIN_FOV <= fov <= _MAX_FOV:
         return None
-    return Note(f": taken as {fov:g} degrees", option="fov", hint=_fov_hint(fov))
+    return Note(f"is read as {fov:g} degrees", option="fov", hint=_fov_hint(fov))
 
 
 def _fov_hint(fov: float) -> str | Text:
-    """What to write instead of an odd field of view [degrees]."""
+    """Hint what to write instead of an unlikely field of view [degrees]."""
     if fov > _MAX_FOV:
         fisheye = OptionName("projection", f"fisheye:{fov:g}")
         return Text("if the lens is a fisheye, write ", fisheye)
     if math.degrees(fov) <= _MAX_FOV:
-        return f"if that is in radians, write {math.degrees(fov):.0f}"
+        return f"if the number is in radians, write {math.degrees(fov):.0f}"
     camera = OptionName("camera", "24mm")
-    return Text("of a focal length in millimetres, write ", camera, " (35 mm equivalent)")
+    return Text("for a focal length in millimetres, write ", camera, " (35 mm equivalent)")

@@ -1,4 +1,4 @@
-"""Refusal of metres from the camera's height where they are too uncertain to be used."""
+"""Check that metres from the camera's height are certain enough to be used."""
 
 from rilievo.errors import CalibrationError
 from rilievo.records.prediction_record import Calibration
@@ -8,10 +8,10 @@ MAX_HEIGHT_ERROR = 0.6
 given. Beyond it the depth of the picture is so doubtful that a number would mislead."""
 
 
-def refuse_uncertain_height(calibration: Calibration | None) -> None:
-    """Raise an error if metres from the camera's height are more uncertain than is allowed.
+def require_certain_height(calibration: Calibration | None) -> None:
+    """Check that metres from the camera's height are certain enough.
 
-    Sizes in heights of the camera, where the user stated no height, are not metres and pass.
+    Without a stated height, sizes are in camera heights and need no check.
 
     Raises:
         CalibrationError: If the expected error of depth is beyond ``MAX_HEIGHT_ERROR``.
@@ -21,8 +21,8 @@ def refuse_uncertain_height(calibration: Calibration | None) -> None:
     error = calibration.expected_error
     if error is not None and error > MAX_HEIGHT_ERROR:
         raise CalibrationError(
-            f"the camera's height gives the depth of this picture only within ±{error:.0%}, and "
-            f"metres are given up to ±{MAX_HEIGHT_ERROR:.0%}",
+            "the camera's height determines the depth of this picture only within "
+            f"±{error:.0%}, but rilievo reports metres only up to ±{MAX_HEIGHT_ERROR:.0%}",
             hint="give a known distance or length instead, or measure a box whose foot stands on "
             "the ground",
         )

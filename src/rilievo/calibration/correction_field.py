@@ -1,8 +1,9 @@
 """Smooth correction of depth over the picture, where known sizes show that it is bent.
 
 The field is the mean of a Gaussian process of the logarithm of the factor (Rasmussen and Williams,
-"Gaussian Processes for Machine Learning", 2006). Its strength and reach are those that predict best
-each known size from all others. Positions are over the width of the picture.
+"Gaussian Processes for Machine Learning", 2006). Its variance and its length scale, here called
+strength and reach, are those with the least leave-one-out error at the known sizes. Positions are
+in widths of the picture.
 """
 
 from collections.abc import Sequence
@@ -34,27 +35,27 @@ class CorrectionField:
     """Smooth correction factor over the picture.
 
     Attributes:
-        centres: Columns and rows of the kernels [widths].
-        weights: Weight of each kernel.
-        offset: Log factor far away from all kernels.
-        reach: Standard deviation of a kernel [widths].
+        centres: Columns and rows of the kernels (fractions of the picture's width).
+        weights: Log factor that each kernel adds at its centre.
+        log_offset: Log factor far away from all kernels.
+        kernel_deviation: Standard deviation of a kernel (fraction of the picture's width).
     """
 
     centres: Positions
     weights: Values
-    offset: float
-    reach: float
+    log_offset: float
+    kernel_deviation: float
 
     def log_factors(self, positions: Float64[np.ndarray, "m 2"]) -> Float64[np.ndarray, "m"]:
         """Logarithm of the factor at positions (column, row) [widths]."""
-        kernels = _gaussian_kernels(positions, self.centres, self.reach)
-        return self.offset + kernels @ self.weights
+        kernels = _gaussian_kernels(positions, self.centres, self.kernel_deviation)
+        return self.log_offset + kernels @ self.weights
 
     def factors(self, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
         """Factor at every pixel of a map of this size, enlarged from a coarse grid (bicubic)."""
         height, width = shape
         rows, columns = min(height, _GRID_SIDE), min(width, _GRID_SIDE)
-        # Centres of the grid's cells, as the enlarging assumes.
+        # The field is computed at the centres of cells, which the resampling assumes as well.
         v = ((np.arange(rows) + 0.5) * height / rows - 0.5) / width
         u = ((np.arange(columns) + 0.5) * width / columns - 0.5) / width
         positions = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
@@ -70,7 +71,7 @@ def fit_correction_field(
 
     Args:
         pixels: Column and row of each size [px].
-        log_factors: Logarithm of the factor that depth lacks at each size.
+        log_factors: Logarithm of the factor by which depth has to be multiplied at each size.
         shape: Height and width of the map.
 
     Returns:
@@ -83,22 +84,23 @@ def fit_correction_field(
     if len(logs) < MIN_POSITIONS:
         return None
 
-    # Without strength, the field is a single factor.
-    error_of_one_factor = _leave_one_out_error(positions, logs, 0.0, _REACHES[0])
-    least_error = _max_error_ratio(len(logs)) * error_of_one_factor
-    best = None
+    # A field of strength 0 is a single factor, than which the best field has to be clearly better.
+    constant_error = _leave_one_out_error(positions, logs, 0.0, _REACHES[0])
+    least_error = _max_error_ratio(len(logs)) * constant_error
+    best_strength, best_reach = 0.0, 0.0
     for reach in _REACHES:
         for strength in _STRENGTHS:
             error = _leave_one_out_error(positions, logs, strength, reach)
             if error < least_error:
-                best, least_error = (strength, reach), error
-    if best is None:
+                best_strength, best_reach, least_error = strength, reach, error
+    if best_strength == 0:
         return None
 
-    strength, reach = best
-    inverse, offset = _inverse_and_mean(positions, logs, strength, reach)
-    weights = strength * inverse @ (logs - offset)
-    return CorrectionField(centres=positions, weights=weights, offset=offset, reach=reach)
+    precision, offset = _precision_and_mean(positions, logs, best_strength, best_reach)
+    weights = best_strength * precision @ (logs - offset)
+    return CorrectionField(
+        centres=positions, weights=weights, log_offset=offset, kernel_deviation=best_reach
+    )
 
 
 def multiply_by_field(depth: DepthMap, field: CorrectionField) -> DepthMap:
@@ -114,33 +116,33 @@ def _gaussian_kernels(
     return np.exp(-squared_distances / (2 * reach * reach))
 
 
-def _inverse_and_mean(
+def _precision_and_mean(
     positions: Positions, logs: Values, strength: float, reach: float
 ) -> tuple[Float64[np.ndarray, "n n"], float]:
-    """Inverse covariance of the logarithms, over that of the noise, and their weighted mean."""
+    """Precision matrix of the logarithms, in units of the noise, and their weighted mean."""
     covariance = strength * _gaussian_kernels(positions, positions, reach) + np.eye(len(logs))
-    inverse = np.linalg.inv(covariance)
-    weights = inverse.sum(axis=0)
-    return inverse, float(weights @ logs / weights.sum())
+    precision = np.linalg.inv(covariance)
+    weights = precision.sum(axis=0)
+    return precision, float(weights @ logs / weights.sum())
 
 
 def _leave_one_out_error(
     positions: Positions, logs: Values, strength: float, reach: float
 ) -> float:
     """Mean absolute error of each logarithm as the others predict it (eq. 5.12 of the book)."""
-    inverse, _ = _inverse_and_mean(positions, logs, strength, reach)
-    weights = inverse.sum(axis=0)
-    # Without the mean, which is fitted too.
-    centred = inverse - np.outer(weights, weights) / weights.sum()
+    precision, _ = _precision_and_mean(positions, logs, strength, reach)
+    weights = precision.sum(axis=0)
+    # The mean is fitted too, so it is projected out.
+    centred = precision - np.outer(weights, weights) / weights.sum()
     return float(np.abs(centred @ logs / np.diag(centred)).mean())
 
 
-def _max_error_ratio(count: int) -> float:
-    """Error with a field, over that without, below which it is no chance for so many sizes.
+def _max_error_ratio(size_count: int) -> float:
+    """Largest error with a field, over that without, at which the field is significant.
 
-    One in twenty of 200 sets of noise comes below it.
+    Of 200 sets of pure noise, one in twenty came below it.
     """
-    return min(0.85, 0.4 + 0.028 * count)
+    return min(0.85, 0.4 + 0.028 * size_count)
 
 
 def _merge_to_medians(
@@ -150,11 +152,13 @@ def _merge_to_medians(
     if len(logs) <= MAX_POSITIONS:
         return positions, logs
 
-    # Cells at the far sides may be cut, so fewer whole cells fit than the limit: hence 1.1.
+    # Cells at the far sides may be cut, which adds to their number, so all are 1.1 times as large.
+    # If the positions lie about on one line, the cells are counted along it.
     extent = np.ptp(positions, axis=0)
-    side = 1.1 * np.sqrt(float(np.prod(np.maximum(extent, 1e-9))) / MAX_POSITIONS)
-    side = max(side, 1.1 * float(extent.max()) / MAX_POSITIONS)
-    cells = np.floor((positions - positions.min(axis=0)) / max(side, 1e-9)).astype(int)
+    side_by_area = 1.1 * np.sqrt(float(np.prod(np.maximum(extent, 1e-9))) / MAX_POSITIONS)
+    side_by_length = 1.1 * float(extent.max()) / MAX_POSITIONS
+    side = max(side_by_area, side_by_length, 1e-9)
+    cells = np.floor((positions - positions.min(axis=0)) / side).astype(int)
     _, cell_indices = np.unique(cells, axis=0, return_inverse=True)
     cell_indices = cell_indices.reshape(-1)
 

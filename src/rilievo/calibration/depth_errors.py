@@ -9,7 +9,7 @@ from rilievo.arrays.shapes import AnyPlane, Shaped, Values
 from rilievo.errors import OptionError
 from rilievo.errors.messages import Text
 from rilievo.records.instruments import NO_ERROR, DepthError, DepthSource, Instrument
-from rilievo.schema.typed_values import UNITS, metres_of
+from rilievo.schema.typed_values import UNITS, parse_metres
 
 ASSUMED_ERROR = DepthError(relative=0.02)
 """Error of eight in ten depths that is assumed where nobody states one.
@@ -19,18 +19,19 @@ Makers of depth cameras promise 2 % within 2 m (RealSense D435), and Khoshelham 
 Kinect, without an error of the whole scale."""
 
 _MAX_ROUNDING = 0.5
-"""Largest error of a rounded number, as a share of the step."""
+"""Largest error of a rounded number, over the step between numbers."""
 _MAX_PIXELS = 200_000
 """Most pixels in which the step of the numbers is sought, for speed."""
 _MIN_LEVELS = 8
 """Fewest different numbers whose common divisor counts as their step."""
 _MAX_DEVIATION = 1e-3
-"""Largest deviation from a line of numbers that encode depth, as a share of the depth's range."""
+"""Largest deviation from a line of numbers that encode depth, over the depth's range."""
 _MAX_RELATIVE_ERROR = 1.0
-"""Share of depth that a stated error stays below."""
+"""Fraction of depth that a stated error stays below."""
 _EXPECTED = Text(
-    "the error that 8 in 10 depths stay below, as a share of depth (1%), a length (10mm), a share "
-    "for each metre of depth (0.3%/m, as of stereo cameras), or a sum of these (5mm+0.5%)"
+    "the error that 8 in 10 depths stay below, as a percentage of depth (1%), a length "
+    "(10mm), a percentage per metre of depth (0.3%/m, for stereo cameras), or a sum of "
+    "these (5mm+0.5%)"
 )
 
 
@@ -66,29 +67,30 @@ def parse_depth_error(text: object) -> DepthError:
 
 def _parse_term(term: str, text: str) -> DepthError:
     """Read one summand of an error; the whole ``text`` stands in messages."""
-    percentage = re.fullmatch(r"(.+?)\s*%\s*(/\s*m)?", term)
+    percentage = re.fullmatch(r"([^%]+)%\s*(/\s*m)?", term)
     try:
         if percentage is None:
-            return DepthError(absolute=_not_negative(_length_with_unit(term)))
-        share = _not_negative(float(percentage[1]) / 100)
+            return DepthError(absolute=_require_not_negative(_length_with_unit(term)))
+        fraction = _require_not_negative(float(percentage[1]) / 100)
     except ValueError:
         raise OptionError(
             option="depth_error",
             expected=Text(_EXPECTED, f"; units of lengths are {UNITS}"),
             value=text,
         ) from None
-    return DepthError(relative=share) if percentage[2] is None else DepthError(growth=share)
+    is_per_metre = percentage[2] is not None
+    return DepthError(growth=fraction) if is_per_metre else DepthError(relative=fraction)
 
 
 def _length_with_unit(text: str) -> float:
     if not text[-1:].isalpha():
-        raise ValueError("a number without a unit may be a share or a length")
-    return metres_of(text)
+        raise ValueError("a number without a unit may be a fraction or a length")
+    return parse_metres(text)
 
 
-def _not_negative(number: float) -> float:
+def _require_not_negative(number: float) -> float:
     if not 0 <= number < math.inf:
-        raise ValueError("an error is not negative")
+        raise ValueError("an error must not be negative")
     return number
 
 
@@ -103,15 +105,14 @@ def make_instrument(source: DepthSource, stated: object = None) -> Instrument:
     return Instrument(source=source, error=parse_depth_error(stated), is_assumed=False)
 
 
-def rounding_of(stored: Shaped[np.ndarray, "h w"], depth: AnyPlane) -> DepthError:
-    """Error by which the numbers of a depth map are rounded.
+def rounding_error(stored: Shaped[np.ndarray, "h w"], depth: AnyPlane) -> DepthError:
+    """Error of depth because a file stores it as integers.
 
-    Only whole numbers that encode depth or inverse depth have such an error. If all of them are
-    multiples of one number, as 8 bits that were stretched to 16 are, that number is their step.
+    The integers have to be linear in depth or inverse depth; otherwise the error is taken as zero.
+    If all of them are multiples of one number, that number is their step, for example where 8 bits
+    were stretched to 16.
 
-    Args:
-        stored: Numbers of the file.
-        depth: Depth that they mean; NaN or 0 for pixels without depth.
+    ``stored`` are the numbers of the file; ``depth`` is NaN or 0 for pixels without depth.
     """
     if stored.dtype.kind not in "ui" or stored.shape != depth.shape:
         return NO_ERROR
@@ -125,22 +126,22 @@ def rounding_of(stored: Shaped[np.ndarray, "h w"], depth: AnyPlane) -> DepthErro
     step = 1
     if len(levels) >= _MIN_LEVELS:
         step = int(np.gcd.reduce(np.diff(levels.astype(np.int64))))
-    rounding = _MAX_ROUNDING * step
+    max_rounding = _MAX_ROUNDING * step
     levels = levels.astype(np.float64)
     level_depths = depths[has_depth][first_indices].astype(np.float64)
     if len(levels) == 1:
-        # A single level shows no line, so its depth is taken as proportional to it.
-        return DepthError(absolute=rounding * abs(float(level_depths[0] / levels[0])))
-    slope = _slope_of_line(levels, level_depths)
-    if slope is not None:
-        return DepthError(absolute=rounding * abs(slope))
-    slope = _slope_of_line(levels, 1 / level_depths)
-    if slope is not None:
-        return DepthError(growth=rounding * abs(slope))
+        # A single level shows no line, so depth is taken as proportional to it.
+        return DepthError(absolute=max_rounding * abs(float(level_depths[0] / levels[0])))
+    depth_slope = _line_slope(levels, level_depths)
+    if depth_slope is not None:
+        return DepthError(absolute=max_rounding * abs(depth_slope))
+    inverse_depth_slope = _line_slope(levels, 1 / level_depths)
+    if inverse_depth_slope is not None:
+        return DepthError(growth=max_rounding * abs(inverse_depth_slope))
     return NO_ERROR
 
 
-def _slope_of_line(x: Values, y: Values) -> float | None:
+def _line_slope(x: Values, y: Values) -> float | None:
     """Slope of y over x; None if the values do not lie on a line."""
     slope = float((y[-1] - y[0]) / (x[-1] - x[0]))
     deviations = np.abs(y - y[0] - slope * (x - x[0]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.arrays.shapes import Bool, Float, Float64, Points, Values, Vector
-from rilievo.calibration.plane_support import support_of
+from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -20,17 +20,17 @@ from rilievo.records.depth_map import DepthMap
 
 _GRID_PIXELS = 40_000
 """Number of pixels of the grid on which the floor is searched; enough for a plane."""
-_TOLERANCE = 0.05
+_INLIER_TOLERANCE = 0.05
 """Largest relative difference between the depth of a plane and that of a pixel on it."""
-_MIN_TOLERANCE = 1e-5
-"""Least such difference, for exact depth."""
-_MIN_AREA = 0.03
-"""Least share of the pixels with depth that a floor covers."""
+_MIN_INLIER_TOLERANCE = 1e-5
+"""The same tolerance for exact depth."""
+_MIN_AREA_FRACTION = 0.03
+"""Least fraction of the pixels with depth that a floor covers."""
 _MAX_ROUGHNESS = math.radians(10)
 """Largest median angle between the normals of a floor and their mean. Heaps and sofas that a plane
 touches by chance exceed it."""
 _MIN_KNOWN_NORMALS = 0.1
-"""Share of the pixels with depth that have normals, from which on these normals are used."""
+"""Least fraction of the pixels with depth that have normals, if these normals are used."""
 _RANSAC_TRIALS = 500
 _REFINEMENTS = 10
 _MAX_PLANES = 3
@@ -38,32 +38,30 @@ _MAX_PLANES = 3
 _HINT = "give known points instead"
 
 # A table has the room below it, a floor has nothing.
-_BELOW_PLANE = 1.15
-"""Height of the camera above a point, over that above the plane, from which on the point lies below
-the plane."""
-_MAX_SHARE_BELOW = 0.05
-"""Largest share of the pixels with depth that may lie below a floor."""
+_MIN_DEPTH_BELOW_PLANE = 1.15
+"""Least height of the camera above a point below the plane, over its height above the plane."""
+_MAX_FRACTION_BELOW = 0.05
+"""Largest fraction of the pixels with depth that may lie below a floor."""
 
 # Networks predict too little relief in deep places (depth to the power 1/1.7 on streets). So the
 # plane through a long floor is pitched, however the camera is held, and lies too far below the
-# camera. The nearest points that face up are then taken for the floor of a level camera.
-_DEEP_PLACE = 0.15
+# camera. The floor is then taken as level, through the nearest points that face up.
+_MAX_DEEP_HEIGHT_FRACTION = 0.15
 """Largest height of the camera in a deep place, over the depth of its farthest tenth. It is 0.03 to
 0.11 on streets, and 0.22 and more in rooms."""
 _FARTHEST_QUANTILE = 0.9
 _NEAREST_QUANTILE = 1 / 3
-"""Share of the points, the nearest ones, to which a level floor is fitted."""
+"""Fraction of the points, the nearest ones, to which a level floor is fitted."""
 _MIN_BEND = math.radians(1)
-"""Angle between the plane of a floor's nearest third and that of all of it, from which on the floor
-is bent."""
+"""Least angle between the plane of a bent floor's nearest third and that of all of it."""
 _MAX_UNEVENNESS = 0.1
 """Largest median relative difference of a level floor's nearest heights from their median."""
 _MAX_PITCH = math.radians(10)
 """Largest angle between the bent floor's plane and a level one."""
 _LEVEL_TOLERANCE = 0.25
 """Largest relative difference of the height of points on a bent floor from the level one."""
-_FAR_BELOW_PLANE = 1.5
-"""As ``_BELOW_PLANE``, for points below a level floor."""
+_MIN_DEPTH_BELOW_LEVEL_PLANE = 1.5
+"""As ``_MIN_DEPTH_BELOW_PLANE``, for points below a level floor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,6 @@ class _Surfaces:
 
     Attributes:
         points: Points in the lower half of the picture whose surface faces up.
-        normals: Unit normals of these points.
         scene: All points with depth.
     """
 
@@ -102,10 +99,13 @@ class _Surfaces:
     normals: Points
     scene: Float64[np.ndarray, "s 3"]
 
-    def share_below(self, m: Vector, factor: float) -> float:
-        """Share of the scene that lies farther below the camera than a plane, by a factor."""
-        heights = self.scene @ m  # Of the camera above points, over that above the plane.
-        return float(np.mean(heights > factor))
+    def fraction_below(self, m: Vector, factor: float) -> float:
+        """Fraction of the scene below the plane m · X = 1.
+
+        Points count if the camera's height above them is more than ``factor`` times that above the
+        plane. This ratio of heights is m · X.
+        """
+        return float(np.mean(self.scene @ m > factor))
 
 
 def calibrate_height(
@@ -142,11 +142,16 @@ def calibrate_height(
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
     if not (math.isfinite(metres) and metres > 0):
-        raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
+        raise OptionError(
+            f"the camera's height must be a positive number of metres, got {metres:g}"
+        )
     surfaces, plane = _find_surfaces_and_floor(depth, camera, normals, max_tilt)
     warnings = []
     if camera.source is CameraSource.ASSUMED:
-        warnings.append("the focal length is assumed, and the scale is only as good as it")
+        warnings.append(
+            "the focal length is assumed, and the scale is only as accurate as this assumption: "
+            "give the camera or its field of view"
+        )
 
     scale = metres / plane.camera_height
     floor_points = surfaces.points[plane.is_on_plane]
@@ -178,8 +183,10 @@ def find_floor(
 
 
 def is_deep_place(camera_height: float, depths: Values) -> bool:
-    """Whether depths reach so far, over the camera's height, that a network bends the floor."""
-    return camera_height <= _DEEP_PLACE * float(np.quantile(depths, _FARTHEST_QUANTILE))
+    """Whether depths are so large, over the camera's height, that a network bends the floor."""
+    return camera_height <= _MAX_DEEP_HEIGHT_FRACTION * float(
+        np.quantile(depths, _FARTHEST_QUANTILE)
+    )
 
 
 def _find_surfaces_and_floor(
@@ -188,18 +195,20 @@ def _find_surfaces_and_floor(
     """Find the surfaces that face up within a tilt [degrees], and the floor among them."""
     check_depth_map(depth)
     if not 0 < max_tilt < 90:
-        raise OptionError(f"the floor's tilt is between 0 and 90 degrees, not {max_tilt:g}")
+        raise OptionError(
+            f"the floor's largest tilt must be between 0 and 90 degrees, got {max_tilt:g}"
+        )
     if not depth.is_depth:
         raise CalibrationError(
-            f"a height is one number, and a map of kind '{depth.kind}' lacks two, scale and shift: "
-            "give two known points instead"
+            f"a height determines only the scale, but a map of kind '{depth.kind}' also "
+            "has an unknown shift: give two known points instead"
         )
     surfaces = _find_surfaces(depth, camera, normals, math.radians(max_tilt))
     return surfaces, _find_floor_plane(surfaces, math.radians(max_tilt))
 
 
 def _floor_record(surfaces: _Surfaces, plane: _Plane) -> Floor:
-    """Facts of a floor for callers, by its plane and the points on it."""
+    """Make the record of a floor from its plane and the points on it."""
     floor_points = surfaces.points[plane.is_on_plane]
     return Floor(
         normal=plane.upward_normal,
@@ -207,40 +216,36 @@ def _floor_record(surfaces: _Surfaces, plane: _Plane) -> Floor:
         area=float(plane.is_on_plane.sum() / len(surfaces.scene)),
         inliers=float(plane.is_on_plane.mean()),
         misfit=float(np.quantile(_depth_differences(floor_points, plane.m), 0.8)),
-        support=support_of(floor_points, plane.upward_normal),
+        support=measure_support(floor_points, plane.upward_normal),
     )
 
 
 def _find_surfaces(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_angle: float
 ) -> _Surfaces:
-    """Points of a grid, and which of them face up within an angle [rad] in the lower half.
-
-    Raises:
-        InputError: If normals have another size than the depth.
-        CalibrationError: If too few points face up.
-    """
+    """Sample a grid of points; find those in the lower half that face up within an angle [rad]."""
     if normals is not None and normals.shape[1:] != depth.shape:
-        raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
+        raise InputError(
+            f"the normals have the size {normals.shape[1:]}, but the depth has the size "
+            f"{depth.shape}"
+        )
     height, width = depth.shape
     stride = math.ceil(math.sqrt(height * width / _GRID_PIXELS))
     first_row, first_column = _densest_offsets(depth.valid, stride)
     grid = np.s_[first_row::stride, first_column::stride]
     values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
 
-    if normals is not None:
-        normals = normals[(slice(None), *grid)]
-    if normals is None or _are_mostly_unknown(normals, valid):
+    model_normals = None if normals is None else normals[(slice(None), *grid)]
+    if model_normals is None or _are_mostly_unknown(model_normals, valid):
         # A large window and a high edge threshold: a floor is large, and noise must not split it.
-        directions, has_normal = normals_from_depth(
+        unit_normals, has_normal = normals_from_depth(
             values, camera, valid, window=9, edge=0.2, step=stride
         )
     else:
-        directions = normals.astype(np.float64)
-        length = np.linalg.norm(directions, axis=0)
+        length = np.linalg.norm(model_normals.astype(np.float64), axis=0)
         has_normal = valid & (length > 0)
-        directions = directions / np.where(has_normal, length, 1)
-    faces_up = has_normal & (-directions[1] > math.cos(max_angle))
+        unit_normals = model_normals.astype(np.float64) / np.where(has_normal, length, 1)
+    faces_up = has_normal & (-unit_normals[1] > math.cos(max_angle))
     faces_up[: len(faces_up) // 2] = False
     _require_upward_pixels(int(faces_up.sum()), int(valid.sum()), max_angle)
 
@@ -248,20 +253,23 @@ def _find_surfaces(
     points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)
     return _Surfaces(
         points=points[:, faces_up].T,
-        normals=directions[:, faces_up].T,
+        normals=unit_normals[:, faces_up].T,
         scene=points[:, valid].T,
     )
 
 
-def _require_upward_pixels(upward: int, with_depth: int, max_angle: float) -> None:
+def _require_upward_pixels(upward_count: int, depth_count: int, max_angle: float) -> None:
     """Raise ``CalibrationError`` if too few pixels with depth face up within an angle [rad]."""
-    if not with_depth:
-        raise CalibrationError("no floor seen: hardly a pixel of the picture has depth", hint=_HINT)
-    if upward < _MIN_AREA * with_depth:
+    if not depth_count:
         raise CalibrationError(
-            f"no floor seen: {100 * upward / with_depth:.1f} % of the picture is in its lower half "
-            f"and faces up (within {math.degrees(max_angle):.0f} degrees), and a floor needs "
-            f"{100 * _MIN_AREA:.0f} %",
+            "no floor is visible: hardly any pixel of the picture has depth", hint=_HINT
+        )
+    if upward_count < _MIN_AREA_FRACTION * depth_count:
+        raise CalibrationError(
+            f"no floor is visible: only {100 * upward_count / depth_count:.1f} % of the "
+            "picture is in its lower half and faces up (within "
+            f"{math.degrees(max_angle):.0f} degrees), but a floor needs "
+            f"{100 * _MIN_AREA_FRACTION:.0f} %",
             hint=_HINT,
         )
 
@@ -271,58 +279,59 @@ def _densest_offsets(valid: Bool[np.ndarray, "h w"], stride: int) -> tuple[int, 
 
     A sparse map may have depth at every second pixel only, which a grid can miss altogether.
     """
-    counts = {
+    depth_counts = {
         (row, column): int(valid[row::stride, column::stride].sum())
         for row in range(stride)
         for column in range(stride)
     }
-    is_first_full = counts[0, 0] >= valid[::stride, ::stride].size
-    return (0, 0) if is_first_full else max(counts, key=lambda offsets: counts[offsets])
+    # Of full grids, the first one is used even if another one has one more row or column.
+    if depth_counts[0, 0] >= valid[::stride, ::stride].size:
+        return 0, 0
+    return max(depth_counts, key=lambda offsets: depth_counts[offsets])
 
 
 def _are_mostly_unknown(
     normals: Float[np.ndarray, "3 h w"], valid: Bool[np.ndarray, "h w"]
 ) -> bool:
-    """Whether few pixels with depth have normals, as where depth is known at every second pixel."""
+    """Whether few pixels with depth have normals, for example if depth is sparse."""
     known = np.linalg.norm(normals[:, valid], axis=0) > 0
     return bool(known.sum() < _MIN_KNOWN_NORMALS * valid.sum())
 
 
 def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
-    """Largest plane that faces up within an angle [rad], is flat, and has nothing below it.
+    """Find the largest flat plane that faces up within an angle [rad] with nothing below it.
 
-    Raises:
-        CalibrationError: If there is none.
+    Planes are found and removed one after the other, the largest first.
     """
     generator = np.random.default_rng(0)
-    min_points = _MIN_AREA * len(surfaces.scene)
-    first_fault = None
+    min_points = _MIN_AREA_FRACTION * len(surfaces.scene)
+    faults: list[str] = []
     is_candidate = np.ones(len(surfaces.points), bool)
     for _ in range(_MAX_PLANES):
         plane = _largest_plane(surfaces.points, is_candidate, max_angle, generator)
         if plane is None or plane.is_on_plane.sum() < min_points:
             break
         roughness = _median_angle_to_mean(surfaces.normals[plane.is_on_plane])
-        share_below = surfaces.share_below(plane.m, _BELOW_PLANE)
+        fraction_below = surfaces.fraction_below(plane.m, _MIN_DEPTH_BELOW_PLANE)
         if roughness > _MAX_ROUGHNESS:
-            fault = f"is not flat (its normals differ by {math.degrees(roughness):.0f} degrees)"
-        elif share_below <= _MAX_SHARE_BELOW:
+            degrees = math.degrees(roughness)
+            faults.append(f"is not flat (its normals differ by {degrees:.0f} degrees)")
+        elif fraction_below <= _MAX_FRACTION_BELOW:
             return _level_plane_if_bent(surfaces, plane)
         else:
-            level = _plane_of_level_camera(surfaces, plane)
-            if level is not None:
-                return level
-            fault = (
-                f"is a table or the like, with {100 * share_below:.0f} % of the picture below it"
+            level_plane = _plane_of_level_camera(surfaces, plane)
+            if level_plane is not None:
+                return level_plane
+            faults.append(
+                f"is probably a table, with {100 * fraction_below:.0f} % of the picture below it"
             )
-        first_fault = first_fault or fault
 
-        is_candidate &= _depth_differences(surfaces.points, plane.m) > 2 * _TOLERANCE
+        is_candidate &= _depth_differences(surfaces.points, plane.m) > 2 * _INLIER_TOLERANCE
         if is_candidate.sum() < min_points:
             break
+    fault = faults[0] if faults else "is not a plane"
     raise CalibrationError(
-        f"no floor seen: what faces up in the lower half of the picture "
-        f"{first_fault or 'is no plane'}",
+        f"no floor is visible: the surface that faces up in the lower half of the picture {fault}",
         hint=_HINT,
     )
 
@@ -333,41 +342,47 @@ def _largest_plane(
     max_angle: float,
     generator: "np.random.Generator",
 ) -> _Plane | None:
-    """Plane with the most candidates on it that faces up within an angle [rad], by RANSAC."""
+    """Plane with the most candidates on it that faces up within an angle [rad], by RANSAC.
+
+    A plane is the vector m with m · X = 1 for its points X.
+    """
     candidates = points[is_candidate]
     p, q, r = (candidates[generator.integers(0, len(candidates), _RANSAC_TRIALS)] for _ in range(3))
     # The plane through three points is m = (q × r + r × p + p × q) / (p · (q × r)).
-    sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
+    normals = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
     # Three points that are collinear, or coplanar with the camera, define no usable plane.
     is_usable = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
-    planes = sums[is_usable] / volumes[is_usable, None]
+    planes = normals[is_usable] / volumes[is_usable, None]
+    # The m of a plane that faces up points down to it, along +y.
     min_cosine = math.cos(max_angle)
     planes = planes[planes[:, 1] > min_cosine * np.linalg.norm(planes, axis=1)]
     if not len(planes):
         return None
 
-    is_near = np.abs(planes @ candidates.T - 1) < _TOLERANCE
-    votes = is_near.sum(axis=1)
-    m = _refine_plane(planes[int(votes.argmax())], candidates)
+    is_inlier = np.abs(planes @ candidates.T - 1) < _INLIER_TOLERANCE
+    inlier_counts = is_inlier.sum(axis=1)
+    m = _refine_plane(planes[int(inlier_counts.argmax())], candidates)
     if m[1] <= min_cosine * np.linalg.norm(m):
         return None
-    is_on_plane = is_candidate & (_depth_differences(points, m) < _TOLERANCE)
+    is_on_plane = is_candidate & (_depth_differences(points, m) < _INLIER_TOLERANCE)
     return _Plane(m=m, is_on_plane=is_on_plane)
 
 
 def _refine_plane(m: Vector, points: Points) -> Vector:
-    """Refit a plane m · X = 1 by least squares to the points near it, again and again.
+    """Refit a plane m · X = 1 by least squares, repeatedly, to the points near it.
 
-    Near are those within three standard deviations of the surface's roughness.
+    These are the points within three standard deviations of the surface's roughness.
     """
-    tolerance = _TOLERANCE
+    tolerance = _INLIER_TOLERANCE
     for _ in range(_REFINEMENTS):
         near_points = points[_depth_differences(points, m) < tolerance]
         m = _fit_plane(near_points)
         median_difference = float(np.median(_depth_differences(near_points, m)))
         # 1.4826 times the median is the standard deviation of normal errors.
-        tolerance = min(_TOLERANCE, max(3 * 1.4826 * median_difference, _MIN_TOLERANCE))
+        tolerance = min(
+            _INLIER_TOLERANCE, max(3 * 1.4826 * median_difference, _MIN_INLIER_TOLERANCE)
+        )
     return m
 
 
@@ -388,45 +403,46 @@ def _median_angle_to_mean(normals: Points) -> float:
 
 
 def _level_plane_if_bent(surfaces: _Surfaces, plane: _Plane) -> _Plane:
-    """Level plane instead of the plane of a bent floor in a deep place; otherwise the plane itself.
-
-    Raises:
-        CalibrationError: If the floor is bent, and not level at its nearest points.
-    """
+    """Replace the plane of a bent floor in a deep scene by a level one; keep other planes."""
     if not is_deep_place(plane.camera_height, surfaces.scene[:, 2]):
         return plane
     floor_points = surfaces.points[plane.is_on_plane]
     depths = floor_points[:, 2]
-    nearest = floor_points[depths <= np.quantile(depths, _NEAREST_QUANTILE)]
-    nearest_m = _fit_plane(nearest)
-    cosine = float(-plane.upward_normal @ nearest_m / np.linalg.norm(nearest_m))
-    bend = math.acos(min(1.0, cosine))
-    if bend < _MIN_BEND:
+    nearest_points = floor_points[depths <= np.quantile(depths, _NEAREST_QUANTILE)]
+    nearest_plane = _fit_plane(nearest_points)
+    cosine = float(-plane.upward_normal @ nearest_plane / np.linalg.norm(nearest_plane))
+    bend_angle = math.acos(min(1.0, cosine))
+    if bend_angle < _MIN_BEND:
         return plane
 
-    level = _plane_of_level_camera(surfaces, plane)
-    if level is None:
+    level_plane = _plane_of_level_camera(surfaces, plane)
+    if level_plane is None:
         raise CalibrationError(
-            "no floor seen: its nearest third and the whole are two planes, "
-            f"{math.degrees(bend):.0f} degrees apart, so its height is not known; give known "
-            "points instead"
+            f"no flat floor is visible: the ground is bent by {math.degrees(bend_angle):.0f} "
+            "degrees between its nearest third and the whole, so the height of the camera above "
+            "it is not known",
+            hint=_HINT,
         )
-    return level
+    return level_plane
 
 
 def _plane_of_level_camera(surfaces: _Surfaces, plane: _Plane) -> _Plane | None:
     """Horizontal floor through the nearest points that face up.
 
-    None if the plane is pitched too much, the points are uneven, or much lies below them.
+    Return None if the plane is pitched too much, the points are uneven, or much lies below them.
     """
     if -plane.upward_normal[1] < math.cos(_MAX_PITCH):
         return None
+    # The floor below a level camera is y = height, because y is down.
     depths = surfaces.points[:, 2]
-    heights = surfaces.points[depths <= np.quantile(depths, _NEAREST_QUANTILE), 1]
-    height = float(np.median(heights))
-    if height <= 0 or np.median(np.abs(heights / height - 1)) > _MAX_UNEVENNESS:
+    nearest_heights = surfaces.points[depths <= np.quantile(depths, _NEAREST_QUANTILE), 1]
+    height = float(np.median(nearest_heights))
+    if height <= 0:
+        return None
+    unevenness = np.median(np.abs(nearest_heights / height - 1))
+    if unevenness > _MAX_UNEVENNESS:
         return None
     m = np.array([0.0, 1 / height, 0.0])
-    if surfaces.share_below(m, _FAR_BELOW_PLANE) > _MAX_SHARE_BELOW:
+    if surfaces.fraction_below(m, _MIN_DEPTH_BELOW_LEVEL_PLANE) > _MAX_FRACTION_BELOW:
         return None
     return _Plane(m=m, is_on_plane=_depth_differences(surfaces.points, m) < _LEVEL_TOLERANCE)

@@ -31,14 +31,17 @@ def panorama_note(photo: Photo, option: str = "projection") -> str | None:
         return None
     if not is_whole_panorama(photo.pixels):
         return None
-    return Note(Text("looks like a panorama: ", OptionName(option, "equirect"), " takes it as one"))
+    return Note(
+        Text("looks like a panorama: ", OptionName(option, "equirect"), " treats it as one")
+    )
 
 
 def is_whole_panorama(pixels: Pixels) -> bool:
-    """Whether a picture's left edge continues at the right, and at least one pole is calm.
+    """Whether a picture's left edge continues at the right, and at least one pole is uniform.
 
-    The other pole may show a tripod, or the corner of a tile right below the camera. Of 978 cuts
-    from photographs that are twice as wide as high, none was taken for a panorama.
+    A pole is stretched over a whole row. The other one may show a tripod, or the corner of a tile
+    right below the camera. Of 978 cuts from photographs that are twice as wide as high, none was
+    taken for a panorama.
     """
     step = max(1, pixels.shape[0] // 512)
     brightness = pixels[::step].astype(np.float32).mean(axis=2)
@@ -46,10 +49,11 @@ def is_whole_panorama(pixels: Pixels) -> bool:
     if min(left.std(), right.std()) < _MIN_EDGE_VARIATION:
         return False
 
+    # The left edge continues at the right if the step between both is like those elsewhere.
     columns = np.linspace(1, brightness.shape[1] - 2, 33).astype(int)
     neighbour_steps = np.abs(brightness[:, columns] - brightness[:, columns + 1]).mean(axis=0)
-    typical_step = max(float(np.median(neighbour_steps)), 0.5)
-    if np.abs(left - right).mean() > _MAX_EDGE_STEP * typical_step:
+    median_step = max(float(np.median(neighbour_steps)), 0.5)
+    if np.abs(left - right).mean() > _MAX_EDGE_STEP * median_step:
         return False
 
     quarter = len(brightness) // 4

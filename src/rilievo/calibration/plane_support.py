@@ -18,23 +18,23 @@ class PlaneSupport:
 
     Attributes:
         middle: Mean position of the points in the camera frame [m].
-        axes: Two unit vectors in the plane, each divided by the standard deviation of the points
-            along it [1/m].
+        scaled_axes: Two unit vectors in the plane, each divided by the standard deviation of the
+            points along it [1/m].
     """
 
     middle: Vector
-    axes: Float64[np.ndarray, "2 3"]
+    scaled_axes: Float64[np.ndarray, "2 3"]
 
     def offset(self, position: Vector) -> float:
         """Distance of a position from the middle, in standard deviations of the points."""
-        return float(np.linalg.norm(self.axes @ (position - self.middle)))
+        return float(np.linalg.norm(self.scaled_axes @ (position - self.middle)))
 
     def inverse_spread(self, direction: Vector) -> float:
         """One over the standard deviation of the points along a unit vector in the plane [1/m]."""
-        return float(np.linalg.norm(self.axes @ direction))
+        return float(np.linalg.norm(self.scaled_axes @ direction))
 
 
-def support_of(points: Points, normal: Vector) -> PlaneSupport:
+def measure_support(points: Points, normal: Vector) -> PlaneSupport:
     """Measure the extent of points [m] to which a plane with this unit normal was fitted."""
     step = max(1, len(points) // _MAX_POINTS)
     middle = points.mean(axis=0)
@@ -43,4 +43,4 @@ def support_of(points: Points, normal: Vector) -> PlaneSupport:
     offsets = offsets - np.outer(offsets @ normal, normal)
     _, singular_values, directions = np.linalg.svd(offsets, full_matrices=False)
     deviations = np.maximum(singular_values[:2] / np.sqrt(len(offsets)), _MIN_SPREAD)
-    return PlaneSupport(middle=middle, axes=directions[:2] / deviations[:, None])
+    return PlaneSupport(middle=middle, scaled_axes=directions[:2] / deviations[:, None])

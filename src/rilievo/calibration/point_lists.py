@@ -40,14 +40,14 @@ _MAX_ASPECT_ERROR = 0.02
 """Largest relative difference of proportions that count as the same."""
 _HALF_PIXEL = 0.5
 """Width of the border beyond the centres of the outer pixels; the first centre is at 0."""
-_MIN_SHARE_OUTSIDE = 0.05
-"""Share of points outside of the picture from which on another size is suspected."""
+_MIN_FRACTION_OUTSIDE = 0.05
+"""Least fraction of points outside of the picture for which another size is suspected."""
 _MIN_SPREAD_POINTS = 10
-"""Fewest points whose spread tells the size of their picture."""
+"""Fewest points whose extent shows the size of their picture."""
 _MAX_SMALLER_SIDE = 0.7
 """Largest height of a smaller picture that is suspected, over the photograph's."""
 _MAX_BORDER_DISTANCE = 0.2
-"""Largest distance of spread points from the borders of their picture, as a share of its sides."""
+"""Largest distance of the outermost points from the borders of their picture, over its sides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +57,8 @@ class PointList:
     Attributes:
         points: Columns, rows [px] and metres.
         doubts: Sentences on points that were left out.
-        size_doubts: Sentences on columns and rows that seem to be of another picture, of which no
-            metres would be right.
+        size_doubts: Sentences on columns and rows that seem to belong to another picture, which
+            would make all metres wrong.
     """
 
     points: Points
@@ -75,7 +75,7 @@ def read_point_list(path: Path, shape: Size, orientation: int = 1) -> PointList:
         orientation: EXIF's orientation of the photograph, 1 to 8.
 
     Raises:
-        InputError: If a line has other contents, or columns and rows are shares of the picture.
+        InputError: If a line has other contents, or columns and rows are fractions of the picture.
     """
     points = _read_lines(path)
     is_inside = _is_inside(points, shape)
@@ -83,44 +83,44 @@ def read_point_list(path: Path, shape: Size, orientation: int = 1) -> PointList:
     _require_pixels(points[is_positive], path)
 
     size_doubts = []
-    size_doubt = _doubt_about_size(points[is_positive], shape)
+    size_doubt = _wrong_size_warning(points[is_positive], shape)
     if size_doubt is not None:
         size_doubts.append(size_doubt)
     if orientation != 1:
         size_doubts.append(
-            f"EXIF turns the photograph (orientation {orientation}), and the points' columns and "
-            "rows are taken as those of the upright photograph"
+            f"EXIF rotates the photograph (orientation {orientation}), and the points' "
+            "columns and rows are read as those of the upright photograph"
         )
     usable = points[is_inside & is_positive]
     height, width = shape
     # Half a pixel of the border lies beyond the centres of its pixels.
     usable[:, 0] = np.clip(usable[:, 0], 0, width - 1)
     usable[:, 1] = np.clip(usable[:, 1], 0, height - 1)
-    doubts = tuple(_doubts_about_left_out(points, is_inside, shape))
+    doubts = tuple(_doubts_about_unusable_points(points, is_inside, shape))
     return PointList(points=usable, doubts=doubts, size_doubts=tuple(size_doubts))
 
 
 def _read_lines(path: Path) -> Points:
     """Read column, row and metres of each line; a first line that begins with u is a header."""
-    name, rows = printable(path), []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        parts = line.split("#")[0].replace(",", " ").split()
-        if not parts or (number == 1 and parts[0].lower() == "u"):
+    points = []
+    for line_number, line in enumerate(read_text(path).splitlines(), 1):
+        cells = line.split("#")[0].replace(",", " ").split()
+        if not cells or (line_number == 1 and cells[0].lower() == "u"):
             continue
         try:
-            u, v, metres = map(float, parts)
+            u, v, metres = map(float, cells)
         except ValueError:
             raise InputError(
-                f"line {number} is '{printable(line)[:60]}', expected three numbers: column, row, "
-                "metres",
-                path=name,
+                f"line {line_number} is '{printable(line)[:60]}', expected three numbers: column, "
+                "row, metres",
+                path=printable(path),
             ) from None
-        rows.append((u, v, metres))
-    return np.array(rows, np.float64).reshape(-1, 3)
+        points.append((u, v, metres))
+    return np.array(points, np.float64).reshape(-1, 3)
 
 
 def _is_inside(points: Points, shape: Size) -> Bool[np.ndarray, "n"]:
-    """Which points lie in a picture of this size, whose border pixels count to their edges."""
+    """Which points lie in a picture of this size, up to the outer edges of its border pixels."""
     height, width = shape
     u, v = points[:, 0], points[:, 1]
     is_after_first = (u >= -_HALF_PIXEL) & (v >= -_HALF_PIXEL)
@@ -128,7 +128,7 @@ def _is_inside(points: Points, shape: Size) -> Bool[np.ndarray, "n"]:
 
 
 def _require_pixels(points: Points, path: Path) -> None:
-    """Raise ``InputError`` if columns and rows are shares of the picture, from 0 to 1."""
+    """Raise ``InputError`` if columns and rows are fractions of the picture, from 0 to 1."""
     positions = points[:, :2]
     if len(points) < 2 or not (positions >= 0).all() or not (positions <= 1).all():
         return
@@ -136,82 +136,87 @@ def _require_pixels(points: Points, path: Path) -> None:
     if (positions == np.rint(positions)).all():
         return
     raise InputError(
-        "its columns and rows are all between 0 and 1, which are shares of the picture; expected "
-        "pixels, of which the centre of the first is 0",
+        "its columns and rows are all between 0 and 1, so they are fractions of the "
+        "picture; expected pixels, with the centre of the first pixel at 0",
         path=printable(path),
     )
 
 
-def _doubts_about_left_out(
+def _doubts_about_unusable_points(
     points: Points, is_inside: Bool[np.ndarray, "n"], shape: Size
 ) -> Iterator[str]:
     """Sentences on points that lie outside, and on points without positive metres."""
-    outside = int(np.count_nonzero(~is_inside))
-    if outside:
+    outside_count = int(np.count_nonzero(~is_inside))
+    if outside_count:
         yield (
-            f"{outside} of {len(points)} points lie outside of the photograph's {shape[0]} x "
-            f"{shape[1]} pixels (height x width), and were left out"
+            f"points outside the photograph's {shape[0]} x {shape[1]} pixels (height x width) "
+            f"are left out: {outside_count} of {len(points)}"
         )
+    # Zero is a gap, as in maps, and needs no sentence. The comparison is false for NaN.
     metres = points[is_inside, 2]
-    # Zero is a gap, as in maps, and needs no sentence.
-    unusable = int(np.count_nonzero(~(metres >= 0) | np.isinf(metres)))
-    if unusable:
-        yield f"{unusable} of {len(points)} points have no positive metres, and were left out"
+    unusable_count = int(np.count_nonzero(~(metres >= 0) | np.isinf(metres)))
+    if unusable_count:
+        yield (
+            f"points without a positive distance are left out: {unusable_count} of {len(points)}"
+        )
 
 
-def _doubt_about_size(points: Points, shape: Size) -> str | None:
-    """Sentence on points whose columns and rows are hardly those of the photograph."""
+def _wrong_size_warning(points: Points, shape: Size) -> str | None:
+    """Sentence on points whose columns and rows are probably those of another picture."""
+    # Negative columns and rows are of no picture.
     if not len(points) or (points[:, :2] < -_HALF_PIXEL).any():
         return None
     largest_column, largest_row = points[:, :2].max(axis=0)
-    reach = f"its columns reach {largest_column:.5g} and its rows {largest_row:.5g}"
-    share_outside = 1 - float(_is_inside(points, shape).mean())
-    if share_outside >= _MIN_SHARE_OUTSIDE:
-        return f"{reach}{_reason_for_points_outside(points, shape)}"
-    if share_outside:
+    extent_text = f"its columns reach {largest_column:.5g} and its rows {largest_row:.5g}"
+    fraction_outside = 1 - float(_is_inside(points, shape).mean())
+    if fraction_outside >= _MIN_FRACTION_OUTSIDE:
+        return f"{extent_text}{_explain_points_outside(points, shape)}"
+    if fraction_outside > 0:  # A few points outside are reported elsewhere.
         return None
-    smaller = _smaller_size_that_is_filled(points, shape)
-    if smaller is None:
+    smaller_size = _guess_smaller_size(points, shape)
+    if smaller_size is None:
         return None
+    height, width = smaller_size
     return (
-        f"{reach}, so all points lie in the upper left of the photograph, as if they were of a "
-        f"picture of {smaller[0]} x {smaller[1]} pixels (height x width): scale them to the "
-        "photograph's if they are"
+        f"{extent_text}, so all points lie in the top left of the photograph, as if they "
+        f"belonged to a picture of {height} x {width} pixels (height x width): if so, "
+        "scale them to the size of the photograph"
     )
 
 
-def _reason_for_points_outside(points: Points, shape: Size) -> str:
+def _explain_points_outside(points: Points, shape: Size) -> str:
     """End of a sentence on points outside: exchanged columns and rows, or another size."""
     height, width = shape
     if _is_inside(points, (width, height)).all():
         return (
-            ": with columns and rows exchanged all points lie inside of the photograph; a line is "
-            "'u v metres', the column first"
+            ", but all points would lie inside the photograph if columns and rows were "
+            "swapped; a line is 'u v metres', with the column first"
         )
-    size = _size_that_holds(points, shape)
-    example = "" if size is None else f", such as {size[0]} x {size[1]}"
+    size = _smallest_size_around(points, shape)
+    if size is None:
+        return ", outside the photograph: scale them to its size"
     return (
-        f", as if they were of a picture of another size{example} (height x width): scale them to "
-        "the photograph's"
+        ", outside the photograph, as if they belonged to a picture of another size, such as "
+        f"{size[0]} x {size[1]} (height x width): scale them to the size of the photograph"
     )
 
 
-def _smaller_size_that_is_filled(points: Points, shape: Size) -> Size | None:
-    """Clearly smaller size over all of which the points are spread; None without one."""
+def _guess_smaller_size(points: Points, shape: Size) -> Size | None:
+    """Clearly smaller size over all of which the points are spread; None if there is none."""
     if len(points) < _MIN_SPREAD_POINTS:
         return None
-    size = _size_that_holds(points, shape)
+    size = _smallest_size_around(points, shape)
     if size is None or size[0] > _MAX_SMALLER_SIDE * shape[0]:
         return None
     height, width = size
-    shares = points[:, :2] / np.array([width, height])
-    starts_at_border = shares.min(axis=0) <= _MAX_BORDER_DISTANCE
-    ends_at_border = shares.max(axis=0) >= 1 - _MAX_BORDER_DISTANCE
+    fractions = points[:, :2] / np.array([width, height])
+    starts_at_border = fractions.min(axis=0) <= _MAX_BORDER_DISTANCE
+    ends_at_border = fractions.max(axis=0) >= 1 - _MAX_BORDER_DISTANCE
     return size if (starts_at_border & ends_at_border).all() else None
 
 
-def _size_that_holds(points: Points, shape: Size) -> Size | None:
-    """Smallest size of the photograph's proportions that holds all points; None without one."""
+def _smallest_size_around(points: Points, shape: Size) -> Size | None:
+    """Smallest size of the photograph's proportions that contains all points; None if none does."""
     for size in _sizes_of_same_proportions(shape):
         if _is_inside(points, size).all():
             return size
@@ -219,7 +224,10 @@ def _size_that_holds(points: Points, shape: Size) -> Size | None:
 
 
 def _sizes_of_same_proportions(shape: Size) -> list[Size]:
-    """Common sizes, and those of resized copies of a photograph, the smallest first."""
+    """Likely sizes of pictures with the proportions of a photograph, the smallest first.
+
+    They are common sizes, and sizes of resized copies of the photograph.
+    """
     height, width = shape
     copies = [(round(factor * height), round(factor * width)) for factor in _COPY_FACTORS]
     common = _COMMON_SIZES if width >= height else [(long, short) for short, long in _COMMON_SIZES]

@@ -37,23 +37,27 @@ from rilievo.records.prediction_record import Calibration
 MAX_SCALE_RATIO = 3.0
 """Largest ratio of the scales that single known sizes imply; beyond it they contradict each
 other."""
+MAX_CERTAIN_SCALE_RATIO = 1.5
+"""Largest ratio of the scales of single known sizes without a warning that they contradict each
+other."""
 MIN_MAJORITY_SIZES = 5
-"""Number of known sizes from which on the fit is that of most of them, and few may contradict."""
+"""Fewest known sizes with which the fit follows the majority, and a minority may contradict it."""
 MAX_PAIRS = 2_016
 """Most pairs of points whose lines are tried; of more pairs, this many are drawn at random."""
 
-_DOUBTFUL_SCALE_RATIO = 1.5
-"""Ratio of the scales of single known sizes from which on a warning is given."""
-_SUSPICIOUS_RATIO = 1.3
-"""Ratio of a fitted size to the known one, either way, from which on that size gets a warning."""
+_MAX_EQUAL_SCALE_RATIO = 1.2
+"""Largest ratio of the scales of fewer than ``MIN_MAJORITY_SIZES`` sizes without a note that one of
+them may be wrong."""
+_MAX_CERTAIN_SIZE_RATIO = 1.3
+"""Largest ratio of a fitted size to the known one, either way, without a warning on that size."""
 _MIN_RATIO = float(np.finfo(np.float64).eps)
 """Least ratio of a fitted size to the known one, so that the ratios can be divided."""
-_MIN_SPREAD = 1e-3
-"""Difference of two values, over the map's range, below which they count as the same depth."""
-_OFFSETS, _DECADES = 241, 3.0
-"""Number of ratios shift / scale that are tried, and their decades around the range of values."""
+_MIN_VALUE_DIFFERENCE = 1e-3
+"""Least difference of two values at different depths, over the map's range."""
+_OFFSET_COUNT, _OFFSET_DECADES = 241, 3.0
+"""Number of offsets that are tried, and their decades below and above the map's range."""
 _FLAT_COST = 1e-3
-"""Rise of the sum of absolute log errors above the least one, below which a shift fits as well."""
+"""Largest difference of the cost from its minimum with which an offset fits as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +65,8 @@ class Residual:
     """Difference of a known size by the calibrated depth from what the user stated.
 
     Attributes:
-        known: The known size.
         metres: Difference [m].
-        relative: Difference as a share of the stated size.
+        relative: Difference as a fraction of the stated size.
     """
 
     known: Known
@@ -73,13 +76,13 @@ class Residual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """Plane that was chosen as the floor.
+    """Plane that was found as the floor.
 
     Attributes:
         normal: Unit normal, up, in the camera frame.
         height: Height of the camera, in the map's unit.
-        area: Share of the pixels with depth that lie on it.
-        inliers: Share of those pixels that face up in the lower half of the picture.
+        area: Fraction of the pixels with depth that lie on it.
+        inliers: The same fraction of the pixels that face up in the lower half of the picture.
         misfit: Relative difference of depth from the plane that eight in ten of its pixels stay
             below.
         support: Points of the floor, to which the plane was fitted.
@@ -98,13 +101,12 @@ class Calibrated:
     """Depth in metres, and how it was calibrated.
 
     Attributes:
-        depth: Metric depth.
         fit: Conversion to metres, which holds for other maps of the same scale, too.
         residuals: Difference of each known size from the fit.
         floor: Floor that gave the scale; None if known sizes did.
-        field: Correction that was applied after the fit; None without one.
+        field: Correction that was applied after the fit; None if there was none.
         lost: Number of pixels whose depth was not positive after the fit; they are invalid now.
-        warning: Warnings joined by "; "; None without one.
+        warning: Warnings joined by "; "; None if there are none.
     """
 
     depth: DepthMap
@@ -139,9 +141,9 @@ def calibrate(
         depth: Map of any kind.
         sizes: Points, lengths and rectangles in its pixels.
         camera: Intrinsics, for lengths, rectangles and distances along rays.
-        smooth: Whether a field may correct depth. Without one, ``fit`` also serves other maps.
-        judge: Whether sizes that contradict each other give a warning or an error; False for depth
-            of instruments.
+        smooth: Whether a field may correct depth. Otherwise, ``fit`` also holds for other maps.
+        judge: Whether sizes that contradict each other give a warning or an error. It is False for
+            depth of instruments, whose ranges are widened instead.
 
     Raises:
         InputError: If ``depth`` is no depth map.
@@ -174,23 +176,24 @@ def calibrate(
 
 def _too_few_sizes_message(kind: DepthKind, count: int) -> str:
     if count == 0:
-        return "no known point or length is given: a point is u,v,metres"
+        return "no known point or length is given; write a point as u,v,metres"
     return (
-        f"one known point or length does not determine both scale and shift of a map of kind "
-        f"'{kind}': give a second one, clearly nearer or farther"
+        "one known point or length does not determine both scale and shift of a map of "
+        f"kind '{kind}': give a second one that is clearly nearer or farther"
     )
 
 
 def _require_different_pixels(depth: DepthMap, points: Sequence[KnownPoint]) -> None:
     """Raise ``CalibrationError`` if two points lie on one pixel, or one outside the map."""
-    point_at: dict[tuple[int, int], KnownPoint] = {}
+    point_by_pixel: dict[tuple[int, int], KnownPoint] = {}
     for point in points:
         pixel = pixel_index(depth, known_point_pixel(point))
-        if pixel in point_at:
+        if pixel in point_by_pixel:
             raise CalibrationError(
-                f"known points {point_at[pixel]} and {point} lie on the same pixel: keep one"
+                f"known points {point_by_pixel[pixel]} and {point} lie on the same pixel: "
+                "keep only one"
             )
-        point_at[pixel] = point
+        point_by_pixel[pixel] = point
 
 
 def _fit_readings(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit:
@@ -211,7 +214,7 @@ def _residual_of_fit(reading: SizeReading, fit: Fit) -> Residual:
 
 
 def _make_residual(reading: SizeReading, relative: float) -> Residual:
-    """Residual in the unit that was stated: of a laser's distance, metres along its ray."""
+    """Residual in the metres that the user stated, for example along the ray of a laser."""
     known = reading.known
     stated = reading.metres if isinstance(known, KnownRectangle) else known.metres
     return Residual(known=known, metres=relative * stated, relative=relative)
@@ -220,7 +223,7 @@ def _make_residual(reading: SizeReading, relative: float) -> Residual:
 def _fit_residual_field(
     readings: Sequence[SizeReading], residuals: Sequence[Residual], depth: DepthMap
 ) -> CorrectionField | None:
-    """Field that takes away the residuals of a fit; None if they are not smooth."""
+    """Fit a field that corrects the residuals of a fit; None if they are not smooth."""
     if len(readings) < MIN_POSITIONS:
         return None
     pixels = [reading.middle for reading in readings]
@@ -246,38 +249,44 @@ def _residuals_after_field(
 def _suspicious_size_warnings(residuals: Sequence[Residual]) -> list[str]:
     """Warning on each size that the fit misses by a large factor."""
     return [
-        f"{_name_of_size(residual)} is suspicious: the fit is off there by "
+        f"{_size_name(residual)} is suspicious: the fitted depth differs from it by "
         f"{100 * residual.relative:+.0f} %"
         for residual in residuals
-        if not 1 / _SUSPICIOUS_RATIO <= residual.relative + 1 <= _SUSPICIOUS_RATIO
+        if not 1 / _MAX_CERTAIN_SIZE_RATIO <= residual.relative + 1 <= _MAX_CERTAIN_SIZE_RATIO
     ]
 
 
 def _contradiction_warnings(residuals: Sequence[Residual]) -> list[str]:
-    """Warning on known sizes that imply different scales.
-
-    Raises:
-        CalibrationError: If the scales differ by more than ``MAX_SCALE_RATIO``, unless most of many
-            sizes agree.
-    """
+    """Warn of known sizes that imply different scales, or refuse them if they differ too much."""
     ratios = [max(residual.relative + 1, _MIN_RATIO) for residual in residuals]
     scale_ratio = max(ratios) / min(ratios)
-    if scale_ratio <= _DOUBTFUL_SCALE_RATIO:
-        return []
+    if scale_ratio <= MAX_CERTAIN_SCALE_RATIO:
+        has_majority = len(ratios) >= MIN_MAJORITY_SIZES
+        return [] if has_majority else _unequal_scale_notes(scale_ratio)
 
-    differ = f"the scales that what is known implies differ by a factor of {scale_ratio:.3g}"
+    difference = f"the known sizes contradict each other by a factor of {scale_ratio:.3g}"
     is_far_off = [not 1 / MAX_SCALE_RATIO <= ratio <= MAX_SCALE_RATIO for ratio in ratios]
     most_agree = len(ratios) >= MIN_MAJORITY_SIZES and 2 * sum(is_far_off) < len(ratios)
     if scale_ratio > MAX_SCALE_RATIO and not most_agree:
         farthest = residuals[int(np.argmax(np.abs(np.log(ratios))))]
         raise CalibrationError(
-            f"{differ}, more than {MAX_SCALE_RATIO:g}: {_name_of_size(farthest)} is the farthest "
+            f"{difference}, more than {MAX_SCALE_RATIO:g}: {_size_name(farthest)} differs most "
             "from the others; check its columns, rows and metres, or leave it out"
         )
-    return [f"{differ} (at best 1): expect errors of that order"]
+    return [f"{difference}: expect errors of this size, or check their columns, rows and metres"]
 
 
-def _name_of_size(residual: Residual) -> str:
+def _unequal_scale_notes(scale_ratio: float) -> list[str]:
+    """Note on few known sizes that agree no better than a network's depth lets them."""
+    if scale_ratio <= _MAX_EQUAL_SCALE_RATIO:
+        return []
+    return [
+        f"the known sizes differ by a factor of {scale_ratio:.3g}: the error of the depth can "
+        "explain this, but so can a wrong size, so check their columns, rows and metres"
+    ]
+
+
+def _size_name(residual: Residual) -> str:
     return f"known {residual.known.noun} {residual.known}"
 
 
@@ -294,37 +303,41 @@ def calibrate_by_fit(
     Raises:
         CalibrationError: If no pixel has a positive depth.
     """
-    warnings = list(warnings)
+    all_warnings = list(warnings)
     if depth.kind is DepthKind.METRIC:
-        warnings.append(f"the model's own metres were multiplied by {fit.scale:.4g}")
+        all_warnings.append(f"the model's own metric depth was multiplied by {fit.scale:.4g}")
     metres = to_depth(depth, fit)
     valid = depth.valid & (metres > 0) & np.isfinite(metres)
-    lost = int(depth.valid.sum() - valid.sum())
+    lost_count = int(depth.valid.sum() - valid.sum())
     if not valid.any():
-        raise CalibrationError("the fitted scale and shift leave no pixel with a positive depth")
-    if lost:
+        raise CalibrationError(
+            "the fitted scale and shift leave no pixel with a positive depth: check the columns, "
+            "rows and metres of the known sizes"
+        )
+    if lost_count:
         metres[~valid] = 0
-        warnings.append(
-            f"{lost} of {depth.valid.sum()} pixels have no positive depth after the fit and are "
-            "now invalid"
+        all_warnings.append(
+            f"{lost_count} of {depth.valid.sum()} pixels have no positive depth after the fit and "
+            "are now invalid"
         )
     return Calibrated(
         depth=DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid),
         fit=fit,
         residuals=tuple(residuals),
         floor=floor,
-        lost=lost,
-        warning="; ".join(warnings) or None,
+        lost=lost_count,
+        warning="; ".join(all_warnings) or None,
     )
 
 
 def calibration_record(calibrated: Calibrated, texts: Sequence[str]) -> Calibration:
-    """Summarise a calibration for predictions and files; ``texts`` state what was known."""
+    """Summarise a calibration for predictions and files; ``texts`` state the known sizes."""
     bend = None
     if calibrated.field is not None:
+        # Ratio of the largest to the smallest correction of depth.
         depth = calibrated.depth
         factors = calibrated.field.factors(depth.shape)[depth.valid]
-        bend = round(float(factors.max() / factors.min()), 3)  # How much the field bends depth.
+        bend = round(float(factors.max() / factors.min()), 3)
     return Calibration(
         method=_method_name(calibrated),
         asked=tuple(texts),
@@ -338,7 +351,7 @@ def calibration_record(calibrated: Calibrated, texts: Sequence[str]) -> Calibrat
 
 
 def _method_name(calibrated: Calibrated) -> str:
-    """Name of what gave metres, as records and learned errors have it."""
+    """Name of the source of metres, as records and learned errors have it."""
     if calibrated.floor is not None:
         return "camera height"
     kinds = {type(residual.known) for residual in calibrated.residuals}
@@ -350,7 +363,7 @@ def _method_name(calibrated: Calibrated) -> str:
 
 
 def _fit_median_scale(readings: Sequence[SizeReading]) -> Fit:
-    """Scale of depth up to scale: the median of the logarithms of the scales of all sizes."""
+    """Fit the scale of depth up to scale: the median, in logarithms, of the sizes' scales."""
     unscaled = np.array([reading.measure(lambda value: value) for reading in readings])
     metres = np.array([reading.metres for reading in readings])
     scale = float(np.exp(np.median(np.log(metres / unscaled))))
@@ -361,30 +374,27 @@ def _fit_median_scale(readings: Sequence[SizeReading]) -> Fit:
 
 
 def fit_line_through_two_points(values: Values, metres: Values, depth: DepthMap) -> Fit:
-    """Fit scale and shift of an affine map to points: the line through two of them that is best.
+    """Fit scale and shift of an affine map to points, by the best line through two of them.
 
     Of the lines through all pairs of points, it has the least sum of absolute log errors.
 
-    Args:
-        values: Values of the map at the points.
-        metres: Known depth of the points [m].
-        depth: The map.
+    ``values`` are those of the map at the points, and ``metres`` the known depth there.
 
     Raises:
         UndeterminedError: If all points have about the same value.
-        CalibrationError: If the line falls.
+        CalibrationError: If the scale is not positive.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     target = 1 / metres if is_inverse else metres
     map_values = depth.values[depth.valid]
-    # Values of an affine kind have no zero, so their spread is judged by the map's range.
-    min_difference = _MIN_SPREAD * (float(map_values.max()) - float(map_values.min()))
+    # The zero of an affine map is arbitrary, so differences are compared with the map's range.
+    min_difference = _MIN_VALUE_DIFFERENCE * (float(map_values.max()) - float(map_values.min()))
     first, second = _index_pairs(values)
     is_apart = np.abs(values[second] - values[first]) > min_difference
     if not is_apart.any():
         raise UndeterminedError(
-            "all known points have the same predicted depth, which does not determine a shift: "
-            "give one that is clearly nearer or farther"
+            "all known points have the same predicted depth, which does not determine a "
+            "shift: add one that is clearly nearer or farther"
         )
 
     first, second = first[is_apart], second[is_apart]
@@ -397,8 +407,9 @@ def fit_line_through_two_points(values: Values, metres: Values, depth: DepthMap)
     scale, shift = float(scales[best]), float(shifts[best])
     if scale <= 0:
         raise CalibrationError(
-            f"the known points give a scale of {scale:.4g}, which is not positive: what they say "
-            "is nearer, the map says is farther; check their order and their columns and rows"
+            f"the known points give a scale of {scale:.4g}, which is not positive: points "
+            "that you state to be nearer are farther in the map; check their columns, rows "
+            "and metres"
         )
     residual = float(np.sqrt(np.mean(np.square(scale * values + shift - target))))
     space = FitSpace.INVERSE if is_inverse else FitSpace.DEPTH
@@ -418,8 +429,9 @@ def _index_pairs(values: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, 
 def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit:
     """Fit scale and shift of an affine map to sizes, with the least sum of absolute log errors.
 
-    A length is not linear in depth, so the ratio shift / scale is searched, on a grid of six
-    decades, then by golden section.
+    A length is not linear in depth. So the shift is searched, and the best scale follows for each
+    shift. The search goes over ``offset``, the lowest value at a known size after the shift, on a
+    grid of six decades, and then by golden section.
 
     Raises:
         UndeterminedError: If all sizes lie at about the same depth.
@@ -429,11 +441,11 @@ def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit
     log_metres = np.log([reading.metres for reading in readings])
 
     def log_scales(offset: float) -> Values:
-        """Log scale by each size, if the lowest of their values is ``offset`` above zero."""
-        addend = offset - lowest_value
+        """Log scale that each size implies with this offset."""
+        unscaled_shift = offset - lowest_value
 
         def unscaled_depth(value: float) -> float:
-            return 1 / (value + addend) if is_inverse else value + addend
+            return 1 / (value + unscaled_shift) if is_inverse else value + unscaled_shift
 
         unscaled = [reading.measure(unscaled_depth) for reading in readings]
         return log_metres - np.log(np.maximum(unscaled, 1e-300))
@@ -445,27 +457,28 @@ def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit
 
     map_values = depth.values[depth.valid].astype(np.float64)
     value_range = max(float(map_values.max() - map_values.min()), 1e-12)
-    offsets = value_range * np.logspace(-_DECADES, _DECADES, _OFFSETS)
+    offsets = value_range * np.logspace(-_OFFSET_DECADES, _OFFSET_DECADES, _OFFSET_COUNT)
     costs = np.array([cost(offset) for offset in offsets])
     best = int(costs.argmin())
     if np.mean(costs < costs[best] + _FLAT_COST) > 0.5:
         raise UndeterminedError(
-            "what is known lies at one depth, which does not determine a shift: give a point or a "
-            "length that is clearly nearer or farther"
+            "all known points and lengths are at the same depth, which does not determine "
+            "a shift: add a point or a length that is clearly nearer or farther"
         )
-    low, high = np.log(offsets[max(best - 1, 0)]), np.log(offsets[min(best + 1, _OFFSETS - 1)])
+    low = np.log(offsets[max(best - 1, 0)])
+    high = np.log(offsets[min(best + 1, _OFFSET_COUNT - 1)])
     offset = float(np.exp(golden_argmin(lambda log: cost(np.exp(log)), low, high, steps=80)))
     scale = float(np.exp(np.median(log_scales(offset))))
-    addend = offset - lowest_value
+    unscaled_shift = offset - lowest_value
     if is_inverse:
-        return _fit_with_residual(readings, FitSpace.INVERSE, 1 / scale, addend / scale)
-    return _fit_with_residual(readings, FitSpace.DEPTH, scale, scale * addend)
+        return _fit_with_residual(readings, FitSpace.INVERSE, 1 / scale, unscaled_shift / scale)
+    return _fit_with_residual(readings, FitSpace.DEPTH, scale, scale * unscaled_shift)
 
 
 def _fit_with_residual(
     readings: Sequence[SizeReading], space: FitSpace, scale: float, shift: float
 ) -> Fit:
-    """Record of a fit, with the root mean square of its errors at the known sizes [m]."""
+    """Make the record of a fit, with the RMSE at the known sizes [m]."""
     fit = Fit(space=space, scale=scale, shift=shift, residual=0.0, pixels=len(readings))
     errors = [reading.measure(fit.metres) - reading.metres for reading in readings]
     return replace(fit, residual=float(np.sqrt(np.mean(np.square(errors)))))

@@ -20,7 +20,7 @@ from rilievo.io.files.atomic import replacing
 EXTRA = "markers"
 """Extra with OpenCV."""
 MIN_SIDE = 16.0
-"""Length of the shortest side of a marker in a photograph that is used [px]."""
+"""Least length of the shortest side of a marker in a photograph [px]; smaller ones are ignored."""
 CORNER_ERROR = 0.25
 """Standard deviation of a marker's corner [px]."""
 PAPERS: Mapping[str, tuple[float, float]] = {"a4": (0.210, 0.297), "letter": (0.2159, 0.2794)}
@@ -78,22 +78,20 @@ def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     if ids is None:
         return ()
     markers = [
-        Marker(id=int(id), corners=np.asarray(corners, np.float64).reshape(4, 2))
-        for id, corners in zip(np.asarray(ids).reshape(-1), all_corners, strict=True)
+        Marker(id=int(marker_id), corners=np.asarray(corners, np.float64).reshape(4, 2))
+        for marker_id, corners in zip(np.asarray(ids).reshape(-1), all_corners, strict=True)
     ]
     return tuple(marker for marker in markers if marker.shortest_side >= MIN_SIDE)
 
 
-def known_squares_of_markers(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, ...]:
-    """Make known rectangles of markers whose printed side is known [m].
-
-    Raises:
-        CalibrationError: If there is no marker.
-    """
+def known_squares_from_markers(
+    markers: Sequence[Marker], side: float
+) -> tuple[KnownRectangle, ...]:
+    """Make known rectangles of at least one marker, whose printed side is known [m]."""
     if not markers:
         raise CalibrationError(
-            f"no marker is seen whose side has {MIN_SIDE:.0f} pixels: come nearer, or print "
-            "larger ones with 'rilievo markers'"
+            f"no marker with a side of at least {MIN_SIDE:.0f} pixels is visible: move "
+            "closer, or print larger markers with 'rilievo markers'"
         )
     return tuple(
         KnownRectangle(
@@ -107,12 +105,7 @@ def known_squares_of_markers(markers: Sequence[Marker], side: float) -> tuple[Kn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Page of markers that was written.
-
-    Attributes:
-        side: Side of the markers [m].
-        ids: Numbers of the markers.
-    """
+    """Page of markers that was written."""
 
     side: float
     ids: range
@@ -131,24 +124,26 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
         OptionError: If an option is out of range, or no marker of this size fits on the page.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise OptionError(f"'{path.name}' has no suffix of a page; expected .pdf or .png")
+        raise OptionError(f"the page '{path.name}' must end in .pdf or .png")
     if paper not in PAPERS:
-        raise OptionError(f"no paper '{paper}'; there are {' and '.join(PAPERS)}")
+        raise OptionError(f"no paper size '{paper}'; known: {', '.join(PAPERS)}")
     if not (math.isfinite(side) and side >= _MIN_PRINTED_SIDE):
-        raise OptionError(option="side", problem=f"is 0.01 m or more, got {side:g}")
+        raise OptionError(option="side", problem=f"must be at least 0.01 m, got {side:g}")
     width, height = PAPERS[paper]
     usable_width = width - 2 * _PAGE_MARGIN
     columns = _marker_count_along(usable_width, side)
     rows = _marker_count_along(height - 2 * _PAGE_MARGIN - _FOOT_HEIGHT, side)
-    count = columns * rows
-    if not count:
+    marker_count = columns * rows
+    if not marker_count:
         raise OptionError(
-            f"no marker of {side:g} m fits on {paper}: at most {usable_width:.2f} m does"
+            f"a marker of {side:g} m does not fit on {paper}: its side can be at most "
+            f"{usable_width:.2f} m"
         )
-    if not 0 <= first <= FAMILY_SIZE - count:
-        raise OptionError(option="first", expected=f"0 to {FAMILY_SIZE - count}", value=first)
+    max_first = FAMILY_SIZE - marker_count
+    if not 0 <= first <= max_first:
+        raise OptionError(option="first", expected=f"0 to {max_first}", value=first)
 
-    ids = range(first, first + count)
+    ids = range(first, first + marker_count)
     page = Image.new("L", (_page_pixels(width), _page_pixels(height)), 255)
     _draw_markers(page, ids, columns, side)
     _draw_foot(page, side, height)
@@ -162,9 +157,10 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
     return Page(side=side, ids=ids)
 
 
-def _marker_count_along(room: float, side: float) -> int:
-    """Number of markers that fit beside each other; ``room`` [m] holds no gap after the last."""
-    return max(0, int((room + _MARKER_GAP + 1e-9) / (side + _MARKER_GAP)))
+def _marker_count_along(available: float, side: float) -> int:
+    """Number of markers that fit beside each other in a length [m], with gaps between them."""
+    # The last marker needs no gap after it. The tiny summand makes up for rounding.
+    return max(0, int((available + _MARKER_GAP + 1e-9) / (side + _MARKER_GAP)))
 
 
 def _page_pixels(metres: float) -> int:
@@ -173,21 +169,21 @@ def _page_pixels(metres: float) -> int:
 
 def _draw_markers(page: Image.Image, ids: range, columns: int, side: float) -> None:
     """Draw markers with this side [m] in columns, each with its number below."""
-    for index, id in enumerate(ids):
+    for index, marker_id in enumerate(ids):
         row, column = divmod(index, columns)
         left = _PAGE_MARGIN + column * (side + _MARKER_GAP)
         top = _PAGE_MARGIN + row * (side + _MARKER_GAP)
-        image = _marker_image(id, _page_pixels(side))
+        image = _marker_image(marker_id, _page_pixels(side))
         page.paste(image, (_page_pixels(left), _page_pixels(top)))
-        _draw_text(page, left, top + side + _TEXT_HEIGHT, f"{id}")
+        _draw_text(page, left, top + side + _TEXT_HEIGHT, f"{marker_id}")
 
 
-def _marker_image(id: int, side: int) -> Image.Image:
+def _marker_image(marker_id: int, side: int) -> Image.Image:
     """Picture of a marker with this side [px]."""
     with needing("a page of markers", EXTRA):
         import cv2
     family = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36h11)
-    cells = np.asarray(cv2.aruco.generateImageMarker(family, id, _MARKER_CELLS))
+    cells = np.asarray(cv2.aruco.generateImageMarker(family, marker_id, _MARKER_CELLS))
     return Image.fromarray(cells).resize((side, side), Image.Resampling.NEAREST)
 
 
@@ -199,17 +195,20 @@ def _draw_text(page: Image.Image, left: float, top: float, text: str) -> None:
 
 
 def _draw_foot(page: Image.Image, side: float, height: float) -> None:
-    """Draw the ruler, and the command that uses the markers, at the foot of a page [m]."""
+    """Draw the ruler, and the command that uses the markers, at the foot of a page.
+
+    ``side`` is that of the markers, and ``height`` that of the page [m].
+    """
     draw = ImageDraw.Draw(page)
-    ruler_top = height - _PAGE_MARGIN - 0.012
-    y = _page_pixels(ruler_top)
+    ruler_y = height - _PAGE_MARGIN - 0.012
+    line_y = _page_pixels(ruler_y)
     left, right = _page_pixels(_PAGE_MARGIN), _page_pixels(_PAGE_MARGIN + _RULER_LENGTH)
-    draw.line([(left, y), (right, y)], fill=0, width=4)
+    draw.line([(left, line_y), (right, line_y)], fill=0, width=4)
     tick = _page_pixels(0.003)
     for x in (left, right):
-        draw.line([(x, y - tick), (x, y + tick)], fill=0, width=4)
+        draw.line([(x, line_y - tick), (x, line_y + tick)], fill=0, width=4)
     text_left = _PAGE_MARGIN + _RULER_LENGTH + _TEXT_HEIGHT
-    _draw_text(page, text_left, ruler_top - 0.003, "100 mm when printed at 100 %")
+    _draw_text(page, text_left, ruler_y - 0.003, "100 mm when printed at 100 %")
     command = f"rilievo predict photo.jpg --markers {side:g}"
     explanation = f"black squares of {1000 * side:g} mm: {command}"
-    _draw_text(page, _PAGE_MARGIN, ruler_top + 0.006, explanation)
+    _draw_text(page, _PAGE_MARGIN, ruler_y + 0.006, explanation)

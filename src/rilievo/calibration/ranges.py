@@ -2,12 +2,12 @@
 
 The error that eight in ten measurements stay below is
 
-    spread * exp(base + far * share + along * share + deeper * log ratio + fact_along * share
-                 + assumed)
+    spread * exp(base + sum of weight * feature)
 
-with a base for each method, and the spread from the confidence, fitted by
-``lab/studies/calibrate_ranges.py`` and ``calibrate_anchored_ranges.py``. Errors are logarithmic: a
-length L lies between L / exp(error) and L * exp(error).
+with a base for each method, the features of ``Circumstances``, and the spread from the confidence.
+Bases and weights were fitted by ``lab/studies/calibrate_ranges.py`` and
+``calibrate_anchored_ranges.py``. Errors are logarithmic: a length L lies between L / exp(error) and
+L * exp(error).
 """
 
 import json
@@ -18,35 +18,35 @@ from functools import cache
 from importlib.resources import files
 
 COVERAGE = 0.8
-"""Share of measurements within their range."""
+"""Fraction of measurements within their range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
-"""Properties of a measurement by which its error grows; see ``Circumstances``."""
+"""Features by which the error grows, as ``ranges.json`` names them; see ``Circumstances``."""
 ANCHORED_FEATURES = (*FEATURES, "misfit", "disorder")
-"""The same for anchored depth; see ``Misfit``."""
+"""The same for anchored depth; see ``AnchoringMisfit``."""
 TYPICAL_DOUBT = 0.3
-"""Doubt of a picture without a confidence that could tell it."""
+"""Doubt of a picture without a suitable confidence."""
 MIN_RESIDUAL = 0.02
-"""Least residual of an anchor that counts; depth is not more certain below it."""
+"""Residual of an anchoring below which depth is not more certain."""
 MIN_DOUBT, MAX_DOUBT = 0.03, 0.5
-"""Range of the doubt that counts. Beyond a half, depth is wrong in other ways too."""
+"""Limits to which the doubt is clipped. Beyond a half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
 KNOWN_RECTANGLES = "known rectangles"
 
 _CONFIDENCE_FACTOR = 1.25
-"""Factor within which depth is right, for the probability that a confidence gives."""
+"""A confidence is the probability that depth is right within this factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Misfit:
+class AnchoringMisfit:
     """Disagreement of anchored depth with the depth to which it was fitted.
 
     Attributes:
-        misfit: Logarithm of the fit's residual.
-        disorder: 1 minus the rank correlation of both.
+        log_residual: Logarithm of the fit's residual.
+        rank_disorder: 1 minus the rank correlation of both.
     """
 
-    misfit: float
-    disorder: float
+    log_residual: float
+    rank_disorder: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,47 +55,56 @@ class Circumstances:
 
     Attributes:
         method: ``Calibration.method``, "smooth field" or "model".
-        far: Distance to the nearest known size, in widths of the picture.
-        along: Share of the measured line that points away from the camera, 0 to 1.
-        deeper: Absolute log ratio of the depth and that of the nearest known size.
-        fact_along: Share of the known length that points away from the camera, 0 to 1.
-        assumed: Whether the focal length is assumed.
+        known_size_distance: Distance to the nearest known size, in widths of the picture.
+        radial_fraction: Fraction of the measured line that points away from the camera, 0 to 1.
+        log_depth_ratio: Absolute log ratio of the depth and that of the nearest known size.
+        known_radial_fraction: The same fraction of the known length.
         doubt: 1 minus the 10 % quantile of the picture's confidence (``picture_doubt``).
-        anchored: Disagreement of anchored depth; None for other depth.
+        anchoring: Disagreement of anchored depth; None for other depth.
     """
 
     method: str
-    far: float = 0.0
-    along: float = 0.0
-    deeper: float = 0.0
-    fact_along: float = 0.0
-    assumed: bool = False
+    known_size_distance: float = 0.0
+    radial_fraction: float = 0.0
+    log_depth_ratio: float = 0.0
+    known_radial_fraction: float = 0.0
+    is_focal_length_guessed: bool = False
     doubt: float = TYPICAL_DOUBT
-    anchored: Misfit | None = None
+    anchoring: AnchoringMisfit | None = None
 
-    def feature(self, name: str) -> float:
-        """Value of a feature by its name in ``ANCHORED_FEATURES``."""
-        record = self.anchored if name in ("misfit", "disorder") else self
-        return float(getattr(record, name))
+    @property
+    def features(self) -> dict[str, float]:
+        """Features by their names in ``ranges.json``."""
+        features = {
+            "far": self.known_size_distance,
+            "along": self.radial_fraction,
+            "deeper": self.log_depth_ratio,
+            "fact_along": self.known_radial_fraction,
+            "assumed": float(self.is_focal_length_guessed),
+        }
+        if self.anchoring is not None:
+            features["misfit"] = self.anchoring.log_residual
+            features["disorder"] = self.anchoring.rank_disorder
+        return features
 
 
 def expected_error(quantity: str, circumstances: Circumstances) -> float:
     """Log error that ``COVERAGE`` of such measurements ("length" or "depth") stay below."""
-    is_anchored = circumstances.anchored is not None
+    is_anchored = circumstances.anchoring is not None
     exponent = base_exponent(quantity, circumstances.method, is_anchored=is_anchored)
     log_spread = 0.0 if is_anchored else log_mean_log_error(circumstances.doubt)
-    features = ANCHORED_FEATURES if is_anchored else FEATURES
-    growth = sum(
-        feature_weight(quantity, name, is_anchored=is_anchored) * circumstances.feature(name)
-        for name in features
+    weighted_features = sum(
+        feature_weight(quantity, name, is_anchored=is_anchored) * value
+        for name, value in circumstances.features.items()
     )
-    return math.exp(exponent + log_spread + growth)
+    return math.exp(exponent + log_spread + weighted_features)
 
 
 def log_mean_log_error(doubt: float) -> float:
-    """Logarithm of the mean log depth error of a picture, if the errors are Laplace's.
+    """Logarithm of the mean absolute log depth error of a picture.
 
-    The doubt is the probability that depth is wrong by more than a factor of 1.25.
+    The doubt is the probability that depth is wrong by more than a factor of 1.25. If log errors
+    have a Laplace distribution with the mean absolute value b, doubt = exp(-log(1.25) / b).
     """
     probability = min(max(doubt, MIN_DOUBT), MAX_DOUBT)
     return math.log(math.log(_CONFIDENCE_FACTOR) / -math.log(probability))

@@ -23,8 +23,8 @@ WINDOW_RADIUS = 2
 plane still the value of the pixel itself."""
 LINE_SAMPLES = 33
 """Number of points at which a line is sampled."""
-LINE_END_SHARE = 0.06
-"""Share of a line that is left out at each end: people click on the border of an object, where
+LINE_END_FRACTION = 0.06
+"""Fraction of a line that is left out at each end: people click on the border of an object, where
 depth already changes to the background."""
 MAX_LINE_ERROR = 0.03
 """Relative error that nine tenths of the samples of a line on a straight surface stay below. With
@@ -36,7 +36,7 @@ MIN_AXIS_COSINE = 0.02
 """Cosine of the angle between a ray and the optical axis (89 degrees) below which depth along the
 axis does not tell the distance."""
 _MIN_VALID_SAMPLES = 0.9
-"""Least share of the samples of a line that have depth."""
+"""Least fraction of the samples of a line that have depth."""
 _LINE_FIT_ROUNDS = 12
 
 
@@ -54,71 +54,58 @@ def normalized_points_note(
 ) -> str | None:
     """Note on points that seem to be fractions of the width and height; None if they do not.
 
-    All such numbers lie between 0 and 1, which in pixels is the top-left corner. ``shape`` is
-    (height, width).
+    All of their coordinates lie between 0 and 1, which in pixels is the top-left corner. ``shape``
+    is (height, width).
     """
-    numbers = [number for point in points for number in point]
-    if not any(numbers) or not all(0 <= number <= 1 for number in numbers):
+    coordinates = [coordinate for point in points for coordinate in point]
+    if not any(coordinates) or not all(0 <= coordinate <= 1 for coordinate in coordinates):
         return None
 
     height, width = shape
     u, v = next(point for point in points if any(point))
     return (
-        f"points are taken in pixels, in the top-left corner, such as {u:g},{v:g}; if they are "
-        "shares of the width and the height, write "
+        "points are read in pixels, so they lie in the top-left corner, such as "
+        f"{u:g},{v:g}; if they are fractions of the width and the height, write "
         f"{u * width - 0.5:g},{v * height - 0.5:g}"
     )
 
 
-def pixel_index(depth: DepthMap, at: Pixel) -> tuple[int, int]:
-    """Row and column of the pixel in which a point lies.
-
-    Raises:
-        CalibrationError: If the point lies outside the map.
-    """
+def pixel_index(depth: DepthMap, pixel: Pixel) -> tuple[int, int]:
+    """Row and column of the pixel in which a point lies; ``CalibrationError`` if it is outside."""
     height, width = depth.shape
     # A pixel extends half a pixel to each side of its centre.
-    row, column = int(np.floor(at.v + 0.5)), int(np.floor(at.u + 0.5))
+    row, column = int(np.floor(pixel.v + 0.5)), int(np.floor(pixel.u + 0.5))
     if not (0 <= row < height and 0 <= column < width):
         raise CalibrationError(
-            f"{at.name} lies outside the image: columns go from 0 to {width - 1}, "
+            f"{pixel.name} lies outside the image: columns go from 0 to {width - 1}, "
             f"rows from 0 to {height - 1}"
         )
     return row, column
 
 
-def pixel_centre(at: Pixel) -> Pixel:
+def pixel_centre(pixel: Pixel) -> Pixel:
     """Centre of the pixel in which a point lies; a map has the depth of this centre."""
-    return Pixel(u=float(np.floor(at.u + 0.5)), v=float(np.floor(at.v + 0.5)), name=at.name)
+    u, v = float(np.floor(pixel.u + 0.5)), float(np.floor(pixel.v + 0.5))
+    return Pixel(u=u, v=v, name=pixel.name)
 
 
-def require_inside(depth: DepthMap, at: Pixel) -> None:
-    """Check that a point lies inside a map.
-
-    Raises:
-        CalibrationError: If it does not.
-    """
-    pixel_index(depth, at)
+def require_inside(depth: DepthMap, pixel: Pixel) -> None:
+    """Raise ``CalibrationError`` if a point lies outside of a map."""
+    pixel_index(depth, pixel)
 
 
-def require_depth(depth: DepthMap, at: Pixel) -> None:
-    """Check that a point lies on a pixel with depth.
-
-    Raises:
-        CalibrationError: If the point lies outside the map or on a pixel without depth.
-    """
-    if not depth.valid[pixel_index(depth, at)]:
-        raise CalibrationError(f"{at.name} lies on a pixel without depth: choose one beside it")
+def require_depth(depth: DepthMap, pixel: Pixel) -> None:
+    """Raise ``CalibrationError`` if a point lies outside the map or on a pixel without depth."""
+    if not depth.valid[pixel_index(depth, pixel)]:
+        raise CalibrationError(
+            f"{pixel.name} lies on a pixel without depth: choose a point next to it"
+        )
 
 
-def median_around(depth: DepthMap, at: Pixel) -> float:
-    """Median of a map's valid values in a window around a point.
-
-    Raises:
-        CalibrationError: If the point lies outside the map or on a pixel without depth.
-    """
-    require_depth(depth, at)
-    row, column = pixel_index(depth, at)
+def median_around(depth: DepthMap, pixel: Pixel) -> float:
+    """Median of a map's valid values in a window around a point, which must have depth itself."""
+    require_depth(depth, pixel)
+    row, column = pixel_index(depth, pixel)
     height, width = depth.shape
     # The window stays symmetric at the border, so that a slope's median is its value at the centre.
     radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
@@ -127,20 +114,19 @@ def median_around(depth: DepthMap, at: Pixel) -> float:
     return float(np.median(valid_values.astype(np.float64)))
 
 
-def values_at_ends(
-    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera, *, must_meet_ends: bool = False
+def end_values_of_line(
+    depth: DepthMap,
+    first: Pixel,
+    second: Pixel,
+    camera: Camera,
+    *,
+    require_match_at_ends: bool = False,
 ) -> tuple[float, float]:
-    """Values of a map at the ends of a line.
+    """Depth, or the value of a map of another kind, at both ends of a line.
 
-    Where the line lies on a straight surface, they are those of the surface, extrapolated from the
-    inner part of the line. Elsewhere they are the medians around the ends.
-
-    Args:
-        depth: Map of any kind.
-        first: One end.
-        second: The other end.
-        camera: Intrinsics.
-        must_meet_ends: Whether values on a straight surface have to occur around the ends, too.
+    If the line lies on a straight surface, its ends are extrapolated from the inner part of the
+    line. Otherwise, they are the medians around the ends. With ``require_match_at_ends``,
+    extrapolated values are rejected unless they occur near the ends.
 
     Raises:
         CalibrationError: If an end lies outside the map, or on a pixel without depth.
@@ -148,31 +134,35 @@ def values_at_ends(
     for end in (first, second):
         require_inside(depth, end)
 
-    on_surface = ends_on_straight_surface(
-        depth, first, second, camera, must_meet_ends=must_meet_ends
+    extrapolated = ends_on_straight_surface(
+        depth, first, second, camera, require_match_at_ends=require_match_at_ends
     )
-    if on_surface is not None:
-        return on_surface
+    if extrapolated is not None:
+        return extrapolated
     return median_around(depth, first), median_around(depth, second)
 
 
 def ends_on_straight_surface(
-    depth: DepthMap, first: Pixel, second: Pixel, camera: Camera, *, must_meet_ends: bool = False
+    depth: DepthMap,
+    first: Pixel,
+    second: Pixel,
+    camera: Camera,
+    *,
+    require_match_at_ends: bool = False,
 ) -> tuple[float, float] | None:
     """Extrapolate a map from the inner part of a line to its ends; None if its surface is bent.
 
-    Inverse depth is linear along the image of a straight line. The arguments are those of
-    ``values_at_ends``. With ``must_meet_ends``, the result is also None if the surface ends before
-    the line does, as at the corner of a room.
+    Inverse depth is linear along the image of a straight line. With ``require_match_at_ends``, the
+    result is also None if the surface ends before the line does, as at the corner of a room.
     """
     if depth.kind is DepthKind.AFFINE or min(depth.shape) < 2:
         return None
     if np.hypot(second.u - first.u, second.v - first.v) < MIN_LINE_LENGTH:
         return None
 
-    # In space, a point of the line is a combination of the rays of both ends, times a factor. On a
-    # straight surface, the inverse of that factor is linear in t.
-    t = np.linspace(LINE_END_SHARE, 1 - LINE_END_SHARE, LINE_SAMPLES)
+    # A point of the line in space is factor(t) * ((1 - t) * first ray + t * second ray). On a
+    # straight surface, 1 / factor(t) is linear, and at both ends the factor is depth.
+    t = np.linspace(LINE_END_FRACTION, 1 - LINE_END_FRACTION, LINE_SAMPLES)
     directions = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
     u, v = camera.project(directions)
     if not inside_picture(u, v, depth.shape).all():
@@ -183,7 +173,7 @@ def ends_on_straight_surface(
         return None
     inverse_factor = inverse_depth * camera.depth_of(directions)
     values = _fit_ends(depth, t[is_valid], inverse_factor[is_valid])
-    if values is None or not must_meet_ends:
+    if values is None or not require_match_at_ends:
         return values
 
     first_value, second_value = values
@@ -192,9 +182,9 @@ def ends_on_straight_surface(
     return None
 
 
-def _occurs_around(depth: DepthMap, at: Pixel, value: float) -> bool:
+def _occurs_around(depth: DepthMap, pixel: Pixel, value: float) -> bool:
     """Whether a map has about this value in the window around a point."""
-    row, column = pixel_index(depth, at)
+    row, column = pixel_index(depth, pixel)
     top, left = max(0, row - WINDOW_RADIUS), max(0, column - WINDOW_RADIUS)
     window = np.s_[top : row + WINDOW_RADIUS + 1, left : column + WINDOW_RADIUS + 1]
     values = depth.values[window][depth.valid[window]].astype(np.float64)
@@ -205,14 +195,17 @@ def _occurs_around(depth: DepthMap, at: Pixel, value: float) -> bool:
 
 
 def _fit_ends(depth: DepthMap, t: Values, inverse_factor: Values) -> tuple[float, float] | None:
-    """Values at t = 0 and t = 1 of a straight line through samples; None if they are bent."""
+    """Fit a straight line to samples, and return the map's values at t = 0 and t = 1.
+
+    Return None if the samples do not lie on a line.
+    """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     start, end = _fit_least_absolute_line(t, inverse_factor)
     if not is_inverse and min(start, end) <= 0:
         return None
 
     fitted = start + t * (end - start)
-    # Values of an affine kind have no zero, so their errors are judged by the map's range.
+    # The zero of an affine map is arbitrary, so its errors are compared with the map's range.
     scale = _value_range(depth) if is_inverse else np.abs(fitted)
     relative_errors = np.abs(inverse_factor - fitted) / np.maximum(scale, 1e-12)
     if np.quantile(relative_errors, 0.9) > MAX_LINE_ERROR:
@@ -228,7 +221,7 @@ def _value_range(depth: DepthMap) -> float:
 def _interpolate_inverse_depth(
     depth: DepthMap, u: Values, v: Values
 ) -> tuple[Values, Bool[np.ndarray, "n"]]:
-    """Inverse depth between pixels, bilinearly, and whether all four neighbours are valid."""
+    """Interpolate inverse depth bilinearly, and say whether all four neighbours are valid."""
     height, width = depth.shape
     left = np.clip(np.floor(u).astype(int), 0, width - 2)
     top = np.clip(np.floor(v).astype(int), 0, height - 2)
@@ -240,36 +233,39 @@ def _interpolate_inverse_depth(
         (1, 1, x * y),
     )
 
-    total, all_valid = np.zeros_like(u), np.ones(u.shape, bool)
-    for row, column, weight in neighbours:
-        values = depth.values[top + row, left + column].astype(np.float64)
-        is_valid = depth.valid[top + row, left + column]
+    inverse_depth, are_all_valid = np.zeros_like(u), np.ones(u.shape, bool)
+    for down, right, weight in neighbours:
+        values = depth.values[top + down, left + right].astype(np.float64)
+        is_valid = depth.valid[top + down, left + right]
         if depth.kind is not DepthKind.AFFINE_INVERSE:
             values = 1 / np.where(is_valid, values, 1)
-        total += weight * values
-        all_valid &= is_valid
-    return total, all_valid
+        inverse_depth += weight * values
+        are_all_valid &= is_valid
+    return inverse_depth, are_all_valid
 
 
 def _fit_least_absolute_line(t: Values, y: Values) -> tuple[float, float]:
-    """Values at t = 0 and t = 1 of the line of least absolute errors, by reweighted squares."""
+    """Values at t = 0 and t = 1 of the line with the least sum of absolute errors.
+
+    It is found by iteratively reweighted least squares.
+    """
     weight = np.ones_like(t)
     # Keeps the weight of samples on the line finite.
     min_error = 1e-6 * max(float(np.abs(y).max()), 1e-300)
-    slope = offset = 0.0
+    slope, intercept = 0.0, 0.0
     for _ in range(_LINE_FIT_ROUNDS):
-        total = weight.sum()
-        mean_t, mean_y = (weight @ t) / total, (weight @ y) / total
+        total_weight = weight.sum()
+        mean_t, mean_y = (weight @ t) / total_weight, (weight @ y) / total_weight
         centred = t - mean_t
         slope = float((weight * centred) @ (y - mean_y) / ((weight * centred) @ centred))
-        offset = float(mean_y - slope * mean_t)
-        weight = 1 / np.maximum(np.abs(y - offset - slope * t), min_error)
-    return offset, offset + slope
+        intercept = float(mean_y - slope * mean_t)
+        weight = 1 / np.maximum(np.abs(y - intercept - slope * t), min_error)
+    return intercept, intercept + slope
 
 
-def ray(camera: Camera, at: Pixel) -> Vector:
+def ray(camera: Camera, pixel: Pixel) -> Vector:
     """Direction of a point in the camera frame; times depth, it is the point in space."""
-    return camera.rays(np.array([at.u, at.v], np.float64))
+    return camera.rays(np.array([pixel.u, pixel.v], np.float64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +273,6 @@ class DepthReading:
     """Known depth of a point, or of the middle of a rectangle, with the map's value at it.
 
     Attributes:
-        known: The known point or rectangle.
         middle: Column and row of that point [px].
         metres: Known depth of it [m].
         value: Value of the map at it.
@@ -303,9 +298,7 @@ class LengthReading:
     """Known length, with the values of the map at its two ends.
 
     Attributes:
-        known: The known length.
         middle: Column and row halfway between the ends [px].
-        metres: Known length [m].
         values: Values of the map at the ends.
         rays: Directions of the ends, at depth 1.
     """
@@ -379,23 +372,25 @@ def known_point_depth(point: KnownPoint, camera: Camera | None) -> float:
 
 
 def _metres_at_depth_1(point: KnownPoint, camera: Camera | None) -> float:
-    """Distance of a known point, along its ray or the axis, if its depth were 1."""
+    """Distance that a known point would have, along its ray or the axis, if its depth were 1."""
     pixel = known_point_pixel(point)
     if camera is not None:
         direction = ray(camera, pixel)
         if point.along is Along.RAY:
             return float(np.linalg.norm(direction))
+        # A point outside of the image circle has a NaN direction, which this refuses as well.
         if not direction[2] > MIN_AXIS_COSINE:
             raise CalibrationError(
-                f"{pixel.name} is measured along the optical axis, but lies beside or behind this "
-                f"{camera.lens.name} camera: give the distance along the ray, {point},ray"
+                f"{pixel.name} is given along the optical axis, but lies beside or behind "
+                f"this {camera.lens.name} camera: give the distance along the ray instead, "
+                f"as {point},ray"
             )
         return float(direction[2])
     if point.along is Along.AXIS:
         return 1.0
     raise CalibrationError(
-        f"{pixel.name} is measured along its ray, which needs the camera: "
-        "give its intrinsics or field of view"
+        f"{pixel.name} is given along its ray, which needs the camera: give its intrinsics "
+        "or field of view"
     )
 
 
@@ -404,10 +399,10 @@ def _read_rectangle(
 ) -> DepthReading:
     """Read a map at the middle of a rectangle, as if no object stood on it.
 
-    If too few of its pixels have depth for that, the value is the median around its middle.
+    If too few of the rectangle's pixels have depth, the value is the median around its middle.
     """
-    for number, (u, v) in enumerate(rectangle.corners, 1):
-        require_inside(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
+    for corner_number, (u, v) in enumerate(rectangle.corners, 1):
+        require_inside(depth, Pixel(u=u, v=v, name=f"{name}: corner {corner_number}"))
     [pose] = fit_rectangles((rectangle,), camera).poses
     samples = sample_rectangle(depth, camera, pose)
     u, v = rectangle.middle
@@ -427,7 +422,7 @@ def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str
         known=length,
         middle=((length.u1 + length.u2) / 2, (length.v1 + length.v2) / 2),
         metres=float(length.metres),
-        values=values_at_ends(depth, first, second, camera),
+        values=end_values_of_line(depth, first, second, camera),
         rays=(ray(camera, first), ray(camera, second)),
     )
 

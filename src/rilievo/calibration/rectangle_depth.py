@@ -1,9 +1,9 @@
 """Depth inside of a known rectangle, compared with its plane although objects may stand on it.
 
-The corners give the plane. What a depth map shows inside of the rectangle is fitted to it, and most
-weight lies on the rim, because objects stand in the middle more often than at the border. The sum
-of absolute differences is least, and pixels that differ clearly from the rest are left out of the
-last rounds, so that an object on up to half of the rectangle changes nothing.
+The corners give the plane, and the depth inside of the rectangle is fitted to it. Most weight lies
+on the rim, because objects stand in the middle more often than at the border. The fit is robust: it
+has the least sum of absolute differences, and then leaves out outliers. So an object on up to half
+of the rectangle changes nothing.
 """
 
 import math
@@ -18,8 +18,8 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 NOISE_PER_MEDIAN = math.log(5) / math.log(2)
-"""80 % quantile over the median of the absolute values of Laplace's errors. An object on the
-rectangle moves the median less than the quantile."""
+"""Ratio of the 80 % quantile to the median of absolute errors with a Laplace distribution. The
+median is used because an object on the rectangle changes it less than the quantile."""
 
 _MAX_PIXELS = 4000
 """Most pixels of the rectangle that are fitted, for speed."""
@@ -30,9 +30,9 @@ _MAX_GRID_PIXELS = 60_000
 _MARGIN = 3.0
 """Width of the margin along the outline that is left out, in errors of a corner."""
 _MAX_MARGIN = 0.15
-"""Largest such margin, as a share of the rectangle's shortest side."""
+"""Largest such margin, over the rectangle's shortest side."""
 _RIM_POWER = 4
-"""Power of a pixel's offset from the middle by which its weight grows. Half of the weight then lies
+"""The weight of a pixel is its offset from the middle to this power. Half of the weight then lies
 within a tenth of the sides from the outline."""
 _FIT_ROUNDS = 15
 """Rounds of reweighted least squares."""
@@ -40,15 +40,16 @@ _TRIM_ROUNDS = 5
 """Rounds of least squares without outliers."""
 _MIN_MISFIT = 1e-4
 """Relative misfit below which all pixels have the same weight."""
-_MIN_SURFACE_SHARE = 0.4
-"""Share of the weight that one surface has at least, for it to be taken for the plane."""
+_SURFACE_QUANTILE = 0.4
+"""Least fraction of the weight on the main surface. This quantile of the misfits is thus one of its
+own misfits, whatever the other pixels show."""
 _OUTLIER_RATIO = 3 / 0.5244
-"""Misfit, over that which ``_MIN_SURFACE_SHARE`` of the weight stays below, beyond which a pixel is
-an outlier. It is three standard deviations of a normal error."""
+"""Least misfit of an outlier, over the surface's quantile: 3 over 0.5244 standard deviations of a
+normal error."""
 _TRIALS = 200
 """Number of random small sets of pixels to which a surface is fitted."""
 _MAX_MISFIT_RATIO = 0.5
-"""Ratio of misfits below which the fit to such a set replaces the fit to all pixels."""
+"""Largest ratio of misfits with which the fit to a small set replaces the fit to all pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,29 +59,27 @@ class RectangleSamples:
     Attributes:
         pixels: Column and row [px].
         plane_depths: Depth of the plane that the corners give [m].
-        values: Values of the map.
-        importance: Weights, which grow towards the rim.
-        size: Height and width of the picture.
+        sample_weights: Weights, which grow towards the rim.
     """
 
     pixels: Float64[np.ndarray, "n 2"]
     plane_depths: Values
     values: Values
-    importance: Values
-    size: tuple[int, int]
+    sample_weights: Values
+    shape: tuple[int, int]
 
-    def share_of(self, is_chosen: Bool[np.ndarray, "n"]) -> float:
-        """Weighted share of the pixels that are chosen."""
-        return float(self.importance[is_chosen].sum() / self.importance.sum())
+    def weighted_fraction(self, mask: Bool[np.ndarray, "n"]) -> float:
+        """Weighted fraction of the pixels in a mask."""
+        return float(self.sample_weights[mask].sum() / self.sample_weights.sum())
 
     @property
     def log_ratios(self) -> Values:
         """Logarithms of the plane's depth over the map's depth."""
         return np.log(self.plane_depths / self.values)
 
-    def share_within(self, tolerance: float) -> float:
-        """Weighted share of the pixels whose depth is the plane's within a log tolerance."""
-        return self.share_of(np.abs(self.log_ratios) <= tolerance)
+    def fraction_within(self, tolerance: float) -> float:
+        """Weighted fraction of the pixels whose log depth is the plane's within a tolerance."""
+        return self.weighted_fraction(np.abs(self.log_ratios) <= tolerance)
 
 
 def sample_rectangle(
@@ -88,11 +87,7 @@ def sample_rectangle(
 ) -> RectangleSamples | None:
     """Sample a map inside of a known rectangle; None if too few pixels have depth.
 
-    Args:
-        depth: Map of any kind.
-        camera: Intrinsics.
-        pose: Pose of the rectangle.
-        sky: Pixels that count as without depth; None for none.
+    Pixels of the ``sky`` count as without depth.
     """
     rectangle = pose.rectangle
     rows, columns = _grid_around(pose, camera, depth.shape)
@@ -113,19 +108,19 @@ def sample_rectangle(
         pixels=pixels[indices],
         plane_depths=plane_depths[indices],
         values=depth.values[row[indices], column[indices]].astype(np.float64),
-        importance=offsets[indices] ** _RIM_POWER + 1e-9,
-        size=depth.shape,
+        sample_weights=offsets[indices] ** _RIM_POWER + 1e-9,
+        shape=depth.shape,
     )
 
 
 def _grid_around(
-    pose: RectanglePose, camera: Camera, size: tuple[int, int]
+    pose: RectanglePose, camera: Camera, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of a grid over the part of the picture that may show a rectangle."""
-    height, width = size
+    height, width = shape
     top, left, bottom, right = 0, 0, height - 1, width - 1
     if isinstance(camera.lens, Pinhole):
-        # Sides are straight in such a picture only, and the outline lies between its corners.
+        # Only a pinhole shows straight sides, so that the box of the corners contains the outline.
         corners = np.array(pose.rectangle.corners)
         left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (right, bottom))
         right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (right, bottom))
@@ -137,10 +132,10 @@ def _grid_around(
 def _depths_and_offsets(
     pixels: Float64[np.ndarray, "n 2"], camera: Camera, pose: RectanglePose
 ) -> tuple[Values, Values]:
-    """Depth of a rectangle's plane at pixels, and their offset from its middle in sides.
+    """Depth of a rectangle's plane at pixels, and their offset from its middle over its sides.
 
-    The offset is 0.5 on the rim, and infinite where the lens sees nothing; the depth is negative
-    behind the camera.
+    The offset is 0.5 on the rim, and infinite where the lens sees nothing. The depth is negative
+    where the plane lies behind the camera.
     """
     rays = camera.rays(pixels.T)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -156,33 +151,34 @@ class LogRatio:
     """Logarithm of the plane's depth over the map's depth, linear in column and row.
 
     Attributes:
-        weights: Factors of 1, column and row; see ``_linear_terms``.
-        size: Height and width of the picture.
+        coefficients: Factors of 1, column and row; see ``_linear_terms``.
         noise: Difference that eight in ten pixels of the rectangle stay below.
         is_in_plane: Which of the pixels agree with the fit.
     """
 
-    weights: Float64[np.ndarray, "3"]
-    size: tuple[int, int]
+    coefficients: Float64[np.ndarray, "3"]
+    shape: tuple[int, int]
     noise: float
     is_in_plane: Bool[np.ndarray, "n"]
 
     def at(self, pixels: Float64[np.ndarray, "m 2"]) -> Values:
         """Logarithm of the ratio at positions (column, row) [px]."""
-        return _linear_terms(pixels, self.size) @ self.weights
+        return _linear_terms(pixels, self.shape) @ self.coefficients
 
 
 def fit_log_ratio(samples: RectangleSamples) -> LogRatio:
-    """Fit a map's depth to the plane of a rectangle, by a factor that changes over the picture.
+    """Fit the ratio of a rectangle's plane depth to the map's depth.
 
-    The logarithm of the factor is linear in column and row.
+    Its logarithm is a linear function of column and row.
     """
-    terms = _linear_terms(samples.pixels, samples.size)
-    ratios, importance = samples.log_ratios, samples.importance
-    fit = _fit_one_surface(terms, ratios, importance, _MIN_MISFIT)
-    misfits = np.abs(ratios - terms @ fit.weights)
-    noise = NOISE_PER_MEDIAN * weighted_quantile(misfits, importance, 0.5)
-    return LogRatio(weights=fit.weights, size=samples.size, noise=noise, is_in_plane=fit.is_inlier)
+    design_matrix = _linear_terms(samples.pixels, samples.shape)
+    ratios, sample_weights = samples.log_ratios, samples.sample_weights
+    fit = _fit_one_surface(design_matrix, ratios, sample_weights, _MIN_MISFIT)
+    misfits = np.abs(ratios - design_matrix @ fit.coefficients)
+    noise = NOISE_PER_MEDIAN * weighted_quantile(misfits, sample_weights, 0.5)
+    return LogRatio(
+        coefficients=fit.coefficients, shape=samples.shape, noise=noise, is_in_plane=fit.is_inlier
+    )
 
 
 def value_at_middle(
@@ -194,14 +190,14 @@ def value_at_middle(
     if kind not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         return middle_depth / math.exp(float(fit_log_ratio(samples).at(middle)[0]))
 
-    # An affine map is a line over depth, or over inverse depth. This one is fitted to the plane's
-    # depth, counted from the middle, so that its constant term is the value at the middle.
-    power = -1 if kind is DepthKind.AFFINE_INVERSE else 1
-    from_middle = samples.plane_depths**power - middle_depth**power
-    terms = np.column_stack([np.ones(len(from_middle)), from_middle])
+    # The values of an affine map are linear in depth, or in inverse depth. A line is fitted to them
+    # over the difference from the middle, so that its constant term is the value at the middle.
+    exponent = -1 if kind is DepthKind.AFFINE_INVERSE else 1
+    from_middle = samples.plane_depths**exponent - middle_depth**exponent
+    design_matrix = np.column_stack([np.ones(len(from_middle)), from_middle])
     min_misfit = max(_MIN_MISFIT * float(np.ptp(samples.values)), 1e-12)
-    line = _fit_one_surface(terms, samples.values, samples.importance, min_misfit)
-    middle_value, _ = line.weights
+    line = _fit_one_surface(design_matrix, samples.values, samples.sample_weights, min_misfit)
+    middle_value, _slope = line.coefficients
     return float(middle_value)
 
 
@@ -209,92 +205,102 @@ def value_at_middle(
 class _SurfaceFit:
     """Linear fit to the pixels of one surface.
 
-    Attributes:
-        weights: Factors of the terms.
-        is_inlier: Which of the pixels lie on the surface.
+    ``coefficients`` are the factors of the columns of the design matrix.
     """
 
-    weights: Float64[np.ndarray, "k"]
+    coefficients: Float64[np.ndarray, "k"]
     is_inlier: Bool[np.ndarray, "n"]
 
 
 def _fit_one_surface(
-    terms: Float64[np.ndarray, "n k"], target: Values, importance: Values, min_misfit: float
+    design_matrix: Float64[np.ndarray, "n k"],
+    target: Values,
+    sample_weights: Values,
+    min_misfit: float,
 ) -> _SurfaceFit:
     """Fit a target by linear terms, to the pixels of the surface with the most weight.
 
+    The fit has the least absolute misfits first, and then the least squares without outliers.
     Misfits below ``min_misfit`` count alike.
     """
-    weights = _fit_least_absolute(terms, target, importance, min_misfit)
-    min_trim = 10 * min_misfit
-    weights = _leave_mixed_surfaces(terms, target, importance, weights, min_trim)
+    coefficients = _fit_least_absolute(design_matrix, target, sample_weights, min_misfit)
+    min_outlier = 10 * min_misfit
+    coefficients = _avoid_mixed_surfaces(
+        design_matrix, target, sample_weights, coefficients, min_outlier
+    )
     is_inlier = np.ones(len(target), bool)
     for _ in range(_TRIM_ROUNDS):
-        misfits = np.abs(target - terms @ weights)
-        surface_misfit = weighted_quantile(misfits, importance, _MIN_SURFACE_SHARE)
-        is_inlier = misfits <= max(_OUTLIER_RATIO * surface_misfit, min_trim)
-        root_weights = np.sqrt(importance[is_inlier])
-        weights = np.linalg.lstsq(
-            terms[is_inlier] * root_weights[:, None], target[is_inlier] * root_weights, rcond=None
+        misfits = np.abs(target - design_matrix @ coefficients)
+        surface_misfit = weighted_quantile(misfits, sample_weights, _SURFACE_QUANTILE)
+        is_inlier = misfits <= max(_OUTLIER_RATIO * surface_misfit, min_outlier)
+        root_weights = np.sqrt(sample_weights[is_inlier])
+        coefficients = np.linalg.lstsq(
+            design_matrix[is_inlier] * root_weights[:, None],
+            target[is_inlier] * root_weights,
+            rcond=None,
         )[0]
-    return _SurfaceFit(weights=weights, is_inlier=is_inlier)
+    return _SurfaceFit(coefficients=coefficients, is_inlier=is_inlier)
 
 
 def _fit_least_absolute(
-    terms: Float64[np.ndarray, "n k"], target: Values, importance: Values, min_misfit: float
-) -> Float64[np.ndarray, "k"]:
-    """Factors of the terms with the least sum of absolute misfits, by reweighted squares."""
-    root_weights = np.sqrt(importance)
-    weights = np.zeros(terms.shape[1])
-    for _ in range(_FIT_ROUNDS):
-        weights = np.linalg.lstsq(terms * root_weights[:, None], target * root_weights, rcond=None)[
-            0
-        ]
-        misfits = np.abs(target - terms @ weights)
-        root_weights = np.sqrt(importance / np.maximum(misfits, min_misfit))
-    return weights
-
-
-def _leave_mixed_surfaces(
-    terms: Float64[np.ndarray, "n k"],
+    design_matrix: Float64[np.ndarray, "n k"],
     target: Values,
-    importance: Values,
-    weights: Float64[np.ndarray, "k"],
+    sample_weights: Values,
     min_misfit: float,
 ) -> Float64[np.ndarray, "k"]:
-    """Replace a fit that lies between two surfaces by one that describes a single one.
+    """Coefficients with the least sum of absolute misfits, by reweighted least squares."""
+    root_weights = np.sqrt(sample_weights)
+    coefficients = np.zeros(design_matrix.shape[1])
+    for _ in range(_FIT_ROUNDS):
+        weighted_terms = design_matrix * root_weights[:, None]
+        coefficients, *_ = np.linalg.lstsq(weighted_terms, target * root_weights, rcond=None)
+        misfits = np.abs(target - design_matrix @ coefficients)
+        root_weights = np.sqrt(sample_weights / np.maximum(misfits, min_misfit))
+    return coefficients
 
-    Of random small sets of pixels, the one whose fit has the least misfit over two fifths of the
-    weight is taken (least quantile of squares, Rousseeuw 1984), if it is much less.
+
+def _avoid_mixed_surfaces(
+    design_matrix: Float64[np.ndarray, "n k"],
+    target: Values,
+    sample_weights: Values,
+    coefficients: Float64[np.ndarray, "k"],
+    min_misfit: float,
+) -> Float64[np.ndarray, "k"]:
+    """Replace a fit that lies between two surfaces by one that describes a single surface.
+
+    Candidates are exact fits to random minimal sets of pixels. The best of them has the least
+    quantile of the misfits (least quantile of squares, Rousseeuw 1984). It replaces
+    ``coefficients`` if its quantile is much smaller.
     """
     generator = np.random.default_rng(0)
-    probability = importance / importance.sum()
-    chosen = generator.choice(len(target), size=(_TRIALS, terms.shape[1]), p=probability)
-    candidates = (np.linalg.pinv(terms[chosen]) @ target[chosen][..., None])[..., 0]
-    misfits = np.abs(target[:, None] - terms @ candidates.T)
+    probability = sample_weights / sample_weights.sum()
+    samples = generator.choice(len(target), size=(_TRIALS, design_matrix.shape[1]), p=probability)
+    candidates = (np.linalg.pinv(design_matrix[samples]) @ target[samples][..., None])[..., 0]
+    misfits = np.abs(target[:, None] - design_matrix @ candidates.T)
     candidate_misfits = [
-        weighted_quantile(misfit, importance, _MIN_SURFACE_SHARE) for misfit in misfits.T
+        weighted_quantile(misfit, sample_weights, _SURFACE_QUANTILE) for misfit in misfits.T
     ]
     best = int(np.argmin(candidate_misfits))
 
-    current_misfits = np.abs(target - terms @ weights)
-    current_misfit = weighted_quantile(current_misfits, importance, _MIN_SURFACE_SHARE)
+    current_misfits = np.abs(target - design_matrix @ coefficients)
+    current_misfit = weighted_quantile(current_misfits, sample_weights, _SURFACE_QUANTILE)
     if max(candidate_misfits[best], min_misfit) > _MAX_MISFIT_RATIO * current_misfit:
-        return weights
+        return coefficients
     return candidates[best]
 
 
-def weighted_quantile(values: Values, importance: Values, share: float) -> float:
-    """Value that a share of the weight stays below."""
+def weighted_quantile(values: Values, sample_weights: Values, fraction: float) -> float:
+    """Value that this fraction of the weight stays below."""
     order = np.argsort(values)
-    cumulated = np.cumsum(importance[order])
-    return float(values[order][np.searchsorted(cumulated, share * cumulated[-1])])
+    cumulative_weight = np.cumsum(sample_weights[order])
+    index = np.searchsorted(cumulative_weight, fraction * cumulative_weight[-1])
+    return float(values[order][index])
 
 
 def _linear_terms(
-    pixels: Float64[np.ndarray, "n 2"], size: tuple[int, int]
+    pixels: Float64[np.ndarray, "n 2"], shape: tuple[int, int]
 ) -> Float64[np.ndarray, "n 3"]:
-    """1, column and row of pixels, counted from the picture's middle in its width."""
-    height, width = size
+    """Terms of a linear function: 1, and column and row from the picture's middle, in widths."""
+    height, width = shape
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     return np.column_stack([np.ones(len(pixels)), (pixels - middle) / width])

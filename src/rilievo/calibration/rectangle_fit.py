@@ -26,24 +26,24 @@ MAX_FOCAL_DEVIATION = 0.15
 """Largest standard deviation of the logarithm of a focal length that is taken from rectangles."""
 
 _FOCAL_DEVIATION = 0.5
-"""Standard deviation of the logarithm of focal lengths about the assumed one."""
-_FOCAL_STARTS = np.log(np.geomspace(0.4, 4.0, 9))
-"""Logarithms of the focal lengths, over the assumed one, at which fits begin."""
+"""Standard deviation of the logarithm of focal lengths about the assumed one (a prior)."""
+_INITIAL_LOG_FOCAL_RATIOS = np.log(np.geomspace(0.4, 4.0, 9))
+"""Logarithms of the initial focal lengths, over the assumed one."""
 _MAX_CORNER_MISS = 0.04
-"""Largest error of the corners, as a share of the rectangle's shortest side in the photograph."""
-_MAX_MISFIT = 4.0
-"""Squared error of the corners, over the expected one, from which on it replaces their stated
-error."""
+"""Largest error of the corners, over the rectangle's shortest side in the photograph."""
+_MAX_REDUCED_CHI_SQUARE = 4.0
+"""Largest mean squared error of the corners, over the expected one, with which their stated error
+is believed."""
 _MIN_COST_DIFFERENCE = 4.0
-"""Difference of the sums of squares from which on it is clear which side is the long one."""
+"""Least difference of the sums of squares with which it is clear which side is the long one."""
 _MAX_STEPS = 60
 _MAX_MIRROR_STEPS = 10
-"""Most steps of the fit of a mirrored pose. A wrong one never ends, as its focal length grows
-without bound."""
-_DIFFERENCE = 1e-6
+"""Most steps of the fit of a mirrored pose. The fit of a wrong one does not converge, because its
+focal length grows without bound."""
+_DIFFERENCE_STEP = 1e-6
 """Step of finite differences."""
 _UNIT_CORNERS = np.array([(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)])
-"""Corners of a rectangle about its middle, in its sides."""
+"""Corners of a rectangle about its middle, in units of its sides."""
 
 Residuals = Callable[["RectangleFit"], Values]
 """Errors of a fit in standard deviations: column and row of four corners for each rectangle, and
@@ -55,7 +55,6 @@ class RectanglePose:
     """Pose of a rectangle in the camera frame.
 
     Attributes:
-        rectangle: The known rectangle.
         R: Rotation; its columns are the directions of the first side, of the second, and of their
             cross product.
         t: Middle of the rectangle [m].
@@ -106,7 +105,7 @@ class RectangleFit:
     def parameters_of(self, rectangle_index: int) -> tuple[int, ...]:
         """Indices of the parameters on which points in the plane of a rectangle depend.
 
-        They are the focal length, and the three of the rotation and the three of the translation.
+        They are the focal length, three of the rotation and three of the translation.
         """
         first = 1 + 6 * rectangle_index
         return (0, *range(first, first + 6))
@@ -148,42 +147,50 @@ def fit_rectangles(
         _require_small_errors(rectangle, errors)
 
     jacobian = _jacobian(fit, residuals)
-    # A known focal length has no derivative, and so no variance.
+    # The derivatives by a known focal length are 0, for which the pseudo-inverse gives variance 0.
     covariance = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-13, hermitian=True)
+    # Each rectangle has 8 coordinates of corners and 6 parameters, so 2 degrees of freedom.
     focal_parameters = 0 if assumed_focal is None else 1
     degrees_of_freedom = max(2 * len(ordered) - focal_parameters, 1)
-    misfit = float(corner_errors @ corner_errors) / degrees_of_freedom
-    return replace(fit, covariance=covariance * (misfit if misfit > _MAX_MISFIT else 1.0))
+    reduced_chi_square = float(corner_errors @ corner_errors) / degrees_of_freedom
+    # Corners that miss by much more than their stated error are less exact than stated.
+    if reduced_chi_square > _MAX_REDUCED_CHI_SQUARE:
+        covariance = covariance * reduced_chi_square
+    return replace(fit, covariance=covariance)
 
 
-def _require_small_errors(rectangle: KnownRectangle, errors: Values) -> None:
-    """Raise ``CalibrationError`` if a fit misses the corners; errors are in standard deviations."""
-    pixels = math.sqrt(2 * float(np.mean(np.square(errors)))) * rectangle.error
-    if pixels > max(_MAX_CORNER_MISS * rectangle.shortest_side, 2 * rectangle.error):
+def _require_small_errors(rectangle: KnownRectangle, standardized_errors: Values) -> None:
+    """Raise ``CalibrationError`` if a fit misses the corners.
+
+    ``standardized_errors`` are those of columns and rows, in standard deviations of a corner.
+    """
+    # The mean squared distance is twice that of one coordinate.
+    corner_error = math.sqrt(2 * float(np.mean(np.square(standardized_errors)))) * rectangle.error
+    if corner_error > max(_MAX_CORNER_MISS * rectangle.shortest_side, 2 * rectangle.error):
         first, second = rectangle.lengths
         raise CalibrationError(
-            f"known rectangle {rectangle}: nothing of {first:g} x {second:g} m is seen so, the "
-            f"corners are off by {pixels:.0f} px; expected its first side from corner 1 to 2, its "
-            "second from 2 to 3: check them and the camera"
+            f"known rectangle {rectangle}: no rectangle of {first:g} x {second:g} m fits "
+            f"these corners, which are off by {corner_error:.0f} px: check the camera, the "
+            "corners, and that the first side goes from corner 1 to 2 and the second from 2 to 3"
         )
 
 
-def camera_of_rectangles(
+def fit_camera_to_rectangles(
     sizes: Sequence[Known], camera: Camera, shape: tuple[int, int], source: CameraSource
 ) -> tuple[Camera, tuple[Known, ...]]:
-    """Take a guessed focal length from the rectangles among known sizes, and order their sides.
+    """Replace a guessed focal length by that of known rectangles, and order their sides.
 
     Returns:
-        The camera, with ``source`` if the rectangles determine its focal length, and the sizes:
-        first the rectangles, whose sides are those of their corners, then the others.
-
-    Raises:
-        CalibrationError: As ``fit_rectangles``.
+        The camera, with ``source`` if the rectangles determine its focal length; and the sizes, the
+        rectangles first, with their sides in the order of the corners.
     """
     rectangles = [size for size in sizes if isinstance(size, KnownRectangle)]
     if not rectangles:
         return camera, tuple(sizes)
-    fit = fit_rectangles(rectangles, camera, shape if camera.source in GUESSED_SOURCES else None)
+    # Without a shape, the fit keeps the focal length.
+    may_fit_focal = camera.source in GUESSED_SOURCES
+    fit = fit_rectangles(rectangles, camera, shape if may_fit_focal else None)
+    # The deviation is 0 if the focal length was not fitted.
     if 0 < fit.focal_log_deviation <= MAX_FOCAL_DEVIATION:
         camera = Camera(K=fit.camera.K, source=source)
     others = tuple(size for size in sizes if not isinstance(size, KnownRectangle))
@@ -193,52 +200,55 @@ def camera_of_rectangles(
 def _order_named_sides(
     rectangle: KnownRectangle, camera: Camera, assumed_focal: float | None
 ) -> KnownRectangle:
-    """Rectangle whose sides have numbers: those of a name in the order that fits better.
-
-    Raises:
-        CalibrationError: If both orders fit.
-    """
+    """Replace the name of a rectangle by its sides, in the order that fits the corners better."""
     if not isinstance(rectangle.sides, str):
         return rectangle
     long, short = rectangle.lengths
     long_first = replace(rectangle, sides=(long, short))
     short_first = replace(rectangle, sides=(short, long))
-    costs = []
-    for candidate in (long_first, short_first):
+
+    def cost(candidate: KnownRectangle) -> float:
+        """Sum of squared residuals with these sides."""
         fit, residuals = _fit_poses([candidate], camera, assumed_focal)
-        costs.append(_sum_of_squares(residuals(fit)))
-    if abs(costs[1] - costs[0]) < _MIN_COST_DIFFERENCE:
+        return _sum_of_squares(residuals(fit))
+
+    long_first_cost, short_first_cost = cost(long_first), cost(short_first)
+    if abs(short_first_cost - long_first_cost) < _MIN_COST_DIFFERENCE:
         raise CalibrationError(
-            f"known rectangle {rectangle}: seen at this slant, either side may be the long one; "
-            f"write them, from corner 1 to 2 and from 2 to 3: {long:g}x{short:g} or "
-            f"{short:g}x{long:g}"
+            f"known rectangle {rectangle}: at this slant, either side may be the long one; "
+            "write both sides, first from corner 1 to 2 and then from 2 to 3: "
+            f"{long:g}x{short:g} or {short:g}x{long:g}"
         )
-    return short_first if costs[1] < costs[0] else long_first
+    return short_first if short_first_cost < long_first_cost else long_first
 
 
 def _fit_poses(
     rectangles: Sequence[KnownRectangle], camera: Camera, assumed_focal: float | None
 ) -> tuple[RectangleFit, Residuals]:
-    """Fit poses, and the focal length if one is assumed; also returns the function of residuals.
+    """Fit poses, and the focal length if one is assumed.
 
-    Raises:
-        CalibrationError: If no pose lies where the lens sees it.
+    Returns:
+        The fit, and the function that computes its residuals.
     """
     residuals = _residual_function(rectangles, assumed_focal)
 
     def cost(fit: RectangleFit) -> float:
+        """Sum of squared residuals."""
         return _sum_of_squares(residuals(fit))
 
-    best_start = min(_initial_fits(rectangles, camera, assumed_focal), key=cost)
-    if not math.isfinite(cost(best_start)):
+    initial_fit = min(_initial_fits(rectangles, camera, assumed_focal), key=cost)
+    if not math.isfinite(cost(initial_fit)):
         raise CalibrationError(
-            f"known rectangle {rectangles[0]}: the camera cannot see all of its corners"
+            f"known rectangle {rectangles[0]}: the camera cannot see all of its corners; check "
+            "the camera and the corners"
         )
-    fit = _levenberg_marquardt(best_start, residuals)
+    fit = _levenberg_marquardt(initial_fit, residuals)
+    # A pose and its mirror image are both minima of the cost.
     for index, pose in enumerate(fit.poses):
         poses = (*fit.poses[:index], _mirror_pose(pose), *fit.poses[index + 1 :])
-        mirrored = replace(fit, poses=poses)
-        mirrored = _levenberg_marquardt(mirrored, residuals, max_steps=_MAX_MIRROR_STEPS)
+        mirrored = _levenberg_marquardt(
+            replace(fit, poses=poses), residuals, max_steps=_MAX_MIRROR_STEPS
+        )
         if cost(mirrored) < cost(fit):
             fit = _levenberg_marquardt(mirrored, residuals)
     return fit, residuals
@@ -247,33 +257,38 @@ def _fit_poses(
 def _initial_fits(
     rectangles: Sequence[KnownRectangle], camera: Camera, assumed_focal: float | None
 ) -> list[RectangleFit]:
-    """Poses by homographies, for each focal length at which a fit may begin."""
-    log_changes = [0.0]
+    """Poses by homographies, for each initial focal length; without a covariance yet."""
+    log_factors = [0.0]
     if assumed_focal is not None:
-        log_changes = list(math.log(assumed_focal / camera.focal) + _FOCAL_STARTS)
+        log_factors = list(math.log(assumed_focal / camera.focal) + _INITIAL_LOG_FOCAL_RATIOS)
     fits = []
-    for log_change in log_changes:
-        scaled = _scale_focal_length(camera, float(log_change))
-        poses = tuple(_pose_from_homography(rectangle, scaled) for rectangle in rectangles)
-        unknown = np.zeros((1 + 6 * len(poses), 1 + 6 * len(poses)))
-        fits.append(RectangleFit(poses=poses, camera=scaled, covariance=unknown))
+    for log_factor in log_factors:
+        scaled_camera = _scale_focal_length(camera, float(log_factor))
+        poses = tuple(_pose_from_homography(rectangle, scaled_camera) for rectangle in rectangles)
+        no_covariance = np.zeros((1 + 6 * len(poses), 1 + 6 * len(poses)))
+        fits.append(RectangleFit(poses=poses, camera=scaled_camera, covariance=no_covariance))
     return fits
 
 
 def _residual_function(
     rectangles: Sequence[KnownRectangle], assumed_focal: float | None
 ) -> Residuals:
-    """Residuals of the corners, and of the logarithm of the focal length if one is assumed."""
+    """Make the function that computes ``Residuals`` of a fit.
+
+    They are the errors of the corners in standard deviations, then the log deviation of the focal
+    length if one is assumed.
+    """
     image_corners = np.array([rectangle.corners for rectangle in rectangles])
     deviations = np.array([rectangle.error for rectangle in rectangles])
     sides = np.array([[*rectangle.lengths, 0.0] for rectangle in rectangles])
-    corners = _UNIT_CORNERS * sides[:, None]
+    plane_corners = _UNIT_CORNERS * sides[:, None]
 
     def residuals(fit: RectangleFit) -> Values:
         R = np.stack([pose.R for pose in fit.poses])
         t = np.stack([pose.t for pose in fit.poses])
-        # x, y and z (first axis) of each rectangle's (second axis) corners (third axis).
-        points = np.einsum("nij,nkj->ink", R, corners) + t.T[:, :, None]
+        # The axes are (x, y, z), rectangles and corners; those of pixels (u, v), rectangles and
+        # corners; those of residuals rectangles, corners and (u, v).
+        points = np.einsum("nij,nkj->ink", R, plane_corners) + t.T[:, :, None]
         pixel_errors = fit.camera.project(points) - image_corners.transpose(2, 0, 1)
         corner_residuals = (pixel_errors / deviations[:, None]).transpose(1, 2, 0).ravel()
         if assumed_focal is None:
@@ -292,90 +307,91 @@ def _sum_of_squares(residuals: Values) -> float:
 def _levenberg_marquardt(
     fit: RectangleFit, residuals: Residuals, *, max_steps: int = _MAX_STEPS
 ) -> RectangleFit:
-    """Minimize the sum of squared residuals, beginning at a fit."""
-    current = residuals(fit)
-    cost = _sum_of_squares(current)
+    """Minimize the sum of squared residuals (Levenberg-Marquardt), starting from a fit."""
+    fit_residuals = residuals(fit)
+    cost = _sum_of_squares(fit_residuals)
     if not math.isfinite(cost):
         return fit
     damping = 1e-3
-    candidate, candidate_residuals = fit, current
+    candidate, candidate_residuals = fit, fit_residuals
     for _ in range(max_steps):
         jacobian = _jacobian(fit, residuals)
-        normal_matrix, gradient = jacobian.T @ jacobian, jacobian.T @ current
-        gain = 0.0
-        while gain <= 0 and damping < 1e9:
-            damped = normal_matrix + np.diag(damping * np.diag(normal_matrix) + 1e-12)
-            step = np.linalg.solve(damped, gradient)
+        normal_matrix, gradient = jacobian.T @ jacobian, jacobian.T @ fit_residuals
+        # Damping grows until a step reduces the cost.
+        cost_reduction = 0.0
+        while cost_reduction <= 0 and damping < 1e9:
+            damped_matrix = normal_matrix + np.diag(damping * np.diag(normal_matrix) + 1e-12)
+            step = np.linalg.solve(damped_matrix, gradient)
             if not np.isfinite(step).all():
                 return fit
             candidate = fit.add_step(-np.clip(step, -1, 1))
             candidate_residuals = residuals(candidate)
-            gain = cost - _sum_of_squares(candidate_residuals)
-            damping *= 0.1 if gain > 0 else 10
-        if gain <= 0:
+            cost_reduction = cost - _sum_of_squares(candidate_residuals)
+            damping *= 0.1 if cost_reduction > 0 else 10
+        if cost_reduction <= 0:
             break
-        fit, current = candidate, candidate_residuals
-        cost -= gain
-        if gain < 1e-7 * (1 + cost):
+        fit, fit_residuals = candidate, candidate_residuals
+        cost -= cost_reduction
+        has_converged = cost_reduction < 1e-7 * (1 + cost)
+        if has_converged:
             break
     return fit
 
 
 def _jacobian(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m"]:
-    """Derivatives of the residuals (rows) by the parameters (columns), by finite differences."""
-    current, count = residuals(fit), len(fit.poses)
-    jacobian = np.zeros((len(current), 1 + 6 * count))
+    """Derivatives d residual (rows) / d parameter (columns), by finite differences."""
+    fit_residuals, rectangle_count = residuals(fit), len(fit.poses)
+    jacobian = np.zeros((len(fit_residuals), 1 + 6 * rectangle_count))
 
     def derivative(parameters: slice) -> Values:
+        """Derivative of the residuals if these parameters change together."""
         step = np.zeros(jacobian.shape[1])
-        step[parameters] = _DIFFERENCE
-        return (residuals(fit.add_step(step)) - current) / _DIFFERENCE
+        step[parameters] = _DIFFERENCE_STEP
+        return (residuals(fit.add_step(step)) - fit_residuals) / _DIFFERENCE_STEP
 
-    has_focal_residual = len(current) > 8 * count
+    has_focal_residual = len(fit_residuals) > 8 * rectangle_count
     if has_focal_residual:
         jacobian[:, 0] = derivative(slice(0, 1))
     for parameter in range(1, 7):
         # The corners of a rectangle depend on its own pose only, so all poses change at once.
-        change = derivative(slice(parameter, None, 6))
-        for index in range(count):
-            corners = slice(8 * index, 8 * index + 8)
-            jacobian[corners, 6 * index + parameter] = change[corners]
+        all_derivatives = derivative(slice(parameter, None, 6))
+        for index in range(rectangle_count):
+            own_rows = slice(8 * index, 8 * index + 8)
+            jacobian[own_rows, 6 * index + parameter] = all_derivatives[own_rows]
     return jacobian
 
 
 def _pose_from_homography(rectangle: KnownRectangle, camera: Camera) -> RectanglePose:
-    """Pose that projects a rectangle about to its corners.
-
-    Raises:
-        CalibrationError: If the lens does not see a corner.
-    """
+    """Pose of a rectangle by the homography from its plane to the rays of its corners."""
     rays = camera.rays(np.array(rectangle.corners).T).T
     if not np.isfinite(rays).all():
         raise CalibrationError(
-            f"known rectangle {rectangle}: a corner lies where the lens sees nothing"
+            f"known rectangle {rectangle}: a corner lies outside the field of view of the lens"
         )
     long_side = max(rectangle.lengths)
     H = _homography(_UNIT_CORNERS[:, :2] * rectangle.lengths / long_side, rays)
     # The first two columns are the directions of the sides, up to a common factor.
     x, y, t = 2 * H.T / (np.linalg.norm(H[:, 0]) + np.linalg.norm(H[:, 1]))
-    # The nearest rotation.
     U, _, Vt = np.linalg.svd(np.stack([x, y, np.cross(x, y)], axis=1))
-    return RectanglePose(rectangle=rectangle, R=U @ Vt, t=t * long_side)
+    nearest_rotation = U @ Vt
+    return RectanglePose(rectangle=rectangle, R=nearest_rotation, t=t * long_side)
 
 
 def _homography(plane_points: Float64[np.ndarray, "4 2"], rays: Points) -> Matrix:
     """Matrix H for which each ray points along H (x, y, 1), by a direct linear transform."""
     equations = []
     for (x, y), (a, b, c) in zip(plane_points, rays, strict=True):
+        # The unit ray and H (x, y, 1) are parallel, so their cross product is zero.
         cross_matrix = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]]) / math.hypot(a, b, c)
         equations.append(np.kron(cross_matrix, (x, y, 1.0)))
     _, _, Vt = np.linalg.svd(np.concatenate(equations))
     H = Vt[-1].reshape(3, 3)
-    return H if H[:, 2] @ rays.mean(axis=0) > 0 else -H
+    is_in_front = H[:, 2] @ rays.mean(axis=0) > 0
+    return H if is_in_front else -H
 
 
 def _mirror_pose(pose: RectanglePose) -> RectanglePose:
-    """Pose that looks almost the same from afar: mirrored at the plane across the line of sight."""
+    """Mirror a pose at the plane across the line of sight; from afar, it looks almost the same."""
     line_of_sight = pose.t / np.linalg.norm(pose.t)
     x, y, _ = (pose.R - 2 * np.outer(line_of_sight, line_of_sight @ pose.R)).T
     return replace(pose, R=np.stack([x, y, np.cross(x, y)], axis=1))

@@ -27,67 +27,82 @@ def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
         InputError: If the table is broken or empty, or names a photograph that does not exist.
     """
     modified = path.stat().st_mtime_ns if path.exists() else 0
-    return _read_known_csv_once(path.absolute(), modified)
+    return _read_known_csv_cached(path.absolute(), modified)
+
+
+def read_photo_sizes(photo: Path, table: Path) -> tuple[Known, ...]:
+    """Read the known sizes of one photograph from a table.
+
+    Raises:
+        InputError: If the table has none for it, or as ``read_known_csv``.
+    """
+    known = read_known_csv(table).get(photo.resolve(), ())
+    if not known:
+        raise InputError(f"{table} has no known size for this photograph", path=photo)
+    return known
 
 
 def read_known_of_fixed_camera(path: Path) -> tuple[Known, ...]:
-    """Read all known sizes of a table as those of every photograph of a camera that does not move.
+    """Read a table whose sizes hold for every photograph of a camera that does not move.
 
     Raises:
         InputError: If the table is broken, or two points at one pixel differ.
     """
-    sizes: dict[Known, None] = {}  # An ordered set.
-    point_at: dict[tuple[float, float], KnownPoint] = {}
-    for sizes_of_photo in read_known_csv(path).values():
-        for size in sizes_of_photo:
+    sizes: dict[Known, None] = {}  # A dict keeps the order, which a set would not.
+    point_by_pixel: dict[tuple[float, float], KnownPoint] = {}
+    for photo_sizes in read_known_csv(path).values():
+        for size in photo_sizes:
             sizes.setdefault(size)
             if not isinstance(size, KnownPoint):
                 continue
-            first = point_at.setdefault((size.u, size.v), size)
-            if first != size:
+            earlier_point = point_by_pixel.setdefault((size.u, size.v), size)
+            if earlier_point != size:
                 raise InputError(
-                    f"points {first} and {size} differ at one pixel, but all photographs are said "
-                    "to be of one camera that does not move",
+                    f"points {earlier_point} and {size} differ at the same pixel, although "
+                    "you state that all photographs are from one camera that does not move: "
+                    "correct one of them",
                     path=path,
                 )
     return tuple(sizes)
 
 
 @lru_cache(maxsize=4)
-def _read_known_csv_once(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
+def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
     """Read a table, unless it was read before and has not been modified since."""
     del modified  # Only a part of the cache's key.
     name = printable(path)
     rows = _read_csv_rows(path, name)
     header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-    is_complete = set(_REQUIRED_COLUMNS) <= set(header)
-    if not is_complete or set(header) - {*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS}:
+    missing_columns = set(_REQUIRED_COLUMNS) - set(header)
+    unknown_columns = set(header) - {*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS}
+    if missing_columns or unknown_columns:
         raise InputError(
             f"its header is '{','.join(header)}', expected '{','.join(_REQUIRED_COLUMNS)}', "
-            f"with '{','.join(_OPTIONAL_COLUMNS)}' if need be",
+            f"optionally with '{','.join(_OPTIONAL_COLUMNS)}'",
             path=name,
         )
 
-    sizes: dict[Path, tuple[Known, ...]] = {}
+    sizes_by_photo: dict[Path, tuple[Known, ...]] = {}
     for line_number, row in rows[1:]:
         if not any(cell.strip() for cell in row):
             continue
-        line = f"{name}: line {line_number}"
+        line_name = f"{name}: line {line_number}"
         if len(row) != len(header):
-            raise InputError(f"{line} has {len(row)} values, its header {len(header)}")
+            raise InputError(f"{line_name} has {len(row)} values, but its header has {len(header)}")
         values = {column: cell.strip() for column, cell in zip(header, row, strict=True)}
         photo = path.parent / values["file"]
         if not exists(photo):
             raise InputError(
-                f"there is no '{shortened(values['file'], 200)}'; paths start at the folder of the "
-                "table",
-                path=line,
+                f"there is no file '{shortened(values['file'], 200)}'; paths are relative "
+                "to the folder of the table",
+                path=line_name,
             )
         photo = photo.resolve()
-        sizes[photo] = (*sizes.get(photo, ()), _known_size_of_row(values, line))
-    if not sizes:
-        raise InputError("has no known point below its header", path=name)
-    return sizes
+        size = _parse_row(values, line_name)
+        sizes_by_photo[photo] = (*sizes_by_photo.get(photo, ()), size)
+    if not sizes_by_photo:
+        raise InputError("has no known size below its header", path=name)
+    return sizes_by_photo
 
 
 def _read_csv_rows(path: Path, name: str) -> list[tuple[int, list[str]]]:
@@ -98,15 +113,18 @@ def _read_csv_rows(path: Path, name: str) -> list[tuple[int, list[str]]]:
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise InputError(f"is no table ({error})", path=name) from error
+        raise InputError(f"is not a CSV table ({error})", path=name) from error
 
 
-def _known_size_of_row(values: Mapping[str, str], line: str) -> Known:
-    """Known size of a row, whose values are given by their columns."""
+def _parse_row(values: Mapping[str, str], line_name: str) -> Known:
+    """Make the known point or length of a row from its values by column.
+
+    ``line_name`` names the row in messages.
+    """
     u, v, metres = values["u"], values["v"], values["metres"]
     second_end = [values[column] for column in ("u2", "v2") if values.get(column)]
     if len(second_end) == 1:
-        raise InputError("a length has both u2 and v2, a point neither", path=line)
+        raise InputError("a length needs both u2 and v2, and a point needs neither", path=line_name)
     if second_end:
         parts = [u, v, *second_end, metres]
     else:
@@ -114,7 +132,7 @@ def _known_size_of_row(values: Mapping[str, str], line: str) -> Known:
     try:
         return parse_known(",".join(parts))
     except OptionError as error:
-        raise InputError(problem=Text(error), path=line) from error
+        raise InputError(problem=Text(error), path=line_name) from error
 
 
 def find_sparse_file(folder: Path, photo: Path) -> Path:
@@ -134,10 +152,13 @@ def find_sparse_file(folder: Path, photo: Path) -> Path:
     files = [path for path in candidates if path.is_file()]
     if len(files) == 1:
         return files[0]
-    count = "no" if not files else "more than one"
-    raise InputError(
-        f"has {count} file {photo} with one of the endings {' '.join(suffixes)}", path=folder
-    )
+    allowed = ", ".join(suffixes)
+    if files:
+        names = ", ".join(file.name for file in files)
+        raise InputError(
+            f"contains more than one file for {photo} ({names}): keep only one", path=folder
+        )
+    raise InputError(f"contains no file {photo} with one of the suffixes {allowed}", path=folder)
 
 
 def sparse_files(folder: Path) -> Iterator[Path]:

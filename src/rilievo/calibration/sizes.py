@@ -5,13 +5,13 @@ Columns and rows are in pixels of the upright photograph.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from rilievo.errors import OptionError, suggest
-from rilievo.schema.typed_values import LEAST_METRES, MOST_METRES, UNITS, metres_of
+from rilievo.schema.typed_values import MAX_METRES, MIN_METRES, UNITS, parse_metres
 
 NAMED_RECTANGLES: Mapping[str, tuple[float, float]] = {
     "a3": (0.420, 0.297),
@@ -80,14 +80,14 @@ class KnownPoint:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.u) and math.isfinite(self.v)):
-            raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
+            raise OptionError(f"known point {self}: column and row must be finite numbers")
         if self.along not in list(Along):
-            raise OptionError(f"known point {self}: along is 'axis' or 'ray'")
+            raise OptionError(f"known point {self}: along must be 'axis' or 'ray'")
         object.__setattr__(self, "along", Along(self.along))
-        if not LEAST_METRES <= self.metres <= MOST_METRES:
+        if not MIN_METRES <= self.metres <= MAX_METRES:
             raise OptionError(
-                f"known point {self}: the distance is a positive number of metres, between "
-                f"{LEAST_METRES:g} and {MOST_METRES:g}"
+                f"known point {self}: the distance must be between {MIN_METRES:g} and "
+                f"{MAX_METRES:g} metres"
             )
 
     @property
@@ -123,16 +123,16 @@ class KnownLength:
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.u1, self.v1, self.u2, self.v2))):
-            raise OptionError(f"known length {self}: columns and rows are finite numbers of pixels")
-        if not LEAST_METRES <= self.metres <= MOST_METRES:
+            raise OptionError(f"known length {self}: columns and rows must be finite numbers")
+        if not MIN_METRES <= self.metres <= MAX_METRES:
             raise OptionError(
-                f"known length {self}: the length is a positive number of metres, between "
-                f"{LEAST_METRES:g} and {MOST_METRES:g}"
+                f"known length {self}: the length must be between {MIN_METRES:g} and "
+                f"{MAX_METRES:g} metres"
             )
         if math.hypot(self.u2 - self.u1, self.v2 - self.v1) < 1:
             raise OptionError(
-                f"known length {self}: its two ends lie on the same pixel; columns and rows are "
-                "in pixels, not in shares of the width and the height"
+                f"known length {self}: its two ends lie on the same pixel; columns and "
+                "rows are in pixels, not in fractions of the width and the height"
             )
 
     @property
@@ -175,7 +175,8 @@ class KnownRectangle:
             corners = tuple((float(u), float(v)) for u, v in self.corners)
         except (TypeError, ValueError):
             raise OptionError(
-                f"known rectangle: '{str(self.corners)[:40]}' are no four corners (u, v) in pixels"
+                f"known rectangle: '{str(self.corners)[:40]}' is not a list of four "
+                "corners (u, v) in pixels"
             ) from None
         object.__setattr__(self, "corners", corners)
         object.__setattr__(self, "sides", _checked_sides(self.sides))
@@ -184,14 +185,14 @@ class KnownRectangle:
             raise OptionError(
                 f"known rectangle {self}: expected four corners, columns and rows in pixels"
             )
-        if not all(LEAST_METRES <= metres <= MOST_METRES for metres in self.lengths):
+        if not all(MIN_METRES <= metres <= MAX_METRES for metres in self.lengths):
             raise OptionError(
-                f"known rectangle {self}: its sides are positive numbers of metres, between "
-                f"{LEAST_METRES:g} and {MOST_METRES:g}"
+                f"known rectangle {self}: its sides must be between {MIN_METRES:g} and "
+                f"{MAX_METRES:g} metres"
             )
         if not 0 < self.error < math.inf:
             raise OptionError(
-                f"known rectangle {self}: the error of a corner is a positive number of pixels"
+                f"known rectangle {self}: the error of a corner must be a positive number of pixels"
             )
         fault = self._outline_fault()
         if fault is not None:
@@ -201,30 +202,33 @@ class KnownRectangle:
         """Reason why the corners are not those of a convex outline; None if they are."""
         if self.shortest_side < _MIN_SIDE:
             return (
-                "it has no size in the photograph, as two corners lie on one place; columns and "
-                "rows are in pixels, not in shares of the width and the height"
+                "two corners coincide, so it has no size in the photograph; columns and "
+                "rows are in pixels, not in fractions of the width and the height"
             )
 
-        # At index i is the turn from the side of corners i and i + 1 to the side that follows.
-        sines = [self._turn_sine(first) for first in range(4)]
-        for first, sine in enumerate(sines):
+        # The turns after all sides have the same sign around a convex outline.
+        sines = [self._turn_sine(side) for side in range(4)]
+        for side, sine in enumerate(sines):
             if abs(sine) < _MIN_CORNER_SINE:
-                a, b, c = sorted((first + step) % 4 + 1 for step in range(3))
-                return f"corners {a}, {b} and {c} lie on a line"
+                first, second, third = sorted((side + step) % 4 + 1 for step in range(3))
+                return f"corners {first}, {second} and {third} lie on a line"
 
-        turns_one_way = [sine > 0 for sine in sines]
-        count = sum(turns_one_way)
-        if count == 2:
-            return "its sides cross: name the corners in order around it"
-        if count in (1, 3):
-            # One corner turns against the other three.
-            first = turns_one_way.index(count == 1)
-            return f"corner {(first + 1) % 4 + 1} lies within the other three"
+        is_right_turn = [sine > 0 for sine in sines]
+        right_turns = sum(is_right_turn)
+        if right_turns == 2:
+            return "its sides cross: give the corners in order around the rectangle"
+        if right_turns in (1, 3):
+            # One turn differs. Side i ends at corner i + 1, or i + 2 if counted from 1.
+            side = is_right_turn.index(right_turns == 1)
+            return (
+                f"corner {(side + 1) % 4 + 1} lies inside the triangle of the other three, as no "
+                "corner of a rectangle does"
+            )
         return None
 
-    def _turn_sine(self, first: int) -> float:
-        """Sine of the angle between the side that begins at a corner and the side after it."""
-        (ax, ay), (bx, by), (cx, cy) = (self.corners[(first + step) % 4] for step in range(3))
+    def _turn_sine(self, side: int) -> float:
+        """Sine of the turn from a side of the outline to the next one; positive to the right."""
+        (ax, ay), (bx, by), (cx, cy) = (self.corners[(side + step) % 4] for step in range(3))
         cross_product = (bx - ax) * (cy - by) - (by - ay) * (cx - bx)
         return cross_product / math.dist((ax, ay), (bx, by)) / math.dist((bx, by), (cx, cy))
 
@@ -235,16 +239,17 @@ class KnownRectangle:
 
     @property
     def lengths(self) -> tuple[float, float]:
-        """Both sides [m]; of a name, the long one first."""
+        """Both sides [m]; the long one first if they are given by a name."""
         return NAMED_RECTANGLES[self.sides] if isinstance(self.sides, str) else self.sides
 
     @property
     def middle(self) -> ImagePoint:
         """Crossing of the diagonals, as (column, row) [px]: the rectangle's middle in space."""
+        # They cross at a + s (c - a), with s = ((b - a) × (d - b)) / ((c - a) × (d - b)).
         (ax, ay), (bx, by), (cx, cy), (dx, dy) = self.corners
-        across = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx)
-        share = ((bx - ax) * (dy - by) - (by - ay) * (dx - bx)) / across
-        return ax + share * (cx - ax), ay + share * (cy - ay)
+        divisor = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx)
+        fraction = ((bx - ax) * (dy - by) - (by - ay) * (dx - bx)) / divisor
+        return ax + fraction * (cx - ax), ay + fraction * (cy - ay)
 
     @property
     def shortest_side(self) -> float:
@@ -263,24 +268,22 @@ class KnownRectangle:
 
 
 def _checked_sides(sides: object) -> tuple[float, float] | str:
-    """Two sides [m], or the name of a rectangle in lower case; also read from a text.
-
-    Raises:
-        OptionError: If they are neither.
-    """
-    read = parse_sides(sides) if isinstance(sides, str) else sides
-    if isinstance(read, str):
-        if read.lower() not in NAMED_RECTANGLES:
+    """Check two sides [m], or the name of a rectangle, which is returned in lower case."""
+    parsed = parse_sides(sides) if isinstance(sides, str) else sides
+    if isinstance(parsed, str):
+        name = parsed.lower()
+        if name not in NAMED_RECTANGLES:
             raise OptionError(
-                f"known rectangle: '{read[:40]}' is neither its two sides, such as 90cm x 2.1m, "
-                f"nor a common thing; {suggest(read, NAMED_RECTANGLES)}"
+                f"known rectangle: '{parsed[:40]}' is neither two sides, such as 90cm x "
+                "2.1m, nor the name of a common object; "
+                f"{suggest(parsed, NAMED_RECTANGLES)}"
             )
-        return read.lower()
+        return name
     try:
-        first, second = read  # pyright: ignore[reportGeneralTypeIssues]
-        return metres_of(str(first)), metres_of(str(second))
+        first, second = parsed  # pyright: ignore[reportGeneralTypeIssues]
+        return parse_metres(str(first)), parse_metres(str(second))
     except (TypeError, ValueError):
-        raise _sides_error(str(read)) from None
+        raise _sides_error(str(parsed)) from None
 
 
 def parse_sides(text: str) -> tuple[float, float] | str:
@@ -296,19 +299,19 @@ def parse_sides(text: str) -> tuple[float, float] | str:
 
     first, second = sides
     unit = re.search(r"\d\s*([a-z]+)$", second)
+    # In "90 x 210cm", the unit holds for both.
     if unit is not None and first[-1:].isdigit():
-        # In "90 x 210cm", the unit holds for both.
         first += unit[1]
     try:
-        return metres_of(first), metres_of(second)
+        return parse_metres(first), parse_metres(second)
     except ValueError:
         raise _sides_error(text) from None
 
 
 def _sides_error(sides: str) -> OptionError:
     return OptionError(
-        f"known rectangle: sides '{sides[:40]}' are no two lengths, such as 90cm x 2.1m; units "
-        f"are {UNITS}"
+        f"known rectangle: sides '{sides[:40]}' are not two lengths, such as 90cm x 2.1m; "
+        f"the units are {UNITS}"
     )
 
 
@@ -317,11 +320,7 @@ Known = KnownPoint | KnownLength | KnownRectangle
 
 
 def parse_known(text: str) -> Known:
-    """Read ``u,v,metres``, ``u,v,metres,ray``, a length or a rectangle.
-
-    Raises:
-        OptionError: If the text is anything else.
-    """
+    """Read ``u,v,metres``, ``u,v,metres,ray``, a length or a rectangle; refuse anything else."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) == 5:
         return parse_length(text)
@@ -333,34 +332,34 @@ def parse_known(text: str) -> Known:
         "u1,v1,u2,v2,metres for a length"
     )
     if len(parts) not in (3, 4):
-        raise OptionError(f"{expected}; found {len(parts)} parts")
+        raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
-        u, v, metres = float(parts[0]), float(parts[1]), metres_of(parts[2])
+        u, v, metres = float(parts[0]), float(parts[1]), parse_metres(parts[2])
     except ValueError:
-        raise OptionError(f"{expected}; the first three are numbers") from None
+        raise OptionError(f"{expected}; the first three must be numbers") from None
     along = parts[3] if len(parts) == 4 else Along.AXIS
     if along not in list(Along):
         raise OptionError(f"{expected}; '{along}' is neither axis nor ray")
     return KnownPoint(u=u, v=v, metres=metres, along=Along(along))
 
 
-def parse_length(text: str) -> KnownLength:
-    """Read ``u1,v1,u2,v2,length``: metres, with a unit, or a name in ``NAMED_LENGTHS``.
+def _value_count(parts: Sequence[str]) -> str:
+    return "1 value" if len(parts) == 1 else f"{len(parts)} values"
 
-    Raises:
-        OptionError: If the text is anything else.
-    """
+
+def parse_length(text: str) -> KnownLength:
+    """Read ``u1,v1,u2,v2,length``: metres, with a unit, or a name in ``NAMED_LENGTHS``."""
     parts = [part.strip() for part in text.split(",")]
     expected = (
-        f"known length '{text}': expected u1,v1,u2,v2,metres (column and row of both ends), or the "
-        "name of a usual thing for the metres, such as a4"
+        f"known length '{text}': expected u1,v1,u2,v2,metres (column and row of both "
+        "ends), or the name of a common object in place of the metres, such as a4"
     )
     if len(parts) != 5:
-        raise OptionError(f"{expected}; found {len(parts)} parts")
+        raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
         u1, v1, u2, v2 = (float(part) for part in parts[:4])
     except ValueError:
-        raise OptionError(f"{expected}; the first four are numbers") from None
+        raise OptionError(f"{expected}; the first four must be numbers") from None
     return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_parse_length_or_name(parts[4]))
 
 
@@ -369,19 +368,19 @@ def _parse_length_or_name(text: str) -> float:
     if text.lower() in NAMED_LENGTHS:
         return NAMED_LENGTHS[text.lower()]
     try:
-        return metres_of(text)
+        return parse_metres(text)
     except ValueError:
         hint = suggest(text, NAMED_LENGTHS)
         raise OptionError(
-            f"known length: '{text}' is no number of metres, and none with a unit ({UNITS}); {hint}"
+            f"known length: '{text}' is neither a number of metres nor a length with a "
+            f"unit ({UNITS}); {hint}"
         ) from None
 
 
 def parse_rectangle(text: str) -> KnownRectangle:
-    """Read ``u1,v1,u2,v2,u3,v3,u4,v4,what``: a name, or ``90cm x 2.1m``; ``0.5px`` may follow.
+    """Read ``u1,v1,u2,v2,u3,v3,u4,v4,SIDES[,ERROR]``.
 
-    Raises:
-        OptionError: If the text is anything else.
+    SIDES is a name such as a4 or ``90cm x 2.1m``, and ERROR that of a corner, such as ``0.5px``.
     """
     parts = [part.strip() for part in text.split(",")]
     expected = (
@@ -389,13 +388,14 @@ def parse_rectangle(text: str) -> KnownRectangle:
         "corners, in order around it) and a4, letter, card, ... or its sides, such as 90cm x 2.1m"
     )
     if len(parts) not in (9, 10):
-        raise OptionError(f"{expected}; found {len(parts)} parts")
+        raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
         coordinates = [float(part.removesuffix("px")) for part in parts[:8]]
         error = float(parts[9].removesuffix("px")) if len(parts) == 10 else CORNER_ERROR
     except ValueError:
         raise OptionError(
-            f"{expected}; the first eight are numbers, a tenth the error of a corner, as 0.5px"
+            f"{expected}; the first eight must be numbers, and a tenth is the error of a "
+            "corner, such as 0.5px"
         ) from None
     corners = tuple(zip(coordinates[::2], coordinates[1::2], strict=True))
     return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Mask, Points, Shaped, Values
-from rilievo.calibration.depth_errors import rounding_of
+from rilievo.calibration.depth_errors import rounding_error
 from rilievo.calibration.point_lists import read_point_list
 from rilievo.calibration.size_files import LIST_SUFFIXES
 from rilievo.calibration.sizes import Along, KnownPoint
@@ -15,6 +15,7 @@ from rilievo.calibration.sparse_points import known_points_of_array, points_of_m
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.depth.crops import parse_placement
+from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
@@ -23,14 +24,13 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.inverse_depth import inverse_depth_warnings
-from rilievo.io.depth.placement import PlacementWords, place_map
+from rilievo.io.depth.placement import PlacementNames, place_map
 from rilievo.io.depth.plausibility import (
     MAX_PLAUSIBLE_MEDIAN,
     NEGATION_HINT,
     negative_numbers_warning,
     unit_warning,
 )
-from rilievo.io.depth.statements import DISTANCE, DepthStatement
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     read_stored_depth,
@@ -45,7 +45,7 @@ from rilievo.records.instruments import NO_ERROR, DepthError, DepthSource, Instr
 _MAX_DEPTH = 1e6
 """Largest depth of a known point [m]."""
 _MAX_LISTED_MEDIAN = 100.0
-"""Median of listed depths from which on they may be the centimetres of a room [m]."""
+"""Largest median of a list's depths; larger ones may be the centimetres of a room [m]."""
 _UNIT_EXAMPLES = (
     "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 )
@@ -58,31 +58,33 @@ class SparseDepth:
     """Depth of another instrument for one photograph.
 
     Attributes:
-        points: Points with their metres, reduced to a few hundred.
-        measured: Map [m] of a sensor with over a hundredth of its pixels, 0 for gaps.
+        points: Points with their metres, thinned.
+        measured: Map [m], 0 in gaps; None if depth is too sparse for a map.
         reading: How its numbers were interpreted.
-        sensor_doubts: What would make all metres wrong, such as a unit that was guessed.
-        rounding: Error by which the numbers of a map are rounded.
-        along: Direction of the metres, by the user or the file; None if neither says it.
-        instrument: The instrument and its error by rilievo's record of the map; None without one.
-        is_file: Whether it is a map in a file; floating-point numbers of an array are metres.
-        camera_file: Name of the map's file, if it states a camera, which is not used.
+        sensor_doubts: Reasons why all metres may be wrong, such as a unit that was guessed.
+        rounding_error: Error because the numbers of a map are rounded.
+        along: Direction of the metres, by the user or the file; None if neither states it.
+        instrument: Instrument and its error, as recorded in a map that rilievo saved; None for
+            other depth.
+        is_map_file: Whether it is a map in a file, whose unit may be guessed.
+        ignored_camera_file: Name of the map's file if it states a camera, which is not used.
     """
 
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
     reading: DepthInterpretation = field(default_factory=DepthInterpretation)
     sensor_doubts: tuple[str, ...] = ()
-    rounding: DepthError = NO_ERROR
+    rounding_error: DepthError = NO_ERROR
     along: Along | None = None
     instrument: Instrument | None = None
-    is_file: bool = False
-    camera_file: str | None = None
+    is_map_file: bool = False
+    ignored_camera_file: str | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the user: units that were guessed, and warnings about the numbers."""
-        if not self.is_file or self.instrument is not None:
+        # Arrays have the unit that their caller means, and maps with a record that of the record.
+        if not self.is_map_file or self.instrument is not None:
             return self.reading.warnings
         guessed_units = [
             f"sparse depth is {self.reading.unit_and_range} ({unit.place})"
@@ -94,27 +96,26 @@ class SparseDepth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SparseOptions:
-    """What the user says about sparse depth, and the photograph that it belongs to.
+    """Options of the user about sparse depth, each None if it is not given, and the photograph.
 
     Attributes:
-        shape: Height and width of the photograph.
         orientation: EXIF's orientation by which the photograph was made upright, 1 to 8.
-        unit: Metres per count; None if the user does not say it.
-        crop: Where a map lies in the photograph; None if the user does not say it.
-        declared: What the numbers hold besides depth.
-        kind: "metric" or "distance"; None if the user does not say it.
+        unit: Metres per count.
+        crop: Where a map lies in the photograph.
+        encoding: What the numbers contain besides depth.
+        kind: "metric" or "distance".
     """
 
     shape: tuple[int, int]
     orientation: int
     unit: float | None
     crop: str | None
-    declared: NumberEncoding
+    encoding: NumberEncoding
     kind: str | None
 
     @property
     def along(self) -> Along | None:
-        """Direction of the metres; None if the user does not say it."""
+        """Direction of the metres; None if the user does not state it."""
         if self.kind is None:
             return None
         return Along.RAY if self.kind == DISTANCE else Along.AXIS
@@ -139,30 +140,36 @@ def read_sparse(
         shape: Height and width of the photograph.
         unit: Metres per count, required for integers that do not state it.
         crop: Where a map lies in the photograph (``rilievo.io.depth.placement``), if its size does
-            not say so.
-        encoding: What its numbers hold besides depth (``rilievo.io.depth.encoding``).
-        kind: "metric" (along the axis) or "distance" (along the ray), if the user says it.
-        is_error_stated: Whether the user states the error of the depth, which may then be a
-            network's.
+            not tell.
+        encoding: What its numbers contain besides depth (``rilievo.io.depth.encoding``).
+        kind: "metric" (along the axis) or "distance" (along the ray), if the user states it.
+        is_error_stated: Whether the user states the error of the depth. Then a network may have
+            predicted it.
         orientation: EXIF's orientation of the photograph.
 
     Raises:
         InputError: If the file is broken, or its record says that a network predicted the depth.
         OptionError: If the options do not fit the file.
     """
-    declared = parse_optional_encoding(
+    number_encoding = parse_optional_encoding(
         encoding, unit, encoding_option="sparse_encoding", unit_option="sparse_unit"
     )
     options = _SparseOptions(
-        shape=shape, orientation=orientation, unit=unit, crop=crop, declared=declared, kind=kind
+        shape=shape,
+        orientation=orientation,
+        unit=unit,
+        crop=crop,
+        encoding=number_encoding,
+        kind=kind,
     )
     if isinstance(source, np.ndarray):
-        numbers = stored_depth_from_array(source, declared, _ARRAY_NAME)
-        return _sparse_of_numbers(numbers, options, _ARRAY_NAME, is_file=False)
+        stored = stored_depth_from_array(source, number_encoding, _ARRAY_NAME)
+        return _interpret_map(stored, options, _ARRAY_NAME, is_map_file=False)
     if source.stem.lower() == "points3d":
         raise InputError(
-            "COLMAP's points are places in the scene, expected lines u v metres of one photograph: "
-            "'rilievo example colmap' writes a program that fits depth to them",
+            "COLMAP's points are positions in the scene; expected lines of u v metres for "
+            "one photograph: 'rilievo example colmap' writes a program that fits depth to "
+            "them",
             path=printable(source),
         )
     if source.suffix.lower() not in LIST_SUFFIXES:
@@ -172,13 +179,16 @@ def read_sparse(
 
 
 def _read_map_file(path: Path, options: _SparseOptions, *, is_error_stated: bool) -> SparseDepth:
-    """Read a map from a file, without those pixels that a network predicted."""
+    """Read a map from a file, without the pixels that a network predicted."""
     name = printable(path)
-    numbers = read_stored_depth(
-        path, encoding=options.declared, is_scaled=options.unit is not None, searches_records=True
+    stored = read_stored_depth(
+        path,
+        encoding=options.encoding,
+        is_scale_given=options.unit is not None,
+        reads_folder_records=True,
     )
-    measured = _measured_numbers(numbers, name, is_error_stated=is_error_stated)
-    sparse = _sparse_of_numbers(measured.numbers, options, name, is_file=True)
+    measured = _require_measured_depth(stored, name, is_error_stated=is_error_stated)
+    sparse = _interpret_map(measured.stored, options, name, is_map_file=True)
     warnings = sparse.reading.warnings
     if measured.note is not None:
         warnings = (*warnings, measured.note)
@@ -186,291 +196,308 @@ def _read_map_file(path: Path, options: _SparseOptions, *, is_error_stated: bool
         sparse,
         reading=replace(sparse.reading, warnings=warnings),
         instrument=measured.instrument,
-        camera_file=None if numbers.statement.camera is None else name,
+        ignored_camera_file=None if stored.metadata.camera is None else name,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _MeasuredNumbers:
-    """Numbers of a map that an instrument measured.
+class _MeasuredDepth:
+    """Depth of a map that an instrument measured.
 
     Attributes:
-        numbers: The numbers, without pixels that a network filled.
-        instrument: The instrument by rilievo's record; None without a record that holds.
-        note: What of the record is not used, or left out; None if all is used.
+        stored: The map, without pixels that a network filled.
+        instrument: The instrument by rilievo's own record; None without a valid record.
+        note: Which depth is left out, or why the record is not used; None if all is used.
     """
 
-    numbers: StoredDepth
+    stored: StoredDepth
     instrument: Instrument | None = None
     note: str | None = None
 
 
-def _measured_numbers(
-    numbers: StoredDepth, name: str, *, is_error_stated: bool
-) -> _MeasuredNumbers:
-    """Leave out what rilievo's record of a map says that a network predicted.
+def _require_measured_depth(
+    stored: StoredDepth, name: str, *, is_error_stated: bool
+) -> _MeasuredDepth:
+    """Keep the depth that an instrument measured, according to the record saved with a map.
 
-    Raises:
-        InputError: If the map's record says that a network predicted the depth, or filled gaps that
-            are not known, and the user does not state an error.
+    - All of a map without a record, or of one that was changed since, is kept.
+    - Depth that a network predicted is refused, unless the user states its error.
+    - Of a sensor's map, the pixels that a network filled are removed.
     """
-    origin = numbers.statement.origin
+    origin = stored.metadata.origin
     if origin is None:
-        return _MeasuredNumbers(numbers=numbers)
+        return _MeasuredDepth(stored=stored)
     instrument = origin.instrument
     if origin.is_changed and instrument is not None:
-        changed = "was changed since rilievo saved it, so the error of its record is not used"
-        return _MeasuredNumbers(numbers=numbers, note=f"{name}: {changed} ({origin.place})")
+        note = (
+            f"{name}: has changed since rilievo saved it, so rilievo does not use the error in "
+            f"its record ({origin.record_location})"
+        )
+        return _MeasuredDepth(stored=stored, note=note)
     if instrument is None or instrument.source is DepthSource.NETWORK:
-        predicted = f"holds depth that {origin.network} predicted ({origin.place})"
+        finding = f"contains depth that {origin.network} predicted ({origin.record_location})"
         if origin.is_changed:
-            predicted += ", and was changed since rilievo saved it"
+            finding += ", and has changed since rilievo saved it"
         if is_error_stated:
-            note = f"{name}: {predicted}; its error is the one that you state"
-            return _MeasuredNumbers(numbers=numbers, note=note)
+            note = f"{name}: {finding}; its error is the one that you state"
+            return _MeasuredDepth(stored=stored, note=note)
         raise InputError(
-            f"{predicted}, not depth of an instrument",
+            f"{finding}, not depth from an instrument",
             path=name,
             hint=Text(
-                "measure on it with 'rilievo measure --depth' or rilievo.Prediction.from_depth, or "
-                "state its error with ",
+                "measure in it with 'rilievo measure --depth' or "
+                "rilievo.Prediction.from_depth, or state its error with ",
                 OptionName("depth_error", "..."),
             ),
         )
     if instrument.source is not DepthSource.SENSOR:
-        return _MeasuredNumbers(numbers=numbers, instrument=instrument)
-    measured = _without_filled_pixels(numbers, name, is_error_stated=is_error_stated)
+        return _MeasuredDepth(stored=stored, instrument=instrument)
+    measured = _remove_filled_pixels(stored, name, is_error_stated=is_error_stated)
     return replace(measured, instrument=instrument)
 
 
-def _without_filled_pixels(
-    numbers: StoredDepth, name: str, *, is_error_stated: bool
-) -> _MeasuredNumbers:
-    """Leave out the pixels of a sensor's map that a network filled, as its npz file says.
-
-    Raises:
-        InputError: If there is no npz file, and the user does not state an error.
-    """
-    origin = numbers.statement.origin
+def _remove_filled_pixels(
+    stored: StoredDepth, name: str, *, is_error_stated: bool
+) -> _MeasuredDepth:
+    """Remove the pixels of a sensor's map that a network filled, using the mask in its npz file."""
+    origin = stored.metadata.origin
     assert origin is not None, "the caller has read the instrument from it"
     arrays = {} if origin.archive is None else read_saved_arrays(origin.archive)
-    is_measured = arrays.get("measured")
-    if is_measured is not None and is_measured.shape == numbers.stored.shape:
-        return _MeasuredNumbers(
-            numbers=_without_pixels(numbers, ~is_measured.astype(bool)),
-            note=f"{name}: only the pixels that the sensor measured are used ({origin.place})",
+    measured_mask = arrays.get("measured")
+    if measured_mask is not None and measured_mask.shape == stored.raw_values.shape:
+        note = (
+            f"{name}: only the pixels that the sensor measured are used ({origin.record_location})"
         )
+        return _MeasuredDepth(stored=_remove_pixels(stored, ~measured_mask.astype(bool)), note=note)
     if is_error_stated:
-        note = f"{name}: a network filled some of its pixels, and which is not known"
-        return _MeasuredNumbers(numbers=numbers, note=note)
+        note = (
+            f"{name}: a network filled some of its pixels, but it is unknown which ones, so all "
+            "have the error that you state"
+        )
+        return _MeasuredDepth(stored=stored, note=note)
     raise InputError(
-        "holds pixels of a sensor and pixels that a network filled, and its npz file, which tells "
-        "them apart, is not there",
+        "contains pixels from a sensor and pixels that a network filled, but the npz file "
+        "that tells them apart is missing",
         path=name,
         hint="give the sensor's own map, or the npz file",
     )
 
 
-def _without_pixels(numbers: StoredDepth, left_out: Mask) -> StoredDepth:
-    """Numbers of a map in which some pixels have become gaps."""
-    stored, statement = numbers.stored, numbers.statement
-    if stored.dtype.kind == "f":
-        return replace(numbers, stored=np.where(left_out, np.nan, stored).astype(stored.dtype))
-    # Zero is a gap in all whole numbers of sparse depth.
-    invalid = tuple(dict.fromkeys((*statement.invalid, 0.0)))
+def _remove_pixels(stored: StoredDepth, is_removed: Mask) -> StoredDepth:
+    """Make some pixels of a map gaps."""
+    raw_values, metadata = stored.raw_values, stored.metadata
+    dtype = raw_values.dtype
+    if dtype.kind == "f":
+        return replace(stored, raw_values=np.where(is_removed, np.nan, raw_values).astype(dtype))
+    # In integers of sparse depth, zero is always a gap.
+    invalid = tuple(dict.fromkeys((*metadata.invalid, 0.0)))
     return replace(
-        numbers,
-        stored=np.where(left_out, 0, stored).astype(stored.dtype),
-        statement=replace(statement, invalid=invalid),
+        stored,
+        raw_values=np.where(is_removed, 0, raw_values).astype(dtype),
+        metadata=replace(metadata, invalid=invalid),
     )
 
 
-def _sparse_of_numbers(
-    numbers: StoredDepth, options: _SparseOptions, name: str, *, is_file: bool
+def _interpret_map(
+    stored: StoredDepth, options: _SparseOptions, name: str, *, is_map_file: bool
 ) -> SparseDepth:
-    """Sparse depth of a map's numbers, with warnings on what they look like besides depth."""
-    stated = numbers.statement
-    _require_consistent_options(stated, options, name)
-    metres = _map_in_metres(numbers.values, options, name)
-    rounding = rounding_of(numbers.stored, metres)
-    unit = unit_property(numbers.stored, stated, unit=options.unit, source="sparse_unit", guess=1.0)
-    warnings = stored_depth_warnings(
-        numbers,
-        metres[metres > 0].astype(np.float64),
-        unit=1.0 if options.unit is None else options.unit,
-        invalid=(0.0,) if stated.linear_range is None else (),
-        max_depth=options.declared.max_depth,
-        is_unit_declared=options.unit is not None,
+    """Convert a stored map to sparse depth.
+
+    Warnings say if its numbers look like inverse depth or another unit.
+    """
+    metadata = stored.metadata
+    _require_consistent_options(metadata, options, name)
+    map_metres = _convert_to_metres(stored.values, options, name)
+    unit = unit_property(
+        stored.raw_values, metadata, unit=options.unit, source="sparse_unit", guess=1.0
     )
-    inverse_warnings = tuple[str, ...]()
-    if stated.origin is None or stated.origin.is_changed:
+    inverse_warnings: tuple[str, ...] = ()
+    # A map that rilievo saved, and nobody changed, is depth for certain.
+    if metadata.origin is None or metadata.origin.is_changed:
         inverse_warnings = inverse_depth_warnings(
-            numbers.stored, metres.astype(np.float64), metres > 0
+            stored.raw_values, map_metres.astype(np.float64), map_metres > 0
         )
     sensor_doubts = inverse_warnings
-    if is_file and unit.origin is PropertyOrigin.GUESSED:
+    if is_map_file and unit.origin is PropertyOrigin.GUESSED:
         sensor_doubts = (_guessed_unit_doubt(unit), *inverse_warnings)
 
-    if stated.origin is not None:
-        options = replace(options, orientation=1)  # What rilievo saved is upright.
-    metres, notes = _put_into_photograph(metres, options, name)
+    if metadata.origin is not None:
+        options = replace(options, orientation=1)  # rilievo saves maps upright.
+    metres, placement_notes = _place_in_photograph(map_metres, options, name)
     points = points_of_map(metres.astype(np.float64), options.shape)
     if not len(points):
-        hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
+        hint = negative_numbers_warning(stored.raw_values, NEGATION_HINT) or ""
         raise InputError("has no pixel with depth inside the picture", path=name, hint=hint)
-    all_warnings = (*dict.fromkeys((*warnings, *inverse_warnings)), *notes)
+    unit_warnings = _unit_warnings(stored, map_metres, options)
+    # A dict keeps the order, and each warning once.
+    number_warnings = dict.fromkeys((*unit_warnings, *inverse_warnings))
     return SparseDepth(
         points=known_points_of_array(thin_by_grid(points, options.shape)),
         measured=metres if is_dense(metres) else None,
         reading=DepthInterpretation(
             properties=(unit,),
-            warnings=tuple(f"{name}: {warning}" for warning in all_warnings),
+            warnings=tuple(
+                f"{name}: {warning}" for warning in (*number_warnings, *placement_notes)
+            ),
             nearest=float(points[:, 2].min()),
             farthest=float(points[:, 2].max()),
         ),
         sensor_doubts=sensor_doubts,
-        rounding=rounding,
-        is_file=is_file,
-        # A statement of another kind than distance does not say the direction.
-        along=Along.RAY if stated.kind == DISTANCE else options.along,
+        rounding_error=rounding_error(stored.raw_values, map_metres),
+        is_map_file=is_map_file,
+        # Of the kinds that a file may state, only "distance" tells the direction.
+        along=Along.RAY if metadata.kind == DISTANCE else options.along,
     )
 
 
-def _require_consistent_options(stated: DepthStatement, options: _SparseOptions, name: str) -> None:
-    """Raise an error if a file states no metres, or the user says what contradicts the file."""
-    if options.kind is not None and stated.kind not in (None, options.kind):
+def _unit_warnings(
+    stored: StoredDepth, map_metres: Field, options: _SparseOptions
+) -> tuple[str, ...]:
+    """Warnings if the numbers of a map look like another unit, or like gaps."""
+    return stored_depth_warnings(
+        stored,
+        map_metres[map_metres > 0].astype(np.float64),
+        unit=1.0 if options.unit is None else options.unit,
+        invalid=stored.metadata.default_invalid,
+        max_depth=options.encoding.max_depth,
+        is_unit_given=options.unit is not None,
+    )
+
+
+def _require_consistent_options(
+    metadata: DepthMetadata, options: _SparseOptions, name: str
+) -> None:
+    """Raise an error if a file states depth without metres, or contradicts the user's options."""
+    if options.kind is not None and metadata.kind not in (None, options.kind):
         raise OptionError(
             option="sparse_kind",
-            problem=f"says '{options.kind}', but {name} says '{stated.kind}' ({stated.source})",
-            hint="leave it out",
+            problem=f"says '{options.kind}', but {name} states '{metadata.kind}' "
+            f"({metadata.source})",
+            hint="leave the option out",
         )
-    if stated.kind not in (None, DepthKind.METRIC, DISTANCE):
+    if metadata.kind not in (None, DepthKind.METRIC, DISTANCE):
         raise InputError(
-            f"states depth of kind '{stated.kind}' ({stated.source}), which gives no metres",
+            f"states depth of kind '{metadata.kind}' ({metadata.source}), which is not in metres",
             path=name,
         )
-    if options.unit is not None and stated.is_decodable:
+    if options.unit is not None and metadata.is_decodable:
         raise OptionError(
-            f"states how its numbers become metres ({stated.source})",
+            f"states how its numbers become metres ({metadata.source})",
             path=name,
             hint=Text("leave ", OptionName("sparse_unit"), " out"),
         )
 
 
-def _map_in_metres(numbers: Shaped[np.ndarray, "..."], options: _SparseOptions, name: str) -> Field:
-    """Depth of a map [m], 0 for gaps and for depth outside of the declared range.
-
-    Raises:
-        InputError: If the numbers are no map.
-        OptionError: If they are whole numbers without a unit.
-    """
-    if numbers.ndim != 2 or not numbers.size:
-        raise InputError(f"has shape {numbers.shape}, expected (height, width)", path=name)
-    if options.unit is None and numbers.dtype.kind in "ui":
+def _convert_to_metres(
+    values: Shaped[np.ndarray, "..."], options: _SparseOptions, name: str
+) -> Field:
+    """Depth of a map [m], 0 for gaps and for depth outside of the range that the user states."""
+    if values.ndim != 2 or not values.size:
+        raise InputError(f"has shape {values.shape}, expected (height, width)", path=name)
+    if options.unit is None and values.dtype.kind in "ui":
         raise OptionError(
-            "holds whole numbers",
+            "contains integers, whose unit rilievo does not know",
             path=name,
             hint=Text(
-                "say how many metres one count is with ",
+                "give the metres per number with ",
                 OptionName("sparse_unit", "..."),
                 f": {_UNIT_EXAMPLES}",
             ),
         )
-    declared = options.declared
+    encoding = options.encoding
     with np.errstate(over="ignore", invalid="ignore"):
-        metres = numbers.astype(np.float64) * (1.0 if options.unit is None else options.unit)
-        max_depth = min(declared.max_depth or _MAX_DEPTH, _MAX_DEPTH)
+        metres = values.astype(np.float64) * (1.0 if options.unit is None else options.unit)
+        max_depth = min(encoding.max_depth or _MAX_DEPTH, _MAX_DEPTH)
         is_usable = np.isfinite(metres) & (metres > 0)
-        is_usable &= (metres >= declared.min_depth) & (metres <= max_depth)
+        is_usable &= (metres >= encoding.min_depth) & (metres <= max_depth)
     return np.where(is_usable, metres, 0).astype(np.float32)
 
 
 def _guessed_unit_doubt(unit: DepthProperty) -> str:
     return Note(
-        f"the sensor's numbers are taken for {unit.value}, as nothing states their unit",
-        hint=Text(OptionName("sparse_unit", "..."), " says it"),
+        f"the sensor's numbers are read as {unit.value}, because nothing states their unit",
+        hint=Text("state it with ", OptionName("sparse_unit", "...")),
     )
 
 
-def _put_into_photograph(
+def _place_in_photograph(
     metres: Field, options: _SparseOptions, name: str
 ) -> tuple[Field, tuple[str, ...]]:
-    """Map of all of the photograph, 0 for gaps, and notes on what was assumed.
+    """Place a map in the photograph, with 0 around it; return it and notes on assumptions.
 
-    A map that covers the whole photograph keeps its size. If a map of a part has another size than
-    its part, each number is put at the pixel that holds its centre.
+    A map that covers the whole photograph keeps its size. A map of a crop is resized to the crop
+    without interpolation: each value goes to the pixel that contains its centre.
     """
     crop = None if options.crop is None else parse_placement(options.crop, "sparse_crop")
-    words = PlacementWords(map="sparse depth", picture="the photograph", option="sparse_crop")
+    names = PlacementNames(map="sparse depth", picture="the photograph", option="sparse_crop")
     size = (metres.shape[0], metres.shape[1])
     try:
-        place = place_map(size, options.shape, crop, words, orientation=options.orientation)
+        placement = place_map(size, options.shape, crop, names, orientation=options.orientation)
     except InputError as error:
         raise InputError(problem=Text(error), path=name) from error
-    part = place.crop
-    if part.shape == options.shape:
-        return metres, place.notes
-    if part.shape != size:
-        metres = _spread(metres, part.shape)
-    return part.paste_into_picture(metres, options.shape, 0), place.notes
+    if placement.crop.shape == options.shape:
+        return metres, placement.notes
+    if placement.crop.shape != size:
+        metres = _resize_sparse_map(metres, placement.crop.shape)
+    return placement.crop.paste_into_picture(metres, options.shape, 0), placement.notes
 
 
-def _spread(metres: Field, shape: tuple[int, int]) -> Field:
-    """Sparse map of another size: each number is at the pixel that holds its centre."""
+def _resize_sparse_map(metres: Field, shape: tuple[int, int]) -> Field:
+    """Resize a sparse map; each value goes to the pixel that contains its centre."""
     height, width = metres.shape
     rows = ((np.arange(height) + 0.5) * shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * shape[1] / width).astype(int)
-    spread = np.zeros(shape, np.float32)
-    spread[rows[:, None], columns] = metres
-    return spread
+    resized = np.zeros(shape, np.float32)
+    resized[rows[:, None], columns] = metres
+    return resized
 
 
 def _require_no_map_options(crop: str | None, encoding: str | None) -> None:
-    """Raise ``OptionError`` if the user says of a list of points what only a map can have."""
-    for name, value in (("sparse_crop", crop), ("sparse_encoding", encoding)):
+    """Raise ``OptionError`` if options that only maps have are given for a list of points."""
+    for option, value in (("sparse_crop", crop), ("sparse_encoding", encoding)):
         if value is not None:
             raise OptionError(
-                option=name,
-                problem="is for a map",
-                hint="a list of points says where each lies, and its metres",
+                option=option,
+                problem="only applies to a map",
+                hint="a list of points states the position and the metres of each point",
             )
 
 
 def _read_list(path: Path, options: _SparseOptions) -> SparseDepth:
-    """Read a list of points, whose third number is in metres unless the user says a unit."""
+    """Read a list of points, whose third number is in metres unless the user states a unit."""
     name = printable(path)
-    listed = read_point_list(path, options.shape, options.orientation)
-    points = listed.points * (1, 1, 1 if options.unit is None else options.unit)
+    point_list = read_point_list(path, options.shape, options.orientation)
+    points = point_list.points * (1, 1, 1 if options.unit is None else options.unit)
     if not len(points):
         raise InputError(
             "has no point with depth inside the picture",
             path=path,
-            hint="; ".join(listed.size_doubts),
+            hint="; ".join(point_list.size_doubts),
         )
     unit_doubt = None if options.unit is not None else _listed_unit_doubt(points[:, 2], name)
     unit_doubts = () if unit_doubt is None else (unit_doubt,)
-    doubts = tuple(f"{name}: {doubt}" for doubt in (*listed.doubts, *listed.size_doubts))
+    doubts = tuple(f"{name}: {doubt}" for doubt in (*point_list.doubts, *point_list.size_doubts))
     metres = _map_of_points(points, options.shape)
     return SparseDepth(
         points=known_points_of_array(thin_by_grid(points, options.shape)),
         measured=metres if is_dense(metres) else None,
         reading=DepthInterpretation(warnings=(*doubts, *unit_doubts)),
-        sensor_doubts=(*listed.size_doubts, *unit_doubts),
+        sensor_doubts=(*point_list.size_doubts, *unit_doubts),
         along=options.along,
     )
 
 
 def _listed_unit_doubt(metres: Values, name: str) -> str | None:
-    """Sentence on listed depths that are hardly metres; None if they may be."""
+    """Sentence on depths of a list that are probably not in metres; None if they may be."""
     median = float(np.median(metres))
     if median <= _MAX_LISTED_MEDIAN and unit_warning(median) is None:
         return None
     unit = "mm" if median > MAX_PLAUSIBLE_MEDIAN else "cm"
     return Note(
-        f"its points are {metres.min():.3g} to {metres.max():.3g} m away, in the middle "
-        f"{median:.3g} m, so their numbers are hardly metres",
+        f"its points are {metres.min():.3g} to {metres.max():.3g} m away, with a median of "
+        f"{median:.3g} m, so their numbers are probably not metres",
         path=name,
-        hint=Text(OptionName("sparse_unit", unit), " says another unit"),
+        hint=Text("if they have another unit, give it, such as ", OptionName("sparse_unit", unit)),
     )
 
 

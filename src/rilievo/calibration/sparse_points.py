@@ -32,9 +32,9 @@ _MAX_ASPECT_ERROR = 0.02
 _MIN_ORDERED_POINTS = 20
 """Fewest points whose order is compared with that of a network."""
 _MIN_DEPTH_RATIO = 1.3
-"""Least ratio of far to near points (a tenth each) whose order a network sees."""
+"""Least ratio of the depths of the farthest and nearest tenth, with which their order is clear."""
 _MAX_INVERSE_CORRELATION = -0.6
-"""Rank correlation with the network's depth up to which sparse depth counts as inverse depth."""
+"""Largest rank correlation with the network's depth of what counts as inverse depth."""
 
 
 def known_points_of_array(points: Points) -> tuple[KnownPoint, ...]:
@@ -47,22 +47,23 @@ def thin_by_grid(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, 
 
     Of several points in one pixel, the first one counts.
     """
-    points = _first_point_of_pixels(points)
-    if len(points) <= MAX_POINTS:
-        return points
+    candidates = _first_point_per_pixel(points)
+    if len(candidates) <= MAX_POINTS:
+        return candidates
     height, width = shape
-    # Cells at the far sides may be cut, so fewer whole cells fit than the limit: hence 1.1.
+    # Cells at the far sides may be cut, which adds to their number, so all are 1.1 times as large.
     side = 1.1 * float(np.sqrt(height * width / MAX_POINTS))
-    columns = np.floor(points[:, 0] / side).astype(int)
-    rows = np.floor(points[:, 1] / side).astype(int)
-    order = np.lexsort((points[:, 2], columns, rows))
+    columns = np.floor(candidates[:, 0] / side).astype(int)
+    rows = np.floor(candidates[:, 1] / side).astype(int)
+    # Sorted by cells, and by depth within each cell.
+    order = np.lexsort((candidates[:, 2], columns, rows))
     cells = (rows * (width + 1) + columns)[order]
     cell_starts = np.flatnonzero(np.diff(cells)) + 1
     groups = np.split(order, cell_starts)
-    return points[[group[len(group) // 2] for group in groups]]
+    return candidates[[group[len(group) // 2] for group in groups]]
 
 
-def _first_point_of_pixels(points: Points) -> Float64[np.ndarray, "m 3"]:
+def _first_point_per_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:
     pixels = np.floor(points[:, :2] + 0.5).astype(int)
     _, first = np.unique(pixels, axis=0, return_index=True)
     return points[np.sort(first)]
@@ -80,53 +81,53 @@ def points_of_map(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) ->
     return np.stack([u, v, metres[rows, columns]], axis=1)[is_inside]
 
 
-def known_points_of_own_depth(
-    own: OwnDepth, shape: tuple[int, int], camera: Camera
+def known_points_of_embedded_depth(
+    embedded: OwnDepth, shape: tuple[int, int], camera: Camera
 ) -> tuple[KnownPoint, ...]:
-    """Make known points of the depth in a photograph's file, whose ``metres`` are not None.
+    """Make known points from the metric depth map in a photograph's own file.
 
     Raises:
         CalibrationError: If the map has other proportions than the photograph, or no depth that the
             lens sees.
     """
-    assert own.metres is not None, "the caller asked"
-    height, width = own.metres.shape
+    assert embedded.metres is not None, "the caller has checked that the map is metric"
+    height, width = embedded.metres.shape
     # Editors crop and rotate photographs and leave the embedded maps unchanged.
-    if abs(width * shape[0] / (height * shape[1]) - 1) > _MAX_ASPECT_ERROR:
+    aspect_ratio_of_both = width * shape[0] / (height * shape[1])
+    if abs(aspect_ratio_of_both - 1) > _MAX_ASPECT_ERROR:
         raise CalibrationError("its proportions differ from the photograph's")
-    points = thin_by_grid(points_of_map(own.metres.astype(np.float64), shape), shape)
+    points = thin_by_grid(points_of_map(embedded.metres.astype(np.float64), shape), shape)
     if not len(points):
         raise CalibrationError("it has no pixel with depth")
 
     rays = camera.rays(points[:, :2].T)
-    metres_at_depth_1 = np.linalg.norm(rays, axis=0) if own.along_ray else rays[2]
-    # Beside a wide lens, depth along the axis tells nothing; outside of it, nothing is seen.
-    is_usable = metres_at_depth_1 > MIN_AXIS_COSINE
+    metres_per_depth = np.linalg.norm(rays, axis=0) if embedded.along_ray else rays[2]
+    # This is NaN where the lens sees nothing, and tiny at right angles to the axis, where depth
+    # along the axis says nothing.
+    is_usable = metres_per_depth > MIN_AXIS_COSINE
     if not is_usable.any():
-        raise CalibrationError("it has no pixel with depth that the lens sees")
+        raise CalibrationError("it has no pixel with depth in the field of view of the lens")
     points = points[is_usable]
-    points[:, 2] /= metres_at_depth_1[is_usable]
-    return points_at_depth_of_lens(known_points_of_array(points), camera)
+    points[:, 2] /= metres_per_depth[is_usable]
+    return convert_points_to_lens_depth(known_points_of_array(points), camera)
 
 
-def points_at_depth_of_lens(
-    points: tuple[KnownPoint, ...], camera: Camera, along: Along | None = None
+def convert_points_to_lens_depth(
+    points: tuple[KnownPoint, ...], camera: Camera, direction: Along | None = None
 ) -> tuple[KnownPoint, ...]:
-    """Points whose metres are depth as a map of this lens has it.
+    """Convert each point's metres to the depth of this lens.
 
     That is z of a pinhole, and the distance along the ray of a fisheye or panorama.
 
-    Args:
-        points: Points with metres.
-        camera: Camera of the photograph.
-        along: Direction of these metres; None if they are such depth already.
+    ``direction`` is that of the metres; None if they are already such depth.
 
     Raises:
-        CalibrationError: If metres are along the axis where a wide lens looks aside or back.
+        CalibrationError: If metres are along the axis, and a point lies behind the camera.
     """
-    if points and along is not None:
+    if points and direction is not None:
         pixels = np.array([(point.u, point.v) for point in points], np.float64)
-        factors = _depth_per_metre(camera.rays(pixels.T), camera, along)
+        factors = _depth_per_metre(camera.rays(pixels.T), camera, direction)
+        # The factor is 0 or NaN where the lens has no such depth; these points are dropped.
         points = tuple(
             replace(point, metres=float(point.metres * factor))
             for point, factor in zip(points, factors, strict=True)
@@ -137,18 +138,15 @@ def points_at_depth_of_lens(
     return tuple(replace(point, along=Along.RAY) for point in points)
 
 
-def map_at_depth_of_lens(measured: Field, camera: Camera, along: Along | None) -> Field:
-    """Map whose metres are depth as a map of this lens has it.
-
-    The arguments and errors are those of ``points_at_depth_of_lens``.
-    """
+def convert_map_to_lens_depth(measured: Field, camera: Camera, along: Along | None) -> Field:
+    """Convert a map as ``convert_points_to_lens_depth`` converts points."""
     if along is None:
         return measured
     rows, columns = np.nonzero(measured)
     pixels = np.stack([columns, rows]).astype(np.float64)
     factors = _depth_per_metre(camera.rays(pixels), camera, along)
     converted = np.zeros_like(measured)
-    # Outside of its image circle a fisheye sees nothing, and has no factor.
+    # The factor is NaN outside of a fisheye's image circle.
     converted[rows, columns] = measured[rows, columns] * np.nan_to_num(factors)
     return converted
 
@@ -156,10 +154,7 @@ def map_at_depth_of_lens(measured: Field, camera: Camera, along: Along | None) -
 def _depth_per_metre(rays: SpacePoints, camera: Camera, along: Along) -> Values:
     """Depth of the lens for each metre along the axis or along rays.
 
-    It is 0 where depth along the axis tells nothing, and NaN where the lens sees nothing.
-
-    Raises:
-        CalibrationError: If metres are along the axis where a wide lens looks aside or back.
+    It is 0 where depth along the axis says nothing, and NaN where the lens sees nothing.
     """
     is_along_ray = along is Along.RAY
     if is_along_ray == camera.lens.has_unit_rays:
@@ -170,54 +165,63 @@ def _depth_per_metre(rays: SpacePoints, camera: Camera, along: Along) -> Values:
     count_behind = int(np.count_nonzero(rays[2] < 0))
     if count_behind:
         raise CalibrationError(
-            f"{count_behind} points of sparse depth along the axis lie more than 90 degrees from "
-            f"the axis of this {camera.lens.name}, where no such depth is",
-            hint=Text("say ", OptionName("sparse_kind", "distance"), " if it is along the ray"),
+            f"{count_behind} points of sparse depth along the axis lie more than 90 "
+            f"degrees from the axis of this {camera.lens.name}, where only distance exists",
+            hint=Text(
+                "give ", OptionName("sparse_kind", "distance"), " if the depth is along the ray"
+            ),
         )
     is_ahead = rays[2] > MIN_AXIS_COSINE
-    return np.where(is_ahead, 1 / np.where(is_ahead, rays[2], 1), 0.0)
+    safe_cosine = np.where(is_ahead, rays[2], 1)
+    return np.where(is_ahead, 1 / safe_cosine, 0.0)
 
 
 def drop_implausible_points(
     depth: DepthMap, points: tuple[KnownPoint, ...], *, may_be_inverse: bool = True
 ) -> tuple[tuple[KnownPoint, ...], str | None]:
-    """Drop points that contradict a map, because instruments err at edges.
+    """Drop points of an instrument that contradict a network's map, because they err at edges.
 
-    Args:
-        depth: The network's map.
-        points: Depth of the instrument.
-        may_be_inverse: Whether nothing states that the points are depth, so that they are refused
-            if they are in the reverse order of the network's.
+    With ``may_be_inverse``, nothing states that the points are depth. Then they are refused if they
+    are in the reverse order of the network's depth.
 
     Returns:
         The points that agree, and a warning on how many were dropped, or None.
 
     Raises:
-        CalibrationError: If no point lies on a pixel with depth, or the points are inverse depth.
+        CalibrationError: If no point lies on a pixel with depth, if none agrees with the others, or
+            if the points are inverse depth.
     """
-    with_depth = points_with_depth(depth, points)
-    if not with_depth:
-        raise CalibrationError("no point of sparse depth lies where the model gives depth")
+    candidates = points_with_depth(depth, points)
+    if not candidates:
+        raise CalibrationError("no point of the sparse depth lies where the model predicts depth")
     values = np.array(
-        [median_around(depth, known_point_pixel(point)) for point in with_depth], np.float64
+        [median_around(depth, known_point_pixel(point)) for point in candidates], np.float64
     )
-    metres = np.array([point.metres for point in with_depth], np.float64)
+    metres = np.array([point.metres for point in candidates], np.float64)
     if may_be_inverse:
-        far_is_large = depth.kind is not DepthKind.AFFINE_INVERSE
-        _require_same_order(values if far_is_large else -values, metres)
+        is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
+        _require_same_order(-values if is_inverse else values, metres)
 
     if depth.is_depth:
         log_errors = np.log(metres / values)
         log_errors -= np.median(log_errors)
     else:
         log_errors = _log_errors_of_line(values, metres, depth)
-    agrees = np.abs(log_errors) <= np.log(MAX_SCALE_RATIO) / 2
-    agreeing = tuple(point for point, keep in zip(with_depth, agrees, strict=True) if keep)
-    dropped = len(points) - len(agreeing)
-    if not dropped:
-        return agreeing, None
-    warning = f"{dropped} of {len(points)} points contradict the prediction and were left out"
-    return agreeing, warning
+    # Any two points that are kept imply scales within the largest ratio.
+    is_kept = np.abs(log_errors) <= np.log(MAX_SCALE_RATIO) / 2
+    kept = tuple(point for point, keep in zip(candidates, is_kept, strict=True) if keep)
+    if not kept:
+        raise CalibrationError(
+            f"no single scale of the predicted depth fits the {len(candidates)} known points: "
+            "check their columns, rows and metres, or try another model"
+        )
+    dropped_count = len(points) - len(kept)
+    if not dropped_count:
+        return kept, None
+    warning = (
+        f"points that contradict the prediction were left out: {dropped_count} of {len(points)}"
+    )
+    return kept, warning
 
 
 def points_with_depth(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:
@@ -228,9 +232,7 @@ def points_with_depth(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[K
 def _require_same_order(network_values: Values, metres: Values) -> None:
     """Raise ``CalibrationError`` if metres fall where the network's depth rises.
 
-    Args:
-        network_values: The network's numbers, larger farther away.
-        metres: Metres of the sensor at the same pixels.
+    ``network_values`` are larger farther away.
     """
     if len(metres) < _MIN_ORDERED_POINTS:
         return
@@ -240,9 +242,9 @@ def _require_same_order(network_values: Values, metres: Values) -> None:
     if rank_correlation(network_values, metres) > _MAX_INVERSE_CORRELATION:
         return
     raise CalibrationError(
-        "sparse depth is small where the network sees far, and large where it sees near, as "
-        "inverse depth and disparity are: convert it to metres (1 over inverse depth, or focal "
-        "length times baseline over disparity)"
+        "sparse depth is small where the network sees far and large where it sees near, "
+        "like inverse depth or disparity: convert it to metres (1 / inverse depth, or "
+        "focal length times baseline / disparity)"
     )
 
 
@@ -251,6 +253,6 @@ def _log_errors_of_line(values: Values, metres: Values, depth: DepthMap) -> Valu
     fit = fit_line_through_two_points(values, metres, depth)
     fitted = fit.scale * values + fit.shift
     is_positive = fitted > 0
-    fitted = np.where(is_positive, fitted, 1)
-    depths = 1 / fitted if fit.space is FitSpace.INVERSE else fitted
+    safe_fitted = np.where(is_positive, fitted, 1)
+    depths = 1 / safe_fitted if fit.space is FitSpace.INVERSE else safe_fitted
     return np.where(is_positive, np.log(depths / metres), np.inf)

@@ -19,35 +19,35 @@ Main = Callable[..., int]
 
 USAGE_ERROR = 2
 """Exit code after any ``RilievoError``."""
-STOPPED = 130
+EXIT_CODE_OF_CTRL_C = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
-# A new command is a module with ``main(arguments) -> exit code`` and a line here. The module stands
-# in this folder, or in a subpackage, and then ``rilievo.extensions.subpackages`` names it.
+# A new command is a module with a function ``main(arguments) -> exit code``, and a line here. A
+# module that is not in this folder must be listed in ``rilievo.extensions.subpackages``.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs and videos",
-    "measure": "measure distances, lengths, areas, things in boxes, with a range",
-    "surface": "make the surface of a photograph whose depth map is there",
-    "markers": "write a page to print that gives metres to photographs of it",
-    "models": "list models with kind, size, licence and speed",
+    "measure": "measure distances, lengths, areas and objects, with error ranges",
+    "surface": "make a surface from a photograph and its depth map",
+    "markers": "write a page of markers to print, to get metres in photographs",
+    "models": "list, describe and download models",
     "export": "write a model as a self-contained ONNX file",
     "datasets": "list datasets with source, licence and layout",
     "check": "check a downloaded dataset for missing and broken files",
-    "verify": "check that results, runs and models are as they were written",
-    "train": "train a probe or a depth network into a folder that is a model",
-    "probe": "train and compare probes of depth and normals on many backbones",
+    "verify": "check that results, runs and models have not been changed",
+    "train": "train a probe or a depth network",
+    "probe": "train and compare depth and normals probes on many backbones",
     "evaluate": "score a model, or a folder of predictions, on a dataset",
-    "benchmarks": "list benchmarks with metrics, published counterparts and masks",
-    "compare": "compare runs of one benchmark, with significance",
+    "benchmarks": "list benchmarks with their metrics and the papers they follow",
+    "compare": "compare evaluations, with significance tests",
     "trajectory": "estimate the path of the camera in a clip",
     "fuse": "make one coloured surface from the frames of a clip",
-    "app": "serve a page in the browser: photograph in, depth and surface out",
-    "page": "write a folder for any static host: depth in the visitor's browser",
-    "serve": "answer over HTTP: photographs in, depth and measurements out",
-    "mcp": "answer an assistant: sizes and depth in photographs as tools (MCP)",
+    "app": "open a web app that predicts depth for uploaded photographs",
+    "page": "write a website that predicts depth in the visitor's browser",
+    "serve": "start an HTTP server for depth and measurements",
+    "mcp": "give an AI assistant tools to measure in photographs (MCP)",
     "view": "show a dataset, predictions or evaluations in FiftyOne",
     "report": "write a dataset, predictions or evaluations as HTML pages",
-    "example": "write a program for Blender, COLMAP or ROS 2",
+    "example": "write an example program for Blender, COLMAP or ROS 2",
     "completion": "print a script that completes commands in bash, zsh or fish",
 }
 """Summaries of the commands, in the order of the help."""
@@ -55,14 +55,14 @@ COMMANDS: Mapping[str, str] = {
 CORE_COMMANDS = (
     *("predict", "measure", "surface", "markers", "models", "verify", "example", "completion"),
 )
-"""Commands that have a module of their name in this folder."""
+"""Commands whose module has their name and is in this folder."""
 
 
 def run() -> int:
     """Run the command line of this process; return its exit code."""
-    # Before other modules are loaded, which takes a while.
+    # Signals are handled first, because loading the other modules takes a while.
     signals.install_handlers()
-    exit_code = STOPPED
+    exit_code = EXIT_CODE_OF_CTRL_C
     try:
         open_streams()
         exit_code = main()
@@ -70,32 +70,25 @@ def run() -> int:
         signals.handle_if_ctrl_c(error)
         complain("rilievo: stopped")
     finally:
+        # Nothing is left to clean up, so another Ctrl-C must not print a traceback.
         signals.exit_at_next_signal(exit_code)
-    # The interpreter would run the garbage collector several times at exit: 40 ms of a cold start's
-    # 350. Frozen objects are left to the system, which reclaims all memory at once. triton, which
-    # comes with torch on CUDA, would report all of that as leaks, line by line.
+    # Skip the garbage collection at exit, which takes 40 of the 350 ms of a cold start. Not with
+    # triton, which comes with torch on CUDA and reports every object that is left as a leak.
     if "triton" not in sys.modules:
         gc.freeze()
     return exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line, and print an error that the user can mend as one line.
-
-    Args:
-        arguments: Words after ``rilievo``; by default those of this process.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command line, print errors that the user can mend in one line, return the exit code."""
     set_terminal_spelling(spell_flag)
     try:
         return _run_command(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
         if signals.is_interruption(error):
             complain(f"rilievo: {for_terminal(signals.interruption_place(error))}")
-            return STOPPED
-        message = _system_limit_message(error)
+            return EXIT_CODE_OF_CTRL_C
+        message = _system_problem_hint(error)
         if not message and not isinstance(error, RilievoError):
             raise
         complain(f"rilievo: {message or for_terminal(error)}")
@@ -104,13 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         set_terminal_spelling(spell_keyword)
 
 
-def _system_limit_message(error: BaseException) -> str:
-    """Message for an error that comes from a limit of the system; "" for other errors."""
+def _system_problem_hint(error: BaseException) -> str:
+    """Advice if the operating system caused an error; "" for other errors."""
+    # Libraries wrap the system's errors in their own, so the text counts, and not ``errno``.
     text = str(error)
     if os.strerror(errno.EMFILE) in text:
-        return "the system opens no more files for this process: raise its limit (ulimit -n 1024)"
+        return "too many open files: raise their limit (ulimit -n 1024)"
     if "can't start new thread" in text:
-        return "the system starts no more threads: raise the limit of processes (ulimit -u)"
+        return "no more threads can be started: raise the limit of processes (ulimit -u)"
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -132,7 +126,7 @@ def _run_command(arguments: Sequence[str]) -> int:
     main = find_command(name)
     if main is None:
         raise _unknown_command_error(name)
-    if name == "completion":  # it needs to know the other commands
+    if name == "completion":  # it has to know the other commands
         return main(arguments[1:], COMMANDS, _run_command)
     return main(arguments[1:])
 
@@ -140,7 +134,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 def _unknown_command_error(name: str) -> RilievoError:
     if name.startswith("-"):
         return RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
-    # Imported on demand: most commands are known.
+    # Imported on demand, because most commands are known.
     from rilievo.errors.foreign_names import hint_for_command
 
     hint = hint_for_command(name) or suggest(name, COMMANDS)
@@ -150,58 +144,65 @@ def _unknown_command_error(name: str) -> RilievoError:
 
 
 def find_command(name: str) -> Main | None:
-    """Import the function of a command; None if there is no such command."""
+    """Import the main function of a command; return None if there is no such command."""
     with _without_garbage_collection():
         if name in CORE_COMMANDS:
             return import_module(f"rilievo.cli.{name}").main
         from rilievo.extensions.entry_points import load_named
 
-        return load_named(subpackages.COMMANDS, name, what="command")
+        return load_named(subpackages.COMMANDS, name, kind="command")
 
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Import modules in the block without garbage collection, whose scans take 10 ms each."""
+    """Pause garbage collection while modules are imported, because each collection takes 10 ms."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        gc.freeze()  # imported modules stay, so later collections need not scan them
         if was_enabled:
             gc.enable()
 
 
 _FIRST_COMMANDS: Mapping[str, str] = {
     "rilievo predict photo.jpg": "a depth picture in rilievo-output/",
-    "rilievo predict photo.jpg --quality good": "finer, in metres: 141 MB once",
-    "rilievo predict photos/ --save all -o out": "everything of a whole folder",
-    "rilievo help COMMAND": "options of a command (or --all)",
+    "rilievo predict photo.jpg --quality good": "finer, in metres; downloads 141 MB",
+    "rilievo predict photos/ --save all -o out": "all outputs for a whole folder",
+    "rilievo help COMMAND": "help of a command; full with --all",
     "rilievo --version": "",
 }
 """Command lines for beginners, and what they do."""
 
 
 def _help_text() -> str:
-    from rilievo.system.terminal import bold, dim, help_width, wrap_line
+    from rilievo.system.terminal import bold, help_width, wrap_line
 
     width = help_width()
-    summary = "rilievo: one photograph in; depth, surface normals and a 3-D surface out."
-    lines = [wrap_line(summary, width, 0), "", "usage: rilievo COMMAND [OPTIONS]", ""]
-    for name, text in COMMANDS.items():
-        line = wrap_line(f"  {name:<12}{text}", width)
+    title = "rilievo: depth, surface normals and a 3-D surface from one photograph."
+    lines = [wrap_line(title, width, 0), "", "usage: rilievo COMMAND [OPTIONS]", ""]
+    for name, summary in COMMANDS.items():
+        line = wrap_line(f"  {name:<12}{summary}", width)
         lines.append(line.replace(name, bold(name), 1))
-    longest = max(map(len, _FIRST_COMMANDS))
-    fits = all(longest + 4 + len(text) <= width for text in _FIRST_COMMANDS.values())
-    lines.append("")
-    for line, text in _FIRST_COMMANDS.items():
-        if fits:
-            lines.append(f"  {line:<{longest}}  {dim(text)}".rstrip())
-            continue
-        lines.append(f"  {line}")
-        if text:
-            lines.append(dim(f"      {text}"))
+    lines += ["", *_first_command_lines(width)]
     return "\n".join(lines)
+
+
+def _first_command_lines(width: int) -> Iterator[str]:
+    """Yield the commands for beginners, with explanations beside them if the width allows it."""
+    from rilievo.system.terminal import dim
+
+    column_width = max(len(command) for command in _FIRST_COMMANDS)
+    max_text = max(len(text) for text in _FIRST_COMMANDS.values())
+    fits_in_columns = column_width + 4 + max_text <= width
+    for command, text in _FIRST_COMMANDS.items():
+        if fits_in_columns:
+            yield f"  {command:<{column_width}}  {dim(text)}".rstrip()
+        else:
+            yield f"  {command}"
+            if text:
+                yield dim(f"      {text}")
 
 
 def _print_wrapped(text: str) -> None:

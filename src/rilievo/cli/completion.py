@@ -1,4 +1,4 @@
-"""``rilievo completion``: scripts by which a shell completes commands."""
+"""``rilievo completion``: print a script that completes commands in a shell."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -8,64 +8,72 @@ from typing import Annotated, Literal
 
 from rilievo.cli.parsing import HelpShown, parse
 from rilievo.cli.streams import printing
-from rilievo.schema.fields import option, options_of
+from rilievo.schema.fields import list_options, option
 
-Run = Callable[[Sequence[str]], int]
+RunCommand = Callable[[Sequence[str]], int]
+"""Runs a command line, and returns its exit code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     shell: Annotated[Literal["bash", "zsh", "fish"], option(positional=True)]
-    """Shell to complete in."""
+    """Shell to print the script for."""
 
 
-def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int:
-    """Print a script for a shell's completion.
-
-    Args:
-        arguments: Words after the command.
-        commands: Summaries of all commands by name.
-        run: Function that runs a command line.
-    """
+def main(arguments: Sequence[str], commands: Mapping[str, str], run_command: RunCommand) -> int:
+    """Print a script that completes ``commands``, whose flags ``run_command`` reveals."""
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo completion",
-        description="A script for your shell that completes commands, options and file names: "
-        "write it to ~/.local/share/bash-completion/completions/rilievo (bash) or "
-        "~/.config/fish/completions/rilievo.fish, or evaluate it in ~/.zshrc.",
-        examples=("rilievo completion bash", "rilievo completion fish"),
+        description="Print a script that completes commands, options and file names in your "
+        "shell. For bash, write it to ~/.local/share/bash-completion/completions/rilievo, and for "
+        "fish to ~/.config/fish/completions/rilievo.fish. For zsh, add this line to ~/.zshrc: "
+        'eval "$(rilievo completion zsh)"',
+        examples=(
+            "rilievo completion bash",
+            "rilievo completion zsh",
+            "rilievo completion fish",
+        ),
     )
-    flags = {name: _long_flags(name, run) for name in commands}
+    flags_by_command = {name: _find_long_flags(name, run_command) for name in commands}
     if request.shell == "fish":
-        script = _fish_script(flags, commands)
+        script = _fish_script(flags_by_command, commands)
     else:
-        script = _bash_script(flags, is_zsh=request.shell == "zsh")
+        script = _bash_script(flags_by_command, is_zsh=request.shell == "zsh")
     with printing():
         print(script)
     return 0
 
 
-def _long_flags(name: str, run: Run) -> list[str]:
-    """Long flags of a command; none if it shows no help of its own."""
-    # Of the kinds of training, this one has the most options.
+def _find_long_flags(name: str, run_command: RunCommand) -> list[str]:
+    """Find the long flags of a command by running its help; none if it has no help of its own."""
+    # ``rilievo train`` has several kinds of training, of which ``video`` has most options.
     words = [name, "video", "--help"] if name == "train" else [name, "--help"]
     try:
         with redirect_stdout(io.StringIO()):
-            run(words)
+            run_command(words)
     except HelpShown as shown:
-        flags = [flag for field in options_of(shown.record) for flag in field.flags]
+        flags = [flag for field in list_options(shown.record) for flag in field.flags]
         return [*(flag for flag in flags if flag.startswith("--")), "--help"]
     return []
 
 
-def _bash_script(flags: Mapping[str, list[str]], *, is_zsh: bool) -> str:
-    cases = "\n".join(f'    {name}) flags="{" ".join(names)}" ;;' for name, names in flags.items())
+def _bash_script(flags_by_command: Mapping[str, list[str]], *, is_zsh: bool) -> str:
+    """Completion function for bash, which zsh can run too after a preamble.
+
+    Commands and flags consist of letters and hyphens, so nothing has to be quoted.
+    """
+    commands = " ".join(flags_by_command)
+    cases = "\n".join(
+        f'    {command}) flags="{" ".join(flags)}" ;;'
+        for command, flags in flags_by_command.items()
+    )
     preamble = "autoload -U +X bashcompinit && bashcompinit\n" if is_zsh else ""
     return f"""{preamble}_rilievo() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" flags=""
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "{" ".join(flags)}" -- "$word"))
+    COMPREPLY=($(compgen -W "{commands}" -- "$word"))
     return
   fi
   case "${{COMP_WORDS[1]}}" in
@@ -78,11 +86,11 @@ def _bash_script(flags: Mapping[str, list[str]], *, is_zsh: bool) -> str:
 complete -o default -F _rilievo rilievo"""
 
 
-def _fish_script(flags: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:
+def _fish_script(flags_by_command: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:
     lines = []
-    for name, options in flags.items():
+    for name, flags in flags_by_command.items():
         summary = commands[name].replace("'", "\\'")
         lines.append(f"complete -c rilievo -n __fish_use_subcommand -f -a {name} -d '{summary}'")
         condition = f"'__fish_seen_subcommand_from {name}'"
-        lines += [f"complete -c rilievo -n {condition} -l {flag[2:]}" for flag in options]
+        lines += [f"complete -c rilievo -n {condition} -l {flag[2:]}" for flag in flags]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import rilievo
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, say, table
+from rilievo.cli.streams import format_table, printing, say
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import replacing
@@ -28,60 +28,73 @@ EXAMPLES: Mapping[str, str] = {
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True, metavar="NAME")] = None
-    """Example to write; without a name, all are listed."""
+    """Example to write. If you leave it out, all examples are listed."""
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FILE|FOLDER")] = None
-    """File to write, or a folder for it; by default the example's own name, in this folder."""
+    """File to write, or a folder for it. By default, the example's own name in this folder."""
     overwrite: bool = False
     """Replace an existing file."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write an example program, or list all; return the exit code."""
+    """Write an example program, or list the available ones; return the exit code."""
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo example",
-        description="Programs for other tools (Blender, COLMAP, ROS 2), to run or to change.",
+        description="Write an example program for another tool (Blender, COLMAP, ROS 2), which "
+        "you can run or adapt.",
         examples=("rilievo example", "rilievo example blender"),
     )
     if request.name is None:
         rows = [(name, file, _summary(_example_file(name))) for name, file in EXAMPLES.items()]
         with printing():
-            say(table(("name", "file", "what it does"), rows))
-        return 0
-    if request.name not in EXAMPLES:
-        raise OptionError(f"no example '{request.name}'; {suggest(request.name, EXAMPLES)}")
-    source, file_name = _example_file(request.name), EXAMPLES[request.name]
+            say(format_table(("name", "file", "what it does"), rows))
+    else:
+        _write_example(request, request.name)
+    return 0
+
+
+def _write_example(request: _Arguments, name: str) -> None:
+    """Write an example, and print its summary and its usage."""
+    if name not in EXAMPLES:
+        raise OptionError(f"no example '{name}'; {suggest(name, EXAMPLES)}")
+    source = _example_file(name)
+    file_name = EXAMPLES[name]
     path = request.output or Path(file_name)
     if path.is_dir():
         path = path / file_name
     content = source.read_bytes()
     if path.exists() and not request.overwrite and path.read_bytes() != content:
         raise OptionError(
-            "another file is there",
+            "already exists with other content",
             path=printable(path),
-            hint=Text("give ", OptionName("overwrite"), " or ", OptionName("output")),
+            hint=Text(
+                "use ",
+                OptionName("overwrite"),
+                " to replace it, or choose another ",
+                OptionName("output"),
+            ),
         )
-    with replacing(path) as part:
-        part.write_bytes(content)
-    # Of several lines, all but the last end with a backslash.
+    with replacing(path) as temporary_path:
+        temporary_path.write_bytes(content)
+    # A usage may have several lines, of which all but the last end with a backslash.
     usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)
     with printing():
         say(f"{printable(path)}: {_summary(source)}")
         if usage is not None:
             command_line = usage[1].replace("\\", "")
             say(f"usage: {' '.join(command_line.split())}")
-    return 0
 
 
 def _example_file(name: str) -> Path:
+    """Find an example in the installed package, or in the checkout of the source code."""
     package = Path(rilievo.__file__).parent
     checkout = package.parents[1]
     for folder in (package, checkout):
         path = folder / "examples" / EXAMPLES[name]
         if path.is_file():
             return path
-    raise OptionError(f"example '{name}' is not in this copy of rilievo")
+    raise OptionError(f"example '{name}' is missing from this installation of rilievo")
 
 
 def _summary(source: Path) -> str:

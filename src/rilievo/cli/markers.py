@@ -19,11 +19,11 @@ class _Arguments:
     page: Annotated[Path, option(positional=True, metavar="PAGE.pdf|PAGE.png")]
     """File to write."""
     side: Annotated[float, option(metavar="METRES")] = 0.06
-    """Side of the black squares in metres."""
+    """Side length of the black squares in metres."""
     paper: Annotated[str, option(metavar="a4|letter")] = "a4"
-    """Size of the sheet."""
+    """Paper size."""
     first: Annotated[int, option(metavar="N")] = 0
-    """Number of the first marker, for several different pages."""
+    """Number of the first marker. Change it to print several different pages."""
     overwrite: bool = False
     """Replace an existing file."""
 
@@ -34,22 +34,22 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo markers",
-        description="A page of AprilTags to print, for metres in photographs that show it.",
-        examples=(
-            "rilievo markers page.pdf",
-            "rilievo markers page.png --side 0.08",
-        ),
+        description="Write a page of AprilTags to print. Photographs that show the page can be "
+        "predicted in metres.",
+        examples=("rilievo markers page.pdf", "rilievo markers page.png --side 0.08"),
     )
     if request.page.exists() and not request.overwrite:
         raise OptionError(
-            "is there already", path=request.page, hint=Text("give ", OptionName("overwrite"))
+            "already exists",
+            path=request.page,
+            hint=Text("use ", OptionName("overwrite"), " to replace it"),
         )
     page = write_marker_page(
         request.page, side=request.side, paper=request.paper, first=request.first
     )
     with printing():
         say(
-            f"{printable(request.page)}: markers {page.ids[0]} to {page.ids[-1]}; print at 100 % "
-            f"and predict with --markers {page.side:g}"
+            f"{printable(request.page)}: has the markers {page.ids[0]} to {page.ids[-1]}; "
+            f"print it at 100 % and predict with --markers {page.side:g}"
         )
     return 0

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
-from rilievo.calibration.size_files import find_sparse_file
+from rilievo.calibration.size_files import find_sparse_file, read_photo_sizes
+from rilievo.calibration.sizes import Known
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
@@ -24,10 +25,11 @@ from rilievo.measure.measurement_records import (
     COVERAGE,
     measure_points,
     measurement_json,
-    quantity_of_options,
+    parse_quantity,
     region_cells,
     region_record,
 )
+from rilievo.measure.measurements import Measurement
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import CameraOptions
@@ -35,72 +37,71 @@ from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.metric_references import calibration_words
+from rilievo.predicting.photographs.metric_references import describe_calibration
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.records.sample import Photo
-from rilievo.schema.fields import option
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sizes(KnownSizes):
-    known: Annotated[
-        tuple[str, ...],
-        option(in_short_help=True, repeats=True, metavar="U,V,METRES", recorded="never"),
-    ] = ()
-    """Point with known depth: column, row, metres along the axis (or U,V,METRES,ray for the
-    straight distance from the camera); for several, repeat the option. Makes depth metric.
-    """
+from rilievo.schema.fields import Groups, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments(TrustOptions):
+    GROUPS: ClassVar[Groups] = {"Model": ("model", "trust_code")}
+
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
-    """Photograph to measure in; of boxes and masks, a folder or a video too."""
+    """Photograph to measure in; with boxes or masks, also a folder or a video."""
     points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")] = ()
-    """Column and row of points: two for a length, three or more around a surface for an area."""
-    distance: Annotated[str | None, option(metavar="U,V")] = None
-    """Point whose distance straight from the camera is measured."""
-    height: Annotated[str | None, option(metavar="U,V")] = None
-    """Point whose height above the visible floor is measured."""
-    height_above_plane: Annotated[str | None, option(metavar="U,V")] = None
-    """Point whose height above the plane of the known rectangle is measured; name its foot in the
-    plane, straight below it, as another U,V, and the height needs no depth."""
-    box: Annotated[tuple[str, ...], option(repeats=True, metavar="U1,V1,U2,V2|FILE|FOLDER")] = ()
-    """Box around a thing whose distance and size are measured, or boxes of a detector: JSON (COCO),
-    CSV, or a folder of YOLO's texts; for several, repeat the option.
+    """Points as column and row: two for a length, three or more around a surface for an area."""
+    distance: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
+    """Measure the straight-line distance from the camera to this point."""
+    height: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
+    """Measure the height of this point above the visible floor."""
+    height_above_plane: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
+    """Measure the height of this point above the plane of the known rectangle. Depth is not needed
+    if you also give the point of the plane straight below it as U,V."""
+    box: Annotated[
+        tuple[str, ...],
+        option(in_short_help=True, repeats=True, metavar="U1,V1,U2,V2|FILE|FOLDER"),
+    ] = ()
+    """Bounding box of an object to measure, or the boxes of a detector: JSON (COCO), CSV, or a
+    folder of YOLO text files. Repeat the option for several boxes.
     """
-    mask: Annotated[tuple[Path, ...], option(repeats=True, metavar="FILE")] = ()
-    """Mask of a thing that is measured like a box, or masks of several: PNG, or COCO's JSON."""
-    angle: bool = False
+    mask: Annotated[tuple[Path, ...], option(in_short_help=True, repeats=True, metavar="FILE")] = ()
+    """Mask of an object to measure, or of several objects: PNG, or JSON (COCO)."""
+    angle: Annotated[bool, option(in_short_help=True)] = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
-    in_plane: bool = False
-    """Measure in the plane of the known rectangle, in which the points lie, without depth."""
-    given: Annotated[DepthFile, option(name="")]
-    sizes: Annotated[_Sizes, option(name="", without=("depth_error", "same_camera"))]
+    in_plane: Annotated[bool, option(in_short_help=True)] = False
+    """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
+    depth_file: Annotated[DepthFile, option(name="")]
+    sizes: Annotated[KnownSizes, option(name="", without=("depth_error", "same_camera"))]
     view: Annotated[CameraOptions, option(name="")]
     refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
-    model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
-    """Name that 'rilievo models' lists, or a model's file or folder."""
-    json: bool = False
+    model: Annotated[str, option(in_short_help=True, aliases=("-m",), metavar="NAME|FILE.onnx")] = (
+        DEFAULT_MODEL
+    )
+    """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
+    from the Hugging Face hub (optionally with @REVISION), or a folder that transformers saved.
+    """
+    json: Annotated[bool, option(in_short_help=True)] = False
     """Print the measurement as JSON."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure at points of one photograph, or things in boxes; return the exit code."""
+    """Measure at points of one photograph, or objects in boxes or masks; return the exit code."""
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo measure",
-        description="Distances, lengths, heights, areas and angles in a photograph, and the "
-        "distances and sizes of things in boxes or masks, with ranges.",
+        description="Measure distances, lengths, heights, areas and angles in a photograph, and "
+        "the distances and sizes of objects in boxes or masks, with error ranges.",
         examples=(
             "rilievo measure photo.jpg --distance 250,300 --known 320,240,2.35",
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
             "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
             "rilievo measure photo.jpg 100,200 400,210 --depth depth.png --camera 525",
+            "rilievo measure photo.jpg 100,200 400,210 400,300 100,290 --markers 0.06",
             "rilievo measure photo.jpg --height-above-plane 310,120 305,240 --known-rectangle "
             "140,104,377,172,378,296,96,228,a4",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
@@ -108,87 +109,101 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if request.box or request.mask:
-        _refuse_points_beside_regions(request)
-        _refuse_table_of_sizes(request)
+        _check_no_point_options(request)
         return _measure_regions(request)
     return _measure_points(request)
 
 
-def _refuse_points_beside_regions(arguments: _Arguments) -> None:
-    """Refuse options of points, where things in boxes or masks are measured."""
-    of_points = (
+def _check_no_point_options(arguments: _Arguments) -> None:
+    """Raise OptionError for options about points, because boxes or masks are measured."""
+    point_options = (
         arguments.points,
         arguments.angle,
         arguments.distance,
         arguments.height,
         arguments.height_above_plane,
     )
-    if any(of_points):
+    if any(point_options):
         raise OptionError(
             problem=Text(
                 OptionName("box"),
                 " and ",
                 OptionName("mask"),
-                " stand alone: measure points by themselves",
+                " cannot be combined with points: measure the points in a separate call",
             )
         )
     if arguments.in_plane:
         raise OptionError(option="in_plane", without="box" if arguments.box else "mask")
 
 
-def _refuse_table_of_sizes(arguments: _Arguments) -> None:
-    if arguments.sizes.table is not None:
+def _read_known_sizes(sizes: KnownSizes, photo: str | Path | Photo) -> tuple[Known, ...]:
+    """Known sizes of a photograph, from the options or from its rows of a table."""
+    if sizes.table is None:
+        return sizes.known_sizes
+    if isinstance(photo, Photo):
         raise OptionError(
-            option="known", expected="U,V,METRES here", hint="a table is of 'rilievo predict'"
+            option="known",
+            problem="cannot be a table, because a table has no sizes of the frames of a video",
+            hint=Text("use ", OptionName("camera_height"), " or ", OptionName("markers")),
         )
+    return read_photo_sizes(Path(photo), sizes.table)
 
 
 def _measure_points(request: _Arguments) -> int:
-    """Measure at points of one photograph, and print the result."""
-    quantity, points = quantity_of_options(
+    """Measure at points of one photograph, print the result, and return the exit code."""
+    quantity, points = parse_quantity(
         request.points,
         angle=request.angle,
         distance=request.distance,
         height=request.height,
         height_above_plane=request.height_above_plane,
     )
-    _refuse_table_of_sizes(request)
     if Path(request.photo).is_dir():
-        raise InputError("is a folder; name the photograph itself", path=printable(request.photo))
+        raise InputError("is a folder; give the photograph itself", path=printable(request.photo))
     prediction = _predict_or_read_depth(request, request.photo)
-    measured = measure_points(prediction, points, quantity, in_plane=request.in_plane)
-    calibration = prediction.calibration
-    remarks = list(measured.remarks)
-    if calibration is not None and calibration.own_depth is not None:
-        remarks.insert(0, calibration_words(calibration))
-    if request.given.depth is not None and ASSUMED_FOCAL_REMARK in remarks:
-        # A note on the depth map has said so already.
-        remarks.remove(ASSUMED_FOCAL_REMARK)
-    for remark in remarks:
+    measurement = measure_points(prediction, points, quantity, in_plane=request.in_plane)
+    for remark in _remarks_to_print(request, prediction, measurement):
         complain(for_terminal(note_about(printable(request.photo), remark)))
     with printing():
-        record = measurement_json(measured, prediction, for_terminal)
+        record = measurement_json(measurement, prediction, for_terminal)
         if request.json:
             print(json.dumps(record, indent=1))
         else:
-            say(str(measured))
+            say(str(measurement))
     return 0
 
 
+def _remarks_to_print(
+    request: _Arguments, prediction: Prediction, measurement: Measurement
+) -> list[str]:
+    """Remarks on a measurement, after the source of metres if that is the photograph's own depth.
+
+    If the user gave a depth map, its notes were printed already, among them the one about an
+    assumed focal length.
+    """
+    remarks = list(measurement.remarks)
+    has_depth_map = request.depth_file.depth is not None
+    if has_depth_map:
+        remarks = [remark for remark in remarks if remark != ASSUMED_FOCAL_REMARK]
+    calibration = prediction.calibration
+    if calibration is not None and calibration.own_depth is not None:
+        return [describe_calibration(calibration), *remarks]
+    return remarks
+
+
 def _predict_or_read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
-    """Predict a photograph, or read the depth map that the user gave."""
-    given, sizes = arguments.given, arguments.sizes
-    given.refuse_without_depth(error_is_used=sizes.sparse is not None)
-    if given.depth is None:
+    depth_file = arguments.depth_file
+    depth_file.require_depth_for_options(allow_depth_error=arguments.sizes.sparse is not None)
+    if depth_file.depth is None:
         return _predict_with_options(arguments, photo)
-    _refuse_options_of_network(arguments)
+    _check_no_network_options(arguments)
     return _read_depth(arguments, photo)
 
 
-def _refuse_options_of_network(arguments: _Arguments) -> None:
-    """Refuse options that have no effect where the user gives a depth map."""
+def _check_no_network_options(arguments: _Arguments) -> None:
+    """Raise OptionError for options without effect, because a depth map replaces the network."""
     sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
-    names = {
+    is_set_by_option = {
         "sparse": sizes.sparse is not None,
         "camera_height": sizes.camera_height is not None,
         "markers": sizes.markers is not None,
@@ -197,42 +212,48 @@ def _refuse_options_of_network(arguments: _Arguments) -> None:
         "model": arguments.model != DEFAULT_MODEL,
         "trim": refine.trim != Refine().trim,
     }
-    for name, is_set in names.items():
+    for name, is_set in is_set_by_option.items():
         if is_set:
             raise OptionError(
                 option=name,
-                problem=Text("does not go together with ", OptionName("depth")),
-                hint="no network runs where depth is given; leave one of them out",
+                problem=Text(
+                    "cannot be combined with ",
+                    OptionName("depth"),
+                    ", because no network runs if the depth is given",
+                ),
+                hint="leave one of them out",
             )
 
 
 def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     """Read the depth map that the user gave, in metres if there are known sizes."""
-    given, view = arguments.given, arguments.view
+    depth_file, view = arguments.depth_file, arguments.view
+    # A table of known sizes finds the photograph by its path.
+    known_sizes = _read_known_sizes(arguments.sizes, photo)
     if not isinstance(photo, Photo):
         photo = read_photo(photo, own_depth=False, stretch=arguments.refine.stretch)
     photo = with_camera(photo, view.named_camera, view.fov)
     has_user_camera = view.named_camera is not None or view.fov is not None
-    depth = given.require_depth()
+    depth_path = depth_file.require_depth()
     prediction = prediction_from_depth(
         Prediction,
         photo,
-        depth,
+        depth_path,
         photo.camera if has_user_camera else None,
-        **given.keywords,
-        known=arguments.sizes.known_sizes,
+        **depth_file.keywords,
+        known=known_sizes,
     )
+    # Each measurement has the doubts about the instrument among its own remarks.
     instrument = prediction.instrument
-    # Each measurement repeats these among its remarks.
-    remarks = () if instrument is None else instrument.doubts
+    doubts = () if instrument is None else instrument.doubts
     for note in prediction.notes:
-        if note not in remarks:
-            complain(for_terminal(note_about(printable(depth), note)))
+        if note not in doubts:
+            complain(for_terminal(note_about(printable(depth_path), note)))
     return prediction
 
 
 def _sparse_file(sparse: Path | None, photo: str | Path | Photo) -> Path | None:
-    """File of sensor depth that the user names, or that of the photograph in a folder of them."""
+    """File of sensor depth: the one that the user names, or the photograph's in a named folder."""
     if sparse is None or isinstance(photo, Photo):
         return sparse
     return find_sparse_file(sparse, Path(Path(photo).stem))
@@ -241,20 +262,20 @@ def _sparse_file(sparse: Path | None, photo: str | Path | Photo) -> Path | None:
 def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     """Predict a photograph with the options of the command, and print warnings as notes."""
     sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
-    with _print_warnings(printable(photo.name if isinstance(photo, Photo) else photo)):
+    with _warnings_as_photo_notes(printable(photo.name if isinstance(photo, Photo) else photo)):
         return predict(
             photo,
             model=arguments.model,
             camera=view.named_camera,  # or the lens of --projection
             fov=view.fov,
             vanishing_points=view.vanishing_points,
-            known=sizes.known_sizes,
+            known=_read_known_sizes(sizes, photo),
             sparse=_sparse_file(sizes.sparse, photo),
             sparse_unit=sizes.sparse_unit,
             sparse_kind=sizes.sparse_kind,
             sparse_crop=sizes.sparse_crop,
             sparse_encoding=sizes.sparse_encoding,
-            depth_error=arguments.given.depth_error,
+            depth_error=arguments.depth_file.depth_error,
             markers=sizes.markers,
             camera_height=sizes.camera_height,
             own_depth=sizes.own_depth,
@@ -264,37 +285,38 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
         )
 
 
-def _refuse_options_for_single_photographs(arguments: _Arguments) -> None:
-    """Refuse options that belong to a single photograph, where there are several."""
+def _check_no_single_photograph_options(arguments: _Arguments) -> None:
+    """Raise OptionError for options that describe one photograph, because there are several."""
     sizes = arguments.sizes
     if sizes.known_sizes:
         raise OptionError(
             option="known",
-            expected="of one photograph",
-            hint=Text("give ", OptionName("camera_height"), " or ", OptionName("markers")),
+            problem="describes one photograph, but there are several",
+            hint=Text("use ", OptionName("camera_height"), " or ", OptionName("markers")),
         )
-    for name, file in (("depth", arguments.given.depth), ("sparse", sizes.sparse)):
+    for name, file in (("depth", arguments.depth_file.depth), ("sparse", sizes.sparse)):
         if file is not None:
             raise OptionError(
                 option=name,
-                expected="of one photograph",
-                hint="measure each photograph with its own",
+                problem="describes one photograph, but there are several",
+                hint="measure each photograph separately",
             )
 
 
 def _measure_regions(arguments: _Arguments) -> int:
-    """Measure things in boxes or masks, and print a line for each.
+    """Measure objects in boxes or masks, and print a line for each.
 
     Returns:
-        The exit code: 1 if some boxes or masks failed, and 2 if all did.
+        The exit code: 0, or 1 if some boxes or masks failed, or 2 if all of them did.
     """
     source = Path(arguments.photo)
     is_single_photo = not (source.is_dir() or is_video(source))
     if not is_single_photo:
-        _refuse_options_for_single_photographs(arguments)
-    faults, records = list[str](), list[Any]()
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    things = measure_regions(
+        _check_no_single_photograph_options(arguments)
+    faults: list[str] = []
+    records: list[Any] = []
+    csv_table = csv.writer(sys.stdout, lineterminator="\n")
+    measured_regions = measure_regions(
         arguments.photo,
         arguments.box,
         arguments.mask,
@@ -302,22 +324,23 @@ def _measure_regions(arguments: _Arguments) -> int:
         faults.append,
     )
     with printing():
-        for thing in things:
-            measured = region_record(thing.measured, for_terminal)
+        for region in measured_regions:
+            record = region_record(region.measured, for_terminal)
             records.append(
-                {"file": thing.file, "frame": thing.frame, "measured": measured, **thing.origin}
+                {"file": region.file, "frame": region.frame, "measured": record, **region.origin}
             )
             if arguments.json:
                 continue
             if is_single_photo:
-                say(str(thing.measured))
-                for remark in thing.measured.remarks:
-                    complain(for_terminal(note_about(printable(thing.file), remark)))
+                say(str(region.measured))
+                for remark in region.measured.remarks:
+                    complain(for_terminal(note_about(printable(region.file), remark)))
             else:
-                cells = region_cells(thing.measured, for_terminal)
-                if len(records) == 1:
-                    table.writerow(["file", "frame", *cells])
-                table.writerow([thing.file, thing.frame, *cells.values()])
+                cells = region_cells(region.measured, for_terminal)
+                is_first_row = len(records) == 1
+                if is_first_row:
+                    csv_table.writerow(["file", "frame", *cells])
+                csv_table.writerow([region.file, region.frame, *cells.values()])
         if arguments.json:
             print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
     for fault in faults:
@@ -328,15 +351,19 @@ def _measure_regions(arguments: _Arguments) -> int:
 
 
 @contextmanager
-def _print_warnings(name: str) -> Iterator[None]:
-    """Print warnings of the block as notes about the photograph ``name``."""
-    with warnings.catch_warnings(record=True) as notes:
+def _warnings_as_photo_notes(name: str) -> Iterator[None]:
+    """Capture UserWarnings that the block raises, and print them as notes on photograph ``name``.
+
+    Other warnings of the block are dropped.
+    """
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         try:
             yield
         finally:
-            for note in notes:
-                if issubclass(note.category, UserWarning):
-                    text = cast(UserWarning, note.message).args[0]
-                    complain(for_terminal(note_about(name, text)))
+            for warning in caught:
+                if issubclass(warning.category, UserWarning):
+                    # A note keeps its options, which ``str`` would spell for Python.
+                    note = cast(UserWarning, warning.message).args[0]
+                    complain(for_terminal(note_about(name, note)))

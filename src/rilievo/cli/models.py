@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, say, table
+from rilievo.cli.streams import complain, format_table, printing, say
 from rilievo.errors import ModelError, OptionError
 from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
@@ -26,15 +26,15 @@ _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",
     SMALL: "the default for videos, five times as fast",
 }
-"""Embedded models, and what recommends them."""
+"""Embedded models, and what they are good for."""
 _RECOMMENDED: Mapping[str, str] = {
     "zipdepth": "the best for its size",
     "depth-anything-v2/small": "finer, eight times as large",
-    "depth-anything-3/small": "sees the focal length too",
-    "moge-2/small": "metres, nothing to know",
-    "moge-2/large": "the best here",
+    "depth-anything-3/small": "also predicts focal length",
+    "moge-2/small": "metres without a known size",
+    "moge-2/large": "most accurate of these",
 }
-"""Models that the overview offers for download, and what recommends them."""
+"""Models that the overview offers for download, and what they are good for."""
 
 _DEPTH_WORDS: Mapping[DepthKind | None, str] = {
     DepthKind.METRIC: "metres",
@@ -47,38 +47,40 @@ _ASTERISK = " *"
 
 
 def _overview_text() -> str:
-    """Text of ``rilievo models``: models on this machine, and those to download."""
+    """Text of ``rilievo models``: the models on this machine, and recommended downloads."""
     downloaded = [name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)]
     available = [*_EMBEDDED, *downloaded]
     offered = [name for name in _RECOMMENDED if name not in available]
-    parts = [f"On this machine, without a network:\n{_table_of_available(available)}"]
+    sections = [f"Available on this machine, offline:\n{_available_table(available)}"]
     if offered:
-        parts.append(
-            f"One download each, by its first use or by 'rilievo models fetch NAME...':\n"
-            f"{_table_of_offered(offered)}\n{_error_footnote(offered)}{_asterisk_notes(offered)}"
+        sections.append(
+            f"Downloaded at first use, or with 'rilievo models fetch NAME...':\n"
+            f"{_offered_table(offered)}\n{_error_footnote(offered)}{_asterisk_notes(offered)}"
         )
-    return "\n\n".join([*parts, _usage_lines()])
+    return "\n\n".join([*sections, _usage_lines()])
 
 
-def _table_of_available(names: Sequence[str]) -> str:
+def _available_table(names: Sequence[str]) -> str:
     merits = {**_RECOMMENDED, **_EMBEDDED}
     rows = []
     for name in names:
         card = MODELS[name]
         rows.append((name, _whole_megabytes(card), _outputs_text(card), merits.get(name, "")))
-    return table(("",) * 4, rows)
+    return format_table(("",) * 4, rows)
 
 
-def _table_of_offered(names: Sequence[str]) -> str:
+def _offered_table(names: Sequence[str]) -> str:
     rows = []
     for name in names:
         card = MODELS[name]
-        merit = _RECOMMENDED[name] + (_ASTERISK if card.note else "")
+        merit = _RECOMMENDED[name]
+        if card.note:
+            merit += _ASTERISK  # the note follows below the table
         abs_rel = _nyu_abs_rel(card) or _UNKNOWN
         rows.append(
             (name, _whole_megabytes(card), _outputs_text(card), abs_rel, card.licence, merit)
         )
-    return table(("name", "size", "gives", "error", "licence", ""), rows)
+    return format_table(("name", "size", "gives", "error", "licence", ""), rows)
 
 
 def _asterisk_notes(names: Sequence[str]) -> str:
@@ -89,11 +91,12 @@ def _asterisk_notes(names: Sequence[str]) -> str:
 def _usage_lines() -> str:
     qualities = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
     return (
-        f"rilievo predict photo.jpg                takes {DEFAULT_MODEL}\n"
+        f"rilievo predict photo.jpg                use {DEFAULT_MODEL}\n"
         f"rilievo predict photo.jpg --quality WORD {qualities}\n"
-        "rilievo predict photo.jpg --model NAME   takes any of these\n"
-        "rilievo models NAME, --all, --json       one in full, all of them, for programs\n"
-        "rilievo models --backbones               networks whose features a probe reads"
+        "rilievo predict photo.jpg --model NAME   use any of these models\n"
+        "rilievo models NAME                      describe a model in detail\n"
+        "rilievo models --all                     list all models; with --json, as JSON\n"
+        "rilievo models --backbones               list networks for training probes"
     )
 
 
@@ -113,50 +116,50 @@ def _outputs_text(card: ModelCard) -> str:
 
 
 def _nyu_abs_rel(card: ModelCard) -> str | None:
-    """Published AbsRel on NYUv2; None if there is none."""
     match = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
     return None if match is None else match[1]
 
 
 def _error_footnote(names: Sequence[str]) -> str:
-    """What the column of errors is, and who published them."""
+    """Explain the column of errors, and name the papers that published them."""
     cards = [MODELS[name] for name in names]
     published = [card.published or "" for card in cards if _nyu_abs_rel(card) is not None]
-    # The source stands at the end, in parentheses.
+    # Each text ends with its source in parentheses.
     sources = dict.fromkeys(text.rpartition("(")[2].removesuffix(")") for text in published)
-    authors = f"; by {', '.join(sources)}" if sources else ""
+    authors = f" ({', '.join(sources)})" if sources else ""
     return (
-        f"error: AbsRel on NYUv2, scale and shift fitted{authors}; {_UNKNOWN} where none is known"
+        f"error: AbsRel on NYUv2 after fitting scale and shift{authors}; {_UNKNOWN} means unknown"
     )
 
 
 _ACTIONS = {
-    "fetch": "Download models of the catalogue now, so that they work offline later.",
-    "path": "Print where the files of models lie that are embedded or downloaded.",
+    "fetch": "Download models from the catalogue now, so that they work offline later.",
+    "path": "Print the file paths of embedded or downloaded models.",
 }
 
 _NOTES_OF_ALL = f"""\
-The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
-on two processor cores.
-'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;
-'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, '--model FOLDER' one on disk;
-'--model package.module:load' a function of your own (docs/extending.md);
-'rilievo models fetch NAME' downloads what the core runs beforehand, \
-'rilievo models path NAME' says where it lies;
-'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph."""
+The default is {DEFAULT_MODEL}. 'rilievo models NAME' describes a model. 'speed' is for 640x480 \
+pixels on two processor cores.
+'rilievo predict --model FILE.onnx' runs any ONNX file with metadata.
+'--model ORG/NAME --kind KIND' runs a depth model from the Hugging Face hub, and '--model FOLDER' \
+one on disk.
+'--model package.module:load' runs a function of your own (docs/extending.md).
+'--model replicate:OWNER/NAME' runs a model at replicate.com, which charges for each photograph.
+'rilievo models fetch NAME' downloads a model in advance, and 'rilievo models path NAME' prints \
+its path."""
 
 _NOTES_OF_BACKBONES = f"""\
-'rilievo models NAME' shows one in full. Both sides of an image are padded to multiples of the \
-patch. {_UNKNOWN} is a number that was not counted, and 'not confirmed' a licence for which we \
-found no statement of the authors.
-'rilievo train probe --backbone NAME' also takes any other timm/MODEL, hf/ORG/NAME and \
-diffusers/ORG/NAME, and package.module:Class of your own."""
+'rilievo models NAME' shows one in detail. Both sides of an image are padded to multiples of the \
+patch size. {_UNKNOWN} means that a number is unknown, and 'not confirmed' that we found no \
+licence statement by the authors.
+'rilievo train probe --backbone NAME' also accepts any other timm/MODEL, hf/ORG/NAME and \
+diffusers/ORG/NAME, and your own package.module:Class."""
 _BACKBONE_PREFIXES = ("timm/", "hf/", "diffusers/")
 """Beginnings of the names of backbones that others published."""
 
 _FIRST_DOWNLOAD = (
-    "not published: the size and SHA-256 that the hub states at the first download are checked "
-    "then, remembered, and checked at every later use"
+    "not published: rilievo records the size and SHA-256 that the hub states at the first "
+    "download, and checks them then and at every later use"
 )
 
 _COMMERCIAL_USE = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
@@ -165,15 +168,13 @@ _COMMERCIAL_USE = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
-    """Model, backbone or file whose card to show; without it: what is here, and what one download
-    gives.
-    """
+    """Model, backbone or file to describe. By default, list installed and downloadable models."""
     all: bool = False
     """List all models, including those of installed packages."""
     backbones: bool = False
-    """List the networks whose features a probe reads ('rilievo train probe --backbone NAME')."""
+    """List the backbones for probes ('rilievo train probe --backbone NAME')."""
     json: bool = False
-    """Print all facts of all models, or of the one that is named, as JSON."""
+    """Print everything about all models, or about the given one, as JSON."""
 
     def __post_init__(self) -> None:
         if self.backbones and (self.all or self.name is not None):
@@ -184,7 +185,7 @@ class _Arguments:
 @dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
     names: Annotated[tuple[str, ...], option(positional=True, metavar="NAME")]
-    """Models of the catalogue, such as zipdepth and moge-2/small, or rilievo's own."""
+    """Models from the catalogue, such as zipdepth and moge-2/small, or rilievo's own models."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -196,8 +197,8 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo models",
         description=(
-            "What models there are: those on this machine, and what one download gives. 'fetch "
-            "NAME...' downloads some beforehand, 'path NAME...' prints where their files lie."
+            "List installed and downloadable models. 'fetch NAME...' downloads models in advance, "
+            "and 'path NAME...' prints the paths of their files."
         ),
         examples=(
             "rilievo models",
@@ -206,28 +207,25 @@ def main(arguments: Sequence[str]) -> int:
             *(f"rilievo models {name} zipdepth moge-2/small" for name in _ACTIONS),
         ),
     )
-    if request.json:
-        text = json.dumps(_json_records(request), indent=1)
-    else:
-        text = _text(request)
+    # An error of a model must not count as one of printing, so the text is made before.
+    text = json.dumps(_json_records(request), indent=1) if request.json else _terminal_text(request)
     with printing():
         if request.json:
             print(text)
         else:
-            say(text)
+            say(text)  # wrapped to the terminal
     return 0
 
 
-def _text(request: _Arguments) -> str:
+def _terminal_text(request: _Arguments) -> str:
     if request.name is not None:
         return _named_card_text(request.name)
     if request.backbones:
-        return _table_of_backbones()
-    return _table_of_all_models() if request.all else _overview_text()
+        return _backbone_table()
+    return _all_models_table() if request.all else _overview_text()
 
 
 def _json_records(request: _Arguments) -> list[dict[str, object]]:
-    """Cards of the models or backbones that were asked for, as JSON has them."""
     if request.backbones:
         return [asdict(card) for card in load_service("backbones").values()]
     if request.name is None:
@@ -238,7 +236,6 @@ def _json_records(request: _Arguments) -> list[dict[str, object]]:
 
 
 def _is_backbone(name: str) -> bool:
-    """Whether a name is that of a backbone, and not of a model or file."""
     if name in MODELS or Path(name).exists():
         return False
     return name.startswith(_BACKBONE_PREFIXES) or name in load_service("backbones")
@@ -257,7 +254,7 @@ def _find_or_load_card(name: str) -> ModelCard:
 
 
 def _fetch_or_print_paths(action: str, arguments: Sequence[str]) -> int:
-    """Run ``rilievo models fetch`` or ``path``: print the path of each model."""
+    """Run ``rilievo models fetch`` or ``path``: print the path of each model's file."""
     request = parse(
         _FetchArguments,
         arguments,
@@ -277,7 +274,7 @@ def _fetch_or_print_paths(action: str, arguments: Sequence[str]) -> int:
                 continue
             print(embedded_file(card.name))
             if action == "fetch":
-                complain(f"rilievo: {card.name} is here already: it comes with rilievo")
+                complain(f"rilievo: {card.name} needs no download, because it is part of rilievo")
     return 0
 
 
@@ -286,20 +283,22 @@ def _is_embedded(card: ModelCard) -> bool:
 
 
 def _find_or_fetch_file(entry: CatalogueEntry, *, fetch: bool) -> Path:
-    """ONNX file of a model, downloaded if ``fetch`` is true and it is missing."""
+    """ONNX file of a model. Download it first if it is missing and ``fetch`` is set."""
     from rilievo.models.catalogue.download import fetch_files, find_files
 
     paths = find_files(entry)
-    if paths is None and not fetch:
-        raise ModelError(
-            f"model '{entry.name}' is not downloaded: 'rilievo models fetch {entry.name}'"
-        )
-    if paths is not None and fetch:
-        complain(f"rilievo: {entry.name} is here already")
-    return (paths or fetch_files(entry))[0]
+    if paths is None:
+        if not fetch:
+            raise ModelError(
+                f"model '{entry.name}' is not downloaded: run 'rilievo models fetch {entry.name}'"
+            )
+        paths = fetch_files(entry)
+    elif fetch:
+        complain(f"rilievo: {entry.name} is already downloaded")
+    return paths[0]
 
 
-def _table_of_all_models() -> str:
+def _all_models_table() -> str:
     header = ("name", "gives", "depth", "size", "licence", "extra", "speed")
     rows = [
         (
@@ -313,7 +312,7 @@ def _table_of_all_models() -> str:
         )
         for card in MODELS.all().values()
     ]
-    return f"{table(header, rows)}\n\n{_NOTES_OF_ALL}"
+    return f"{format_table(header, rows)}\n\n{_NOTES_OF_ALL}"
 
 
 def _licence_text(card: Any) -> str:
@@ -321,7 +320,7 @@ def _licence_text(card: Any) -> str:
     return card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else "")
 
 
-def _table_of_backbones() -> str:
+def _backbone_table() -> str:
     header = ("name", "network", "parameters", "patch", "licence", "paper")
     rows = [
         (
@@ -334,7 +333,7 @@ def _table_of_backbones() -> str:
         )
         for card in load_service("backbones").values()
     ]
-    return f"{table(header, rows)}\n\n{_NOTES_OF_BACKBONES}"
+    return f"{format_table(header, rows)}\n\n{_NOTES_OF_BACKBONES}"
 
 
 def _millions(parameters: int | None) -> str:
@@ -342,12 +341,13 @@ def _millions(parameters: int | None) -> str:
 
 
 def _backbone_text(card: Any) -> str:
-    """Card of a backbone, for the terminal."""
-    parameters, patch = "not counted", "not confirmed"
+    """Describe a backbone in full."""
+    parameters = "unknown"
     if card.parameters is not None:
         parameters = f"{card.parameters:,}"
+    patch = "not confirmed"
     if card.patch is not None:
-        patch = f"{card.patch} px, of which both sides of an image are made multiples"
+        patch = f"{card.patch} px; both sides of an image are padded to multiples of this"
     entries = {
         "summary": card.summary,
         "parameters": parameters,
@@ -357,12 +357,12 @@ def _backbone_text(card: Any) -> str:
         "paper": card.paper,
         "source": card.source,
     }
-    command = f"rilievo train probe --backbone {card.name} --root data/ -o run"
+    weights = f" --weights {card.weights_file}" if card.weights_file else ""
+    command = f"rilievo train probe --backbone {card.name}{weights} --root data/ -o run"
     return "\n".join([card.name, "", *_entry_lines(entries), "", command])
 
 
 def _entry_lines(entries: Mapping[str, str]) -> list[str]:
-    """Lines of a card's entries, without those that are empty."""
     return [f"{name:<12}{value}" for name, value in entries.items() if value]
 
 
@@ -378,8 +378,10 @@ def _all_outputs_text(card: ModelCard) -> str:
 
 
 def _card_record(card: ModelCard) -> dict[str, object]:
+    """Card of a model as JSON, without the entries that only rilievo needs to load it."""
     record = asdict(card)
-    del record["loader"], record["settings"]
+    del record["loader"]
+    del record["settings"]
     return {**record, "note": card.note}
 
 
@@ -393,42 +395,44 @@ def _setting_line(setting: SettingDescription) -> str:
 
 
 def _text_if_unpublished(card: ModelCard) -> str:
-    """What is said about the accuracy of a model for which no one published any."""
+    """Sentence on the accuracy of a model for which nobody has published a number."""
     if read_long_card(card) is not None:
-        return "nothing by others; measured by us, below"
+        return "no results by others; our own results are below"
     if card.kind is None:
-        return "not known here"
-    return f"not known here; 'rilievo evaluate -m {card.name} --benchmark nyuv2-eigen' measures it"
+        return "unknown"
+    return f"unknown; to measure it: rilievo evaluate -m {card.name} --benchmark nyuv2-eigen"
 
 
 def _card_text(card: ModelCard) -> str:
-    """Card of a model, for the terminal, with its settings and its long card if any."""
+    """Describe a model in full, with its downloads, its settings and its long card."""
     entries = {
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",
-        "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
-        "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
-        "sky": "yes: a mask; surfaces leave it out" if card.sky else "no",
-        "camera": "yes: the focal length that it sees" if card.camera else "no",
+        "normals": "yes: unit vectors in the camera frame, towards the camera"
+        if card.normals
+        else "no",
+        "confidence": "yes: 0 to 1 for each pixel" if card.confidence else "no",
+        "sky": "yes: a mask, which surfaces leave out" if card.sky else "no",
+        "camera": "yes: it predicts the focal length" if card.camera else "no",
         "sees": "" if card.area is None else f"{card.area:,} pixels of a photograph",
-        "resized": card.resizing.described,
+        "resized": card.resizing.description,
         "licence": card.licence + _COMMERCIAL_USE[card.commercial],
         "stated on": card.stated,
         "trained on": f"data {RESEARCH_DATA}" if card.research_data else "",
         "labelled by": card.teacher,
         "size": _megabytes(card),
         "hash": "" if card.hash_known else _FIRST_DOWNLOAD,
-        "extra": card.extra or "none, it is in the core",
+        "extra": card.extra or "none needed",
         "speed": card.speed,
         "note": card.note,
         "published": card.published or _text_if_unpublished(card),
-        "source": card.source or "inside the package",
+        "source": card.source or "included in the package",
     }
     lines = [card.name, "", *_entry_lines(entries)]
     lines += [f"{'download':<12}{download}" for download in card.downloads]
     if card.settings is not None:
-        described = describe_settings(card.settings)
-        lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, described)]
+        settings = describe_settings(card.settings)
+        lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, settings)]
     long_card = read_long_card(card)
     if long_card is not None:
         lines += ["", long_card]

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,17 +12,17 @@ from typing import Any, TypeVar
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
 from rilievo.errors.messages import set_terminal_spelling, spell_flag, worded
-from rilievo.schema.fields import OptionField, build_record, options_of
+from rilievo.schema.fields import OptionField, build_record, list_options
 from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
 T = TypeVar("T")
 _NEGATIVE_NUMBER = re.compile(r"-\.?\d")
 _parsed: list[type] = []
-"""Record that was parsed last, by which messages spell options as its command does."""
+"""Class of the record that was parsed last, so that messages spell options as its command does."""
 
 
 class HelpShown(SystemExit):
-    """End of a command that has only shown its help; ``record`` declares its options."""
+    """Raised to end a command that has shown its help; ``record`` is the class of its options."""
 
     def __init__(self, record: type) -> None:
         super().__init__(0)
@@ -29,21 +30,14 @@ class HelpShown(SystemExit):
 
 
 def parse(
-    into: type[T],
+    record_type: type[T],
     arguments: Sequence[str],
     *,
     prog: str,
     description: str,
     examples: Sequence[str] = (),
 ) -> T:
-    """Parse the arguments of a command into a record, or show the help.
-
-    Args:
-        into: Class of the record, which declares the options.
-        arguments: Words after the command.
-        prog: Command, such as ``rilievo predict``.
-        description: Description for the help, in one sentence.
-        examples: Example command lines for the help.
+    """Parse the arguments of a command into a record of options, or show the help.
 
     Raises:
         OptionError: If an argument is not understood, or the record refuses its value.
@@ -51,87 +45,87 @@ def parse(
     """
     if any(word in ("-h", "--help") for word in arguments):
         text = help_text(
-            into,
+            record_type,
             prog=prog,
             description=description,
             examples=examples,
-            everything="--all" in arguments,
+            show_all="--all" in arguments,
         )
         with printing():
             print(text)
-        raise HelpShown(into)
-    _parsed[:] = [into]
+        raise HelpShown(record_type)
+    _parsed[:] = [record_type]
     set_terminal_spelling(label)
-    return build_record(into, parse_words(into, arguments, prog))
+    return build_record(record_type, parse_words(record_type, arguments, prog))
 
 
-def parse_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
-    """Read the values of a command line by the paths of the options.
+def parse_words(record_type: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
+    """Parse the arguments of a command; return values by option path.
 
     The path of a field in a nested record is such as ``options.saving.output``.
-
-    Raises:
-        OptionError: If a word is not understood, or one is missing.
     """
-    return _CommandLine(prog=prog, options=options_of(into)).parse_values(list(words))
+    return _CommandLine(prog=prog, options=list_options(record_type)).parse_values(list(words))
 
 
-def fields_in_arguments(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
-    """Names of the fields of a nested record that the arguments set."""
-    written = parse_words(into, arguments, "")
-    paths = [option.path for option in options_of(into) if option.flag and option.path in written]
+def fields_in_arguments(record_type: type, arguments: Sequence[str], record: str) -> frozenset[str]:
+    """Names of the fields of the nested record ``record`` that the arguments set by flags."""
+    values = parse_words(record_type, arguments, "")
+    paths = [
+        option.path for option in list_options(record_type) if option.flag and option.path in values
+    ]
     prefix = f"{record}."
     return frozenset(path.removeprefix(prefix) for path in paths if path.startswith(prefix))
 
 
-def flag_as_written(into: type, arguments: Sequence[str], path: str) -> str:
-    """Flag of an option at a path, as the arguments spell it."""
-    (option,) = [option for option in options_of(into) if option.path == path]
-    words = [word.partition("=")[0] for word in arguments]
-    return next((flag for flag in option.all_flags if flag in words), option.label)
+def flag_as_written(record_type: type, arguments: Sequence[str], path: str) -> str:
+    """Flag of the option with a path, as the arguments spell it."""
+    (option,) = [option for option in list_options(record_type) if option.path == path]
+    flags = [argument.partition("=")[0] for argument in arguments]
+    return next((flag for flag in option.all_flags if flag in flags), option.label)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _CommandLine:
-    """Parser of the command line of one command, with these options."""
+    """Parser of the command line of one command, which has these options."""
 
     prog: str
     options: Sequence[OptionField]
 
     @cached_property
-    def option_of_flag(self) -> Mapping[str, OptionField]:
+    def options_by_flag(self) -> Mapping[str, OptionField]:
         return {flag: option for option in self.options for flag in option.all_flags}
 
     def error_with_help(self, text: str) -> OptionError:
         """Error that also says how to show the help."""
-        end = "" if text.endswith("?") else ";"
-        return OptionError(f"{text}{end} '{self.prog} --help' lists the options")
+        separator = "" if text.endswith("?") else ";"
+        return OptionError(f"{text}{separator} '{self.prog} --help' lists the options")
 
     def parse_values(self, words: list[str]) -> Mapping[str, Any]:
-        """Read the values of all words by the paths of the options."""
+        """Parse all words; return values by option path."""
         end_of_flags = words.index("--") if "--" in words else len(words)
+        words_after_flags = words[end_of_flags + 1 :]
         try:
             normalised = list(self.normalise_flags(words[:end_of_flags]))
-            flagged, unflagged = self.flag_parser().parse_known_args(normalised)
+            flag_texts, other_words = self.flag_parser().parse_known_args(normalised)
         except argparse.ArgumentError as error:
-            option = self.option_of_flag[str(error.argument_name).rpartition("/")[2]]
-            problem = "takes no value" if option.is_switch else f"is given without {option.metavar}"
+            # argparse names all flags of the argument, such as "-o/--output".
+            option = self.options_by_flag[str(error.argument_name).rpartition("/")[2]]
+            problem = "takes no value" if option.is_switch else f"needs a value: {option.metavar}"
             raise self.error_with_help(f"{option.label} {problem}") from None
-        for word in unflagged:
+        # Unknown flags are among the other words. A single "-" and negative numbers are values.
+        for word in other_words:
             if word.startswith("-") and word != "-" and not _NEGATIVE_NUMBER.match(word):
                 raise self.unknown_flag_error(word.partition("=")[0])
-        texts = {
-            **vars(flagged),
-            **self.positional_texts([*unflagged, *words[end_of_flags + 1 :]]),
-        }
-        self.refuse_missing(texts)
+        positional_texts = self.positional_texts([*other_words, *words_after_flags])
+        texts = {**vars(flag_texts), **positional_texts}
+        self.check_required(texts)
         return {
             option.path: self.convert_texts(option, texts[option.path])
             for option in self.options
             if option.path in texts
         }
 
-    def refuse_missing(self, texts: Mapping[str, Any]) -> None:
+    def check_required(self, texts: Mapping[str, Any]) -> None:
         """Raise an error if a required option or argument is missing."""
         missing = [
             f"{option.flags[-1]} {option.metavar}" if option.flag else option.metavar
@@ -139,16 +133,16 @@ class _CommandLine:
             if option.is_required and not texts.get(option.path)
         ]
         if missing:
-            raise self.error_with_help(f"missing: {', '.join(missing)}")
+            raise self.error_with_help(f"this command needs {' and '.join(missing)}")
 
     def flag_parser(self) -> argparse.ArgumentParser:
-        """Parser of flags, by which each value is a list of what followed its flags."""
+        """Make a parser of the flags. It collects what follows each flag in a list of texts."""
         parser = argparse.ArgumentParser(
             add_help=False,
             allow_abbrev=False,
             exit_on_error=False,
             argument_default=argparse.SUPPRESS,
-            # Each argument makes a formatter, which asks the terminal for its width otherwise.
+            # argparse makes a formatter for each argument, which asks for the terminal's width.
             formatter_class=partial(argparse.HelpFormatter, width=80),
         )
         for option in self.options:
@@ -157,7 +151,7 @@ class _CommandLine:
             flags = (*option.declaration.aliases, option.flag)
             if option.is_switch:
                 parser.add_argument(
-                    option.opposite, dest=option.path, action="append_const", const=False
+                    option.off_flag, dest=option.path, action="append_const", const=False
                 )
             if option.is_switch and not option.words:
                 parser.add_argument(*flags, dest=option.path, action="append_const", const=True)
@@ -168,26 +162,31 @@ class _CommandLine:
         return parser
 
     def normalise_flags(self, words: list[str]) -> Iterator[str]:
-        """Yield the words in the spelling that the parser of flags knows.
+        """Yield the words in the spelling that the parser of flags expects.
 
-        ``--no_trim`` becomes ``--no-trim``, and a negative number is joined to its flag.
+        ``--no_trim`` becomes ``--no-trim``, a switch that also takes words gets the value "yes",
+        and a negative number is joined to its flag, because argparse would take it for a flag.
         """
-        while words:
-            flag, sign, value = words.pop(0).partition("=")
+        remaining = deque(words)
+        while remaining:
+            word = remaining.popleft()
+            flag, equals_sign, value = word.partition("=")
             if flag.startswith("--"):
                 spelled = flag.replace("_", "-").replace("--color", "--colour", 1)
                 # An unknown flag stays as it was typed, for the message about it.
-                flag = spelled if spelled in self.option_of_flag else flag
-            option = self.option_of_flag.get(flag)
-            if option is not None and not sign:
-                if option.words and flag == option.flag:
-                    sign, value = "=", "yes"
-                elif not option.is_switch and words and _NEGATIVE_NUMBER.match(words[0]):
-                    sign, value = "=", words.pop(0)
-            yield f"{flag}{sign}{value}"
+                flag = spelled if spelled in self.options_by_flag else flag
+            option = self.options_by_flag.get(flag)
+            if option is None or equals_sign:
+                yield f"{flag}{equals_sign}{value}"
+            elif option.words and flag == option.flag:
+                yield f"{flag}=yes"
+            elif not option.is_switch and remaining and _NEGATIVE_NUMBER.match(remaining[0]):
+                yield f"{flag}={remaining.popleft()}"
+            else:
+                yield flag
 
     def positional_texts(self, words: list[str]) -> Mapping[str, Any]:
-        """Assign words without a flag to the options that have none."""
+        """Assign words without a flag to the options without a flag, in order."""
         texts: dict[str, Any] = {}
         for option in self.options:
             if not option.flag and option.takes_many:
@@ -195,27 +194,27 @@ class _CommandLine:
             elif not option.flag and words:
                 texts[option.path] = [words.pop(0)]
         if words:
-            raise self.error_with_help(f"one argument too many: '{words[0]}'")
+            raise self.error_with_help(f"unexpected argument '{words[0]}'")
         return texts
 
     def convert_texts(self, option: OptionField, texts: list[Any]) -> Any:
-        """Convert what was written for an option to its value."""
-        if option.flag and (not texts or any(text in ([], "--") for text in texts)):
-            # argparse drops the word "--", with which no value begins.
-            raise self.error_with_help(f"{option.label} is given without {option.metavar}")
+        """Convert the texts of an option to its value."""
+        is_empty = not texts or any(text in ([], "--") for text in texts)  # argparse may drop "--"
+        if option.flag and is_empty:
+            raise self.error_with_help(f"{option.label} needs a value: {option.metavar}")
         if option.takes_many:
             return tuple(self.convert_text(option, text) for text in texts)
         if len(texts) > 1 and not option.is_list:
-            count = "twice" if len(texts) == 2 else f"{len(texts)} times"
-            raise self.error_with_help(f"{option.label} is given {count}: give it once")
+            times = "twice" if len(texts) == 2 else f"{len(texts)} times"
+            raise self.error_with_help(f"{option.label} is given {times}: give it once")
         if isinstance(texts[0], bool):
             return texts[0]
         return self.convert_text(option, ",".join(texts))
 
     def convert_text(self, option: OptionField, text: str) -> Any:
-        """Convert a word to the type of an option."""
-        if option.item_type is Path and not text:  # an empty variable of the shell
-            raise self.error_with_help(f"{option.label} is given without {option.metavar}")
+        """Convert a single text to the type of an option."""
+        if option.item_type is Path and not text:  # such as an empty variable of the shell
+            raise self.error_with_help(f"{option.label} needs a value: {option.metavar}")
         try:
             value = option.read(text)
         except ValueError:
@@ -224,47 +223,50 @@ class _CommandLine:
             similar = get_close_matches(text, [*option.choices], n=1)
             question = f": did you mean '{similar[0]}'?" if similar else ""
             raise self.error_with_help(
-                f"{option.label} is {option.takes}, got '{text}'{question}"
+                f"{option.label} must be {option.accepted_values}, got '{text}'{question}"
             ) from None
         return value if option.takes_many else option.check(value)
 
     def unknown_flag_error(self, flag: str) -> OptionError:
         """Error for a flag that the command does not have, with suggestions."""
-        # Imported on demand: most command lines are understood.
+        # Imported on demand, because most command lines have no unknown flags.
         from difflib import get_close_matches
 
         from rilievo.errors.foreign_names import hint_for_flag
 
-        hint = hint_for_flag(flag, self.option_of_flag, self.prog)
+        hint = hint_for_flag(flag, self.options_by_flag, self.prog)
         if hint:
             return self.error_with_help(f"no option {flag}: {hint}")
-        letters = flag.replace("_", "-").strip("-").removeprefix("no-").replace("-", "")
-        flag_by_letters = {
+        # Flags are compared by their letters, without hyphens.
+        typed = flag.replace("_", "-").strip("-").removeprefix("no-").replace("-", "")
+        flags_by_letters = {
             option.flag.strip("-").replace("-", ""): option.flags[-1]
             for option in self.options
             if option.flag
         }
-        # An abbreviation is often too short to be close to the whole name.
-        similar = [
-            each for each in flag_by_letters if len(letters) > 1 and each.startswith(letters)
-        ]
-        similar = similar or get_close_matches(letters, flag_by_letters, n=2, cutoff=0.75)
+        similar: list[str] = []
+        if len(typed) > 1:
+            # It may be an abbreviation, which is often too short to be close to the whole name.
+            similar = [letters for letters in flags_by_letters if letters.startswith(typed)]
+        similar = similar or get_close_matches(typed, flags_by_letters, n=2, cutoff=0.75)
         if similar:
-            names = " or ".join(repr(flag_by_letters[each]) for each in similar[:2])
+            names = " or ".join(repr(flags_by_letters[letters]) for letters in similar[:2])
             return self.error_with_help(f"no option {flag}: did you mean {names}?")
         return self.error_with_help(f"no option {flag}")
 
 
 def label(name: str, value: str = "") -> str:
     """Spell an option for a message: its flag, or the name of an argument without a flag."""
-    options = [option for into in _parsed for option in options_of(into)]
+    options = [option for record_type in _parsed for option in list_options(record_type)]
     labels = {option.name: option.label for option in options}
     labels |= {option.flag[2:].replace("-", "_"): option.label for option in options}
-    return spell_flag(name, value) if value or name not in labels else labels[name]
+    if value or name not in labels:
+        return spell_flag(name, value)
+    return labels[name]
 
 
 def message_with_flags(message: object) -> str:
-    """Text of a message that spells options as flags."""
+    """Write a message that spells options as flags of the current command."""
     return worded(message, label)
 
 
@@ -281,37 +283,33 @@ def help_text(
     prog: str,
     description: str,
     examples: Sequence[str],
-    everything: bool = False,
+    show_all: bool = False,
 ) -> str:
     """Format the help of a command to the width of the terminal.
 
-    Args:
-        command: Record of the options. Its ``OTHER_DEFAULTS``, if any, has texts to add to the
-            defaults of options by their paths.
-        prog: Command, such as ``rilievo predict``.
-        description: Description in one sentence.
-        examples: Example command lines.
-        everything: Whether to show all options, even if they are many.
+    ``command.OTHER_DEFAULTS``, if it exists, maps option paths to texts that follow the default.
+    Unless ``show_all`` is set, a command with many options shows only some.
     """
     other_defaults: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
     width = help_width()
-    options = options_of(command)
+    options = list_options(command)
     positional = [option for option in options if not option.flags]
     flagged = [option for option in options if option.flags]
-    if len(flagged) > MAX_SHORT_OPTIONS and not everything:
+    if len(flagged) > MAX_SHORT_OPTIONS and not show_all:
         flagged = [option for option in flagged if option.declaration.in_short_help]
     usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, positional))}"
-    lines = [wrap_line(usage, width, 7), "", wrap_line(description, width, 0), ""]
+    lines = [wrap_line(usage, width, len("usage: ")), "", wrap_line(description, width, 0), ""]
     if positional:
         lines += [bold("Arguments:"), *_option_entries(positional, width, other_defaults), ""]
     groups = list(dict.fromkeys(option.group for option in flagged))
-    for title in groups or ["Options"]:
+    for title in groups or ["Options"]:  # at least one group, for --help
         members = [option for option in flagged if option.group == title]
         lines += [bold(f"{title}:"), *_option_entries(members, width, other_defaults), ""]
-    lines[-1:] = ["  -h, --help              Show this text."]
-    hidden = len(options) - len(positional) - len(flagged)
-    if hidden:
-        lines += ["", dim(wrap_line(f"{hidden} more options: {prog} --help --all", width, 2))]
+    # The help option follows the last group directly, so it replaces the empty line.
+    lines[-1] = "  -h, --help              Show this help."
+    num_hidden = len(options) - len(positional) - len(flagged)
+    if num_hidden:
+        lines += ["", dim(wrap_line(f"{num_hidden} more options: {prog} --help --all", width, 2))]
     if examples:
         lines += ["", bold("Examples:"), *_wrap_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)
@@ -325,7 +323,7 @@ def _argument_usage(option: OptionField) -> str:
 def _option_entries(
     options: Sequence[OptionField], width: int, other_defaults: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield the lines of the help about options."""
+    """Yield the lines of the help that describe options."""
     for option in options:
         text, default = _help_and_default(option)
         default += other_defaults.get(option.path, "")
@@ -340,9 +338,14 @@ def _option_entries(
 
 
 def _help_and_default(option: OptionField) -> tuple[str, str]:
-    """Help of an option and its default, or those of the flag that turns it off."""
-    text, default = option.help.replace("``", "'"), option.shown_default
-    if not (option.opposite and default):
+    """Help text and default of an option.
+
+    For a switch that is on by default, they describe the flag that turns it off.
+    """
+    text = option.help.replace("``", "'")
+    default = option.shown_default
+    is_on_by_default = option.off_flag and default
+    if not is_on_by_default:
         return text, default
     if option.off_help:
         return option.off_help, ""
@@ -354,26 +357,31 @@ def _flags_and_metavar(option: OptionField) -> str:
     if not option.flags:
         return _argument_usage(option).strip("[]")
     flags = ", ".join(option.flags)
-    # Options without a short name are aligned with the long names of the others.
-    aligned = flags if option.flags[0][1] != "-" else f"    {flags}"
-    gap = "" if option.metavar.startswith("[=") else " "
-    return f"{aligned}{gap}{option.metavar}".rstrip()
+    # Long flags are aligned, also those of options without a short one.
+    has_short_flag = not option.flags[0].startswith("--")
+    aligned = flags if has_short_flag else f"    {flags}"
+    separator = "" if option.metavar.startswith("[=") else " "
+    return f"{aligned}{separator}{option.metavar}".rstrip()
 
 
-def _wrap_entry(head: str, text: str, width: int) -> Iterator[str]:
+def _wrap_entry(flags: str, text: str, width: int) -> Iterator[str]:
     """Yield the lines of an entry: flags at the left, description at the right or below."""
-    lines = wrap_line(text, width - _INDENT, 0).split("\n")
-    head = f"  {head}"
-    if len(head) + 2 > _INDENT:
-        # Choices are wrapped after their bars.
-        spaced = head if len(head) <= width else head.replace("|", "| ")
+    description_lines = wrap_line(text, width - _INDENT, 0).split("\n")
+    flags = f"  {flags}"
+    if len(flags) + 2 > _INDENT:  # too long for a description on the same line
+        # Spaces after the bars between choices let the line wrap there.
+        spaced = flags if len(flags) <= width else flags.replace("|", "| ")
         yield bold(wrap_line(spaced, width).replace("| ", "|"))
     else:
-        yield f"{bold(head)}{' ' * (_INDENT - len(head))}{lines.pop(0)}"
-    yield from (" " * _INDENT + line for line in lines)
+        padding = " " * (_INDENT - len(flags))
+        yield f"{bold(flags)}{padding}{description_lines.pop(0)}"
+    yield from (" " * _INDENT + line for line in description_lines)
 
 
 def _wrap_examples(examples: Sequence[str], width: int) -> Iterator[str]:
     for example in examples:
         line = f"  {example}"
-        yield line if len(line) <= width else wrap_line(line, width - 2, 8).replace("\n", " \\\n")
+        if len(line) > width:
+            # A backslash continues a command on the next line.
+            line = wrap_line(line, width - 2, 8).replace("\n", " \\\n")
+        yield line

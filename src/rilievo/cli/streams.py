@@ -11,24 +11,25 @@ from itertools import zip_longest
 from typing import TextIO
 
 from rilievo.errors import OutputError, RilievoError
-from rilievo.errors.messages import for_terminal
+from rilievo.errors.messages import count_text, for_terminal
 from rilievo.system.terminal import bold, dim, terminal_columns, wrap_for_terminal, wrap_line
 
 NO_READER = 141
-"""Exit code if nobody reads the output: 128 + SIGPIPE."""
+"""Exit code if nobody reads standard output: 128 + SIGPIPE."""
 
 _MAX_LISTED_FAULTS = 5
 _ASCII: Mapping[str, str] = {
     **{"→": "->", "←": "<-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "±": "+-", "×": "x"},
     **{"−": "-", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "‖": "||", "°": "deg", "⁄": "/"},
 }
-"""Characters in place of those that a terminal cannot show."""
+"""Replacements for characters that a terminal cannot show."""
 
 
 def open_streams() -> None:
-    """Make the standard streams writable, whatever is written to them.
+    """Make sure that any text can be written to the standard streams.
 
-    A closed stream is opened, because otherwise the next file that is opened would get its number.
+    A closed stream is replaced by the null device. Otherwise, the next file that is opened would
+    get its descriptor, and messages would be written into that file.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -36,35 +37,41 @@ def open_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     codecs.register_error("rilievo", _encode_nearest_ascii)
     for stream in (sys.stdout, sys.stderr):
-        # The user asks for other ways, such as PYTHONIOENCODING=ascii:xmlcharrefreplace.
+        # Any other handler is the user's, such as PYTHONIOENCODING=ascii:xmlcharrefreplace.
         default_errors = ("strict", "surrogateescape", "backslashreplace")
         if isinstance(stream, TextIOWrapper) and stream.errors in default_errors:
             stream.reconfigure(errors="rilievo")
 
 
 def _encode_nearest_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Replace a character that a stream cannot encode (``codecs.register_error``)."""
+    """Error handler of ``codecs``: replace a character that a stream cannot encode.
+
+    Returns:
+        The replacement, and the position at which encoding goes on.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    character, end = error.object[error.start], error.start + 1
+    character = error.object[error.start]
+    end = error.start + 1
     if "\udc80" <= character <= "\udcff":  # a byte of a file name that is not UTF-8
         return bytes([ord(character) - 0xDC00]), end
     import unicodedata  # most programs never need it
 
     parts = unicodedata.normalize("NFKD", character)
     ascii_text = "".join(_ASCII.get(part, part if part.isascii() else "") for part in parts)
+    # Greek letters are spelled out: "GREEK SMALL LETTER DELTA" becomes "delta".
     script, _, letter_name = unicodedata.name(character, "").partition(" LETTER ")
-    greek = letter_name.lower() if script.startswith("GREEK") else ""
-    return ascii_text or greek or "?", end
+    greek_name = letter_name.lower() if script.startswith("GREEK") else ""
+    return ascii_text or greek_name or "?", end
 
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Turn failures of standard output in the block into errors for the user.
+    """Turn failures to write standard output in the block into errors for the user.
 
     Raises:
-        OutputError: If it cannot be written.
-        SystemExit: If nobody reads it.
+        OutputError: If standard output cannot be written.
+        SystemExit: If nobody reads it any more.
     """
     try:
         try:
@@ -77,10 +84,10 @@ def printing() -> Iterator[None]:
         _redirect_to_null(sys.stdout)
         raise SystemExit(NO_READER) from None
     except OSError as error:
-        if error.errno is None:  # of a library, such as Pillow's for a file that it does not know
+        if error.errno is None:  # raised by a library, such as Pillow for an unknown file format
             raise
         _redirect_to_null(sys.stdout)
-        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def say(text: str, *, flush: bool = False) -> None:
@@ -89,7 +96,7 @@ def say(text: str, *, flush: bool = False) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a message to standard error; a terminal shows its hint faintly."""
+    """Print an error or a note to standard error; a terminal shows its hint dimmed."""
     lines = [_dim_hint(line) for line in text.split("\n")]
     try:
         print("\n".join(lines), file=sys.stderr, flush=True)
@@ -98,15 +105,15 @@ def complain(text: str) -> None:
 
 
 def _dim_hint(line: str) -> str:
-    """Dim a tip, or what follows the last semicolon; a message without a hint stays as it is."""
+    """Dim a tip, or the hint after the last semicolon of a message, if it has one."""
     wrapped = wrap_for_terminal(line, sys.stderr)
     if line.startswith("tip: "):
         return dim(wrapped, sys.stderr)
-    # A semicolon without a space after it is part of a name.
-    with_hint = re.fullmatch(r"(.*;)(\s.*)", wrapped, flags=re.DOTALL)
-    if with_hint is None:
+    # A semicolon without a space after it belongs to a name.
+    match = re.fullmatch(r"(.*;)(\s.*)", wrapped, flags=re.DOTALL)
+    if match is None:
         return wrapped
-    problem, hint = with_hint.groups()
+    problem, hint = match.groups()
     return f"{problem}{dim(hint, sys.stderr)}"
 
 
@@ -114,15 +121,17 @@ def _redirect_to_null(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a table for the terminal: in columns, or as a list if it is too narrow for them.
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table in columns, or as a list if the terminal is too narrow for columns.
 
-    Cells are wrapped where necessary. A header of empty strings is left out.
+    Cells are wrapped if necessary. A header of empty strings is left out.
     """
     full_widths = _column_widths((header, *rows), len)
     min_widths = _column_widths((header, *rows), _min_width)
-    terminal_width = terminal_columns(sys.stdout) or sum(full_widths) + _GAP * len(full_widths)
-    available = terminal_width - _GAP * (len(full_widths) - 1)
+    gaps_width = _GAP * (len(full_widths) - 1)
+    # Without a terminal, no column is narrowed.
+    terminal_width = terminal_columns(sys.stdout) or sum(full_widths) + _GAP + gaps_width
+    available = terminal_width - gaps_width  # for the cells
     if sum(min_widths) > available:
         return "\n".join(_row_as_list(header, row, terminal_width) for row in rows)
 
@@ -130,22 +139,22 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = []
     if any(header):
         lines += _table_lines(header, widths)
-        lines.append("  ".join("-" * width for width in widths))
+        lines.append((" " * _GAP).join("-" * width for width in widths))
     for row in rows:
-        lines += _table_lines(row, widths, bold)
+        lines += _table_lines(row, widths, first_cell_style=bold)
     return "\n".join(lines)
 
 
 _GAP = 2
-"""Spaces between two columns."""
+"""Number of spaces between two columns."""
 _MAX_UNWRAPPED = 8
-"""Length up to which a cell is never wrapped."""
+"""Length up to which a cell is never wrapped [characters]."""
 
 
 def _shrink_columns(
     full_widths: Sequence[int], min_widths: Sequence[int], available: int
 ) -> list[int]:
-    """Make the widest columns narrower until all fit."""
+    """Make the widest columns narrower, one character at a time, until all columns fit."""
     widths = list(full_widths)
     while sum(widths) > available:
         shrinkable = [i for i, width in enumerate(widths) if width > min_widths[i]]
@@ -155,7 +164,9 @@ def _shrink_columns(
 
 
 def _min_width(cell: str) -> int:
-    return len(cell) if len(cell) <= _MAX_UNWRAPPED else max(map(len, cell.split()))
+    if len(cell) <= _MAX_UNWRAPPED:
+        return len(cell)
+    return max(len(word) for word in cell.split())
 
 
 def _column_widths(rows: Sequence[Sequence[str]], measure: Callable[[str], int]) -> list[int]:
@@ -163,21 +174,22 @@ def _column_widths(rows: Sequence[Sequence[str]], measure: Callable[[str], int])
 
 
 def _table_lines(
-    row: Sequence[str], widths: Sequence[int], style: Callable[[str], str] = str
+    row: Sequence[str], widths: Sequence[int], first_cell_style: Callable[[str], str] = str
 ) -> Iterator[str]:
-    """Yield the lines of a row; ``style`` is that of its first cell."""
-    wrapped_cells = [
-        [cell] if len(cell) <= width else wrap_line(cell, width, 0).split("\n")
-        for cell, width in zip(row, widths, strict=True)
-    ]
-    for line in zip_longest(*wrapped_cells, fillvalue=""):
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        text = "  ".join(cells).rstrip()
-        yield f"{style(line[0])}{text[len(line[0]) :]}" if line[0] else text
+    """Yield the lines of a row, whose cells are wrapped to the widths of the columns."""
+    wrapped_cells = []
+    for cell, width in zip(row, widths, strict=True):
+        fits = len(cell) <= width
+        wrapped_cells.append([cell] if fits else wrap_line(cell, width, 0).split("\n"))
+    for line_cells in zip_longest(*wrapped_cells, fillvalue=""):
+        padded = [cell.ljust(width) for cell, width in zip(line_cells, widths, strict=True)]
+        line = (" " * _GAP).join(padded).rstrip()
+        first = line_cells[0]
+        yield f"{first_cell_style(first)}{line[len(first) :]}" if first else line
 
 
 def _row_as_list(header: Sequence[str], row: Sequence[str], width: int) -> str:
-    """Row as text: the first cell, and below it the other ones with their headers."""
+    """Format a row as its first cell, and below it the other cells with their headers."""
     cells = [
         f"{title} {cell}".strip() for title, cell in zip(header[1:], row[1:], strict=True) if cell
     ]
@@ -185,18 +197,13 @@ def _row_as_list(header: Sequence[str], row: Sequence[str], width: int) -> str:
 
 
 def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[str]:
-    """Yield lines that list the first few images and predictions that cannot be shown."""
-    for subject, faults in (
-        ("images that cannot be shown", images),
-        ("predictions that cannot be shown", predictions),
+    """Yield lines that list images and predictions that cannot be shown, the first few of each."""
+    for noun, faults in (
+        ("image", images),
+        ("prediction", predictions),
     ):
         if faults:
-            yield f"{len(faults)} {subject}:"
+            yield f"{count_text(len(faults), noun)} cannot be shown:"
             yield from (f"  {for_terminal(fault)}" for fault in faults[:_MAX_LISTED_FAULTS])
         if len(faults) > _MAX_LISTED_FAULTS:
             yield f"  ... and {len(faults) - _MAX_LISTED_FAULTS} more"
-
-
-def amount(count: int, noun: str) -> str:
-    """Count with its noun, such as "1 run" or "2 runs"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

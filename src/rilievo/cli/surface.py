@@ -23,15 +23,15 @@ from rilievo.schema.fields import option
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
-    """Photograph that the depth is of."""
-    given: Annotated[DepthFile, option(name="")]
+    """Photograph that the depth belongs to."""
+    depth_file: Annotated[DepthFile, option(name="")]
     view: Annotated[CameraOptions, option(name="", without=("vanishing_points",))]
-    save: Annotated[str, option(aliases=("-s",), metavar="FORMATS")] = "glb"
-    """Formats to write, separated by commas, as 'rilievo predict' has them."""
+    save: Annotated[str, option(aliases=("-s",), metavar="NAME,...")] = "glb"
+    """Outputs to write, separated by commas, as for 'rilievo predict'."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path()
-    """Folder for the files, which have the photograph's name."""
+    """Folder for the files, which are named after the photograph."""
     overwrite: bool = False
-    """Replace results of another depth."""
+    """Replace results that were made from another depth map."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo surface",
-        description="The surface of a photograph, of a depth map that is there already.",
+        description="Make a surface from a photograph and its depth map.",
         examples=(
             "rilievo surface photo.jpg --depth depth.png --camera 525,525,319.5,239.5",
             "rilievo surface photo.jpg --depth z.npy --fov 60 --save glb,ply -o out",
@@ -50,13 +50,13 @@ def main(arguments: Sequence[str]) -> int:
     photo = read_photo(request.photo, own_depth=False)
     photo = with_camera(photo, view.named_camera, view.fov)
     has_user_camera = view.named_camera is not None or view.fov is not None
-    depth = request.given.require_depth()
+    depth_path = request.depth_file.require_depth()
     prediction = prediction_from_depth(
         Prediction,
         photo,
-        depth,
+        depth_path,
         photo.camera if has_user_camera else None,
-        **request.given.keywords,
+        **request.depth_file.keywords,
     )
     stem = request.output / Path(request.photo).stem
     names = parse_output_names(request.save)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         *metre_notes(prediction.depth.kind, names),
     )
     for note in (*prediction.notes, *notes):
-        complain(for_terminal(note_about(printable(depth), note)))
+        complain(for_terminal(note_about(printable(depth_path), note)))
     options = SaveOptions(overwrite=request.overwrite)
     paths = save(prediction, stem, names, options)
     with printing():

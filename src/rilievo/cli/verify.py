@@ -23,16 +23,13 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare files with their records; return 1 if one is changed."""
+    """Compare files with their recorded checksums; return 1 if one has changed, else 0."""
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo verify",
-        description="Compare files with the size and sha256 that they were written with.",
-        examples=(
-            "rilievo verify results",
-            "rilievo verify run --json",
-        ),
+        description="Check that files still have the size and SHA-256 that were recorded for them.",
+        examples=("rilievo verify results", "rilievo verify run --json"),
     )
     report = verify(request.paths)
     with printing():
@@ -41,5 +38,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0 if report.is_whole else 1
         for fault in report.faults:
             say(for_terminal(note_about(printable(fault.file), fault.what)))
-        say(f"{report.whole} files are as they were written, {len(report.faults)} are not")
+        unchanged, changed = report.whole, len(report.faults)
+        unchanged_text = "1 file is" if unchanged == 1 else f"{unchanged} files are"
+        say(f"{unchanged_text} unchanged, {changed} {'is' if changed == 1 else 'are'} not")
     return 0 if report.is_whole else 1

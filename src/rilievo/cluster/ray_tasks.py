@@ -1,14 +1,15 @@
 """Work on a Ray cluster.
 
 Ray Data sends tasks to actors, which are processes on any machine of the cluster, and replaces
-actors that die. Each actor opens the work once, for example loads a model, and then runs tasks. The
-ledger, an actor that outlives the others, records which tasks have begun, so that an input that
+actors that die. Each actor opens the work once (for example, it loads a model) and then runs tasks.
+The ledger, an actor that outlives the others, records which tasks have begun, so that an input that
 kills its process twice is given up.
 """
 
 import logging
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -43,9 +44,9 @@ _QUIET_ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-"""Variables that Ray reads at import. Without them it prints progress, warnings and hints."""
+"""Variables that Ray reads at import. Without them, it prints progress, warnings and hints."""
 _MEMORY_ERRORS = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "MemoryError")
-"""Parts of the messages by which Ray says that memory or disk are full."""
+"""Words in Ray's messages which mean that memory or disk is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,9 @@ class Pool:
 
     Attributes:
         address: Address of the cluster, or "local" for this machine.
-        workers: Number of actors; None for one for every ``threads`` cores of the cluster.
-        threads: Cores of an actor.
-        gpus: GPUs of an actor.
+        workers: Number of actors; by default as many as the cluster has room for.
+        threads: Number of cores for each actor.
+        gpus: Number of GPUs for each actor.
     """
 
     address: str
@@ -68,53 +69,53 @@ class Pool:
 def work_on_ray(
     work: Work[Item], items: Iterable[Item], *, count: int, pool: Pool
 ) -> Iterator[Report]:
-    """Process inputs on a Ray cluster, and yield a report as each task ends.
-
-    Args:
-        work: Work to do on each input.
-        items: Inputs.
-        count: Number of inputs.
-        pool: Cluster and number of actors.
+    """Process ``count`` items on a Ray cluster, and yield a report as each task ends.
 
     Raises:
         RilievoError: If Ray or the cluster is missing, rilievo is not installed on its machines, or
             the work cannot run.
     """
-    ray, progress = _import_ray(), _Progress(count)
-    with _message_if_killed(progress), _silence_compiled_part():
+    ray = _import_ray()
+    progress = _Progress(count)
+    with _message_if_killed(progress), _silence_native_stderr():
         _connect_to_cluster(ray, pool)
         try:
-            workers = _number_of_workers(ray, pool, count)
-            tasks = split_into_tasks(items, task_size(count, workers))
-            for report in _run_tasks(ray, work, tasks, workers, pool, progress):
+            num_workers = _choose_worker_count(ray, pool, count)
+            tasks = split_into_tasks(items, task_size(count, num_workers))
+            for report in _run_tasks(ray, work, tasks, num_workers, pool, progress):
                 progress.add(report)
                 yield report
         finally:
-            # A cluster that has failed cannot always be left in order; its failure was reported.
+            # Shutting down may fail after the cluster has failed, which was reported already.
             with suppress(Exception):
                 ray.shutdown()
 
 
 class _Progress:
-    """Number of inputs that are done, in a sentence for the case that the cluster fails."""
+    """Number of finished inputs. ``str()`` is what the user reads about it if the cluster fails.
 
-    def __init__(self, count: int) -> None:
-        self._count, self._done = count, 0
+    Attributes:
+        on_change: Function that is called after each change.
+    """
+
+    def __init__(self, num_inputs: int) -> None:
+        self._num_inputs = num_inputs
+        self._num_done = 0
         self.on_change: Callable[[], None] = lambda: None
 
     def add(self, report: Report) -> None:
         """Count the inputs of a finished task."""
-        self._done += report.done + report.finished_before
+        self._num_done += report.done + report.finished_before
         self.on_change()
 
     def __str__(self) -> str:
         return (
-            f"{self._done} of {self._count} inputs are done and kept, and the same command goes on "
-            "from there"
+            f"{self._num_done} of {self._num_inputs} inputs are done and kept; to resume, run the "
+            "same command again"
         )
 
 
-_PRINT_LAST_LINE = """\
+_WATCHER_CODE = """\
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command
 line = ""
@@ -122,28 +123,32 @@ for line in sys.stdin:
     pass
 sys.stderr.write(line.lstrip())
 """
-"""Program that waits for the end of its input, and prints the last line of it."""
+"""Program that waits for the end of its standard input, and prints the last line of it."""
 
 
 @contextmanager
 def _message_if_killed(progress: _Progress) -> Iterator[None]:
-    """Print a message if Ray ends this process, as its compiled part does when a node dies.
+    """Print a message if Ray kills this process, which no exception announces.
 
-    This process writes the message into the pipe of another one, which prints it when this process
-    ends without having replaced it by an empty line.
+    Ray's compiled code does so when a node dies. Therefore a child process waits for the end of a
+    pipe from this process, and then prints the last line that came through it. While the block
+    runs, that line is the message. At a normal end, an empty line replaces it.
     """
-    command = [sys.executable, "-S", "-c", _PRINT_LAST_LINE]
+    command = [sys.executable, "-S", "-c", _WATCHER_CODE]
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, encoding="utf-8") as watcher:
-        assert watcher.stdin is not None, "it is a pipe"
-        lines = watcher.stdin
+        assert watcher.stdin is not None, "stdin=PIPE"
+        pipe = watcher.stdin
 
         def write_line(line: str) -> None:
+            """Send a line to the watcher, unless it has ended."""
             with suppress(OSError):
-                lines.write(f"{line}\n")
-                lines.flush()
+                pipe.write(f"{line}\n")
+                pipe.flush()
 
         def write_progress() -> None:
-            write_line(f"rilievo: the command was killed, as Ray does if a node dies; {progress}")
+            write_line(
+                f"rilievo: the command was killed, for example because a node died; {progress}"
+            )
 
         progress.on_change = write_progress
         write_progress()
@@ -152,14 +157,14 @@ def _message_if_killed(progress: _Progress) -> Iterator[None]:
         finally:
             write_line("")
             with suppress(OSError):
-                lines.close()
+                pipe.close()
 
 
 @contextmanager
-def _silence_compiled_part() -> Iterator[None]:
-    """Discard what Ray's compiled part prints, which ignores the log level.
+def _silence_native_stderr() -> Iterator[None]:
+    """Discard what Ray's compiled code prints to standard error, because it ignores the log level.
 
-    The file descriptor of standard error is discarded, and Python's own messages go to a copy.
+    The file descriptor is redirected to the null device, and Python's messages go to a copy of it.
     """
     original = sys.stderr
     try:
@@ -169,9 +174,10 @@ def _silence_compiled_part() -> Iterator[None]:
         yield
         return
     with open(duplicate, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as stream:
-        descriptor, null = original.fileno(), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, descriptor)
-        os.close(null)
+        descriptor = original.fileno()
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, descriptor)
+        os.close(null_device)
         sys.stderr = stream
         try:
             yield
@@ -193,7 +199,7 @@ def _import_ray() -> Any:
 
 def _connect_to_cluster(ray: Any, pool: Pool) -> None:
     """Connect to a Ray cluster, or start one on this machine."""
-    _refuse_silent_address(pool.address)
+    _check_reachable(pool.address)
     local_options: dict[str, Any] = {}
     if pool.address == LOCAL:
         local_options["include_dashboard"] = False
@@ -201,13 +207,10 @@ def _connect_to_cluster(ray: Any, pool: Pool) -> None:
             local_options["num_cpus"] = max(1, pool.workers * pool.threads)
     try:
         ray.init(
-            address=pool.address,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **local_options,
+            address=pool.address, logging_level=logging.ERROR, log_to_driver=False, **local_options
         )
     except Exception as error:
-        # Ray raises a ConnectionError, a TimeoutError, a RuntimeError or a ValueError of its own.
+        # Depending on the cause, Ray raises one of many types of errors.
         raise RilievoError(problem=_connection_failure_text(pool.address, error)) from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -216,8 +219,8 @@ def _connect_to_cluster(ray: Any, pool: Pool) -> None:
     context.print_on_execution_start = False
 
 
-def _refuse_silent_address(address: str) -> None:
-    """Raise an error if nothing answers at an address, which Ray would try for minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise an error if nothing answers at an address. Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return
@@ -238,55 +241,58 @@ def _connection_failure_text(address: str, error: Exception) -> Text:
             " without ",
             OptionName("ray"),
         )
-    if "ersion mismatch" in message:
-        start = message.index("ersion mismatch") - 1
+    # The sentence in which Ray states the versions, cut off after 200 characters.
+    mismatch = re.search(r".ersion mismatch.{0,184}", message)
+    if mismatch is not None:
         return Text(
             OptionName("ray"),
-            f" {printable(address)}: the cluster has another Ray or Python "
-            f"than this machine ({printable(message[start : start + 200])}): "
-            "install the same everywhere",
+            f" {printable(address)}: the cluster and this machine have different versions of Ray "
+            f"or Python ({printable(mismatch[0])}): install the same versions everywhere",
         )
     return Text(
         OptionName("ray"),
-        f" {printable(address)}: no Ray cluster can be reached there "
+        f" {printable(address)}: no Ray cluster answers at this address "
         f"({reason(error)}): start one with 'ray start --head', or use ",
-        OptionName("ray", "local"),
+        OptionName("ray", LOCAL),
     )
 
 
-def _number_of_workers(ray: Any, pool: Pool, count: int) -> int:
-    """Number of actors that the cluster has room for, at most one for each input."""
+def _choose_worker_count(ray: Any, pool: Pool, num_inputs: int) -> int:
+    """Choose as many actors as are wanted and fit into the cluster, at most one per input."""
     resources = ray.cluster_resources()
-    cores, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
-    max_workers = int(cores) // pool.threads
+    num_cores = resources.get("CPU", 0)
+    num_gpus = resources.get("GPU", 0)
+    max_workers = int(num_cores) // pool.threads
     if pool.gpus:
-        max_workers = min(max_workers, int(gpus) // pool.gpus)
+        max_workers = min(max_workers, int(num_gpus) // pool.gpus)
     if max_workers < 1:
         raise RilievoError(
             problem=Text(
                 OptionName("ray"),
-                f" {pool.address}: the cluster has "
-                f"{cores:g} cores and {gpus:g} GPUs, "
-                f"too few for one process with {pool.threads} cores and "
-                f"{pool.gpus} GPUs: lower ",
+                f" {pool.address}: the cluster has {num_cores:g} cores and {num_gpus:g} GPUs, "
+                f"too few for one process with {pool.threads} cores and {pool.gpus} GPUs: lower ",
                 OptionName("threads"),
                 ", or choose another ",
                 OptionName("device"),
             )
         )
-    return max(1, min(pool.workers or max_workers, max_workers, count))
+    num_wanted = pool.workers or max_workers
+    return max(1, min(num_wanted, max_workers, num_inputs))
 
 
 def _run_tasks(
     ray: Any,
     work: Work[Item],
     tasks: Iterator[tuple[Item, ...]],
-    workers: int,
+    num_workers: int,
     pool: Pool,
     progress: _Progress,
 ) -> Iterator[Report]:
-    """Run tasks on actors, and yield their reports."""
-    rows = [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)]
+    """Run tasks on actors, and yield their reports.
+
+    Ray Data has one row for each task, and Ray sends the rows to the actors.
+    """
+    rows = [{"number": index, "task": pickle.dumps(task)} for index, task in enumerate(tasks)]
     if not rows:
         return
     ledger = ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote()
@@ -294,14 +300,14 @@ def _run_tasks(
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Actor,
             fn_constructor_kwargs={"work": work, "version": VERSION, "ledger": ledger},
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=ray.data.ActorPoolStrategy(size=num_workers),
             batch_size=None,
             num_cpus=pool.threads,
             **({"num_gpus": pool.gpus} if pool.gpus else {}),
         )
         for row in results.iter_rows():
             report = pickle.loads(row["report"])
-            assert isinstance(report, Report), "an actor returns nothing else"
+            assert isinstance(report, Report), "actors return nothing else"
             if report.refusal:
                 raise RilievoError(problem=Text(report.refusal))
             yield report
@@ -310,25 +316,26 @@ def _run_tasks(
 
 
 def _work_failure_text(address: str, error: Exception, progress: _Progress) -> Text:
-    """Say why a cluster failed during the work, what to do, and what is done already."""
-    message, cluster = str(error), Text(OptionName("ray"), f" {printable(address)}")
+    """Say why a cluster failed during the work, what to do, and how many inputs are done."""
+    message = str(error)
+    cluster = Text(OptionName("ray"), f" {printable(address)}")
     if "No module named" in message:
+        # Such as: ModuleNotFoundError: No module named 'rilievo'
         module = message.partition("No module named")[2].split()[0].strip("'\".,")
         return Text(
             cluster,
-            f": the machines of the cluster have no '{printable(module)}': install rilievo "
-            "there as here, in the environment that Ray runs in",
+            f": the machines of the cluster lack the module '{printable(module)}': install rilievo "
+            "on them, in the environment that Ray runs in",
         )
     if any(word in message for word in _MEMORY_ERRORS):
         return Text(
             cluster,
             f": the cluster ran out of memory ({type(error).__name__}): use fewer ",
             OptionName("workers"),
-            f", or machines with more; {progress}",
+            f", or machines with more memory; {progress}",
         )
     return Text(
-        cluster,
-        f": the cluster failed ({type(error).__name__}: {reason(error)}); {progress}",
+        cluster, f": the cluster failed ({type(error).__name__}: {reason(error)}); {progress}"
     )
 
 
@@ -338,48 +345,55 @@ class Actor:
     def __init__(self, work: Work[Any], version: str, ledger: Any) -> None:
         import ray
 
-        self._get, self._ledger, self._work = ray.get, ledger, work
+        self._get_result = ray.get
+        self._ledger = ledger
+        self._work = work
         self._run = open_work(work, version)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[bytes]]:
-        """Run the tasks of a block of rows; return their pickled reports."""
+        """Run the tasks of a batch of rows; return their pickled reports."""
         reports = []
-        for number, task in zip(rows["number"], rows["task"], strict=True):
-            report = self._run_task(int(number), pickle.loads(task))
+        for index, task in zip(rows["number"], rows["task"], strict=True):
+            report = self._run_task(int(index), pickle.loads(task))
             reports.append(pickle.dumps(report))
         return {"report": reports}
 
-    def _run_task(self, number: int, items: tuple[Any, ...]) -> Report:
-        """Run the inputs of a task; one by one if an earlier run of the task was lost."""
-        if self._get(self._ledger.begin.remote(number)):
-            return self._run(items, again=False)
-        return merge_reports(self._run_alone(f"{number}/{i}", item) for i, item in enumerate(items))
+    def _run_task(self, task_index: int, items: tuple[Any, ...]) -> Report:
+        """Run the inputs of a task, one by one if an earlier actor died while it ran the task."""
+        is_first_run = self._get_result(self._ledger.begin.remote(task_index))
+        if is_first_run:
+            return self._run(items, is_retry=False)
+        return merge_reports(
+            self._run_alone(f"{task_index}/{item_index}", item)
+            for item_index, item in enumerate(items)
+        )
 
     def _run_alone(self, key: str, item: Any) -> Report:
-        """Run one input, or give it up if it already killed a process while it ran alone."""
-        if not self._get(self._ledger.begin_alone.remote(key)):
+        """Run a single input, or give it up if a process died while it ran this input alone."""
+        is_first_run = self._get_result(self._ledger.begin_alone.remote(key))
+        if not is_first_run:
             failure: Failure = killed_twice_failure(self._work, item)
             return Report(failures=(failure,))
-        report = self._run((item,), again=True)
-        self._get(self._ledger.end_alone.remote(key))
+        report = self._run((item,), is_retry=True)
+        self._get_result(self._ledger.end_alone.remote(key))
         return report
 
 
 class Ledger:
-    """Record of the tasks and inputs that have begun, in an actor that outlives the others."""
+    """Records which tasks and inputs have begun, in an actor that outlives the others."""
 
     def __init__(self) -> None:
         self._started_tasks: set[int] = set()
         self._running_alone: set[str] = set()
 
-    def begin(self, number: int) -> bool:
+    def begin(self, task_index: int) -> bool:
         """Record that a task begins; return whether it does so for the first time."""
-        is_first = number not in self._started_tasks
-        self._started_tasks.add(number)
+        is_first = task_index not in self._started_tasks
+        self._started_tasks.add(task_index)
         return is_first
 
     def begin_alone(self, key: str) -> bool:
-        """Record that an input begins alone; return whether no earlier run of it was lost."""
+        """Record that a single input begins; return whether no earlier actor died with it."""
         is_first = key not in self._running_alone
         self._running_alone.add(key)
         return is_first

@@ -1,9 +1,10 @@
-"""Files at addresses: s3://, gs://, https:// and others that fsspec knows."""
+"""Files at addresses: s3://, gs://, https:// and others that fsspec supports."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from importlib.util import find_spec
@@ -19,19 +20,19 @@ from rilievo.io.files.names import printable
 from rilievo.io.files.web import TIMEOUT, make_request
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
-"""Package that a scheme needs besides fsspec."""
+"""Package that a scheme needs in addition to fsspec."""
 _READ_ONLY = ("http", "https")
 ATTEMPTS = 4
 FIRST_WAIT = 0.5
-"""Wait before the second attempt [s], which doubles for each further one."""
+"""Wait before the second attempt [s]. It doubles for each further attempt."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class WebFiles:
     """File system for http:// and https:// where fsspec is not installed.
 
-    It has those methods of an fsspec file system that do not need folders. Failures raise
+    It has the methods of an fsspec file system that rilievo calls. Failures raise
     ``FileNotFoundError``, ``PermissionError`` or another ``OSError``.
     """
 
@@ -40,13 +41,15 @@ class WebFiles:
         return [address]
 
     def isdir(self, address: str) -> bool:
-        """Always false, because web servers have no folders."""
+        """Return False, because web servers have no folders."""
         del address
         return False
 
     def walk(self, address: str, on_error: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Raise ``OSError``, because web servers have no folders."""
-        raise OSError("folders of a web server need pip install 'rilievo[cluster]'")
+        raise OSError(
+            "folders on a web server need the extra 'cluster': pip install 'rilievo[cluster]'"
+        )
 
     def exists(self, address: str) -> bool:
         """Whether the server has the file."""
@@ -57,30 +60,34 @@ class WebFiles:
         return True
 
     def info(self, address: str) -> dict[str, Any]:
-        """Size of a file [bytes], and the header with the time of its last change, if sent."""
-        with _open_address(address) as response:  # not HEAD, which many servers refuse
+        """Size of a file [bytes], and its Last-Modified header, or None if it has none."""
+        # A GET request, because many servers refuse HEAD.
+        with _open_url(address) as response:
             length = response.headers.get("Content-Length", "")
             if length.isdigit():
                 size = int(length)
             else:
-                size = sum(len(part) for part in iter(lambda: response.read(2**20), b""))
+                size = sum(len(chunk) for chunk in iter(lambda: response.read(2**20), b""))
             return {"size": size, "Last-Modified": response.headers.get("Last-Modified")}
 
     def cat_file(self, address: str) -> bytes:
         """Content of a file."""
-        with _open_address(address) as response:
+        with _open_url(address) as response:
             return response.read()
 
     def get_file(self, address: str, path: str) -> None:
-        """Download a file to a path; raise ``OSError`` if it breaks off."""
-        with _open_address(address) as response, Path(path).open("wb") as file:
+        """Download a file to a path; raise ``OSError`` if the connection breaks off."""
+        with _open_url(address) as response, Path(path).open("wb") as file:
             shutil.copyfileobj(response, file, 2**20)
-            expected = response.headers.get("Content-Length", "")
-            if expected.isdigit() and file.tell() != int(expected):
-                raise OSError(f"it broke off after {file.tell():,} of {int(expected):,} bytes")
+            length = response.headers.get("Content-Length", "")
+            if length.isdigit() and file.tell() != int(length):
+                raise OSError(
+                    f"the transfer stopped after {file.tell():,} of {int(length):,} bytes"
+                )
 
 
-def _open_address(address: str) -> HTTPResponse:
+def _open_url(address: str) -> HTTPResponse:
+    """Send a GET request; raise the errors that fsspec raises for the same failures."""
     try:
         return urlopen(make_request(address), timeout=TIMEOUT)
     except HTTPError as error:
@@ -90,7 +97,7 @@ def _open_address(address: str) -> HTTPResponse:
         if error.code in (401, 403):
             raise PermissionError(str(error)) from None
         raise OSError(str(error)) from None
-    except URLError as error:  # fsspec raises the same where no server answers
+    except URLError as error:  # no server answers
         cause = error.reason if isinstance(error.reason, OSError) else error
         raise FileNotFoundError(str(error)) from cause
 
@@ -101,7 +108,7 @@ class Remote:
 
     Attributes:
         files: File system of fsspec.
-        path: Path in it, perhaps with a signature in a query.
+        path: Path in the file system; its query may be a signature.
         scheme: Beginning of the address, such as "s3".
     """
 
@@ -111,7 +118,7 @@ class Remote:
 
     @property
     def address(self) -> str:
-        """Address for messages, on one line and without the query, which may be a signature."""
+        """Address for messages, on one line and without the query, which may be secret."""
         return f"{self.scheme}://{printable(self.plain_path.split('://', 1)[-1])}"
 
     @property
@@ -124,86 +131,76 @@ class Remote:
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching_files(self) -> "list[Remote]":
-        """Files that match the path as a pattern, in order and without hidden ones."""
-        paths = self._ask_with_retries(lambda: list(self.files.glob(self.path)))
+        """Files that match the path as a pattern, sorted, without hidden ones."""
+        paths = self._call_with_retries(lambda: list(self.files.glob(self.path)))
         return [self.with_path(path) for path in sorted(paths) if "/." not in path]
 
     def exists(self) -> bool:
         """Whether the file or folder exists."""
-        return self._ask_with_retries(lambda: bool(self.files.exists(self.path)))
+        return self._call_with_retries(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
-        """Read a small text file.
-
-        Raises:
-            InputError: If it cannot be read, or is no text.
-        """
+        """Read a small text file."""
         try:
-            return self._ask_with_retries(lambda: self.files.cat_file(self.path)).decode()
+            return self._call_with_retries(lambda: self.files.cat_file(self.path)).decode()
         except UnicodeDecodeError as error:
-            raise InputError(f"{self.address}: is no text") from error
+            raise InputError(f"{self.address}: is not a text file") from error
 
     def size_and_time(self) -> tuple[int, int]:
-        """Size [bytes], and time of the last change [ns since 1970]; 0 if that is unknown."""
-        info = self._ask_with_retries(lambda: self.files.info(self.path))
+        """Size [bytes], and time of the last modification [ns since 1970], 0 if it is unknown."""
+        info = self._call_with_retries(lambda: self.files.info(self.path))
         size = info.get("size")
         if not isinstance(size, int):
-            raise InputError(f"{self.address}: the place does not say how large it is")
-        return size, _nanoseconds_of_change(info)
+            raise InputError(
+                f"{self.address}: the server does not state its size: download the file first"
+            )
+        return size, _modified_ns(info)
 
     def download(self, path: Path) -> None:
         """Download the file to a path."""
-        self._ask_with_retries(lambda: self.files.get_file(self.path, str(path)))
+        self._call_with_retries(lambda: self.files.get_file(self.path, str(path)))
 
     def upload(self, path: Path) -> None:
-        """Replace the file by a local one.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
+        """Replace the file by a local one."""
         try:
-            self._ask_with_retries(lambda: self.files.put_file(str(path), self.path))
+            self._call_with_retries(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
             raise OutputError(problem=Text(error)) from error
 
     def remove(self) -> None:
-        """Delete the file, if it exists.
-
-        Raises:
-            OutputError: If it cannot be deleted.
-        """
+        """Delete the file, if it exists."""
         try:
             if self.exists():
-                self._ask_with_retries(lambda: self.files.rm_file(self.path))
+                self._call_with_retries(lambda: self.files.rm_file(self.path))
         except InputError as error:
             raise OutputError(problem=Text(error)) from error
 
-    def _ask_with_retries(self, request: Callable[[], Answer]) -> Answer:
-        """Call the file system, repeatedly if it fails for a reason that may pass.
+    def _call_with_retries(self, request: Callable[[], Result]) -> Result:
+        """Call the file system, and try again if it fails for a reason that may pass.
 
         Raises:
-            InputError: If it fails for good.
+            InputError: If the file does not exist, permission is missing, or all attempts fail.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return request()
             except (FileNotFoundError, IsADirectoryError) as error:
                 if not _is_unreachable(error):
-                    raise InputError(f"{self.address}: is not there") from error
+                    raise InputError(f"{self.address}: does not exist") from error
                 if attempt == ATTEMPTS:
                     raise InputError(
                         f"{self.address}: cannot be reached ({reason(error.__cause__ or error)})"
                     ) from error
             except PermissionError as error:
                 raise InputError(
-                    f"{self.address}: no permission ({reason(error)}): are the keys of the place "
-                    "set where the work is done?"
+                    f"{self.address}: no permission ({reason(error)}): set the access keys on the "
+                    "machine that does the work"
                 ) from error
             except Exception as error:
-                # Every file system raises errors of its own and of the library below it.
+                # Each file system raises its own errors, and those of the libraries that it uses.
                 if attempt == ATTEMPTS:
                     raise InputError(
-                        f"{self.address}: failed {ATTEMPTS} times ({type(error).__name__}: "
+                        f"{self.address}: all {ATTEMPTS} attempts failed ({type(error).__name__}: "
                         f"{reason(error)})"
                     ) from error
             time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
@@ -211,7 +208,7 @@ class Remote:
 
 
 def _is_unreachable(error: OSError) -> bool:
-    """Whether no server answered, for which fsspec raises a FileNotFoundError over HTTP."""
+    """Whether no server answered. Over HTTP, fsspec raises FileNotFoundError for that too."""
     cause = error.__cause__
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
@@ -225,7 +222,11 @@ def open_remote(address: str, *, for_writing: bool = False) -> Remote:
     """
     scheme = address.partition("://")[0]
     if for_writing and scheme in _READ_ONLY:
-        raise OptionError(option="output", problem=f"{address}: nothing can be written to {scheme}")
+        raise OptionError(
+            option="output",
+            problem=f"{address}: files cannot be written to {scheme}: choose a folder on disk, or "
+            "an address such as s3://BUCKET/FOLDER",
+        )
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
     packages = ("fsspec", _PACKAGES.get(scheme, "fsspec"))
@@ -237,36 +238,34 @@ def open_remote(address: str, *, for_writing: bool = False) -> Remote:
         files, path = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError, OSError) as error:
         raise OptionError(
-            f"{address}: such addresses cannot be reached ({reason(error)})"
+            f"{address}: this kind of address cannot be opened ({reason(error)})"
         ) from error
     return Remote(files=files, path=path, scheme=scheme)
 
 
 def walk(folder: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk over a folder as ``os.walk`` does: yield path, names of subfolders, names of files.
-
-    Raises:
-        InputError: If a folder cannot be listed.
-    """
+    """Walk through a folder as ``os.walk`` does."""
     try:
         yield from folder.files.walk(folder.path, on_error="raise")
     except Exception as error:
-        # Every file system raises errors of its own and of the library below it.
+        # Each file system raises its own errors, and those of the libraries that it uses.
         raise InputError(f"{folder.address}: cannot be listed ({reason(error)})") from error
 
 
-def _nanoseconds_of_change(info: dict[str, Any]) -> int:
-    """Time of the last change [ns since 1970], under any of the names that file systems have."""
+def _modified_ns(info: dict[str, Any]) -> int:
+    """Time of the last modification [ns since 1970], or 0 if it is unknown.
+
+    Each file system has its own key for it, with seconds, a ``datetime`` or an HTTP date.
+    """
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
-        time_of_change = info.get(key)
-        if isinstance(time_of_change, int | float):
-            return int(time_of_change * 1e9)
-        if isinstance(time_of_change, str):
+        modified = info.get(key)
+        if isinstance(modified, int | float):
+            return int(modified * 1e9)
+        if isinstance(modified, str):
             try:
-                return int(parsedate_to_datetime(time_of_change).timestamp() * 1e9)
+                return int(parsedate_to_datetime(modified).timestamp() * 1e9)
             except ValueError:
                 continue
-        if hasattr(time_of_change, "timestamp"):
-            assert time_of_change is not None, "None has no timestamp"
-            return int(time_of_change.timestamp() * 1e9)
+        if isinstance(modified, datetime):
+            return int(modified.timestamp() * 1e9)
     return 0

@@ -1,7 +1,7 @@
 """Predict photographs at addresses: download them, work on disk, and upload the results.
 
-A result is complete or missing, also if the upload breaks off: the list of its files is uploaded
-first, and its sidecar last, as in ``rilievo.io.outputs.overwrite_policy``.
+Even if an upload breaks off, a result is either complete or recognised as incomplete: the list of
+its files is uploaded first, and its sidecar last, as in ``rilievo.io.outputs.overwrite_policy``.
 """
 
 import os
@@ -22,7 +22,7 @@ from rilievo.io.files.names import address_or_none, printable
 from rilievo.io.outputs.overwrite_policy import Claim, pending_path
 from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
 from rilievo.models.base import Inference, Model
-from rilievo.predicting.inputs import Job, LeftOut, Medium
+from rilievo.predicting.inputs import Job, Medium, SkippedInputs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.predict_across import Storage, TaskFiles
@@ -31,54 +31,57 @@ from rilievo.records.sample import Photo
 
 
 class Stage(TaskFiles):
-    """Temporary folder of a task, in which files stand for those at addresses."""
+    """Temporary folder of a task, with local copies of the files at addresses."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._number = 0
+        self._num_subfolders = 0
+        # Addresses by the temporary paths that stand for them.
         self._sources: dict[Path, str] = {}
         self._targets: dict[Path, str] = {}
 
-    def enter(self, job: Job) -> Job:
-        """Job with temporary paths in place of addresses."""
-        source, target = address_or_none(job.source), address_or_none(job.target)
-        if source is None and target is None:
+    def localize_job(self, job: Job) -> Job:
+        """Replace the addresses of a job by temporary paths."""
+        source_address = address_or_none(job.source)
+        target_address = address_or_none(job.target)
+        if source_address is None and target_address is None:
             return job
-        folder = self._unused_folder()
-        if source is not None:
-            path = folder / "in" / Path(source.split("?")[0]).name
-            self._sources[path] = source
-            job = Job(source=path, medium=job.medium, target=job.target)
-        if target is not None:
-            path = folder / "out" / job.target.name
-            self._targets[path] = target
-            job = Job(source=job.source, medium=job.medium, target=path)
-        return job
+        folder = self._new_subfolder()
+        source = job.source
+        if source_address is not None:
+            source = folder / "in" / Path(source_address.split("?")[0]).name
+            self._sources[source] = source_address
+        target = job.target
+        if target_address is not None:
+            target = folder / "out" / job.target.name
+            self._targets[target] = target_address
+        return Job(source=source, medium=job.medium, target=target)
 
     def source(self, job: Job) -> Remote | None:
-        """Remote photograph of a job; None if it is on disk."""
+        """Remote photograph of a job, or None if it is on disk."""
         address = self._sources.get(job.source)
         return None if address is None else open_remote(address)
 
     def target(self, job: Job) -> Remote | None:
-        """Remote results of a job, without a suffix; None if they are on disk."""
+        """Remote results of a job, without a suffix, or None if they are on disk."""
         address = self._targets.get(job.target)
         return None if address is None else open_remote(address, for_writing=True)
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> "StagedResults":
-        """Results of the jobs of this task, which are uploaded as they are written."""
+        """Make the writer of the results, which uploads them as they are written."""
         return StagedResults(model=model, options=options, note=note, stage=self)
 
-    def translated(self, message: str) -> str:
+    def translate_message(self, message: str) -> str:
         """Replace temporary paths in a message by the addresses for which they stand."""
         text = Text(message)
         for path, address in (*self._sources.items(), *self._targets.items()):
-            temporary, shown_address = printable(path), printable(address.split("?")[0])
-            # A download that failed names its address itself.
-            text = text.replace(f"{temporary}: {shown_address}: ", f"{shown_address}: ")
-            text = text.replace(temporary, shown_address)
+            shown_path = printable(path)
+            shown_address = printable(address.split("?")[0])  # the query may be a signature
+            # A failed download already names its address after the path.
+            text = text.replace(f"{shown_path}: {shown_address}: ", f"{shown_address}: ")
+            text = text.replace(shown_path, shown_address)
         return Note(text)
 
     def clear(self) -> None:
@@ -89,57 +92,54 @@ class Stage(TaskFiles):
         self._sources.clear()
         self._targets.clear()
 
-    def _unused_folder(self) -> Path:
+    def _new_subfolder(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rilievo-"))
-        self._number += 1
-        return self._folder / str(self._number)
+        self._num_subfolders += 1
+        return self._folder / str(self._num_subfolders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedResults(ResultWriter):
-    """Results of the jobs of a ``Stage``, which are uploaded."""
+    """Writes the results of a ``Stage``'s jobs, and uploads them to their addresses."""
 
     stage: Stage = field(default_factory=Stage)
 
     @property
     def thoroughness(self) -> CheckLevel:
-        """How closely earlier results are compared; without downloading them, by size only."""
+        """How closely earlier results are compared.
+
+        Remote results are compared by size only, so that they need not be downloaded, unless the
+        user asks for hashes.
+        """
         if self.options.saving.resume == "hash":
             return CheckLevel.HASHES
         is_on_disk = address_or_none(self.options.saving.output) is None
         return CheckLevel.ENDS if is_on_disk else CheckLevel.SIZES
 
     def is_finished(self, job: Job) -> bool:
-        """Whether a job was finished by an earlier run; if not, download its photograph."""
-        source, target = self.stage.source(job), self.stage.target(job)
-        modified = 0
+        """Whether an earlier run has finished a job; if not, download its photograph."""
+        source = self.stage.source(job)
+        target = self.stage.target(job)
         if target is not None:
-            if job.medium is not Medium.PHOTO:
-                raise OutputError(
-                    path=job.source,
-                    problem=Text(
-                        "results of videos go to a folder on disk: choose another ",
-                        OptionName("output"),
-                        ", and copy them",
-                    ),
-                )
+            _check_is_photograph(job)
             make_folder(job.target.parent)
             needs_content = self.thoroughness is CheckLevel.HASHES
             _mirror_results(target, job.target, self.formats, download=needs_content)
+        modified_ns = 0
         if source is not None:
-            # A file of zeros with the right size and time is enough to see whether work is needed.
-            size, modified = source.size_and_time()
+            # Finished work is recognised by the size and time of the photograph, so zeros
+            # stand for its content until it is needed.
+            size, modified_ns = source.size_and_time()
             make_folder(job.source.parent)
-            job.source.touch()
-            os.truncate(job.source, size)
-            os.utime(job.source, ns=(modified, modified))
+            _make_file_of_zeros(job.source, size)
+            os.utime(job.source, ns=(modified_ns, modified_ns))
         # super() fails here: a dataclass with slots replaces the class after defining its methods.
         if ResultWriter.is_finished(self, job):
             return True
         if source is not None:
             source.download(job.source)
-            os.utime(job.source, ns=(modified, modified))
+            os.utime(job.source, ns=(modified_ns, modified_ns))
         return False
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
@@ -154,15 +154,28 @@ class StagedResults(ResultWriter):
         return None
 
 
-def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, download: bool) -> None:
-    """Make local files like the remote results of an earlier run.
+def _check_is_photograph(job: Job) -> None:
+    if job.medium is not Medium.PHOTO:
+        raise OutputError(
+            path=job.source,
+            problem=Text(
+                "results of videos can only be written to a folder on disk: choose another ",
+                OptionName("output"),
+                ", and copy them afterwards",
+            ),
+        )
 
-    Args:
-        target: Remote results, without a suffix.
-        stem: Local results, without a suffix.
-        formats: Names of the outputs to look for.
-        download: Whether to download the files; otherwise only the sidecar and the list of files
-            are, and the others become zeros of the right size.
+
+def _make_file_of_zeros(path: Path, size: int) -> None:
+    path.touch()
+    os.truncate(path, size)
+
+
+def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, download: bool) -> None:
+    """Create local copies of the remote results of an earlier run.
+
+    Unless ``download`` is true, only the sidecar and the list of files are downloaded. The other
+    files become zeros of the right size.
     """
     for path in (sidecar_path(stem), pending_path(stem)):
         remote = _remote_beside(target, path)
@@ -186,18 +199,18 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, downl
             remote.download(path)
         else:
             size, _ = remote.size_and_time()
-            path.touch()
-            os.truncate(path, size)
+            _make_file_of_zeros(path, size)
 
 
 def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
     """Upload results. The list of pending files marks them as incomplete until the end."""
-    sidecar_file, pending = sidecar_path(stem), pending_path(stem)
+    sidecar_file = sidecar_path(stem)
+    pending_file = pending_path(stem)
     text = sidecar_file.read_text(encoding="utf-8")
     sidecar = parse_sidecar(text, printable(sidecar_file))
     names = tuple(entry.file for entry in sidecar.files)
     Claim(stem=stem, files=names, earlier=sidecar.earlier).write_pending_list()
-    _remote_beside(target, pending).upload(pending)
+    _remote_beside(target, pending_file).upload(pending_file)
     _remote_beside(target, sidecar_file).remove()
     for entry in sidecar.files:
         if entry.output in formats:
@@ -205,12 +218,13 @@ def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
             _remote_beside(target, path).upload(path)
     sidecar_file.write_text(text, encoding="utf-8")
     _remote_beside(target, sidecar_file).upload(sidecar_file)
-    _remote_beside(target, pending).remove()
+    _remote_beside(target, pending_file).remove()
 
 
 def _remote_beside(target: Remote, path: Path) -> Remote:
     """Remote file with the name of a local one, in the folder of the remote results."""
-    return target.with_path(f"{target.path.rpartition('/')[0]}/{path.name}")
+    folder = target.path.rpartition("/")[0]
+    return target.with_path(f"{folder}/{path.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +238,10 @@ class Addresses(Storage):
             open_remote(address, for_writing=True)
 
     def list_jobs(
-        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
+        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, skipped: SkippedInputs
     ) -> Iterator[Job]:
         """List the jobs for all inputs, in a fixed order."""
-        return list_jobs(inputs, output, sequence=sequence, left_out=left_out)
+        return list_jobs(inputs, output, sequence=sequence, skipped=skipped)
 
     def open_task(self) -> Stage:
         """Make the temporary folder of a task."""

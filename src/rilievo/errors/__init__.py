@@ -1,7 +1,7 @@
 """Errors that users can fix, in one line: what was found, what was expected, what to do.
 
 They also derive from built-in errors (``ValueError``, ``OSError`` ...). So code that catches a
-library's ``ValueError``, in order to convert it, lets a ``RilievoError`` pass first.
+``ValueError`` of a library in order to convert it must first let a ``RilievoError`` pass.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.errors.messages import Message, Text, spell_keyword
+from rilievo.errors.messages import Message, Text, join_alternatives, spell_keyword
 
 _MAX_LISTED_NAMES = 60
-"""Most names that a message lists; nobody reads a longer list to its end."""
+"""Most names that a message lists. Nobody reads a longer list to its end."""
 _MAX_FIRST_LINE = 200
-"""Most characters of a library's message that a message of ours quotes."""
+"""Most characters of a library's message that is quoted."""
 _MESSAGE_FIELDS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
 """Arguments of ``RilievoError``."""
 
@@ -26,7 +26,7 @@ class RilievoError(Exception, Message):
 
     Examples:
         >>> str(rilievo.RilievoError(option="fov", value=0, expected="positive"))
-        'fov is positive, got 0'
+        'fov must be positive, got 0'
 
     Args:
         message: Beginning without options, or the whole message. ``messages.Message`` explains
@@ -102,7 +102,7 @@ class OptionError(RilievoError, ValueError):
     Examples:
         >>> rilievo.PredictOptions(fov=200)
         Traceback (most recent call last):
-        rilievo.errors.OptionError: fov is between 0 and 180 degrees, got 200
+        rilievo.errors.OptionError: fov must be between 0 and 180 degrees, got 200
     """
 
 
@@ -132,39 +132,40 @@ class MissingExtraError(RilievoError, ImportError):
         MissingExtraError(...)
 
     Args:
-        what: Subject that needs the package, such as "a chart"; "" if ``option`` is the subject.
+        feature: What needs the package, such as "a chart"; "" if ``option`` needs it.
         extra: Name of the extra.
         option: Name of the option's field; "" for none.
     """
 
-    def __init__(self, what: str, extra: str, option: str = "") -> None:
+    def __init__(self, feature: str, extra: str, option: str = "") -> None:
         problem = f"needs the extra '{extra}': pip install 'rilievo[{extra}]'"
-        super().__init__(what, option=option, problem=problem)
-        self._arguments = (what, extra, option)
+        super().__init__(feature, option=option, problem=problem)
+        self._init_arguments = (feature, extra, option)
 
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str, str]]:
         # By default only the message would be passed to ``__init__`` in another process.
-        return MissingExtraError, self._arguments
+        return MissingExtraError, self._init_arguments
 
 
 class MissingPackageError(RilievoError, ImportError):
-    """A package that converts a result is not installed.
+    """An optional package that converts a result is not installed.
 
     Examples:
-        >>> issubclass(rilievo.MissingPackageError, ImportError)
-        True
+        >>> str(rilievo.MissingPackageError("to_trimesh()", "trimesh"))
+        'to_trimesh() needs the package trimesh: pip install trimesh'
 
     Args:
-        what: Subject that needs the package, such as "to_trimesh()".
+        feature: What needs the package, such as "to_trimesh()".
         package: Name of the package, as pip installs it.
     """
 
-    def __init__(self, what: str, package: str) -> None:
-        super().__init__(f"{what} needs the package {package}: pip install {package}")
-        self._arguments = (what, package)
+    def __init__(self, feature: str, package: str) -> None:
+        super().__init__(f"{feature} needs the package {package}: pip install {package}")
+        self._init_arguments = (feature, package)
 
     def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str, str]]:
-        return MissingPackageError, self._arguments
+        # By default only the message would be passed to ``__init__`` in another process.
+        return MissingPackageError, self._init_arguments
 
 
 class NoDepthError(RilievoError, AttributeError):
@@ -194,22 +195,22 @@ class UndeterminedError(CalibrationError):
 
 
 @contextmanager
-def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
+def needing(feature: str, extra: str, option: str = "") -> Iterator[None]:
     """Turn failed imports of other packages in the block into a ``MissingExtraError``.
 
-    The arguments are those of the error.
+    ``MissingExtraError`` explains the arguments.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        is_ours = not error.name or error.name.startswith("rilievo")
-        if isinstance(error, RilievoError) or is_ours:
+        is_own_module = not error.name or error.name.startswith("rilievo")
+        if isinstance(error, RilievoError) or is_own_module:
             raise
-        raise MissingExtraError(what, extra, option) from error
+        raise MissingExtraError(feature, extra, option) from error
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """End of a message about an unknown name: the names that resemble it, or all known ones.
+    """Hint for a message about an unknown name: similar names if there are any, or all names.
 
     Examples:
         >>> suggest("coluor", ["colour", "normals"])
@@ -222,16 +223,18 @@ def suggest(name: str, names: Iterable[str]) -> str:
     if not similar and name:
         similar = [known for known in known_names if known.startswith(name)][:3]
     if similar:
-        return f"did you mean {' or '.join(repr(known) for known in similar)}?"
+        return f"did you mean {join_alternatives(map(repr, similar))}?"
 
-    unlisted = len(known_names) - _MAX_LISTED_NAMES
-    more = f" and {unlisted} more" if unlisted > 0 else ""
-    return f"known: {', '.join(known_names[:_MAX_LISTED_NAMES])}{more}"
+    num_unlisted = len(known_names) - _MAX_LISTED_NAMES
+    unlisted = f" and {num_unlisted} more" if num_unlisted > 0 else ""
+    return f"known: {', '.join(known_names[:_MAX_LISTED_NAMES])}{unlisted}"
 
 
 def unknown_choice(option: str, name: str, names: Iterable[str]) -> OptionError:
-    """Make the error for a name that an option does not take."""
-    return OptionError(option=option, problem=f"has no '{name}'", hint=suggest(name, names))
+    """Make the error for a name that is not one of an option's choices."""
+    return OptionError(
+        option=option, problem=f"does not accept '{name}'", hint=suggest(name, names)
+    )
 
 
 def first_line(error: Exception) -> str:
@@ -239,16 +242,17 @@ def first_line(error: Exception) -> str:
 
     If the message is empty, it is the name of the error's class.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # OpenVINO begins with a position in its own source.
-    informative = [line for line in lines if not line.startswith("Exception from")]
-    lines = informative or lines or [type(error).__name__]
+    all_lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO begins with a place in its own source: "Exception from src/inference/core.cpp:121:".
+    informative_lines = [line for line in all_lines if not line.startswith("Exception from")]
+    lines = informative_lines or all_lines or [type(error).__name__]
 
-    first = lines[0]
-    # ONNX Runtime repeats the path, which may be longer than the limit.
-    if "Load model from " in first:
-        first = first.rpartition(" failed:")[2]
-    # transformers states the place in the first line and the cause in the second.
-    if first.endswith(":"):
-        first = " ".join([first, *lines[1:2]])
-    return first[:_MAX_FIRST_LINE]
+    summary = lines[0]
+    # ONNX Runtime repeats the path, which may be longer than the limit: "Load model from PATH
+    # failed:CAUSE".
+    if "Load model from " in summary:
+        summary = summary.rpartition(" failed:")[2]
+    # transformers states the place in the first line, which ends with ":", and then the cause.
+    if summary.endswith(":") and len(lines) > 1:
+        summary = f"{summary} {lines[1]}"
+    return summary[:_MAX_FIRST_LINE]

@@ -1,7 +1,7 @@
-"""Names that users know from other programs, with what rilievo calls them.
+"""Names that users know from other programs, and what rilievo calls them.
 
 The tables are read when an option, a keyword, a command or a public name is unknown. They have at
-most forty rows: names of the README or the help of a well-known program.
+most forty rows, with names from the README or the help of a well-known program.
 """
 
 from collections.abc import Collection
@@ -14,20 +14,37 @@ class ForeignName(NamedTuple):
     """What other programs call something, and what rilievo calls it.
 
     Attributes:
-        names: Names in other programs, with spaces between them.
-        command: What to write at the command line: an option that begins with "--", a whole
-            command, or advice if rilievo has no such option. "" if it is only a matter of Python.
-        python: What to write in Python; "" if ``command`` holds for Python, too.
+        names: Names in other programs, separated by spaces.
+        command: What to write on the command line: an option such as "--fps 10" or "--camera 500,
+            in pixels", a whole command, or advice if rilievo has no such option. "" if the names
+            only occur in Python.
+        python: What to write in Python; "" if ``command`` also holds for Python.
     """
 
     names: str
     command: str
     python: str
 
+    @property
+    def has_option(self) -> bool:
+        """Whether ``command`` is an option, and not a command or advice."""
+        return self.command.startswith("--")
 
-_INPUT_OF_COMMAND = "photographs and videos are arguments without a name"
-_INPUT_OF_CALL = "pass the photograph first, without a name"
-_NO_INPUT_SIZE = "leave it out, results have the photograph's size"
+    @property
+    def flag(self) -> str:
+        """First word of ``command``, such as "--camera"."""
+        return self.command.partition(" ")[0].rstrip(",")
+
+    @property
+    def example_value(self) -> str:
+        """Value of the option, such as "500"; "..." if ``command`` shows none."""
+        value_and_remark = self.command.partition(" ")[2]
+        return value_and_remark.partition(",")[0] or "..."
+
+
+_INPUT_OF_COMMAND = "give photographs and videos without an option name"
+_INPUT_OF_CALL = "pass the photograph as the first argument"
+_NO_INPUT_SIZE = "leave it out; results have the photograph's size"
 
 _OPTION_ROWS = (
     # Inputs and outputs
@@ -47,9 +64,9 @@ _OPTION_ROWS = (
     ("visualize vis side show plot", "--save panel", "prediction.show()"),
     ("colormap colourmap cmap", "--colour-map magma", 'prediction.colour("magma")'),
     ("grayscale gray", "--colour-map grey", 'prediction.colour("grey")'),
-    ("pred_only", "leave it out, only the picture of depth is written", ""),
+    ("pred_only", "leave it out; only the depth picture is written", ""),
     ("force exist_ok", "--overwrite", "overwrite=True"),
-    ("recursive", "leave it out, folders are read with those in them", ""),
+    ("recursive", "leave it out; folders are read recursively", ""),
     # Model
     ("encoder backbone model_type model_path", "--model NAME", 'model="moge-2/small"'),
     ("checkpoint weights pretrained load_from", "--model NAME", 'model="moge-2/small"'),
@@ -74,7 +91,7 @@ _OPTION_ROWS = (
     ("intrinsics intrinsic k", "--camera FX,FY,CX,CY", "camera=K"),
     ("focal focal_length focallength_px f_px", "--camera 500, in pixels", "camera=500"),
     ("fov_x hfov", "--fov 60", "fov=60"),
-    ("max_depth min_depth", "leave it out, the model sets its range", ""),
+    ("max_depth min_depth", "leave it out; the model determines its range", ""),
     # Video
     ("target_fps", "--fps 10", ""),
     ("webcam", "--live 0", "rilievo.stream(0)"),
@@ -106,61 +123,53 @@ FOREIGN_NAMES = tuple(ForeignName(*row) for row in _NAME_ROWS)
 def hint_for_flag(flag: str, flags: Collection[str], command: str) -> str:
     """Say what to write in place of an unknown flag, such as ``--outdir``, of a command.
 
-    ``flags`` are those that the command has. The hint is "" if the table has none that fits.
+    ``flags`` are all flags of the command. Return "" if there is no hint.
     """
     entry = _find_entry(FOREIGN_OPTIONS, flag.removeprefix("--").replace("-", "_").lower())
     if entry is None:
         return ""
-    if not _names_option(entry):
+    if not entry.has_option:
         # The advice is about predict; other commands may have an option of that kind.
         return entry.command if command == "rilievo predict" else ""
-    return f"write {entry.command}" if _flag_of(entry) in flags else ""
+    return f"write {entry.command}" if entry.flag in flags else ""
 
 
 def hint_for_keyword(keyword: str, keywords: Collection[str]) -> str:
     """Say what to write in place of an unknown keyword argument, such as ``outdir``.
 
-    ``keywords`` are those that the function has. The hint is "" if the table has none that fits.
+    ``keywords`` are all keyword arguments of the function. Return "" if there is no hint.
     """
     entry = _find_entry(FOREIGN_OPTIONS, keyword.lower())
     if entry is None:
         return ""
-    if entry.command and not _names_option(entry):
+    is_advice = bool(entry.command) and not entry.has_option
+    if is_advice:
         return entry.python or entry.command
 
-    option = _flag_of(entry).removeprefix("--").replace("-", "_")
-    python_is_same_option = entry.python.startswith(f"{option}=")
-    if option in keywords and python_is_same_option:
-        return f"write {entry.python}"
+    option = entry.flag.removeprefix("--").replace("-", "_")
+    python_sets_option = entry.python.startswith(f"{option}=")
     if option in keywords:
-        words_after_flag = entry.command.partition(" ")[2]
-        value = words_after_flag.partition(",")[0]
-        return f"write {spell_keyword(option, value or '...')}"
-    # The function lacks the option, but another call may do the same.
-    if entry.python and not python_is_same_option:
+        if python_sets_option:
+            return f"write {entry.python}"
+        return f"write {spell_keyword(option, entry.example_value)}"
+
+    # The function does not have the option, but another call may do the same.
+    if entry.python and not python_sets_option:
         return f"write {entry.python}"
     return ""
 
 
 def hint_for_command(command: str) -> str:
-    """Say what to write in place of an unknown command; "" if the table has no hint."""
+    """Say what to write in place of an unknown command; return "" if there is no hint."""
     entry = _find_entry(FOREIGN_NAMES, command)
     return f"write {entry.command}" if entry and entry.command else ""
 
 
 def hint_for_name(name: str) -> str:
-    """Say what to write in place of an unknown name of ``rilievo``; "" if the table has no hint."""
+    """Say what to write in place of an unknown name of ``rilievo``; return "" if there is none."""
     entry = _find_entry(FOREIGN_NAMES, name)
     return f"write {entry.python}" if entry and entry.python else ""
 
 
 def _find_entry(table: tuple[ForeignName, ...], name: str) -> ForeignName | None:
     return next((entry for entry in table if name in entry.names.split()), None)
-
-
-def _names_option(entry: ForeignName) -> bool:
-    return entry.command.startswith("--")
-
-
-def _flag_of(entry: ForeignName) -> str:
-    return entry.command.partition(" ")[0].rstrip(",")

@@ -1,9 +1,9 @@
-"""Messages of errors and notes, which name options and leave their spelling to the entry point.
+"""Messages of errors and notes, in which each interface spells options in its own way.
 
-The command line spells an option ``--fov 60``, Python ``fov=60``, and the assistant speaks of a
-tool. A message therefore names an option by its field (``OptionName``), next to plain strings, in a
-``Text``. Each entry point has a function that spells options (``Spell``), which ``worded`` applies.
-Nothing else in a message is interpreted: braces in a file name stay braces.
+The command line spells an option ``--fov 60``, Python ``fov=60``, and the assistant names one of
+its tools. A message is therefore a ``Text`` of plain strings and of options (``OptionName``), which
+are named by their fields. Each interface has a function that spells options (``Spell``), and
+``worded`` applies it. Nothing else in a message is interpreted: braces in a file name stay braces.
 """
 
 import re
@@ -12,25 +12,30 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 _KNOWN_SIZES = ("known", "known_length", "known_rectangle")
-"""Options whose value, numbers with commas, is an item of ``known=[...]`` in Python."""
+"""Options whose value, numbers separated by commas, is an item of ``known=[...]`` in Python."""
 # The patterns are compiled when the first message is worded, because most processes word none.
 _LONG_WORD = r"\S{401,}"
-_KEPT_OF_WORD = (120, 40)
-"""Characters that are kept of the beginning and of the end of a long word."""
-_NUMBER = r"[\d.]+"
-_MAX_MESSAGE = 1000
+_KEPT_OF_LONG_WORD = (120, 40)
+"""Number of characters that are kept at the beginning and at the end of a long word."""
+_NUMBER_PATTERN = r"[\d.]+"
+_MAX_MESSAGE_LENGTH = 1000
 """Most characters of a message, so that it stays readable if a library's text is very long."""
 _KEPT_END = 200
-"""Characters that are kept of the end of a message that is too long."""
-_GAP = " ... "
+"""Number of characters that are kept at the end of a message that is too long."""
+_ELLIPSIS = " ... "
 
 Spell = Callable[[str, str], str]
-"""How an entry point spells an option, by its name and value ("..." for any); "" if it lacks it."""
+"""Function that spells an option for one interface, from the option's name and value.
+
+It returns "" if the interface does not have the option.
+"""
 
 
 @dataclass(frozen=True)
 class OptionName:
-    """Name of an option in a message, which each entry point spells in its own way.
+    """Option that a message mentions, perhaps with a value.
+
+    Each interface (command line, Python, HTTP, assistant) spells it in its own way.
 
     Examples:
         >>> option = OptionName("save", "npz")
@@ -38,22 +43,24 @@ class OptionName:
         ('--save npz', "save='npz'")
 
     Attributes:
-        name: Name of its field.
-        value: Value that the message speaks of, as a user types it at the command line; "..." for
-            any value, "" for the option itself.
+        name: Name of its field in the record of options.
+        value: Value that the message mentions, as a user types it at the command line. "..." stands
+            for any value, as in "fov=...", and "" mentions the option without a value.
     """
 
     name: str
     value: str = ""
 
     def spelled(self, spell: Spell) -> str:
-        """Spell the option as an entry point does; its field if the entry point lacks it."""
+        """Spell the option for an interface; use the field's name if it lacks the option."""
         return spell(self.name, self.value) or self.name
 
 
 @dataclass(frozen=True, init=False)
 class AnyOf:
-    """Options of which one suffices. An entry point leaves out those that it lacks.
+    """Alternative options, any one of which will do.
+
+    An interface that lacks some of them only mentions the others.
 
     Examples:
         >>> AnyOf(OptionName("camera", "..."), OptionName("fov", "...")).spelled(spell_keyword)
@@ -66,18 +73,40 @@ class AnyOf:
         object.__setattr__(self, "options", options)  # the record is frozen
 
     def spelled(self, spell: Spell) -> str:
-        """Spell the options that an entry point offers, or name all if it lacks all of them."""
+        """Spell the options that an interface has; use the names of all if it has none."""
         spellings = [spell(option.name, option.value) for option in self.options]
-        # Two options may have one spelling: the assistant states both by one tool.
-        different = dict.fromkeys(spelling for spelling in spellings if spelling)
-        if different:
-            return " or ".join(different)
-        return " or ".join(option.name for option in self.options)
+        # Different options may have one spelling: the assistant spells both ``known`` and
+        # ``camera_height`` as its tool 'known'.
+        unique_spellings = dict.fromkeys(spelling for spelling in spellings if spelling)
+        if unique_spellings:
+            return join_alternatives(unique_spellings)
+        return join_alternatives(option.name for option in self.options)
+
+
+def count_text(count: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples:
+        >>> count_text(1, "step"), count_text(3000, "image")
+        ('1 step', '3,000 images')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def join_alternatives(words: Iterable[str]) -> str:
+    """Join words as a sentence does.
+
+    Examples:
+        >>> join_alternatives(["bash", "zsh", "fish"])
+        'bash, zsh or fish'
+    """
+    *first_words, last_word = words
+    return f"{', '.join(first_words)} or {last_word}" if first_words else last_word
 
 
 @dataclass(frozen=True, init=False)
 class Text:
-    """Part of a message: plain strings and names of options, in order.
+    """Part of a message: a sequence of plain strings and names of options.
 
     Examples:
         >>> text = Text("give ", OptionName("fov", "..."), " for photo{1}.jpg")
@@ -85,8 +114,8 @@ class Text:
         ('give --fov for photo{1}.jpg', 'give fov=... for photo{1}.jpg')
 
     Args:
-        parts: Strings, which are never interpreted, options, further texts, and errors and notes,
-            whose options keep their names. Any other exception stands for its message.
+        parts: Strings (which are never interpreted), options, other texts, and errors and notes of
+            rilievo, whose options are kept. Any other exception contributes its message.
     """
 
     parts: "tuple[str | OptionName | AnyOf, ...]"
@@ -98,7 +127,7 @@ class Text:
         return bool(self.parts)
 
     def worded(self, spell: Spell) -> str:
-        """Write the text as an entry point spells options."""
+        """Write the text with options spelled for one interface."""
         words = [part if isinstance(part, str) else part.spelled(spell) for part in self.parts]
         return "".join(words)
 
@@ -132,19 +161,19 @@ TextPart: TypeAlias = "str | OptionName | AnyOf | Text | Message | Exception"
 
 
 def _merge_strings(parts: "Iterable[TextPart]") -> "list[str | OptionName | AnyOf]":
-    """Join neighbouring strings of the parts, and leave out empty ones."""
+    """Flatten parts to strings and options; join neighbouring strings, and drop empty ones."""
     merged: list[str | OptionName | AnyOf] = []
     for part in parts:
-        for piece in _strings_and_options(part):
-            if isinstance(piece, str) and merged and isinstance(merged[-1], str):
-                merged[-1] += piece
-            elif piece != "":
-                merged.append(piece)
+        for item in _strings_and_options(part):
+            if isinstance(item, str) and merged and isinstance(merged[-1], str):
+                merged[-1] += item
+            elif item != "":
+                merged.append(item)
     return merged
 
 
 def _strings_and_options(part: "TextPart") -> "tuple[str | OptionName | AnyOf, ...]":
-    if isinstance(part, Message):  # This case comes before strings, since a note is both.
+    if isinstance(part, Message):  # before the case of strings, because a note is also a string
         return part.text().parts
     if isinstance(part, Text):
         return part.parts
@@ -159,12 +188,7 @@ def _options_to_json(part: OptionName | AnyOf) -> list[list[str]]:
 
 
 def text_from_json(parts: object) -> Text:
-    """Read what ``Text.to_json`` wrote.
-
-    Raises:
-        TypeError: If it is no such list.
-        ValueError: If an option is not a name and a value.
-    """
+    """Read what ``Text.to_json`` wrote."""
     if not isinstance(parts, list):
         raise TypeError("a text is a list")
     return Text(*map(_part_from_json, parts))
@@ -186,19 +210,23 @@ def join_texts(separator: str, texts: "Iterable[TextPart]") -> Text:
 
 
 class Message:
-    """Note or error, which is worded from its fields.
+    """Note or error, whose sentence is composed of its fields.
 
-    It reads "path: message option and without do not go together is expected, got value problem;
-    hint", without the fields that are empty.
+    Fields that are empty are left out. The usual sentences are::
+
+        {path}: {option} must be {expected}, got {value}; {hint}
+        {path}: {option} {problem}; {hint}
+        {option} and {without} cannot be combined; give only one of them
+        {path}: {message}
 
     Attributes:
         message: Beginning without options, or a whole sentence.
         path: File or photograph that it is about.
-        option: Name of the option's field.
-        value: Value that was given; None if the message does not show it.
+        option: Field of the option that it is about.
+        value: Value that was given, or None if the message does not show it.
         expected: Values that the option takes.
         problem: Words after the option's name, or a sentence.
-        without: Name of an option that does not go together with ``option``.
+        without: Field of an option that cannot be combined with ``option``.
         hint: What the user can do.
     """
 
@@ -215,20 +243,21 @@ class Message:
         """Write the message as part of another one.
 
         Args:
-            path: Path in place of the message's own; "" for none, None for its own.
+            path: Path to begin with, or "" for no path; by default the message's own.
         """
         path = str(self.path) if path is None else path
         beginning = f"{path}: " if path else ""
         return Text(beginning, *self._parts_without_path())
 
     def _parts_without_path(self) -> list[TextPart]:
+        """Parts of the message, from the beginning to the hint, as far as they are given."""
         parts: list[TextPart] = [self.message]
         if self.option:
             parts.append(OptionName(self.option))
         if self.without:
-            parts += [" and ", OptionName(self.without), " do not go together"]
+            parts += [" and ", OptionName(self.without), " cannot be combined"]
         if self.expected:
-            parts += [" is ", self.expected]
+            parts += [" is " if self.value is None else " must be ", self.expected]
         if self.value is not None:
             parts.append(f", got {self.value!r}")
         if self.problem:
@@ -240,18 +269,18 @@ class Message:
         if self.hint:
             parts += ["; ", self.hint]
         elif self.without:
-            parts += ["; ", "give one"]
+            parts.append("; give only one of them")
         return parts
 
     def worded(self, spell: Spell, path: str | None = None) -> str:
-        """Word the message as an entry point spells options; ``path`` is as for ``text``."""
+        """Write the message in one line for an interface; ``path`` is as for ``text``."""
         return one_line(self.text(path).worded(spell))
 
 
 class Note(str, Message):
     """Sentence about something that was assumed, left out or without effect.
 
-    As a string it spells options in the way of Python. The arguments are those of ``Message``.
+    As a string, it spells options as Python does. ``Message`` explains the arguments.
 
     Examples:
         >>> hint = Text(OptionName("fov", "..."), " gives it")
@@ -268,7 +297,7 @@ class Note(str, Message):
         hint: str | Text = "",
         path: object = "",
     ) -> "Note":
-        """Word the note, and keep its fields."""
+        """Compose the string, and keep the fields as attributes."""
         message = Message()
         message.message = ""
         message.path = path
@@ -283,11 +312,11 @@ class Note(str, Message):
         return note
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default only the worded string would be passed on to another process.
-        return _note_from_fields, (_fields_of_note(self),)
+        # By default only the composed string would be passed on to another process.
+        return _note_from_fields, (_note_fields(self),)
 
 
-def _fields_of_note(note: Note) -> dict[str, Any]:
+def _note_fields(note: Note) -> dict[str, Any]:
     return {name: getattr(note, name) for name in ("problem", "option", "value", "hint", "path")}
 
 
@@ -296,31 +325,31 @@ def _note_from_fields(fields: dict[str, Any]) -> Note:
 
 
 def worded(message: object, spell: Spell) -> str:
-    """Word a message as an entry point spells options; any other object as a string."""
+    """Write a message or text for an interface; any other object becomes its string."""
     if isinstance(message, (Message, Text)):
         return message.worded(spell)
     return str(message)
 
 
 def note_of(error: Exception) -> Note:
-    """Make a note of an error."""
+    """Make a note from an error."""
     return Note(Text(error))
 
 
 def note_about(path: str, message: str | Exception) -> Note:
-    """Make a note about a file, or name the file of a note that names none."""
+    """Make a note that names the file it is about; an existing note is copied with the path."""
     if isinstance(message, Note) and not message.path:
-        return _note_from_fields({**_fields_of_note(message), "path": path})
+        return _note_from_fields({**_note_fields(message), "path": path})
     return Note(Text(message), path=path)
 
 
 def join_notes(messages: "list[str]") -> Note | None:
-    """Join notes with semicolons; None without any."""
+    """Join notes with semicolons; return None if there are none."""
     return Note(join_texts("; ", messages)) if messages else None
 
 
 def spell_flag(name: str, value: str = "") -> str:
-    """Spell an option as ``--name value`` of the command line.
+    """Spell an option as on the command line: ``--name value``.
 
     Examples:
         >>> spell_flag("batch_size", "8"), spell_flag("fov", "..."), spell_flag("trim", "False")
@@ -328,7 +357,7 @@ def spell_flag(name: str, value: str = "") -> str:
     """
     flag = name.replace("_", "-")
     if value == "False":
-        # A switch of a nested record keeps the record's name first.
+        # A switch of a nested record is spelled --record.no-switch.
         record, dot, switch = flag.rpartition(".")
         return f"--{record}{dot}no-{switch}"
     if value in ("", "...", "True"):
@@ -337,13 +366,15 @@ def spell_flag(name: str, value: str = "") -> str:
 
 
 def spell_keyword(name: str, value: str = "") -> str:
-    """Spell an option as ``name=value`` of Python.
+    """Spell an option as in Python: ``name=value``.
 
     Examples:
         >>> spell_keyword("fov", "60"), spell_keyword("trim", "off"), spell_keyword("save", "ply")
         ('fov=60', 'trim=False', "save='ply'")
-        >>> spell_keyword("set", "steps=4"), spell_keyword("known", "U,V,METRES")
-        ("settings={'steps': 4}", 'known=[(u, v, metres)]')
+        >>> spell_keyword("set", "steps=4")
+        "settings={'steps': 4}"
+        >>> spell_keyword("known_length", "U1,V1,U2,V2,METRES")
+        'known=[(u1, v1, u2, v2, metres)]'
     """
     if not value:
         return name
@@ -351,12 +382,13 @@ def spell_keyword(name: str, value: str = "") -> str:
         return f"{name}={value == 'on'}"
     if name == "set":
         return _spell_setting(value)
-    if name in _KNOWN_SIZES and "," in value:
+    if name in _KNOWN_SIZES and "," in value:  # as a list of one tuple
         return f"known=[({value.lower().replace(',', ', ')})]"
 
-    is_literal = value in ("...", "True", "False") or re.fullmatch(_NUMBER, value)
-    is_placeholder = value.isupper()  # FILE, for example
-    return f"{name}={value if is_literal or is_placeholder else repr(value)}"
+    is_literal = value in ("...", "True", "False") or re.fullmatch(_NUMBER_PATTERN, value)
+    is_placeholder = value.isupper()  # a metavar of the help, such as FILE
+    python_value = value if is_literal or is_placeholder else repr(value)
+    return f"{name}={python_value}"
 
 
 def _spell_setting(value: str) -> str:
@@ -365,22 +397,22 @@ def _spell_setting(value: str) -> str:
 
 
 def spell_parameter(name: str, value: str = "") -> str:
-    """Spell an option as ``name=value`` of a request."""
+    """Spell an option as in a request to the server: ``name=value``."""
     return name if value in ("", "...") else f"{name}={value}"
 
 
-_spell_of_terminal: list[Spell] = [spell_keyword]
-"""Spelling of ``for_terminal``, a list of one item so that it can be replaced."""
+_terminal_spelling: list[Spell] = [spell_keyword]
+"""Spelling that ``for_terminal`` uses, in a list of one item so that it can be replaced."""
 
 
 def set_terminal_spelling(spell: Spell) -> None:
-    """Choose how ``for_terminal`` spells options in this process, by default as Python does."""
-    _spell_of_terminal[0] = spell
+    """Choose how ``for_terminal`` spells options in this process; by default as Python does."""
+    _terminal_spelling[0] = spell
 
 
 def for_terminal(message: object) -> str:
-    """Word a message as the terminal spells options."""
-    return worded(message, _spell_of_terminal[0])
+    """Write a message for the terminal of this process."""
+    return worded(message, _terminal_spelling[0])
 
 
 def escape_unprintable(text: str) -> str:
@@ -397,15 +429,15 @@ def _escape_character(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Escape unprintable characters, and shorten long words and long text in the middle."""
+    """Escape unprintable characters; cut long words and long texts in the middle."""
     text = re.sub(_LONG_WORD, _shorten_word, escape_unprintable(text))
-    if len(text) <= _MAX_MESSAGE:
+    if len(text) <= _MAX_MESSAGE_LENGTH:
         return text
-    kept_beginning = _MAX_MESSAGE - len(_GAP) - _KEPT_END
-    return text[:kept_beginning] + _GAP + text[-_KEPT_END:]
+    kept_beginning = _MAX_MESSAGE_LENGTH - len(_ELLIPSIS) - _KEPT_END
+    return text[:kept_beginning] + _ELLIPSIS + text[-_KEPT_END:]
 
 
 def _shorten_word(match: "re.Match[str]") -> str:
     word = match[0]
-    beginning, end = _KEPT_OF_WORD
-    return f"{word[:beginning]}...{word[-end:]}"
+    num_first, num_last = _KEPT_OF_LONG_WORD
+    return f"{word[:num_first]}...{word[-num_last:]}"

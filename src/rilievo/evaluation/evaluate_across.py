@@ -16,12 +16,12 @@ from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.predicting.options import BatchOptions
-from rilievo.predicting.predict_across import refuse_paid
+from rilievo.predicting.predict_across import check_not_paid
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.work_processes import (
-    Do,
     Failure,
     Report,
+    TaskFunction,
     distribute_work,
     threads_per_process,
 )
@@ -37,27 +37,27 @@ class _PredictionWork:
     dataset: Dataset
     crop: InputCrop | str
 
-    def open(self) -> Do:
+    def open(self) -> TaskFunction:
         """Load the model, and return the function that predicts a list of image ids."""
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         ignore_pillow_warnings()
         loaded = self.options.load(self.model)
-        refuse_paid(loaded)
+        check_not_paid(loaded)
         return partial(self._predict_images, mirrored(loaded, self.options))
 
     def name(self, item: str) -> str:
-        """Image id as messages show it."""
+        """Name of a work item, which is an image id, as messages show it."""
         return printable(item)
 
-    def _predict_images(self, model: Model, ids: Sequence[str], *, again: bool) -> Report:
-        """Predict images; with ``again`` only those whose file is missing or broken."""
-        wanted = ids
-        if again:
+    def _predict_images(self, model: Model, ids: Sequence[str], *, is_retry: bool) -> Report:
+        """Predict images; a second try (``is_retry``) skips those whose file is complete."""
+        ids_to_predict = ids
+        if is_retry:
             absent, broken = self.cache.missing(ids)
-            wanted = [*absent, *broken]
+            ids_to_predict = [*absent, *broken]
         silent_tally = Tally(output=self.cache.folder, total=1, show=False)
         failed = predict_into_cache(
-            self.cache, model, self.dataset, self.crop, wanted, silent_tally
+            self.cache, model, self.dataset, self.crop, ids_to_predict, silent_tally
         )
         return Report(
             done=len(ids) - len(failed),
@@ -125,5 +125,5 @@ def _fill_cache_in_parallel(
         for failure in report.failures:
             failed.append(Unscored(id=failure.name, reason=failure.reason))
             tally.failed(note_about(printable(failure.name), failure.reason))
-    position = {id: index for index, id in enumerate(ids)}
-    return sorted(failed, key=lambda image: position[image.id])
+    index_by_id = {image_id: index for index, image_id in enumerate(ids)}
+    return sorted(failed, key=lambda image: index_by_id[image.id])

@@ -12,6 +12,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import Text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
+from rilievo.evaluation.model_names import shown_model_name
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
@@ -24,8 +25,8 @@ from rilievo.io.files.atomic import (
     unwritable,
 )
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason
-from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.files.names import printable, relative_printable
+from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.replacement import finish_replacement, replacing_with_checksums
 from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
 from rilievo.records.prediction_record import MadeBy
@@ -39,33 +40,31 @@ _RESULT_NAMES = (FILE_NAME, CSV, REPORT)
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read ``evaluation.json``, given by its path or its folder.
-
-    Raises:
-        InputError: If the file is missing, empty, broken or of another format.
-    """
+    """Read ``evaluation.json``, given by its path or its folder."""
     path = path / FILE_NAME if os.path.isdir(path) else path
-    name = printable(path)
+    file_name = printable(path)
     if is_torn(path):
-        raise InputError(f"{name}: has no content, as after a power cut: evaluate again")
-    size = check_regular(path)
-    if size > MAX_BYTES:
-        raise InputError(f"{name}: has {size} bytes, which no evaluation has")
+        raise InputError(
+            f"{file_name}: is empty, for example after a power failure: evaluate again"
+        )
+    num_bytes = check_regular(path)
+    if num_bytes > MAX_BYTES:
+        raise InputError(f"{file_name}: has {num_bytes} bytes, which is too many for an evaluation")
     try:
         evaluation = from_json(Evaluation, path.read_text("utf-8"))
-    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+    except (InvalidRecordError, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{name}: is no evaluation ({reason(error)}); expected the {FILE_NAME} that "
+            f"{file_name}: is not an evaluation ({reason(error)}); expected the {FILE_NAME} that "
             "'rilievo evaluate' writes"
         ) from error
     fault = _find_fault(evaluation)
     if fault is not None:
-        raise InputError(f"{name}: {fault}; evaluate again with this version of rilievo")
+        raise InputError(f"{file_name}: {fault}; evaluate again with this version of rilievo")
     return evaluation
 
 
 def _find_fault(evaluation: Evaluation) -> str | None:
-    """Describe what is wrong in a record of the right types; None if nothing is.
+    """Describe what is wrong in a record whose types are right; None if it is valid.
 
     The format must be ours, ids must be unique and numbers finite.
     """
@@ -76,7 +75,7 @@ def _find_fault(evaluation: Evaluation) -> str | None:
     unique_ids: set[str] = set()
     for score in evaluation.scores:
         if score.id in unique_ids:
-            return f"the image '{printable(score.id)}' is there twice"
+            return f"the image '{printable(score.id)}' occurs twice"
         unique_ids.add(score.id)
         for metric, value in score.values.items():
             if not math.isfinite(value):
@@ -88,7 +87,7 @@ def _find_fault(evaluation: Evaluation) -> str | None:
 
 
 def write_images_csv(evaluation: Evaluation, path: Path) -> None:
-    """Write the table of all images as CSV; those without a score come last, with the reason."""
+    """Write a CSV with a row for each image; images without a score come last, with the reason."""
     metrics = metric_names(evaluation)
     attributes = ("pixels", "true_share", "scale", "shift", "unanswered")
     rows: list[tuple[Content, ...]] = [
@@ -107,8 +106,8 @@ def write_images_csv(evaluation: Evaluation, path: Path) -> None:
         for image in evaluation.unscored
     ]
     heads = make_heads("id", *metrics, *attributes, "notes", "unscored")
-    with replacing(path) as part:
-        part.write_bytes(table_as_csv(Table(heads=heads, rows=tuple(rows))).encode())
+    with replacing(path) as temporary:
+        temporary.write_bytes(table_as_csv(Table(heads=heads, rows=tuple(rows))).encode())
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:
@@ -133,64 +132,69 @@ class ResultFiles:
 def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
     """Folder for results: ``folder`` if given, else ``runs/MODEL-BENCHMARK``. Nothing is created.
 
-    Of a checkpoint's absolute path only the last part is used, because the rest describes the
-    machine and not the model. Results of another checkpoint of that name are never replaced.
+    If the model is a checkpoint's absolute path, only its last component is used, because the rest
+    describes the machine and not the model. Results of another checkpoint of that name are never
+    replaced.
     """
     if folder is not None:
         return folder
-    if Path(model).is_absolute():
-        model = Path(model).name
-    return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
+    name = f"{shown_model_name(model)}-{benchmark}"
+    return Path("runs") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
-def refuse_other_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
-    """Refuse a folder with foreign files, or with results that this evaluation must not replace.
-
-    Raises:
-        OutputError: If the folder holds results of another model, benchmark or dataset.
-    """
+def check_results_replaceable(
+    folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path
+) -> None:
+    """Check that a folder has no foreign files, and no results of another evaluation."""
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OutputError(f"{folder}: a file has this name: choose another folder")
+        raise OutputError(f"{folder}: a file with this name exists: choose another folder")
     if not os.path.exists(folder / FILE_NAME):
         for name in (CSV, REPORT):
             if os.path.exists(folder / name):
                 raise OutputError(
-                    f"{folder}: has a {name} that is not ours: choose another output folder"
+                    f"{folder}: contains a {name} that rilievo did not write: choose another "
+                    "output folder"
                 )
         return
     if is_torn(folder / FILE_NAME):
-        return  # A power cut destroyed our own file, which is written anew.
+        return  # A power cut destroyed our own file, which is written again.
     try:
         existing = read_evaluation(folder / FILE_NAME)
     except InputError as error:
         raise OutputError(problem=Text(error), hint="or choose another output folder") from error
-    difference = _difference_from(existing, benchmark, made_by, root)
+    difference = _describe_other_results(existing, benchmark, made_by, root)
     if difference is not None:
-        raise OutputError(f"{folder}: holds {difference}: choose another output folder")
+        raise OutputError(f"{folder}: contains {difference}: choose another output folder")
 
 
-def _difference_from(
+def _describe_other_results(
     existing: Evaluation, benchmark: Benchmark, made_by: MadeBy, root: Path
 ) -> str | None:
-    """What earlier results are of, in words, if not of this evaluation; else None."""
+    """Describe earlier results that differ in benchmark, model or images; None if they do not."""
     if existing.benchmark_sha256 != benchmark_sha256(benchmark):
         return (
-            f"the results of the benchmark '{existing.benchmark}' with other settings "
-            f"than those of '{benchmark.name}' now"
+            f"results of the benchmark '{existing.benchmark}' with settings that differ from the "
+            f"current ones of '{benchmark.name}'"
         )
-    has_same_model = existing.made_by.model == made_by.model
-    has_same_weights = existing.made_by.weights_sha256 == made_by.weights_sha256
-    if not (has_same_model and has_same_weights):
-        return f"the results of another model, '{existing.made_by.model}'"
+    if existing.made_by.model != made_by.model:
+        return f"results of a different model, '{_model_in_message(existing.made_by.model)}'"
+    if existing.made_by.weights_sha256 != made_by.weights_sha256:
+        return "results of the same model with different weights"
     existing_root = Path(existing.data.root)
     was_moved = not os.path.exists(existing_root)
     if was_moved or (os.path.exists(root) and existing_root.samefile(root)):
         return None
-    return f"the results for the images in {existing_root}"
+    return f"results for the images in {existing_root}"
 
 
-def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
-    """Finished results that evaluating again would only repeat; None if there are none.
+def _model_in_message(model: str) -> str:
+    """Name of a model; the path of a training run, relative to the working folder inside it."""
+    path = Path(model)
+    return relative_printable(path) if path.is_absolute() else printable(model)
+
+
+def find_same_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
+    """Return finished results that evaluating again would only repeat, or None.
 
     They have a score of every image, and the same version, benchmark, metrics, model and data.
     """
@@ -201,7 +205,7 @@ def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> E
     except InputError:
         return None
     data = selection.scored_data
-    would_repeat = (
+    is_same = (
         existing.version == VERSION
         and existing.benchmark_sha256 == benchmark_sha256(selection.benchmark)
         and metric_names(existing) == tuple(benchmark_metrics(selection.benchmark))
@@ -209,18 +213,24 @@ def repeatable_results(folder: Path, selection: Selection, made_by: MadeBy) -> E
         and existing.data.root == data.root
         and existing.data.ids_sha256 == data.ids_sha256
     )
-    return existing if would_repeat and not existing.unscored else None
+    return existing if is_same and not existing.unscored else None
 
 
 @contextmanager
 def replacing_results(folder: Path) -> Iterator[ResultFiles]:
     """Yield paths for new results, which replace the old ones together once all are written.
 
-    The predictions are synced to disk before.
+    The predictions are flushed to disk first, so that results never outlive their predictions.
     """
     make_folder(folder)
     sweep_parts(folder)
-    _sync_predictions(folder / PREDICTIONS)
+    predictions = folder / PREDICTIONS
+    # Predictions from the user's folder stay there.
+    if os.path.isdir(predictions):
+        try:
+            sync_tree(predictions)
+        except OSError as error:
+            raise unwritable(predictions, error) from error
     with replacing_with_checksums(folder / CHECKSUMS, _RESULT_NAMES) as parts:
         yield ResultFiles(evaluation=parts[FILE_NAME], table=parts[CSV], report=parts[REPORT])
 
@@ -228,12 +238,3 @@ def replacing_results(folder: Path) -> Iterator[ResultFiles]:
 def finish_results(folder: Path) -> None:
     """Complete the replacement of results that was interrupted after all files were written."""
     finish_replacement(folder / CHECKSUMS, _RESULT_NAMES)
-
-
-def _sync_predictions(predictions: Path) -> None:
-    if not os.path.isdir(predictions):
-        return  # Predictions from the user's folder stay there.
-    try:
-        sync_tree(predictions)
-    except OSError as error:
-        raise unwritable(predictions, error) from error

@@ -18,15 +18,20 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.evaluation_folder import (
+    check_results_replaceable,
     finish_results,
-    refuse_other_results,
     run_folder,
 )
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.predictions.prediction_cache import AnyModel, find_cache, model_name
+from rilievo.evaluation.predictions.prediction_cache import (
+    AnyModel,
+    PredictionCache,
+    find_cache,
+    model_name,
+)
 from rilievo.evaluation.predictions.sources import PREDICTIONS, find_predictions
 from rilievo.evaluation.scoring.comparable_depth import ALIGNED_TASKS, alignment_for_kind
-from rilievo.evaluation.scoring.pool import check_memory_of_scores
+from rilievo.evaluation.scoring.pool import check_memory_for_scores
 from rilievo.evaluation.scoring.scenes import needs_scenes, require_scene
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import PredictionSource
@@ -46,26 +51,37 @@ _MAX_CHECKED_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CachedModel:
+    """A model, and the folder where its predictions are cached.
+
+    Attributes:
+        ask_consent: Function that takes the number of photographs to predict, and asks the user
+            to agree if the model is paid.
+    """
+
+    model: Model
+    cache: PredictionCache
+    ask_consent: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationPlan:
     """What an evaluation predicts and scores, how, and where the results go.
 
     Attributes:
-        model: Model to predict with; None where all predictions come from files.
-        ask_consent: Function that asks the user to agree to so many paid predictions.
-        method: Alignment of the predicted depth; None where the benchmark aligns nothing.
-        processes: Number of processes that score.
+        cached_model: Model that makes the predictions; None if they come from files.
+        alignment: Alignment of the predicted depth; None if the benchmark aligns nothing.
         command: Command line that repeats the evaluation.
-        option_words: The same options as words, by option name.
+        processes: Number of scoring processes.
+        option_words: Words of the command line for each given option, by option name.
         missing_truth: Warnings about truth that some images lack, to be shown before predicting.
-            The results have a remark on every image without a score.
     """
 
     selection: Selection
     folder: Path
     source: PredictionSource
-    model: Model | None
-    ask_consent: Callable[[int], None]
-    method: AlignMethod | PointFit | str | None
+    cached_model: CachedModel | None
+    alignment: AlignMethod | PointFit | str | None
     processes: int
     command: str
     option_words: Mapping[str, tuple[str, ...]]
@@ -73,11 +89,7 @@ class EvaluationPlan:
 
 
 def resolve_model(model: AnyModel, options: EvaluateOptions) -> Model:
-    """Load a model by its name or file; a model that is loaded already is returned.
-
-    Raises:
-        OptionError: If there is no model, or an option is only for a model given by name.
-    """
+    """Return a model that is loaded already, or load one by its name, file or function."""
     if model is None:
         raise OptionError(
             problem=Text(
@@ -88,7 +100,10 @@ def resolve_model(model: AnyModel, options: EvaluateOptions) -> Model:
         )
     if isinstance(model, Model):
         if options.kind is not None or options.settings:
-            raise OptionError("kind and settings are for a model by its name; this one is loaded")
+            raise OptionError(
+                "kind and settings only apply to a model given by name; this model is already "
+                "loaded"
+            )
         return model
     if isinstance(model, str | Path):
         return options.load(model)
@@ -108,7 +123,7 @@ def make_plan(
     With ``scores=False`` the images are only predicted, so that missing truth does not matter.
     """
     if not isinstance(benchmark, Benchmark):
-        check_type("benchmark", benchmark, str, "a Benchmark or the name of one")
+        check_type("benchmark", benchmark, str, "a Benchmark or the name of a benchmark")
         benchmark = find_benchmark(benchmark)
     selection = select_images(benchmark, root, options)
     loaded = None if options.predictions is not None else resolve_model(model, options)
@@ -136,76 +151,73 @@ def plan_scores(
 ) -> EvaluationPlan:
     """Plan the predictions and scores of selected images.
 
-    Args:
-        selection: Images and benchmark.
-        model: What the user gave, for the recorded command.
-        loaded: The loaded model; None with ``options.predictions``.
-        benchmark_name: Name of the benchmark in the recorded command.
-        root: Folder of the dataset in the recorded command.
-        options: All options of the evaluation.
-        cache_all_outputs: Whether to cache everything that the model predicts, for benchmarks that
-            follow, and not only what this benchmark scores.
-        scores: Whether the images are scored, so that missing truth is looked for.
+    ``loaded`` is the loaded model, or None with ``options.predictions``. ``model``,
+    ``benchmark_name`` and ``root`` are what the user gave, for the recorded command. With
+    ``cache_all_outputs``, all that the model predicts is cached, for later benchmarks of a suite.
+    With ``scores=False``, the images are only predicted, so that missing truth does not matter.
     """
     benchmark = selection.benchmark
-    name = model_name(model)
-    option_words = options.words_by_option(name, benchmark_name, root)
+    given_name = model_name(model)
     processes = process_count(len(selection.ids), options.workers or cores())
 
     if options.predictions is None:
-        assert loaded is not None, "what predicts is loaded before"
-        predictor = mirrored(loaded, options)
-        folder = _results_folder(selection, predictor.card.name, predictor.made_by, options)
+        assert loaded is not None, "callers load the model if there are no predictions"
+        model_to_cache = mirrored(loaded, options)
+        folder = _choose_results_folder(selection, model_to_cache.made_by, options.output)
         cache = find_cache(
-            folder / PREDICTIONS, predictor, selection, cache_all_outputs=cache_all_outputs
+            folder / PREDICTIONS, model_to_cache, selection, cache_all_outputs=cache_all_outputs
         )
         source = PredictionSource(predictions=cache)
-        predicts_twice = options.flip or options.mirrors
+        # A mirrored image is predicted too, so each image counts as two paid calls.
+        predicts_twice = options.flip or options.compares_mirror_image
         ask_consent = partial(agree_to_calls, loaded, flip=predicts_twice, yes=options.yes)
+        cached_model = CachedModel(model=model_to_cache, cache=cache, ask_consent=ask_consent)
     else:
-        predictor, ask_consent = None, _ask_no_consent
-        source = find_predictions(name, selection, options, option_names=option_words)
-        made_by = source.predictions.made_by
-        folder = _results_folder(selection, made_by.model, made_by, options)
+        cached_model = None
+        source = find_predictions(given_name, selection, options)
+        folder = _choose_results_folder(selection, source.predictions.made_by, options.output)
 
     kind = source.predictions.kind
-    method = None
+    alignment = None
     if benchmark.task in ALIGNED_TASKS and kind is not None:
-        method = alignment_for_kind(benchmark, kind)
-    missing_truth = _missing_truth_warnings(selection, processes) if scores else ()
+        alignment = alignment_for_kind(benchmark, kind)
+    missing_truth: tuple[str, ...] = ()
+    if scores:
+        truths = _sample_truths(selection)
+        missing_truth = _missing_truth_warnings(selection, truths)
+        shapes = [truth.depth.shape for truth in truths if truth.depth is not None]
+        if benchmark.task is Task.DEPTH and shapes:
+            check_memory_for_scores(max(shapes, key=math.prod), processes)
     check_folder(folder)
     return EvaluationPlan(
         selection=selection,
         folder=folder,
         source=source,
-        model=predictor,
-        ask_consent=ask_consent,
-        method=method,
+        cached_model=cached_model,
+        alignment=alignment,
         processes=processes,
-        command=options.command_line(name, benchmark_name, root),
-        option_words=option_words,
+        command=options.command_line(given_name, benchmark_name, root),
+        option_words=options.words_by_option(given_name, benchmark_name, root),
         missing_truth=missing_truth,
     )
 
 
-def _results_folder(
-    selection: Selection, model: str, made_by: MadeBy, options: EvaluateOptions
-) -> Path:
-    """Folder for the results, which may hold earlier results of the same evaluation only."""
+def _choose_results_folder(selection: Selection, made_by: MadeBy, output: Path | None) -> Path:
+    """Folder for the results: ``output``, or one named after model and benchmark.
+
+    Raises:
+        OutputError: If it holds anything but earlier results of the same evaluation.
+    """
     benchmark = selection.benchmark
-    folder = run_folder(options.output, model, benchmark.name)
+    folder = run_folder(output, made_by.model, benchmark.name)
     finish_results(folder)
-    refuse_other_results(folder, benchmark, made_by, selection.dataset.request.root)
+    check_results_replaceable(folder, benchmark, made_by, selection.dataset.request.root)
     return folder
 
 
-def _ask_no_consent(images: int) -> None:
-    """Do nothing, because predictions from files cost nothing."""
-
-
-def process_count(images: int, workers: int) -> int:
-    """Number of scoring processes: one for every 60 images, at least 1, at most ``workers``."""
-    return max(1, min(workers, images // IMAGES_PER_PROCESS))
+def process_count(num_images: int, max_processes: int) -> int:
+    """Number of scoring processes: one for every 60 images, but at least 1."""
+    return max(1, min(max_processes, num_images // IMAGES_PER_PROCESS))
 
 
 _DEPTH = "true depth"
@@ -214,41 +226,46 @@ _SCENE = "scene"
 _VALID_PIXEL = "pixel of known depth"
 
 
-def _missing_truth_warnings(selection: Selection, processes: int) -> tuple[str, ...]:
-    """Read the truth of a few images, and warn about what the benchmark misses in some of them."""
-    benchmark, dataset = selection.benchmark, selection.dataset
+def _sample_truths(selection: Selection) -> list[Truth]:
+    """Read the truth of a few images, evenly spread, without broken files."""
     max_images = min(_MAX_CHECKED_IMAGES, max(2, len(selection.ids) // 10))
     truths: list[Truth] = []
-    for id in evenly_spread(selection.ids, max_images):
+    for image_id in evenly_spread(selection.ids, max_images):
         # A broken file is reported when it is scored.
         with suppress(RilievoError, OSError):
-            truths.append(dataset.truth(id))
+            truths.append(selection.dataset.truth(image_id))
+    return truths
 
+
+def _missing_truth_warnings(selection: Selection, truths: Sequence[Truth]) -> tuple[str, ...]:
+    """Warnings about truth that the benchmark needs and that some of the images lack.
+
+    Raises:
+        OptionError: If all of them lack normals.
+        InputError: If all of them lack something else that the benchmark needs.
+    """
+    benchmark = selection.benchmark
     missing_by_id: dict[str, str] = {}
     for truth in truths:
         missing = _missing_truth_part(truth, benchmark)
         if missing is not None:
             missing_by_id[truth.id] = missing
 
-    # That an image has no valid pixel tells nothing about the other images.
+    # One image without a valid pixel does not mean that the others have none.
     all_lack_it = len(missing_by_id) == len(truths) and _VALID_PIXEL not in missing_by_id.values()
     if missing_by_id and all_lack_it:
-        _refuse_missing_truth(selection, truths, missing_by_id[truths[0].id])
+        _raise_missing_truth(selection, truths, missing_by_id[truths[0].id])
 
-    shapes = [truth.depth.shape for truth in truths if truth.depth is not None]
-    if benchmark.task is Task.DEPTH and shapes:
-        check_memory_of_scores(max(shapes, key=math.prod), processes)
-
-    counts = Counter(sorted(missing_by_id.values()))
+    image_counts = Counter(sorted(missing_by_id.values()))
     return tuple(
-        f"{count} of {len(truths)} images that were looked at have no {part}, which the "
-        f"benchmark '{benchmark.name}' needs: they have no score"
-        for part, count in counts.items()
+        f"{count} of the {len(truths)} images that rilievo checked have no {missing}, which the "
+        f"benchmark '{benchmark.name}' needs, so they get no score"
+        for missing, count in image_counts.items()
     )
 
 
 def _missing_truth_part(truth: Truth, benchmark: Benchmark) -> str | None:
-    """What an image lacks that the benchmark needs, in words; None if it has everything."""
+    """Name the truth that the benchmark needs and an image lacks; None if nothing is missing."""
     if benchmark.task is Task.NORMALS and truth.normals is None:
         return _NORMALS
     if benchmark.task in (Task.DEPTH, Task.PICTURE, Task.POINTS):
@@ -261,17 +278,17 @@ def _missing_truth_part(truth: Truth, benchmark: Benchmark) -> str | None:
     return None
 
 
-def _refuse_missing_truth(selection: Selection, truths: Sequence[Truth], missing: str) -> NoReturn:
+def _raise_missing_truth(selection: Selection, truths: Sequence[Truth], missing: str) -> NoReturn:
     """Raise the error for a dataset whose images all lack what the benchmark needs."""
     benchmark = selection.benchmark
     if missing == _NORMALS:
         raise OptionError(
-            f"the dataset '{selection.dataset.card.name}' has no true normals, which the benchmark "
-            f"'{benchmark.name}' scores"
+            f"the dataset '{selection.dataset.card.name}' has no ground-truth normals, which the "
+            f"benchmark '{benchmark.name}' scores"
         )
     if missing == _SCENE:
         require_scene(truths[0], benchmark)
     raise InputError(
-        f"none of {len(truths)} images that were looked at has {missing}, which the benchmark "
-        f"'{benchmark.name}' scores; the first is {truths[0].id}"
+        f"none of the {len(truths)} images that rilievo checked has {missing}, which the benchmark "
+        f"'{benchmark.name}' scores; the first one is {truths[0].id}"
     )

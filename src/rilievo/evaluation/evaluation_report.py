@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.metric_choice import trusted_metrics
 from rilievo.evaluation.evaluation_folder import ResultFiles, metric_names, write_images_csv
 from rilievo.evaluation.intervals import MIN_SCENES, scene_count
 from rilievo.evaluation.metrics.metric import badness
+from rilievo.evaluation.model_names import shown_model_name
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Subset, Summary
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
@@ -35,21 +37,22 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
-from rilievo.pages.pictures import Item
+from rilievo.pages.pictures import ImageEntry
 from rilievo.pages.tables import Content, Entry, Table, make_heads
 
 PREDICTION = "Prediction"
-STRIP = 4
+MAX_PICTURED = 4
 """Number of worst images that the report shows with pictures, and of best ones."""
-LONGEST_TABLE = 2000
-"""Most images in the table of images; of more, it has only the ``WORST``."""
-WORST = 500
+MAX_TABLE_IMAGES = 2000
+"""Most images in the table of images. If there are more, it has only the worst ones."""
+WORST_IMAGES = 500
+"""Number of images in that shortened table."""
 
 _METRIC_HEADS = make_heads(
     *("metric", "value", "95 % interval", "mean of images", "median of images"),
     *("all pixels pooled", "images", "pixels"),
 )
-_PART_HEADS = make_heads("metric", "value", "95 % interval", "median of images")
+_SUBSET_HEADS = make_heads("metric", "value", "95 % interval", "median of images")
 
 
 def write_results(
@@ -57,7 +60,7 @@ def write_results(
 ) -> Evaluation:
     """Write ``evaluation.json``, the per-image table and the report.
 
-    If the report cannot be drawn for want of a package, the returned evaluation has a warning.
+    If a package for the report is missing, the returned evaluation has a warning about that.
     """
     try:
         write_report(evaluation, files.report, pictures)
@@ -75,101 +78,104 @@ def write_report(
 ) -> None:
     """Write the report of an evaluation as one page that loads nothing from elsewhere.
 
-    Without ``pictures`` it has tables and charts alone.
+    Without ``pictures`` it has only tables and charts.
     """
-    scores = evaluation.scores
-    leading = evaluation.summaries[0] if evaluation.summaries else None
-    ranked = rank_scores(scores, leading) if leading else []
-    worst_first = ranked[: -WORST - 1 : -1]
-    table_scores = scores if len(scores) <= LONGEST_TABLE else worst_first
-
+    scores, leading = evaluation.scores, evaluation.summaries[0]
+    best_first = rank_scores(scores, leading)
+    shown_scores = scores
+    if len(scores) > MAX_TABLE_IMAGES:
+        shown_scores = best_first[::-1][:WORST_IMAGES]
     metrics = metric_names(evaluation)
-    summary_of_metric = {summary.metric: summary for summary in evaluation.summaries}
+    summary_by_metric = {summary.metric: summary for summary in evaluation.summaries}
     has_pixels = any(row.pixels for row in evaluation.ranges)
-    items = None
-    if ranked and pictures is not None:
-        items = median_worst_best_items(evaluation, pictures)
+    shown_maker = replace(evaluation.made_by, model=shown_model_name(evaluation.made_by.model))
     write_page(
         path,
         "report.html",
-        run=evaluation,
+        run=replace(evaluation, made_by=shown_maker),
         words=wording,
         leading=leading,
-        headline=[summary_of_metric[name] for name in headline(metrics)],
-        metrics=_summary_table(evaluation),
-        parts={part.name: _part_table(part, shortlist(metrics)) for part in evaluation.parts},
-        range_rows=_depth_ranges_table(evaluation.ranges),
-        images=_image_scores_table(evaluation, table_scores),
-        unscored=Table(
+        headline=[summary_by_metric[name] for name in headline(metrics)],
+        metric_table=_summary_table(evaluation),
+        subset_tables={
+            subset.name: _subset_table(subset, shortlist(metrics)) for subset in evaluation.parts
+        },
+        depth_range_table=_depth_ranges_table(evaluation.ranges),
+        image_table=_image_scores_table(evaluation, shown_scores),
+        unscored_table=Table(
             heads=make_heads("image", "why", words=["why"]),
             rows=tuple((image.id, image.reason) for image in evaluation.unscored),
         ),
-        scenes=scene_count([score.scene for score in scores]),
-        fewest=MIN_SCENES,
-        items=items,
-        ranked=len(ranked),
+        num_scenes=scene_count([score.scene for score in scores]),
+        min_scenes=MIN_SCENES,
+        items=None if pictures is None else median_worst_best_items(evaluation, pictures),
+        num_ranked=len(best_first),
         formulas=list(_metric_heads_and_formulas(evaluation)),
         histograms=list(_histograms(evaluation)),
-        ranges=error_against_depth(evaluation.ranges) if has_pixels else None,
-        certainty=list(_confidence_charts(evaluation)),
+        depth_range_chart=error_against_depth(evaluation.ranges) if has_pixels else None,
+        confidence_charts=list(_confidence_charts(evaluation)),
     )
 
 
 def rank_scores(scores: Sequence[Score], leading: Summary) -> list[Score]:
-    """Scores that have the leading metric, the best first."""
-    having = [score for score in scores if leading.metric in score.values]
-    return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
+    """Sort the scores that have the leading metric, the best first."""
+    with_metric = [score for score in scores if leading.metric in score.values]
+    return sorted(
+        with_metric, key=lambda score: badness(score.values[leading.metric], leading.better)
+    )
 
 
-def median_worst_best_items(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[Item]:
+def median_worst_best_items(
+    evaluation: Evaluation, pictures: ReportPictures
+) -> Iterator[ImageEntry]:
     """Yield the median, the worst and the best images by the leading metric, with pictures."""
     ranked = list(enumerate(rank_scores(evaluation.scores, evaluation.summaries[0]), start=1))
     median = ranked[len(ranked) // 2]
-    worst_count = min(STRIP, len(ranked) // 2)
-    worst = ranked[len(ranked) - worst_count :][::-1]
-    best = ranked[: min(STRIP, len(ranked) - worst_count)]
-    # The page opens with the first: the median says more of a model than its worst image.
-    others = [entry for entry in (*worst, *best) if entry is not median]
-    for rank, score in (median, *others):
+    worst_count = min(MAX_PICTURED, len(ranked) // 2)
+    worst_first = ranked[len(ranked) - worst_count :][::-1]
+    best_first = ranked[: min(MAX_PICTURED, len(ranked) - worst_count)]
+    # The page opens with the first item, and the median says more of a model than its worst image.
+    extremes = [entry for entry in (*worst_first, *best_first) if entry is not median]
+    for rank, score in (median, *extremes):
         yield _image_item(evaluation, pictures, score, rank, len(ranked))
 
 
 def _image_item(
-    evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, images: int
-) -> Item:
+    evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, num_ranked: int
+) -> ImageEntry:
     """An image with its pictures and numbers, or why its pictures cannot be shown."""
     medians = [summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"]
     panels, fault = (), None
     try:
         panels = image_panels(
-            score.id, {PREDICTION: pictures}, medians, normals=evaluation.task == "normals"
+            score.id, {PREDICTION: pictures}, medians, shows_normals=evaluation.task == "normals"
         )
     except RilievoError as error:
         fault = str(error)
     leading = evaluation.summaries[0]
-    return Item(
+    return ImageEntry(
         name=score.id,
-        label=_rank_word(rank, images),
+        label=_rank_word(rank, num_ranked),
         value=quantity(score.values[leading.metric], leading.unit),
-        numbers=tuple(_image_numbers(evaluation, score, rank, images)),
+        numbers=tuple(_image_facts(evaluation, score, rank, num_ranked)),
         notes=score.notes,
         panels=panels,
         fault=fault,
     )
 
 
-def _rank_word(rank: int, images: int) -> str:
+def _rank_word(rank: int, num_ranked: int) -> str:
     """Word for a rank, from 1 for the best: "best" and "worst" for the halves, or "median"."""
-    if rank == images // 2 + 1:
+    if rank == num_ranked // 2 + 1:
         return "median"
-    return "best" if 2 * rank <= images + 1 else "worst"
+    return "best" if 2 * rank <= num_ranked + 1 else "worst"
 
 
-def _image_numbers(
-    evaluation: Evaluation, score: Score, rank: int, images: int
+def _image_facts(
+    evaluation: Evaluation, score: Score, rank: int, num_ranked: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield names and texts of an image's rank, usual metrics, pixels, scale and shift."""
-    yield "rank", f"{rank:,} of {images:,}"
+    """Yield names and texts of an image's rank, shortlisted metrics, pixels, scale and shift."""
+    yield "rank", f"{rank:,} of {num_ranked:,}"
     shown_metrics = shortlist(metric_names(evaluation))
     for summary in evaluation.summaries:
         if summary.metric in shown_metrics and summary.metric in score.values:
@@ -182,7 +188,7 @@ def _image_numbers(
 
 
 def _histograms(evaluation: Evaluation) -> Iterator[Chart]:
-    """Yield histograms of the usual metrics over the images."""
+    """Yield histograms of the shortlisted metrics over the images."""
     shown_metrics = shortlist(metric_names(evaluation))
     for summary in evaluation.summaries:
         name = summary.metric
@@ -199,6 +205,8 @@ def _metric_heads_and_formulas(evaluation: Evaluation) -> Iterator[tuple[str, st
     names = setting_value(evaluation.settings.get("metrics", "")).split()
     names += [summary.metric for summary in evaluation.summaries]
     metrics = trusted_metrics(evaluation.task, names)
+    if evaluation.task == Task.DEPTH:
+        yield "p, t, e", "predicted depth, true depth, and ln p - ln t"
     for summary in evaluation.summaries:
         if summary.metric in metrics:
             yield head(summary), metrics[summary.metric].summary
@@ -230,19 +238,20 @@ def _summary_table(evaluation: Evaluation) -> Table:
     )
 
 
-def _part_table(part: Subset, shown_metrics: Sequence[str]) -> Table:
-    """Table of some metrics over a part of the images."""
+def _subset_table(subset: Subset, shown_metrics: Sequence[str]) -> Table:
+    """Table of some metrics over a subset of the images."""
     return Table(
-        heads=_PART_HEADS,
+        heads=_SUBSET_HEADS,
         rows=tuple(
             (*_head_value_interval_cells(summary), number(summary.median))
-            for summary in part.summaries
+            for summary in subset.summaries
             if summary.metric in shown_metrics
         ),
     )
 
 
 def _depth_ranges_table(ranges: Sequence[RangeError]) -> Table:
+    """Table of the errors by ranges of true depth."""
     return Table(
         heads=make_heads("true depth [m]", "pixels", "AbsRel", "bias"),
         rows=tuple(
@@ -258,32 +267,30 @@ def _depth_ranges_table(ranges: Sequence[RangeError]) -> Table:
 
 
 def _image_scores_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
-    """Table of images with all metrics; fits and notes are columns only where there are any."""
+    """Table of images with all metrics, and with scale, shift and notes if some image has them."""
     fit_columns = [
         name
         for name in ("scale", "shift")
         if any(getattr(score, name) is not None for score in evaluation.scores)
     ]
     note_columns = ["notes"] if any(score.notes for score in evaluation.scores) else []
-    metrics = [column_head(summary) for summary in evaluation.summaries]
-    return Table(
-        heads=make_heads(
-            *("image", *metrics, "pixels", "with truth [%]", *fit_columns, *note_columns),
-            words=["notes"],
-        ),
-        rows=tuple(
-            (
-                score.id,
-                *(number(score.values.get(summary.metric)) for summary in evaluation.summaries),
-                f"{score.pixels:,}",
-                f"{100 * score.true_share:.1f}",
-                *(number(getattr(score, name)) for name in fit_columns),
-                *(Entry(text="; ".join(score.notes)) for _ in note_columns),
-            )
-            for score in scores
-        ),
-        is_sortable=True,
-    )
+    metric_heads = [column_head(summary) for summary in evaluation.summaries]
+
+    rows: list[tuple[Content, ...]] = []
+    for score in scores:
+        values = [score.values.get(summary.metric) for summary in evaluation.summaries]
+        notes = [Entry(text="; ".join(score.notes))] if note_columns else []
+        row = (
+            score.id,
+            *map(number, values),
+            f"{score.pixels:,}",
+            f"{100 * score.true_share:.1f}",
+            *(number(getattr(score, name)) for name in fit_columns),
+            *notes,
+        )
+        rows.append(row)
+    heads = ["image", *metric_heads, "pixels", "with truth [%]", *fit_columns, *note_columns]
+    return Table(heads=make_heads(*heads, words=["notes"]), rows=tuple(rows), is_sortable=True)
 
 
 def _head_value_interval_cells(summary: Summary) -> tuple[Content, ...]:

@@ -1,7 +1,7 @@
 """Evaluate a model or stored predictions: plan, predict, score, summarise and write."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rilievo.cli.streams import complain
 from rilievo.data.datasets.joined_interpretation import join_interpretations
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import Text, for_terminal, note_about
+from rilievo.errors.messages import Text, count_text, for_terminal, note_about
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Task,
@@ -17,22 +17,21 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_sha256,
 )
 from rilievo.evaluation.evaluation_folder import replacing_results
-from rilievo.evaluation.evaluation_plan import EvaluationPlan, make_plan
+from rilievo.evaluation.evaluation_plan import CachedModel, EvaluationPlan, make_plan
 from rilievo.evaluation.evaluation_report import write_results
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import (
     AnyModel,
     CacheFiller,
-    PredictionCache,
-    begin_cache,
-    fill_cache_with_progress,
+    open_cache,
     predict_into_cache,
 )
-from rilievo.evaluation.records import Evaluation, Unscored
-from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.records import Evaluation, Summary, Unscored
+from rilievo.evaluation.scoring.pool import score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.scoring.scenes import add_scenes, needs_scenes
-from rilievo.evaluation.stored_predictions import PredictionSource
+from rilievo.evaluation.scoring.scenes import make_score_job
+from rilievo.evaluation.scoring.score import ScoreWithSums
+from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.summaries import (
     ScoreAccumulator,
     evaluation_remarks,
@@ -49,16 +48,10 @@ _TASKS_WITH_TRUE_DEPTH = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedPart:
-    """Result of predicting one part of a benchmark's images, without scores.
-
-    Attributes:
-        folder: Folder of the evaluation, which other parts share.
-        images: Number of images in this part.
-        failed: Images that could not be predicted.
-    """
+    """Result of predicting one part of a benchmark's images, into a folder that parts share."""
 
     folder: Path
-    images: int
+    image_count: int
     failed: tuple[Unscored, ...]
 
 
@@ -73,8 +66,8 @@ def evaluate(
 ) -> Evaluation:
     """Score a model on a benchmark, and write results, tables and a report into a folder.
 
-    The result is what ``evaluation.json`` holds. An evaluation that was stopped is resumed. A
-    script calls this below ``if __name__ == "__main__"``, because scoring starts processes.
+    The result is what ``evaluation.json`` holds. An evaluation that was stopped is resumed. In a
+    script, call it below ``if __name__ == "__main__"``, because scoring starts processes.
 
     Examples:
         >>> options = rilievo.EvaluateOptions(dataset="folder", output="scores")
@@ -84,14 +77,14 @@ def evaluate(
     Args:
         model: A name in ``MODELS``, a file, a model loaded before, or a function of your own
             (``rilievo.model``). With ``options.predictions``, None or a name for the results.
-        benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or the record itself.
-        root: Folder of the dataset; None for one that is generated.
-        options: All else.
+        benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or a ``Benchmark``.
+        root: Folder of the dataset; None for a synthetic one.
+        options: All other settings.
         show: Whether to show progress.
         fill_cache: Function that predicts the images that are not in the cache yet.
 
     Raises:
-        OptionError: If names are unknown or options do not go together.
+        OptionError: If names are unknown or options conflict.
         InputError: If the root is not the dataset, or no image can be scored.
         OutputError: If the folder cannot be written or holds other results.
     """
@@ -104,24 +97,50 @@ def evaluate(
 def score_plan(
     plan: EvaluationPlan, *, show: bool = True, fill_cache: CacheFiller = predict_into_cache
 ) -> Evaluation:
-    """Predict what is missing, score every image, and write the results to the plan's folder."""
+    """Predict images that have no prediction yet, score all, and write the results of a plan."""
     start = time.perf_counter()
-    truth_reading = _read_truth_numbers(plan)
+    selection, predictions = plan.selection, plan.source.predictions
+    true_depth = DepthInterpretation()
+    if selection.benchmark.task in _TASKS_WITH_TRUE_DEPTH:
+        true_depth = join_interpretations(selection.dataset, selection.ids)
     if show:
         # Before anything is predicted or scored, so that wrong numbers cost no time.
-        for warning in (*truth_reading.warnings, *plan.source.early_warnings):
+        for warning in (*true_depth.warnings, *plan.source.early_warnings):
             complain(f"warning: {for_terminal(warning)}")
 
-    source = _predict_missing(plan, show=show, fill_cache=fill_cache)
-    scored = _score_images(plan, source, show=show)
+    absent = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]
+    accumulator = ScoreAccumulator(benchmark=selection.benchmark, unscored=absent)
+    warnings = list(plan.source.warnings)
+    if plan.cached_model is not None:
+        failed, cache_warnings = _predict_missing(
+            plan.cached_model, selection, plan.missing_truth, show=show, fill_cache=fill_cache
+        )
+        accumulator.unscored += failed
+        warnings += cache_warnings
+
+    unscored_ids = {image.id for image in accumulator.unscored}
+    ids = [image_id for image_id in selection.ids if image_id not in unscored_ids]
+    job, ids = make_score_job(selection.benchmark, selection.dataset, predictions, ids)
+    with Tally(output=plan.folder, total=len(ids), show=show) as tally:
+        tally.part("score")
+        _add_scores(accumulator, score_all(job, ids, processes=plan.processes), tally)
+    if not accumulator.scores:
+        first = accumulator.unscored[0]
+        raise InputError(
+            f"none of the {len(accumulator.unscored)} images could be scored; the reason for the "
+            f"first one, {first.id}:",
+            problem=Text(first.reason),
+        )
     seconds = time.perf_counter() - start
 
-    evaluation = _evaluation_record(plan, source, scored, truth_reading, seconds)
+    warnings += [*true_depth.warnings, *evaluation_remarks(selection, accumulator)]
+    summaries = accumulator.summaries(exact_pooled_median(job, accumulator))
+    evaluation = _evaluation_record(plan, true_depth, accumulator, summaries, warnings, seconds)
     pictures = ReportPictures(
-        benchmark=scored.job.benchmark,
-        dataset=scored.job.dataset,
-        predictions=scored.job.predictions,
-        fit_of=scored.job.fit_of,
+        benchmark=selection.benchmark,
+        dataset=selection.dataset,
+        predictions=predictions,
+        scene_fit=job.scene_fit,
     )
     with replacing_results(plan.folder) as files:
         return write_results(evaluation, files, pictures)
@@ -137,136 +156,105 @@ def predict_part(
     show: bool = True,
     fill_cache: CacheFiller = predict_into_cache,
 ) -> PredictedPart:
-    """Predict those images of a benchmark whose id ``is_in_part`` accepts, and score none."""
+    """Predict the images of a benchmark whose ids ``is_in_part`` accepts, without scoring them."""
     if options.predictions is not None:
         raise OptionError(
-            option="predictions", problem="are made already, so no part of them is left to predict"
+            option="predictions", problem="already exist, so there is no part left to predict"
         )
     plan = make_plan(model, benchmark, root, options, scores=False)
-    ids = tuple(id for id in plan.selection.ids if is_in_part(id))
-    plan = replace(plan, selection=replace(plan.selection, ids=ids))
-    source = _predict_missing(plan, show=show, fill_cache=fill_cache)
-    return PredictedPart(folder=plan.folder, images=len(ids), failed=source.failed)
-
-
-def _read_truth_numbers(plan: EvaluationPlan) -> DepthInterpretation:
-    """How the files of true depth are read; empty for a benchmark without true depth."""
-    selection = plan.selection
-    if selection.benchmark.task not in _TASKS_WITH_TRUE_DEPTH:
-        return DepthInterpretation()
-    return join_interpretations(selection.dataset, selection.ids)
+    assert plan.cached_model is not None, "without options.predictions, a model predicts"
+    ids = tuple(image_id for image_id in plan.selection.ids if is_in_part(image_id))
+    selection = replace(plan.selection, ids=ids)
+    failed, _ = _predict_missing(
+        plan.cached_model, selection, plan.missing_truth, show=show, fill_cache=fill_cache
+    )
+    return PredictedPart(folder=plan.folder, image_count=len(ids), failed=tuple(failed))
 
 
 def _predict_missing(
-    plan: EvaluationPlan, *, show: bool, fill_cache: CacheFiller
-) -> PredictionSource:
-    """Predict the images that the cache lacks; predictions from files are returned unchanged."""
-    source, model = plan.source, plan.model
-    if model is None:
-        return source
-    cache = source.predictions
-    assert isinstance(cache, PredictionCache), "what a model predicts goes into a cache"
+    cached_model: CachedModel,
+    selection: Selection,
+    notes: Sequence[str],
+    *,
+    show: bool,
+    fill_cache: CacheFiller,
+) -> tuple[Sequence[Unscored], list[str]]:
+    """Predict the images that the cache lacks, after a display of ``notes``.
 
-    missing_ids, broken_ids = begin_cache(cache, plan.selection.ids)
-    plan.ask_consent(len(missing_ids))
-    broken_notes = map(cache.note_on_broken, broken_ids)
-    failed = fill_cache_with_progress(
-        cache,
-        model,
-        plan.selection,
-        missing_ids,
-        notes=(*source.warnings, *plan.missing_truth, *broken_notes),
-        show=show,
-        fill_cache=fill_cache,
-    )
-    warnings = list(source.warnings)
+    Returns:
+        The images that could not be predicted, and warnings about damaged files of the cache.
+    """
+    cache = cached_model.cache
+    cache = open_cache(cache.folder, cache.fingerprint, selection.ids)
+    absent_ids, broken_ids = cache.missing(selection.ids)
+    unpredicted_ids = {*absent_ids, *broken_ids}
+    ids = [image_id for image_id in selection.ids if image_id in unpredicted_ids]
+    cached_model.ask_consent(len(ids))
+    with Tally(output=cache.folder, total=len(ids), show=show) as tally:
+        for note in notes:
+            tally.say(note)
+        for image_id in broken_ids:
+            tally.say(f"{cache.file_path(image_id)}: is damaged, so rilievo predicts it again")
+        crop = selection.benchmark.input_crop
+        failed = fill_cache(cache, cached_model.model, selection.dataset, crop, ids, tally)
+    warnings = []
     if broken_ids:
-        warnings.append(f"{len(broken_ids)} kept predictions were broken and made anew")
-    return replace(source, failed=tuple(failed), warnings=tuple(warnings))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ScoredImages:
-    """Scores of all images, those without a score, and the job that scored them."""
-
-    accumulator: ScoreAccumulator
-    unscored: tuple[Unscored, ...]
-    job: ScoreJob
-
-
-def _score_images(plan: EvaluationPlan, source: PredictionSource, *, show: bool) -> _ScoredImages:
-    """Score every image that has a prediction."""
-    selection = plan.selection
-    unscored = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]
-    unscored += source.failed
-    failed_ids = {image.id for image in source.failed}
-    ids = [id for id in selection.ids if id not in failed_ids]
-
-    job = ScoreJob(
-        benchmark=selection.benchmark, dataset=selection.dataset, predictions=source.predictions
-    )
-    if needs_scenes(job.benchmark):
-        job, ids = add_scenes(job, ids)
-
-    accumulator = ScoreAccumulator(benchmark=selection.benchmark)
-    with Tally(output=plan.folder, total=len(ids), show=show) as tally:
-        tally.part("score")
-        for result in score_all(job, ids, processes=plan.processes):
-            if isinstance(result, Unscored):
-                unscored.append(result)
-                tally.failed(note_about(printable(result.id), result.reason))
-            else:
-                accumulator.add(result)
-                tally.done()
-    if not accumulator.scores:
-        raise InputError(
-            f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}:",
-            problem=Text(unscored[0].reason),
+        warnings.append(
+            f"rilievo predicted {count_text(len(broken_ids), 'image')} again, because the cached "
+            "predictions were damaged"
         )
-    return _ScoredImages(accumulator=accumulator, unscored=tuple(unscored), job=job)
+    return failed, warnings
+
+
+def _add_scores(
+    accumulator: ScoreAccumulator, results: Iterable[ScoreWithSums | Unscored], tally: Tally
+) -> None:
+    """Collect the scores of images, and count them in the progress display."""
+    for result in results:
+        if isinstance(result, Unscored):
+            accumulator.unscored.append(result)
+            tally.failed(note_about(printable(result.id), result.reason))
+        else:
+            accumulator.add(result)
+            tally.done()
 
 
 def _evaluation_record(
     plan: EvaluationPlan,
-    source: PredictionSource,
-    scored: _ScoredImages,
-    truth_reading: DepthInterpretation,
+    true_depth: DepthInterpretation,
+    accumulator: ScoreAccumulator,
+    summaries: tuple[Summary, ...],
+    warnings: Sequence[str],
     seconds: float,
 ) -> Evaluation:
-    selection, accumulator = plan.selection, scored.accumulator
+    """Record for ``evaluation.json``: what the plan fixed, and the scores with their summaries."""
+    selection, predictions = plan.selection, plan.source.predictions
     benchmark = selection.benchmark
     descriptions: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,
         "hides": benchmark.hides,
     }
-    kind = source.predictions.kind
     scores_depth = benchmark.task not in (Task.NORMALS, Task.CAMERA)
     return Evaluation(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark_sha256(benchmark),
         settings={**descriptions, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
-        made_by=source.predictions.made_by,
-        kind=kind.value if kind is not None and scores_depth else None,
-        alignment=None if plan.method is None else str(plan.method),
+        made_by=predictions.made_by,
+        kind=predictions.kind.value if predictions.kind is not None and scores_depth else None,
+        alignment=None if plan.alignment is None else str(plan.alignment),
         data=replace(
-            selection.scored_data,
-            numbers=truth_reading.properties,
-            read_as=truth_reading.summary_line,
+            selection.scored_data, numbers=true_depth.properties, read_as=true_depth.summary_line
         ),
-        summaries=accumulator.summaries(exact_pooled_median(scored.job, accumulator)),
+        summaries=summaries,
         parts=accumulator.parts,
         ranges=accumulator.ranges,
         sparsification=accumulator.sparsification,
         reliability=accumulator.reliability,
         scores=tuple(accumulator.scores),
-        unscored=scored.unscored,
-        warnings=(
-            *source.warnings,
-            *truth_reading.warnings,
-            *evaluation_remarks(selection, accumulator, scored.unscored),
-        ),
+        unscored=tuple(accumulator.unscored),
+        warnings=tuple(warnings),
         command=plan.command,
         asked=plan.option_words,
         version=VERSION,

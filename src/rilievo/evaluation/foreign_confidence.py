@@ -1,5 +1,6 @@
 """Confidences that other programs write beside their depth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,36 +40,65 @@ class ForeignConfidence:
     source: str = ""
 
 
+DEPTH_ARRAY = "depth"
+"""Name of the depth in an npz file that has confidences too."""
+
+KNOWN_CONFIDENCES: Mapping[str, ForeignConfidence] = {
+    "moge": ForeignConfidence(
+        meaning=Meaning.HIGHER,
+        pattern="{id}/mask.png",
+        source="moge/scripts/infer.py: mask.png beside depth.exr, 255 where there is an answer",
+    ),
+    "depth-anything-3": ForeignConfidence(
+        meaning=Meaning.HIGHER,
+        array="conf",
+        source="docs/API.md: conf beside depth in mini_npz; its mono and metric models have none",
+    ),
+    "unidepth": ForeignConfidence(
+        meaning=Meaning.LOWER,
+        source="UniK3D, issue 18, by the author of both: the output is the error to expect of the "
+        "logarithm, whatever its name",
+    ),
+    "metric3d": ForeignConfidence(
+        meaning=Meaning.HIGHER,
+        source="Metric3D, issue 45: trained to be 1 less the relative error, and not cut to 0 to 1",
+    ),
+    **{meaning.value: ForeignConfidence(meaning=meaning) for meaning in Meaning},
+}
+
+
 def confidence_from_numbers(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
-    """Confidence in [0, 1] from the numbers of a file; 0 where they are NaN or infinite.
+    """Convert the numbers of a file to confidence in [0, 1]; it is 0 where they are not finite.
 
-    Probabilities stay as they are. Other numbers are stretched to 0 to 1 in each image, which
-    keeps their order, and sparsification needs no more.
-
-    Raises:
-        InputError: If there is not one finite number a pixel, or probabilities leave 0 to 1.
+    Probabilities stay as they are. Other numbers are stretched to 0 to 1 in each image. This keeps
+    their order, and sparsification needs nothing else.
     """
     if numbers.ndim != 2:
-        raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")
+        raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence per pixel")
     values = numbers.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
+    is_finite = np.isfinite(values)
+    if not is_finite.any():
         raise InputError(f"{path}: its confidence is NaN or infinite at all pixels")
 
-    lowest, highest = float(values[finite].min()), float(values[finite].max())
+    lowest, highest = float(values[is_finite].min()), float(values[is_finite].max())
     if meaning is Meaning.PROBABILITY:
         if lowest < 0 or highest > 1:
             raise InputError(
-                f"confidences reach from {lowest:g} to {highest:g}, but probabilities lie in "
-                "0 to 1",
+                f"confidences range from {lowest:g} to {highest:g}, but probabilities must be 0 to "
+                "1",
                 path=path,
-                hint=Text("say ", OptionName("sure"), " higher or lower if they are none"),
+                hint=Text(
+                    "set ",
+                    OptionName("sure"),
+                    " to 'higher' or 'lower' if they are not probabilities",
+                ),
             )
         confidence = values
     elif lowest == highest:
+        # Equal numbers rank no pixel above another one, whatever their confidence.
         confidence = np.full(values.shape, 0.5)
     elif meaning is Meaning.HIGHER:
         confidence = (values - lowest) / (highest - lowest)
     else:
         confidence = (highest - values) / (highest - lowest)
-    return np.where(finite, confidence, 0).astype(np.float32)
+    return np.where(is_finite, confidence, 0).astype(np.float32)

@@ -22,7 +22,7 @@ _STUDENT_T = (
 _NORMAL_QUANTILE = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
 _MAX_LOG_FACTOR = 100.0
-"""Largest logarithm of the factor from an estimate to the end of its interval."""
+"""Largest logarithm of the factor from an estimate to the end of its interval, against overflow."""
 
 
 class Interval(NamedTuple):
@@ -39,7 +39,7 @@ class ValueRange(Enum):
     """Any number, such as a difference or a bias."""
     POSITIVE = auto()
     """Positive numbers, such as errors."""
-    SHARE = auto()
+    FRACTION = auto()
     """Numbers from 0 to 1."""
 
 
@@ -48,12 +48,11 @@ class Statistic:
     """A number that follows from sums over images.
 
     Attributes:
-        parts: Summands of each image, in a row for each.
-        finish: Function that computes a number from each row of sums.
-        value_range: Range of the values that it can have.
+        summands: Summands of the images, a row for each image and a column for each sum.
+        finish: Function that computes the number from each row of sums.
     """
 
-    parts: Float64[np.ndarray, "n k"]
+    summands: Float64[np.ndarray, "n k"]
     finish: Callable[[Float64[np.ndarray, "m k"]], Float64[np.ndarray, "m"]]
     value_range: ValueRange = ValueRange.ANY
 
@@ -66,73 +65,83 @@ def mean_statistic(
     """Weighted mean of one value for each image; without weights, the plain mean."""
     weights = np.ones_like(values) if weights is None else weights
     return Statistic(
-        parts=np.stack([values * weights, weights], axis=1),
+        summands=np.stack([values * weights, weights], axis=1),
         finish=lambda sums: sums[:, 0] / sums[:, 1],
         value_range=value_range,
     )
 
 
 def jackknife_interval(statistic: Statistic, scenes: Scenes) -> Interval | None:
-    """95 % interval by leaving out one scene at a time; None with fewer than three scenes."""
-    scene_of_image = scene_numbers(scenes)
-    count = scene_count(scenes)
-    if count < MIN_SCENES:
+    """95 % interval by leaving out one scene at a time (Tukey 1958).
+
+    Return None with fewer than three scenes.
+    """
+    scene_index = scene_indices(scenes)
+    num_scenes = scene_count(scenes)
+    if num_scenes < MIN_SCENES:
         return None
-    columns = [
-        np.bincount(scene_of_image, weights=part, minlength=count) for part in statistic.parts.T
-    ]
-    scene_sums = np.stack(columns, axis=1)
+    scene_sums = np.stack(
+        [np.bincount(scene_index, column, num_scenes) for column in statistic.summands.T], axis=1
+    )
     total = scene_sums.sum(axis=0)
 
-    without_scene = statistic.finish(total - scene_sums)
-    squared_deviations = np.square(without_scene - without_scene.mean())
-    standard_error = float(np.sqrt((count - 1) / count * squared_deviations.sum()))
+    # Row i is the statistic of all scenes but scene i.
+    leave_one_out = statistic.finish(total - scene_sums)
+    squared_deviations = np.square(leave_one_out - leave_one_out.mean())
+    standard_error = float(np.sqrt((num_scenes - 1) / num_scenes * squared_deviations.sum()))
     estimate = float(statistic.finish(total[None])[0])
-    half_width = _student_t(count - 1) * standard_error
+    half_width = _student_t(num_scenes - 1) * standard_error
     return _interval_in_range(estimate, half_width, statistic.value_range)
 
 
-def scene_numbers(scenes: Scenes) -> np.ndarray:
-    """Number of each image's scene, from 0; an image without a scene counts as its own."""
-    numbers: dict[object, int] = {}
+def scene_indices(scenes: Scenes) -> np.ndarray:
+    """Index of each image's scene, from 0; an image without a scene counts as a scene of its own.
+
+    Indices are in the order in which the scenes first appear.
+    """
+    # A tuple cannot be the name of a scene.
     keys = [(index,) if scene is None else scene for index, scene in enumerate(scenes)]
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
+    index_by_key = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return np.array([index_by_key[key] for key in keys], np.intp)
 
 
 def scene_weights(scenes: Scenes) -> Values:
     """Weight of each image such that all scenes count the same."""
-    scene_of_image = scene_numbers(scenes)
-    return 1 / np.bincount(scene_of_image)[scene_of_image]
+    scene_index = scene_indices(scenes)
+    return 1 / np.bincount(scene_index)[scene_index]
 
 
 def scene_count(scenes: Scenes) -> int:
-    """Number of different scenes; an image without one counts as its own."""
-    return int(scene_numbers(scenes).max(initial=-1)) + 1
+    """Number of different scenes; an image without a scene counts as a scene of its own."""
+    return int(scene_indices(scenes).max(initial=-1)) + 1
 
 
-def _student_t(degrees: int) -> float:
-    """Two-sided 95 % quantile of Student's t for so many degrees of freedom.
+def _student_t(degrees_of_freedom: int) -> float:
+    """Two-sided 95 % quantile of Student's t.
 
-    Beyond the table, by the expansion of Hill 1970.
+    Beyond the table it is z + g1 / n + g2 / n² + g3 / n³, where g1 to g3 are polynomials in the
+    normal quantile z (Hill 1970).
     """
-    if degrees <= len(_STUDENT_T):
-        return _STUDENT_T[degrees - 1]
-    z, n = _NORMAL_QUANTILE, degrees
-    first = z**3 + z
-    second = 5 * z**5 + 16 * z**3 + 3 * z
-    third = 3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z
-    return z + first / (4 * n) + second / (96 * n**2) + third / (384 * n**3)
+    if degrees_of_freedom <= len(_STUDENT_T):
+        return _STUDENT_T[degrees_of_freedom - 1]
+    z, n = _NORMAL_QUANTILE, degrees_of_freedom
+    g1_times_4 = z**3 + z
+    g2_times_96 = 5 * z**5 + 16 * z**3 + 3 * z
+    g3_times_384 = 3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z
+    return z + g1_times_4 / (4 * n) + g2_times_96 / (96 * n**2) + g3_times_384 / (384 * n**3)
 
 
 def _interval_in_range(estimate: float, half_width: float, value_range: ValueRange) -> Interval:
     """Interval around an estimate that stays in the range of possible values.
 
-    It is symmetric in the logarithm of an error, or of what a share lacks to 1.
+    For a positive number it is symmetric in the logarithm, so that it stays above 0, and for a
+    fraction in the logarithm of 1 - fraction, so that it stays below 1.
     """
-    if value_range is ValueRange.SHARE:
+    if value_range is ValueRange.FRACTION:
         low, high = _interval_in_range(1 - estimate, half_width, ValueRange.POSITIVE)
         return Interval(max(0.0, 1 - high), 1 - low)
     if value_range is ValueRange.POSITIVE and estimate > 0:
+        # By the delta method, the half-width of ln(estimate) is half_width / estimate.
         factor = np.exp(min(half_width / estimate, _MAX_LOG_FACTOR))
         return Interval(float(estimate / factor), float(estimate * factor))
     return Interval(estimate - half_width, estimate + half_width)
@@ -147,8 +156,8 @@ def mean_interval(
 ) -> Interval | None:
     """95 % interval of the mean of one value for each image.
 
-    ``scenes`` tells which images depend on each other; without it, none do. With ``by_scene`` all
-    scenes count the same. None with fewer than three images or scenes.
+    Images of the same scene are not independent; without ``scenes``, all images are. With
+    ``by_scene``, the mean is taken over scenes. Return None with fewer than three images or scenes.
     """
     scene_names = [None] * values.size if scenes is None else scenes
     weights = scene_weights(scene_names) if by_scene else None
@@ -156,35 +165,33 @@ def mean_interval(
 
 
 def scene_means(values: Values, scenes: Scenes) -> Float64[np.ndarray, "scenes"]:
-    """Mean value of each scene; an image without a scene counts as its own."""
-    scene_of_image = scene_numbers(scenes)
-    return np.bincount(scene_of_image, weights=values) / np.bincount(scene_of_image)
+    """Mean value of each scene; an image without a scene counts as a scene of its own."""
+    scene_index = scene_indices(scenes)
+    return np.bincount(scene_index, weights=values) / np.bincount(scene_index)
 
 
 def wilcoxon_p(differences: Values) -> float:
     """Two-sided p-value that paired differences are symmetric around zero (Wilcoxon 1945).
 
-    Differences of zero are left out; if none remains, it is 1.
-
-    Raises:
-        MissingExtraError: If scipy is not installed.
+    Differences of zero are left out. If all are zero, the p-value is 1.
     """
     with needing("a comparison", "evaluate"):
         from scipy.stats import wilcoxon
     nonzero = differences[differences != 0]
     if not nonzero.size:
         return 1.0
-    return float(np.asarray(wilcoxon(nonzero))[1])
+    _, p_value = wilcoxon(nonzero)
+    return float(p_value)
 
 
 def holm_correction(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Correct p-values for the number of tests, in their order (Holm 1979)."""
+    """Correct p-values for the number of tests (Holm 1979); they stay in their order."""
     corrected = [1.0] * len(p_values)
-    ascending = sorted(range(len(p_values)), key=p_values.__getitem__)
+    smallest_first = sorted(range(len(p_values)), key=p_values.__getitem__)
     previous = 0.0
-    for rank, index in enumerate(ascending):
-        tests_left = len(p_values) - rank
-        # A corrected p-value is never smaller than that of a surer test.
-        previous = max(previous, min(1.0, tests_left * p_values[index]))
+    for rank, index in enumerate(smallest_first):
+        remaining_tests = len(p_values) - rank
+        # A corrected p-value is never smaller than one whose raw p-value is smaller.
+        previous = max(previous, min(1.0, remaining_tests * p_values[index]))
         corrected[index] = previous
     return tuple(corrected)

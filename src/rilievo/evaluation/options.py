@@ -12,22 +12,28 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.foreign_confidence import ForeignConfidence
+from rilievo.evaluation.foreign_confidence import KNOWN_CONFIDENCES, ForeignConfidence
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.evaluation.stored_predictions import KNOWN_CONFIDENCES
 from rilievo.extensions.trust import CodePlace, is_import_path
-from rilievo.io.depth.crops import StatedPlacement, parse_placement
+from rilievo.io.depth.crops import RequestedPlacement, parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
-from rilievo.schema.fields import Groups, OptionField, option, options_of
+from rilievo.schema.fields import Groups, OptionField, list_options, option
 
-_NOT_REPEATED = ("yes", "trust_code", "workers")
+_UNRECORDED_OPTIONS = ("yes", "trust_code", "workers")
 """Options that the recorded command leaves out: consent to costs and code, and speed."""
+FILE_OPTIONS = ("scale", "crop", "encoding", "pattern", "sure")
+"""Options that describe files of predictions, besides the kind of depth."""
+_PARSED_TEXTS = (
+    *("depth_kind", "method", "model_settings", "invalid_pixels"),
+    *("foreign_confidence", "requested_crop"),
+)
+"""Properties that parse an option given as text, and raise an OptionError if it is wrong."""
 
 
 def _absolute_path(path: str | Path) -> str:
-    """Absolute path of an existing file or folder; any other text is returned unchanged."""
+    """Make the path of an existing file or folder absolute; other text is returned unchanged."""
     return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
@@ -43,31 +49,28 @@ class ImageOptions:
     GROUP: ClassVar[str] = "Images"
 
     split: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
-    """Split of the dataset; by default the benchmark's, or the one that papers score."""
+    """Split of the dataset; by default that of the benchmark, or the one that papers use."""
     variant: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
-    """Variant of the dataset's ground truth; by default the benchmark's, or its first."""
+    """Variant of the dataset's ground truth; by default that of the benchmark, or the first."""
     kind: Annotated[str | None, option(in_short_help=True, metavar="KIND")] = None
-    """Meaning of the numbers of other programs' predictions, or of the depth of an unknown
-    checkpoint: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse depth with
-    an unknown shift (MiDaS, DPT, Depth Anything); disparity, of predictions alone, which is inverse
-    depth without a shift (Monodepth2). Files of rilievo say it themselves.
+    """Kind of depth in predictions from other programs, or from an unknown checkpoint: metric;
+    up_to_scale; affine (Marigold); affine_inverse, which is inverse depth with an unknown shift
+    (MiDaS, DPT, Depth Anything); or, for prediction files only, disparity, which is inverse depth
+    without a shift (Monodepth2). Files from rilievo state their kind.
     """
     limit: Annotated[int | None, option(in_short_help=True, metavar="N")] = None
-    """Number of images, from the first; by default all."""
+    """Use only the first N images; by default all."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise OptionError(option="limit", expected="1 or more", value=self.limit)
-        _ = self.value_encoding  # raises for an unknown kind
+        if self.kind is not None and self.kind not in list(NumberKind):
+            raise unknown_choice("kind", self.kind, NumberKind)
 
     @property
     def value_encoding(self) -> ValueEncoding:
         """Meaning of the values in files of predictions."""
-        if self.kind is None:
-            return ValueEncoding(number_kind=None)
-        if self.kind not in list(NumberKind):
-            raise unknown_choice("kind", self.kind, NumberKind)
-        return ValueEncoding(number_kind=NumberKind(self.kind))
+        return ValueEncoding(number_kind=None if self.kind is None else NumberKind(self.kind))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,55 +114,57 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     output: Annotated[
         Path | None, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")
     ] = None
-    """Folder for results and predictions; by default runs/MODEL-BENCHMARK. An evaluation that was
-    stopped goes on there.
+    """Folder for results and predictions; by default runs/MODEL-BENCHMARK. An interrupted
+    evaluation resumes there.
     """
     dataset: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
-    """Dataset for benchmarks that fit any: a name that 'rilievo datasets' lists, or
+    """Dataset for benchmarks that work with any dataset: a name that 'rilievo datasets' lists, or
     package.module:Class.
     """
     predictions: Annotated[Path | None, option(in_short_help=True, metavar="FOLDER|FILE.npy")] = (
         None
     )
-    """Score this folder of predictions, of any program: npy, npz, 16-bit PNG, TIFF, EXR or PFM
-    files named by the images' ids, or results of rilievo. Or one npy file with a map for each
-    image, in the split's order, such as Monodepth2's disps_eigen_split.npy.
+    """Score predictions from any program instead of a model: a folder with npy, npz, 16-bit PNG,
+    TIFF, EXR or PFM files named after the image ids, a folder of rilievo results, or one npy file
+    with a map for each image in the split's order, such as Monodepth2's disps_eigen_split.npy.
     """
     list_file: Annotated[Path | None, option(in_short_help=True, name="list", metavar="FILE")] = (
         None
     )
-    """Your own list of images in place of the split's."""
+    """File with your own list of images, instead of the split's list."""
     scale: Annotated[
         float | None, option(in_short_help=True, metavar="METRES", names_unit=True)
     ] = None
-    """Metres of one stored unit of those predictions, such as 0.001, 1/256 or mm. With --kind
-    disparity, depth is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
+    """Metres per stored unit in the predictions, such as 0.001, 1/256 or mm. With --kind disparity,
+    depth is this number divided by the stored value: 5.4 for Monodepth2's stereo models."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
-    """Part that those predictions are of [px], in the picture that the benchmark shows: numbers, or
-    nyu_eigen, nyu_square, kitti_garg, kitti_eigen, kitti_benchmark or centre. Or resized: all of
-    the picture, in the size that the network gave. Equal sizes and whole multiples need none.
+    """Part of the benchmark's image that the predictions cover: numbers [px], or nyu_eigen,
+    nyu_square, kitti_garg, kitti_eigen, kitti_benchmark or centre. Or 'resized' if they cover the
+    whole image at the network's output size. You do not need this option for equal sizes or integer
+    multiples.
     """
     encoding: Annotated[str | None, option(metavar="KEY=VALUE...")] = None
-    """What the numbers of those predictions hold besides depth: pairs of scale, offset, invalid,
-    bits, channels, min_depth, max_depth and array, such as "bits=3,13 invalid=0,65535".
+    """How the prediction files encode depth: any of scale, offset, invalid, bits, channels,
+    min_depth, max_depth and array, such as "bits=3,13 invalid=0,65535".
     """
     pattern: Annotated[str | None, option(in_short_help=True, metavar="PATTERN")] = None
-    """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
-    or '{id}/depth.exr'. Marigold's and MoGe's names are known.
+    """File name pattern of the predictions, with {id} for the image id, such as 'pred_{id}.npy' or
+    '{id}/depth.exr'. rilievo knows the file names of Marigold and MoGe.
     """
     sure: Annotated[str | None, option(metavar="NAME")] = None
-    """Confidences of those predictions: moge, depth-anything-3, unidepth or metric3d, whose files
-    are known; or the meaning of an array 'confidence' beside 'depth' in npz files: probability
-    (that depth is right within a factor of 1.25), higher (surer), lower (an uncertainty).
+    """Confidence of the predictions: the program whose files contain it (moge, depth-anything-3,
+    unidepth or metric3d), or the meaning of an array 'confidence' beside 'depth' in npz files:
+    probability (that depth is right within a factor of 1.25), higher (higher is more certain), or
+    lower (lower is more certain).
     """
     invalid: Annotated[str | None, option(metavar="RULE")] = None
-    """Treatment of pixels that count but have no prediction (NaN, infinite, 0 of whole numbers), in
-    place of the benchmark's, which is skip: skip leaves them out and counts them, refuse leaves the
-    image without a score, far scores them at the far end: of the benchmark's clip, else its cap,
-    else the image's largest true depth.
+    """How to treat pixels that should be scored but have no prediction (NaN, infinite, or 0 in
+    integer files), if not as the benchmark does (skip). skip leaves them out and reports their
+    number; refuse gives the image no score; far scores them at the largest depth: the end of the
+    benchmark's clip, or its cap, or the largest true depth of the image.
     """
     align: Annotated[str | None, option(in_short_help=True, metavar="METHOD")] = None
-    """Another alignment than the benchmark's: none, median, scale, scale_shift,
+    """Use a different alignment than the benchmark: none, median, scale, scale_shift,
     inverse_scale_shift, log, robust_scale, robust_scale_shift; or package.module:function.
     """
     metrics: Annotated[
@@ -171,16 +176,18 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             expected="text such as 'abs_rel,delta*'",
         ),
     ] = None
-    """Metrics to compute, in place of the benchmark's, the leading one first: names, patterns such
-    as 'delta*', 'own' for those of the benchmark, or package.module:NAME. 'rilievo benchmarks NAME'
-    lists its own.
+    """Metrics to compute instead of the benchmark's, with the leading metric first: names, patterns
+    such as 'delta*', 'own' for the benchmark's metrics, or package.module:NAME. 'rilievo benchmarks
+    NAME' lists the metrics of a benchmark.
     """
     workers: Annotated[int | None, option(in_short_help=True, metavar="N")] = None
-    """Processes that predict, and that score; by default one predicts and one a core scores."""
+    """Number of processes that predict, and number that score; by default one process predicts and
+    one per core scores."""
     threads: Annotated[int | None, option(hidden=True)] = None
     """Threads of the network; by default one per core."""
 
     def __post_init__(self) -> None:
+        """Check each option alone, then the options that describe the same thing."""
         ImageOptions.__post_init__(self)
         ModelOptions.__post_init__(self)
         for name in ("output", "predictions", "list_file"):
@@ -191,40 +198,43 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.workers is not None and self.workers < 1:
             raise OptionError(option="workers", expected="1 or more", value=self.workers)
 
-        # Each of these raises if its option cannot be parsed.
-        _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
-        _ = self.foreign_confidence, self.stated_place
+        for name in _PARSED_TEXTS:
+            getattr(self, name)
+
         if self.scale is not None and self.number_encoding.scale is not None:
             raise OptionError(
                 option="scale",
-                problem=Text("and the scale of ", OptionName("encoding"), " say the same"),
-                hint="give one of them",
+                problem=Text("and the scale in ", OptionName("encoding"), " state the same thing"),
+                hint="give only one of them",
             )
         if self.predictions is None:
-            self._refuse_options_of_predictions()
+            self._require_no_file_options()
         elif self.settings:
             raise OptionError(
                 option="set",
                 problem=Text(
-                    "is for a model, but ", OptionName("predictions"), " are made already"
+                    "only applies to a model, but you gave ",
+                    OptionName("predictions"),
                 ),
-                hint="give one",
+                hint="give only one of them",
             )
 
-    def _refuse_options_of_predictions(self) -> None:
-        """Refuse options that describe files of predictions, where a model predicts."""
-        for name in ("scale", "crop", "encoding", "pattern", "sure"):
+    def _require_no_file_options(self) -> None:
+        """Raise an OptionError if an option describes files, because a model predicts."""
+        for name in FILE_OPTIONS:
             if getattr(self, name) is not None:
                 raise OptionError(
                     option=name,
-                    problem=Text("says what ", OptionName("predictions"), " are"),
-                    hint="give that folder too",
+                    problem=Text(
+                        "only applies to ", OptionName("predictions"), ", which you did not give"
+                    ),
+                    hint="give both, or leave it out",
                 )
         if self.kind == NumberKind.DISPARITY:
             raise OptionError(
                 option="kind",
-                problem=Text("disparity says what ", OptionName("predictions"), " are"),
-                hint="a model that answers with inverse depth is affine_inverse",
+                problem=Text("disparity only applies to ", OptionName("predictions")),
+                hint="for a model that predicts inverse depth, choose affine_inverse",
             )
 
     @property
@@ -234,8 +244,8 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
     @property
-    def stated_place(self) -> StatedPlacement | None:
-        """Part of the picture that the predictions are of; None if the user does not say."""
+    def requested_crop(self) -> RequestedPlacement | None:
+        """Part of the picture that the predictions show; None if the user does not say."""
         return None if self.crop is None else parse_placement(self.crop)
 
     @property
@@ -252,7 +262,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
 
     @property
     def foreign_confidence(self) -> ForeignConfidence | None:
-        """Where the predictions have their confidences and what these mean; None without."""
+        """Where the predictions have confidences and what these mean; None if they have none."""
         if self.sure is None:
             return None
         if self.sure not in KNOWN_CONFIDENCES:
@@ -298,10 +308,10 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             words["model"] = (_absolute_path(model),)
         if root is not None:
             words["root"] = (_absolute_path(root),)
-        for setting in self._settings_to_repeat():
-            words[setting.name] = tuple(
+        for field in self._recorded_fields():
+            words[field.name] = tuple(
                 _absolute_path(value) if isinstance(value, Path) else str(value)
-                for value in self._values_of(setting.name)
+                for value in self._option_values(field.name)
             )
         return words
 
@@ -311,20 +321,22 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         for flag, value in (("--model", model), ("--benchmark", benchmark), ("--root", root)):
             if value is not None:
                 words += [flag, str(value)]
-        for setting in self._settings_to_repeat():
-            if setting.is_switch:
-                words.append(setting.flag)
+        for field in self._recorded_fields():
+            if field.is_switch:
+                words.append(field.flag)
                 continue
-            for value in self._values_of(setting.name):
-                words += [setting.flag, str(value)]
+            for value in self._option_values(field.name):
+                words += [field.flag, str(value)]
         return shlex.join(words)
 
-    def _settings_to_repeat(self) -> Iterator[OptionField]:
-        for setting in options_of(EvaluateOptions):
-            is_default = getattr(self, setting.name) == setting.default
-            if not is_default and setting.name not in _NOT_REPEATED:
-                yield setting
+    def _recorded_fields(self) -> Iterator[OptionField]:
+        """Yield the options that differ from their defaults and influence the results."""
+        for field in list_options(EvaluateOptions):
+            is_default = getattr(self, field.name) == field.default
+            if not is_default and field.name not in _UNRECORDED_OPTIONS:
+                yield field
 
-    def _values_of(self, name: str) -> tuple[object, ...]:
+    def _option_values(self, name: str) -> tuple[object, ...]:
+        """Values of an option that may be given several times, or the only value."""
         value = getattr(self, name)
         return value if isinstance(value, tuple) else (value,)

@@ -40,7 +40,7 @@ class _MetricValues(Protocol):
 
 @runtime_checkable
 class _Measurement(Protocol):
-    """Scores of one seed under one benchmark; ``reason`` is that of the first unscored image."""
+    """Scores of one seed under one benchmark; ``reason`` says why the first image is unscored."""
 
     benchmark: str
     unscored: int
@@ -96,24 +96,22 @@ def compare_probes(
     """Compare the probes of a sweep, on each benchmark over the images that all of them have.
 
     A row is the mean over the seeds of one probe.
-
-    Raises:
-        InputError: If no image has a score in every row.
     """
     seeds_by_row = _group_seeds(cells)
-    left_out = _benchmarks_without_shared_images(seeds_by_row)
+    excluded_benchmarks = _benchmarks_without_shared_images(seeds_by_row)
     evaluations = [
         _mean_evaluation(row, seeds, dataset, split)
         for row, seeds in seeds_by_row.items()
-        if row.benchmark not in left_out
+        if row.benchmark not in excluded_benchmarks
     ]
     if not evaluations:
         raise InputError(
-            f"no image has a score in every row of the sweep under {', '.join(left_out)}"
+            f"no image has a score in every row of the sweep for {', '.join(excluded_benchmarks)}"
         )
 
     all_notes = [
-        f"{name}: no image has a score in every row, so it is left out." for name in left_out
+        f"{name} is left out, because no image has a score in every row."
+        for name in excluded_benchmarks
     ]
     all_notes += notes
     if len({evaluation.benchmark for evaluation in evaluations}) == 1:
@@ -133,7 +131,10 @@ class _RowKey(NamedTuple):
 
 
 def _group_seeds(cells: Sequence[_Cell]) -> dict[_RowKey, list[_SeedResult]]:
-    """Results of all seeds by benchmark and probe; the task is named where it tells rows apart."""
+    """Group the results of all seeds by benchmark and probe.
+
+    A row's name has the task if some probes are trained on both tasks and some on one.
+    """
     tasks = {cell.task for cell in cells}
     names_task = len(tasks) > 1 and "both" in tasks
     rows: dict[_RowKey, list[_SeedResult]] = {}
@@ -150,58 +151,61 @@ def _group_seeds(cells: Sequence[_Cell]) -> dict[_RowKey, list[_SeedResult]]:
 def _benchmarks_without_shared_images(
     seeds_by_row: Mapping[_RowKey, Sequence[_SeedResult]],
 ) -> list[str]:
-    ids_by_benchmark: dict[str, list[Sequence[str]]] = {}
+    """Benchmarks under which no image has a score of every row and seed."""
+    id_lists_by_benchmark: dict[str, list[Sequence[str]]] = {}
     for row, seeds in seeds_by_row.items():
         for seed in seeds:
-            ids_by_benchmark.setdefault(row.benchmark, []).append(seed.measured.ids)
-    return [benchmark for benchmark, ids in ids_by_benchmark.items() if not _shared_ids(ids)]
+            id_lists_by_benchmark.setdefault(row.benchmark, []).append(seed.measured.ids)
+    return [name for name, id_lists in id_lists_by_benchmark.items() if not _shared_ids(id_lists)]
 
 
 def _shared_ids(id_lists: Sequence[Sequence[str]]) -> set[str]:
+    """Ids that are in every list."""
     return set[str].intersection(*(set(ids) for ids in id_lists))
 
 
 def _mean_evaluation(
     row: _RowKey, seeds: Sequence[_SeedResult], dataset: str, split: str
 ) -> Evaluation:
-    """Evaluation whose scores are the means over the seeds of a probe.
+    """Make an evaluation whose scores are the means over the seeds of a probe.
 
     Its summaries are means of the seeds' own numbers, or means over the shared images if some
     seeds lack a score of an image.
     """
     benchmark = DEFAULT_BENCHMARKS.get(row.benchmark) or find_benchmark(row.benchmark)
-    metric_of_label = {metric.label: metric for metric in benchmark_metrics(benchmark).values()}
+    metric_by_label = {metric.label: metric for metric in benchmark_metrics(benchmark).values()}
     measurements = [seed.measured for seed in seeds]
     first = measurements[0]
     shared = _shared_ids([measured.ids for measured in measurements])
     has_unshared_images = any(len(measured.ids) > len(shared) for measured in measurements)
-    ids = [id for id in first.ids if id in shared]
-    scene_of_id = dict(zip(first.ids, first.scenes or [None] * len(first.ids), strict=True))
-    scenes = [scene_of_id[id] for id in ids]
+    ids = [image_id for image_id in first.ids if image_id in shared]
+    all_scenes = first.scenes or [None] * len(first.ids)
+    scene_by_id = dict(zip(first.ids, all_scenes, strict=True))
+    scenes = [scene_by_id[image_id] for image_id in ids]
 
-    metrics = [metric_of_label[values.label] for values in first.metrics]
-    means = {
-        metric.name: np.mean(
-            [_values_of_images(measured, metric.label, ids) for measured in measurements], axis=0
-        )
-        for metric in metrics
-    }
+    metrics = [metric_by_label[values.label] for values in first.metrics]
+    mean_values: dict[str, Values] = {}
     summaries = []
     for metric in metrics:
+        image_values = [_image_values(measured, metric.label, ids) for measured in measurements]
+        mean_values[metric.name] = np.mean(image_values, axis=0)
         seed_values = [_find_metric(measured, metric.label).value for measured in measurements]
-        own_numbers = None if has_unshared_images else seed_values
-        summaries.append(
-            _metric_summary(metric, own_numbers, means[metric.name], scenes, benchmark.averaging)
+        summary = _metric_summary(
+            metric,
+            None if has_unshared_images else seed_values,
+            mean_values[metric.name],
+            scenes,
+            benchmark.averaging,
         )
-    scores = tuple(
-        Score(
-            id=id,
-            values={name: float(values[index]) for name, values in means.items()},
-            pixels=0,
-            true_share=0.0,
-            scene=scenes[index],
-        )
-        for index, id in enumerate(ids)
+        summaries.append(summary)
+    data = ScoredData(
+        dataset=dataset,
+        root="",
+        split=split,
+        variant="",
+        found=len(ids),
+        asked=len(ids),
+        ids_sha256="",
     )
     return Evaluation(
         benchmark=benchmark.name,
@@ -209,17 +213,9 @@ def _mean_evaluation(
         settings={"title": benchmark.title, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
         made_by=MadeBy(model=row.name, weights_sha256="", licence="", settings={}, version=VERSION),
-        data=ScoredData(
-            dataset=dataset,
-            root="",
-            split=split,
-            variant="",
-            found=len(ids),
-            asked=len(ids),
-            ids_sha256="",
-        ),
+        data=data,
         summaries=tuple(summaries),
-        scores=scores,
+        scores=_image_scores(ids, scenes, mean_values),
         warnings=tuple(_probe_notes(seeds, metrics)),
         command="",
         version=VERSION,
@@ -227,49 +223,68 @@ def _mean_evaluation(
     )
 
 
-def _values_of_images(measured: _Measurement, label: str, ids: Sequence[str]) -> Values:
-    """Values of a metric for some images, in their order."""
-    by_id = dict(zip(measured.ids, _find_metric(measured, label).by_image, strict=True))
-    return np.array([by_id[id] for id in ids], np.float64)
+def _image_scores(
+    ids: Sequence[str], scenes: Sequence[str | None], values_by_metric: Mapping[str, Values]
+) -> tuple[Score, ...]:
+    """Scores of the images, from one value per image of each metric; pixel counts are not known."""
+    return tuple(
+        Score(
+            id=image_id,
+            values={name: float(values[index]) for name, values in values_by_metric.items()},
+            pixels=0,
+            true_share=0.0,
+            scene=scene,
+        )
+        for index, (image_id, scene) in enumerate(zip(ids, scenes, strict=True))
+    )
+
+
+def _image_values(measured: _Measurement, label: str, ids: Sequence[str]) -> Values:
+    """Values of a metric for the given images, in their order."""
+    value_by_id = dict(zip(measured.ids, _find_metric(measured, label).by_image, strict=True))
+    return np.array([value_by_id[image_id] for image_id in ids], np.float64)
 
 
 def _find_metric(measured: _Measurement, label: str) -> _MetricValues:
+    """Values of the metric with a label."""
     return next(metric for metric in measured.metrics if metric.label == label)
 
 
 def _metric_summary(
     metric: AnyMetric,
-    own_numbers: Sequence[float] | None,
-    values: Values,
+    seed_values: Sequence[float] | None,
+    image_values: Values,
     scenes: Sequence[str | None],
     averaging: Averaging,
 ) -> Summary:
     """Summary of a metric over the images that all seeds have.
 
-    Its value is the mean of the seeds' own numbers, or if these are None, of the images' values.
+    Its value is the mean of the seeds' own values, or if these are None, of the images' values.
     """
     is_by_scene = averaging is Averaging.PER_SCENE
     interval = None
     if averaging is not Averaging.POOLED or not metric.pools:
-        value_range = metric_value_range(metric.better, metric.unit, values.tolist())
-        interval = mean_interval(values, scenes, value_range, by_scene=is_by_scene)
+        value_range = metric_value_range(metric.better, metric.unit, image_values.tolist())
+        interval = mean_interval(image_values, scenes, value_range, by_scene=is_by_scene)
     low, high = interval or (None, None)
 
-    if own_numbers is not None:
-        numbers = np.array(own_numbers)
+    if seed_values is not None:
+        averaged = np.array(seed_values)
+    elif is_by_scene:
+        averaged = scene_means(image_values, scenes)
     else:
-        numbers = scene_means(values, scenes) if is_by_scene else values
+        averaged = image_values
     return Summary(
         metric=metric.name,
         label=metric.label,
         unit=metric.unit,
         better=metric.better,
-        value=float(numbers.mean()),
+        value=float(averaged.mean()),
         low=low,
         high=high,
-        per_image=float(values.mean()),
-        median=float(np.median(values)),
-        images=values.size,
+        per_image=float(image_values.mean()),
+        median=float(np.median(image_values)),
+        images=image_values.size,
         pixels=0,
     )
 
@@ -277,26 +292,23 @@ def _metric_summary(
 def _probe_notes(seeds: Sequence[_SeedResult], metrics: Sequence[AnyMetric]) -> Iterator[str]:
     """Yield notes on a row: size, speed, spread over seeds, unscored images, failed training."""
     cells = [seed.cell for seed in seeds]
-    size = f"{cells[0].backbone_parameters / 1e6:.3g} M parameters of the backbone"
+    parameters = f"{cells[0].backbone_parameters / 1e6:.3g} M parameters in the backbone"
     seconds = statistics.fmean(cell.predicting_cpu_seconds for cell in cells)
-    yield f"{size}, {seconds:.3f} CPU s an image from photograph to answer"
+    yield f"{parameters}, {seconds:.3f} CPU seconds per image from photograph to prediction"
     if len(seeds) == 1:
         yield "one seed"
     else:
-        spreads = [_seed_spread(seeds, metric) for metric in metrics]
+        spreads = []
+        for metric in metrics:
+            values = [_find_metric(seed.measured, metric.label).value for seed in seeds]
+            spreads.append(f"{metric.label} {quantity(statistics.stdev(values), metric.unit)}")
         yield f"standard deviation over {len(seeds)} seeds: {', '.join(spreads)}"
     for seed in seeds:
         cell, measured = seed.cell, seed.measured
         if measured.unscored:
             yield (
-                f"seed {cell.seed}: {measured.unscored} images have no score under "
-                f"{measured.benchmark}; the first, {measured.reason}"
+                f"seed {cell.seed}: {measured.unscored} images have no score for "
+                f"{measured.benchmark}; the reason for the first one: {measured.reason}"
             )
         for doubt in cell.doubts:
             yield f"seed {cell.seed} learned nothing: {doubt}"
-
-
-def _seed_spread(seeds: Sequence[_SeedResult], metric: AnyMetric) -> str:
-    """Standard deviation of a metric over seeds, with its name and unit."""
-    values = [_find_metric(seed.measured, metric.label).value for seed in seeds]
-    return f"{metric.label} {quantity(statistics.stdev(values), metric.unit)}"

@@ -30,7 +30,7 @@ SCALE_AWARE = replace(
 SCALE_INVARIANT = replace(
     SCALE_AWARE,
     name="depth-si",
-    title="depth after scale and shift of each image, by least squares",
+    title="depth after a least-squares fit of scale and shift to each image",
     alignment=BENCHMARKS["probe3d-nyuv2-si"].alignment,
     least_depth=BENCHMARKS["probe3d-nyuv2-si"].least_depth,
 )
@@ -38,7 +38,7 @@ NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
 DEFAULT_BENCHMARKS = {
     benchmark.name: benchmark for benchmark in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)
 }
-"""Benchmarks of a sweep that names none."""
+"""Benchmarks of a sweep that does not name any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +54,7 @@ class BenchmarkScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScores:
-    """Scores of one model under several benchmarks.
-
-    Attributes:
-        cpu_seconds: CPU time for the prediction of an image, a mean [s].
-        seconds: Time for the prediction of an image, a mean [s].
-    """
+    """Scores of one model under several benchmarks, and mean times to predict an image [s]."""
 
     benchmarks: tuple[BenchmarkScores, ...]
     cpu_seconds: float
@@ -88,32 +83,36 @@ class ProbeScoring:
     _cached_images: dict[tuple[str, str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
 
     def check(self, *, depth: bool, normals: bool) -> None:
-        """Refuse benchmarks that do not score what probes predict.
-
-        Raises:
-            OptionError: If a benchmark is unknown, or none scores the depth or the normals.
-        """
-        self._benchmarks_to_score(depth=depth, normals=normals)
+        """Check that the benchmarks score what probes predict, without reading any images."""
+        self._choose_benchmarks(predicts_depth=depth, predicts_normals=normals)
 
     def score(self, model: Model, *, depth: bool, normals: bool) -> ModelScores:
-        """Predict every test image, and score it under each benchmark."""
+        """Predict every test image, and score it under each benchmark.
+
+        ``depth`` and ``normals`` say what the model predicts. Times are those of the fastest group
+        of benchmarks, because the first predictions of a model are slow.
+        """
         groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
-        for benchmark in self._benchmarks_to_score(depth=depth, normals=normals):
-            shown_images = (benchmark.split, benchmark.variant, benchmark.input_crop)
-            groups.setdefault(shown_images, []).append(benchmark)
+        for benchmark in self._choose_benchmarks(predicts_depth=depth, predicts_normals=normals):
+            image_settings = (benchmark.split, benchmark.variant, benchmark.input_crop)
+            groups.setdefault(image_settings, []).append(benchmark)
         # Benchmarks of the same images share their predictions.
-        parts = [
+        group_scores = [
             _score_model(model, benchmarks, self._read_images(benchmarks[0]))
             for benchmarks in groups.values()
         ]
         return ModelScores(
-            benchmarks=tuple(benchmark for part in parts for benchmark in part.benchmarks),
-            cpu_seconds=min(part.cpu_seconds for part in parts),
-            seconds=min(part.seconds for part in parts),
+            benchmarks=tuple(
+                benchmark for scores in group_scores for benchmark in scores.benchmarks
+            ),
+            cpu_seconds=min(scores.cpu_seconds for scores in group_scores),
+            seconds=min(scores.seconds for scores in group_scores),
         )
 
-    def _benchmarks_to_score(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
-        """Benchmarks by name, or the default ones, for what a probe predicts."""
+    def _choose_benchmarks(
+        self, *, predicts_depth: bool, predicts_normals: bool
+    ) -> tuple[Benchmark, ...]:
+        """Choose the named benchmarks, or the default ones, that score what a probe predicts."""
         if self.input_crop not in list(InputCrop):
             raise OptionError(
                 f"[test] has no input_crop '{self.input_crop}'; "
@@ -127,24 +126,26 @@ class ProbeScoring:
                 replace(benchmark, input_crop=crop) for benchmark in DEFAULT_BENCHMARKS.values()
             ]
         tasks = set()
-        if depth:
+        if predicts_depth:
             tasks.add(Task.DEPTH)
-        if normals:
+        if predicts_normals:
             tasks.add(Task.NORMALS)
-        chosen = tuple(benchmark for benchmark in candidates if benchmark.task in tasks)
-        missing = tasks - {benchmark.task for benchmark in chosen}
-        if missing:
+        matching = tuple(benchmark for benchmark in candidates if benchmark.task in tasks)
+        unscored_tasks = tasks - {benchmark.task for benchmark in matching}
+        if unscored_tasks:
             raise OptionError(
-                f"none of the benchmarks {', '.join(self.benchmarks)} scores {min(missing)}: name "
-                "one more, or none for the usual ones"
+                f"none of the benchmarks {', '.join(self.benchmarks)} scores "
+                f"{min(unscored_tasks)}: add one that does, or remove all of them to use the "
+                "default benchmarks"
             )
-        return chosen
+        return matching
 
     def _open_test_split(self, benchmark: Benchmark) -> Dataset:
+        """Open the sweep's dataset at the split and variant that the benchmark scores."""
         if benchmark.dataset not in (None, self.dataset):
             raise OptionError(
-                f"benchmark '{benchmark.name}' is of the dataset '{benchmark.dataset}', but the "
-                f"sweep trains on '{self.dataset}'"
+                f"benchmark '{benchmark.name}' belongs to the dataset '{benchmark.dataset}', but "
+                f"the sweep trains on '{self.dataset}'"
             )
         dataset = open_dataset(
             self.dataset,
@@ -155,25 +156,26 @@ class ProbeScoring:
         )
         if not dataset.ids:
             raise InputError(
-                f"dataset '{self.dataset}': no image of its test split is there"
-                f"{dataset.first_missing}"
+                f"dataset '{self.dataset}': there are no images of its test "
+                f"split{dataset.first_missing}"
             )
         return dataset
 
     def _read_images(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
         """Yield photographs, cropped for the model, with the truth of the whole picture."""
         dataset = self._open_test_split(benchmark)
-        for id in dataset.ids[: self.limit]:
-            image, truth = self._read_image(dataset, id)
+        for image_id in dataset.ids[: self.limit]:
+            image, truth = self._read_image(dataset, image_id)
             pixels = crop_for_model(image, benchmark.input_crop)
             yield Photo(pixels=pixels, name=truth.id), truth
 
-    def _read_image(self, dataset: Dataset, id: str) -> tuple[Pixels, Truth]:
-        """Photograph and truth, which are kept in memory for the next model if they fit."""
-        key = (dataset.request.split, dataset.request.variant, id)
+    def _read_image(self, dataset: Dataset, image_id: str) -> tuple[Pixels, Truth]:
+        """Read a photograph and its truth, and cache them while the memory budget lasts."""
+        key = (dataset.request.split, dataset.request.variant, image_id)
         if key in self._cached_images:
             return self._cached_images[key]
-        image, truth = dataset.image(id), dataset.truth(id)
+        image, truth = dataset.image(image_id), dataset.truth(image_id)
+        # The other arrays of the truth, such as masks, are small beside these.
         arrays = (image, truth.depth, truth.normals)
         megabytes = sum(array.nbytes for array in arrays if array is not None) / 1e6
         if megabytes <= self.megabytes:
@@ -187,36 +189,36 @@ def _score_model(
 ) -> ModelScores:
     """Predict each image once, and score it under all benchmarks."""
     accumulators = [ScoreAccumulator(benchmark=benchmark) for benchmark in benchmarks]
-    unscored: list[list[Unscored]] = [[] for _ in benchmarks]
-    cpu_seconds = seconds = 0.0
-    count = 0
+    total_cpu_seconds = total_seconds = 0.0
+    num_images = 0
     for photo, truth in images:
         cpu_start, start = time.process_time(), time.perf_counter()
         [prediction] = model.predict_raw([photo])
-        cpu_seconds += time.process_time() - cpu_start
-        seconds += time.perf_counter() - start
-        count += 1
+        total_cpu_seconds += time.process_time() - cpu_start
+        total_seconds += time.perf_counter() - start
+        num_images += 1
 
         metric_prediction = _as_metric(prediction)
-        for accumulator, unscored_images in zip(accumulators, unscored, strict=True):
+        for accumulator in accumulators:
             try:
                 accumulator.add(score(accumulator.benchmark, metric_prediction, truth))
             except RilievoError as error:
-                unscored_images.append(Unscored(id=truth.id, reason=note_of(error)))
+                accumulator.unscored.append(Unscored(id=truth.id, reason=note_of(error)))
     if not any(accumulator.scores for accumulator in accumulators):
-        first = unscored[0][0]
+        first = accumulators[0].unscored[0]
         raise InputError(
-            f"no image could be scored; the first, {first.id}:", problem=Text(first.reason)
+            f"no image could be scored; the reason for the first one, {first.id}:",
+            problem=Text(first.reason),
         )
     return ModelScores(
-        benchmarks=tuple(map(_benchmark_scores, accumulators, unscored)),
-        cpu_seconds=cpu_seconds / count,
-        seconds=seconds / count,
+        benchmarks=tuple(map(_benchmark_scores, accumulators)),
+        cpu_seconds=total_cpu_seconds / num_images,
+        seconds=total_seconds / num_images,
     )
 
 
 def _as_metric(prediction: PredictionRecord) -> StoredPrediction:
-    """Prediction whose depth counts as metric, because probes learn the dataset's own unit."""
+    """Declare predicted depth metric, because probes learn the dataset's own unit."""
     depth = prediction.depth_or_none
     if depth is not None:
         depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
@@ -225,13 +227,11 @@ def _as_metric(prediction: PredictionRecord) -> StoredPrediction:
     )
 
 
-def _benchmark_scores(
-    accumulator: ScoreAccumulator, unscored: Sequence[Unscored]
-) -> BenchmarkScores:
+def _benchmark_scores(accumulator: ScoreAccumulator) -> BenchmarkScores:
     return BenchmarkScores(
         benchmark=accumulator.benchmark.name,
         sha256=benchmark_sha256(accumulator.benchmark),
         summaries=accumulator.summaries({}) if accumulator.scores else (),
         scores=tuple(accumulator.scores),
-        unscored=tuple(unscored),
+        unscored=tuple(accumulator.unscored),
     )

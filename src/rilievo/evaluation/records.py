@@ -17,13 +17,10 @@ class Score:
     """Metric values of one image.
 
     Attributes:
-        values: Value of each metric, by its name.
-        pixels: Number of pixels that were scored.
-        true_share: Share of the image's pixels that have ground truth, before crop and cap.
-        scale: Scale that was fitted to the ground truth; None if none was.
-        shift: Shift that was fitted to the ground truth; None if none was.
+        true_share: Fraction of the image's pixels that have ground truth, before crop and cap.
+        scale: Scale that was fitted to the truth, as ``shift``; None if none was fitted.
         unanswered: Number of pixels to be scored that have no prediction.
-        scene: Scene or sequence of the image; None if the dataset names none.
+        scene: Scene or sequence of the image; None if the dataset does not name it.
     """
 
     id: str
@@ -45,10 +42,10 @@ class Unscored:
     reason: str
 
 
-def unscored_image(id: str, error: RilievoError | OSError) -> Unscored:
-    """Record of an image that has no score because of an error."""
-    cause = error if isinstance(error, RilievoError) else unreadable(error, id)
-    return Unscored(id=id, reason=note_of(cause))
+def unscored_image(image_id: str, error: RilievoError | OSError) -> Unscored:
+    """Make the record of an image that has no score because of an error."""
+    cause = error if isinstance(error, RilievoError) else unreadable(error, image_id)
+    return Unscored(id=image_id, reason=note_of(cause))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +53,11 @@ class Summary:
     """One metric over all images.
 
     Attributes:
-        value: Value by the benchmark's averaging, which is the number to quote.
+        value: Value to quote, averaged as the benchmark prescribes.
         low: Lower end of the 95 % confidence interval of ``value``. None with fewer than three
             images or scenes, and for a pooled median.
-        high: Upper end of that interval.
-        per_image: Mean of the images' values.
+        per_image: Mean of the images' values, as ``median`` is their median.
         pooled: Value over the pixels of all images; None if the metric cannot be pooled.
-        median: Median of the images' values.
     """
 
     metric: str
@@ -105,10 +100,9 @@ class RangeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparsification:
-    """Mean error of the remaining pixels once a share of the pixels is removed.
+    """Mean error of the remaining pixels once a fraction of the pixels is removed.
 
     Attributes:
-        removed: Share of pixels that is removed, from 0 to 1.
         by_confidence: Error if the least sure pixels are removed.
         by_error: Error if the pixels with the largest errors are removed.
     """
@@ -123,10 +117,10 @@ class ScoredData:
     """Dataset, split and images that were scored.
 
     Attributes:
-        official: Number of images in the whole split; None if the user decides.
+        official: Number of images in the whole split; None for the user's own list or dataset.
         found: Number of images on disk.
         asked: Number of images to score, those that are missing on disk included.
-        ids_sha256: Hash of the ids to score, one in each line.
+        ids_sha256: Hash of the ids to score, one on each line.
         numbers: How the files of true depth were read.
         read_as: The same in one line.
     """
@@ -155,8 +149,8 @@ class Evaluation:
         alignment: Alignment of predictions to the ground truth; None if nothing is aligned.
         summaries: One for each metric, the leading one first.
         parts: Summaries of parts of the images.
-        sparsification: Empty where no confidence is judged.
-        reliability: Empty where no probability is judged.
+        sparsification: Empty if no metric judges confidence.
+        reliability: Empty if no metric judges a probability.
         asked: Options as words of a command line, by name; empty before version 0.3.0.
         seconds: Duration [s], without predictions that were in the cache.
     """

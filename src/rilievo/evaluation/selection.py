@@ -1,4 +1,4 @@
-"""Choose the images of an evaluation, and settle its benchmark with the user's changes."""
+"""Choose the images of an evaluation, and apply the user's changes to its benchmark."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -64,14 +64,15 @@ def select_images(
     if options.metric_words is not None:
         chosen_metrics = choose_metrics(benchmark, options.metric_words)
         benchmark = replace(benchmark, chosen_metrics=chosen_metrics)
-    benchmark_metrics(benchmark)  # raises for an unknown metric
-    name = _dataset_name(benchmark, options)
-    find_dataset(name)
+    # Names are looked up before the dataset is opened, so that a wrong one is reported at once.
+    benchmark_metrics(benchmark)
+    dataset_name = _choose_dataset(benchmark, options)
+    find_dataset(dataset_name)
     changed = _override_alignment_and_invalid(benchmark, options.method, options.invalid_pixels)
     _import_user_rules(changed)
 
     dataset = open_dataset(
-        name,
+        dataset_name,
         root,
         split=benchmark.split if options.split is None else options.split,
         variant=benchmark.variant if options.variant is None else options.variant,
@@ -80,13 +81,13 @@ def select_images(
     ids = dataset.ids if options.limit is None else dataset.ids[: options.limit]
     if not ids:
         raise InputError(
-            f"{dataset.request.root}: no image of split '{dataset.request.split}' is here"
-            f"{dataset.first_missing}"
+            f"{dataset.request.root}: contains no image of the split "
+            f"'{dataset.request.split}'{dataset.first_missing}"
         )
-    # With a limit, missing images are passed over.
+    # With a limit, missing images are skipped.
     absent = dataset.absent if options.limit is None else ()
-    settled = _settle_benchmark(benchmark, changed, dataset, options.method)
-    return Selection(benchmark=settled, dataset=dataset, ids=ids, absent=absent)
+    resolved = _resolve_benchmark(benchmark, changed, dataset, options.method)
+    return Selection(benchmark=resolved, dataset=dataset, ids=ids, absent=absent)
 
 
 def _import_user_rules(benchmark: Benchmark) -> None:
@@ -96,22 +97,22 @@ def _import_user_rules(benchmark: Benchmark) -> None:
         ("crop", benchmark.crop),
         ("mask", benchmark.mask or ""),
         ("interpolation", benchmark.interpolation),
-        *(("fit", fit) for fit in benchmark.alignment.values()),
+        *(("fit", method) for method in benchmark.alignment.values()),
     ]
-    for kind, rule in rules:
+    for rule_kind, rule in rules:
         if is_import_path(rule):
-            find_rule(rule, kind)
+            find_rule(rule, rule_kind)
 
 
 def _override_alignment_and_invalid(
     benchmark: Benchmark, method: AlignMethod | CodePlace | None, invalid: Invalid | None
 ) -> Benchmark:
-    """Benchmark with the alignment and the rule for invalid pixels that the user chose."""
+    """Apply the alignment and the rule for invalid pixels that the user chose to a benchmark."""
     alignment = dict(benchmark.alignment)
     if method is not None:
         if benchmark.task is not Task.DEPTH:
             raise OptionError(
-                f"the benchmark '{benchmark.name}' aligns nothing",
+                f"the benchmark '{benchmark.name}' does not align predictions",
                 hint=Text("leave ", OptionName("align"), " out"),
             )
         for kind in DepthKind:
@@ -122,30 +123,27 @@ def _override_alignment_and_invalid(
         raise OptionError(
             option="invalid",
             problem=(
-                f"far is for depth, and the benchmark '{benchmark.name}' scores "
-                f"{benchmark.task}: say skip or refuse"
+                f"far only applies to depth, but the benchmark '{benchmark.name}' scores "
+                f"{benchmark.task}: choose skip or refuse"
             ),
         )
     return replace(benchmark, alignment=alignment, invalid=invalid or benchmark.invalid)
 
 
-def _settle_benchmark(
+def _resolve_benchmark(
     benchmark: Benchmark,
     changed: Benchmark,
     dataset: Dataset,
     method: AlignMethod | CodePlace | None,
 ) -> Benchmark:
-    """Changed benchmark on the opened dataset, with a name that lists what differs.
+    """Put the dataset into a changed benchmark, and give it a name that lists what differs.
 
-    Args:
-        benchmark: The benchmark as it was published.
-        changed: The same with the user's alignment and rule for invalid pixels.
-        dataset: The dataset with its split and variant.
-        method: Alignment that the user chose; None for the benchmark's own.
+    ``benchmark`` is the published one, ``changed`` has the user's alignment and rule for invalid
+    pixels. ``method`` is None if the user did not choose an alignment.
     """
     request, card = dataset.request, dataset.card
     changes = []
-    # A benchmark for any dataset has no split or variant of its own to depart from.
+    # A benchmark for any dataset has no split or variant of its own that could differ.
     if benchmark.dataset:
         if request.split != (benchmark.split or card.splits[0]):
             changes.append(f"split={request.split}")
@@ -164,19 +162,19 @@ def _settle_benchmark(
     )
 
 
-def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
-    """Dataset to score on: the benchmark's own, else the user's choice."""
+def _choose_dataset(benchmark: Benchmark, options: EvaluateOptions) -> str:
+    """Return the name of the dataset: the benchmark's own, else the user's choice."""
     if benchmark.dataset is not None:
         if options.dataset not in (None, benchmark.dataset):
             raise OptionError(
-                f"the benchmark '{benchmark.name}' is on the dataset '{benchmark.dataset}', not on "
-                f"'{options.dataset}'; 'depth' and 'normals' fit any"
+                f"the benchmark '{benchmark.name}' uses the dataset '{benchmark.dataset}', not "
+                f"'{options.dataset}'; the benchmarks 'depth' and 'normals' work with any dataset"
             )
         return benchmark.dataset
     if options.dataset is None:
         raise OptionError(
             problem=Text(
-                f"the benchmark '{benchmark.name}' fits any dataset: say which with ",
+                f"the benchmark '{benchmark.name}' works with any dataset: choose one with ",
                 OptionName("dataset"),
                 " ('rilievo datasets' lists them; 'folder' reads a folder of your own)",
             ),

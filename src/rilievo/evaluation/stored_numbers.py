@@ -11,7 +11,13 @@ from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.metrics.metric import Numbers
-from rilievo.io.depth.statements import DECLARED, DISPARITY, DISTANCE, INVERSE, DepthStatement
+from rilievo.io.depth.depth_metadata import (
+    DISPARITY,
+    DISTANCE,
+    GIVEN_BY_USER,
+    INVERSE,
+    DepthMetadata,
+)
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind, DepthMap
 
@@ -29,8 +35,8 @@ class PointMap:
 
 
 WHICH_INVERSE = (
-    "inverse depth is disparity where its zero is at infinity, as Monodepth2's, and affine_inverse "
-    "where that is not known, as MiDaS' and Depth Anything's"
+    "inverse depth is 'disparity' if zero means infinity, as for Monodepth2, and 'affine_inverse' "
+    "if its zero is unknown, as for MiDaS and Depth Anything"
 )
 
 
@@ -51,7 +57,7 @@ class ValueEncoding:
 
     Attributes:
         number_kind: What the numbers mean; None if the user does not say.
-        scale: Metres of one stored unit. Of disparity, depth is ``scale`` over the stored number.
+        scale: Metres of one stored unit. For disparity, depth is ``scale`` over the stored number.
     """
 
     number_kind: NumberKind | None
@@ -70,19 +76,19 @@ class ValueEncoding:
         return self.number_kind is NumberKind.DISPARITY
 
 
-def combine_encodings(user: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
+def combine_encodings(user: ValueEncoding, metadata: DepthMetadata, path: Path) -> ValueEncoding:
     """Combine what the user and the file state about its values.
 
-    Raises:
-        InputError: If the file holds distance along the ray.
-        OptionError: If the two contradict each other, or leave open which inverse depth it is.
+    The user decides which inverse depth a file holds, and decides alone if the file states nothing.
+    In all other cases the file decides, and the user may only add the scale that it leaves open.
     """
-    kind = statement.kind
+    kind = metadata.kind
     if kind == DISTANCE:
         raise InputError(
-            f"{printable(path)}: states distance along the ray ({statement.source}), but depth is "
-            "scored: convert it with its camera"
+            f"{printable(path)}: states distance along the ray ({metadata.source}), but the "
+            "benchmark scores depth: convert it with the camera"
         )
+    # The user may know more about inverse depth than the file: whether its zero is at infinity.
     if kind in (INVERSE, DISPARITY) and user.number_kind is NumberKind.AFFINE_INVERSE:
         return user
     if kind == INVERSE:
@@ -90,21 +96,26 @@ def combine_encodings(user: ValueEncoding, statement: DepthStatement, path: Path
             return user
         raise OptionError(
             option="kind",
-            problem=f"has to say which inverse depth {printable(path)} holds ({statement.source})",
+            problem=(
+                f"must say which kind of inverse depth {printable(path)} contains "
+                f"({metadata.source})"
+            ),
             hint=WHICH_INVERSE,
         )
-    if kind is None and not statement.is_decodable:
-        return user
-    if kind is None and statement.source == DECLARED and user.number_kind is not None:
+    if kind is None and not metadata.is_decodable:
+        return user  # The file states nothing.
+    # With both --encoding (GIVEN_BY_USER) and --kind, the user has stated everything.
+    is_encoding_from_user = kind is None and metadata.source == GIVEN_BY_USER
+    if is_encoding_from_user and user.number_kind is not None:
         if user.scale is not None and not user.is_disparity:
             raise OptionError(
                 option="scale",
-                problem="stands beside an offset in metres",
-                hint=Text("say both in ", OptionName("encoding", "scale=... offset=...")),
+                problem="cannot be combined with an offset in metres",
+                hint=Text("give both in ", OptionName("encoding", "scale=... offset=...")),
             )
         return user
 
-    # Coded numbers without a kind are converted to metres.
+    # A file that states how to decode its numbers, but not their kind, holds metric depth.
     stated_kind = DepthKind.METRIC.value if kind is None else kind
     if user.number_kind is not None and user.number_kind != stated_kind:
         raise OptionError(
@@ -112,11 +123,11 @@ def combine_encodings(user: ValueEncoding, statement: DepthStatement, path: Path
             problem=f"says '{user.number_kind}', but {printable(path)} says '{stated_kind}'",
             hint=Text("leave ", OptionName("kind"), " out"),
         )
-    if user.scale is not None and statement.is_decodable:
+    if user.scale is not None and metadata.is_decodable:
         raise OptionError(
             option="scale",
-            problem="is for files that do not say their unit",
-            hint=f"{printable(path)} does ({statement.source})",
+            problem="only applies to files that do not state their unit",
+            hint=f"{printable(path)} does ({metadata.source})",
         )
     return ValueEncoding(number_kind=NumberKind(stated_kind), scale=user.scale)
 
@@ -126,45 +137,43 @@ def depth_from_numbers(
 ) -> DepthMap:
     """Convert the numbers of a file to a depth map.
 
-    Invalid are NaN, infinity, an integer zero, a disparity of zero, and pixels outside ``known``.
-
-    Raises:
-        InputError: If no pixel has depth, the unit is unclear, or depth is not positive.
+    Pixels are invalid if they are NaN or infinite, an integer zero, a disparity of zero, or outside
+    ``known``.
     """
     kind = encoding.kind
-    assert kind is not None, "asked for before a file is read"
+    assert kind is not None, "the kind is checked before files are read"
     if numbers.ndim != 2:
-        raise InputError(f"has shape {numbers.shape}, expected one number a pixel")
+        raise InputError(f"has shape {numbers.shape}, expected one value per pixel")
     is_integer = numbers.dtype.kind in "ui"
     if is_integer and kind is DepthKind.METRIC and encoding.scale is None:
         raise InputError(
-            f"holds whole numbers ({numbers.dtype}), which are hardly metres",
+            f"contains integers ({numbers.dtype}), which are unlikely to be metres",
             hint=Text(
-                "say ",
+                "set ",
                 OptionName("scale"),
-                ", such as 0.001 for millimetres or 0.00390625 for KITTI's",
+                " to the metres per unit, such as 0.001 for millimetres or 1/256 for KITTI",
             ),
         )
 
     # Files of integers store 0 where there is no depth, and a disparity of zero has none.
-    zero_is_empty = encoding.is_disparity or (is_integer and kind.is_depth)
-    empty = numbers == 0 if zero_is_empty else np.zeros(numbers.shape, bool)
-    if empty.all():
+    is_zero_empty = encoding.is_disparity or (is_integer and kind.is_depth)
+    is_empty = numbers == 0 if is_zero_empty else np.zeros(numbers.shape, bool)
+    if is_empty.all():
         raise InputError("is zero at all pixels")
     if known is not None:
-        empty |= ~known
+        is_empty |= ~known
     values = _scale_numbers(numbers, encoding)
-    finite = np.isfinite(values)
-    valid = finite & ~empty
+    is_finite = np.isfinite(values)
+    valid = is_finite & ~is_empty
     if not valid.any():
-        raise InputError(f"is NaN or infinite at {(~finite).sum()} of {values.size} pixels")
+        raise InputError(f"is NaN or infinite at {(~is_finite).sum()} of {values.size} pixels")
     if kind.is_depth:
-        _refuse_nonpositive_depth(values[valid], values.size, encoding)
+        _check_positive_depth(values[valid], values.size, encoding)
     return DepthMap(values=values, kind=kind, valid=valid)
 
 
 def _scale_numbers(numbers: Shaped[np.ndarray, "h w"], encoding: ValueEncoding) -> Field:
-    """Depth from stored numbers: scale × number, or scale / number of a disparity."""
+    """Convert stored numbers to depth: scale × number, or scale / number for disparity."""
     scale = 1.0 if encoding.scale is None else encoding.scale
     # Pixels that become infinite count as having no depth.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -173,38 +182,41 @@ def _scale_numbers(numbers: Shaped[np.ndarray, "h w"], encoding: ValueEncoding) 
         return numbers.astype(np.float32) * np.float32(scale)
 
 
-def _refuse_nonpositive_depth(
-    values: Float32[np.ndarray, " n"], pixels: int, encoding: ValueEncoding
+def _check_positive_depth(
+    values: Float32[np.ndarray, " n"], pixel_count: int, encoding: ValueEncoding
 ) -> None:
-    """Refuse depth that is zero or negative anywhere, with the likely reason.
+    """Raise an InputError with the likely reason if depth is zero or negative anywhere.
 
-    ``pixels`` is the number of pixels in the map, for the message.
+    ``pixel_count`` is the number of pixels in the map, for the message.
     """
     nonpositive = values[values <= 0]
     if not nonpositive.size:
         return
     has_positive = bool((values > 0).any())
-    kind = _kind_in_words(encoding)
-    if has_positive and not (values < 0).any():
+    has_negative = bool((values < 0).any())
+    kind_words = _kind_in_words(encoding)
+    if has_positive and not has_negative:
         raise InputError(
-            f"is zero at {nonpositive.size} of {pixels} pixels, but {kind} is positive; "
-            "where zero says that there is no depth, store NaN",
-            hint=Text("or say ", OptionName("encoding", "invalid=0")),
+            f"is zero at {nonpositive.size} of {pixel_count} pixels, but {kind_words} must be "
+            "positive; if zero means that there is no depth, store NaN instead",
+            hint=Text("or set ", OptionName("encoding", "invalid=0")),
         )
+    # One repeated number, such as -1, probably marks pixels without depth.
     lowest = float(nonpositive.min())
     if has_positive and (nonpositive == lowest).all():
         raise InputError(
-            f"is zero or negative at {nonpositive.size} of {pixels} pixels, but {kind} is "
-            f"positive; where {lowest:g} says that there is no depth, store NaN",
-            hint=Text("or say ", OptionName("encoding", f"invalid={lowest:g}")),
+            f"is zero or negative at {nonpositive.size} of {pixel_count} pixels, but {kind_words} "
+            f"must be positive; if {lowest:g} means that there is no depth, store NaN instead",
+            hint=Text("or set ", OptionName("encoding", f"invalid={lowest:g}")),
         )
     raise InputError(
-        f"is zero or negative at {nonpositive.size} of {pixels} pixels, but {kind} is "
-        "positive; is its kind the right one?"
+        f"is zero or negative at {nonpositive.size} of {pixel_count} pixels, but {kind_words} must "
+        "be positive; check that its kind is right"
     )
 
 
 def _kind_in_words(encoding: ValueEncoding) -> str:
+    """Words for the kind of depth that a file holds, for messages."""
     if encoding.is_disparity:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{encoding.kind}'"
@@ -212,28 +224,35 @@ def _kind_in_words(encoding: ValueEncoding) -> str:
 
 def points_from_numbers(numbers: Numbers, kind: DepthKind) -> PointMap:
     """Convert an array (height, width, 3) to points; NaN and infinity are invalid."""
-    points, valid = _read_vectors(numbers, "points", channels_last=True)
+    points, valid = _read_vectors(numbers, "points", prefer_channels_last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
 def normals_from_numbers(numbers: Numbers) -> Vectors:
     """Convert an array (3, height, width) to normals, whose lengths are not changed."""
-    return _read_vectors(numbers, "normals", channels_last=False)[0]
+    return _read_vectors(numbers, "normals", prefer_channels_last=False)[0]
 
 
-def _read_vectors(numbers: Numbers, what: str, *, channels_last: bool) -> tuple[Vectors, Mask]:
-    """Vectors (3, height, width), and the mask of those that are finite.
+def _read_vectors(
+    numbers: Numbers, name: str, *, prefer_channels_last: bool
+) -> tuple[Vectors, Mask]:
+    """Convert an array to vectors (3, height, width), with the mask of those that are finite.
 
-    ``channels_last`` decides which axis has the coordinates where two are 3 long.
+    Both axis orders are accepted. If both outer axes have length 3, ``prefer_channels_last``
+    decides which one has the coordinates. ``name`` is "points" or "normals", for messages.
     """
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
-        expected = "(height, width, 3)" if channels_last else "(3, height, width)"
-        raise InputError(f"has shape {numbers.shape}, expected {what} {expected}")
+        expected_shape = "(height, width, 3)" if prefer_channels_last else "(3, height, width)"
+        raise InputError(f"has shape {numbers.shape}, expected {name} {expected_shape}")
     if numbers.dtype.kind != "f":
-        axes = "x right, y down, z forward" + ("" if channels_last else ", towards the camera")
-        raise InputError(f"holds {numbers.dtype}; {what} are floating-point numbers: {axes}")
-    has_channels_last = numbers.shape[2] == 3 and (channels_last or numbers.shape[0] != 3)
-    if has_channels_last:
+        axes = "x right, y down, z forward"
+        if name == "normals":
+            axes += ", towards the camera"
+        raise InputError(
+            f"contains {numbers.dtype}; expected {name} as floating-point numbers: {axes}"
+        )
+    is_channels_last = numbers.shape[2] == 3 and (prefer_channels_last or numbers.shape[0] != 3)
+    if is_channels_last:
         numbers = np.moveaxis(numbers, 2, 0)
     vectors = np.ascontiguousarray(numbers, dtype=np.float32)
     valid = np.asarray(np.isfinite(vectors).all(axis=0))

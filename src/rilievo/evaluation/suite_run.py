@@ -13,8 +13,8 @@ from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
 from rilievo.evaluation.evaluation_folder import (
+    find_same_results,
     finish_results,
-    repeatable_results,
     run_folder,
 )
 from rilievo.evaluation.evaluation_plan import EvaluationPlan, plan_scores, resolve_model
@@ -23,15 +23,14 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import (
     AnyModel,
     Fingerprint,
-    PredictionCache,
+    check_same_photographs,
     model_name,
     read_cache,
-    refuse_other_photographs,
 )
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection, select_images
-from rilievo.evaluation.tables.set_means import SetValues, notes_on_means, set_means
+from rilievo.evaluation.tables.set_means import SetValues, means_notes, set_means
 from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.extensions.trust import trust
 from rilievo.models.base import Model
@@ -60,7 +59,7 @@ class SuiteRow:
     was_finished: bool = False
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every image has a score."""
         return self.evaluation is not None and not self.evaluation.unscored
 
@@ -76,7 +75,7 @@ class SuiteResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RunRequest:
-    """A run of a suite, with the options for this run."""
+    """A run of a suite, with its own options."""
 
     run: SuiteRun
     options: EvaluateOptions
@@ -84,19 +83,17 @@ class _RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PlannedRun:
-    """A run that is ready to be scored, or whose result is known already.
+    """A run with its result so far: finished before, refused, or empty if it is to be scored.
 
     Attributes:
-        row: Result so far: finished before, refused, or empty.
-        root: Folder of the dataset.
-        plan: What is left to do; None if nothing is.
+        plan: Plan of the evaluation; None if the result is known.
+        make_plan: Function that makes the plan again, from other options.
     """
 
-    run: SuiteRun
-    options: EvaluateOptions
     row: SuiteRow
-    root: Path | None = None
-    plan: EvaluationPlan | None = None
+    options: EvaluateOptions
+    plan: EvaluationPlan | None
+    make_plan: Callable[..., EvaluationPlan]
 
 
 def run_suite(
@@ -110,10 +107,16 @@ def run_suite(
 ) -> SuiteResult:
     """Score a model on every benchmark of a suite, and resume a suite that was stopped.
 
-    ``suite`` is a name of ``suite_names``, a TOML file, or the record itself; ``root`` holds the
-    folders of its datasets, ``options.predictions`` folders named as its runs. A benchmark that
-    lacks its data, or scores what the model does not predict, is skipped with the reason. ``say``
-    receives a line before each benchmark.
+    A benchmark that lacks its data, or scores what the model does not predict, is skipped with the
+    reason.
+
+    Args:
+        model: Model, as for ``evaluate``.
+        suite: A name of ``suite_names``, a TOML file, or the record itself.
+        root: Folder that holds the folders of the datasets.
+        options: Options of all runs. ``options.predictions`` holds a folder for each run.
+        show: Whether to show progress.
+        say: Function that receives a line before each benchmark.
 
     Raises:
         OptionError: If there is no such suite, or options are for one benchmark alone.
@@ -123,19 +126,17 @@ def run_suite(
     options = options or EvaluateOptions()
     trust(options.trust_code)
     suite = suite if isinstance(suite, Suite) else find_suite(suite)
-    _refuse_options_for_one_benchmark(
-        options, ("dataset", "split", "variant", "list_file", "align")
-    )
+    _check_options_unset(options, ("dataset", "split", "variant", "list_file", "align"))
     folder = _suite_folder(model, suite.name, options)
     requests = [
-        _RunRequest(run=run, options=_options_of_run(options, run, folder)) for run in suite.runs
+        _RunRequest(run=run, options=_run_options(options, run, folder)) for run in suite.runs
     ]
     rows = _score_runs(requests, model, root, show=show, say=say)
     return SuiteResult(title=f"{suite.name}: {suite.title}", folder=folder, rows=rows)
 
 
-def _options_of_run(options: EvaluateOptions, run: SuiteRun, folder: Path) -> EvaluateOptions:
-    """Options of a suite, with the data, predictions and output folder of one of its runs."""
+def _run_options(options: EvaluateOptions, run: SuiteRun, folder: Path) -> EvaluateOptions:
+    """Put the data, predictions and output folder of one run into the options of a suite."""
     predictions = options.predictions
     return replace(
         options,
@@ -163,38 +164,42 @@ def evaluate_protocols(
     ``run_suite``, and an ``OptionError`` if no benchmark fits the dataset.
     """
     trust(options.trust_code)
-    _refuse_options_for_one_benchmark(options, ("align",))
+    _check_options_unset(options, ("align",))
     if options.dataset is None:
         raise OptionError(
             option="protocols",
-            problem=Text("scores one dataset by many benchmarks: name it, ", OptionName("dataset")),
+            problem=Text(
+                "scores one dataset with several benchmarks: choose the dataset with ",
+                OptionName("dataset"),
+            ),
         )
 
     folder = _suite_folder(model, f"{options.dataset}-protocols", options)
     split = options.split or find_dataset(options.dataset).card.splits[0]
     requests: list[_RunRequest] = []
-    refused: list[SuiteRow] = []
+    mismatched_rows: list[SuiteRow] = []
     for name in _protocol_names(protocols, options.dataset):
         benchmark = find_benchmark(name)
         output = folder / benchmark.name
-        reason = _dataset_mismatch(benchmark, options.dataset, split, options.variant)
-        if reason is not None:
-            refused.append(SuiteRow(label=benchmark.name, folder=output, reason=reason))
+        mismatch = _dataset_mismatch(benchmark, options.dataset, split, options.variant)
+        if mismatch is not None:
+            mismatched_rows.append(SuiteRow(label=benchmark.name, folder=output, reason=mismatch))
             continue
         run_options = replace(options, output=output)
         if benchmark.dataset is not None:
+            # The benchmark has a split and a variant of its own.
             run_options = replace(run_options, split=None, variant=None)
         run = SuiteRun(benchmark=name, name=benchmark.name)
         requests.append(_RunRequest(run=run, options=run_options))
     if not requests:
-        reasons = join_texts("; ", [Text(f"{row.label}: ", row.reason) for row in refused])
+        reasons = join_texts("; ", [Text(f"{row.label}: ", row.reason) for row in mismatched_rows])
         raise OptionError(
             f"no benchmark fits '{options.dataset}', split '{split}':", problem=reasons
         )
 
     rows = _score_runs(requests, model, root, cache_all_outputs=True, show=show, say=say)
-    title = f"{options.dataset}: {protocols}"
-    return SuiteResult(title=title, folder=folder, rows=(*rows, *refused))
+    title = f"benchmarks on the dataset '{options.dataset}'"
+    return SuiteResult(title=title, folder=folder, rows=(*rows, *mismatched_rows))
 
 
 def _protocol_names(protocols: str, dataset: str) -> list[str]:
@@ -211,16 +216,16 @@ def _protocol_names(protocols: str, dataset: str) -> list[str]:
 def _dataset_mismatch(
     benchmark: Benchmark, dataset: str, split: str, variant: str | None
 ) -> str | None:
-    """Why a benchmark does not fit a dataset, its split or its variant; None if it fits."""
+    """Return why a benchmark does not fit a dataset, split or variant; None if it fits."""
     if benchmark.dataset is None:
         return None
-    for what, required, requested in (
+    for setting, required, requested in (
         ("dataset", benchmark.dataset, dataset),
         ("split", benchmark.split, split),
         ("variant", benchmark.variant, variant),
     ):
         if required is not None and requested is not None and required != requested:
-            return f"is of the {what} '{required}', and '{requested}' is asked for"
+            return f"needs the {setting} '{required}', but you asked for '{requested}'"
     return None
 
 
@@ -233,18 +238,18 @@ def _score_runs(
     show: bool,
     say: Callable[[str], None],
 ) -> tuple[SuiteRow, ...]:
-    """Plan all runs first, so that refusals come early, then score one after the other."""
+    """Plan all runs first, so that mistakes are reported early, then score one after the other."""
     first_options = requests[0].options
-    # What is wrong with the model is no fault of a benchmark.
+    # A model that cannot be loaded stops the suite, and is not the failure of one benchmark.
     loaded = resolve_model(model, first_options) if first_options.predictions is None else None
     make_plan = partial(
         plan_scores, model=model, loaded=loaded, cache_all_outputs=cache_all_outputs
     )
     planned_runs = [_plan_run(request, root, loaded, make_plan) for request in requests]
     rows: list[SuiteRow] = []
-    for position, planned in enumerate(planned_runs, start=1):
-        say(f"{position} of {len(planned_runs)}: {planned.row.label}")
-        rows.append(_score_run(planned, rows, make_plan, show=show))
+    for run_number, planned in enumerate(planned_runs, start=1):
+        say(f"{run_number} of {len(planned_runs)}: {planned.row.label}")
+        rows.append(_score_run(planned, rows, show=show))
     return tuple(rows)
 
 
@@ -254,55 +259,45 @@ def _plan_run(
     loaded: Model | None,
     make_plan: Callable[..., EvaluationPlan],
 ) -> _PlannedRun:
-    """Plan one run; its row says so if it is finished already, or why it cannot be scored."""
+    """Plan one run, unless it is finished already or cannot be scored, as its row says then."""
     run, options = request.run, request.options
-    assert options.output is not None, "a run of a suite has a folder"
+    assert options.output is not None, "_run_options sets a folder for every run"
     row = SuiteRow(label=run.label, folder=options.output)
-    planned = _PlannedRun(run=run, options=options, row=row)
+    plan = None
     try:
-        planned = replace(planned, root=_dataset_root(run, root))
-        selection = select_images(find_benchmark(run.benchmark), planned.root, options)
+        dataset_root = _dataset_root(run, root)
+        selection = select_images(find_benchmark(run.benchmark), dataset_root, options)
+        make_plan = partial(make_plan, selection, benchmark_name=run.benchmark, root=dataset_root)
+        finished = None
         if loaded is not None:
             finish_results(row.folder)
             made_by = mirrored(loaded, options).made_by
-            finished = repeatable_results(row.folder, selection, made_by)
-            if finished is not None:
-                return replace(planned, row=replace(row, evaluation=finished, was_finished=True))
-        plan = make_plan(
-            selection, benchmark_name=run.benchmark, root=planned.root, options=options
-        )
+            finished = find_same_results(row.folder, selection, made_by)
+        if finished is not None:
+            row = replace(row, evaluation=finished, was_finished=True)
+        else:
+            plan = make_plan(options=options)
     except OutputError:
         raise
     except RilievoError as error:
-        return replace(planned, row=replace(row, reason=note_of(error)))
-    return replace(planned, plan=plan)
+        row = replace(row, reason=note_of(error))
+    return _PlannedRun(row=row, options=options, plan=plan, make_plan=make_plan)
 
 
-def _score_run(
-    planned: _PlannedRun,
-    scored_rows: Sequence[SuiteRow],
-    make_plan: Callable[..., EvaluationPlan],
-    *,
-    show: bool,
-) -> SuiteRow:
-    """Score one run, with the predictions of an earlier run of the suite where these fit."""
+def _score_run(planned: _PlannedRun, previous_rows: Sequence[SuiteRow], *, show: bool) -> SuiteRow:
+    """Score one run, with the predictions of a previous run of the suite if these fit."""
     plan, options = planned.plan, planned.options
     if plan is None:
         return planned.row
     try:
-        if isinstance(plan.source.predictions, PredictionCache) and plan.model is not None:
+        if plan.cached_model is not None:
             # Given as an option, so that the results can be opened later with these predictions.
-            fingerprint = plan.source.predictions.fingerprint
-            reusable = _reusable_predictions(fingerprint, plan.selection, scored_rows)
+            fingerprint = plan.cached_model.cache.fingerprint
+            reusable = _find_reusable_predictions(fingerprint, plan.selection, previous_rows)
             options = replace(options, predictions=reusable)
-        if scored_rows:
-            # Files may have changed while the benchmarks before were scored.
-            plan = make_plan(
-                plan.selection,
-                benchmark_name=planned.run.benchmark,
-                root=planned.root,
-                options=options,
-            )
+        if previous_rows:
+            # Files may have changed while the previous benchmarks were scored, so plan again.
+            plan = planned.make_plan(options=options)
         evaluation = score_plan(plan, show=show)
     except OutputError:
         raise
@@ -311,24 +306,25 @@ def _score_run(
     return replace(planned.row, evaluation=evaluation)
 
 
-def _reusable_predictions(
-    wanted: Fingerprint, selection: Selection, scored_rows: Sequence[SuiteRow]
+def _find_reusable_predictions(
+    fingerprint: Fingerprint, selection: Selection, previous_rows: Sequence[SuiteRow]
 ) -> Path | None:
-    """Folder of the first earlier run whose predictions are those wanted; None if none is."""
-    for row in scored_rows:
+    """Folder of the first previous run with the same predictions; None if there is none."""
+    for row in previous_rows:
         if row.evaluation is None or row.evaluation.data.root != selection.scored_data.root:
             continue
         try:
             cache = read_cache(row.folder / PREDICTIONS)
             # Another variant of a dataset may show the same photographs.
-            if replace(cache.fingerprint, variant=wanted.variant) != wanted:
+            if replace(cache.fingerprint, variant=fingerprint.variant) != fingerprint:
                 continue
             absent, broken = cache.missing(selection.ids)
-            refuse_other_photographs(cache, selection)
+            check_same_photographs(cache, selection)
         except (InputError, OptionError):
             continue
-        unscored = {image.id for image in row.evaluation.unscored}
-        if not broken and unscored.issuperset(absent):
+        # Images that could not be predicted then need not be tried again.
+        unscored_ids = {image.id for image in row.evaluation.unscored}
+        if not broken and unscored_ids.issuperset(absent):
             return row.folder
     return None
 
@@ -339,40 +335,40 @@ def _dataset_root(run: SuiteRun, root: str | Path | None) -> Path | None:
         return None if root is None else Path(root)
     folder = Path(run.folder).expanduser()
     if root is not None:
+        # An absolute folder stays as it is, because pathlib ignores what stands before it.
         return Path(root).expanduser() / folder
     if not folder.is_absolute():
-        raise OptionError(
-            problem=Text(
-                f"the suite looks for the folder '{run.folder}' below ", OptionName("root")
-            ),
-            hint="say it",
-        )
+        place = "the folder of the dataset is unknown: give it with "
+        if folder.parts:
+            place = f"the folder '{folder}' is not known: give the folder that contains it with "
+        raise OptionError(problem=Text(place, OptionName("root")))
     return folder
 
 
-def _refuse_options_for_one_benchmark(options: EvaluateOptions, names: Sequence[str]) -> None:
+def _check_options_unset(options: EvaluateOptions, names: Sequence[str]) -> None:
+    """Raise an OptionError if one of the options is given, which suit a single benchmark only."""
     for name in names:
         if getattr(options, name) is not None:
             raise OptionError(
                 option=name,
-                problem="is for one benchmark",
-                hint="leave it out, or score one alone",
+                problem="only applies to a single benchmark",
+                hint="leave it out, or run a single benchmark",
             )
 
 
-def _suite_folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:
-    """Folder that holds a folder for each benchmark; refused if it is a file."""
-    unnamed = options.predictions.name if options.predictions else "model"
-    folder = run_folder(options.output, model_name(model) or unnamed, name)
+def _suite_folder(model: AnyModel, suite_name: str, options: EvaluateOptions) -> Path:
+    """Folder that holds a folder for each benchmark; raises an OutputError if it is a file."""
+    default_name = options.predictions.name if options.predictions else "model"
+    folder = run_folder(options.output, model_name(model) or default_name, suite_name)
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OutputError(f"{folder}: a file has this name: choose another folder")
+        raise OutputError(f"{folder}: a file with this name exists: choose another folder")
     return folder
 
 
 def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
     """Table of each benchmark's leading metric, followed by means over several datasets."""
     table_rows: list[tuple[str, ...]] = []
-    values_on_sets: list[SetValues] = []
+    values_on_datasets: list[SetValues] = []
     for row in suite_rows:
         evaluation = row.evaluation
         if evaluation is None:
@@ -380,12 +376,12 @@ def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
             table_rows.append((row.label, NOTHING, NOTHING, NOTHING, reason))
             continue
         leading = evaluation.summaries[0]
-        images = f"{len(evaluation.scores)} of {evaluation.data.asked}"
+        image_counts = f"{len(evaluation.scores)} of {evaluation.data.asked}"
         if row.was_finished:
-            images += ", done before"
+            image_counts += ", done before"
         interval = bounds(leading.low, leading.high)
-        table_rows.append((row.label, leading.label, number(leading.value), interval, images))
-        values_on_sets.append(
+        table_rows.append((row.label, leading.label, number(leading.value), interval, image_counts))
+        values_on_datasets.append(
             SetValues(
                 label=row.label,
                 benchmark=evaluation.benchmark,
@@ -394,7 +390,7 @@ def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
             )
         )
 
-    means = set_means(values_on_sets)
+    means = set_means(values_on_datasets)
     for mean in means:
         [value] = mean.values.values()
         table_rows.append((mean.label, mean.metric.label, number(value), NOTHING, NOTHING))
@@ -403,5 +399,5 @@ def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
             "benchmark", "metric", "value", "95 % interval", "images", words=["metric"]
         ),
         rows=tuple(table_rows),
-        notes=notes_on_means(means),
+        notes=means_notes(means),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.alignment.turned_maps import TURNS
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.errors.messages import Note, OptionName, Text, join_texts
+from rilievo.errors.messages import Note, OptionName, Text, count_text, join_texts
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.intervals import (
@@ -38,7 +38,7 @@ from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, TURNED, UNANSWERED
 from rilievo.evaluation.scoring.depth_ranges import RANGE_COUNT, range_errors
-from rilievo.evaluation.scoring.placing import is_note_on_place
+from rilievo.evaluation.scoring.placing import is_placement_note
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
@@ -55,14 +55,11 @@ histogram, has no interval."""
 
 @dataclass(slots=True, kw_only=True)
 class ScoreAccumulator:
-    """Collects the scores of images, and summarises them; some hundred bytes an image.
-
-    Attributes:
-        scores: Scores in the order in which they were added.
-    """
+    """Collects the scores of images, and summarises them; it needs some hundred bytes an image."""
 
     benchmark: Benchmark
     scores: list[Score] = field(default_factory=list)
+    unscored: list[Unscored] = field(default_factory=list)
     _sums_by_metric: dict[str, list[Sums]] = field(default_factory=dict)
     _total_by_metric: dict[str, Sums] = field(default_factory=dict)
     _range_sums: RangeSums = field(default_factory=lambda: np.zeros((3, RANGE_COUNT)))
@@ -81,10 +78,12 @@ class ScoreAccumulator:
         for name, sums in scored.sums.items():
             total = self._total_by_metric.get(name)
             self._total_by_metric[name] = sums.copy() if total is None else total + sums
+            # The sums of each image are needed only for the interval.
             if sums.size <= MAX_STORED_SUMS:
                 self._sums_by_metric.setdefault(name, []).append(sums)
 
     def _add_to_parts(self, scored: ScoreWithSums) -> None:
+        """Add a score to the parts of the benchmark whose prefix the image's id has."""
         for name in self.benchmark.parts:
             if not scored.score.id.startswith(name):
                 continue
@@ -111,30 +110,30 @@ class ScoreAccumulator:
 
     @property
     def sparsification(self) -> tuple[Sparsification, ...]:
-        """Mean leading error by the share of pixels removed; empty without confidences."""
+        """Mean leading error by the removed fraction of pixels; empty without confidences."""
         if self._curves is None:
             return ()
         by_confidence, by_error = self._curves / len(self.scores)
         return tuple(
             Sparsification(
-                removed=float(share),
+                removed=float(removed),
                 by_confidence=float(confidence_error),
                 by_error=float(least_error),
             )
-            for share, confidence_error, least_error in zip(
+            for removed, confidence_error, least_error in zip(
                 REMOVED, by_confidence, by_error, strict=True
             )
         )
 
     @property
     def reliability(self) -> tuple[Reliability, ...]:
-        """Share of pixels that are right by confidence; empty without confidences."""
+        """Fraction of right pixels by confidence; empty without confidences."""
         return () if self._reliability is None else reliability_bins(self._reliability)
 
-    def summaries(self, exact: Mapping[str, float]) -> tuple[Summary, ...]:
+    def summaries(self, exact_pooled: Mapping[str, float]) -> tuple[Summary, ...]:
         """Summarise each metric over all images, the leading one first.
 
-        ``exact`` has pooled values, by metric, that sums give only approximately.
+        ``exact_pooled`` has pooled values, by metric, that sums give only approximately.
         """
         metrics = benchmark_metrics(self.benchmark)
         values_by_metric = {
@@ -149,13 +148,17 @@ class ScoreAccumulator:
             values = values_by_metric[name]
             statistic = self._statistic(metric, values, weights)
             interval = None if statistic is None else jackknife_interval(statistic, scenes)
-            summaries.append(self._summary(metric, values, exact.get(name), interval, weights))
+            summary = self._summary(metric, values, exact_pooled.get(name), interval, weights)
+            summaries.append(summary)
         return tuple(summaries)
 
     def _statistic(
         self, metric: AnyMetric, values: Values, weights: Values | None
     ) -> Statistic | None:
-        """Statistic whose interval is computed; None for a pooled metric with too many sums."""
+        """Statistic from which the interval of a metric is computed.
+
+        It is None for a pooled metric with too many sums to store for each image.
+        """
         value_range = metric_value_range(metric.better, metric.unit, values.tolist())
         if self.benchmark.averaging is not Averaging.POOLED or not metric.pools:
             return mean_statistic(values, value_range, weights)
@@ -164,7 +167,7 @@ class ScoreAccumulator:
             return None
         pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
         return Statistic(
-            parts=np.column_stack([np.stack(sums), pixels]),
+            summands=np.column_stack([np.stack(sums), pixels]),
             finish=partial(_pooled_values, metric),
             value_range=value_range,
         )
@@ -173,12 +176,13 @@ class ScoreAccumulator:
         self,
         metric: AnyMetric,
         values: Values,
-        exact: float | None,
+        exact_pooled: float | None,
         interval: Interval | None,
         weights: Values | None,
     ) -> Summary:
+        """Summarise one metric from the values of the images, by the benchmark's averaging."""
         pixels = sum(score.pixels for score in self.scores)
-        pooled_value = exact
+        pooled_value = exact_pooled
         if pooled_value is None and metric.pools:
             pooled_value = pooled(metric, self._total_by_metric[metric.name], pixels)
 
@@ -207,11 +211,12 @@ class ScoreAccumulator:
 
 
 def _add_optional(
-    total: Float64[np.ndarray, "..."] | None, part: Float64[np.ndarray, "..."] | None
+    total: Float64[np.ndarray, "..."] | None, summand: Float64[np.ndarray, "..."] | None
 ) -> Float64[np.ndarray, "..."] | None:
-    if part is None:
+    """Add arrays of which either may be None, for nothing."""
+    if summand is None:
         return total
-    return part.copy() if total is None else total + part
+    return summand.copy() if total is None else total + summand
 
 
 def _pooled_values(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
@@ -220,18 +225,18 @@ def _pooled_values(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float
 
 
 def metric_value_range(better: Better, unit: str, values: Sequence[float]) -> ValueRange:
-    """Range of the values that a metric can have, judged by its direction, unit and values."""
+    """Range of the values that a metric can have, inferred from its direction, unit and values."""
     if better is Better.ZERO or min(values) < 0:
         return ValueRange.ANY
     if better is Better.LOWER:
         return ValueRange.POSITIVE
-    return ValueRange.SHARE if not unit and max(values) <= 1 else ValueRange.ANY
+    return ValueRange.FRACTION if not unit and max(values) <= 1 else ValueRange.ANY
 
 
 def exact_pooled_median(job: ScoreJob, accumulator: ScoreAccumulator) -> dict[str, float]:
-    """Median angle [°] over the pixels of all images, by metric name.
+    """Median angle [°] over the pixels of all images, as a mapping with the metric's name.
 
-    Empty unless the benchmark pools and scores this median.
+    It is empty unless the benchmark pools pixels and scores the median.
     """
     benchmark = job.benchmark
     if benchmark.task is not Task.NORMALS or benchmark.averaging is not Averaging.POOLED:
@@ -242,83 +247,83 @@ def exact_pooled_median(job: ScoreJob, accumulator: ScoreAccumulator) -> dict[st
     return {"median": pooled_median(partial(job.angles, scored_ids))}
 
 
-def evaluation_remarks(
-    selection: Selection, accumulator: ScoreAccumulator, unscored: Iterable[Unscored]
-) -> Iterator[str]:
+def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> Iterator[str]:
     """Yield remarks on an evaluation: missing images, implausible depth, few scored pixels."""
     data = selection.scored_data
     scores = accumulator.scores
-    listed = data.found + len(selection.dataset.absent)
-    if data.official is not None and listed != data.official:
+    listed_count = data.found + len(selection.dataset.absent)
+    if data.official is not None and listed_count != data.official:
         yield f"the whole split has {data.official} images; {data.found} were found"
-    passed_over = len(selection.dataset.absent) - len(selection.absent)
-    if passed_over:
+    # With a limit, images without files do not count as requested.
+    skipped_count = len(selection.dataset.absent) - len(selection.absent)
+    if skipped_count:
         yield Note(
             Text(
-                f"{passed_over} images of the split have no files, and ",
                 OptionName("limit"),
-                " passes over them",
+                f" skips {count_text(skipped_count, 'image')} of the split without files on disk",
             )
         )
-    yield from unscored_remark(unscored, data.asked)
-    yield from scene_remark([score.scene for score in scores])
+    for remark in (
+        unscored_remark(accumulator.unscored, data.asked),
+        scene_remark([score.scene for score in scores]),
+    ):
+        if remark is not None:
+            yield remark
 
-    turned_remarks = [TURNED.format(words) for words in TURNS]
-    for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT, *turned_remarks):
-        images = sum(_has_note(score, remark) for score in scores)
-        if images:
-            yield f"{images} images: {remark}"
-    yield from _place_remarks(scores)
+    # Each of these notes is the end of a note on an image.
+    turn_notes = [TURNED.format(turn) for turn in TURNS]
+    for note in (TOO_FAR, TOO_NEAR, OTHER_UNIT, *turn_notes):
+        with_note = [score for score in scores if any(text.endswith(note) for text in score.notes)]
+        if with_note:
+            yield f"in {count_text(len(with_note), 'image')}, {note}"
+    yield from _placement_remarks(scores)
     yield from _pixel_remarks(selection.benchmark, scores)
 
 
-def _has_note(score: Score, ending: str) -> bool:
-    return any(note.endswith(ending) for note in score.notes)
+def unscored_remark(unscored: Iterable[Unscored], requested_count: int) -> str | None:
+    """Remark on all images without a score, the commonest reasons first; None if there are none.
 
-
-def unscored_remark(unscored: Iterable[Unscored], asked: int) -> Iterator[str]:
-    """Yield one remark on all images without a score, with the commonest reasons first.
-
-    ``asked`` is the number of images that were to be scored. Nothing is yielded if all were.
+    ``requested_count`` is the number of images that were to be scored.
     """
-    first_by_kind: dict[str, Unscored] = {}
+    first_by_reason: dict[str, Unscored] = {}
     counts: Counter[str] = Counter()
     for image in unscored:
-        # Names and numbers in a reason differ from image to image.
+        # Reasons that differ only in the image's id and in numbers count as the same.
         without_id = re.sub(rf"(?<!\w){re.escape(image.id)}(?!\w)", "#", image.reason)
-        kind = _mask_numbers(without_id)
-        counts[kind] += 1
-        first_by_kind.setdefault(kind, image)
+        masked_reason = _mask_numbers(without_id)
+        counts[masked_reason] += 1
+        first_by_reason.setdefault(masked_reason, image)
     if not counts:
-        return
+        return None
 
     reasons: list[str | Text] = []
-    for kind, images in counts.most_common(_MAX_REASONS):
-        first = first_by_kind[kind]
-        others = f" and {images - 1} more" if images > 1 else ""
+    for masked_reason, count in counts.most_common(_MAX_REASONS):
+        first = first_by_reason[masked_reason]
+        others = f" and {count - 1} more" if count > 1 else ""
         reasons.append(Text(first.reason, f" ({printable(first.id)}{others})"))
-    rest = sum(images for _, images in counts.most_common()[_MAX_REASONS:])
-    if rest:
-        reasons.append(f"{rest} for other reasons, which the results list")
-    beginning = f"{counts.total()} of {asked} images have no score: "
-    yield Note(Text(beginning, join_texts("; ", reasons)))
+    unnamed_count = sum(count for _, count in counts.most_common()[_MAX_REASONS:])
+    if unnamed_count:
+        reasons.append(f"{unnamed_count} for other reasons, which the results list")
+    beginning = f"{counts.total()} of {requested_count} images have no score: "
+    return Note(Text(beginning, join_texts("; ", reasons)))
 
 
 def _mask_numbers(text: str) -> str:
+    """Replace numbers by #, so that texts that differ only in these are equal."""
     return re.sub(r"\d[\d.,]*", "#", text)
 
 
-def _place_remarks(scores: Sequence[Score]) -> Iterator[str]:
+def _placement_remarks(scores: Sequence[Score]) -> Iterator[str]:
     """Yield a remark for each way in which predictions of another size were placed."""
-    first_by_kind: dict[str, str] = {}
+    first_by_note: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for score in scores:
-        for note in filter(is_note_on_place, score.notes):
-            kind = _mask_numbers(note)  # sizes may differ from image to image
-            counts[kind] += 1
-            first_by_kind.setdefault(kind, f"{score.id}: {note}")
-    for kind, first in first_by_kind.items():
-        yield f"{first}; so {counts[kind]} of {len(scores)} images"
+        for note in filter(is_placement_note, score.notes):
+            masked_note = _mask_numbers(note)  # sizes may differ from image to image
+            counts[masked_note] += 1
+            first_by_note.setdefault(masked_note, f"{score.id}: {note}")
+    for masked_note, first in first_by_note.items():
+        yield f"{first} (applies to {counts[masked_note]} of {len(scores)} images)"
 
 
 def _pixel_remarks(benchmark: Benchmark, scores: Sequence[Score]) -> Iterator[str]:
@@ -326,28 +331,30 @@ def _pixel_remarks(benchmark: Benchmark, scores: Sequence[Score]) -> Iterator[st
     unanswered = [score.unanswered for score in scores]
     total_unanswered = sum(unanswered)
     if total_unanswered:
-        pixels = sum(score.pixels for score in scores)
+        total_pixels = sum(score.pixels for score in scores)
         if benchmark.invalid is not Invalid.FAR:
-            pixels += total_unanswered
+            # Only with ``FAR`` do the scored pixels include those without a prediction.
+            total_pixels += total_unanswered
         yield (
-            f"{np.count_nonzero(unanswered)} images: {total_unanswered:,} of {pixels:,} "
-            f"{UNANSWERED[benchmark.invalid]} ({total_unanswered / pixels:.2%})"
+            f"in {count_text(int(np.count_nonzero(unanswered)), 'image')}, {total_unanswered:,} of "
+            f"{total_pixels:,} {UNANSWERED[benchmark.invalid]} "
+            f"({total_unanswered / total_pixels:.2%})"
         )
-    small = sum(score.pixels < FEW_PIXELS for score in scores)
-    if small and benchmark.task not in (Task.CAMERA, Task.ORDER):
+    small_count = sum(score.pixels < FEW_PIXELS for score in scores)
+    if small_count and benchmark.task not in (Task.CAMERA, Task.ORDER):
         yield (
-            f"{small} images rest on fewer than {FEW_PIXELS} pixels each, and count as much as any "
-            "other in a mean over images"
+            f"the scores of {count_text(small_count, 'image')} are based on fewer than "
+            f"{FEW_PIXELS} pixels each, but count as much as any other in a mean over images"
         )
 
 
-def scene_remark(scenes: Scenes) -> Iterator[str]:
-    """Yield a remark if images are frames of so few scenes that no interval is claimed."""
-    count = scene_count(scenes)
-    if count < MIN_SCENES <= len(scenes):
-        names = " and ".join(sorted(printable(scene) for scene in set(scenes) if scene))
-        plural = "s" if count > 1 else ""
-        yield (
-            f"the {len(scenes)} images are frames of {count} scene{plural} "
-            f"({names}) and nearly alike, so no confidence interval is claimed"
-        )
+def scene_remark(scenes: Scenes) -> str | None:
+    """Remark on frames of so few scenes that no interval is claimed; None for other images."""
+    num_scenes = scene_count(scenes)
+    if not num_scenes < MIN_SCENES <= len(scenes):
+        return None
+    names = " and ".join(sorted(printable(scene) for scene in set(scenes) if scene))
+    return (
+        f"the {len(scenes)} images are frames of {count_text(num_scenes, 'scene')} ({names}) and "
+        "nearly alike, so there is no confidence interval"
+    )

@@ -1,4 +1,4 @@
-"""Packages whose code rilievo has loaded for the user, and faults in it."""
+"""Packages of others whose code rilievo has loaded for the user, and errors in that code."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ FOREIGN_PACKAGES: set[str] = set()
 
 
 def extension_fault(error: BaseException) -> str | None:
-    """Describe an exception that code of these packages raised or passed through.
+    """Describe an exception that code of a foreign package raised or passed on.
 
-    The description names the innermost line of that code. It is None if only code of rilievo and
-    its dependencies ran.
+    The description names the innermost line of that code. Return None if only code of rilievo and
+    its dependencies was involved.
     """
     from traceback import walk_tb
 

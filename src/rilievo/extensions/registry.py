@@ -1,4 +1,4 @@
-"""Table of objects by name, which installed packages extend.
+"""Table of objects by name, to which installed packages can add entries.
 
 Other packages extend rilievo with objects named ``package.module:NAME``, ``path/to/file.py:NAME``,
 or in the entry-point groups ``rilievo.models``, ``.datasets``, ``.benchmarks``, ``.metrics``,
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Table of rilievo's entries by name, which installed packages and the user extend.
+    """Table of entries by name: rilievo's own, those of installed packages, and the user's.
 
     An entry of an installed package is loaded when its name is first looked up. Iteration yields
-    rilievo's own names and those of packages that were loaded so far, without the import paths of
+    rilievo's own names and those of packages that were loaded so far, but not the import paths of
     the user's objects.
 
     Attributes:
@@ -29,63 +29,62 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(
-        self, own: Mapping[str, T], what: str, convert: Callable[[object, str], T]
+        self, own: Mapping[str, T], kind: str, convert: Callable[[object, str], T]
     ) -> None:
-        """Create a table of a kind of entries, ``what``, such as "output".
+        """Create a table of entries of a kind, such as "output".
 
-        ``convert`` makes an entry of the object and the name of a package or a user.
+        ``convert`` turns the object of a package or a user, and its name, into an entry.
         """
         self.own: Mapping[str, T] = own
-        self._of_packages: dict[str, T] = {}
-        self._of_user: dict[str, T] = {}
-        self._what = what
+        self._package_entries: dict[str, T] = {}
+        self._user_entries: dict[str, T] = {}
+        self._kind = kind
         self._convert = convert
 
     def __getitem__(self, name: object) -> T:
         if not isinstance(name, str):
             raise KeyError(name)
-        for table in (self.own, self._of_user):
-            if name in table:
-                return table[name]
-        if name not in self._of_packages:
-            offered = load_entry_point(name, self._what)
-            if offered is None:
-                raise KeyError(name)
-            self._of_packages[name] = self._convert(offered, name)
-        return self._of_packages[name]
+        for entries in (self.own, self._user_entries, self._package_entries):
+            if name in entries:
+                return entries[name]
+        package_object = load_entry_point(name, self._kind)
+        if package_object is None:
+            raise KeyError(name)
+        self._package_entries[name] = self._convert(package_object, name)
+        return self._package_entries[name]
 
     def find(self, name: str) -> T:
-        """Look up a name or an import path.
+        """Look up a name, or import the object at an import path, which runs its code.
 
-        The code of an import path is run. So names that come from requests are looked up by
-        ``registry[name]``, which never runs code that is not installed.
+        For names that come from requests use ``registry[name]``, which only loads installed
+        packages.
 
         Raises:
             OptionError: If nothing has that name, or its object cannot be loaded.
         """
         if name not in self:
             if not is_import_path(name):
-                raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
-            user_object = load_user_object(name, self._what)
-            self._of_user[name] = self._convert(user_object, name)
+                raise OptionError(f"no {self._kind} '{name}'; {suggest(name, self)}")
+            user_object = load_user_object(name, self._kind)
+            self._user_entries[name] = self._convert(user_object, name)
         return self[name]
 
     def sorted_names(self, names: Collection[str]) -> tuple[str, ...]:
         """Sort names in the order of the table; import paths come last."""
-        in_order_of_table = [name for name in self if name in names]
-        import_paths = sorted(self._of_user.keys() & {*names})
-        return (*in_order_of_table, *import_paths)
+        table_names = [name for name in self if name in names]
+        import_paths = sorted(self._user_entries.keys() & {*names})
+        return (*table_names, *import_paths)
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own
-        yield from list(self._of_packages)
+        yield from list(self._package_entries)
 
     def __len__(self) -> int:
-        return len(self.own) + len(self._of_packages)
+        return len(self.own) + len(self._package_entries)
 
     def all(self) -> Mapping[str, T]:
         """Entries of rilievo and of all installed packages, except those that cannot be loaded."""
-        for name in entry_point_names(self._what):
+        for name in entry_point_names(self._kind):
             with suppress(OptionError):
                 self.get(name)
         return dict(self)

@@ -1,4 +1,4 @@
-"""Tables of the subpackages' objects as ``module:NAME``, by which the core finds them.
+"""Import paths (``module:NAME``) by which the core finds objects of the subpackages.
 
 The core works without ``training``, ``evaluation``, ``data``, ``serving`` and ``cluster``, so its
 modules import none of them.
@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, str] = {
 FINDERS: Mapping[str, str] = {
     "trained": "rilievo.training.adapters.trained_cards:find_trained",
 }
-"""Functions that find the model that a user names, each by a name of its own."""
+"""Functions that find the model that a user names."""
 LOADERS: Mapping[str, str] = {
     "transformers": "rilievo.training.adapters.transformers_models:load",
     "diffusers": "rilievo.training.adapters.saved_pipelines:load",
@@ -38,7 +38,7 @@ LOADERS: Mapping[str, str] = {
     "tuned-run": "rilievo.training.adapters.run_loaders:load_tuned",
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
-"""Functions that load a model, by the name that its model card states as its loader."""
+"""Functions that load a model, by the loader that its model card names."""
 FUNCTIONS: Mapping[str, str] = {
     "BACKBONES": "rilievo.training.networks.backbone_cards:BACKBONES",
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
@@ -55,7 +55,7 @@ FUNCTIONS: Mapping[str, str] = {
     "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",
     "train_probe": "rilievo.training.probe.probe_run:train_probe",
 }
-"""Public names of ``rilievo`` that lie in a subpackage."""
+"""Public names of ``rilievo`` that are defined in a subpackage."""
 SERVICES: Mapping[str, str] = {
     "backbones": "rilievo.training.networks.backbone_cards:BACKBONES",
     "backbone-card": "rilievo.training.networks.backbone_cards:find_backbone_card",

@@ -1,4 +1,4 @@
-"""Trust in code that files name: it runs only if the user has named it, too.
+"""Code that files name runs only if the user trusts it, by naming it too.
 
 A configuration, a suite or a sweep can name code as ``package.module:NAME`` or
 ``path/to/file.py:NAME``. Such a file may come from somebody else, and would run that code.
@@ -6,6 +6,7 @@ A configuration, a suite or a sweep can name code as ``package.module:NAME`` or
 
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.util import find_spec
@@ -15,7 +16,10 @@ from rilievo.errors import OptionError, UntrustedCodeError
 from rilievo.errors.messages import OptionName, Text
 
 TRUST = "RILIEVO_TRUST_CODE"
-"""Environment variable with the import paths of trusted code, one a line; children inherit it."""
+"""Environment variable with the import paths of trusted code, one per line.
+
+Child processes inherit it.
+"""
 _IMPORT_PATH = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*|.+\.py:[A-Za-z_]\w*"
 
 
@@ -36,15 +40,11 @@ def trusted_places() -> tuple[str, ...]:
 
 
 def trust(import_paths: Iterable[str]) -> None:
-    """Let files name code, in this process and its children.
-
-    Raises:
-        OptionError: If an item is no import path.
-    """
+    """Let files name code, in this process and its children."""
     try:
         new_paths = [*import_paths]
     except TypeError:
-        expected = "a list of texts MODULE:NAME"
+        expected = "a list of strings MODULE:NAME"
         raise OptionError(option="trust_code", value=import_paths, expected=expected) from None
     trusted = [*trusted_places()]
     for path in new_paths:
@@ -52,7 +52,7 @@ def trust(import_paths: Iterable[str]) -> None:
             raise OptionError(
                 problem=Text(
                     OptionName("trust_code"),
-                    " is package.module:NAME or path/to/file.py:NAME as a file "
+                    " must be package.module:NAME or path/to/file.py:NAME, exactly as a file "
                     f"states it, got '{path}'",
                 )
             )
@@ -62,30 +62,29 @@ def trust(import_paths: Iterable[str]) -> None:
         os.environ[TRUST] = "\n".join(trusted)
 
 
-def check_trusted(name: str, what: str, file: str | Path) -> None:
-    """Refuse code that a file names, unless the user has named it, too.
+def check_trusted(name: str, kind: str, file: str | Path) -> None:
+    """Refuse code that a file names, unless the user has named it too.
 
-    A name that is no import path names no code. ``what`` is such as "metric".
+    ``name`` may be an import path or any other name, which runs no code. ``kind`` says what the
+    file names, such as "metric".
 
     Raises:
-        UntrustedCodeError: If the user has not named it.
+        UntrustedCodeError: If the name is an import path that the user has not named.
     """
     if not is_import_path(name) or name in trusted_places():
         return
-    import shlex  # Imported on demand, because most files name no code.
-
     raise UntrustedCodeError(
-        f"names code for its {what}, '{name}', and would run {_code_origin(name)}",
+        f"refers to code for its {kind}, '{name}', and would run {_code_origin(name)}",
         path=file,
         hint=Text(
-            "if you trust that code, name it as the file does: ",
+            "if you trust that code, allow it with ",
             OptionName("trust_code", shlex.quote(name)),
         ),
     )
 
 
 def _code_origin(import_path: str) -> str:
-    """File that an import path would run, or its module if the file is unknown."""
+    """File whose code an import path would run, or its module if the file is unknown."""
     module = import_path.rpartition(":")[0]
     if module.endswith(".py"):
         return os.path.abspath(os.path.expanduser(module))

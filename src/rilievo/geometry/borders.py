@@ -1,7 +1,7 @@
 """Borders of a photograph that show nothing: black bars, white margins, thin frames.
 
-The inner edge of a border is one straight line. That tells it from a dark sky, whose edge to the
-land climbs gradually.
+The inner edge of a border is one straight line. This distinguishes it from a dark sky, whose edge
+to the land rises and falls gradually.
 """
 
 import math
@@ -15,37 +15,37 @@ from rilievo.geometry.cameras.camera import Camera
 
 _SIDES = ("top", "right", "bottom", "left")
 _SAMPLES_PER_LINE = 512
-"""Pixels of a line that are looked at."""
+"""Number of pixels of a line that are examined, for speed."""
 _MAX_BLACK, _MIN_WHITE = 40, 215
-"""Levels of the colours of black and of white borders."""
+"""Limits of the colours of black and of white borders [levels]."""
 _MAX_DEVIATION = 14
 """Largest deviation of a border's pixel from the border's colour [levels]."""
-_MIN_SHARE_OF_COLOUR = 0.985
-"""Least share of a border's line in its colour; the rest is dust, or corners."""
-_MAX_BLURRED_LINES, _MAX_BLURRED_SHARE = 8, 0.006
-"""Most lines in which a border turns into the picture, a block of a JPEG, and as a share."""
-_MIN_SHARE_LEAVING = 0.6
-"""Least share of the pixels inside an edge that have another colour than the border."""
-_MAX_BAR_SHARE = 0.4
-"""Largest share of a side that a bar takes; upright videos on wide screens have 0.34."""
-_MAX_FRAME_SHARE, _MIN_FRAME_LIMIT = 0.015, 4
-"""Largest thickness of a thin frame, as a share of the side and in lines."""
+_MIN_BORDER_FRACTION = 0.985
+"""Least fraction of a border's line in its colour; the rest is dust, or corners."""
+_MAX_BLURRED_LINES, _MAX_BLURRED_FRACTION = 8, 0.006
+"""Most lines of a blurred inner edge: a block of a JPEG, or a fraction of the side."""
+_MIN_PICTURE_FRACTION = 0.6
+"""Least fraction of the pixels in the picture's first line that have another colour."""
+_MAX_BAR_FRACTION = 0.4
+"""Largest thickness of a bar, over the side; upright videos on wide screens have 0.34."""
+_MAX_FRAME_FRACTION, _MIN_FRAME_LIMIT = 0.015, 4
+"""Largest thickness of a thin frame, over the side, and in lines of small pictures."""
 _MAX_FRAME_DEVIATION = 3
 """Largest deviation of a thin frame's pixel from its colour [levels]."""
-_CORNER_SHARE, _MIN_CORNER = 0.015, 4
-"""Side of the corners that are looked at, as a share of the picture's side and in pixels."""
+_CORNER_FRACTION, _MIN_CORNER = 0.015, 4
+"""Side of the corners that are examined, over the picture's side, and in pixels."""
 _MIN_INSIDE = 32
 """Least side of the picture inside the borders [px]."""
-_MIN_CHANGED_SHARE = 0.02
-"""Least share of a frame of a video that lies between the bars of two formats."""
+_MIN_CHANGED_FRACTION = 0.02
+"""Least fraction of a frame of a video that lies between the bars of two formats."""
 
 _BAR_STEP, _FRAME_STEP = 24, 8
 """Least step of colour at the inner edge of a bar, and of a thin frame [levels]."""
-_MAX_LEFT_BEFORE_BAR, _MAX_LEFT_BEFORE_FRAME = _MIN_SHARE_LEAVING / 2, 1.0
-"""Largest share of pixels that leave the colour two lines before the edge.
+_MAX_BAR_BLUR, _MAX_FRAME_BLUR = _MIN_PICTURE_FRACTION / 2, 1.0
+"""Largest fraction of pixels with another colour two lines before the edge.
 
-A skyline has many there, the edge of a bar has few. The edge of a frame may be blurred, because
-frames are so thin and clean that nothing else looks like them.
+At a skyline the fraction is large, and at the edge of a bar it is small. The edge of a frame may be
+blurred, because frames are so thin and clean that nothing else looks like them.
 """
 
 _Lines = Int16[np.ndarray, "n m 3"]
@@ -53,7 +53,7 @@ _Lines = Int16[np.ndarray, "n m 3"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
-    """Width of the border on each side [px]. It is false where there is no border."""
+    """Width of the border on each side [px]; false if there is no border on any side."""
 
     top: int = 0
     right: int = 0
@@ -93,7 +93,7 @@ class Margins:
 def find_margins(pixels: Pixels) -> Margins:
     """Find borders that are certain: black or white bars on two sides, or a frame on all four."""
     margins = _find_bars(pixels, white=False) or _find_bars(pixels, white=True)
-    return _unless_little_is_inside(pixels, margins or _find_frame(pixels))
+    return _ignore_if_little_is_inside(pixels, margins or _find_frame(pixels))
 
 
 def find_black_bars(frames: Iterable[Pixels]) -> Margins:
@@ -105,7 +105,7 @@ def find_black_bars(frames: Iterable[Pixels]) -> Margins:
             return Margins()
     if brightest is None:
         return Margins()
-    return _unless_little_is_inside(brightest, _find_bars(brightest, white=False))
+    return _ignore_if_little_is_inside(brightest, _find_bars(brightest, white=False))
 
 
 def has_two_black_sides(pixels: Pixels) -> bool:
@@ -121,15 +121,15 @@ def have_black_bars_changed(before: Pixels, after: Pixels) -> bool:
     pixels changed.
     """
     is_changed = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
-    # If both conditions held, at least this fraction of all pixels would have changed.
-    if float(is_changed.mean()) < _MIN_CHANGED_SHARE * _MIN_SHARE_LEAVING:
+    # Both conditions need at least this fraction of changed pixels, which is fast to check.
+    if float(is_changed.mean()) < _MIN_CHANGED_FRACTION * _MIN_PICTURE_FRACTION:
         return False
     old_margins, new_margins = find_black_bars((before,)), find_black_bars((after,))
     shape = before.shape[:2]
     is_between = _border_mask(old_margins, shape) != _border_mask(new_margins, shape)
-    if is_between.mean() < _MIN_CHANGED_SHARE:
+    if is_between.mean() < _MIN_CHANGED_FRACTION:
         return False
-    return bool(is_changed[is_between].mean() >= _MIN_SHARE_LEAVING)
+    return bool(is_changed[is_between].mean() >= _MIN_PICTURE_FRACTION)
 
 
 def _border_mask(margins: Margins, shape: tuple[int, int]) -> Mask:
@@ -140,24 +140,24 @@ def _border_mask(margins: Margins, shape: tuple[int, int]) -> Mask:
 
 def _is_black_line(line: UInt8[np.ndarray, "m 3"]) -> bool:
     is_black = line.max(axis=1) <= _MAX_BLACK + _MAX_DEVIATION
-    return float(is_black.mean()) >= _MIN_SHARE_OF_COLOUR
+    return float(is_black.mean()) >= _MIN_BORDER_FRACTION
 
 
-def _unless_little_is_inside(pixels: Pixels, margins: Margins) -> Margins:
-    """The margins, or none if too little of the picture would remain."""
+def _ignore_if_little_is_inside(pixels: Pixels, margins: Margins) -> Margins:
+    """Return the margins, or none if too little of the picture would remain."""
     rows, columns = margins.inside(pixels.shape[:2])
     smaller_side = min(rows.stop - rows.start, columns.stop - columns.start)
     return Margins() if smaller_side < _MIN_INSIDE else margins
 
 
 def _find_bars(pixels: Pixels, *, white: bool) -> Margins:
-    """Black or white bars on at least two sides; no margins if there are none."""
+    """Find black or white bars on at least two sides; no margins if there are none."""
     bars = {side: _bar_thickness(pixels, side, white) for side in ("top", "bottom")}
     rows, _ = Margins(**bars).inside(pixels.shape[:2])
     between_rows = pixels[rows]
     bars |= {side: _bar_thickness(between_rows, side, white) for side in ("left", "right")}
-    # The lines above and below were partly those of bars at the left and right, so that too few of
-    # their pixels were those of the picture. They are judged again without these.
+    # Bars at the left and right darken the rows at the top and bottom of the picture, too. So the
+    # top and bottom are examined again without them.
     _, columns = Margins(**bars).inside(pixels.shape[:2])
     between_columns = pixels[:, columns]
     bars |= {side: _bar_thickness(between_columns, side, white) for side in ("top", "bottom")}
@@ -175,51 +175,52 @@ def _has_square_corners(pixels: Pixels, margins: Margins) -> bool:
     rows, columns = margins.inside(pixels.shape[:2])
     inside = pixels[rows, columns]
     corner_height, corner_width = (
-        max(_MIN_CORNER, math.floor(_CORNER_SHARE * length)) for length in inside.shape[:2]
+        max(_MIN_CORNER, math.floor(_CORNER_FRACTION * length)) for length in inside.shape[:2]
     )
-    vertical_ends = (
+    # The thickness of each bar, its outermost line, and the rows or columns of a corner beside it.
+    horizontal_bars = (
         (margins.top, 0, slice(corner_height)),
         (margins.bottom, -1, slice(-corner_height, None)),
     )
-    horizontal_ends = (
+    vertical_bars = (
         (margins.left, 0, slice(corner_width)),
         (margins.right, -1, slice(-corner_width, None)),
     )
-    for vertical_bar, row, corner_rows in vertical_ends:
-        for horizontal_bar, column, corner_columns in horizontal_ends:
-            if not (vertical_bar and horizontal_bar):
+    for height, row, corner_rows in horizontal_bars:
+        for width, column, corner_columns in vertical_bars:
+            if not (height and width):
                 continue
-            colour = pixels[row, column].astype(np.int16)
-            deviation = np.abs(inside[corner_rows, corner_columns] - colour).max(axis=2)
-            if (deviation > _MAX_DEVIATION // 2).mean() < _MIN_SHARE_LEAVING:
+            bar_colour = pixels[row, column].astype(np.int16)
+            deviation = np.abs(inside[corner_rows, corner_columns] - bar_colour).max(axis=2)
+            if (deviation > _MAX_DEVIATION // 2).mean() < _MIN_PICTURE_FRACTION:
                 return False
     return True
 
 
 def _bar_thickness(pixels: Pixels, side: str, white: bool) -> int:
-    """Number of lines of a bar; 0 if there is none."""
+    """Number of lines of a bar at one side; 0 if there is none."""
     lines = _lines_inwards(pixels, side)
-    max_lines = math.floor(_MAX_BAR_SHARE * len(lines))
+    max_lines = math.floor(_MAX_BAR_FRACTION * len(lines))
     colour = np.median(lines[0], axis=0).astype(np.int16)
     has_colour = colour.min() >= _MIN_WHITE if white else colour.max() <= _MAX_BLACK
     if not has_colour:
         return 0
 
     for start, chunk in _growing_chunks(lines, max_lines + 1):
-        is_border = _shares_of_colour(chunk, colour, _MAX_DEVIATION) >= _MIN_SHARE_OF_COLOUR
+        is_border = _fractions_of_colour(chunk, colour, _MAX_DEVIATION) >= _MIN_BORDER_FRACTION
         if is_border.all():
             continue
-        first_other = start + int(np.argmin(is_border))
-        if not 0 < first_other <= max_lines:
+        border_end = start + int(np.argmin(is_border))
+        if not 0 < border_end <= max_lines:
             return 0
         return _first_line_inside(
-            lines, first_other, colour, step=_BAR_STEP, max_left_before=_MAX_LEFT_BEFORE_BAR
+            lines, border_end, colour, min_step=_BAR_STEP, max_blur=_MAX_BAR_BLUR
         )
     return 0
 
 
 def _find_frame(pixels: Pixels) -> Margins:
-    """A thin frame on all four sides; no margins if there is none."""
+    """Find a thin frame on all four sides; no margins if there is none."""
     frame = {}
     for side in _SIDES:
         frame[side] = _frame_thickness(_lines_inwards(pixels, side))
@@ -229,57 +230,62 @@ def _find_frame(pixels: Pixels) -> Margins:
 
 
 def _frame_thickness(lines: UInt8[np.ndarray, "n m 3"]) -> int:
-    """Number of lines of a frame at one side; 0 if there is none. Each line may have its colour."""
-    max_lines = max(_MIN_FRAME_LIMIT, math.floor(_MAX_FRAME_SHARE * len(lines)))
+    """Number of lines of a frame at one side; 0 if there is none.
+
+    Each line of a frame has one colour, which may differ from those of other lines.
+    """
+    max_lines = max(_MIN_FRAME_LIMIT, math.floor(_MAX_FRAME_FRACTION * len(lines)))
     for start, chunk in _growing_chunks(lines, max_lines + 1):
         colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
-        is_frame = _shares_of_colour(chunk, colours, _MAX_FRAME_DEVIATION) >= _MIN_SHARE_OF_COLOUR
+        fractions = _fractions_of_colour(chunk, colours, _MAX_FRAME_DEVIATION)
+        is_frame = fractions >= _MIN_BORDER_FRACTION
         if is_frame.all():
             continue
-        first_other = start + int(np.argmin(is_frame))
-        if not first_other:
+        frame_end = start + int(np.argmin(is_frame))
+        if not frame_end:
             return 0
-        colour = np.median(lines[first_other - 1], axis=0).astype(np.int16)
+        colour = np.median(lines[frame_end - 1], axis=0).astype(np.int16)
         return _first_line_inside(
-            lines, first_other, colour, step=_FRAME_STEP, max_left_before=_MAX_LEFT_BEFORE_FRAME
+            lines, frame_end, colour, min_step=_FRAME_STEP, max_blur=_MAX_FRAME_BLUR
         )
     return 0
 
 
-def _shares_of_colour(
+def _fractions_of_colour(
     lines: _Lines, colour: Int16[np.ndarray, "..."], max_deviation: int
 ) -> Float64[np.ndarray, "n"]:
-    """Share of each line's pixels that have a colour, up to a deviation."""
+    """Fraction of each line's pixels that have a colour, up to a deviation."""
     return (np.abs(lines - colour).max(axis=2) <= max_deviation).mean(axis=1)
 
 
 def _first_line_inside(
     lines: UInt8[np.ndarray, "n m 3"],
-    first_other: int,
+    border_end: int,
     colour: Int16[np.ndarray, "3"],
     *,
-    step: int,
-    max_left_before: float,
+    min_step: int,
+    max_blur: float,
 ) -> int:
     """Index of the first line of the picture behind a border; 0 if there is no straight edge.
 
     Args:
         lines: Lines from the side inwards.
-        first_other: Index of the first line that is not all border.
+        border_end: Index of the first line that is not all border.
         colour: Colour of the border.
-        step: Difference from which a pixel has another colour [levels].
-        max_left_before: Largest share of such pixels two lines before the picture.
+        min_step: Least difference of a pixel with another colour [levels].
+        max_blur: Largest fraction of such pixels two lines before the picture.
     """
-    start = max(0, first_other - 2)
-    blurred_lines = max(_MAX_BLURRED_LINES, math.ceil(_MAX_BLURRED_SHARE * len(lines)))
-    at_edge = lines[start : first_other + blurred_lines].astype(np.int16)
-    left_shares = (np.abs(at_edge - colour).max(axis=2) > step).mean(axis=1)
-    is_inside = left_shares[first_other - start :] >= _MIN_SHARE_LEAVING
+    # Two lines before the edge, and those over which it may be blurred.
+    start = max(0, border_end - 2)
+    blurred_lines = max(_MAX_BLURRED_LINES, math.ceil(_MAX_BLURRED_FRACTION * len(lines)))
+    lines_at_edge = lines[start : border_end + blurred_lines].astype(np.int16)
+    other_fractions = (np.abs(lines_at_edge - colour).max(axis=2) > min_step).mean(axis=1)
+    is_inside = other_fractions[border_end - start :] >= _MIN_PICTURE_FRACTION
     if not is_inside.any():
         return 0
-    inside = first_other + int(np.argmax(is_inside))
-    left_before = left_shares[max(0, inside - 2 - start)]
-    return inside if left_before <= max_left_before else 0
+    first_inside = border_end + int(np.argmax(is_inside))
+    fraction_before = other_fractions[max(0, first_inside - 2 - start)]
+    return first_inside if fraction_before <= max_blur else 0
 
 
 def _lines_inwards(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
@@ -293,12 +299,12 @@ def _lines_inwards(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
 def _growing_chunks(
     lines: UInt8[np.ndarray, "n m 3"], max_lines: int
 ) -> Iterator[tuple[int, _Lines]]:
-    """The first lines in chunks that grow, with the index where each starts.
+    """Yield the first lines in growing chunks, with the index where each starts.
 
-    Most pictures have no border, so that one line is enough.
+    Most pictures have no border, so that the first line is enough.
     """
-    start, count = 0, 1
+    start, chunk_size = 0, 1
     while start < max_lines:
-        stop = min(start + count, max_lines)
+        stop = min(start + chunk_size, max_lines)
         yield start, lines[start:stop].astype(np.int16)
-        start, count = stop, min(4 * count, 256)
+        start, chunk_size = stop, min(4 * chunk_size, 256)

@@ -46,13 +46,10 @@ def fit_focal_shift(
     """Find the shift, and the focal length if it is unknown, that explain the pixels.
 
     They minimise ``|focal * xy / (z + shift) - uv|²`` over a grid of 64x64 pixels, by
-    Levenberg-Marquardt. With fewer than two valid pixels the shift is 0, and an unknown focal
-    length 1.
+    Levenberg-Marquardt. With fewer than two valid pixels, the shift is 0, and an unknown focal
+    length is 1.
 
-    Args:
-        points: Points, known up to a shift along z.
-        valid: Pixels that have a point.
-        focal: Known focal length, in halves of the diagonal.
+    ``focal`` is a known focal length, in halves of the diagonal.
     """
     height, width = valid.shape
     rows = np.arange(_GRID_SIDE) * height // _GRID_SIDE
@@ -81,8 +78,8 @@ def half_diagonal_grid(height: int, width: int) -> Float64[np.ndarray, "{height}
 class _Problem:
     """Points and the pixels at which they are seen.
 
-    With an unknown focal length, that of least squares is taken at each shift, so that only the
-    shift is searched.
+    For each shift, an unknown focal length follows by least squares, so that only the shift has to
+    be searched (variable projection).
     """
 
     xy: Positions
@@ -105,23 +102,27 @@ class _Problem:
         return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
 
     def residual_derivatives(self, shift: float) -> Positions:
-        """Derivatives of the residuals by the shift, with which a free focal length changes."""
+        """Total derivatives of the residuals by the shift, on which a free focal length depends.
+
+        With p the image at focal length 1, the focal length is (p·uv) / (p·p). Its derivative is
+        (p'·uv - 2 focal p·p') / (p·p).
+        """
         image = self._image_at_focal_1(shift)
         image_derivative = -image / (self.z + shift)[:, None]
         focal = self.best_focal(shift)
         if self.known_focal is not None:
             return focal * image_derivative
-        norm = float(np.vdot(image, image))
-        if norm == 0:
+        squared_norm = float(np.vdot(image, image))
+        if squared_norm == 0:
             return image_derivative
-        towards_pixels = float(np.vdot(image_derivative, self.uv))
-        norm_derivative = 2 * focal * float(np.vdot(image, image_derivative))
-        focal_derivative = (towards_pixels - norm_derivative) / norm
+        numerator_derivative = float(np.vdot(image_derivative, self.uv))
+        norm_term = 2 * focal * float(np.vdot(image, image_derivative))
+        focal_derivative = (numerator_derivative - norm_term) / squared_norm
         return focal * image_derivative + focal_derivative * image
 
 
 def _best_shift(problem: _Problem) -> float:
-    """Shift of least squares, by Levenberg-Marquardt from 0."""
+    """Find the shift with the least squared residuals, by Levenberg-Marquardt from 0."""
     shift, damping = 0.0, _FIRST_DAMPING
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         residuals = problem.residuals(shift)
@@ -133,7 +134,8 @@ def _best_shift(problem: _Problem) -> float:
             curvature = np.vdot(derivatives, derivatives)
             if curvature == 0 or not np.isfinite(curvature):
                 break
-            step = -float(np.vdot(derivatives, residuals)) / (curvature * (1 + damping))
+            gradient = float(np.vdot(derivatives, residuals))
+            step = -gradient / (curvature * (1 + damping))
             new_residuals = problem.residuals(shift + step)
             new_cost = np.vdot(new_residuals, new_residuals)
             if new_cost <= cost:

@@ -17,7 +17,7 @@ Intrinsics = Float[Any, "*b 3 3"]
 
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
 """Diagonal of 35 mm film [mm]."""
-LEAST_DEPTH = 1e-6
+MIN_DEPTH = 1e-6
 """Least depth of a visible point."""
 
 
@@ -44,28 +44,30 @@ def flip_K(K: Intrinsics, *, width: int) -> Intrinsics:
 
 
 def K_from_fov(degrees: float, size: tuple[int, int]) -> Matrix:
-    """K of square pixels, centred, from the angle between left and right edge.
+    """K with square pixels and a centred principal point, from the horizontal field of view.
 
     Raises:
         OptionError: If the field of view is not between 0 and 180 degrees.
     """
     if not 0 < degrees < 180:
         raise OptionError(
-            f"a field of view lies between 0 and 180 degrees, got {degrees:g}; "
-            "most cameras see 30 to 90"
+            f"a field of view must lie between 0 and 180 degrees, got {degrees:g}; most "
+            "cameras see 30 to 90"
         )
     focal = size[1] / 2 / math.tan(math.radians(degrees) / 2)
     return K_from_focal(focal, focal, size)
 
 
 def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Matrix:
-    """K centred at ((w - 1) / 2, (h - 1) / 2).
+    """K with the principal point in the middle of the picture, ((w - 1) / 2, (h - 1) / 2).
 
     Raises:
         OptionError: If a focal length [px] is not positive and finite.
     """
     if not (0 < fx < math.inf and 0 < fy < math.inf):
-        raise OptionError(f"focal lengths are positive numbers of pixels, got {fx:g} and {fy:g}")
+        raise OptionError(
+            f"focal lengths must be positive numbers of pixels, got {fx:g} and {fy:g}"
+        )
     height, width = size
     return pinhole_K(fx, fy, (width - 1) / 2, (height - 1) / 2)
 
@@ -130,7 +132,11 @@ def project(
 def normals_of_planes(
     planes: Float[Any, "3 *b h w"], K: Float[Any, "*#b 3 3"], rows: range, columns: range
 ) -> list[Float[Any, "*b h w"]]:
-    """Components of n of planes n·p = 1, from 1/z = a du + b dv + c at each pixel."""
+    """Components of n of planes n·p = 1, from 1/z = a du + b dv + c at each pixel.
+
+    du and dv count steps of the columns and rows. 1/z is n · (x / z, y / z, 1), so the first two
+    components of n are a fx and b fy per step, and the third is 1/z at the principal point.
+    """
     xp = array_namespace(planes, K)
     a, b, c = planes[0, ...], planes[1, ...], planes[2, ...]
     K = xp.astype(K, c.dtype)
@@ -139,9 +145,9 @@ def normals_of_planes(
         xp.arange(span.start, span.stop, span.step, dtype=c.dtype, device=c.device)
         for span in (columns, rows)
     )
-    across, down = (cx - u[None, :]) / columns.step, (cy - v[:, None]) / rows.step
-    z = c + a * across + b * down
-    return [a * (fx / columns.step), b * (fy / rows.step), z]
+    du_to_centre, dv_to_centre = (cx - u[None, :]) / columns.step, (cy - v[:, None]) / rows.step
+    at_centre = c + a * du_to_centre + b * dv_to_centre
+    return [a * (fx / columns.step), b * (fy / rows.step), at_centre]
 
 
 def project_to_source(
@@ -153,9 +159,11 @@ def project_to_source(
 ) -> Float[Any, "*b 3 h w"]:
     """Pixels (u, v) [px] and depth in the source image of the target's pixels.
 
-    With H = K (R - 1) K⁻¹ and e = K t, q = (u, v, 1) lies at d (q + H q) + e: exactly q for a still
-    camera. ``epsilon`` is added to the divisor, 1e-7 in Monodepth2 (Godard et al. 2019), which
-    mirrors points behind the camera; with None mask those under ``LEAST_DEPTH``.
+    With H = K (R - 1) K⁻¹ and e = K t, the pixel q = (u, v, 1) with the depth d is seen at
+    d (q + H q) + e, in homogeneous coordinates. This is exactly q if the camera does not move.
+
+    ``epsilon`` is added to the divisor, 1e-7 in Monodepth2 (Godard et al. 2019), which mirrors
+    points behind the camera. If it is None, mask points nearer than ``MIN_DEPTH``.
     """
     xp = array_namespace(depth, K, source_T_target)
     height, width = depth.shape[-2:]
@@ -164,20 +172,22 @@ def project_to_source(
     R, t = source_T_target[..., :3, :3], source_T_target[..., :3, 3:]
     H = K @ (R - xp.eye(3, dtype=R.dtype, device=R.device)) @ _inverse_K(K)
     e = K @ t
-    ax, ay, az = (
+    # The three components of H q and of e.
+    Hx, Hy, Hz = (
         (H[..., k, 0, None, None] * u + H[..., k, 2, None, None]) + H[..., k, 1, None, None] * v
         for k in range(3)
     )
     ex, ey, ez = (e[..., k, :, None] for k in range(3))
-    z = depth * (1 + az) + ez
-    across = depth * (ax - u * az) + (ex - u * ez)
-    down = depth * (ay - v * az) + (ey - v * ez)
+    z = depth * (1 + Hz) + ez
+    # The pixel moves by (du_z / z, dv_z / z), which is exactly 0 for a camera that does not move.
+    du_z = depth * (Hx - u * Hz) + (ex - u * ez)
+    dv_z = depth * (Hy - v * Hz) + (ey - v * ez)
     if epsilon is None:
-        divisor = xp.clip(z, min=LEAST_DEPTH)
+        divisor = xp.clip(z, min=MIN_DEPTH)
     else:
-        # u + across / z is position / z; the published divisor applies to the position.
-        across, down, divisor = across - epsilon * u, down - epsilon * v, z + epsilon
-    return xp.stack([u + across / divisor, v + down / divisor, z], axis=-3)
+        # The published divisor applies to the position u z + du_z, not to its change.
+        du_z, dv_z, divisor = du_z - epsilon * u, dv_z - epsilon * v, z + epsilon
+    return xp.stack([u + du_z / divisor, v + dv_z / divisor, z], axis=-3)
 
 
 def _inverse_K(K: Intrinsics) -> Intrinsics:
@@ -199,7 +209,7 @@ class Millimetres:
     def __post_init__(self) -> None:
         sensor = 1.0 if self.sensor is None else self.sensor
         if not (0 < self.focal < math.inf and 0 < sensor < math.inf):
-            raise OptionError(f"its millimetres are positive numbers, got {self}")
+            raise OptionError(f"its millimetres must be positive numbers, got {self}")
 
     def __str__(self) -> str:
         return f"{self.focal:.10g}mm" + ("" if self.sensor is None else f"/{self.sensor:.10g}mm")

@@ -59,21 +59,21 @@ def normals_from_depth(
         OptionError: If the window is not odd and at least 3, or the edge not positive.
     """
     if window < 3 or window % 2 == 0:
-        raise OptionError(f"the window of a plane fit is odd and at least 3, not {window}")
+        raise OptionError(f"the window of a plane fit must be odd and at least 3, got {window}")
     if not edge > 0:
-        raise OptionError(f"a depth edge is a positive relative step, not {edge}")
+        raise OptionError(f"a depth edge must be a positive relative step, got {edge}")
     xp = array_namespace(depth)
     height, width = depth.shape[-2:]
     rows_per_band = max(1, BAND_PIXELS // width)
     columns = range(0, width * step, step)
-    # One row beyond the reach, because the step after it also decides whether a step is an edge.
+    # Windows reach beyond a band by their radius, and the step after that decides on edges, too.
     halo = window // 2 + 1
     normals, masks = [], []
     for top in range(0, height, rows_per_band):
         bottom = min(top + rows_per_band, height)
-        first, last = max(top - halo, 0), min(bottom + halo, height)
-        band_valid = None if valid is None else valid[..., first:last, :]
-        inverse, usable = _inverse_depth(depth[..., first:last, :], band_valid)
+        first, end = max(top - halo, 0), min(bottom + halo, height)
+        band_valid = None if valid is None else valid[..., first:end, :]
+        inverse, usable = _inverse_depth(depth[..., first:end, :], band_valid)
         planes, is_fitted = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
         without_halo = slice(top - first, bottom - first)
         planes, is_fitted = planes[..., without_halo, :], is_fitted[..., without_halo, :]
@@ -100,24 +100,31 @@ def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
 def _fit_planes(
     inverse: Maps, usable: Masks, *, radius: int, edge: float
 ) -> tuple[Float[Any, "3 *b h w"], Masks]:
-    """Coefficients of 1/z = a du + b dv + c around each pixel, and where there are any."""
+    """Fit 1/z = a du + b dv + c to the window of each pixel, by least squares.
+
+    Returns:
+        The coefficients a, b and c, and the mask of pixels for which they are determined.
+    """
     xp = array_namespace(inverse)
     joined_right = _is_joined_to_next(inverse, usable, edge, axis=-1)
     joined_below = _is_joined_to_next(inverse, usable, edge, axis=-2)
     row_moments = _row_moments(inverse, usable, radius, joined_right)
     moments = _window_moments(row_moments, usable, radius, joined_below)
 
-    # Sums over a pixel's window become means and covariances; q is 1/z.
-    n, su, sq, suu, suq, sv, suv, svq, svv = (moments[k, ...] for k in range(9))
+    # Sums over each window become means (u, v, q) and covariances (uu, uv, ...), where q is 1/z.
+    n, sum_u, sum_q, sum_uu, sum_uq, sum_v, sum_uv, sum_vq, sum_vv = (
+        moments[k, ...] for k in range(9)
+    )
     n = xp.where(usable, n, xp.ones_like(n))
-    u, v, q = su / n, sv / n, sq / n
-    uu, uv, vv = suu / n - u * u, suv / n - u * v, svv / n - v * v
-    uq, vq = suq / n - u * q, svq / n - v * q
+    u, v, q = sum_u / n, sum_v / n, sum_q / n
+    uu, uv, vv = sum_uu / n - u * u, sum_uv / n - u * v, sum_vv / n - v * v
+    uq, vq = sum_uq / n - u * q, sum_vq / n - v * q
+    # (a, b) solves [[uu, uv], [uv, vv]] (a, b) = (uq, vq), by Cramer's rule.
     determinant = uu * vv - uv * uv
     is_fitted = usable & (determinant > _MIN_DETERMINANT)
-    determinant = xp.where(is_fitted, determinant, xp.ones_like(n))
-    a = (uq * vv - vq * uv) / determinant
-    b = (vq * uu - uq * uv) / determinant
+    safe_determinant = xp.where(is_fitted, determinant, xp.ones_like(n))
+    a = (uq * vv - vq * uv) / safe_determinant
+    b = (vq * uu - uq * uv) / safe_determinant
     return xp.stack([a, b, q - a * u - b * v]), is_fitted
 
 
@@ -144,32 +151,40 @@ def _unit_vectors_to_camera(vectors: list[Maps], is_known: Masks) -> Float[Any, 
     return xp.stack([x * factor, y * factor, z * factor], axis=-3)
 
 
-def _is_joined_to_next(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
+def _is_joined_to_next(
+    inverse: Maps, usable: Masks, max_relative_step: float, *, axis: int
+) -> Bool[Any, "..."]:
     """Whether pixels i and i + 1 along an axis belong to one surface.
 
     They do if the step of inverse depth between them is small, or if it hardly differs from the
     step before or after it, as on an oblique surface.
     """
     xp = array_namespace(inverse)
-    size = inverse.shape[axis]
 
-    def part(array: Any, start: int, stop: int) -> Any:
-        return _slice_axis(array, start, stop, axis=axis)
+    def without_last(array: Any) -> Any:
+        """Array without its last entry along the axis."""
+        return _slice_axis(array, 0, array.shape[axis] - 1, axis=axis)
 
-    pixels, next_pixels = part(inverse, 0, size - 1), part(inverse, 1, size)
-    both_usable = part(usable, 0, size - 1) & part(usable, 1, size)
+    def without_first(array: Any) -> Any:
+        """Array without its first entry along the axis."""
+        return _slice_axis(array, 1, array.shape[axis], axis=axis)
+
+    pixels, next_pixels = without_last(inverse), without_first(inverse)
+    is_step_usable = without_last(usable) & without_first(usable)
     steps = next_pixels - pixels
-    limits = edge * xp.minimum(pixels, next_pixels)
-    joined = xp.abs(steps) <= limits
-    if size > 2:
-        bends = xp.abs(part(steps, 1, size - 1) - part(steps, 0, size - 2))
-        has_bend = part(both_usable, 1, size - 1) & part(both_usable, 0, size - 2)
-        goes_on_after = has_bend & (bends <= part(limits, 0, size - 2))
-        goes_on_before = has_bend & (bends <= part(limits, 1, size - 1))
-        none = part(both_usable, 0, 1) & False
-        joined = joined | xp.concat([goes_on_after, none], axis=axis)
-        joined = joined | xp.concat([none, goes_on_before], axis=axis)
-    return joined & both_usable
+    max_steps = max_relative_step * xp.minimum(pixels, next_pixels)
+    joined = xp.abs(steps) <= max_steps
+    if steps.shape[axis] > 1:
+        # Differences between consecutive steps.
+        bends = xp.abs(without_first(steps) - without_last(steps))
+        has_bend = without_first(is_step_usable) & without_last(is_step_usable)
+        continues_after = has_bend & (bends <= without_last(max_steps))
+        continues_before = has_bend & (bends <= without_first(max_steps))
+        # The last step has none after it, and the first one none before it.
+        padding = xp.zeros_like(_slice_axis(is_step_usable, 0, 1, axis=axis))
+        joined = joined | xp.concat([continues_after, padding], axis=axis)
+        joined = joined | xp.concat([padding, continues_before], axis=axis)
+    return joined & is_step_usable
 
 
 def _row_moments(
@@ -180,30 +195,34 @@ def _row_moments(
 ) -> Float[Any, "5 *b h w"]:
     """Sums of 1, du, q, du² and du·q over the joined pixels of a row (q = 1/z)."""
     xp = array_namespace(inverse)
-    ones = xp.astype(usable, inverse.dtype)
-    n, u, uu = ones + 0, xp.zeros_like(ones), xp.zeros_like(ones)
-    q, uq = inverse + 0, xp.zeros_like(inverse)
-    width, padded = q.shape[-1], _pad_zeros(inverse, radius, radius, axis=-1)
+    # The sums begin with the pixel itself, at du = 0; "+ 0" copies it for in-place sums.
+    sum_1 = xp.astype(usable, inverse.dtype) + 0
+    sum_u, sum_uu = xp.zeros_like(sum_1), xp.zeros_like(sum_1)
+    sum_q, sum_uq = inverse + 0, xp.zeros_like(inverse)
+    width, padded = inverse.shape[-1], _pad_zeros(inverse, radius, radius, axis=-1)
     for offset, is_reached in _reachable_offsets(joined, usable, radius, axis=-1):
         weight = xp.astype(is_reached, inverse.dtype)
         start = radius + offset
         shifted_q = weight * _slice_axis(padded, start, start + width, axis=-1)
-        n += weight
-        u += offset * weight
-        uu += offset * offset * weight
-        q += shifted_q
-        uq += offset * shifted_q
-    return xp.stack([n, u, q, uu, uq])
+        sum_1 += weight
+        sum_u += offset * weight
+        sum_uu += offset * offset * weight
+        sum_q += shifted_q
+        sum_uq += offset * shifted_q
+    return xp.stack([sum_1, sum_u, sum_q, sum_uu, sum_uq])
 
 
 def _window_moments(
     rows: Float[Any, "5 *b h w"], usable: Masks, radius: int, joined: Bool[Any, "..."]
 ) -> Float[Any, "9 *b h w"]:
-    """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv² over the joined rows."""
+    """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv² over the joined rows.
+
+    ``rows`` are the sums of ``_row_moments``, whose first three are multiplied by dv, too.
+    """
     xp = array_namespace(rows)
     weight = xp.astype(usable, rows.dtype)
     sums = rows * weight
-    dv_sums, dv_squares = xp.zeros_like(rows[:3, ...]), xp.zeros_like(weight)
+    dv_sums, sum_vv = xp.zeros_like(rows[:3, ...]), xp.zeros_like(weight)
     height, padded = rows.shape[-2], _pad_zeros(rows, radius, radius, axis=-2)
     for offset, is_reached in _reachable_offsets(joined, usable, radius, axis=-2):
         weight = xp.astype(is_reached, rows.dtype)
@@ -211,19 +230,19 @@ def _window_moments(
         shifted_rows = weight * _slice_axis(padded, start, start + height, axis=-2)
         sums += shifted_rows
         dv_sums += offset * shifted_rows[:3, ...]
-        dv_squares += offset * offset * shifted_rows[0, ...]
-    return xp.concat([sums, dv_sums, dv_squares[None, ...]], axis=0)
+        sum_vv += offset * offset * shifted_rows[0, ...]
+    return xp.concat([sums, dv_sums, sum_vv[None, ...]], axis=0)
 
 
 def _reachable_offsets(
     joined: Bool[Any, "..."], usable: Masks, radius: int, *, axis: int
 ) -> Iterator[tuple[int, Masks]]:
-    """Each offset up to a radius, and the pixels whose neighbours are joined as far as there."""
+    """Yield each offset up to a radius, and the pixels that are joined to the pixel there."""
     size, padded = usable.shape[axis], _pad_zeros(joined, radius, radius + 1, axis=axis)
     for direction in (1, -1):
         is_reached = usable
         for distance in range(1, radius + 1):
-            # Entry i of ``joined`` stands between pixels i and i + 1.
+            # Entry i of ``joined`` lies between pixels i and i + 1.
             start = radius + (distance - 1 if direction > 0 else -distance)
             is_reached = is_reached & _slice_axis(padded, start, start + size, axis=axis)
             yield direction * distance, is_reached

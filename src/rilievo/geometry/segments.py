@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float, Float64, Int, Positions, Values
-from rilievo.geometry.surfaces.patches import least_joined_index
+from rilievo.geometry.surfaces.patches import connected_component_labels
 
 _DIRECTION_BINS = 8
-_MIN_SLOPE = 6.0
-"""Least slope of a line's pixels [grey levels per pixel]."""
+_MIN_GRADIENT = 6.0
+"""Least gradient of a line's pixels [grey levels per pixel]."""
 _MIN_PIXELS = 12
 _MAX_THICKNESS = 1.6
 """Largest standard deviation across a line [px]."""
@@ -47,19 +47,22 @@ class Segments:
         )
 
 
-def find_segments(grey: Float[np.ndarray, "h w"], *, shortest: float) -> Segments:
-    """Find segments, ``shortest`` [px] or longer, in brightness from 0 to 255."""
-    slope_down, slope_across, slope = _gradient(grey.astype(np.float64))
-    rows, columns = np.nonzero(slope > _MIN_SLOPE)
-    angles = np.arctan2(slope_down[rows, columns], slope_across[rows, columns])
-    weights = slope[rows, columns]
+def find_segments(grey: Float[np.ndarray, "h w"], *, min_length: float) -> Segments:
+    """Find segments, ``min_length`` [px] or longer, in brightness from 0 to 255."""
+    gradient_down, gradient_across, magnitude = _gradient(grey.astype(np.float64))
+    rows, columns = np.nonzero(magnitude > _MIN_GRADIENT)
+    angles = np.arctan2(gradient_down[rows, columns], gradient_across[rows, columns])
+    weights = magnitude[rows, columns]
 
     def fit_with_bins(bin_shift: float) -> _RegionSegments:
+        """Sort directions into bins that are shifted, and fit a segment to each region."""
         bins = np.floor(angles / (2 * math.pi) * _DIRECTION_BINS + bin_shift).astype(int)
-        labels = _label_regions(rows, columns, bins % _DIRECTION_BINS, slope.shape)
+        labels = _label_regions(rows, columns, bins % _DIRECTION_BINS, magnitude.shape)
         return _fit_segments(columns.astype(float), rows.astype(float), weights, labels)
 
-    return _choose_segments(fit_with_bins(0.0), fit_with_bins(0.5), shortest)
+    # Bins of one sorting break a line whose direction lies at their border; those half a bin later
+    # do not.
+    return _choose_segments(fit_with_bins(0.0), fit_with_bins(0.5), min_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,11 @@ class _RegionSegments:
 
     Attributes:
         labels: Region of each pixel.
-        pixels: Number of pixels of each region.
-        thickness: Standard deviation of its pixels across the segment [px].
-        segments: One segment for each region.
+        thickness: Standard deviation of each region's pixels across the segment [px].
     """
 
     labels: Int[np.ndarray, "p"]
-    pixels: Int[np.ndarray, "r"]
+    pixel_counts: Int[np.ndarray, "r"]
     thickness: Float64[np.ndarray, "r"]
     segments: Segments
 
@@ -82,7 +83,7 @@ class _RegionSegments:
 def _gradient(
     grey: Float64[np.ndarray, "h w"],
 ) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
-    """Slope down, slope across, and its size, after smoothing."""
+    """Gradient down, gradient across, and its magnitude, after binomial smoothing."""
     padded = np.pad(grey, 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 4
@@ -106,8 +107,9 @@ def _label_regions(
         pixels = np.flatnonzero(is_joined)
         pairs.append(np.stack([pixels, neighbours[pixels]]))
     first, second = np.concatenate(pairs, axis=1)
-    root = least_joined_index(len(rows), first, second)
-    return np.unique(root, return_inverse=True)[1].reshape(-1)
+    labels = connected_component_labels(len(rows), first, second)
+    _, consecutive_labels = np.unique(labels, return_inverse=True)
+    return consecutive_labels.reshape(-1)
 
 
 def _fit_segments(
@@ -116,7 +118,7 @@ def _fit_segments(
     weights: Float64[np.ndarray, "p"],
     labels: Int[np.ndarray, "p"],
 ) -> _RegionSegments:
-    """Fit a segment to each region, along the main axis of its weighted pixels."""
+    """Fit a segment to each region, along the principal axis of its weighted pixels."""
     count = int(labels.max(initial=-1)) + 1
     total_weights = np.maximum(np.bincount(labels, weights, count), 1e-12)
 
@@ -125,6 +127,7 @@ def _fit_segments(
 
     mean_x, mean_y = mean(x), mean(y)
     dx, dy = x - mean_x[labels], y - mean_y[labels]
+    # Eigenvector and smaller eigenvalue of the covariance [[xx, xy], [xy, yy]].
     xx, xy, yy = mean(dx * dx), mean(dx * dy), mean(dy * dy)
     axis_angle = 0.5 * np.arctan2(2 * xy, xx - yy)
     direction = np.stack([np.cos(axis_angle), np.sin(axis_angle)], axis=-1)
@@ -138,28 +141,32 @@ def _fit_segments(
     middle = mean_position + direction * ((first_end + last_end) / 2)[:, None]
     return _RegionSegments(
         labels=labels,
-        pixels=np.bincount(labels, minlength=count),
+        pixel_counts=np.bincount(labels, minlength=count),
         thickness=np.sqrt(np.maximum(variance_across, 0)),
         segments=Segments(middle=middle, direction=direction, length=last_end - first_end),
     )
 
 
 def _choose_segments(
-    unshifted: _RegionSegments, shifted: _RegionSegments, shortest: float
+    unshifted: _RegionSegments, shifted: _RegionSegments, min_length: float
 ) -> Segments:
-    """Segments of both sortings that are the longer one at most of their pixels."""
+    """Choose between the segments of both sortings.
+
+    Each pixel votes for the longer one of its two segments. A segment is kept if it has the votes
+    of most of its pixels, and is thin and long enough.
+    """
     unshifted_length = unshifted.segments.length[unshifted.labels]
     shifted_length = shifted.segments.length[shifted.labels]
-    unshifted_is_longer = unshifted_length >= shifted_length
-    chosen = []
-    for regions, is_longer in ((unshifted, unshifted_is_longer), (shifted, ~unshifted_is_longer)):
-        pixels_won = np.bincount(regions.labels, is_longer, len(regions.pixels))
-        is_line = (regions.pixels >= _MIN_PIXELS) & (regions.thickness <= _MAX_THICKNESS)
-        is_long = regions.segments.length >= shortest
-        has_majority = pixels_won / regions.pixels > 0.5
-        chosen.append(regions.segments.select(has_majority & is_line & is_long))
+    votes_unshifted = unshifted_length >= shifted_length
+    kept = []
+    for regions, votes in ((unshifted, votes_unshifted), (shifted, ~votes_unshifted)):
+        vote_counts = np.bincount(regions.labels, votes, len(regions.pixel_counts))
+        has_majority = vote_counts / regions.pixel_counts > 0.5
+        is_line = (regions.pixel_counts >= _MIN_PIXELS) & (regions.thickness <= _MAX_THICKNESS)
+        is_long = regions.segments.length >= min_length
+        kept.append(regions.segments.select(has_majority & is_line & is_long))
     return Segments(
-        middle=np.concatenate([segments.middle for segments in chosen]),
-        direction=np.concatenate([segments.direction for segments in chosen]),
-        length=np.concatenate([segments.length for segments in chosen]),
+        middle=np.concatenate([segments.middle for segments in kept]),
+        direction=np.concatenate([segments.direction for segments in kept]),
+        length=np.concatenate([segments.length for segments in kept]),
     )

@@ -28,25 +28,25 @@ _CONVERGED = 1e-5
 """Largest change of a coefficient in the last round."""
 _MIN_RESIDUAL = 1e-3
 """Least residual of log distance in the weights of a round, which are its inverse."""
-_FACTOR_HOLD = 1e-6
-"""Weight that holds factors to 0, so that a view without an overlap stays in place."""
-_SLOPE_HOLD = 0.02
-"""Weight that holds slopes to 0."""
-_MIN_HOLD = 1e-12
+_FACTOR_REGULARISATION = 1e-6
+"""Weight that pulls log factors to 0, so that a view without an overlap keeps its scale."""
+_SLOPE_REGULARISATION = 0.02
+"""Weight that pulls slopes to 0."""
+_MIN_REGULARISATION = 1e-12
 _MIN_OVERLAP = 8
-"""Least number of directions that two views share to be compared."""
-_NEAR_SHARE = 0.5
-"""Nearest share of the sphere, from which the power is found; the sky has no true depth."""
+"""Fewest shared directions of two views that are compared."""
+_NEAR_FRACTION = 0.5
+"""Nearest fraction of the sphere, from which the power is found; the sky has no true depth."""
 _POWERS = (0.6, 1.0)
 """Least and largest power."""
 
-_FIRST_SHIFT = 1 / 19
+_INITIAL_SHIFT = 1 / 19
 """Shift of a view, over its span, at which its far end is twenty times as far as its near one."""
 _MIN_SHIFT, _MAX_SHIFT = 1e-3, 20.0
-_LOG_SHIFT_HOLD = 1e-4
-"""Weight that holds log shifts to that of ``_FIRST_SHIFT``."""
-_SHIFT_FACTOR_HOLD = 1e-6
-"""Weight that holds log factors to 0; a common one is free."""
+_LOG_SHIFT_REGULARISATION = 1e-4
+"""Weight that pulls log shifts to that of ``_INITIAL_SHIFT``."""
+_SHIFT_FACTOR_REGULARISATION = 1e-6
+"""Weight that pulls log factors to 0, because a common factor is undetermined."""
 _SPAN_PERCENTILES = (2.0, 98.0)
 _MIN_SPAN = 0.3
 """Least span of a view, over the median one."""
@@ -68,7 +68,7 @@ class Overlap:
         first: Index of a view.
         second: Index of the other view.
         shared: Mask of the grid.
-        weights: For each direction of the mask, the lesser weight of the two views.
+        weights: Lesser weight of the two views in each direction of the mask.
     """
 
     first: int
@@ -84,7 +84,7 @@ class Layers:
     Attributes:
         values: Log distance.
         weights: Weight of each view; 0 where it sees nothing.
-        area: Solid angle of a direction, for each row.
+        area: Solid angle of a direction in each row of the grid.
     """
 
     values: ViewMaps
@@ -93,11 +93,11 @@ class Layers:
 
     @property
     def known(self) -> Mask:
-        """Directions that some view sees."""
+        """Mask of the directions that at least one view sees."""
         return np.asarray((self.weights > 0).any(axis=0))
 
     def overlaps(self, stride: int) -> Iterator[Overlap]:
-        """Pairs of views that share enough directions."""
+        """Yield the pairs of views that share ``_MIN_OVERLAP`` of every ``stride``-th direction."""
         weights = self.weights[..., ::stride, ::stride] * self.area[::stride, None]
         for first, second in combinations(range(len(weights)), 2):
             lesser = np.minimum(weights[first], weights[second])
@@ -112,13 +112,12 @@ class ScalePlaces:
 
     Attributes:
         across: Column, from -1 at the left edge to 1 at the right edge.
-        down: Row, likewise.
-        lengths: Log of the ratio of distance to z.
+        log_ray_lengths: Log of distance / z, which is the length of the ray at z = 1.
     """
 
     across: ViewMaps
     down: ViewMaps
-    lengths: ViewMaps
+    log_ray_lengths: ViewMaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +131,8 @@ class Corrections:
         power: Factor by which log z was contracted, common to all views.
         median_logs: Median log z of each view, which the expansion leaves as it is.
         log_factors: Constant of each view, the log of a factor; their median is 0.
-        slopes: What is added to log z at the right and at the lower edge of each view. The left and
-            the upper edge have the negative of it.
+        slopes: Additions to log z at the right and at the lower edge of each view. They are linear,
+            and of the opposite sign at the left and the upper edge.
     """
 
     power: float
@@ -159,20 +158,22 @@ def _pixel_centres(count: int) -> Float32[np.ndarray, "n"]:
 
 
 def solve_corrections(layers: Layers, places: ScalePlaces) -> Corrections:
-    """Find the corrections of all views together.
+    """Solve for the range power, scale and slopes by which overlapping views agree.
 
     Raises:
         InputError: If no two of several views overlap.
     """
-    count = len(layers.values)
-    median_logs = np.array([_median_log_z(layers, places, view) for view in range(count)])
-    power = _find_power(layers, places) if count > 1 else 1.0
+    view_count = len(layers.values)
+    median_logs = np.array([_median_log_z(layers, places, view) for view in range(view_count)])
+    power = _find_power(layers, places) if view_count > 1 else 1.0
 
-    medians = median_logs[:, None, None]
-    log_z = layers.values - places.lengths
-    expanded = medians + (log_z - medians) / power + places.lengths
+    # Undo the network's contraction of depth: log z is stretched about its median by 1 / power.
+    medians = median_logs[:, None, None]  # (views, 1, 1)
+    log_z = layers.values - places.log_ray_lengths
+    stretched_log_distance = medians + (log_z - medians) / power + places.log_ray_lengths
+    stretched_views = replace(layers, values=stretched_log_distance.astype(np.float32))
     features = np.stack([_ones(layers), places.across, places.down], axis=1)
-    coefficients = _fit_views(replace(layers, values=expanded.astype(np.float32)), features)
+    coefficients = _fit_views(stretched_views, features)
     log_factors = coefficients[:, 0]
     return Corrections(
         power=power,
@@ -186,7 +187,7 @@ def _median_log_z(layers: Layers, places: ScalePlaces, view: int) -> float:
     is_seen = layers.weights[view] > 0
     if not is_seen.any():
         return 0.0
-    log_z = layers.values[view] - places.lengths[view]
+    log_z = layers.values[view] - places.log_ray_lengths[view]
     return float(np.median(log_z[is_seen]))
 
 
@@ -196,30 +197,31 @@ def _ones(layers: Layers) -> ViewMaps:
 
 
 def _find_power(layers: Layers, places: ScalePlaces) -> float:
-    """Power of the contraction, within limits, from what is near.
+    """Find the power of the contraction, within limits, from near surfaces.
 
     Views that look in different directions see one point at different angles to their axes, so
     that distance / z differs. Contraction of z by a power p makes their log distances differ by
-    (1 - p) times the difference of its logarithms. So p is the coefficient of these logarithms by
-    which log z agrees.
+    (1 - p) times the difference of log(distance / z). So if log(distance / z) is a common feature
+    of the fit to log z, p is its coefficient.
     """
-    factors = _ones(layers)[:, None]
-    scaled = layers.values + _fit_views(layers, factors)[:, 0, None, None]
-    near = _without_far_directions(layers, scaled)
-    log_z = replace(near, values=near.values - places.lengths)
-    coefficients = _fit_views(log_z, factors, common_feature=places.lengths)
+    constant_feature = _ones(layers)[:, None]
+    log_factors = _fit_views(layers, constant_feature)[:, 0, None, None]
+    near = _without_far_directions(layers, layers.values + log_factors)
+    log_z = replace(near, values=near.values - places.log_ray_lengths)
+    coefficients = _fit_views(log_z, constant_feature, common_feature=places.log_ray_lengths)
     return float(np.clip(coefficients[0, -1], *_POWERS))
 
 
 def _without_far_directions(layers: Layers, log_distance: Float[np.ndarray, "k h w"]) -> Layers:
-    """Layers whose weights are 0 except in the nearest share of the sphere."""
+    """Set the weights to 0 except in the nearest fraction of the sphere's area."""
     weight = layers.weights.sum(axis=0)
     mean = (layers.weights * log_distance).sum(axis=0) / np.maximum(weight, 1e-9)
     areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
     order = np.argsort(mean, axis=None)
     nearer_area = np.cumsum(areas[order])
-    limit = mean.ravel()[order][np.searchsorted(nearer_area, _NEAR_SHARE * nearer_area[-1])]
-    return replace(layers, weights=layers.weights * (mean <= limit))
+    limit_index = np.searchsorted(nearer_area, _NEAR_FRACTION * nearer_area[-1])
+    max_distance = mean.ravel()[order][limit_index]
+    return replace(layers, weights=layers.weights * (mean <= max_distance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +229,12 @@ class _OverlapEquations:
     """Linear equations of one overlap: differences + coefficients @ features = 0.
 
     Attributes:
-        indices: Indices of the coefficients that occur in them.
+        unknown_indices: Indices of the coefficients that occur in them.
         differences: Value of the second view less that of the first, for each direction.
-        weights: Weight of each direction.
         features: Feature of each coefficient in each direction.
     """
 
-    indices: list[int]
+    unknown_indices: list[int]
     differences: Values
     weights: Values
     features: Float64[np.ndarray, "m n"]
@@ -255,27 +256,29 @@ def _fit_views(
     Returns:
         Coefficients, a row for each view; that of the common feature last.
     """
-    views, per_view = features.shape[:2]
-    own = views * per_view
-    total = own + (common_feature is not None)
-    coefficients = np.zeros(total)
-    holds = np.full(total, _SLOPE_HOLD)
-    holds[:own:per_view] = _FACTOR_HOLD
-    holds[own:] = 0
+    # The unknowns are the coefficients of the first view, those of the second view, and so on, and
+    # at the end that of the common feature.
+    view_count, feature_count = features.shape[:2]
+    own_count = view_count * feature_count
+    total_count = own_count + (common_feature is not None)
+    coefficients = np.zeros(total_count)
+    regularisation = np.full(total_count, _SLOPE_REGULARISATION)
+    regularisation[:own_count:feature_count] = _FACTOR_REGULARISATION
+    regularisation[own_count:] = 0
 
-    for stride in _STRIDES if views > 1 else ():
+    for stride in _STRIDES if view_count > 1 else ():
         equations = _overlap_equations(layers, features, common_feature, stride)
         if not equations:
             raise InputError("the views of this picture have nothing in common to compare")
         for _ in range(_MAX_ROUNDS):
             previous = coefficients
-            coefficients = _solve_reweighted(equations, previous, holds)
+            coefficients = _solve_reweighted(equations, previous, regularisation)
             if np.abs(coefficients - previous).max() < _CONVERGED:
                 break
 
-    own_rows = coefficients[:own].reshape(views, per_view)
-    common = np.broadcast_to(coefficients[own:], (views, total - own))
-    return np.concatenate([own_rows, common], axis=1)
+    by_view = coefficients[:own_count].reshape(view_count, feature_count)
+    common = np.broadcast_to(coefficients[own_count:], (view_count, total_count - own_count))
+    return np.concatenate([by_view, common], axis=1)
 
 
 def _overlap_equations(
@@ -284,38 +287,55 @@ def _overlap_equations(
     common_feature: ViewMaps | None,
     stride: int,
 ) -> list[_OverlapEquations]:
-    grid = (..., slice(None, None, stride), slice(None, None, stride))
-    values, features = layers.values[grid], features[grid]
-    views, per_view = features.shape[:2]
+    """Make the equations of all overlaps at every ``stride``-th direction.
+
+    In an overlap, value + coefficients @ features is the same for both views: v2 - v1 + c2 @ f2 -
+    c1 @ f1 = 0. The coefficient of ``common_feature`` is the same in all views.
+    """
+    strided = (..., slice(None, None, stride), slice(None, None, stride))
+    values, features = layers.values[strided], features[strided]
+    view_count, feature_count = features.shape[:2]
     equations = []
     for overlap in layers.overlaps(stride):
         first, second, shared = overlap.first, overlap.second, overlap.shared
-        rows = [features[second][:, shared], -features[first][:, shared]]
-        indices = [view * per_view + k for view in (second, first) for k in range(per_view)]
+        signed_features = [features[second][:, shared], -features[first][:, shared]]
+        second_indices = range(second * feature_count, (second + 1) * feature_count)
+        first_indices = range(first * feature_count, (first + 1) * feature_count)
+        unknown_indices = [*second_indices, *first_indices]
         if common_feature is not None:
-            common = common_feature[grid]
-            rows.append((common[second] - common[first])[shared][None])
-            indices.append(views * per_view)
+            common = common_feature[strided]
+            signed_features.append((common[second] - common[first])[shared][None])
+            unknown_indices.append(view_count * feature_count)
         differences = (values[second] - values[first])[shared].astype(np.float64)
-        all_features = np.concatenate(rows).astype(np.float64)
-        equations.append(_OverlapEquations(indices, differences, overlap.weights, all_features))
+        all_features = np.concatenate(signed_features).astype(np.float64)
+        equations.append(
+            _OverlapEquations(
+                unknown_indices=unknown_indices,
+                differences=differences,
+                weights=overlap.weights,
+                features=all_features,
+            )
+        )
     return equations
 
 
 def _solve_reweighted(
-    equations: list[_OverlapEquations], coefficients: Vector, holds: Vector
+    equations: list[_OverlapEquations], coefficients: Vector, regularisation: Vector
 ) -> Vector:
     """One round of iteratively reweighted least squares for least absolute differences."""
     size = len(coefficients)
-    matrix, right_side = np.zeros((size, size)), np.zeros(size)
+    normal_matrix, right_side = np.zeros((size, size)), np.zeros(size)
     for overlap in equations:
-        residuals = overlap.differences + coefficients[overlap.indices] @ overlap.features
+        residuals = overlap.differences + coefficients[overlap.unknown_indices] @ overlap.features
         weights = overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL)
         weighted = overlap.features * weights
-        matrix[np.ix_(overlap.indices, overlap.indices)] += weighted @ overlap.features.T
-        right_side[overlap.indices] -= weighted @ overlap.differences
-    matrix += np.diag(np.maximum(holds * np.trace(matrix) / size, _MIN_HOLD))
-    return np.linalg.solve(matrix, right_side)
+        normal_matrix[np.ix_(overlap.unknown_indices, overlap.unknown_indices)] += (
+            weighted @ overlap.features.T
+        )
+        right_side[overlap.unknown_indices] -= weighted @ overlap.differences
+    # The weights are relative to the mean of the diagonal.
+    added = np.maximum(regularisation * np.trace(normal_matrix) / size, _MIN_REGULARISATION)
+    return np.linalg.solve(normal_matrix + np.diag(added), right_side)
 
 
 def row_latitudes(height: int) -> Float64[np.ndarray, "h"]:
@@ -324,7 +344,7 @@ def row_latitudes(height: int) -> Float64[np.ndarray, "h"]:
 
 
 def merge_layers(layers: Layers) -> Field:
-    """Weighted mean of the views, continued smoothly where no view sees."""
+    """Weighted mean of the views, continued smoothly where no view sees anything."""
     weights = layers.weights
     total = weights.sum(axis=0, dtype=np.float64)
     seen_values = np.where(weights > 0, layers.values, 0)
@@ -349,9 +369,9 @@ def normalise_spans(
 def shifted_log_depth(
     values: Float32[np.ndarray, "*n"], shift: float, *, inverse: bool
 ) -> Float32[np.ndarray, "*n"]:
-    """Log z of affine depth, or of affine inverse depth, by its shift."""
-    least = np.float32(_MIN_SHIFTED * shift)
-    logs = np.log(np.maximum(values + np.float32(shift), least))
+    """Log z of affine depth, or of affine inverse depth, after a shift."""
+    min_shifted = np.float32(_MIN_SHIFTED * shift)
+    logs = np.log(np.maximum(values + np.float32(shift), min_shifted))
     return -logs if inverse else logs
 
 
@@ -360,98 +380,98 @@ class _OverlapValues:
     """Affine values of two views in the directions that they share.
 
     Attributes:
-        first: Index of a view.
-        second: Index of the other view.
-        first_values: Its affine values.
-        second_values: Those of the other view.
-        lengths: Log of distance / z in the second view, less that in the first.
-        weights: Weight of each direction.
+        first_values: Affine values of the first view.
+        length_differences: Log ray length in the second view, minus that in the first.
     """
 
     first: int
     second: int
     first_values: Values
     second_values: Values
-    lengths: Values
+    length_differences: Values
     weights: Values
 
 
 def solve_shifts(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
     """Shifts of the views' affine values, by which their log distances agree best.
 
-    Args:
-        layers: Values of ``normalise_spans``, to which the log of distance / z was added.
-        places: Positions of the directions in each view.
-        inverse: Whether the values are affine inverse depth.
+    The values are those of ``normalise_spans``, to which the log of distance / z was added. With
+    ``inverse`` they are affine inverse depth.
     """
-    views = len(layers.values)
+    view_count = len(layers.values)
     sign = -1.0 if inverse else 1.0
-    log_limits = np.log(np.array([_MIN_SHIFT, _MAX_SHIFT]) / _FIRST_SHIFT)
-    # Log factors of the views, then logs of their shifts over the first shift.
-    unknowns = np.zeros(2 * views)
+    log_limits = np.log(np.array([_MIN_SHIFT, _MAX_SHIFT]) / _INITIAL_SHIFT)
+    # Log factors of the views, then logs of their shifts over the initial shift.
+    unknowns = np.zeros(2 * view_count)
     for stride in _SHIFT_STRIDES:
         overlaps = _overlap_values(layers, places, stride)
         for _ in range(_MAX_SHIFT_ROUNDS if overlaps else 0):
-            steps = _factor_and_shift_steps(overlaps, unknowns, sign)
-            largest_shift_step = float(np.abs(steps[views:]).max())
-            steps *= min(1.0, _MAX_LOG_SHIFT_STEP / max(largest_shift_step, 1e-9))
-            unknowns += steps
-            unknowns[views:] = unknowns[views:].clip(*log_limits)
-            if np.abs(steps).max() < _SHIFTS_CONVERGED:
+            step = _gauss_newton_step(overlaps, unknowns, sign)
+            largest_shift_step = float(np.abs(step[view_count:]).max())
+            step *= min(1.0, _MAX_LOG_SHIFT_STEP / max(largest_shift_step, 1e-9))
+            unknowns += step
+            unknowns[view_count:] = unknowns[view_count:].clip(*log_limits)
+            if np.abs(step).max() < _SHIFTS_CONVERGED:
                 break
-    return np.asarray(_FIRST_SHIFT * np.exp(unknowns[views:]))
+    return np.asarray(_INITIAL_SHIFT * np.exp(unknowns[view_count:]))
 
 
 def _overlap_values(layers: Layers, places: ScalePlaces, stride: int) -> list[_OverlapValues]:
+    """Collect the affine values of all overlaps at every ``stride``-th direction."""
     grid = (..., slice(None, None, stride), slice(None, None, stride))
-    lengths = places.lengths[grid].astype(np.float64)
-    values = layers.values[grid] - lengths
+    log_lengths = places.log_ray_lengths[grid].astype(np.float64)
+    values = layers.values[grid] - log_lengths
     return [
         _OverlapValues(
             first=overlap.first,
             second=overlap.second,
             first_values=values[overlap.first][overlap.shared],
             second_values=values[overlap.second][overlap.shared],
-            lengths=(lengths[overlap.second] - lengths[overlap.first])[overlap.shared],
+            length_differences=(log_lengths[overlap.second] - log_lengths[overlap.first])[
+                overlap.shared
+            ],
             weights=overlap.weights,
         )
         for overlap in layers.overlaps(stride)
     ]
 
 
-def _factor_and_shift_steps(
-    overlaps: list[_OverlapValues], unknowns: Vector, sign: float
-) -> Vector:
-    """One step of Gauss and Newton for log factors and log shifts, by reweighted least squares.
+def _gauss_newton_step(overlaps: list[_OverlapValues], unknowns: Vector, sign: float) -> Vector:
+    """Gauss-Newton step of log factors and log shifts, by reweighted least squares.
 
     ``sign`` is -1 for inverse depth.
     """
-    views = len(unknowns) // 2
-    log_factors, shifts = unknowns[:views], _FIRST_SHIFT * np.exp(unknowns[views:])
-    matrix, right_side = np.zeros((2 * views, 2 * views)), np.zeros(2 * views)
+    view_count = len(unknowns) // 2
+    log_factors = unknowns[:view_count]
+    shifts = _INITIAL_SHIFT * np.exp(unknowns[view_count:])
+    normal_matrix, right_side = np.zeros((2 * view_count,) * 2), np.zeros(2 * view_count)
     for overlap in overlaps:
         first, second = overlap.first, overlap.second
         first_logs, first_slopes = _shifted_logs(overlap.first_values, float(shifts[first]))
         second_logs, second_slopes = _shifted_logs(overlap.second_values, float(shifts[second]))
-        residuals = log_factors[second] - log_factors[first] + overlap.lengths
+        residuals = log_factors[second] - log_factors[first] + overlap.length_differences
         residuals += sign * (second_logs - first_logs)
 
+        # d residual / d unknown, for the unknowns of the second view, then those of the first.
         ones = np.ones_like(residuals)
-        features = np.stack([ones, sign * second_slopes, -ones, -sign * first_slopes])
-        weighted = features * (overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL))
-        indices = [second, views + second, first, views + first]
-        matrix[np.ix_(indices, indices)] += weighted @ features.T
+        derivatives = np.stack([ones, sign * second_slopes, -ones, -sign * first_slopes])
+        weighted = derivatives * (overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL))
+        indices = [second, view_count + second, first, view_count + first]
+        normal_matrix[np.ix_(indices, indices)] += weighted @ derivatives.T
         right_side[indices] -= weighted @ residuals
 
-    mean_diagonals = np.diagonal(matrix).reshape(2, views).mean(axis=1)
-    holds = np.repeat(mean_diagonals * (_SHIFT_FACTOR_HOLD, _LOG_SHIFT_HOLD), views)
-    holds = np.maximum(holds, _MIN_HOLD)
-    return np.linalg.solve(matrix + np.diag(holds), right_side - holds * unknowns)
+    mean_diagonals = np.diagonal(normal_matrix).reshape(2, view_count).mean(axis=1)
+    factors = (_SHIFT_FACTOR_REGULARISATION, _LOG_SHIFT_REGULARISATION)
+    regularisation = np.repeat(mean_diagonals * factors, view_count)
+    regularisation = np.maximum(regularisation, _MIN_REGULARISATION)
+    return np.linalg.solve(
+        normal_matrix + np.diag(regularisation), right_side - regularisation * unknowns
+    )
 
 
 def _shifted_logs(values: Values, shift: float) -> tuple[Values, Values]:
     """Logs of values + shift, and their derivatives by the log of the shift."""
-    least = _MIN_SHIFTED * shift
-    shifted = np.maximum(values + shift, least)
-    derivatives = np.where(values + shift > least, shift / shifted, 1.0)
+    min_shifted = _MIN_SHIFTED * shift
+    shifted = np.maximum(values + shift, min_shifted)
+    derivatives = np.where(values + shift > min_shifted, shift / shifted, 1.0)
     return np.log(shifted), derivatives

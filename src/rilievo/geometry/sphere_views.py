@@ -23,23 +23,23 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens, inside_picture
 from rilievo.geometry.intrinsics import pinhole_K
 
-NARROW = 50.0
+_MAX_SINGLE_VIEW_ANGLE = 50.0
 """Largest angle to the axis [degrees] of a picture that one view shows."""
 
-_HALF_FIELD = 45.0
+_HALF_FOV = 45.0
 """Half the field of view of the views of an icosahedron [degrees]."""
 _MIN_FILLED = 0.3
-"""Share of a view that the picture fills; views below it are left out if others see the same."""
+"""Least fraction of a view that the picture fills; emptier views are used only if needed."""
 _FULLY_INSIDE = 0.97
-"""Share of the half width of a view within which directions count as seen by it."""
+"""Fraction of the half width of a view within which directions count as seen by it."""
 _PROBED_ROWS, _PROBED_COLUMNS = 49, 97
 """Grid of directions, over the whole picture, that the views have to see."""
 _PROBED_VIEW_SIDE = 24
-"""Rows and columns of a view at which it is asked whether the picture fills it."""
+"""Rows and columns of the grid on which the filled fraction of a view is estimated."""
 
 
 def fill_unknown(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarray, "h w c"]:
-    """Fill the pixels outside of a mask smoothly, from coarse to fine means of those inside."""
+    """Fill the pixels outside of a mask smoothly, by an image pyramid of those inside."""
     if not mask.any():
         return np.zeros_like(field)
     channels = np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)
@@ -50,7 +50,8 @@ def fill_unknown(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.
 def _fill_gaps(weighted: list[Field], weight: Field) -> list[Field]:
     """Fill layers, which are given as value times weight, where the weight is below 1.
 
-    The weight says how much of a pixel is known, from 0 to 1.
+    The weight says how much of a pixel is known, from 0 to 1. The rest of a pixel is filled from a
+    map of half the size, which is filled in the same way.
     """
     height, width = weight.shape
     if weight.min() >= 1:
@@ -59,11 +60,13 @@ def _fill_gaps(weighted: list[Field], weight: Field) -> list[Field]:
         total = max(float(weight.sum()), 1e-6)
         return [np.full_like(layer, layer.sum() / total) for layer in weighted]
 
-    half = ((width + 1) // 2, (height + 1) // 2)
-    half_weight = _resize_field(weight, half, Image.Resampling.BOX)
-    # A coarse pixel counts as known from a quarter on.
+    half_size = ((width + 1) // 2, (height + 1) // 2)
+    half_weight = _resize_field(weight, half_size, Image.Resampling.BOX)
+    # A coarse pixel counts as fully known if a quarter of it is.
     gain = np.minimum(4 * half_weight, 1) / np.maximum(half_weight, 1e-9)
-    half_layers = [_resize_field(layer, half, Image.Resampling.BOX) * gain for layer in weighted]
+    half_layers = [
+        _resize_field(layer, half_size, Image.Resampling.BOX) * gain for layer in weighted
+    ]
     coarse = _fill_gaps(half_layers, half_weight * gain)
     filled = []
     for layer, coarse_layer in zip(weighted, coarse, strict=True):
@@ -106,10 +109,12 @@ def covering_views(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
     directions = _sample_directions(lens, shape)
     mean_direction = directions.mean(axis=1)
     length = np.linalg.norm(mean_direction)
+    # The mean of unit vectors that point in many directions is short.
     if length > 0.5:
         turn = _rotation_towards(mean_direction / length)
         x, y, z = turn.T @ directions
-        if z.min() > math.cos(math.radians(NARROW)):
+        is_narrow = z.min() > math.cos(math.radians(_MAX_SINGLE_VIEW_ANGLE))
+        if is_narrow:
             tangent = max(np.abs(x / z).max(), np.abs(y / z).max())
             return [SphereView(turn=turn, tangent=float(tangent))]
 
@@ -118,28 +123,26 @@ def covering_views(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
 
 
 def icosahedron_views(*, upright: bool) -> list[SphereView]:
-    """Twelve views of 90 degrees, through the corners of an icosahedron.
+    """Twelve views of 2 * ``_HALF_FOV`` degrees, through the corners of an icosahedron.
 
     With ``upright`` two of them look up and down, as suits a panorama. Otherwise two look ahead and
     back, as suits a fisheye.
     """
+    # An icosahedron has a corner at each pole, and two rings of five corners, of which the second
+    # is turned by half the angle between two corners.
     ring_latitude = math.atan(0.5)
-    longitudes_and_latitudes = [(0.0, math.pi / 2)]
-    for is_lower_ring in (False, True):
-        latitude = -ring_latitude if is_lower_ring else ring_latitude
-        longitudes_and_latitudes += [
-            (math.radians(36 * (2 * index + is_lower_ring)), latitude) for index in range(5)
-        ]
-    longitudes_and_latitudes.append((0.0, -math.pi / 2))
+    first_ring = [(math.radians(72 * index), ring_latitude) for index in range(5)]
+    second_ring = [(math.radians(72 * index + 36), -ring_latitude) for index in range(5)]
+    corners = [(0.0, math.pi / 2), *first_ring, *second_ring, (0.0, -math.pi / 2)]
 
+    half_fov_tangent = math.tan(math.radians(_HALF_FOV))
     views = []
-    for longitude, latitude in longitudes_and_latitudes:
+    for longitude, latitude in corners:
         x = math.cos(latitude) * math.sin(longitude)
         y = math.sin(latitude)
         z = math.cos(latitude) * math.cos(longitude)
         axis = np.array([x, y, z] if upright else [x, z, y])
-        tangent = math.tan(math.radians(_HALF_FIELD))
-        views.append(SphereView(turn=_rotation_towards(axis), tangent=tangent))
+        views.append(SphereView(turn=_rotation_towards(axis), tangent=half_fov_tangent))
     return views
 
 
@@ -176,24 +179,27 @@ def _choose_views(
     shape: tuple[int, int],
     directions: Float64[np.ndarray, "3 n"],
 ) -> list[SphereView]:
-    """Those of the views that the picture fills enough, or that see what no chosen one sees."""
-    filled_shares = [_filled_share(view, lens, shape) for view in views]
-    fullest_first = sorted(range(len(views)), key=lambda index: -filled_shares[index])
-    chosen, is_covered = [], np.zeros(directions.shape[1], bool)
+    """Keep the views that the picture fills enough, and those that see more than the views kept.
+
+    The views are tried in the order of the fraction that the picture fills.
+    """
+    filled_fractions = [_filled_fraction(view, lens, shape) for view in views]
+    fullest_first = sorted(range(len(views)), key=lambda index: -filled_fractions[index])
+    kept_indices, is_covered = [], np.zeros(directions.shape[1], bool)
     for index in fullest_first:
         view = views[index]
         x, y, z = view.turn.T @ directions
         limit = _FULLY_INSIDE * view.tangent * z
         is_seen = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < limit)
         sees_more = bool((is_seen & ~is_covered).any())
-        if filled_shares[index] >= _MIN_FILLED or sees_more:
-            chosen.append(index)
+        if filled_fractions[index] >= _MIN_FILLED or sees_more:
+            kept_indices.append(index)
             is_covered |= is_seen
-    return [views[index] for index in sorted(chosen)]
+    return [views[index] for index in sorted(kept_indices)]
 
 
-def _filled_share(view: SphereView, lens: Lens, shape: tuple[int, int]) -> float:
-    """Share of a view that a picture fills."""
+def _filled_fraction(view: SphereView, lens: Lens, shape: tuple[int, int]) -> float:
+    """Fraction of a view that a picture fills."""
     rays = view.rays(_PROBED_VIEW_SIDE, _PROBED_VIEW_SIDE)
     return float(rays_in_picture(lens, shape, view.turn, rays).mean())
 
@@ -210,9 +216,9 @@ def rays_in_picture(
 
 
 class SpherePicture:
-    """Wide picture, of which views are rendered.
+    """Wide picture from which views are rendered.
 
-    It is kept at the resolution that the views need, so that none skips pixels.
+    It is kept at about the resolution of the views, so that sampling skips no pixels.
     """
 
     def __init__(self, pixels: Pixels, lens: Lens, *, pixels_a_radian: float) -> None:
@@ -269,11 +275,12 @@ def sample_bilinear(
         left_column, right_column = left.clip(0, width - 1), (left + 1).clip(0, width - 1)
     upper_row, lower_row = top.clip(0, height - 1), (top + 1).clip(0, height - 1)
 
-    flat = field.reshape(height * width, -1)
+    flat_field = field.reshape(height * width, -1)
 
-    def between_columns(row: Int[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n c"]:
-        first, second = flat[row * width + left_column], flat[row * width + right_column]
-        return first * (1 - right_weight) + second * right_weight
+    def interpolate_row(row: Int[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n c"]:
+        left_value = flat_field[row * width + left_column]
+        right_value = flat_field[row * width + right_column]
+        return left_value * (1 - right_weight) + right_value * right_weight
 
-    upper, lower = between_columns(upper_row), between_columns(lower_row)
+    upper, lower = interpolate_row(upper_row), interpolate_row(lower_row)
     return (upper * (1 - lower_weight) + lower * lower_weight).astype(np.float32)

@@ -10,18 +10,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 from rilievo.arrays.shapes import Float32, Matrix, Points, UInt8
 
 _CELL_ROWS, _CELL_COLUMNS = 24, 32
-"""Cells of the view, of each of which the clearest corner is matched."""
+"""Number of cells down and across the view; the strongest corner of each is matched."""
 _MIN_CORNER = 4.0
 """Least eigenvalue of a corner's structure tensor [grey levels²]."""
 _WINDOW_RADIUS = 7
 """Pixels to each side of a corner that are compared."""
 _ROW_TOLERANCE = 2
 """Rows that are searched above and below, because views are never quite rectified [px]."""
-_PAST_INFINITY = 4
-"""Pixels past the place of infinity that are searched, so that no far point is taken for nearer."""
+_MARGIN_BEYOND_INFINITY = 4
+"""Pixels searched beyond a disparity of 0, so that no far point is matched nearer by mistake."""
 _MIN_CORRELATION = 0.9
 _MIN_LEAD = 0.05
-"""What the best correlation must have more than any other match."""
+"""Least difference between the best correlation and that of any other match."""
 _SAME_MATCH = 4
 """Columns within which correlations belong to one match [px]."""
 
@@ -34,11 +34,11 @@ def match_views(
     *,
     most: float,
 ) -> Points:
-    """Match corners of two grey views side by side.
+    """Match corners of two rectified grey views.
 
     Args:
         view: Grey view whose corners are matched.
-        other: Grey view in which they are sought.
+        other: Grey view that is searched for the corners.
         K: Intrinsics of the first view [px].
         other_K: Intrinsics of the other view [px].
         most: Largest disparity [px], negative if the other view is to the left.
@@ -46,13 +46,18 @@ def match_views(
     Returns:
         Column, row and disparity [px] of each match; the disparity is 0 at infinity.
     """
+    # The other view's column is that at infinity, minus the disparity, which has this sign.
     sign = np.copysign(1, most)
     focal_ratio = other_K[[0, 1], [0, 1]] / K[[0, 1], [0, 1]]
     matches = []
-    for u, v in _corner_centres(view):
+    for u, v in _strongest_corners(view):
+        # Where the corner would be seen if it were infinitely far.
         infinity_u, infinity_v = ((u, v) - K[:2, 2]) * focal_ratio + other_K[:2, 2]
-        ends = round(infinity_u - most), round(infinity_u + sign * _PAST_INFINITY)
-        strip = _cut_strip(other, min(ends), max(ends), round(infinity_v))
+        search_columns = (
+            round(infinity_u - most),
+            round(infinity_u + sign * _MARGIN_BEYOND_INFINITY),
+        )
+        strip = _cut_strip(other, min(search_columns), max(search_columns), round(infinity_v))
         if strip is None:
             continue
         rows = slice(v - _WINDOW_RADIUS, v + _WINDOW_RADIUS + 1)
@@ -66,10 +71,9 @@ def match_views(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Strip:
-    """Part of a view in which a corner is sought.
+    """Part of a view that is searched for a corner.
 
     Attributes:
-        pixels: Its pixels.
         first_centre: Column of the view that is the centre of the first window in the strip.
     """
 
@@ -80,39 +84,45 @@ class _Strip:
 def _cut_strip(
     view: UInt8[np.ndarray, "h w"], first_column: int, last_column: int, row: int
 ) -> _Strip | None:
-    """Pixels for windows around the given columns; None if too much lies outside of the view."""
+    """Cut out the pixels of the windows around a row whose centres are these columns.
+
+    Return None if too much lies outside of the view.
+    """
     reach = _WINDOW_RADIUS + _ROW_TOLERANCE
     left, right = max(first_column - _WINDOW_RADIUS, 0), last_column + _WINDOW_RADIUS + 1
     top, bottom = row - reach, row + reach + 1
+    # Negative ends would count from the other side of the view.
     pixels = view[max(top, 0) : max(bottom, 0), left : max(right, 0)]
-    is_too_low, is_too_narrow = pixels.shape[0] <= 2 * reach, pixels.shape[1] < 2 * reach
-    if is_too_low or is_too_narrow:
+    is_too_short = pixels.shape[0] <= 2 * reach
+    # A strip that is hardly wider than one window shows no peak.
+    is_too_narrow = pixels.shape[1] < 2 * reach
+    if is_too_short or is_too_narrow:
         return None
     return _Strip(pixels=pixels.astype(np.float32), first_centre=left + _WINDOW_RADIUS)
 
 
 def _find_unique_peak(scores: Float32[np.ndarray, "n m"]) -> float | None:
-    """Column of the best correlation, between pixels, by a parabola through three correlations.
+    """Column of the best correlation, to a fraction of a pixel.
 
-    Returns:
-        None if it is low, at an end, or hardly better than that of another place.
+    The peak is that of a parabola through three correlations. Return None if it is low, at an end,
+    or hardly better than the correlation of another match.
     """
     peak_row, peak_column = np.unravel_index(scores.argmax(), scores.shape)
-    best = scores[peak_row, peak_column]
+    best_score = scores[peak_row, peak_column]
     rows, columns = np.indices(scores.shape)
-    is_another = (abs(rows - peak_row) > 1) | (abs(columns - peak_column) > _SAME_MATCH)
+    is_other_match = (abs(rows - peak_row) > 1) | (abs(columns - peak_column) > _SAME_MATCH)
     is_at_end = not 0 < peak_column < scores.shape[1] - 1
-    if is_at_end or best <= max(_MIN_CORRELATION, scores[is_another].max() + _MIN_LEAD):
+    min_score = max(_MIN_CORRELATION, scores[is_other_match].max() + _MIN_LEAD)
+    if is_at_end or best_score <= min_score:
         return None
     before, after = scores[peak_row, peak_column - 1], scores[peak_row, peak_column + 1]
-    return peak_column + (before - after) / (before - 2 * best + after) / 2
+    return peak_column + (before - after) / (before - 2 * best_score + after) / 2
 
 
-def _corner_centres(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
-    """Column and row of the clearest corner of each cell.
+def _strongest_corners(view: UInt8[np.ndarray, "h w"]) -> Iterator[tuple[int, int]]:
+    """Yield the column and row of the strongest corner of each cell.
 
-    The smaller eigenvalue of the structure tensor tells how clear a corner is (Shi and Tomasi
-    1994).
+    The strength is the smaller eigenvalue of the structure tensor (Shi and Tomasi 1994).
     """
     down, across = np.gradient(view.astype(np.float32))
     xx, yy, xy = (

@@ -1,6 +1,6 @@
-"""Size and SHA-256 of the files that rilievo writes, and what a damaged file looks like.
+"""Size and SHA-256 of the files that rilievo writes, and signs of a damaged file.
 
-A fault is a sentence without its subject, such as "is missing", that stands behind the file's name.
+A fault is a sentence without its subject, such as "is missing". The name of the file precedes it.
 """
 
 import re
@@ -14,27 +14,28 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.io.files.atomic import FileSum, replacing, sum_of, unwritable
+from rilievo.io.files.atomic import FileSum, compute_file_sum, replacing, unwritable
 from rilievo.io.files.limits import read_text, reason
-from rilievo.io.json_record import NotThisRecord, from_json, parse_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, parse_json, to_json
 
 CHECKSUMS = "checksums.json"
-"""Name of the checksums of a folder, which are written last; of one file, its name is before it."""
+"""Name of the checksums of a folder, which are written last. For those of a single file, the
+name of that file precedes it."""
 
 EMPTY, MISSING = "is empty (0 bytes)", "is missing"
-BLANK = "begins or ends in zeros, as after a power cut"
+BLANK = "begins or ends with zeros, perhaps because of a power cut"
 CHANGED = "differs from what was written (sha256)"
 
 _BLOCK_BYTES = 4096
-"""Bytes at each end of a file that are looked at: a file system loses whole blocks."""
+"""Bytes at each end of a file that are checked for zeros; file systems lose whole blocks."""
 _TAIL_BYTES = 16
-"""Bytes at the end of a file that are not all zero in any of our formats."""
+"""Bytes at the end of a file, which are not all zero in any format of rilievo."""
 _CHUNK_BYTES = 1 << 20
 _SEARCHED_BYTES = 1 << 16
-"""Bytes at each end of a file in which rilievo's mark is looked for."""
+"""Bytes at each end of a file that are searched for rilievo's mark."""
 
 _MARKS = (b"rilievo", "rilievo".encode("utf-32-le"), b"about.npy")
-"""What most files of rilievo contain."""
+"""Bytes of which most files of rilievo contain some."""
 _SIGNATURES = {
     (".depth.npy", ".normals.npy"): b"\x93NUMPY",
     (".depth.mp4", ".normals.mp4"): b"\0\0\0",
@@ -44,7 +45,7 @@ _SIGNATURES = {
 _JSON_START = re.compile(rb'\{\s*"format": "rilievo')
 
 _DEPTH_ARRAYS = ("depth", "valid", "kind", "unit", "network_depth", "measured", "confidence", "sky")
-"""Arrays of an npz file that say what its depth is."""
+"""Arrays of an npz file that determine its depth."""
 
 
 class CheckLevel(Enum):
@@ -52,32 +53,32 @@ class CheckLevel(Enum):
 
     SIZES = "sizes"
     ENDS = "ends"
-    """Sizes and zeros at either end, as after a power cut."""
+    """Sizes, and zeros at either end, as a power cut leaves them."""
     HASHES = "hashes"
 
 
 def first_fault(folder: Path, sums: Mapping[str, FileSum], level: CheckLevel) -> str | None:
-    """Name and fault of the first file of a folder that differs from its sums; None without one."""
-    faults_of_levels = {
+    """Describe the first file of a folder that differs from its sums; None if none does."""
+    checks_by_level = {
         CheckLevel.SIZES: _size_fault,
         CheckLevel.ENDS: _ends_fault,
         CheckLevel.HASHES: content_fault,
     }
-    fault_of = faults_of_levels[level]
+    find_fault = checks_by_level[level]
     for name, expected in sums.items():
-        fault = fault_of(folder / name, expected)
+        fault = find_fault(folder / name, expected)
         if fault is not None:
             return f"{name} {fault}"
     return None
 
 
 def content_fault(path: Path, expected: FileSum) -> str | None:
-    """How a file differs from its size or its SHA-256; None if it does not."""
+    """Describe how a file differs from its recorded size or SHA-256; None if it does not."""
     fault = _size_fault(path, expected)
     if fault is not None:
         return fault
     try:
-        return None if sum_of(path) == expected else CHANGED
+        return None if compute_file_sum(path) == expected else CHANGED
     except OSError as error:
         return f"cannot be read ({reason(error)})"
 
@@ -91,11 +92,11 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
         return "is not a regular file"
     if size == expected.bytes:
         return None
-    return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"
+    return EMPTY if not size else f"has {size:,} bytes instead of {expected.bytes:,}"
 
 
 def _ends_fault(path: Path, expected: FileSum) -> str | None:
-    """Fault by size, and by zeros at either end if the file was not written with them."""
+    """Describe a wrong size, or zeros at either end that were not written; None if neither."""
     fault = _size_fault(path, expected)
     if fault is not None or not expected.bytes:
         return fault
@@ -105,23 +106,26 @@ def _ends_fault(path: Path, expected: FileSum) -> str | None:
         return f"cannot be read ({reason(error)})"
     if any(head) and any(tail[-_TAIL_BYTES:]):
         return None
+    # The file may have been written with these zeros, which only its SHA-256 tells.
     return None if content_fault(path, expected) is None else BLANK
 
 
-def crc32_of_numbers(numbers: np.ndarray) -> int:
-    """CRC-32 of an array's numbers in rows, the least significant byte first."""
+def numbers_crc32(numbers: np.ndarray) -> int:
+    """CRC-32 of an array's numbers, row by row and little-endian."""
     return zlib.crc32(np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).data)
 
 
-def crc32_of_npz(archive: zipfile.ZipFile) -> int:
-    """CRC-32 of those arrays of an npz file that say what its depth is, by the archive's own sums.
+def npz_crc32(archive: zipfile.ZipFile) -> int:
+    """CRC-32 of the arrays of an npz file that determine its depth, by the archive's own CRC-32s.
 
-    Further arrays may be added, and K, the photograph and the normals are compared as they are.
+    Other arrays may be added or changed without an effect on it.
     """
-    sums = {member.filename: member.CRC for member in archive.infolist()}
-    files = [f"{name}.npy" for name in _DEPTH_ARRAYS]
-    text = "".join(f"{file} {sums[file]:08x}\n" for file in files if file in sums)
-    return zlib.crc32(text.encode())
+    crc_by_member = {member.filename: member.CRC for member in archive.infolist()}
+    members = [f"{name}.npy" for name in _DEPTH_ARRAYS]
+    listing = "".join(
+        f"{member} {crc_by_member[member]:08x}\n" for member in members if member in crc_by_member
+    )
+    return zlib.crc32(listing.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,21 +139,23 @@ class _Checksums:
 def write_checksums(
     path: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write a JSON of size and SHA-256 of those named files that exist.
+    """Write a JSON with the sizes and SHA-256 of those named files that exist.
 
     Args:
-        path: The JSON.
-        names: Files, relative to its folder.
-        sums: Sums of files that are known already.
+        path: JSON to write.
+        names: Files, relative to the folder of the JSON.
+        sums: Sums that are known already, by name.
     """
-    known = sums or {}
-    paths = {name: path.parent / name for name in names if name not in known}
+    known_sums = sums or {}
+    paths = {name: path.parent / name for name in names if name not in known_sums}
     try:
-        computed = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
+        computed_sums = {
+            name: compute_file_sum(file) for name, file in paths.items() if file.is_file()
+        }
     except OSError as error:
         raise unwritable(path.parent, error) from error
     with replacing(path) as part:
-        text = to_json(_Checksums(files={**computed, **known}), indent=1)
+        text = to_json(_Checksums(files={**computed_sums, **known_sums}), indent=1)
         part.write_text(text + "\n", encoding="utf-8")
 
 
@@ -159,20 +165,22 @@ def checksum_path(path: Path) -> Path:
 
 
 def read_sums(path: Path) -> Mapping[str, FileSum] | None:
-    """Read size and SHA-256 of files by their paths; None if the JSON is missing or was cut off.
+    """Read sizes and SHA-256 of files by their paths; None if the JSON is missing or was cut off.
 
     Raises:
-        InputError: If it is no list of checksums, or names a file outside of its folder.
+        InputError: If it is not a list of checksums, or names a file outside of its folder.
     """
     if not path.exists() or is_torn(path):
         return None
     try:
         sums = from_json(_Checksums, read_text(path)).files
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise InputError(f"is not a list of checksums: {error}", path=path) from error
     for name in sums:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-            raise InputError(f"'{name}' is not a file in its folder", path=path)
+            raise InputError(
+                f"it lists '{name}', which is not the name of a file in its folder", path=path
+            )
     return sums
 
 
@@ -191,7 +199,7 @@ def is_blank(path: Path) -> bool:
 
 
 def is_torn(record: Path) -> bool:
-    """Whether a JSON that rilievo wrote was cut off, or is all zeros, as after a power cut."""
+    """Whether a JSON that rilievo wrote was cut off, or is all zeros, as a power cut leaves it."""
     if is_blank(record):
         return True
     try:
@@ -200,7 +208,7 @@ def is_torn(record: Path) -> bool:
         head, _ = _first_and_last_bytes(record, _SEARCHED_BYTES)
         if _JSON_START.match(head):
             parse_json(record.read_bytes())
-    except NotThisRecord:
+    except InvalidRecordError:
         return True
     except OSError:
         return False
@@ -208,11 +216,13 @@ def is_torn(record: Path) -> bool:
 
 
 def is_ours_or_blank(path: Path) -> bool:
-    """Whether a file, or each file of a folder of frames, is rilievo's or has no content."""
+    """Whether rilievo wrote a file, or it has no content; of a folder of frames, all its files."""
     if path.is_dir():
         return path.suffix == ".frames" and all(map(is_ours_or_blank, path.iterdir()))
+    head, tail = b"", b""
     try:
-        head, tail = _first_and_last_bytes(path, _SEARCHED_BYTES) if path.is_file() else (b"", b"")
+        if path.is_file():
+            head, tail = _first_and_last_bytes(path, _SEARCHED_BYTES)
     except OSError:
         return False
     if any(mark in head or mark in tail for mark in _MARKS):
@@ -222,7 +232,7 @@ def is_ours_or_blank(path: Path) -> bool:
             return True
     is_zip_start = path.suffix == ".npz" and head.startswith(b"PK")
     if is_zip_start and not zipfile.is_zipfile(path):
-        return True  # an npz that was cut off, whose list of members is at its end
+        return True  # An npz that was cut off lacks the list of its members, at the end.
     return is_blank(path)
 
 

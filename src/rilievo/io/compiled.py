@@ -5,11 +5,9 @@ from typing import Any
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
-    """Compile a function by numba, which caches it beside its file or in the user's cache.
+    """Compile a function with numba; ``nogil`` lets several threads run it at the same time.
 
-    Args:
-        function: Function of arrays and numbers.
-        nogil: Whether it runs in several threads at the same time.
+    The result is cached beside the function's file or in the user's cache.
     """
     try:
         return _compile(function, cache=True, nogil=nogil)

@@ -1,6 +1,6 @@
-"""Channels of OpenEXR files, within bounds.
+"""Channels of OpenEXR files, read within limits of memory.
 
-Chunks of OpenEXR hold all channels, so the size of all of them is bounded.
+The chunks of an OpenEXR file hold all channels, so the limit is for all channels together.
 """
 
 import os
@@ -13,19 +13,17 @@ import numpy as np
 from rilievo.io.files.limits import MAX_PIXELS, check_unpacked
 
 MAX_EXR_BYTES = 2**29
-"""Most bytes of all channels: one of the largest photograph, or 15 at 4K."""
-_TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
-"""Types of numbers, in the order of OpenEXR's numbers for them."""
+"""Most bytes of all channels: one channel of the largest photograph, or 15 channels at 4K."""
+_NUMBER_TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
+"""Types of numbers, in the order of OpenEXR's ``PixelType``."""
 
 
 class ExrChannels:
     """Channels of an OpenEXR file's first part, as large as its display window.
 
-    The data window says where the stored pixels lie in the picture, which the display window is. A
-    render of a region stores a part of the picture, and a render with overscan more than all of it.
-
-    Attributes:
-        names: Names of the channels.
+    The display window is the picture, and the data window is the region whose pixels are stored. A
+    render of a region stores only a part of the picture, and a render with overscan stores more
+    than the picture.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,29 +31,38 @@ class ExrChannels:
 
         Raises:
             ImportError: If OpenEXR is not installed.
-            ValueError: If it states more than ``MAX_EXR_BYTES``, or if none of its pixels lie in
-                the picture.
+            ValueError: If its channels have more than ``MAX_EXR_BYTES``, or if none of its pixels
+                lie in the picture.
         """
         import OpenEXR
 
-        # OpenEXR reads files, not bytes, and takes their names in Unicode or as bytes.
-        name = os.fsencode(path)
-        # InputFile ends the process where a name in the header is not UTF-8, and File refuses it.
-        OpenEXR.File(name, separate_channels=True, header_only=True)
-        self._file = OpenEXR.InputFile(name)
+        # OpenEXR reads only files, whose paths may be Unicode or bytes.
+        path_bytes = os.fsencode(path)
+        # InputFile ends the process if a name in the header is not UTF-8, whereas File raises.
+        OpenEXR.File(path_bytes, separate_channels=True, header_only=True)
+        self._file = OpenEXR.InputFile(path_bytes)
         self._header = self._file.header()
         channels = self._header["channels"]
-        self._types = {name: _TYPES[channel.type.v] for name, channel in channels.items()}
+        self._types = {name: _NUMBER_TYPES[channel.type.v] for name, channel in channels.items()}
         self.names = (*self._types,)
 
-        data, display = self._header["dataWindow"], self._header["displayWindow"]
-        self._stored_shape = _window_shape(data)
-        self._picture_shape = _window_shape(display)
-        self._offset = (data.min.y - display.min.y, data.min.x - display.min.x)
+        data_window, display_window = self._header["dataWindow"], self._header["displayWindow"]
+        self._stored_shape = _window_shape(data_window)
+        self._picture_shape = _window_shape(display_window)
+        # Row and column of the picture at which the first stored pixel lies.
+        self._offset = (
+            data_window.min.y - display_window.min.y,
+            data_window.min.x - display_window.min.x,
+        )
         self._check_size()
 
     def _check_size(self) -> None:
-        check_unpacked("a channel", *self._stored_shape, most_bytes=MAX_PIXELS)
+        """Raise ``ValueError`` if the pixels take too much memory, or none lies in the picture."""
+        for height, width in (self._stored_shape, self._picture_shape):
+            if height * width > MAX_PIXELS:
+                raise ValueError(
+                    f"it has {width} x {height} pixels; expected at most {MAX_PIXELS:,}"
+                )
         bytes_per_pixel = sum(number_type.itemsize for number_type in self._types.values())
         check_unpacked(
             f"its image of {len(self.names)} channels",
@@ -63,7 +70,6 @@ class ExrChannels:
             bytes_per_pixel,
             most_bytes=MAX_EXR_BYTES,
         )
-        check_unpacked("a channel of its picture", *self._picture_shape, most_bytes=MAX_PIXELS)
         if min(self._overlap_shape) < 1:
             raise ValueError("its data window lies outside of its display window")
 
@@ -82,8 +88,8 @@ class ExrChannels:
         """Text of an attribute.
 
         Raises:
-            KeyError: If there is none.
-            ValueError: If it is not UTF-8.
+            KeyError: If there is no such attribute.
+            ValueError: If it is not a text in UTF-8.
         """
         content = self._header[name]
         if not isinstance(content, bytes):
@@ -96,12 +102,12 @@ class ExrChannels:
         return np.stack([self.read_channel(name) for name in order], axis=-1)
 
     def read_channel(self, name: str) -> np.ndarray:
-        """Read a channel in its type.
+        """Read a channel in its stored type.
 
-        Pixels of the picture that are not stored are NaN, or 0 where the numbers are whole.
+        Pixels of the picture that are not stored are NaN, or 0 if the numbers are integers.
         """
-        content = self._file.channel(name)
-        stored = np.frombuffer(content, self._types[name]).reshape(self._stored_shape)
+        channel_bytes = self._file.channel(name)
+        stored = np.frombuffer(channel_bytes, self._types[name]).reshape(self._stored_shape)
         if self._offset == (0, 0) and self._picture_shape == self._stored_shape:
             return stored
 
@@ -118,7 +124,7 @@ class ExrChannels:
 
     @property
     def _overlap_shape(self) -> tuple[int, int]:
-        """Rows and columns that are stored and lie in the picture; below 1 if there are none."""
+        """How many rows and columns are stored and lie in the picture; below 1 for none."""
         top, left = self._offset
         rows, columns = self._stored_shape
         picture_rows, picture_columns = self._picture_shape
@@ -129,5 +135,5 @@ class ExrChannels:
 
 
 def _window_shape(window: Any) -> tuple[int, int]:
-    """Rows and columns of a window of OpenEXR, whose last row and column belong to it."""
+    """Height and width of a window of OpenEXR, whose limits are inclusive."""
     return window.max.y - window.min.y + 1, window.max.x - window.min.x + 1

@@ -1,13 +1,13 @@
-"""JSON of frozen dataclasses: written, and read from files that nobody has checked.
+"""Dataclasses as JSON: written, and parsed from files that nobody has checked.
 
-What is read has exactly the types of the dataclass. Where an error names a value, it does so by its
-path, such as ``.camera.K[0]``; the path of the whole is empty.
+Parsed values have exactly the types of the dataclass. Errors name a value by its path, such as
+``.camera.K[0]``; the path of the whole record is "".
 """
 
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,42 +17,44 @@ from rilievo.errors import suggest
 Record = TypeVar("Record")
 _TYPE_NAMES = {
     str: "a text",
-    int: "a whole number",
+    int: "an integer",
     float: "a number",
     bool: "true or false",
     type(None): "null",
 }
+_NAMED_VALUES = "a mapping of names to values"
+"""Dataclasses and mappings, for users of JSON, YAML and TOML."""
 _MAX_WHOLE_NUMBER = 1 << 1000
-"""Whole numbers below it are read as floats; larger ones are infinite."""
+"""Integers up to it can be read as floats; larger ones may be infinite."""
 _MAX_SHOWN = 40
 """Characters of a wrong value that an error shows."""
 
 
-class NotThisRecord(ValueError):
-    """JSON does not have the expected record.
+class InvalidRecordError(ValueError):
+    """Error for JSON that is not the expected record.
 
     Attributes:
         problem: What is wrong, as a sentence without its subject.
-        place: Path of the value that is wrong; None if the text is no JSON at all.
+        value_path: Path of the value that is wrong; None if the text is not JSON at all.
     """
 
-    def __init__(self, problem: str, place: str | None = None) -> None:
-        super().__init__(problem if place is None else f"it{place} {problem}")
-        self.problem, self.place = problem, place
+    def __init__(self, problem: str, value_path: str | None = None) -> None:
+        subject = "" if value_path is None else f"{value_path.removeprefix('.') or 'it'} "
+        super().__init__(f"{subject}{problem}")
+        self.problem = problem
+        self.value_path = value_path
 
     @property
     def message_in_file(self) -> str:
         """Message that begins with the value's name."""
-        if self.place is None:
-            return self.problem
-        return f"{self.place.removeprefix('.') or 'it'} {self.problem}"
+        return str(self)
 
 
 def to_json(record: object, *, indent: int | None = None) -> str:
-    """Serialise a dataclass; None is left out, so it has to be the default."""
+    """Serialise a dataclass. None is left out, so it must be the default of the field."""
     assert is_dataclass(record), "a record is a dataclass"
     assert not isinstance(record, type), "an object, not its class"
-    # ASCII fits inside every format, and can hold file names that are not valid Unicode.
+    # ASCII can be embedded in every format, and can hold file names that are not valid Unicode.
     data = asdict(record, dict_factory=_drop_none)
     return json.dumps(data, indent=indent, ensure_ascii=True, allow_nan=False)
 
@@ -62,25 +64,24 @@ def _drop_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def from_json(record_type: type[Record], text: str) -> Record:
-    """Parse what ``to_json`` wrote of a dataclass; unknown fields are ignored.
+    """Parse the JSON of a dataclass that ``to_json`` wrote; unknown fields are ignored.
 
     Raises:
-        NotThisRecord: If it is no JSON, or a field is missing or of another type.
+        InvalidRecordError: If it is not JSON, or a field is missing or of another type.
     """
     data = parse_json(text, parse_constant=_refuse_nan_and_infinity)
     return _parse_value(record_type, data, "")
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Parse JSON that nobody has checked; ``parse_constant`` gets NaN, Infinity and -Infinity.
+    """Parse JSON that nobody has checked; raise ``InvalidRecordError`` if it is not JSON.
 
-    Raises:
-        NotThisRecord: If it is no JSON.
+    ``parse_constant`` converts NaN, Infinity and -Infinity.
     """
     try:
         return json.loads(text, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
-        raise NotThisRecord(f"not JSON ({error})") from error
+        raise InvalidRecordError(f"not valid JSON ({error})") from error
 
 
 def _refuse_nan_and_infinity(name: str) -> None:
@@ -88,7 +89,7 @@ def _refuse_nan_and_infinity(name: str) -> None:
 
 
 def _parse_value(value_type: Any, data: Any, path: str) -> Any:
-    """Value of a type: a dataclass, a tuple, a mapping, a union, an enumeration or a scalar."""
+    """Convert parsed JSON to a type: a union, tuple, mapping, dataclass, enumeration or scalar."""
     origin = get_origin(value_type)
     if origin in (Union, types.UnionType):
         return _parse_union(value_type, data, path)
@@ -104,7 +105,7 @@ def _parse_value(value_type: Any, data: Any, path: str) -> Any:
 
 
 def _parse_union(union: Any, data: Any, path: str) -> Any:
-    """Value of a type or None, or of one of several scalar types."""
+    """Convert parsed JSON to a type or None, or to one of several scalar types."""
     choices = [choice for choice in get_args(union) if choice is not type(None)]
     is_optional = len(choices) < len(get_args(union))
     if data is None and is_optional:
@@ -115,16 +116,17 @@ def _parse_union(union: Any, data: Any, path: str) -> Any:
         return data
     if float in choices and type(data) is int:
         return _parse_value(float, data, path)  # written without a decimal point
-    _raise_unexpected(" or ".join(_TYPE_NAMES[choice] for choice in choices), data, path)
+    expected = " or ".join(_TYPE_NAMES[choice] for choice in choices)
+    _raise_unexpected(expected, data, path)
 
 
 def _parse_tuple(item_types: tuple[Any, ...], data: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(data, list):
         _raise_unexpected("a list", data, path)
-    if item_types[-1] is Ellipsis:
+    if item_types[-1] is Ellipsis:  # tuple[T, ...]
         item_types = (item_types[0],) * len(data)
     if len(data) != len(item_types):
-        _raise_unexpected(f"a list of {len(item_types)}", data, path)
+        _raise_unexpected(f"a list of {len(item_types)} values", data, path)
     pairs = zip(item_types, data, strict=True)
     return tuple(
         _parse_value(item_type, item, f"{path}[{index}]")
@@ -134,13 +136,13 @@ def _parse_tuple(item_types: tuple[Any, ...], data: Any, path: str) -> tuple[Any
 
 def _parse_mapping(value_type: Any, data: Any, path: str) -> dict[str, Any]:
     if not isinstance(data, dict):
-        _raise_unexpected("an object", data, path)
+        _raise_unexpected(_NAMED_VALUES, data, path)
     return {name: _parse_value(value_type, value, f"{path}.{name}") for name, value in data.items()}
 
 
 def _parse_record(record_type: Any, data: Any, path: str) -> Any:
     if not isinstance(data, dict):
-        _raise_unexpected("an object", data, path)
+        _raise_unexpected(_NAMED_VALUES, data, path)
     hints = _type_hints(record_type)
     values = {}
     for field in fields(record_type):
@@ -148,7 +150,7 @@ def _parse_record(record_type: Any, data: Any, path: str) -> Any:
         if name in data:
             values[name] = _parse_value(hints[name], data[name], f"{path}.{name}")
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise NotThisRecord(f"has no '{name}'", path)
+            raise InvalidRecordError(f"has no '{name}'", path)
     return record_type(**values)
 
 
@@ -178,54 +180,80 @@ def _raise_unexpected(expected: str, data: Any, path: str) -> NoReturn:
     shown = json.dumps(data)
     if len(shown) > _MAX_SHOWN:
         shown = f"{shown[:_MAX_SHOWN]}..."
-    raise NotThisRecord(f"is {shown}, expected {expected}", path)
+    raise InvalidRecordError(f"is {shown}, expected {expected}", path)
 
 
-def check_field_names(record_type: Any, data: Any) -> None:
-    """Refuse names in a user's file that are no fields of the dataclass or of those in it.
+def check_field_names(
+    record_type: Any, data: Any, *, synonyms: Mapping[str, str] | None = None
+) -> None:
+    """Check that all names in a user's file are fields of a dataclass or of those nested in it.
+
+    ``synonyms`` gives the field that is suggested for a name which does not look like it, such as
+    "scale" for "unit".
 
     Raises:
-        NotThisRecord: If there is one; it says where the name belongs, or which one is similar.
+        InvalidRecordError: If one is not; it says where the name belongs, or which name is similar.
     """
-    _check_names(record_type, data, "", record_type)
+    _NameCheck(record_type, synonyms or {}).check(record_type, data, "")
 
 
-def _check_names(value_type: Any, data: Any, prefix: str, whole: Any) -> None:
-    """Check the names of a part; ``prefix`` is its path, "" or ending in a dot."""
-    for inner_type in get_args(value_type):
-        if get_origin(value_type) is tuple and isinstance(data, list):
-            for item in data:
-                _check_names(inner_type, item, prefix, whole)
-        elif get_origin(value_type) in (Union, types.UnionType):
-            _check_names(inner_type, data, prefix, whole)
-    if not is_dataclass(value_type) or not isinstance(data, dict):
-        return
+@dataclass(frozen=True, slots=True)
+class _NameCheck:
+    """Check of the names in a user's file.
 
-    field_types = _field_types(value_type)
-    for name, value in data.items():
-        if name not in field_types:
-            hint = _right_place_hint(whole, str(name)) or suggest(str(name), field_types)
-            raise NotThisRecord(f"has no '{prefix}{name}'; {hint}")
-        _check_names(field_types[name], value, f"{prefix}{name}.", whole)
+    Attributes:
+        root_type: Type of the record, in which the right place of a wrong name is sought.
+        synonyms: Field that a wrong name means, by the wrong name.
+    """
+
+    root_type: Any
+    synonyms: Mapping[str, str]
+
+    def check(self, value_type: Any, data: Any, prefix: str) -> None:
+        """Check the names in a part of the data, whose path is "" or ends in a dot (``prefix``)."""
+        for inner_type in get_args(value_type):
+            if get_origin(value_type) is tuple and isinstance(data, list):
+                for item in data:
+                    self.check(inner_type, item, prefix)
+            elif get_origin(value_type) in (Union, types.UnionType):
+                self.check(inner_type, data, prefix)
+        if not is_dataclass(value_type) or not isinstance(data, dict):
+            return
+
+        field_types = _field_types(value_type)
+        for name, value in data.items():
+            if name not in field_types:
+                hint = self._suggest(str(name), field_types)
+                raise InvalidRecordError(f"has no '{prefix}{name}'; {hint}")
+            self.check(field_types[name], value, f"{prefix}{name}.")
+
+    def _suggest(self, name: str, field_types: Mapping[str, Any]) -> str:
+        """Say where in the record a wrong name belongs, or which name is meant."""
+        meant = self.synonyms.get(name, name)
+        if meant in field_types:
+            return f"did you mean '{meant}'?"
+        return _suggest_place(self.root_type, meant) or suggest(name, field_types)
 
 
-def _right_place_hint(whole: Any, name: str) -> str | None:
-    """Where in a record a name belongs; None if it has no such field anywhere."""
-    places = [*dict.fromkeys(_places_of_field(whole, name, ""))]
+def _suggest_place(root_type: Any, name: str) -> str | None:
+    """Say where in a record a name belongs; None if there is no such field anywhere."""
+    places = [*dict.fromkeys(_find_places(root_type, name, ""))]
     if not places:
         return None
     return f"'{name}' belongs {' or '.join(places)}"
 
 
-def _places_of_field(value_type: Any, name: str, path: str) -> Iterator[str]:
+def _find_places(value_type: Any, name: str, path: str) -> Iterator[str]:
+    """Yield in words where a type has a field of this name, itself or in a nested dataclass."""
     for inner_type in get_args(value_type):
-        yield from _places_of_field(inner_type, name, path)
+        yield from _find_places(inner_type, name, path)
     if is_dataclass(value_type):
         field_types = _field_types(value_type)
         if name in field_types:
-            yield f"below '{path}'" if path else "at the top"
-        for part, part_type in field_types.items():
-            yield from _places_of_field(part_type, name, f"{path}.{part}" if path else part)
+            yield f"under '{path}'" if path else "at the top"
+        for field_name, field_type in field_types.items():
+            field_path = f"{path}.{field_name}" if path else field_name
+            yield from _find_places(field_type, name, field_path)
 
 
 def _field_types(record_type: Any) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Field, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.errors import OptionError, suggest
-from rilievo.io.png import bands
+from rilievo.io.png import row_bands
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
@@ -41,46 +41,44 @@ _END_COLOURS = {
 """Names of the first and the last colour, which are far and near in a picture of 1/depth."""
 _SKY_COLOUR = (206, 214, 224)
 _OTHER_SKY_COLOURS = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
-"""Colours of the sky, as RGB, for maps with colours like ``_SKY_COLOUR``."""
-_CONSTANT_LEVEL = 128  # row of the colour table for a map of one value
+"""Colours of the sky, as RGB, for colour maps that contain a colour like ``_SKY_COLOUR``."""
+_CONSTANT_LEVEL = 128  # row of the colour table for a depth map whose values are all equal
 
-_MIN_FAR_TO_NEAR = 1.5  # ratio of the depths of a colour range
-_MIN_UPPER_RANGE = 0.6  # of the range of all rows, that is kept without the lowest tenth of rows
-_UPPER_ROWS = 0.9  # of all rows; those below show the ground at the photographer's feet
-_MAX_SAMPLES = 1 << 16  # pixels by which a colour range is found
+_MIN_FAR_TO_NEAR = 1.5  # smallest ratio of the two depths of a colour range
+_MIN_UPPER_RANGE = 0.6  # smallest range of the upper rows, as a fraction of the range of all rows
+_UPPER_ROWS = (
+    0.9  # fraction of all rows; the lowest ones show the ground at the photographer's feet
+)
+_MAX_SAMPLES = 1 << 16  # pixels from which a colour range is computed
 _MIN_DEPTH = 1e-30  # smaller depths are drawn as this one, so that their inverse stays finite
 _MAX_CONSTANT_SPAN = 1e-6  # relative; smaller spans are rounding errors of a constant
 
 NO_NORMAL = 128
-"""Grey of a vector without length."""
+"""Grey of a pixel without a normal: the colour of a vector of length 0."""
 PICTURE_AXES = "opengl"
 """Default axes of pictures of normals."""
 NORMALS_AXES = {
     "opengl": (
         (1, -1, -1),
-        "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall head-on is "
-        "(128, 128, 255)",
+        "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall "
+        "seen head-on is (128, 128, 255)",
     ),
     "directx": (
         (1, 1, -1),
-        "x right, y down, z towards the viewer (DirectX), from -1..1 to 0..255: a wall head-on is "
-        "(128, 128, 255)",
+        "x right, y down, z towards the viewer (DirectX), from -1..1 to 0..255: a wall "
+        "seen head-on is (128, 128, 255)",
     ),
     "opencv": (
         (1, 1, 1),
-        "x right, y down, z forward (OpenCV), from -1..1 to 0..255: a wall head-on is "
-        "(128, 128, 0)",
+        "x right, y down, z forward (OpenCV), from -1..1 to 0..255: a wall "
+        "seen head-on is (128, 128, 0)",
     ),
 }
-"""Signs of x, y and z of our frame in pictures of normals, and words for them, by name."""
+"""Signs by which x, y and z in rilievo's frame are multiplied, and a description, by name."""
 
 
 def check_colour_map(name: str) -> str:
-    """Check that a colour map exists, and return its name.
-
-    Raises:
-        OptionError: If it does not exist.
-    """
+    """Return the name of a colour map; raise ``OptionError`` if there is none of this name."""
     if name not in COLOUR_MAPS:
         raise OptionError(f"no colour map '{name}'; {suggest(name, COLOUR_MAPS)}")
     return name
@@ -97,12 +95,12 @@ def describe_depth_colours(colour_map: str) -> str:
 
 
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB of invalid pixels, which the map does not contain."""
+    """RGB of invalid pixels, a colour that the colour map does not contain."""
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
 
 
 def sky_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB of the sky, which the map does not contain."""
+    """RGB of the sky, a colour that the colour map does not contain."""
     return _OTHER_SKY_COLOURS.get(colour_map, _SKY_COLOUR)
 
 
@@ -121,21 +119,17 @@ def sky_table(name: str) -> UInt8[np.ndarray, "256 3"]:
     return table
 
 
-class Drawn(StrEnum):
-    """Quantity of a colour picture."""
+class DrawnQuantity(StrEnum):
+    """Quantity that a colour picture draws."""
 
     INVERSE_DEPTH = "inverse_depth"
-    """1/depth of every kind; near gets the last colour."""
+    """1/depth; near gets the last colour."""
     DEPTH = "depth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourRange:
-    """Drawn values of the first and the last colour.
-
-    Raises:
-        OptionError: If they are not finite or out of order.
-    """
+    """Drawn values that get the first and the last colour; they must be finite and in order."""
 
     low: float
     high: float
@@ -143,20 +137,24 @@ class ColourRange:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
             raise OptionError(
-                f"a colour range is two finite numbers in order, got {self.low:g} to {self.high:g}"
+                f"a colour range needs two finite numbers in increasing order, got {self.low:g} "
+                f"to {self.high:g}"
             )
 
 
-def picture_quantity(depth: DepthMap, quantity: Drawn = Drawn.INVERSE_DEPTH) -> Field:
-    """Values that a picture draws: inverse depth, or depth; affine values as they are, or negated.
+def picture_quantity(
+    depth: DepthMap, quantity: DrawnQuantity = DrawnQuantity.INVERSE_DEPTH
+) -> Field:
+    """Values that a picture draws: inverse depth or depth, or affine values with a sign.
 
-    They are undefined outside ``depth.valid``.
+    The sign makes affine values grow in the same direction. Values are undefined where
+    ``depth.valid`` is False.
     """
     return _drawn_values(depth.values, depth.kind, quantity)
 
 
 def colour_range_from_depths(
-    near: float, far: float, kind: DepthKind, quantity: Drawn
+    near: float, far: float, kind: DepthKind, quantity: DrawnQuantity
 ) -> ColourRange:
     """Convert a range of depth, in either order, to drawn values.
 
@@ -166,67 +164,75 @@ def colour_range_from_depths(
     ends = (near, far)
     if kind.is_depth:
         if min(ends) <= 0:
-            raise OptionError(f"a colour range of depths is positive, got {near:g} to {far:g}")
-        drawn_ends = [1 / end for end in ends] if quantity is Drawn.INVERSE_DEPTH else [*ends]
+            raise OptionError(f"a colour range of depths must be positive, got {near:g} to {far:g}")
+        drawn_ends = (
+            [1 / end for end in ends] if quantity is DrawnQuantity.INVERSE_DEPTH else [*ends]
+        )
     else:
         drawn_ends = [_drawing_sign(kind, quantity) * end for end in ends]
     if near == far:
-        raise OptionError(f"a colour range has two different ends, got {near:g} twice")
+        raise OptionError(f"a colour range needs two different ends, got {near:g} twice")
     return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
 
 
 def colour_range(
-    depth: DepthMap, quantity: Drawn = Drawn.INVERSE_DEPTH, sky: Mask | None = None
+    depth: DepthMap, quantity: DrawnQuantity = DrawnQuantity.INVERSE_DEPTH, sky: Mask | None = None
 ) -> ColourRange:
-    """Choose the range of colours: percentiles 2 and 98 of drawn values, without the sky.
+    """Choose the colour range: percentiles 2 and 98 of the drawn values, without the sky.
 
-    The near end is that of all rows but the lowest tenth, unless less than 0.6 of the range is
-    left. The far end of a depth range is at least 1.5 times as far as the near one.
+    The near end ignores the lowest tenth of the rows, unless this would leave less than 0.6 of the
+    range. The far end of a depth range is at least 1.5 times as far as the near one.
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _MAX_SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
-    thinned = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    sample = DrawnSample.from_map(thinned, quantity, None if sky is None else sky[grid])
+    coarse_depth = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    sample = DrawnSample.from_map(coarse_depth, quantity, None if sky is None else sky[grid])
     if not sample.values.size:
         return ColourRange(low=0.0, high=1.0)
-    return range_of_samples([sample], depth.kind, quantity)
+    return common_colour_range([sample], depth.kind, quantity)
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnSample:
-    """Drawn values of valid pixels without sky.
+    """Drawn values of the valid pixels that are not sky.
 
     Attributes:
-        values: Values of all rows.
-        upper: Values of all rows but the lowest tenth.
+        upper: Values without the lowest tenth of the rows.
     """
 
     values: Float32[np.ndarray, "n"]
     upper: Float32[np.ndarray, "m"]
 
     @classmethod
-    def from_map(cls, depth: DepthMap, quantity: Drawn, sky: Mask | None = None) -> "DrawnSample":
-        """Sample of a map's valid pixels without its sky."""
+    def from_map(
+        cls, depth: DepthMap, quantity: DrawnQuantity, sky: Mask | None = None
+    ) -> "DrawnSample":
+        """Take the drawn values of a map's valid pixels, without its sky."""
         values = picture_quantity(depth, quantity)
-        shown = depth.valid if sky is None else depth.valid & ~sky
-        upper_rows = math.ceil(_UPPER_ROWS * depth.shape[0])
-        return cls(values[shown], values[:upper_rows][shown[:upper_rows]])
+        is_sampled = depth.valid if sky is None else depth.valid & ~sky
+        num_upper_rows = math.ceil(_UPPER_ROWS * depth.shape[0])
+        upper = values[:num_upper_rows][is_sampled[:num_upper_rows]]
+        return cls(values[is_sampled], upper)
 
 
-def range_of_samples(
-    samples: Sequence[DrawnSample], kind: DepthKind, quantity: Drawn
+def common_colour_range(
+    samples: Sequence[DrawnSample], kind: DepthKind, quantity: DrawnQuantity
 ) -> ColourRange:
-    """Common ``colour_range`` of several maps; a constant one keeps its range."""
+    """Choose one colour range for several maps, as ``colour_range`` does for one.
+
+    If all values are equal, the range stays as it is.
+    """
     low, high = _percentiles_2_and_98(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
         min_range = _MIN_UPPER_RANGE * (high - low)
         upper_low, upper_high = _percentiles_2_and_98(upper)
-        if quantity is Drawn.INVERSE_DEPTH:
+        if quantity is DrawnQuantity.INVERSE_DEPTH:
             high = min(high, max(upper_high, low + min_range))
         else:
             low = max(low, min(upper_low, high - min_range))
 
+    # With half of the range h, far / near = (middle + h) / (middle - h), which is solved for h.
     middle, half_range = (low + high) / 2, (high - low) / 2
     min_half_range = middle * (_MIN_FAR_TO_NEAR - 1) / (_MIN_FAR_TO_NEAR + 1)
     is_constant = 2 * half_range <= _MAX_CONSTANT_SPAN * high
@@ -236,14 +242,15 @@ def range_of_samples(
 
 
 def _percentiles_2_and_98(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
+    """Percentiles with linear interpolation between neighbouring values."""
     # np.percentile would import numpy.ma, which takes longer than drawing the picture.
-    numbers = np.sort(values)
-    positions = np.array((0.02, 0.98)) * (numbers.size - 1)
+    ascending = np.sort(values)
+    positions = np.array((0.02, 0.98)) * (ascending.size - 1)
     indices = np.floor(positions).astype(int)
-    lower = numbers[indices].astype(np.float64)
-    upper = numbers[np.minimum(indices + 1, numbers.size - 1)]
-    first, second = lower + (positions - indices) * (upper - lower)
-    return float(first), float(second)
+    below = ascending[indices].astype(np.float64)
+    above = ascending[np.minimum(indices + 1, ascending.size - 1)]
+    percentile_2, percentile_98 = below + (positions - indices) * (above - below)
+    return float(percentile_2), float(percentile_98)
 
 
 def colourise(
@@ -251,7 +258,7 @@ def colourise(
     *,
     colour_map: str = DEPTH_COLOURS,
     limits: ColourRange | None = None,
-    quantity: Drawn = Drawn.INVERSE_DEPTH,
+    quantity: DrawnQuantity = DrawnQuantity.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> Pixels:
     """Draw depth as RGB; invalid pixels have ``invalid_colour``, those of the sky ``sky_colour``.
@@ -259,10 +266,10 @@ def colourise(
     Args:
         depth: Depth of any kind.
         colour_map: One of ``COLOUR_MAPS``.
-        limits: Values of the first and the last colour; ``colour_range`` by default. If both are
-            equal, depth gets the middle colour.
-        quantity: Quantity that is drawn.
-        sky: Pixels of the sky.
+        limits: Values that get the first and the last colour; ``colour_range`` by default. If both
+            are equal, depth gets the middle colour.
+        quantity: Quantity to draw.
+        sky: Mask of the sky; None if it gets no colour of its own.
 
     Raises:
         OptionError: If there is no such colour map.
@@ -273,12 +280,12 @@ def colourise(
     if limits is None:
         limits = colour_range(depth, quantity, sky)
     picture = np.empty((*depth.shape, 3), np.uint8)
-    for rows in bands(depth.shape):
+    for rows in row_bands(depth.shape):
         values = _drawn_values(depth.values[rows], depth.kind, quantity)
         valid = depth.valid[rows]
         has_invalid = not valid.all()
         if has_invalid:
-            values = np.where(valid, values, 0)
+            values = np.where(valid, values, 0)  # any number; these pixels are drawn over below
         levels = _colour_levels(values, limits)
         if sky is not None:
             _set_sky_level(levels, sky[rows])
@@ -292,12 +299,12 @@ def colourise(
 def colour_levels(
     depth: DepthMap,
     limits: ColourRange,
-    quantity: Drawn = Drawn.INVERSE_DEPTH,
+    quantity: DrawnQuantity = DrawnQuantity.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Rows of the colour table for each pixel of a fully valid map."""
+    """Row of the colour table for each pixel of a map without invalid pixels."""
     levels = np.empty(depth.shape, np.uint8)
-    for rows in bands(depth.shape):
+    for rows in row_bands(depth.shape):
         values = _drawn_values(depth.values[rows], depth.kind, quantity)
         levels[rows] = _colour_levels(values, limits)
         if sky is not None:
@@ -306,14 +313,14 @@ def colour_levels(
 
 
 def _set_sky_level(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
-    """Set level 0 at the sky, and at least 1 elsewhere."""
+    """Set the level to 0 for the sky, whose colour is row 0, and to at least 1 elsewhere."""
     np.maximum(levels, 1, out=levels)
     levels[sky] = 0
 
 
 @cache
 def linear_light() -> Float32[np.ndarray, "256"]:
-    """Linear light, 0 to 1, of each sRGB level of 8 bits (IEC 61966-2-1)."""
+    """Linear light, 0 to 1, for each 8-bit level of sRGB (IEC 61966-2-1)."""
     levels = np.arange(256) / 255
     light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)
@@ -322,19 +329,19 @@ def linear_light() -> Float32[np.ndarray, "256"]:
 def normals_picture(
     normals: Vectors, mask: Mask | None = None, *, axes: str = PICTURE_AXES
 ) -> Pixels:
-    """Draw normals of our frame, mapped from -1..1 to 0..255.
+    """Draw normals in rilievo's frame as colours, from -1..1 to 0..255.
 
-    Pixels outside of the mask, and those without a normal, are ``NO_NORMAL``. ``axes`` is a name of
+    Pixels outside of the mask, and those without a normal, are ``NO_NORMAL``. ``axes`` is a name in
     ``NORMALS_AXES``.
     """
     height, width = normals.shape[1:]
     signs, _ = NORMALS_AXES[axes]
     picture = np.empty((height, width, 3), np.uint8)
-    for rows in bands((height, width)):
+    for rows in row_bands((height, width)):
         for channel, sign in enumerate(signs):
             levels = normals[channel, rows] * np.float32(127.5 * sign)
             levels += np.float32(128)
-            np.nan_to_num(levels, copy=False, nan=0)
+            np.nan_to_num(levels, copy=False, nan=0)  # These pixels get NO_NORMAL below.
             picture[rows, :, channel] = np.clip(levels, 0, 255, out=levels)
     if mask is not None and not mask.all():
         picture[~mask] = NO_NORMAL
@@ -344,32 +351,37 @@ def normals_picture(
     return picture
 
 
-def _drawn_values(values: Field, kind: DepthKind, quantity: Drawn) -> Field:
-    """Depth or inverse depth; affine values as they are, or negated."""
+def _drawn_values(values: Field, kind: DepthKind, quantity: DrawnQuantity) -> Field:
+    """Depth or inverse depth; affine values, negated if they fall in the drawn direction."""
     if not kind.is_depth:
         return -values if _drawing_sign(kind, quantity) < 0 else values
-    if quantity is Drawn.DEPTH:
+    if quantity is DrawnQuantity.DEPTH:
         return values
     # Invalid values may be anything, and must not raise warnings.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.float32(1) / np.maximum(values, np.float32(_MIN_DEPTH))
 
 
-def _drawing_sign(kind: DepthKind, quantity: Drawn) -> int:
-    """1 where affine values grow in the drawn order, otherwise -1."""
-    grow_when_near = kind is DepthKind.AFFINE_INVERSE
-    return 1 if grow_when_near == (quantity is Drawn.INVERSE_DEPTH) else -1
+def _drawing_sign(kind: DepthKind, quantity: DrawnQuantity) -> int:
+    """Sign of affine values in a picture: 1 if they grow in the same direction as the quantity."""
+    values_grow_towards_camera = kind is DepthKind.AFFINE_INVERSE
+    quantity_grows_towards_camera = quantity is DrawnQuantity.INVERSE_DEPTH
+    return 1 if values_grow_towards_camera == quantity_grows_towards_camera else -1
 
 
 def _colour_levels(values: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
-    """Rows of the colour table, 0 to 255; ``_CONSTANT_LEVEL`` for a constant range."""
-    span = limits.high - limits.low
-    if span <= _MAX_CONSTANT_SPAN * max(abs(limits.low), abs(limits.high), _MIN_DEPTH):
+    """Row of the colour table for each value, 0 to 255.
+
+    If both limits are equal but for rounding, values within them get ``_CONSTANT_LEVEL``.
+    """
+    value_range = limits.high - limits.low
+    largest = max(abs(limits.low), abs(limits.high), _MIN_DEPTH)
+    if value_range <= _MAX_CONSTANT_SPAN * largest:
         levels = np.full(values.shape, _CONSTANT_LEVEL, np.uint8)
-        levels[values < np.float32(limits.low - span)] = 0
-        levels[values > np.float32(limits.high + span)] = 255
+        levels[values < np.float32(limits.low - value_range)] = 0
+        levels[values > np.float32(limits.high + value_range)] = 255
         return levels
     with np.errstate(over="ignore"):
         levels = values - np.float32(limits.low)
-        levels *= np.float32(256 / span)
+        levels *= np.float32(256 / value_range)
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)

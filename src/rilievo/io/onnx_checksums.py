@@ -1,6 +1,6 @@
-"""The SHA-256 that stands in the last bytes of an ONNX file of rilievo.
+"""The SHA-256 in the last bytes of an ONNX file of rilievo.
 
-It is an entry of the model's metadata, so that other programs read the file as before.
+It is an entry of the model's metadata, so that other programs can still read the file.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _ENTRY_BYTES = 84
 
 
 def append_onnx_checksum(path: Path) -> None:
-    """Write the checksum of an ONNX file to its end, in place of an earlier one."""
+    """Append the checksum of an ONNX file to its end, or replace an earlier one."""
     content = path.read_bytes()
     if _digest_at_end(content) is not None:
         content = content[:-_ENTRY_BYTES]
@@ -38,7 +38,7 @@ def has_onnx_checksum(path: Path) -> bool:
 
 
 def onnx_fault(path: Path) -> str | None:
-    """How an ONNX file differs from the checksum at its end; None if it does not."""
+    """Describe how an ONNX file differs from the checksum at its end; None if it does not."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -48,7 +48,7 @@ def onnx_fault(path: Path) -> str | None:
 
 
 def _digest_at_end(content: bytes) -> str | None:
-    """Digits of the checksum at the end of a file; None without one."""
+    """Hexadecimal digits of the checksum at the end of a file; None if there is no checksum."""
     digest = content[-_DIGITS:].decode("ascii", "replace")
     if len(digest) == _DIGITS and content.endswith(_metadata_entry(digest)):
         return digest
@@ -56,7 +56,6 @@ def _digest_at_end(content: bytes) -> str | None:
 
 
 def _metadata_entry(digest: str) -> bytes:
-    """Entry of a model's metadata in the encoding of protocol buffers."""
     entry = _field(_KEY_TAG, ONNX_KEY.encode()) + _field(_VALUE_TAG, digest.encode())
     return _field(_METADATA_TAG, entry)
 

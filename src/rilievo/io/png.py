@@ -1,4 +1,4 @@
-"""Fast PNG of smooth maps (W3C 2025): one filter and the fastest deflate."""
+"""Fast writer of PNG (W3C 2025) for smooth maps: one filter and the fastest deflate."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -10,19 +10,20 @@ import numpy as np
 from rilievo.arrays.shapes import UInt8, UInt16
 
 _BAND_PIXELS = 1 << 16
-"""Pixels of a band of rows, so that its arrays stay in the processor's cache."""
+"""Pixels of a band of rows, whose arrays then stay in the processor's cache."""
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
-"""PNG's numbers of grey, RGB and RGBA, by the number of channels."""
+"""PNG's codes for grey, RGB and RGBA, by the number of channels."""
 _PALETTE_COLOUR_TYPE = 3
 _UP_FILTER = 2
-"""PNG's number of the filter that subtracts the row above."""
+"""PNG's code for the filter that subtracts the row above."""
 
 
-def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of rows that cover an image, each of about 65,000 pixels."""
-    rows = max(1, _BAND_PIXELS // shape[1])
-    for first in range(0, shape[0], rows):
-        yield slice(first, min(first + rows, shape[0]))
+def row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices of rows that together cover an image, each with about 65,000 pixels."""
+    height, width = shape[:2]
+    band_height = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, band_height):
+        yield slice(top, min(top + band_height, height))
 
 
 def write_png(
@@ -41,7 +42,7 @@ def write_png(
         palette: Colours that 8-bit numbers stand for; None if they are grey.
 
     Raises:
-        OSError: If the system refuses.
+        OSError: If the file cannot be written.
     """
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -51,8 +52,9 @@ def write_png(
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         _write_chunk(file, b"IHDR", header)
-        for keyword, words in text.items():
-            _write_chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
+        for keyword, value in text.items():
+            # The zeros end the keyword, and mean no compression, language or translated keyword.
+            _write_chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + value.encode())
         if palette is not None:
             _write_chunk(file, b"PLTE", palette.tobytes())
         _write_pixel_chunks(file, pixels)
@@ -60,12 +62,13 @@ def write_png(
 
 
 def _write_pixel_chunks(file: BinaryIO, pixels: np.ndarray) -> None:
+    """Write the pixels band by band: each row minus the row above, compressed."""
     deflate = _compressor(pixels.dtype)
     row_above = np.zeros(pixels[0].nbytes, np.uint8)
-    for rows in bands(pixels.shape):
-        band = _bytes_of_rows(pixels[rows])
+    for rows in row_bands(pixels.shape):
+        band = _big_endian_bytes(pixels[rows])
         filtered = np.empty((len(band), band.shape[1] + 1), np.uint8)
-        filtered[:, 0] = _UP_FILTER
+        filtered[:, 0] = _UP_FILTER  # Each row begins with the code of its filter.
         np.subtract(band[0], row_above, out=filtered[0, 1:])
         np.subtract(band[1:], band[:-1], out=filtered[1:, 1:])
         row_above = band[-1]
@@ -76,21 +79,21 @@ def _write_pixel_chunks(file: BinaryIO, pixels: np.ndarray) -> None:
 
 
 def _compressor(number_type: np.dtype) -> Any:
-    """Compressor of zlib's interface that is fast for pictures of a type."""
-    # Imported on demand, because sizes of bands alone need neither.
+    """Make a compressor, with the interface of zlib's, that is fast for numbers of a type."""
+    # Imported on demand, because ``row_bands`` needs neither.
     import zlib
 
     from isal import isal_zlib
 
-    # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
-    # second byte is noise to them.
+    # Run-length encoding, without a search for matches, suits 8-bit pictures better. In 16-bit
+    # pictures, the lower bytes are noise and interrupt the runs.
     if number_type == np.uint8:
         return zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     return isal_zlib.compressobj(1)
 
 
-def _bytes_of_rows(rows: np.ndarray) -> UInt8[np.ndarray, "h n"]:
-    """Bytes of pixels as PNG stores them: the most significant byte first."""
+def _big_endian_bytes(rows: np.ndarray) -> UInt8[np.ndarray, "h n"]:
+    """Bytes of pixels as PNG stores them, the most significant byte first."""
     contiguous = np.ascontiguousarray(rows)
     big_endian = contiguous.astype(contiguous.dtype.newbyteorder(">"), copy=False)
     return big_endian.view(np.uint8).reshape(len(rows), -1)

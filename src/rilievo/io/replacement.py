@@ -1,8 +1,8 @@
 """Files that replace those of an earlier run together with their checksums.
 
-New files are written beside the files that they replace. When all are whole they get hidden names,
-``.NAME.pending``, and their checksums get theirs last. From then on the next run can finish what a
-killed run began. The checksums of before stay until every new file has its name, so that
+New files are written beside the files that they replace. When all are complete, they get hidden
+names, ``.NAME.pending``, and their checksums get theirs last. From then on, the next run can finish
+what a killed run began. The earlier checksums stay until every new file has its final name, so that
 ``rilievo verify`` can compare each file at any moment.
 """
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rilievo.errors import InputError, OutputError, RilievoError
-from rilievo.io.checksums import FileSum, read_sums, sum_of, write_checksums
+from rilievo.io.checksums import FileSum, compute_file_sum, read_sums, write_checksums
 from rilievo.io.files.atomic import (
     random_part_path,
     remove,
@@ -26,7 +26,7 @@ from rilievo.io.files.commit import hold_locks, lock_path
 
 
 def pending_path(path: Path) -> Path:
-    """Hidden path of a whole file that is about to replace another one."""
+    """Hidden path of a complete file that is about to replace another one."""
     return path.with_name(f".{path.name}.pending")
 
 
@@ -40,14 +40,12 @@ def read_pending_sums(checksums: Path) -> Mapping[str, FileSum] | None:
 
 @contextmanager
 def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[Mapping[str, Path]]:
-    """Yield a path to write for each name; all replace the files of before when the block ends.
+    """Yield a path to write for each name; the new files replace the old ones when the block ends.
 
-    A file whose path is not written is removed, such as a report that cannot be made. After an
-    error, the files of before are there with their checksums.
+    ``checksums`` is the list of checksums of the files, and lies in their folder.
 
-    Args:
-        checksums: List of checksums of the files, in their folder.
-        names: Names of the files.
+    A file whose path is not written, such as a report that cannot be made, is removed. After an
+    error, the old files are still there with their checksums.
 
     Raises:
         OutputError: If a file cannot be written.
@@ -56,15 +54,15 @@ def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[
     try:
         yield parts
         with hold_locks([lock_path(checksums)]):
-            _rename_pending(checksums, names)  # those of a run that was killed
+            _rename_pending(checksums, names)  # Finish what a killed run may have left.
             _make_pending(checksums, parts)
             _rename_pending(checksums, names)
     except OutputError as error:
-        name = next((name for name, part in parts.items() if error.path == part), None)
-        if name is None:
+        failed_name = next((name for name, part in parts.items() if error.path == part), None)
+        if failed_name is None:
             raise
-        # The user knows the file by its own name.
-        raise OutputError(error.message, path=checksums.with_name(name)) from error
+        # The user knows the file by its final name, not by that of the part.
+        raise OutputError(error.message, path=checksums.with_name(failed_name)) from error
     except OSError as error:
         if isinstance(error, RilievoError):
             raise
@@ -75,11 +73,7 @@ def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[
 
 
 def finish_replacement(checksums: Path, names: Sequence[str]) -> None:
-    """Finish what a killed run began: give new files their names, and their checksums last.
-
-    Raises:
-        OutputError: If a file cannot be renamed.
-    """
+    """Finish what a killed run began: give new files and their checksums their final names."""
     if not os.path.lexists(pending_path(checksums)):
         return
     try:
@@ -93,9 +87,9 @@ def finish_replacement(checksums: Path, names: Sequence[str]) -> None:
 
 def _make_pending(checksums: Path, parts: Mapping[str, Path]) -> None:
     """Sync parts, give them their hidden names, and write their checksums last."""
-    written = {name: part for name, part in parts.items() if part.exists()}
-    sums = {name: sum_of(part) for name, part in written.items()}
-    for name, part in written.items():
+    existing_parts = {name: part for name, part in parts.items() if part.exists()}
+    sums = {name: compute_file_sum(part) for name, part in existing_parts.items()}
+    for name, part in existing_parts.items():
         sync_file(part)
         rename(part, pending_path(checksums.with_name(name)))
     sync_folder(checksums.parent)
@@ -103,20 +97,24 @@ def _make_pending(checksums: Path, parts: Mapping[str, Path]) -> None:
 
 
 def _rename_pending(checksums: Path, names: Sequence[str]) -> None:
-    """Give pending files their names; without their checksums they are not whole and go."""
-    sums = read_pending_sums(checksums)
-    pending = {name: pending_path(checksums.with_name(name)) for name in names}
-    if sums is None:
-        for path in (*pending.values(), pending_path(checksums)):
+    """Give pending files their final names.
+
+    Pending files without checksums are removed, because they are not complete. So are the old files
+    that the pending checksums do not list.
+    """
+    pending_sums = read_pending_sums(checksums)
+    pending_paths = {name: pending_path(checksums.with_name(name)) for name in names}
+    if pending_sums is None:
+        for path in (*pending_paths.values(), pending_path(checksums)):
             remove(path)
         return
-    for name, path in pending.items():
-        if name not in sums:
+    for name, path in pending_paths.items():
+        if name not in pending_sums:
             remove(path)
             remove(checksums.with_name(name))
         elif os.path.lexists(path):
             rename(path, checksums.with_name(name))
-    # Names are on the disk before the checksums replace those of before.
+    # The names must be on the disk before the new checksums replace the old ones.
     sync_folder(checksums.parent)
     rename(pending_path(checksums), checksums)
     sync_folder(checksums.parent)

@@ -17,12 +17,12 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.checksums import content_fault, crc32_of_npz, crc32_of_numbers
+from rilievo.io.checksums import content_fault, npz_crc32, numbers_crc32
 from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
-from rilievo.io.files.atomic import sum_of
+from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.outputs.sidecar import (
     FORMAT,
     SUFFIX,
@@ -36,39 +36,35 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy
 
-GIVEN_MAP = "depth of "
+DEPTH_MAP_MODEL = "depth of "
 """Beginning of the model's name in a prediction that was made of a depth map."""
 UNKNOWN_NETWORK = "unknown network"
-"""Name of the model of a depth map that a network predicted, of which nothing says which one."""
+"""Name of the model of a depth map that a network predicted, if nothing says which network."""
 _MAX_SEARCHED_RECORDS = 1000
-"""Most JSON files of a folder in which the checksum of a renamed file is looked for."""
+"""Most JSON files of a folder that are searched for the checksum of a renamed file."""
 _MAX_ARRAY_BYTES = 4 * MAX_PIXELS + 2**10  # float32 of the largest photograph, and the header
 _FINGERPRINT, _PREDICTIONS_FORMAT = "fingerprint.json", "rilievo-predictions/1"
 _LABELS, _LABELS_FORMAT = "labels.json", "rilievo-labels/1"
 _METRE = "metre"
-"""Unit of labels in metres; another one is that of their clip."""
+"""Unit of labels in metres; any other unit is the clip's own."""
 _MAX_FOLDERS_OF_ID = 4
 """Most folders between the record of an evaluation and the files of its images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedOrigin:
-    """Origin of a depth map by rilievo's record of it.
+    """Where a saved depth map came from, according to rilievo's record of it.
 
     Attributes:
-        made_by: Model and settings; None where the record does not name them, as that of labels,
-            whose depth may be a network's.
-        instrument: Instrument that depth came from; None of a network's depth.
-        calibration: Conversion of the network's depth to metres.
-        anchoring: Fit of affine depth, for surfaces.
-        camera: Camera with which the depth was saved.
-        archive: npz file with all arrays of the same prediction, if it is there.
-        photo: Name of the photograph; empty where the record does not name it.
-        facts: What the record says of the file; None where it says nothing of single files.
-        is_changed: Whether the file was changed since it was saved.
+        made_by: Model and settings; None if the record does not name them. The record of labels
+            does not, although a network may have predicted their depth.
+        instrument: Instrument that measured the depth; None if a network predicted it.
+        archive: npz file with all arrays of the same prediction; None if it is not found.
+        photo: Name of the photograph; empty if the record does not name it.
+        file_facts: What the record states about the file; None if it does not list single files.
         contradiction: Name of the JSON beside the file if it states another camera or instrument
             than the record in the file; empty otherwise.
-        place: Where the record stands, as notes name it.
+        record_location: Where the record was found, in words for notes.
     """
 
     made_by: MadeBy | None
@@ -78,10 +74,10 @@ class SavedOrigin:
     camera: Camera | None = None
     archive: Path | None = None
     photo: str = ""
-    facts: FileFacts | None = None
+    file_facts: FileFacts | None = None
     is_changed: bool = False
     contradiction: str = ""
-    place: str
+    record_location: str
 
     @property
     def network(self) -> str:
@@ -90,20 +86,21 @@ class SavedOrigin:
             return "a network"
         return f"the network '{self.made_by.model}'"
 
-    def of_file(self, path: Path, numbers: np.ndarray) -> "SavedOrigin":
-        """Origin of a file with these numbers, which may have been changed since it was saved.
+    def checked_against_file(self, path: Path, numbers: np.ndarray) -> "SavedOrigin":
+        """Return the origin without what later changes of the file have made untrue.
 
-        So may have been the JSON beside it. The record in the file is used, if there is one.
+        The file now stores ``numbers``. Another program may have changed it, or the JSON beside it.
+        If both the file and the JSON have a record, the one in the file is used.
         """
-        if self.facts is None:
+        if self.file_facts is None:
             return self
-        listing = _find_listing(path)
+        record = _find_record_beside(path)
         origin = self
-        if listing is not None and not self._agrees_with(listing.sidecar):
-            origin = replace(self, contradiction=listing.name)
-        listed_facts = None if listing is None else listing.facts
-        if _is_changed(path, numbers, self.facts, listed_facts):
-            return origin.of_changed_file()
+        if record is not None and not self._agrees_with(record.sidecar):
+            origin = replace(self, contradiction=printable(Path(record.path.name)))
+        listed_facts = None if record is None else record.file_facts
+        if _is_changed(path, numbers, self.file_facts, listed_facts):
+            return origin.without_outdated_entries()
         return origin
 
     def _agrees_with(self, sidecar: Sidecar) -> bool:
@@ -111,10 +108,10 @@ class SavedOrigin:
         camera = None if sidecar.camera is None else camera_from_facts(sidecar.camera)
         return sidecar.instrument == self.instrument and camera == self.camera
 
-    def of_changed_file(self) -> "SavedOrigin":
-        """Origin of a file that was changed since it was saved.
+    def without_outdated_entries(self) -> "SavedOrigin":
+        """Return the origin of a changed file, without its network, calibration and sensor pixels.
 
-        Its network, calibration and sensor's pixels are not those of the record.
+        A sensor that measured the whole map is kept.
         """
         instrument = self.instrument
         is_whole_map = instrument is not None and instrument.source is DepthSource.DEPTH_MAP
@@ -127,8 +124,8 @@ class SavedOrigin:
             is_changed=True,
         )
 
-    def without_places(self) -> "SavedOrigin":
-        """Origin without the places of known sizes, for a map that has other places."""
+    def without_known_sizes(self) -> "SavedOrigin":
+        """Return the origin without the pixels of known sizes, for a map that has other pixels."""
         if self.calibration is None:
             return self
         return replace(self, calibration=replace(self.calibration, asked=(), residuals=()))
@@ -136,78 +133,81 @@ class SavedOrigin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderRecord:
-    """What the record of a folder says about all depth files in it.
+    """What the record of a folder states about all depth files in it.
 
     Attributes:
-        kind: Kind of the depth; None if the record does not say it.
-        camera: Camera of all files.
+        kind: Kind of the depth; None if the record does not state it.
     """
 
     kind: DepthKind | None
-    camera: Camera | None
     origin: SavedOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Listing:
-    """JSON beside a file that lists it: its name, its content and what it says of the file."""
+class ListedFile:
+    """A record of rilievo that lists a depth file.
 
-    name: str
+    Attributes:
+        path: Path of the record.
+        sidecar: Content of the record.
+        file_facts: Its entry for the file.
+    """
+
+    path: Path
     sidecar: Sidecar
-    facts: FileFacts
+    file_facts: FileFacts
 
 
-def _find_listing(path: Path) -> _Listing | None:
-    """JSON beside a file that lists it under its name; None without one."""
+def _find_record_beside(path: Path) -> ListedFile | None:
+    """Find the JSON beside a file that lists it under its name; None if there is none."""
     for name in record_names(path):
-        sidecar = find_sidecar(path.with_name(name))
+        record_path = path.with_name(name)
+        sidecar = find_sidecar(record_path)
         if sidecar is None:
             continue
-        for facts in sidecar.files:
-            if facts.file == path.name:
-                return _Listing(name=printable(Path(name)), sidecar=sidecar, facts=facts)
+        for file_facts in sidecar.files:
+            if file_facts.file == path.name:
+                return ListedFile(path=record_path, sidecar=sidecar, file_facts=file_facts)
     return None
 
 
 def _is_changed(
-    path: Path, numbers: np.ndarray, facts: FileFacts, listed_facts: FileFacts | None
+    path: Path, numbers: np.ndarray, own_facts: FileFacts, listed_facts: FileFacts | None
 ) -> bool:
-    """Whether a file differs from its checksum; False if none is recorded.
+    """Whether a file differs from its checksum; False if no checksum is recorded.
 
-    Args:
-        path: File.
-        numbers: Its depth.
-        facts: What the record in the file says of it.
-        listed_facts: What the JSON beside it says of it, which has the checksum of older files.
+    ``own_facts`` come from the record in the file, and ``listed_facts`` from the JSON beside it.
+    Files of older versions have their checksum only there.
     """
-    if facts.output == "npz" and facts.crc32 is not None:
-        return is_archive_changed(path, facts)
-    if facts.crc32 is not None:
-        return crc32_of_numbers(numbers) != facts.crc32
-    written = facts.written_sum(path.name)
-    if written is None and listed_facts is not None:
-        written = listed_facts.written_sum(path.name)
-    return written is not None and content_fault(path, written) is not None
+    if own_facts.output == "npz" and own_facts.crc32 is not None:
+        return is_archive_changed(path, own_facts)
+    if own_facts.crc32 is not None:
+        return numbers_crc32(numbers) != own_facts.crc32
+    recorded_sum = own_facts.written_sum(path.name)
+    if recorded_sum is None and listed_facts is not None:
+        recorded_sum = listed_facts.written_sum(path.name)
+    return recorded_sum is not None and content_fault(path, recorded_sum) is not None
 
 
-def is_archive_changed(path: Path, facts: FileFacts) -> bool:
+def is_archive_changed(path: Path, file_facts: FileFacts) -> bool:
     """Whether the arrays about depth in an npz file differ from their checksum in its record."""
-    if facts.crc32 is None:
+    if file_facts.crc32 is None:
         return False
     if not zipfile.is_zipfile(path):
         return True  # Another file has taken its name.
     with zipfile.ZipFile(path) as archive:
-        return crc32_of_npz(archive) != facts.crc32
+        return npz_crc32(archive) != file_facts.crc32
 
 
-def origin_of_sidecar(
-    sidecar: Sidecar, path: Path, place: str, facts: FileFacts
+def origin_from_sidecar(
+    sidecar: Sidecar, path: Path, record_location: str, file_facts: FileFacts
 ) -> SavedOrigin | None:
-    """Origin of a file by its record and its facts; None if the record does not tell it.
+    """Read the origin of a file from its record; None if the record does not state it.
 
-    Records of rilievo 0.2 name no instrument for a prediction that was made of a depth map.
+    Records of rilievo 0.2 name no instrument for a prediction that was made from a depth map.
+    ``record_location`` says in words for notes where the record was found.
     """
-    if sidecar.instrument is None and sidecar.made_by.model.startswith(GIVEN_MAP):
+    if sidecar.instrument is None and sidecar.made_by.model.startswith(DEPTH_MAP_MODEL):
         return None
     return SavedOrigin(
         made_by=sidecar.made_by,
@@ -215,15 +215,15 @@ def origin_of_sidecar(
         calibration=sidecar.calibration,
         anchoring=sidecar.anchoring,
         camera=None if sidecar.camera is None else camera_from_facts(sidecar.camera),
-        archive=_archive_of(sidecar, path),
+        archive=_find_archive(sidecar, path),
         photo=sidecar.source.file,
-        facts=facts,
-        place=place,
+        file_facts=file_facts,
+        record_location=record_location,
     )
 
 
 def record_names(path: Path) -> tuple[str, ...]:
-    """Names of a JSON that may stand beside a file, the longest first.
+    """Names that the JSON beside a file may have, the longest first.
 
     Examples:
         >>> record_names(Path("out/room.1.depth.npy"))
@@ -233,45 +233,36 @@ def record_names(path: Path) -> tuple[str, ...]:
     return tuple(".".join(parts[:count]) + SUFFIX for count in range(len(parts), 0, -1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenamedRecord:
-    """A record of rilievo, its path, and what it says of a file that has another name now."""
+def find_renamed_record(path: Path) -> ListedFile | None:
+    """Find the record in the same folder that lists the content of a file under another name.
 
-    sidecar: Sidecar
-    path: Path
-    facts: FileFacts
-
-
-def find_renamed_record(path: Path) -> RenamedRecord | None:
-    """Record in the same folder that lists the content of a file under another name."""
+    Returns None if no record has the checksum of the file.
+    """
     sha256 = ""
-    for record_path in _records_in(path.parent):
+    for record_path in sorted(path.parent.glob(f"*{SUFFIX}"))[:_MAX_SEARCHED_RECORDS]:
         try:
             text = read_text(record_path)
             if FORMAT not in text[:200]:
                 continue
-            sha256 = sha256 or sum_of(path).sha256
+            # The file may be large, so its checksum is computed only if there is a record at all.
+            sha256 = sha256 or compute_file_sum(path).sha256
             if sha256 not in text:
                 continue
             sidecar = parse_sidecar(text, printable(record_path))
         except (RilievoError, OSError):
             continue
-        for facts in sidecar.files:
-            if sha256 == facts.sha256 or sha256 in _sums_of_frames(facts):
-                return RenamedRecord(sidecar=sidecar, path=record_path, facts=facts)
+        for file_facts in sidecar.files:
+            frame_sums = (file_facts.frames or {}).values()
+            if sha256 in (file_facts.sha256, *[frame_sum.sha256 for frame_sum in frame_sums]):
+                return ListedFile(path=record_path, sidecar=sidecar, file_facts=file_facts)
     return None
 
 
-def _records_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}"))[:_MAX_SEARCHED_RECORDS]
+def find_clip_record(path: Path) -> ListedFile | None:
+    """Find the record of the clip to whose frames a file belongs, beside the folder of the frames.
 
-
-def _sums_of_frames(facts: FileFacts) -> set[str]:
-    return {file_sum.sha256 for file_sum in (facts.frames or {}).values()}
-
-
-def find_clip_record(path: Path) -> tuple[Sidecar, Path] | None:
-    """Record, and its path, of a clip whose folder of frames holds a file; None without one."""
+    Returns None if there is none.
+    """
     folder = path.absolute().parent
     if not folder.name:
         return None  # The root of a disk has no record beside it.
@@ -283,25 +274,26 @@ def find_clip_record(path: Path) -> tuple[Sidecar, Path] | None:
             sidecar = parse_sidecar(read_text(record_path), printable(record_path))
         except InputError:
             continue
-        if any(path.name in (facts.frames or {}) for facts in sidecar.files):
-            return sidecar, record_path
+        for file_facts in sidecar.files:
+            if path.name in (file_facts.frames or {}):
+                return ListedFile(path=record_path, sidecar=sidecar, file_facts=file_facts)
     return None
 
 
 def find_folder_record(path: Path) -> FolderRecord | None:
-    """Record of an evaluation or of labels, in whose folder a depth file lies; None without one."""
-    labels = _read_head(_LabelsHead, path.with_name(_LABELS))
+    """Find the record of the labels or evaluation whose folder holds a depth file, or None."""
+    labels = _read_folder_json(_LabelsHead, path.with_name(_LABELS))
     if labels is not None and labels.format == _LABELS_FORMAT and path.stem in labels.names:
-        return _folder_record_of_labels(labels)
+        return _labels_folder_record(labels)
     for folder in [*path.absolute().parents][:_MAX_FOLDERS_OF_ID]:
-        fingerprint = _read_head(_FingerprintHead, folder / _FINGERPRINT)
+        fingerprint = _read_folder_json(_FingerprintHead, folder / _FINGERPRINT)
         if fingerprint is not None and fingerprint.format == _PREDICTIONS_FORMAT:
-            return _folder_record_of_predictions(fingerprint)
+            return _predictions_folder_record(fingerprint)
     return None
 
 
 def camera_with_K(recorded: Camera, K: np.ndarray | None) -> Camera:
-    """Camera of a record, or that of the array K beside it in an npz file, if they differ."""
+    """Return the recorded camera, or one made from the array K in an npz file if they differ."""
     if K is None or K.shape != (3, 3):
         return recorded
     lens = recorded.lens
@@ -313,7 +305,7 @@ def camera_with_K(recorded: Camera, K: np.ndarray | None) -> Camera:
 def read_saved_arrays(
     archive: Path, names: Sequence[str] = ("measured", "confidence", "sky")
 ) -> Mapping[str, np.ndarray]:
-    """Those of the named arrays that an npz file holds; empty if it is broken."""
+    """Read those of the named arrays that an npz file holds; none if the file is broken."""
     try:
         with archive.open("rb") as file:
             return read_npz_arrays(file, names, most_bytes=_MAX_ARRAY_BYTES)
@@ -330,7 +322,7 @@ class _FingerprintHead(MadeBy):
 
     @property
     def made_by(self) -> MadeBy:
-        """Origin of all predictions of the evaluation."""
+        """Model and settings of all predictions of the evaluation."""
         return MadeBy(**{field.name: getattr(self, field.name) for field in fields(MadeBy)})
 
 
@@ -347,59 +339,65 @@ class _LabelsHead:
 _Head = TypeVar("_Head", _FingerprintHead, _LabelsHead)
 
 
-def _read_head(kind: type[_Head], path: Path) -> _Head | None:
-    """Record of a file; None if there is none, or it is of another program."""
+def _read_folder_json(head_type: type[_Head], path: Path) -> _Head | None:
+    """Read the record of a folder; None if there is none, or if another program wrote the file."""
     if not path.is_file():
         return None
     try:
-        return from_json(kind, read_text(path))
-    except (RilievoError, NotThisRecord, OSError):
+        return from_json(head_type, read_text(path))
+    except (RilievoError, InvalidRecordError, OSError):
         return None
 
 
-def _folder_record_of_labels(labels: _LabelsHead) -> FolderRecord:
+def _labels_folder_record(labels: _LabelsHead) -> FolderRecord:
     fx, fy, cx, cy = labels.camera
     camera = Camera(K=pinhole_K(fx, fy, cx, cy))
     is_metric = labels.unit == _METRE
     return FolderRecord(
         kind=DepthKind.METRIC if is_metric else DepthKind.UP_TO_SCALE,
-        camera=camera,
-        origin=SavedOrigin(made_by=None, camera=camera, place=f"{_LABELS} beside it"),
+        origin=SavedOrigin(made_by=None, camera=camera, record_location=f"{_LABELS} beside it"),
     )
 
 
-def _folder_record_of_predictions(fingerprint: _FingerprintHead) -> FolderRecord:
-    origin = SavedOrigin(made_by=fingerprint.made_by, place=f"{_FINGERPRINT} of its folder")
-    return FolderRecord(kind=fingerprint.kind, camera=None, origin=origin)
+def _predictions_folder_record(fingerprint: _FingerprintHead) -> FolderRecord:
+    origin = SavedOrigin(
+        made_by=fingerprint.made_by, record_location=f"{_FINGERPRINT} of its folder"
+    )
+    return FolderRecord(kind=fingerprint.kind, origin=origin)
 
 
-def _archive_of(sidecar: Sidecar, path: Path) -> Path | None:
-    """Find the npz file of the same prediction: the file, one in its record, or of its stem."""
-    listed = [path.with_name(facts.file) for facts in sidecar.files if facts.output == "npz"]
+def _find_archive(sidecar: Sidecar, path: Path) -> Path | None:
+    """Find the npz file of the same prediction; None if there is none.
+
+    It may be the file itself, a file that the record lists, or one with the same stem.
+    """
+    listed = [path.with_name(entry.file) for entry in sidecar.files if entry.output == "npz"]
     stems = [name.removesuffix(SUFFIX) for name in record_names(path)]
-    with_its_stem = [path.with_name(f"{stem}.npz") for stem in stems]
-    for archive in dict.fromkeys((path, *listed, *with_its_stem)):
-        if archive.is_file() and _is_of_same_prediction(archive, sidecar):
+    with_same_stem = [path.with_name(f"{stem}.npz") for stem in stems]
+    for archive in dict.fromkeys((path, *listed, *with_same_stem)):
+        if archive.is_file() and _has_same_prediction(archive, sidecar):
             return archive
     return None
 
 
-def _is_of_same_prediction(archive: Path, sidecar: Sidecar) -> bool:
-    """Whether an npz file was saved with a sidecar, and not changed since then."""
+def _has_same_prediction(archive: Path, sidecar: Sidecar) -> bool:
+    """Whether an npz file belongs to the prediction of a sidecar, and was not changed since."""
     try:
-        stored = _sidecar_in_archive(archive)
-        if stored is None or any(is_archive_changed(archive, facts) for facts in stored.files):
+        embedded = _sidecar_in_archive(archive)
+        if embedded is None:
+            return False
+        if any(is_archive_changed(archive, file_facts) for file_facts in embedded.files):
             return False
     except (InputError, *BROKEN_FILE):
         return False
     names = ("source", "made_by", "depth", "instrument", "calibration")
-    return all(getattr(stored, name) == getattr(sidecar, name) for name in names)
+    return all(getattr(embedded, name) == getattr(sidecar, name) for name in names)
 
 
 def _sidecar_in_archive(archive: Path) -> Sidecar | None:
-    """Content of the sidecar that an npz file holds; None if it holds none."""
+    """Read the sidecar that an npz file holds; None if it holds none."""
     with archive.open("rb") as file:
-        if file.read(2) != b"PK":
+        if file.read(2) != b"PK":  # how every zip file begins
             return None
         about = read_npz_arrays(file, ("about",), most_bytes=MAX_TEXT_BYTES).get("about")
     return None if about is None else parse_sidecar(str(about.item()), printable(archive))

@@ -1,8 +1,8 @@
 """Checksums in the files that training caches: features of a backbone, and frames of a video.
 
-Features are a file each, with a header of ``FEATURES_HEADER`` and its CRC-32. Frames of a video
-are one file of pixels, with a record of ``FRAME_RECORD`` for each frame in a file beside it. A
-fault is a sentence without its subject, for ``rilievo verify``.
+The features of each image are one file, with a header of ``FEATURES_HEADER`` and a CRC-32. The
+frames of a video are one file of pixels, with a record of ``FRAME_RECORD`` for each frame in a file
+beside it. A fault is a sentence without its subject, for ``rilievo verify``.
 """
 
 import struct
@@ -23,10 +23,10 @@ _CHECKSUM = struct.Struct("<I")
 _CHUNK_BYTES = 1 << 20
 
 FRAMES_SUFFIX = ".frames"
-"""Of the pixels of cached frames; their records are in ``NAME.sums``."""
+"""Suffix of the pixels of cached frames; their records are in ``NAME.sums``."""
 FRAMES_FORMAT = "rilievo-frames/2"
 FRAME_RECORD = np.dtype([("state", "u1"), ("crc32", "<u4")])
-"""What is stored about each frame: a ``FrameState``, and the CRC-32 of its pixels."""
+"""Record of each frame: a ``FrameState``, and the CRC-32 of its pixels."""
 
 
 class FrameState(IntEnum):
@@ -38,29 +38,35 @@ class FrameState(IntEnum):
 
 
 def features_file_bytes(header: bytes, features: bytes) -> bytes:
-    """Bytes of a file of features: header, CRC-32 of both, features."""
+    """Bytes of a file of features: the header, the CRC-32 of header and features, the features."""
     checksum = _CHECKSUM.pack(zlib.crc32(features, zlib.crc32(header)))
     return (header + checksum).ljust(FEATURES_HEADER_BYTES, b"\0") + features
 
 
 def features_fault(path: Path) -> str | None:
-    """How a file of features is damaged; None if it is not."""
+    """Describe how a file of features is damaged; None if it is not."""
     if not path.is_file():
-        return "is no file: remove it, and it is made again"
+        return "is not a file: delete it, and rilievo creates it again"
     with path.open("rb") as file:
         head = file.read(FEATURES_HEADER_BYTES)
         if len(head) < FEATURES_HEADER_BYTES or not head.startswith(FEATURES_MAGIC):
-            return "has no header, as after a power cut: remove it, and it is made again"
-        *_, stated_size = FEATURES_HEADER.unpack_from(head)
-        (expected,) = _CHECKSUM.unpack_from(head, FEATURES_HEADER.size)
-        checksum, size = zlib.crc32(head[: FEATURES_HEADER.size]), 0
+            return (
+                "has no header, perhaps because of a power cut: delete it, and rilievo creates it "
+                "again"
+            )
+        *_, expected_size = FEATURES_HEADER.unpack_from(head)
+        (expected_crc,) = _CHECKSUM.unpack_from(head, FEATURES_HEADER.size)
+        crc, size = zlib.crc32(head[: FEATURES_HEADER.size]), 0
         while chunk := file.read(_CHUNK_BYTES):
-            checksum = zlib.crc32(chunk, checksum)
+            crc = zlib.crc32(chunk, crc)
             size += len(chunk)
-    if size != stated_size:
-        return f"holds {size} bytes of features, not {stated_size}: remove it, and it is made again"
-    if checksum != expected:
-        return "differs from what was written (crc32): remove it, and it is made again"
+    if size != expected_size:
+        return (
+            f"has {size} bytes of features instead of {expected_size}: delete it, and rilievo "
+            "creates it again"
+        )
+    if crc != expected_crc:
+        return "differs from what was written (crc32): delete it, and rilievo creates it again"
     return None
 
 
@@ -80,7 +86,7 @@ def frame_record_bytes(state: FrameState, pixels: bytes) -> bytes:
 
 
 def read_frame_records(frames: Path) -> np.ndarray:
-    """Read state and CRC-32 of each frame; empty without a file."""
+    """Read state and CRC-32 of each frame; empty if there is no file of records."""
     path = frame_checksums_path(frames)
     content = path.read_bytes() if path.is_file() else b""
     return np.frombuffer(content, FRAME_RECORD, count=len(content) // FRAME_RECORD.itemsize)
@@ -98,13 +104,17 @@ def damaged_frame_indices(
 
 
 def frames_fault(frames: Path, count: int, frame_bytes: int) -> str | None:
-    """Wrong size or first damaged frame of complete frames; None if they are whole."""
+    """Describe a wrong size or the first damaged frame; None if all frames are as written."""
     size = frames.stat().st_size
     if size != count * frame_bytes:
-        return f"holds {size} bytes, not {count * frame_bytes}: remove it"
+        return f"has {size} bytes instead of {count * frame_bytes}: delete it, and train again"
     records = read_frame_records(frames)
-    stored = np.flatnonzero(records["state"][:count] == FrameState.STORED)
-    damaged = next(damaged_frame_indices(frames, records, map(int, stored), frame_bytes), None)
-    if damaged is None:
+    stored_indices = np.flatnonzero(records["state"][:count] == FrameState.STORED)
+    damaged = damaged_frame_indices(frames, records, map(int, stored_indices), frame_bytes)
+    first_damaged = next(damaged, None)
+    if first_damaged is None:
         return None
-    return f"its frame {damaged} differs from what was written (crc32): remove it, and train anew"
+    return (
+        f"its frame {first_damaged} differs from what was written (crc32): delete it, and train "
+        "again"
+    )

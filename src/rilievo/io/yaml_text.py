@@ -3,41 +3,44 @@
 from typing import Any
 
 _MAX_CHARACTERS = 2**17
-"""Longest text. The slowest takes half a CPU second, as YAML costs up to 3 CPU-s a megabyte."""
+"""Longest text, which takes half a second at most, because YAML needs up to 3 s per megabyte."""
 _MAX_VALUES = 100_000
-"""Most values; each counts as often as it is referenced."""
+"""Most values in a text; each counts as often as it is referenced."""
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML, by libyaml where PyYAML was built with it.
+    """Parse YAML, with libyaml if PyYAML was built with it.
 
     Raises:
         ModuleNotFoundError: If PyYAML is not installed.
-        ValueError: If it is no YAML, too long, or has references that stand for billions of values.
+        ValueError: If it is not YAML, too long, or has references that expand to too many values.
     """
     import yaml
 
     if len(text) > _MAX_CHARACTERS:
         raise ValueError(
-            f"it has {len(text):,} characters, expected at most {_MAX_CHARACTERS:,}: YAML is for "
-            "descriptions, and long lists are read from JSON or CSV"
+            f"it has {len(text):,} characters; expected at most {_MAX_CHARACTERS:,}, because YAML "
+            "is for descriptions: use JSON or CSV for long lists"
         )
     try:
         content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
         raise ValueError(" ".join(str(error).split())) from error
-    _refuse_endless_content(content)
+    _check_value_count(content)
     return content
 
 
-def _refuse_endless_content(content: Any) -> None:
-    """Refuse values that contain themselves, or stand for very many by references."""
-    nodes, count = [content], 0
+def _check_value_count(content: Any) -> None:
+    """Raise ``ValueError`` if values contain themselves, or references expand to too many."""
+    nodes = [content]
+    value_count = 0
     while nodes:
         node = nodes.pop()
-        count += 1
-        if count > _MAX_VALUES:
-            raise ValueError(f"more than {_MAX_VALUES} values, or one that contains itself")
+        value_count += 1
+        if value_count > _MAX_VALUES:
+            raise ValueError(
+                f"it has more than {_MAX_VALUES} values, or a value that contains itself"
+            )
         if isinstance(node, dict):
             nodes.extend(node.values())
         elif isinstance(node, (list, tuple, set)):

@@ -55,9 +55,9 @@ def smooth_depth(
 ) -> Float64[np.ndarray, "h w"]:
     """Average the noise of depth away on each surface; planes and edges stay as they are.
 
-    Inverse depth, which is linear on a plane, is averaged with those pairs of opposite neighbours
-    that lie on the surface of the pixel. On a plane, the mean of such a pair is the pixel's own
-    inverse depth, but for noise. Where two surfaces meet, it is not, and the pair is left out.
+    Inverse depth is linear on a plane, so the mean of two opposite neighbours is the pixel's own
+    inverse depth, except for noise. Each pixel is averaged with those pairs for which this holds.
+    Where two surfaces meet, it does not hold, so the pairs are left out.
     """
     radius = smoothing_radius(noise)
     if radius == 0:
@@ -70,23 +70,28 @@ def smooth_depth(
     max_bend = _MAX_NOISE_BEND * noise * inverse_depth
 
     total, count = inverse_depth.copy(), np.ones(depth.shape)
-    for down, right in _offsets_of_pairs(radius):
-        ahead = _padded_slice(depth.shape, radius, down, right)
-        behind = _padded_slice(depth.shape, radius, -down, -right)
-        step_ahead = np.abs(padded_logs[ahead] - log_depth)
-        step_behind = np.abs(padded_logs[behind] - log_depth)
-        bend = np.abs(padded_inverse[ahead] + padded_inverse[behind] - 2 * inverse_depth)
+    for down, right in _pair_offsets(radius):
+        ahead_slice = _padded_slice(depth.shape, radius, down, right)
+        behind_slice = _padded_slice(depth.shape, radius, -down, -right)
+        step_ahead = np.abs(padded_logs[ahead_slice] - log_depth)
+        step_behind = np.abs(padded_logs[behind_slice] - log_depth)
+        bend = np.abs(
+            padded_inverse[ahead_slice] + padded_inverse[behind_slice] - 2 * inverse_depth
+        )
 
         is_on_surface = np.maximum(step_ahead, step_behind) <= largest_surface_step(noise)
         is_on_surface &= bend <= max_bend
-        is_on_surface &= padded_valid[ahead] & padded_valid[behind]
-        total += np.where(is_on_surface, padded_inverse[ahead] + padded_inverse[behind], 0)
+        is_on_surface &= padded_valid[ahead_slice] & padded_valid[behind_slice]
+        total += np.where(
+            is_on_surface, padded_inverse[ahead_slice] + padded_inverse[behind_slice], 0
+        )
         count += 2 * is_on_surface
+    # One over the mean inverse depth.
     return np.where(valid, count / total, depth)
 
 
-def _offsets_of_pairs(radius: int) -> list[tuple[int, int]]:
-    """Rows and columns to one pixel of each pair of opposite neighbours."""
+def _pair_offsets(radius: int) -> list[tuple[int, int]]:
+    """Rows and columns to the first pixel of each pair of opposite neighbours."""
     offsets = range(-radius, radius + 1)
     return [(down, right) for down in offsets for right in offsets if (down, right) > (0, 0)]
 

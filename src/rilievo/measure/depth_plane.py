@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Points, Values, Vector
-from rilievo.calibration.plane_support import PlaneSupport, support_of
+from rilievo.calibration.plane_support import PlaneSupport, measure_support
 from rilievo.calibration.readings import Pixel, pixel_index, require_depth
 from rilievo.calibration.rectangle_depth import (
     NOISE_PER_MEDIAN,
@@ -21,18 +21,19 @@ from rilievo.calibration.rectangle_depth import (
     RectangleSamples,
     weighted_quantile,
 )
-from rilievo.measure.instrument_ranges import SLOPE_SHARE, InstrumentRanges
+from rilievo.measure.instrument_ranges import SLOPE_PER_ERROR, InstrumentRanges
 from rilievo.measure.measurements import Measurement, Quantity
 from rilievo.measure.placing_errors import WINDOW_QUANTILES, window_around_point
 from rilievo.records.prediction_record import PredictionRecord
 
-_NOISE_OF_MEDIAN = 0.25
+_MEDIAN_NOISE = 0.25
 """Error of the median of a window over that of a pixel: 1.2533 / 5 for 5 x 5 pixels."""
-_MIN_SHARE_IN_PLANE = 0.8
-"""Share of the rectangle in one plane below which all of its depth counts as error of the plane."""
+_MIN_FRACTION_IN_PLANE = 0.8
+"""Least fraction of a rectangle in its plane; below it, objects count as errors of the plane."""
 _FIT_ROUNDS = 3
-_ONE_SIDED_NOISE = 1.2
-"""Quantiles of the pixels in a window that noise explains, over what eight in ten stay below."""
+_WINDOW_QUANTILE_PER_NOISE = 1.2
+"""Difference of noisy heights from their median at the quantiles of a window, over the noise that
+eight in ten stay below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +43,18 @@ class DepthPlane:
     Attributes:
         normal: Unit normal, towards the camera.
         camera_distance: Distance from the camera to the plane, along its normal [m].
-        support: Points to which it was fitted.
-        pixel_noise: Relative difference from the plane that eight in ten pixels stay below.
-        share: Share of the rectangle's depth that lies in the plane.
-        off_plane: Relative difference from the plane that eight in ten pixels stay below, with
-            those that were left out as objects.
+        pixel_noise: Relative noise that eight in ten pixels stay below, estimated by the median.
+        fraction_in_plane: Fraction of the rectangle's depth that lies in the plane.
+        misfit: Relative difference from the plane that eight in ten of all pixels stay below, with
+            those on objects, which the fit leaves out.
     """
 
     normal: Vector
     camera_distance: float
     support: PlaneSupport
     pixel_noise: float
-    share: float
-    off_plane: float
+    fraction_in_plane: float
+    misfit: float
 
     def heights(self, positions: Points) -> Values:
         """Heights of points above the plane, towards the camera [m]."""
@@ -69,11 +69,12 @@ class DepthPlane:
         """Relative error of the plane because the depth inside of the rectangle is not flat.
 
         ``depth_error`` is the relative error that eight in ten pixels of the instrument stay below.
+        The bend is the noise beyond it.
         """
-        beyond_depth_error = math.sqrt(max(0.0, self.pixel_noise**2 - depth_error**2))
-        if self.share >= _MIN_SHARE_IN_PLANE:
-            return beyond_depth_error
-        return max(beyond_depth_error, self.off_plane)
+        unexplained_noise = math.sqrt(max(0.0, self.pixel_noise**2 - depth_error**2))
+        if self.fraction_in_plane >= _MIN_FRACTION_IN_PLANE:
+            return unexplained_noise
+        return max(unexplained_noise, self.misfit)
 
 
 def fit_depth_plane(
@@ -83,47 +84,49 @@ def fit_depth_plane(
     rays = prediction.known_camera.rays(samples.pixels.T).T
     positions = rays * samples.values[:, None]
     points = positions[ratio.is_in_plane]
-    vector = _robust_plane(points)
-    inverse_distance = np.linalg.norm(vector)
-    misfits = np.abs(positions @ vector - 1)
+    plane_vector = _robust_plane(points)
+    inverse_distance = np.linalg.norm(plane_vector)
+    misfits = np.abs(positions @ plane_vector - 1)
     return DepthPlane(
-        normal=-vector / inverse_distance,
+        normal=-plane_vector / inverse_distance,
         camera_distance=float(1 / inverse_distance),
-        support=support_of(points, vector / inverse_distance),
-        pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(misfits, samples.importance, 0.5),
-        share=samples.share_of(ratio.is_in_plane),
-        off_plane=weighted_quantile(misfits, samples.importance, 0.8),
+        support=measure_support(points, plane_vector / inverse_distance),
+        pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(misfits, samples.sample_weights, 0.5),
+        fraction_in_plane=samples.weighted_fraction(ratio.is_in_plane),
+        misfit=weighted_quantile(misfits, samples.sample_weights, 0.8),
     )
 
 
 def _robust_plane(points: Points) -> Vector:
-    """Vector of the plane vector · p = 1 with the least relative misfits, by reweighting."""
+    """Fit the plane v · p = 1, and return v, by iteratively reweighted least squares.
+
+    Points that are off the plane by more than the median weigh less.
+    """
     weights = np.ones(len(points))
-    vector = np.zeros(3)
+    plane_vector = np.zeros(3)
     for _ in range(_FIT_ROUNDS):
-        vector = np.linalg.lstsq(points * weights[:, None], weights, rcond=None)[0]
-        misfits = np.abs(points @ vector - 1)
-        typical_misfit = max(float(np.median(misfits)), 1e-6)
-        weights = 1 / np.sqrt(np.maximum(misfits, typical_misfit))
-    return vector
+        plane_vector = np.linalg.lstsq(points * weights[:, None], weights, rcond=None)[0]
+        misfits = np.abs(points @ plane_vector - 1)
+        median_misfit = max(float(np.median(misfits)), 1e-6)  # Not 0, so that weights are finite.
+        weights = 1 / np.sqrt(np.maximum(misfits, median_misfit))
+    return plane_vector
 
 
 def height_with_range(
-    prediction: PredictionRecord, plane: DepthPlane, by_instrument: InstrumentRanges, top: Pixel
+    prediction: PredictionRecord, plane: DepthPlane, ranges: InstrumentRanges, top: Pixel
 ) -> Measurement:
-    """Measure the height above the plane of what a pixel shows.
-
-    Raises:
-        CalibrationError: If the pixel has no depth.
-    """
+    """Measure the height above the plane of the point that a pixel shows."""
     heights, position = _heights_around(prediction, plane, top)
     height = float(np.median(heights))
-    error = _height_error(plane, by_instrument, position, height)
-    # A point that is placed by hand may lie on any of the pixels around, also beyond an edge.
-    pixel_noise = _ONE_SIDED_NOISE * plane.pixel_noise * (plane.camera_distance - height)
+    error = _height_error(plane, ranges, position, height)
+    # A point that is placed by hand may lie on any pixel of the window, also beyond an edge. The
+    # noise of these pixels does not count, because the median averages it away.
+    distance_along_normal = plane.camera_distance - height
+    noise = _WINDOW_QUANTILE_PER_NOISE * plane.pixel_noise * distance_along_normal
     lowest, highest = np.quantile(heights, WINDOW_QUANTILES)
-    placing_error_below = math.sqrt(max(0.0, (height - lowest) ** 2 - pixel_noise**2))
-    placing_error_above = math.sqrt(max(0.0, (highest - height) ** 2 - pixel_noise**2))
+    # Spread beyond what the noise explains.
+    placing_error_below = math.sqrt(max(0.0, (height - lowest) ** 2 - noise**2))
+    placing_error_above = math.sqrt(max(0.0, (highest - height) ** 2 - noise**2))
     return Measurement(
         what=Quantity.HEIGHT_ABOVE_PLANE,
         value=height,
@@ -144,20 +147,21 @@ def _heights_around(
     rays = prediction.known_camera.rays(np.stack([columns, rows]).astype(np.float64))
     positions = (rays * depth.values[rows, columns].astype(np.float64)).T
     row, column = pixel_index(depth, pixel)
-    centre = int(np.argmax((rows == row) & (columns == column)))
-    return plane.heights(positions), positions[centre]
+    centre_index = int(np.argmax((rows == row) & (columns == column)))
+    return plane.heights(positions), positions[centre_index]
 
 
 def _height_error(
-    plane: DepthPlane, by_instrument: InstrumentRanges, position: Vector, height: float
+    plane: DepthPlane, ranges: InstrumentRanges, position: Vector, height: float
 ) -> float:
-    """Error of a height by those of depth, of the plane and of the focal length [m]."""
-    depth = abs(float(by_instrument.prediction.known_camera.depth_of(position)))
-    bend = plane.bend(by_instrument.instrument.pixel_error_at(depth))
-    # The plane bends more, the farther the point lies from the middle of what it was fitted to.
-    slope = SLOPE_SHARE * plane.support.offset(position)
-    return math.hypot(
-        by_instrument.height_error(position, plane.normal, height, plane.support),
-        abs(plane.camera_distance - height) * _NOISE_OF_MEDIAN * plane.pixel_noise,
-        plane.camera_distance * bend * math.hypot(1, slope),
-    )
+    """Error of a height [m] that comes from depth, the fitted plane and the focal length."""
+    depth = abs(float(ranges.prediction.known_camera.depth_of(position)))
+    instrument_error = ranges.height_error(position, plane.normal, height, plane.support)
+    # Error of the median of a window, by the noise of its pixels.
+    distance_along_normal = abs(plane.camera_distance - height)
+    median_error = distance_along_normal * _MEDIAN_NOISE * plane.pixel_noise
+    # A bend shifts and tilts the fitted plane, and the tilt counts more away from its middle.
+    bend = plane.bend(ranges.instrument.pixel_error_at(depth))
+    tilt_factor = SLOPE_PER_ERROR * plane.support.offset(position)
+    bend_error = plane.camera_distance * bend * math.hypot(1, tilt_factor)
+    return math.hypot(instrument_error, median_error, bend_error)

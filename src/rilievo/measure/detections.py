@@ -14,23 +14,24 @@ import numpy as np
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.limits import exists, is_whole, read_text
 from rilievo.io.files.names import printable, shortened
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.numbers import read_map
 from rilievo.measure.regions import Region, box_in_pixel_centres, box_region
-from rilievo.measure.segmentations import count_crossed_rows, segmentation_outline
+from rilievo.measure.segmentations import estimate_crossed_rows, segmentation_outline
 
-_MAX_LISTED_FAULTS = 5
+_MAX_LISTED = 5
 """Most broken rows, or photographs, that are named one by one; the others are counted."""
 _EXPECTED = (
-    "expected COCO's results or annotations, or boxes whose keys say what they are: bbox or "
+    "expected COCO results or annotations, or boxes whose keys give their format: bbox or "
     "x,y,w,h; xyxy or x1,y1,x2,y2; x_center,y_center,width,height"
 )
+_EXPECTED_MASKS = "expected COCO results or annotations with a 'segmentation'"
 
 
 class PhotoKey(NamedTuple):
     """Photograph or frame to which regions of a file belong.
 
-    ``photo`` is its path without suffix, its name, or its number; "" if the regions are of any
+    ``photo`` is its path without suffix, its name, or its number; "" if the regions belong to any
     photograph. ``frame`` is the index of a frame of a video; None for a photograph.
     """
 
@@ -42,9 +43,7 @@ class PhotoKey(NamedTuple):
 class DetectionTable:
     """Regions of many photographs or frames.
 
-    Attributes:
-        regions: Regions of each photograph or frame.
-        faults: Lines on rows that were skipped.
+    ``faults`` are messages about rows that were skipped.
     """
 
     regions: Mapping[PhotoKey, Sequence[Region]]
@@ -56,37 +55,43 @@ class DetectionTable:
         return () if key is None else self.regions[key]
 
     def find_key(self, photo: Path, frame: int | None = None) -> PhotoKey | None:
-        """Key under which the regions of a photograph or frame are listed; None if none are."""
-        parts = photo.absolute().with_suffix("").parts[1:]
-        names = ["/".join(parts[first:]) for first in range(len(parts))]
-        if is_whole(parts[-1]):
-            names.append(str(int(parts[-1])))
+        """Key under which the regions of a photograph or frame are listed; None if none are.
+
+        A file may name a photograph by the last parts of its path, such as folder/photo, or by a
+        number without leading zeros. The longest name wins.
+        """
+        path_parts = photo.absolute().with_suffix("").parts[1:]  # Without the root.
+        stem = path_parts[-1]
+        names = ["/".join(path_parts[first:]) for first in range(len(path_parts))]
+        if is_whole(stem):
+            names.append(str(int(stem)))
+        # The last name, "", holds the regions of any photograph.
         keys = [PhotoKey(name, frame) for name in (*names, "")]
         if frame is not None:  # YOLO's texts count frames from 1.
-            keys.append(PhotoKey(f"{parts[-1]}_{frame + 1}", None))
+            keys.append(PhotoKey(f"{stem}_{frame + 1}", None))
         return next((key for key in keys if key in self.regions), None)
 
-    def name_unused(self, used: Container[PhotoKey | None]) -> str:
-        """Text of the photographs and frames that are not among the used keys."""
+    def list_unused(self, used: Container[PhotoKey | None]) -> str:
+        """Names of the photographs and frames whose keys were not used, as a text."""
         names = [
             key.photo if key.frame is None else f"{key.photo} frame {key.frame}".lstrip()
             for key in self.regions
             if key not in used
         ]
-        listed = ", ".join(names[:_MAX_LISTED_FAULTS])
-        unlisted = len(names) - _MAX_LISTED_FAULTS
-        return f"{listed} and {unlisted:,} more" if unlisted > 0 else listed
+        listed = ", ".join(names[:_MAX_LISTED])
+        unlisted_count = len(names) - _MAX_LISTED
+        return f"{listed} and {unlisted_count:,} more" if unlisted_count > 0 else listed
 
 
 _Row = Mapping[str, Any]
 """Values of a row by key or column."""
 _Rows = Iterator[tuple[str, _Row]]
-"""Rows, each with its place in the file, such as "line 3"."""
+"""Rows, each with its location in the file, such as "line 3"."""
 
 _MAX_BOX_ROWS, _MAX_MASK_ROWS = 500_000, 200_000
 """Most rows of a file, which take 400 MB."""
 _MAX_BROKEN_ROWS = 10_000
-"""Broken rows after which a file is refused, because it is of another kind."""
+"""Most broken rows of a file; one with more is probably of another kind, and is refused."""
 
 
 def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
@@ -99,75 +104,90 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
         InputError: If the file is of another kind, or no row can be read.
     """
     if masks and path.suffix.lower() == ".png":
-        return DetectionTable(regions={PhotoKey("", None): _regions_of_labels(path)})
+        return DetectionTable(regions={PhotoKey("", None): _read_label_image(path)})
 
-    shown = printable(path)
+    file_name = printable(path)
     max_rows = _MAX_MASK_ROWS if masks else _MAX_BOX_ROWS
     regions: defaultdict[PhotoKey, list[Region]] = defaultdict(list)
     crossed_rows: Counter[PhotoKey] = Counter()
     faults: list[str] = []
-    for index, (place, row) in enumerate(_rows_of_file(path, masks=masks)):
+    for index, (location, row) in enumerate(_read_rows(path, masks=masks)):
         if index == max_rows:
-            raise InputError(f"{shown}: has more than {max_rows:,} rows; split it")
+            raise InputError(f"{file_name}: has more than {max_rows:,} rows; split the file")
         try:
             keys = _sort_keys(tuple(row))
-            region = _mask_of_row(row, keys) if masks else _box_of_row(row, keys)
-            key = _photo_of_row(row, keys)
+            region = _parse_mask(row, keys) if masks else _parse_box(row, keys)
+            photo = _parse_photo(row, keys)
             if masks:
-                crossed = crossed_rows[key] + count_crossed_rows(row["segmentation"])
-                _require_room_for_mask(len(regions.get(key, ())), crossed)
-                crossed_rows[key] = crossed
-            regions[key].append(region)
+                crossed = crossed_rows[photo] + estimate_crossed_rows(row["segmentation"])
+                _require_room_for_mask(len(regions.get(photo, ())), crossed)
+                crossed_rows[photo] = crossed
+            regions[photo].append(region)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
-            faults.append(f"{shown}: {place}: {shortened(str(error), 200)}")
+            faults.append(f"{file_name}: {location}: {shortened(str(error), 200)}")
             if len(faults) > _MAX_BROKEN_ROWS:
                 raise InputError(
-                    f"{faults[0]}; so are {_MAX_BROKEN_ROWS:,} more rows, and the rest is not read"
+                    f"{faults[0]}; {_MAX_BROKEN_ROWS:,} more rows are faulty too, so the "
+                    "rest of the file is not read"
                 ) from error
 
     if not regions:
-        raise InputError(faults[0] if faults else f"{shown}: has no box; {_EXPECTED}")
-    unlisted = len(faults) - _MAX_LISTED_FAULTS
-    if unlisted > 0:
-        faults[_MAX_LISTED_FAULTS:] = [f"{shown}: {unlisted} more rows are skipped"]
+        content, expected = _expected_content(masks=masks)
+        raise InputError(faults[0] if faults else f"{file_name}: contains no {content}; {expected}")
+    unlisted_count = len(faults) - _MAX_LISTED
+    if unlisted_count > 0:
+        faults[_MAX_LISTED:] = [
+            f"{file_name}: number of further rows that are broken and skipped: {unlisted_count}"
+        ]
     return DetectionTable(regions=regions, faults=tuple(faults))
 
 
-def _rows_of_file(path: Path, *, masks: bool) -> _Rows:
+def _expected_content(*, masks: bool) -> tuple[str, str]:
+    """Return what a file should contain, and a description of the files that do."""
+    return ("masks", _EXPECTED_MASKS) if masks else ("boxes", _EXPECTED)
+
+
+def _read_rows(path: Path, *, masks: bool) -> _Rows:
     suffix = path.suffix.lower()
     if suffix == ".json":
-        return _json_rows(path)
+        return _read_json_rows(path, masks=masks)
     if masks:
-        raise InputError(f"{printable(path)}: expected PNG or JSON")
+        raise InputError(f"{printable(path)}: is not a file of masks; expected PNG or JSON")
     if path.is_dir():
-        return _yolo_rows(path)
+        return _read_yolo_rows(path)
     if suffix == ".csv":
-        return _csv_rows(path)
-    raise InputError(f"{printable(path)}: expected JSON, CSV, or a folder of YOLO's texts")
+        return _read_csv_rows(path)
+    raise InputError(
+        f"{printable(path)}: is not a file of boxes; expected JSON, CSV, or a folder of YOLO "
+        "text files"
+    )
 
 
 _MAX_VALUES = 12_000_000
 """Most values of a JSON, which take 400 MB; a list or an object counts as four."""
 
 
-def _json_rows(path: Path) -> _Rows:
+def _read_json_rows(path: Path, *, masks: bool) -> _Rows:
+    """Read COCO's annotations or results, with names in place of the ids of images and classes."""
     text = read_text(path)
-    if text.count(",") + 4 * (text.count("[") + text.count("{")) > _MAX_VALUES:
-        raise InputError(f"{printable(path)}: has more than {_MAX_VALUES:,} values; split it")
+    value_count = text.count(",") + 4 * (text.count("[") + text.count("{"))
+    if value_count > _MAX_VALUES:
+        raise InputError(f"{printable(path)}: has more than {_MAX_VALUES:,} values; split the file")
     try:
         data = parse_json(text)
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise InputError(f"{printable(path)}: is {error}") from error
 
     dataset: _Row = data if isinstance(data, dict) else {"annotations": data}
     annotations = dataset.get("annotations")
     if not isinstance(annotations, list):
-        raise InputError(f"{printable(path)}: is a JSON of another kind; {_EXPECTED}")
-    file_names = _texts_by_id(dataset.get("images"), "file_name")
-    category_names = _texts_by_id(dataset.get("categories"), "name")
+        _, expected = _expected_content(masks=masks)
+        raise InputError(f"{printable(path)}: is a JSON file of an unknown kind; {expected}")
+    file_names = _values_by_id(dataset.get("images"), "file_name")
+    category_names = _values_by_id(dataset.get("categories"), "name")
     for index, annotation in enumerate(annotations):
         annotations[index] = None  # Frees its memory while regions are made.
-        row = _flat_row(annotation)
+        row = _flatten_annotation(annotation)
         if "image_id" in row:
             row["image_id"] = file_names.get(str(row["image_id"]), row["image_id"])
         if "category_id" in row:
@@ -175,56 +195,65 @@ def _json_rows(path: Path) -> _Rows:
         yield f"row {index}", row
 
 
-def _texts_by_id(entries: Any, key: str) -> dict[str, Any]:
+def _values_by_id(entries: Any, key: str) -> dict[str, Any]:
     """Value of a key for each entry of a list, by the entry's id."""
     if not isinstance(entries, list):
         return {}
     return {str(entry.get("id")): entry.get(key) for entry in entries if isinstance(entry, dict)}
 
 
-def _flat_row(annotation: Any) -> dict[str, Any]:
-    """Values of an annotation, with those of its ``box``; none if it is no object."""
+def _flatten_annotation(annotation: Any) -> dict[str, Any]:
+    """Merge the values of an annotation's ``box`` into the annotation; {} if it is no object."""
     if not isinstance(annotation, dict):
         return {}
     box = annotation.get("box")
     return {**annotation, **box} if isinstance(box, dict) else dict(annotation)
 
 
-def _csv_rows(path: Path) -> _Rows:
+def _read_csv_rows(path: Path) -> _Rows:
+    """Yield the rows of a table, whose first line has the columns.
+
+    The delimiter is a semicolon if the first line has one, otherwise a comma.
+    """
+    # A file without a line has an empty header.
     first_line, *lines = read_text(path).removeprefix("\ufeff").splitlines() or [""]
     delimiter = ";" if ";" in first_line else ","
     columns = first_line.lower().replace(" ", "")
-    header = next(csv.reader([columns], delimiter=delimiter), [])
     reader = csv.reader(lines, delimiter=delimiter)
     try:
+        header = next(csv.reader([columns], delimiter=delimiter), [])
         for cells in reader:
             if cells:
-                yield f"line {reader.line_num + 1}", dict(zip(header, cells, strict=False))
+                line_number = reader.line_num + 1  # The reader starts after the header.
+                yield f"line {line_number}", dict(zip(header, cells, strict=False))
     except csv.Error as error:
-        raise InputError(f"{printable(path)}: is no table ({error})") from error
+        raise InputError(f"{printable(path)}: is not a CSV table ({error})") from error
 
 
-def _yolo_rows(folder: Path) -> _Rows:
+def _read_yolo_rows(folder: Path) -> _Rows:
+    """Read a folder with a text for each photograph, and maybe ``classes.txt``.
+
+    The lines are: class, centre and size as fractions of the picture, and maybe the score.
+    """
     classes_file = folder / "classes.txt"
     classes = read_text(classes_file).splitlines() if classes_file.exists() else []
     class_names = {str(index): name for index, name in enumerate(classes)}
     for path in sorted({*folder.glob("*.txt")} - {classes_file}):
         try:
-            lines = _lines_of_yolo(path)
+            lines = _read_yolo_lines(path)
         except InputError as error:
             yield f"{path.name}: {shortened(str(error))}", {}
             continue
         for line_number, line in enumerate(lines, 1):
             class_index, *numbers = line.split() or [""]
-            # A fifth number is the score.
             box = numbers[:4] if len(numbers) in (4, 5) else ()
             name = class_names.get(class_index, class_index)
-            row = {"file": path.name, "name": name, "cxcywh": box, "is_share": True}
+            row = {"file": path.name, "name": name, "cxcywh": box, _FRACTIONS_KEY: True}
             yield f"{path.name}, line {line_number}", row
 
 
-def _lines_of_yolo(path: Path) -> list[str]:
-    """Lines of a text; a photograph without objects has an empty one."""
+def _read_yolo_lines(path: Path) -> list[str]:
+    # The text of a photograph without objects is empty, which ``read_text`` refuses.
     return read_text(path).splitlines() if exists(path) and path.stat().st_size else []
 
 
@@ -256,7 +285,8 @@ _BOX_KEYS: tuple[tuple[_BoxForm, tuple[str, ...]], ...] = (
     (_BoxForm.CENTRE_AND_SIZE, ("cxcywh",)),
 )
 """Keys of a box: four of them, or one that holds four numbers. The first that are filled count."""
-
+_FRACTIONS_KEY = "is_share"
+"""Key of a row whose box is in fractions of the width and the height."""
 
 _FILE_KEYS = ("file", "file_name", "filename", "image", "image_path", "path", "photo", "image_id")
 _FRAME_KEYS = ("frame", "frame_index", "frame_id")
@@ -265,7 +295,7 @@ _NAME_KEYS = ("name", "label", "class_name", "class", "category", "category_id",
 
 @dataclass(frozen=True, slots=True)
 class _RowKeys:
-    """Keys of a row by what their values mean, those that count first."""
+    """Keys of a row by what their values mean, those with precedence first."""
 
     boxes: tuple[tuple[_BoxForm, tuple[str, ...]], ...]
     names: tuple[str, ...]
@@ -277,19 +307,19 @@ class _RowKeys:
 def _sort_keys(keys: tuple[str, ...]) -> _RowKeys:
     """Sort the keys of a row; cached, because the rows of a file mostly have the same keys."""
 
-    def present(known: Sequence[str]) -> tuple[str, ...]:
-        return tuple(key for key in known if key in keys)
+    def keep_present(known_keys: Sequence[str]) -> tuple[str, ...]:
+        return tuple(key for key in known_keys if key in keys)
 
     return _RowKeys(
         boxes=tuple((form, box_keys) for form, box_keys in _BOX_KEYS if set(box_keys) <= set(keys)),
-        names=present(_NAME_KEYS),
-        files=present(_FILE_KEYS),
-        frames=present(_FRAME_KEYS),
+        names=keep_present(_NAME_KEYS),
+        files=keep_present(_FILE_KEYS),
+        frames=keep_present(_FRAME_KEYS),
     )
 
 
-def _photo_of_row(row: _Row, keys: _RowKeys) -> PhotoKey:
-    """Photograph or frame to which a row belongs."""
+def _parse_photo(row: _Row, keys: _RowKeys) -> PhotoKey:
+    """Read the photograph or frame to which a row belongs."""
     frame = _first_filled(row, keys.frames)
     return PhotoKey(
         photo=_path_without_suffix(_first_filled(row, keys.files)),
@@ -312,43 +342,37 @@ def _first_filled(row: _Row, keys: Sequence[str]) -> str:
     return ""
 
 
-def _box_of_row(row: _Row, keys: _RowKeys) -> Region:
-    """Region of the box in a row.
-
-    Raises:
-        InputError: If no keys hold a box.
-    """
-    for form, box_keys in keys.boxes:
+def _parse_box(row: _Row, keys: _RowKeys) -> Region:
+    """Read the box of a row."""
+    for box_form, box_keys in keys.boxes:
         numbers: Any = row[box_keys[0]] if len(box_keys) == 1 else [row[key] for key in box_keys]
-        if not isinstance(numbers, list) or None in numbers or "" in numbers:
+        is_complete = isinstance(numbers, list) and None not in numbers and "" not in numbers
+        if not is_complete:
             continue
-        corners = _corners_of_box(form, [float(number) for number in numbers])
-        # Boxes by their centre that reach no farther than 1 are shares of the width and height.
-        are_shares = form is _BoxForm.CENTRE_AND_SIZE and max(corners) <= 1
-        is_share = "is_share" in row or are_shares
-        box = corners if is_share else box_in_pixel_centres(corners)
-        return box_region(box, _first_filled(row, keys.names), is_share=is_share)
+        corners = _box_corners(box_form, [float(number) for number in numbers])
+        # Boxes by centre and size with no side beyond 1 are taken as fractions of the picture.
+        seems_fractional = box_form is _BoxForm.CENTRE_AND_SIZE and max(corners) <= 1
+        is_fractional = _FRACTIONS_KEY in row or seems_fractional
+        box = corners if is_fractional else box_in_pixel_centres(corners)
+        return box_region(box, _first_filled(row, keys.names), is_fractional=is_fractional)
     raise InputError(_EXPECTED)
 
 
-def _corners_of_box(form: _BoxForm, numbers: Sequence[float]) -> tuple[float, float, float, float]:
+def _box_corners(form: _BoxForm, numbers: Sequence[float]) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a box."""
-    first, second, third, fourth = numbers
     if form is _BoxForm.CORNERS:
-        return first, second, third, fourth
-    width, height = third, fourth
-    left, top = first, second
+        left, top, right, bottom = numbers
+        return left, top, right, bottom
     if form is _BoxForm.CENTRE_AND_SIZE:
-        left, top = first - width / 2, second - height / 2
+        centre_x, centre_y, width, height = numbers
+        left, top = centre_x - width / 2, centre_y - height / 2
+    else:
+        left, top, width, height = numbers
     return left, top, left + width, top + height
 
 
-def _mask_of_row(row: _Row, keys: _RowKeys) -> Region:
-    """Region of the mask in a row.
-
-    Raises:
-        InputError: If it has no mask, or too large a one.
-    """
+def _parse_mask(row: _Row, keys: _RowKeys) -> Region:
+    """Read the mask of a row."""
     outline = segmentation_outline(row.get("segmentation"))
     return Region(outline=outline, name=_first_filled(row, keys.names))
 
@@ -363,35 +387,34 @@ second."""
 def _require_room_for_mask(mask_count: int, crossed_rows: int) -> None:
     """Raise ``InputError`` if a photograph has too many masks for another one.
 
-    Args:
-        mask_count: Number of masks that it has already.
-        crossed_rows: Rows of pixels that the sides of its polygons cross, with the new mask's.
+    ``mask_count`` is the number of its other masks. ``crossed_rows`` counts the rows of pixels that
+    the sides of its polygons cross, with those of the new mask.
     """
     if mask_count >= _MAX_MASKS:
-        raise InputError(
-            f"its photograph has {mask_count:,} masks already, the most that are measured"
-        )
+        raise InputError(f"its photograph already has {mask_count:,} masks, which is the maximum")
     if crossed_rows > _MAX_CROSSED_ROWS:
         raise InputError(
-            f"segmentation: the polygons of its photograph cross {crossed_rows:,} rows of pixels, "
-            f"expected at most {_MAX_CROSSED_ROWS:,}; give run lengths"
+            "segmentation: the sides of all polygons in its photograph cross "
+            f"{crossed_rows:,} rows of pixels in total, above the limit of "
+            f"{_MAX_CROSSED_ROWS:,}; use run lengths instead"
         )
 
 
-def _regions_of_labels(path: Path) -> Sequence[Region]:
-    """Regions of a PNG in which the pixels of each object have a number of their own."""
-    labels = read_map(path)
-    numbers = np.unique(labels[labels > 0])
-    if not 0 < len(numbers) <= _MAX_MASKS:
+def _read_label_image(path: Path) -> Sequence[Region]:
+    """Read the regions of a PNG in which the pixels of each object have a label of their own."""
+    label_image = read_map(path)
+    labels = np.unique(label_image[label_image > 0])
+    if not 0 < len(labels) <= _MAX_MASKS:
         raise InputError(
-            f"{printable(path)}: holds {len(numbers)} things, expected 1 to {_MAX_MASKS}: pixels "
-            "of one number are one thing, 0 is none"
+            f"{printable(path)}: contains {len(labels)} objects, expected 1 to "
+            f"{_MAX_MASKS}: all pixels with the same number are one object, and 0 is the "
+            "background"
         )
-    # Masks of many objects of a large picture would not fit in memory together.
+    # Masks are drawn when they are needed; those of many objects would not fit in memory together.
     return [
         Region(
-            outline=lambda shape, number=number: labels == number,
-            name="" if len(numbers) == 1 else f"{number:g}",
+            outline=lambda shape, label=label: label_image == label,
+            name="" if len(labels) == 1 else f"{label:g}",
         )
-        for number in numbers
+        for label in labels
     ]

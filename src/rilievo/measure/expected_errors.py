@@ -14,14 +14,14 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import MEASURED
 from rilievo.arrays.shapes import Vector
-from rilievo.calibration.points import MIN_MAJORITY_SIZES
+from rilievo.calibration.points import MAX_CERTAIN_SCALE_RATIO, MIN_MAJORITY_SIZES
 from rilievo.calibration.ranges import (
     COVERAGE,
     KNOWN_RECTANGLES,
     MIN_RESIDUAL,
     TYPICAL_DOUBT,
+    AnchoringMisfit,
     Circumstances,
-    Misfit,
     expected_error,
 )
 from rilievo.calibration.readings import Pixel, ray, rectangle_depth
@@ -29,13 +29,13 @@ from rilievo.calibration.sizes import KnownRectangle, parse_known
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.instrument_ranges import instrument_ranges
-from rilievo.measure.known_sizes import KnownPlace, known_places
+from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions
 from rilievo.records.prediction_record import PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 
-UNKNOWN_PLACE_DISTANCE = 0.5
-"""Distance to the nearest known size, in widths of the picture, that is assumed without any."""
+UNKNOWN_SIZE_DISTANCE = 0.5
+"""Distance to the nearest known size, in widths of the picture, if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +43,20 @@ class KnownSizeEvidence:
     """What the known sizes of a prediction say about the errors of its measurements.
 
     Attributes:
-        places: Places of the known sizes in the picture.
-        disagreement: Log error that eight in ten of them stay below; 0 if they are few.
+        positions: Positions of the known sizes in the picture.
+        log_error: Log error of depth that eight in ten of them stay below. If they are few, the log
+            ratio by which they contradict each other, or 0 if they do not.
     """
 
-    places: tuple[KnownPlace, ...]
-    disagreement: float
+    positions: tuple[KnownSizePosition, ...]
+    log_error: float
 
 
 def known_size_evidence(prediction: PredictionRecord) -> KnownSizeEvidence:
-    """Collect what all measurements of a prediction share."""
+    """Collect the evidence once, for all measurements of a prediction."""
     return KnownSizeEvidence(
-        places=tuple(known_places(prediction)),
-        disagreement=_disagreement_of_known_sizes(prediction),
+        positions=tuple(known_size_positions(prediction)),
+        log_error=_log_error_at_known_sizes(prediction),
     )
 
 
@@ -65,45 +66,75 @@ def log_error_of_length(
     second: Vector,
     evidence: KnownSizeEvidence | None = None,
 ) -> float:
-    """Expected log error of the length between two points [m].
+    """Expected log error of the length between two points, which are given in metres.
 
-    ``evidence`` is that of the prediction, and is collected if it is None.
+    ``evidence`` is that of the prediction, which is collected if it is None.
     """
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is not None:
-        return math.log1p(by_instrument.length_error(first, second))
-    evidence = evidence or known_size_evidence(prediction)
-    circumstances = circumstances_of_line(prediction, first, second, evidence.places)
-    return max(expected_error("length", circumstances), evidence.disagreement)
+    ranges = instrument_ranges(prediction)
+    if ranges is not None:
+        return math.log1p(ranges.length_error(first, second))
+    if evidence is None:
+        evidence = known_size_evidence(prediction)
+    circumstances = circumstances_of_line(prediction, first, second, evidence.positions)
+    return max(expected_error("length", circumstances), evidence.log_error)
 
 
 def log_error_of_distance(
     prediction: PredictionRecord, position: Vector, evidence: KnownSizeEvidence | None = None
 ) -> float:
-    """Expected log error of the distance from the camera to a point [m].
+    """Expected log error of the distance from the camera to a point, which is given in metres.
 
-    ``evidence`` is that of the prediction, and is collected if it is None.
+    ``evidence`` is that of the prediction, which is collected if it is None.
     """
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is not None:
-        return math.log1p(by_instrument.distance_error(position))
-    evidence = evidence or known_size_evidence(prediction)
-    circumstances = circumstances_at(prediction, position, places=evidence.places)
-    return max(expected_error("depth", circumstances), evidence.disagreement)
+    ranges = instrument_ranges(prediction)
+    if ranges is not None:
+        return math.log1p(ranges.distance_error(position))
+    if evidence is None:
+        evidence = known_size_evidence(prediction)
+    circumstances = circumstances_at(prediction, position, known_positions=evidence.positions)
+    return max(expected_error("depth", circumstances), evidence.log_error)
 
 
-def log_error_of_ratio(prediction: PredictionRecord, ratio: float, position: Vector) -> float:
-    """Expected log error of the distance of a point over the median distance of the picture."""
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is not None:
-        return math.log1p(by_instrument.distance_error(position))
+def log_error_beside_foot(prediction: PredictionRecord, position: Vector, foot: Vector) -> float:
+    """Expected log error of a network's distance of a point, if that of its foot were right.
+
+    Both points are given in metres. It is the error of the shape that the network gives to the
+    scene, whatever its scale. A foot far outside the picture, or behind the camera, counts as a
+    place that is not known.
+    """
+    camera = prediction.known_camera
+    foot_distance = UNKNOWN_SIZE_DISTANCE
+    if camera.depth_of(foot) > 0:
+        pixels_apart = np.linalg.norm(camera.project(position) - camera.project(foot))
+        foot_distance = min(float(pixels_apart) / prediction.shape[1], UNKNOWN_SIZE_DISTANCE)
+    circumstances = circumstances_at(prediction, position, known_positions=())
+    return expected_error(
+        "depth",
+        replace(
+            circumstances,
+            method="known points",
+            known_size_distance=foot_distance,
+            log_depth_ratio=0.0,
+        ),
+    )
+
+
+def log_error_of_distance_ratio(
+    prediction: PredictionRecord, ratio: float, position: Vector
+) -> float:
+    """Expected log error of a point's distance divided by the median distance of the picture."""
+    ranges = instrument_ranges(prediction)
+    if ranges is not None:
+        # An instrument's error is that of the distance, whatever the ratio.
+        return math.log1p(ranges.distance_error(position))
+    # The error is as if the median distance were a known one, at no certain place.
     circumstances = Circumstances(
         method="known points",
-        far=UNKNOWN_PLACE_DISTANCE,
-        deeper=abs(math.log(ratio)),
-        assumed=is_focal_length_guessed(prediction.known_camera),
+        known_size_distance=UNKNOWN_SIZE_DISTANCE,
+        log_depth_ratio=abs(math.log(ratio)),
+        is_focal_length_guessed=is_focal_length_guessed(prediction.known_camera),
         doubt=picture_doubt(prediction),
-        anchored=anchoring_misfit(prediction),
+        anchoring=anchoring_misfit(prediction),
     )
     return expected_error("depth", circumstances)
 
@@ -112,146 +143,162 @@ def circumstances_of_line(
     prediction: PredictionRecord,
     first: Vector,
     second: Vector,
-    places: Sequence[KnownPlace] | None = None,
+    known_positions: Sequence[KnownSizePosition] | None = None,
 ) -> Circumstances:
     """Circumstances of the length between two points [m], which are those of its middle."""
     length = float(np.linalg.norm(second - first))
     difference_of_distances = abs(float(np.linalg.norm(second)) - float(np.linalg.norm(first)))
-    along = min(1.0, difference_of_distances / length) if length else 0.0
-    return circumstances_at(prediction, (first + second) / 2, along, places)
+    radial_fraction = min(1.0, difference_of_distances / length) if length else 0.0
+    return circumstances_at(prediction, (first + second) / 2, radial_fraction, known_positions)
 
 
 def circumstances_at(
     prediction: PredictionRecord,
     position: Vector,
-    along: float = 0.0,
-    places: Sequence[KnownPlace] | None = None,
+    radial_fraction: float = 0.0,
+    known_positions: Sequence[KnownSizePosition] | None = None,
 ) -> Circumstances:
     """Circumstances of a measurement at a point [m].
 
-    Args:
-        prediction: Prediction in metres.
-        position: The point in the camera frame.
-        along: Share of a measured line that points away from the camera.
-        places: Places of the prediction's known sizes; None to find them.
+    ``radial_fraction`` is that of a measured line. ``known_positions`` are found if they are None.
     """
     camera = prediction.known_camera
-    if places is None:
-        places = known_places(prediction)
-    without_place = Circumstances(
+    if known_positions is None:
+        known_positions = known_size_positions(prediction)
+    without_known_size = Circumstances(
         method=metres_method(prediction),
-        far=UNKNOWN_PLACE_DISTANCE,
-        along=along,
-        assumed=is_focal_length_guessed(camera),
+        known_size_distance=UNKNOWN_SIZE_DISTANCE,
+        radial_fraction=radial_fraction,
+        is_focal_length_guessed=is_focal_length_guessed(camera),
         doubt=picture_doubt(prediction),
-        anchored=anchoring_misfit(prediction),
+        anchoring=anchoring_misfit(prediction),
     )
-    if not places:
-        return without_place
+    # The middle of a high point and its foot may lie behind the camera, and then has no pixel.
+    if not known_positions or camera.depth_of(position) <= 0:
+        return without_known_size
 
     u, v = camera.project(position)
     picture_width = prediction.shape[1]
-    distances = [math.hypot(place.u - u, place.v - v) / picture_width for place in places]
-    index = min(range(len(places)), key=distances.__getitem__)
-    nearest = places[index]
+    distances = [math.hypot(known.u - u, known.v - v) / picture_width for known in known_positions]
+    index = int(np.argmin(distances))
+    nearest = known_positions[index]
     return replace(
-        without_place,
-        far=distances[index],
-        deeper=abs(math.log(float(camera.depth_of(position)) / nearest.depth)),
-        fact_along=nearest.along,
+        without_known_size,
+        known_size_distance=distances[index],
+        log_depth_ratio=abs(math.log(float(camera.depth_of(position)) / nearest.depth)),
+        known_radial_fraction=nearest.radial_fraction,
     )
 
 
 def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
     """Add the expected error of depth to the calibration of a prediction in metres, if it has one.
 
-    It is a relative error, rounded to three decimal places, and None without depth.
+    It is a relative error, rounded to three decimal places; None if there is no depth.
     """
     if metric.calibration is None:
         return metric
-    error = _median_log_error_of_depth(metric)
+    error = _typical_log_error_of_depth(metric)
     rounded = None if math.isnan(error) else round(math.expm1(error), 3)
     return metric.but(calibration=replace(metric.calibration, expected_error=rounded))
 
 
 _GRID_SIDE = 7
-"""Places along each side of a picture over which the median of expected errors is taken."""
+"""Number of grid points along each side of a picture at which expected errors are sampled."""
 
 
-def _median_log_error_of_depth(prediction: PredictionRecord) -> float:
-    """Median of the expected log errors of depth over a grid; NaN if the grid has no depth."""
+def _typical_log_error_of_depth(prediction: PredictionRecord) -> float:
+    """Median of the expected log errors of depth over a grid, or that at known sizes if it is more.
+
+    It is NaN if the grid has no depth.
+    """
     depth, camera = prediction.depth, prediction.known_camera
     height, width = depth.shape
-    places = known_places(prediction)
+    known_positions = known_size_positions(prediction)
     errors: list[float] = []
     for v in np.linspace(0.5, height - 1.5, _GRID_SIDE):
         for u in np.linspace(0.5, width - 1.5, _GRID_SIDE):
-            pixel = round(v), round(u)
-            if not depth.valid[pixel]:
+            row_column = round(v), round(u)
+            if not depth.valid[row_column]:
                 continue
-            position = ray(camera, Pixel(float(u), float(v), "")) * float(depth.values[pixel])
-            circumstances = circumstances_at(prediction, position, places=places)
+            direction = ray(camera, Pixel(u=float(u), v=float(v), name=""))
+            position = direction * float(depth.values[row_column])
+            circumstances = circumstances_at(prediction, position, known_positions=known_positions)
             errors.append(expected_error("depth", circumstances))
     if not errors:
         return math.nan
-    return max(float(np.median(errors)), _disagreement_of_known_sizes(prediction))
+    return max(float(np.median(errors)), _log_error_at_known_sizes(prediction))
 
 
-def _disagreement_of_known_sizes(prediction: PredictionRecord) -> float:
-    """Log error that ``COVERAGE`` of the known sizes stay below; 0 if they are few."""
+_MIN_DEPTH_RATIO = 1e-6
+"""Least ratio of calibrated to known metres, which keeps its logarithm finite."""
+
+
+def _log_error_at_known_sizes(prediction: PredictionRecord) -> float:
+    """Log error that the residuals of ``COVERAGE`` of the known sizes stay below.
+
+    Of few known sizes, it is their contradiction if they contradict each other, and else 0. It is
+    also 0 if the residuals do not belong to the sizes one by one.
+    """
     calibration = prediction.calibration
-    if calibration is None or len(calibration.residuals) < MIN_MAJORITY_SIZES:
-        return 0.0
-    if len(calibration.residuals) != len(calibration.asked):
+    if calibration is None or len(calibration.residuals) != len(calibration.asked):
         return 0.0
 
     log_errors: list[float] = []
     for text, residual in zip(calibration.asked, calibration.residuals, strict=True):
+        # Sizes that cannot be read again do not count.
         with suppress(RilievoError):
             size = parse_known(text)
             if isinstance(size, KnownRectangle):
-                metres = rectangle_depth(size, prediction.known_camera)
+                known_metres = rectangle_depth(size, prediction.known_camera)
             else:
-                metres = size.metres
-            log_errors.append(abs(math.log(max(1 + residual / metres, 1e-6))))
-    return float(np.quantile(log_errors, COVERAGE)) if log_errors else 0.0
+                known_metres = size.metres
+            # A residual is the size by the map minus the known one.
+            depth_ratio = max(1 + residual / known_metres, _MIN_DEPTH_RATIO)
+            log_errors.append(math.log(depth_ratio))
+    if not log_errors:
+        return 0.0
+    if len(log_errors) < MIN_MAJORITY_SIZES:
+        contradiction = max(log_errors) - min(log_errors)
+        return contradiction if contradiction > math.log(MAX_CERTAIN_SCALE_RATIO) else 0.0
+    return float(np.quantile(np.abs(log_errors), COVERAGE))
 
 
-def anchoring_misfit(prediction: PredictionRecord) -> Misfit | None:
+def anchoring_misfit(prediction: PredictionRecord) -> AnchoringMisfit | None:
     """Disagreement of anchored depth with its reference; None for other depth."""
     depth = prediction.depth_or_none
     anchoring = prediction.anchoring if depth is not None and depth.is_depth else None
     if anchoring is None or anchoring.residual is None or anchoring.rank_correlation is None:
         return None
-    return Misfit(
-        misfit=math.log(max(anchoring.residual, MIN_RESIDUAL)),
-        disorder=1 - anchoring.rank_correlation,
+    return AnchoringMisfit(
+        log_residual=math.log(max(anchoring.residual, MIN_RESIDUAL)),
+        rank_disorder=1 - anchoring.rank_correlation,
     )
 
 
 _BORDER_DIVISOR = 8
-"""One over the share of each side of a picture that says nothing about its doubt."""
-_DOUBT_PIXELS = 4_000
-"""Pixels whose confidence is read, for speed."""
+"""The border that is left out on each side is the picture's side over this."""
+_MAX_SAMPLED_PIXELS = 4_000
+"""Number of pixels whose confidence is read, for speed."""
 _DOUBT_QUANTILE = 0.1
-"""Quantile of the confidence that tells a bad picture."""
+"""Quantile of the confidence from which the doubt follows."""
 
 
 def picture_doubt(prediction: PredictionRecord) -> float:
-    """Doubt of a picture: 1 minus the confidence that nine in ten of its central pixels exceed.
+    """Doubt of a picture: 1 minus the 10 % quantile of the confidence in its central part.
 
-    This tells a bad picture better than the mean confidence, which a wrong part of a picture hardly
-    changes. The borders, an eighth on each side, are left out, because confidence is low there in
+    A bad picture shows more clearly in this quantile than in the mean confidence, which a wrong
+    part of the picture hardly changes. The borders are left out, because confidence is low there in
     good pictures too.
     """
     confidence = prediction.confidence
     if confidence is None or prediction.made_by.settings.get("confidence") == "mirror":
-        return TYPICAL_DOUBT  # Ranges were fitted with the model's own confidence.
+        # Ranges were fitted with the model's own confidence, and "mirror" has another scale.
+        return TYPICAL_DOUBT
     height, width = confidence.shape
     rows = slice(height // _BORDER_DIVISOR, height - height // _BORDER_DIVISOR)
     columns = slice(width // _BORDER_DIVISOR, width - width // _BORDER_DIVISOR)
     central, valid = confidence[rows, columns], prediction.depth.valid[rows, columns]
-    step = max(1, math.isqrt(central.size // _DOUBT_PIXELS))
+    step = max(1, math.isqrt(central.size // _MAX_SAMPLED_PIXELS))
     sampled = central[::step, ::step][valid[::step, ::step]]
     if not sampled.size:
         return TYPICAL_DOUBT

@@ -1,17 +1,16 @@
 """Ranges of sizes whose depth an instrument measured, by propagation of its error.
 
-A stated error does not say how the errors of neighbouring pixels are related. They may differ from
-pixel to pixel, change smoothly over a part of the picture, or be the same everywhere, as an error
-of the scale is. Each size therefore has the range of the least favourable relation.
+A stated error does not say how the errors of neighbouring pixels are correlated. They may be
+independent, change smoothly over a part of the picture, or be the same everywhere, as an error of
+the scale is. Each size therefore has the range of the least favourable correlation.
 
-The error that is assumed where nobody states one is that of depth cameras, for which the relation
-was measured: most of it is common to all pixels, and the rest differs between the pixels of one
-surface.
+Where nobody states an error, we assume that of depth cameras, whose correlation was measured. Most
+of it is common to all pixels, and the rest varies between the pixels of one surface.
 
-To these come the error of a focal length that was not given, and that of placing a point by hand
-(``placing_errors``).
+Two more errors are added: that of a focal length that was not given, and that of placing a point by
+hand (``placing_errors``).
 
-All errors are those that eight in ten stay below, as a share of the quantity.
+All errors are relative, and eight in ten stay below them.
 """
 
 import math
@@ -27,20 +26,20 @@ from rilievo.measure.surface_planes import SurfacePlane
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord
 
-VARYING_SHARE = 0.3
-"""Share of the assumed error in which the pixels of one surface differ.
+VARYING_FRACTION = 0.3
+"""Fraction of the assumed error that varies between the pixels of one surface.
 
 Eight in ten medians of 5 x 5 pixels lie within .53 to .88 % of the plane through a flat surface,
 for six depth cameras (``lab/studies/measure_sensor_planes.py``). That is .27 to .44 of 2 %, and
 includes what is not quite flat."""
-COMMON_SHARE = math.sqrt(1 - VARYING_SHARE**2)
-"""Share of the assumed error that all pixels have in common."""
-SLOPE_SHARE = 0.5
-"""Slope of a plane by errors of its depth, over these errors and per deviation of its points.
+COMMON_FRACTION = math.sqrt(1 - VARYING_FRACTION**2)
+"""Fraction of the assumed error that all pixels have in common."""
+SLOPE_PER_ERROR = 0.5
+"""Slope error of a fitted plane, over the error of its depth and per deviation of its points.
 
-Errors that differ from pixel to pixel average out, and errors that are the same everywhere do not
-tilt a plane. Least favourable are smooth errors whose correlation length is half of the radius of a
-disc, with a slope of .41, or a third of the length of a rectangle of 3 to 1, with one of .50."""
+Independent errors average out, and errors that are the same everywhere do not tilt a plane. Least
+favourable are smooth errors whose correlation length is half of the radius of a disc, with a slope
+of .41, or a third of the length of a rectangle of 3 to 1, with one of .50."""
 STEP_TILT = 2.0
 """Slope of a plane by a step of rounded depth through its middle, over that by smooth errors."""
 GUESSED_FOCAL_ANGLE = 10.0
@@ -68,8 +67,6 @@ class InstrumentRanges:
     """Errors of sizes in a prediction whose depth an instrument measured.
 
     Attributes:
-        prediction: Prediction with the depth of the instrument.
-        instrument: Instrument and the error of its depth.
         focal_error: Log error of the focal length.
         fill_error: Relative error of depth in the gaps of a sensor.
     """
@@ -86,53 +83,61 @@ class InstrumentRanges:
     def length_error(self, first: Vector, second: Vector) -> float:
         """Relative error of the length between two points [m]."""
         difference = second - first
-        squared = float(difference @ difference)
-        if squared == 0:
+        squared_length = float(difference @ difference)
+        if squared_length == 0:
             return math.inf
 
-        # A relative error of depth moves an end by its position; what counts is along the length.
-        weights = (-float(difference @ first) / squared, float(difference @ second) / squared)
-        by_depth = self._error_by_depth((first, second), weights)
-        return math.hypot(by_depth, self._focal_error_of(difference))
+        # With L = |second - first|, a relative error e of an end's depth moves the end p by e p,
+        # and changes L by ± e (difference · p) / L.
+        weights = (
+            -float(difference @ first) / squared_length,
+            float(difference @ second) / squared_length,
+        )
+        depth_error = self._propagate_depth_errors((first, second), weights)
+        return math.hypot(depth_error, self._focal_error_of(difference))
 
     def height_error(
         self, position: Vector, normal: Vector, height: float, support: PlaneSupport
     ) -> float:
-        """Error of the height of a point above a plane [m], which stays finite at height 0.
+        """Error of the height of a point above a plane [m].
 
-        Args:
-            position: Position of the point [m].
-            normal: Unit normal of the plane.
-            height: Height of the point above it [m].
-            support: Points to which the plane was fitted.
+        At height 0 an error remains, because the plane itself is uncertain. ``support`` are the
+        points to which the plane with this unit normal was fitted.
         """
         foot = position - height * normal
-        # A relative error of depth moves a point by its position; what counts is along the normal.
+        # A relative error e of depth moves a point p by e p, and its height by e (normal · p). That
+        # of the plane's depth moves the foot, and enters with the opposite sign.
         weights = (float(normal @ position), -float(normal @ foot))
-        by_depth = self._error_by_depth((position, foot), weights)
+        depth_error = self._propagate_depth_errors((position, foot), weights)
+        # A tilt of the plane counts the more, the farther the point lies from its middle.
         plane_distance = abs(float(normal @ foot))
-        tilt = SLOPE_SHARE * self._varying_error_at(support.middle) * support.offset(position)
-        across_axis = normal[:2]
-        by_focal_length = self.focal_error * float(across_axis @ across_axis) * abs(height)
-        return math.hypot(by_depth, plane_distance * tilt, by_focal_length)
+        tilt = SLOPE_PER_ERROR * self._varying_error_at(support.middle) * support.offset(position)
+        # The focal length scales only the part of the height across the optical axis.
+        squared_sine = float(normal[:2] @ normal[:2])
+        focal_height_error = self.focal_error * squared_sine * abs(height)
+        return math.hypot(depth_error, plane_distance * tilt, focal_height_error)
 
     def tilt_error(self, plane: SurfacePlane, direction: Vector) -> float:
         """Error of the tilt of a plane along a unit direction that lies in it [degrees]."""
         middle = plane.support.middle
-        gap_error = VARYING_SHARE * self._gap_error_at(middle)
+        gap_error = VARYING_FRACTION * self._gap_error_at(middle)
         varying_error = math.hypot(self._varying_error_at(middle), gap_error)
-        slope = SLOPE_SHARE * varying_error * plane.support.inverse_spread(direction)
+        slope = SLOPE_PER_ERROR * varying_error * plane.support.inverse_spread(direction)
         return math.degrees(math.atan(plane.camera_distance * slope))
 
     def tilts_by_scale(self, plane: SurfacePlane, direction: Vector) -> list[float]:
-        """Tilt of a plane along a unit direction by each error of a known scale [degrees]."""
+        """Tilt of a plane along a unit direction by each error of a known scale [degrees].
+
+        Such an error depends on depth alone, so it tilts the plane by its difference between two
+        points on opposite sides of the plane's middle.
+        """
         spread = 1 / plane.support.inverse_spread(direction)
         middle = plane.support.middle
-        far = self._depth_at(middle + spread * direction)
-        near = self._depth_at(middle - spread * direction)
+        depth_ahead = self._depth_at(middle + spread * direction)
+        depth_behind = self._depth_at(middle - spread * direction)
         slopes = [
-            (part.relative_at(far) - part.relative_at(near)) / (2 * spread)
-            for part in self.instrument.scale_errors
+            (error.relative_at(depth_ahead) - error.relative_at(depth_behind)) / (2 * spread)
+            for error in self.instrument.scale_errors
         ]
         return [math.degrees(math.atan(plane.camera_distance * slope)) for slope in slopes]
 
@@ -151,14 +156,14 @@ class InstrumentRanges:
         return measured is None or not measured[pixel_index(self.prediction.depth, pixel)]
 
     @property
-    def varying_share(self) -> float:
-        """Share of the error in which the pixels of one surface may differ."""
-        return VARYING_SHARE if self.instrument.is_assumed else 1.0
+    def varying_fraction(self) -> float:
+        """Fraction of the error in which the pixels of one surface may differ."""
+        return VARYING_FRACTION if self.instrument.is_assumed else 1.0
 
     @property
-    def common_share(self) -> float:
-        """Share of the error that all pixels are known to have in common."""
-        return COMMON_SHARE if self.instrument.is_assumed else 0.0
+    def common_fraction(self) -> float:
+        """Fraction of the error that all pixels are known to have in common."""
+        return COMMON_FRACTION if self.instrument.is_assumed else 0.0
 
     def _focal_error_of(self, vector: Vector) -> float:
         """Relative error of the length of a vector by the focal length.
@@ -168,16 +173,18 @@ class InstrumentRanges:
         across_axis = vector[:2]
         return self.focal_error * float(across_axis @ across_axis) / float(vector @ vector)
 
-    def _error_by_depth(self, positions: Sequence[Vector], weights: Sequence[float]) -> float:
-        """Error of a quantity by the errors of depth at points.
+    def _propagate_depth_errors(
+        self, positions: Sequence[Vector], weights: Sequence[float]
+    ) -> float:
+        """Error of a quantity caused by the errors of depth at points.
 
-        Args:
-            positions: Positions of the points [m].
-            weights: Change of the quantity for a relative error of depth at each of them.
+        ``weights`` are the derivatives of the quantity with respect to the relative depth at each
+        position.
         """
         depths = [self._depth_at(position) for position in positions]
 
         def changes_by(error: DepthError) -> list[float]:
+            """Change of the quantity by the error at each point."""
             return [
                 weight * error.relative_at(depth)
                 for depth, weight in zip(depths, weights, strict=True)
@@ -185,23 +192,23 @@ class InstrumentRanges:
 
         changes = changes_by(self.instrument.error)
         rounding_changes = changes_by(self.instrument.rounding)
-        scale_changes = [sum(changes_by(part)) for part in self.instrument.scale_errors]
-        gaps = [
+        scale_changes = [sum(changes_by(error)) for error in self.instrument.scale_errors]
+        gap_changes = [
             weight * self._gap_error_at(position)
             for position, weight in zip(positions, weights, strict=True)
         ]
         return math.hypot(
-            self.varying_share * _least_favourable(changes),
-            self.common_share * abs(sum(changes)),
-            _least_favourable(rounding_changes),
+            self.varying_fraction * _worst_case_sum(changes),
+            self.common_fraction * abs(sum(changes)),  # the part that all points share
+            _worst_case_sum(rounding_changes),
             *scale_changes,
-            *gaps,
+            *gap_changes,
         )
 
     def _varying_error_at(self, position: Vector) -> float:
-        """Error by which the pixels of a surface may differ, as far as it tilts the surface."""
+        """Error by which the pixels of a surface may differ, where rounding tilts it more."""
         depth = self._depth_at(position)
-        error = self.varying_share * self.instrument.error.relative_at(depth)
+        error = self.varying_fraction * self.instrument.error.relative_at(depth)
         return math.hypot(error, STEP_TILT * self.instrument.rounding.relative_at(depth))
 
     def _depth_error_at(self, position: Vector) -> float:
@@ -214,24 +221,23 @@ class InstrumentRanges:
     def _gap_error_at(self, position: Vector) -> float:
         """Further error in a gap of a sensor; 0 for points that the picture does not show."""
         camera, (height, width) = self.prediction.known_camera, self.prediction.shape
-        u, v = (float(number) for number in camera.project(position))
+        u, v = camera.project(position).tolist()
         is_shown = -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5
         if not is_shown or not self.is_in_gap(Pixel(u, v, "")):
             return 0.0
         return self.fill_error
 
 
-def _least_favourable(changes: Sequence[float]) -> float:
+def _worst_case_sum(changes: Sequence[float]) -> float:
     """Error of a sum of changes whose correlation is not known.
 
-    The variance is linear in the correlation, so that one of its ends is the least favourable:
-    changes that are independent, or that are the same.
+    The variance is linear in the correlation, so the least favourable correlation is 0 or 1.
     """
     return max(math.hypot(*changes), abs(sum(changes)))
 
 
 def instrument_ranges(prediction: PredictionRecord) -> InstrumentRanges | None:
-    """Errors of sizes by the instrument of a prediction; None if a network's ranges hold."""
+    """Errors of sizes by the instrument of a prediction; None if a network predicted depth."""
     instrument = prediction.instrument
     if instrument is None:
         return None

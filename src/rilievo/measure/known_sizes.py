@@ -8,10 +8,10 @@ import numpy as np
 
 from rilievo.calibration.readings import (
     Pixel,
+    end_values_of_line,
     known_point_depth,
     ray,
     rectangle_depth,
-    values_at_ends,
 )
 from rilievo.calibration.sizes import (
     Along,
@@ -29,17 +29,17 @@ MAX_SAME_POINT_OFFSET = 1.0
 """Largest difference of column or row by which two points count as the same [px]."""
 
 
-class KnownPlace(NamedTuple):
-    """Place of a known size in the picture.
+class KnownSizePosition(NamedTuple):
+    """Position of a known size in the picture.
 
     A page reads the four numbers in this order: the column and row [px], the depth [m], and the
-    share of a known length that points away from the camera.
+    fraction of a known length that points away from the camera.
     """
 
     u: float
     v: float
     depth: float
-    along: float
+    radial_fraction: float
 
 
 def known_sizes(prediction: PredictionRecord) -> Iterator[Known]:
@@ -61,60 +61,62 @@ def known_rectangles(prediction: PredictionRecord) -> list[KnownRectangle]:
 
 
 def known_length_between(prediction: PredictionRecord, first: Pixel, second: Pixel) -> float | None:
-    """Length between two points that the user gave [m]; None if they gave none."""
+    """Known length between two points, in either direction [m]; None if the user gave none."""
     ends = np.array([[first.u, first.v], [second.u, second.v]])
     for line in known_lengths(prediction):
         line_ends = np.array([[line.u1, line.v1], [line.u2, line.v2]])
         offset = np.abs(ends - line_ends).max()
-        offset_of_reversed = np.abs(ends - line_ends[::-1]).max()
-        if min(offset, offset_of_reversed) <= MAX_SAME_POINT_OFFSET:
+        reversed_offset = np.abs(ends - line_ends[::-1]).max()
+        if min(offset, reversed_offset) <= MAX_SAME_POINT_OFFSET:
             return float(line.metres)
     return None
 
 
-def known_distance_at(prediction: PredictionRecord, at: Pixel) -> float | None:
-    """Distance along the ray of a point that the user gave [m]; None if they gave none.
+def known_distance_at(prediction: PredictionRecord, pixel: Pixel) -> float | None:
+    """Known distance along the ray of a point [m]; None if the user gave none there.
 
-    Pixels of a sensor are no known distances, because they have the sensor's error.
+    The pixels of a sensor are not known distances, because they have the sensor's error.
     """
     instrument = prediction.instrument
     if instrument is not None and instrument.source is DepthSource.SENSOR:
         return None
     points = [size for size in known_sizes(prediction) if isinstance(size, KnownPoint)]
     for point in points:
-        if max(abs(point.u - at.u), abs(point.v - at.v)) > MAX_SAME_POINT_OFFSET:
+        if max(abs(point.u - pixel.u), abs(point.v - pixel.v)) > MAX_SAME_POINT_OFFSET:
             continue
         if point.along is Along.RAY:
             return float(point.metres)
-        direction = ray(prediction.known_camera, at)
+        # The user measured z along the optical axis, which the ray's slant makes a distance.
+        direction = ray(prediction.known_camera, pixel)
         return point.metres * float(np.linalg.norm(direction) / direction[2])
     return None
 
 
-def known_places(prediction: PredictionRecord) -> list[KnownPlace]:
-    """Places of all known sizes; those at which there is no depth are left out."""
-    places: list[KnownPlace] = []
+def known_size_positions(prediction: PredictionRecord) -> list[KnownSizePosition]:
+    """Positions of all known sizes; those at which there is no depth are left out."""
+    positions: list[KnownSizePosition] = []
     for size in known_sizes(prediction):
         with suppress(RilievoError):
-            places.append(_place_of(prediction, size))
-    return places
+            positions.append(_known_size_position(prediction, size))
+    return positions
 
 
-def _place_of(prediction: PredictionRecord, size: Known) -> KnownPlace:
+def _known_size_position(prediction: PredictionRecord, size: Known) -> KnownSizePosition:
+    """Position of a known point, of the middle of a rectangle, or halfway along a length."""
     camera = prediction.known_camera
     if isinstance(size, KnownPoint):
         depth = known_point_depth(size, camera)
-        return KnownPlace(float(size.u), float(size.v), float(depth), 0.0)
+        return KnownSizePosition(float(size.u), float(size.v), float(depth), 0.0)
     if isinstance(size, KnownRectangle):
-        return KnownPlace(*size.middle, rectangle_depth(size, camera), 0.0)
+        return KnownSizePosition(*size.middle, rectangle_depth(size, camera), 0.0)
 
     first_end, second_end = Pixel(size.u1, size.v1, ""), Pixel(size.u2, size.v2, "")
-    first_depth, second_depth = values_at_ends(prediction.depth, first_end, second_end, camera)
+    first_depth, second_depth = end_values_of_line(prediction.depth, first_end, second_end, camera)
     first, second = ray(camera, first_end) * first_depth, ray(camera, second_end) * second_depth
     difference_of_distances = abs(float(np.linalg.norm(first)) - float(np.linalg.norm(second)))
-    return KnownPlace(
+    return KnownSizePosition(
         u=(size.u1 + size.u2) / 2,
         v=(size.v1 + size.v2) / 2,
         depth=(first_depth + second_depth) / 2,
-        along=min(1.0, difference_of_distances / float(np.linalg.norm(second - first))),
+        radial_fraction=min(1.0, difference_of_distances / float(np.linalg.norm(second - first))),
     )

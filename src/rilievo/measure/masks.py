@@ -1,4 +1,4 @@
-"""Masks of pixels: those that show a surface, and masks that are grown, shrunk or moved."""
+"""Masks of pixels: those that show a surface, and masks that are grown, shrunk or shifted."""
 
 import numpy as np
 
@@ -41,8 +41,8 @@ def without_specks(mask: Mask) -> Mask:
     return mask
 
 
-def moved(mask: Mask, down: int, right: int) -> Mask:
-    """Mask moved by rows and columns; False where no pixel moves to."""
+def shifted(mask: Mask, down: int, right: int) -> Mask:
+    """Shift a mask by rows and columns, and fill with False."""
     result = np.zeros_like(mask)
     height, width = mask.shape
     if abs(down) >= height or abs(right) >= width:

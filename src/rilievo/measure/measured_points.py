@@ -23,16 +23,12 @@ ASSUMED_FOCAL_REMARK = Note(
 
 
 def metric_camera(prediction: PredictionRecord) -> Camera:
-    """Camera of a prediction in metres.
-
-    Raises:
-        CalibrationError: If depth is not in metres.
-    """
+    """Camera of a prediction; raise ``CalibrationError`` if its depth is not in metres."""
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             problem=Text(
-                f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one "
-                "known length or distance, ",
+                f"depth of kind '{prediction.depth.kind}' is not in metres, so sizes are "
+                "unknown: give one known length or distance, ",
                 KNOWN_OPTIONS,
             )
         )
@@ -40,29 +36,29 @@ def metric_camera(prediction: PredictionRecord) -> Camera:
 
 
 def check_pixels(prediction: PredictionRecord, points: Sequence[Point]) -> list[Pixel]:
-    """Pixels of points; raises for those outside of the photograph or on the sky."""
+    """Check that points are finite, inside the photograph and not on the sky; return pixels."""
     for u, v in points:
         if not (math.isfinite(u) and math.isfinite(v)):
-            raise OptionError(f"point {u:g},{v:g}: column and row are finite numbers of pixels")
+            raise OptionError(f"point {u:g},{v:g}: column and row must be finite numbers")
 
     pixels = [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
     for pixel in pixels:
         index = pixel_index(prediction.depth, pixel)
         if prediction.sky is not None and prediction.sky[index]:
             raise CalibrationError(
-                f"{pixel.name} lies on the sky, which has no distance: choose a point on something"
+                f"{pixel.name} is in the sky, which has no distance: choose a point on an object"
             )
     return pixels
 
 
 def origin_of_points(prediction: PredictionRecord, points: Sequence[Point]) -> MeasurementOrigin:
-    """Where the depth of points comes from; one in a gap of a sensor decides."""
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is None or prediction.is_of_network:
+    """Where the depth of points comes from: a sensor's gap, if one of them lies in it."""
+    ranges = instrument_ranges(prediction)
+    if ranges is None or prediction.is_of_network:
         return MeasurementOrigin.NETWORK
-    if by_instrument.instrument.source is DepthSource.DEPTH_MAP:
+    if ranges.instrument.source is DepthSource.DEPTH_MAP:
         return MeasurementOrigin.DEPTH_MAP
-    is_in_gap = [by_instrument.is_in_gap(Pixel(u, v, "")) for u, v in points]
+    is_in_gap = [ranges.is_in_gap(Pixel(u, v, "")) for u, v in points]
     return MeasurementOrigin.SENSOR_GAP if any(is_in_gap) else MeasurementOrigin.SENSOR
 
 
@@ -78,36 +74,37 @@ def instrument_remarks(
     prediction: PredictionRecord, points: Sequence[Point] = ()
 ) -> tuple[str, ...]:
     """Remarks on an instrument's error that nobody stated, and on points in a sensor's gaps."""
-    instrument, remarks = prediction.instrument, list[str]()
+    instrument = prediction.instrument
     if instrument is None:
         return ()
-    remarks.extend(instrument.doubts)
+    remarks = list(instrument.doubts)
     if instrument.is_assumed:
         remarks.append(_assumed_error_remark(instrument))
     if origin_of_points(prediction, points) is MeasurementOrigin.SENSOR_GAP:
-        remarks.append("a point lies in a gap of the sensor, whose depth the network filled")
+        remarks.append("a point is in a gap of the sensor's depth, which the network filled")
     return tuple(remarks)
 
 
 def _assumed_error_remark(instrument: Instrument) -> str:
-    """Remark on an instrument's error that nobody stated, and on what would make it wrong."""
-    words = (
+    """Remark that an instrument's error is assumed, with a hint to state it."""
+    assumption = (
         f"the range assumes that 8 in 10 depths of the {instrument.source} are within "
         f"{instrument.error}"
     )
-    states = Text(OptionName("depth_error", "1%"), " states its error")
+    stating_hint = Text("state its error with ", OptionName("depth_error", "1%"))
     if instrument.source is DepthSource.SENSOR:
-        return Note(words, hint=states)
+        return Note(assumption, hint=stating_hint)
+    network_hint = Text(", or give ", OptionName("depth_error", "network"), " for predicted depth")
     return Note(
-        f"{words}, as those of depth cameras are, and those of networks are not",
-        hint=Text(states, ", or ", OptionName("depth_error", "network"), " that of a network"),
+        f"{assumption}, which holds for depth cameras but not for networks",
+        hint=Text(stating_hint, network_hint),
     )
 
 
 def camera_and_point_remarks(
     prediction: PredictionRecord, points: Sequence[Point]
 ) -> tuple[str, ...]:
-    """Remarks on an assumed focal length, and on points that are hardly in pixels."""
+    """Remarks on an assumed focal length, and on points that are probably not in pixels."""
     remarks: list[str] = []
     if prediction.known_camera.source is CameraSource.ASSUMED:
         remarks.append(ASSUMED_FOCAL_REMARK)

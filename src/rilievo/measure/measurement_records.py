@@ -1,4 +1,4 @@
-"""Measurements as options ask for them, and as JSON and CSV show them."""
+"""Measurements that options request, and their records in JSON and CSV."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,11 +19,7 @@ SpellRemark = Callable[[object], str]
 
 
 def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
-    """Parse texts ``U,V``: column and row [px].
-
-    Raises:
-        OptionError: If a text is no pair of finite numbers.
-    """
+    """Parse texts ``U,V``, column and row [px], which have to be finite."""
     points: list[tuple[float, float]] = []
     for text in texts:
         try:
@@ -36,26 +32,28 @@ def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
     return points
 
 
-def quantity_of_options(
-    texts: Sequence[str],
+def parse_quantity(
+    point_texts: Sequence[str],
     *,
     angle: bool,
     distance: str | None,
     height: str | None,
     height_above_plane: str | None = None,
 ) -> tuple[str, list[tuple[float, float]]]:
-    """Quantity that options ask for, and its points.
+    """Decide which quantity the options request, and parse its points.
+
+    ``point_texts`` are the positional arguments ``U,V``.
 
     Raises:
-        OptionError: If they do not ask for one quantity.
+        OptionError: If they do not request exactly one quantity.
     """
     point_options = {
         "distance": distance,
         "height": height,
         "height_above_plane": height_above_plane,
     }
-    given = {quantity: text for quantity, text in point_options.items() if text}
-    if len(given) > 1 or (angle and given):
+    requested = {quantity: text for quantity, text in point_options.items() if text}
+    if len(requested) > 1 or (angle and requested):
         raise OptionError(
             problem=Text(
                 OptionName("angle"),
@@ -65,44 +63,55 @@ def quantity_of_options(
                 OptionName("height"),
                 " and ",
                 OptionName("height_above_plane"),
-                " do not go together: give one",
+                " cannot be combined; give only one of them",
             )
         )
-    if given:
-        [(quantity, text)] = given.items()
-        return quantity, _points_of_option(quantity, text, texts)
+    if requested:
+        [(quantity, text)] = requested.items()
+        return quantity, _parse_option_points(quantity, text, point_texts)
 
-    points = parse_points(texts)
+    points = parse_points(point_texts)
     if angle and len(points) != 2:
-        raise OptionError(f"an angle takes two points U,V, got {len(points)}")
+        raise OptionError(f"an angle needs two points U,V, got {len(points)}")
     if angle:
         return "angle", points
     if len(points) < 2:
-        raise _too_few_points(len(points))
+        raise _too_few_points_error(len(points))
     return ("length" if len(points) == 2 else "area"), points
 
 
-def _points_of_option(quantity: str, text: str, texts: Sequence[str]) -> list[tuple[float, float]]:
-    """Point that an option gives, and for a height above a plane its foot among the texts."""
+def _parse_option_points(
+    quantity: str, text: str, further_texts: Sequence[str]
+) -> list[tuple[float, float]]:
+    """Read the point of an option, and the foot of a height above a plane from further texts."""
     takes_foot = quantity == "height_above_plane"
-    if len(texts) > (1 if takes_foot else 0):
-        parse_points(texts)  # Raises if they are no points, such as a second photograph.
-        foot = " or with its foot" if takes_foot else ""
-        raise OptionError(
-            option=quantity, problem=f"U,V stands alone{foot}, got {len(texts)} more points"
+    max_texts = 1 if takes_foot else 0
+    if len(further_texts) > max_texts:
+        # A text that is no point, such as a second photograph, has a clearer error of its own.
+        parse_points(further_texts)
+        usage = (
+            "takes one point U,V, and optionally its foot"
+            if takes_foot
+            else "takes only one point U,V"
         )
-    return parse_points([text, *texts])
+        surplus = " ".join(further_texts[max_texts:])
+        raise OptionError(option=quantity, problem=f"{usage}: leave out {surplus[:60]}")
+    return parse_points([text, *further_texts])
 
 
-def _too_few_points(count: int) -> OptionError:
-    subject = "one point is" if count else "name points U,V, two for a length, or give"
+def _too_few_points_error(count: int) -> OptionError:
+    subject = (
+        "a length needs two points U,V; for one point, give"
+        if count
+        else "no point is given; give two points U,V for a length, or"
+    )
     return OptionError(
         problem=Text(
             f"{subject} ",
             OptionName("distance", "U,V"),
-            ", straight from the camera, or ",
+            " (straight from the camera) or ",
             OptionName("height", "U,V"),
-            ", above the floor",
+            " (above the floor)",
         )
     )
 
@@ -138,8 +147,8 @@ def measure_points(
     if in_plane:
         raise OptionError(
             option="in_plane",
-            problem=f"is about lengths, areas and distances, and not about {_PLURALS[quantity]}",
-            hint="leave it out",
+            problem=f"only applies to lengths, areas and distances, not to {_PLURALS[quantity]}",
+            hint="leave the option out",
         )
     if quantity == "height_above_plane":
         return height_above_plane(prediction, *points)
@@ -151,7 +160,7 @@ def measure_points(
 def measurement_json(
     measured: Measurement, prediction: PredictionRecord, spell: SpellRemark
 ) -> dict[str, object]:
-    """JSON of a measurement, as ``rilievo measure --json`` writes it."""
+    """Make the JSON of a measurement, as ``rilievo measure --json`` writes it."""
     return {
         **asdict(measured),
         "remarks": [spell(remark) for remark in measured.remarks],
@@ -166,13 +175,16 @@ def region_record(region: RegionMeasurement, spell: SpellRemark) -> dict[str, ob
 
 
 def origin_record(prediction: PredictionRecord) -> dict[str, object]:
-    """JSON of where metres and ranges come from."""
+    """Make the JSON record of where metres and ranges come from."""
     calibration, instrument = prediction.calibration, prediction.instrument
-    instrument_values = None if instrument is None else asdict(instrument)
-    if instrument_values is not None:
-        del instrument_values["doubts"]  # They are among the remarks.
+    instrument_values = None
+    if instrument is not None:
+        # Doubts are among the remarks.
+        instrument_values = {
+            name: value for name, value in asdict(instrument).items() if name != "doubts"
+        }
     return {
-        "coverage": COVERAGE,
+        "coverage": COVERAGE,  # Fraction of the true values that lie within the ranges.
         "calibration": None if calibration is None else asdict(calibration),
         "instrument": instrument_values,
         "camera": None if prediction.camera is None else prediction.camera.source,
@@ -180,10 +192,10 @@ def origin_record(prediction: PredictionRecord) -> dict[str, object]:
 
 
 def region_cells(region: RegionMeasurement, spell: SpellRemark) -> dict[str, object]:
-    """Cells of a region's row in CSV, by column; those of a box are None without a floor."""
+    """Make a region's row of a CSV, by column; the cells of its box are None without a floor."""
     cells: dict[str, object] = {"name": region.name, "share": region.share}
     cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
-    for column, size in _ranged_columns(region).items():
+    for column, size in _measurements_by_column(region).items():
         cells[column] = None if size is None else f"{size.value:.4g}"
         cells[f"{column}_low"] = None if size is None else f"{size.low:.4g}"
         cells[f"{column}_high"] = None if size is None else f"{size.high:.4g}"
@@ -193,8 +205,8 @@ def region_cells(region: RegionMeasurement, spell: SpellRemark) -> dict[str, obj
     return cells
 
 
-def _ranged_columns(region: RegionMeasurement) -> dict[str, Measurement | None]:
-    """Measurements of a region by column; those of its upright box are None without one."""
+def _measurements_by_column(region: RegionMeasurement) -> dict[str, Measurement | None]:
+    """Measurements of a region by CSV column; those of its upright box are None without one."""
     box = region.upright
     return {
         "distance": region.distance,

@@ -24,26 +24,35 @@ class ObjectExtent:
     """Length of an object along an axis.
 
     Attributes:
-        seen: Length of the part that is seen [m].
-        longest: Length of the whole if what is hidden is as long as the picture permits [m].
-        border_error: Error of the positions of its two ends that eight in ten stay below [m].
-        gap: Width of the gaps without depth in which it may go on [m].
+        visible_length: Length of the visible part [m].
+        max_length: Greatest length that the picture permits, with hidden parts [m].
+        border_error: Combined error of both ends that eight in ten stay below [m].
+        gap_width: Width of the gaps without depth beside it, in which it may continue [m].
     """
 
-    seen: float
-    longest: float
+    visible_length: float
+    max_length: float
     border_error: float = 0.0
-    gap: float = 0.0
+    gap_width: float = 0.0
 
-    def measured(self, distance_error: float, outline_error: float) -> Measurement:
-        """Length with a range, by the log errors of the distance and of the outline."""
-        border_error = math.log1p(self.border_error / self.seen) if self.seen > 0 else 0.0
+    def with_range(self, distance_error: float, outline_error: float) -> Measurement:
+        """Visible length with its range, by the log errors of the distance and of the outline.
+
+        The upper end also contains what gaps and hidden parts may add.
+        """
+        border_error = (
+            math.log1p(self.border_error / self.visible_length) if self.visible_length > 0 else 0.0
+        )
         factor = math.exp(math.hypot(distance_error, outline_error, border_error))
         return Measurement(
             what=Quantity.LENGTH,
-            value=self.seen,
-            low=self.seen / factor,
-            high=max((self.seen + self.gap) * factor, self.longest * math.exp(distance_error)),
+            value=self.visible_length,
+            low=self.visible_length / factor,
+            high=max(
+                (self.visible_length + self.gap_width) * factor,
+                # A hidden end has no outline, so only the distance errs.
+                self.max_length * math.exp(distance_error),
+            ),
         )
 
 
@@ -64,12 +73,12 @@ class ObjectExtents:
     height: ObjectExtent
     depth: ObjectExtent
 
-    def measured(self, distance_error: float, outline_errors: OutlineErrors) -> ObjectSizes:
-        """Sizes with ranges, by the log errors of the distance and of the outline."""
+    def with_ranges(self, distance_error: float, outline_errors: OutlineErrors) -> ObjectSizes:
+        """Add ranges to the lengths, by the log errors of the distance and of the outline."""
         return ObjectSizes(
-            width=self.width.measured(distance_error, outline_errors.width),
-            height=self.height.measured(distance_error, outline_errors.height),
-            depth=self.depth.measured(distance_error, outline_errors.depth),
+            width=self.width.with_range(distance_error, outline_errors.width),
+            height=self.height.with_range(distance_error, outline_errors.height),
+            depth=self.depth.with_range(distance_error, outline_errors.depth),
         )
 
 
@@ -83,49 +92,49 @@ def object_extents(
     axes: Matrix,
     floor: Floor | None,
 ) -> ObjectExtents:
-    """Lengths of an object along axes.
+    """Measure the lengths of an object along axes.
 
-    Args:
-        surface: Part of the object that is seen.
-        ends: Its first and last coordinates along the axes [m].
-        axes: Unit directions to the right, up and forward.
-        floor: Visible floor, which a hidden lower end cannot pass.
+    A length may be greater than what is seen: across, where the picture cuts the object, and along
+    the view, where its back is hidden.
+
+    ``ends`` are the first and last coordinates along ``axes``: right, up and forward [m].
     """
     width, height, depth = np.ptp(ends, axis=0).tolist()
     longest_hidden = _MAX_HIDDEN_LENGTH * max(width, height)
     longest_height = height
-    if surface.cut.top:
+    if surface.cut_sides.top:
         longest_height = longest_hidden
-    elif surface.cut.bottom and floor is None:
+    elif surface.cut_sides.bottom and floor is None:
         longest_height = max(height, longest_hidden)
-    elif surface.cut.bottom and floor is not None:
-        longest_height = max(height, float(ends[1, 1]) + floor.height)
+    elif surface.cut_sides.bottom and floor is not None:
+        height_above_floor = float(ends[1, 1]) + floor.height
+        longest_height = max(height, height_above_floor)
 
     gaps = surface.outline.gaps
-    border_error = math.sqrt(2) * surface.outline.border_error
+    border_error = math.sqrt(2) * surface.outline.border_error  # Two ends with independent errors.
     return ObjectExtents(
         width=ObjectExtent(
-            seen=width,
-            longest=longest_hidden if surface.cut.is_cut_across else width,
+            visible_length=width,
+            max_length=longest_hidden if surface.cut_sides.is_cut_across else width,
             border_error=border_error,
-            gap=gaps.left + gaps.right,
+            gap_width=gaps.left + gaps.right,
         ),
         height=ObjectExtent(
-            seen=height,
-            longest=longest_height,
+            visible_length=height,
+            max_length=longest_height,
             border_error=border_error,
-            gap=gaps.top + gaps.bottom,
+            gap_width=gaps.top + gaps.bottom,
         ),
         depth=ObjectExtent(
-            seen=depth,
-            longest=_longest_depth(surface, ends, axes, longest_hidden),
+            visible_length=depth,
+            max_length=_longest_depth(surface, ends, axes, longest_hidden),
             border_error=border_error / _steepness_of_view(surface.points, axes[1]),
         ),
     )
 
 
-_BEHIND = 0.9
-"""Quantile of the points beside an object, along the view, that its hidden back does not pass."""
+_BACKGROUND_QUANTILE = 0.9
+"""Quantile of the forward coordinates beside an object that its hidden back does not exceed."""
 
 
 def _longest_depth(
@@ -134,37 +143,41 @@ def _longest_depth(
     axes: Matrix,
     longest_hidden: float,
 ) -> float:
-    """Depth of an object that reaches back to what is seen behind it, up to ``longest_hidden``."""
+    """Greatest depth of an object, which may extend back to the surface behind it.
+
+    It is at most ``longest_hidden``, and the seen depth if the whole far edge is in view.
+    """
     nearest, farthest = (float(end) for end in ends[:, 2])
     seen_depth = farthest - nearest
     if _is_far_edge_in_view(surface.points, axes, nearest, farthest):
         return seen_depth
-    if surface.is_open or not len(surface.beside):
+    if surface.has_open_surroundings or not len(surface.surrounding_points):
         return max(seen_depth, longest_hidden)
-    behind = float(np.quantile(surface.beside @ axes[2], _BEHIND))
-    return max(seen_depth, min(longest_hidden, behind - nearest))
+    background = float(np.quantile(surface.surrounding_points @ axes[2], _BACKGROUND_QUANTILE))
+    return max(seen_depth, min(longest_hidden, background - nearest))
 
 
-_FAR_PARTS = (0.15, 0.5)
-"""Shares of the extent along the view, at its far end, one of which may be a level top."""
-_MIN_LEVEL_SHARE = 0.8
-"""Share of the points of such a part that lie on a level plane."""
+_FAR_FRACTIONS = (0.15, 0.5)
+"""Fractions of the depth, at the far end, that may be a level top."""
+_MIN_LEVEL_FRACTION = 0.8
+"""Least fraction of the points of a level top that lie on its plane."""
 
 
 def _is_far_edge_in_view(points: Points, axes: Matrix, nearest: float, farthest: float) -> bool:
     """Whether the far end of an object is a level top, whose far edge can be seen from above.
 
     Nothing of such an object is hidden behind what is seen. ``nearest`` and ``farthest`` are the
-    ends of the seen points along the view, ``axes[2]`` [m].
+    first and last coordinate of the seen points along ``axes[2]`` [m].
     """
-    positions = points @ axes[2]
-    for part in _FAR_PARTS:
-        far_points = points[positions > farthest - part * (farthest - nearest)]
+    _, up, forward = axes
+    positions = points @ forward
+    for fraction in _FAR_FRACTIONS:
+        far_points = points[positions > farthest - fraction * (farthest - nearest)]
         if len(far_points) < MIN_OBJECT_PIXELS:
             continue
         plane = refine_plane(least_squares_plane(far_points), far_points, TOLERANCES[-1])
-        is_flat = plane.contains(far_points).mean() > _MIN_LEVEL_SHARE
-        is_level = plane.normal @ axes[1] > MIN_LEVEL_COSINE
+        is_flat = plane.contains(far_points).mean() > _MIN_LEVEL_FRACTION
+        is_level = plane.normal @ up > MIN_LEVEL_COSINE
         if is_flat and is_level:
             return True
     return False
@@ -179,7 +192,7 @@ _MIN_STEEPNESS = 0.1
 def _steepness_of_view(points: Points, up: Vector) -> float:
     """Sine of the angle at which the camera looks down on the top of an object.
 
-    A pixel covers as much more of a level top along the view.
+    Along the view, a pixel covers a level top by its own size over this sine.
     """
     heights = points @ up
     top_points = points[heights >= np.quantile(heights, _TOP_QUANTILE)]

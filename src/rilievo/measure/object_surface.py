@@ -19,10 +19,10 @@ from rilievo.measure.separation import Separation
 MIN_LEVEL_COSINE = math.cos(math.radians(20))
 """Least cosine between the vertical and the normal of a level surface."""
 
-_BESIDE = 2
+_RING_WIDTH = 2
 """Width of the ring around an object that shows what is beside it [pixels of the grid]."""
-_MIN_DEPTH_BESIDE = 0.9
-"""Share of that ring with depth, up to which what is beside an object has no depth."""
+_MAX_RING_DEPTH_FRACTION = 0.9
+"""Largest fraction of the ring with depth where the background counts as without depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +52,18 @@ class ObjectSurface:
     Attributes:
         points: Points of its pixels (n, 3).
         outline: The same points up to the borders of the last pixels.
-        beside: Points just beside the object in the picture.
-        is_open: Whether what is beside it has no depth, such as the sky.
-        support: Level surface on which it stands, or above which it hangs; None if none is seen.
-        cut: Borders of the picture that it reaches.
+        surrounding_points: Points just beside the object in the picture.
+        has_open_surroundings: Whether hardly any depth is around it, as before the sky.
+        support: Level plane on which it stands, or above which it hangs; None if none is seen.
+        cut_sides: Borders of the picture that it reaches.
     """
 
     points: Points
     outline: Outline
-    beside: Float64[np.ndarray, "m 3"]
-    is_open: bool
+    surrounding_points: Float64[np.ndarray, "m 3"]
+    has_open_surroundings: bool
     support: Plane | None
-    cut: CutSides
+    cut_sides: CutSides
 
     def scaled(self, factor: float) -> "ObjectSurface":
         """The surface at another distance, seen from the same place."""
@@ -71,7 +71,7 @@ class ObjectSurface:
             self,
             points=factor * self.points,
             outline=self.outline.scaled(factor),
-            beside=factor * self.beside,
+            surrounding_points=factor * self.surrounding_points,
             support=None if self.support is None else self.support.scaled(factor),
         )
 
@@ -83,26 +83,18 @@ def object_surface(
     separation: Separation,
     up: Vector,
 ) -> ObjectSurface:
-    """Collect what is seen of an object in a window.
-
-    Args:
-        camera: Camera of the photograph.
-        shape: Height and width of the photograph [px].
-        pixels: Window around the object.
-        separation: Pixels of the object in it.
-        up: Unit direction up.
-    """
+    """Collect what is seen of an object in a window."""
     window, object_mask = pixels.window, separation.object_mask
     points = window.points[:, object_mask].T
-    ring = dilated(object_mask, _BESIDE) & ~object_mask
+    ring = dilated(object_mask, _RING_WIDTH) & ~object_mask
     ring_with_depth = ring & window.valid
     return ObjectSurface(
         points=points,
         outline=object_outline(camera, pixels, separation),
-        beside=window.points[:, ring_with_depth].T,
-        is_open=bool(ring_with_depth.sum() <= _MIN_DEPTH_BESIDE * ring.sum()),
+        surrounding_points=window.points[:, ring_with_depth].T,
+        has_open_surroundings=bool(ring_with_depth.sum() <= _MAX_RING_DEPTH_FRACTION * ring.sum()),
         support=_supporting_plane(separation, points, up),
-        cut=_cut_sides(pixels, separation, shape),
+        cut_sides=_cut_sides(pixels, separation, shape),
     )
 
 
@@ -117,6 +109,7 @@ def _supporting_plane(separation: Separation, points: Points, up: Vector) -> Pla
 
 
 def _cut_sides(pixels: WindowPixels, separation: Separation, shape: tuple[int, int]) -> CutSides:
+    """Find the borders of the picture that are less than a step of the grid from the object."""
     height, width = shape
     u, v = pixels.u[separation.object_mask], pixels.v[separation.object_mask]
     return CutSides(
@@ -127,42 +120,49 @@ def _cut_sides(pixels: WindowPixels, separation: Separation, shape: tuple[int, i
     )
 
 
-MAX_HIDDEN_FOOT = 0.25
-"""Height of an object's lowest seen point above a surface, over the height of the whole, up to
-which it stands there with hidden feet."""
+MAX_HIDDEN_FOOT_FRACTION = 0.25
+"""Largest height of hidden feet, between an object's lowest seen point and the surface on which it
+stands, over the height of the whole object."""
 _MAX_HIDDEN_DISTANCE = 0.6
-"""Largest horizontal distance from there to what is seen of the surface below, in its widths."""
+"""Largest horizontal distance, in widths of the object, between its lowest seen point and the
+nearest seen place of the surface below it."""
 
 
 def ends_on_support(
     surface: ObjectSurface, axes: Matrix
 ) -> tuple[Float64[np.ndarray, "2 3"], bool]:
-    """Ends of an object along axes, from the surface on which it stands, and whether it stands.
+    """Find the ends of an object along axes, and whether it stands on its support.
+
+    If it stands, the lower end is moved down to the support, because its feet may be hidden.
 
     ``axes`` are unit directions to the right, up and forward.
+
+    Returns:
+        First and last coordinates along the axes [m], and whether the object stands.
     """
     ends = surface.outline.ends_along(axes)
-    if surface.support is None or surface.cut.bottom:
+    if surface.support is None or surface.cut_sides.bottom:
         return ends, False
 
     right, up, forward = axes
     heights = surface.support.heights(surface.points, up)
     support_level = float(np.median(surface.points @ up - heights))
-    foot_height = float(ends[0, 1]) - support_level
-    whole_height = float(ends[1, 1]) - support_level
+    bottom_height = float(ends[0, 1]) - support_level
+    top_height = float(ends[1, 1]) - support_level
 
-    # The ray of a point that hangs above the surface meets it farther away.
-    lowest = surface.points[heights <= np.quantile(heights, 0.02)]
-    drops = -(lowest @ up)
-    horizontal_distances = np.linalg.norm(lowest @ np.stack([right, forward]).T, axis=1)
+    # The ray past the lowest point of a hanging object meets the support farther away. The
+    # horizontal distance from the point to there is in proportion to its height above the support.
+    lowest_points = surface.points[heights <= np.quantile(heights, 0.02)]
+    drops = -(lowest_points @ up)
+    horizontal_distances = np.linalg.norm(lowest_points @ np.stack([right, forward]).T, axis=1)
     distance_per_drop = float(np.median(horizontal_distances / np.maximum(drops, 1e-9)))
-    hidden_distance = foot_height * distance_per_drop
+    hidden_distance = bottom_height * distance_per_drop
     width = float(np.ptp(ends[:, 0]))
 
-    is_low = foot_height <= MAX_HIDDEN_FOOT * whole_height
-    stands = is_low and hidden_distance <= _MAX_HIDDEN_DISTANCE * width
-    if stands and surface.outline.is_soft:
+    is_low = bottom_height <= MAX_HIDDEN_FOOT_FRACTION * top_height
+    is_standing = is_low and hidden_distance <= _MAX_HIDDEN_DISTANCE * width
+    if is_standing and surface.outline.is_soft:
         ends[0, 1] = min(float(ends[0, 1]), support_level)
-    elif stands:
+    elif is_standing:
         ends[0, 1] = support_level
-    return ends, stands
+    return ends, is_standing

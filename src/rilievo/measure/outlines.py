@@ -11,7 +11,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float64, Int, Mask, Matrix, Points, Values, Vector
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.depth_noise import MAX_SURFACE_STEP, NEGLIGIBLE_NOISE
-from rilievo.measure.masks import moved
+from rilievo.measure.masks import shifted
 from rilievo.measure.region_window import WindowPixels
 from rilievo.measure.separation import Separation
 
@@ -45,14 +45,14 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """Points of an object up to the borders of its pixels, with their places on the grid.
+    """Points on the visible surface of an object, extended to the outer borders of its last pixels.
 
     Attributes:
         points: Points (n, 3): the centres of its pixels, and the outer borders of the last ones.
         rows: Row of each point on the grid.
         columns: Column of each point on the grid.
-        pixel: Size of a pixel of the grid at the object [m].
-        view: Unit direction from the camera to the object.
+        pixel_size: Size of a pixel of the grid at the object [m].
+        view_direction: Unit direction from the camera to the object.
         is_soft: Whether the last pixels may show what is beside the object.
         noise: Standard deviation of log depth from pixel to pixel.
         border_error: Error of the position of a border that eight in ten stay below [m].
@@ -62,8 +62,8 @@ class Outline:
     points: Points
     rows: Int[np.ndarray, "n"]
     columns: Int[np.ndarray, "n"]
-    pixel: float
-    view: Vector
+    pixel_size: float
+    view_direction: Vector
     is_soft: bool
     noise: float
     border_error: float
@@ -74,70 +74,88 @@ class Outline:
         return replace(
             self,
             points=factor * self.points,
-            pixel=factor * self.pixel,
+            pixel_size=factor * self.pixel_size,
             border_error=factor * self.border_error,
             gaps=self.gaps.scaled(factor),
         )
 
     def ends_along(self, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
-        """First and last coordinate along axes to the right, up and forward [m].
+        """First and last coordinate of the object along axes to the right, up and forward [m].
 
-        The border to the right or left is that of rows, and the others are those of columns.
+        Soft edges have no clear end, so quantiles of the points replace it.
         """
-        along = self.points @ axes.T
+        coordinates = self.points @ axes.T
         if self.is_soft:
-            return np.quantile(along, SIDE_QUANTILES, axis=0)
+            return np.quantile(coordinates, SIDE_QUANTILES, axis=0)
 
         distance = float(np.median(np.linalg.norm(self.points, axis=1)))
-        lines_across = (self.rows, self.columns, self.columns)
+        # The extent to the right is read row by row, and those up and forward column by column.
+        lines_by_axis = (self.rows, self.columns, self.columns)
         ends = np.empty((2, 3))
-        for axis, lines in enumerate(lines_across):
-            max_step = _MAX_END_STEP * self.pixel
-            max_step += MAX_SURFACE_STEP * distance * abs(float(axes[axis] @ self.view))
+        for axis, lines in enumerate(lines_by_axis):
+            # Ends of neighbouring lines on one border differ by the grid, by the depth of the
+            # surface as far as it lies along the axis, and by noise.
+            max_step = _MAX_END_STEP * self.pixel_size
+            cosine_to_view = abs(float(axes[axis] @ self.view_direction))
+            max_step += MAX_SURFACE_STEP * distance * cosine_to_view
             max_step += _MAX_END_STEP_BY_NOISE * self.noise * distance
-            ends[0, axis] = -_outermost(-along[:, axis], lines, max_step, self.pixel)
-            ends[1, axis] = _outermost(along[:, axis], lines, max_step, self.pixel)
+            towards_last = coordinates[:, axis]
+            # The first end is the last one of the mirrored coordinates.
+            ends[0, axis] = -_border_position(-towards_last, lines, max_step, self.pixel_size)
+            ends[1, axis] = _border_position(towards_last, lines, max_step, self.pixel_size)
         return ends
 
 
 _NEIGHBOUR_LINES = 0.06
-"""Lines to each side to whose ends a border is fitted, as a share of all lines."""
+"""Lines to each side to whose ends a border is fitted, as a fraction of all lines."""
 
 
-def _outermost(along: Values, lines: Int[np.ndarray, "n"], max_step: float, pixel: float) -> float:
+def _border_position(
+    coordinates: Values, lines: Int[np.ndarray, "n"], max_step: float, pixel_size: float
+) -> float:
     """Position of a border [m]: the mean of the lines that end within a pixel of the largest end.
 
-    The end of each line is first moved onto a straight line that is fitted to the ends of the lines
-    beside it. The largest end alone would be too large by half a pixel, because a border lies
-    anywhere between the centres of two pixels, and the largest end is that of the line on which the
-    border lies farthest out.
+    The largest end alone would be too large by half a pixel. A border lies anywhere between the
+    centres of two pixels, and the largest end is that of the line on which it lies farthest out. So
+    the end of each line is first moved onto a straight line through the ends of its neighbours.
 
     Args:
-        along: Coordinate of each point towards the border [m].
+        coordinates: Coordinate of each point towards the border [m].
         lines: Row or column of each point.
         max_step: Largest difference of the ends of lines on the same border [m].
-        pixel: Size of a pixel [m].
+        pixel_size: Size of a pixel [m].
     """
     first_line = int(lines.min())
     line_ends = np.full(int(lines.max()) - first_line + 1, -np.inf)
-    np.maximum.at(line_ends, lines - first_line, along)
+    np.maximum.at(line_ends, lines - first_line, coordinates)
 
     has_points = np.isfinite(line_ends)
     reach = round(_NEIGHBOUR_LINES * len(line_ends))
     padded = np.pad(line_ends, reach, constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     neighbour_ends, ends = windows[has_points], line_ends[has_points]
+    smooth_ends = ends + _line_fit_at_centre(neighbour_ends - ends[:, None], max_step)
+    return float(smooth_ends[smooth_ends > smooth_ends.max() - pixel_size].mean())
 
-    is_same_border = np.abs(neighbour_ends - ends[:, None]) <= max_step
-    differences = np.where(is_same_border, neighbour_ends - ends[:, None], 0)
+
+def _line_fit_at_centre(
+    differences: Float64[np.ndarray, "n window"], max_difference: float
+) -> Values:
+    """Value at the middle of each window of the least-squares line through its differences.
+
+    Differences beyond ``max_difference`` are left out. With Σ over the others, at the offsets x and
+    with the values y, the value at x = 0 is (Σx² Σy - Σx Σxy) / (Σ1 Σx² - (Σx)²).
+    """
+    is_fitted = np.abs(differences) <= max_difference
+    values = np.where(is_fitted, differences, 0)
+    reach = differences.shape[1] // 2
     offsets = np.arange(-reach, reach + 1)
-    # Normal equations of the straight line through the differences, at the offset 0.
-    count, first_moment, second_moment = (is_same_border @ offsets**power for power in range(3))
-    determinant = count * second_moment - first_moment**2
-    numerator = second_moment * differences.sum(axis=1) - first_moment * (differences @ offsets)
-    corrections = np.where(determinant > 0, numerator / np.maximum(determinant, 1), 0)
-    fitted = ends + corrections
-    return float(fitted[fitted > fitted.max() - pixel].mean())
+    count, sum_x, sum_xx = (is_fitted @ offsets**power for power in range(3))
+    sum_y, sum_xy = values.sum(axis=1), values @ offsets
+    determinant = count * sum_xx - sum_x**2
+    # All sums of x are integers, so a determinant is 0, or 1 and more.
+    numerator = sum_xx * sum_y - sum_x * sum_xy
+    return np.where(determinant > 0, numerator / np.maximum(determinant, 1), 0)
 
 
 _BORDER_ERROR = 0.7
@@ -145,39 +163,43 @@ _BORDER_ERROR = 0.7
 
 
 def object_outline(camera: Camera, pixels: WindowPixels, separation: Separation) -> Outline:
-    """Outline of the object in a window."""
+    """Make the outline of the object in a window.
+
+    Points are the centres of its pixels, and where edges are sharp also the outer borders of the
+    last pixels, half a pixel_size farther out.
+    """
     window, object_mask = pixels.window, separation.object_mask
-    places = [np.nonzero(object_mask)]
+    grid_indices = [np.nonzero(object_mask)]
     points = [window.points[:, object_mask]]
     if not separation.is_soft:
         for border in _borders(pixels.depth, object_mask):
-            last = border.pixels
-            u = pixels.u[last] + pixels.step / 2 * border.right
-            v = pixels.v[last] + pixels.step / 2 * border.down
-            points.append(camera.rays(np.stack([u, v])) * border.depth[last])
-            places.append(np.nonzero(last))
+            last_pixels = border.pixels
+            u = pixels.u[last_pixels] + pixels.step / 2 * border.right
+            v = pixels.v[last_pixels] + pixels.step / 2 * border.down
+            points.append(camera.rays(np.stack([u, v])) * border.depth[last_pixels])
+            grid_indices.append(np.nonzero(last_pixels))
 
     middle = np.median(points[0], axis=1)
-    pixel = _pixel_size(camera, middle, pixels.step)
+    pixel_size = _pixel_size(camera, middle, pixels.step)
     return Outline(
         points=np.concatenate(points, axis=1).T,
-        rows=np.concatenate([rows for rows, _ in places]),
-        columns=np.concatenate([columns for _, columns in places]),
-        pixel=pixel,
-        view=middle / np.linalg.norm(middle),
+        rows=np.concatenate([rows for rows, _ in grid_indices]),
+        columns=np.concatenate([columns for _, columns in grid_indices]),
+        pixel_size=pixel_size,
+        view_direction=middle / np.linalg.norm(middle),
         is_soft=separation.is_soft,
         noise=window.noise if window.noise > NEGLIGIBLE_NOISE else 0.0,
         # The error of a network's outline contains this one.
-        border_error=0.0 if separation.is_soft else _BORDER_ERROR * window.edge_width * pixel,
-        gaps=_gaps_beside(object_mask, window.valid).scaled(pixel),
+        border_error=0.0 if separation.is_soft else _BORDER_ERROR * window.edge_width * pixel_size,
+        gaps=_gaps_beside(object_mask, window.valid).scaled(pixel_size),
     )
 
 
 def _pixel_size(camera: Camera, position: Vector, step: int) -> float:
     """Width of ``step`` pixels at a position [m]."""
-    place = camera.project(position)
-    left_ray = camera.rays(place + np.array([-0.5, 0.0]))
-    right_ray = camera.rays(place + np.array([0.5, 0.0]))
+    centre = camera.project(position)
+    left_ray = camera.rays(centre + np.array([-0.5, 0.0]))
+    right_ray = camera.rays(centre + np.array([0.5, 0.0]))
     depth = float(camera.depth_of(position))
     return step * depth * float(np.linalg.norm(right_ray - left_ray))
 
@@ -191,9 +213,9 @@ class _Border:
     """Border of an object on one side.
 
     Attributes:
-        right: Columns to the neighbour outside.
+        right: Columns to the neighbour outside: -1, 0 or 1.
         down: Rows to it.
-        depth: Depth of each pixel, half a pixel that way [m].
+        depth: Depth half a pixel from each pixel in this direction [m].
         pixels: Last pixels of the object before the border.
     """
 
@@ -204,24 +226,27 @@ class _Border:
 
 
 def _borders(depth: Float64[np.ndarray, "h w"], object_mask: Mask) -> Iterator[_Border]:
-    """Borders of an object on its four sides.
+    """Find the borders of an object on its four sides, and extrapolate its depth to them.
 
-    Inverse depth is linear on a plane, so it is continued by what it rises from the pixel on the
-    opposite side. A last pixel without such a neighbour on its surface keeps its own depth.
+    Inverse depth is linear on a plane. So it rises from a pixel to its border by half its rise from
+    the opposite neighbour. Without such a neighbour on the same surface, the border has the depth
+    of the pixel.
     """
     inverse_depth = np.pad(1 / depth, 1)
     padded_mask = np.pad(object_mask, 1)
     height, width = depth.shape
     for right, down in _DIRECTIONS:
-        outside = np.s_[1 + down : 1 + down + height, 1 + right : 1 + right + width]
-        inside = np.s_[1 - down : 1 - down + height, 1 - right : 1 - right + width]
-        relative_rise = (1 / depth - inverse_depth[inside]) * depth
-        goes_on = padded_mask[inside] & (np.abs(relative_rise) <= MAX_SURFACE_STEP)
+        # Each pixel's neighbour in this direction, and in the opposite one, in the padded maps.
+        outer = np.s_[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+        inner = np.s_[1 - down : 1 - down + height, 1 - right : 1 - right + width]
+        relative_rise = (1 / depth - inverse_depth[inner]) * depth
+        is_same_surface = padded_mask[inner] & (np.abs(relative_rise) <= MAX_SURFACE_STEP)
         yield _Border(
             right=right,
             down=down,
-            depth=depth / (1 + np.where(goes_on, relative_rise / 2, 0)),
-            pixels=object_mask & ~padded_mask[outside],
+            # The inverse depth at the border is that of the pixel plus half the rise.
+            depth=depth / (1 + np.where(is_same_surface, relative_rise / 2, 0)),
+            pixels=object_mask & ~padded_mask[outer],
         )
 
 
@@ -239,13 +264,13 @@ def _gaps_beside(object_mask: Mask, valid: Mask) -> Gaps:
 
 def _mean_gap(object_mask: Mask, valid: Mask, right: int, down: int) -> float:
     """Mean width of the gaps without depth beside an object on one side."""
-    is_last = object_mask & ~moved(object_mask, -down, -right)
+    is_last = object_mask & ~shifted(object_mask, -down, -right)
     if not is_last.any():
         return 0.0
-    width = np.zeros(object_mask.shape)
-    is_in_gap = is_last
+    gap_width = np.zeros(object_mask.shape)
+    is_still_gap = is_last
     for distance in range(1, _MAX_GAP + 1):
-        is_in_gap = is_in_gap & moved(~valid, -down * distance, -right * distance)
-        width += is_in_gap
-    width[width >= _MAX_GAP] = 0
-    return float(width[is_last].mean())
+        is_still_gap = is_still_gap & shifted(~valid, -down * distance, -right * distance)
+        gap_width += is_still_gap
+    gap_width[gap_width >= _MAX_GAP] = 0
+    return float(gap_width[is_last].mean())

@@ -1,4 +1,7 @@
-"""Parameters with which a page measures as ``rilievo.measure`` does."""
+"""Parameters with which an HTML page measures as ``rilievo.measure`` does.
+
+The page reads them as JSON, whose keys are the names of these fields.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,40 +11,40 @@ import numpy as np
 from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
-    Misfit,
+    AnchoringMisfit,
     angle_error,
     base_exponent,
     feature_weight,
     log_mean_log_error,
 )
 from rilievo.calibration.readings import (
-    LINE_END_SHARE,
+    LINE_END_FRACTION,
     LINE_SAMPLES,
     MAX_LINE_ERROR,
     MIN_LINE_LENGTH,
     WINDOW_RADIUS,
 )
-from rilievo.calibration.sizes import MOST_METRES, NAMED_LENGTHS, NAMED_RECTANGLES
+from rilievo.calibration.sizes import MAX_METRES, NAMED_LENGTHS, NAMED_RECTANGLES
 from rilievo.measure.depth_edges import depth_sharpness
 from rilievo.measure.expected_errors import (
-    UNKNOWN_PLACE_DISTANCE,
+    UNKNOWN_SIZE_DISTANCE,
     anchoring_misfit,
     is_focal_length_guessed,
+    known_size_evidence,
     metres_method,
     picture_doubt,
 )
 from rilievo.measure.instrument_ranges import (
-    SLOPE_SHARE,
+    SLOPE_PER_ERROR,
     STEP_TILT,
-    VARYING_SHARE,
+    VARYING_FRACTION,
     InstrumentRanges,
     instrument_ranges,
 )
 from rilievo.measure.known_sizes import (
     MAX_SAME_POINT_OFFSET,
-    KnownPlace,
+    KnownSizePosition,
     known_lengths,
-    known_places,
 )
 from rilievo.measure.placing_errors import POINT_ERROR, WINDOW_QUANTILES
 from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors
@@ -61,7 +64,7 @@ class FloorPlane:
         height: Height of the camera above it [m].
         misfit: Relative difference of depth from it that eight in ten of its pixels stay below.
         middle: Mean position of its points.
-        axes: Two directions in it, each over the deviation of its points along it.
+        axes: Two directions in it, each divided by the standard deviation of its points along it.
     """
 
     normal: tuple[float, ...]
@@ -76,6 +79,7 @@ class DistanceTerms:
     """Parameters for ranges of distances, named as those of lengths in ``Terms``."""
 
     own: float
+    known_point: float
     known_length: float
     far: float
     deeper: float
@@ -84,12 +88,9 @@ class DistanceTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredGrid:
-    """Cells of a picture in which a sensor measured every pixel with depth.
+    """Coarse grid of the cells in which a sensor measured every pixel with depth.
 
-    Attributes:
-        columns: Number of cells across the picture.
-        rows: Number of cells down the picture.
-        measured: "1" or "0" for each cell, row by row.
+    ``measured`` is text, which is short in JSON: "1" for such a cell and "0" for others, by rows.
     """
 
     columns: int
@@ -99,28 +100,28 @@ class MeasuredGrid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentTerms:
-    """Parameters for ranges by an instrument; see ``rilievo.measure.instrument_ranges``.
+    """Parameters for ranges of sizes whose depth an instrument measured (``instrument_ranges``).
 
     Attributes:
-        relative: Error as a share of depth.
-        absolute: Error in metres.
-        growth: Error as a share of depth for each metre of depth.
-        rounding: Error by which its numbers are rounded, as the first three.
-        scale_errors: Errors of a scale and a shift by known sizes, each as the first three.
-        own_share: Share of the error in which the pixels of one surface may differ.
-        common_share: Share of the error that all pixels are known to have in common.
-        slope: Slope of a plane by errors of its depth, over these and per deviation of its points.
-        step_tilt: Slope of a plane by rounding, over that by smooth errors.
+        relative: Error of depth: part that is a fraction of depth.
+        absolute: Part that is the same at all depths [m].
+        growth: Part that is a fraction of depth for each metre of depth [1/m].
+        rounding: Error by rounding, with the same three parts.
+        scale_errors: Errors of a scale and a shift by known sizes, each with the same three parts.
+        own_share: Fraction of the error in which the pixels of one surface may differ.
+        common_share: Fraction of the error that all pixels have in common.
+        slope: Slope of a plane by smooth errors, over these and per deviation of its points.
+        step_tilt: Slope of a plane by rounded depth, over that by smooth errors.
         focal: Log error of the focal length.
-        fill: Relative error in the gaps of a sensor.
-        gap_share: Share of that error which tilts a surface.
+        fill: Relative error of depth in the gaps of a sensor.
+        gap_share: Fraction of that error which tilts a surface.
         guessed_angle: Error of an angle by a guessed focal length [degrees].
         point: Error of placing a point by hand [px].
-        window_low: Lower quantile of the depth around a point.
+        window_low: Lower quantile of the depth around a point, for the end of a range.
         window_high: Upper quantile.
-        least_bend: Bend up to which a surface counts as flat; None of a network's depth, in which
+        least_bend: Bend up to which a surface counts as flat; None for a network's depth, in which
             flat surfaces are bent.
-        bend_per_error: Bend that counts, over the error in which its pixels may differ.
+        bend_per_error: Bend up to which a surface counts as flat, over the error of its depth.
         grid: Cells without gaps; None if the whole map was measured.
     """
 
@@ -131,11 +132,11 @@ class InstrumentTerms:
     scale_errors: tuple[tuple[float, float, float], ...]
     own_share: float
     common_share: float
-    slope: float = SLOPE_SHARE
+    slope: float = SLOPE_PER_ERROR
     step_tilt: float = STEP_TILT
     focal: float
     fill: float
-    gap_share: float = VARYING_SHARE
+    gap_share: float = VARYING_FRACTION
     guessed_angle: float
     point: float = POINT_ERROR
     window_low: float = WINDOW_QUANTILES[0]
@@ -150,33 +151,30 @@ class Terms:
     """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
 
     Attributes:
-        metric: Whether depth is in metres.
         own: Base of the exponent with the photograph's own metres.
         known_length: Base once a length is known.
         far: Weight of the distance to the nearest known size.
-        along: Weight of the share of a line that points away from the camera.
+        along: Weight of the fraction of a line that points away from the camera.
         deeper: Weight of the absolute log ratio of depths.
-        fact_along: Weight of that share of the known length.
+        fact_along: Weight of that fraction of the known length.
         distance: The same parameters for distances.
-        instrument: Parameters by which ranges follow in place of these; None of a network's depth.
-        is_street: Whether the floor tells distances.
-        outline: Log errors of width and height by the outline, over that of the distance.
-        size_focal: Log error of width and height by the focal length; 0 of a given one.
+        instrument: Parameters of an instrument, which replace these; None for a network's depth.
+        is_street: Whether distances follow from where objects meet the floor.
+        outline: Log errors of width and height by the outline, beyond that of the distance.
+        size_focal: Log error of width and height by the focal length; 0 if it was given.
         has_soft_edges: Whether depth melts from one surface into the next.
-        edge_width: Width of its edges where it does not [px].
+        edge_width: Width of sharp edges [px].
         unknown_far: Distance to the nearest known size if none is known, in widths of the picture.
         same_end: Largest offset by which two points count as the same [px].
-        angle_error: Error of an angle [degrees].
         flat: Relative misfit up to which a surface counts as flat.
         floor: Visible floor; None if none is seen, or if the page finds it.
-        places: Places of the known sizes.
+        places: Positions of the known sizes.
+        known_misfit: Log error at the known sizes, which is the least one of lengths and distances.
         lengths: Known lengths: column and row of both ends [px], and metres.
         things: Lengths of common objects by name [m].
         rectangles: Sides of common rectangles by name [m].
-        most_metres: Largest size that is accepted [m].
         window_radius: Radius of the window around a point whose median is taken [px].
-        line_samples: Places at which a line is sampled.
-        line_ends: Share of a line at each end that is not sampled.
+        line_ends: Fraction of a line at each end that is not sampled.
         line_miss: Relative error up to which a surface along a line counts as straight.
         line_least_pixels: Length of the shortest sampled line [px].
     """
@@ -195,49 +193,52 @@ class Terms:
     size_focal: float
     has_soft_edges: bool
     edge_width: float
-    unknown_far: float = UNKNOWN_PLACE_DISTANCE
+    unknown_far: float = UNKNOWN_SIZE_DISTANCE
     angle_error: float
     flat: float = MAX_FLAT_MISFIT
     floor: FloorPlane | None
-    places: tuple[KnownPlace, ...]
+    places: tuple[KnownSizePosition, ...]
+    known_misfit: float
     lengths: tuple[tuple[float, ...], ...]
     same_end: float = MAX_SAME_POINT_OFFSET
     things: Mapping[str, float]
     rectangles: Mapping[str, tuple[float, float]]
-    most_metres: float = MOST_METRES
+    most_metres: float = MAX_METRES
     window_radius: int = WINDOW_RADIUS
     line_samples: int = LINE_SAMPLES
-    line_ends: float = LINE_END_SHARE
+    line_ends: float = LINE_END_FRACTION
     line_miss: float = MAX_LINE_ERROR
     line_least_pixels: float = MIN_LINE_LENGTH
 
 
 def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
-    """Parameters with which a page measures in a prediction.
+    """Collect the parameters with which a page measures in a prediction.
 
-    Without ``floor``, which takes a while to find, the page finds the floor itself.
+    Finding the floor takes a while. If ``floor`` is False, the page finds it instead.
     """
-    anchored = anchoring_misfit(prediction)
-    length = _LearnedTerms("length", prediction, anchored)
-    distance = _LearnedTerms("depth", prediction, anchored)
+    anchoring = anchoring_misfit(prediction)
+    length_error = _LearnedErrorModel("length", prediction, anchoring)
+    distance_error = _LearnedErrorModel("depth", prediction, anchoring)
     method = metres_method(prediction)
     visible_floor = find_floor_or_none(prediction) if floor else None
     outline = outline_errors(prediction)
     sharpness = depth_sharpness(prediction)
+    evidence = known_size_evidence(prediction)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
-        own=length.base(method),
-        known_length=length.base(KNOWN_LENGTHS),
-        far=length.weight("far"),
-        along=length.weight("along"),
-        deeper=length.weight("deeper"),
-        fact_along=length.weight("fact_along"),
+        own=length_error.base(method),
+        known_length=length_error.base(KNOWN_LENGTHS),
+        far=length_error.weight("far"),
+        along=length_error.weight("along"),
+        deeper=length_error.weight("deeper"),
+        fact_along=length_error.weight("fact_along"),
         distance=DistanceTerms(
-            own=distance.base(method),
-            known_length=distance.base(KNOWN_LENGTHS),
-            far=distance.weight("far"),
-            deeper=distance.weight("deeper"),
-            fact_along=distance.weight("fact_along"),
+            own=distance_error.base(method),
+            known_point=distance_error.base("known points"),
+            known_length=distance_error.base(KNOWN_LENGTHS),
+            far=distance_error.weight("far"),
+            deeper=distance_error.weight("deeper"),
+            fact_along=distance_error.weight("fact_along"),
         ),
         instrument=_instrument_terms(prediction),
         is_street=(
@@ -249,9 +250,10 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
         size_focal=focal_error_of_sizes(prediction),
         has_soft_edges=sharpness.has_soft_edges,
         edge_width=sharpness.edge_width,
-        angle_error=angle_error(is_anchored=anchored is not None),
+        angle_error=angle_error(is_anchored=anchoring is not None),
         floor=None if visible_floor is None else _floor_plane(visible_floor),
-        places=tuple(known_places(prediction)),
+        places=evidence.positions,
+        known_misfit=evidence.log_error,
         lengths=tuple(
             tuple(map(float, (line.u1, line.v1, line.u2, line.v2, line.metres)))
             for line in known_lengths(prediction)
@@ -262,35 +264,41 @@ def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class _LearnedTerms:
-    """Learned parameters of the error of one quantity, "length" or "depth", in a prediction."""
+class _LearnedErrorModel:
+    """Model of the log error of one quantity, "length" or "depth", in a prediction.
+
+    The error is exp(base + sum of weight * feature), with weights that were fitted to errors.
+    """
 
     quantity: str
     prediction: PredictionRecord
-    anchored: Misfit | None
+    anchoring: AnchoringMisfit | None
 
     def weight(self, feature: str) -> float:
-        """Weight of a feature in the exponent of the error."""
-        return feature_weight(self.quantity, feature, is_anchored=self.anchored is not None)
+        """Weight of a feature in the exponent."""
+        return feature_weight(self.quantity, feature, is_anchored=self.anchoring is not None)
 
     def base(self, method: str) -> float:
-        """Exponent for a method, with what is the same at every place of the picture."""
-        is_guessed = is_focal_length_guessed(self.prediction.known_camera)
-        common = self.weight("assumed") * is_guessed
-        if self.anchored is None:
-            common += log_mean_log_error(picture_doubt(self.prediction))
+        """Part of the exponent that is the same for all pixels, for metres by a method."""
+        exponent = 0.0
+        if is_focal_length_guessed(self.prediction.known_camera):
+            exponent = self.weight("assumed")
+        if self.anchoring is None:
+            exponent += log_mean_log_error(picture_doubt(self.prediction))
         else:
-            common += self.weight("misfit") * self.anchored.misfit
-            common += self.weight("disorder") * self.anchored.disorder
-        is_anchored = self.anchored is not None
-        return base_exponent(self.quantity, method, is_anchored=is_anchored) + common
+            # The misfit to its reference tells more of anchored depth than the doubt does.
+            exponent += self.weight("misfit") * self.anchoring.log_residual
+            exponent += self.weight("disorder") * self.anchoring.rank_disorder
+        is_anchored = self.anchoring is not None
+        return base_exponent(self.quantity, method, is_anchored=is_anchored) + exponent
 
 
 _MAX_GRID_SIDE = 64
-"""Cells along the longer side of the grid of measured pixels, so that a page stays small."""
+"""Most cells along the longer side of the grid of measured pixels, so that a page stays small."""
 
 
 def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
+    """Parameters of the instrument that measured depth; None for a network's depth."""
     ranges = instrument_ranges(prediction)
     if ranges is None:
         return None
@@ -299,10 +307,10 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
         relative=error.relative,
         absolute=error.absolute,
         growth=error.growth,
-        rounding=_error_parts(ranges.instrument.rounding),
-        scale_errors=tuple(map(_error_parts, ranges.instrument.scale_errors)),
-        own_share=ranges.varying_share,
-        common_share=ranges.common_share,
+        rounding=_three_parts(ranges.instrument.rounding),
+        scale_errors=tuple(map(_three_parts, ranges.instrument.scale_errors)),
+        own_share=ranges.varying_fraction,
+        common_share=ranges.common_fraction,
         focal=ranges.focal_error,
         fill=ranges.fill_error,
         guessed_angle=ranges.guessed_focal_angle,
@@ -311,13 +319,13 @@ def _instrument_terms(prediction: PredictionRecord) -> InstrumentTerms | None:
     )
 
 
-def _error_parts(error: DepthError) -> tuple[float, float, float]:
+def _three_parts(error: DepthError) -> tuple[float, float, float]:
     """Relative part, absolute part [m] and growth [1/m] of an error."""
     return error.relative, error.absolute, error.growth
 
 
 def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
-    """Grid of cells whose pixels with depth a sensor measured; None of a whole map."""
+    """Coarse grid of the cells without a gap of the sensor; None if a sensor did not measure."""
     if ranges.instrument.source is not DepthSource.SENSOR:
         return None
     prediction = ranges.prediction
@@ -325,15 +333,16 @@ def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
     scale = min(1.0, _MAX_GRID_SIDE / max(height, width))
     rows, columns = max(1, round(scale * height)), max(1, round(scale * width))
     if prediction.measured is None:
+        # It is not recorded which pixels were measured, so all count as gaps.
         return MeasuredGrid(columns=columns, rows=rows, measured="0" * (rows * columns))
 
-    row_of = np.arange(height) * rows // height
-    column_of = np.arange(width) * columns // width
-    cell_of = row_of[:, None] * columns + column_of
+    cell_row = np.arange(height) * rows // height
+    cell_column = np.arange(width) * columns // width
+    cell_index = cell_row[:, None] * columns + cell_column
     is_gap = prediction.depth.valid & ~prediction.measured
-    gap_pixels = np.bincount(cell_of[is_gap], minlength=rows * columns)
-    measured = "".join("0" if count else "1" for count in gap_pixels.tolist())
-    return MeasuredGrid(columns=columns, rows=rows, measured=measured)
+    gap_pixel_counts = np.bincount(cell_index[is_gap], minlength=rows * columns)
+    cell_flags = "".join("0" if count else "1" for count in gap_pixel_counts.tolist())
+    return MeasuredGrid(columns=columns, rows=rows, measured=cell_flags)
 
 
 def _floor_plane(floor: Floor) -> FloorPlane:
@@ -342,5 +351,5 @@ def _floor_plane(floor: Floor) -> FloorPlane:
         height=floor.height,
         misfit=floor.misfit,
         middle=tuple(floor.support.middle.tolist()),
-        axes=tuple(tuple(axis) for axis in floor.support.axes.tolist()),
+        axes=tuple(tuple(axis) for axis in floor.support.scaled_axes.tolist()),
     )

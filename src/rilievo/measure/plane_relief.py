@@ -23,27 +23,27 @@ from rilievo.calibration.rectangle_fit import RectangleFit, RectanglePose
 from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.measure.depth_plane import DepthPlane, fit_depth_plane
-from rilievo.measure.instrument_ranges import VARYING_SHARE, InstrumentRanges, instrument_ranges
+from rilievo.measure.instrument_ranges import VARYING_FRACTION, InstrumentRanges, instrument_ranges
 from rilievo.records.prediction_record import PredictionRecord
 
-UNSEEN_SHARE = 0.4
-"""Height that a network may miss, as a share of the rectangle's shorter side.
+UNSEEN_HEIGHT = 0.4
+"""Height that a network may miss, over the rectangle's shorter side.
 
 On a sheet of A4 these are 84 mm (``lab/studies/judge_sheets.py``)."""
 _MIN_NETWORK_RELIEF = 0.03
-"""Relief from which on a network's counts. On bare sheets it stays below .016."""
+"""Least relief of a network that is significant. On bare sheets it stays below .016."""
 _MIN_INSTRUMENT_RELIEF = 0.003
-"""Relief from which on an instrument's counts, because of the errors of corners and medians."""
+"""Least relief of an instrument that is significant: corners and medians have errors, too."""
 _RELIEF_PER_NOISE = 2.0
-"""Relief that counts, over what eight in ten pixels of the rectangle deviate from the plane."""
+"""Least significant relief, over the deviation that eight in ten pixels of the plane stay below."""
 _BORDER = 2.0 * WINDOW_RADIUS
-"""Distance from the outline of a rectangle within which a point may show what is behind [px]."""
+"""Distance from the outline of a rectangle within which a point may show the background [px]."""
 _SAME_HEIGHT = 0.5
 """Relative difference of relief up to which a network's points count as at one height.
 
 Points at one height above the plane have the same relief, from wherever they are seen."""
-_NEAREST_SHARE = 0.1
-"""Least distance of a raised point from the camera, as a share of that in the plane."""
+_MIN_DISTANCE_FACTOR = 0.1
+"""Least distance of a raised point from the camera, over that in the plane."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +51,17 @@ class PlaneRelief:
     """Relief of points above the plane of a rectangle.
 
     Attributes:
-        values: Relief of each point; 0 of all where there is too little depth.
+        values: Relief of each point, log(plane depth / depth); 0 if there is too little depth.
         threshold: Relief up to which a point counts as in the plane.
         noise: Relief that eight in ten points of the plane stay below.
-        unseen_height: Height [m] that may have been missed, above or below; 0 of an instrument.
-        camera_distance: Distance from the camera to the plane, along its normal [m].
-        plane: Plane of an instrument's depth; None of a network, or if there is too little depth.
+        max_missed_height: Height [m] that may be missed, above or below; 0 for an instrument.
+        plane: Plane of an instrument's depth; None for a network or too little depth.
     """
 
     values: Values
     threshold: float
     noise: float
-    unseen_height: float
+    max_missed_height: float
     camera_distance: float
     plane: DepthPlane | None = None
 
@@ -77,13 +76,13 @@ class PlaneRelief:
         return np.where(np.abs(self.values) > self.threshold, self.values, 0.0)
 
     @property
-    def unseen_factors(self) -> tuple[float, float]:
-        """Factors by which a length may be off, if its ends stand above or below the plane.
+    def missed_relief_factors(self) -> tuple[float, float]:
+        """Least and largest factor of a length whose ends may stand above or below the plane.
 
-        What stands at a height h in front of a plane at the distance D is nearer by 1 - h / D.
+        At a height h above a plane at the distance D, the same pixels span 1 - h / D of the length.
         """
-        share = self.unseen_height / self.camera_distance
-        return max(_NEAREST_SHARE, 1 - share), 1 + share
+        relative_height = self.max_missed_height / self.camera_distance
+        return max(_MIN_DISTANCE_FACTOR, 1 - relative_height), 1 + relative_height
 
     @property
     def heights(self) -> Values:
@@ -96,33 +95,30 @@ def relief_above_plane(
 ) -> PlaneRelief:
     """Relief of points above the plane of a rectangle.
 
-    Where there is too little depth, it is 0, with the height that may have been missed.
+    If there is too little depth, the relief is 0, and ``max_missed_height`` says how much may have
+    been missed.
 
-    Args:
-        prediction: Prediction with depth.
-        fit: Fit of the user's rectangles.
-        pose: Pose of the rectangle whose plane it is.
-        pixels: Points, which lie before the horizon of the plane.
+    The pixels have to lie before the horizon of the plane.
     """
-    unseen = PlaneRelief(
+    without_depth = PlaneRelief(
         values=np.zeros(len(pixels)),
         threshold=0.0,
         noise=0.0,
-        unseen_height=UNSEEN_SHARE * min(pose.rectangle.lengths),
+        max_missed_height=UNSEEN_HEIGHT * min(pose.rectangle.lengths),
         camera_distance=abs(float(pose.t @ pose.normal)),
     )
     samples = sample_rectangle(prediction.depth, fit.camera, pose, sky=prediction.sky)
     if samples is None:
-        return unseen
+        return without_depth
     ratio = fit_log_ratio(samples)
-    by_instrument = instrument_ranges(prediction)
+    ranges = instrument_ranges(prediction)
     try:
-        if by_instrument is None or prediction.is_of_network:
-            return _relief_by_network(prediction, fit, pose, pixels, ratio, unseen)
+        if ranges is None or prediction.is_of_network:
+            return _relief_by_network(prediction, fit, pose, pixels, ratio, without_depth)
         plane = fit_depth_plane(prediction, samples, ratio)
-        return _relief_by_instrument(prediction, by_instrument, plane, pose, pixels, unseen)
+        return _relief_by_instrument(prediction, ranges, plane, pose, pixels)
     except CalibrationError:
-        return unseen
+        return without_depth
 
 
 def _relief_by_network(
@@ -131,12 +127,16 @@ def _relief_by_network(
     pose: RectanglePose,
     pixels: Sequence[Pixel],
     ratio: LogRatio,
-    unseen: PlaneRelief,
+    without_depth: PlaneRelief,
 ) -> PlaneRelief:
-    """Relief by a network's depth, which is fitted to the plane of the corners."""
+    """Relief by a network's depth, which ``ratio`` fits to the plane of the corners.
+
+    ``without_depth`` states what is known of relief without depth.
+    """
     threshold = max(_MIN_NETWORK_RELIEF, _RELIEF_PER_NOISE * ratio.noise)
 
     def relief_at(pixel: Pixel) -> float:
+        """Log of the plane's depth over the depth at a pixel."""
         depth = median_around(prediction.depth, pixel)
         position = _pixel_position(pixel)
         plane_depth = float(pose.depths(fit.camera.rays(position.T))[0])
@@ -144,35 +144,34 @@ def _relief_by_network(
 
     relief = _relief_of_points(relief_at, pixels, pose.rectangle, threshold)
     values = _mean_if_at_one_height(relief, threshold)
-    return replace(unseen, values=values, threshold=threshold, noise=ratio.noise)
+    return replace(without_depth, values=values, threshold=threshold, noise=ratio.noise)
 
 
 def _relief_by_instrument(
     prediction: PredictionRecord,
-    by_instrument: InstrumentRanges,
+    ranges: InstrumentRanges,
     plane: DepthPlane,
     pose: RectanglePose,
     pixels: Sequence[Pixel],
-    unseen: PlaneRelief,
 ) -> PlaneRelief:
     """Relief above the plane that an instrument's depth shows inside of the rectangle."""
-    noise = _instrument_noise(by_instrument, pose, pixels)
+    noise = _instrument_noise(ranges, pose, pixels)
     threshold = max(_MIN_INSTRUMENT_RELIEF, _RELIEF_PER_NOISE * noise)
 
     def relief_at(pixel: Pixel) -> float:
+        """Log of the plane's depth over the depth at a pixel."""
         depth = median_around(prediction.depth, pixel)
         ray = prediction.known_camera.rays(_pixel_position(pixel).T).T
         plane_depth = float(plane.depths(ray)[0])
-        # A ray that never meets the plane in front of the camera stays above it.
+        # A ray that never reaches the plane in front of the camera is infinitely high above it.
         return math.log(plane_depth / depth) if plane_depth > 0 else math.inf
 
     relief = _relief_of_points(relief_at, pixels, pose.rectangle, threshold)
-    return replace(
-        unseen,
+    return PlaneRelief(
         values=relief,
         threshold=threshold,
         noise=noise,
-        unseen_height=0.0,
+        max_missed_height=0.0,
         camera_distance=plane.camera_distance,
         plane=plane,
     )
@@ -190,44 +189,45 @@ def _relief_of_points(
     rectangle: KnownRectangle,
     threshold: float,
 ) -> Values:
-    """Relief of points, of which those near the outline may show what lies behind a rectangle.
+    """Relief of points, corrected near the outline of the rectangle.
 
-    What the rectangle lies on may begin at its outline, such as the table below a book. Such a
-    point counts as in the plane if depth is in it a little farther inside.
+    There, a point may show what the rectangle lies on, such as the table below a book. So a point
+    below the plane gets the relief of a pixel a little farther inside.
     """
     relief = [relief_at(pixel) for pixel in pixels]
     for index, pixel in enumerate(pixels):
         inner_pixel = _move_inside(pixel, rectangle)
-        if relief[index] < -threshold and inner_pixel is not pixel:
+        if relief[index] < -threshold and inner_pixel is not None:
             relief[index] = relief_at(inner_pixel)
     return np.array(relief)
 
 
-def _move_inside(pixel: Pixel, rectangle: KnownRectangle) -> Pixel:
-    """Move a point near the outline of a rectangle towards its middle; others stay."""
+def _move_inside(pixel: Pixel, rectangle: KnownRectangle) -> Pixel | None:
+    """Move a point near the outline of a rectangle towards its middle; None for others."""
     position = np.array((pixel.u, pixel.v))
     to_middle = np.array(rectangle.middle) - position
     distance_to_middle = float(np.linalg.norm(to_middle))
-    missing = _BORDER - _distance_to_sides(np.array(rectangle.corners), position)
-    if missing <= 0 or distance_to_middle <= _BORDER:
-        return pixel
-    # On the way to the middle, the distance to the sides grows more slowly than that travelled.
-    u, v = position + to_middle * min(1.0, 2 * missing / distance_to_middle)
+    missing_distance = _BORDER - _distance_to_sides(np.array(rectangle.corners), position)
+    if missing_distance <= 0 or distance_to_middle <= _BORDER:
+        return None
+    # The way to the middle is oblique to the sides, so the step is twice the missing distance.
+    u, v = position + to_middle * min(1.0, 2 * missing_distance / distance_to_middle)
     return Pixel(float(u), float(v), pixel.name)
 
 
 def _distance_to_sides(
     corners: Float64[np.ndarray, "4 2"], position: Float64[np.ndarray, "2"]
 ) -> float:
-    """Distance of a point from the nearest side of a rectangle, extended beyond its ends [px]."""
+    """Distance of a point from the nearest line through a side of a rectangle [px]."""
     sides = np.roll(corners, -1, axis=0) - corners
     from_corners = position - corners
-    areas = sides[:, 0] * from_corners[:, 1] - sides[:, 1] * from_corners[:, 0]
-    return float((np.abs(areas) / np.linalg.norm(sides, axis=1)).min())
+    # The distance from a line is the cross product with its direction, over its length.
+    cross_products = sides[:, 0] * from_corners[:, 1] - sides[:, 1] * from_corners[:, 0]
+    return float((np.abs(cross_products) / np.linalg.norm(sides, axis=1)).min())
 
 
 def _mean_if_at_one_height(relief: Values, threshold: float) -> Values:
-    """Mean relief of points that a network shows at about one height; else that of each."""
+    """Replace the relief of points that a network shows at about one height by its mean."""
     is_raised = relief.min() > threshold or relief.max() < -threshold
     if is_raised and np.ptp(relief) <= _SAME_HEIGHT * np.abs(relief).max():
         return np.full_like(relief, relief.mean())
@@ -235,10 +235,10 @@ def _mean_if_at_one_height(relief: Values, threshold: float) -> Values:
 
 
 def _instrument_noise(
-    by_instrument: InstrumentRanges, pose: RectanglePose, pixels: Sequence[Pixel]
+    ranges: InstrumentRanges, pose: RectanglePose, pixels: Sequence[Pixel]
 ) -> float:
     """Relief that eight in ten points in the plane stay below, by the error of an instrument."""
     depth = float(np.linalg.norm(pose.t))
-    noise = VARYING_SHARE * by_instrument.instrument.relative_error_at(depth)
-    is_filled = any(by_instrument.is_in_gap(pixel) for pixel in pixels)
-    return math.hypot(noise, by_instrument.fill_error if is_filled else 0.0)
+    noise = VARYING_FRACTION * ranges.instrument.relative_error_at(depth)
+    is_filled = any(ranges.is_in_gap(pixel) for pixel in pixels)
+    return math.hypot(noise, ranges.fill_error if is_filled else 0.0)

@@ -63,31 +63,39 @@ class Plane:
 
 _MAX_PLANES = 5
 """Most planes that are sought around an object."""
+_EXACT_DEPTH_FRACTION = 0.5
+"""Fraction of the points on exact planes from which on depth is as exact as these planes."""
 
 
-def fit_planes(points: Points, min_share: float) -> list[Plane]:
-    """Find the planes that hold many of the points, by RANSAC with the same trials every time.
+def fit_planes(points: Points, min_fraction: float) -> list[Plane]:
+    """Find planes that contain many of the points, by RANSAC with the same trials every time.
 
-    Exact planes are found first, and then those of a network's depth, which are not quite flat.
+    Each plane is removed from the points before the next one is sought. Exact planes are found
+    first, and then those of a network's depth, which are not quite flat. ``min_fraction`` is the
+    least fraction of the points that lies on a plane.
 
-    Args:
-        points: Points in which planes are sought.
-        min_share: Least share of the points that lies on a plane.
+    If most points lie on exact planes, the depth is exact, so an uneven plane through the rest is
+    no surface: it would join parts of other objects, and might cut through the one in the region.
     """
     planes: list[Plane] = []
-    min_points = max(MIN_PLANE_POINTS, min_share * len(points))
+    min_points = max(MIN_PLANE_POINTS, min_fraction * len(points))
+    remaining = points
     for tolerance in TOLERANCES:
-        while len(planes) < _MAX_PLANES and len(points) >= min_points:
-            plane = _largest_plane(points, tolerance)
-            if plane is None or plane.contains(points).sum() < min_points:
+        is_depth_exact = len(points) - len(remaining) >= _EXACT_DEPTH_FRACTION * len(points)
+        if planes and is_depth_exact:
+            break
+        while len(planes) < _MAX_PLANES and len(remaining) >= min_points:
+            plane = _largest_plane(remaining, tolerance)
+            if plane is None or plane.contains(remaining).sum() < min_points:
                 break
             planes.append(plane)
-            points = points[np.abs(plane.relative_offsets(points)) > 2 * plane.tolerance]
+            offsets = np.abs(plane.relative_offsets(remaining))
+            remaining = remaining[offsets > 2 * plane.tolerance]
     return planes
 
 
 def join_planes(planes: Sequence[Plane], further_planes: Sequence[Plane]) -> list[Plane]:
-    """Planes, and those of the further ones that are none of them."""
+    """Add further planes that are not nearly the same as one of the planes."""
     new_planes = [
         further
         for further in further_planes
@@ -97,7 +105,7 @@ def join_planes(planes: Sequence[Plane], further_planes: Sequence[Plane]) -> lis
 
 
 def _largest_plane(points: Points, tolerance: float) -> Plane | None:
-    """Plane through three points on which most of all points lie; None if no three span a plane."""
+    """Find the plane through three points on which most points lie; None if no three span one."""
     p, q, r = points[_trial_triples(len(points))].transpose(1, 0, 2)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
     spans_plane = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
@@ -107,8 +115,8 @@ def _largest_plane(points: Points, tolerance: float) -> Plane | None:
     # The plane through three points, with vector · p = vector · q = vector · r = 1.
     normals = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
     vectors = normals[spans_plane] / volumes[spans_plane, None]
-    votes = (np.abs(vectors @ points.T - 1) < tolerance).sum(axis=1)
-    return refine_plane(vectors[int(votes.argmax())], points, tolerance)
+    inlier_counts = (np.abs(vectors @ points.T - 1) < tolerance).sum(axis=1)
+    return refine_plane(vectors[int(inlier_counts.argmax())], points, tolerance)
 
 
 _TRIALS = 150
@@ -118,7 +126,7 @@ _MULTIPLIER, _MODULUS = 16_807, 2**31 - 1
 
 
 def _trial_triples(point_count: int) -> Int[np.ndarray, "n 3"]:
-    """Indices of three points for each trial, always the same."""
+    """Pseudo-random indices of three points for each trial, always the same."""
     state = 1
     indices: list[int] = []
     for _ in range(3 * _TRIALS):
@@ -131,19 +139,16 @@ _REFINEMENT_ROUNDS = 6
 
 
 def refine_plane(vector: Vector, points: Points, tolerance: float) -> Plane:
-    """Fit a plane by least squares to the points on it, as closely as its roughness allows.
+    """Refit a plane by least squares to the points on it, with a tolerance by its roughness.
 
-    Args:
-        vector: Vector of the plane with which the fit begins.
-        points: Points on the plane and elsewhere.
-        tolerance: Relative difference of depth within which points lie on that plane.
+    ``vector`` and ``tolerance`` are those of the initial plane; ``points`` may lie elsewhere, too.
     """
     for _ in range(_REFINEMENT_ROUNDS):
-        on_plane = points[np.abs(points @ vector - 1) < tolerance]
-        if len(on_plane) < MIN_PLANE_POINTS:
+        inliers = points[np.abs(points @ vector - 1) < tolerance]
+        if len(inliers) < MIN_PLANE_POINTS:
             break
-        vector = least_squares_plane(on_plane)
-        tolerance = plane_tolerance(np.abs(on_plane @ vector - 1))
+        vector = least_squares_plane(inliers)
+        tolerance = plane_tolerance(np.abs(inliers @ vector - 1))
     return Plane(vector=vector, tolerance=tolerance)
 
 
@@ -159,8 +164,7 @@ _TOLERANCE_PER_MEDIAN = 3 * 1.4826
 def plane_tolerance(offsets: Values) -> float:
     """Relative difference of depth within which points lie on a plane.
 
-    Args:
-        offsets: Absolute relative offsets of points that are known to lie on it.
+    ``offsets`` are the absolute relative offsets of points that are known to lie on it.
     """
     if not len(offsets):
         return EXACT_TOLERANCE

@@ -32,30 +32,33 @@ def polygon_mask(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
 
 
 def require_simple_outline(corners: Sequence[Point]) -> None:
-    """Raise ``OptionError`` if two sides of an outline meet elsewhere than at their common corner.
+    """Check that the sides of an outline meet only at the corners between them.
 
-    The parts that such an outline encloses have opposite signs, and cancel each other.
+    If an outline crosses itself, its parts have areas of opposite signs, which cancel each other.
+
+    Raises:
+        OptionError: If two sides cross or touch, or the corners lie on one line or are too many.
     """
     points = [
         corner
-        for corner, before in zip(corners, _rotated(corners, -1), strict=True)
-        if corner != before
+        for corner, previous in zip(corners, _rotated(corners, -1), strict=True)
+        if corner != previous
     ]
     if len({*points}) < 3 or _is_on_one_line(points):
-        raise OptionError("the corners of the area lie on one line, expected an area between them")
+        raise OptionError("the corners of the area lie on one line, so they enclose no area")
     if len(points) > _MAX_CORNERS:
-        raise OptionError(f"an area has at most {_MAX_CORNERS} corners, got {len(points):,}")
+        raise OptionError(f"an area can have at most {_MAX_CORNERS:,} corners, got {len(points):,}")
     sides: list[_Side] = list(zip(points, _rotated(points, 1), strict=True))
     for index, side in enumerate(sides):
-        # The side before shares a corner, and so do the first and the last side.
-        first = 1 if index == len(sides) - 1 else 0
-        for earlier_side in sides[first : max(index - 1, first)]:
+        # Consecutive sides share a corner, and so do the last and the first side.
+        first_index = 1 if index == len(sides) - 1 else 0
+        for earlier_side in sides[first_index : max(index - 1, first_index)]:
             if not _do_sides_meet(earlier_side, side):
                 continue
             raise OptionError(
-                f"the outline crosses or touches itself: its side from {_side_text(earlier_side)} "
-                f"meets that from {_side_text(side)}, and an area has an outline that encloses one "
-                "part",
+                "the outline crosses or touches itself: its side from "
+                f"{_side_text(earlier_side)} meets its side from {_side_text(side)}, but "
+                "an outline must enclose a single part",
                 hint="give the corners in order around the area",
             )
 
@@ -64,8 +67,9 @@ def _is_on_one_line(points: Sequence[Point]) -> bool:
     """Whether all points lie on the line from the first one to the one farthest from it."""
     offsets = np.asarray(points, float) - points[0]
     farthest = offsets[int(np.argmax(np.hypot(*offsets.T)))]
-    distances = np.abs(offsets[:, 0] * farthest[1] - offsets[:, 1] * farthest[0])
-    return bool(distances.max() <= _MIN_THICKNESS * float(farthest @ farthest))
+    # A cross product is a point's distance from the line times the length of ``farthest``.
+    cross_products = np.abs(offsets[:, 0] * farthest[1] - offsets[:, 1] * farthest[0])
+    return bool(cross_products.max() <= _MIN_THICKNESS * float(farthest @ farthest))
 
 
 def _rotated(points: Sequence[Point], count: int) -> list[Point]:
@@ -79,8 +83,9 @@ def _side_text(side: _Side) -> str:
 
 
 def _do_sides_meet(first: _Side, second: _Side) -> bool:
-    """Whether two straight lines between points of the picture have a point in common."""
+    """Whether two line segments have a point in common."""
     for axis in (0, 1):
+        # If the bounding boxes of the segments are apart, the segments are, too.
         lowest_end = min(max(point[axis] for point in side) for side in (first, second))
         highest_start = max(min(point[axis] for point in side) for side in (first, second))
         if highest_start > lowest_end:

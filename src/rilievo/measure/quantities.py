@@ -14,18 +14,18 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.arrays.shapes import Points, Vector
-from rilievo.calibration.certainty import refuse_uncertain_height
+from rilievo.calibration.certainty import require_certain_height
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import Floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
     Pixel,
+    end_values_of_line,
     ends_on_straight_surface,
     median_around,
     normalized_points_note,
     pixel_centre,
     ray,
-    values_at_ends,
 )
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import Note, Text
@@ -33,9 +33,10 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.expected_errors import (
     anchoring_misfit,
     known_size_evidence,
+    log_error_beside_foot,
     log_error_of_distance,
+    log_error_of_distance_ratio,
     log_error_of_length,
-    log_error_of_ratio,
 )
 from rilievo.measure.instrument_ranges import InstrumentRanges, instrument_ranges
 from rilievo.measure.known_sizes import known_distance_at, known_length_between, known_rectangles
@@ -63,7 +64,7 @@ from rilievo.measure.placing_errors import (
 )
 from rilievo.measure.polygons import polygon_area, polygon_mask, require_simple_outline
 from rilievo.measure.rectangle_plane import (
-    by_depth_remark,
+    depth_instead_of_corners_remark,
     measure_in_rectangle_plane,
 )
 from rilievo.measure.surface_planes import (
@@ -95,7 +96,7 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     """
     _require_known_shift(prediction)
     camera = prediction.known_camera
-    refuse_uncertain_height(prediction.calibration)
+    require_certain_height(prediction.calibration)
     [pixel] = check_pixels(prediction, (point,))
     planar_measurement = measure_in_rectangle_plane(
         Quantity.DISTANCE, prediction, (point,), in_plane=in_plane
@@ -103,6 +104,7 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
     if planar_measurement is not None:
         return planar_measurement
 
+    # Only metric depth gives metres; other depth gives a distance in an unknown unit.
     position = ray(camera, pixel) * median_around(prediction.depth, pixel)
     metres = float(np.linalg.norm(position))
     if prediction.depth.kind is not DepthKind.METRIC:
@@ -110,30 +112,36 @@ def distance(prediction: PredictionRecord, point: Point, *, in_plane: bool = Fal
 
     user_metres = known_distance_at(prediction, pixel)
     if user_metres is not None and prediction.instrument is None:
-        return _measurement_of_known(Quantity.DISTANCE, metres, user_metres)
+        return _measure_known_size(Quantity.DISTANCE, metres, user_metres)
     error = log_error_of_distance(prediction, position)
-    error = math.hypot(error, _log_error_around(prediction, pixel))
-    measured = _measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
-    return _compared_with_known(prediction, measured, user_metres)
+    error = math.hypot(error, _placing_log_error(prediction, pixel))
+    measured = _make_measurement_by_depth(Quantity.DISTANCE, metres, error, prediction, (point,))
+    return _compare_with_known(prediction, measured, user_metres)
 
 
-def _log_error_around(prediction: PredictionRecord, pixel: Pixel) -> float:
-    """Log error of depth by placing a point by hand; 0 of a network, whose range contains it."""
+def _placing_log_error(prediction: PredictionRecord, pixel: Pixel) -> float:
+    """Log error of depth because the point was placed by hand.
+
+    It is 0 for a network's depth, because the learned ranges already contain this error.
+    """
     if prediction.instrument is None:
         return 0.0
-    value = median_around(prediction.depth, pixel)
-    return math.log1p(window_error(prediction.depth, pixel, value))
+    depth = median_around(prediction.depth, pixel)
+    return math.log1p(window_error(prediction.depth, pixel, depth))
 
 
 def _relative_distance(
     prediction: PredictionRecord, point: Point, distance: float, position: Vector
 ) -> Measurement:
+    """Measure a distance in the unit of depth as a multiple of the picture's median distance."""
     ratio = distance / _median_distance(prediction)
-    error = log_error_of_ratio(prediction, ratio, position)
-    measurement = _measurement_by_depth(
+    error = log_error_of_distance_ratio(prediction, ratio, position)
+    measurement = _make_measurement_by_depth(
         Quantity.RELATIVE_DISTANCE, ratio, error, prediction, (point,)
     )
-    return add_remark(measurement, Note(Text("metres need one known size: ", KNOWN_OPTIONS)))
+    return add_remark(
+        measurement, Note(Text("to get metres, give one known size: ", KNOWN_OPTIONS))
+    )
 
 
 _MEDIAN_PIXELS = 40_000
@@ -146,6 +154,7 @@ def _median_distance(prediction: PredictionRecord) -> float:
     step = max(1, math.isqrt(height * width // _MEDIAN_PIXELS))
     grid = np.s_[::step, ::step]
     is_surface = surface_pixels(prediction)[grid]
+    # Pixels without a surface get any finite depth; the median leaves them out.
     depth = np.where(is_surface, prediction.depth.values[grid], 1).astype(np.float64)
     rows, columns = range(0, height, step), range(0, width, step)
     points = prediction.known_camera.points(depth, rows=rows, columns=columns)
@@ -155,7 +164,7 @@ def _median_distance(prediction: PredictionRecord) -> float:
 def length(
     prediction: PredictionRecord, first: Point, second: Point, *, in_plane: bool = False
 ) -> Measurement:
-    """Measure the straight distance between two points [m].
+    """Measure the straight-line distance between two points [m].
 
     With ``in_plane`` both lie in the plane of the nearest known rectangle.
 
@@ -164,7 +173,7 @@ def length(
         OptionError: If both points are on one pixel.
     """
     camera = metric_camera(prediction)
-    refuse_uncertain_height(prediction.calibration)
+    require_certain_height(prediction.calibration)
     start, end = check_pixels(prediction, (first, second))
     _require_two_pixels(start, end, prediction.shape)
     planar_measurement = measure_in_rectangle_plane(
@@ -173,38 +182,43 @@ def length(
     if planar_measurement is not None:
         return planar_measurement
 
-    by_instrument = prediction.instrument is not None
-    start_depth, end_depth = values_at_ends(
-        prediction.depth, start, end, camera, must_meet_ends=by_instrument
+    is_measured = prediction.instrument is not None
+    start_depth, end_depth = end_values_of_line(
+        prediction.depth, start, end, camera, require_match_at_ends=is_measured
     )
     start_position, end_position = ray(camera, start) * start_depth, ray(camera, end) * end_depth
     metres = float(np.linalg.norm(end_position - start_position))
 
     user_metres = known_length_between(prediction, start, end)
-    if user_metres is not None and prediction.instrument is None:
-        return _measurement_of_known(Quantity.LENGTH, metres, user_metres)
+    if user_metres is not None and not is_measured:
+        return _measure_known_size(Quantity.LENGTH, metres, user_metres)
     error = log_error_of_length(prediction, start_position, end_position)
-    placing_error = _log_error_of_ends(
+    placing_error = _placing_log_error_of_ends(
         prediction, (start, end), (start_depth, end_depth), (start_position, end_position)
     )
     error = math.hypot(error, placing_error)
-    measured = _measurement_by_depth(Quantity.LENGTH, metres, error, prediction, (first, second))
-    return _compared_with_known(prediction, measured, user_metres)
+    measured = _make_measurement_by_depth(
+        Quantity.LENGTH, metres, error, prediction, (first, second)
+    )
+    return _compare_with_known(prediction, measured, user_metres)
 
 
-def _log_error_of_ends(
+def _placing_log_error_of_ends(
     prediction: PredictionRecord,
     pixels: tuple[Pixel, Pixel],
     depths: tuple[float, float],
     positions: tuple[Vector, Vector],
 ) -> float:
-    """Log error of a length by placing its ends by hand; 0 of a network, whose range has it."""
+    """Log error of a length because its ends were placed by hand.
+
+    It is 0 for a network's depth, because the learned ranges already contain this error.
+    """
     if prediction.instrument is None:
         return 0.0
-    on_surface = ends_on_straight_surface(
-        prediction.depth, *pixels, prediction.known_camera, must_meet_ends=True
+    depths_on_surface = ends_on_straight_surface(
+        prediction.depth, *pixels, prediction.known_camera, require_match_at_ends=True
     )
-    if on_surface is None:
+    if depths_on_surface is None:
         error = error_between_points(prediction, pixels, positions)
     else:
         error = error_along_line(pixels, depths)
@@ -217,47 +231,61 @@ def _require_two_pixels(start: Pixel, end: Pixel, shape: tuple[int, int]) -> Non
         return
     note = normalized_points_note(((start.u, start.v), (end.u, end.v)), shape)
     raise OptionError(
-        f"{start.name} and {end.name} lie on the same pixel: {note or 'a length has two ends'}"
+        f"{start.name} and {end.name} lie on the same pixel: "
+        f"{note or 'a length needs two different points'}"
     )
 
 
-_SAME_AS_KNOWN = 1e-3
+_MAX_SAME_DIFFERENCE = 1e-3
 """Relative difference below which a measurement of a known size shows the known number."""
 
 
-def _measurement_of_known(quantity: Quantity, metres: float, known_metres: float) -> Measurement:
-    """Measurement of a size that the user gave, which shows how well depth was fitted to it."""
-    if abs(metres - known_metres) < _SAME_AS_KNOWN * known_metres:
-        metres = known_metres
+def _measure_known_size(
+    quantity: Quantity, measured_metres: float, known_metres: float
+) -> Measurement:
+    """Measurement of a size that the user gave, which is its value.
+
+    The range spans the measured and the known value, so its width shows how well depth fits. A
+    remark gives the measured value if it differs.
+    """
+    is_same = abs(measured_metres - known_metres) < _MAX_SAME_DIFFERENCE * known_metres
+    remark = f"this {quantity} is known: {known_metres:g} m"
+    if is_same:
+        measured_metres = known_metres
+    else:
+        remark = f"{remark}; by the depth, it would be {measured_metres:.3g} m"
     return Measurement(
         what=quantity,
-        value=metres,
-        low=min(metres, known_metres),
-        high=max(metres, known_metres),
+        value=known_metres,
+        low=min(measured_metres, known_metres),
+        high=max(measured_metres, known_metres),
         origin=MeasurementOrigin.KNOWN,
-        remarks=(f"this {quantity} is known: {known_metres:g} m",),
+        remarks=(remark,),
     )
 
 
-def _compared_with_known(
+def _compare_with_known(
     prediction: PredictionRecord, measured: Measurement, known_metres: float | None
 ) -> Measurement:
-    """Measurement by an instrument of a size that the user gave, if it is known.
+    """Compare a measurement by an instrument with the size that the user gave, if there is one.
 
-    Within the range, it is the known size, unless other known sizes gave the depth another scale.
-    Otherwise either of them may be wrong, so the range contains both.
+    - A known size within the range replaces the measurement. If known sizes scaled the depth and
+      leave this one off, the measurement stays, and a remark mentions the known size.
+    - If the known size is outside of the range, either of them may be wrong, so the range is
+      widened to contain both.
     """
     if known_metres is None:
         return measured
     quantity = measured.what
     instrument = prediction.instrument
     is_scaled_by_sizes = instrument is not None and bool(instrument.scale_errors)
-    is_same = abs(measured.value - known_metres) < _SAME_AS_KNOWN * known_metres
-    if is_scaled_by_sizes and not is_same and measured.low <= known_metres <= measured.high:
+    is_same = abs(measured.value - known_metres) < _MAX_SAME_DIFFERENCE * known_metres
+    is_in_range = measured.low <= known_metres <= measured.high
+    if is_in_range and is_scaled_by_sizes and not is_same:
         known_remark = f"this {quantity} is known: {known_metres:g} m"
         return replace(measured, remarks=(known_remark, *measured.remarks))
-    if measured.low <= known_metres <= measured.high:
-        return _measurement_of_known(quantity, measured.value, known_metres)
+    if is_in_range:
+        return _measure_known_size(quantity, measured.value, known_metres)
     contradiction = (
         f"this {quantity} is known: {known_metres:g} m, which contradicts the measured depth; the "
         "range contains both"
@@ -277,25 +305,25 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
     camera = metric_camera(prediction)
-    refuse_uncertain_height(prediction.calibration)
+    require_certain_height(prediction.calibration)
     [pixel] = check_pixels(prediction, (point,))
-    # Depth is that of the pixel's centre, which on a slope differs from that of the point.
+    # A map has the depth of the pixel's centre, which on a slope differs from that of the point.
     centre = pixel_centre(pixel)
     position = ray(camera, centre) * median_around(prediction.depth, centre)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
-    metres = float(position @ floor.normal) + floor.height
-    below, above = _height_errors(prediction, pixel, position, floor, metres)
+    height_metres = float(position @ floor.normal) + floor.height
+    error_below, error_above = _height_errors(prediction, pixel, position, floor, height_metres)
     measurement = Measurement(
         what=Quantity.HEIGHT,
-        value=metres,
-        low=metres - below,
-        high=metres + above,
+        value=height_metres,
+        low=height_metres - error_below,
+        high=height_metres + error_above,
         origin=origin_of_points(prediction, (point,)),
         remarks=depth_remarks(prediction, (point,)),
     )
-    if measurement.high >= 0:
+    if measurement.high >= 0:  # It is not surely below.
         return measurement
-    return add_remark(measurement, "it lies below the floor that was found")
+    return add_remark(measurement, "the point is below the floor that was found")
 
 
 def _height_errors(
@@ -303,24 +331,31 @@ def _height_errors(
 ) -> tuple[float, float]:
     """Errors of a height above the floor, downwards and upwards [m].
 
-    They contain how far depth is off the floor's plane, so that they stay finite at height 0.
+    They contain the misfit of the floor's plane, so that they do not vanish at height 0.
     """
-    off_plane = floor.misfit * abs(floor.height - height)
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is not None:
-        error = by_instrument.height_error(position, floor.normal, height, floor.support)
+    floor_error = floor.misfit * abs(floor.height - height)
+    ranges = instrument_ranges(prediction)
+    if ranges is not None:
+        depth_error = ranges.height_error(position, floor.normal, height, floor.support)
         placing_error = height_placing_error(prediction, pixel, position, floor.normal)
-        error = math.hypot(error, placing_error, off_plane)
+        error = math.hypot(depth_error, placing_error, floor_error)
         return error, error
 
-    # A network's errors are factors of a length, so they reach farther away from the floor.
+    # A network's error is a factor, so the height lies between height / factor and
+    # height * factor, and the range reaches farther away from the floor than towards it.
     foot = position - height * floor.normal
     factor = math.exp(log_error_of_length(prediction, position, foot))
-    towards_floor = math.hypot(abs(height) * (1 - 1 / factor), off_plane)
-    away_from_floor = math.hypot(abs(height) * (factor - 1), off_plane)
+    error_below, error_above = abs(height) * (1 - 1 / factor), abs(height) * (factor - 1)
     if height < 0:
-        return away_from_floor, towards_floor
-    return towards_floor, away_from_floor
+        error_below, error_above = error_above, error_below
+    # A network may also put the point before or behind its place above the floor. On the ray to the
+    # point, this changes its distance below the camera, which is negative above the horizon.
+    shape_error = log_error_beside_foot(prediction, position, foot)
+    below_camera = floor.height - height
+    fall_if_farther = below_camera * math.expm1(shape_error)
+    rise_if_nearer = below_camera * -math.expm1(-shape_error)
+    fall, rise = max(fall_if_farther, -rise_if_nearer), max(rise_if_nearer, -fall_if_farther)
+    return math.hypot(error_below, floor_error, fall), math.hypot(error_above, floor_error, rise)
 
 
 def area(
@@ -335,9 +370,9 @@ def area(
         CalibrationError: If depth is not in metres, a corner lies outside, or depth is too little.
     """
     camera = metric_camera(prediction)
-    refuse_uncertain_height(prediction.calibration)
+    require_certain_height(prediction.calibration)
     if len(corners) < 3:
-        raise OptionError(f"an area has three corners or more, got {len(corners)}")
+        raise OptionError(f"an area needs at least three corners, got {len(corners)}")
     pixels = check_pixels(prediction, corners)
     require_simple_outline([(pixel.u, pixel.v) for pixel in pixels])
     planar_measurement = measure_in_rectangle_plane(
@@ -353,67 +388,77 @@ def area(
 
     # An area is a product of two lengths, whose errors come from the same factor.
     error = 2 * _median_side_error(prediction, pixels, positions)
-    measurement = _measurement_by_depth(Quantity.AREA, square_metres, error, prediction, corners)
-    off_plane = plane.misfit if plane.misfit > MAX_FLAT_MISFIT else 0.0
+    measurement = _make_measurement_by_depth(
+        Quantity.AREA, square_metres, error, prediction, corners
+    )
+    offset = plane.misfit if plane.misfit > MAX_FLAT_MISFIT else 0.0
     bend = surface_bend(prediction, mask, plane)
-    if bend > _largest_bend_of_plane(prediction, pixels, plane):
-        off_plane = max(off_plane, bend)
-    if off_plane == 0:
+    if bend > _max_bend_by_errors(prediction, pixels, plane):
+        offset = max(offset, bend)
+    if offset == 0:
         return measurement
     return add_remark(
         measurement,
-        "the surface inside of the outline is not flat: its depth is off the plane by "
-        f"{100 * off_plane:.2g} %, and the area is that of the flat polygon on the plane",
+        "the surface inside the outline is not flat: its depth deviates from the plane by "
+        f"{100 * offset:.2g} %, and the area is that of the flat polygon in the plane",
     )
 
 
-def _largest_bend_of_plane(
+def _max_bend_by_errors(
     prediction: PredictionRecord, corners: Sequence[Pixel], plane: SurfacePlane
 ) -> float:
-    """Largest bend of a plane that the errors of an instrument explain.
+    """Largest bend that the errors of an instrument explain on a flat surface.
 
     It is infinite for a network's depth, which is bent on flat surfaces too.
     """
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is None or prediction.is_of_network:
+    ranges = instrument_ranges(prediction)
+    if ranges is None or prediction.is_of_network:
         return math.inf
-    instrument = by_instrument.instrument
+    instrument = ranges.instrument
     depth = abs(float(prediction.known_camera.depth_of(plane.support.middle)))
-    varying_error = by_instrument.varying_share * instrument.error.relative_at(depth)
-    is_filled = any(by_instrument.is_in_gap(corner) for corner in corners)
-    fill_error = by_instrument.fill_error if is_filled else 0.0
-    error = math.hypot(varying_error, instrument.rounding.relative_at(depth), fill_error)
-    return max(MIN_BEND, BEND_PER_ERROR * error)
+    varying_error = ranges.varying_fraction * instrument.error.relative_at(depth)
+    rounding_error = instrument.rounding.relative_at(depth)
+    has_filled_corner = any(ranges.is_in_gap(corner) for corner in corners)
+    fill_error = ranges.fill_error if has_filled_corner else 0.0
+    return max(MIN_BEND, BEND_PER_ERROR * math.hypot(varying_error, rounding_error, fill_error))
 
 
 def _positions_on_plane(plane: SurfacePlane, camera: Camera, pixels: Sequence[Pixel]) -> Points:
-    """Points of a plane that pixels see [m]."""
+    """Intersect the rays of pixels with a plane [m]."""
     rays = [ray(camera, pixel) for pixel in pixels]
     depths = [plane.camera_distance / float(plane.normal @ direction) for direction in rays]
     if min(depths) <= 0:
-        raise CalibrationError("the plane inside of the outline passes behind the camera")
+        raise CalibrationError(
+            "the plane of the surface inside the outline passes behind the camera: choose a "
+            "surface that is seen less at a slant"
+        )
     return np.array([direction * depth for direction, depth in zip(rays, depths, strict=True)])
 
 
 def _median_side_error(
     prediction: PredictionRecord, pixels: Sequence[Pixel], corners: Points
 ) -> float:
-    """Median of the log errors of the sides of a polygon."""
+    """Median of the log errors of the sides of a polygon.
+
+    ``pixels`` are its corners in the picture, and ``corners`` those in space [m].
+    """
     evidence = known_size_evidence(prediction)
     depths = prediction.known_camera.depth_of(corners.T)
-    errors: list[float] = []
+    side_errors: list[float] = []
     for start in range(len(corners)):
         end = (start + 1) % len(corners)
         error = log_error_of_length(prediction, corners[start], corners[end], evidence)
         if prediction.instrument is not None:
-            ends, end_depths = (pixels[start], pixels[end]), (depths[start], depths[end])
-            error = math.hypot(error, math.log1p(error_along_line(ends, end_depths)))
-        errors.append(error)
-    return float(np.median(errors))
+            relative_error = error_along_line(
+                (pixels[start], pixels[end]), (depths[start], depths[end])
+            )
+            error = math.hypot(error, math.log1p(relative_error))
+        side_errors.append(error)
+    return float(np.median(side_errors))
 
 
 def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurement:
-    """Measure the angle between the normals of two surfaces, 0 to 180 degrees.
+    """Measure the angle between the normals of the surfaces at two points, 0 to 180 degrees.
 
     Normals point towards the camera. Surfaces that face the same way give 0, and two walls at right
     angles 90. The angle inside of a corner, such as that between a wall and a floor, is 180 degrees
@@ -437,16 +482,19 @@ def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurem
         origin=origin_of_points(prediction, (first, second)),
         remarks=depth_remarks(prediction, (first, second)),
     )
+    # Where the surfaces may be parallel, they form no corner, and where they may be at right
+    # angles, the angle inside of the corner is the same.
     may_be_parallel = low == 0 or high == 180
-    if not may_be_parallel and not low <= 90 <= high:
+    may_be_right_angle = low <= 90 <= high
+    if not (may_be_parallel or may_be_right_angle):
         measurement = add_remark(
             measurement,
-            "this is the angle between the normals of the two surfaces; inside of the corner that "
-            f"they form it is {180 - degrees:.1f}°",
+            "this is the angle between the normals of the two surfaces; the angle inside "
+            f"the corner that they form is {180 - degrees:.1f}°",
         )
     if max(first_surface.misfit, second_surface.misfit) <= MAX_FLAT_MISFIT:
         return measurement
-    return add_remark(measurement, "a surface is not flat there")
+    return add_remark(measurement, "one of the surfaces is not flat at its point")
 
 
 def _degrees_between(first: Vector, second: Vector) -> float:
@@ -457,56 +505,60 @@ def _angle_range(
     prediction: PredictionRecord, first: SurfacePlane, second: SurfacePlane, degrees: float
 ) -> tuple[float, float]:
     """Range of the angle between two surfaces [degrees]."""
-    by_instrument = instrument_ranges(prediction)
-    if by_instrument is not None:
-        return _angle_range_by_instrument(by_instrument, first, second, degrees)
+    ranges = instrument_ranges(prediction)
+    if ranges is not None:
+        return _angle_range_by_instrument(ranges, first, second, degrees)
     error = angle_error(is_anchored=anchoring_misfit(prediction) is not None)
     return max(0.0, degrees - error), min(180.0, degrees + error)
 
 
 def _angle_range_by_instrument(
-    by_instrument: InstrumentRanges, first: SurfacePlane, second: SurfacePlane, degrees: float
+    ranges: InstrumentRanges, first: SurfacePlane, second: SurfacePlane, degrees: float
 ) -> tuple[float, float]:
-    """Range of an angle by the tilts of both surfaces across their common edge [degrees]."""
+    """Range of an angle between two surfaces by the errors of their tilts [degrees].
+
+    Only tilts across the common edge of the surfaces change the angle, unless they are parallel.
+    """
     common_edge = _unit_normal_to(first.normal, second.normal)
     first_across = np.cross(common_edge, first.normal)
     second_across = np.cross(common_edge, second.normal)
     errors_across = (
-        by_instrument.tilt_error(first, first_across),
-        by_instrument.tilt_error(second, second_across),
+        ranges.tilt_error(first, first_across),
+        ranges.tilt_error(second, second_across),
     )
     errors_along = (
-        by_instrument.tilt_error(first, common_edge),
-        by_instrument.tilt_error(second, common_edge),
+        ranges.tilt_error(first, common_edge),
+        ranges.tilt_error(second, common_edge),
     )
-    first_tilts = by_instrument.tilts_by_scale(first, first_across)
-    second_tilts = by_instrument.tilts_by_scale(second, second_across)
+    # An error of the common scale tilts both surfaces, so only the difference changes the angle.
+    first_tilts = ranges.tilts_by_scale(first, first_across)
+    second_tilts = ranges.tilts_by_scale(second, second_across)
     scale_errors = [
         second_tilt - first_tilt
         for first_tilt, second_tilt in zip(first_tilts, second_tilts, strict=True)
     ]
-    error = math.hypot(*errors_across, *scale_errors, by_instrument.guessed_focal_angle)
+    error = math.hypot(*errors_across, *scale_errors, ranges.guessed_focal_angle)
     # Two normals that are nearly the same differ by any tilt, whatever its direction, and the angle
     # between them is never negative. So where it may be 0, it has the error of all tilts.
-    whole_error = math.hypot(error, *errors_along)
-    low, high = max(0.0, degrees - error), min(180.0, degrees + error)
-    if degrees <= whole_error:
-        low, high = 0.0, min(180.0, degrees + whole_error)
-    if degrees >= 180 - whole_error:
-        low, high = max(0.0, degrees - whole_error), 180.0
-    return low, high
+    error_if_parallel = math.hypot(error, *errors_along)
+    if degrees >= 180 - error_if_parallel:
+        return max(0.0, degrees - error_if_parallel), 180.0
+    if degrees <= error_if_parallel:
+        return 0.0, min(180.0, degrees + error_if_parallel)
+    return max(0.0, degrees - error), min(180.0, degrees + error)
 
 
-_PARALLEL = 1e-6
-"""Sine of an angle below which two normals count as parallel."""
+_MAX_PARALLEL_SINE = 1e-6
+"""Largest sine of the angle between two normals that count as parallel."""
 
 
 def _unit_normal_to(first: Vector, second: Vector) -> Vector:
     """Unit vector at right angles to two unit vectors; any such one if they are parallel."""
-    crossed = np.cross(first, second)
-    if np.linalg.norm(crossed) < _PARALLEL:
-        crossed = np.cross(first, np.eye(3)[np.argmin(np.abs(first))])
-    return crossed / np.linalg.norm(crossed)
+    normal = np.cross(first, second)
+    if np.linalg.norm(normal) < _MAX_PARALLEL_SINE:
+        least_parallel_axis = np.eye(3)[np.argmin(np.abs(first))]
+        normal = np.cross(first, least_parallel_axis)
+    return normal / np.linalg.norm(normal)
 
 
 def _require_known_shift(prediction: PredictionRecord) -> None:
@@ -514,15 +566,17 @@ def _require_known_shift(prediction: PredictionRecord) -> None:
     prediction.depth.depth()
 
 
-def _measurement_by_depth(
+def _make_measurement_by_depth(
     quantity: Quantity,
     value: float,
-    error: float,
+    log_error: float,
     prediction: PredictionRecord,
     points: Sequence[Point],
 ) -> Measurement:
+    """Make a measurement with the origin of its depth and the remarks on it."""
     remarks = depth_remarks(prediction, points)
+    # The corners of a known rectangle would have measured these better.
     if quantity in _PLANAR_QUANTITIES and known_rectangles(prediction):
-        remarks = (*remarks, by_depth_remark(prediction, points))
-    measurement = measurement_with_range(quantity, value, error, remarks)
+        remarks = (*remarks, depth_instead_of_corners_remark(prediction, points))
+    measurement = measurement_with_range(quantity, value, log_error, remarks)
     return replace(measurement, origin=origin_of_points(prediction, points))

@@ -19,9 +19,7 @@ class UprightBox:
     """Box with vertical edges around what is seen of an object.
 
     Attributes:
-        centre: Middle of the box.
         width: Horizontal side [m] turned by ``yaw``.
-        height: Vertical side [m].
         depth: Other horizontal side [m].
         yaw: Turn [degrees], -45 to 45; positive if the right side is farther.
         corners: Eight corners: below, then above, left before right, near before far.
@@ -42,18 +40,18 @@ class RegionMeasurement:
     Attributes:
         name: Name of the region; may be empty.
         box: First column and row of the region, and last ones [px].
-        share: Share of the region's pixels that show the object.
+        share: Fraction of the region's pixels that show the object.
         distance: Median distance [m].
-        nearest: Distance of the nearest tenth [m].
+        nearest: 10 % quantile of the distance [m].
         width: Horizontal extent across the view [m].
         height: Vertical extent [m].
         depth: Visible extent along the view [m].
         upright: Upright box around the object; None if no floor is visible.
-        remarks: Remarks, a sentence each.
+        remarks: What to know about the measurements.
     """
 
     name: str
-    box: tuple[float, ...]
+    box: tuple[float, float, float, float]
     share: float
     distance: Measurement
     nearest: Measurement
@@ -67,7 +65,7 @@ class RegionMeasurement:
         return self.text_in("m")
 
     def text_in(self, unit: str) -> str:
-        """Name, distance and sizes on one line, with another name of the unit."""
+        """Name, distance and sizes on one line, with the unit written as ``unit``."""
         sizes = ", ".join(
             f"{name} {size.text_in(unit)}"
             for name, size in (
@@ -78,27 +76,28 @@ class RegionMeasurement:
                 ("depth", self.depth),
             )
         )
-        return f"{self.name or 'thing'}: {sizes}; {100 * self.share:.0f} % of its region"
+        return f"{self.name or 'object'}: {sizes}; it covers {100 * self.share:.0f} % of its region"
 
     def with_origin(self, origin: MeasurementOrigin) -> "RegionMeasurement":
         """Copy in which all measurements have the same origin."""
 
-        def changed(measurement: Measurement) -> Measurement:
+        def set_origin(measurement: Measurement) -> Measurement:
+            """Copy of a measurement with that origin."""
             return replace(measurement, origin=origin)
 
         return replace(
             self,
-            distance=changed(self.distance),
-            nearest=changed(self.nearest),
-            width=changed(self.width),
-            height=changed(self.height),
-            depth=changed(self.depth),
-            upright=None if self.upright is None else _map_box(self.upright, changed),
+            distance=set_origin(self.distance),
+            nearest=set_origin(self.nearest),
+            width=set_origin(self.width),
+            height=set_origin(self.height),
+            depth=set_origin(self.depth),
+            upright=None if self.upright is None else _map_box(self.upright, set_origin),
         )
 
 
 def _map_box(box: UprightBox, change: Callable[[Measurement], Measurement]) -> UprightBox:
-    """Upright box with all of its measurements changed by a function."""
+    """Apply a function to all measurements of an upright box."""
     return UprightBox(
         centre=replace(box.centre, distance=change(box.centre.distance)),
         width=change(box.width),

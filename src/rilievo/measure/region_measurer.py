@@ -8,8 +8,9 @@ from itertools import product
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Matrix, Points, Vector
-from rilievo.calibration.certainty import refuse_uncertain_height
+from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import CalibrationError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.depth_edges import block_side, depth_sharpness
 from rilievo.measure.expected_errors import (
     is_focal_length_guessed,
@@ -24,7 +25,7 @@ from rilievo.measure.measured_points import (
 from rilievo.measure.measurements import Measurement, Quantity, measurement_with_range
 from rilievo.measure.object_sizes import MIN_OBJECT_PIXELS, ObjectExtents, object_extents
 from rilievo.measure.object_surface import (
-    MAX_HIDDEN_FOOT,
+    MAX_HIDDEN_FOOT_FRACTION,
     MIN_LEVEL_COSINE,
     CutSides,
     ObjectSurface,
@@ -43,7 +44,12 @@ from rilievo.measure.region_window import (
     window_around,
 )
 from rilievo.measure.regions import Region, RegionLike, as_region
-from rilievo.measure.separation import RegionWindow, Separation, separate_object
+from rilievo.measure.separation import (
+    RegionWindow,
+    Separation,
+    separate_object,
+    sides_beyond_box,
+)
 from rilievo.measure.visible_floor import (
     distance_to_floor,
     find_floor_or_none,
@@ -59,11 +65,11 @@ _MIN_TABLE_COSINE = math.cos(math.radians(50))
 _NEAREST_QUANTILE = 0.1
 """Quantile of the distances of an object's points that is its nearest distance."""
 _FOOT_ERROR = 0.15
-"""Log error of a distance by where an object meets the floor, of eight in ten."""
+"""Log error, which eight in ten stay below, of a distance by where an object meets the floor."""
 _TILT_ERROR = 0.01
 """Further such error for each camera height of distance, because no camera is quite level."""
 _YAW_ERROR = 35.0
-"""Error of a box's turn that eight in ten stay below [degrees]."""
+"""Error of a box's yaw that eight in ten stay below [degrees]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,6 @@ class _ObjectDistance:
     Attributes:
         median: Median distance of its points.
         nearest: Distance of its nearest tenth.
-        log_error: Log error that eight in ten stay below.
     """
 
     median: float
@@ -101,7 +106,7 @@ class RegionMeasurer:
             and is_street_with_floor(prediction, self.floor)
         )
 
-    def measure(self, place: RegionLike) -> RegionMeasurement:
+    def measure(self, region_like: RegionLike) -> RegionMeasurement:
         """Measure the object in a region.
 
         Raises:
@@ -109,16 +114,16 @@ class RegionMeasurer:
             InputError: If a mask is of another size.
             CalibrationError: If there is too little depth in it, or metres are too uncertain.
         """
-        region = as_region(place)
+        region = as_region(region_like)
         mask = region.mask_in(self.prediction.shape)
         box = box_around(mask)
         pixels = window_around(self.prediction, region, mask, self.sharpness, self.block_side)
         separation = separate_object(pixels.window, self._floor_plane(pixels.window))
         self._require_object(region, mask, pixels, separation)
 
-        up = self._up(separation.planes)
+        up = self._up_direction(separation.planes)
         surface = object_surface(self.camera, self.prediction.shape, pixels, separation, up)
-        axes = axes_of_view(up, self._forward(surface))
+        axes = axes_of_view(up, self._forward_direction(surface))
         distance = self._distance_by_depth(surface)
         foot_distance = self._foot_distance(box)
         if foot_distance is not None:
@@ -127,17 +132,20 @@ class RegionMeasurer:
             surface = surface.scaled(scale)
             distance = self._distance_by_foot(distance, scale, foot_distance)
 
-        ends, stands = ends_on_support(surface, axes)
+        ends, is_standing = ends_on_support(surface, axes)
         meets_ground = foot_distance is not None or self._ends_at_floor(ends)
         if not meets_ground:
             # Metres by the height of the camera are safe only for what stands on the ground.
-            refuse_uncertain_height(self.prediction.calibration)
+            require_certain_height(self.prediction.calibration)
 
         extents = object_extents(surface, ends, axes, self.floor)
         size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))
-        sizes = extents.measured(size_error, outline_errors(self.prediction))
+        sizes = extents.with_ranges(size_error, outline_errors(self.prediction))
         is_vertical_known = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
-        measured = RegionMeasurement(
+        # A blurred edge looks like a surface that goes on.
+        is_blurred = pixels.blur_width > 0
+        continued_sides = [] if is_blurred else sides_beyond_box(pixels.window, separation)
+        measurement = RegionMeasurement(
             name=region.name,
             box=box.corners,
             share=float(separation.object_mask.sum() / pixels.window.region.sum()),
@@ -150,65 +158,73 @@ class RegionMeasurer:
             remarks=(
                 *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
                 *_cut_and_support_remarks(
-                    surface.cut, stands=stands, is_vertical_known=is_vertical_known
+                    surface.cut_sides, is_standing=is_standing, is_vertical_known=is_vertical_known
                 ),
+                *_small_box_remarks(continued_sides),
                 *_hidden_part_remarks(separation, extents),
                 *_blur_remarks(pixels.blur_width),
                 *instrument_remarks(self.prediction),
             ),
         )
-        return measured.with_origin(region_origin(self.prediction, mask))
+        return measurement.with_origin(region_origin(self.prediction, mask))
 
     def _require_object(
         self, region: Region, mask: Mask, pixels: WindowPixels, separation: Separation
     ) -> None:
-        """Raise ``CalibrationError`` if a region has too little depth, or scattered depth."""
+        """Raise ``CalibrationError`` if a region has too little depth, or scattered depth.
+
+        The message gives the likely cause.
+        """
         window = pixels.window
         object_count = int(separation.object_mask.sum())
         depth_count = int((self.prediction.depth.valid & mask).sum())
         if depth_count >= MIN_OBJECT_PIXELS and is_scattered(window.valid, window.region):
             raise CalibrationError(
-                f"{region.text}: only {depth_count} of its {int(mask.sum())} pixels have depth, "
-                "and they are scattered, so that surfaces cannot be told apart: give the depth as "
-                "sparse, whose gaps the network fills"
+                f"{region.text}: only {depth_count} of its {int(mask.sum())} pixels have "
+                "depth, and they are scattered, so rilievo cannot tell surfaces apart",
+                hint=Text(
+                    "give the depth with ",
+                    OptionName("sparse", "FILE"),
+                    ", so that the network fills its gaps",
+                ),
             )
         if object_count >= MIN_OBJECT_PIXELS:
             return
         if self.block_side > 1:
             raise CalibrationError(
-                f"{region.text}: {object_count} blocks of {self.block_side}x{self.block_side} "
-                f"equal pixels of an object lie there, expected {MIN_OBJECT_PIXELS}: choose a "
-                "larger region, or give the map as it was before it was enlarged"
+                f"{region.text}: has too few blocks of {self.block_side}x{self.block_side} equal "
+                f"pixels on an object ({object_count}, expected at least {MIN_OBJECT_PIXELS}): "
+                "choose a larger region, or give the map as it was before it was enlarged"
             )
         if object_count < depth_count:
             raise CalibrationError(
-                f"{region.text}: {object_count} pixels of an object lie there, apart from what is "
-                f"behind it, expected {MIN_OBJECT_PIXELS}: choose a larger region"
+                f"{region.text}: has too few pixels on an object in front of its background "
+                f"({object_count}, expected at least {MIN_OBJECT_PIXELS}): choose a larger region"
             )
         raise CalibrationError(
-            f"{region.text}: {depth_count} pixels with depth lie there, expected "
-            f"{MIN_OBJECT_PIXELS}: choose a larger region"
+            f"{region.text}: has too few pixels with depth ({depth_count}, expected at least "
+            f"{MIN_OBJECT_PIXELS}): choose a larger region"
         )
 
     def _floor_plane(self, window: RegionWindow) -> Plane | None:
-        """Plane of the floor, as closely as the depth around a region lies on it."""
+        """Plane of the floor, with the tolerance that the depth around a region shows."""
         if self.floor is None:
             return None
         vector = -self.floor.normal / self.floor.height
-        is_around = (window.valid & ~window.region).reshape(-1)
-        points = window.flat_points[is_around if is_around.any() else window.valid.reshape(-1)]
-        offsets = np.abs(points @ vector - 1)
-        on_floor = offsets[offsets < TOLERANCES[-1]]
-        return Plane(vector=vector, tolerance=plane_tolerance(on_floor))
+        is_around = window.valid & ~window.region
+        is_sampled = is_around if is_around.any() else window.valid
+        offsets = np.abs(window.flat_points[is_sampled.reshape(-1)] @ vector - 1)
+        floor_offsets = offsets[offsets < TOLERANCES[-1]]
+        return Plane(vector=vector, tolerance=plane_tolerance(floor_offsets))
 
-    def _up(self, planes: Sequence[Plane]) -> Vector:
-        """Unit direction up: by the floor, or by a level surface, or that of a level camera."""
+    def _up_direction(self, planes: Sequence[Plane]) -> Vector:
+        """Unit direction up, by the floor or a level surface, else that of a level camera."""
         level_planes = [plane for plane in planes if plane.normal @ _PICTURE_UP > _MIN_TABLE_COSINE]
         if self.floor is None:
             return level_planes[0].normal if level_planes else _PICTURE_UP
-        # Where a floor is not flat, ``find_floor`` takes the vertical of a level camera for it.
-        is_floor_flat = not np.array_equal(self.floor.normal, _PICTURE_UP)
-        if is_floor_flat:
+        # If the floor is not flat, ``find_floor`` assumes the vertical of a level camera.
+        is_vertical_assumed = np.array_equal(self.floor.normal, _PICTURE_UP)
+        if not is_vertical_assumed:
             return self.floor.normal
         for plane in level_planes:
             is_exact = plane.tolerance <= 2 * TOLERANCES[0]
@@ -216,21 +232,19 @@ class RegionMeasurer:
                 return plane.normal
         return self.floor.normal
 
-    def _forward(self, surface: ObjectSurface) -> Vector:
+    def _forward_direction(self, surface: ObjectSurface) -> Vector:
         """Direction along which the depth of an object is measured.
 
-        It is the direction to the object in a fisheye picture or panorama. Other pictures have one
-        direction for all objects, the optical axis.
+        It is the optical axis, and in a fisheye picture or panorama the direction to the object.
         """
         if self.camera.lens.has_unit_rays:
             return np.median(surface.points, axis=0)
         return _OPTICAL_AXIS
 
     def _distance_by_depth(self, surface: ObjectSurface) -> _ObjectDistance:
+        """Distances of an object by the depth of its pixels."""
         distances = np.linalg.norm(surface.points, axis=1)
-        nearest, median = (
-            float(quantile) for quantile in np.quantile(distances, (_NEAREST_QUANTILE, 0.5))
-        )
+        nearest, median = np.quantile(distances, (_NEAREST_QUANTILE, 0.5)).tolist()
         middle = np.median(surface.points, axis=0)
         log_error = log_error_of_distance(self.prediction, middle, self.evidence)
         return _ObjectDistance(median=median, nearest=nearest, log_error=log_error)
@@ -238,21 +252,26 @@ class RegionMeasurer:
     def _foot_distance(self, box: PixelBox) -> float | None:
         """Distance at which the lower side of a box meets the street [m].
 
-        None if it reaches the lower border of the picture, or if the place is no street.
+        Return None if the box reaches the lower border of the picture, or if there is no street.
         """
         is_cut = box.bottom > self.prediction.shape[0] - 2
         if is_cut or self.floor is None or not self.is_street:
             return None
-        return distance_to_floor(self.camera, self.floor, (box.left + box.right) / 2, box.bottom)
+        middle_column = (box.left + box.right) / 2
+        return distance_to_floor(self.camera, self.floor, middle_column, box.bottom)
 
     def _distance_by_foot(
         self, by_depth: _ObjectDistance, scale: float, foot_distance: float
     ) -> _ObjectDistance:
-        """Distances of an object after its depth was scaled to the place where it stands."""
-        assert self.floor is not None, "the foot stands on it"
+        """Distances of an object after its depth was scaled to the place where it stands.
+
+        ``scale`` is the factor by which depth was scaled, and ``foot_distance`` the distance of the
+        object's foot on the street [m].
+        """
+        assert self.floor is not None, "an object's foot stands on a floor"
         log_error = math.hypot(_FOOT_ERROR, _TILT_ERROR * foot_distance / self.floor.height)
         if is_focal_length_guessed(self.camera):
-            # A guessed focal length moves the foot too.
+            # A wrong focal length changes the foot's distance too.
             log_error = max(by_depth.log_error, log_error)
         return _ObjectDistance(
             median=scale * by_depth.median, nearest=scale * by_depth.nearest, log_error=log_error
@@ -263,7 +282,7 @@ class RegionMeasurer:
         if self.floor is None:
             return False
         low, high = ends[:, 1]
-        return bool(abs(low + self.floor.height) <= MAX_HIDDEN_FOOT * (high - low))
+        return bool(abs(low + self.floor.height) <= MAX_HIDDEN_FOOT_FRACTION * (high - low))
 
     def _upright_box(
         self,
@@ -272,26 +291,28 @@ class RegionMeasurer:
         distance_error: float,
         size_error: float,
     ) -> UprightBox | None:
-        """Box with vertical edges around an object; None without a floor.
+        """Fit a box with vertical edges around an object, which covers the least floor area.
 
-        Its sides are turned so that it covers the least area of the floor.
+        Return None if no floor is visible.
         """
         if self.floor is None:
             return None
-        yaw = turn_of_least_area(surface.points @ view_axes.T)
+        yaw = yaw_of_least_area(surface.points @ view_axes.T)
         axes = _yaw_matrix(yaw) @ view_axes
-        ends, stands = ends_on_support(surface, axes)
-        low, high = ends
-        height_above_floor = low[1] + self.floor.height
-        if not stands and abs(height_above_floor) < MAX_HIDDEN_FOOT * (high[1] - low[1]):
-            low[1] -= height_above_floor
+        ends, is_standing = ends_on_support(surface, axes)
+        bottom, top = ends[:, 1]  # Ends are (first, last) by (right, up, forward).
+        bottom_above_floor = bottom + self.floor.height
+        # An object whose support is not seen, and which ends just above the floor, stands on it.
+        if not is_standing and abs(bottom_above_floor) < MAX_HIDDEN_FOOT_FRACTION * (top - bottom):
+            ends[0, 1] -= bottom_above_floor
 
+        # Below before above, left before right, near before far; the last one changes first.
         corners = [
             np.array([ends[right, 0], ends[up, 1], ends[forward, 2]]) @ axes
             for up, right, forward in product((0, 1), repeat=3)
         ]
         extents = object_extents(surface, ends, axes, self.floor)
-        sizes = extents.measured(size_error, outline_errors(self.prediction).turned(yaw))
+        sizes = extents.with_ranges(size_error, outline_errors(self.prediction).turned(yaw))
         degrees = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, distance_error),
@@ -311,9 +332,7 @@ class RegionMeasurer:
 def axes_of_view(up: Vector, forward: Vector) -> Matrix:
     """Unit directions to the right, up and forward; the first and the last are horizontal.
 
-    Args:
-        up: Unit direction up.
-        forward: Direction whose horizontal part is forward; of any length.
+    ``forward`` may have any length; its horizontal part counts.
     """
     horizontal = forward - float(forward @ up) * up
     horizontal = horizontal / np.linalg.norm(horizontal)
@@ -324,20 +343,21 @@ _MAX_TURNED_POINTS = 1_000
 """Points of an object that are turned to find its box, for speed."""
 
 
-def turn_of_least_area(points: Points) -> float:
-    """Turn about the vertical [rad] of the upright box of least ground area, -45 to 45 degrees.
+def yaw_of_least_area(points: Points) -> float:
+    """Yaw [rad], -45 to 45 degrees, of the upright box of least ground area around points.
 
     ``points`` are (right, up, forward).
     """
-    sampled = points[:: max(1, len(points) // _MAX_TURNED_POINTS)]
+    sampled_points = points[:: max(1, len(points) // _MAX_TURNED_POINTS)]
 
     def ground_area(yaw: float) -> float:
-        ends = np.quantile(sampled @ _yaw_matrix(yaw).T, SIDE_QUANTILES, axis=0)
+        """Floor area of the box with this yaw [m²]."""
+        ends = np.quantile(sampled_points @ _yaw_matrix(yaw).T, SIDE_QUANTILES, axis=0)
         width, _, depth = np.ptp(ends, axis=0).tolist()
         return width * depth
 
-    turns = np.radians(np.arange(-45, 45)).tolist()
-    return min(turns, key=ground_area)
+    yaws = np.radians(np.arange(-45, 45)).tolist()
+    return min(yaws, key=ground_area)
 
 
 def _yaw_matrix(yaw: float) -> Matrix:
@@ -357,20 +377,39 @@ def _distance_with_range(distance: float, log_error: float) -> Measurement:
 
 
 def _cut_and_support_remarks(
-    cut: CutSides, *, stands: bool, is_vertical_known: bool
+    cut: CutSides, *, is_standing: bool, is_vertical_known: bool
 ) -> tuple[str, ...]:
     """Remarks on an object that reaches out of the picture, or whose support is not seen."""
     remarks: list[str] = []
     if cut.is_cut:
-        remarks.append("it reaches the border of the picture: sizes are of the part in it")
+        remarks.append(
+            "the object reaches the border of the picture, so its sizes are those of the "
+            "visible part"
+        )
     if not is_vertical_known:
         remarks.append(
-            "no floor or table is seen that is level: its sizes are along the axes of the picture, "
-            "and the camera may be tilted"
+            "no level floor or table is visible, so the object's sizes are along the axes of the "
+            "picture, and wrong if the camera is tilted"
         )
-    elif not (stands or cut.is_cut):
-        remarks.append("nothing is seen that it stands on: its height is that of the part seen")
+    elif not (is_standing or cut.is_cut):
+        remarks.append(
+            "the surface on which the object stands is not visible, so its height is that of "
+            "the visible part"
+        )
     return tuple(remarks)
+
+
+def _small_box_remarks(sides: Sequence[str]) -> tuple[str, ...]:
+    """Remark on an object that goes on beyond sides of its box; none if there are none."""
+    if not sides:
+        return ()
+    plural = "s" if len(sides) > 1 else ""
+    names = " and ".join(filter(None, (", ".join(sides[:-1]), sides[-1])))
+    remark = (
+        f"the object goes on beyond the {names} side{plural} of its box, so its "
+        "sizes are those of the part inside: draw the box around all of it"
+    )
+    return (remark,)
 
 
 _LONG_HIDDEN_BACK = 1.25
@@ -382,12 +421,15 @@ def _hidden_part_remarks(separation: Separation, extents: ObjectExtents) -> tupl
     remarks: list[str] = []
     if separation.part_count > 1:
         remarks.append(
-            f"{separation.part_count} parts that are not connected lie at its distance: sizes are "
-            "of all together"
+            f"the object has {separation.part_count} separate parts at its distance, and "
+            "its sizes are those of all parts together"
         )
     depth = extents.depth
-    if depth.longest > _LONG_HIDDEN_BACK * depth.seen:
-        remarks.append("its back is hidden: its depth is that of the part seen, and may be larger")
+    if depth.max_length > _LONG_HIDDEN_BACK * depth.visible_length:
+        remarks.append(
+            "the back of the object is hidden, so its depth is that of the visible part and may "
+            "be larger"
+        )
     return tuple(remarks)
 
 

@@ -55,8 +55,8 @@ def focal_error_of_sizes(prediction: PredictionRecord) -> float:
     return FOCAL_ERRORS[CameraSource.ASSUMED] if is_guess else 0.0
 
 
-_MAX_GAP_SHARE = 0.1
-"""Share of a region's pixels in the gaps of a sensor up to which its depth counts as measured."""
+_MAX_GAP_FRACTION = 0.1
+"""Largest fraction of a region in the gaps of a sensor with which its depth counts as measured."""
 
 
 def region_origin(prediction: PredictionRecord, region: Mask) -> MeasurementOrigin:
@@ -69,8 +69,8 @@ def region_origin(prediction: PredictionRecord, region: Mask) -> MeasurementOrig
 
     measured = prediction.measured
     has_depth = prediction.depth.valid & region
-    if measured is None:
+    if measured is None:  # It is not known which pixels were measured.
         return MeasurementOrigin.SENSOR_GAP
-    if (has_depth & ~measured).sum() > _MAX_GAP_SHARE * has_depth.sum():
+    if (has_depth & ~measured).sum() > _MAX_GAP_FRACTION * has_depth.sum():
         return MeasurementOrigin.SENSOR_GAP
     return MeasurementOrigin.SENSOR

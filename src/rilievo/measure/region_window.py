@@ -14,7 +14,8 @@ from rilievo.measure.depth_noise import (
     smooth_depth,
     smoothing_radius,
 )
-from rilievo.measure.masks import moved, surface_pixels
+from rilievo.measure.masks import shifted, surface_pixels
+from rilievo.measure.planes import EXACT_TOLERANCE, fit_planes
 from rilievo.measure.regions import Region
 from rilievo.measure.separation import RegionWindow
 from rilievo.measure.sharpening import sharpen_edges
@@ -70,7 +71,7 @@ class WindowPixels:
         u: Column of each pixel in the photograph [px].
         v: Row of each pixel [px].
         step: Distance between neighbouring pixels of the grid [px].
-        blur_width: Width of edges that are blurred even so [px]; 0 if none are.
+        blur_width: Width of edges that are still blurred after sharpening [px]; 0 if none are.
     """
 
     window: RegionWindow
@@ -90,28 +91,26 @@ def window_around(
 ) -> WindowPixels:
     """Read the pixels in and around a region, without noise and with sharp edges.
 
-    Args:
-        prediction: Prediction in metres.
-        region: Region of a box or a mask.
-        mask: Its pixels in the photograph.
-        sharpness: Sharpness of the prediction's depth.
-        block_side: Side of the blocks of equal pixels that its map consists of [px].
+    ``block_side`` is the side of the blocks of equal pixels that the map consists of [px].
     """
     box = box_around(mask)
     has_depth = _pixels_to_read(prediction, mask)
     grid = _grid_around(box, has_depth, block_side)
     v, u = np.meshgrid(grid.rows, grid.columns, indexing="ij")
 
+    # Pixels without depth get 1 m, so that all numbers are finite; they are masked out.
     valid = has_depth[grid.slices]
     raw_depth = np.where(valid, prediction.depth.values[grid.slices], 1).astype(np.float64)
     noise = log_depth_noise(np.log(raw_depth), valid)
     smooth = smooth_depth(raw_depth, valid, noise)
+    # Averaging over a window of n × n pixels divides the noise by n.
     remaining_noise = noise / (2 * smoothing_radius(noise) + 1)
-    # An edge covers only every step-th of its pixels on the grid.
+    # On a grid with a step, fewer pixels lie across an edge.
     edge_width = 1 + (sharpness.edge_width - 1) / grid.step
     depth = sharpen_edges(smooth, valid, edge_width, remaining_noise)
 
-    # The edges of a network's depth, and of a map that rilievo enlarged, are known to be soft.
+    # The edges of a network's depth, and of a map that rilievo enlarged, are soft for a known
+    # reason. Other edges may be blurred without the user's knowledge.
     may_be_blurred = not sharpness.has_soft_edges and sharpness.enlargement <= SHARP_EDGE_WIDTH
     window = RegionWindow(
         points=prediction.known_camera.points(depth, rows=grid.rows, columns=grid.columns),
@@ -124,18 +123,44 @@ def window_around(
         edge_width=edge_width,
         has_mixed_pixels=sharpness.edge_width > SHARP_EDGE_WIDTH or noise > NEGLIGIBLE_NOISE,
     )
+    width = blur_width(smooth, depth, valid) if may_be_blurred else 0.0
+    is_blurred = width > 0 and not _has_only_exact_planes(window)
     return WindowPixels(
         window=window,
         depth=depth,
         u=u,
         v=v,
         step=grid.step,
-        blur_width=grid.step * blur_width(smooth, depth, valid) if may_be_blurred else 0.0,
+        blur_width=grid.step * width if is_blurred else 0.0,
     )
 
 
+_MAX_PLANE_POINTS = 2_000
+"""Largest number of points in which planes are sought, for speed."""
+_MIN_PLANE_FRACTION = 0.03
+"""Least fraction of these points that lies on a plane."""
+_MAX_OFF_PLANES = 0.005
+"""Largest fraction of the points off all planes in depth that is not blurred. In a room with a blur
+of 1.5 pixels or more, every window with wide edges had 0.012 or more."""
+
+
+def _has_only_exact_planes(window: RegionWindow) -> bool:
+    """Whether nearly all points of a window lie on exact planes.
+
+    A blur bends surfaces at their edges. So where all of them are flat, what looks like a wide edge
+    is a narrow surface that is seen at a slant.
+    """
+    points = window.flat_points[window.valid.reshape(-1)]
+    points = points[:: max(1, len(points) // _MAX_PLANE_POINTS)]
+    is_off_planes = np.ones(len(points), bool)
+    for plane in fit_planes(points, _MIN_PLANE_FRACTION):
+        if plane.tolerance <= EXACT_TOLERANCE:
+            is_off_planes &= ~plane.contains(points)
+    return bool(is_off_planes.mean() <= _MAX_OFF_PLANES)
+
+
 _MIN_MEASURED = 0.5
-"""Share of a region's pixels that a sensor measured from which on the filled ones are left out."""
+"""Least fraction of pixels that a sensor measured with which the filled ones are left out."""
 
 
 def _pixels_to_read(prediction: PredictionRecord, mask: Mask) -> Mask:
@@ -152,7 +177,10 @@ def _pixels_to_read(prediction: PredictionRecord, mask: Mask) -> Mask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelGrid:
-    """Rows and columns of the photograph, in equal steps, whose crossings are read."""
+    """Rows and columns of the photograph, in equal steps, at whose crossings depth is read.
+
+    Both ranges have this step.
+    """
 
     rows: range
     columns: range
@@ -168,11 +196,11 @@ class PixelGrid:
 
 
 _MAX_POINTS = 30_000
-"""Pixels of a region that are read; in larger ones, rows and columns are left out for speed."""
+"""Most pixels of a region that are read; larger ones are read on a coarser grid, for speed."""
 _SURROUNDINGS = 0.15
-"""Width of what is read around a region, over its larger side."""
+"""Width of the border that is read around a region, over its larger side."""
 _MIN_SURROUNDINGS = 3
-"""Least width of that [pixels of the grid]."""
+"""Least width of that border [pixels of the grid]."""
 
 
 def _grid_around(box: PixelBox, has_depth: Mask, block_side: int) -> PixelGrid:
@@ -190,42 +218,46 @@ def _grid_around(box: PixelBox, has_depth: Mask, block_side: int) -> PixelGrid:
 
 
 _MAX_FURTHER_STEPS = 8
-"""Steps of coarser grids that are tried."""
+"""Number of coarser grids that are tried."""
 _MIN_LINES = 6
-"""Fewest rows and columns of such a grid."""
+"""Fewest rows and columns of a coarser grid."""
 _ENOUGH_DEPTH = 0.6
-"""Share of a grid's pixels with depth from which on no coarser grid is tried."""
+"""Fraction of a grid's pixels with depth with which no coarser grid is tried."""
 _MIN_GAIN = 0.02
-"""Further share of pixels with depth for which another grid is taken."""
+"""Increase of that fraction for which a coarser or shifted grid is preferred."""
 
 
 def _densest_grid(has_depth: Mask, min_step: int) -> PixelGrid:
     """Find the finest grid on which most pixels have depth; else the grid with the most of them.
 
-    A map may have depth at every second or third pixel only, or along every seventh row.
+    A map may have depth at every second or third pixel only, or along every seventh row. So grids
+    with larger steps are tried too, with each offset of their first row and column.
     """
     height, width = has_depth.shape
     max_step = max(min_step, min(min_step + _MAX_FURTHER_STEPS, min(height, width) // _MIN_LINES))
     densest = PixelGrid(
         rows=range(0, height, min_step), columns=range(0, width, min_step), step=min_step
     )
-    highest_share = -1.0
+    highest_fraction = -1.0
     for step in range(min_step, max_step + 1):
-        for row, column in product(range(min(step, height)), range(min(step, width))):
-            share = float(has_depth[row::step, column::step].mean())
-            if share > highest_share + _MIN_GAIN:
-                rows, columns = range(row, height, step), range(column, width, step)
-                densest = PixelGrid(rows=rows, columns=columns, step=step)
-                highest_share = share
-        if highest_share >= _ENOUGH_DEPTH:
+        for first_row, first_column in product(range(min(step, height)), range(min(step, width))):
+            fraction = float(has_depth[first_row::step, first_column::step].mean())
+            if fraction > highest_fraction + _MIN_GAIN:
+                densest = PixelGrid(
+                    rows=range(first_row, height, step),
+                    columns=range(first_column, width, step),
+                    step=step,
+                )
+                highest_fraction = fraction
+        if highest_fraction >= _ENOUGH_DEPTH:
             break
     return densest
 
 
 def _grid_lines(first: int, last: int, step: int, margin: int, size: int) -> range:
-    """Rows or columns of a grid from ``first`` to ``last`` and beside, inside of the picture.
+    """Rows or columns of a grid from ``first`` to ``last``, with a margin on both sides.
 
-    ``margin`` is the number of lines on each side, and ``size`` that of the picture's pixels.
+    ``margin`` is the number of lines on each side, and ``size`` the picture's rows or columns.
     """
     lines_before = min(margin, first // step)
     return range(first - step * lines_before, min(last + step * margin + 1, size), step)
@@ -234,7 +266,7 @@ def _grid_lines(first: int, last: int, step: int, margin: int, size: int) -> ran
 def _box_weights(
     u: Int[np.ndarray, "h w"], v: Int[np.ndarray, "h w"], box: PixelBox
 ) -> Float64[np.ndarray, "h w"]:
-    """Weights of a box, whose middle shows the object, and whose border shows what is beside it."""
+    """Weights of the pixels of a box: its middle more likely shows the object than its border."""
     across = _weights_between(u, box.left, box.right)
     down = _weights_between(v, box.top, box.bottom)
     return across * down
@@ -243,18 +275,18 @@ def _box_weights(
 def _weights_between(
     positions: Int[np.ndarray, "h w"], first: int, last: int
 ) -> Float64[np.ndarray, "h w"]:
-    """Weights that fall from the middle of a span to nearly 0 at its ends and beyond."""
+    """Weights that fall as a parabola from the middle of a span to nearly 0 at its ends."""
     from_middle = np.clip(2 * (positions - first) / max(last - first, 1) - 1, -1, 1)
-    return 1.001 - np.square(from_middle)
+    return 1.001 - np.square(from_middle)  # A bit more than 0 at the ends, so that all count.
 
 
 _MIN_NEIGHBOURS = 2
-"""Fewest of a pixel's four neighbours with depth with which it is not scattered."""
+"""Number of neighbours with depth, of four, below which a pixel is scattered."""
 
 
 def is_scattered(valid: Mask, region: Mask) -> bool:
     """Whether most pixels of a region with depth have few neighbours with depth."""
     directions = ((0, 1), (0, -1), (1, 0), (-1, 0))
-    neighbours = np.sum([moved(valid, down, right) for down, right in directions], axis=0)
-    has_few = neighbours[valid & region] < _MIN_NEIGHBOURS
+    neighbour_counts = np.sum([shifted(valid, down, right) for down, right in directions], axis=0)
+    has_few = neighbour_counts[valid & region] < _MIN_NEIGHBOURS
     return bool(has_few.size and has_few.mean() > 0.5)

@@ -1,4 +1,4 @@
-"""Regions that hold one object each, from boxes and masks."""
+"""Regions that contain one object each, from boxes and masks."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from rilievo.measure.segmentations import CORNER_OFFSET, MaskFunction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Part of a photograph that holds one object.
+    """Part of a photograph that contains one object.
 
     Attributes:
         outline: Function that draws the region as a mask of a given (height, width).
@@ -27,15 +27,15 @@ class Region:
     @property
     def is_box(self) -> bool:
         """Whether the region is a bounding box, which also shows what is behind the object."""
-        return isinstance(self.outline, _BoxOutline)
+        return isinstance(self.outline, _BoxMask)
 
     @property
     def text(self) -> str:
         """The box with its corners, or "mask", for messages."""
-        return str(self.outline) if isinstance(self.outline, _BoxOutline) else "mask"
+        return str(self.outline) if isinstance(self.outline, _BoxMask) else "mask"
 
     def mask_in(self, shape: Size) -> Mask:
-        """Mask in a photograph of this size.
+        """Draw the region as a mask in a photograph of this size.
 
         Raises:
             InputError: If a mask is of another size, or the region lies outside.
@@ -43,53 +43,48 @@ class Region:
         mask = self.outline(shape)
         if mask.shape != shape:
             raise InputError(
-                f"{self.text}: is of {mask.shape[1]}x{mask.shape[0]} pixels, the photograph of "
-                f"{shape[1]}x{shape[0]}"
+                f"{self.text}: has {mask.shape[1]}x{mask.shape[0]} pixels, but the "
+                f"photograph has {shape[1]}x{shape[0]}"
             )
         if not mask.any():
             raise InputError(
-                f"{self.text}: holds no pixel of the picture of {shape[1]} columns and {shape[0]} "
-                "rows"
+                f"{self.text}: contains no pixel of the picture, which has {shape[1]} "
+                f"columns and {shape[0]} rows"
             )
         return mask
 
 
-def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = False) -> Region:
+def box_region(corners: Sequence[float], name: str = "", *, is_fractional: bool = False) -> Region:
     """Make the region of a bounding box.
 
-    Args:
-        corners: u1, v1, u2, v2 of the upper left and the lower right corner [px]. With
-            ``is_share``, they are fractions of the picture's width and height.
-        name: Name of the object.
-        is_share: Whether the corners are fractions of the picture.
+    ``corners`` are u1, v1, u2, v2 of the upper left and the lower right corner [px], or fractions
+    of the picture's width and height if ``is_fractional``.
 
     Raises:
         OptionError: If a corner is not finite, or the box is empty.
     """
     u1, v1, u2, v2 = corners
-    outline = _BoxOutline((u1, v1, u2, v2), is_share)
+    outline = _BoxMask((u1, v1, u2, v2), is_fractional)
     if not all(map(math.isfinite, corners)):
-        raise OptionError(f"{outline}: its corners are finite numbers of pixels")
+        raise OptionError(f"{outline}: its corners must be finite numbers")
     if not (u2 > u1 and v2 > v1):
         raise OptionError(
-            f"{outline}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
+            f"{outline}: is empty; U1,V1 is its top-left corner and U2,V2 its bottom-right corner"
         )
     return Region(outline=outline, name=name)
 
 
 @dataclass(frozen=True, slots=True)
-class _BoxOutline:
-    """Outline of a bounding box.
+class _BoxMask:
+    """Function that draws the mask of a bounding box.
 
-    A file may have hundreds of thousands of boxes, and a closure would take eight objects for each.
-
-    Attributes:
-        corners: u1, v1, u2, v2 [px], or fractions of the picture.
-        is_share: Whether the corners are fractions of the picture's width and height.
+    It is a class because a file may have hundreds of thousands of boxes, and a closure would take
+    eight objects for each. Corners are in pixel centres, or fractions of the picture if
+    ``is_fractional``, which count from the first pixel's corner.
     """
 
     corners: tuple[float, float, float, float]
-    is_share: bool
+    is_fractional: bool
 
     def __str__(self) -> str:
         u1, v1, u2, v2 = self.corners
@@ -98,7 +93,7 @@ class _BoxOutline:
     def __call__(self, shape: Size) -> Mask:
         """Draw the box as a mask."""
         u1, v1, u2, v2 = self.corners
-        if self.is_share:
+        if self.is_fractional:
             height, width = shape
             u1, u2 = u1 * width - CORNER_OFFSET, u2 * width - CORNER_OFFSET
             v1, v2 = v1 * height - CORNER_OFFSET, v2 * height - CORNER_OFFSET
@@ -113,8 +108,8 @@ def _pixel_slice(low: float, high: float) -> slice:
 
 
 def box_in_pixel_centres(corners: Iterable[SupportsFloat]) -> list[float]:
-    """Corners from the centre of the first pixel, in place of its upper left corner."""
-    return [float(number) - CORNER_OFFSET for number in corners]
+    """Convert corners, so that they count from the first pixel's centre and not from its corner."""
+    return [float(coordinate) - CORNER_OFFSET for coordinate in corners]
 
 
 @runtime_checkable
@@ -139,7 +134,7 @@ RegionLike = Region | Sequence[SupportsFloat] | np.ndarray | str
 
 
 def regions_of_detector(detections: DetectedBoxes) -> Iterator[Region]:
-    """Regions of a detector's objects: masks where it has them, else boxes."""
+    """Make the regions of a detector's objects, from its masks if it has them, else its boxes."""
     names = (detections.data or {}).get("class_name", detections.class_id)
     for index, corners in enumerate(detections.xyxy):
         name = "" if names is None else str(names[index])
@@ -164,7 +159,7 @@ def as_region(region: RegionLike, name: str = "") -> Region:
         u1, v1, u2, v2 = map(float, values)
     except (TypeError, ValueError):
         raise OptionError(
-            f"box '{str(region)[:40]}': expected U1,V1,U2,V2, columns and rows of two corners in "
-            "pixels"
+            f"box '{str(region)[:40]}': expected U1,V1,U2,V2 (columns and rows of two "
+            "opposite corners, in pixels)"
         ) from None
     return box_region((u1, v1, u2, v2), name)

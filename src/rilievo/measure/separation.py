@@ -13,11 +13,12 @@ from rilievo.arrays.shapes import Bool, Float64, Int, Mask, Points, Values
 from rilievo.measure.depth_edges import SHARP_EDGE_WIDTH
 from rilievo.measure.depth_noise import (
     MAX_NOISE_STEP,
+    MAX_SURFACE_STEP,
     NEGLIGIBLE_NOISE,
     largest_surface_step,
     log_depth_noise,
 )
-from rilievo.measure.masks import dilated, eroded, without_specks
+from rilievo.measure.masks import dilated, eroded, shifted, without_specks
 from rilievo.measure.planes import EXACT_TOLERANCE, Plane, fit_planes, join_planes
 
 
@@ -63,7 +64,6 @@ class Separation:
     """Pixels of the object in a window, and the planes around it.
 
     Attributes:
-        object_mask: Pixels that show the object.
         planes: Planes on or in front of which it stands.
         part_count: Number of its large parts that are not connected in the picture.
         is_soft: Whether its last pixels may show what is beside it.
@@ -75,10 +75,10 @@ class Separation:
     is_soft: bool
 
 
-_MIN_PLANE_SHARE = 0.12
-"""Least share of the surroundings that lies on a plane."""
-_MIN_FOOT_PLANE_SHARE = 0.05
-"""Least share of the surroundings of a region's foot that lies on a plane."""
+_MIN_PLANE_FRACTION = 0.12
+"""Least fraction of the points around a region that lies on a plane."""
+_MIN_FOOT_PLANE_FRACTION = 0.05
+"""Least fraction of the points around a region's foot that lies on a plane."""
 _MIN_LEAD = 0.03
 """Relative depth by which a thin part lies in front of the floor and the walls."""
 
@@ -86,19 +86,20 @@ _MIN_LEAD = 0.03
 def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
     """Find the pixels of a region that show its object.
 
-    They are connected surfaces off the planes around the region. Where edges are soft and no plane
-    is exact, as in a network's depth, they are the pixels at the most frequent distance.
+    In measured depth, planes are fitted to the surroundings and removed from the region. The object
+    is what remains connected. A network's soft edges connect all surfaces, unless a plane is exact.
+    So there the object is what lies at the most frequent distance.
     """
     inside = window.region & window.valid
     surroundings = _surrounding_points(window)
     floors = [] if floor is None else [floor]
-    planes = fit_planes(surroundings.all_around, _MIN_PLANE_SHARE)
+    planes = fit_planes(surroundings.all_around, _MIN_PLANE_FRACTION)
     has_exact_plane = any(plane.tolerance <= EXACT_TOLERANCE for plane in planes)
     if window.has_soft_edges and not has_exact_plane:
         object_mask = _pixels_at_mode(window, inside, floor)
         return Separation(object_mask=object_mask, planes=floors, part_count=1, is_soft=True)
 
-    foot_planes = fit_planes(surroundings.around_foot, _MIN_FOOT_PLANE_SHARE)
+    foot_planes = fit_planes(surroundings.around_foot, _MIN_FOOT_PLANE_FRACTION)
     planes = join_planes(join_planes(planes, foot_planes), floors)
     candidates, removed_planes = _remove_planes(window, inside, planes)
     if window.noise > NEGLIGIBLE_NOISE:
@@ -108,38 +109,42 @@ def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
             object_mask=candidates, planes=removed_planes, part_count=0, is_soft=False
         )
 
-    parts = _find_parts(window, candidates)
+    components = _find_components(window, candidates)
     if window.is_box:
         is_in_front = _is_in_front(window, removed_planes, _MIN_LEAD)
-        object_mask, part_count = _object_in_box(window, parts, is_in_front)
+        object_mask, part_count = _object_in_box(window, components, is_in_front)
     else:
-        object_mask, part_count = _object_in_mask(parts)
+        object_mask, part_count = _object_in_mask(components)
     return Separation(
         object_mask=object_mask, planes=removed_planes, part_count=part_count, is_soft=False
     )
 
 
 _MAX_FLOOR_HEIGHT = 0.05
-"""Height over the camera's up to which everything is floor, where edges are soft."""
-_MAX_REMOVED = 0.9
-"""Share of a region on planes from which on the object is small, or is a plane, such as a rug."""
+"""Height, over the camera's height, up to which everything is floor where edges are soft."""
+_MAX_REMOVED_FRACTION = 0.9
+"""Fraction of a region on planes above which the object is small, or is itself a plane (a rug)."""
 VALLEY_IN_BOX, VALLEY_IN_MASK = 0.15, 0.03
 """Density of distances, over that at the mode, below which an object ends."""
 
 
 def _pixels_at_mode(window: RegionWindow, inside: Mask, floor: Plane | None) -> Mask:
-    """Pixels at the most frequent distance, because soft edges connect all surfaces."""
+    """Pixels of a region at its most frequent distance, without the floor.
+
+    If nearly everything is floor, the object may be a rug, so the floor is kept.
+    """
+    candidates = inside
     if window.is_box and floor is not None:
         above_floor = inside & _is_in_front(window, [floor], _MAX_FLOOR_HEIGHT)
-        if above_floor.sum() > (1 - _MAX_REMOVED) * inside.sum():
-            inside = above_floor
-    if not inside.any():
-        return inside
+        if above_floor.sum() > (1 - _MAX_REMOVED_FRACTION) * inside.sum():
+            candidates = above_floor
+    if not candidates.any():
+        return candidates
 
-    log_distances = np.log(np.linalg.norm(window.points[:, inside], axis=0))
+    log_distances = np.log(np.linalg.norm(window.points[:, candidates], axis=0))
     valley = VALLEY_IN_BOX if window.is_box else VALLEY_IN_MASK
-    at_mode = inside.copy()
-    at_mode[inside] = mask_around_mode(log_distances, window.weights[inside], valley)
+    at_mode = np.zeros_like(candidates)
+    at_mode[candidates] = mask_around_mode(log_distances, window.weights[candidates], valley)
     return at_mode
 
 
@@ -148,39 +153,83 @@ _LOG_DISTANCE_BIN = 0.02
 
 
 def mask_around_mode(values: Values, weights: Values, valley: float) -> Bool[np.ndarray, "n"]:
-    """Mask of the values around the most frequent one, until their density falls to ``valley``.
+    """Mask of the values around the most frequent one.
 
-    ``valley`` is a share of the density at the mode.
+    It extends to each side until a smoothed histogram falls below ``valley`` times its maximum.
     """
     bins = ((values - values.min()) / _LOG_DISTANCE_BIN).astype(int)
+    # A triangular kernel smooths the histogram; the slice cuts off what it adds at both ends.
     density = np.convolve(np.bincount(bins, weights), [1, 2, 3, 2, 1])[2:-2]
     mode = density.argmax()
 
+    # The bins before the first and after the last one end the mask too.
     sparse_bins = np.flatnonzero(density < valley * density[mode])
-    first_after_mode = int(np.searchsorted(sparse_bins, mode))
-    ends = [-1, *sparse_bins, len(density)]
-    low, high = ends[first_after_mode], ends[first_after_mode + 1]
-    return (bins > low) & (bins < high)
+    ends = np.array([-1, *sparse_bins, len(density)])
+    last_end_before_mode = ends[ends < mode][-1]
+    first_end_after_mode = ends[ends > mode][0]
+    return (bins > last_end_before_mode) & (bins < first_end_after_mode)
 
 
-_FOOT = 0.2
-"""Lower share of a region beside which the surface is sought on which its object stands."""
+_SIDES = {"upper": (-1, 0), "left": (0, -1), "right": (0, 1)}
+"""Rows and columns to the next pixel beyond these sides of a box. Below, an object may touch what
+it stands on."""
+_MIN_CONTINUATION = 0.01
+"""Least length by which an object goes on beyond a box, over the longer side of the box."""
+_MIN_CONTINUED_FRACTION = 0.5
+"""Least fraction of an object's pixels at a side of a box from which it goes on."""
+
+
+def sides_beyond_box(window: RegionWindow, separation: Separation) -> list[str]:
+    """Sides of a box beyond which the surface of its object goes on.
+
+    It is empty for masks, and where edges are soft or depth is noisy, so that the end of an object
+    is not sure. It is also empty if no surface around the object was removed, because the object
+    may then be flat, such as a poster, and its wall goes on.
+    """
+    max_step = largest_surface_step(window.noise)
+    is_end_sharp = window.edge_width <= SHARP_EDGE_WIDTH and max_step <= MAX_SURFACE_STEP
+    if not window.is_box or separation.is_soft or not is_end_sharp or not separation.planes:
+        return []
+    is_beyond = window.valid & ~window.region
+    for plane in separation.planes:
+        is_beyond &= ~plane.contains(window.flat_points).reshape(is_beyond.shape)
+
+    log_distance = window.log_distance
+    region_sides = [int(window.region.any(axis=axis).sum()) for axis in (0, 1)]
+    count = math.ceil(_MIN_CONTINUATION * max(region_sides))
+    sides = []
+    for name, (down, right) in _SIDES.items():
+        step = np.abs(log_distance - np.roll(log_distance, (down, right), (0, 1)))
+        is_joined = step <= max_step  # to the pixel on the opposite side
+        front = separation.object_mask & shifted(~window.region, -down, -right)
+        last_count = int(front.sum())
+        for _ in range(count):
+            front = shifted(front, down, right) & is_beyond & is_joined
+        if last_count and front.sum() >= _MIN_CONTINUED_FRACTION * last_count:
+            sides.append(name)
+    return sides
+
+
+_FOOT_FRACTION = 0.2
+"""Lower fraction of a region beside which we look for the surface on which its object stands."""
 _MAX_SURROUNDING_POINTS = 2_000
-"""Points around a region that are taken, so that RANSAC takes milliseconds."""
+"""Largest number of points around a region, so that RANSAC takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Surroundings:
-    """Points around a region, and those of them beside its lower end [m]."""
+    """Sampled points around a region, and those of them beside or below its foot [m]."""
 
     all_around: Points
     around_foot: Float64[np.ndarray, "m 3"]
 
 
 def _surrounding_points(window: RegionWindow) -> _Surroundings:
+    """Sample the points around a region."""
     is_around = window.valid & ~window.region
-    rows = np.flatnonzero(window.region.any(axis=1))
-    first_foot_row = math.ceil(rows[-1] - _FOOT * (rows[-1] - rows[0]))
+    region_rows = np.flatnonzero(window.region.any(axis=1))
+    top, bottom = region_rows[0], region_rows[-1]
+    first_foot_row = math.ceil(bottom - _FOOT_FRACTION * (bottom - top))
     is_around_foot = is_around.copy()
     is_around_foot[:first_foot_row] = False
     return _Surroundings(
@@ -194,146 +243,181 @@ def _sampled_points(window: RegionWindow, mask: Mask) -> Points:
     return points[:: max(1, len(points) // _MAX_SURROUNDING_POINTS)]
 
 
-_MIN_OFFSET_PER_NOISE = 2.0
-"""Relative depth off a plane, in standard deviations of the noise, from which on it counts."""
-_LARGE_PLANE = 0.1
-"""Share of a region on a plane from which on the plane may be what the box shows."""
-_MIN_SMALL_OBJECT = 12
+_MAX_ON_PLANE_OFFSET = 2.0
+"""Largest relative offset of a pixel on a plane, in standard deviations of the noise."""
+_LARGE_PLANE_FRACTION = 0.1
+"""Least fraction of a region on a plane with which the plane may be what the box shows."""
+_MIN_SMALL_OBJECT_PIXELS = 12
 """Fewest pixels in front of all planes that make a small object in a large box."""
 
 
 def _remove_planes(
     window: RegionWindow, inside: Mask, planes: Sequence[Plane]
 ) -> tuple[Mask, list[Plane]]:
-    """Pixels of a region without the planes on or in front of which its object stands, and these.
+    """Remove the floor, table or walls behind an object from the pixels of its region.
 
-    A plane is removed if most of what remains lies on the camera's side of it. In a mask, only the
-    border may show a plane. If hardly anything remains, the planes are the object, and none of
-    them is removed, unless there is a small object in front of them.
+    A plane is removed if most of the other remaining pixels lie in front of it. What passes through
+    the plane stays, and the plane does not count if nothing else lies on it. If hardly anything
+    remains, the planes are themselves the object, and none of them is removed, unless there is a
+    small object in front of them.
+
+    Returns:
+        The remaining pixels, and the planes that were removed.
     """
+    # In a mask, only the border may show a plane behind the object.
     removable = inside if window.is_box else inside & ~eroded(inside, mask_border(inside))
-    removable = removable.reshape(-1)
-    points = window.flat_points
-    weights = np.where(inside, window.weights, 0).reshape(-1)
-    remaining = inside.reshape(-1).copy()
-    removed: list[Plane] = []
+    weights = np.where(inside, window.weights, 0)
+    pairs = _find_neighbour_pairs(window.log_distance, window.valid)
+    remaining = inside.copy()
+    removed_planes: list[Plane] = []
     large_planes: list[Plane] = []
     for plane in planes:
-        offsets = plane.relative_offsets(points)
-        max_offset = max(plane.tolerance, _MIN_OFFSET_PER_NOISE * window.noise)
+        offsets = plane.relative_offsets(window.flat_points).reshape(inside.shape)
+        max_offset = max(plane.tolerance, _MAX_ON_PLANE_OFFSET * window.noise)
         is_on_plane = np.abs(offsets) < max_offset
-        elsewhere = remaining & ~is_on_plane
-        weight_in_front = float(weights[elsewhere & (offsets < 0)].sum())
-        if weight_in_front <= 0.5 * float(weights[elsewhere].sum()):
+        is_off_plane = remaining & ~is_on_plane
+        weight_in_front = float(weights[is_off_plane & (offsets < 0)].sum())
+        if weight_in_front <= 0.5 * float(weights[is_off_plane].sum()):
             continue
-        if (remaining & is_on_plane).sum() >= _LARGE_PLANE * inside.sum():
+        is_crossing = _passes_through(remaining & is_on_plane, offsets, max_offset, pairs)
+        if is_crossing.any():
+            is_on_plane &= ~is_crossing
+            if not (remaining & is_on_plane).any():
+                continue
+        if (remaining & is_on_plane).sum() >= _LARGE_PLANE_FRACTION * inside.sum():
             large_planes.append(plane)
         remaining &= ~(is_on_plane & removable)
-        removed.append(plane)
+        removed_planes.append(plane)
 
-    candidates = remaining.reshape(inside.shape)
-    if remaining.sum() > (1 - _MAX_REMOVED) * inside.sum():
-        return candidates, removed
-    # What remains is a small object, or only the noise of a plane that is to be measured itself.
-    if window.is_box and _has_small_object(window, candidates, large_planes):
-        return candidates, removed
+    if remaining.sum() > (1 - _MAX_REMOVED_FRACTION) * inside.sum():
+        return remaining, removed_planes
+    # The rest is a small object, or only the noise of a plane that is the object itself.
+    if window.is_box and _has_small_object(window, remaining, large_planes):
+        return remaining, removed_planes
     return inside, []
+
+
+_MIN_CROSSING_PIXELS = 12
+"""Fewest pixels of a part that can show that it passes through a plane."""
+_MIN_CROSSING_FRACTION = 0.15
+"""Least fraction of the pixels of such a part in the outer half of a plane's tolerance, on each
+side. Of normally distributed errors within three standard deviations, 7 % lie there."""
+
+
+def _passes_through(
+    on_plane: Mask, offsets: Float64[np.ndarray, "h w"], max_offset: float, pairs: "_NeighbourPairs"
+) -> Mask:
+    """Connected parts of the pixels on a plane that belong to a surface which passes through it.
+
+    The plane of a table, continued, cuts a line out of a cupboard behind the table, for example.
+    Such a part spreads evenly over the tolerance, from in front of the plane to behind it.
+    """
+    labels = _connected_component_labels(on_plane, pairs)
+    on_labels, on_offsets = labels[on_plane.reshape(-1)], offsets[on_plane]
+    counts = np.bincount(on_labels, minlength=labels.size)
+    is_crossing = counts >= _MIN_CROSSING_PIXELS
+    for side in (-1, 1):
+        is_outer = side * on_offsets > max_offset / 2
+        outer_counts = np.bincount(on_labels[is_outer], minlength=labels.size)
+        is_crossing &= outer_counts >= _MIN_CROSSING_FRACTION * counts
+    return on_plane & is_crossing[labels].reshape(on_plane.shape)
 
 
 def _has_small_object(window: RegionWindow, candidates: Mask, planes: Sequence[Plane]) -> bool:
     """Whether many pixels, without lines and specks, lie clearly in front of all planes."""
     lead = max(_MIN_LEAD, MAX_NOISE_STEP * window.noise)
     pixels = without_specks(candidates & _is_in_front(window, planes, lead))
-    return bool(pixels.sum() >= _MIN_SMALL_OBJECT)
+    return bool(pixels.sum() >= _MIN_SMALL_OBJECT_PIXELS)
 
 
 def _is_in_front(window: RegionWindow, planes: Sequence[Plane], lead: float) -> Mask:
-    """Pixels that lie in front of all planes, by a relative depth of more than ``lead``."""
-    is_in_front = np.ones(window.valid.shape, bool)
+    """Pixels that lie in front of all planes by more than ``lead``, relative to their depth."""
+    is_in_front = np.ones_like(window.valid)
     for plane in planes:
         relative_depth = np.tensordot(plane.vector, window.points, 1)
         is_in_front &= relative_depth < 1 - lead
     return is_in_front
 
 
-_MASK_BORDER = 0.03
+_MASK_BORDER_FRACTION = 0.03
 """Width of the border of a mask that may show what is behind, over the root of its area."""
 
 
 def mask_border(mask: Mask) -> int:
     """Width of a mask's border that may show what is behind the object [pixels of the grid]."""
-    return 1 + math.ceil(_MASK_BORDER * math.sqrt(mask.sum()))
+    return 1 + math.ceil(_MASK_BORDER_FRACTION * math.sqrt(mask.sum()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Links:
-    """Pairs of neighbours on one surface: indices of their pixels in reading order."""
+class _NeighbourPairs:
+    """Neighbouring pixels on one surface, as flat indices of their pixels."""
 
     first: Int[np.ndarray, "n"]
     second: Int[np.ndarray, "n"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """Connected parts of the pixels that may show an object.
+class _Components:
+    """Connected components of the pixels that may show an object.
 
-    The label of a part is the index of its first pixel in reading order. So arrays over labels are
-    as long as arrays over pixels.
+    The label of a component is the flat index of its first pixel. So arrays over labels are as long
+    as arrays over pixels.
 
     Attributes:
         candidates: Pixels that may show the object.
-        labels: Label of the part of each pixel.
-        counts: Number of candidates for each label.
-        outward_links: Number of links to pixels outside the region, for each label.
+        labels: Label of each pixel.
+        pixel_counts: Number of candidates with each label.
+        outward_pairs: Number of neighbours outside the region to which the surface of each
+            component goes on, by label.
     """
 
     candidates: Mask
     labels: Int[np.ndarray, "n"]
-    counts: Int[np.ndarray, "n"]
-    outward_links: Values
+    pixel_counts: Int[np.ndarray, "n"]
+    outward_pairs: Values
 
-    def mask_of(self, is_chosen: Bool[np.ndarray, "n"]) -> Mask:
-        """Pixels of the parts that are chosen by their labels."""
-        pixels = self.candidates.reshape(-1) & is_chosen[self.labels]
+    def select(self, is_selected: Bool[np.ndarray, "n"]) -> Mask:
+        """Pixels of the components with selected labels."""
+        pixels = self.candidates.reshape(-1) & is_selected[self.labels]
         return pixels.reshape(self.candidates.shape)
 
-    def sums_of(self, values: Float64[np.ndarray, "h w"]) -> Values:
-        """Sum of a quantity over the pixels of each part."""
+    def sum_over_pixels(self, values: Float64[np.ndarray, "h w"]) -> Values:
+        """Sum of a quantity over the pixels of each component, by label."""
         candidates = self.candidates.reshape(-1)
         return np.bincount(
             self.labels[candidates], values.reshape(-1)[candidates], minlength=self.labels.size
         )
 
-    def are_in(self, mask: Mask) -> Bool[np.ndarray, "n"]:
-        """Whether the part of each label has a pixel in a mask."""
+    def overlap(self, mask: Mask) -> Bool[np.ndarray, "n"]:
+        """Whether each component has a pixel in a mask, by label."""
         has_pixel = np.zeros(self.labels.size, bool)
         has_pixel[self.labels[mask.reshape(-1)]] = True
         return has_pixel
 
 
-def _find_parts(window: RegionWindow, candidates: Mask) -> _Parts:
-    """Find the connected parts of the pixels that may show an object."""
-    links = _find_links(window.log_distance, window.valid)
-    labels = _label_parts(candidates, links)
-    return _Parts(
+def _find_components(window: RegionWindow, candidates: Mask) -> _Components:
+    """Find the connected components of the pixels that may show an object."""
+    pairs = _find_neighbour_pairs(window.log_distance, window.valid)
+    labels = _connected_component_labels(candidates, pairs)
+    return _Components(
         candidates=candidates,
         labels=labels,
-        counts=np.bincount(labels[candidates.reshape(-1)], minlength=labels.size),
-        outward_links=_count_outward_links(candidates, window.region, labels, links),
+        pixel_counts=np.bincount(labels[candidates.reshape(-1)], minlength=labels.size),
+        outward_pairs=_count_outward_pairs(candidates, window.region, labels, pairs),
     )
 
 
-def _find_links(log_distance: Float64[np.ndarray, "h w"], valid: Mask) -> _Links:
+def _find_neighbour_pairs(log_distance: Float64[np.ndarray, "h w"], valid: Mask) -> _NeighbourPairs:
     """Find the neighbours between which depth does not jump."""
     max_step = largest_surface_step(log_depth_noise(log_distance, valid))
-    index = np.arange(log_distance.size).reshape(log_distance.shape)
+    flat_index = np.arange(log_distance.size).reshape(log_distance.shape)
     firsts, seconds = [], []
     for first, second in _neighbour_slices():
         step = np.abs(log_distance[first] - log_distance[second])
-        is_linked = valid[first] & valid[second] & (step <= max_step)
-        firsts.append(index[first][is_linked])
-        seconds.append(index[second][is_linked])
-    return _Links(first=np.concatenate(firsts), second=np.concatenate(seconds))
+        is_one_surface = valid[first] & valid[second] & (step <= max_step)
+        firsts.append(flat_index[first][is_one_surface])
+        seconds.append(flat_index[second][is_one_surface])
+    return _NeighbourPairs(first=np.concatenate(firsts), second=np.concatenate(seconds))
 
 
 def _neighbour_slices() -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
@@ -343,11 +427,15 @@ def _neighbour_slices() -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ..
     return left_and_right, upper_and_lower
 
 
-def _label_parts(pixels: Mask, links: _Links) -> Int[np.ndarray, "n"]:
-    """Label of the connected part of each pixel: the least index in it."""
-    chosen = pixels.reshape(-1)
-    are_both_chosen = chosen[links.first] & chosen[links.second]
-    first, second = links.first[are_both_chosen], links.second[are_both_chosen]
+def _connected_component_labels(pixels: Mask, pairs: _NeighbourPairs) -> Int[np.ndarray, "n"]:
+    """Label each pixel with the least flat index of its connected component.
+
+    Each round gives both pixels of a pair the lower of their labels, and then follows the labels to
+    their roots, as union-find does.
+    """
+    is_included = pixels.reshape(-1)
+    are_both_included = is_included[pairs.first] & is_included[pairs.second]
+    first, second = pairs.first[are_both_included], pairs.second[are_both_included]
     labels = np.arange(pixels.size)
     while True:
         first_labels, second_labels = labels[first], labels[second]
@@ -361,104 +449,113 @@ def _label_parts(pixels: Mask, links: _Links) -> Int[np.ndarray, "n"]:
             labels = labels[labels]
 
 
-def _count_outward_links(
-    candidates: Mask, region: Mask, labels: Int[np.ndarray, "n"], links: _Links
+def _count_outward_pairs(
+    candidates: Mask, region: Mask, labels: Int[np.ndarray, "n"], pairs: _NeighbourPairs
 ) -> Values:
-    """Number of links of each part to pixels outside the region, by label."""
-    chosen, inside = candidates.reshape(-1), region.reshape(-1)
-    total = np.zeros(len(chosen))
-    for start, end in ((links.first, links.second), (links.second, links.first)):
-        is_outward = chosen[start] & ~inside[end]
-        total += np.bincount(labels[start[is_outward]], minlength=len(chosen))
-    return total
+    """Count the neighbour pairs of each component that lead out of the region, by label."""
+    is_candidate, is_in_region = candidates.reshape(-1), region.reshape(-1)
+    counts = np.zeros(len(is_candidate))
+    for source, neighbour in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+        is_outward = is_candidate[source] & ~is_in_region[neighbour]
+        counts += np.bincount(labels[source[is_outward]], minlength=len(is_candidate))
+    return counts
 
 
-_MAX_OUTWARD_LINKS = 0.1
-"""Links of a part to pixels outside its box, per pixel of it, from which on it is background."""
-_MAX_OUTWARD_LINKS_PER_ROOT = 0.5
-"""The same per root of its pixels, because a large part may go on along a whole side of the box."""
-_MIN_PART = 0.005
-"""Size over that of the largest part from which on a part is more than a speck."""
-_LARGE_PART = 0.25
-"""Size over that of the largest part from which on a part is mentioned in a remark."""
+_MAX_OUTWARD_PAIRS = 0.1
+"""Most neighbour pairs that lead out of a box, per pixel of an object's component."""
+_MAX_OUTWARD_PAIRS_PER_ROOT = 0.5
+"""The same per square root of its pixels: a large surface may go on along a whole side of a box."""
+_MIN_COMPONENT_FRACTION = 0.005
+"""Least size of a component that is more than a speck, over that of the largest."""
+_LARGE_COMPONENT_FRACTION = 0.25
+"""Least size of a component that a remark mentions, over that of the largest."""
 
 
-def _object_in_box(window: RegionWindow, parts: _Parts, is_in_front: Mask) -> tuple[Mask, int]:
-    """Pixels of the object in a box, and the number of its large parts.
+def _object_in_box(
+    window: RegionWindow, components: _Components, is_in_front: Mask
+) -> tuple[Mask, int]:
+    """Find the object in a box.
 
-    They are the part with the largest weight, and others at its distance that end inside the box.
+    It is the component with the largest weight (the main one), with others at its distance that
+    end inside the box.
 
-    Args:
-        window: Pixels of the box and around it.
-        parts: Connected parts in the box.
-        is_in_front: Pixels clearly in front of the floor and the walls.
+    ``is_in_front`` masks the pixels clearly in front of the floor and the walls.
+
+    Returns:
+        Pixels of the object, and the number of its large components.
     """
-    counts, outward_links = parts.counts, parts.outward_links
-    main = int(parts.sums_of(window.weights).argmax())
-    ends_inside = outward_links <= _MAX_OUTWARD_LINKS * counts
-    ends_inside_widely = outward_links <= _MAX_OUTWARD_LINKS_PER_ROOT * np.sqrt(counts)
+    sizes, outward_pairs = components.pixel_counts, components.outward_pairs
+    main_label = int(components.sum_over_pixels(window.weights).argmax())
+    ends_inside = outward_pairs <= _MAX_OUTWARD_PAIRS * sizes
+    ends_inside_per_root = outward_pairs <= _MAX_OUTWARD_PAIRS_PER_ROOT * np.sqrt(sizes)
 
-    is_of_object = _are_at_distance(parts, main, window.log_distance)
-    is_of_object &= ends_inside & ends_inside_widely
+    is_object = _are_at_distance_of(main_label, components, window.log_distance)
+    is_object &= ends_inside & ends_inside_per_root
     if window.has_mixed_pixels:
-        is_of_object &= _are_thick(parts, window)
-    is_of_object[main] = True
-    is_of_object &= counts >= _MIN_PART * counts[main]
-    is_large = is_of_object & (counts >= _LARGE_PART * counts[main])
+        is_object &= _are_wider_than_edges(components, window)
+    is_object[main_label] = True
+    is_object &= sizes >= _MIN_COMPONENT_FRACTION * sizes[main_label]
+    is_large = is_object & (sizes >= _LARGE_COMPONENT_FRACTION * sizes[main_label])
 
-    object_mask = parts.mask_of(is_of_object)
+    object_mask = components.select(is_object)
     if not window.has_mixed_pixels:
-        slivers = parts.mask_of(ends_inside) & is_in_front & ~object_mask
-        object_mask = _with_slivers(object_mask, slivers, parts)
+        slivers = components.select(ends_inside) & is_in_front & ~object_mask
+        object_mask = _add_slivers(object_mask, slivers, components)
     if window.edge_width > SHARP_EDGE_WIDTH:
-        object_mask = _without_steep_border(object_mask, window)
+        object_mask = _remove_steep_border(object_mask, window)
     if window.has_mixed_pixels:
-        object_mask = _without_lines(object_mask, window.valid)
+        object_mask = _remove_thin_lines(object_mask, window.valid)
     return object_mask, int(is_large.sum())
 
 
-def _are_at_distance(
-    parts: _Parts, main: int, log_distance: Float64[np.ndarray, "h w"]
+def _are_at_distance_of(
+    main_label: int, components: _Components, log_distance: Float64[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "n"]:
-    """Whether the mean distance of each part lies between the ends of the main part."""
-    is_main = parts.candidates & (parts.labels == main).reshape(log_distance.shape)
-    nearest, farthest = float(log_distance[is_main].min()), float(log_distance[is_main].max())
-    means = parts.sums_of(log_distance) / np.maximum(parts.counts, 1)
-    return (parts.counts > 0) & (means >= nearest) & (means <= farthest)
+    """Whether the mean distance of each component lies within those of the main one, by label."""
+    is_main = components.candidates.reshape(-1) & (components.labels == main_label)
+    main_distances = log_distance.reshape(-1)[is_main]
+    sizes = components.pixel_counts
+    # Labels that no candidate has keep a sum of 0, which the size of 1 leaves finite.
+    means = components.sum_over_pixels(log_distance) / np.maximum(sizes, 1)
+    return (sizes > 0) & (means >= main_distances.min()) & (means <= main_distances.max())
 
 
-def _are_thick(parts: _Parts, window: RegionWindow) -> Bool[np.ndarray, "n"]:
-    """Whether each part is wider than an edge of depth, which shows mixtures of two surfaces."""
-    # What has no depth is no border.
-    has_no_border = parts.candidates | ~window.valid
-    inner = parts.candidates & eroded(has_no_border, math.ceil(window.edge_width / 2))
-    return parts.are_in(inner)
+def _are_wider_than_edges(components: _Components, window: RegionWindow) -> Bool[np.ndarray, "n"]:
+    """Whether each component is wider than an edge, whose pixels mix two surfaces, by label."""
+    # The border to pixels without depth shows no mixture, so erosion does not begin there.
+    kept_by_erosion = components.candidates | ~window.valid
+    inner = components.candidates & eroded(kept_by_erosion, math.ceil(window.edge_width / 2))
+    return components.overlap(inner)
 
 
 _MAX_SLIVER_WIDTH = 3
 """Largest width of a side of an object that is seen edge-on [pixels of the grid]."""
 
 
-def _with_slivers(object_mask: Mask, slivers: Mask, parts: _Parts) -> Mask:
-    """Add thin parts beside an object: depth jumps from pixel to pixel on a side seen edge-on."""
-    is_thick = parts.are_in(eroded(slivers, 2))[parts.labels].reshape(slivers.shape)
-    thin = slivers & ~is_thick
+def _add_slivers(object_mask: Mask, slivers: Mask, components: _Components) -> Mask:
+    """Add thin components beside an object.
+
+    On a side that is seen edge-on, depth jumps from pixel to pixel, so its pixels are not connected
+    to the object.
+    """
+    is_thick = components.overlap(eroded(slivers, 2))[components.labels]
+    thin_slivers = slivers & ~is_thick.reshape(slivers.shape)
     for _ in range(_MAX_SLIVER_WIDTH):
-        object_mask = object_mask | (thin & dilated(object_mask, 1))
+        object_mask = object_mask | (thin_slivers & dilated(object_mask, 1))
     return object_mask
 
 
-_STEEP = 0.015
-"""Step of log distance to a neighbour from which on a border melts into what is beside it."""
-_STEEP_BORDER = 1.5
-"""Width of such a border, over that of the edges of depth."""
+_MAX_BORDER_STEP = 0.015
+"""Largest step of log distance to a neighbour at a border that is no blurred edge."""
+_BLURRED_BORDER_WIDTH = 1.5
+"""Width of the border that may be blurred, over that of the edges of depth."""
 
 
-def _without_steep_border(object_mask: Mask, window: RegionWindow) -> Mask:
-    """Object without the pixels at its border that melt into what is beside it."""
+def _remove_steep_border(object_mask: Mask, window: RegionWindow) -> Mask:
+    """Remove pixels at the border of an object where a blurred edge melts into the background."""
     log_distance = window.log_distance
-    max_step = max(_STEEP, MAX_NOISE_STEP * window.noise)
-    for _ in range(math.ceil(_STEEP_BORDER * window.edge_width)):
+    max_step = max(_MAX_BORDER_STEP, MAX_NOISE_STEP * window.noise)
+    for _ in range(math.ceil(_BLURRED_BORDER_WIDTH * window.edge_width)):
         steepest = np.zeros(object_mask.shape)
         for first, second in _neighbour_slices():
             is_inside = object_mask[first] & object_mask[second]
@@ -470,29 +567,37 @@ def _without_steep_border(object_mask: Mask, window: RegionWindow) -> Mask:
     return object_mask
 
 
-_MOSTLY_THICK = 0.8
-"""Share of an object without lines of single pixels from which on these are no part of it."""
+_MIN_OPENED = 0.8
+"""Least fraction of an object that is left by an opening, if the object is not thin itself."""
 
 
-def _without_lines(object_mask: Mask, valid: Mask) -> Mask:
-    """Object without lines of single pixels, which are mixtures; a thin object stays as it is."""
-    opened = object_mask & dilated(eroded(object_mask | ~valid, 1), 1)
-    return opened if opened.sum() >= _MOSTLY_THICK * object_mask.sum() else object_mask
+def _remove_thin_lines(object_mask: Mask, valid: Mask) -> Mask:
+    """Remove lines of single pixels, which mix two surfaces, by a morphological opening.
 
-
-_MAX_OVERLAP_LINKS = 0.3
-"""Links of a part to pixels outside its mask, per pixel, from which on it is background."""
-
-
-def _object_in_mask(parts: _Parts) -> tuple[Mask, int]:
-    """Pixels of the object in a mask, and the number of its large parts.
-
-    They are all parts but those that go on outside, where the mask is drawn too large.
+    An object that is thin itself stays as it is.
     """
-    counts = parts.counts
-    largest = counts.max()
-    is_of_object = parts.outward_links < _MAX_OVERLAP_LINKS * np.maximum(counts, 1)
-    is_of_object &= counts >= _MIN_PART * largest
-    is_of_object[int(counts.argmax())] = True
-    is_large = is_of_object & (counts >= _LARGE_PART * largest)
-    return parts.mask_of(is_of_object), int(is_large.sum())
+    opened = object_mask & dilated(eroded(object_mask | ~valid, 1), 1)
+    is_thin = opened.sum() < _MIN_OPENED * object_mask.sum()
+    return object_mask if is_thin else opened
+
+
+_MAX_OUTWARD_PAIRS_OF_MASK = 0.3
+"""Neighbour pairs that lead out of a mask, per pixel, from which on a component is background."""
+
+
+def _object_in_mask(components: _Components) -> tuple[Mask, int]:
+    """Find the object in a mask.
+
+    It consists of all components, except those whose surface goes on outside because the mask is
+    drawn too large.
+
+    Returns:
+        Pixels of the object, and the number of its large components.
+    """
+    sizes = components.pixel_counts
+    largest_size = sizes.max()
+    is_object = components.outward_pairs < _MAX_OUTWARD_PAIRS_OF_MASK * np.maximum(sizes, 1)
+    is_object &= sizes >= _MIN_COMPONENT_FRACTION * largest_size
+    is_object[int(sizes.argmax())] = True
+    is_large = is_object & (sizes >= _LARGE_COMPONENT_FRACTION * largest_size)
+    return components.select(is_object), int(is_large.sum())

@@ -10,8 +10,8 @@ from rilievo.arrays.shapes import Float64, Mask
 from rilievo.measure.depth_edges import MAX_SURFACE_SLOPE, SHARP_EDGE_WIDTH
 from rilievo.measure.depth_noise import MAX_NOISE_STEP
 
-_MIN_RELATIVE_WIDTH, _MAX_RELATIVE_WIDTH = 0.65, 1.6
-"""Widths of the edges that are made sharp, over the width of most edges of the map."""
+_MIN_WIDTH_RATIO, _MAX_WIDTH_RATIO = 0.65, 1.6
+"""Limits of the width of edges that are made sharp, over the width of most edges of the map."""
 _MAX_PIXELS_BETWEEN = 12
 """Most pixels between two surfaces that are moved to one of them."""
 _MIN_RISE = 0.008
@@ -26,10 +26,10 @@ _MAX_HOLE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _EdgeLimits:
-    """Edges that are made sharp.
+    """Range of the edges that are sharpened.
 
     Attributes:
-        min_width: Least width: the whole rise over its largest step [px].
+        min_width: Smallest width of an edge, its whole rise divided by its largest step [px].
         max_width: Largest width [px].
         noise: Standard deviation of log depth from pixel to pixel.
     """
@@ -41,7 +41,7 @@ class _EdgeLimits:
     @property
     def max_pixels_between(self) -> int:
         """Most pixels between the surfaces on both sides of such an edge."""
-        return min(_MAX_PIXELS_BETWEEN, math.ceil(_MAX_RELATIVE_WIDTH * self.max_width))
+        return min(_MAX_PIXELS_BETWEEN, math.ceil(_MAX_WIDTH_RATIO * self.max_width))
 
 
 def sharpen_edges(
@@ -53,16 +53,12 @@ def sharpen_edges(
     continued as a plane. Edges are sharpened along rows, then along columns, so the border of an
     object comes to lie in the middle of its edge. Small holes do not matter.
 
-    Args:
-        depth: Depth [m], positive everywhere.
-        valid: Pixels with depth.
-        width: Width of most edges of the map, by ``edge_width`` [px].
-        noise: Standard deviation of log depth from pixel to pixel.
+    ``noise`` is the standard deviation of log depth from pixel to pixel.
     """
     if width <= SHARP_EDGE_WIDTH:
         return depth
     limits = _EdgeLimits(
-        min_width=_MIN_RELATIVE_WIDTH * width, max_width=_MAX_RELATIVE_WIDTH * width, noise=noise
+        min_width=_MIN_WIDTH_RATIO * width, max_width=_MAX_WIDTH_RATIO * width, noise=noise
     )
     sharp_along_rows = _sharpen_along_rows(depth, valid, limits)
     return _sharpen_along_rows(sharp_along_rows.T, valid.T, limits).T
@@ -70,10 +66,13 @@ def sharpen_edges(
 
 @dataclass(frozen=True, slots=True)
 class _EdgeProfiles:
-    """Inverse depth across possible edges along rows, for each place of a window in the map.
+    """Inverse depth across possible edges along rows.
+
+    A window goes over a left surface, the pixels between and a right surface. Each map holds one
+    pixel of the window, for every position of the window.
 
     Attributes:
-        left: Last three pixels of the surface to the left, as one map for each of them.
+        left: Last three pixels of the surface to the left.
         between: Pixels between the two surfaces.
         right: First three pixels of the surface to the right.
     """
@@ -83,39 +82,37 @@ class _EdgeProfiles:
     right: Sequence[Float64[np.ndarray, "h w"]]
 
     def is_edge(self, limits: _EdgeLimits) -> Mask:
-        """Where two flat surfaces meet at an edge that rises steadily and is as wide as others."""
-        rise = self.right[0] - self.left[-1]
-        height = np.abs(rise)
-        farther = np.minimum(self.right[0], self.left[-1])
-        min_height = max(_MIN_RISE, MAX_NOISE_STEP * limits.noise) * farther
+        """Mask of the edges: two flat surfaces, with a steady rise of the usual width between."""
+        left_end, right_end = self.left[-1], self.right[0]
+        signed_rise = right_end - left_end
+        rise = np.abs(signed_rise)
+        farther = np.minimum(right_end, left_end)  # Inverse depth is less farther away.
+        min_rise = max(_MIN_RISE, MAX_NOISE_STEP * limits.noise) * farther
+        is_high_enough = rise > min_rise
 
         slope = np.maximum(np.abs(_slope(self.left)), np.abs(_slope(self.right)))
         bend = np.maximum(_bend(self.left), _bend(self.right))
-        max_bend = _MAX_SURFACE_BEND * height + MAX_NOISE_STEP * limits.noise * farther
+        max_bend = _MAX_SURFACE_BEND * rise + MAX_NOISE_STEP * limits.noise * farther
+        are_surfaces_flat = (slope <= MAX_SURFACE_SLOPE * rise) & (bend <= max_bend)
 
-        across_edge = np.stack([self.left[-1], *self.between, self.right[0]])
-        steps = np.diff(across_edge, axis=0) * np.sign(rise)
+        across_edge = np.stack([left_end, *self.between, right_end])
+        steps = np.diff(across_edge, axis=0) * np.sign(signed_rise)
         largest_step = steps.max(axis=0)
-        is_steady = steps.min(axis=0) >= -MAX_SURFACE_SLOPE * height
-        is_wide_enough = limits.min_width * largest_step <= height
-        is_narrow_enough = height <= limits.max_width * largest_step
-        return (
-            (height > min_height)
-            & (slope <= MAX_SURFACE_SLOPE * height)
-            & (bend <= max_bend)
-            & is_steady
-            & is_wide_enough
-            & is_narrow_enough
-        )
+        is_steady = steps.min(axis=0) >= -MAX_SURFACE_SLOPE * rise
+        # The width of an edge is its rise over its largest step.
+        is_wide_enough = limits.min_width * largest_step <= rise
+        is_narrow_enough = rise <= limits.max_width * largest_step
+        is_width_usual = is_wide_enough & is_narrow_enough
+        return is_high_enough & are_surfaces_flat & is_steady & is_width_usual
 
-    def nearer_surface(self, index: int) -> Float64[np.ndarray, "h w"]:
-        """Inverse depth of the surface that is nearer to a pixel between them, continued there."""
+    def extrapolate_closer_surface(self, index: int) -> Float64[np.ndarray, "h w"]:
+        """Value at a pixel between the surfaces, extrapolated from the one that matches better."""
         pixels_from_left, pixels_from_right = index + 1, len(self.between) - index
         left_surface = self.left[-1] + pixels_from_left * _slope(self.left)
         right_surface = self.right[0] - pixels_from_right * _slope(self.right)
         value = self.between[index]
-        is_left_nearer = np.abs(value - left_surface) <= np.abs(value - right_surface)
-        return np.where(is_left_nearer, left_surface, right_surface)
+        is_left_closer = np.abs(value - left_surface) <= np.abs(value - right_surface)
+        return np.where(is_left_closer, left_surface, right_surface)
 
 
 def _slope(surface: Sequence[Float64[np.ndarray, "h w"]]) -> Float64[np.ndarray, "h w"]:
@@ -135,12 +132,13 @@ def _sharpen_along_rows(
     inverse_depth, has_depth = _fill_small_holes(1 / depth, valid)
     sharp, may_change = depth.copy(), valid.copy()
     for between_count in range(1, limits.max_pixels_between + 1):
-        # Pixels of the left surface, those between, and pixels of the right surface.
+        # A window has pixels of the left surface, those between, and pixels of the right surface.
         window_length = _SURFACE_PIXELS + between_count + _SURFACE_PIXELS
-        places = depth.shape[1] - window_length + 1
-        if places < 1:
+        window_count = depth.shape[1] - window_length + 1
+        if window_count < 1:
             break
-        columns = [slice(first, first + places) for first in range(window_length)]
+        # Each slice has the pixels at one position of all windows.
+        columns = [slice(first, first + window_count) for first in range(window_length)]
         values = [inverse_depth[:, column] for column in columns]
         profiles = _EdgeProfiles(
             left=values[:_SURFACE_PIXELS],
@@ -152,9 +150,10 @@ def _sharpen_along_rows(
 
         for index in range(between_count):
             pixel = np.s_[:, columns[_SURFACE_PIXELS + index]]
-            surface = profiles.nearer_surface(index)
-            changes = is_edge & may_change[pixel] & (surface > 0)
-            sharp[pixel] = np.where(changes, 1 / np.where(changes, surface, 1), sharp[pixel])
+            surface = profiles.extrapolate_closer_surface(index)
+            is_changed = is_edge & may_change[pixel] & (surface > 0)
+            safe_surface = np.where(is_changed, surface, 1)
+            sharp[pixel] = np.where(is_changed, 1 / safe_surface, sharp[pixel])
             may_change[pixel] &= ~is_edge
     return sharp
 
@@ -162,20 +161,21 @@ def _sharpen_along_rows(
 def _fill_small_holes(
     inverse_depth: Float64[np.ndarray, "h w"], valid: Mask
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    """Fill short gaps within rows by straight lines; returns inverse depth and its mask."""
+    """Fill short gaps within rows by linear interpolation; return inverse depth and its mask."""
     filled, has_depth = inverse_depth.copy(), valid.copy()
     for length in range(1, _MAX_HOLE + 1):
-        places = inverse_depth.shape[1] - length - 1
-        if places < 1:
+        # A window has a pixel before the gap, the gap, and a pixel after it.
+        window_count = inverse_depth.shape[1] - length - 1
+        if window_count < 1:
             break
-        before, after = inverse_depth[:, :places], inverse_depth[:, length + 1 :]
-        gap_columns = [slice(first, first + places) for first in range(1, length + 1)]
+        before, after = inverse_depth[:, :window_count], inverse_depth[:, length + 1 :]
+        gap_columns = [slice(first, first + window_count) for first in range(1, length + 1)]
 
-        is_hole = valid[:, :places] & valid[:, length + 1 :]
+        is_gap = valid[:, :window_count] & valid[:, length + 1 :]
         for columns in gap_columns:
-            is_hole &= ~valid[:, columns]
+            is_gap &= ~valid[:, columns]
         for offset, columns in enumerate(gap_columns, 1):
-            on_line = before + (after - before) * offset / (length + 1)
-            filled[:, columns] = np.where(is_hole, on_line, filled[:, columns])
-            has_depth[:, columns] |= is_hole
+            interpolated = before + (after - before) * offset / (length + 1)
+            filled[:, columns] = np.where(is_gap, interpolated, filled[:, columns])
+            has_depth[:, columns] |= is_gap
     return filled, has_depth

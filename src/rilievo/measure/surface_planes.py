@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Points, Vector
-from rilievo.calibration.plane_support import PlaneSupport, support_of
+from rilievo.calibration.plane_support import PlaneSupport, measure_support
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.errors import CalibrationError
 from rilievo.measure.masks import surface_pixels
@@ -29,7 +29,6 @@ class SurfacePlane:
 
     Attributes:
         normal: Unit normal, away from the camera.
-        camera_distance: Distance from the camera to the plane [m].
         support: Points to which it was fitted.
         misfit: Median relative difference of depth from it.
     """
@@ -49,14 +48,10 @@ _MIN_PLANE_PIXELS = 12
 
 
 def fit_surface_around(prediction: PredictionRecord, pixel: Pixel) -> SurfacePlane:
-    """Fit a plane to the surface around a pixel, without the surfaces beside it.
-
-    Raises:
-        CalibrationError: If the pixel has no depth, or too few pixels around it.
-    """
+    """Fit a plane to the surface around a pixel with depth, without the surfaces beside it."""
     require_depth(prediction.depth, pixel)
     disc = _disc_mask(prediction.shape, pixel)
-    return fit_surface_plane(prediction, disc, leaves_out_others=True)
+    return fit_surface_plane(prediction, disc, exclude_other_surfaces=True)
 
 
 def _disc_mask(shape: tuple[int, int], centre: Pixel) -> Mask:
@@ -67,38 +62,36 @@ def _disc_mask(shape: tuple[int, int], centre: Pixel) -> Mask:
 
 
 def fit_surface_plane(
-    prediction: PredictionRecord, mask: Mask, *, leaves_out_others: bool = False
+    prediction: PredictionRecord, mask: Mask, *, exclude_other_surfaces: bool = False
 ) -> SurfacePlane:
     """Fit a plane to the surface inside of a mask.
 
-    Args:
-        prediction: Prediction with depth.
-        mask: Pixels of the surface.
-        leaves_out_others: Whether pixels far off the plane belong to another surface, and are left
-            out.
+    With ``exclude_other_surfaces``, pixels far off the plane are left out.
 
     Raises:
         CalibrationError: If too few pixels have depth.
     """
     is_surface = mask & surface_pixels(prediction)
-    count = int(is_surface.sum())
-    if count < _MIN_PLANE_PIXELS:
+    pixel_count = int(is_surface.sum())
+    if pixel_count < _MIN_PLANE_PIXELS:
         raise CalibrationError(
-            f"{count} pixels with depth lie there, and a plane takes {_MIN_PLANE_PIXELS}: "
-            "choose a larger surface"
+            f"the surface has {pixel_count} pixels with depth, but a plane needs "
+            f"{_MIN_PLANE_PIXELS}: choose a larger surface"
         )
 
     points = _surface_points(prediction, is_surface)
-    vector, on_plane = _least_absolute_plane(points), points
-    if leaves_out_others:
-        vector, on_plane = _trim_to_plane(points, vector)
-    camera_distance = float(1 / np.linalg.norm(vector))
-    normal = vector * camera_distance
+    plane_vector = _least_absolute_plane(points)  # plane_vector · p = 1 on the plane.
+    fitted_points = points
+    if exclude_other_surfaces:
+        plane_vector, fitted_points = _trim_to_plane(points, plane_vector)
+    # The misfit is that of all points, with those on other surfaces.
+    camera_distance = float(1 / np.linalg.norm(plane_vector))
+    normal = plane_vector * camera_distance
     return SurfacePlane(
         normal=normal,
         camera_distance=camera_distance,
-        support=support_of(on_plane, normal),
-        misfit=float(np.median(np.abs(points @ vector - 1))),
+        support=measure_support(fitted_points, normal),
+        misfit=float(np.median(np.abs(points @ plane_vector - 1))),
     )
 
 
@@ -108,36 +101,41 @@ _MIN_MISFIT = 1e-4
 
 
 def _least_absolute_plane(points: Points) -> Vector:
-    """Vector of the plane vector · p = 1 with the least sum of absolute relative misfits.
+    """Fit the plane v · p = 1 with least absolute relative misfit, and return v.
 
-    The sum is found by reweighted least squares. So objects in front of a wall tilt it little.
+    It is found by iteratively reweighted least squares. Objects in front of a wall tilt such a
+    plane less than they would tilt a least-squares plane.
     """
-    weights = np.ones(len(points))
-    vector = np.zeros(3)
+    root_weights = np.ones(len(points))
+    plane_vector = np.zeros(3)
     for _ in range(_REWEIGHTING_ROUNDS):
-        vector = np.linalg.lstsq(points * weights[:, None], weights, rcond=None)[0]
-        weights = 1 / np.sqrt(np.maximum(np.abs(points @ vector - 1), _MIN_MISFIT))
-    return vector
+        plane_vector = np.linalg.lstsq(points * root_weights[:, None], root_weights, rcond=None)[0]
+        root_weights = 1 / np.sqrt(np.maximum(np.abs(points @ plane_vector - 1), _MIN_MISFIT))
+    return plane_vector
 
 
 _TRIM_RATIOS = (1.5,) * 8 + (3.0,) * 3
-"""Largest misfit of a pixel that counts, over the median, in rounds of least squares: first few
-pixels, so that another surface in a third of them is left out, then nearly all of the plane."""
+"""Largest misfit of the points that are kept, over the median, in each round of the trimmed fit.
+
+The first rounds keep few points, so that another surface in a third of them is left out. The last
+rounds keep nearly all points of the plane."""
 
 
-def _trim_to_plane(points: Points, vector: Vector) -> tuple[Vector, Float64[np.ndarray, "m 3"]]:
-    """Fit a plane to the points near it alone; returns its vector and these points."""
+def _trim_to_plane(
+    points: Points, plane_vector: Vector
+) -> tuple[Vector, Float64[np.ndarray, "m 3"]]:
+    """Fit a plane by trimmed least squares; return its vector and the points kept."""
     near_plane = points
     for ratio in _TRIM_RATIOS:
-        misfits = np.abs(points @ vector - 1)
+        misfits = np.abs(points @ plane_vector - 1)
         max_misfit = max(ratio * float(np.median(misfits)), _MIN_MISFIT)
         near_plane = points[misfits <= max_misfit]
-        vector = np.linalg.lstsq(near_plane, np.ones(len(near_plane)), rcond=None)[0]
-    return vector, near_plane
+        plane_vector = np.linalg.lstsq(near_plane, np.ones(len(near_plane)), rcond=None)[0]
+    return plane_vector, near_plane
 
 
 def _surface_points(prediction: PredictionRecord, is_surface: Mask) -> Points:
-    """Points of the pixels of a mask, computed within its bounding box alone."""
+    """Points of the pixels of a mask; only its bounding box is unprojected, for speed."""
     rows = np.flatnonzero(is_surface.any(axis=1))
     columns = np.flatnonzero(is_surface.any(axis=0))
     row_range = range(rows[0], rows[-1] + 1)
@@ -154,31 +152,32 @@ _MAX_BEND_CELLS = 8
 _BEND_CELL_PIXELS = 49
 """Mean number of pixels in a cell, in whose median the errors of single pixels cancel."""
 _BEND_QUANTILE = 0.9
-"""Share of the cells that stays below the bend. The rest may be objects, or beyond a border."""
+"""Fraction of the cells that stay below the bend. The rest may be objects, or beyond a border."""
 
 
 def surface_bend(prediction: PredictionRecord, mask: Mask, plane: SurfacePlane) -> float:
-    """Relative difference of depth from a plane that nine in ten parts of a surface stay below.
+    """Relative difference of depth from a plane that nine in ten cells of a surface stay below.
 
-    The parts are the cells of a grid over the mask. Each has the median of its pixels, so that the
+    The cells are those of a grid over the mask. Each has the median of its pixels, so that the
     noise of single pixels does not count as a bend. A mask with too few pixels has a bend of 0.
     """
     is_surface = mask & surface_pixels(prediction)
-    count = int(is_surface.sum())
-    cells = min(_MAX_BEND_CELLS, math.isqrt(count // _BEND_CELL_PIXELS))
-    if cells < 2:
+    pixel_count = int(is_surface.sum())
+    grid_side = min(_MAX_BEND_CELLS, math.isqrt(pixel_count // _BEND_CELL_PIXELS))
+    if grid_side < 2:
         return 0.0
 
     rows, columns = np.nonzero(is_surface)
-    row_of_cells = (rows - rows.min()) * cells // (np.ptp(rows) + 1)
-    column_of_cells = (columns - columns.min()) * cells // (np.ptp(columns) + 1)
-    cell_of_pixel = (row_of_cells * cells + column_of_cells).astype(np.uint8)
+    cell_row = (rows - rows.min()) * grid_side // (np.ptp(rows) + 1)
+    cell_column = (columns - columns.min()) * grid_side // (np.ptp(columns) + 1)
+    cell_index = (cell_row * grid_side + cell_column).astype(np.uint8)
     points = _surface_points(prediction, is_surface)
     misfits = points @ plane.normal / plane.camera_distance - 1
 
-    pixels_by_cell = np.argsort(cell_of_pixel, kind="stable")
-    cell_ends = np.cumsum(np.bincount(cell_of_pixel, minlength=cells**2))
-    misfits_by_cell = np.split(misfits[pixels_by_cell], cell_ends[:-1])
-    min_pixels = count / cells**2 / 4
+    order = np.argsort(cell_index, kind="stable")
+    cell_ends = np.cumsum(np.bincount(cell_index, minlength=grid_side**2))
+    misfits_by_cell = np.split(misfits[order], cell_ends[:-1])
+    # Cells that the mask covers by less than a quarter of the mean are left out.
+    min_pixels = pixel_count / grid_side**2 / 4
     medians = [np.median(cell) for cell in misfits_by_cell if len(cell) >= min_pixels]
     return float(np.quantile(np.abs(medians), _BEND_QUANTILE))

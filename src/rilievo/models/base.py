@@ -20,14 +20,20 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.models.card import ModelCard
-from rilievo.models.resampling.inference import PLAIN, Arrays, Filter, Inference, Resizing
+from rilievo.models.resampling.inference import (
+    DEFAULT_RESIZING,
+    Arrays,
+    Filter,
+    Inference,
+)
 from rilievo.models.resampling.preparation import Preparation, Resampling
 from rilievo.models.resampling.resizing import (
-    depth_map,
+    Window,
     resize,
     resize_by_filter,
     resize_depth,
     resize_normals,
+    resize_to_depth_map,
 )
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.prediction import Prediction
@@ -49,9 +55,10 @@ class Model(ABC):
         card: What it predicts, its licence and its source.
         weights_sha256: Hash of the file with its weights.
         settings: Options that change its output.
-        concurrent: Whether several threads may use it at a time.
-        callers: Number of calls that it can work on at a time.
-        again: Function that loads it again in another process; None if that is not possible.
+        concurrent: Whether several threads may use it at the same time.
+        callers: Number of calls at the same time above which none gets faster.
+        again: Function that loads it again, for a pickled model in another process; None if that
+            is not possible.
     """
 
     card: ModelCard
@@ -72,15 +79,17 @@ class Model(ABC):
         return self.card.kind
 
     def __repr__(self) -> str:
+        """Name, outputs and engine: ``Model(rilievo/small, depth up_to_scale, ...)``."""
         card, settings = self.card, self.settings
-        parts = [card.name]
+        words = [card.name]
         if card.kind is not None:
-            parts.append(f"depth {card.kind}")
-        parts += [name for name in ("normals", "confidence", "sky") if getattr(card, name)]
-        engine = [settings[key] for key in ("engine", "device", "precision") if key in settings]
-        if engine:
-            parts.append(" ".join(map(str, engine)))
-        return f"Model({', '.join(parts)})"
+            words.append(f"depth {card.kind}")
+        words += [name for name in ("normals", "confidence", "sky") if getattr(card, name)]
+        engine_keys = ("engine", "device", "precision")
+        engine_words = [str(settings[key]) for key in engine_keys if key in settings]
+        if engine_words:
+            words.append(" ".join(engine_words))
+        return f"Model({', '.join(words)})"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         # Engines cannot be pickled, so the other process loads the model again.
@@ -89,9 +98,9 @@ class Model(ABC):
         return _reload_same_weights, (self.again, self.weights_sha256)
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network on photographs, and return an answer for each.
+        """Run the network on photographs, and return an inference for each.
 
-        Wide photographs, such as panoramas, are split into views, whose answers are joined.
+        Wide photographs, such as panoramas, are split into views, whose inferences are merged.
 
         Raises:
             TypeError: If ``photos`` is no list of photographs.
@@ -106,13 +115,13 @@ class Model(ABC):
 
     @abstractmethod
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network on photographs that are not wide, and return an answer for each.
+        """Run the network on photographs that are not wide, and return an inference for each.
 
-        Adapters implement it. Answers are at the network's resolution and in rilievo's conventions.
+        Adapters implement it. An inference has the network's resolution and rilievo's conventions.
         """
 
     def depth_alone(self) -> "Model":
-        """Model without normals and confidence, if it can leave them out; otherwise itself.
+        """Model that predicts depth but no normals and confidence; itself if it always does both.
 
         Examples:
             >>> load_model().depth_alone().infer([photo])[0].depth
@@ -120,13 +129,13 @@ class Model(ABC):
         return self
 
     def _copy_with(self, **attributes: object) -> "Model":
-        """Copy with other attributes, which shares everything else."""
+        """Shallow copy of the model in which these attributes are replaced."""
         copy = object.__new__(type(self))
         vars(copy).update(vars(self), **attributes)
         return copy
 
     def interrupt(self) -> None:  # noqa: B027
-        """Stop waiting for another machine; called from another thread than that of ``infer``."""
+        """Make a running ``infer`` stop waiting for a service; called from another thread."""
 
     @overload
     def predict(self, image: ImageLike, **options: Unpack[PhotoKeywords]) -> Prediction: ...
@@ -157,57 +166,71 @@ class Model(ABC):
         if not isinstance(images, list | tuple):
             raise TypeError("predict_raw takes a list of images: predict_raw([image])")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
-        answers = self.infer(photos)
-        return [self.finish(answer, photo) for answer, photo in zip(answers, photos, strict=True)]
+        inferences = self.infer(photos)
+        return [
+            self.finish(inference, photo)
+            for inference, photo in zip(inferences, photos, strict=True)
+        ]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize a network's answer to the photograph, and record what made it.
+        """Resize a network's outputs to the photograph, and record what made them.
 
         Raises:
             ModelError: If values do not fit the model's kind of depth.
         """
-        _check_answer_values(inference, self.card)
-        rule = self.card.resizing
+        _check_values(inference, self.card)
         camera = photo.camera or inference.camera
         if camera is None:
             from rilievo.io.photographs.exif import assumed_camera
 
             camera = assumed_camera(photo.shape)
         prediction = Prediction(
-            depth_or_none=self._photo_size_depth(inference, photo),
+            depth_or_none=self._depth_at_photo_size(inference, photo),
             camera=camera,
             photo=photo,
             made_by=self.made_by,
         )
+
+        # The other maps are resized on first use, because many callers read the depth alone.
         normals, confidence, sky = inference.normals, inference.confidence, inference.sky
         if normals is not None:
-            prediction.defer("normals", lambda: _photo_size_normals(normals, photo, rule))
+            resize_filter = self.card.resizing.filter
+            prediction.defer(
+                "normals", lambda: _normals_at_photo_size(normals, photo, resize_filter)
+            )
         if confidence is not None:
-            prediction.defer("confidence", lambda: _photo_size_chance(confidence, photo))
+            prediction.defer("confidence", lambda: _probability_at_photo_size(confidence, photo))
         if sky is not None:
-            prediction.defer("sky", lambda: _photo_size_chance(sky, photo) > 0.5)
+            prediction.defer("sky", lambda: _probability_at_photo_size(sky, photo) > 0.5)
         return prediction
 
-    def _photo_size_depth(self, inference: Inference, photo: Photo) -> DepthMap | None:
-        """Depth at the size of the photograph; transparent pixels have none."""
+    def _depth_at_photo_size(self, inference: Inference, photo: Photo) -> DepthMap | None:
+        """Depth at the size of the photograph, without depth at transparent pixels.
+
+        None if the network predicted no depth.
+        """
         if inference.depth is None:
             return None
-        kind, rule = self.card.kind, self.card.resizing
-        assert kind is not None, "a model with depth says its kind"
-        depth = depth_map(
-            inference.depth, inference.valid, kind, photo.shape, rule, shift=inference.shift
+        kind = self.card.kind
+        assert kind is not None, "the card of a model with depth has a kind"
+        depth = resize_to_depth_map(
+            inference.depth,
+            inference.valid,
+            kind,
+            photo.shape,
+            self.card.resizing,
+            shift=inference.shift,
         )
-        transparent = photo.transparent
-        if transparent is None:
+        if photo.transparent is None:
             return depth
-        values = np.where(transparent, np.float32(0), depth.values)
-        return DepthMap(values=values, kind=kind, valid=depth.valid & ~transparent)
+        values = np.where(photo.transparent, np.float32(0), depth.values)
+        return DepthMap(values=values, kind=kind, valid=depth.valid & ~photo.transparent)
 
     @property
     def made_by(self) -> MadeBy:
         """Model, weights and settings that its results record."""
         settings = dict(self.settings)
-        if self.card.resizing != PLAIN:
+        if self.card.resizing != DEFAULT_RESIZING:
             settings["resizing"] = str(self.card.resizing)
         settings["processing"] = PROCESSING
         return MadeBy(
@@ -223,51 +246,50 @@ def _check_photos(photos: object) -> None:
     is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
     if not (is_list and all(isinstance(item, Photo) for item in photos)):
         raise TypeError(
-            "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
-            "an array, a path or a picture call the model: model(image)"
+            "infer takes a list of rilievo.Photo and returns maps at the network's "
+            "resolution; for an array, a path or a picture, call the model instead: "
+            "model(image)"
         )
 
 
-def _photo_size_normals(
-    normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing
+def _normals_at_photo_size(
+    normals: Float32[np.ndarray, "3 a b"], photo: Photo, resize_filter: Filter
 ) -> Vectors:
     """Unit normals at the size of the photograph; NaN at transparent pixels."""
-    resized = resize_normals(normals, photo.shape, rule.filter)
+    resized = resize_normals(normals, photo.shape, resize_filter)
     if photo.transparent is None:
         return resized
     return np.where(photo.transparent, np.float32(np.nan), resized)
 
 
-def _photo_size_chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Field:
+def _probability_at_photo_size(probability: Float32[np.ndarray, "a b"], photo: Photo) -> Field:
     """Confidence or sky at the size of the photograph; 0 at transparent pixels."""
-    resized = resize(chance, photo.shape)
+    resized = resize(probability, photo.shape)
     return resized if photo.transparent is None else np.where(photo.transparent, 0, resized)
 
 
 def _reload_same_weights(load: Callable[[], Model], weights_sha256: str) -> Model:
+    """Load a pickled model again, and check that its weights are still the same."""
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
-            f"model '{model.card.name}': its weights changed since it was pickled: load it again "
-            "and pass that"
+            f"the weights of model '{model.card.name}' have changed since it was pickled; load the "
+            "model again, and pass the new one"
         )
     return model
 
 
-def _check_answer_values(inference: Inference, card: ModelCard) -> None:
-    """Check that the numbers of an answer are finite and in range.
-
-    Raises:
-        ModelError: If they are not.
-    """
+def _check_values(inference: Inference, card: ModelCard) -> None:
+    """Check that a network's outputs are finite and in range."""
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
     for name in ("confidence", "sky"):
-        chance = getattr(inference, name)
+        probability = getattr(inference, name)
         # NaN fails this comparison as well.
-        if chance is not None and not ((chance >= 0) & (chance <= 1)).all():
+        if probability is not None and not ((probability >= 0) & (probability <= 1)).all():
             raise ModelError(f"model '{card.name}' returned {name} outside 0 to 1")
+
     depth = inference.depth
     if depth is None:
         return
@@ -277,13 +299,13 @@ def _check_answer_values(inference: Inference, card: ModelCard) -> None:
         raise ModelError(f"model '{card.name}' returned NaN or infinite depth")
     if card.kind is not None and card.kind.is_depth and (depth <= 0).any():
         raise ModelError(
-            f"model '{card.name}' says its depth is {card.kind}, but returned values that "
-            "are not positive: is its kind right?"
+            f"model '{card.name}' states that its depth is {card.kind}, but it returned "
+            "values that are not positive: check its kind"
         )
 
 
 class WrappedModel(Model):
-    """Model that refines the answers of the model that it wraps."""
+    """Model that refines the inferences of another model, which it wraps."""
 
     def __init__(self, model: Model, settings: Mapping[str, Setting] | None = None) -> None:
         self.model = model
@@ -320,20 +342,22 @@ def infer_by_size(
     size: Callable[[tuple[int, int]], object],
     infer: Callable[[Sequence[Photo]], Iterable[Inference]],
 ) -> list[Inference]:
-    """Run photographs of equal size together, and return the answers in the photographs' order.
+    """Run photographs in batches of equal input size; inferences keep the photographs' order.
 
     Args:
-        photos: Photographs.
-        size: Function from a photograph's (height, width) to what has to be equal.
-        infer: Function that runs photographs of equal size.
+        photos: Photographs of any size.
+        size: Function from a photograph's (height, width) to the size of the input.
+        infer: Function that runs photographs whose inputs have one size.
     """
     indices_by_size: defaultdict[object, list[int]] = defaultdict(list)
     for index, photo in enumerate(photos):
         indices_by_size[size(photo.shape)].append(index)
-    answers: dict[int, Inference] = {}
+
+    inference_by_index: dict[int, Inference] = {}
     for indices in indices_by_size.values():
-        answers |= zip(indices, infer([photos[index] for index in indices]), strict=True)
-    return [answers[index] for index in range(len(photos))]
+        inferences = infer([photos[index] for index in indices])
+        inference_by_index |= zip(indices, inferences, strict=True)
+    return [inference_by_index[index] for index in range(len(photos))]
 
 
 class PreparedModel(Model):
@@ -341,7 +365,8 @@ class PreparedModel(Model):
 
     Attributes:
         preparation: How a photograph becomes the network's input.
-        needs_focal: Whether true depth is fx / width times the network's, as in Depth Pro.
+        needs_focal: Whether the network's depth is still to be multiplied by focal length / width,
+            as in Depth Pro.
     """
 
     preparation: Preparation
@@ -362,54 +387,77 @@ class PreparedModel(Model):
         return infer_by_size(photos, self.preparation.size, self._infer_batch)
 
     def _infer_batch(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run photographs whose inputs have one size as one batch."""
         batch = np.stack([self.preparation.pixels(photo.pixels, photo.shape) for photo in photos])
         outputs = self.run(batch)
         _check_dtypes_and_shapes(outputs, len(photos), self.card.name)
-        is_only_shrunk = self.preparation.resampling is Resampling.TRIANGLE
-        return [
-            self._inference_of_row(outputs, row, photo, batch[row] if is_only_shrunk else None)
-            for row, photo in enumerate(photos)
-        ]
 
-    def _inference_of_row(
-        self, outputs: Arrays, row: int, photo: Photo, shown: Pixels | None
+        is_only_shrunk = self.preparation.resampling is Resampling.TRIANGLE
+        inferences = []
+        for index, photo in enumerate(photos):
+            maps = {name: outputs[name][index] for name in _MAPS if name in outputs}
+            fov = float(outputs["fov"][index]) if "fov" in outputs else None
+            network_image = batch[index] if is_only_shrunk else None
+            inferences.append(self._to_inference(maps, fov, photo, network_image))
+        return inferences
+
+    def _to_inference(
+        self, maps: Arrays, fov: float | None, photo: Photo, network_image: Pixels | None
     ) -> Inference:
-        """Answer for one photograph of a batch; ``shown`` is what the network saw of it."""
-        rule, shape, camera = self.card.resizing, photo.shape, None
-        if "fov" in outputs and photo.camera is None:
-            camera = _camera_from_fov(float(outputs["fov"][row]), shape, self.card.name)
-        maps = {name: outputs[name][row] for name in _MAPS if name in outputs}
-        depth = maps.get("depth")
-        if depth is not None and self.needs_focal:
-            known_camera = photo.camera or camera
-            if known_camera is None:
+        """Inference from the network's maps and field of view [degrees] for one photograph.
+
+        If the input was padded, its maps are cropped and resized to the photograph here. Other
+        maps keep the network's size until ``finish``.
+        """
+        predicted_camera = None
+        if fov is not None and photo.camera is None:
+            predicted_camera = _camera_from_fov(fov, photo.shape, self.card.name)
+        if self.needs_focal and "depth" in maps:
+            camera = photo.camera or predicted_camera
+            if camera is None:
                 raise focal_length_error(self.card.name)
-            depth = depth * np.float32(known_camera.focal / shape[1])
-        windows = self.preparation.windows(shape)
-        if windows is not None:
-            if depth is not None:
-                positive = self.card.kind is not None and self.card.kind.is_depth
-                depth = resize_depth(depth, shape, rule, positive=positive, windows=windows)
-            filters = {"normals": rule.filter}
+            # The network's depth is that for a focal length of one width of the photograph.
+            maps = {**maps, "depth": maps["depth"] * np.float32(camera.focal / photo.shape[1])}
+        padding_windows = self.preparation.windows(photo.shape)
+        if padding_windows is not None:
             maps = {
-                name: resize_by_filter(field, shape, filters.get(name, Filter.ANTIALIASED), windows)
+                name: self._resize_window_to_photo(name, field, photo.shape, padding_windows)
                 for name, field in maps.items()
             }
         return Inference(
-            depth=depth,
+            depth=maps.get("depth"),
             normals=maps.get("normals"),
             confidence=maps.get("confidence"),
             sky=maps.get("sky"),
-            camera=camera,
-            shown=shown,
+            camera=predicted_camera,
+            network_image=network_image,
         )
+
+    def _resize_window_to_photo(
+        self,
+        map_name: str,
+        field: Float32[np.ndarray, "*c a b"],
+        shape: tuple[int, int],
+        windows: tuple[Window, Window],
+    ) -> Float32[np.ndarray, "*c h w"]:
+        """Resize the part of a map that shows the photograph to the photograph's ``shape``.
+
+        ``windows`` are the rows and the columns of that part.
+        """
+        resizing = self.card.resizing
+        if map_name == "depth":
+            # Depth is positive, but affine inverse depth may have any sign.
+            is_positive = self.card.kind is not None and self.card.kind.is_depth
+            return resize_depth(field, shape, resizing, positive=is_positive, windows=windows)
+        resize_filter = resizing.filter if map_name == "normals" else Filter.ANTIALIASED
+        return resize_by_filter(field, shape, resize_filter, windows)
 
 
 def focal_length_error(model: str) -> UnknownCameraError:
-    """Error for a model that needs the focal length, which is not known."""
+    """Error for a photograph of unknown focal length and a model that needs it."""
     return UnknownCameraError(
         problem=Text(
-            f"model '{model}' needs the focal length and predicts none: give ",
+            f"model '{model}' needs the focal length, which it does not predict: give ",
             OptionName("fov", "..."),
             " or ",
             OptionName("camera", "..."),
@@ -428,24 +476,21 @@ def _camera_from_fov(degrees: float, shape: tuple[int, int], name: str) -> Camer
     return Camera(K=K_from_fov(degrees, shape), source=CameraSource.PREDICTED)
 
 
-def _check_dtypes_and_shapes(outputs: Arrays, count: int, name: str) -> None:
-    """Check the outputs of the network ``name`` for ``count`` photographs.
-
-    Raises:
-        ModelError: If an output has another type or shape than ``PreparedModel.run`` states.
-    """
-    for key in _MAPS:
-        channels = (3,) if key == "normals" else ()
-        array = outputs.get(key)
+def _check_dtypes_and_shapes(outputs: Arrays, photo_count: int, model: str) -> None:
+    """Check the outputs of the network of ``model`` for a batch of photographs."""
+    for name in _MAPS:
+        array = outputs.get(name)
         if array is None:
             continue
-        if array.dtype != np.float32 or array.shape[:-2] != (count, *channels):
+        leading_axes = (photo_count, 3) if name == "normals" else (photo_count,)
+        if array.dtype != np.float32 or array.shape[:-2] != leading_axes:
             raise ModelError(
-                f"model '{name}': output {key!r} is {array.dtype} {array.shape}, expected float32 "
-                f"({', '.join(map(str, (count, *channels)))}, height, width)"
+                f"model '{model}': output {name!r} is {array.dtype} {array.shape}, expected "
+                f"float32 ({', '.join(map(str, leading_axes))}, height, width)"
             )
     fov = outputs.get("fov")
-    if fov is not None and (fov.dtype != np.float32 or fov.shape != (count,)):
+    if fov is not None and (fov.dtype != np.float32 or fov.shape != (photo_count,)):
         raise ModelError(
-            f"model '{name}': output 'fov' is {fov.dtype} {fov.shape}, expected float32 ({count},)"
+            f"model '{model}': output 'fov' is {fov.dtype} {fov.shape}, expected float32 "
+            f"({photo_count},)"
         )

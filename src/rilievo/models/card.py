@@ -6,14 +6,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rilievo.models.resampling.inference import PLAIN, Resizing
+from rilievo.models.resampling.inference import DEFAULT_RESIZING, Resizing
 from rilievo.records.depth_map import DepthKind
 
 NOT_STATED = "not stated"
 """Licence of weights whose authors name none."""
 
 RESEARCH_DATA = (
-    "partly for non-commercial use; whether that binds the weights, their licence does not say"
+    "partly for non-commercial use; the licence of the weights does not say whether this "
+    "applies to them"
 )
 """What is said about the training data of weights that were trained on research data."""
 
@@ -29,14 +30,14 @@ class ModelCard:
         normals: Whether it predicts normals; ``confidence``, ``sky`` and ``camera`` likewise.
         resizing: How its depth is resized to the photograph.
         licence: SPDX identifier of the weights' licence, or words.
-        stated: Where the authors state it.
+        stated: Where the authors state the licence.
         research_data: Whether some of the training data is for non-commercial use only.
         teacher: Model that labelled the training images, with its licence.
         commercial: Whether the licence allows commercial use; None if unknown.
-        area: Number of pixels that it sees; None if it is not fixed.
+        area: Number of pixels of its input; None if it is not fixed.
         megabytes: Size of its files; None if unknown.
         hash_known: Whether its SHA-256 is known before the first download.
-        downloads: For each file its address, and size and SHA-256 where known.
+        downloads: Address of each file, with its size and SHA-256 if they are known.
         extra: Extra of the package that it needs.
         speed: Time for 640x480 on two CPU cores.
         published: Accuracy by its authors or others, with protocol and source.
@@ -53,7 +54,7 @@ class ModelCard:
     confidence: bool = False
     sky: bool = False
     camera: bool = False
-    resizing: Resizing = PLAIN
+    resizing: Resizing = DEFAULT_RESIZING
     licence: str
     stated: str = ""
     research_data: bool = False
@@ -73,7 +74,7 @@ class ModelCard:
     @property
     def note(self) -> str:
         """Remark on weights that rilievo's tests never ran; "" for the embedded models."""
-        return "" if self.source is None else "not tried by us"
+        return "" if self.source is None else "not tested by us"
 
 
 @cache

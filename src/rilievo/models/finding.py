@@ -7,7 +7,7 @@ tried. The modules of all but the embedded models are imported on use.
 import os
 import re
 from _thread import LockType, allocate_lock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -26,7 +26,7 @@ from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
 from rilievo.options.keywords import LoadKeywords
-from rilievo.schema.fields import option_names, refuse_unknown_keywords, with_options
+from rilievo.schema.fields import check_keywords, option_names, with_options
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelKind:
-    """One way to name a model. The functions are stated as ``module:function``, or "" for none.
+    """One way to name a model. Functions are stated as ``module:function``, or "" for none.
 
     Attributes:
         words: Description of the names, for the guide.
-        find: Function from a ``ModelRequest`` to a ``FoundModel``, or to None if the name is none
-            of this kind.
+        find: Function from a ``ModelRequest`` to a ``FoundModel``, or to None if the name is not of
+            this kind.
         cards: Function that lists the model cards.
         loader: Function from a model card and ``LoadOptions`` to the model.
         extra: Extra of the package that such models need.
@@ -64,11 +64,11 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "published-file": ModelKind(
         words="the path of a published ONNX file, whatever it is called",
-        find="rilievo.models.catalogue.loading:find",
+        find="rilievo.models.catalogue.loading:find_published_file",
     ),
     "onnx-file": ModelKind(
         words="the path of another ONNX file",
-        find="rilievo.models.onnx_files.find_file:find",
+        find="rilievo.models.onnx_files.find_file:find_file",
     ),
     "catalogue": ModelKind(
         words="a name that `rilievo models --all` lists",
@@ -101,7 +101,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "checkpoint-folder": ModelKind(
         words="a folder that transformers saved, with `--kind`",
-        find="rilievo.models.hub.checkpoints:find_folder",
+        find="rilievo.models.hub.checkpoints:find_checkpoint_folder",
         extra="models",
     ),
     "revision": ModelKind(
@@ -136,6 +136,7 @@ FAST_MODEL = SMALL
 
 @cache
 def _cards_by_name() -> Mapping[str, ModelCard]:
+    """All model cards that rilievo lists; imports the tables of all kinds."""
     cards = dict(EMBEDDED)
     for kind in MODEL_KINDS.values():
         if kind.cards:
@@ -143,7 +144,7 @@ def _cards_by_name() -> Mapping[str, ModelCard]:
     return cards
 
 
-class _Cards(Mapping[str, ModelCard]):
+class _ListedCards(Mapping[str, ModelCard]):
     """Model cards by name. To look up an embedded model, no other table is imported."""
 
     def __getitem__(self, name: str) -> ModelCard:
@@ -156,16 +157,17 @@ class _Cards(Mapping[str, ModelCard]):
         return len(_cards_by_name())
 
 
-def _card_of_function(function: object, name: str) -> ModelCard:
+def _function_card(function: object, name: str) -> ModelCard:
+    """Card that ``rilievo.model`` attached to a function."""
     card = getattr(function, "card", None)
     if not isinstance(card, ModelCard):
         raise OptionError(
-            f"model '{name}' has no card: give its function one with @rilievo.model(kind=...)"
+            f"model '{name}' has no card: add one to its function with @rilievo.model(kind=...)"
         )
     return replace(card, name=name)
 
 
-MODELS: Registry[ModelCard] = Registry(_Cards(), "model", _card_of_function)
+MODELS: Registry[ModelCard] = Registry(_ListedCards(), "model", _function_card)
 """Models by name.
 
 Examples:
@@ -174,7 +176,7 @@ Examples:
 """
 
 
-def find(request: ModelRequest) -> FoundModel:
+def find_model(request: ModelRequest) -> FoundModel:
     """Find the model that a user names.
 
     Raises:
@@ -225,44 +227,57 @@ def _unknown_model_error(name: str) -> ModelError:
     """Error for a name that no kind of model recognises, with suggestions."""
     if name.endswith("/"):
         return ModelError(
-            f"no folder '{name}', and no model of that name",
-            hint="'rilievo models --all' lists all",
+            f"there is no folder or model '{name}'",
+            hint="'rilievo models --all' lists all models",
         )
     if name.endswith(_WEIGHTS_SUFFIXES):
         return ModelError(
-            f"model '{name}': weights alone, which do not hold their network",
+            f"model '{name}': a file with weights does not contain the network itself",
             hint="give the folder that was saved, an ONNX file, or package.module:load "
             "(docs/extending.md)",
         )
     similar = _similar_names(name)[: 1 if len(name) > _LONG_NAME else 2]
     question = f"did you mean {' or '.join(map(repr, similar))}? " if similar else ""
     return ModelError(
-        f"no model '{name}'; {question}'rilievo models --all' lists all",
+        f"no model '{name}'; {question}see 'rilievo models --all'",
         hint=Text(
-            "to add one: ORG/NAME ",
+            "or give ORG/NAME from the hub with ",
             OptionName("kind", "KIND"),
-            " (hub), package.module:load (docs/extending.md)",
+            ", or package.module:load (docs/extending.md)",
         ),
     )
 
 
 def _similar_names(name: str) -> list[str]:
-    """Names of models that the user may have meant, the embedded ones first."""
-    from difflib import get_close_matches
+    """Names of models that the user may have meant, the embedded ones first.
+
+    A name may be abbreviated, such as dav2s, or misspelled.
+    """
+    from difflib import get_close_matches  # imported here, because only errors need it
 
     query = name.partition("@")[0].lower()
-    names = [*MODELS, *_cards_by_repository()]
-    family, _, variant = query.partition("/")
-    # "?" begins no name.
-    abbreviation = re.sub(r"[^a-z0-9]", "", family + variant[:1]) or "?"
-    similar = [each for each in names if _abbreviate(each).startswith(abbreviation)][:2]
+    model_names = [*MODELS, *_cards_by_repository()]
+    similar = _names_with_abbreviation(query, model_names)[:2]
     if not similar:
-        similar = get_close_matches(query, names, n=2, cutoff=0.45)
+        similar = get_close_matches(query, model_names, n=2, cutoff=0.45)
 
-    embedded = {embedded.partition("/")[2]: embedded for embedded in EMBEDDED}
-    similar_embedded = [embedded[match] for match in get_close_matches(query, embedded, n=1)]
+    # Users may leave the folder out, as in "bse" for "rilievo/base".
+    embedded_by_short_name = {full_name.partition("/")[2]: full_name for full_name in EMBEDDED}
+    similar_embedded = [
+        embedded_by_short_name[short_name]
+        for short_name in get_close_matches(query, embedded_by_short_name, n=1)
+    ]
     unique = dict.fromkeys((*similar_embedded, *similar))
     return sorted(unique, key=lambda candidate: candidate not in EMBEDDED)
+
+
+def _names_with_abbreviation(query: str, model_names: Sequence[str]) -> list[str]:
+    """Names whose abbreviation begins with the query: "dav2/small" is compared as "dav2s"."""
+    family, _, variant = query.partition("/")
+    abbreviation = re.sub(r"[^a-z0-9]", "", family + variant[:1])
+    if not abbreviation:
+        return []
+    return [each for each in model_names if _abbreviate(each).startswith(abbreviation)]
 
 
 def _abbreviate(name: str) -> str:
@@ -274,7 +289,7 @@ def _abbreviate(name: str) -> str:
 def find_by_finders(request: ModelRequest) -> FoundModel | None:
     """Find a model by the finders of rilievo's subpackages and of installed packages."""
     for name in dict.fromkeys((*subpackages.FINDERS, *entry_point_names("finder"))):
-        finder = load_named(subpackages.FINDERS, name, what="finder")
+        finder = load_named(subpackages.FINDERS, name, kind="finder")
         found = None if finder is None else finder(request)
         if found is not None:
             return found
@@ -294,21 +309,27 @@ def find_revised(request: ModelRequest) -> FoundModel | None:
 
 
 def _find_with_revision(request: ModelRequest) -> FoundModel:
-    """Find a known model; where its ONNX file cannot do what is asked, the one in torch."""
+    """Find a listed model by ``NAME@REVISION``.
+
+    If its ONNX file cannot do what the options ask, its twin for torch is found instead.
+    """
     from rilievo.models.catalogue.table import ENTRIES
 
     name, _, revision = request.text.partition("@")
     card = MODELS.own.get(name) or _cards_by_repository()[name]
     entry = ENTRIES.get(name)
-    if entry is not None and entry.twin is not None and _needs_torch(request.options, revision):
-        card = _cards_by_repository()[entry.twin]
+    torch_twin = None if entry is None else entry.twin
+    if torch_twin is not None and _needs_torch(request.options, revision):
+        card = _cards_by_repository()[torch_twin]
     if revision and card.source is None:
-        raise ModelError(f"model '{name}' ships inside the package, so it has no '@{revision}'")
+        raise ModelError(
+            f"model '{name}' ships inside the package, so it has no revision '@{revision}'"
+        )
     return FoundModel(card=card, revision=revision or None)
 
 
 def _needs_torch(options: LoadOptions, revision: str) -> bool:
-    """Whether an ONNX file cannot do what is asked, so that torch has to."""
+    """Whether these options need torch, because an ONNX file of the model cannot fulfil them."""
     if revision or options.engine == "torch" or options.precision == "fp16":
         return True
     if not options.device.startswith("cuda"):
@@ -330,9 +351,9 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
         import_path = card.loader if kind is None else kind.loader
         if is_import_path(import_path):
             return resolve_name(import_path)
-        loader = load_named(subpackages.LOADERS, card.loader, what="loader")
+        loader = load_named(subpackages.LOADERS, card.loader, kind="loader")
     if loader is None:
-        raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")
+        raise ModelError(f"{subject} has an unknown loader: '{card.loader}'")
     return loader
 
 
@@ -369,7 +390,7 @@ def load_model(
         MissingExtraError: If a package is not installed.
         OptionError: If an option is not available, or code is not trusted.
     """
-    refuse_unknown_keywords("load_model", options, option_names(LoadOptions))
+    check_keywords("load_model", options, option_names(LoadOptions))
     return load(name, LoadOptions.from_records(**options))
 
 
@@ -379,7 +400,8 @@ def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
         return load_by_name(name, options)
     trust(options.trust_code)
     model = load_by_name(register_function(name), options)
-    model.again = partial(load, name, replace(options, trust_code=trusted_places()))
+    reload_options = replace(options, trust_code=trusted_places())
+    model.again = partial(load, name, reload_options)
     return model
 
 
@@ -391,34 +413,53 @@ def load_by_name(name: str | Path, options: LoadOptions) -> "Model":
         OptionError: If its kind is another one than was stated, or it has no settings.
     """
     trust(options.trust_code)
-    found = find(ModelRequest(name=name, options=options))
-    card, kind, settings = found.card, options.depth_kind, options.settings
-    if kind is not None and (card is None or card.kind is not kind):
-        stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
-        raise OptionError(f"model '{name}': {stated}, and {kind} was given")
-    if settings and (card is None or card.settings is None):
-        raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
+    found = find_model(ModelRequest(name=name, options=options))
+    card = found.card
+    _check_kind_and_settings(name, card, options)
 
-    with_revision = replace(options, revision=found.revision)
+    options_with_revision = replace(options, revision=found.revision)
     if found.load is not None:
-        model = found.load(with_revision)
+        model = found.load(options_with_revision)
     else:
-        assert card is not None, "what has no card says how it is loaded"
-        model = find_loader(card)(card, with_revision)
+        assert card is not None, "a model that was found has a card or a function that loads it"
+        model = find_loader(card)(card, options_with_revision)
 
-    # An absolute path, so that a process in another folder finds the same file. A string that names
-    # a listed model is no path, whatever files exist.
+    # With an absolute path, a process in another folder finds the same file. The name of a listed
+    # model stays a name, even if there is a file of that name.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
-    lasting_name = Path(name).absolute() if is_path else name
-    model.again = partial(load_by_name, lasting_name, replace(options, trust_code=trusted_places()))
+    name_everywhere = Path(name).absolute() if is_path else name
+    reload_options = replace(options, trust_code=trusted_places())
+    model.again = partial(load_by_name, name_everywhere, reload_options)
     return model
+
+
+def _check_kind_and_settings(
+    name: str | Path, card: ModelCard | None, options: LoadOptions
+) -> None:
+    """Check that the kind and the settings that a user gives fit the model."""
+    kind = options.depth_kind
+    if kind is not None and card is None:
+        raise OptionError(
+            f"model '{name}': the file states its kind of depth itself, but you give {kind}",
+            hint=Text("leave out ", OptionName("kind")),
+        )
+    if kind is not None and card is not None and card.kind is not kind:
+        raise OptionError(
+            f"model '{name}': its kind of depth is {card.kind}, but you give {kind}",
+            hint=Text("leave out ", OptionName("kind")),
+        )
+    if options.settings and (card is None or card.settings is None):
+        raise OptionError(
+            f"model '{name}' has no settings, but you give {', '.join(options.settings)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _LoadedModel:
-    """Model that is kept, by name, files and options.
+    """Model that is kept in memory.
 
     Attributes:
+        key: Name, state of its files, and options.
         lock: Lock for models that only one thread may use at a time.
     """
 
@@ -428,7 +469,7 @@ class _LoadedModel:
 
 
 class _LastModel:
-    """The model that was loaded last, if any."""
+    """Cache of one model, the one that was loaded last."""
 
     def __init__(self) -> None:
         # Held during look-up and loading, so that threads that ask at once load it once.
@@ -441,13 +482,16 @@ _last = _LastModel()
 
 @contextmanager
 def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator["Model"]:
-    """Yield a model; it is loaded only if the last call had another name, file or options."""
+    """Yield a model, which is loaded only if the last call had another name, file or options.
+
+    A model that is not ``concurrent`` is locked while the caller uses it.
+    """
     options = options or LoadOptions()
     key = (*_name_and_files_key(name), replace(options, trust_code=()))
     with _last.lock:
         loaded = _last.loaded
         if loaded is None or loaded.key != key:
-            # The last model is released first, so that there is never memory for two.
+            # Drop both references to the old model first, so that two are never in memory.
             loaded = None
             _last.loaded = None
             loaded = _LoadedModel(key, load(name, options), allocate_lock())
@@ -471,9 +515,9 @@ def _name_and_files_key(name: str | Path) -> tuple[object, ...]:
     if not os.path.exists(name):
         return (type(name), name)
     path = os.path.abspath(name)
-    files = [path] if not os.path.isdir(path) else [entry.path for entry in os.scandir(path)]
-    stamps = []
+    files = [entry.path for entry in os.scandir(path)] if os.path.isdir(path) else [path]
+    file_states = []
     for file in sorted(files):
         status = os.stat(file)
-        stamps.append((file, status.st_mtime_ns, status.st_size))
-    return (path, *stamps)
+        file_states.append((file, status.st_mtime_ns, status.st_size))
+    return (path, *file_states)

@@ -37,8 +37,8 @@ def model(
 ) -> Callable[[SomeFunction], SomeFunction]:
     """Decorator that makes a model of a function from an image to its depth.
 
-    The image is uint8 (h, w, 3) RGB, upright; depth floats (h, w) or smaller. It serves as
-    ``model=my_function`` or ``--model my_file.py:my_function``.
+    The function takes an upright image, uint8 (h, w, 3) RGB, and returns depth as floats (h, w) or
+    smaller. Use it as ``model=my_function`` or ``--model my_file.py:my_function``.
 
     Examples:
         >>> @rilievo.model(kind="metric")
@@ -61,7 +61,7 @@ def model(
 
     def attach(function: SomeFunction) -> SomeFunction:
         if not callable(function):
-            raise OptionError(f"@rilievo.model is of a function, got {function!r}")
+            raise OptionError(f"@rilievo.model must decorate a function, got {function!r}")
         target: Any = function
         target.card = _make_card(function, DepthKind(kind), licence, summary)
         target.gives_depth = True
@@ -75,9 +75,10 @@ class FunctionModel(Model):
     """Model that calls a function of the user; without a card its depth is up to scale."""
 
     def __init__(self, function: DepthFunction, name: str) -> None:
-        self.function, self.settings = function, {}
+        self.function = function
+        self.settings = {}
         self.card = replace(card_of(function) or _make_card(function), name=name)
-        self.weights_sha256 = _hash_of_function(function)
+        self.weights_sha256 = _hash_function(function)
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
@@ -86,42 +87,45 @@ class FunctionModel(Model):
             for photo in photos
         ]
 
-    # Pickle asks this method alone, and its own error would not say what to do.
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        # Pickle calls this method, and its own error would not say what the user can do.
         if not is_importable(self.function):
             raise OptionError(
-                f"model '{self.card.name}' cannot be imported by other processes: define the "
-                "function at the top of a module, or work in this process alone"
+                f"model '{self.card.name}' cannot be imported by other processes: define "
+                "the function at the top of a module, or use a single process"
             )
         return super().__reduce_ex__(protocol)
 
-    def _check_depth(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
-        """Return what the function returned as an array.
-
-        Raises:
-            ModelError: If it cannot be depth of the photograph.
-        """
-        subject, (height, width) = f"model '{self.card.name}' returned", photo.shape
-        expected = f"expected depth as floats (height, width), at most ({height}, {width})"
+    def _check_depth(self, returned: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
+        """Check the depth that the function returned, and make it a contiguous float32 array."""
+        height, width = photo.shape
+        subject = f"model '{self.card.name}' returned"
+        expected = f"expected depth as floats of shape (height, width), at most ({height}, {width})"
+        type_name = type(returned).__name__
         try:
-            depth = np.asarray(answer)
-        except Exception as error:  # of tensors on a GPU, for example
-            what = f"a {type(answer).__name__} that is no array"
-            raise ModelError(f"{subject} {what}: {first_line(error)}") from error
-        if depth.ndim != 2 or not depth.size:
-            what = f"shape {depth.shape}" if depth.ndim else f"a {type(answer).__name__}"
-            raise ModelError(f"{subject} {what}; {expected}")
+            depth = np.asarray(returned)
+        except Exception as error:  # for example for a tensor on a GPU
+            raise ModelError(
+                f"{subject} a {type_name} that is not an array: {first_line(error)}"
+            ) from error
+        if depth.ndim == 0:
+            raise ModelError(f"{subject} a {type_name}; {expected}")
+        if depth.ndim != 2 or depth.size == 0:
+            raise ModelError(f"{subject} an array of shape {depth.shape}; {expected}")
         if depth.dtype.kind != "f":
-            raise ModelError(f"{subject} {depth.dtype} numbers; {expected}")
-        if depth.shape == (width, height) != (height, width):
-            raise ModelError(f"{subject} shape {depth.shape}, columns before rows; {expected}")
+            raise ModelError(f"{subject} numbers of type {depth.dtype}; {expected}")
+        is_transposed = depth.shape == (width, height) and width != height
+        if is_transposed:
+            raise ModelError(
+                f"{subject} an array of shape {depth.shape}, with columns before rows; {expected}"
+            )
         if depth.shape[0] > height or depth.shape[1] > width:
-            raise ModelError(f"{subject} shape {depth.shape}; {expected}")
+            raise ModelError(f"{subject} an array of shape {depth.shape}; {expected}")
         return np.ascontiguousarray(depth, np.float32)
 
 
 def card_of(function: object) -> ModelCard | None:
-    """Card of a function under ``rilievo.model``; None for any other object."""
+    """Card of a function decorated with ``rilievo.model``; None for any other object."""
     card = getattr(function, "card", None)
     is_decorated = getattr(function, "gives_depth", False) is True
     return card if is_decorated and isinstance(card, ModelCard) else None
@@ -145,15 +149,15 @@ def _make_card(
     licence: str = NOT_STATED,
     summary: str = "",
 ) -> ModelCard:
-    first = (inspect.getdoc(function) or "").partition("\n")[0]
+    first_doc_line = (inspect.getdoc(function) or "").partition("\n")[0]
     name = str(getattr(function, "__qualname__", type(function).__qualname__))
-    return ModelCard(name=name, summary=summary or first, kind=kind, licence=licence)
+    return ModelCard(name=name, summary=summary or first_doc_line, kind=kind, licence=licence)
 
 
-def _hash_of_function(function: DepthFunction) -> str:
-    """Hash of name, source and weights, which stands for those of a network.
+def _hash_function(function: DepthFunction) -> str:
+    """Hash of a function's name, source and weights, in place of the hash of a network's weights.
 
-    It is random where the source does not say all, as for closures.
+    It is random if the source does not determine what the function does, as for closures.
     """
     digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
     weights = getattr(function, "weights", None)

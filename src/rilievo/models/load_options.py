@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from rilievo.errors import OptionError, suggest
+from rilievo.errors.messages import join_alternatives
 from rilievo.options.run_options import Engine
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
@@ -35,9 +36,9 @@ class TrustOptions(Record):
             python_type=Sequence[str],
         ),
     ] = ()
-    """Code that a file may name and that is then run, such as the backbone of somebody's run:
-    package.module:NAME or FILE.py:NAME exactly as the file states it; else the file is refused.
-    Repeat the option for several.
+    """Code that a file is allowed to run, such as the backbone of another person's training run.
+    Write package.module:NAME or FILE.py:NAME, exactly as the file states it. Files that need other
+    code are refused. Repeat the option for several.
     """
 
 
@@ -49,7 +50,7 @@ class LoadOptions(TrustOptions, Engine):
         str | None,
         option(available_in=Interface.COMMAND, expected=f"one of {', '.join(DepthKind)}"),
     ] = None
-    """Kind of depth that the user states; None for a model that states it itself."""
+    """Kind of depth that the model predicts; None for a model that states it itself."""
     settings: Annotated[
         Mapping[str, Setting],
         option(
@@ -60,7 +61,7 @@ class LoadOptions(TrustOptions, Engine):
     ] = field(default_factory=dict)
     """Settings of this model, by name (``rilievo.models.model_settings``)."""
     revision: Annotated[str | None, option(hidden=True)] = None
-    """Branch, tag or commit on the hub; None takes the main branch."""
+    """Branch, tag or commit on the hub; None for the main branch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,11 +84,7 @@ class LoadOptions(TrustOptions, Engine):
 
 
 def read_kind(kind: str) -> DepthKind:
-    """Parse the name of a kind of depth.
-
-    Raises:
-        OptionError: If there is no such kind.
-    """
+    """Parse the name of a kind of depth; ``OptionError`` if there is no such kind."""
     if not isinstance(kind, str):
         expected = f"one of {', '.join(DepthKind)}"
         raise OptionError(option="kind", value=kind, expected=expected)
@@ -103,26 +100,23 @@ def resolve_engine(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Check engine and precision, and replace "auto" by the first engine with the precision.
+    """Check engine and precision, and replace "auto" by the first engine that has the precision.
 
     Args:
         options: Options of the user.
         engines: Engines that can run the model, the preferred one first.
-        what: The model, for messages.
+        what: Name of the model in messages.
         precisions: Precisions of each engine.
-
-    Raises:
-        OptionError: If there is no such engine or precision, or they do not go together.
     """
     if options.engine not in (AUTO, *PRECISIONS):
         hint = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {hint}")
     engine = options.engine
     if engine == AUTO:
-        with_precision = [each for each in engines if options.precision in precisions[each]]
-        engine = with_precision[0] if with_precision else engines[0]
+        capable_engines = [each for each in engines if options.precision in precisions[each]]
+        engine = capable_engines[0] if capable_engines else engines[0]
     if engine not in engines:
-        raise OptionError(f"{what} is run by {' or '.join(engines)}, not by {engine}")
+        raise OptionError(f"{what} runs with {join_alternatives(engines)}, not with {engine}")
     if options.precision not in precisions[engine]:
         raise OptionError(
             f"the engine {engine} has no precision '{options.precision}'; "

@@ -83,9 +83,9 @@ class Network(NetworkOptions):
             recorded="never",
         ),
     ] = None
-    """Quality in one word, instead of a model. fast: rilievo/small, the fastest that works offline.
-    good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
-    MB).
+    """Choose the model by quality instead of by name. fast: rilievo/small, the fastest model, which
+    works offline. good: MoGe-2 small (141 MB, downloaded once), which also predicts metres, normals
+    and the camera. best: MoGe-2 large (1,324 MB).
     """
     model: Annotated[
         str,
@@ -93,7 +93,7 @@ class Network(NetworkOptions):
             in_short_help=True,
             aliases=("-m",),
             metavar="NAME|FILE.onnx",
-            default=f"{DEFAULT_MODEL}; of videos {FAST_MODEL}",
+            default=f"{DEFAULT_MODEL}; for videos {FAST_MODEL}",
             expected="a name in MODELS or the path of an ONNX file as text",
             available_in=Interface.LOCAL,
             recorded="never",
@@ -101,7 +101,7 @@ class Network(NetworkOptions):
         ),
     ] = ""
     """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
-    of the Hugging Face hub (@REVISION may follow), or a folder that transformers saved.
+    from the Hugging Face hub (optionally with @REVISION), or a folder that transformers saved.
     """
 
     def __post_init__(self) -> None:
@@ -139,10 +139,10 @@ class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
 def model_for_quality(
     quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL
 ) -> str:
-    """Name of the model for a word of ``--quality``, a name, or neither of them.
+    """Name of the model for a word of ``--quality``; without one, ``model`` or the default.
 
     Raises:
-        OptionError: If there is no such quality, or it means another model than the name.
+        OptionError: If there is no such quality, or ``model`` names another model.
     """
     if quality is None:
         return model or default
@@ -150,28 +150,31 @@ def model_for_quality(
         raise OptionError(f"no quality '{quality}'; {suggest(quality, QUALITIES)}")
     quality_model = QUALITIES[quality]
     if model and model != quality_model:
-        raise OptionError("quality and model do not go together; give one")
+        raise OptionError(option="quality", without="model")
     return quality_model
 
 
 def better_model_hint() -> str | None:
-    """Recommendation of better models, once on each machine; None elsewhere than on terminals."""
-    if sys.stderr is None or not sys.stderr.isatty() or not _mark_first_hint():
+    """Recommend better models, but only on a terminal and once on each machine; otherwise None."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not is_terminal or not _mark_first_hint():
         return None
     good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
     return Note(
         Text(
             "tip: ",
             OptionName("quality", "good"),
-            f" is much better: {good.name}, metres, normals and the camera; "
-            f"{good.megabytes:,.0f} MB, downloaded once, weights {good.licence} "
-            f"(best: {best.megabytes:,.0f} MB)",
+            f" gives much better results: {good.name} also predicts metres, normals and the "
+            f"camera ({good.megabytes:,.0f} MB, downloaded once; licence of the weights: "
+            f"{good.licence}); for the best results, use ",
+            OptionName("quality", "best"),
+            f" ({best.megabytes:,.0f} MB)",
         )
     )
 
 
 def _mark_first_hint() -> bool:
-    """Whether the hint was never given on this machine; from now on it was."""
+    """Mark in the cache that the hint was given; return whether this is the first time."""
     with suppress(OSError, ModelError, OutputError):
         folder = cache_directory()
         make_folder(folder)

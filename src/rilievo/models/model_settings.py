@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.records.prediction_record import Setting
-from rilievo.schema.fields import declared_fields_of, field_docstrings
+from rilievo.schema.fields import field_docstrings, read_annotations
 
 Settings = TypeVar("Settings")
-_TYPES_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_TYPES_IN_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -26,11 +26,7 @@ class SettingDescription:
 
 
 def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
-    """Parse strings ``NAME=VALUE`` into values by name.
-
-    Raises:
-        OptionError: If a string has another form, or a name is given twice.
-    """
+    """Parse strings ``NAME=VALUE`` into values by name."""
     pairs: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -44,31 +40,29 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
 
 
 def read_settings(record: type[Settings], settings: Mapping[str, Setting], model: str) -> Settings:
-    """Make a model's settings from the user's values.
+    """Parse the user's values into the dataclass of a model's settings.
 
-    Args:
-        record: Dataclass of the settings.
-        settings: Values by name, as text or of the right type.
-        model: Name of the model, for messages.
-
-    Raises:
-        OptionError: If there is no such setting, or a value does not fit.
+    The values are texts or have the right type already. ``model`` is its name in messages.
     """
-    declared, values = declared_fields_of(record), dict(settings)
+    fields_by_name = read_annotations(record)
+    parsed_values: dict[str, Setting] = {}
     for name, value in settings.items():
-        if name not in declared:
-            raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, declared)}")
-        value_type = declared[name].value_type
-        if value is None and declared[name].is_optional:
+        if name not in fields_by_name:
+            suggestion = suggest(name, fields_by_name)
+            raise OptionError(f"model '{model}' has no setting '{name}'; {suggestion}")
+        field = fields_by_name[name]
+        if value is None and field.is_optional:
+            parsed_values[name] = None
             continue
         try:
-            values[name] = _parse_setting(value_type, value)
+            parsed_values[name] = _parse_setting(field.value_type, value)
         except (KeyError, ValueError) as error:
             raise OptionError(
-                f"model '{model}': {name} is {_TYPES_IN_WORDS[value_type]}, got {value!r}"
+                f"model '{model}': {name} must be {_TYPES_IN_WORDS[field.value_type]}, "
+                f"got {value!r}"
             ) from error
     try:
-        return record(**values)
+        return record(**parsed_values)
     except OptionError as error:
         raise OptionError(path=f"model '{model}'", problem=Text(error)) from error
 
@@ -76,30 +70,27 @@ def read_settings(record: type[Settings], settings: Mapping[str, Setting], model
 def describe_settings(import_path: str) -> tuple[SettingDescription, ...]:
     """Describe the settings that a dataclass at ``module:class`` declares."""
     record: Any = resolve_name(import_path)
-    declared, helps = declared_fields_of(record), field_docstrings(record)
+    declared_fields, docstrings = read_annotations(record), field_docstrings(record)
     return tuple(
         SettingDescription(
             name=field.name,
-            type=_TYPES_IN_WORDS[declared[field.name].value_type],
+            type=_TYPES_IN_WORDS[declared_fields[field.name].value_type],
             default=None if field.default is None else f"{field.default}",
-            help=helps[field.name],
+            help=docstrings[field.name],
         )
         for field in fields(record)
     )
 
 
 def _parse_setting(value_type: Any, value: Setting) -> Setting:
-    """Convert a value to its type.
-
-    Raises:
-        KeyError: If a text is neither true nor false.
-        ValueError: If a value does not have the type.
-    """
+    """Convert a value to its type."""
+    if isinstance(value, str) and value_type is bool:
+        return _BOOLEANS[value.strip().lower()]
     if isinstance(value, str) and value_type is not str:
-        return _BOOLEANS[value.strip().lower()] if value_type is bool else value_type(value)
+        return value_type(value)
     if value_type is float and type(value) is int:
         return float(value)
-    # bool is a subclass of int in Python, but true is no number for a user.
+    # Not isinstance: bool is a subclass of int in Python, but true is not a number for a user.
     if type(value) is not value_type:
         raise ValueError
     return value

@@ -9,32 +9,29 @@ from rilievo.errors import ModelError
 
 
 def cache_directory(variable: str = "RILIEVO_CACHE", program: str = "rilievo") -> Path:
-    """Folder where rilievo keeps compiled networks, or the cache of another program.
+    """Folder where rilievo or another program caches files.
 
     Args:
-        variable: Environment variable with the folder.
+        variable: Environment variable that may state the folder.
         program: Name of the folder in the user's cache, if the variable is not set.
-
-    Raises:
-        ModelError: If the user has no home folder.
     """
     folder = os.environ.get(variable)
     if folder:
         return Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME")
+    user_cache = os.environ.get("XDG_CACHE_HOME")
+    if user_cache:
+        return Path(user_cache) / program
     try:
-        return (Path(base) if base else Path.home() / ".cache") / program
+        return Path.home() / ".cache" / program
     except RuntimeError:
-        text = f"this user has no home folder for networks: set a folder in {variable}"
-        raise ModelError(text) from None
+        raise ModelError(
+            f"this user has no home folder in which networks can be kept: set {variable} "
+            "to a folder"
+        ) from None
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content.
-
-    Raises:
-        ModelError: If it cannot be read.
-    """
+    """SHA-256 of a file's content; ``ModelError`` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,15 +26,17 @@ from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 
 Answer = Callable[[Photo], Inference]
+"""Function that runs a model on one photograph."""
 Load = Callable[[LoadOptions], Any]
+"""Function that loads a model, and returns an ``Answer`` or a ``Model``."""
 
 
 def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Callable[[Load], Load]:
-    """Decorator of a function that loads a model with this card.
+    """Decorator for a function that loads a model with this card.
 
     The function takes ``LoadOptions``, and returns a function from a ``Photo`` to an ``Inference``,
-    or a ``Model``. Results record the SHA-256 of the file ``weights``; without one, that of the
-    function's source.
+    or a ``Model``. Results record the SHA-256 of the file ``weights``, or of the function's source
+    file if there are no weights.
     """
 
     def attach(load: Load) -> Load:
@@ -50,45 +52,50 @@ class OutsideModel(Model):
     def __init__(
         self,
         card: ModelCard,
-        answer: Answer,
+        infer_photo: Answer,
         *,
         weights_sha256: str,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        self.card, self.weights_sha256, self.settings = card, weights_sha256, settings or {}
-        self._answer = answer
+        """Wrap ``infer_photo``; predictions record the card, the hash and the settings."""
+        self.card = card
+        self.weights_sha256 = weights_sha256
+        self.settings = settings or {}
+        self._infer_photo = infer_photo
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
-        return [self._check_inference(self._answer(photo)) for photo in photos]
+        return [self._check_inference(self._infer_photo(photo)) for photo in photos]
 
-    def _check_inference(self, answer: object) -> Inference:
-        """Return what the function returned, as 32-bit floats.
-
-        Raises:
-            ModelError: If it is no inference, or has fields of other shapes.
-        """
-        if not isinstance(answer, Inference):
+    def _check_inference(self, returned: object) -> Inference:
+        """Return the inference that the function returned, with arrays of 32-bit floats."""
+        if not isinstance(returned, Inference):
             raise ModelError(
-                f"model '{self.card.name}' returned a {type(answer).__name__}; expected an "
+                f"model '{self.card.name}' returned a {type(returned).__name__}; expected an "
                 "Inference (rilievo.models.base)"
             )
-        if answer.depth is not None and self.card.kind is None:
-            raise ModelError(f"model '{self.card.name}' returned depth, and its card has no kind")
+        if returned.depth is not None and self.card.kind is None:
+            raise ModelError(f"model '{self.card.name}' returned depth, but its card has no kind")
         return replace(
-            answer,
-            depth=self._float32_array("depth", answer.depth, 2),
-            normals=self._float32_array("normals", answer.normals, 3),
-            confidence=self._float32_array("confidence", answer.confidence, 2),
-            sky=self._float32_array("sky", answer.sky, 2),
+            returned,
+            depth=self._float32_array("depth", returned.depth),
+            normals=self._float32_array("normals", returned.normals),
+            confidence=self._float32_array("confidence", returned.confidence),
+            sky=self._float32_array("sky", returned.sky),
         )
 
-    def _float32_array(self, name: str, value: Any, axes: int) -> np.ndarray | None:
+    def _float32_array(self, name: str, value: Any) -> np.ndarray | None:
+        """Convert a field of an inference, after checking its axes; None stays None."""
         if value is None:
             return None
         array = np.asarray(value, np.float32)
-        if array.ndim != axes or (name == "normals" and array.shape[0] != 3):
-            expected = "(3, height, width)" if axes == 3 else "(height, width)"
+        if name == "normals":
+            is_expected_shape = array.ndim == 3 and array.shape[0] == 3
+            expected = "(3, height, width)"
+        else:
+            is_expected_shape = array.ndim == 2
+            expected = "(height, width)"
+        if not is_expected_shape:
             raise ModelError(
                 f"model '{self.card.name}' returned {name} of shape {array.shape}, expected "
                 f"{expected}"
@@ -112,10 +119,12 @@ def find_installed(request: ModelRequest) -> FoundModel | None:
 
 
 def object_as_model(candidate: object, name: str) -> FoundModel:
-    """Offer an object of another package as a model.
+    """Turn a function of another package into a model that can be loaded under ``name``.
+
+    The function is decorated with ``rilievo.model`` or with ``outside_model``.
 
     Raises:
-        OptionError: If it is not a function with a card.
+        OptionError: If ``candidate`` is not such a function.
     """
     if callable(candidate) and card_of(candidate) is not None:
         return function_as_model(candidate, name)
@@ -123,18 +132,14 @@ def object_as_model(candidate: object, name: str) -> FoundModel:
     if not callable(candidate) or not isinstance(card, ModelCard):
         raise OptionError(
             f"model '{name}' is a {type(candidate).__name__} without a card; expected a function "
-            "under @rilievo.model(kind=...): docs/extending.md"
+            "decorated with @rilievo.model(kind=...), which docs/extending.md explains"
         )
     card = replace(card, name=name)
     return FoundModel(card=card, load=partial(_call_loader, candidate, card))
 
 
 def _call_loader(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> Model:
-    """Load a model with a function of another package.
-
-    Raises:
-        ModelError: If the function fails, or returns something else.
-    """
+    """Load a model with a function of another package."""
     try:
         model = load(options)
     except (RilievoError, MemoryError):
@@ -153,8 +158,14 @@ def _call_loader(load: Callable[..., Any], card: ModelCard, options: LoadOptions
 
 
 def _weights_or_source_sha256(load: Callable[..., Any]) -> str:
+    """Hash of the weights of ``outside_model``; without weights, of the function's source file.
+
+    A function without a source file is hashed by its representation.
+    """
     weights = getattr(load, "weights", None)
     if weights is not None:
         return sha256(Path(weights))
     source = Path(inspect.getsourcefile(load) or "")
-    return sha256(source) if source.is_file() else hashlib.sha256(repr(load).encode()).hexdigest()
+    if source.is_file():
+        return sha256(source)
+    return hashlib.sha256(repr(load).encode()).hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.records.depth_map import DepthKind
@@ -27,46 +27,44 @@ class ReplicateSettings:
     """Settings of a model at replicate.com."""
 
     calls: int | None = None
-    """Most photographs to send, each a paid call; by default one, or as many as were confirmed for
-    a folder.
+    """Maximum number of photographs to send, each of which is a paid call. By default 1, or for a
+    folder as many as you agreed to.
     """
     image: str = "image"
     """Name of the model's input for the photograph."""
     inputs: str = "{}"
     """The model's other inputs, as a JSON object."""
     output: str | None = None
-    """Result that is the depth, by name or index from 0; by default the only grey one."""
+    """Name of the result that is the depth, or its index from 0. By default the only grey one."""
     timeout: int = 600
-    """Seconds after which a photograph is given up and its prediction cancelled."""
+    """Time after which rilievo gives up a photograph and cancels its prediction [s]."""
 
     def __post_init__(self) -> None:
         if self.calls is not None and self.calls < 1:
-            raise OptionError(f"calls is 1 or more, got {self.calls}")
+            raise OptionError(f"calls must be 1 or more, got {self.calls}")
         if not self.image:
-            raise OptionError("image is the name of an input, got ''")
+            raise OptionError("image must be the name of an input, got ''")
         if not 1 <= self.timeout <= 86400:
-            raise OptionError(f"timeout is 1 to 86400 seconds, got {self.timeout}")
-        if self.image in self.read_inputs():
-            raise OptionError(f"inputs has '{self.image}', which is the photograph")
+            raise OptionError(f"timeout must be 1 to 86400 seconds, got {self.timeout}")
+        if self.image in self.parse_inputs():
+            raise OptionError(
+                f"inputs contains '{self.image}', which is the input for the photograph"
+            )
 
-    def read_inputs(self) -> Mapping[str, Any]:
-        """Parse the JSON of ``inputs``.
-
-        Raises:
-            OptionError: If they are no JSON object.
-        """
+    def parse_inputs(self) -> Mapping[str, Any]:
+        """Parse the JSON of ``inputs``; ``OptionError`` if it is not a JSON object."""
         try:
             inputs = parse_json(self.inputs)
-        except NotThisRecord:
+        except InvalidRecordError:
             inputs = None
         if not isinstance(inputs, dict):
-            raise OptionError(f"inputs is a JSON object, got '{self.inputs}'")
+            raise OptionError(f"inputs must be a JSON object, got '{self.inputs}'")
         return inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """Version of a model at replicate.com; ``id`` is None for the latest one."""
+    """Version of a model at replicate.com; ``id`` is None for the latest version."""
 
     owner: str
     name: str
@@ -85,12 +83,8 @@ def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
     """Card for ``replicate:OWNER/NAME`` or ``replicate:OWNER/NAME:VERSION``.
 
     Args:
-        name: Name; the card is None for names of another form.
-        kind: Kind of depth that the user states, which unknown models need.
-
-    Raises:
-        ModelError: If an unknown model has no kind, or the name is not valid.
-        OptionError: If a picture cannot show the kind.
+        name: Name; the card is None if it does not begin with ``replicate:``.
+        kind: Kind of depth that the user states, which models unknown to rilievo need.
     """
     if not name.startswith(PREFIX):
         return None
@@ -99,19 +93,19 @@ def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
     summary = "a model at replicate.com"
     if known_model is not None:
         summary = known_model["summary"]
-        # If the user states another kind, that is refused where the card is used.
+        # If the user states another kind, ``load_by_name`` refuses it.
         kind = DepthKind(known_model["kind"])
     if kind is None:
         raise ModelError(
             problem=Text(
-                f"model '{name}' is not known: say what its picture shows with ",
+                f"model '{name}' is unknown: state what its picture shows with ",
                 OptionName("kind", "..."),
                 f": {DepthKind.AFFINE} (depth) or {DepthKind.AFFINE_INVERSE} (inverse depth)",
             )
         )
     if kind.is_depth:
         raise OptionError(
-            f"model '{name}': a picture is stretched to its own range, so it is "
+            f"model '{name}': a picture is stretched to its own range, so its kind is "
             f"{DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
         )
     return _replicate_card(name.removeprefix(PREFIX), kind, summary)
@@ -132,19 +126,16 @@ def parse_version(name: str) -> Version:
     """Parse ``replicate:OWNER/NAME`` or ``replicate:OWNER/NAME:VERSION``.
 
     A known model without a version has the one that rilievo knows.
-
-    Raises:
-        ModelError: If the name has another form.
     """
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:
         raise ModelError(
-            f"'{name}' names no model: expected {PREFIX}owner/name or {PREFIX}owner/name:version, "
-            "the version being 64 hex digits"
+            f"'{name}' is not the name of a model: expected {PREFIX}owner/name or "
+            f"{PREFIX}owner/name:version, where the version has 64 hex digits"
         )
-    owner, model, version_id = match.groups()
-    known_model = _KNOWN_MODELS.get(f"{owner}/{model}", {})
-    return Version(owner=owner, name=model, id=version_id or known_model.get("version"))
+    owner, model_name, stated_id = match.groups()
+    known_model = _KNOWN_MODELS.get(f"{owner}/{model_name}", {})
+    return Version(owner=owner, name=model_name, id=stated_id or known_model.get("version"))
 
 
 def _replicate_card(name: str, kind: DepthKind, summary: str) -> ModelCard:

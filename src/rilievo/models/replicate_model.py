@@ -24,7 +24,7 @@ from rilievo.arrays.shapes import Field
 from rilievo.errors import InputError, MissingPackageError, ModelError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.limits import MAX_PIXELS, is_whole
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
@@ -37,18 +37,20 @@ from rilievo.version import VERSION
 if TYPE_CHECKING:
     import httpx
 
-TOKEN, BASE = "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"
-"""Environment variables with the user's token and the address of the service."""
+TOKEN_VARIABLE = "REPLICATE_API_TOKEN"
+"""Environment variable with the user's token."""
+BASE_URL_VARIABLE = "REPLICATE_BASE_URL"
+"""Environment variable with the address of the service."""
 MAX_BYTES = 100 * 10**6
 """Size of a photograph or result: the largest file that replicate.com takes."""
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-_NOT_ACCEPTED = (429, 500, 502, 503)
+_NOT_ACCEPTED_STATUSES = (429, 500, 502, 503)
 """Statuses by which the service states that it did not carry out a request.
 
 504 is not among them: behind a gateway's time-out a prediction may be running, and be charged.
 """
 _PROBLEMS_BY_STATUS = {
-    401: f"{TOKEN} is not accepted: is it whole, and not revoked?",
+    401: f"{TOKEN_VARIABLE} is not accepted: check that it is complete and has not been revoked",
     402: "the account has no credit left: see https://replicate.com/account/billing",
     403: "the account may not use this model",
     404: "there is no such model or version",
@@ -63,53 +65,50 @@ class FinalError(ModelError):
     """Error that the next photograph would meet as well."""
 
 
-class RefusedError(ModelError):
+class NotAcceptedError(ModelError):
     """Error of a request that the service did not accept, and does not charge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How often a request is repeated, and how long to wait.
+class RetryPolicy:
+    """How often a request is repeated, and how long to wait in between.
 
     Attributes:
-        attempts: Number of attempts for one request.
-        first: Mean wait before the second attempt, which doubles for each further one [s].
-        longest: Longest wait before an attempt [s].
-        request: Time-out of one attempt [s].
-        poll: Longest wait between two questions whether a prediction is ready [s].
+        first_wait: Mean wait before the second attempt; it doubles before each further one [s].
+        max_wait: Longest wait before an attempt [s].
+        max_poll_interval: Longest wait between two polls of a running prediction [s].
     """
 
     attempts: int = 6
-    first: float = 0.5
-    longest: float = 60.0
-    request: float = 60.0
-    poll: float = 1.0
+    first_wait: float = 0.5
+    max_wait: float = 60.0
+    request_timeout: float = 60.0
+    max_poll_interval: float = 1.0
 
 
 class ReplicateService:
-    """Client of replicate.com's HTTP interface.
+    """Client of replicate.com's HTTP interface."""
 
-    Attributes:
-        patience: How often it repeats requests, and how long it waits.
-    """
-
-    def __init__(self, token: str, base: str, patience: Patience) -> None:
+    def __init__(self, token: str, base_url: str, retry_policy: RetryPolicy) -> None:
         try:
             import httpx
         except ModuleNotFoundError as error:
             raise MissingPackageError("a model at replicate.com", "httpx") from error
-        if not re.fullmatch(r"[\x21-\x7e]+", token):
+        if not re.fullmatch(r"[\x21-\x7e]+", token):  # printable ASCII without spaces
             raise ModelError(
-                f"{TOKEN} is empty or has spaces or other characters that no token has: set "
-                f"{TOKEN} to your token of https://replicate.com/account/api-tokens"
+                f"{TOKEN_VARIABLE} is empty, or has spaces or other characters that no "
+                f"token has: set {TOKEN_VARIABLE} to your token from "
+                "https://replicate.com/account/api-tokens"
             )
-        self._base = httpx.URL(base.rstrip("/"))
-        if not self._is_https_or_local(self._base):
-            raise ModelError(f"{BASE} is an address that begins with https://")
-        self._token, self.patience, self._stopped = token, patience, threading.Event()
+        self._base_url = httpx.URL(base_url.rstrip("/"))
+        if not self._is_https_or_local(self._base_url):
+            raise ModelError(f"{BASE_URL_VARIABLE} must be an address that begins with https://")
+        self._token = token
+        self.retry_policy = retry_policy
+        self._stopped = threading.Event()
         self._http = httpx.Client(
             headers={"User-Agent": f"rilievo/{VERSION}"},
-            timeout=patience.request,
+            timeout=retry_policy.request_timeout,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
@@ -118,42 +117,40 @@ class ReplicateService:
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait for a number of seconds.
-
-        Raises:
-            FinalError: If ``stop`` is or was called.
-        """
+        """Wait for a number of seconds; ``FinalError`` if ``stop`` is or was called."""
         if self._stopped.wait(seconds):
             raise FinalError("stopped while waiting for replicate.com")
 
-    def ask(
-        self, method: str, path: str, *, costs: bool = False, **content: Any
+    def request_json(
+        self, method: str, path: str, *, is_charged: bool = False, **content: Any
     ) -> Mapping[str, Any]:
         """Send a request, repeatedly if it fails, and return the JSON object of the reply.
 
         Args:
             method: HTTP method.
             path: Path of the address.
-            costs: Whether the request is charged, so that it must not be sent again if it may have
-                been accepted.
+            is_charged: Whether the request is charged. Then it is not sent again if the service may
+                have accepted it.
             content: Content of the request, as for ``httpx.Client.build_request``.
 
         Raises:
-            RefusedError: If the service did not accept the request.
+            NotAcceptedError: If the service did not accept the request.
             ModelError: If it fails otherwise.
         """
-        body = self._send_with_retries(self._build_request(method, path, **content), costs=costs)
-        with suppress(NotThisRecord):
+        body = self._send_with_retries(
+            self._build_request(method, path, **content), is_charged=is_charged
+        )
+        with suppress(InvalidRecordError):
             reply = parse_json(body or b"{}")
             if isinstance(reply, dict):
                 return reply
         raise ModelError(
-            f"replicate.com answered {method} {path} with something else, expected JSON: is "
-            "something between here and the service?"
+            f"replicate.com did not answer {method} {path} with JSON: check whether there "
+            "is a proxy between this machine and the service"
         )
 
     def try_once(self, method: str, path: str) -> None:
-        """Send a request once, even after ``stop``, and ignore errors."""
+        """Send a request once, even after ``stop``, and ignore errors; used to clean up."""
         import httpx
 
         with suppress(httpx.HTTPError):
@@ -166,7 +163,7 @@ class ReplicateService:
         with suppress(httpx.InvalidURL, ValueError):
             request = self._http.build_request("GET", address)
             if self._is_https_or_local(request.url):
-                return self._send_with_retries(request, costs=False)
+                return self._send_with_retries(request, is_charged=False)
         raise ModelError("the result is not at an https:// address")
 
     def printable(self, text: object) -> str:
@@ -176,80 +173,95 @@ class ReplicateService:
         return lines[0][:300] if lines else "nothing"
 
     def _is_https_or_local(self, url: "httpx.URL") -> bool:
-        is_local = self._base.host in _LOCAL_HOSTS and url.host in _LOCAL_HOSTS
+        # A local service may use http, as in tests. A public one must not refer to local addresses.
+        is_local = self._base_url.host in _LOCAL_HOSTS and url.host in _LOCAL_HOSTS
         return url.scheme == "https" or (is_local and url.scheme == "http")
 
     def _build_request(self, method: str, path: str, **content: Any) -> "httpx.Request":
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        return self._http.build_request(method, f"{self._base}{path}", headers=headers, **content)
+        url = f"{self._base_url}{path}"
+        return self._http.build_request(method, url, headers=headers, **content)
 
-    def _send_with_retries(self, request: "httpx.Request", *, costs: bool) -> bytes:
-        """Send a request, perhaps repeatedly; return the body of the reply."""
+    def _send_with_retries(self, request: "httpx.Request", *, is_charged: bool) -> bytes:
+        """Send a request until it succeeds, within the retry policy; return the reply's body."""
         import httpx
 
-        for attempt in range(1, self.patience.attempts + 1):
-            self.wait(0)
-            is_last = attempt == self.patience.attempts
+        for attempt in range(1, self.retry_policy.attempts + 1):
+            self.wait(0)  # raises if ``stop`` was called
+            is_last_attempt = attempt == self.retry_policy.attempts
             retry_after = ""
             try:
                 with closing(self._http.send(request, stream=True)) as response:
                     body = _read_body(response)
             except httpx.HTTPError as error:
-                may_be_charged = costs and not isinstance(error, httpx.ConnectError)
-                if may_be_charged or is_last:
+                may_be_charged = is_charged and not isinstance(error, httpx.ConnectError)
+                if may_be_charged or is_last_attempt:
                     raise _connection_error(request, error, may_be_charged) from None
             else:
                 if response.is_success:
                     return body
-                status = response.status_code
-                may_succeed_later = status in _NOT_ACCEPTED or (status >= 500 and not costs)
-                if is_last or not may_succeed_later:
+                if is_last_attempt or not _may_succeed_later(response.status_code, is_charged):
                     raise self._status_error(response, body)
                 retry_after = response.headers.get("Retry-After", "")
             self.wait(self._seconds_before_retry(attempt, retry_after))
         raise AssertionError("the last attempt returns or raises")
 
     def _seconds_before_retry(self, attempt: int, retry_after: str) -> float:
-        """How long to wait after the failed ``attempt``, as the service asks or at random."""
+        """How long to wait after the failed ``attempt``.
+
+        The header Retry-After decides if the service sent it. Otherwise it is exponential back-off
+        with jitter.
+        """
         if not is_whole(retry_after):
-            pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
-            return min(self.patience.longest, pause)
-        if int(retry_after) > self.patience.longest:
-            raise RefusedError(
-                f"replicate.com is busy and asks to wait {retry_after} seconds: come again"
+            wait = self.retry_policy.first_wait * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
+            return min(self.retry_policy.max_wait, wait)
+        if int(retry_after) > self.retry_policy.max_wait:
+            raise NotAcceptedError(
+                f"replicate.com is busy and asks to wait {retry_after} seconds: try again later"
             )
         return int(retry_after)
 
     def _status_error(self, response: "httpx.Response", body: bytes) -> ModelError:
         """Error for a reply whose status is not success."""
-        status, host = response.status_code, response.request.url.host
+        status = response.status_code
+        host = response.request.url.host
         if 300 <= status < 400:
-            return ModelError(f"{host} redirects elsewhere (HTTP {status}): refused")
-        if status in _PROBLEMS_BY_STATUS and "Authorization" in response.request.headers:
+            return ModelError(
+                f"{host} redirects to another address (HTTP {status}), which rilievo refuses"
+            )
+        # Downloads of results go to other hosts, without the token.
+        is_api_request = "Authorization" in response.request.headers
+        if status in _PROBLEMS_BY_STATUS and is_api_request:
             return FinalError(f"replicate.com: {_PROBLEMS_BY_STATUS[status]} (HTTP {status})")
         detail = ""
         with suppress(ValueError, KeyError, TypeError):  # an HTML error page
             detail = f": {self.printable(parse_json(body)['detail'])}"
-        is_refused = status < 500 or status in _NOT_ACCEPTED
-        error_type = RefusedError if is_refused else ModelError
+        is_not_accepted = status < 500 or status in _NOT_ACCEPTED_STATUSES
+        error_type = NotAcceptedError if is_not_accepted else ModelError
         return error_type(f"{host} answered with HTTP {status}{detail}")
+
+
+def _may_succeed_later(status: int, is_charged: bool) -> bool:
+    """Whether a failed request may be sent again, without the risk of paying twice."""
+    return status in _NOT_ACCEPTED_STATUSES or (status >= 500 and not is_charged)
 
 
 def _connection_error(
     request: "httpx.Request", error: Exception, may_be_charged: bool
 ) -> ModelError:
-    """Error for a request without a reply."""
-    # Only the host is shown, because addresses of results are secret.
+    """Error for a request that got no reply."""
+    # Only the host is shown, because anyone who has the address of a result can download it.
     problem = f"{request.url.host} cannot be reached ({type(error).__name__})"
     if may_be_charged:
         return ModelError(f"{problem}; the call may have been accepted and charged")
-    return RefusedError(problem)
+    return NotAcceptedError(problem)
 
 
-def open_service(patience: Patience | None = None) -> ReplicateService:
+def open_service(retry_policy: RetryPolicy | None = None) -> ReplicateService:
     """Make a client with the token and address in the user's environment."""
-    base = os.environ.get(BASE) or "https://api.replicate.com"
-    return ReplicateService(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
+    base_url = os.environ.get(BASE_URL_VARIABLE) or "https://api.replicate.com"
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return ReplicateService(token, base_url, retry_policy or RetryPolicy())
 
 
 def _read_body(response: "httpx.Response") -> bytes:
@@ -273,37 +285,37 @@ class ReplicateModel(PaidModel):
         service: ReplicateService,
         settings: ReplicateSettings,
     ) -> None:
-        self.card, self.weights_sha256 = card, "unknown"
-        self._service, self._options = service, settings
-        self._version = _version_id(service, version)
-        self._calls = settings.calls or 1
+        self.card = card
+        self.weights_sha256 = "unknown"
+        self._service = service
+        self._replicate_settings = settings
+        self._version_id = _request_version_id(service, version)
+        self._calls_left = settings.calls or 1
         self._final_error: FinalError | None = None
         self.settings = {
             "service": self.service,
-            "version": self._version,
-            "inputs": json.dumps(dict(settings.read_inputs()), sort_keys=True),
+            "version": self._version_id,
+            "inputs": json.dumps(dict(settings.parse_inputs()), sort_keys=True),
             "output": settings.output,
         }
 
     def allow(self, calls: int) -> None:
         """Set how many paid calls may follow; the setting ``calls`` takes precedence."""
-        self._calls = self._options.calls or calls
+        self._calls_left = self._replicate_settings.calls or calls
 
     def interrupt(self) -> None:
         """Stop waiting for a prediction, which is then cancelled."""
         self._service.stop()
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Send photographs one after the other.
-
-        Raises:
-            ModelError: If they are more than the user agreed to pay for, or one fails.
-        """
-        if len(photos) > self._calls:
+        """Send photographs one after the other."""
+        if len(photos) > self._calls_left:
+            needed = "1 paid call" if len(photos) == 1 else f"{len(photos)} paid calls"
+            left = "none is" if self._calls_left == 0 else f"only {self._calls_left} are"
             raise ModelError(
                 problem=Text(
-                    f"model '{self.card.name}': {len(photos)} photographs are paid "
-                    f"calls, and {self._calls} agreed to: give ",
+                    f"model '{self.card.name}' would make {needed}, but of those that you agreed "
+                    f"to, {left} left; to agree to more, give ",
                     OptionName("set", "calls=N"),
                 )
             )
@@ -316,15 +328,15 @@ class ReplicateModel(PaidModel):
         content = encode_png(photo.pixels, photo.name)
         try:
             files = {"content": ("photograph.png", content, "image/png")}
-            uploaded = self._service.ask("POST", "/v1/files", files=files)
+            uploaded = self._service.request_json("POST", "/v1/files", files=files)
             try:
-                address = _reply_part(_reply_part(uploaded, "urls", dict), "get", str)
-                prediction = self._run_prediction(address)
-                urls = picture_urls(prediction.get("output"), self._options.output)
+                photo_url = _reply_part(_reply_part(uploaded, "urls", dict), "get", str)
+                prediction = self._run_prediction(photo_url)
+                urls = picture_urls(prediction.get("output"), self._replicate_settings.output)
                 pictures = [self._service.download(url) for url in urls]
                 return Inference(depth=grey_picture(pictures, photo.shape))
             finally:
-                # A failure to delete the photograph there must not lose the result.
+                # The result must not be lost if the upload cannot be deleted.
                 self._service.try_once("DELETE", f"/v1/files/{_reply_id(uploaded)}")
         except FinalError as error:
             self._final_error = error
@@ -333,39 +345,58 @@ class ReplicateModel(PaidModel):
             problem = self._service.printable(error)
             raise ModelError(f"model '{self.card.name}': {problem}") from None
 
-    def _run_prediction(self, address: str) -> Mapping[str, Any]:
-        """Run the model on the photograph at an address, and return the finished prediction."""
-        service, deadline = self._service, time.monotonic() + self._options.timeout
-        inputs = {**self._options.read_inputs(), self._options.image: address}
-        body = {"version": self._version, "input": inputs}
-        self._calls -= 1  # also where it is not known whether the call was accepted
+    def _run_prediction(self, photo_url: str) -> Mapping[str, Any]:
+        """Run the model on an uploaded photograph, and return the finished prediction."""
+        deadline = time.monotonic() + self._replicate_settings.timeout
+        prediction = self._start_prediction(photo_url)
+        path = f"/v1/predictions/{_reply_id(prediction)}"
         try:
-            prediction = service.ask("POST", "/v1/predictions", json=body, costs=True)
-        except RefusedError:
-            self._calls += 1
-            raise
-        path, pause = f"/v1/predictions/{_reply_id(prediction)}", service.patience.poll / 8
-        try:
-            while prediction.get("status") in ("starting", "processing", "queued"):
-                if time.monotonic() > deadline:
-                    raise ModelError(
-                        f"no result after {self._options.timeout} seconds: cancelled",
-                        hint=Text("give ", OptionName("set", "timeout=SECONDS")),
-                    )
-                service.wait(pause)
-                pause = min(2 * pause, service.patience.poll)
-                prediction = service.ask("GET", path)
+            prediction = self._poll_until_finished(prediction, path, deadline)
         except (ModelError, KeyboardInterrupt):
-            service.try_once("POST", f"{path}/cancel")
+            self._service.try_once("POST", f"{path}/cancel")
             raise
         status = prediction.get("status")
         if status != "succeeded":
-            reason = service.printable(prediction.get("error") or "no reason given")
+            reason = self._service.printable(prediction.get("error") or "no reason given")
             raise ModelError(f"the prediction ended as '{status}': {reason}")
         return prediction
 
+    def _start_prediction(self, photo_url: str) -> Mapping[str, Any]:
+        """Make the paid call that starts a prediction."""
+        settings = self._replicate_settings
+        inputs = {**settings.parse_inputs(), settings.image: photo_url}
+        body = {"version": self._version_id, "input": inputs}
+        # A call counts as made unless the service certainly did not accept it.
+        self._calls_left -= 1
+        try:
+            return self._service.request_json("POST", "/v1/predictions", json=body, is_charged=True)
+        except NotAcceptedError:
+            self._calls_left += 1
+            raise
 
-def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
+    def _poll_until_finished(
+        self, prediction: Mapping[str, Any], path: str, deadline: float
+    ) -> Mapping[str, Any]:
+        """Ask for the prediction at ``path``, ever more rarely, until it has ended."""
+        service = self._service
+        max_interval = service.retry_policy.max_poll_interval
+        interval = max_interval / 8
+        while prediction.get("status") in ("starting", "processing", "queued"):
+            if time.monotonic() > deadline:
+                raise ModelError(
+                    "cancelled, because there was no result after "
+                    f"{self._replicate_settings.timeout} seconds",
+                    hint=Text("to wait longer, give ", OptionName("set", "timeout=SECONDS")),
+                )
+            service.wait(interval)
+            interval = min(2 * interval, max_interval)
+            prediction = service.request_json("GET", path)
+        return prediction
+
+
+def load(
+    card: ModelCard, options: LoadOptions, retry_policy: RetryPolicy | None = None
+) -> ReplicateModel:
     """Load a model at replicate.com, in the version of its name or the latest one.
 
     Raises:
@@ -374,38 +405,39 @@ def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None
     """
     if (options.engine, options.precision, options.device) != (AUTO, "fp32", AUTO):
         raise OptionError(
-            f"model '{card.name}' runs at replicate.com: no device, engine or precision to choose"
+            f"model '{card.name}' runs at replicate.com, so you cannot choose a device, "
+            "engine or precision"
         )
     settings = read_settings(ReplicateSettings, options.settings, card.name)
-    return ReplicateModel(card, parse_version(card.name), open_service(patience), settings)
+    return ReplicateModel(card, parse_version(card.name), open_service(retry_policy), settings)
 
 
-def _version_id(service: ReplicateService, version: Version) -> str:
-    """Ask for the id of a version, and check that the service knows it."""
+def _request_version_id(service: ReplicateService, version: Version) -> str:
+    """Ask the service for the id of a version, or of the latest version."""
     path = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
-        reply = service.ask("GET", f"{path}/versions/{version.id}")
+        reply = service.request_json("GET", f"{path}/versions/{version.id}")
     else:
-        reply = _reply_part(service.ask("GET", path), "latest_version", dict)
+        reply = _reply_part(service.request_json("GET", path), "latest_version", dict)
     version_id = _reply_part(reply, "id", str)
     if not is_version_id(version_id) or version.id not in (None, version_id):
-        raise ModelError("replicate.com replied with an invalid version, or another one")
+        raise ModelError("replicate.com replied with an invalid or different version")
     return version_id
 
 
 def _reply_part(reply: Mapping[str, Any], name: str, expected_type: type) -> Any:
     value = reply.get(name)
     if not isinstance(value, expected_type) or not value:
-        raise ModelError(f"the reply of replicate.com lacks '{name}'")
+        raise ModelError(f"the reply from replicate.com does not contain '{name}'")
     return value
 
 
 def _reply_id(reply: Mapping[str, Any]) -> str:
-    """Id of an object, checked to be safe in an address."""
-    identifier = _reply_part(reply, "id", str)
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", identifier):
+    """Id of an object, checked to be safe as part of an address."""
+    object_id = _reply_part(reply, "id", str)
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", object_id):
         raise ModelError("replicate.com replied with an invalid id")
-    return identifier
+    return object_id
 
 
 def picture_urls(output: Any, name: str | None) -> Sequence[str]:
@@ -414,57 +446,70 @@ def picture_urls(output: Any, name: str | None) -> Sequence[str]:
     Args:
         output: An address, a list of them, or addresses by name.
         name: Name of the wanted picture, or its index in a list; None for all pictures.
-
-    Raises:
-        ModelError: If there is no such picture.
     """
-    if not isinstance(output, dict):
+    if isinstance(output, dict):
+        values_by_name = output
+    else:
         values = output if isinstance(output, list) else [output]
-        output = {str(index): value for index, value in enumerate(values)}
+        values_by_name = {str(index): value for index, value in enumerate(values)}
     urls = {
-        key: value for key, value in output.items() if isinstance(value, str) and "://" in value[:8]
+        picture_name: value
+        for picture_name, value in values_by_name.items()
+        if isinstance(value, str) and "://" in value[:8]
     }
     if not urls or name not in (None, *urls):
         names = ", ".join(urls) or "no picture"
-        raise ModelError(f"the result lacks the picture {name or 'of depth'}; it has {names}")
+        raise ModelError(
+            f"the result does not contain the picture {name or 'of depth'}; it contains {names}"
+        )
     return list(urls.values()) if name is None else [urls[name]]
 
 
 def grey_picture(files: Sequence[bytes], shape: tuple[int, int]) -> Field:
     """Decode the only grey picture among files; its values are 0 to 1.
 
-    Args:
-        files: Contents of picture files.
-        shape: Height and width of the photograph, whose aspect ratio the picture must have.
-
-    Raises:
-        ModelError: If a file is no picture, or not exactly one is grey.
+    Its aspect ratio must be that of the photograph of ``shape``.
     """
-    pictures = [_grey_values(content) for content in files]
-    grey = [picture for picture in pictures if picture is not None]
-    if len(grey) != 1:
+    pictures = [_decode_grey(content) for content in files]
+    grey_pictures = [picture for picture in pictures if picture is not None]
+    if len(grey_pictures) != 1:
+        raise _grey_count_error(len(grey_pictures), len(pictures))
+    [depth] = grey_pictures
+    height, width = depth.shape
+    # Models round the sides to whole pixels, which matters more in a small picture.
+    max_error = _MAX_ASPECT_ERROR + 1 / min(height, width)
+    aspect_error = abs(math.log(height / width) - math.log(shape[0] / shape[1]))
+    if aspect_error > max_error:
         raise ModelError(
+            f"the result has {width} x {height} pixels, which is a different shape from "
+            f"the photograph's {shape[1]} x {shape[0]}"
+        )
+    return depth
+
+
+def _grey_count_error(grey_count: int, count: int) -> ModelError:
+    """Error for a result with no grey picture, or with several, of which one must be chosen."""
+    option = OptionName("set", "output=...")
+    if grey_count:
+        return ModelError(
             problem=Text(
-                f"{len(grey)} of {len(pictures)} pictures in the result are "
-                "grey: choose the depth with ",
-                OptionName("set", "output=..."),
-                " (coloured pictures cannot be read)",
+                f"{grey_count} of {count} pictures in the result are grey, so it is unknown which "
+                "one is the depth; choose it with ",
+                option,
             )
         )
-    height, width = grey[0].shape
-    # Rounding changes the sides of a small picture by at least one pixel.
-    max_error = _MAX_ASPECT_ERROR + 1 / min(height, width)
-    error = abs(math.log(height / width) - math.log(shape[0] / shape[1]))
-    if error > max_error:
-        raise ModelError(
-            f"the result is {width} x {height} pixels, another shape than the photograph's "
-            f"{shape[1]} x {shape[0]}"
+    noun = "the picture in the result is" if count == 1 else "all pictures in the result are"
+    return ModelError(
+        problem=Text(
+            f"{noun} coloured, and rilievo cannot read depth from colours; if the model has "
+            "another output with the depth in grey, choose it with ",
+            option,
         )
-    return grey[0]
+    )
 
 
-def _grey_values(content: bytes) -> Field | None:
-    """Values of a grey picture, 0 to 1; None for a coloured one."""
+def _decode_grey(content: bytes) -> Field | None:
+    """Values of a grey picture from 0 to 1; None for a coloured picture."""
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -473,25 +518,22 @@ def _grey_values(content: bytes) -> Field | None:
                 return np.asarray(picture, np.float32) / np.float32(65535)
             colours = np.asarray(picture.convert("RGB"))
     except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
-        raise ModelError(f"the result is not a picture, or broken ({error})") from error
-    if (np.ptp(colours, axis=-1) > 0).any():
+        raise ModelError(f"the result is not a picture, or is damaged ({error})") from error
+    is_coloured = (np.ptp(colours, axis=-1) > 0).any()
+    if is_coloured:
         return None
     return colours[..., 0].astype(np.float32) / np.float32(255)
 
 
 def encode_png(pixels: np.ndarray, name: str) -> bytes:
-    """Encode a photograph as a PNG without metadata.
-
-    Raises:
-        InputError: If it is larger than replicate.com takes.
-    """
+    """Encode a photograph as a PNG without metadata."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     content = file.getvalue()
     if len(content) > MAX_BYTES:
         raise InputError(
-            f"is {len(content) / 1e6:.0f} MB as it would be sent, above the "
-            f"{MAX_BYTES / 1e6:.0f} MB that replicate.com takes; make it smaller first",
+            f"would be sent as {len(content) / 1e6:.0f} MB, more than the "
+            f"{MAX_BYTES / 1e6:.0f} MB that replicate.com accepts; make it smaller first",
             path=name,
         )
     return content

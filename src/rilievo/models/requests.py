@@ -1,4 +1,4 @@
-"""What a user asks for as a model, and what is found for it."""
+"""Request of a user for a model, and the model that is found for it."""
 
 import os
 import sys
@@ -46,9 +46,8 @@ class FoundModel:
     """Model that was found, but not yet loaded.
 
     Attributes:
-        card: Its card; None if the file itself states what it is.
-        revision: Revision on the hub that the user named.
-        load: Function that loads it; None for the loader that the card names.
+        card: Its card; None if only the file, once it is open, states what the model predicts.
+        load: Function that loads it; None if the card names its loader.
     """
 
     card: ModelCard | None
@@ -63,28 +62,26 @@ _FUNCTIONS: dict[str, DepthFunction] = {}
 
 
 def register_function(function: DepthFunction) -> str:
-    """Register a function of the user, and return the name by which it is found.
+    """Register a function of the user, and return the name under which it is found.
 
-    The name is its import path ``module:NAME``, where it has one.
-
-    Raises:
-        OptionError: If it cannot be called.
+    The name is its import path ``module:NAME`` if it has one.
     """
     if not callable(function):
         raise OptionError(
-            f"model is a name, a file, a loaded model or a function of an image, got {function!r}"
+            "model must be a name, a file, a loaded model or a function of an image, "
+            f"got {function!r}"
         )
     qualified_name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
     name = f"{_module_or_script(function)}:{qualified_name}"
     if is_import_path(name):
-        # It will run, so the files that rilievo writes for it may name it in this process.
+        # The user passes the function to run it, so files that name it are trusted as well.
         trust((name,))
     else:
-        # Functions that are defined in a function share a name, so they are numbered.
-        count = 2
+        # Functions that are defined inside a function may share a name, so they are numbered.
+        number = 2
         while _FUNCTIONS.get(name, function) is not function:
-            name = f"{_module_or_script(function)}:{qualified_name} {count}"
-            count += 1
+            name = f"{_module_or_script(function)}:{qualified_name} {number}"
+            number += 1
     _FUNCTIONS[name] = function
     return name
 

@@ -16,22 +16,27 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, read_spelling, spelling_of
+from rilievo.geometry.cameras.spelling import (
+    LENSES,
+    SpelledLens,
+    read_spelling,
+    shortest_text,
+    spell_lens,
+)
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import Record, option
 
 _EXPECTED = Text(
-    "a focal length in pixels or in millimetres (24mm: 35 mm "
-    "equivalent; 18mm/23.5mm: over the sensor's width), "
-    "FX,FY,CX,CY, the nine numbers of K row by row, a lens as ",
+    "a focal length in pixels (500) or in millimetres (24mm is the 35 mm equivalent, and "
+    "18mm/23.5mm states the sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens "
+    "as in ",
     OptionName("projection"),
-    " has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix",
+    ", or the name of a file with one of these",
 )
 _MILLIMETRES = r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?"
 """Focal length, perhaps over the width of the sensor; "mm" may stand after either."""
-_TEXT_OF_NUMBERS = r"[\s\d.,eE+-]+$"
-_MIN_NUMBERS_OF_CAMERA = 3
+_MIN_NUMBERS_IN_PIXELS = 3
 """A lens with fewer numbers states angles, and needs the size of the picture."""
 
 CameraLike = (
@@ -51,7 +56,7 @@ CameraLike = (
 NamedCamera = Camera | SpelledLens | Millimetres | float
 """Camera that a user names: intrinsics, a lens, a focal length in millimetres or in pixels [px].
 
-All but intrinsics need the size of a photograph, which ``camera_of_size`` takes.
+All but intrinsics depend on the size of the photograph; ``camera_for_size`` resolves them.
 """
 
 
@@ -81,16 +86,15 @@ def parse_camera(text: str) -> NamedCamera:
         OptionError: If it has none of the forms.
         InputError: If a file holds no camera.
     """
-    names_no_file = (
-        _is_lens(text) or _is_meant_as_numbers(text) or _parse_millimetres(text) is not None
-    )
-    return parse_camera_without_files(text) if names_no_file else _read_camera_file(Path(text))
+    if _is_lens(text) or _is_meant_as_numbers(text) or _parse_millimetres(text) is not None:
+        return parse_camera_without_files(text)
+    return _read_camera_file(Path(text))
 
 
 def parse_camera_without_files(text: str) -> NamedCamera:
     """Parse a lens (``fisheye:180``), millimetres (``24mm``) or numbers (``FX,FY,CX,CY``).
 
-    It never reads a file, because the text may come from a request to the server.
+    Never reads a file, because the text may come from a request to the server.
 
     Raises:
         OptionError: If the text is none of these.
@@ -108,12 +112,12 @@ def parse_camera_without_files(text: str) -> NamedCamera:
 
 
 def _is_lens(text: str) -> bool:
-    """Whether a text is a lens, such as ``fisheye:180``, and not the name of a file."""
+    """Whether a text spells a lens, such as ``fisheye:180``, and is not the name of a file."""
     return text.partition(":")[0] in LENSES and not os.path.exists(text)
 
 
 def _parse_millimetres(text: str) -> Millimetres | None:
-    """Parse ``24mm`` or ``18mm/23.5mm``; None if it is neither."""
+    """Parse ``24mm`` or ``18mm/23.5mm``; None for any other text."""
     match = re.fullmatch(_MILLIMETRES, text, re.IGNORECASE)
     if match is None or not (match[2] or match[4]):
         return None
@@ -125,12 +129,12 @@ def _parse_millimetres(text: str) -> Millimetres | None:
 
 
 def _invalid_camera_error(reason: str | Text) -> OptionError:
-    """Error that lists the forms of a camera, and says why this is none of them."""
-    return OptionError(option="camera", expected=_EXPECTED, problem=Text("; ", reason))
+    """Make an error that lists the forms of a camera, and says why this one is invalid."""
+    return OptionError(option="camera", problem=Text(": ", reason, "; expected ", _EXPECTED))
 
 
-def camera_of_size(camera: NamedCamera, size: tuple[int, int]) -> Camera:
-    """Make the camera of a photograph of a size (height, width) [px]."""
+def camera_for_size(camera: NamedCamera, size: tuple[int, int]) -> Camera:
+    """Resolve a named camera for a photograph of a size (height, width) [px]."""
     if isinstance(camera, Camera):
         return camera
     if isinstance(camera, SpelledLens):
@@ -142,27 +146,27 @@ def camera_of_size(camera: NamedCamera, size: tuple[int, int]) -> Camera:
 
 
 def camera_text(camera: NamedCamera) -> str:
-    """Write a camera as ``--camera`` reads it, without rounding."""
+    """Write a camera as ``--camera`` reads it, without rounding; 525.0 is written as 525."""
     if isinstance(camera, SpelledLens | Millimetres):
         return str(camera)
     if not isinstance(camera, Camera):
-        return repr(float(camera))
+        return shortest_text(camera)
     if not isinstance(camera.lens, Pinhole):
-        return str(spelling_of(camera.lens))
+        return str(spell_lens(camera.lens))
     K = camera.K
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
-    return ",".join(repr(float(number)) for number in (fx, fy, cx, cy))
+    return ",".join(map(shortest_text, (fx, fy, cx, cy)))
 
 
 def _is_meant_as_numbers(text: str) -> bool:
-    """Whether a text is numbers, perhaps wrong ones, and not the name of a file."""
+    """Whether a text is meant as numbers, even if some are wrong, and not as a file name."""
     first_word, *_ = _split_words(text)
     try:
         float(first_word)
     except ValueError:
         is_empty = not text.strip()
         return is_empty or ("," in text and not os.path.exists(text))
-    # A file may be named "2 cameras.json".
+    # The first word is a number. Even so, a file may be named "2 cameras.json".
     has_space = re.search(r"\s", text) is not None
     return not (has_space and os.path.exists(text))
 
@@ -173,7 +177,7 @@ def _split_words(text: str) -> list[str]:
 
 
 def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
-    """Read one number as a focal length, and four, nine or a 3x3 matrix as intrinsics [px]."""
+    """Take one number as a focal length, and four, nine or a 3x3 matrix as intrinsics [px]."""
     if numbers.shape == (3, 3):
         numbers = numbers.ravel()
     if not np.isfinite(numbers).all():
@@ -181,7 +185,7 @@ def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
     if numbers.size == 1 and numbers.ndim <= 1:
         focal = float(numbers.reshape(-1)[0])
         if not 0 < focal < math.inf:
-            raise OptionError(f"focal lengths are positive, got {focal:g}")
+            raise OptionError(f"its focal length {focal:g} is not positive")
         return focal
     if numbers.shape == (4,):
         fx, fy, cx, cy = map(float, numbers)
@@ -192,6 +196,7 @@ def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
 
 
 def _read_camera_file(path: Path) -> NamedCamera:
+    """Read a camera file as intrinsics, or as a lens if those depend on the photograph's size."""
     # Imported on demand, because it imports readers of YAML and XML.
     from rilievo.io.cameras.lens_files import read_lens
 
@@ -199,10 +204,10 @@ def _read_camera_file(path: Path) -> NamedCamera:
     if not os.path.exists(path):
         raise _invalid_camera_error(f"there is no file '{name}'")
     spelling = read_lens(path)
-    states_angles = len(spelling.numbers) < _MIN_NUMBERS_OF_CAMERA
+    states_angles = len(spelling.numbers) < _MIN_NUMBERS_IN_PIXELS
     if spelling.size or states_angles or spelling.note:
         return spelling
-    # The lens is the same for every size of the photograph.
+    # The lens is the same for every size of the photograph, so any size will do.
     return Camera(lens=spelling.lens((2, 2)))
 
 
@@ -229,11 +234,11 @@ class CameraOptions(Record):
             "the sensor's width), or a lens as in projection. Otherwise from EXIF, else assumed.",
         ),
     ] = None
-    """Intrinsics in pixels of the upright photograph, whose top-left pixel's centre is (0, 0): a
-    focal length, FX,FY,CX,CY, the nine numbers of K, a lens as in --projection, or a file of these
-    (also of COLMAP, Kalibr, KITTI, TUM, ROS). Or millimetres: 24mm (35 mm equivalent) or
-    18mm/23.5mm (over the sensor's width). By default from EXIF, else assumed; the JSON file says
-    which.
+    """Camera intrinsics, in pixels of the upright photograph, with (0, 0) at the centre of the
+    top-left pixel. Give a focal length, FX,FY,CX,CY, the nine numbers of K, a lens as in
+    --projection, or a calibration file (also from COLMAP, Kalibr, KITTI, TUM or ROS). Or give the
+    focal length in millimetres: 24mm (35 mm equivalent) or 18mm/23.5mm (with the sensor's width).
+    By default, the camera comes from EXIF or is assumed; the JSON file says which.
     """
     fov: Annotated[
         float | None,
@@ -250,22 +255,24 @@ class CameraOptions(Record):
     projection: Annotated[
         str | None, option(in_short_help=True, metavar="LENS", names=lambda: LENSES)
     ] = None
-    """Lens of the photograph: equirect (a whole panorama), equirect:HxV (a part, in degrees),
-    fisheye:DEGREES (between left and right edge), pinhole, or in numbers, such as
-    opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default a panorama if the file says so (GPano), else pinhole.
+    """Lens of the photograph: pinhole, equirect (a whole panorama), equirect:HxV (a part of one, in
+    degrees), fisheye:DEGREES (from the left to the right edge), or a lens with its numbers, such as
+    opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default equirect if the file says so (GPano), otherwise
+    pinhole.
     """
     vanishing_points: bool = False
-    """Estimate an unknown focal length from straight edges at right angles (rooms, buildings), if
-    they are clear. Photographs only.
+    """Estimate an unknown focal length from straight edges at right angles, as in rooms and on
+    buildings, if they are clear enough. Only for photographs.
     """
 
     def __post_init__(self) -> None:
-        if self.camera is not None and not _is_text_of_numbers(self.camera):
-            # Results record numbers, and neither an object nor the name of a file.
+        if self.camera is not None:
+            # Results record the numbers, and neither an object nor the name of a file. The same
+            # camera is the same text, so that a repeated run does not take it for another option.
             named_camera = read_camera(self.camera)
             assert named_camera is not None, "self.camera is not None"
             object.__setattr__(self, "camera", camera_text(named_camera))
-            # The cached property below, whose value is known and need not be parsed again.
+            # Fill the cached property below, so that the camera is not parsed again.
             self.__dict__["named_camera"] = named_camera
         super().__post_init__()
 
@@ -275,9 +282,3 @@ class CameraOptions(Record):
         if self.projection is not None:
             return read_spelling(self.projection)
         return read_camera(self.camera)
-
-
-def _is_text_of_numbers(camera: object) -> bool:
-    if not isinstance(camera, str):
-        return False
-    return _is_lens(camera) or re.match(_TEXT_OF_NUMBERS, camera) is not None

@@ -16,41 +16,43 @@ class DepthFile(Record):
     GROUP: ClassVar[str] = "Depth map"
 
     depth: Annotated[Path | None, option(in_short_help=True, metavar="FILE")] = None
-    """Depth of the photograph's pixels: PNG of 16 bits, npy, npz, TIFF, EXR or PFM; docs/numbers.md
-    says what such files may state.
+    """Depth map of the photograph: 16-bit PNG, npy, npz, TIFF, EXR or PFM. docs/numbers.md explains
+    what such files may state.
     """
     unit: Annotated[float | None, option(metavar="METRES", above=0, names_unit=True)] = None
-    """Metres of one number of the depth (0.001, 1/256), or its unit (mm, cm, m, in); by default
-    what the file states, else millimetres of whole numbers.
+    """Unit of the depth map: metres per stored value (0.001, 1/256) or a name (mm, cm, m, in). By
+    default what the file states, otherwise millimetres for integers and metres for floats.
     """
     kind: Annotated[str | None, option(metavar="KIND")] = None
-    """Meaning of the numbers: metric or up_to_scale (along the optical axis), or distance (along
-    the ray); by default what the file states, else metric, and distance of a fisheye or panorama.
+    """Meaning of the depth map: metric or up_to_scale (along the optical axis), or distance (along
+    the ray). By default what the file states, otherwise metric, or distance for a fisheye or
+    panorama.
     """
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
-    """Part of the photograph that the depth is of [px], or resized: all of it, in another size.
-    Equal sizes and whole multiples need none.
+    """Part of the photograph that the depth map covers, in pixels, or 'resized' if it covers all of
+    it at another size. You do not need this if the sizes are equal or whole multiples.
     """
     encoding: Annotated[str | None, option(metavar="KEY=VALUE...")] = None
-    """What the numbers hold besides depth: pairs of scale, offset, invalid, bits, channels,
-    min_depth, max_depth and array, such as "bits=3,13 scale=0.001 invalid=0,65535".
+    """How the values of the depth map encode depth, as KEY=VALUE pairs such as "bits=3,13
+    scale=0.001 invalid=0,65535". The keys are scale, offset, invalid, bits, channels, min_depth,
+    max_depth and array.
     """
     depth_error: Annotated[str | None, option(metavar="1%|10mm|0.3%/m")] = None
-    """Error that 8 in 10 depths stay below, for the ranges of measurements: a share of depth (1%),
-    a length (10mm), a share for each metre of depth (0.3%/m, as of stereo cameras), or a sum of
-    these (5mm+0.5%); or network, if a network predicted the depth. By default that of rilievo's
-    record of the depth, else 2 % is assumed.
+    """Error of the depth map: 8 in 10 depths are at least as exact. It sets the ranges that
+    measurements have. Write a percentage of depth (1%), a length (10mm), a percentage per metre of
+    depth (0.3%/m, for stereo cameras), a sum of these (5mm+0.5%), or 'network' if a network
+    predicted the depth. By default what rilievo recorded with the depth, otherwise 2%.
     """
 
     def require_depth(self) -> Path:
         """Return the file of the depth map.
 
         Raises:
-            OptionError: If none is named.
+            OptionError: If the user names no file.
         """
         if self.depth is None:
             raise OptionError(
-                option="depth", expected="the file of the depth map", hint="add it to the command"
+                option="depth", problem="is missing", hint="give the file of the depth map"
             )
         return self.depth
 
@@ -60,11 +62,12 @@ class DepthFile(Record):
         names = [field.name for field in fields(self) if field.name != "depth"]
         return {name: getattr(self, name) for name in names}
 
-    def refuse_without_depth(self, *, error_is_used: bool) -> None:
-        """Refuse options about a depth map where none is named.
+    def require_depth_for_options(self, *, allow_depth_error: bool) -> None:
+        """Check that a depth map is named if there are options about one.
 
         Args:
-            error_is_used: Whether ``depth_error`` is about something else, such as a sensor.
+            allow_depth_error: Whether ``depth_error`` may be set without a depth map, because it is
+                about a sensor.
 
         Raises:
             OptionError: If there is no depth map, and one of the other options is set.
@@ -72,10 +75,10 @@ class DepthFile(Record):
         if self.depth is not None:
             return
         for name, value in self.keywords.items():
-            is_used = name == "depth_error" and error_is_used
-            if value is not None and not is_used:
+            is_allowed = name == "depth_error" and allow_depth_error
+            if value is not None and not is_allowed:
                 raise OptionError(
                     option=name,
-                    problem="is about a depth map, and none is named",
-                    hint=Text("give ", OptionName("depth", "FILE"), " too"),
+                    problem="only applies to a depth map, but none is given",
+                    hint=Text("also give ", OptionName("depth", "FILE")),
                 )

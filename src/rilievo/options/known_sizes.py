@@ -18,7 +18,7 @@ from rilievo.calibration.sizes import (
     parse_rectangle,
 )
 from rilievo.errors import OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import AnyOf, OptionName, Text
 from rilievo.records.instruments import DepthError
 from rilievo.schema.fields import Interface, Record, Switch, SwitchLike, option
 
@@ -26,8 +26,8 @@ KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float
 """What users may pass as an item of ``known`` in Python."""
 
 _EXPECTED = (
-    "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, metres) or "
-    '(u1, v1, u2, v2, metres), or texts "u,v,metres"'
+    "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, "
+    'metres) or (u1, v1, u2, v2, metres), or strings "u,v,metres"'
 )
 
 
@@ -35,6 +35,8 @@ _EXPECTED = (
 class KnownSizes(Record):
     """What the user measured in a photograph, or has from another instrument."""
 
+    # In ``option``, ``request`` is the help text of the HTTP server, ``available_in`` limits the
+    # interfaces that offer an option, and ``recorded`` says when results state its value.
     GROUP: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
         ("known", "camera_height"),
@@ -61,9 +63,10 @@ class KnownSizes(Record):
             "straight from the camera; repeat it for several.",
         ),
     ] = ()
-    """Point of one photograph with known depth: column, row, metres along the axis (U,V,METRES,ray:
-    from the camera). Makes depth metric. Repeat the option for several; those of many photographs
-    are in a table with the header file,u,v,metres.
+    """Known depth at one point of a photograph: column, row and metres along the optical axis. For
+    the straight-line distance from the camera, write U,V,METRES,ray. Makes depth metric. Repeat the
+    option for several points. For many photographs, give a CSV table with the header
+    file,u,v,metres.
     """
     known_length: Annotated[
         tuple[str, ...],
@@ -74,13 +77,13 @@ class KnownSizes(Record):
             available_in=Interface.COMMAND | Interface.HTTP,
             recorded="never",
             python_type=Sequence[str],
-            request="Length that is known: U1,V1,U2,V2,METRES, or a usual thing such as a4 or "
+            request="Length that is known: U1,V1,U2,V2,METRES, or a common object such as a4 or "
             "door in place of the metres; repeat it for several.",
         ),
     ] = ()
-    """Known length in one photograph: column and row of both ends, and metres or an object: a4,
-    letter, card, door, brick, ... Makes depth metric, alone or with --known. Repeat the option for
-    several.
+    """Known length in a photograph: column and row of both ends, then metres or the name of an
+    object (a4, letter, card, door, brick, ...). Makes depth metric. Repeat the option for several
+    lengths; you can combine it with --known.
     """
     known_rectangle: Annotated[
         tuple[str, ...],
@@ -95,10 +98,11 @@ class KnownSizes(Record):
             "1 to 2, then 2 to 3); repeat it for several.",
         ),
     ] = ()
-    """Known rectangle in one photograph: column and row of four corners, in order around it, and
-    a4, a5, letter, card, euro-pallet, or sides such as "90cm x 2.1m" (from corner 1 to 2, then 2 to
-    3). Makes depth metric and, seen at a slant, gives an unknown focal length; lengths in its plane
-    need no network. Repeat the option for several.
+    """Known rectangle in a photograph: column and row of its four corners, in order around it, then
+    a4, a5, letter, card, euro-pallet, or both sides such as "90cm x 2.1m" (first from corner 1 to
+    2, then from 2 to 3). Makes depth metric. If the rectangle is seen at a slant, it also
+    determines an unknown focal length. Lengths in its plane need no network. Repeat the option for
+    several.
     """
     sparse: Annotated[
         Path | None,
@@ -111,9 +115,10 @@ class KnownSizes(Record):
             python_type=str | Path | np.ndarray | None,
         ),
     ] = None
-    """Depth from another instrument at some pixels (lidar, a phone), which makes depth metric: a
-    map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with lines u v metres; for
-    many photographs, a folder of files with their names. COLMAP: see 'rilievo example colmap'.
+    """Depth that a sensor measured at some of the pixels, for example a lidar or a phone. Makes
+    depth metric. Give a map (PNG, npy, npz, TIFF, EXR or PFM) in which 0 means no depth, or a text
+    file with lines u v metres. For many photographs, give a folder of files with the same names.
+    For COLMAP, see 'rilievo example colmap'.
     """
     sparse_unit: Annotated[
         float | None,
@@ -126,21 +131,22 @@ class KnownSizes(Record):
             recorded="never",
         ),
     ] = None
-    """Metres of one count of sparse depth (0.001, 1/256), or its unit (mm, cm, m, in)."""
+    """Unit of the sparse depth: metres per stored value (0.001, 1/256) or a name (mm, cm, m, in).
+    """
     depth_error: Annotated[
         str | None,
         option(metavar="1%|10mm|0.3%/m", available_in=Interface.LOCAL, recorded="changed"),
     ] = None
-    """Error that 8 in 10 depths of the sensor (--sparse) stay below, for the ranges of
-    measurements: a share of depth (1%), a length (10mm), a share for each metre of depth (0.3%/m,
-    as of stereo cameras), or a sum of these (5mm+0.5%). By default 2 % is assumed.
+    """Error of the sensor (--sparse): 8 in 10 of its depths are at least as exact. It sets the
+    ranges that measurements have. Write a percentage of depth (1%), a length (10mm), a percentage
+    per metre of depth (0.3%/m, for stereo cameras), or a sum of these (5mm+0.5%). By default 2%.
     """
     sparse_kind: Annotated[
         Literal["metric", "distance"] | None, option(available_in=Interface.LOCAL, recorded="never")
     ] = None
-    """Meaning of sparse depth: metric (along the optical axis) or distance (along the ray, as many
-    time-of-flight sensors, laser scanners and simulators give it). By default what the file states,
-    else metric, and distance of a fisheye or panorama.
+    """Meaning of the sparse depth: metric (along the optical axis) or distance (along the ray, as
+    many time-of-flight sensors, laser scanners and simulators give it). By default what the file
+    states, otherwise metric, or distance for a fisheye or panorama.
     """
     sparse_crop: Annotated[
         str | None,
@@ -148,20 +154,21 @@ class KnownSizes(Record):
             metavar="TOP,LEFT,HEIGHT,WIDTH|WORD", available_in=Interface.LOCAL, recorded="never"
         ),
     ] = None
-    """Part of the photograph that a map of sparse depth is of [px], or resized: all of it, in
-    another size. Equal sizes and whole multiples need none.
+    """Part of the photograph that the sparse depth map covers, in pixels, or 'resized' if it covers
+    all of it at another size. You do not need this if the sizes are equal or whole multiples.
     """
     sparse_encoding: Annotated[
         str | None, option(metavar="KEY=VALUE...", available_in=Interface.LOCAL, recorded="never")
     ] = None
-    """What the numbers of sparse depth hold besides depth: pairs of scale, offset, invalid, bits,
-    channels, min_depth, max_depth and array, such as "bits=3,13 scale=0.001 invalid=0,65535".
+    """How the values of the sparse depth encode depth, as KEY=VALUE pairs such as "bits=3,13
+    scale=0.001 invalid=0,65535". The keys are scale, offset, invalid, bits, channels, min_depth,
+    max_depth and array.
     """
     camera_height: Annotated[
         float | None,
         option(in_short_help=True, metavar="METRES", above=0, unit="metres", recorded="always"),
     ] = None
-    """Height of the camera above the floor in metres; makes depth metric if the floor is visible.
+    """Height of the camera above the floor in metres. Makes depth metric if the floor is visible.
     """
     markers: Annotated[
         float | None,
@@ -169,16 +176,16 @@ class KnownSizes(Record):
             in_short_help=True, metavar="METRES", above=0, below=10, unit="metres (0.06 for 60 mm)"
         ),
     ] = None
-    """Side of the black squares on a page of 'rilievo markers' that every photograph shows. They
-    make depth metric, and several give an unknown focal length.
+    """Side of the black squares on the page that 'rilievo markers' writes. Every photograph must
+    show the page. Makes depth metric, and several markers determine an unknown focal length.
     """
     same_camera: Annotated[bool, option(available_in=Interface.COMMAND, recorded="never")] = False
-    """Treat all photographs as of one camera that does not move: points, lengths or sparse depth of
-    one apply to all, at the same pixels.
+    """Assume that all photographs were taken by one camera that did not move, so that the known
+    points, lengths or sparse depth apply to all of them at the same pixels.
     """
     own_depth: Annotated[Switch, option(python_type=SwitchLike)] = Switch.ON
-    """Take metres from the depth map in a photograph's file (GDepth, Dynamic Depth, Apple's with
-    absolute accuracy), if nothing else is known; off: ignore it.
+    """Use the depth map inside the photograph's file for metres, if nothing else is known (GDepth,
+    Dynamic Depth, and Apple's with absolute accuracy). off: ignore it.
     """
 
     def __post_init__(self) -> None:
@@ -187,77 +194,67 @@ class KnownSizes(Record):
         self._check_options_of_sparse_depth()
 
     def _check_same_camera(self) -> None:
-        """Refuse ``same_camera`` if there is nothing that applies to all photographs."""
-        has_something_to_share = self.known or self.known_sizes or self.sparse is not None
-        if self.same_camera and not has_something_to_share:
+        """Check that ``same_camera`` comes with sizes that then apply to all photographs."""
+        has_known_sizes = bool(self.known or self.known_sizes) or self.sparse is not None
+        if self.same_camera and not has_known_sizes:
+            names = ("known", "known_length", "known_rectangle", "sparse")
             raise OptionError(
                 option="same_camera",
-                problem="shares what is known, and nothing is",
-                hint=Text(
-                    "give ",
-                    OptionName("known"),
-                    ", ",
-                    OptionName("known_length"),
-                    ", ",
-                    OptionName("known_rectangle"),
-                    " or ",
-                    OptionName("sparse"),
-                ),
+                problem="needs known sizes that all photographs share, but none are given",
+                hint=Text("give ", AnyOf(*map(OptionName, names))),
             )
 
     def _check_options_of_sparse_depth(self) -> None:
-        """Refuse options about sparse depth if there is none."""
+        """Check that there is sparse depth if there are options about it."""
         if self.sparse is not None:
             return
-        for name, beginning in (
-            ("sparse_unit", "the unit of "),
-            ("sparse_kind", "the meaning of "),
-            ("sparse_crop", "a part of "),
-            ("sparse_encoding", "the numbers of "),
-            ("depth_error", "the error of "),
-        ):
+        for name in ("sparse_unit", "sparse_kind", "sparse_crop", "sparse_encoding", "depth_error"):
             if getattr(self, name) is not None:
                 raise OptionError(
                     option=name,
-                    expected=Text(beginning, OptionName("sparse")),
-                    hint=Text("give ", OptionName("sparse"), " FILE too"),
+                    problem=Text("only applies to ", OptionName("sparse"), ", which is not given"),
+                    hint=Text("also give ", OptionName("sparse", "FILE")),
                 )
 
     @cached_property
     def stated_depth_error(self) -> DepthError | None:
-        """Error of the sensor that ``depth_error`` states; None if the user states none."""
+        """Error of the sensor as ``depth_error`` states it; None if the user does not."""
         return None if self.depth_error is None else parse_depth_error(self.depth_error)
 
     @cached_property
     def table(self) -> Path | None:
-        """Table of the points of many photographs, if ``known`` names one."""
-        texts = [item for item in self.known if isinstance(item, str)]
-        tables = [text for text in texts if text.lower().endswith(".csv")]
-        all_items = (*self.known, *self.known_length, *self.known_rectangle)
-        if tables and len(all_items) > 1:
+        """CSV table of the points of many photographs; None if ``known`` names no table.
+
+        Raises:
+            OptionError: If ``known`` names a table together with other sizes.
+        """
+        csv_names = [
+            item for item in self.known if isinstance(item, str) and item.lower().endswith(".csv")
+        ]
+        size_count = len(self.known) + len(self.known_length) + len(self.known_rectangle)
+        if csv_names and size_count > 1:
             raise OptionError(
                 option="known",
-                expected="one table, or points U,V,METRES",
-                hint="give one of the two",
+                problem="must be either one table or points U,V,METRES",
+                hint="give only one of them",
             )
-        return Path(tables[0]) if tables else None
+        return Path(csv_names[0]) if csv_names else None
 
     @cached_property
     def known_sizes(self) -> tuple[Known, ...]:
-        """Known points, lengths and rectangles; none if they are in a table."""
+        """Known points, lengths and rectangles; empty if they are in a table."""
         if self.table is not None:
             return ()
-        return (
-            *map(_read_known, self.known),
-            *map(_parse_known_length, self.known_length),
-            *map(_parse_known_rectangle, self.known_rectangle),
-        )
+        points_and_lengths = [_read_known(item) for item in self.known]
+        lengths = [_parse_known_length(text) for text in self.known_length]
+        rectangles = [_parse_known_rectangle(text) for text in self.known_rectangle]
+        return (*points_and_lengths, *lengths, *rectangles)
 
     @property
     def makes_metric(self) -> bool:
         """Whether something other than the camera height makes depth metric."""
-        is_anything_measured = self.known or self.known_sizes or self.markers
-        return bool(is_anything_measured) or self.sparse is not None
+        has_known_sizes = self.known or self.known_sizes or self.markers
+        return bool(has_known_sizes) or self.sparse is not None
 
     @property
     def reads_own_depth(self) -> bool:
@@ -266,13 +263,14 @@ class KnownSizes(Record):
 
 
 def _read_known(item: KnownLike) -> Known:
+    """Read an item of ``known``: a text, a record, or a tuple of numbers."""
     if isinstance(item, str):
         return parse_known(item)
     if isinstance(item, KnownPoint | KnownLength | KnownRectangle):
         return item
-    parts = item if isinstance(item, tuple | list) else ()
-    numbers = [float(part) for part in parts if isinstance(part, float | int | np.number)]
-    are_all_numbers = len(numbers) == len(parts)
+    elements = item if isinstance(item, tuple | list) else ()
+    numbers = [float(value) for value in elements if isinstance(value, float | int | np.number)]
+    are_all_numbers = len(numbers) == len(elements)
     if are_all_numbers and len(numbers) == 3:
         u, v, metres = numbers
         return KnownPoint(u=u, v=v, metres=metres)

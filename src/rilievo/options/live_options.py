@@ -1,26 +1,26 @@
 """Which options of ``rilievo predict`` a live stream has: all but those that are named here.
 
-``rilievo.stream`` and ``rilievo predict --live`` have no list of their own. An option that is added
-to a record of ``PredictOptions`` is one of both at once, unless it is about files that are written,
-or stands in ``NOT_LIVE`` with the reason.
+``rilievo.stream`` and ``rilievo predict --live`` have no list of their own. Every option in a
+record of ``PredictOptions`` is also an option of both, unless it is about files that are written,
+or ``NOT_LIVE`` has a reason against it.
 """
 
 from collections.abc import Collection, Mapping
 
 from rilievo.io.outputs.save_options import PICTURES
-from rilievo.schema.fields import OptionField, Switch, options_of
+from rilievo.schema.fields import OptionField, Switch, list_options
 
 NOT_LIVE: Mapping[str, str] = {
-    "yes": "a stream has no end, and so no cost to agree to",
-    "own_depth": "frames hold no depth map of their own",
+    "yes": "a stream has no end, so there is no total cost to agree to",
+    "own_depth": "frames contain no depth map",
     "alpha": "frames have no transparent pixels",
-    "stretch": "frames are no 16-bit grey pictures",
+    "stretch": "frames are not 16-bit grey pictures",
     "batch_size": "frames are predicted one by one, as they arrive",
-    "sequence": "a folder of frames is no stream",
+    "sequence": "a folder of frames is not a stream",
     "independent": "each frame of a stream has its own scale anyway",
-    "inputs": "the stream takes their place",
-    "verbose": "it tells of files that were written",
-    "json": "it sums up files that were written",
+    "inputs": "the stream replaces them",
+    "verbose": "it reports on files, and a stream writes none",
+    "json": "it summarises files, and a stream writes none",
     "shard": "one process predicts a stream",
     "ray": "one process predicts a stream",
     "workers": "one process predicts a stream",
@@ -34,12 +34,10 @@ LIVE_DEFAULTS: Mapping[str, Switch] = {"trim": Switch.OFF}
 """
 
 
-def reason_not_live(option: OptionField, *, draws: bool) -> str | None:
-    """Say why a stream does not have an option; None if it has it.
+def reason_not_live(option: OptionField, *, draws_pictures: bool) -> str | None:
+    """Return why a stream lacks an option of ``rilievo predict``; None if it has the option.
 
-    Args:
-        option: Option of ``rilievo predict``.
-        draws: Whether pictures of depth are drawn, as on the page of ``--live``.
+    ``draws_pictures`` says whether pictures of depth are drawn, as on the page of ``--live``.
     """
     if option.name in NOT_LIVE:
         return NOT_LIVE[option.name]
@@ -47,11 +45,14 @@ def reason_not_live(option: OptionField, *, draws: bool) -> str | None:
         return None
     if option.declaration.subject != PICTURES:
         return "a stream writes no files"
-    return None if draws else "a stream draws no pictures; prediction.colour() does"
+    # Options of pictures change what a page draws, even without files.
+    return None if draws_pictures else "a stream draws no pictures; use prediction.colour() instead"
 
 
-def live_option_names(record: type, *, draws: bool) -> Collection[str]:
-    """Names of a record's options that a stream has; ``draws`` is as in ``reason_not_live``."""
+def live_option_names(record: type, *, draws_pictures: bool) -> Collection[str]:
+    """List the options of a record that a stream has, as ``reason_not_live`` decides."""
     return tuple(
-        option.name for option in options_of(record) if reason_not_live(option, draws=draws) is None
+        option.name
+        for option in list_options(record)
+        if reason_not_live(option, draws_pictures=draws_pictures) is None
     )

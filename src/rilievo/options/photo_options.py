@@ -1,4 +1,4 @@
-"""Options of one photograph: camera, known sizes, anchoring, and refinements of the answer."""
+"""Options of one photograph: camera, known sizes, anchoring, and refinements of the prediction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,9 +12,9 @@ from rilievo.schema.fields import (
     Record,
     Switch,
     SwitchLike,
+    check_keywords,
     option,
     option_names,
-    refuse_unknown_keywords,
 )
 
 Alpha = Literal["mask", "keep"]
@@ -30,15 +30,16 @@ class ReadingArguments(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Mirroring(Record):
-    """Use of the mirror image."""
+    """Options for which the mirror image of a photograph is predicted as well."""
 
     flip: Annotated[bool, option(in_short_help=True, recorded="never")] = False
-    """Average with the prediction for the mirror image; takes twice the time."""
+    """Average the prediction with that of the mirror image; takes twice the time."""
     confidence: Annotated[
         str, option(choices=("own", "mirror"), available_in=Interface.LOCAL, recorded="never")
     ] = "own"
-    """Confidence of the results. own: the model's. mirror: agreement of its depth with the mirror
-    image's, which ranks errors better on unfamiliar cameras; takes twice the time.
+    """Confidence of the results. own: that of the model. mirror: how well its depth agrees with
+    that of the mirror image, which ranks errors better for unfamiliar cameras; takes twice the
+    time.
     """
 
     def __post_init__(self) -> None:
@@ -47,18 +48,19 @@ class Mirroring(Record):
             raise OptionError(
                 option="flip",
                 without="confidence",
-                hint="an average with the mirror image agrees with it everywhere",
+                hint="the average with the mirror image agrees with it everywhere, so give only "
+                "one of them",
             )
 
     @property
-    def mirrors(self) -> bool:
+    def compares_mirror_image(self) -> bool:
         """Whether confidence comes from a comparison with the mirror image."""
         return self.confidence == "mirror"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refine(Mirroring):
-    """Refinements of a network's answer."""
+    """Refinements of a network's prediction."""
 
     GROUP: ClassVar[str] = "Detail"
 
@@ -73,25 +75,26 @@ class Refine(Mirroring):
             recorded="never",
         ),
     ] = None
-    """Side in pixels of overlapping tiles, for fine detail in large photographs."""
+    """Side of overlapping tiles in pixels, for fine detail in large photographs."""
     trim: Annotated[
         Switch, option(in_short_help=True, recorded="never", python_type=SwitchLike)
     ] = Switch.ON
-    """Hide uniform borders (black bars, frames of scans) from the network; they have no depth then.
+    """Hide uniform borders (black bars, frames of scans) from the network; they then have no depth.
     off: show it the whole picture.
     """
     alpha: Alpha = "mask"
-    """Transparent pixels. mask: those with alpha below half have no depth and are on no surface.
-    keep: all have depth, as if on white.
+    """Treatment of transparent pixels. mask: pixels with alpha below half have no depth and are not
+    part of surfaces. keep: all pixels have depth, as if on white.
     """
     stretch: bool = False
-    """Read 16-bit grey pictures with their 1st to 99th percentile as black to white; otherwise
-    those that span less than a 16th of the levels (heat, tissue) are refused.
+    """Stretch 16-bit grey pictures so that their 1st to 99th percentile goes from black to white.
+    Without this, pictures that span less than a 16th of the levels (such as thermal ones) are
+    refused.
     """
 
     @property
     def reading(self) -> ReadingArguments:
-        """Options of reading photographs."""
+        """Arguments with which photographs are read."""
         return {"alpha": self.alpha, "stretch": self.stretch}
 
 
@@ -104,24 +107,24 @@ Anchor = Literal["auto", "off"]
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorOptions(Record):
-    """Use of the embedded model for affine depth."""
+    """Whether affine depth is anchored, that is, fitted to the depth of the embedded model."""
 
     GROUP: ClassVar[str] = "Camera and metres"
 
     anchor: Annotated[Anchor, option(metavar="auto|off")] = "auto"
-    """Surfaces, normals and sizes of models with an unknown shift of depth. auto: scale and shift
-    are fitted to the embedded model's depth, which runs once more; depth files keep the model's
-    own. off: they are refused.
+    """How to get surfaces, normals and sizes from a model whose depth has an unknown shift. auto:
+    fit its scale and shift to the depth of the embedded model, which runs as well; depth files keep
+    the output of the model itself. off: refuse them.
     """
 
     @property
-    def anchors(self) -> bool:
+    def allows_anchoring(self) -> bool:
         """Whether affine depth may be anchored."""
         return self.anchor == "auto"
 
 
 FLAT = option(name="")
-"""Declaration of a nested record whose options users write without the record's name."""
+"""Declares a nested record whose options users write without the record's name."""
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -147,19 +150,19 @@ class PhotoOptions:
     refine: Annotated[Refine, FLAT]
 
     def __init__(self, **options: Any) -> None:
-        """Take options, or whole records, in which further options replace those of the record."""
+        """Take single options, complete records, or a record and options that replace its own."""
         names = [name for record in self.RECORDS.values() for name in option_names(record)]
-        refuse_unknown_keywords(type(self).__name__, [*options], (*self.RECORDS, *names))
-        for name, record in self.RECORDS.items():
-            values = {
-                option: options[option] for option in option_names(record) if option in options
-            }
-            made = _make_record(record, options.get(name), values)
-            object.__setattr__(self, name, made)  # The record is frozen.
+        check_keywords(type(self).__name__, [*options], (*self.RECORDS, *names))
+        for field_name, record_type in self.RECORDS.items():
+            values = {name: options[name] for name in option_names(record_type) if name in options}
+            record = _complete_record(record_type, options.get(field_name), values)
+            object.__setattr__(self, field_name, record)  # this dataclass is frozen
 
 
-def _make_record(record: type[Record], whole: Any, values: Mapping[str, Any]) -> Any:
-    """Make a record of values, or replace values of the whole record that a user passed."""
-    if whole is None:
-        return record(**values)
-    return replace(whole, **values) if values else whole
+def _complete_record(
+    record_type: type[Record], record: Record | None, values: Mapping[str, Any]
+) -> Any:
+    """Make a record from values, or replace values in the record that a user passed."""
+    if record is None:
+        return record_type(**values)
+    return replace(record, **values) if values else record

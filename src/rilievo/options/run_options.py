@@ -26,12 +26,13 @@ class Engine(Record):
         str,
         option(in_short_help=True, available_in=Interface.LOCAL, affects="speed", recorded="never"),
     ] = "auto"
-    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default.
+    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (for models of the extra
+    'models', which rilievo can also convert once for the other engines). auto: the model's default.
     """
     precision: Annotated[str, option(available_in=Interface.LOCAL, recorded="never")] = "fp32"
-    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 (openvino, torch), fp16
-    (torch on cuda), int8 (onnxruntime, published models and those of the extra 'models').
+    """Precision of the arithmetic: fp32, or one that is faster and less exact: bf16 (openvino,
+    torch), fp16 (torch on cuda) or int8 (onnxruntime, for published models and those of the extra
+    'models').
     """
     threads: Annotated[
         int | None,
@@ -43,7 +44,7 @@ class Engine(Record):
             recorded="never",
         ),
     ] = None
-    """Threads of the network; by default one per core."""
+    """Number of threads for the network; by default one per core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,8 @@ class Speed(Engine):
     batch_size: Annotated[
         int, option(minimum=1, available_in=Interface.COMMAND, affects="speed", recorded="never")
     ] = 1
-    """Photographs that the network takes together; more than one is faster on a GPU."""
+    """Number of photographs that the network processes together; more than one is faster on a GPU.
+    """
 
 
 ALL = "all"
@@ -66,6 +68,8 @@ ALL = "all"
 class Saving(SaveOptions):
     """Files that a run writes, and how they look."""
 
+    # In ``option``, ``available_in`` limits the interfaces that offer an option, ``affects`` says
+    # what it changes besides results, and ``recorded`` when results state its value.
     GROUPS: ClassVar[Groups] = {
         SaveOptions.GROUP: ("output", "save", "overwrite", "resume", *WRITING)
     }
@@ -83,7 +87,7 @@ class Saving(SaveOptions):
             python_type=str | Path,
         ),
     ] = Path("rilievo-output")
-    """Folder for the results; made when missing. Trees of input folders are kept."""
+    """Folder for the results, which is created if necessary. It keeps the tree of input folders."""
     save: Annotated[
         str,
         option(
@@ -97,7 +101,7 @@ class Saving(SaveOptions):
             recorded="never",
         ),
     ] = "colour"
-    """Outputs to write, separated by commas; or all; or package.module:NAME of your own. A JSON
+    """Outputs to write, separated by commas, or 'all', or package.module:NAME for your own. A JSON
     file that describes them is always added.
     """
     resume: Annotated[
@@ -109,9 +113,10 @@ class Saving(SaveOptions):
             recorded="never",
         ),
     ] = False
-    """Make files of an earlier run anew also where their SHA-256 differs (--resume=hash). Without
-    =hash it has no effect: every run skips what one with the same options finished, and makes anew
-    what is missing, of another size, or begins or ends in zeros.
+    """With --resume=hash, also replace files of an earlier run whose SHA-256 differs. Without
+    =hash, the option has no effect, because every run skips what an earlier run with the same
+    options has finished, and replaces its files that are missing, have another size, or begin or
+    end with zeros.
     """
 
     @cached_property
@@ -123,12 +128,12 @@ class Saving(SaveOptions):
         """
         names = split_names(self.save)
         if not names:
-            known = ", ".join(OUTPUTS)
-            raise OptionError(option="save", problem=f"names nothing; known: {known}, all")
+            known_names = ", ".join(OUTPUTS)
+            raise OptionError(option="save", problem=f"names no output; known: {known_names}, all")
         for name in names:
             _check_output(name)
-        of_all = OUTPUTS.own if ALL in names else ()
-        return OUTPUTS.sorted_names([*names, *of_all])
+        names_in_all = OUTPUTS.own if ALL in names else ()
+        return OUTPUTS.sorted_names([*names, *names_in_all])
 
     @property
     def asks_for_all(self) -> bool:
@@ -137,15 +142,15 @@ class Saving(SaveOptions):
 
 
 def _check_output(name: str) -> None:
-    """Refuse an unknown output, and load an output of the user."""
+    """Check that an output exists, and load it if it is the user's own."""
     if is_import_path(name):
         OUTPUTS.find(name)
     elif name == "json":
-        problem = "json: leave it out, since a JSON is always written"
-        raise OptionError(option="save", problem=problem)
+        problem = "does not need json, because a JSON file is always written"
+        raise OptionError(option="save", problem=problem, hint="leave it out")
     elif name != ALL and name not in OUTPUTS:
         hint = unknown_output_hint(name, [*OUTPUTS, ALL])
-        raise OptionError(option="save", problem=f"has no '{name}'; {hint}")
+        raise OptionError(option="save", problem=f"does not accept '{name}'; {hint}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +162,7 @@ class VideoOptions(Record):
     sequence: Annotated[
         bool, option(in_short_help=True, available_in=Interface.COMMAND, recorded="never")
     ] = False
-    """Take a folder of frames as one clip, in the order of their names."""
+    """Treat a folder of frames as one clip, in the order of their names."""
     fps: Annotated[
         float | None,
         option(
@@ -169,8 +174,8 @@ class VideoOptions(Record):
             recorded="never",
         ),
     ] = None
-    """Frames to keep of each second of a video, nearest in time; by default all. Of a sequence:
-    frames per second; by default 30.
+    """Frames to keep per second of a video, those nearest in time; by default all. For a folder of
+    frames (--sequence), the rate at which they were taken; by default 30.
     """
     independent: Annotated[bool, option(available_in=Interface.COMMAND, recorded="never")] = False
-    """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
+    """Keep the scale of each frame. By default, scales are aligned to avoid flicker."""

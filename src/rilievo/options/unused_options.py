@@ -5,15 +5,15 @@ from pathlib import Path
 
 from rilievo.errors.messages import Note, Text
 from rilievo.io.files.names import printable
-from rilievo.schema.fields import options_of
+from rilievo.schema.fields import list_options
 
-_MAX_LISTED_PARTS = 3
-"""Most parts that a note lists by name."""
+_MAX_LISTED_NAMES = 3
+"""Most unused parts that a note lists by name."""
 
 
 def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
-    """Names of the options among ``names`` that differ from their defaults in a record."""
-    for field in options_of(type(options)):
+    """Yield the names among ``names`` of the options that differ from their defaults."""
+    for field in list_options(type(options)):
         if field.name in names and getattr(options, field.name) != field.default:
             yield field.name
 
@@ -30,25 +30,23 @@ def notes_on_unused(names: Iterable[str], about: str | Text) -> list[str]:
         names: Names of options.
         about: Subject of the options and why it is missing, such as "videos, and there are none".
     """
-    return [Note(Text("is about ", about), option=name) for name in names]
+    return [Note(Text("only applies to ", about), option=name) for name in names]
 
 
-def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:
-    """Make a note on the parts of a file or folder that are not used; none if all are used.
+def note_unused_parts(
+    path: Path, unused_names: Sequence[str], total_count: int, reason: str
+) -> list[str]:
+    """Make a list of one note on the unused parts of a file or folder; empty if all are used.
 
-    Args:
-        place: File or folder.
-        parts: Names of the unused parts.
-        total: Number of all parts.
-        what: What is wrong with them, such as "files are of no photograph".
+    ``total_count`` is the number of all parts. ``reason`` names their kind and why some are unused,
+    such as "files that belong to no photograph"; " of this run" is appended to it.
     """
-    if not parts:
+    if not unused_names:
         return []
-    listed = ", ".join(map(printable, parts[:_MAX_LISTED_PARTS]))
-    unlisted = len(parts) - _MAX_LISTED_PARTS
-    more = f" and {unlisted:,} more" if unlisted > 0 else ""
-    of_total = "" if len(parts) == total else f" of {total:,}"
-    return [
-        f"{printable(place)}: {len(parts):,}{of_total} {what} of this run, and are not used: "
-        f"{listed}{more}"
-    ]
+    unused_count = len(unused_names)
+    is_part = unused_count < total_count
+    count_text = f"{unused_count:,} of {total_count:,}" if is_part else f"all {unused_count:,}"
+    name_list = ", ".join(map(printable, unused_names[:_MAX_LISTED_NAMES]))
+    if unused_count > _MAX_LISTED_NAMES:
+        name_list += f" and {unused_count - _MAX_LISTED_NAMES:,} more"
+    return [f"{printable(path)}: {reason} of this run are not used: {name_list} ({count_text})"]

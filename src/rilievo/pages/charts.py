@@ -23,34 +23,34 @@ _LIGHT_COLOURS = {
     "--fifth": "#b03a6b",
     "--sixth": "#2f6fb5",
 }
-"""Variables of the page's style, and their colours where a chart is a file of its own."""
+"""CSS variables of the page, and their colours in a chart that is a file of its own."""
 _PLACEHOLDERS = {
     f"#0a0b{number:02x}": variable for number, variable in enumerate(_LIGHT_COLOURS, start=1)
 }
-"""Colours that nothing else has; in the finished SVG the variables of the style replace them."""
+"""CSS variables by colours that nothing else has, which they replace in the finished SVG."""
 INK, MUTED, LINE, ACCENT, SECOND, FAINT, *_FURTHER = _PLACEHOLDERS
 SERIES = (ACCENT, SECOND, *_FURTHER)
-"""Colours of the curves of a chart, in order."""
+"""Colours of the first, second ... curve of a chart."""
 
 _MAX_NAME_LENGTH = 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Drawing for a page.
+    """Chart for a page: an inline SVG element with its description and caption.
 
     Attributes:
-        svg: Element to stand in a page, without names that could clash with others.
-        words: Description for screen readers.
+        svg: SVG element for a page, without ids that could clash with those of other charts.
+        description: Text for screen readers.
     """
 
     svg: str
-    words: str
+    description: str
     caption: str
 
     @property
     def file(self) -> str:
-        """Content of an SVG file of its own, in light colours."""
+        """The chart as the content of an SVG file, which has no style sheet with the colours."""
         text = self.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         for variable, colour in _LIGHT_COLOURS.items():
             text = text.replace(f"var({variable})", colour)
@@ -58,8 +58,8 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """Value with its interval; ``hollow`` marks a value that others published."""
+class IntervalPoint:
+    """Value with its confidence interval; published values of others are drawn as hollow dots."""
 
     name: str
     value: float
@@ -69,7 +69,7 @@ class Mark:
 
 
 class Canvas:
-    """Axes to draw on; ``svg`` is empty until the block of ``drawing`` ends."""
+    """Axes of matplotlib to draw on; ``svg`` is empty until the ``chart_canvas`` block ends."""
 
     def __init__(self, axes: tuple[Any, ...]) -> None:
         self.axes = axes
@@ -77,15 +77,12 @@ class Canvas:
 
 
 @contextmanager
-def drawing(
+def chart_canvas(
     *, width: float = 4.6, height: float = 2.6, ratios: tuple[float, ...] = (1.0,)
 ) -> Iterator[Canvas]:
-    """Yield axes to draw on, and make their SVG at the end of the block.
+    """Yield axes to draw on, and render them as SVG at the end of the block.
 
-    Args:
-        width: Width of the chart [inches].
-        height: Height of the chart [inches].
-        ratios: Relative heights of axes below one another, which share x.
+    ``width`` and ``height`` are in inches. ``ratios`` are relative heights of stacked axes.
     """
     with needing("a chart", "evaluate"):
         import matplotlib
@@ -94,26 +91,31 @@ def drawing(
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "font.size": 9.5, "text.color": INK})
-        # Otherwise an axis of a narrow range is labelled "1e-5+9.999e-1".
+        # Otherwise, the axis of a narrow range is labelled "1e-5+9.999e-1".
         matplotlib.rcParams["axes.formatter.useoffset"] = False
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
-        plots = figure.subplots(
+        axes_grid = figure.subplots(
             len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
         )
-        canvas = Canvas(tuple(plots[:, 0]))
+        canvas = Canvas(tuple(axes_grid[:, 0]))
         for axes in canvas.axes:
             _style_axes(axes)
         yield canvas
-        file = io.StringIO()
-        matplotlib.rcParams["svg.hashsalt"] = "rilievo"
-        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        # Laid out once: while it has an engine, a figure is drawn and laid out twice to be saved.
-        engine = figure.get_layout_engine()
-        assert engine is not None, "it was made with one"
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-        figure.savefig(file, format="svg", metadata=no_metadata)
-    canvas.svg = _inline_svg(file.getvalue())
+        matplotlib.rcParams["svg.hashsalt"] = "rilievo"  # equal charts get equal ids
+        canvas.svg = _inline_svg(_render_svg(figure))
+
+
+def _render_svg(figure: Any) -> str:
+    # With a layout engine, saving would lay out and draw a figure twice. So it is laid out once
+    # here, and saved without the engine.
+    engine = figure.get_layout_engine()
+    assert engine is not None, "the figure was made with one"
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    svg_file = io.StringIO()
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(svg_file, format="svg", metadata=no_metadata)
+    return svg_file.getvalue()
 
 
 def _style_axes(axes: Any) -> None:
@@ -126,7 +128,7 @@ def _style_axes(axes: Any) -> None:
         spine.set_linewidth(0.8)
     axes.tick_params(which="both", colors=MUTED, labelcolor=MUTED, width=0.6, length=3)
     axes.tick_params(axis="y", which="both", length=0)
-    # Labels of a narrow range are long, and more of them would run into one another.
+    # Labels of a narrow range are long, and more than five of them would overlap.
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
@@ -134,7 +136,7 @@ def _style_axes(axes: Any) -> None:
 
 def _inline_svg(svg: str) -> str:
     """Turn matplotlib's SVG file into an element of a page, in the page's colours and font."""
-    body = svg[svg.index("<svg") :]
+    body = svg[svg.index("<svg") :]  # without the XML declaration
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"(<g) id=\"[^\"]*\"", r"\1", body)
@@ -143,29 +145,33 @@ def _inline_svg(svg: str) -> str:
     body = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", body)
     for colour, variable in _PLACEHOLDERS.items():
         body = body.replace(colour, f"var({variable})")
-    # Names get a prefix, so that several charts can stand in one page.
+    # Ids get a prefix, so that a page can have several charts.
     prefix = f"c{zlib.crc32(body.encode()):08x}"
     body = re.sub(r"(id=\"|href=\"#|url\(#)(?=[a-z])", rf"\1{prefix}", body)
-    # Coordinates are cut to hundredths of a point, but not the text between tags.
+    # Coordinates in tags are cut to hundredths of a point; numbers in the text stay as they are.
     body = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), body)
     return re.sub(r"\n\s*", "\n", body).strip()
 
 
-def draw_intervals(marks: Sequence[Mark], label: str, caption: str) -> Chart:
-    """Draw values as points with their intervals, one below the other."""
-    with drawing(height=0.9 + 0.27 * len(marks)) as canvas:
+def draw_intervals(points: Sequence[IntervalPoint], label: str, caption: str) -> Chart:
+    """Draw values as points with their confidence intervals, one below the other."""
+    rows = points[::-1]  # matplotlib counts from the bottom, and the first point is at the top
+    with chart_canvas(height=0.9 + 0.27 * len(rows)) as canvas:  # [inches]
         [axes] = canvas.axes
-        for y, mark in enumerate(marks[::-1]):
-            if mark.low is not None and mark.high is not None:
-                axes.plot([mark.low, mark.high], [y, y], color=ACCENT, linewidth=2)
-            face, colour = ("none", MUTED) if mark.hollow else (ACCENT, ACCENT)
-            axes.plot([mark.value], [y], "o", markersize=5.5, color=colour, mfc=face)
-        names = [shorten_name(mark.name) for mark in marks[::-1]]
-        axes.set_yticks(range(len(marks)), labels=names, parse_math=False, color=INK)
-        axes.set_ylim(-0.6, len(marks) - 0.4)
+        for y, point in enumerate(rows):
+            if point.low is not None and point.high is not None:
+                axes.plot([point.low, point.high], [y, y], color=ACCENT, linewidth=2)
+            dot_style = {
+                "color": MUTED if point.hollow else ACCENT,
+                "markerfacecolor": "none" if point.hollow else ACCENT,
+            }
+            axes.plot([point.value], [y], "o", markersize=5.5, **dot_style)
+        names = [shorten_name(point.name) for point in rows]
+        axes.set_yticks(range(len(rows)), labels=names, parse_math=False, color=INK)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlabel(label, parse_math=False)
-    listed = ", ".join(f"{printable(mark.name)} {mark.value:.4g}" for mark in marks)
-    return Chart(svg=canvas.svg, words=f"{caption}: {listed}.", caption=caption)
+    listed_values = ", ".join(f"{printable(point.name)} {point.value:.4g}" for point in points)
+    return Chart(svg=canvas.svg, description=f"{caption}: {listed_values}.", caption=caption)
 
 
 def shorten_name(name: str) -> str:

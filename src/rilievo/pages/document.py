@@ -62,13 +62,13 @@ def latex_command(text: str, name: str) -> str:
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Fill a template of HTML and write the page; ``content`` is as for ``page_pieces``."""
+    """Fill an HTML template and write the page; ``page_pieces`` explains the arguments."""
     with replacing(path) as part:
         write_pieces(part, page_pieces(template, **content))
 
 
 def write_pieces(path: Path, texts: Iterable[str]) -> None:
-    """Write texts one after the other; file names in them that are no Unicode are escaped."""
+    """Write texts one after the other; file names that are not valid Unicode are escaped."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(texts)
 
@@ -77,32 +77,35 @@ def page_pieces(
     template: str,
     *,
     scripts: Sequence[str] | None = None,
-    own_style: str = "",
-    inline_styles: bool = True,
-    beside: bool = False,
-    **content: Any,
+    extra_css: str = "",
+    allow_style_attributes: bool = True,
+    allow_picture_files: bool = False,
+    **variables: Any,
 ) -> Iterator[str]:
-    """Fill a template of HTML and yield the page in pieces.
+    """Fill an HTML template, and yield the HTML in pieces.
+
+    The Content-Security-Policy of the page allows only its own scripts, styles and pictures.
 
     Args:
         template: Name of a file in ``templates``.
-        scripts: Texts of scripts; None for the shared one.
-        own_style: CSS after the shared style sheet.
-        inline_styles: Whether elements may have styles of their own.
-        beside: Whether pictures may lie in files beside the page.
-        content: Variables of the template.
+        scripts: Source texts of the scripts; by default the shared ones.
+        extra_css: CSS after the shared style sheet.
+        allow_style_attributes: Whether elements may have a ``style`` attribute. If not, the policy
+            names the style sheet by its hash, which is stricter.
+        allow_picture_files: Whether pictures may be files beside the page.
+        variables: Variables of the template.
     """
     if scripts is None:
         scripts = (asset("stage/slider.js"), asset("pages.js"))
-    style = f"{_ramp_variables()}{asset('style.css')}{own_style}"
-    style_source = "'unsafe-inline'" if inline_styles else _policy_hash(style)
-    image_source = "'self' file: data:" if beside else "data:"
+    style = f"{_colour_ramp_css()}{asset('style.css')}{extra_css}"
+    style_source = "'unsafe-inline'" if allow_style_attributes else _policy_hash(style)
+    image_source = "'self' file: data:" if allow_picture_files else "data:"
     policy = (
         f"default-src 'none'; img-src {image_source}; style-src {style_source}; "
         f"script-src {' '.join(map(_policy_hash, scripts))}; base-uri 'none'; form-action 'none'"
     )
     html = _template_environment().get_template(template)
-    return html.generate(policy=policy, style=style, scripts=scripts, **content)
+    return html.generate(policy=policy, style=style, scripts=scripts, **variables)
 
 
 def fill_text_template(template: str, **content: Any) -> str:
@@ -117,13 +120,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def asset(name: str) -> str:
-    """Read a script, style sheet or licence that belongs to the pages."""
+    """Read a script, style sheet or licence of the pages."""
     return (_FOLDER / name).read_text("utf-8")
 
 
 @cache
 def _template_environment() -> "Environment":
-    # Imported on demand, since predictions do not need it.
+    """Jinja environment with the filters and variables that the templates use."""
+    # Imported on demand, because predictions do not need it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -145,8 +149,8 @@ def _template_environment() -> "Environment":
 
 
 @cache
-def _ramp_variables() -> str:
-    """Write the colour maps as variables of CSS, with which legends are drawn."""
+def _colour_ramp_css() -> str:
+    """CSS variables with the colour maps as gradients, which legends are drawn with."""
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
     ramps = (
         f"--{name}-ramp: linear-gradient(to right, {', '.join(css_colours(colour_map))});"
@@ -156,6 +160,5 @@ def _ramp_variables() -> str:
 
 
 def _policy_hash(text: str) -> str:
-    """Hash a script or style as a content security policy names what is allowed."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

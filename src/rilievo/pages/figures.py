@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import OptionError, needing
+from rilievo.errors.messages import join_alternatives
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
@@ -13,7 +14,7 @@ from rilievo.pages.charts import shorten_name
 from rilievo.pages.pictures import Panel
 
 SUFFIXES = (".pdf", ".svg", ".png")
-_WIDTH = 6.9  # [inches], both columns of common templates
+_WIDTH = 6.9  # [inches], full width of common two-column templates
 _FONT_SIZE = 7.0  # [points]
 _TITLE_HEIGHT, _LEGEND_HEIGHT, _GAP, _MARGIN = 0.16, 0.32, 0.04, 0.03  # [inches]
 _COLOUR_MAPS: Mapping[str, str] = {
@@ -29,33 +30,34 @@ _LEGENDS: Mapping[str, str] = {
 
 
 def check_figure_format(path: Path) -> None:
-    """Refuse a file whose ending is none of ``SUFFIXES``.
-
-    Raises:
-        OptionError: If it is another one.
-    """
+    """Raise OptionError if the suffix of a file is not one of ``SUFFIXES``."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(
-            f"{printable(path)}: a figure is written as {', '.join(SUFFIXES)}, by the file's ending"
+            f"{printable(path)}: has no known figure format; end its name in "
+            f"{join_alternatives(SUFFIXES)}"
         )
 
 
 def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
-    """Draw a row of pictures for each image, as PDF, SVG or PNG with 300 dots an inch."""
+    """Draw a row of pictures for each image, as PDF, SVG or PNG with 300 dots per inch.
+
+    Columns have the titles of the pictures. A row may lack some of them.
+    """
     check_figure_format(path)
     with needing("a figure for a paper", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
     style = {
-        "pdf.fonttype": 42,
-        "svg.fonttype": "none",
+        "pdf.fonttype": 42,  # TrueType fonts, as publishers require
+        "svg.fonttype": "none",  # text stays text
         "font.size": _FONT_SIZE,
-        "svg.hashsalt": "r",
+        "svg.hashsalt": "r",  # equal pictures give equal files
     }
     titles = list(dict.fromkeys(panel.title for row in rows for panel in row))
     panel_width = (_WIDTH - 2 * _MARGIN + _GAP) / len(titles) - _GAP
-    row_heights = [panel_width * _aspect(row[0]) for row in rows]
+    row_heights = [panel_width * _height_over_width(row[0]) for row in rows]
     height = _TITLE_HEIGHT + sum(row_heights) + _GAP * len(rows) + _LEGEND_HEIGHT + _MARGIN
+    # The user's own style of matplotlib must not change the figure, and is restored afterwards.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(style)
@@ -76,13 +78,12 @@ def write_figure(rows: Sequence[Sequence[Panel]], path: Path) -> None:
         _save_without_date(figure, path)
 
 
-def _aspect(panel: Panel) -> float:
+def _height_over_width(panel: Panel) -> float:
     height, width = panel.pixels.shape[:2]
     return height / width
 
 
 def _save_without_date(figure: Any, path: Path) -> None:
-    """Save a figure so that equal pictures give equal files."""
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     suffix = path.suffix.lower()
     with replacing(path) as part:
@@ -90,13 +91,12 @@ def _save_without_date(figure: Any, path: Path) -> None:
 
 
 def _write_in_figure(figure: Any, x: float, y: float, text: str, **style: Any) -> None:
-    """Write text at a point in inches from the lower left corner."""
+    """Write text at a point (x, y) from the lower left corner [inches]."""
     width, height = figure.get_size_inches()
     figure.text(x / width, y / height, text, parse_math=False, **style)
 
 
 def _add_axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
-    """Add axes in a box of left, bottom, width and height [inches]."""
     width, height = figure.get_size_inches()
     left, bottom, box_width, box_height = box
     axes = figure.add_axes((left / width, bottom / height, box_width / width, box_height / height))
@@ -107,13 +107,15 @@ def _add_axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
 def _draw_panel(
     figure: Any, panel: Panel, row: Sequence[Panel], box: tuple[float, float, float, float]
 ) -> None:
-    """Draw a picture, and the range of its depth if it is the first in its row with that range."""
+    """Draw a picture in a box, and print its depth range.
+
+    The true depth and metric predictions of a row share one range, which only the first one prints.
+    """
     _add_axes(figure, box).imshow(panel.pixels, aspect="auto", interpolation="none")
     if panel.legend is None or panel.legend.ramp != "depth":
         return
-    # Truth and metric predictions of a row share one scale, which is printed once.
-    first_with_legend = next(candidate for candidate in row if candidate.legend == panel.legend)
-    if first_with_legend is not panel:
+    first_with_range = next(candidate for candidate in row if candidate.legend == panel.legend)
+    if first_with_range is not panel:
         return
     far, near = panel.legend.marks[0], panel.legend.marks[-1]
     depth_range = f"{near.removesuffix(' m')}–{far}" if near != "near" else "not in metres"
@@ -131,7 +133,7 @@ def _draw_panel(
 
 
 def _draw_legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
-    """Draw a bar with labels for each kind of colours, side by side below the rows."""
+    """Draw a colour bar with labels for each colour ramp, side by side below the rows."""
     legends = {
         panel.legend.ramp: panel.legend for row in rows for panel in row if panel.legend is not None
     }

@@ -6,8 +6,9 @@ OGL (public domain) draws the surface, in a ninth of the size of three.js.
 import base64
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -21,7 +22,7 @@ from rilievo.geometry.surfaces.floating_pieces import MAX_PIECE_FRACTION
 from rilievo.geometry.surfaces.lattice import sample_slices
 from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.io.json_record import to_json
-from rilievo.io.map_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
+from rilievo.io.map_pictures import DEPTH_COLOURS, DrawnQuantity, normals_picture, sky_colour
 from rilievo.io.outputs.formats.colour_files import (
     colour_bar,
     coloured_sky,
@@ -43,24 +44,29 @@ from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Photo
 
 _MAX_POINTS = 250_000
-"""Points of a surface that telephones still draw smoothly."""
+"""Most points of a surface that phones draw smoothly."""
 
 _CAMERA_SOURCES = {
     CameraSource.GIVEN: "given",
-    CameraSource.FOV: "from the field of view that was given",
-    CameraSource.MILLIMETRES: "from the millimetres that were given",
-    CameraSource.EXIF_35MM: "EXIF, 35 mm equivalent focal length",
-    CameraSource.EXIF_SENSOR: "EXIF, focal length and sensor",
+    CameraSource.FOV: "from the given field of view",
+    CameraSource.MILLIMETRES: "from the given focal length in millimetres",
+    CameraSource.EXIF_35MM: "from EXIF, 35 mm equivalent focal length",
+    CameraSource.EXIF_SENSOR: "from EXIF, focal length and sensor",
     CameraSource.PREDICTED: "estimated by the model",
     CameraSource.MARKERS: "from printed markers",
     CameraSource.RECTANGLE: "from a known rectangle",
     CameraSource.GPANO: "from the file (GPano)",
     CameraSource.HEIF: "from the file (HEIC)",
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
-    CameraSource.ASSUMED: "assumed, and may be far off",
+    CameraSource.ASSUMED: "assumed, so it may be far off",
 }
-_PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024  # [px], the longer side of pictures
-_PHOTO_QUALITY, _MAP_QUALITY = 88, 90  # of JPEG
+# Largest size of the longer side of pictures [px].
+_MAX_PHOTO_SIDE = 2048
+_MAX_PANORAMA_SIDE = 4096
+_MAX_MAP_SIDE = 1024
+# JPEG quality.
+_PHOTO_QUALITY = 88
+_MAP_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +74,12 @@ class Picture:
     """Picture on a page.
 
     Attributes:
-        words: Description for screen readers.
-        id: Name by which scripts find it.
+        description: Text for screen readers.
+        id: HTML id, by which scripts find it.
     """
 
     title: str
-    words: str
+    description: str
     id: str
     jpeg: bytes
 
@@ -84,39 +90,44 @@ class Picture:
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the page, whose surface needs depth that is not affine, and a camera."""
-    prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
-    missing = _reason_without_surface(prediction)
+    """Write the page of a prediction.
+
+    It has a surface if there is a camera, and depth that is not affine. Otherwise it says why there
+    is none.
+    """
+    prediction = job.prediction
+    options = job.options
+    depth = prediction.depth_or_none
+    reason_without_surface = _reason_without_surface(prediction)
     relief = None
-    if depth is not None and missing is None:
+    if depth is not None and reason_without_surface is None:
         relief = _make_relief(job, depth)
         if relief is None:
-            missing = "The surface is empty: no pixel is connected to a neighbour."
-    surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
+            reason_without_surface = "The surface is empty: no pixel is connected to a neighbour."
+    surface_facts = None
+    if relief is not None:
+        surface_facts = _surface_facts(relief, options, sky_share(prediction))
     bar = None if depth is None else colour_bar(depth, options, coloured_sky(prediction))
     facts = replace(
-        job.facts("page with pictures and, where there is depth, the surface"),
+        job.describe_file("page with pictures and, if there is depth, the surface"),
         unit=None if depth is None else job.depth_facts.unit,
-        colour=None if bar is None else bar.facts,
-        surface=surface,
+        colour=None if bar is None else bar.colour_facts,
+        surface=surface_facts,
     )
-    pictures = tuple(pictures_of_prediction(prediction, options))
     ramp = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
     page = page_pieces(
         "photograph.html",
         scripts=stage_scripts(has_surface=relief is not None),
-        own_style=_stage_style(ramp, options.colour_map),
-        inline_styles=False,
-        about=job.about,
-        facts=surface,
+        extra_css=_stage_style(ramp, options.colour_map),
+        allow_style_attributes=False,
+        about=job.sidecar,
+        facts=surface_facts,
         sources=_CAMERA_SOURCES,
-        json=job.about.embedded_json(facts),
-        pictures=pictures,
+        json=job.sidecar.embedded_json(facts),
+        pictures=tuple(pictures_of_prediction(prediction, options)),
         bar=bar,
-        missing=missing,
-        form=None if relief is None else to_json(relief.form),
-        data_of=None if relief is None else base64.b64encode(relief.data).decode("ascii"),
-        terms=None if relief is None else to_json(page_terms(prediction)),
+        missing=reason_without_surface,
+        **_relief_variables(relief, prediction),
         licence=asset("surface_view/ogl.LICENSE"),
         usdz=_usdz_link(job),
     )
@@ -124,31 +135,45 @@ def write(job: WriteJob) -> FileFacts:
     return facts
 
 
+def _relief_variables(relief: Relief | None, prediction: PredictionRecord) -> Mapping[str, Any]:
+    """Variables of the template about the surface; all are None if there is no surface."""
+    if relief is None:
+        return {"form": None, "data_of": None, "terms": None}
+    return {
+        "form": to_json(relief.form),
+        "data_of": base64.b64encode(relief.data).decode("ascii"),
+        "terms": to_json(page_terms(prediction)),
+    }
+
+
 def _usdz_link(job: WriteJob) -> str | None:
-    """Address of a USDZ beside the page, which telephones place in the room at its true size."""
-    depth, file = job.prediction.depth_or_none, job.beside.get("usdz")
+    """Address of the USDZ file beside the page, which phones place in the room at its true size."""
+    depth = job.prediction.depth_or_none
+    usdz_name = job.files_by_output.get("usdz")
     is_metric = depth is not None and depth.kind is DepthKind.METRIC
-    return quote(os.fsencode(file)) if file and is_metric else None
+    if not usdz_name or not is_metric:
+        return None
+    return quote(os.fsencode(usdz_name))
 
 
 def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
-    """Read the scripts of a page that shows pictures and, on request, a surface."""
-    names = ("slider", "stage", "marks", "share", "page")
-    surface = SURFACE_SCRIPTS if has_surface else ()
+    """Read the scripts of a page that shows pictures and perhaps a surface, in loading order."""
+    stage_names = ("slider", "stage", "marks", "share", "page")
+    surface_names = SURFACE_SCRIPTS if has_surface else ()
     return (
-        *(asset(f"surface_view/{name}") for name in surface),
-        *(asset(f"stage/{name}.js") for name in names),
+        *(asset(f"surface_view/{name}") for name in surface_names),
+        *(asset(f"stage/{name}.js") for name in stage_names),
     )
 
 
 def saved_page() -> str:
-    """Make the HTML of a page without a prediction, into which the app in a browser puts one."""
+    """Make the HTML of a page without a prediction, which the app fills with one in the browser."""
     ramp = f"linear-gradient(to right, {', '.join(css_colours(DEPTH_COLOURS))})"
     page = page_pieces(
         "saved.html",
         scripts=stage_scripts(),
-        own_style=_stage_style(ramp),
-        inline_styles=False,
+        extra_css=_stage_style(ramp),
+        allow_style_attributes=False,
         licence=asset("surface_view/ogl.LICENSE"),
     )
     return "".join(page)
@@ -159,89 +184,110 @@ def _stage_style(ramp: str, colour_map: str = DEPTH_COLOURS) -> str:
     return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; --sky: {sky}; }}\n"
 
 
-def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> SurfaceFacts:
+def _surface_facts(
+    relief: Relief, options: SaveOptions, sky_fraction: float | None
+) -> SurfaceFacts:
+    """Describe for the sidecar how the mesh was made, and how many points and triangles it has."""
     return SurfaceFacts(
         pixel_step=relief.form.step,
         points=relief.points,
         triangles=relief.triangles,
         edge_jump=options.edge,
-        grazing_degrees=0.0,
+        grazing_degrees=0.0,  # the page also shows triangles that are seen at a grazing angle
         specks=options.specks,
         dropped=options.drop_text,
-        sky=sky,
+        sky=sky_fraction,
         backing=BACKING,
     )
 
 
 def _reason_without_surface(prediction: PredictionRecord) -> str | None:
     """Say why depth cannot be shown as a surface; None if it can, or if there is no depth."""
-    depth, camera = prediction.depth_or_none, prediction.camera
+    depth = prediction.depth_or_none
+    camera = prediction.camera
     if depth is None:
         return None
     if not depth.is_depth:
-        return "Two known distances make one possible: rilievo predict --known u,v,metres twice."
+        return (
+            "There is no surface, because the scale and shift of the depth are not known. Two "
+            "known distances determine them: give --known U,V,METRES twice to rilievo predict."
+        )
     if camera is None:
-        return "The camera is not known, and without one there is no surface."
+        return "The camera is not known, so there is no surface."
     if not isinstance(camera.lens, Pinhole | Equirectangular):
-        return "Pages draw no surfaces of this lens; save ply or glb for this one."
+        return "Pages cannot show the surface of this lens. Save it as ply or glb instead."
     return None
 
 
 def _make_relief(job: WriteJob, depth: DepthMap) -> Relief | None:
-    """Encode the surface; None if it is empty."""
-    prediction, options, photo = job.prediction, job.options, job.prediction.photo
+    """Encode the surface; return None if it is empty."""
+    prediction = job.prediction
+    options = job.options
+    photo = prediction.photo
     camera = prediction.camera
-    assert camera is not None, "a surface has a camera"
-    # The viewer stands inside a panorama, and sees the sky and every speck where they are.
-    is_panorama = isinstance(camera.lens, Equirectangular)
+    assert camera is not None, "_reason_without_surface has checked it"
+    if isinstance(camera.lens, Equirectangular):
+        # The viewer is inside a panorama, so nothing is left out, not even sky and specks.
+        surface_mask = depth.valid
+        cut = replace(options.cut, specks=0)
+        max_piece_fraction = 0.0
+    else:
+        surface_mask = surface_pixels(prediction, options.drops)
+        cut = options.cut
+        max_piece_fraction = MAX_PIECE_FRACTION
     return pack_relief(
         depth.depth(),
         camera,
-        depth.valid if is_panorama else surface_pixels(prediction, options.drops),
+        surface_mask,
         hollow=None if photo is None else photo.transparent,
         step=surface_step(depth.shape, min(options.surface_points, _MAX_POINTS)),
-        cut=replace(options.cut, specks=0) if is_panorama else options.cut,
+        cut=cut,
         normals=prediction.normals,
-        pieces=0 if is_panorama else MAX_PIECE_FRACTION,
+        pieces=max_piece_fraction,
     )
 
 
 def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -> Iterator[Picture]:
-    """Make the pictures that there are: the photograph, depth, normals and confidence."""
-    depth, camera = prediction.depth_or_none, prediction.camera
+    """Yield the pictures of the photograph, depth, normals and confidence that a prediction has."""
+    depth = prediction.depth_or_none
+    camera = prediction.camera
     if prediction.photo is not None:
         is_panorama = camera is not None and isinstance(camera.lens, Equirectangular)
-        side = _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE
-        yield photo_picture(prediction.photo, options, side)
-    # Pixels are sampled: averages across depth edges would show depths that do not exist.
-    step = math.ceil(max(prediction.shape) / _MAP_SIDE)
+        max_side = _MAX_PANORAMA_SIDE if is_panorama else _MAX_PHOTO_SIDE
+        yield photo_picture(prediction.photo, options, max_side)
+    # Maps are subsampled, because averages across edges would show depths that do not exist.
+    step = math.ceil(max(prediction.shape) / _MAX_MAP_SIDE)
     rows, columns = sample_slices(prediction.shape, step)
     if depth is not None:
         pixels = depth_picture(prediction, options, rows, columns)
-        last = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
-        words = f"Depth in colours of the map {options.colour_map}; its last colour is {last}"
-        yield _map_picture("Depth", words, "depth", pixels)
+        last_colour = "near" if options.draw is DrawnQuantity.INVERSE_DEPTH else "far"
+        description = (
+            f"Depth in the colour map {options.colour_map}; its last colour is {last_colour}"
+        )
+        yield _map_picture("Depth", description, "depth", pixels)
     if prediction.normals is not None:
         normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
         valid = None if depth is None else depth.valid[rows, columns]
-        words = (
-            "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
+        description = (
+            "Surface normals in colours: a wall seen head-on is light blue, and a floor is green"
         )
-        yield _map_picture("Normals", words, "normals", normals_picture(normals, valid))
+        yield _map_picture("Normals", description, "normals", normals_picture(normals, valid))
     if prediction.confidence is not None:
         grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)
-        words = "Confidence of the model: white is highest, black is lowest"
-        yield _map_picture("Confidence", words, "confidence", grey)
+        description = "Confidence of the model: white is highest, black is lowest"
+        yield _map_picture("Confidence", description, "confidence", grey)
 
 
-def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
-    """Make the picture of the photograph, at most ``side`` wide and high; surfaces wear it too."""
-    image = shrink_to_image(photo, min(side, options.texture_side))
+def photo_picture(photo: Photo, options: SaveOptions, max_side: int = _MAX_PHOTO_SIDE) -> Picture:
+    """Make the picture of the photograph, which is also the texture of the surface."""
+    image = shrink_to_image(photo, min(max_side, options.texture_side))
     jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
-    return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)
+    return Picture(title="Photograph", description="The photograph", id="photo", jpeg=jpeg)
 
 
-def _map_picture(title: str, words: str, id: str, pixels: UInt8[np.ndarray, "h w *c"]) -> Picture:
+def _map_picture(
+    title: str, description: str, picture_id: str, pixels: UInt8[np.ndarray, "h w *c"]
+) -> Picture:
     # No chroma subsampling, because colours stand for values.
     jpeg = jpeg_bytes(Image.fromarray(pixels), quality=_MAP_QUALITY)
-    return Picture(title=title, words=words, id=id, jpeg=jpeg)
+    return Picture(title=title, description=description, id=picture_id, jpeg=jpeg)

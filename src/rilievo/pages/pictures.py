@@ -1,4 +1,4 @@
-"""Small pictures of photographs, depth, normals and errors, for pages of evaluations."""
+"""Small pictures of photographs, depth, normals and errors, for pages about evaluations."""
 
 import base64
 import math
@@ -14,7 +14,7 @@ from rilievo.io.map_pictures import (
     DEPTH_COLOURS,
     SIGNED_COLOURS,
     ColourRange,
-    Drawn,
+    DrawnQuantity,
     colour_range,
     colourise,
     invalid_colour,
@@ -25,16 +25,16 @@ from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 
-WIDTH = 640  # [px], that no picture exceeds
+WIDTH = 640  # [px], largest width of a picture
 PHOTOGRAPH, TRUE_DEPTH, TRUE_NORMALS = "Photograph", "True depth", "True normals"
 _JPEG_QUALITY = 85
 _MAX_ANGLE = 45.0
-"""Angle between normals with the last colour [degrees]."""
+"""Angle between normals that has the last colour [degrees]."""
 
-_ERROR_ENDS = (0.05, 0.1, 0.25, 0.5, 1.0)
-"""Relative errors at which the colours of an error map may end."""
-_DEFAULT_ERROR_END = 0.25
-_ERROR_HEADROOM = 3  # ends of error maps over the median error
+_MAX_ERRORS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Relative errors that may have the last colour of error maps."""
+_DEFAULT_MAX_ERROR = 0.25
+_ERROR_HEADROOM = 3  # least ratio of the last colour's error to the median error
 _MAX_RANGE_GROWTH = 4
 """Factor by which predictions may widen the colour range of the true depth."""
 
@@ -45,7 +45,7 @@ class Legend:
 
     Attributes:
         ramp: Name of the colours: ``depth``, ``signed`` or ``angle``.
-        marks: Labels at even distances, from the left.
+        marks: Labels at equal distances, from the left.
         has_sky: Whether the sky has a colour.
     """
 
@@ -60,29 +60,29 @@ class Panel:
 
     Attributes:
         title: Title, by which readers of a page choose pictures.
-        words: Description for screen readers.
-        legend: Meaning of the colours; None where they are no numbers.
-        model: Model whose prediction it shows; None for the photograph and the ground truth.
+        description: Text for screen readers.
+        legend: Meaning of the colours, or None if they do not stand for numbers.
+        model: Model whose prediction it shows, or None for the photograph and the ground truth.
     """
 
     title: str
-    words: str
+    description: str
     pixels: Pixels
     legend: Legend | None = None
     model: str | None = None
 
     def jpeg(self) -> bytes:
-        """Encode the picture as JPEG, without subsampled colours, as these stand for numbers."""
+        """Encode the picture as JPEG, with colours at full resolution, since they mean numbers."""
         return jpeg_bytes(Image.fromarray(self.pixels), quality=_JPEG_QUALITY)
 
     @property
     def uri(self) -> str:
-        """Data URL."""
+        """The picture as a data URL."""
         return jpeg_uri(self.jpeg())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class PredictedMaps:
     """Prediction of a model for an image."""
 
     depth: DepthMap | None = None
@@ -91,14 +91,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """Image on a page, with its pictures.
+class ImageEntry:
+    """Entry of a page about one image, with its pictures.
 
     Attributes:
-        label: Reason why it is shown, in a word.
+        label: Reason why it is shown, in one word.
         value: Score of the image, as text.
-        numbers: Names and values of further scores.
-        fault: Reason why it cannot be shown.
+        numbers: Names and values of further scores, as text.
+        fault: Reason why it cannot be shown, or None if it can.
     """
 
     name: str
@@ -111,11 +111,11 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shrunk:
-    """Reduced map.
+class BlockMeans:
+    """Reduced map, with one pixel for each square block of the original.
 
     Attributes:
-        values: Mean of the valid pixels of each block.
+        values: Means of the valid pixels of each block; 0 if there are none.
         valid: Blocks with at least one valid pixel.
     """
 
@@ -128,16 +128,20 @@ def jpeg_uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
-def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
+def average_blocks(values: Float[np.ndarray, "c h w"], valid: Mask) -> BlockMeans:
     """Average the valid pixels of a map over blocks, down to a width of at most ``WIDTH``."""
-    block_side = _block_side(valid.shape[1])
-    first_rows, first_columns = (np.arange(0, side, block_side) for side in valid.shape)
+    height, width = valid.shape
+    block_side = _block_side(width)
+    first_rows = np.arange(0, height, block_side)
+    first_columns = np.arange(0, width, block_side)
+    # Invalid pixels are set to 0, so that they add nothing to the sums.
     valid_values = np.where(valid, values, np.float32(0))
     row_sums = np.add.reduceat(valid_values, first_rows, axis=1, dtype=np.float64)
     sums = np.add.reduceat(row_sums, first_columns, axis=2)
     row_counts = np.add.reduceat(valid.astype(np.int64), first_rows, axis=0)
     counts = np.add.reduceat(row_counts, first_columns, axis=1)
-    return Shrunk(values=(sums / np.maximum(counts, 1)).astype(np.float32), valid=counts > 0)
+    means = sums / np.maximum(counts, 1)
+    return BlockMeans(values=means.astype(np.float32), valid=counts > 0)
 
 
 def _block_side(width: int) -> int:
@@ -145,87 +149,82 @@ def _block_side(width: int) -> int:
 
 
 def photo_panel(pixels: Pixels, title: str = PHOTOGRAPH) -> Panel:
-    """Make the picture of a photograph, as small as maps of ``shrink``."""
-    small = Image.fromarray(pixels).reduce(_block_side(pixels.shape[1]))
-    return Panel(title=title, words=title, pixels=np.asarray(small))
+    """Make the picture of a photograph, in the size that ``average_blocks`` gives to maps."""
+    reduced = Image.fromarray(pixels).reduce(_block_side(pixels.shape[1]))
+    return Panel(title=title, description=title, pixels=np.asarray(reduced))
 
 
-def end_of_error_colours(medians: list[float]) -> float:
-    """Choose the relative error at which the colours of error maps end.
-
-    Args:
-        medians: Median relative error of each model.
-    """
+def choose_max_error(medians: list[float]) -> float:
+    """Choose the relative error with the last colour, by the median error of each model."""
     if not medians:
-        return _DEFAULT_ERROR_END
-    needed = _ERROR_HEADROOM * max(medians)
-    return next((end for end in _ERROR_ENDS if end >= needed), _ERROR_ENDS[-1])
+        return _DEFAULT_MAX_ERROR
+    required = _ERROR_HEADROOM * max(medians)
+    return next((error for error in _MAX_ERRORS if error >= required), _MAX_ERRORS[-1])
 
 
 def comparison_panels(
     truth: Truth | None,
-    answers: Mapping[str, Answer],
-    end: float,
+    predictions: Mapping[str, PredictedMaps],
+    max_error: float,
     *,
     depth: bool = True,
     normals: bool = True,
 ) -> Iterator[Panel]:
-    """Draw the ground truth and the predictions of an image; depths in metres share their colours.
+    """Draw the ground truth (if there is any) and the predictions of an image.
 
-    Args:
-        truth: Ground truth, if there is one.
-        answers: Predictions by model.
-        end: Relative error with the last colour.
-        depth: Whether the true depth is drawn.
-        normals: Whether the true normals are drawn.
+    The true depth and metric predictions share one colour range. The relative error ``max_error``
+    has the last colour of error maps.
     """
-    true = _true_depth(truth)
-    limits = _shared_colour_range(true, answers.values())
-    if depth and true is not None:
-        yield depth_panel(TRUE_DEPTH, true, limits=limits)
+    true_depth = _true_depth(truth)
+    limits = _shared_colour_range(true_depth, predictions.values())
+    if depth and true_depth is not None:
+        yield depth_panel(TRUE_DEPTH, true_depth, limits=limits)
     if normals and truth and truth.normals is not None and truth.normals_valid is not None:
         yield _normals_panel(TRUE_NORMALS, truth.normals, truth.normals_valid, None)
-    for model, answer in answers.items():
-        if answer.depth is not None:
-            yield from _depth_panels(model, answer.depth, true, limits, end, answer.sky)
-        if answer.normals is not None:
-            yield from _normals_panels(model, answer.normals, truth)
+    for model, maps in predictions.items():
+        if maps.depth is not None:
+            yield from _depth_panels(model, maps.depth, true_depth, limits, max_error, maps.sky)
+        if maps.normals is not None:
+            yield from _normals_panels(model, maps.normals, truth)
 
 
-def _shared_colour_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRange | None:
-    """Find the colour range of the truth and of all metric predictions; None without a truth."""
-    if true is None:
+def _shared_colour_range(
+    true_depth: DepthMap | None, predictions: Iterable[PredictedMaps]
+) -> ColourRange | None:
+    """Colour range that covers the true depth and all metric predictions; None without truth."""
+    if true_depth is None:
         return None
-    truth = colour_range(_shrink_depth(true))
-    ranges = [
-        _colour_range_of_shrunk(answer.depth, answer.sky)
-        for answer in answers
-        if answer.depth is not None and answer.depth.kind is DepthKind.METRIC
-    ]
-    low = min(span.low for span in (truth, *ranges))
-    high = max(span.high for span in (truth, *ranges))
-    # A prediction that is off by more must not leave the truth without colours.
+    true_range = colour_range(_reduce_depth(true_depth))
+    low, high = true_range.low, true_range.high
+    for maps in predictions:
+        if maps.depth is not None and maps.depth.kind is DepthKind.METRIC:
+            predicted_range = _predicted_colour_range(maps.depth, maps.sky)
+            low = min(low, predicted_range.low)
+            high = max(high, predicted_range.high)
+    # A prediction that is far off must not squeeze the truth into a few colours.
     return ColourRange(
-        low=max(low, truth.low / _MAX_RANGE_GROWTH),
-        high=min(high, truth.high * _MAX_RANGE_GROWTH),
+        low=max(low, true_range.low / _MAX_RANGE_GROWTH),
+        high=min(high, true_range.high * _MAX_RANGE_GROWTH),
     )
 
 
 def _depth_panels(
     model: str,
     depth: DepthMap,
-    true: DepthMap | None,
+    true_depth: DepthMap | None,
     limits: ColourRange | None,
-    end: float,
+    max_error: float,
     sky: Mask | None,
 ) -> Iterator[Panel]:
-    is_comparable = true is not None and depth.kind is DepthKind.METRIC
-    yield depth_panel(model, depth, limits if is_comparable else None, model, sky=sky)
-    if true is not None and is_comparable:
-        yield _depth_error_panel(model, true, depth, end)
+    if true_depth is None or depth.kind is not DepthKind.METRIC:
+        yield depth_panel(model, depth, model=model, sky=sky)
+        return
+    yield depth_panel(model, depth, limits, model=model, sky=sky)
+    yield _depth_error_panel(model, true_depth, depth, max_error)
 
 
 def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterator[Panel]:
+    # Pixels without a normal hold zeros or NaN, others unit vectors.
     with np.errstate(invalid="ignore"):
         has_normal = np.asarray(np.square(normals).sum(axis=0) > 0.5)
     yield _normals_panel(f"{model}, normals", normals, has_normal, model)
@@ -237,25 +236,30 @@ def depth_panel(
     title: str,
     depth: DepthMap,
     limits: ColourRange | None = None,
-    model: str | None = None,
     *,
+    model: str | None = None,
     sky: Mask | None = None,
 ) -> Panel:
-    """Draw depth in colours, near in red; depth in metres has a legend with numbers."""
+    """Draw depth in colours, near in red. The legend of metric depth has distances in metres.
+
+    ``limits`` is the colour range [1/m]; by default that of the depth map.
+    """
     sky = sky_behind_objects(depth, sky)
-    small = _shrink_depth(extend_ground_to_sky(depth, sky))
-    small_sky = _shrink_sky(sky)
-    limits = limits or colour_range(small, sky=small_sky)
-    marks = ("far", "near")
-    if small.kind is DepthKind.METRIC and limits.low > 0:
-        far, near = 1 / limits.low, 1 / limits.high
-        middle = 2 / (limits.low + limits.high)
-        marks = tuple(f"{metres:.3g} m" for metres in (far, middle, near))
+    reduced = _reduce_depth(extend_ground_to_sky(depth, sky))
+    reduced_sky = _reduce_sky(sky)
+    limits = limits or colour_range(reduced, sky=reduced_sky)
+    tick_labels = ("far", "near")
+    if reduced.kind is DepthKind.METRIC and limits.low > 0:
+        # Colours are linear in inverse depth.
+        far = 1 / limits.low
+        near = 1 / limits.high
+        middle = 2 / (limits.low + limits.high)  # depth at the mean inverse depth
+        tick_labels = tuple(f"{metres:.3g} m" for metres in (far, middle, near))
     return Panel(
         title=title,
-        words=f"{title} in colours, from {marks[0]} to {marks[-1]}",
-        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits, sky=small_sky),
-        legend=Legend(ramp="depth", marks=marks, has_sky=small_sky is not None),
+        description=f"{title} in colours, from {tick_labels[0]} to {tick_labels[-1]}",
+        pixels=colourise(reduced, colour_map=DEPTH_COLOURS, limits=limits, sky=reduced_sky),
+        legend=Legend(ramp="depth", marks=tick_labels, has_sky=reduced_sky is not None),
         model=model,
     )
 
@@ -268,76 +272,76 @@ def _true_depth(truth: Truth | None) -> DepthMap | None:
     return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
 
 
-def _shrink_depth(depth: DepthMap) -> DepthMap:
-    small = shrink(depth.values[None], depth.valid)
-    return DepthMap(values=small.values[0], kind=depth.kind, valid=small.valid)
+def _reduce_depth(depth: DepthMap) -> DepthMap:
+    means = average_blocks(depth.values[None], depth.valid)
+    return DepthMap(values=means.values[0], kind=depth.kind, valid=means.valid)
 
 
-def _shrink_sky(sky: Mask | None) -> Mask | None:
+def _reduce_sky(sky: Mask | None) -> Mask | None:
+    """Reduce a sky mask by majority vote in each block."""
     if sky is None:
         return None
-    return shrink(sky[None].astype(np.float32), np.ones(sky.shape, bool)).values[0] > 0.5
+    all_valid = np.ones(sky.shape, bool)
+    sky_fraction = average_blocks(sky[None].astype(np.float32), all_valid).values[0]
+    return sky_fraction > 0.5
 
 
-def _colour_range_of_shrunk(depth: DepthMap, sky: Mask | None) -> ColourRange:
+def _predicted_colour_range(depth: DepthMap, sky: Mask | None) -> ColourRange:
     sky = sky_behind_objects(depth, sky)
-    return colour_range(_shrink_depth(extend_ground_to_sky(depth, sky)), sky=_shrink_sky(sky))
+    return colour_range(_reduce_depth(extend_ground_to_sky(depth, sky)), sky=_reduce_sky(sky))
 
 
-def _depth_error_panel(model: str, true: DepthMap, depth: DepthMap, end: float) -> Panel:
-    both = true.valid & depth.valid
+def _depth_error_panel(
+    model: str, true_depth: DepthMap, depth: DepthMap, max_error: float
+) -> Panel:
+    """Draw the signed relative error of depth, predicted / true - 1."""
+    has_both = true_depth.valid & depth.valid
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        error = np.where(both, depth.values / true.values - 1, 0)
+        error = np.where(has_both, depth.values / true_depth.values - 1, 0)  # 0 is masked out
+    percent = f"{100 * max_error:.0f} %"
     return Panel(
         title=f"{model}, error",
-        words=f"Relative error of {model}: blue is too near, red is too far",
-        pixels=_colour_numbers(error, both, ColourRange(low=-end, high=end), SIGNED_COLOURS),
-        legend=Legend(
-            ramp="signed", marks=(f"−{100 * end:.0f} % too near", f"+{100 * end:.0f} % too far")
+        description=f"Relative error of {model}: blue is too near, red is too far",
+        pixels=_colour_values(
+            error, has_both, ColourRange(low=-max_error, high=max_error), SIGNED_COLOURS
         ),
+        legend=Legend(ramp="signed", marks=(f"−{percent} too near", f"+{percent} too far")),
         model=model,
     )
 
 
-def _angle_panel(
-    model: str,
-    true: Vectors,
-    normals: Vectors,
-    mask: Mask,
-) -> Panel:
-    cosine = np.where(mask, np.einsum("chw,chw->hw", true, normals), 0)
+def _angle_panel(model: str, true_normals: Vectors, normals: Vectors, mask: Mask) -> Panel:
+    """Draw the angle between true and predicted normals, from their dot product."""
+    cosine = np.where(mask, np.einsum("chw,chw->hw", true_normals, normals), 0)  # 0 is masked out
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     limits = ColourRange(low=0.0, high=_MAX_ANGLE)
+    angle_range = f"from 0° to {_MAX_ANGLE:.0f}° and more"
     return Panel(
         title=f"{model}, error of normals",
-        words=f"Angle between true normals and {model}'s, from 0° to {_MAX_ANGLE:.0f}° and more",
-        pixels=_colour_numbers(angle, mask, limits, ANGLE_COLOURS),
+        description=f"Angle between true normals and {model}'s, {angle_range}",
+        pixels=_colour_values(angle, mask, limits, ANGLE_COLOURS),
         legend=Legend(ramp="angle", marks=("0°", f"{_MAX_ANGLE / 2:g}°", f"{_MAX_ANGLE:.0f}°+")),
         model=model,
     )
 
 
 def _normals_panel(
-    title: str,
-    normals: Float[np.ndarray, "3 h w"],
-    valid: Mask,
-    model: str | None,
+    title: str, normals: Float[np.ndarray, "3 h w"], valid: Mask, model: str | None
 ) -> Panel:
-    small = shrink(normals, valid)
-    lengths = np.linalg.norm(small.values, axis=0)
-    pixels = normals_picture(small.values / np.maximum(lengths, np.float32(1e-6)))
-    pixels[~small.valid] = invalid_colour(DEPTH_COLOURS)
-    words = f"{title} in colours: a wall seen head-on is light blue"
-    return Panel(title=title, words=words, pixels=pixels, model=model)
+    """Draw normals in colours; the means of blocks are scaled back to unit length."""
+    means = average_blocks(normals, valid)
+    lengths = np.linalg.norm(means.values, axis=0)
+    pixels = normals_picture(means.values / np.maximum(lengths, np.float32(1e-6)))
+    pixels[~means.valid] = invalid_colour(DEPTH_COLOURS)
+    description = f"{title} in colours: a wall seen head-on is light blue"
+    return Panel(title=title, description=description, pixels=pixels, model=model)
 
 
-def _colour_numbers(
-    values: Float[np.ndarray, "h w"],
-    valid: Mask,
-    limits: ColourRange,
-    colour_map: str,
+def _colour_values(
+    values: Float[np.ndarray, "h w"], valid: Mask, limits: ColourRange, colour_map: str
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    small = shrink(values[None], valid)
-    # Declared as affine depth, so that the numbers are drawn as they are.
-    numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)
-    return colourise(numbers, colour_map=colour_map, limits=limits, quantity=Drawn.DEPTH)
+    """Draw any values in colours, linearly between ``limits``."""
+    means = average_blocks(values[None], valid)
+    # ``colourise`` draws affine depth without converting it to inverse depth.
+    as_depth = DepthMap(values=means.values[0], kind=DepthKind.AFFINE, valid=means.valid)
+    return colourise(as_depth, colour_map=colour_map, limits=limits, quantity=DrawnQuantity.DEPTH)

@@ -1,6 +1,7 @@
-"""Encode a surface for pages, as depths and as flags of the triangles that exist.
+"""Encode a surface for pages, as depths on a lattice and flags for the triangles that exist.
 
-The logarithm of depth takes 16 bits, which gives a relative precision of 0.004 % from 1 to 100.
+The logarithm of depth is stored in 16 bits. For depths from 1 to 100, the relative precision is
+0.004 %.
 """
 
 import zlib
@@ -14,7 +15,13 @@ from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.closing import sample_closed_lattice
 from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, corner_indices, triangulate_cells
+from rilievo.geometry.surfaces.lattice import (
+    Cut,
+    Faces,
+    Lattice,
+    triangle_indices,
+    triangulate_cells,
+)
 from rilievo.geometry.surfaces.patches import mend_lattice
 from rilievo.geometry.surfaces.ramps import sharpen_edges
 
@@ -40,19 +47,19 @@ _MAX_CODE = 65535  # of 16 bits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliefForm:
-    """What a page's scripts need besides the data to decode the points.
+    """Parameters with which the scripts of a page decode the points.
 
     Attributes:
         rows: Number of rows of the lattice.
-        first_row: Row of the photograph at the lattice's first row [px].
-        first_column: Column at its first column [px].
+        first_row: Row of the photograph at the first row of the lattice [px].
+        first_column: Column of the photograph at the first column of the lattice [px].
         step: Spacing of the lattice [px].
         lens: "pinhole" or "equirectangular".
-        fx: Focal length of K, or a panorama's pixels per radian.
-        cx: Principal point of K, or the column on the camera's axis.
-        nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
-        spacing: Difference in the logarithm between codes.
-        jump: Limit of the surface, as ``Cut.jump``.
+        fx: Focal length of K [px], or the pixels per radian of a panorama.
+        cx: Principal point of K [px], or the column of a panorama on the camera's axis.
+        nearest: Natural logarithm of the depth that has code 1; code 0 means no depth.
+        spacing: Difference between the logarithms of successive codes.
+        jump: Depth step at which the surface is cut, as ``Cut.jump``.
         edge: Least step of 1/depth across which far surfaces continue behind near ones.
     """
 
@@ -79,9 +86,10 @@ class Relief:
     """Encoded surface.
 
     Attributes:
-        data: zlib stream. First the differences of codes along each row, modulo 65536: high bytes,
-            then low bytes. Then a byte for every cell: 1 if it is split from the top left to the
-            bottom right, plus 2 and 4 if its left and right triangle exist.
+        data: zlib stream. First come the differences of codes along each row, modulo 65536: all
+            high bytes, then all low bytes. Then comes a byte for each cell: 1 if the cell is split
+            from the top left to the bottom right, plus 2 if its left triangle exists, plus 4 if
+            its right triangle exists.
     """
 
     form: ReliefForm
@@ -92,7 +100,7 @@ class Relief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DepthCodes:
-    """Depths of a lattice as 16-bit codes on a logarithmic scale; 0 means no depth."""
+    """Depths of a lattice as 16-bit codes on a logarithmic scale; code 0 means no depth."""
 
     codes: UInt16[np.ndarray, "h w"]
     nearest: float
@@ -110,58 +118,56 @@ def pack_relief(
     normals: Vectors | None = None,
     pieces: float = 0.0,
 ) -> Relief | None:
-    """Encode the surface of a depth map; None if it is empty.
+    """Encode the surface of a depth map; return None if it is empty.
 
     It is cut as in ``rilievo.geometry.surfaces.meshes``.
 
     Args:
         depth: z, or distance along the rays of a panorama, in any positive unit.
         camera: Camera of the depth map, or its K [px].
-        valid: Pixels that the surface may have.
-        hollow: Pixels that show nothing, where no hole is closed.
+        valid: Pixels that may belong to the surface.
+        hollow: Pixels that show nothing, where holes stay open.
         step: Spacing of the lattice [px].
         cut: Where the surface is cut.
-        normals: Normals that tell steep surfaces from edges.
-        pieces: Largest share of a floating piece that is laid back.
-
-    Raises:
-        InputError: If pages draw no surfaces of the camera's lens.
+        normals: Normals, which distinguish steep surfaces from edges.
+        pieces: Largest fraction of the surface that a floating piece may have to be laid back.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
     camera = as_camera(camera)
-    lens = lens_on_pages(camera)
+    lens = page_lens(camera)
     cut = cut.for_filled_tears
     sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
-    mended = mend_lattice(sampled, cut, specks=False)
+    mended = mend_lattice(sampled, cut, remove_specks=False)
     sharpened = sharpen_edges(lay_back_pieces(mended, cut, pieces))
     lattice = sharpened.lattice
-    faces = triangulate_cells(lattice, cut, sharpened.edge)
-    triangles = corner_indices(faces)
+    faces = triangulate_cells(lattice, cut, sharpened.min_edge_step)
+    triangles = triangle_indices(faces)
     if not len(triangles):
         return None
 
     depth_codes = _encode_depth(lattice)
-    is_used = np.zeros(lattice.valid.size, bool)
-    is_used[triangles] = True
+    has_triangle = np.zeros(lattice.valid.size, bool)
+    has_triangle[triangles] = True
     return Relief(
         form=_relief_form(
-            lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=sharpened.edge
+            lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=sharpened.min_edge_step
         ),
         data=zlib.compress(_row_differences(depth_codes.codes) + _cell_flags(faces)),
-        points=int(is_used.sum()),
+        points=int(has_triangle.sum()),
         triangles=len(triangles),
     )
 
 
 def _encode_depth(lattice: Lattice) -> _DepthCodes:
-    logarithms = np.log(lattice.depth.astype(np.float64))
-    valid_logarithms = logarithms[lattice.valid]
-    nearest = float(valid_logarithms.min())
-    spacing = (float(valid_logarithms.max()) - nearest) / (_MAX_CODE - 1)
+    """Encode depth as code = 1 + round((log(depth) - nearest) / spacing), up to ``_MAX_CODE``."""
+    log_depth = np.log(lattice.depth.astype(np.float64))
+    valid_log_depth = log_depth[lattice.valid]
+    nearest = float(valid_log_depth.min())
+    spacing = (float(valid_log_depth.max()) - nearest) / (_MAX_CODE - 1)
     codes = np.ones(lattice.valid.shape, np.uint16)
-    if spacing > 0:
-        levels = np.where(lattice.valid, (logarithms - nearest) / spacing, 0)
+    if spacing > 0:  # 0 if all depths are equal
+        levels = np.where(lattice.valid, (log_depth - nearest) / spacing, 0)
         codes += np.rint(levels).astype(np.uint16)
     codes[~lattice.valid] = 0
     return _DepthCodes(codes=codes, nearest=nearest, spacing=spacing)
@@ -169,17 +175,14 @@ def _encode_depth(lattice: Lattice) -> _DepthCodes:
 
 def _cell_flags(faces: Faces) -> bytes:
     """Encode the split and the triangles of each cell in a byte, as ``Relief.data`` says."""
-    has_left, has_right = faces.first.any(axis=0), faces.second.any(axis=0)
-    flags = faces.falling + np.uint8(2) * has_left + np.uint8(4) * has_right
+    has_left = faces.first.any(axis=0)
+    has_right = faces.second.any(axis=0)
+    flags = faces.is_falling + np.uint8(2) * has_left + np.uint8(4) * has_right
     return flags.astype(np.uint8).tobytes()
 
 
-def lens_on_pages(camera: Camera) -> tuple[str, Sequence[float]]:
-    """Return the name of a lens on pages, and its fx, fy, cx and cy.
-
-    Raises:
-        InputError: If pages draw no such lens.
-    """
+def page_lens(camera: Camera) -> tuple[str, Sequence[float]]:
+    """Name of a lens in the scripts of pages, and its fx, fy, cx and cy."""
     if isinstance(camera.lens, Equirectangular):
         return camera.lens.name, camera.lens.numbers
     K = camera.needs_pinhole("the surface of a page")
@@ -219,7 +222,7 @@ def _relief_form(
 
 
 def _row_differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
-    """Encode the differences to the left neighbours, modulo 65536: high bytes, then low bytes."""
+    """Encode the difference of each code to its left neighbour, as ``Relief.data`` says."""
     differences = codes.copy()
     differences[:, 1:] -= codes[:, :-1]
     high_bytes = (differences >> 8).astype(np.uint8)

@@ -16,18 +16,19 @@ NOTHING = "–"
 Content: TypeAlias = "Entry | str | int | float | None"
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings of a text that a spreadsheet takes for a formula."""
+"""Characters with which a text begins that spreadsheets take for a formula."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Cell of a table that is more than its text.
+    """Cell of a table.
 
     Attributes:
-        interval: Confidence interval, behind or below the text.
-        minor: Lines of small print, which only pages show.
-        link: Address of a page with more.
+        interval: Confidence interval, which follows the text.
+        minor: Lines of small print, which only HTML pages show.
+        link: Address of a page with details.
         source: Number, from 1, of the source that published the row.
+        is_best: Whether it is the best value of its column.
         is_marked: Whether an asterisk follows.
     """
 
@@ -41,12 +42,13 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Heading:
     """Heading of a column.
 
     Attributes:
-        group: Heading above this one, which neighbouring columns share.
-        is_text: Whether the column has words and not numbers.
+        text: The heading itself.
+        group: Heading above this one, which it shares with neighbouring columns.
+        is_text: Whether the column holds words rather than numbers.
     """
 
     text: str
@@ -54,8 +56,8 @@ class Head:
     is_text: bool = False
 
     @property
-    def full(self) -> str:
-        """Heading with that of its group, for tables with one line of headings."""
+    def full_text(self) -> str:
+        """Heading that includes the group, for tables with a single header row."""
         return f"{self.group}: {self.text}" if self.group else self.text
 
 
@@ -64,15 +66,15 @@ class Table:
     """Rows of cells below headings.
 
     Attributes:
-        title: Heading; on a page, for screen readers.
+        title: Heading above the table; HTML pages have it for screen readers only.
         lead: Paragraphs between the title and the table.
         caption: Caption in LaTeX.
-        parted: Number of rows above a rule; None for no rule.
+        parted: Number of rows above a horizontal rule; None for no rule.
         sources: Sources of published rows, in the order of ``Entry.source``.
-        is_sortable: Whether readers of a page can sort it.
+        is_sortable: Whether readers of an HTML page can sort it.
     """
 
-    heads: tuple[Head, ...]
+    heads: tuple[Heading, ...]
     rows: tuple[tuple[Content, ...], ...]
     title: str = ""
     lead: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             assert len(row) == len(self.heads), (
-                f"{len(self.heads)} headings, and a row of {len(row)}"
+                f"{len(self.heads)} headings, but a row of {len(row)} cells"
             )
 
     @property
@@ -96,24 +98,28 @@ class Table:
     @property
     def plain_heads(self) -> list[str]:
         """Headings for a terminal."""
-        return [printable(head.full) for head in self.heads]
+        return [printable(head.full_text) for head in self.heads]
 
     @property
     def plain_rows(self) -> list[list[str]]:
-        """Rows for a terminal, with a mark at the best values."""
+        """Rows for a terminal, with an exclamation mark at the best values."""
         return [[_terminal_text(entry) for entry in row] for row in self.entries]
 
 
-def make_heads(*texts: str, words: Sequence[str] = ()) -> tuple[Head, ...]:
-    """Make headings of columns with numbers; those in ``words`` are of columns with text."""
-    return tuple(Head(text=text, is_text=text in words) for text in texts)
+def make_heads(*texts: str, words: Sequence[str] = ()) -> tuple[Heading, ...]:
+    """Make headings of columns with numbers, except that those in ``words`` hold text."""
+    return tuple(Heading(text=text, is_text=text in words) for text in texts)
 
 
-def tables_as_markdown(table: Table, *below: Table) -> str:
-    """Write tables in Markdown, then the notes and sources of the first one."""
-    blocks = [f"# {_escape_markdown(table.title)}"] if table.title else []
+def tables_as_markdown(table: Table, *more_tables: Table) -> str:
+    """Format tables in Markdown, followed by the notes and sources of the first one."""
+    blocks = []
+    if table.title:
+        blocks.append(f"# {_escape_markdown(table.title)}")
     blocks += map(_escape_markdown, table.lead)
-    blocks += ["\n".join(_markdown_lines(item)) for item in (table, *below) if item.rows]
+    for filled in (table, *more_tables):
+        if filled.rows:
+            blocks.append("\n".join(_markdown_lines(filled)))
     notes = [f"- {_escape_markdown(note)}" for note in table.notes]
     notes += [
         f"- [{number}] {_escape_markdown(source)}"
@@ -125,24 +131,24 @@ def tables_as_markdown(table: Table, *below: Table) -> str:
 
 
 def table_as_csv(table: Table) -> str:
-    """Write a table in CSV; texts that spreadsheets take for formulas get an apostrophe."""
+    """Format a table as CSV. Texts that spreadsheets take for formulas get an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([head.full for head in table.heads])
+    writer.writerow([head.full_text for head in table.heads])
     writer.writerows([_csv_value(cell) for cell in row] for row in table.rows)
     return file.getvalue()
 
 
 def table_as_latex(table: Table) -> str:
-    """Write a table in LaTeX, for the package booktabs."""
+    """Format a table in LaTeX, with the package booktabs."""
     alignments = [
         "l" if _is_left_aligned(table, column) else "r" for column in range(len(table.heads))
     ]
-    columns = "".join(alignments)
     lines = [r"% Needs \usepackage{booktabs}.", r"\begin{table}", r"\centering"]
     if table.caption:
         lines.append(latex_command(_escape_latex(table.caption), "caption"))
-    lines += [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", *_latex_group_heads(table)]
+    lines += [f"\\begin{{tabular}}{{{''.join(alignments)}}}", r"\toprule"]
+    lines += _latex_group_heads(table)
     lines += [_latex_line([_escape_latex(head.text) for head in table.heads]), r"\midrule"]
     for index, row in enumerate(table.entries):
         if index > 0 and index == table.parted:
@@ -162,8 +168,8 @@ def table_as_latex(table: Table) -> str:
 
 
 def _escape_formula(text: str) -> str:
-    shown = printable(text) if text else ""
-    return f"'{shown}" if text.startswith(_FORMULA_STARTS) else shown
+    safe_text = printable(text) if text else ""
+    return f"'{safe_text}" if text.startswith(_FORMULA_STARTS) else safe_text
 
 
 def _as_entry(content: Content) -> Entry:
@@ -188,33 +194,41 @@ def _markdown_lines(table: Table) -> Iterator[str]:
     rules = [
         "---" if _is_left_aligned(table, column) else "---:" for column in range(len(table.heads))
     ]
-    rows = [[_escape_markdown(head.full) for head in table.heads], rules]
+    rows = [[_escape_markdown(head.full_text) for head in table.heads], rules]
     rows += [list(map(_markdown_cell, row)) for row in table.entries]
     for row in rows:
         yield f"| {' | '.join(row)} |"
 
 
 def _markdown_cell(entry: Entry) -> str:
-    text = _escape_markdown(entry.text) + (r"\*" if entry.is_marked else "")
-    text = f"**{text}**" if entry.is_best else text
-    source = "" if entry.source is None else f" (published) [{entry.source}]"
-    return text + source + (f" ({entry.interval})" if entry.interval else "")
+    text = _escape_markdown(entry.text)
+    if entry.is_marked:
+        text += r"\*"
+    if entry.is_best:
+        text = f"**{text}**"
+    if entry.source is not None:
+        text += f" (published) [{entry.source}]"
+    if entry.interval:
+        text += f" ({entry.interval})"
+    return text
 
 
 def _latex_group_heads(table: Table) -> list[str]:
-    """Write the line of the groups' headings and the rules below it; nothing without groups."""
+    """Format the line of group headings and the rules below it; [] if there are no groups."""
     if not any(head.group for head in table.heads):
         return []
-    cells, rules = [], []
-    column = 1
+    cells: list[str] = []
+    rules: list[str] = []
+    first_column = 1
     for group, members in groupby(table.heads, key=lambda head: head.group):
-        width = len(list(members))
+        num_columns = len(list(members))
         if group:
-            cells.append(f"\\multicolumn{{{width}}}{{c}}{{{_escape_latex(group)}}}")
-            rules.append(f"\\cmidrule(lr){{{column}-{column + width - 1}}}")
+            last_column = first_column + num_columns - 1
+            cells.append(f"\\multicolumn{{{num_columns}}}{{c}}{{{_escape_latex(group)}}}")
+            rules.append(f"\\cmidrule(lr){{{first_column}-{last_column}}}")
         else:
-            cells += [""] * width
-        column += width
+            cells += [""] * num_columns
+        first_column += num_columns
     return [_latex_line(cells), " ".join(rules)]
 
 
@@ -224,9 +238,13 @@ def _latex_line(cells: Iterable[str]) -> str:
 
 def _latex_cell(entry: Entry) -> str:
     text = _escape_latex(entry.text)
-    text = latex_command(text, "textbf") if entry.is_best else text
-    source = "" if entry.source is None else f" (published)$^{{{entry.source}}}$"
-    return text + ("$^{*}$" if entry.is_marked else "") + source
+    if entry.is_best:
+        text = latex_command(text, "textbf")
+    if entry.is_marked:
+        text += "$^{*}$"
+    if entry.source is not None:
+        text += f" (published)$^{{{entry.source}}}$"
+    return text
 
 
 def _latex_interval(entry: Entry) -> str:

@@ -16,10 +16,10 @@ from PIL import Image
 from rilievo.errors import InputError
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import read_text
-from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.pages.charts import SERIES, Chart, drawing
+from rilievo.io.json_record import InvalidRecordError, parse_json
+from rilievo.pages.charts import SERIES, Chart, chart_canvas
 from rilievo.pages.document import write_page
-from rilievo.pages.pictures import Item, Panel, photo_panel
+from rilievo.pages.pictures import ImageEntry, Panel, photo_panel
 
 PAGE = "page.html"
 
@@ -28,7 +28,7 @@ _COLUMNS_WITHOUT_CURVES = frozenset(
     {_STEP, "epoch", "images", "seconds", "set", "frames", "progress"}
 )
 _MAX_CURVE_POINTS = 600
-_MAX_PICTURES = 6  # of the frame, over the whole run
+_MAX_PICTURES = 6  # of the held-out frame, over the whole run
 _MAX_NAME_LENGTH = 60  # charts take time to draw longer names
 
 Rows = Sequence[Mapping[str, str]]
@@ -40,23 +40,24 @@ def write_training_page(
     kind: str,
     verdict: str,
     counts: str,
-    doubts: Sequence[str] = (),
+    warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
     more: Sequence[Chart] = (),
 ) -> Path:
-    """Write ``page.html`` into the folder of a run, from the files that lie there.
+    """Write ``page.html`` into the folder of a run, from the logs and records in it.
 
     Args:
         run: Folder of the run.
         kind: Kind of training, for the title.
-        verdict: Result in a sentence.
-        counts: Numbers of steps, images and the like.
-        doubts: Reasons to think that nothing was learned.
+        verdict: Result in one sentence.
+        counts: Sentence with the numbers of steps, images and the like.
+        warnings: Reasons to think that nothing was learned.
         notes: Further sentences.
         more: Charts that follow those of the validation.
     """
-    tables = {path.stem: list(_csv_rows(path)) for path in sorted(run.glob("*.csv"))}
-    held_out = [*_charts_of_columns(tables.pop("validation", [])), *more]
+    logs = {path.stem: list(_csv_rows(path)) for path in sorted(run.glob("*.csv"))}
+    validation_charts = [*_chart_columns(logs.pop("validation", [])), *more]
+    training_charts = [chart for rows in logs.values() for chart in _chart_columns(rows)]
     record = _read_object_or_empty(run / "record.json")
     config = _read_object_or_empty(run / "config.json")
     differences = _difference_rows(record.pop("differences", []))
@@ -67,11 +68,11 @@ def write_training_page(
         kind=kind,
         verdict=verdict,
         counts=counts,
-        doubts=doubts,
+        quality_warnings=warnings,
         notes=notes,
-        held_out=held_out,
-        curves=[chart for rows in tables.values() for chart in _charts_of_columns(rows)],
-        items=list(_frame_item(run / "pictures")),
+        held_out=validation_charts,
+        curves=training_charts,
+        items=list(_frame_entry(run / "pictures")),
         differences=differences,
         config=list(_flatten(config)),
         record=list(_flatten(record)),
@@ -80,36 +81,35 @@ def write_training_page(
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, str]]:
-    """Yield the rows up to an unreadable one, since a page must not end a run."""
+    """Yield the rows up to an unreadable one, because a page must not end a run."""
     with suppress(InputError, csv.Error):
         yield from csv.DictReader(StringIO(read_text(path)))
 
 
-def _charts_of_columns(rows: Rows) -> Iterator[Chart]:
-    """Draw all losses in one chart, and each other column in a chart with a curve for each set."""
+def _chart_columns(rows: Rows) -> Iterator[Chart]:
+    """Draw all losses in one chart, and each other column in its own, with a curve for each set."""
     if not rows or _STEP not in rows[0]:
         return
-    # Cells beyond the header's have no name.
+    # Cells beyond those of the header have no name.
     names = [name for name in rows[0] if name and name not in _COLUMNS_WITHOUT_CURVES]
-    losses = [name for name in names if "loss" in name]
-    if losses:
-        yield from _chart_of_curves(
-            {name: _finite_values_by_step(rows, name) for name in losses}, "loss"
-        )
+    loss_names = [name for name in names if "loss" in name]
+    if loss_names:
+        loss_curves = {name: _finite_values_by_step(rows, name) for name in loss_names}
+        yield from _chart_curves(loss_curves, "loss")
+    rows_by_set: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        rows_by_set.setdefault(row.get("set", ""), []).append(row)
     for name in names:
-        if name not in losses:
-            sets = dict.fromkeys(row.get("set", "") for row in rows)
-            lines = {
-                set_name: _finite_values_by_step(
-                    [row for row in rows if row.get("set", "") == set_name], name
-                )
-                for set_name in sets
+        if name not in loss_names:
+            curves = {
+                set_name: _finite_values_by_step(set_rows, name)
+                for set_name, set_rows in rows_by_set.items()
             }
-            yield from _chart_of_curves(lines, name.replace("_", " "))
+            yield from _chart_curves(curves, name.replace("_", " "))
 
 
 def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
-    """Collect the finite values of a column by step; the last one of a repeated step counts."""
+    """Collect the finite values of a column by step. Of a repeated step, the last value counts."""
     curve: dict[int, float] = {}
     for row in rows:
         try:
@@ -119,49 +119,51 @@ def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
     return {step: value for step, value in curve.items() if math.isfinite(value)}
 
 
-def _chart_of_curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
-    """Draw curves by step in a chart; none if no curve has two values that differ."""
+def _chart_curves(curves: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
+    """Yield a chart of curves over the steps, unless all curves are constant or have one value."""
     label = label[:_MAX_NAME_LENGTH]
-    lines = {
-        name.replace("_", " ")[:_MAX_NAME_LENGTH]: line
-        for name, line in lines.items()
-        if len(line) > 1
+    curves = {
+        name.replace("_", " ")[:_MAX_NAME_LENGTH]: curve
+        for name, curve in curves.items()
+        if len(curve) > 1
     }
-    if not any(len(set(line.values())) > 1 for line in lines.values()):
+    has_change = any(len(set(curve.values())) > 1 for curve in curves.values())
+    if not has_change:
         return
-    with drawing() as canvas:
+    with chart_canvas() as canvas:
         [axes] = canvas.axes
-        for index, (name, line) in enumerate(lines.items()):
-            stride = math.ceil(len(line) / _MAX_CURVE_POINTS)
-            steps = sorted(line)[::stride]
-            values = [line[step] for step in steps]
+        for index, (name, curve) in enumerate(curves.items()):
+            stride = math.ceil(len(curve) / _MAX_CURVE_POINTS)
+            steps = sorted(curve)[::stride]
+            values = [curve[step] for step in steps]
             axes.plot(steps, values, color=SERIES[index % len(SERIES)], linewidth=1.5, label=name)
         axes.set_xlabel("step")
         axes.set_ylabel(label, parse_math=False)
-        if len(lines) > 1:
+        if len(curves) > 1:
             axes.legend(frameon=False, fontsize=8)
-    first_line = next(iter(lines.values()))
-    first, last = first_line[min(first_line)], first_line[max(first_line)]
-    caption = f"{label}: {first:.4g} at first, {last:.4g} at last"
-    yield Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
+    first_curve = next(iter(curves.values()))
+    first_value = first_curve[min(first_curve)]
+    last_value = first_curve[max(first_curve)]
+    caption = f"{label}: {first_value:.4g} at the start, {last_value:.4g} at the end"
+    yield Chart(svg=canvas.svg, description=f"{caption}.", caption=caption)
 
 
-def _frame_item(folder: Path) -> Iterator[Item]:
-    """Make the item that shows the depth of one frame at several steps of the run, if any."""
-    paths = _pictures_by_step(folder)
+def _frame_entry(folder: Path) -> Iterator[ImageEntry]:
+    """Yield an entry that shows the depth of one frame at several steps, if there are pictures."""
+    paths = _picture_paths_by_step(folder)
     if not paths:
         return
     steps = sorted(paths)
     count = min(_MAX_PICTURES, len(steps))
-    shown = np.linspace(0, len(steps) - 1, count).round().astype(int)
+    step_indices = np.linspace(0, len(steps) - 1, count).round().astype(int)
     panels: list[Panel] = []
-    for step in [steps[index] for index in shown]:
+    for step in [steps[index] for index in step_indices]:
         try:
-            with Image.open(paths[step]) as opened:
-                pixels = np.asarray(opened.convert("RGB"))
+            with Image.open(paths[step]) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
         except (*BROKEN_FILE, Image.DecompressionBombError):
             continue
-        # A picture stacks frame, depth, two warped sources and the mask.
+        # A picture has five rows of equal height: frame, depth, two warped sources, mask.
         height = pixels.shape[0] // 5
         if not panels:
             panels.append(photo_panel(np.ascontiguousarray(pixels[:height])))
@@ -169,8 +171,8 @@ def _frame_item(folder: Path) -> Iterator[Item]:
         panels.append(photo_panel(depth, f"Depth at step {step:,}"))
     if not panels:
         return
-    yield Item(
-        name="A frame that was held out" if len(panels) > 2 else "A frame",
+    yield ImageEntry(
+        name="A held-out frame" if len(panels) > 2 else "A frame",
         label="",
         value="",
         numbers=(),
@@ -178,7 +180,7 @@ def _frame_item(folder: Path) -> Iterator[Item]:
     )
 
 
-def _pictures_by_step(folder: Path) -> dict[int, Path]:
+def _picture_paths_by_step(folder: Path) -> dict[int, Path]:
     paths = {}
     for path in folder.glob("step-*.png"):
         match = re.fullmatch(r"step-(\d+)\.png", path.name)
@@ -188,21 +190,20 @@ def _pictures_by_step(folder: Path) -> dict[int, Path]:
 
 
 def _read_object_or_empty(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an unreadable one is empty, since a page must not end a run."""
-    with suppress(InputError, NotThisRecord):
+    """Read a JSON object; return {} if it is unreadable, because a page must not end a run."""
+    with suppress(InputError, InvalidRecordError):
         record = parse_json(read_text(path))
         return record if isinstance(record, dict) else {}
     return {}
 
 
 def _difference_rows(value: Any) -> list[dict[str, Any]]:
-    """Keep the differences from the published configuration that are written as expected."""
     rows = value if isinstance(value, list) else []
     return [row for row in rows if isinstance(row, dict) and "field" in row]
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the values of nested objects as text, by their names joined with points."""
+    """Yield names and values of nested objects as text; names are joined by dots."""
     if isinstance(value, dict):
         for key, child in value.items():
             yield from _flatten(child, f"{name}.{key}" if name else key)

@@ -1,4 +1,4 @@
-"""The user agrees to the paid calls of a model before any is made."""
+"""Ask the user to agree to the paid calls of a model before any call is made."""
 
 import sys
 from collections.abc import Iterable
@@ -23,27 +23,33 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     if refine.tile is not None:
         raise _repeated_calls_error(model, "tile")
     if options.speed.batch_size > 1:
-        # If one photograph of a batch fails, each of the batch is sent once more.
+        # If one photograph of a batch fails, all of the batch are sent again, one by one.
         raise _repeated_calls_error(model, "batch_size")
-    photographs = 0
+    photograph_count = 0
     for job in jobs:
         if job.medium is not Medium.PHOTO:
             raise OptionError(
-                f"model '{model.card.name}' is paid by the call, and every frame would be one: "
-                "choose the frames, and give them as photographs",
+                f"model '{model.card.name}' charges for each call, and each frame of a "
+                "video is one call: extract the frames that you need, and pass them as "
+                "photographs",
                 path=job.source,
             )
-        photographs += 1
-    agree_to_calls(model, photographs, flip=refine.flip or refine.mirrors, yes=options.network.yes)
+        photograph_count += 1
+    agree_to_calls(
+        model,
+        photograph_count,
+        flip=refine.flip or refine.compares_mirror_image,
+        yes=options.network.yes,
+    )
 
 
 def _repeated_calls_error(model: PaidModel, option: str) -> OptionError:
-    """Error on an option by which photographs would be sent, and paid, more than once."""
+    """Return the error for an option that would send, and charge, photographs more than once."""
     return OptionError(
         problem=Text(
-            f"model '{model.card.name}' is paid by the call: ",
+            f"model '{model.card.name}' charges for each call, and ",
             OptionName(option),
-            " would send photographs again",
+            " may send a photograph more than once: leave it out",
         )
     )
 
@@ -51,11 +57,8 @@ def _repeated_calls_error(model: PaidModel, option: str) -> OptionError:
 def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
     """Ask the user to agree to paid calls, if there is more than one, and allow them.
 
-    Args:
-        model: Model, which may be free.
-        photographs: Number of photographs.
-        flip: Whether each photograph is sent once more as its mirror image.
-        yes: Whether the user has agreed already.
+    ``flip`` says that each photograph is also sent as its mirror image, and ``yes`` that the user
+    has agreed already.
 
     Raises:
         OptionError: If the user does not agree, or cannot be asked.
@@ -69,14 +72,18 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
 
 
 def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
-    """Ask at the terminal; raise ``OptionError`` if the answer is not yes."""
-    plan = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
+    """Ask at the terminal; raise ``OptionError`` unless the user answers yes."""
+    sent = "1 photograph" if photographs == 1 else f"{photographs} photographs"
+    plan = f"this run sends {sent} to {model.service} in {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(
             path=plan,
-            problem=Text("say ", OptionName("yes"), " to agree, as nobody can be asked here"),
+            problem=Text(
+                "rilievo has no terminal on which it can ask you to agree; to agree, give ",
+                OptionName("yes"),
+            ),
         )
-    sys.stderr.write(wrap_for_terminal(f"rilievo: {plan}. Go on? [y/N]", sys.stderr) + " ")
+    sys.stderr.write(wrap_for_terminal(f"rilievo: {plan}. Continue? [y/N]", sys.stderr) + " ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise OptionError(f"nothing was sent to {model.service}")
+        raise OptionError(f"nothing was sent to {model.service}, because you did not agree")

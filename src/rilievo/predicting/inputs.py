@@ -1,4 +1,4 @@
-"""The inputs that the user names, as jobs: files, folders, patterns and videos."""
+"""Turn the inputs that the user names (files, folders, patterns, videos) into jobs."""
 
 import glob
 import io
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import IO
 
 from rilievo.errors import InputError
-from rilievo.errors.messages import note_of
+from rilievo.errors.messages import count_text, note_of
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import number_duplicates, printable, unique_names
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.prediction.output import OUTPUTS
 
 _MORE_FORMATS_HINT = (
-    "other formats come from an npz: rilievo.read_prediction('photo.npz').save('photo', 'glb')"
+    "to convert an npz file, use rilievo.read_prediction('photo.npz').save('photo', 'glb')"
 )
 _MAX_BYTES_IN_MEMORY = 4_000_000
-"""Size of a list of jobs from which on it is a temporary file; some 20,000 jobs."""
+"""A list of jobs that is larger, with some 20,000 jobs, moves to a temporary file."""
 
 
 class Medium(StrEnum):
@@ -44,7 +44,6 @@ class Job:
 
     Attributes:
         source: File, or folder of frames.
-        medium: What the source is.
         target: Path of the results without suffix.
     """
 
@@ -54,15 +53,15 @@ class Job:
 
 
 @dataclass(slots=True)
-class LeftOut:
-    """What a search for inputs left out.
+class SkippedInputs:
+    """What a search for inputs has skipped.
 
     Attributes:
         other_files: Number of files that are neither photographs nor videos by their names.
-        linked_folders: Number of links to folders, which are not followed.
-        results: Number of rilievo's own results.
         unreadable: Messages on folders and JSON files that cannot be read.
-        empty: Names of folders that the user names and that hold no photograph or video.
+        empty: Names of given folders without any photograph or video.
+        outdated: JSON files of earlier results of a photograph beside which another file of the
+            same stem lies now, so that its results get a longer name.
     """
 
     other_files: int = 0
@@ -70,6 +69,7 @@ class LeftOut:
     results: int = 0
     unreadable: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    outdated: list[Path] = field(default_factory=list)
 
     def select_inputs(self, names: Iterable[str], results: Collection[str]) -> list[str]:
         """Select the photographs and videos of a folder, sorted, and count the other files.
@@ -89,19 +89,36 @@ class LeftOut:
         return sorted(inputs)
 
     def notes(self) -> list[str]:
-        """Sentences on what was left out, and on empty folders."""
-        counts = (
-            ("neither photographs nor videos by their names", self.other_files),
-            ("links to folders, which are not followed", self.linked_folders),
-            ("rilievo's own results", self.results),
-        )
-        notes = [f"left out as {words}: {count}" for words, count in counts if count]
-        return [*notes, *(f"no photograph or video in {folder}" for folder in self.empty)]
+        """Return notes on what was skipped, and on empty folders."""
+        notes = [*self._count_notes()]
+        notes += [f"no photograph or video in {folder}" for folder in self.empty]
+        for path in self.outdated:
+            notes.append(
+                f"{printable(path)} is from an earlier run; now several inputs are called "
+                f"'{path.stem}', so the names of their results contain the suffix of the input; "
+                "delete the earlier results if you do not need them"
+            )
+        return notes
+
+    def _count_notes(self) -> Iterator[str]:
+        """Yield notes on how many files and links were skipped."""
+        if self.other_files:
+            files = count_text(self.other_files, "file")
+            yield f"skipped {files} without the suffix of a photograph or video"
+        if self.linked_folders:
+            folders = count_text(self.linked_folders, "linked folder")
+            yield f"skipped {folders}, because rilievo does not follow links to folders"
+        if self.results:
+            yield f"skipped {count_text(self.results, 'file')} that rilievo wrote as results"
 
     def nothing_found_message(self, inputs: Sequence[str | Path]) -> str:
-        """Message on inputs that hold no photograph or video."""
+        """Write the error message for inputs without any photograph or video."""
         message = f"no photograph or video in {', '.join(map(printable, inputs))}"
-        return f"{message}, only results; {_MORE_FORMATS_HINT}" if self.results else message
+        return (
+            f"{message}, but only results of rilievo; {_MORE_FORMATS_HINT}"
+            if self.results
+            else message
+        )
 
 
 def find_jobs(
@@ -109,30 +126,28 @@ def find_jobs(
     output: Path,
     *,
     sequence: bool,
-    left_out: LeftOut | None = None,
+    skipped: SkippedInputs | None = None,
 ) -> Iterator[Job]:
     """Yield a job for every photograph and video in the inputs, in a fixed order.
 
-    The results of a folder have its tree. A file that is named is tried whatever its suffix, unless
-    it is a result. In folders, hidden files, unknown suffixes, results and ``output`` are left out.
-    A file that is missing is a job that will fail. Inputs of the same name get different targets.
+    The results of a folder keep its folder tree. A given file becomes a job whatever its suffix,
+    unless it is a result. In folders, hidden files, unknown suffixes, results and ``output`` are
+    skipped. A missing file becomes a job, which will fail. Inputs of the same name get different
+    targets.
 
-    Args:
-        inputs: Files, folders or patterns.
-        output: Folder of the results.
-        sequence: Whether a folder holds the frames of one video.
-        left_out: Record of what is left out, which is filled.
+    With ``sequence``, a folder holds the frames of one video. ``skipped`` is filled.
 
     Raises:
         InputError: If none of the inputs exists.
     """
-    left_out = LeftOut() if left_out is None else left_out
+    skipped = SkippedInputs() if skipped is None else skipped
     paths_by_name = {name: _existing_paths(name) for name in map(str, inputs)}
     if not any(paths_by_name.values()):
         raise InputError("; ".join(_missing_input_message(name) for name in paths_by_name))
-    named = [path for name, paths in paths_by_name.items() for path in paths or [Path(name)]]
-    has_one_input = len(named) == 1
-    paths = named if has_one_input else _paths_without_results(named, left_out)
+    # A name that matches nothing stays, so that it becomes a job that fails.
+    given_paths = [path for name, paths in paths_by_name.items() for path in paths or [Path(name)]]
+    has_one_input = len(given_paths) == 1
+    paths = given_paths if has_one_input else _paths_without_results(given_paths, skipped)
     targets = number_duplicates([_target_name(path) for path in paths])
     for path, target in zip(paths, targets, strict=True):
         if not path.is_dir():
@@ -143,29 +158,32 @@ def find_jobs(
         else:
             folder_target = output if has_one_input else output / target
             is_empty = True
-            for job in _folder_jobs(path, folder_target, output, left_out):
+            for job in _folder_jobs(path, folder_target, output, skipped):
                 is_empty = False
                 yield job
             if is_empty:
-                left_out.empty.append(printable(path))
+                skipped.empty.append(printable(path))
 
 
 def _target_name(path: Path) -> str:
-    """Name of the results of a file or a folder."""
+    """Return the name that the results of a file or a folder get."""
     if path.is_dir():
         return path.resolve().name
     return path.stem or path.name
 
 
 def _existing_paths(name: str) -> list[Path]:
-    """The path of a name if it exists, or the paths that match a pattern, sorted."""
+    """Return the path of a name if it exists, or else the sorted paths that match it as a pattern.
+
+    The list is empty if nothing matches.
+    """
     path = Path(name)
     if path.exists() or path.is_symlink():
         return [path]
     return sorted(Path(match) for match in glob.glob(name, recursive=True))
 
 
-def _paths_without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
+def _paths_without_results(paths: Sequence[Path], skipped: SkippedInputs) -> list[Path]:
     """Leave out rilievo's own results, which a pattern such as ``out/*`` also matches."""
     results_by_folder: dict[Path, set[str]] = {}
     inputs = []
@@ -174,50 +192,52 @@ def _paths_without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Pat
         if folder not in results_by_folder:
             try:
                 names = os.listdir(folder)
-                results_by_folder[folder] = _result_names(folder, names, left_out)
+                results_by_folder[folder] = _result_names(folder, names, skipped)
             except OSError:
                 results_by_folder[folder] = set()
         if path.name in results_by_folder[folder]:
-            left_out.results += 1
+            skipped.results += 1
         else:
             inputs.append(path)
     return inputs
 
 
 def _missing_input_message(name: str) -> str:
-    """Message on an input that does not exist, with what the user may have meant."""
+    """Write the message on an input that does not exist, with what the user may have meant."""
     if glob.has_magic(name):
         return f"{printable(name)}: no file matches this pattern"
     if re.search(r"%\d*d", name):
         folder = printable(os.path.dirname(name) or ".")
         return (
-            f"{printable(name)}: patterns of ffmpeg are not read; give the folder of the frames: "
-            f"{folder} --sequence"
+            f"{printable(name)}: ffmpeg patterns are not supported; give the folder of the "
+            f"frames instead: {folder} --sequence"
         )
-    parts = [part for part in name.split(",") if part]
-    if len(parts) > 1 and all(map(os.path.exists, parts)):
-        return f"{printable(name)}: no such file; several have blanks between: {' '.join(parts)}"
+    listed_paths = [path for path in name.split(",") if path]
+    if len(listed_paths) > 1 and all(map(os.path.exists, listed_paths)):
+        separated = " ".join(listed_paths)
+        return f"{printable(name)}: no such file; separate several inputs with spaces: {separated}"
     if name == "help":
         return "help: no such file or folder; 'rilievo help predict' lists the options"
     return f"{printable(name)}: no such file or folder"
 
 
-def _folder_jobs(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
+def _folder_jobs(folder: Path, target: Path, output: Path, skipped: SkippedInputs) -> Iterator[Job]:
     """Yield a job for every photograph and video in a folder and its subfolders.
 
-    ``target`` is the folder of the results, whose tree is that of ``folder``. ``output`` is the
-    folder of all results, which is not searched.
+    The results in ``target`` get the same folder tree. ``output``, the folder of all results, is
+    not searched, and ``skipped`` is filled.
     """
     resolved_output = output.resolve()
 
     def note_unreadable(error: OSError) -> None:
-        left_out.unreadable.append(f"{printable(error.filename)}: {reason(error)}")
+        """Note a folder that cannot be listed; the walk goes on with the next one."""
+        skipped.unreadable.append(f"{printable(error.filename)}: {reason(error)}")
 
     for directory, subfolders, names in os.walk(folder, onerror=note_unreadable):
         current = Path(directory)
-        results = _result_names(current, names, left_out)
-        left_out.linked_folders += sum((current / name).is_symlink() for name in subfolders)
-        # ``os.walk`` goes on with the subfolders that are left in its list.
+        results = _result_names(current, names, skipped)
+        skipped.linked_folders += sum((current / name).is_symlink() for name in subfolders)
+        # Changed in place, because os.walk descends into the subfolders that remain in its list.
         subfolders[:] = sorted(
             name
             for name in subfolders
@@ -225,44 +245,48 @@ def _folder_jobs(folder: Path, target: Path, output: Path, left_out: LeftOut) ->
             and name not in results
             and (current / name).resolve() != resolved_output
         )
-        files = left_out.select_inputs(names, results)
-        for name, target_name in zip(files, unique_names(files), strict=True):
+        files = skipped.select_inputs(names, results)
+        result_folder = target / current.relative_to(folder)
+        names_of_results = unique_names(files)
+        shared_stems = {Path(name).stem for name in files}.difference(names_of_results)
+        for stem in sorted(shared_stems):
+            earlier_sidecar = result_folder / f"{stem}{SUFFIX}"
+            if _names_in_sidecar(earlier_sidecar, has_results=False):
+                skipped.outdated.append(earlier_sidecar)
+        for name, target_name in zip(files, names_of_results, strict=True):
             has_video_suffix = Path(name).suffix.lower() in VIDEO_SUFFIXES
             yield Job(
                 source=current / name,
                 medium=Medium.VIDEO if has_video_suffix else Medium.PHOTO,
-                target=target / current.relative_to(folder) / target_name,
+                target=result_folder / target_name,
             )
 
 
-def _result_names(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
-    """Find rilievo's own results in a folder: its JSON files and the files that they list.
+def _result_names(folder: Path, names: Sequence[str], skipped: SkippedInputs) -> set[str]:
+    """Find rilievo's own results in a folder: JSON files (sidecars) and the files that they list.
 
-    If a JSON file is broken, files beside it that are named like its results count as such.
+    If a JSON file is broken, the files beside it that are named like its results count as results.
     """
     results: set[str] = set()
     for name in names:
         if not name.endswith(SUFFIX):
             continue
         stem = name.removesuffix(SUFFIX)
-        named_like_results = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
+        possible_results = {stem + output.suffix for output in OUTPUTS.values()} & {*names}
         try:
-            listed = _names_in_sidecar(folder / name, has_results=bool(named_like_results))
+            listed_names = _names_in_sidecar(folder / name, has_results=bool(possible_results))
         except InputError as error:
-            left_out.unreadable.append(note_of(error))
-            listed = named_like_results
-        if listed:
-            results |= {name, *listed}
+            skipped.unreadable.append(note_of(error))
+            listed_names = possible_results
+        if listed_names:
+            results |= {name, *listed_names}
     return results
 
 
 def _names_in_sidecar(path: Path, *, has_results: bool) -> set[str]:
-    """Names of the files that a JSON lists; empty if it is not one of rilievo.
+    """Read the names of the files that a JSON file lists; empty if rilievo did not write it.
 
-    ``has_results`` says that files named like its results lie beside it.
-
-    Raises:
-        InputError: If it is probably one of rilievo, and broken.
+    ``has_results`` says that there are files beside it that are named like its results.
     """
     try:
         if has_results:
@@ -284,7 +308,7 @@ def _is_broken_json(path: Path) -> bool:
     """Whether a file cannot be parsed as JSON, such as after a power cut."""
     try:
         parse_json(read_text(path))
-    except (InputError, NotThisRecord):
+    except (InputError, InvalidRecordError):
         return True
     return False
 
@@ -295,12 +319,10 @@ def is_photo_or_video(name: str) -> bool:
 
 
 class JobList:
-    """List of jobs that can be iterated several times, and that takes little memory.
+    """List of jobs that can be iterated several times, in little memory.
 
-    A long list is stored in a temporary file, one line of JSON a job.
-
-    Attributes:
-        counts: Number of jobs by what their inputs are.
+    A long list is stored in a temporary file, with one line of JSON for each job. ``counts`` has
+    the number of jobs of each medium.
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
@@ -308,7 +330,7 @@ class JobList:
         self._file: IO[bytes] = io.BytesIO()
         for job in jobs:
             self.counts[job.medium] += 1
-            # Names that are not valid text are written with escapes, and read as they were.
+            # JSON escapes file names that are not valid UTF-8, and restores them exactly.
             line = json.dumps([str(job.source), job.medium.value, str(job.target)])
             self._file.write(line.encode() + b"\n")
             if isinstance(self._file, io.BytesIO) and self._file.tell() > _MAX_BYTES_IN_MEMORY:

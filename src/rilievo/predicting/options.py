@@ -21,9 +21,9 @@ from rilievo.options.run_options import Saving, Speed, VideoOptions
 from rilievo.schema.fields import (
     Groups,
     Record,
+    check_keywords,
+    list_options,
     option,
-    options_of,
-    refuse_unknown_keywords,
     signature_with,
 )
 
@@ -69,7 +69,7 @@ class PredictOptions(PhotoOptions):
             raise OptionError(
                 problem=Text(
                     OptionName("sparse"),
-                    " is a file or folder here; rilievo.predict takes an array",
+                    " must be a file or folder; only rilievo.predict takes an array",
                 )
             )
 
@@ -83,7 +83,9 @@ STREAM_RECORDS: Mapping[str, type[Record]] = {
 }
 """Groups of the options of ``rilievo.stream``."""
 STREAM_NAMES = tuple(
-    name for record in STREAM_RECORDS.values() for name in live_option_names(record, draws=False)
+    name
+    for record in STREAM_RECORDS.values()
+    for name in live_option_names(record, draws_pictures=False)
 )
 """Names of the keywords of ``rilievo.stream``."""
 
@@ -108,7 +110,7 @@ class StreamOptions(PhotoOptions):
         _check_sizes_of_stream(self.sizes)
 
 
-def refuse_options_not_live(names: Iterable[str]) -> None:
+def check_options_are_live(names: Iterable[str]) -> None:
     """Raise an error for keywords that ``rilievo.stream`` does not have.
 
     Raises:
@@ -118,39 +120,41 @@ def refuse_options_not_live(names: Iterable[str]) -> None:
     """
     names = [*names]
     reasons = {
-        option.name: reason_not_live(option, draws=False) for option in options_of(PredictOptions)
+        option.name: reason_not_live(option, draws_pictures=False)
+        for option in list_options(PredictOptions)
     }
     for name in names:
         reason = reasons.get(name)
         if reason is not None:
             raise OptionError(
-                problem=Text("rilievo.stream takes no ", OptionName(name), f": {reason}")
+                problem=Text("rilievo.stream has no option ", OptionName(name), f": {reason}")
             )
-    refuse_unknown_keywords("stream", names, ["model", "quality", "newest", *STREAM_NAMES])
+    check_keywords("stream", names, ["model", "quality", "newest", *STREAM_NAMES])
 
 
 def _check_sizes_of_stream(sizes: KnownSizes) -> None:
-    """Raise ``OptionError`` for known sizes that hold for one frame only."""
+    """Raise ``OptionError`` if known sizes hold for a single frame only."""
     if isinstance(sizes.sparse, Path) and sizes.sparse.is_dir():
         raise OptionError(
             option="sparse",
-            problem=f"{sizes.sparse} is a folder; a stream takes one file, of all its frames",
+            problem=f"{sizes.sparse} is a folder; give a single file, which applies to all frames "
+            "of the stream",
         )
     if sizes.same_camera:
         return
-    given = [name for name in _OPTIONS_OF_ONE_PHOTO if _is_given(getattr(sizes, name))]
-    if given:
+    given_names = [name for name in _SINGLE_PHOTO_OPTIONS if _is_given(getattr(sizes, name))]
+    if given_names:
         raise OptionError(
             problem=Text(
-                OptionName(given[0]),
-                " belongs to one photograph, and each frame of a stream has its own scale: give ",
+                OptionName(given_names[0]),
+                " applies to one photograph, but each frame of a stream has its own scale: add ",
                 OptionName("same_camera"),
-                " if neither the camera nor what is known moves",
+                " if neither the camera nor the known objects move",
             )
         )
 
 
-_OPTIONS_OF_ONE_PHOTO = ("known", "known_length", "known_rectangle", "sparse")
+_SINGLE_PHOTO_OPTIONS = ("known", "known_length", "known_rectangle", "sparse")
 
 
 def _is_given(value: object) -> bool:
@@ -161,21 +165,17 @@ def _is_given(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One of several parts of the inputs.
+    """One of several parts of the inputs, which are of about equal size.
 
-    It follows from the names of the inputs alone, so that parts need not know of each other. They
-    are of about equal size.
-
-    Attributes:
-        number: Number of the part, from 1.
-        count: Number of parts.
+    An input belongs to a part by a hash of its name, so that parts need no communication. Parts are
+    numbered from 1 to ``count``.
     """
 
     number: int
     count: int
 
     def contains(self, name: str) -> bool:
-        """Whether the input of a name belongs to this part."""
+        """Whether the input with this name belongs to this part."""
         checksum = zlib.crc32(name.encode(errors="surrogatepass"))
         return checksum % self.count == self.number - 1
 
@@ -188,7 +188,9 @@ def parse_shard(text: str) -> Shard:
     """
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise OptionError(option="shard", expected="I/N, such as 1/4 to 4/4", value=text)
+        raise OptionError(
+            option="shard", expected="I/N with I from 1 to N, such as 1/4", value=text
+        )
     return Shard(number=int(number), count=int(count))
 
 
@@ -203,11 +205,12 @@ class ClusterOptions:
     GROUP: ClassVar[str] = "Many processes and machines"
 
     shard: Annotated[str | None, option(metavar="I/N")] = None
-    """Do only the Ith of N parts: one call per machine or job, with the same inputs, options and
-    output. Parts may run at once, in any order, and repeatedly."""
+    """Process only part I of N, for example 1/4. Make one call per machine or job, with the same
+    inputs, options and output. Parts may run at the same time, in any order, and repeatedly.
+    """
     ray: Annotated[str | None, option(metavar="local|ADDRESS")] = None
-    """Distribute the work over a Ray cluster (extra 'cluster'): one started on this machine for
-    this run (local), or the one at an address, such as auto or 10.0.0.1:6379."""
+    """Distribute the work over a Ray cluster (extra 'cluster'). Give local to start one on this
+    machine for this run, or the address of a cluster, such as auto or 10.0.0.1:6379."""
 
     def __post_init__(self) -> None:
         if self.shard is not None:

@@ -1,4 +1,4 @@
-"""``rilievo predict`` by several processes or machines, with files on disk or at addresses."""
+"""``rilievo.predict_across``: predict in several processes or on several machines."""
 
 import warnings
 from collections import Counter
@@ -12,16 +12,22 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.io.files.names import address_or_none, local_path, printable
 from rilievo.models.base import Model, PaidModel
-from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
+from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import ResultWriter
-from rilievo.predicting.run import RunWriters, load_models, make_ready, predict_jobs, read_inputs
+from rilievo.predicting.run import (
+    RunWriters,
+    load_models,
+    predict_jobs,
+    prepare_output_folder,
+    read_inputs,
+)
 from rilievo.predicting.run_times import Stopwatch
 from rilievo.predicting.summary import RunSummary, Tally
 from rilievo.predicting.work_processes import (
-    Do,
     Failure,
     Report,
+    TaskFunction,
     distribute_work,
     threads_per_process,
 )
@@ -29,13 +35,13 @@ from rilievo.system.signals import handle_if_ctrl_c
 
 
 class TaskFiles:
-    """Files of the jobs in one task, which are used where they lie on disk.
+    """Access to the files of one task's jobs, which are used where they are on disk.
 
-    A subclass copies files at addresses to a scratch folder and back.
+    A subclass copies files at remote addresses to a scratch folder and back.
     """
 
-    def enter(self, job: Job) -> Job:
-        """Map a job to the paths at which it is done."""
+    def localize_job(self, job: Job) -> Job:
+        """Return the job with local paths, at which it can be done."""
         return job
 
     def results(
@@ -44,8 +50,8 @@ class TaskFiles:
         """Make the writer for the results of the jobs."""
         return ResultWriter(model=model, options=options, note=note)
 
-    def translated(self, message: str) -> str:
-        """Replace paths of the scratch folder in a message by the user's names."""
+    def translate_message(self, message: str) -> str:
+        """Replace paths in the scratch folder by the names that the user knows."""
         return message
 
     def clear(self) -> None:
@@ -54,28 +60,28 @@ class TaskFiles:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Access to the files of a run on disk; it is sent to each process.
+    """Access to the files of a run on disk, which is sent to each process.
 
-    A subclass has access to files at addresses.
+    A subclass accesses files at remote addresses.
     """
 
     def check_output(self, output: Path) -> None:
         """Check that results can be written to the output."""
 
     def list_jobs(
-        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
+        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, skipped: SkippedInputs
     ) -> Iterator[Job]:
         """Yield all jobs in a fixed order."""
         paths = list(map(local_path, inputs))
-        return find_jobs(paths, output, sequence=sequence, left_out=left_out)
+        return find_jobs(paths, output, sequence=sequence, skipped=skipped)
 
     def open_task(self) -> TaskFiles:
-        """Files of a new task."""
+        """Make the access to the files of a new task."""
         return TaskFiles()
 
 
-def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
-    """Choose the access to files: on disk, or at addresses if one of them is an address."""
+def choose_storage(inputs: Iterable[str | Path], output: Path) -> Storage:
+    """Choose the storage: on disk, or at remote addresses if any name is an address."""
     if all(address_or_none(name) is None for name in (*inputs, output)):
         return Storage()
     return load_service("addresses")()
@@ -85,11 +91,7 @@ def storage_of(inputs: Iterable[str | Path], output: Path) -> Storage:
 class PredictWork:
     """The work of a run, which each process opens once.
 
-    Attributes:
-        options: Options of the run.
-        has_photos: Whether there are photographs.
-        has_videos: Whether there are videos or folders of frames.
-        storage: Access to the files.
+    ``has_videos`` includes folders of frames.
     """
 
     options: PredictOptions
@@ -97,7 +99,7 @@ class PredictWork:
     has_videos: bool = False
     storage: Storage = field(default_factory=Storage)
 
-    def open(self) -> Do:
+    def open(self) -> TaskFunction:
         """Load the models, and return the function that predicts the jobs of a task.
 
         Raises:
@@ -105,45 +107,47 @@ class PredictWork:
         """
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        options, stopwatch = self.options, Stopwatch()
+        options = self.options
+        stopwatch = Stopwatch()
         models = load_models(
             options,
             has_photos=self.has_photos,
             has_videos=self.has_videos,
-            check=refuse_paid,
+            check=check_not_paid,
             stopwatch=stopwatch,
         )
-        checked = RunWriters.of_models(
+        writers_to_check = RunWriters.from_models(
             models, lambda model: ResultWriter(model=model, options=options)
         )
-        for writer in checked.all():
+        for writer in writers_to_check.all():
             writer.check()
-        unreported_times = [stopwatch.times]  # of loading, which the first report contains
-        # Once a process and folder, because it looks at every file in the folder.
-        prepare_folder = cache(make_ready)
+        # The time of loading is taken out of this list by the first task, so it is reported once.
+        unreported_times = [stopwatch.times]
+        # Cached, so that each folder is prepared once in a process: it looks at every file.
+        prepare_folder = cache(prepare_output_folder)
 
-        def predict_task(items: Sequence[Job], *, again: bool) -> Report:
+        def predict_task(items: Sequence[Job], *, is_retry: bool) -> Report:
             """Predict the jobs of a task, and report what was done.
 
-            ``again`` says that a process was killed while it worked on these jobs.
+            ``is_retry`` says that a process was killed while it worked on these jobs.
             """
             files = self.storage.open_task()
-            tally = TaskTally(translated=files.translated)
+            tally = TaskTally(translate_message=files.translate_message)
             while unreported_times:
                 tally.stopwatch.add(unreported_times.pop())
-            writers = RunWriters.of_models(
+            writers = RunWriters.from_models(
                 models,
                 lambda model: files.results(model=model, options=options, note=tally.note),
             )
             try:
-                jobs = [files.enter(job) for job in items]
+                jobs = [files.localize_job(job) for job in items]
                 predict_jobs(jobs, writers, tally, prepare_folder)
             finally:
                 files.clear()
             report = tally.report
-            if again and not options.saving.resume:
-                # Jobs count as finished before, though the process that was killed finished them in
-                # this very run.
+            if is_retry and not options.saving.resume:
+                # The jobs that seem to be finished by an earlier run were finished by the process
+                # that was killed in this run.
                 return replace(report, done=report.done + report.finished_before, finished_before=0)
             return report
 
@@ -156,13 +160,9 @@ class PredictWork:
 
 @dataclass(slots=True, kw_only=True)
 class TaskTally(Tally):
-    """Counts the inputs of a task and collects its messages, to be sent to the run.
+    """Counter of a task's inputs, which collects messages instead of writing them."""
 
-    Attributes:
-        translated: Function that puts the user's names of files into a message.
-    """
-
-    translated: Callable[[str], str] = lambda message: message
+    translate_message: Callable[[str], str] = lambda message: message
     output: Path = field(default_factory=Path)
     show: bool = False
     failures: list[Failure] = field(default_factory=list)
@@ -170,16 +170,16 @@ class TaskTally(Tally):
 
     def failed(self, message: str) -> None:
         """Collect the message on a failed input."""
-        line = self.translated(message)
+        line = self.translate_message(message)
         self.failures.append(Failure(name=line.partition(": ")[0], reason=line))
 
     def note(self, message: str) -> None:
         """Collect a note."""
-        self.collected_notes.append(self.translated(message))
+        self.collected_notes.append(self.translate_message(message))
 
     @property
     def report(self) -> Report:
-        """What the task has done so far."""
+        """Report on what the task has done so far."""
         summary = self.summary()
         return Report(
             done=summary.done,
@@ -190,13 +190,13 @@ class TaskTally(Tally):
         )
 
 
-def refuse_paid(model: Model) -> None:
-    """Raise ``OptionError`` for a model that is paid by the call."""
+def check_not_paid(model: Model) -> None:
+    """Raise ``OptionError`` if the model is paid by the call."""
     if isinstance(model, PaidModel):
         raise OptionError(
             problem=Text(
-                f"model '{model.card.name}' is paid by the call, and calls of "
-                "several processes are not counted together: leave out ",
+                f"model '{model.card.name}' charges for each call, and rilievo cannot "
+                "count the calls of several processes together: leave out ",
                 OptionName("workers"),
                 ", ",
                 OptionName("shard"),
@@ -227,29 +227,31 @@ def predict_across(
     Raises:
         RilievoError: If no input can be predicted at all.
     """
-    options, batch = options or PredictOptions(), batch or BatchOptions()
+    options = options or PredictOptions()
+    batch = batch or BatchOptions()
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if options.sizes.same_camera:
         raise OptionError(
             option="same_camera",
             problem=Text(
-                "compares photographs in one process: leave out ",
+                "needs all photographs in one process: leave out ",
                 OptionName("workers"),
                 ", ",
                 OptionName("shard"),
                 " and ",
                 OptionName("ray"),
-                ", and addresses",
+                ", and pass local files",
             ),
         )
     output = Path(local_path(options.saving.output))
     options = replace(options, saving=replace(options.saving, output=output))
-    storage = storage_of(inputs, output)
+    storage = choose_storage(inputs, output)
     storage.check_output(output)
     threads = threads_per_process(batch, options.speed.threads)
     run = read_inputs(inputs, options, storage.list_jobs)
     media = Counter(job.medium for job in _jobs_of_shard(run.jobs, output, batch))
-    count, photo_count = media.total(), media[Medium.PHOTO]
+    count = media.total()
+    photo_count = media[Medium.PHOTO]
     work = PredictWork(
         options=replace(options, speed=replace(options.speed, threads=threads)),
         has_photos=photo_count > 0 or count == 0,
@@ -258,7 +260,7 @@ def predict_across(
     )
     with Tally(output=output, total=count + len(run.failures), show=show) as tally:
         if address_or_none(output) is None:
-            make_ready(output)
+            prepare_output_folder(output)
         run.report(tally)
         reports = distribute_work(
             work,
@@ -274,20 +276,21 @@ def predict_across(
         except KeyboardInterrupt as stop:
             tally.interrupted = handle_if_ctrl_c(stop)
             tally.note(
-                "tasks that were under way are not counted; what they finished is there, and "
-                "the same command passes over it"
+                "unfinished tasks are not counted; the results that they finished are "
+                "kept, and the same command skips them"
             )
+        tally.sort_notes(run.jobs)
     return tally.summary()
 
 
 def _jobs_of_shard(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
-    """Jobs of the part of the inputs that this call does."""
+    """Select the jobs of the shard that this call does."""
     shard = batch.selected_shard
     return (job for job in jobs if shard.contains(job.target.relative_to(output).as_posix()))
 
 
 def _add_to_tally(tally: Tally, report: Report) -> None:
-    """Count what a task reports."""
+    """Add the counts and messages of a task's report to the tally."""
     tally.stopwatch.add(report.times)
     for _ in range(report.done):
         tally.done()

@@ -10,11 +10,11 @@ Result = TypeVar("Result")
 _END = object()
 
 
-def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
-    """Yield the items, while a thread takes up to ``most`` further ones out of their iterator."""
+def read_ahead(items: Iterable[Item], *, max_items: int) -> Iterator[Item]:
+    """Yield the items, while a thread prefetches up to ``max_items`` further items."""
     iterator = iter(items)
     pool = ThreadPoolExecutor(1, thread_name_prefix="read")
-    waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
+    waiting = deque(pool.submit(next, iterator, _END) for _ in range(max_items))
     try:
         while (item := waiting.popleft().result()) is not _END:
             waiting.append(pool.submit(next, iterator, _END))
@@ -26,7 +26,10 @@ def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Iterator[Result]:
-    """Yield what a function returns for each item, in order, computed ahead in threads."""
+    """Map a function over items in threads, and yield the results in order.
+
+    Up to ``workers`` calls run ahead of the consumer.
+    """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="finish")
     try:
@@ -43,8 +46,8 @@ def map_ahead(
 def _shut_down(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
     """Cancel the calls that have not begun, and wait for the others.
 
-    The threads are not joined: they end by themselves, and joining one while another is being
-    started never returns (Python 3.11).
+    The threads are not joined, because they end by themselves, and because in Python 3.11 joining
+    a thread while another is being started may never return.
     """
     for future in waiting:
         future.cancel()

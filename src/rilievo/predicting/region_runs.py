@@ -1,4 +1,4 @@
-"""``rilievo measure --box`` and ``--mask``: objects in photographs, folders and videos."""
+"""``rilievo measure --box`` and ``--mask``: measure objects in photographs, folders and videos."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,18 +14,18 @@ from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import Region, as_region
-from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
+from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRegion:
-    """Measurement of one region, and where its numbers come from.
+    """Measurement of one region, and its provenance.
 
     Attributes:
         file: Photograph or video.
-        frame: Number of the frame from 0; None for a photograph.
+        frame: Index of the frame; None for a photograph.
         measured: Distance and size of the object in the region.
         origin: Model, camera and instrument, as they are printed in JSON.
     """
@@ -38,27 +38,22 @@ class MeasuredRegion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RegionFile:
-    """File with regions of many photographs or frames.
-
-    Attributes:
-        path: Path of the file.
-        table: Regions in it.
-        used_keys: Keys under which photographs were found in the table, which is filled.
-    """
+    """File with regions of many photographs or frames."""
 
     path: Path
     table: DetectionTable
+    # Keys of the table under which photographs were found so far.
     used_keys: set[PhotoKey | None] = field(default_factory=set)
 
     def regions_in(
         self, photo: Path, frame: int | None, fail: Callable[[str], None]
     ) -> Sequence[Region]:
-        """Regions in a photograph; a name that is that of several photographs is a failure."""
+        """Find the regions of a photograph; call ``fail`` if its name in the file is ambiguous."""
         key = self.table.find_key(photo, frame)
         if key is not None and key.photo and key in self.used_keys:
             fail(
-                f"{printable(self.path)}: '{key.photo}' is of several photographs, this one too: "
-                f"{printable(photo)}; write their folders"
+                f"{printable(self.path)}: '{key.photo}' matches several photographs, "
+                f"including {printable(photo)}; add their folders to the names"
             )
         self.used_keys.add(key)
         return self.table.regions_in(photo, frame)
@@ -73,15 +68,11 @@ def measure_regions(
 ) -> Iterator[MeasuredRegion]:
     """Measure the objects in boxes and masks, in a photograph, a folder or a video.
 
-    Args:
-        source: Photograph, folder or video.
-        boxes: Boxes of all photographs, such as "10,20,110,220", and files with boxes of each.
-        masks: Files with masks.
-        predict: Function that predicts one photograph or frame.
-        fail: Function that is called with a message on each photograph or region that fails.
+    ``boxes`` are files with boxes, and boxes such as "10,20,110,220", which apply to all
+    photographs. ``masks`` are files. ``fail`` is called with a message on each failure.
 
     Raises:
-        InputError: If there is no such file, or no region is of a photograph there.
+        InputError: If there is no such file, or no region belongs to a photograph in ``source``.
         OptionError: If a box is malformed.
     """
     files = _read_region_files(boxes, masks)
@@ -90,8 +81,9 @@ def measure_regions(
         for fault in file.table.faults:
             fail(fault)
 
-    left_out, has_regions = LeftOut(), False
-    for job in find_jobs([source], Path(os.devnull), sequence=False, left_out=left_out):
+    skipped = SkippedInputs()
+    has_regions = False
+    for job in find_jobs([source], Path(os.devnull), sequence=False, skipped=skipped):
         try:
             for photo in _photos_with_regions(job, files, common_regions, fail):
                 has_regions = True
@@ -100,17 +92,20 @@ def measure_regions(
             message = note_of(error) if error.path else note_about(printable(job.source), error)
             fail(message)
 
-    for failure in left_out.unreadable:
+    for failure in skipped.unreadable:
         fail(failure)
     is_one_photo = os.path.isfile(source) and not is_video(Path(source))
-    if not is_one_photo:  # a table of many photographs may be asked about one of them
+    if not is_one_photo:  # for a single photograph, a table of many is fine
         _report_unused_regions(files, source, fail)
     if not has_regions:
-        raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
+        raise InputError(
+            f"{printable(source)}: none of the boxes and masks belongs to this input; check the "
+            "names of the photographs in their files"
+        )
 
 
 def _read_region_files(boxes: Sequence[str], masks: Sequence[Path]) -> list[_RegionFile]:
-    """Read the files among the boxes, and those of masks."""
+    """Read the files with boxes, which are those boxes that exist as files, and with masks."""
     box_files = [Path(text) for text in boxes if os.path.exists(text)]
     return [
         *(_RegionFile(path=path, table=read_detections(path, masks=False)) for path in box_files),
@@ -148,9 +143,10 @@ def _measure_photo(
     predict: Callable[[Path | Photo], Prediction],
     fail: Callable[[str], None],
 ) -> Iterator[MeasuredRegion]:
-    """Predict a photograph and measure its regions; those that fail are reported."""
+    """Predict a photograph and measure its regions; call ``fail`` for those that fail."""
     prediction = predict(photo.photo)
-    measurer, origin = RegionMeasurer(prediction), origin_record(prediction)
+    measurer = RegionMeasurer(prediction)
+    origin = origin_record(prediction)
     for region in photo.regions:
         try:
             measured = measurer.measure(region)
@@ -168,25 +164,29 @@ def _report_unused_regions(
 ) -> None:
     """Report regions of photographs that are not among the inputs."""
     for file in files:
-        unused = file.table.name_unused(file.used_keys)
+        unused = file.table.list_unused(file.used_keys)
         if unused:
             names = shortened(unused, 200)
-            fail(f"{printable(file.path)}: nothing in {printable(source)} is {names}")
+            fail(f"{printable(file.path)}: {printable(source)} does not contain {names}")
 
 
 def _parse_region(text: str) -> Region:
-    """Parse a box that the user wrote; the name of a table that is missing is no box."""
+    """Parse a box that the user wrote.
+
+    Raises:
+        MissingFileError: If it is the name of a table, which does not exist.
+    """
     if Path(text).suffix.lower() in (".json", ".csv"):
         raise MissingFileError("no such file", path=printable(text))
     return as_region(text)
 
 
 def _photos_of_job(job: Job) -> Iterator[tuple[int | None, Path | Photo]]:
-    """Yield a photograph without a number, or the frames of a video with theirs."""
+    """Yield (None, photograph) for a photograph, or (index, frame) for each frame of a video."""
     if job.medium is Medium.PHOTO:
         yield None, job.source
         return
     from rilievo.io.videos.live_frames import live_frames
 
-    for number, pixels in enumerate(live_frames(job.source)):
-        yield number, Photo(pixels=pixels, name=f"{printable(job.source)} frame {number}")
+    for index, pixels in enumerate(live_frames(job.source)):
+        yield index, Photo(pixels=pixels, name=f"{printable(job.source)} frame {index}")

@@ -1,4 +1,4 @@
-"""``rilievo.predict_files``: from photographs and videos to files."""
+"""``rilievo.predict_files``: predict photographs and videos, and write results to files."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError
 from rilievo.errors.argument_types import check_type
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, join_alternatives
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
@@ -23,24 +23,24 @@ from rilievo.models.model_options import load_as
 from rilievo.models.refinement.refine import refined
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving
-from rilievo.options.unused_options import unused_parts
+from rilievo.options.unused_options import note_unused_parts
 from rilievo.predicting.consent import agree_to_pay
-from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
+from rilievo.predicting.inputs import Job, JobList, Medium, SkippedInputs, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, photo_size
 from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.run_times import FINISH, LOAD, READ, RunTimes, Stopwatch
-from rilievo.predicting.summary import FAILURES, RunSummary, Tally, fail
-from rilievo.prediction.output import OUTPUTS, options_of_output
+from rilievo.predicting.summary import FAILURES, RunSummary, Tally, record_failure
+from rilievo.prediction.output import OUTPUTS, output_option_names
 from rilievo.prediction.saving import output_parts
 from rilievo.system.signals import handle_if_ctrl_c
 
 _MAX_READ_HEADERS = 64
-"""Most photographs whose size is read to estimate disk space and memory."""
-_SUBJECT_OF_OPTION: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
-"""What an option changes, in words, by its name."""
+"""Number of photographs whose size is read to estimate disk space and memory."""
+_SUBJECT_BY_OPTION: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
+"""What each option of writing files is about, in words."""
 
 
 @runtime_checkable
@@ -48,7 +48,7 @@ class FindJobs(Protocol):
     """Function that finds jobs, as ``find_jobs`` does on disk."""
 
     def __call__(
-        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
+        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, skipped: SkippedInputs
     ) -> Iterator[Job]:
         """Yield the jobs."""
         ...
@@ -56,12 +56,11 @@ class FindJobs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInputs:
-    """What a run has to do.
+    """Inputs of a run.
 
     Attributes:
-        jobs: Photographs and videos.
         failures: Messages on inputs that cannot be read.
-        notes: Notes on what was left out, and on options without effect.
+        notes: Notes on skipped files, and on options without effect.
     """
 
     jobs: JobList
@@ -78,7 +77,7 @@ class RunInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunModels:
-    """Models of a run, which may be the same; None if there are no such inputs."""
+    """Models of a run, which may be the same object; None if there are no such inputs."""
 
     photos: Model | None
     videos: Model | None
@@ -92,7 +91,7 @@ class RunWriters:
     videos: ResultWriter | None
 
     @classmethod
-    def of_models(
+    def from_models(
         cls, models: RunModels, make_writer: Callable[[Model], ResultWriter]
     ) -> "RunWriters":
         """Make a writer for each model."""
@@ -102,7 +101,7 @@ class RunWriters:
         )
 
     def all(self) -> list[ResultWriter]:
-        """The writers that there are, that of photographs first."""
+        """List the writers that are not None, that of photographs first."""
         return [writer for writer in (self.photos, self.videos) if writer is not None]
 
 
@@ -132,6 +131,7 @@ def predict_files(
     jobs = run.jobs
 
     def agree_if_paid(model: Model) -> None:
+        """Ask the user before calls that cost money."""
         if isinstance(model, PaidModel):
             agree_to_pay(model, jobs, options)
 
@@ -144,29 +144,31 @@ def predict_files(
         stopwatch=stopwatch,
         has_several_photos=jobs.counts[Medium.PHOTO] > 1,
     )
-    output, total = options.saving.output, len(jobs) + len(run.failures)
-    with Tally(output=output, total=total, show=show, stopwatch=stopwatch) as tally:
-        writers = RunWriters.of_models(
+    output = options.saving.output
+    input_count = len(jobs) + len(run.failures)
+    with Tally(output=output, total=input_count, show=show, stopwatch=stopwatch) as tally:
+        writers = RunWriters.from_models(
             models, lambda model: ResultWriter(model=model, options=options, note=tally.note)
         )
         for writer in writers.all():
             writer.check()
         photo_writer = writers.photos
         if options.sizes.same_camera and photo_writer is not None:
-            photo_writer = photo_writer.with_size_of_first_photo(jobs)
-        make_ready(output)
+            photo_writer = photo_writer.require_size_of_first_photo(jobs)
+        prepare_output_folder(output)
         if photo_writer is not None:
-            memory = check_room_of_photographs(jobs, photo_writer)
+            memory = check_disk_and_memory(jobs, photo_writer)
             if memory.note:
                 tally.note(memory.note)
             writers = replace(writers, photos=replace(photo_writer, memory=memory))
         run.report(tally)
-        for message in writers.all()[0].left_out_of_all():
+        for message in writers.all()[0].skipped_output_notes():
             tally.note(message)
         try:
             predict_jobs(jobs, writers, tally)
         except KeyboardInterrupt as stop:
             tally.interrupted = handle_if_ctrl_c(stop)
+        tally.sort_notes(jobs)
     return tally.summary()
 
 
@@ -176,39 +178,36 @@ def read_inputs(
     """Find the jobs of a run, and check that its options fit them.
 
     Raises:
-        OptionError: If there is no job, or an option does not fit.
+        OptionError: If there is no job, or if an option does not fit.
     """
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if not inputs:
-        raise OptionError("name at least one photograph, folder or video")
+        raise OptionError("there is no input; give at least one photograph, folder or video")
     for name in inputs:
         if not isinstance(name, str | Path):
             raise OptionError(
-                f"inputs are paths of files and folders, not {type(name).__name__}; "
-                "rilievo.predict takes arrays and images"
+                f"inputs must be paths of files or folders, not {type(name).__name__}; "
+                "pass arrays and images to rilievo.predict"
             )
-    left_out, output = LeftOut(), options.saving.output
-    jobs = JobList(find(inputs, output, sequence=options.video.sequence, left_out=left_out))
+    skipped = SkippedInputs()
+    output = options.saving.output
+    jobs = JobList(find(inputs, output, sequence=options.video.sequence, skipped=skipped))
     if not len(jobs):
-        message = left_out.nothing_found_message(inputs)
-        if left_out.unreadable:
-            message = left_out.unreadable[0]
+        message = skipped.nothing_found_message(inputs)
+        if skipped.unreadable:
+            message = skipped.unreadable[0]
         raise OptionError(problem=Text(message))
     _check_known_sizes(options.sizes, len(jobs))
     notes = [
-        *left_out.notes(),
+        *skipped.notes(),
         *no_effect_notes(options, jobs.counts),
         *_unused_size_notes(options.sizes, jobs, output),
     ]
-    return RunInputs(jobs=jobs, failures=left_out.unreadable, notes=notes)
+    return RunInputs(jobs=jobs, failures=skipped.unreadable, notes=notes)
 
 
 def _check_known_sizes(sizes: KnownSizes, input_count: int) -> None:
-    """Check that known sizes can be read, and that they can be those of all inputs.
-
-    Raises:
-        OptionError: If they belong to one photograph, and there are several.
-    """
+    """Check that known sizes can be read, and that they can apply to all inputs."""
     if sizes.table is not None:
         if sizes.same_camera:
             read_known_of_fixed_camera(sizes.table)
@@ -221,7 +220,9 @@ def _check_known_sizes(sizes: KnownSizes, input_count: int) -> None:
             raise OptionError(
                 option="same_camera",
                 problem=Text(
-                    "takes one file of ", OptionName("sparse"), f", got the folder {sizes.sparse}"
+                    "needs a single file for ",
+                    OptionName("sparse"),
+                    f", but {sizes.sparse} is a folder",
                 ),
             )
         return
@@ -231,71 +232,82 @@ def _check_known_sizes(sizes: KnownSizes, input_count: int) -> None:
         raise OptionError(
             option="sparse",
             problem=Text(
-                f"{sizes.sparse} is of one photograph, and {input_count} were found: name a folder "
-                "with one file for each, or give ",
+                f"{sizes.sparse} applies to one photograph, but there are {input_count}: "
+                "give a folder with one file for each photograph, or add ",
                 OptionName("same_camera"),
-                " if it never moved",
+                " if the camera never moved",
             ),
         )
     if sizes.known_sizes:
         size = sizes.known_sizes[0]
         raise OptionError(
             problem=Text(
-                f"known {size.noun} {size} belongs to one photograph, and {input_count} were "
-                "found: give a table, ",
+                f"known {size.noun} {size} applies to one photograph, but there are "
+                f"{input_count}: give a table with ",
                 OptionName("known", "FILE.csv"),
-                " with the header file,u,v,metres, or ",
+                " (header: file,u,v,metres), or add ",
                 OptionName("same_camera"),
-                " if it never moved",
+                " if the camera never moved",
             )
         )
 
 
 def _unused_size_notes(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
-    """Notes on rows of a table and on files of a sensor that belong to no input."""
+    """Return notes on rows of a table and on sensor files that belong to no input."""
     if sizes.same_camera:
         return []
     if sizes.table is not None:
         sources = {job.source.resolve() for job in jobs}
         rows = read_known_csv(sizes.table)
         unused = [path.name for path in rows if path not in sources]
-        return unused_parts(sizes.table, unused, len(rows), "photographs of it are no input")
+        return note_unused_parts(
+            sizes.table, unused, len(rows), "photographs that are not among the inputs"
+        )
     if sizes.sparse is not None and sizes.sparse.is_dir():
-        used = {_name_in_sparse_folder(job, output) for job in jobs}
+        used_stems = {_sparse_file_stem(job, output) for job in jobs}
         files = [path.relative_to(sizes.sparse) for path in {*sparse_files(sizes.sparse)}]
-        unused = sorted(str(file) for file in files if file.with_suffix("") not in used)
-        return unused_parts(sizes.sparse, unused, len(files), "files are of no photograph")
+        unused = sorted(str(file) for file in files if file.with_suffix("") not in used_stems)
+        return note_unused_parts(
+            sizes.sparse, unused, len(files), "files that belong to no photograph"
+        )
     return []
 
 
-def _name_in_sparse_folder(job: Job, output: Path) -> Path:
-    """Path without suffix that the sensor's file of a job has in its folder."""
+def _sparse_file_stem(job: Job, output: Path) -> Path:
+    """Return the path of a job's sensor file in the sensor's folder, without its suffix."""
     if job.target.is_relative_to(output):
         return job.target.relative_to(output)
     return Path(job.source.stem)
 
 
 def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
-    """Notes on options that have no effect.
+    """Return notes on options that have no effect on the inputs or outputs of a run.
 
-    Args:
-        options: Options of the run.
-        inputs: Number of inputs of each kind.
+    ``inputs`` are the numbers of inputs of each kind.
     """
-    sizes, video, refine = options.sizes, options.video, options.refine
+    sizes = options.sizes
+    video = options.video
+    refine = options.refine
     has_sequences = inputs.get(Medium.SEQUENCE, 0) > 0
     has_clips = has_sequences or inputs.get(Medium.VIDEO, 0) > 0
     has_pictures = has_sequences or inputs.get(Medium.PHOTO, 0) > 0
     has_several = sum(inputs.values()) > 1
 
     sequence = OptionName("sequence")
-    needs_sequences = Text("is about folders of frames, and none was named")
-    needs_clips = Text("is about videos and folders of frames (", sequence, "), and none was named")
-    needs_pictures = Text(
-        "is about photographs and folders of frames (", sequence, "), and none was named"
+    needs_sequences = Text("only applies to folders of frames, but there are none among the inputs")
+    needs_clips = Text(
+        "only applies to videos and folders of frames (",
+        sequence,
+        "), but there are none among the inputs",
     )
-    needs_several = Text("is about several inputs, and one was named")
-    without_effect = {
+    needs_pictures = Text(
+        "only applies to photographs and folders of frames (",
+        sequence,
+        "), but there are none among the inputs",
+    )
+    needs_several = Text("only applies to several inputs, but there is only one")
+    # For each option: whether it was given without effect, and the reason to tell the user.
+    checks = {
         "sequence": (video.sequence and not has_sequences, needs_sequences),
         "fps": (video.fps is not None and not has_clips, needs_clips),
         "independent": (video.independent and not has_clips, needs_clips),
@@ -309,30 +321,33 @@ def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> li
         ),
     }
     notes = option_notes(options)
-    for name, (has_no_effect, reason) in without_effect.items():
+    for name, (has_no_effect, reason) in checks.items():
         if has_no_effect:
             notes.append(Note(reason, option=name))
     return [*notes, *no_output_notes(options, options.saving.formats)]
 
 
 def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[str]:
-    """Notes on options that none of the outputs shows."""
+    """Return notes on options of writing that affect none of the outputs."""
     saving = options.saving
     is_changed = {name: getattr(saving, name) != getattr(Saving, name) for name in WRITING}
     is_changed["confidence"] = options.refine.confidence == "mirror"
-    # An option concerns an output if it changes its look or one of its parts.
-    concerns = {
-        output: {*options_of_output(output), *output_parts([output])}
+    # An option affects an output if it changes how the output is written, or one of its parts.
+    options_by_output = {
+        output: {*output_option_names(output), *output_parts([output])}
         for output in (*OUTPUTS.own, *outputs)
     }
     notes: list[str] = []
-    for name, subject in _SUBJECT_OF_OPTION.items():
-        is_shown = any(name in concerns[output] for output in outputs)
-        if not is_changed[name] or is_shown:
+    for name, subject in _SUBJECT_BY_OPTION.items():
+        has_effect = any(name in options_by_output[output] for output in outputs)
+        if not is_changed[name] or has_effect:
             continue
-        candidates = " or ".join(output for output in OUTPUTS.own if name in concerns[output])
+        candidates = join_alternatives(
+            output for output in OUTPUTS.own if name in options_by_output[output]
+        )
         problem = Text(
-            f"is about {subject}, and none is saved: add {candidates} to ", OptionName("save")
+            f"only affects {subject}, which this run does not save: add {candidates} to ",
+            OptionName("save"),
         )
         notes.append(Note(problem, option=name))
     return notes
@@ -349,25 +364,20 @@ def load_models(
 ) -> RunModels:
     """Load the models for photographs and for videos, with the refinements of the options.
 
-    Args:
-        options: Options of the run.
-        has_photos: Whether a model for photographs is needed.
-        has_videos: Whether a model for videos is needed.
-        check: Function that refuses a model by an error.
-        stopwatch: Times of the run.
-        has_several_photos: Whether photographs are predicted beside each other, so that each leaves
-            cores to the others.
+    ``check`` raises an error for a model that is not allowed. If several photographs are predicted
+    in parallel (``has_several_photos``), each has to leave cores to the others.
     """
     photo_name = options.network.model or DEFAULT_MODEL
     video_name = options.network.model or FAST_MODEL
-    is_same = has_photos and has_videos and photo_name == video_name
+    is_same_model = has_photos and has_videos and photo_name == video_name
 
     def load(name: str, *, shares_cores: bool = False) -> Model:
+        """Load one model, check and refine it, and record its name with the run's times."""
         with shared_cores(cores()) if shares_cores else nullcontext():
             model = load_as(name, options.network, options.speed)
         check(model)
         model = refined(model, options.refine, vanishing_points=options.view.vanishing_points)
-        stopwatch.add(RunTimes(model=_model_words(model)))
+        stopwatch.add(RunTimes(model=_describe_model(model)))
         return model
 
     load_timed = stopwatch.timed(LOAD, load)
@@ -375,23 +385,23 @@ def load_models(
     videos: Model | None = None
     if has_photos:
         is_one_by_one = options.speed.batch_size == 1
-        shares_cores = has_several_photos and is_one_by_one and not is_same
+        shares_cores = has_several_photos and is_one_by_one and not is_same_model
         photos = load_timed(photo_name, shares_cores=shares_cores)
     if has_videos:
-        videos = photos if is_same else load_timed(video_name)
+        videos = photos if is_same_model else load_timed(video_name)
     return RunModels(photos=photos, videos=videos)
 
 
-def _model_words(model: Model) -> str:
-    """Name of a model with its settings."""
+def _describe_model(model: Model) -> str:
+    """Describe a model by its name and its settings."""
     settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
     return f"{model.card.name} ({settings})" if settings else model.card.name
 
 
-def check_room_of_photographs(jobs: JobList, writer: ResultWriter) -> PhotoMemory:
-    """Check that the results fit on the disk, and decide how many fit into memory at once.
+def check_disk_and_memory(jobs: JobList, writer: ResultWriter) -> PhotoMemory:
+    """Check that the results fit on the disk, and find how many photographs fit into memory.
 
-    The need is estimated from some of the photographs.
+    Both are estimated from the sizes of some of the photographs.
 
     Raises:
         OutputError: If the disk is too small.
@@ -400,21 +410,24 @@ def check_room_of_photographs(jobs: JobList, writer: ResultWriter) -> PhotoMemor
     count = jobs.counts[Medium.PHOTO]
     photos = (job for job in jobs if job.medium is Medium.PHOTO)
     sampled = [*islice(photos, 0, None, math.ceil(count / _MAX_READ_HEADERS))]
+    # Photographs that have results already need no further space.
     sizes = [photo_size(job.source) for job in sampled if not sidecar_path(job.target).exists()]
-    needed = sum(map(writer.min_file_bytes, sizes)) / len(sampled) * count
-    subject = f"the results of {count:,} photographs" if count > 1 else "its results"
+    needed_bytes = sum(map(writer.min_file_bytes, sizes)) / len(sampled) * count
+    subject = (
+        f"the results of {count:,} photographs" if count > 1 else "the results of the photograph"
+    )
     hint = Text(
         "choose another folder with ",
         OptionName("output"),
         ", or fewer outputs with ",
         OptionName("save"),
     )
-    check_disk_space(writer.options.saving.output, needed, subject, hint)
+    check_disk_space(writer.options.saving.output, needed_bytes, subject, hint)
     return photo_memory(sizes, writer.min_memory)
 
 
-def make_ready(folder: Path) -> None:
-    """Make a folder, and remove what killed runs have left in it."""
+def prepare_output_folder(folder: Path) -> None:
+    """Make a folder, and remove temporary files that killed runs have left in it."""
     make_folder(folder)
     sweep_parts(folder)
 
@@ -423,11 +436,11 @@ def predict_jobs(
     jobs: Iterable[Job],
     writers: RunWriters,
     tally: Tally,
-    prepare_folder: Callable[[Path], None] = make_ready,
+    prepare_folder: Callable[[Path], None] = prepare_output_folder,
 ) -> None:
-    """Predict all photographs as a stream, and then the videos one by one.
+    """Predict all photographs in parallel, and then the videos one by one.
 
-    ``prepare_folder`` is called with each folder of results before it is written to.
+    ``prepare_folder`` is called with each output folder before its first result.
     """
     photo_writer = writers.photos
     if photo_writer is not None:
@@ -453,7 +466,7 @@ def predict_jobs(
             predict_video(job, writers.videos, tally)
         except FAILURES as error:
             tally.begins_anew = None
-            fail(job, error, tally)
+            record_failure(job, error, tally)
 
 
 def _unfinished_photos(
@@ -462,8 +475,8 @@ def _unfinished_photos(
     tally: Tally,
     prepare_folder: Callable[[Path], None],
 ) -> Iterator[Job]:
-    """Yield the photographs that are still to be done; count those that are finished or fail."""
-    prepared: Path | None = None
+    """Yield the photographs that remain to be done, and count those that are finished or fail."""
+    prepared_folder: Path | None = None
     for job in jobs:
         if job.medium is not Medium.PHOTO:
             continue
@@ -472,10 +485,10 @@ def _unfinished_photos(
                 tally.finished_before()
                 continue
             folder = job.target.parent
-            if folder != prepared:
+            if folder != prepared_folder:
                 prepare_folder(folder)
-                prepared = folder
+                prepared_folder = folder
         except Exception as error:
-            fail(job, error, tally)
+            record_failure(job, error, tally)
             continue
         yield job

@@ -1,8 +1,9 @@
-"""Progress of a run, what fails in it, and its summary."""
+"""Count what a run does, show its progress, and summarize it."""
 
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +23,16 @@ from rilievo.errors.messages import (
 from rilievo.extensions.foreign_code import extension_fault
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.predicting.inputs import Job
+from rilievo.io.outputs.sidecar import sidecar_path
+from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.run_times import RunTimes, Stopwatch
 from rilievo.system.terminal import wrap_for_terminal
 
 FAILURES = (Exception, SystemExit)
-"""Errors that end one input, and not the run. Code of others may call ``sys.exit``."""
+"""Errors that make one input fail, and not the run. Third-party code may call ``sys.exit``."""
 _MAX_MESSAGES = 20
-"""Most failures, and most notes, that the summary repeats."""
-_LINE_INTERVAL = 30.0  # [s], between lines of progress where there is no terminal
+"""Maximum number of failures, and of notes, that the summary repeats."""
+_LINE_INTERVAL = 30.0  # [s], between lines of progress if there is no terminal
 _PART_INTERVAL = 10.0  # [s], between lines on the progress of one long input
 
 
@@ -42,17 +44,18 @@ class RunSummary:
         done: Number of inputs that this run predicted.
         finished_before: Number of inputs that an earlier run had finished.
         failed: Number of inputs that failed.
-        failures: The first messages on them.
+        failures: Messages on the first of them.
         notes: The first notes.
-        noted: Number of notes.
+        noted: Number of all notes.
         seconds: Wall time of the run.
         output: Folder of the results.
         interrupted: Whether the user stopped the run.
-        wrote: Path of the results without suffix, if there is one input only.
-        begins_anew: Video that was stopped, of which nothing is kept.
+        wrote: Path of the results without suffix, if there is only one input.
+        begins_anew: Video that was being predicted when the user stopped the run; nothing of it is
+            kept.
         frames: Number of frames of videos.
         frame_seconds: Wall time of videos.
-        spent: Where the time went.
+        spent: Times of the stages.
     """
 
     done: int
@@ -90,35 +93,36 @@ class RunSummary:
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
-            lines.append(
-                "stopped; no result is half-written, and the same command goes on from here"
-            )
+            lines.append("stopped; no result is half-written, and the same command resumes here")
         if self.interrupted and self.begins_anew is not None:
-            lines.append(f"nothing of {self.begins_anew} is kept: the same command begins it anew")
+            lines.append(
+                f"the unfinished results of {self.begins_anew} are not kept, so the same "
+                "command starts it again"
+            )
         return "\n".join(lines)
 
     def _done_line(self) -> str:
-        """What was done, how fast, and where the results are."""
-        rates = []
+        """Say how many inputs were done, how fast, and where the results are."""
+        speeds = []
         if self.done > 1:
-            rates.append(_speed_words(self.done, self.seconds))
+            speeds.append(_describe_speed(self.done, self.seconds))
         if self.frames:
-            rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
-        rate = f" ({'; '.join(rates)})" if rates else ""
-        place = self.output if self.wrote is None else f"{self.wrote}.*"
-        results = f", results in {place}" if self.done + self.finished_before else ""
-        return f"{self.done} done in {self.seconds:.1f} s{rate}{results}"
+            speeds.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
+        speed = f" ({'; '.join(speeds)})" if speeds else ""
+        result_path = self.output if self.wrote is None else f"{self.wrote}.*"
+        results = f", results in {result_path}" if self.done + self.finished_before else ""
+        return f"{self.done} done in {self.seconds:.1f} s{speed}{results}"
 
     def _failure_lines(self, spell: Spell) -> list[str]:
-        """The failure of the only input, or how many of several failed."""
+        """State the failure of the only input, or how many of several inputs failed."""
         has_one_input = self.done + self.finished_before + self.failed <= 1
-        if has_one_input:  # its failure was not written during the run
+        if has_one_input:  # with several, Tally has written each failure during the run
             return [f"failed: {worded(message, spell)}" for message in self.failures]
-        return [f"{self.failed} failed, as said above"] if self.failed else []
+        return [f"{self.failed} failed (see above)"] if self.failed else []
 
 
-def _speed_words(done: int, seconds: float) -> str:
-    """Speed in words, by seconds if one takes more than two."""
+def _describe_speed(done: int, seconds: float) -> str:
+    """Describe the speed, as seconds each if an input takes more than two seconds."""
     if done * 2 < seconds:
         return f"{seconds / done:.1f} s each"
     return f"{done / seconds:.1f} a second"
@@ -126,15 +130,12 @@ def _speed_words(done: int, seconds: float) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts the inputs of a run and shows its progress: a bar on a terminal, else lines.
+    """Counter of a run's inputs, which shows progress by a bar on a terminal, or else by lines.
 
     Attributes:
-        output: Folder of the results.
         total: Number of inputs; None if unknown.
-        show: Whether to show progress.
         interrupted: Whether the user stopped the run.
-        begins_anew: Video under way, of which nothing is kept if the run stops now.
-        stopwatch: Times of the run.
+        begins_anew: Video that is being predicted; if the run stops now, nothing of it is kept.
     """
 
     output: Path
@@ -173,12 +174,9 @@ class Tally:
             self._progress_bar.close()
 
     def done(self, target: Path | None = None, *, frames: int = 0, seconds: float = 0.0) -> None:
-        """Count an input as done.
+        """Count an input as done; ``target`` is the path of its results without suffix.
 
-        Args:
-            target: Path of its results without suffix.
-            frames: Number of its frames, if it is a video.
-            seconds: Wall time that the video took.
+        ``frames`` and ``seconds`` (wall time) are those of a video.
         """
         self._done += 1
         self._frames += frames
@@ -192,7 +190,7 @@ class Tally:
         self._show_progress()
 
     def failed(self, message: str) -> None:
-        """Count an input as failed, and write the message, a line with the input's name."""
+        """Count an input as failed, and write the message, which is one line with its name."""
         self._failed += 1
         if len(self._failures) < _MAX_MESSAGES:
             self._failures.append(message)
@@ -201,10 +199,10 @@ class Tally:
 
     def trace(self, error: BaseException) -> None:
         """Write the traceback of a defect, once for each line of code that raises."""
-        line = traceback.extract_tb(error.__traceback__)[-1:]
-        if line in self._traced_lines:
+        innermost_frame = traceback.extract_tb(error.__traceback__)[-1:]
+        if innermost_frame in self._traced_lines:
             return
-        self._traced_lines.append(line)
+        self._traced_lines.append(innermost_frame)
         self._write_to_stderr("".join(traceback.format_exception(error)).rstrip())
 
     def note(self, message: str) -> None:
@@ -212,6 +210,23 @@ class Tally:
         self._note_count += 1
         if len(self._notes) < _MAX_MESSAGES:
             self._notes.append(message)
+
+    def sort_notes(self, jobs: Iterable[Job]) -> None:
+        """Put notes in the order of the inputs that they are about.
+
+        Threads work on several inputs at a time, so their notes come in any order. Notes on the
+        whole run go first.
+        """
+        if self.total == 1:
+            return
+        named = {_named_file(note) for note in self._notes}
+        positions = {
+            name: position
+            for position, job in enumerate(jobs)
+            for name in (printable(job.source), printable(sidecar_path(job.target)))
+            if name in named
+        }
+        self._notes.sort(key=lambda note: positions.get(_named_file(note), -1))
 
     def part(self, message: str) -> None:
         """Show the progress of one long input."""
@@ -223,7 +238,7 @@ class Tally:
             self._write_to_stderr(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
-        """Write a line, above the bar if there is one; a run of one input says nothing yet."""
+        """Write a line, above the bar if there is one; a run of one input writes only a summary."""
         if self._progress_bar is not None:
             self._write_to_stderr(for_terminal(message))
         elif self.total != 1:
@@ -239,7 +254,7 @@ class Tally:
                 print(wrap_for_terminal(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> RunSummary:
-        """Summary of the run so far."""
+        """Summarize the run so far."""
         return RunSummary(
             done=self._done,
             finished_before=self._finished_before,
@@ -250,7 +265,7 @@ class Tally:
             seconds=time.perf_counter() - self._start,
             output=self.output,
             interrupted=self.interrupted,
-            wrote=self._wrote,
+            wrote=self._wrote if self.total in (None, 1) else None,
             begins_anew=self.begins_anew,
             frames=self._frames,
             frame_seconds=self._frame_seconds,
@@ -258,40 +273,51 @@ class Tally:
         )
 
     def _show_progress(self) -> None:
-        """Move the bar, or write a line now and then."""
+        """Advance the bar, or write a line of progress from time to time."""
         now = time.perf_counter()
-        worked = self._done + self._failed
-        count = worked + self._finished_before
-        is_first = worked == 1 and self._first_done is None
+        processed_count = self._done + self._failed
+        count = processed_count + self._finished_before
+        is_first = processed_count == 1 and self._first_done is None
         if is_first:
-            # The first input also waits for the model, so it does not tell the others' speed.
+            # The first input also waits for the model, so it is left out of the speed.
             self._first_done = now
         if self._progress_bar is None:
             if self.show and now - self._last_line > _LINE_INTERVAL:
                 self._last_line = now
-                self.say(f"{count} of {self.total or '?'}{self._pace_words(count, worked, now)}")
+                pace = self._describe_pace(count, processed_count, now)
+                self.say(f"{count} of {self.total or '?'}{pace}")
         elif is_first:
             _restart_progress_bar(self._progress_bar, count)
         else:
             self._progress_bar.update()
 
-    def _pace_words(self, count: int, worked: int, now: float) -> str:
-        """Speed and remaining time after the first input; empty if nothing is known of them."""
-        if self._first_done is None or worked <= 1:
+    def _describe_pace(self, count: int, processed_count: int, now: float) -> str:
+        """Describe speed and remaining time, measured from the first processed input on.
+
+        ``count`` includes inputs that an earlier run had finished; they took no time.
+        """
+        if self._first_done is None or processed_count <= 1:
             return ""
         seconds = now - self._first_done
-        pace = f", {_speed_words(worked - 1, seconds)}"
+        measured_count = processed_count - 1
+        pace = f", {_describe_speed(measured_count, seconds)}"
         if self.total:
-            remaining = (self.total - count) * seconds / (worked - 1)
+            remaining = (self.total - count) * seconds / measured_count
             pace += f", {remaining:.0f} s left"
         return pace
 
 
+def _named_file(note: str) -> str:
+    """Return the name of the file that a note is about, with which it begins."""
+    path = note.path if isinstance(note, Note) else ""
+    return str(path) or note.partition(": ")[0]
+
+
 def _open_progress_bar(total: int | None) -> Any:
-    """Bar of tqdm on standard error; without a total it only counts."""
+    """Open a bar of tqdm on standard error; if the total is unknown, it only counts."""
     from tqdm import tqdm
 
-    # The thread of tqdm that redraws slow bars would outlive the run.
+    # Prevents tqdm's monitor thread, which would outlive the run.
     tqdm.monitor_interval = 0
     layout = "{desc} |{bar}| {n_fmt} of {total_fmt}, {rate_noinv_fmt}, {remaining} left"
     return tqdm(
@@ -305,7 +331,7 @@ def _open_progress_bar(total: int | None) -> Any:
 
 
 def _restart_progress_bar(bar: Any, count: int) -> None:
-    """Let a bar measure its speed from here on, with ``count`` inputs done already."""
+    """Restart the speed measurement of a bar, with ``count`` inputs done already."""
     bar.reset()
     bar.n = count
     bar.initial = count
@@ -313,23 +339,24 @@ def _restart_progress_bar(bar: Any, count: int) -> None:
     bar.refresh()
 
 
-def fail(job: Job, error: BaseException, tally: Tally) -> None:
-    """Count a failed input; a defect of rilievo is also traced."""
+def record_failure(job: Job, error: BaseException, tally: Tally) -> None:
+    """Count a failed input, and write the traceback if the error is a defect of rilievo."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
-    tally.failed(failure_line(job, error))
+    tally.failed(failure_message(job, error))
 
 
-def failure_line(job: Job, error: BaseException) -> str:
-    """Message on a failed input: its name, and what is wrong."""
+def failure_message(job: Job, error: BaseException) -> str:
+    """Write the message on a failed input: its name, and what is wrong."""
     name = printable(job.source)
     if isinstance(error, RilievoError):
         names_input = isinstance(error, InputError) and str(error).startswith(name)
         return Note(Text(error)) if names_input else note_about(name, error)
     if isinstance(error, MemoryError):
-        return f"{name}: too little memory for this photograph: make it smaller"
-    fault_of_user = extension_fault(error)
-    if fault_of_user is not None:
-        return f"{name}: a fault in code of your own: {fault_of_user}"
-    what = f"{type(error).__name__}: {reason(error)}"
-    return f"{name}: a defect of rilievo, please report it ({what})"
+        noun = "photograph" if job.medium is Medium.PHOTO else "video"
+        return f"{name}: there is not enough memory for this {noun}; make it smaller"
+    user_code_fault = extension_fault(error)
+    if user_code_fault is not None:
+        return f"{name}: there is an error in your own code: {user_code_fault}"
+    description = f"{type(error).__name__}: {reason(error)}"
+    return f"{name}: this is a bug in rilievo, please report it ({description})"

@@ -1,8 +1,8 @@
-"""Work that is distributed over processes, or over a Ray cluster.
+"""Distribute work over processes, or over a Ray cluster.
 
 ``Work`` is sent to each process and opened there once. Opening it returns a function that works on
-the items of a task and returns a ``Report``. A process that dies is replaced, which
-``concurrent.futures.ProcessPoolExecutor`` cannot do: it ends all of them.
+the items of a task and returns a ``Report``. A process that dies is replaced. The standard
+``ProcessPoolExecutor`` cannot do that, because it ends all processes if one dies.
 """
 
 import multiprocessing
@@ -29,20 +29,20 @@ from rilievo.version import VERSION
 Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
-Do = Callable[..., "Report"]
-"""Function that works on the items of a task. Its keyword ``again`` says whether a process that was
-killed had worked on them. A ``RilievoError`` ends the whole work."""
+TaskFunction = Callable[..., "Report"]
+"""Function that works on the items of a task. Its keyword ``is_retry`` says whether a process was
+killed while it worked on them. If the function raises ``RilievoError``, the whole work ends."""
 
 MAX_TASK_SIZE = 16
-"""Most items in a task."""
+"""Maximum number of items in a task."""
 
 MIN_TASKS_PER_PROCESS = 4
-"""Least number of tasks for each process, so that none waits long for the others at the end."""
+"""Minimum number of tasks for each process, so that all finish at about the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An item that failed, and why, in one line."""
+    """An item that failed, with the reason in one line."""
 
     name: str
     reason: str
@@ -53,12 +53,8 @@ class Report:
     """What a process has done with the items of one task.
 
     Attributes:
-        done: Number of items that are done.
         finished_before: Number of items that an earlier run had finished.
-        failures: Items that failed.
-        notes: Notes for the user.
-        refusal: Why the whole work cannot go on; empty if it can.
-        times: Where the time went.
+        refusal: Reason why the whole work has to end; empty if it does not.
     """
 
     done: int = 0
@@ -73,8 +69,8 @@ class Report:
 class Work(Protocol[Item_contra]):
     """Work on many items, which can be pickled and sent to processes."""
 
-    def open(self) -> Do:
-        """Load what the work needs, and return the function that does it.
+    def open(self) -> TaskFunction:
+        """Load what the work needs, such as a model, and return the function that does it.
 
         Raises:
             RilievoError: If the work cannot be done at all.
@@ -86,46 +82,48 @@ class Work(Protocol[Item_contra]):
         ...
 
 
-def open_work(work: Work[Item], version: str) -> Do:
-    """Open work in this process; a ``RilievoError`` becomes a report with a refusal.
+def open_work(work: Work[Item], version: str) -> TaskFunction:
+    """Open work in this process, and turn any ``RilievoError`` into a report with a refusal.
 
-    ``version`` is rilievo's version in the process that sent the work, which must be the same here.
+    ``version`` is rilievo's version in the process that sent the work; it must be the same here.
     """
-    do: Do | None = None
+    run_task: TaskFunction | None = None
     refusal = (
-        f"rilievo {VERSION} is installed where the work is done, and {version} here: install the "
+        f"the worker has rilievo {VERSION}, but this machine has {version}: install the "
         "same version everywhere"
     )
     if version == VERSION:
         try:
-            do = work.open()
+            run_task = work.open()
         except RilievoError as error:
             refusal = Note(Text(error))
 
-    def do_and_report(items: Sequence[Item], *, again: bool) -> Report:
-        if do is None:
+    def run_task_and_report(items: Sequence[Item], *, is_retry: bool) -> Report:
+        """Work on the items of a task; an error of the whole work becomes a refusal."""
+        if run_task is None:
             return Report(refusal=refusal)
         try:
-            return do(items, again=again)
-        except RilievoError as error:  # such as a disk that is full by now
+            return run_task(items, is_retry=is_retry)
+        except RilievoError as error:  # for example because the disk has become full
             return Report(refusal=Note(Text(error)))
 
-    return do_and_report
+    return run_task_and_report
 
 
 def killed_twice_failure(work: Work[Item], item: Item) -> Failure:
-    """Failure of an item at which two processes were killed."""
+    """Make the failure of an item on which two processes were killed."""
     name = work.name(item)
     return Failure(
         name=name,
-        reason=f"{name}: the process at work on it was killed twice, the second time with nothing "
-        "else to do: too little memory? It is skipped",
+        reason=f"{name}: skipped, because its process was killed twice, the second time while it "
+        "worked on this input alone; it probably needs more memory than is free",
     )
 
 
 def merge_reports(reports: Iterable[Report]) -> Report:
     """Merge reports into one, with the first refusal."""
-    all_reports, stopwatch = list(reports), Stopwatch()
+    all_reports = list(reports)
+    stopwatch = Stopwatch()
     for report in all_reports:
         stopwatch.add(report.times)
     refusals = [report.refusal for report in all_reports if report.refusal]
@@ -140,12 +138,12 @@ def merge_reports(reports: Iterable[Report]) -> Report:
 
 
 def task_size(count: int, workers: int) -> int:
-    """Number of items in a task, if ``workers`` processes work on ``count`` items."""
+    """Choose the number of items in a task, if ``workers`` processes work on ``count`` items."""
     return max(1, min(MAX_TASK_SIZE, count // (MIN_TASKS_PER_PROCESS * workers)))
 
 
 def split_into_tasks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """Yield the items in tasks of ``size``, and the rest in a smaller one."""
+    """Yield the items in tasks of ``size`` items; the last task may have fewer."""
     task: list[Item] = []
     for item in items:
         task.append(item)
@@ -157,30 +155,24 @@ def split_into_tasks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, .
 
 
 MAX_DEATHS_WHILE_LOADING = 3
-"""Consecutive processes that may die while they open the work, before the work is given up."""
+"""The work is given up if so many processes in a row die while they open it."""
 
 SHUTDOWN_SECONDS = 20.0
-"""How long a process that was told to stop may complete its writes before it is killed [s]."""
+"""Time that a process has to complete its writes, after it was told to stop, until it is killed
+[s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task(Generic[Item]):
-    """Items for one process, and how many processes have died at them."""
+    """Items for one process, and the number of processes that have died while working on them."""
 
     items: tuple[Item, ...]
-    deaths: int = 0
+    death_count: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class _Worker(Generic[Item]):
-    """A process, and what it is doing.
-
-    Attributes:
-        process: The process.
-        connection: Pipe to the process.
-        task: Task that it works on; None if it is idle.
-        has_opened: Whether it has opened the work.
-    """
+    """A process, the pipe to it, its task (None if it is idle), and whether it opened the work."""
 
     process: SpawnProcess
     connection: Connection
@@ -195,11 +187,7 @@ def work_in_processes(
 
     If a process is killed, its items are tried again, each in a task of its own.
 
-    Args:
-        work: Work that each process opens.
-        items: Items, which are taken when a process needs them.
-        workers: Number of processes.
-        size: Number of items in a task.
+    ``size`` is the number of items in a task. Items are taken when a process needs them.
 
     Raises:
         RilievoError: If the work cannot be done at all.
@@ -225,18 +213,18 @@ class _WorkerPool(Generic[Item]):
     def reports(self) -> Iterator[Report]:
         """Give tasks to processes, and yield their reports until all tasks are done."""
         while True:
-            self._give_tasks()
-            busy = {
+            self._assign_tasks()
+            busy_workers = {
                 worker.connection: worker for worker in self._workers if worker.task is not None
             }
-            if not busy:
+            if not busy_workers:
                 return
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection), "nothing else is waited for"
-                yield from self._receive_report(busy[connection])
+            for connection in wait(list(busy_workers)):
+                assert isinstance(connection, Connection), "only connections are waited for"
+                yield from self._receive_report(busy_workers[connection])
 
     def close(self) -> None:
-        """Stop all processes; those that do not end in time are killed."""
+        """Stop all processes, and kill those that do not end in time."""
         for worker in self._workers:
             if worker.task is not None:
                 worker.process.terminate()
@@ -252,7 +240,7 @@ class _WorkerPool(Generic[Item]):
             worker.process.close()
         self._workers.clear()
 
-    def _give_tasks(self) -> None:
+    def _assign_tasks(self) -> None:
         """Give a task to every idle process, and start processes for further tasks."""
         for worker in self._workers:
             if worker.task is None:
@@ -269,7 +257,7 @@ class _WorkerPool(Generic[Item]):
             self._send_task(worker, task)
 
     def _next_task(self) -> _Task[Item] | None:
-        """Next task to give to a process, retries first; None if there is none now."""
+        """Return the next task, retries first; None if there is none."""
         if self._retries:
             return self._retries.popleft()
         items = next(self._tasks, None)
@@ -278,34 +266,39 @@ class _WorkerPool(Generic[Item]):
     def _send_task(self, worker: _Worker[Item], task: _Task[Item]) -> None:
         """Send a task to an idle process."""
         worker.task = task
-        # A process that has died meanwhile is noticed when its answer is read.
+        # If the process has died, sending fails; _receive_report will notice and replace it.
         with suppress(OSError):
-            worker.connection.send((task.items, task.deaths > 0))
+            worker.connection.send((task.items, task.death_count > 0))
 
     def _receive_report(self, worker: _Worker[Item]) -> Iterator[Report]:
-        """Yield what a process answers: a report, or nothing when it has opened the work."""
+        """Receive a message from a process, and yield it if it is a report.
+
+        The message None says that the process has opened the work. If the process has died, it is
+        replaced.
+        """
         try:
-            answer = worker.connection.recv()
+            message = worker.connection.recv()
         except (EOFError, OSError):
             yield from self._replace_dead_worker(worker)
             return
-        if answer is None:
+        if message is None:
             worker.has_opened = True
             self._deaths_while_loading = 0
             return
-        assert isinstance(answer, Report), "a process says nothing else"
-        if answer.refusal:
-            raise RilievoError(problem=Text(answer.refusal))
+        assert isinstance(message, Report), "processes send None and reports only"
+        if message.refusal:
+            raise RilievoError(problem=Text(message.refusal))
         worker.task = None
-        yield answer
+        yield message
 
     def _replace_dead_worker(self, worker: _Worker[Item]) -> Iterator[Report]:
-        """Remove a process that died, so that another one takes its place and its task.
+        """Remove a process that died, and queue its items for another one.
 
-        Yields a report with a failure if its only item has killed a process before.
+        Each item is tried again in a task of its own. An item that was alone and had killed a
+        process before is reported as failed instead.
         """
         task = worker.task
-        assert task is not None, "only processes at work are listened to"
+        assert task is not None, "reports() waits for busy processes only"
         self._workers.remove(worker)
         worker.process.join()
         exit_code = worker.process.exitcode
@@ -316,61 +309,64 @@ class _WorkerPool(Generic[Item]):
             if self._deaths_while_loading >= MAX_DEATHS_WHILE_LOADING:
                 raise RilievoError(
                     problem=Text(
-                        "processes die before they have loaded the model (exit code "
-                        f"{exit_code}): is there memory for so many ",
+                        "the processes end before they have loaded the model (exit code "
+                        f"{exit_code}); if memory is short, give fewer ",
                         OptionName("workers"),
-                        "? (A script of your own calls this below if __name__ == '__main__')",
+                        "; if a script of yours calls rilievo, it must do so under if __name__ == "
+                        "'__main__'",
                     )
                 )
             self._retries.append(task)
-        elif task.deaths and len(task.items) == 1:
+        elif task.death_count and len(task.items) == 1:
             yield Report(failures=(killed_twice_failure(self._work, task.items[0]),))
         else:
-            self._retries += [_Task(items=(item,), deaths=task.deaths + 1) for item in task.items]
+            death_count = task.death_count + 1
+            self._retries += [_Task(items=(item,), death_count=death_count) for item in task.items]
 
 
 def _start_worker(work: Work[Any]) -> _Worker[Any]:
     """Start a process that opens the work."""
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    connection, connection_of_child = context.Pipe()
+    connection, child_connection = context.Pipe()
     process = context.Process(
-        target=_serve_tasks, args=(connection_of_child, work, VERSION), daemon=True
+        target=_serve_tasks, args=(child_connection, work, VERSION), daemon=True
     )
     with signals.block_in_children():
         process.start()
-    # Closed in this process, so that the end of the child is read as end of file.
-    connection_of_child.close()
+    # Once this copy is closed, the death of the child shows as end of file.
+    child_connection.close()
     return _Worker(process=process, connection=connection)
 
 
 def _serve_tasks(connection: Connection, work: Work[Any], version: str) -> None:
-    """Open the work and do the tasks that come through a pipe, until None comes.
+    """Run in a child process: open the work, and do the tasks from a pipe until None is received.
 
-    This runs in the child. It sends None when the work is opened, and a report for each task.
+    It sends None once the work is opened, and then a report for each task.
     """
     signals.ignore_ctrl_c()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         signals.install_handlers()
-        do = open_work(work, version)
+        run_task = open_work(work, version)
         connection.send(None)
         while (task := connection.recv()) is not None:
-            items, again = task
-            connection.send(do(items, again=again))
+            items, is_retry = task
+            connection.send(run_task(items, is_retry=is_retry))
     except (BrokenPipeError, EOFError):
-        pass
+        pass  # The parent has closed the pipe.
     except BaseException as error:
-        # Modules whose import SIGTERM ends, such as onnxruntime, make an error of their own of it.
+        # If SIGTERM arrives during an import, some modules, such as onnxruntime, turn the
+        # interruption into an error of their own.
         if not signals.is_interruption(error):
             raise
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it ends."""
+    """Wait in a thread until the parent process ends, and then end this process."""
     parent = multiprocessing.parent_process()
-    assert parent is not None, "only processes that were started for it serve"
+    assert parent is not None, "this runs in a child process"
     parent.join()
     os._exit(1)
 
@@ -384,15 +380,9 @@ def distribute_work(
     threads: int,
     device: str = "auto",
 ) -> Iterator[Report]:
-    """Work on all items where the options say, and yield reports in any order.
+    """Work on all items in processes or on a Ray cluster, and yield reports in any order.
 
-    Args:
-        work: Work that each process opens.
-        items: Items.
-        count: Number of items.
-        batch: Number of processes, or Ray cluster.
-        threads: Number of threads of each process.
-        device: Device of the network, by which a process on Ray needs a GPU.
+    ``count`` is the number of items. If ``device`` is a GPU, each process on Ray gets one.
 
     Raises:
         RilievoError: If the work cannot be done at all.
@@ -413,18 +403,18 @@ def distribute_work(
 
 def _work_in_this_process(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
     """Work on a single item without starting a process, which takes a second."""
-    do = open_work(work, VERSION)
+    run_task = open_work(work, VERSION)
     for item in items:
-        report = do((item,), again=False)
+        report = run_task((item,), is_retry=False)
         if report.refusal:
             raise RilievoError(problem=Text(report.refusal))
         yield report
 
 
 def threads_per_process(batch: BatchOptions, threads: int | None) -> int:
-    """Number of threads of each process: what the user says, or an equal part of the cores.
+    """Choose the number of threads of each process: the user's, or an equal part of the cores.
 
-    A process on a Ray cluster of other machines has one, because Ray gives it one core.
+    On a Ray cluster of other machines it is 1, because Ray gives each process one core.
     """
     if threads is not None:
         return threads

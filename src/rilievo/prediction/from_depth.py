@@ -1,4 +1,4 @@
-"""``Prediction.from_depth``: a prediction from depth at hand, such as that of a depth camera."""
+"""``Prediction.from_depth``: a prediction from a given depth map, such as a depth camera's."""
 
 import math
 import warnings
@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
-from rilievo.calibration.depth_errors import rounding_of
+from rilievo.calibration.depth_errors import rounding_error
 from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.readings import MIN_AXIS_COSINE
 from rilievo.calibration.sizes import Known
@@ -20,6 +20,7 @@ from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.depth.crops import DepthCrop, parse_placement
+from rilievo.io.depth.depth_metadata import DISPARITY, DISTANCE, INVERSE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
@@ -28,21 +29,20 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.inverse_depth import inverse_depth_warnings
-from rilievo.io.depth.placement import MapPlacement, PlacementWords, place_map
+from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.depth.plausibility import NEGATION_HINT, negative_numbers_warning
-from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     read_stored_depth,
     stored_depth_from_array,
     stored_depth_warnings,
 )
-from rilievo.io.files.atomic import sum_of
+from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
-from rilievo.io.saved_origins import GIVEN_MAP
+from rilievo.io.saved_origins import DEPTH_MAP_MODEL
 from rilievo.prediction.map_camera import ChosenCamera, choose_camera, seen_mask
 from rilievo.prediction.map_origin import MapOrigin, find_map_origin
 from rilievo.prediction.recorded_photo import notes_on_photo
@@ -52,7 +52,7 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, Instrument
 from rilievo.records.prediction_record import MadeBy, Setting
 from rilievo.records.sample import Photo
-from rilievo.schema.typed_values import UNITS, metres_of_unit
+from rilievo.schema.typed_values import UNITS, parse_unit
 from rilievo.version import VERSION
 
 DepthInput = str | Path | Shaped[np.ndarray, "h w"]
@@ -62,17 +62,17 @@ _KINDS_ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
 _AFFINE_KINDS = (DepthKind.AFFINE.value, DepthKind.AFFINE_INVERSE.value)
 
 
-def _keep_silent(note: str) -> None:
-    """Warn of nothing: the note is among those of the prediction."""
+def _ignore_warning(note: str) -> None:
+    """Do not warn; the note is still among those of the prediction."""
 
 
 def warn_at_caller(note: str) -> None:
-    """Warn in the line that calls ``Prediction.from_depth``."""
+    """Warn with the line that calls ``Prediction.from_depth``."""
     warnings.warn(note, UserWarning, stacklevel=4)
 
 
 def prediction_from_depth(
-    make: type[AnyPrediction],
+    prediction_class: type[AnyPrediction],
     photo: PhotoSource | Photo,
     depth: DepthInput,
     camera: object = None,
@@ -84,25 +84,27 @@ def prediction_from_depth(
     encoding: str | None = None,
     depth_error: str | DepthError | None = None,
     known: Sequence[Known | str] = (),
-    warn: Callable[[str], None] = _keep_silent,
+    warn: Callable[[str], None] = _ignore_warning,
 ) -> AnyPrediction:
-    """Make a prediction from depth at hand; the other arguments are those of ``from_depth``.
+    """Make a prediction from a given depth map, in three steps.
 
-    ``make`` is the class of the prediction. ``warn`` is called with each note on what was not used,
-    and on what contradicts something else.
+    The map is read, brought to the size and the camera of the photograph, and compared with or
+    scaled by the known sizes. ``prediction_class`` is the class of the result, and ``warn`` is
+    called with each note on what was not used or contradicts something else. The other arguments
+    are those of ``Prediction.from_depth``.
     """
-    find_map_origin(None, depth_error)  # An unreadable error is refused before files are read.
+    find_map_origin(None, depth_error)  # so that an unreadable error fails before files are read
     metres_per_count = _parse_unit(unit)
-    declared = parse_optional_encoding(
+    declared_encoding = parse_optional_encoding(
         encoding, metres_per_count, encoding_option="encoding", unit_option="unit"
     )
     options = _MapOptions(
         kind=kind,
         metres_per_count=metres_per_count,
         crop=crop,
-        encoding=encoding,
+        encoding_text=encoding,
         depth_error=depth_error,
-        declared=declared,
+        declared_encoding=declared_encoding,
         has_known_sizes=bool(known),
     )
     if not isinstance(photo, Photo):
@@ -111,24 +113,24 @@ def prediction_from_depth(
     placed = _place_on_photo(source, photo, camera, fov, options)
 
     depth_warnings = _depth_warnings(source, placed.depth)
-    prediction = make(
+    prediction = prediction_class(
         depth_or_none=placed.depth,
-        camera=placed.chosen.camera,
+        camera=placed.camera_choice.camera,
         photo=photo,
-        instrument=_instrument_of_map(source, placed, depth_warnings),
-        made_by=source.origin.made_by(_map_made_by(depth, source, placed.kind, options)),
-        **source.origin.saved_parts(
-            photo.shape, placed.chosen.camera, is_in_place=placed.is_in_place
+        instrument=_map_instrument(source, placed, depth_warnings),
+        made_by=source.origin.merge_made_by(_map_made_by(depth, source, placed.kind, options)),
+        **source.origin.recorded_fields(
+            photo.shape, placed.camera_choice.camera, is_in_place=placed.is_in_place
         ),
     )
     prediction = with_known_sizes(prediction, known)
 
     contradictions = dict.fromkeys((*_contradictions(source, placed, photo), *prediction.notes))
     notes = (
-        *_notes_on_photo_file(photo, placed.chosen),
-        *placed.chosen.notes,
+        *_notes_on_photo_file(photo, placed.camera_choice),
+        *placed.camera_choice.notes,
         *_notes_on_interpretation(source, placed.depth, options),
-        *placed.place.notes,
+        *placed.placement.notes,
         # A known rectangle may have changed the focal length.
         *_notes_on_assumed_camera(prediction.known_camera),
         *depth_warnings,
@@ -145,24 +147,23 @@ def prediction_from_depth(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MapOptions:
-    """What the user states about the depth map.
+    """What the user states about the depth map; None for an option that was not given.
 
     Attributes:
-        kind: Kind of the depth; None if it is not stated.
-        metres_per_count: Unit of the numbers [m]; None if it is not stated.
-        crop: Part of the photograph that the map covers; None if it is not stated.
-        encoding: What the numbers hold besides depth, as a text; None if it is not stated.
-        depth_error: Error that eight in ten depths stay below; None if it is not stated.
-        declared: What ``encoding`` means.
-        has_known_sizes: Whether known sizes will give metres to depth without them.
+        kind: A ``DepthKind``, or ``DISTANCE`` along the ray.
+        metres_per_count: Metres that one stored count stands for.
+        crop: Part of the photograph that the map covers.
+        encoding_text: How the numbers store depth, as the user wrote it.
+        declared_encoding: Parsed ``encoding_text`` and unit.
+        has_known_sizes: Whether known sizes will scale depth that is not metric.
     """
 
     kind: str | None
     metres_per_count: float | None
     crop: str | None
-    encoding: str | None
+    encoding_text: str | None
     depth_error: str | DepthError | None
-    declared: NumberEncoding
+    declared_encoding: NumberEncoding
     has_known_sizes: bool
 
 
@@ -172,21 +173,18 @@ class _SourceMap:
 
     Attributes:
         name: Name of the file, or "array".
-        label: Name in messages.
-        is_file: Whether it is a file.
-        numbers: Numbers as they are stored, and what the file states about them.
-        unit: Unit of the numbers, and who says so.
-        values: Depth [m], or in the map's own numbers if the kind is not metric.
-        mask: Pixels with depth.
+        stored_depth: Numbers as they are stored, and what the file states about them.
+        unit: Unit of the stored numbers, and who stated it.
+        values: Depth [m], or in the map's own unit if the kind is not metric.
         kind: A ``DepthKind``, or ``DISTANCE`` along the ray.
-        rounding: Error by which the stored numbers are rounded.
+        rounding: Error that comes from rounding the stored numbers.
         origin: Instrument or network from which the depth came.
     """
 
     name: str
     label: str
     is_file: bool
-    numbers: StoredDepth
+    stored_depth: StoredDepth
     unit: DepthProperty
     values: Plane
     mask: Mask
@@ -196,47 +194,49 @@ class _SourceMap:
 
 
 def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
-    """Read a depth map, and find its unit, its kind and its origin.
+    """Read a depth map, and decide on its unit, its kind and its origin.
 
     Raises:
         InputError: If it cannot be read, or no pixel has depth.
         OptionError: If an option contradicts the file.
     """
-    declared, metres_per_count = options.declared, options.metres_per_count
-    is_file = isinstance(depth, str | Path)
+    encoding = options.declared_encoding
     if isinstance(depth, str | Path):
-        name, label = Path(depth).name, printable(Path(depth))
-        numbers = read_stored_depth(
-            Path(depth).expanduser(),
-            encoding=declared,
-            is_scaled=metres_per_count is not None,
-            searches_records=True,
+        path = Path(depth)
+        name, label = path.name, printable(path)
+        stored_depth = read_stored_depth(
+            path.expanduser(),
+            encoding=encoding,
+            is_scale_given=options.metres_per_count is not None,
+            reads_folder_records=True,
         )
     else:
         name, label = "array", "depth"
-        numbers = stored_depth_from_array(_depth_array(depth, declared), declared, label)
+        stored_depth = stored_depth_from_array(_to_depth_array(depth, encoding), encoding, label)
 
-    origin = find_map_origin(numbers.statement.origin, options.depth_error)
-    values, unit = _scale_numbers(numbers, metres_per_count, label)
-    rounding = rounding_of(numbers.stored, values)
-    values = _limit_depth(values, declared)
+    origin = find_map_origin(stored_depth.metadata.origin, options.depth_error)
+    decoded, unit = _decode_depth(stored_depth, options.metres_per_count, label)
+    rounding = rounding_error(stored_depth.raw_values, decoded)
+    values = _limit_depth(decoded, encoding)
 
-    kind = _depth_kind(numbers.statement, options.kind, label)
-    is_metric = kind in (DepthKind.METRIC, DISTANCE) or options.has_known_sizes
-    if origin.instrument is not None and not is_metric:
-        _refuse_error_in_metres(origin.instrument.error, kind)
+    kind = _resolve_kind(stored_depth.metadata, options.kind, label)
+    # An error in metres needs metric depth, by its kind or after it is scaled.
+    becomes_metric = kind in (DepthKind.METRIC, DISTANCE) or options.has_known_sizes
+    if origin.instrument is not None and not becomes_metric:
+        _require_relative_error(origin.instrument.error, kind)
 
     mask = np.isfinite(values)
     if kind not in _AFFINE_KINDS:
         mask &= values > 0
     if not mask.any():
-        hint = negative_numbers_warning(numbers.stored, NEGATION_HINT) or ""
-        raise InputError("has no pixel with depth", path=label, hint=hint)
+        hint = negative_numbers_warning(stored_depth.raw_values, NEGATION_HINT) or ""
+        requirement = "finite" if kind in _AFFINE_KINDS else "positive and finite"
+        raise InputError(f"has no pixel whose depth is {requirement}", path=label, hint=hint)
     return _SourceMap(
         name=name,
         label=label,
-        is_file=is_file,
-        numbers=numbers,
+        is_file=isinstance(depth, str | Path),
+        stored_depth=stored_depth,
         unit=unit,
         values=values,
         mask=mask,
@@ -246,8 +246,8 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     )
 
 
-def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
-    """Array (h, w) of depth; (h, w, channels) if the user declares channels.
+def _to_depth_array(depth: object, encoding: NumberEncoding) -> np.ndarray:
+    """Convert depth to an array (h, w), or (h, w, channels) if the user declares channels.
 
     Raises:
         InputError: If the array has another shape, or does not hold numbers.
@@ -255,99 +255,102 @@ def _depth_array(depth: object, declared: NumberEncoding) -> np.ndarray:
     array = depth if isinstance(depth, np.ma.MaskedArray) else np.asarray(depth)
     if array.ndim > 2:
         array = array.squeeze()
-    if declared.channels is not None and array.ndim == 3:
+    if encoding.channels is not None and array.ndim == 3:
         return array
     if array.ndim != 2 or array.dtype.kind not in "uif" or not array.size:
         raise InputError(
-            f"depth: has shape {array.shape} {array.dtype}, expected numbers (height, width)"
+            f"depth: has the shape {array.shape} and the type {array.dtype}, expected numbers of "
+            "shape (height, width)"
         )
     return array
 
 
 def _parse_unit(unit: object) -> float | None:
-    """Metres of one count by a user's number or name of a unit; None if it is None.
+    """Parse the unit of stored numbers [m], a number or the name of a unit; None if none is given.
 
     Raises:
         OptionError: If it is neither a positive number nor a unit.
     """
     if unit is None:
         return None
-    metres = math.nan
+    metres = math.nan  # stays NaN, and fails the check of the range, if it cannot be read
     with suppress(TypeError, ValueError):
-        metres = metres_of_unit(unit) if isinstance(unit, str) else float(np.asarray(unit).item())
+        metres = parse_unit(unit) if isinstance(unit, str) else float(np.asarray(unit).item())
     if isinstance(unit, bool) or not 0 < metres < math.inf:
         raise OptionError(
             option="unit",
-            expected=f"the metres of one number, such as 0.001, or its unit ({UNITS})",
+            expected=f"the metres per number, such as 0.001, or a unit ({UNITS})",
             value=unit,
         )
     return metres
 
 
-def _scale_numbers(
-    numbers: StoredDepth, metres_per_count: float | None, label: str
+def _decode_depth(
+    stored_depth: StoredDepth, metres_per_count: float | None, label: str
 ) -> tuple[Plane, DepthProperty]:
-    """Depth in metres, NaN where there is none, and the unit of the numbers with its source.
+    """Decode stored numbers by the file's metadata, by the user's unit, or by a guess.
+
+    Returns depth [m], NaN where there is none, and the unit of the numbers with its source.
 
     Raises:
         OptionError: If both the user and the file state a unit.
         InputError: If the numbers are probably a picture of depth.
     """
-    stored, statement = numbers.stored, numbers.statement
-    if metres_per_count is not None and statement.is_decodable:
+    stored, metadata = stored_depth.raw_values, stored_depth.metadata
+    if metres_per_count is not None and metadata.is_decodable:
         raise OptionError(
             option="unit",
-            problem="is for numbers that do not state theirs",
-            hint=f"{label} does ({statement.source})",
+            problem="only applies to a depth map that does not state its unit",
+            hint=f"{label} states it ({metadata.source}), so leave the option out",
         )
-    if stored.dtype == np.uint8 and metres_per_count is None and not statement.is_decodable:
+    states_unit = metres_per_count is not None or metadata.is_decodable
+    if stored.dtype == np.uint8 and not states_unit:
         raise InputError(
-            "has 8 bits, which are mostly a picture of depth",
+            "has 8 bits, so it is probably a picture of depth",
             path=label,
             hint=Text(
-                "if they are depth, say how many metres one count is with ",
+                "if its numbers are depth, give the metres per number with ",
                 OptionName("unit", "..."),
             ),
         )
 
     guess = _guess_unit(stored)
-    unit = unit_property(stored, statement, unit=metres_per_count, source="unit", guess=guess)
-    if statement.is_decodable:
-        return numbers.values.astype(np.float64), unit
+    unit = unit_property(stored, metadata, unit=metres_per_count, source="unit", guess=guess)
+    if metadata.is_decodable:
+        return stored_depth.values.astype(np.float64), unit
 
     factor = guess if metres_per_count is None else metres_per_count
-    with np.errstate(invalid="ignore", over="ignore"):
-        values = stored.astype(np.float64) * factor
-    has_depth = numbers.known
-    if _are_whole(stored):
+    with np.errstate(invalid="ignore", over="ignore"):  # Stored numbers may be NaN or huge.
+        depth = stored.astype(np.float64) * factor
+    has_depth = stored_depth.known_pixels
+    if _is_integer(stored):  # In integers, 0 means that there is no depth.
         has_depth &= stored != 0
-    values[~has_depth] = np.nan
-    return values, unit
+    depth[~has_depth] = np.nan
+    return depth, unit
 
 
-def _are_whole(stored: Shaped[np.ndarray, "h w"]) -> bool:
-    """Whether numbers are integers."""
+def _is_integer(stored: Shaped[np.ndarray, "h w"]) -> bool:
     return stored.dtype.kind in "ui"
 
 
 def _guess_unit(stored: Shaped[np.ndarray, "h w"]) -> float:
-    """Unit of numbers whose unit nobody states [m]: whole ones are taken for millimetres."""
-    return 0.001 if _are_whole(stored) else 1.0
+    """Guess the unit of stored numbers [m]: millimetres for integers, metres for floats."""
+    return 0.001 if _is_integer(stored) else 1.0
 
 
-def _limit_depth(values: Plane, declared: NumberEncoding) -> Plane:
-    """Depth within the declared limits, NaN elsewhere.
+def _limit_depth(depth: Plane, encoding: NumberEncoding) -> Plane:
+    """Replace depth outside of the declared limits by NaN.
 
     Affine depth may be negative, so a lower limit of 0 is no limit.
     """
-    lowest = declared.min_depth if declared.min_depth > 0 else -np.inf
-    highest = np.inf if declared.max_depth is None else declared.max_depth
+    lowest = encoding.min_depth if encoding.min_depth > 0 else -np.inf
+    highest = np.inf if encoding.max_depth is None else encoding.max_depth
     with np.errstate(invalid="ignore"):
-        return np.where((values >= lowest) & (values <= highest), values, np.nan)
+        return np.where((depth >= lowest) & (depth <= highest), depth, np.nan)
 
 
-def _depth_kind(statement: DepthStatement, kind: str | None, label: str) -> str:
-    """Kind of a map by its file or by the user: a ``DepthKind``, or ``DISTANCE``.
+def _resolve_kind(metadata: DepthMetadata, kind: str | None, label: str) -> str:
+    """Decide on the kind of a map by its file or by the user: a ``DepthKind``, or ``DISTANCE``.
 
     Raises:
         OptionError: If there is no such kind, or the file states another one.
@@ -355,39 +358,42 @@ def _depth_kind(statement: DepthStatement, kind: str | None, label: str) -> str:
     """
     kinds = (*DepthKind, DISTANCE)
     if kind is not None and kind not in kinds:
-        raise OptionError(option="kind", problem=f"has no '{kind}'; {suggest(kind, kinds)}")
-    stated = statement.kind
-    if stated in (INVERSE, DISPARITY) and kind == DepthKind.AFFINE_INVERSE:
+        raise OptionError(
+            option="kind", problem=f"does not accept '{kind}'; {suggest(kind, kinds)}"
+        )
+    file_kind = metadata.kind
+    # Disparity and inverse depth are affine inverse depth whose scale and shift are not used.
+    if file_kind in (INVERSE, DISPARITY) and kind == DepthKind.AFFINE_INVERSE:
         return kind
-    if stated is not None and kind not in (None, stated):
+    if file_kind is not None and kind not in (None, file_kind):
         raise OptionError(
             option="kind",
-            problem=f"says '{kind}', but {label} says '{stated}'",
-            hint="leave it out",
+            problem=f"says '{kind}', but {label} says '{file_kind}'",
+            hint="leave the option out",
         )
-    if stated == DISPARITY:
+    if file_kind == DISPARITY:
         raise InputError(
-            "holds disparity, which is depth only with the distance of both cameras; convert it: "
-            "focal length times baseline over disparity",
+            "contains disparity, not depth; convert it first: the depth is the focal length times "
+            "the baseline, divided by the disparity",
             path=label,
         )
-    if stated == INVERSE:
+    if file_kind == INVERSE:
         raise InputError(
-            f"holds inverse depth ({statement.source}): write depth, which is 1 over it if its "
-            "unit is 1/m and its zero is at infinity",
+            f"contains inverse depth ({metadata.source}), not depth; convert it first: the depth "
+            "is 1 divided by the value, if the unit is 1/m and 0 means infinity",
             path=label,
         )
-    return str(stated or kind or DepthKind.METRIC.value)
+    return str(file_kind or kind or DepthKind.METRIC.value)
 
 
-def _refuse_error_in_metres(error: DepthError, kind: str) -> None:
-    """Raise ``OptionError`` if an error has a part in metres, for depth that is not metric."""
+def _require_relative_error(error: DepthError, kind: str) -> None:
+    """Raise ``OptionError`` if the error of depth that is not metric has a part in metres."""
     if not (error.absolute or error.growth):
         return
     raise OptionError(
         option="depth_error",
         problem=f"is {error}, but depth of kind '{kind}' is not in metres",
-        hint="give a share of depth, such as 1%",
+        hint="give a percentage of the depth, such as 1%",
     )
 
 
@@ -396,19 +402,18 @@ class _PlacedMap:
     """Depth map in the size of the photograph, with its camera.
 
     Attributes:
-        depth: Depth as the camera's lens has it.
-        kind: Kind of the depth for the record: a ``DepthKind``, or ``DISTANCE`` of a wide lens.
-        chosen: Camera, and how it was chosen.
-        place: Part of the photograph that the map covers, and how it was found.
+        depth: Depth along the axis of a pinhole camera, or distance along the ray of a wide lens.
+        kind: Kind of the depth for the record: a ``DepthKind``, or ``DISTANCE`` for a wide lens.
+        placement: Part of the photograph that the map covers, and how it was found.
         is_in_place: Whether the map has exactly the pixels of the photograph.
-        direction_notes: Note on depth that is taken for the distance along the ray.
-        unseen_notes: Note on depth where the lens sees nothing.
+        direction_notes: Note that depth is read as distance along the ray; empty if it is not.
+        unseen_notes: Note that there is depth outside the lens's field of view; empty if not.
     """
 
     depth: DepthMap
     kind: str
-    chosen: ChosenCamera
-    place: MapPlacement
+    camera_choice: ChosenCamera
+    placement: MapPlacement
     is_in_place: bool
     direction_notes: tuple[str, ...]
     unseen_notes: tuple[str, ...]
@@ -417,60 +422,69 @@ class _PlacedMap:
 def _place_on_photo(
     source: _SourceMap, photo: Photo, camera: object, fov: float | None, options: _MapOptions
 ) -> _PlacedMap:
-    """Bring a depth map to the size of the photograph, and to depth as its lens has it."""
-    place = _find_place(source, photo, options.crop)
+    """Bring a depth map to the size of the photograph, and to the depth of its camera's lens."""
+    placement = _find_placement(source, photo, options.crop)
+    crop = placement.crop
     map_size = (source.values.shape[0], source.values.shape[1])
-    chosen = choose_camera(photo, camera, fov, source.numbers.statement, map_size, place.crop)
-    lens = chosen.camera.lens
-    values, mask = _fit_to_photo(source.values, source.mask, photo.shape, place.crop)
+    camera_choice = choose_camera(photo, camera, fov, source.stored_depth.metadata, map_size, crop)
+    lens = camera_choice.camera.lens
+    values, mask = _fit_to_photo(source.values, source.mask, photo.shape, crop)
 
     seen = seen_mask(lens, photo.shape)
     unseen_notes = _notes_on_unseen(mask, seen, source.label)
     converted = _convert_to_lens(
         _MapValues(values=values, mask=mask & seen, kind=source.kind),
-        chosen.camera,
+        camera_choice.camera,
         options.kind,
         source.label,
     )
     kind = DepthKind.METRIC if converted.kind == DISTANCE else DepthKind(converted.kind)
     return _PlacedMap(
         depth=DepthMap(
+            # Pixels without depth are masked out; 1 is any finite value.
             values=np.where(converted.mask, converted.values, 1).astype(np.float32),
             kind=kind,
             valid=converted.mask,
             is_distance=lens.has_unit_rays,
         ),
         kind=converted.kind,
-        chosen=chosen,
-        place=place,
-        is_in_place=map_size == photo.shape == place.crop.shape,
+        camera_choice=camera_choice,
+        placement=placement,
+        is_in_place=map_size == photo.shape == crop.shape,
         direction_notes=converted.notes,
         unseen_notes=unseen_notes,
     )
 
 
-def _find_place(source: _SourceMap, photo: Photo, crop: str | None) -> MapPlacement:
-    """Find the part of the photograph that a map covers.
-
-    Raises:
-        InputError: If the sizes do not fit, and ``crop`` does not say how.
-    """
-    stated = None if crop is None else parse_placement(crop)
-    words = PlacementWords(map="depth", picture="the photograph")
+def _find_placement(source: _SourceMap, photo: Photo, crop: str | None) -> MapPlacement:
+    """Find the part of the photograph that a map covers; raise ``InputError`` if none fits."""
+    stated_placement = None if crop is None else parse_placement(crop)
+    names = PlacementNames(map="depth", picture="the photograph")
     values = np.where(source.mask, source.values, 0)
-    size = (values.shape[0], values.shape[1])
-    # What rilievo saved is upright.
+    height, width = values.shape
+    # Depth that rilievo saved is upright already.
     orientation = 1 if source.origin.saved is not None else photo.orientation
     try:
-        return place_map(size, photo.shape, stated, words, orientation=orientation, values=values)
+        return place_map(
+            (height, width),
+            photo.shape,
+            stated_placement,
+            names,
+            orientation=orientation,
+            values=values,
+        )
     except InputError as error:
         raise InputError(problem=Text(error), path=source.label) from error
 
 
 def _fit_to_photo(values: Plane, mask: Mask, shape: Size, crop: DepthCrop) -> tuple[Plane, Mask]:
-    """Resize values and mask to a crop of the photograph, and fill what lies around it."""
+    """Resize values and mask to a crop of the photograph, and fill what lies around it.
+
+    Around the crop, the values are NaN and the mask is False.
+    """
     if values.shape != crop.shape:
-        # Affine depth may be negative, but ``resize_measured`` takes 0 and less for gaps.
+        # Affine depth may be negative, but ``resize_measured`` takes 0 and less for gaps. Therefore
+        # all values are moved to 1 or more, and back afterwards.
         lowest = min(0.0, float(values[mask].min()))
         resized = resize_measured(np.where(mask, values - lowest + 1, 0), crop.shape)
         values, mask = resized.values + lowest - 1, resized.known
@@ -483,19 +497,17 @@ def _fit_to_photo(values: Plane, mask: Mask, shape: Size, crop: DepthCrop) -> tu
 
 
 def _notes_on_unseen(valid: Mask, seen: Mask, label: str) -> tuple[str, ...]:
-    """Note on depth where the camera's lens sees nothing.
-
-    Raises:
-        InputError: If all depth lies there.
-    """
-    unseen_share = 1 - float(seen[valid].mean())
-    if not unseen_share:
+    """Note on depth at pixels that the lens does not see; raise ``InputError`` if all is there."""
+    unseen_fraction = 1 - float(seen[valid].mean())
+    if not unseen_fraction:
         return ()
-    if unseen_share == 1:
-        raise InputError("has depth only where the camera's lens sees nothing", path=label)
+    if unseen_fraction == 1:
+        raise InputError(
+            "has depth only outside the field of view of the camera's lens", path=label
+        )
     return (
-        f"{100 * unseen_share:.3g} % of the depth lies where the camera's lens sees nothing, and "
-        "is left out",
+        f"{100 * unseen_fraction:.3g} % of the depth lies outside the field of view of the "
+        "camera's lens and is left out",
     )
 
 
@@ -512,21 +524,23 @@ class _MapValues:
 def _convert_to_lens(
     depth: _MapValues, camera: Camera, stated_kind: str | None, label: str
 ) -> _MapValues:
-    """Convert depth to what a map of this lens holds: z of a pinhole, else distance along the ray.
+    """Convert depth to what rilievo stores for the lens of a camera.
 
-    ``stated_kind`` is the kind that the user states; None if the user states none.
+    This is depth along the optical axis for a pinhole, and distance along the ray for a wide lens.
+    A map is taken to hold distance already, unless the user's ``stated_kind`` is along the axis.
     """
-    holds_distance = camera.lens.has_unit_rays
-    if depth.kind == DISTANCE and not holds_distance:
+    needs_distance = camera.lens.has_unit_rays
+    if depth.kind == DISTANCE and not needs_distance:
+        # The rays of a pinhole end at depth 1, so their lengths are distance / depth.
         ray_lengths = np.linalg.norm(camera.points(np.ones(depth.values.shape)), axis=0)
         return replace(depth, values=depth.values / ray_lengths, kind=DepthKind.METRIC.value)
-    if not holds_distance or depth.kind not in _KINDS_ALONG_AXIS:
+    if not needs_distance or depth.kind not in _KINDS_ALONG_AXIS:
         return depth
     if stated_kind in _KINDS_ALONG_AXIS:
         return _depth_to_distance(depth, camera, label)
     note = Note(
-        f"depth is taken for the distance along the ray, as the camera is a {camera.lens.name}",
-        hint=Text(OptionName("kind", depth.kind), " says that it is along the optical axis"),
+        f"depth is read as distance along the ray, because the camera is a {camera.lens.name}",
+        hint=Text("if it is along the optical axis, give ", OptionName("kind", depth.kind)),
     )
     return replace(depth, notes=(note,))
 
@@ -534,69 +548,83 @@ def _convert_to_lens(
 def _depth_to_distance(depth: _MapValues, camera: Camera, label: str) -> _MapValues:
     """Convert depth along the axis of a wide lens to distance along its rays.
 
+    With unit rays, distance = depth / ray_z. Pixels almost 90 degrees from the axis lose their
+    depth, because ray_z is almost 0 there.
+
     Raises:
         InputError: If there is depth more than 90 degrees from the axis.
     """
-    ray_z = camera.points(np.ones(depth.values.shape))[2]
-    beyond = int(np.count_nonzero(depth.mask & (ray_z < 0)))
-    if beyond:
+    ray_z = camera.points(np.ones(depth.values.shape))[2]  # z of the unit rays
+    num_behind = int(np.count_nonzero(depth.mask & (ray_z < 0)))
+    if num_behind:
         raise InputError(
-            f"has depth along the axis at {beyond} pixels more than 90 degrees from the axis of "
-            f"this {camera.lens.name}, where no such depth is",
+            f"has depth along the axis at {num_behind} pixels more than 90 degrees from "
+            f"the axis of this {camera.lens.name}, where only distance exists",
             path=label,
-            hint=Text("say ", OptionName("kind", DISTANCE), " if it is along the ray"),
+            hint=Text(
+                "give ", OptionName("kind", DISTANCE), " if the values are distances along the ray"
+            ),
         )
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # NaN where the lens sees nothing
         is_ahead = ray_z > MIN_AXIS_COSINE
-    values = depth.values / np.where(is_ahead, ray_z, 1)
+    values = depth.values / np.where(is_ahead, ray_z, 1)  # 1 avoids a division by 0
     return replace(depth, values=values, mask=depth.mask & is_ahead)
 
 
 def _depth_warnings(source: _SourceMap, depth: DepthMap) -> tuple[str, ...]:
-    """Warnings if numbers are probably not depth; none if rilievo's record says what they are."""
+    """Warnings if the numbers are probably inverse depth.
+
+    There are none if rilievo's own record of the file says what they are.
+    """
     saved = source.origin.saved
     is_recorded = saved is not None and not saved.is_changed
     if is_recorded or not depth.is_depth:
         return ()
-    # Distances along the rays of a wide lens bend where depth does not.
+    # The check looks for straight surfaces, which a map of distances along the ray bends.
     valid = np.zeros_like(depth.valid) if depth.is_distance else depth.valid
-    return inverse_depth_warnings(source.numbers.stored, depth.values.astype(np.float64), valid)
+    stored = source.stored_depth.raw_values
+    return inverse_depth_warnings(stored, depth.values.astype(np.float64), valid)
 
 
 def _unit_warnings(source: _SourceMap, depth: DepthMap) -> tuple[str, ...]:
     """Warning about a guessed unit; floats in an array are metres by definition."""
-    is_whole = _are_whole(source.numbers.stored)
+    is_integer = _is_integer(source.stored_depth.raw_values)
     is_guess = source.unit.origin is PropertyOrigin.GUESSED and depth.kind is DepthKind.METRIC
-    if not is_guess or not (is_whole or source.is_file):
+    if not is_guess or not (is_integer or source.is_file):
         return ()
-    numbers = "whole" if is_whole else "floating-point"
+    number_type = "integer" if is_integer else "floating-point"
     return (
         Note(
-            f"the depth's {numbers} numbers are taken for {source.unit.value}, as nothing "
-            "states their unit, and all sizes are wrong if they are not",
-            hint=Text(OptionName("unit", "..."), " says it"),
+            f"the depth's {number_type} numbers are read as {source.unit.value}, because "
+            "nothing states their unit; if this is wrong, all sizes are wrong",
+            hint=Text("state it with ", OptionName("unit", "...")),
         ),
     )
 
 
-def _instrument_of_map(
+def _map_instrument(
     source: _SourceMap, placed: _PlacedMap, depth_warnings: tuple[str, ...]
 ) -> Instrument | None:
-    """Instrument of the map with the errors of this file; None for a network's depth."""
-    instrument = source.origin.instrument_with_warnings(
-        (*_unit_warnings(source, placed.depth), *depth_warnings)
-    )
+    """Error model of the map, with the rounding of this file; None if a network predicted depth.
+
+    If the map was enlarged to the photograph, several pixels of the photograph share one pixel of
+    the map. Their errors are not independent, so ``pixel``, the side of a map pixel, is larger.
+    """
+    warnings = (*_unit_warnings(source, placed.depth), *depth_warnings)
+    instrument = source.origin.instrument_with_warnings(warnings)
     if instrument is None:
         return None
-    enlargements = (
-        new / old for new, old in zip(placed.place.crop.shape, source.values.shape, strict=True)
-    )
-    pixel = max(instrument.pixel, *enlargements, 1.0)
-    return replace(instrument.with_rounding(source.rounding), pixel=pixel)
+    placed_size, map_size = placed.placement.crop.shape, source.values.shape
+    scale_factors = (new / old for new, old in zip(placed_size, map_size, strict=True))
+    pixel_side = max(instrument.pixel, *scale_factors, 1.0)
+    return replace(instrument.with_rounding(source.rounding), pixel=pixel_side)
 
 
 def _map_made_by(depth: DepthInput, source: _SourceMap, kind: str, options: _MapOptions) -> MadeBy:
-    """Origin of a prediction that is made of a map, with all that its values depend on."""
+    """Record from which map and with which settings a prediction was made.
+
+    The map is recorded in place of the model, and its checksum in place of that of the weights.
+    """
     depth_error = options.depth_error
     settings: dict[str, Setting] = {
         "kind": kind,
@@ -604,61 +632,67 @@ def _map_made_by(depth: DepthInput, source: _SourceMap, kind: str, options: _Map
         "unit": options.metres_per_count,
         "crop": options.crop,
     }
-    if options.encoding is not None:
-        settings["encoding"] = options.encoding
+    if options.encoding_text is not None:
+        settings["encoding"] = options.encoding_text
     settings["depth_error"] = None if depth_error is None else str(depth_error)
     return MadeBy(
-        model=f"{GIVEN_MAP}{source.name}",
-        weights_sha256=_sha256_of_depth(depth),
+        model=f"{DEPTH_MAP_MODEL}{source.name}",
+        weights_sha256=_depth_sha256(depth),
         licence="not stated",
         settings=settings,
         version=VERSION,
     )
 
 
-def _sha256_of_depth(depth: DepthInput) -> str:
-    """SHA-256 of a file, or of the numbers in an array."""
+def _depth_sha256(depth: DepthInput) -> str:
     if isinstance(depth, str | Path):
-        return sum_of(Path(depth).expanduser()).sha256
+        return compute_file_sum(Path(depth).expanduser()).sha256
     return sha256(np.ascontiguousarray(depth).tobytes()).hexdigest()
 
 
 def _contradictions(source: _SourceMap, placed: _PlacedMap, photo: Photo) -> tuple[str, ...]:
     """Notes on what was not used, and on what contradicts something else."""
-    chosen, origin = placed.chosen, source.origin
-    may_be_panorama = not chosen.is_named and chosen.stated is None
-    panorama = panorama_note(photo, "camera") if may_be_panorama else None
-    return (
-        *chosen.notes,
+    camera_choice, origin = placed.camera_choice, source.origin
+    contradictions = [
+        *camera_choice.notes,
         *placed.unseen_notes,
         *origin.warnings,
         *notes_on_photo(origin.saved, photo),
-        *chosen.unused_notes,
-        *(() if panorama is None else (panorama,)),
-    )
+        *camera_choice.unused_notes,
+    ]
+    is_camera_stated = camera_choice.is_named or camera_choice.file_camera is not None
+    panorama_warning = None if is_camera_stated else panorama_note(photo, "camera")
+    if panorama_warning is not None:
+        contradictions.append(panorama_warning)
+    return tuple(contradictions)
 
 
-def _notes_on_photo_file(photo: Photo, chosen: ChosenCamera) -> list[str]:
-    """Notes of the photograph; those on its focal length only if that may be used."""
-    return [note for note in photo.notes if not (chosen.is_named and is_exif_focal_note(note))]
+def _notes_on_photo_file(photo: Photo, camera_choice: ChosenCamera) -> list[str]:
+    """Notes on the photograph; those on its EXIF focal length only if no other camera is named."""
+    return [
+        note for note in photo.notes if not (camera_choice.is_named and is_exif_focal_note(note))
+    ]
 
 
 def _notes_on_interpretation(
     source: _SourceMap, depth: DepthMap, options: _MapOptions
 ) -> list[str]:
     """Note on the unit and the range of depth, and warnings about its numbers."""
-    metres = depth.values[depth.valid].astype(np.float64)
+    stored_depth = source.stored_depth
+    valid_depths = depth.values[depth.valid].astype(np.float64)
     is_unit_stated = options.metres_per_count is not None
     number_warnings = stored_depth_warnings(
-        source.numbers,
-        metres if depth.kind is DepthKind.METRIC else None,
-        unit=options.metres_per_count if is_unit_stated else _guess_unit(source.numbers.stored),
-        invalid=(0.0,) if source.numbers.statement.linear_range is None else (),
-        max_depth=options.declared.max_depth,
-        is_unit_declared=is_unit_stated,
+        stored_depth,
+        valid_depths if depth.kind is DepthKind.METRIC else None,
+        unit=options.metres_per_count if is_unit_stated else _guess_unit(stored_depth.raw_values),
+        invalid=stored_depth.metadata.default_invalid,
+        max_depth=options.declared_encoding.max_depth,
+        is_unit_given=is_unit_stated,
     )
     interpretation = DepthInterpretation(
-        properties=(source.unit,), nearest=float(metres.min()), farthest=float(metres.max())
+        properties=(source.unit,),
+        nearest=float(valid_depths.min()),
+        farthest=float(valid_depths.max()),
     )
     return [_note_on_unit(interpretation, depth.kind), *number_warnings]
 
@@ -666,20 +700,19 @@ def _notes_on_interpretation(
 def _note_on_unit(interpretation: DepthInterpretation, kind: DepthKind) -> str:
     """Note on the unit of depth and its range, or on a kind that has no unit."""
     if kind is not DepthKind.METRIC:
-        span = f"{interpretation.nearest:.3g} to {interpretation.farthest:.3g}"
-        return Note(f"depth is read as {kind}, which has no unit: {span}")
+        depth_range = f"{interpretation.nearest:.3g} to {interpretation.farthest:.3g}"
+        return Note(f"depth is read as {kind}, which has no unit; its values are {depth_range}")
     [unit] = interpretation.unit_properties
     stated_by = OptionName("unit") if unit.origin is PropertyOrigin.GIVEN else unit.place
     return Note(Text(f"depth is {interpretation.unit_and_range} (", stated_by, ")"))
 
 
 def _notes_on_assumed_camera(camera: Camera) -> list[str]:
-    """Note if the field of view is a guess."""
     if camera.source is not CameraSource.ASSUMED:
         return []
     return [
         Note(
-            "no camera is known, so its field of view is assumed",
-            hint=Text(AnyOf(OptionName("camera", "..."), OptionName("fov", "...")), " gives it"),
+            "the camera is unknown, so its field of view is assumed",
+            hint=Text("give ", AnyOf(OptionName("camera", "..."), OptionName("fov", "..."))),
         )
     ]

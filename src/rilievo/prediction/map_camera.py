@@ -23,11 +23,13 @@ from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.crops import DepthCrop
-from rilievo.io.depth.statements import DepthStatement
+from rilievo.io.depth.depth_metadata import DepthMetadata
 from rilievo.io.photographs.exif import assumed_camera
 from rilievo.records.sample import Photo
 
-_EXPECTED_CAMERA = "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix or a file of them"
+_EXPECTED_CAMERA = (
+    "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix, or a file with one of these"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,38 +39,40 @@ class ChosenCamera:
     Attributes:
         camera: Camera for the pixels of the photograph.
         notes: Warnings about the camera, such as numbers that are hardly in pixels.
-        is_named: Whether the user named it or a field of view.
-        stated: Camera that the depth file states, for the pixels of the photograph.
+        is_named: Whether the user named the camera or a field of view.
+        file_camera: Camera that the depth file states, for the pixels of the photograph.
     """
 
     camera: Camera
     notes: tuple[str, ...] = ()
     is_named: bool = False
-    stated: Camera | None = None
+    file_camera: Camera | None = None
 
     @property
     def unused_notes(self) -> tuple[str, ...]:
         """Note that the camera in the depth file is not used, because the user names another."""
-        if not self.is_named or self.stated is None or self.stated.lens == self.camera.lens:
+        if not self.is_named or self.file_camera is None:
             return ()
-        return ("the camera that it states is not used: another one is named",)
+        if self.file_camera.lens == self.camera.lens:
+            return ()
+        return ("the camera in the file is not used, because you give another one",)
 
 
 def choose_camera(
     photo: Photo,
     camera: object,
     fov: float | None,
-    statement: DepthStatement,
+    metadata: DepthMetadata,
     map_size: Size,
     crop: DepthCrop,
 ) -> ChosenCamera:
-    """Choose the camera that the user names, or else that of the file, of EXIF, or a guess.
+    """Choose the camera that the user names, or else the one in the file, in EXIF, or a guess.
 
     Args:
         photo: Photograph.
-        camera: Camera that the user names, in any form that ``Prediction.from_depth`` takes.
+        camera: Camera that the user names, in any form that ``Prediction.from_depth`` accepts.
         fov: Horizontal field of view that the user names [degrees].
-        statement: What the depth file states.
+        metadata: What the depth file states.
         map_size: Height and width of the depth map, before it was resized.
         crop: Part of the photograph that the map covers.
 
@@ -79,79 +83,79 @@ def choose_camera(
     if camera is not None and fov is not None:
         raise OptionError(
             option="camera",
-            problem=Text("and ", OptionName("fov"), " say the same; give one of them"),
+            problem=Text(
+                "and ", OptionName("fov"), " both give the field of view; give only one of them"
+            ),
         )
-    stated = _camera_of_file(statement, map_size, crop)
+    file_camera = _camera_from_file(metadata, map_size, crop)
     if camera is not None:
         named = _check_camera(photo, _read_camera(camera, photo))
-        return replace(named, is_named=True, stated=stated)
+        return replace(named, is_named=True, file_camera=file_camera)
     if fov is not None:
         angle_note = fov_note(fov)
         return ChosenCamera(
             camera=Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV),
             notes=() if angle_note is None else (angle_note,),
             is_named=True,
-            stated=stated,
+            file_camera=file_camera,
         )
-    if stated is not None:
-        notes = _notes_on_camera_of_file(photo, statement, map_size, stated)
-        return ChosenCamera(camera=stated, notes=tuple(notes), stated=stated)
+    if file_camera is not None:
+        notes = _check_file_camera(photo, metadata, map_size, file_camera)
+        return ChosenCamera(camera=file_camera, notes=tuple(notes), file_camera=file_camera)
     return ChosenCamera(
         camera=assumed_camera(photo.shape) if photo.camera is None else photo.camera
     )
 
 
-def _camera_of_file(statement: DepthStatement, map_size: Size, crop: DepthCrop) -> Camera | None:
-    """Camera of the photograph by the one that a depth file states for its own pixels."""
-    if statement.camera is None:
+def _camera_from_file(metadata: DepthMetadata, map_size: Size, crop: DepthCrop) -> Camera | None:
+    """Convert the camera that a depth file states for its own pixels to those of the photograph."""
+    if metadata.camera is None:
         return None
-    resized = statement.camera.resized(size=map_size, new_size=crop.shape)
+    resized = metadata.camera.resized(size=map_size, new_size=crop.shape)
     return resized.cropped(top=-crop.top, left=-crop.left)
 
 
-def _notes_on_camera_of_file(
-    photo: Photo, statement: DepthStatement, map_size: Size, camera: Camera
+def _check_file_camera(
+    photo: Photo, metadata: DepthMetadata, map_size: Size, camera: Camera
 ) -> list[str]:
-    """Warnings about the camera that a depth file states, which is ``camera`` in the photograph.
+    """Check the camera that a depth file states, and return warnings about it.
 
-    There are none about the camera in rilievo's own record, which was checked when it was named.
+    A camera that rilievo recorded was checked before it was saved, so it gets no warnings.
+    ``camera`` is the stated camera, converted to the pixels of the photograph.
 
     Raises:
-        InputError: If its centre lies outside of the photograph.
+        InputError: If its centre lies outside the photograph.
     """
-    origin = statement.origin
-    is_recorded = origin is not None and statement.camera == origin.camera
-    if origin is not None and is_recorded and not origin.is_changed:
+    origin = metadata.origin  # None if rilievo did not save the file
+    has_recorded_camera = origin is not None and metadata.camera == origin.camera
+    if origin is not None and has_recorded_camera and not origin.is_changed:
         return []
     if isinstance(camera.lens, Pinhole):
         require_centre_inside(photo, camera)
 
-    notes = pixel_notes(statement.camera, map_size, ())
-    by_exif = exif_note(photo.camera, camera)
-    if by_exif is not None:
-        notes.append(by_exif)
-    if origin is not None and not is_recorded:
-        notes.append("its array 'K' is not the camera of its record, and 'K' is used")
+    notes = pixel_notes(metadata.camera, map_size, sizes=())
+    exif_contradiction = exif_note(photo.camera, camera)
+    if exif_contradiction is not None:
+        notes.append(exif_contradiction)
+    if origin is not None and not has_recorded_camera:
+        notes.append("its array 'K' differs from the camera in its record; 'K' is used")
     return notes
 
 
 def _check_camera(photo: Photo, chosen: ChosenCamera) -> ChosenCamera:
-    """Check that a camera can be that of the photograph, and add warnings about its numbers.
-
-    Raises:
-        InputError: If its lens folds inside the picture, or its centre lies outside.
-    """
+    """Check that the chosen camera fits the photograph, and add warnings about its numbers."""
     camera = chosen.camera
     if isinstance(camera.lens, Pinhole):
         require_centre_inside(photo, camera)
     else:
-        # A fisheye keeps its limit: depth at hand may reach beyond the circle of the photograph.
+        # Only the check is wanted. The returned lens is cropped to the image circle of a fisheye,
+        # but the given depth may reach beyond it.
         check_lens(photo, camera.lens)
 
-    notes = [*chosen.notes, *pixel_notes(camera, photo.shape, ())]
-    by_exif = exif_note(photo.camera, camera)
-    if by_exif is not None:
-        notes.append(by_exif)
+    notes = [*chosen.notes, *pixel_notes(camera, photo.shape, sizes=())]
+    exif_contradiction = exif_note(photo.camera, camera)
+    if exif_contradiction is not None:
+        notes.append(exif_contradiction)
     return replace(chosen, notes=tuple(notes))
 
 
@@ -160,27 +164,23 @@ def _read_camera(camera: object, photo: Photo) -> ChosenCamera:
     if isinstance(camera, Camera):
         return ChosenCamera(camera=camera)
     if isinstance(camera, Path) or (isinstance(camera, str) and Path(camera).is_file()):
-        return _camera_of_spelling(read_lens(Path(camera).expanduser()), photo)
+        return _camera_from_spelling(read_lens(Path(camera).expanduser()), photo)
     if isinstance(camera, str) and not re.fullmatch(r"[\d\s.,]+", camera):
-        return _camera_of_spelling(read_spelling(camera, "camera"), photo)
+        return _camera_from_spelling(read_spelling(camera, "camera"), photo)
     return ChosenCamera(camera=_camera_from_numbers(camera, photo.shape))
 
 
-def _camera_of_spelling(spelling: SpelledLens, photo: Photo) -> ChosenCamera:
-    """Camera of a lens that a text or a file describes, for the size of a photograph."""
+def _camera_from_spelling(spelling: SpelledLens, photo: Photo) -> ChosenCamera:
+    """Make the camera of a lens that a text or a file describes, for the size of a photograph."""
     camera = Camera(lens=spelling.lens(photo.shape, photo.name))
     return ChosenCamera(camera=camera, notes=tuple(lens_notes(spelling, photo.shape)))
 
 
 def _camera_from_numbers(camera: object, shape: Size) -> Camera:
-    """Pinhole camera of one number (focal length), four (fx, fy, cx, cy) or nine (K) [px].
-
-    Raises:
-        OptionError: If they are no numbers, or of another count.
-    """
+    """Make a pinhole camera from 1 number (focal length), 4 (fx, fy, cx, cy) or 9 (K) [px]."""
     try:
-        parts = camera.replace(",", " ").split() if isinstance(camera, str) else camera
-        numbers = np.asarray(parts, np.float64)
+        values = camera.replace(",", " ").split() if isinstance(camera, str) else camera
+        numbers = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
         raise OptionError(option="camera", expected=_EXPECTED_CAMERA, value=camera) from error
     if numbers.size == 1:
@@ -194,7 +194,7 @@ def _camera_from_numbers(camera: object, shape: Size) -> Camera:
 
 
 def seen_mask(lens: Lens, shape: Size) -> Mask:
-    """Pixels that a lens sees; a fisheye may end before the corners of its picture."""
+    """Pixels that a lens sees; the circle of a fisheye may not reach the corners of its picture."""
     if isinstance(lens, Pinhole):
         return np.ones(shape, bool)
     height, width = shape

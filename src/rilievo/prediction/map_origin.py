@@ -29,10 +29,10 @@ class MapOrigin:
     """Where a given depth map came from.
 
     Attributes:
-        instrument: Instrument and the error of its depth; None if measurements have the ranges of a
-            network.
-        saved: What rilievo's record of the map says; None if there is no record.
-        is_error_stated: Whether the user states the error now.
+        instrument: Instrument and the error of its depth; None if a network predicted the depth, so
+            that measurements have the ranges of a network.
+        saved: What rilievo's record of the map states; None if there is no record.
+        is_error_stated: Whether the user states the error in this call.
     """
 
     instrument: Instrument | None
@@ -40,11 +40,9 @@ class MapOrigin:
     is_error_stated: bool
 
     def notes(self, name: str, *, is_in_place: bool) -> tuple[str, ...]:
-        """Sentences on where the depth came from, for the user.
+        """Tell the user where the depth in the file ``name`` came from.
 
-        Args:
-            name: Name of the file.
-            is_in_place: Whether the map has the pixels of the photograph.
+        ``is_in_place`` says that the map has the pixels of the photograph.
         """
         saved, instrument = self.saved, self.instrument
         if saved is None:
@@ -52,36 +50,40 @@ class MapOrigin:
         if saved.is_changed:
             return self.warnings
 
-        words = _origin_words(saved, instrument)
+        sentence = f"this depth {_describe_origin(saved, instrument)}"
         if instrument is not None and not self.is_error_stated:
-            source = "assumed" if instrument.is_assumed else "stated"
-            words += f"; 8 in 10 depths are within {instrument.error}, as it was {source} then"
-        note = Note(f"this depth {words} ({saved.place})")
+            error_source = "assumed" if instrument.is_assumed else "stated"
+            sentence += (
+                f"; 8 in 10 depths are within {instrument.error} of the truth, as {error_source} "
+                "when the depth was saved"
+            )
+        note = Note(f"{sentence} ({saved.record_location})")
         if instrument is None or instrument.source is not DepthSource.SENSOR:
             return (note,)
         return (note, *_notes_on_sensor_pixels(saved, is_in_place=is_in_place))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on why the record may not be true of the file; empty if nothing speaks so."""
+        """Reasons why the record may not be true of the file; empty if there are none."""
         saved = self.saved
         if saved is None:
             return ()
         if saved.is_changed:
             return (
-                f"the depth file was changed since rilievo saved it ({saved.place}), so only the "
-                f"kind, the unit and the camera of that record are used, and {self._error_words}",
+                "the depth file has changed since rilievo saved it "
+                f"({saved.record_location}), so only the kind, the unit and the camera of "
+                f"that record are used, and {self._error_clause}",
             )
         if saved.contradiction:
             return (
-                f"{saved.contradiction} beside it states another camera or another origin than the "
-                f"record that is used ({saved.place})",
+                f"{saved.contradiction} next to it states a different camera or origin "
+                f"than the record that is used ({saved.record_location})",
             )
         return ()
 
     @property
-    def _error_words(self) -> str:
-        """Where the error of a changed file comes from, in words."""
+    def _error_clause(self) -> str:
+        """Where the error of a changed file comes from, as a clause of a sentence."""
         if self.instrument is None:
             return "measurements have a network's ranges"
         if self.is_error_stated:
@@ -89,41 +91,38 @@ class MapOrigin:
         return f"8 in 10 depths are assumed to be within {self.instrument.error}"
 
     def instrument_with_warnings(self, warnings: tuple[str, ...]) -> Instrument | None:
-        """The instrument with warnings that concern all its depth; None for a network's ranges.
+        """The instrument, with warnings that concern all its depth; None if a network predicted it.
 
-        Those of the record come first.
+        The warnings about the record come first.
         """
         doubts = (*self.warnings, *warnings)
         if self.instrument is None or not doubts:
             return self.instrument
         return replace(self.instrument, doubts=doubts)
 
-    def made_by(self, map_made_by: MadeBy) -> MadeBy:
-        """Model and settings of a prediction that is made of the map.
+    def merge_made_by(self, map_made_by: MadeBy) -> MadeBy:
+        """Merge the model and settings in the record with those of a prediction from the map.
 
-        If a network predicted the depth, its name and its licence stay.
-
-        Args:
-            map_made_by: Record that names the map alone.
+        ``map_made_by`` names the map as the model. If a network predicted the depth, its name and
+        licence stay, and the map is named in the settings.
         """
         instrument = self.instrument
+        # A depth map that no network predicted has nothing to merge.
         if instrument is not None and instrument.source is DepthSource.DEPTH_MAP:
             return map_made_by
-        settings = {**map_made_by.settings, "depth": map_made_by.model}
+        map_settings = {**map_made_by.settings, "depth": map_made_by.model}
         network = None if self.saved is None else self.saved.made_by
         if network is None:
-            return replace(map_made_by, model=UNKNOWN_NETWORK, settings=settings)
-        settings = {**network.settings, **settings}
-        return replace(network, settings=settings, version=map_made_by.version)
+            return replace(map_made_by, model=UNKNOWN_NETWORK, settings=map_settings)
+        merged_settings = {**network.settings, **map_settings}
+        return replace(network, settings=merged_settings, version=map_made_by.version)
 
-    def saved_parts(self, shape: Size, camera: Camera, *, is_in_place: bool) -> dict[str, Any]:
-        """Parts of the saved prediction from which ranges follow, as fields of a prediction.
+    def recorded_fields(self, shape: Size, camera: Camera, *, is_in_place: bool) -> dict[str, Any]:
+        """Fields of the saved prediction that are still true and affect the ranges of measurements.
 
-        Args:
-            shape: Height and width of the photograph.
-            camera: Camera of the photograph.
-            is_in_place: Whether the map has the pixels of the photograph. Known points of a map of
-                another size lie elsewhere in the photograph.
+        Returns their values by the names of the fields. ``shape`` and ``camera`` are those of the
+        photograph. If the map has other pixels, ``is_in_place`` is False, and known points and
+        arrays are left out.
         """
         saved = self.saved
         if saved is None or saved.is_changed:
@@ -133,27 +132,27 @@ class MapOrigin:
 
         is_same_camera = saved.camera is not None and camera.lens == saved.camera.lens
         if not (is_in_place and is_same_camera):
-            saved = saved.without_places()
-        parts: dict[str, Any] = {"calibration": saved.calibration, "anchoring": saved.anchoring}
+            saved = saved.without_known_sizes()
+        recorded: dict[str, Any] = {"calibration": saved.calibration, "anchoring": saved.anchoring}
         if saved.archive is None or not is_in_place:
-            return parts
+            return recorded
 
         dtypes = {"measured": np.bool_, "confidence": np.float32, "sky": np.bool_}
         arrays = read_saved_arrays(saved.archive)
         for name, dtype in dtypes.items():
             array = arrays.get(name)
             if array is not None and array.shape == shape and array.dtype == dtype:
-                parts[name] = array
-        return parts
+                recorded[name] = array
+        return recorded
 
 
 def find_map_origin(saved: SavedOrigin | None, stated_error: object) -> MapOrigin:
     """Find out where a depth map came from.
 
     Args:
-        saved: What rilievo's record of the map says; None if there is no record.
-        stated_error: Error that the user states now, which goes before that of the record. The word
-            "network" says that a network predicted the depth. None if the user states nothing.
+        saved: What rilievo's record of the map states; None if there is no record.
+        stated_error: Error that the user states, which replaces the one in the record, or the word
+            "network" for depth that a network predicted; None if the user states nothing.
 
     Raises:
         OptionError: If the stated error cannot be read.
@@ -168,7 +167,10 @@ def find_map_origin(saved: SavedOrigin | None, stated_error: object) -> MapOrigi
 
 
 def _find_instrument(saved: SavedOrigin | None, stated_error: object) -> Instrument | None:
-    """Instrument of a map; None if it has the ranges of a network."""
+    """Find the instrument of a map by its record and the stated error; None for a network's depth.
+
+    A network's prediction counts as an instrument if the user states its error.
+    """
     if saved is None:
         return make_instrument(DepthSource.DEPTH_MAP, stated_error)
     if saved.instrument is None:
@@ -182,44 +184,49 @@ def _find_instrument(saved: SavedOrigin | None, stated_error: object) -> Instrum
     return replace(saved.instrument, error=parse_depth_error(stated_error), is_assumed=False)
 
 
-def _origin_words(saved: SavedOrigin, instrument: Instrument | None) -> str:
-    """What a record says about the origin of depth, after the words "this depth"."""
+def _describe_origin(saved: SavedOrigin, instrument: Instrument | None) -> str:
+    """Return where saved depth came from, to complete the sentence "This depth ..."."""
     if instrument is None:
         if saved.made_by is None:
-            return "may be that of a network, so measurements have a network's ranges"
-        return f"was predicted by {saved.network}, so measurements have a network's ranges"
+            return (
+                "may have been predicted by a network, so measurements have a network's error "
+                "ranges"
+            )
+        return f"was predicted by {saved.network}, so measurements have a network's error ranges"
     match instrument.source:
         case DepthSource.NETWORK:
             return f"was predicted by {saved.network}, and its error is the one that you state"
         case DepthSource.SENSOR:
-            return f"is of a sensor, whose gaps {saved.network} filled"
+            return f"was measured by a sensor, and {saved.network} filled its gaps"
         case DepthSource.DEPTH_MAP:
             return "was a depth map when it was saved"
 
 
 def _notes_on_sensor_pixels(saved: SavedOrigin, *, is_in_place: bool) -> tuple[str, ...]:
-    """Note if it is unknown which pixels the sensor measured."""
+    """Note if it is unknown which pixels the sensor measured and which the network filled."""
     if saved.archive is None:
         return (
-            "its npz file, which says which pixels the sensor measured, is not there, so all count "
-            "as filled by the network",
+            "its npz file, which records the pixels that the sensor measured, is missing, "
+            "so all pixels count as filled by the network",
         )
     if not is_in_place:
         return (
-            "the photograph has other pixels than the sensor's map, so all count as filled by the "
-            "network",
+            "the photograph and the sensor's map do not have the same pixels, so all "
+            "pixels count as filled by the network",
         )
     return ()
 
 
 def _notes_without_record(instrument: Instrument | None, name: str) -> tuple[str, ...]:
-    """Note on a file without a record whose name is like those of rilievo's predictions."""
+    """Note on a file without a record that is named like one of rilievo's predictions."""
     if instrument is None or not instrument.is_assumed or not name.endswith(_SAVED_SUFFIXES):
         return ()
     return (
         Note(
-            "its name is one of rilievo's predictions, but their JSON is not beside it, so it is "
-            "taken for the depth of an instrument",
-            hint=Text("put the JSON beside it, or give ", OptionName("depth_error", NETWORK_WORD)),
+            "it is named like a prediction of rilievo, but its JSON file is missing, so "
+            "it is treated as depth from an instrument",
+            hint=Text(
+                "put the JSON file next to it, or give ", OptionName("depth_error", NETWORK_WORD)
+            ),
         ),
     )

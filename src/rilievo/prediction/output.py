@@ -16,14 +16,14 @@ from rilievo.prediction.output_record import (
 
 MEMORY_PER_PIXEL = 6
 """Memory for each pixel of a photograph and its depth, whatever is written [bytes]."""
-_BYTES_OF_PART = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
-"""Size of each part in a file that holds everything, for each pixel."""
+_BYTES_BY_PART = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
+"""Bytes for each pixel that a part takes in a file that holds everything."""
 
 
 def min_bytes_per_pixel(names: Iterable[str], predicted: Collection[Need]) -> int:
-    """Least size on disk of outputs for each pixel, if the model predicts these parts."""
-    stored = {*predicted, Need.PHOTO}
-    bytes_of_everything = sum(size for part, size in _BYTES_OF_PART.items() if part in stored)
+    """Smallest size of outputs on disk for each pixel [bytes], if a model predicts these parts."""
+    stored_parts = {*predicted, Need.PHOTO}
+    bytes_of_everything = sum(size for part, size in _BYTES_BY_PART.items() if part in stored_parts)
     outputs = [OUTPUTS[name] for name in names]
     return sum(
         bytes_of_everything if output.holds_everything else output.bytes_per_pixel
@@ -32,24 +32,20 @@ def min_bytes_per_pixel(names: Iterable[str], predicted: Collection[Need]) -> in
 
 
 def min_memory(names: Iterable[str], pixels: int, points: int) -> int:
-    """Least memory for writing a photograph's outputs, one after the other [bytes].
+    """Smallest memory for writing a photograph's outputs, one after the other [bytes].
 
-    ``points`` is the largest number of points of a surface.
+    ``points`` is the largest number of points that a surface may have.
     """
     points = min(points, pixels)
     outputs = [OUTPUTS[name] for name in names]
-    of_outputs = [
+    memory_by_output = [
         output.memory_per_pixel * pixels + output.memory_per_point * points for output in outputs
     ]
-    return MEMORY_PER_PIXEL * pixels + max(of_outputs, default=0)
+    return MEMORY_PER_PIXEL * pixels + max(memory_by_output, default=0)
 
 
 def check_outside_output(output: object, name: str) -> Output:
-    """Check an output that another package adds.
-
-    Raises:
-        OptionError: If it is no ``Output``, or its writer is not a function.
-    """
+    """Return another package's output; raise ``OptionError`` if it is not a usable ``Output``."""
     if not isinstance(output, Output) or isinstance(output.writer, str):
         raise OptionError(
             f"output '{name}' is not a rilievo.prediction.output.Output with a function as "
@@ -64,7 +60,7 @@ _OUTPUTS: Mapping[str, Output] = {
         suffix=".depth.png",
         summary="picture of depth in colour, near is red",
         label="Depth, picture",
-        invalid="flat grey (dark red where the map is grey)",
+        invalid="uniform grey (dark red if the colour map is grey)",
         needs=(Need.DEPTH,),
         optional=(Need.SKY,),
         writer="colour_files:write",
@@ -79,7 +75,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "png16": Output(
         suffix=".depth16.png",
-        summary="depth in 16 bits: millimetres, or the scale stated inside",
+        summary="depth in 16 bits, in millimetres or with the scale stated in the file",
         label="Depth, 16-bit PNG",
         invalid="0",
         needs=(Need.DEPTH,),
@@ -118,7 +114,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "npz": Output(
         suffix=".npz",
-        summary="the whole answer, of which all other files can be made",
+        summary="the whole prediction, from which all other files can be made",
         label="Everything, NPZ",
         invalid="NaN, and `valid`",
         needs=(),
@@ -173,7 +169,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "exr-layers": Output(
         suffix=".layers.exr",
-        summary="one OpenEXR of depth, mask, normals, sky, colours and camera",
+        summary="one OpenEXR file with depth, mask, normals, sky, colours and camera",
         label="Layers, OpenEXR",
         invalid="NaN, and 0 in mask.A",
         needs=(Need.DEPTH,),
@@ -191,7 +187,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "pfm": Output(
         suffix=".depth.pfm",
-        summary="depth as a portable float map, as stereo benchmarks have",
+        summary="depth as a portable float map, as stereo benchmarks use it",
         label="Depth, PFM",
         invalid="NaN",
         needs=(Need.DEPTH,),
@@ -208,7 +204,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "colmap": Output(
         suffix=".depth.bin",
-        summary="depth as COLMAP's dense maps",
+        summary="depth as a dense map for COLMAP",
         label="Depth, COLMAP",
         invalid="0",
         needs=(Need.DEPTH,),
@@ -226,8 +222,8 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "anchored": Output(
         suffix=".anchored.npy",
-        summary="depth of which surfaces are made, as a float32 array",
-        label="Depth of surfaces, NPY",
+        summary="depth from which surfaces are made, as a float32 array",
+        label="Depth for surfaces, NPY",
         invalid="NaN",
         needs=(Need.DEPTH,),
         surface=SurfaceDepth.REQUIRED,
@@ -260,7 +256,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
-        summary="normals as a float32 array h x w x 3",
+        summary="normals as a float32 array (height x width x 3)",
         label="Normals, NPY",
         invalid="NaN",
         needs=(Need.NORMALS,),
@@ -277,7 +273,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "colmap-normals": Output(
         suffix=".normals.bin",
-        summary="normals as COLMAP's dense maps",
+        summary="normals as a dense map for COLMAP",
         label="Normals, COLMAP",
         invalid="0",
         needs=(Need.NORMALS,),
@@ -340,7 +336,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "splat": Output(
         suffix=".splat.ply",
-        summary="Gaussian splats: a flat one a pixel",
+        summary="Gaussian splats, one flat splat per pixel",
         label="Gaussian splats, PLY",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
@@ -356,7 +352,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "spz": Output(
         suffix=".spz",
-        summary="the same splats in a sixth of the bytes",
+        summary="the same splats in a sixth of the file size",
         label="Gaussian splats, SPZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
@@ -398,7 +394,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "usdz": Output(
         suffix=".usdz",
-        summary="the same mesh for phones, which put it into the room; in its own size if metric",
+        summary="the same mesh for augmented reality on phones, in real size if depth is metric",
         label="Mesh, USDZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
@@ -416,13 +412,13 @@ _OUTPUTS: Mapping[str, Output] = {
         is_in_metres=True,
         tool=ToolForm(
             name="usdz",
-            content="a textured surface, in its own size if metric",
-            opened_by="an iPhone or iPad (in the room), or Blender",
+            content="a textured surface, in real size if depth is metric",
+            opened_by="an iPhone or iPad (in augmented reality), or Blender",
         ),
     ),
     "html": Output(
         suffix=".html",
-        summary="page to share: pictures, facts, and the surface to turn",
+        summary="page to share, with pictures, facts and a surface that you can turn",
         label="Page to share",
         invalid="grey, left out",
         needs=(),
@@ -440,14 +436,14 @@ _OUTPUTS: Mapping[str, Output] = {
         tool=ToolForm(
             name="page",
             content="one HTML file that shows it in a browser",
-            opened_by="any browser, offline: the surface turns, and lines on it are measured",
+            opened_by="any browser, also offline; you can turn the surface and measure lines on it",
         ),
     ),
     "turn": Output(
         suffix=".turn.webp",
-        summary="the surface turning for three seconds",
+        summary="animation of the turning surface, three seconds long",
         label="Turning surface, WebP",
-        invalid="the ground behind it",
+        invalid="the background",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),
         optional=(Need.NORMALS, Need.SKY),
         surface=SurfaceDepth.REQUIRED,
@@ -462,9 +458,9 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "turn-mp4": Output(
         suffix=".turn.mp4",
-        summary="the same as a video",
+        summary="the same animation as a video",
         label="Turning surface, MP4",
-        invalid="the ground behind it",
+        invalid="the background",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),
         optional=(Need.NORMALS, Need.SKY),
         surface=SurfaceDepth.REQUIRED,
@@ -481,9 +477,9 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "stl": Output(
         suffix=".stl",
-        summary="closed relief in millimetres for printing: near is high",
+        summary="closed relief for 3-D printing, in millimetres: near is high",
         label="Relief to print, STL",
-        invalid="as low as the farthest",
+        invalid="as low as the farthest pixel",
         media_type="model/stl",
         needs=(Need.DEPTH,),
         writer="stl:write",
@@ -494,7 +490,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "cutout": Output(
         suffix=".cutout.png",
-        summary="photograph that is opaque where it is near",
+        summary="photograph that is opaque where the scene is near",
         label="What is near, PNG",
         invalid="transparent",
         needs=(Need.DEPTH, Need.PHOTO),
@@ -508,7 +504,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "near16": Output(
         suffix=".near16.png",
-        summary="inverse depth in 16 bits: near is white",
+        summary="inverse depth in 16 bits, where near is white",
         label="Near is white, 16-bit PNG",
         invalid="black (0)",
         needs=(Need.DEPTH,),
@@ -534,7 +530,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "stereo": Output(
         suffix=".stereo.png",
-        summary="stereo pictures: side by side, above one another, or red and cyan",
+        summary="stereo picture: side by side, top and bottom, or as a red-cyan anaglyph",
         label="Stereo picture",
         invalid="at the largest depth",
         needs=(Need.DEPTH, Need.PHOTO),
@@ -551,7 +547,7 @@ _OUTPUTS: Mapping[str, Output] = {
 OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", check_outside_output)
 
 
-def options_of_output(name: str) -> tuple[str, ...]:
+def output_option_names(name: str) -> tuple[str, ...]:
     """Names of the options that change an output."""
-    options = OUTPUTS.find(name).options
-    return WRITING if options is None else options
+    option_names = OUTPUTS.find(name).options
+    return WRITING if option_names is None else option_names

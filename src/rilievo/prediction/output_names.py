@@ -1,4 +1,4 @@
-"""Names of outputs as users write them: in options, as suffixes of paths, and in other words."""
+"""Names of outputs as users write them: in options, as suffixes of paths, and as synonyms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.io.files.names import printable
 from rilievo.prediction.output import OUTPUTS
 
-_WORDS_FOR_OUTPUTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+_SYNONYMS_BY_OUTPUTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("glb", "ply"): ("mesh", "gltf", "obj", "fbx", "3d", "surface"),
     ("ply",): ("pointcloud", "point-cloud", "points", "cloud", "pcd", "xyz", "las"),
     ("splat",): ("splats", "gaussian", "gaussians", "gaussian-splat", "3dgs", "gs"),
@@ -23,10 +23,10 @@ _WORDS_FOR_OUTPUTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("stereo",): ("3dsbs", "sbs", "anaglyph", "vr"),
 }
 """Words that users try, by the outputs that they probably mean."""
-_OUTPUTS_OF_WORD: Mapping[str, tuple[str, ...]] = {
-    word: outputs for outputs, words in _WORDS_FOR_OUTPUTS.items() for word in words
+_OUTPUTS_BY_SYNONYM: Mapping[str, tuple[str, ...]] = {
+    word: outputs for outputs, words in _SYNONYMS_BY_OUTPUTS.items() for word in words
 }
-_OUTPUT_OF_SHORT_SUFFIX: Mapping[str, str] = {
+_OUTPUT_BY_SHORT_SUFFIX: Mapping[str, str] = {
     ".npy": "npy",
     ".tiff": "tiff",
     ".tif": "tiff",
@@ -37,41 +37,47 @@ _OUTPUT_OF_SHORT_SUFFIX: Mapping[str, str] = {
 
 
 def parse_output_names(names: str | Sequence[str]) -> list[str]:
-    """Read the names of outputs from a list or a text with commas.
+    """Parse the names of outputs from a list or a text with commas.
+
+    The import path of another package's output is returned as it is, without a check.
 
     Raises:
-        OptionError: If there is no such output. The import path of an output of another package
-            is taken as it is.
+        OptionError: If there is no such output.
     """
-    outputs = split_names(names)
-    for name in outputs:
+    output_names = split_names(names)
+    for name in output_names:
         if not is_import_path(name) and name not in OUTPUTS:
             raise OptionError(f"no output '{name}'; {unknown_output_hint(name, OUTPUTS)}")
-    return outputs
+    return output_names
 
 
 def split_names(names: str | Sequence[str]) -> list[str]:
     """Split a text with commas into names without repetitions; ``color`` becomes ``colour``."""
     parts = names.split(",") if isinstance(names, str) else names
     stripped = [part.strip() for part in parts]
-    british = ["colour" if name == "color" else name for name in stripped if name]
-    return list(dict.fromkeys(british))
+    british_spellings = ["colour" if name == "color" else name for name in stripped if name]
+    return list(dict.fromkeys(british_spellings))
 
 
 def unknown_output_hint(name: str, known_names: Iterable[str]) -> str:
-    """Second half of the message on an unknown output: which one the user may mean."""
+    """Suggest the output that the user may have meant, as the second half of an error message.
+
+    A synonym such as "mesh" comes first, then a known name that is similar, then a similar synonym.
+    """
     from difflib import get_close_matches
 
     word = name.lower().lstrip(".")
     suggestion = suggest(name, known_names)
-    meant = _OUTPUTS_OF_WORD.get(word)
-    # If the name of an output is similar, it is suggested rather than a word that is similar.
-    if meant is None and suggestion.startswith("known: "):
-        similar_words = get_close_matches(word, _OUTPUTS_OF_WORD, n=1, cutoff=0.75)
-        meant = _OUTPUTS_OF_WORD[similar_words[0]] if similar_words else None
-    if meant is None:
+    # Without a similar name, the suggestion lists all known ones.
+    has_similar_name = not suggestion.startswith("known: ")
+    intended_outputs = _OUTPUTS_BY_SYNONYM.get(word)
+    if intended_outputs is None and not has_similar_name:
+        similar_words = get_close_matches(word, _OUTPUTS_BY_SYNONYM, n=1, cutoff=0.75)
+        intended_outputs = _OUTPUTS_BY_SYNONYM[similar_words[0]] if similar_words else None
+    if intended_outputs is None:
         return suggestion
-    return "use " + " or ".join(f"{output} ({OUTPUTS.own[output].summary})" for output in meant)
+    described = [f"{output} ({OUTPUTS.own[output].summary})" for output in intended_outputs]
+    return "use " + " or ".join(described)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,7 @@ class StemAndOutput:
 
 
 def split_output_suffix(path: Path) -> StemAndOutput | None:
-    """Split the suffix of an output from a path; None if it has no such suffix."""
+    """Split the suffix of an output from a path; None if the path does not end with one."""
     # The longest suffix comes first, because .splat.ply also ends in .ply.
     outputs = sorted(OUTPUTS.own.items(), key=lambda item: -len(item[1].suffix))
     for name, output in outputs:
@@ -91,19 +97,20 @@ def split_output_suffix(path: Path) -> StemAndOutput | None:
         if has_suffix and len(path.name) > len(output.suffix):
             stem = path.with_name(path.name[: -len(output.suffix)])
             return StemAndOutput(stem=stem, output=name)
-    name_of_short_suffix = _OUTPUT_OF_SHORT_SUFFIX.get(path.suffix.lower())
-    if name_of_short_suffix is None:
+    output_by_short_suffix = _OUTPUT_BY_SHORT_SUFFIX.get(path.suffix.lower())
+    if output_by_short_suffix is None:
         return None
-    return StemAndOutput(stem=path.with_suffix(""), output=name_of_short_suffix)
+    return StemAndOutput(stem=path.with_suffix(""), output=output_by_short_suffix)
 
 
-def refuse_unknown_suffix(path: Path) -> None:
-    """Raise ``OptionError`` for a path with a suffix of no output; a path without one is a stem."""
+def check_suffix(path: Path) -> None:
+    """Raise ``OptionError`` if no output has the suffix of a path; a path without one is a stem."""
     suffix = path.suffix
     if suffix in ("", ".") or split_output_suffix(path) is not None:
         return
     raise OptionError(
-        f"no output has the suffix '{printable(suffix)}'; {unknown_output_hint(suffix, OUTPUTS)}; "
-        "after a stem with a dot, name the outputs too",
+        f"no output has the suffix '{printable(suffix)}'; "
+        f"{unknown_output_hint(suffix, OUTPUTS)}; if the suffix is part of the stem, give the "
+        "outputs as well",
         path=printable(path),
     )

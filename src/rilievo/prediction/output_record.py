@@ -11,7 +11,7 @@ FunctionPath: TypeAlias = str | Callable[..., Any]
 
 
 class Need(StrEnum):
-    """Part of a prediction of which outputs are made."""
+    """Part of a prediction from which outputs are made."""
 
     DEPTH = "depth"
     NORMALS = "normals"
@@ -33,7 +33,7 @@ class SurfaceDepth(StrEnum):
 class UsualSize:
     """Size that a file usually has [MB], for photographs of 0.2 to 6 megapixels.
 
-    It is ``base`` plus ``per_megapixel`` for each megapixel, and ``largest`` at most.
+    It is min(base + per_megapixel · megapixels, largest).
     """
 
     base: float
@@ -46,10 +46,11 @@ class VideoForm:
     """How an output is written as a video.
 
     Attributes:
-        drawing: Function that draws the frames, in ``rilievo.predicting.videos`` if it is a path.
+        drawing: Path of the function that draws the frames. A path is relative to
+            ``rilievo.predicting.videos``.
         is_numbers: Whether frames hold 16-bit numbers rather than a picture.
         label: Name in the app; empty if the app does not offer it.
-        bytes_per_pixel: Size of a noisy frame, for each pixel.
+        bytes_per_pixel: Size of an encoded noisy frame, about the worst case [bytes per pixel].
     """
 
     drawing: FunctionPath
@@ -60,7 +61,7 @@ class VideoForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolForm:
-    """How assistants speak of an output: its name, its content, and programs that open it."""
+    """What an assistant tells a user about an output: its name, content and programs to open it."""
 
     name: str
     content: str
@@ -72,11 +73,9 @@ class Output:
     """An output format: what every entry point needs to know about it.
 
     Attributes:
-        suffix: Suffix of the file after the stem.
         summary: One line for the help and the guide.
-        label: Name in the app.
-        invalid: How pixels without depth look in the file, in words.
-        needs: Parts of the prediction that are required.
+        invalid: How pixels without depth appear in the file, in words.
+        needs: Parts that the prediction must have.
         optional: Parts that are stored if the prediction has them.
         surface: Whether affine depth is anchored first.
         writer: Function of a ``WriteJob`` and of the parts in ``needs`` that writes the file and
@@ -85,23 +84,20 @@ class Output:
             cannot be read back.
         readable: Parts that the reader returns.
         is_exact: Whether they are equal to the bit.
-        holds_everything: Whether every other output can be made of the file.
+        holds_everything: Whether every other output can be made from the file.
         json_reader: Function that reads the JSON in the file; None if the file holds none.
         options: Names of the options that change the file; None for all.
-        extra: Extra of rilievo that is needed to write the file.
-        package: Package of that extra.
         bytes_per_pixel: Size on disk for each pixel; 0 if it is compressed or holds everything.
         memory_per_pixel: Memory for each pixel, besides ``MEMORY_PER_PIXEL`` [bytes].
         memory_per_point: Memory for each point of the surface [bytes].
-        media_type: MIME type.
         max_bytes_per_pixel: Largest size on disk for each pixel.
         max_bytes_per_point: What each point of the surface adds to that.
         usual_size: Usual size on disk, which the page shows.
         is_heavy: Whether writing takes seconds.
-        is_made_in_browser: Whether the page without a server makes it.
-        video: How it is written as a video; None for one file a frame.
-        tool: How assistants speak of it; None if they do not offer it.
-        is_in_metres: Whether its format prescribes metres, so that viewers take its numbers so.
+        is_made_in_browser: Whether the page that works without a server offers it.
+        video: How it is written as a video; None for one file for each frame.
+        tool: What assistants tell about it; None if they do not offer it.
+        is_in_metres: Whether the format prescribes metres, so that viewers take numbers for them.
     """
 
     suffix: str

@@ -107,7 +107,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
 
     @property
     def anchored(self) -> "Prediction":
-        """The prediction with depth from which a surface can be made.
+        """The same prediction with depth from which a surface can be made.
 
         Affine depth is fitted to the depth of the embedded model, which runs once, and is then
         known up to scale. Other depth stays as it is.
@@ -135,8 +135,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
 
         if len(points) < 2:
             raise OptionError(
-                "one point is prediction.distance(u, v), straight from the camera, or "
-                "rilievo.measure.height(prediction, (u, v)), above the floor; two are for a length"
+                "a length needs two points; for one point, use prediction.distance(u, v) "
+                "(straight from the camera) or prediction.height(u, v) (above the floor)"
             )
         if len(points) == 2:
             return length(self, *points, in_plane=in_plane)
@@ -154,6 +154,33 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         from rilievo.measure import distance
 
         return distance(self, (u, v), in_plane=in_plane)
+
+    def height(self, u: float, v: float) -> "Measurement":
+        """Measure the height above the visible floor of what a pixel (column, row) shows.
+
+        Raises:
+            CalibrationError: If depth is not metric, the pixel has none, or no floor is visible.
+        """
+        from rilievo.measure import height
+
+        return height(self, (u, v))
+
+    def area(
+        self, points: "Sequence[tuple[float, float]]", *, in_plane: bool = False
+    ) -> "Measurement":
+        """Measure the area of a flat polygon.
+
+        Args:
+            points: Its corners in order, (column, row) [px]: three or more.
+            in_plane: Whether to measure in the plane of the known rectangle.
+
+        Raises:
+            OptionError: If there are fewer than three corners, or the outline crosses itself.
+            CalibrationError: If depth is not metric, or nothing can be measured there.
+        """
+        from rilievo.measure import area
+
+        return area(self, points, in_plane=in_plane)
 
     @overload
     def measure_box(self, region: "RegionLike", name: str = "") -> "RegionMeasurement": ...
@@ -195,7 +222,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         return save(self, stem, names, options)
 
     def show(self) -> None:
-        """Show photograph, depth and normals in the notebook, or else in a picture viewer."""
+        """Show the photograph, depth and normals in the notebook, or else in a picture viewer."""
         from rilievo.io.outputs.formats.panel import panel_picture
 
         picture = panel_picture(self)
@@ -282,7 +309,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
 
         height, width = photo.shape
         columns, rows = np.rint(surface.pixels).astype(int).T
-        # The right end of a panorama continues at its left.
+        # Columns wrap around, because the right end of a panorama continues at its left.
         colours = photo.pixels[rows.clip(0, height - 1), columns % width]
         return replace(surface, colours=colours)
 
@@ -300,7 +327,8 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         visual = None
         if self.photo is not None:
             height, width = self.photo.shape
-            # In trimesh, texture coordinates start at the lower left corner of the picture.
+            # Pixel centres become texture coordinates from 0 to 1, which start at the lower left
+            # corner of the picture in trimesh.
             uv = (surface.pixels + 0.5) / (width, height)
             uv[:, 1] = 1 - uv[:, 1]
             visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(self.photo.pixels))
@@ -344,23 +372,23 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         return stream.getvalue()
 
     def _repr_html_(self) -> str:
-        """Make the page of ``--save html`` as a frame for a notebook."""
+        """Embed the page of ``--save html`` in a frame for a notebook."""
         from html import escape
         from tempfile import TemporaryDirectory
 
         from rilievo.prediction.saving import save
 
         with TemporaryDirectory() as folder:
-            [page, _] = save(self, Path(folder, "page"), ["html"], durable=False)
-            text = page.read_text(encoding="utf-8")
+            [page_path, _] = save(self, Path(folder, "page"), ["html"], durable=False)
+            page = page_path.read_text(encoding="utf-8")
         return (
-            f'<iframe srcdoc="{escape(text)}" sandbox="allow-scripts allow-downloads" '
+            f'<iframe srcdoc="{escape(page)}" sandbox="allow-scripts allow-downloads" '
             f'style="width: 100%; height: {_PAGE_HEIGHT}px; border: 0"></iframe>'
         )
 
 
 def _is_in_notebook() -> bool:
-    """Whether IPython has a kernel; its console has none, and cannot show pictures."""
+    """Whether IPython runs with a kernel; in its console, which has none, it shows no pictures."""
     ipython: Any = sys.modules.get("IPython")
     if ipython is None:
         return False
@@ -384,5 +412,5 @@ def _surface_step(shape: tuple[int, int], options: "SaveOptions", step: int | No
     if step is None:
         return surface_step(shape, options.surface_points)
     if step < 1:
-        raise OptionError(f"step is at least 1, got {step}")
+        raise OptionError(f"step must be at least 1, got {step}")
     return step

@@ -10,11 +10,11 @@ import numpy as np
 from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.checksums import content_fault, crc32_of_numbers
+from rilievo.io.checksums import content_fault, numbers_crc32
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.numbers import read_numbers
 from rilievo.io.outputs.sidecar import (
     SUFFIX,
@@ -39,20 +39,24 @@ _PICTURE_SUFFIXES = (".png", ".webp")
 
 
 class NoArraysError(InputError):
-    """Error of a prediction whose files are pictures only, so that no depth can be read."""
+    """Error for a prediction whose files are only pictures, so that no depth can be read.
+
+    Attributes:
+        made_by: Model and settings with which the prediction was made.
+    """
 
     def __init__(self, path: Path, folder: Path, sidecar: Sidecar) -> None:
-        names = [facts.file for facts in sidecar.files]
-        present = [name for name in names if os.path.exists(folder / name)]
-        missing = [name for name in names if name not in present]
-        words = []
+        file_names = [file_facts.file for file_facts in sidecar.files]
+        present = [name for name in file_names if os.path.exists(folder / name)]
+        missing = [name for name in file_names if name not in present]
+        details = []
         if present:
-            words.append(f"it has {', '.join(present)}")
+            details.append(f"it has {', '.join(present)}")
         if missing:
-            words.append(f"there should be {', '.join(missing)}")
+            details.append(f"there should be {', '.join(missing)}")
         super().__init__(
             f"{path}: no file of this prediction contains depth or normals as arrays "
-            f"({'; '.join(words)}): save npz or png16 too"
+            f"({'; '.join(details)}): also save npz or png16"
         )
         self.made_by = sidecar.made_by
 
@@ -60,7 +64,7 @@ class NoArraysError(InputError):
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction from its files.
 
-    An npz file holds all of it. Otherwise each part comes from the file that you name, if it holds
+    An npz file holds everything. Otherwise each part comes from the file that you name, if it holds
     that part, and else from the most exact file.
 
     Examples:
@@ -76,16 +80,16 @@ def read_prediction(path: str | Path) -> Prediction:
             calibration nor the stated error in its record.
 
     Raises:
-        InputError: If a file is broken, is not one of rilievo, belongs to a video, or holds no
+        InputError: If a file is broken, was not written by rilievo, belongs to a video, or holds no
             numbers.
         MissingExtraError: If the package of a format is not installed.
     """
     path = Path(path)
-    found = _find_files(path)
-    stored, changed_files = _read_files(found)
-    sidecar = found.sidecar
+    files = _find_files(path)
+    stored, changed_files = _read_files(files)
+    sidecar = files.sidecar
     if stored.values is None and stored.normals is None:
-        raise NoArraysError(path, found.folder, sidecar)
+        raise NoArraysError(path, files.folder, sidecar)
     try:
         prediction = Prediction(
             depth_or_none=_stored_depth(stored, sidecar),
@@ -112,44 +116,42 @@ def read_prediction(path: str | Path) -> Prediction:
 
 
 def existing_pictures(path: Path) -> dict[Path, FileFacts]:
-    """PNG and WebP files of a prediction that exist, with what its JSON says of each."""
-    found = _find_files(path)
-    facts_by_path = {found.folder / facts.file: facts for facts in found.sidecar.files}
-    return {
-        picture: facts
-        for picture, facts in facts_by_path.items()
-        if picture.suffix in _PICTURE_SUFFIXES and os.path.exists(picture)
-    }
+    """Find the PNG and WebP files of a prediction, with what its JSON states about each."""
+    files = _find_files(path)
+    pictures = {}
+    for file_facts in files.sidecar.files:
+        picture = files.folder / file_facts.file
+        if picture.suffix in _PICTURE_SUFFIXES and os.path.exists(picture):
+            pictures[picture] = file_facts
+    return pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FoundFiles:
+class _PredictionFiles:
     """Files of one prediction.
 
     Attributes:
-        folder: Folder of the files.
-        sidecar: Description that lists them.
-        named: Name of the file that the user named; None for the stem or the JSON.
+        named_file: File that the user named; None if the user named the stem or the JSON.
     """
 
     folder: Path
     sidecar: Sidecar
-    named: str | None = None
+    named_file: str | None = None
 
 
-def _find_files(path: Path) -> _FoundFiles:
-    """Find the files of a prediction by its stem, its JSON or one of them.
+def _find_files(path: Path) -> _PredictionFiles:
+    """Find the files of a prediction by its stem, its JSON or one of the files.
 
     Raises:
         InputError: If there are none, or they belong to a video.
     """
     if path.name.endswith(SUFFIX):
-        return _FoundFiles(folder=path.parent, sidecar=_read_photo_sidecar(path, path))
+        return _PredictionFiles(folder=path.parent, sidecar=_read_photo_sidecar(path, path))
     if not path.is_file():
         json = sidecar_path(path)
         if not json.is_file():
-            raise MissingFileError("there is no such file, and no JSON beside it", path=path)
-        return _FoundFiles(folder=path.parent, sidecar=_read_photo_sidecar(json, path))
+            raise MissingFileError("neither this file nor its JSON file exists", path=path)
+        return _PredictionFiles(folder=path.parent, sidecar=_read_photo_sidecar(json, path))
 
     for output in OUTPUTS.values():
         if not path.name.endswith(output.suffix):
@@ -157,32 +159,32 @@ def _find_files(path: Path) -> _FoundFiles:
         json = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
         if json.is_file():
             sidecar = read_sidecar(json)
-            if any(facts.file == path.name for facts in sidecar.files):
-                return _FoundFiles(folder=path.parent, sidecar=sidecar, named=path.name)
+            if any(file_facts.file == path.name for file_facts in sidecar.files):
+                return _PredictionFiles(folder=path.parent, sidecar=sidecar, named_file=path.name)
         if output.json_reader:
             return _read_embedded_sidecar(path, output.json_reader)
-    raise InputError("no JSON file of rilievo lists it", path=path)
+    raise InputError(
+        "no JSON file of rilievo lists this file; keep the JSON file that was saved with a result "
+        "next to it",
+        path=path,
+    )
 
 
-def _read_photo_sidecar(json: Path, named: Path) -> Sidecar:
-    """Read the JSON of a photograph's prediction; ``named`` is the path that the user gave.
-
-    Raises:
-        InputError: If it is broken, or that of a video.
-    """
+def _read_photo_sidecar(json: Path, user_path: Path) -> Sidecar:
+    """Read the JSON of a photograph; raise ``InputError`` about ``user_path`` for a video's."""
     sidecar = read_sidecar(json)
     if _is_video_sidecar(json):
         raise InputError(
             "belongs to the results of a video, which are not a single prediction: docs/videos.md "
             "('Numbers of a video') shows how to read them",
-            path=named,
+            path=user_path,
         )
     return sidecar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Video:
-    """What every JSON of a video says about it."""
+    """What every JSON of a video states about it."""
 
     frames: int
 
@@ -198,93 +200,99 @@ def _is_video_sidecar(json: Path) -> bool:
     """Whether a JSON describes the results of a video."""
     try:
         from_json(_VideoHead, read_text(json))
-    except (InputError, NotThisRecord):
+    except (InputError, InvalidRecordError):
         return False
     return True
 
 
-def _read_embedded_sidecar(path: Path, json_reader: FunctionPath) -> _FoundFiles:
-    """Read the JSON inside of a file, which then stands alone."""
+def _read_embedded_sidecar(path: Path, json_reader: FunctionPath) -> _PredictionFiles:
+    """Read the JSON inside of a file that has no JSON beside it."""
     try:
         text = import_function(json_reader)(path)
     except RilievoError:
         raise
     except BROKEN_FILE as error:
         raise InputError(
-            f"not a file of rilievo, or broken ({_error_line(error)})", path=path
+            f"is not a rilievo file, or is damaged ({_error_line(error)})", path=path
         ) from error
     sidecar = parse_sidecar(text, printable(path))
-    # The file may have been renamed.
-    files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
-    return _FoundFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
+    # The file may have been renamed since.
+    files = tuple(replace(file_facts, file=path.name) for file_facts in sidecar.files)
+    return _PredictionFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
 
 
-def _read_files(found: _FoundFiles) -> tuple[Stored, list[str]]:
+def _read_files(files: _PredictionFiles) -> tuple[Stored, list[str]]:
     """Read each part from the best file that holds it.
 
-    Returns the arrays, and the names of those files whose depth was changed.
+    Returns the arrays, and the names of those files whose depth was changed since they were saved.
     """
-    stored, changed_files = Stored(), list[str]()
-    for facts in _readable_files(found):
-        output, path = OUTPUTS[facts.output], found.folder / facts.file
-        # Unlike Path.exists, this takes a name that the system refuses, such as a long one, as
-        # missing.
+    stored = Stored()
+    changed_files: list[str] = []
+    for file_facts in _readable_files(files):
+        output = OUTPUTS[file_facts.output]
+        path = files.folder / file_facts.file
+        # os.path.exists returns False for a name that the system refuses, such as a long one, where
+        # Path.exists raises.
         if not os.path.exists(path):
             continue
         if not any(stored.lacks(part) for part in output.readable):
             continue
-        arrays = _read_file(path, facts)
-        _check_arrays(path, arrays, found.sidecar.source)
-        if arrays.values is not None:
-            if _is_changed(path, facts):
-                changed_files.append(facts.file)
+
+        file_arrays = _read_file(path, file_facts)
+        _check_arrays(path, file_arrays, files.sidecar.source)
+        if file_arrays.values is not None:
+            if _is_changed(path, file_facts):
+                changed_files.append(file_facts.file)
             if output.surface is SurfaceDepth.REQUIRED:
-                arrays = replace(arrays, is_anchored=True)
-        stored = stored.fill_from(arrays)
+                file_arrays = replace(file_arrays, is_anchored=True)
+        stored = stored.fill_from(file_arrays)
     return stored, changed_files
 
 
-def _readable_files(found: _FoundFiles) -> list[FileFacts]:
-    """Files that can be read back, the best first.
+def _readable_files(files: _PredictionFiles) -> list[FileFacts]:
+    """List the files that can be read back, the best first.
 
-    That is the file that the user named, then files without anchored depth, then exact ones.
+    The file that the user named comes first, then files without anchored depth, then lossless ones.
     """
-    table_order = list(OUTPUTS)
+    output_order = list(OUTPUTS)
 
-    def rank(facts: FileFacts) -> tuple[bool, bool, bool, int]:
-        output = OUTPUTS[facts.output]
+    def sort_key(file_facts: FileFacts) -> tuple[bool, bool, bool, int]:
+        output = OUTPUTS[file_facts.output]
+        # False sorts before True.
         return (
-            facts.file != found.named,
-            output.surface is not SurfaceDepth.NEVER,
+            file_facts.file != files.named_file,
+            output.surface is not SurfaceDepth.NEVER,  # may hold anchored depth
             not output.is_exact,
-            table_order.index(facts.output),
+            output_order.index(file_facts.output),
         )
 
     readable = [
-        facts
-        for facts in found.sidecar.files
-        if facts.output in OUTPUTS and OUTPUTS[facts.output].reader
+        file_facts
+        for file_facts in files.sidecar.files
+        if file_facts.output in OUTPUTS and OUTPUTS[file_facts.output].reader
     ]
-    return sorted(readable, key=rank)
+    return sorted(readable, key=sort_key)
 
 
-def _is_changed(path: Path, facts: FileFacts) -> bool:
+def _is_changed(path: Path, file_facts: FileFacts) -> bool:
     """Whether the depth in a file differs from what rilievo wrote.
 
-    A file is not changed if another program only compressed it anew, or added arrays to an npz.
+    A file counts as unchanged if another program only compressed it anew, or added arrays to an npz
+    file.
     """
-    if facts.output == "npz" and facts.crc32 is not None:
-        return is_archive_changed(path, facts)
-    written = facts.written_sum(path.name)
-    if written is None or content_fault(path, written) is None:
+    if file_facts.output == "npz" and file_facts.crc32 is not None:
+        return is_archive_changed(path, file_facts)
+    recorded_sum = file_facts.written_sum(path.name)
+    if recorded_sum is None or content_fault(path, recorded_sum) is None:
         return False
-    return facts.crc32 is None or crc32_of_numbers(read_numbers(path)) != facts.crc32
+    # The bytes differ, but the numbers may still be the same.
+    return file_facts.crc32 is None or numbers_crc32(read_numbers(path)) != file_facts.crc32
 
 
 def _without_recorded_error(prediction: Prediction, sidecar: Sidecar, file: str) -> Prediction:
-    """Drop what the record of a changed file says about its error; the last note says so."""
-    recorded = SavedOrigin(made_by=None, instrument=sidecar.instrument, place=file)
-    origin = find_map_origin(recorded.of_changed_file(), None)
+    """Drop what the record of a changed file states about its error, and say so in a last note."""
+    recorded = SavedOrigin(made_by=None, instrument=sidecar.instrument, record_location=file)
+    origin = find_map_origin(recorded.without_outdated_entries(), None)
     return prediction.but(
         instrument=origin.instrument_with_warnings(()),
         measured=None,
@@ -294,17 +302,19 @@ def _without_recorded_error(prediction: Prediction, sidecar: Sidecar, file: str)
     )
 
 
-def _read_file(path: Path, facts: FileFacts) -> Stored:
+def _read_file(path: Path, file_facts: FileFacts) -> Stored:
     """Read the arrays of one file; raise ``InputError`` if it is broken."""
-    reader = OUTPUTS[facts.output].reader
+    reader = OUTPUTS[file_facts.output].reader
     assert reader is not None, "only files with a reader are read"
     check_regular(path)
     try:
-        return import_function(reader)(path, facts)
+        return import_function(reader)(path, file_facts)
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(f"broken ({_error_line(error)}): make it anew", path=path) from error
+        raise InputError(
+            f"is damaged ({_error_line(error)}): create it again", path=path
+        ) from error
 
 
 def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
@@ -323,26 +333,28 @@ def _check_arrays(path: Path, stored: Stored, source: SourceFacts) -> None:
     ):
         if array is not None and (array.shape != shape or array.dtype != dtype):
             raise InputError(
-                f"broken ({name} is {array.shape} {array.dtype}, expected {shape} "
-                f"{np.dtype(dtype)}): make it anew",
+                f"is damaged ({name} is {array.shape} {array.dtype}, expected {shape} "
+                f"{np.dtype(dtype)}): create it again",
                 path=path,
             )
 
 
 def _stored_depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
-    """Depth map of the arrays, whose kind stands in the JSON; None without depth."""
+    """Make the depth map from stored arrays and the kind in the JSON; None if there is no depth."""
     if stored.values is None or stored.valid is None:
         return None
-    facts = sidecar.depth
+    depth_facts = sidecar.depth
     if stored.is_anchored and sidecar.anchored is not None:
-        facts = sidecar.anchored
-    if facts is None:
-        raise InputError("its JSON does not say what its depth is")
-    return DepthMap(values=stored.values, kind=facts.kind, valid=stored.valid)
+        depth_facts = sidecar.anchored
+    if depth_facts is None:
+        raise InputError(
+            "the JSON file of this prediction does not state the kind of its depth: create it again"
+        )
+    return DepthMap(values=stored.values, kind=depth_facts.kind, valid=stored.valid)
 
 
 def _stored_network_depth(stored: Stored) -> DepthMap | None:
-    """Depth of the network alone, if a sensor's pixels stand in the depth map."""
+    """Depth of the network alone, which is stored if the depth map has a sensor's pixels."""
     if stored.network_depth is None:
         return None
     values = stored.network_depth
@@ -350,14 +362,14 @@ def _stored_network_depth(stored: Stored) -> DepthMap | None:
 
 
 def _stored_camera(stored: Stored, sidecar: Sidecar) -> Camera | None:
-    """Camera in the JSON, or that of the array K if an npz file holds another one."""
+    """Camera in the JSON, or the one of the array K in an npz file if they differ."""
     if sidecar.camera is None:
         return None
     return camera_with_K(camera_from_facts(sidecar.camera), stored.K)
 
 
 def _stored_photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
-    """Photograph in an npz file, with its name in the JSON."""
+    """Photograph that an npz file holds, with the name in the JSON."""
     if stored.photo is None:
         return None
     return Photo(pixels=stored.photo, transparent=stored.transparent, name=sidecar.source.file)
@@ -365,5 +377,5 @@ def _stored_photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
 
 def _error_line(error: BaseException) -> str:
     """Message of an error in one line of at most 200 characters."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= 200 else f"{words[:200]}..."
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if len(message) <= 200 else f"{message[:200]}..."

@@ -14,96 +14,105 @@ Thumbnail = Float64[np.ndarray, "h w"]
 _THUMBNAIL_SIZE = (64, 48)
 """Width and height at which pictures are compared [px]. Noise and compression average out."""
 _MIN_CORRELATION = 0.8
-"""Least correlation of the grey values, or of those of one channel, of the same photograph."""
+"""Smallest correlation of grey values, or of one channel's, at which two pictures are the same."""
 _MIN_TURNED_EXCESS = 0.002
-"""By how much a turned picture must correlate better, because many scenes are almost symmetric."""
+"""How much better a turned picture must correlate, because many scenes are almost symmetric."""
 _MAX_STRETCH = 0.02
 """Largest relative difference in the proportions of two sizes of the same picture."""
 
 
 def notes_on_photo(origin: SavedOrigin | None, photo: Photo) -> tuple[str, ...]:
-    """Note if saved depth is of another photograph, or if the photograph is mirrored.
+    """Note if depth was saved with another photograph, or if the photograph is mirrored.
 
     The pixels are compared if an npz file of the same prediction holds them. Otherwise only the
-    name is known, and a photograph may have been renamed. The note is then given only if a
+    name is known. Because a photograph may have been renamed, the note is then given only if a
     photograph of the recorded name lies beside the given one.
-
-    ``origin`` is None if rilievo has no record of the depth.
     """
     if origin is None:
         return ()
-    recorded = None
+    recorded_pixels = None
     if origin.archive is not None:
-        recorded = read_saved_arrays(origin.archive, ("photo",)).get("photo")
-    if recorded is not None:
-        return _notes_by_pixels(recorded, photo.pixels, origin.place)
-    return _notes_by_name(origin, Path(photo.name))
+        recorded_pixels = read_saved_arrays(origin.archive, ("photo",)).get("photo")
+    if recorded_pixels is not None:
+        return _compare_pixels(recorded_pixels, photo.pixels, origin.record_location)
+    return _compare_names(origin, Path(photo.name))
 
 
-def _notes_by_pixels(recorded: np.ndarray, pixels: Pixels, place: str) -> tuple[str, ...]:
-    """Note if a photograph is not the recorded one, or turned against it."""
-    is_picture = recorded.ndim == 3 and recorded.shape[2] == 3 and recorded.dtype == np.uint8
-    if not (is_picture and recorded.size):
+def _compare_pixels(
+    recorded_pixels: np.ndarray, pixels: Pixels, record_location: str
+) -> tuple[str, ...]:
+    """Note that a photograph is another one than the recorded one, or is turned or mirrored."""
+    is_picture = (
+        recorded_pixels.ndim == 3
+        and recorded_pixels.shape[2] == 3
+        and recorded_pixels.dtype == np.uint8
+    )
+    if not (is_picture and recorded_pixels.size):
         return ()
-    if not _have_same_proportions(recorded.shape, pixels.shape):
+    if not _have_same_proportions(recorded_pixels.shape, pixels.shape):
         return ()
 
-    saved, seen = _thumbnail(recorded), _thumbnail(pixels)
-    correlation = _correlation(saved, seen)
-    if any(_correlation(channel, seen) >= _MIN_CORRELATION for channel in _channels(recorded)):
+    recorded, given = _thumbnail(recorded_pixels), _thumbnail(pixels)
+    correlation = _correlation(recorded, given)
+    channels = _channel_thumbnails(recorded_pixels)
+    if any(_correlation(channel, given) >= _MIN_CORRELATION for channel in channels):
         # A photograph in grey may show one channel of the recorded one, as through a filter.
         correlation = max(correlation, _MIN_CORRELATION)
 
-    turned_pictures = {
-        "mirrored": seen[:, ::-1],
-        "upside down and mirrored": seen[::-1],
-        "upside down": seen[::-1, ::-1],
+    turned_thumbnails = {
+        "mirrored": given[:, ::-1],
+        "upside down and mirrored": given[::-1],
+        "upside down": given[::-1, ::-1],
     }
+    # Symmetric pictures resemble their mirror image, so a turned one must match clearly better.
     min_turned_correlation = max(correlation + _MIN_TURNED_EXCESS, _MIN_CORRELATION)
-    for words, turned in turned_pictures.items():
-        if _correlation(saved, turned) > min_turned_correlation:
+    for orientation, turned in turned_thumbnails.items():
+        if _correlation(recorded, turned) > min_turned_correlation:
             return (
-                f"this photograph is {words}, compared with the one that was saved with the depth "
-                f"({place}), so depth and photograph do not belong together",
+                f"this photograph is {orientation}, compared with the one that was saved with the "
+                f"depth ({record_location}), so depth and photograph do not belong together",
             )
     if correlation >= _MIN_CORRELATION:
         return ()
     return (
-        f"this seems to be another photograph than the one saved with the depth ({place}), so "
-        "depth and photograph may not belong together",
+        "this seems to be a different photograph from the one saved with the depth "
+        f"({record_location}), so depth and photograph may not belong together",
     )
 
 
-def _notes_by_name(origin: SavedOrigin, path: Path) -> tuple[str, ...]:
+def _compare_names(origin: SavedOrigin, path: Path) -> tuple[str, ...]:
     """Note if the photograph that the record names lies beside the given one."""
-    # The name in a record is whatever somebody wrote into it, and may be a path.
-    is_name = bool(origin.photo) and bool(path.name) and Path(origin.photo).name == origin.photo
-    if not is_name:
+    # A record may come from anywhere, so a path in place of a file name is not followed.
+    is_file_name = bool(origin.photo) and Path(origin.photo).name == origin.photo
+    if not is_file_name or not path.name:
         return ()
-    recorded = path.with_name(origin.photo)
-    # Unlike Path.is_file, this takes a name that the system refuses as missing.
-    if recorded.stem == path.stem or not (os.path.isfile(path) and os.path.isfile(recorded)):
+    recorded_path = path.with_name(origin.photo)
+    if recorded_path.stem == path.stem:
+        return ()
+    # os.path.isfile returns False for a name that the system refuses, where Path.is_file raises.
+    if not (os.path.isfile(path) and os.path.isfile(recorded_path)):
         return ()
     return (
-        f"the depth was saved of the photograph '{origin.photo}' ({origin.place}), which lies "
-        "beside this one: do depth and photograph belong together?",
+        f"the depth was saved for the photograph '{origin.photo}' ({origin.record_location}), "
+        "which is next to this one: check that depth and photograph belong together",
     )
 
 
 def _have_same_proportions(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
-    """Whether two sizes (height, width, ...) may be those of one picture, resized."""
-    stretch = first[0] * second[1] / (first[1] * second[0])
+    """Whether two shapes (height, width, ...) may belong to one picture, resized."""
+    first_height, first_width = first[:2]
+    second_height, second_width = second[:2]
+    stretch = first_height * second_width / (first_width * second_height)
     return abs(stretch - 1) <= _MAX_STRETCH
 
 
 def _thumbnail(pixels: np.ndarray) -> Thumbnail:
-    """Grey values of a picture that was shrunk without regard to its proportions."""
+    """Grey values of a picture that is shrunk to a fixed size, whatever its proportions."""
     small = Image.fromarray(pixels).resize(_THUMBNAIL_SIZE, Image.Resampling.BOX, reducing_gap=2.0)
     return np.asarray(small.convert("L"), np.float64)
 
 
-def _channels(pixels: Pixels) -> list[Thumbnail]:
-    """Thumbnails of the red, green and blue channel."""
+def _channel_thumbnails(pixels: Pixels) -> list[Thumbnail]:
     return [_thumbnail(np.repeat(pixels[..., [channel]], 3, axis=2)) for channel in range(3)]
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.certainty import refuse_uncertain_height
+from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import MissingExtraError, OptionError, OutputError
 from rilievo.errors.argument_types import check_type
-from rilievo.io.checksums import CheckLevel, sum_of
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.io.checksums import CheckLevel, compute_file_sum
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
 from rilievo.io.outputs.overwrite_policy import (
@@ -20,28 +22,19 @@ from rilievo.io.outputs.overwrite_policy import (
     record_state,
 )
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import (
-    FileFacts,
-    Sidecar,
-    make_sidecar,
-    sidecar_path,
-    write_sidecar,
-)
+from rilievo.io.outputs.sidecar import FileFacts, Sidecar, make_sidecar, sidecar_path, write_sidecar
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.prediction.output import OUTPUTS, options_of_output
-from rilievo.prediction.output_names import (
-    parse_output_names,
-    refuse_unknown_suffix,
-    split_output_suffix,
-)
+from rilievo.io.saved_origins import DEPTH_MAP_MODEL
+from rilievo.prediction.output import OUTPUTS, output_option_names
+from rilievo.prediction.output_names import check_suffix, parse_output_names, split_output_suffix
 from rilievo.prediction.output_record import Need, SurfaceDepth, import_function
-from rilievo.prediction.surface_depth import (
-    anchor_prediction,
-    can_make_surface,
-    require_anchoring,
-)
+from rilievo.prediction.surface_depth import anchor_prediction, can_make_surface, require_anchoring
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import PredictionRecord, Setting
+
+_MAX_CENTRE_OFFSET = 0.002
+"""Largest distance of a principal point from the picture's centre that needs no note [fraction of
+the longer side]."""
 
 
 def save(
@@ -53,10 +46,10 @@ def save(
     run: Mapping[str, Setting] | None = None,
     durable: bool = True,
 ) -> list[Path]:
-    """Write a prediction in some formats, and a JSON that describes the files.
+    """Write a prediction in one or more formats, and a JSON that describes the files.
 
-    Each file is written whole or stays as it was. Saving again adds formats. Saving another
-    prediction under the same stem needs ``options.overwrite``.
+    Files are replaced atomically. Saving again adds formats. Saving another prediction under the
+    same stem needs ``options.overwrite``.
 
     Examples:
         >>> prediction = rilievo.predict("photo.jpg", model="rilievo/small")
@@ -69,7 +62,7 @@ def save(
         names: Names of formats (``OUTPUTS``). Without names, the suffix of the stem chooses the
             format, by default colour. A stem with a dot needs names.
         options: Options of the formats.
-        run: Further options of the run, which the JSON records.
+        run: Further settings to record in the JSON.
         durable: Whether to wait until the files survive a power cut.
 
     Returns:
@@ -85,21 +78,21 @@ def save(
     if options is not None:
         check_type("options", options, SaveOptions, "a SaveOptions")
     stem = Path(stem)
-    split = split_output_suffix(stem)
+    stem_and_output = split_output_suffix(stem)
     if names is None:
-        refuse_unknown_suffix(stem)
-        names = ["colour" if split is None else split.output]
+        check_suffix(stem)
+        names = ["colour" if stem_and_output is None else stem_and_output.output]
     else:
         names = parse_output_names(names)
-    if split is not None and split.output in names:
-        stem = split.stem
-    files = write_part_files(prediction, stem, names, options, run=run)
-    commit_files(files, durable=durable)
+    # "out/cat.glb" with names="glb" stands for "out/cat".
+    if stem_and_output is not None and stem_and_output.output in names:
+        stem = stem_and_output.stem
+    file_set = write_part_files(prediction, stem, names, options, run=run)
+    commit_files(file_set, durable=durable)
     return [*_output_paths(stem, names), sidecar_path(stem)]
 
 
 def _output_paths(stem: Path, names: Iterable[str]) -> list[Path]:
-    """Paths of the files of outputs, in order."""
     return [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
 
 
@@ -108,74 +101,76 @@ class _FilesToWrite:
     """Files of one prediction, with all that their writers need.
 
     Attributes:
-        prediction: Prediction to save.
-        anchored: The same with anchored depth, of which ``anchored_names`` are made.
-        about: Description for the JSON.
-        names: Names of the outputs.
-        paths: Final paths of their files.
-        options: Options of all outputs besides those in ``options_by_output``.
-        shared: Intermediate results that writers share.
+        anchored: The prediction with anchored depth.
+        anchored_names: Names of the outputs that are made from ``anchored``.
+        sidecar: Description for the JSON, without the files.
+        cache: Intermediate results that writers share.
     """
 
     prediction: PredictionRecord
     anchored: PredictionRecord
     anchored_names: frozenset[str]
-    about: Sidecar
+    sidecar: Sidecar
     names: Sequence[str]
     paths: Sequence[Path]
     options: SaveOptions
     options_by_output: Mapping[str, SaveOptions]
-    shared: dict[tuple[str, SaveOptions], Any] = field(default_factory=dict)
+    cache: dict[tuple[str, SaveOptions], Any] = field(default_factory=dict)
 
     @property
     def file_names(self) -> list[str]:
         return [path.name for path in self.paths]
 
     def write_into(self, file_set: FileSet) -> tuple[FileFacts, ...]:
-        """Write every file into a part of the set, and describe it."""
-        facts: list[FileFacts] = []
+        """Write every file under a temporary name of the set, and return their descriptions."""
+        descriptions: list[FileFacts] = []
         for index, path in enumerate(self.paths):
-            job = self._write_job(index, file_set.create_part(path))
-            written = write_file(job)
-            file_sum = sum_of(job.path)
-            facts.append(
+            job = self._make_job(index, file_set.create_part(path))
+            file_facts = write_file(job)
+            file_sum = compute_file_sum(job.path)
+            descriptions.append(
                 replace(
-                    written,
-                    options=self._own_options(job.output),
+                    file_facts,
+                    options=self._recorded_options(job.output),
                     bytes=file_sum.bytes,
                     sha256=file_sum.sha256,
                 )
             )
-        return tuple(facts)
+        return tuple(descriptions)
 
-    def _write_job(self, index: int, part: Path) -> WriteJob:
-        """What the writer of one file needs; it writes to ``part``."""
+    def _make_job(self, index: int, part: Path) -> WriteJob:
+        """Collect what the writer of one file needs; it writes to ``part``."""
         name = self.names[index]
-        is_anchored = name in self.anchored_names
-        options = self._options_of(name)
-        # Outputs with other options cannot use what this one computes.
-        later = [later for later in self.names[index + 1 :] if self._options_of(later) == options]
+        options = self._options_for(name)
+        # Outputs with other options cannot reuse what this one computes.
+        later_outputs = [
+            later for later in self.names[index + 1 :] if self._options_for(later) == options
+        ]
+        prediction, sidecar = self.prediction, self.sidecar
+        if name in self.anchored_names:
+            prediction = self.anchored
+            sidecar = replace(sidecar, depth=sidecar.anchored)
         return WriteJob(
             path=part,
             file=self.paths[index].name,
             output=name,
-            prediction=self.anchored if is_anchored else self.prediction,
+            prediction=prediction,
             options=options,
-            about=replace(self.about, depth=self.about.anchored) if is_anchored else self.about,
-            later=frozenset(later),
-            beside=dict(zip(self.names, self.file_names, strict=True)),
-            shared=self.shared,
+            sidecar=sidecar,
+            later_outputs=frozenset(later_outputs),
+            files_by_output=dict(zip(self.names, self.file_names, strict=True)),
+            cache=self.cache,
         )
 
-    def _options_of(self, name: str) -> SaveOptions:
+    def _options_for(self, name: str) -> SaveOptions:
         return self.options_by_output.get(name, self.options)
 
-    def _own_options(self, name: str) -> dict[str, Any] | None:
+    def _recorded_options(self, name: str) -> dict[str, Any] | None:
         """Options of this output alone, for the JSON; None if it has those of the run."""
         options = self.options_by_output.get(name)
         if options is None:
             return None
-        return {option: getattr(options, option) for option in options_of_output(name)}
+        return {option: getattr(options, option) for option in output_option_names(name)}
 
 
 def write_part_files(
@@ -188,16 +183,10 @@ def write_part_files(
     thoroughness: CheckLevel = CheckLevel.ENDS,
     options_by_output: Mapping[str, SaveOptions] | None = None,
 ) -> FileSet:
-    """Write the files of a prediction under temporary names, for ``place`` to rename them.
+    """Write the files of a prediction under temporary names, which ``commit_files`` then renames.
 
-    Args:
-        prediction: Prediction to save.
-        stem: Path without suffixes.
-        names: Names of outputs.
-        options: Options of the outputs.
-        run: Further options of the run, which the JSON records.
-        thoroughness: How files of an earlier run are compared with their checksums.
-        options_by_output: Options of single outputs, in place of ``options``.
+    Arguments are as for ``save``. ``thoroughness`` says how thoroughly files of an earlier run are
+    compared with their checksums. ``options_by_output`` replaces ``options`` for single outputs.
 
     Raises:
         RilievoError: As for ``save``.
@@ -205,19 +194,20 @@ def write_part_files(
     options = options or SaveOptions()
     check_outputs(names)
     check_parts(prediction, names)
-    refuse_uncertain_height(prediction.calibration)
+    require_certain_height(prediction.calibration)
     make_folder(stem.parent)
     if any(OUTPUTS[name].holds_everything for name in names):
-        can_make_surface(prediction)  # finds the anchoring, which such a file stores
+        # Such a file stores the anchoring, which this call computes and caches.
+        can_make_surface(prediction)
 
     anchored_names = frozenset(name for name in names if _needs_anchored_depth(prediction, name))
     anchored = anchor_prediction(prediction) if anchored_names else prediction
-    about = make_sidecar(prediction, run=run, anchored=anchored if anchored_names else None)
+    sidecar = make_sidecar(prediction, run=run, anchored=anchored if anchored_names else None)
     files = _FilesToWrite(
         prediction=prediction,
         anchored=anchored,
         anchored_names=anchored_names,
-        about=about,
+        sidecar=sidecar,
         names=names,
         paths=_output_paths(stem, names),
         options=options,
@@ -225,33 +215,39 @@ def write_part_files(
     )
 
     def claim_files() -> tuple[Sidecar | None, Claim]:
+        """Return the JSON to which files are added, if any, and the permission to write."""
         return _claim_files(
-            stem, files.file_names, about, run, thoroughness, overwrite=options.overwrite
+            stem, files.file_names, sidecar, run, thoroughness, overwrite=options.overwrite
         )
 
-    state = record_state(stem)
-    before, claim = claim_files()
+    def write_json(earlier: Sidecar | None, claim: Claim) -> None:
+        """Write the JSON of this run, merged with that of an earlier run, to its temporary file."""
+        write_sidecar(json_part, merge_sidecars(sidecar, written_files, earlier, claim.earlier))
+
+    def rewrite_record() -> str | None:
+        """Merge the JSON again if another process has written it meanwhile."""
+        if record_state(stem) == json_state:
+            return None
+        new_earlier, new_claim = claim_files()
+        write_json(new_earlier, new_claim)
+        return new_claim.pending_text()
+
+    json_state = record_state(stem)
+    earlier, claim = claim_files()
     with fill_or_discard(claim.make_file_set()) as file_set:
         json_part = file_set.create_part(file_set.record)
-        written = files.write_into(file_set)
-        write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
+        written_files = files.write_into(file_set)
+        write_json(earlier, claim)
 
-    def renew() -> str | None:
-        """Merge the JSON again if another process has written it meanwhile."""
-        if record_state(stem) == state:
-            return None
-        before, claim = claim_files()
-        write_sidecar(json_part, merge_sidecars(about, written, before, claim.earlier))
-        return claim.pending_text()
-
-    file_set.renew = renew
+    file_set.rewrite_record = rewrite_record
+    file_set.replaces_described_file = partial(claim.replaces_described_file, written_files)
     return file_set
 
 
 def _claim_files(
     stem: Path,
-    files: Sequence[str],
-    about: Sidecar,
+    file_names: Sequence[str],
+    sidecar: Sidecar,
     run: Mapping[str, Setting] | None,
     thoroughness: CheckLevel,
     *,
@@ -264,16 +260,17 @@ def _claim_files(
     Raises:
         OutputError: If other files are in the way.
     """
-    all_files = [path.name for path in _output_paths(stem, OUTPUTS.own)]
+    possible_names = [path.name for path in _output_paths(stem, OUTPUTS.own)]
     while True:
-        state = record_state(stem)
+        json_state = record_state(stem)
         try:
-            before = None if overwrite else earlier_sidecar(stem, about, run, thoroughness)
-            overwrite = overwrite or before is not None
-            return before, check_claim(stem, files, overwrite=overwrite, others=all_files)
+            earlier = None if overwrite else earlier_sidecar(stem, sidecar, run, thoroughness)
+            overwrite = overwrite or earlier is not None
+            claim = check_claim(stem, file_names, overwrite=overwrite, others=possible_names)
+            return earlier, claim
         except OutputError:
-            # If another process wrote the JSON meanwhile, its files are looked at once more.
-            if record_state(stem) == state:
+            # If another process wrote the JSON meanwhile, its files are checked once more.
+            if record_state(stem) == json_state:
                 raise
 
 
@@ -285,7 +282,7 @@ def check_outputs(names: Sequence[str]) -> None:
         MissingExtraError: If the package of an output is not installed.
     """
     if not names:
-        raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
+        raise OptionError(f"no outputs are given; known: {', '.join(OUTPUTS)}")
     for name in names:
         extra = OUTPUTS.find(name).extra
         if extra and not is_output_installed(name):
@@ -302,8 +299,8 @@ def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
     """Check that a prediction has the parts that outputs need.
 
     Raises:
-        OptionError: If it lacks one.
-        InputError: If affine depth must be anchored, and cannot be.
+        OptionError: If it lacks a part.
+        InputError: If affine depth must be anchored and cannot be.
     """
     for name in names:
         is_anchored = _needs_anchored_depth(prediction, name)
@@ -316,14 +313,15 @@ def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
                 continue  # The surface has normals.
             if need is Need.NORMALS and prediction.anchoring is not None:
                 require_anchoring(prediction)  # Its error says why there is no surface.
-            raise OptionError(
-                f"output '{name}' needs {need}, which model '{prediction.made_by.model}' does not "
-                "give"
-            )
+            model = prediction.made_by.model
+            source = f"model '{model}' does not predict"
+            if model.startswith(DEPTH_MAP_MODEL):
+                source = "a given depth map does not contain"
+            raise OptionError(f"output '{name}' needs {need}, which {source}")
 
 
 def prediction_for_output(prediction: PredictionRecord, name: str) -> PredictionRecord:
-    """Prediction of which an output is made: with anchored depth, if the output needs it."""
+    """Prediction from which an output is made, with anchored depth if the output needs it."""
     if _needs_anchored_depth(prediction, name):
         return anchor_prediction(prediction)
     return prediction
@@ -345,50 +343,77 @@ def output_parts(names: Sequence[str]) -> set[Need]:
 
 
 def write_file(job: WriteJob) -> FileFacts:
-    """Write one file with the writer of its output, and describe it.
-
-    Raises:
-        OptionError: If a writer of another package does not describe its file.
-    """
+    """Write one file with the writer of its output, which must describe it."""
     writer = import_function(OUTPUTS[job.output].writer)
-    facts = writer(job, *needed_parts(job.prediction, job.output))
-    if not isinstance(facts, FileFacts):
+    file_facts = writer(job, *needed_parts(job.prediction, job.output))
+    if not isinstance(file_facts, FileFacts):
         raise OptionError(
-            f"output '{job.output}': its writer returned a {type(facts).__name__}; expected "
+            f"output '{job.output}': its writer returned a {type(file_facts).__name__}; expected "
             "FileFacts (rilievo.io.outputs.sidecar)"
         )
-    return facts
+    return file_facts
 
 
 def needed_parts(prediction: PredictionRecord, output: str) -> tuple[Any, ...]:
-    """Parts of a prediction that the writer of an output takes, in its order."""
+    """Parts of a prediction that the writer of an output takes, in the order of its arguments."""
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)
 
 
 def saving_notes(prediction: PredictionRecord, stem: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Note on a 16-bit PNG whose numbers are not the millimetres that other programs expect."""
+    """Notes for the user on files to be saved, about what a program that reads them may miss."""
+    notes = (
+        _millimetre_note(prediction, stem) if "png16" in names else None,
+        _centred_camera_note(prediction, stem) if "glb" in names else None,
+    )
+    return tuple(note for note in notes if note is not None)
+
+
+def _millimetre_note(prediction: PredictionRecord, stem: str) -> str | None:
+    """Note on a 16-bit PNG of metric depth whose numbers are not millimetres."""
     depth = prediction.depth_or_none
-    if "png16" not in names or depth is None or depth.kind is not DepthKind.METRIC:
-        return ()
-    values = depth.values[depth.valid]
-    if not values.size:
-        return ()
+    if depth is None or depth.kind is not DepthKind.METRIC:
+        return None
+    valid_depths = depth.values[depth.valid]
+    if not valid_depths.size:
+        return None
     # Imported on demand, as all writers are.
     from rilievo.io.outputs.formats.png16 import count_note
 
     file = stem + OUTPUTS["png16"].suffix
-    note = count_note(file, float(values.min()), float(values.max()))
-    return () if note is None else (note,)
+    return count_note(file, float(valid_depths.min()), float(valid_depths.max()))
+
+
+def _centred_camera_note(prediction: PredictionRecord, stem: str) -> str | None:
+    """Note on the camera in a GLB file, if the principal point is not the picture's centre.
+
+    The shifts are those of Blender, whose importer fits the camera to the picture's height, so that
+    both are in units of the height.
+    """
+    camera = prediction.camera
+    if camera is None or not isinstance(camera.lens, Pinhole):
+        return None
+    height, width = prediction.shape
+    K = camera.K
+    right, down = float(K[0, 2] - (width - 1) / 2), float(K[1, 2] - (height - 1) / 2)
+    if max(abs(right), abs(down)) < _MAX_CENTRE_OFFSET * max(height, width):
+        return None
+    shift_x, shift_y = -right * float(K[1, 1] / K[0, 0]) / height, down / height
+    return (
+        f"{stem}{OUTPUTS['glb'].suffix}: glTF cameras are centred, but the principal point of this "
+        f"camera is {abs(right):.0f} px to the {'right' if right > 0 else 'left'} of the picture's "
+        f"centre and {abs(down):.0f} px {'below' if down > 0 else 'above'} it; in Blender, set the "
+        f"camera's Shift X to {shift_x:.4f} and its Shift Y to {shift_y:.4f}"
+    )
 
 
 def metre_notes(kind: DepthKind | None, names: Sequence[str]) -> tuple[str, ...]:
     """Note on formats whose unit is the metre, if depth of this kind is not metric."""
     if kind in (None, DepthKind.METRIC):
         return ()
-    files = " and ".join(name for name in names if OUTPUTS[name].is_in_metres)
-    if not files:
+    metre_formats = " and ".join(name for name in names if OUTPUTS[name].is_in_metres)
+    if not metre_formats:
         return ()
     return (
-        f"viewers take the numbers of {files} for metres, and this depth is known only up to "
-        "scale: sizes in them mean nothing",
+        f"viewers read the numbers in {metre_formats} as metres, but this depth is known "
+        "only up to scale, so sizes in them are meaningless",
     )

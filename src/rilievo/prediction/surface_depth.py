@@ -28,7 +28,7 @@ def can_make_surface(prediction: PredictionRecord) -> bool:
 
 
 def anchor_prediction(prediction: AnyPrediction) -> AnyPrediction:
-    """Bring affine depth to depth up to scale by its anchoring; other depth stays as it is.
+    """Convert affine depth to depth up to scale by its anchoring; other depth stays as it is.
 
     Raises:
         NoDepthError: If there is no depth.
@@ -42,11 +42,7 @@ def anchor_prediction(prediction: AnyPrediction) -> AnyPrediction:
 
 
 def require_anchoring(prediction: PredictionRecord) -> Anchoring:
-    """Anchoring of affine depth.
-
-    Raises:
-        InputError: If there is none, or if it was refused.
-    """
+    """Return the anchoring of affine depth; raise ``InputError`` if it has none or was refused."""
     anchoring = prediction.anchoring
     if anchoring is None:
         prediction.depth.depth()  # raises ``InputError`` for affine depth
@@ -58,9 +54,9 @@ def require_anchoring(prediction: PredictionRecord) -> Anchoring:
 
 def _anchoring_fit(anchoring: Anchoring) -> Fit:
     """Fit from affine depth to depth up to scale, by an anchoring that was not refused."""
-    assert anchoring.space is not None, "it was not refused"
-    assert anchoring.scale is not None, "it was not refused"
-    assert anchoring.shift is not None, "it was not refused"
+    assert anchoring.space is not None, "an anchoring that was not refused has a space"
+    assert anchoring.scale is not None, "an anchoring that was not refused has a scale"
+    assert anchoring.shift is not None, "an anchoring that was not refused has a shift"
     return Fit(
         space=FitSpace(anchoring.space),
         scale=anchoring.scale,
@@ -71,12 +67,15 @@ def _anchoring_fit(anchoring: Anchoring) -> Fit:
 
 
 def with_normals(prediction: AnyPrediction) -> AnyPrediction:
-    """Add the normals of the surface, computed when first read; those of the model stay."""
+    """Add the normals of the surface, unless the model predicted normals or no camera is known.
+
+    They are computed when they are first read.
+    """
     if prediction.has("normals") or prediction.camera is None:
         return prediction
-    copy = prediction.but()
-    copy.defer("normals", lambda: _surface_normals(prediction))
-    return copy
+    with_deferred_normals = prediction.but()
+    with_deferred_normals.defer("normals", lambda: _surface_normals(prediction))
+    return with_deferred_normals
 
 
 def _surface_normals(prediction: PredictionRecord) -> Vectors:

@@ -30,13 +30,14 @@ def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    suffixes = (".ply", ".glb") if isinstance(surface, Mesh) else (".ply",)
-    if suffix not in suffixes:
+    allowed_suffixes = (".ply", ".glb") if isinstance(surface, Mesh) else (".ply",)
+    if suffix not in allowed_suffixes:
+        surface_type = type(surface).__name__
         raise OptionError(
-            f"a {type(surface).__name__} is saved as {' or '.join(suffixes)}, got '{path.name}'"
+            f"a {surface_type} is saved as {' or '.join(allowed_suffixes)}, got '{path.name}'"
         )
     if not len(surface.points):
-        raise InputError("no surface is left to write", path=path.name)
+        raise InputError("the surface is empty, so there is nothing to write", path=path.name)
 
     make_folder(path.parent)
     with replacing(path) as part:
@@ -45,11 +46,11 @@ def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
         elif suffix == ".ply":
             write_ply_mesh(part, surface, [f"axes: {OUR_AXES}"])
         else:
-            turned = TriangleMesh(
+            mesh_in_gltf_axes = TriangleMesh(
                 points=surface.points * _TO_GLTF,
                 normals=surface.normals * _TO_GLTF,
                 triangles=surface.triangles,
                 colours=surface.colours,
             )
-            write_gltf(part, turned, name=path.stem, about={"axes": AXES})
+            write_gltf(part, mesh_in_gltf_axes, name=path.stem, about={"axes": AXES})
     return path

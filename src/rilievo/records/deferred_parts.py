@@ -34,22 +34,22 @@ class DeferrableField:
         self._name = name
 
     def __get__(self, record: object, owner: type) -> Any:
+        """Return the field's value, and compute it first if it is still ``Deferred``."""
         if record is None:
-            # Python passes None if the field is read on the class. The decorator ``dataclass``
-            # does so, and uses what it gets as the default of the field.
+            # ``dataclass`` reads the field on the class to find its default, which is None.
             return None
 
-        values = vars(record)
-        part = values[self._name]
-        if isinstance(part, Deferred):
-            part = part.compute()
-            if isinstance(part, np.ndarray):
-                part = read_only(part)
-            values[self._name] = part  # The next reading finds the computed part.
-        return part
+        stored_values = vars(record)
+        value = stored_values[self._name]
+        if isinstance(value, Deferred):
+            value = value.compute()
+            if isinstance(value, np.ndarray):
+                value = read_only(value)
+            stored_values[self._name] = value  # so that it is computed only once
+        return value
 
     def __set__(self, record: object, value: object) -> None:
-        # The frozen dataclass refuses assignments, so only its constructor calls this.
+        # Only the constructor calls this, because a frozen dataclass refuses assignments.
         vars(record)[self._name] = value
 
 

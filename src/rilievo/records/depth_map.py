@@ -32,7 +32,7 @@ class DepthKind(StrEnum):
 
     @property
     def is_depth(self) -> bool:
-        """Whether the values are depth, in metres or up to one factor."""
+        """Whether the values are depth, metric or up to scale."""
         return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
 
 
@@ -71,7 +71,7 @@ class DepthMap:
 
     @property
     def span(self) -> str:
-        """Least and largest valid value in words, "0.5 to 3.2 m"; "nowhere" if none is valid."""
+        """Range of the valid values in words, such as "0.5 to 3.2 m"; "nowhere" without any."""
         valid_values = self.values[self.valid]
         if not valid_values.size:
             return "nowhere"
@@ -81,7 +81,9 @@ class DepthMap:
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float32)
         if values.ndim != 2 or values.size == 0:
-            raise InputError(f"a depth map is (height, width), but this has shape {values.shape}")
+            raise InputError(
+                f"a depth map must be (height, width), but this one has the shape {values.shape}"
+            )
         valid = np.ones(values.shape, bool) if self.valid is None else np.asarray(self.valid)
         _check_mask(valid, values.shape)
         kind = _check_kind(self.kind)
@@ -91,17 +93,18 @@ class DepthMap:
         if valid_values.size < values.size:
             values = np.where(valid, values, np.float32(np.nan))
 
-        # The record is frozen.
+        # The dataclass is frozen, so its fields are replaced in this way.
         object.__setattr__(self, "values", read_only(values))
         object.__setattr__(self, "valid", read_only(valid))
         object.__setattr__(self, "kind", kind)
 
     def __array__(self, *_: object, **__: object) -> np.ndarray:
         raise TypeError(
-            f"a DepthMap of kind '{self.kind}' is not an array: take .values (and mind .kind), "
-            "or .depth() for depth along the axis"
+            f"a DepthMap of kind '{self.kind}' is not an array: use .values (and check "
+            ".kind), or .depth() for depth along the axis"
         )
 
+    # Arithmetic and comparisons raise the same error.
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __array__
     __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __array__
 
@@ -115,7 +118,8 @@ class DepthMap:
             row, column = map(index, pixel)
         except (TypeError, ValueError):
             raise TypeError(
-                "a DepthMap is read at one pixel, depth[row, column]: take .values[...] for others"
+                "a DepthMap can only be indexed at one pixel, depth[row, column]: use "
+                ".values[...] for anything else"
             ) from None
         if not self.valid[row, column]:
             return math.nan
@@ -129,11 +133,11 @@ class DepthMap:
 
     @property
     def is_depth(self) -> bool:
-        """Whether the values are depth, in metres or up to one factor."""
+        """Whether the values are depth, metric or up to scale."""
         return self.kind.is_depth
 
     def depth(self) -> Field:
-        """Depth in metres or up to one factor; NaN where not ``valid``.
+        """Depth, metric or up to scale; NaN where not ``valid``.
 
         Raises:
             InputError: If the kind is affine.
@@ -141,10 +145,10 @@ class DepthMap:
         if not self.is_depth:
             raise InputError(
                 problem=Text(
-                    f"values of kind '{self.kind}' are no depth, and surfaces made "
-                    "of them are bent: calibrate them with two known distances or "
-                    "more, ",
+                    f"values of kind '{self.kind}' are not depth, because their scale and "
+                    "shift are unknown: calibrate them with two or more known distances (",
                     OptionName("known", "u,v,metres"),
+                    ")",
                 )
             )
         return self.values
@@ -153,8 +157,8 @@ class DepthMap:
 def _check_mask(valid: np.ndarray, size: tuple[int, ...]) -> None:
     if valid.shape != size or valid.dtype != bool:
         raise InputError(
-            f"the mask of a depth map of {size} is {valid.shape} {valid.dtype}, "
-            f"expected {size} bool"
+            f"the mask of a depth map must have its shape {size} and the type bool, got "
+            f"{valid.shape} and {valid.dtype}"
         )
 
 
@@ -165,10 +169,10 @@ def _check_kind(kind: DepthKind | str) -> DepthKind:
 
 
 def _check_values(valid_values: Float32[np.ndarray, "..."], kind: DepthKind) -> None:
-    """Refuse valid values that are not finite, or not positive although they are depth."""
+    """Check that valid values are finite, and positive if they are depth."""
     if not valid_values.size:
         return
-    # If a value is NaN, the least and the largest value are NaN.
+    # Both extremes are NaN if any value is.
     least, largest = valid_values.min(), valid_values.max()
     if not np.isfinite([least, largest]).all():
         raise InputError("a depth map has NaN or infinite values where it is valid")
@@ -178,13 +182,13 @@ def _check_values(valid_values: Float32[np.ndarray, "..."], kind: DepthKind) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDepth:
-    """Depth map that a photograph's file holds, or the reason why it gives no metres.
+    """Depth map in a photograph's file, or the reason why it gives no metres.
 
     Either ``metres`` or ``unused`` is None.
 
     Attributes:
         source: "GDepth", "Dynamic Depth", "Apple", "HEIF", or "two views" with their distance.
-        metres: Depth [m] at the photograph's size; 0 where there is none. None if it cannot be
+        metres: Depth [m] at the photograph's size; 0 where it is unknown. None if the map cannot be
             used.
         along_ray: Whether ``metres`` are distances along the ray, not z.
         unused: Reason why there are no metres; None if there are.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DepthSource(StrEnum):
-    """Where the depth of an instrument came from."""
+    """Kind of instrument from which depth came."""
 
     DEPTH_MAP = "depth map"
     """A map that the user gave for the whole photograph."""
@@ -20,16 +20,17 @@ class DepthSource(StrEnum):
 class DepthError:
     """Error of an instrument's depth that eight in ten pixels stay below.
 
-    The three parts add up: at depth z it is ``relative * z + absolute + growth * z**2`` metres.
+    The three parts add up. At depth z, the error is ``relative * z + absolute + growth * z**2``
+    metres.
 
     Examples:
         >>> DepthError(relative=0.01, absolute=0.005).relative_at(2.0)
         0.0125
 
     Attributes:
-        relative: Share of the depth.
-        absolute: Length [m].
-        growth: Share of the depth for each metre of depth [1/m], as stereo cameras have it.
+        relative: Part that is a fraction of the depth.
+        absolute: Part that is constant [m].
+        growth: Fraction of the depth for each metre of depth [1/m], as of stereo cameras.
     """
 
     relative: float = 0.0
@@ -37,7 +38,7 @@ class DepthError:
     growth: float = 0.0
 
     def relative_at(self, depth: float) -> float:
-        """Error at a depth [m], as a share of that depth."""
+        """Error at a depth [m], as a fraction of that depth."""
         return self.relative + self.absolute / depth + self.growth * depth
 
     def __str__(self) -> str:
@@ -58,14 +59,13 @@ NO_ERROR = DepthError()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """Instrument whose depth a prediction has, with the error of its numbers.
+    """Instrument from which the depth of a prediction came, with the error of its numbers.
 
     Attributes:
-        source: Whether it is a whole map, a sensor with gaps, or a network's prediction with an
-            error that the user states.
+        source: Kind of instrument.
         error: Error that eight in ten of its pixels stay below.
-        is_assumed: Whether nobody stated that error, so that it is a guess.
-        rounding: Error by which its numbers are rounded, as whole counts are.
+        is_assumed: Whether ``error`` is a guess, because nobody stated it.
+        rounding: Error from rounding its numbers, for example to whole counts.
         scale_errors: Errors of the scale and the shift that known sizes gave to depth without
             metres. Each of them moves all depths together, farther or nearer by its signs.
         doubts: Sentences on what would make all its depth wrong, such as a unit that was guessed.
@@ -81,16 +81,17 @@ class Instrument:
     pixel: float = 1.0
 
     def relative_error_at(self, depth: float) -> float:
-        """Error at a depth [m] that eight in ten pixels stay below, as a share of that depth."""
-        scale_errors = [part.relative_at(depth) for part in self.scale_errors]
+        """Error at a depth [m] that eight in ten pixels stay below, as a fraction of that depth.
+
+        Independent errors add in quadrature.
+        """
+        scale_errors = [error.relative_at(depth) for error in self.scale_errors]
         return math.hypot(self.pixel_error_at(depth), *scale_errors)
 
     def with_rounding(self, rounding: DepthError) -> "Instrument":
-        """Instrument whose numbers a file rounds; without rounding, they stay as they are."""
-        if rounding == NO_ERROR:
-            return self
-        return replace(self, rounding=rounding)
+        """Copy with the rounding of a file; unchanged if the file does not round."""
+        return self if rounding == NO_ERROR else replace(self, rounding=rounding)
 
     def pixel_error_at(self, depth: float) -> float:
-        """The same without the errors of a scale, which all pixels have in common."""
+        """Relative error at a depth [m] without the scale errors, which all pixels share."""
         return math.hypot(self.error.relative_at(depth), self.rounding.relative_at(depth))

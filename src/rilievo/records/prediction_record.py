@@ -1,4 +1,4 @@
-"""The record of a model's answer: ``PredictionRecord``, and how it was calibrated and made."""
+"""The record of a prediction: ``PredictionRecord``, and how it was calibrated and made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -37,6 +37,8 @@ class Calibration:
         bend: Ratio of the largest to the smallest factor, if the factor of depth varies smoothly
             over the image; None if it is the same everywhere.
         expected_error: Relative error that eight in ten pixels should stay below; None if unknown.
+            With a sensor, that of measured pixels that were hidden and filled as a test; holes that
+            hide whole objects can have several times this error.
         own_depth: Format of the photograph's own depth map, if metres came from it.
         measured_pixels: Number of a sensor's pixels that stay as measured; None without a sensor.
         outliers: Number of a sensor's pixels that were left out; None without a sensor.
@@ -158,6 +160,7 @@ class PredictionRecord:
                 object.__setattr__(self, name, read_only(array))
 
     def _check_sizes(self) -> None:
+        """Check that all parts have the same size, and normals three components."""
         parts = {
             "depth": self.depth_or_none,
             "normals": self.normals,
@@ -171,10 +174,10 @@ class PredictionRecord:
         if len(set(sizes.values())) > 1:
             raise InputError(f"the parts of a prediction differ in size: {sizes}")
         if self.normals is not None and self.normals.shape[0] != 3:
-            raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
+            raise InputError(f"normals must be (3, height, width), got {self.normals.shape}")
 
     def _apply_lens_to_depth(self) -> None:
-        """Mark depth as distance along the ray, or as z, as the camera's lens requires."""
+        """Mark depth as distance along the ray or as z, whichever the camera's lens uses."""
         depth, camera = self.depth_or_none, self.camera
         if depth is None or camera is None:
             return
@@ -183,11 +186,11 @@ class PredictionRecord:
             object.__setattr__(self, "depth_or_none", replace(depth, is_distance=is_distance))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Compute all parts for pickling, since the functions of deferred parts are not pickled."""
+        """Compute deferred parts before pickling, since their functions cannot be pickled."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def defer(self, name: str, compute: Callable[[], object]) -> None:
-        """Compute a part (normals, confidence, sky or anchoring) when it is first read."""
+        """Let a part (normals, confidence, sky or anchoring) be computed when it is first read."""
         vars(self)[name] = Deferred(compute)
 
     def has(self, name: str) -> bool:
@@ -199,13 +202,14 @@ class PredictionRecord:
         return not isinstance(vars(self)[name], Deferred)
 
     def but(self: _AnyPrediction, **changes: Any) -> _AnyPrediction:
-        """Copy with changes; parts that are not computed yet stay so."""
+        """Copy with changes. Deferred parts stay deferred."""
         deferred = {
             name: part
             for name, part in vars(self).items()
             if isinstance(part, Deferred) and name not in changes
         }
-        # ``replace`` reads every field that is not among its changes, which would compute it.
+        # ``replace`` would read and so compute deferred parts, unless they are among its changes.
+        # They are replaced by None, and put back into the copy.
         copy = replace(self, **dict.fromkeys(deferred), **changes)
         vars(copy).update(deferred)
         return copy
@@ -229,18 +233,18 @@ class PredictionRecord:
         if self.depth_or_none is None:
             predicted = [name for name in ("normals", "confidence") if self.has(name)]
             raise NoDepthError(
-                f"model '{self.made_by.model}' gives no depth, only "
-                f"{' and '.join(predicted) or 'nothing'}: ask for .depth_or_none, or take "
-                "a model of depth ('rilievo models' lists them)"
+                f"model '{self.made_by.model}' predicts no depth, only "
+                f"{' and '.join(predicted) or 'nothing'}: read .depth_or_none, or choose a depth "
+                "model ('rilievo models' lists them)"
             )
         return self.depth_or_none
 
     @property
     def known_camera(self) -> Camera:
-        """Camera of the image, which every photograph's prediction has.
+        """Camera of the image, for code that requires one.
 
         Raises:
-            InputError: If there is none.
+            InputError: If the camera is unknown.
         """
         if self.camera is None:
             raise InputError(

@@ -61,8 +61,8 @@ class Photo:
         is_rgb = pixels.ndim == 3 and pixels.shape[2] == 3
         if not is_rgb or pixels.dtype != np.uint8 or not pixels.size:
             raise InputError(
-                f"{self.name}: an image is (height, width, 3) uint8 RGB, "
-                f"got {pixels.shape} {pixels.dtype}"
+                f"{self.name}: an image must be (height, width, 3) uint8 RGB, got "
+                f"{pixels.shape} {pixels.dtype}"
             )
 
     @cached_property
@@ -74,7 +74,7 @@ class Photo:
 
     @property
     def is_wide(self) -> bool:
-        """Whether its lens is no pinhole, so that models are given pinhole views of it."""
+        """Whether its lens is not a pinhole, so that models are given pinhole views of it."""
         return self.camera is not None and not isinstance(self.camera.lens, Pinhole)
 
     @property
@@ -86,12 +86,12 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedPoints:
-    """Pairs of points in an image of which it is known which point is nearer.
+    """Pairs of points in an image, with the nearer point of each pair.
 
     Attributes:
         size: (height, width) of the image.
         nearer: Row and column of the nearer point of each pair [px].
-        farther: Row and column of the farther point [px].
+        farther: Row and column of the farther point of each pair [px].
     """
 
     size: tuple[int, int]
@@ -118,7 +118,7 @@ class Truth:
         scene: Name of the scene or sequence. Confidence intervals resample whole scenes.
         objects: Number of the object at each pixel, from 1; 0 where there is none.
         is_metric: Whether ``depth`` is in metres; otherwise its scale is unknown.
-        is_unit_declared: Whether the user declared the unit of depth, so that unusual depth is not
+        is_unit_given: Whether the user declared the unit of depth, so that unusual depth is not
             taken as a sign of a wrong unit.
         order: Pairs of points whose order in depth is known.
 
@@ -137,7 +137,7 @@ class Truth:
     scene: str | None = None
     objects: Int64[np.ndarray, "h w"] | None = None
     is_metric: bool = True
-    is_unit_declared: bool = False
+    is_unit_given: bool = False
     order: OrderedPoints | None = None
 
     __eq__ = same_record
@@ -156,20 +156,24 @@ class Truth:
         size = first_map.shape[-2:]
         for name, array in maps:
             if array.shape[-2:] != size:
-                raise InputError(f"sample {self.id}: {name} is {array.shape}, the others {size}")
+                raise InputError(
+                    f"sample {self.id}: '{name}' has the shape {array.shape}, but the size of the "
+                    f"others is {size} (height, width)"
+                )
 
     def _maps(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Maps that are there, with their names; the last two axes are rows and columns."""
+        """Yield the maps that are not None, with their names; the last axes are rows, columns."""
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
             array = getattr(self, name)
             if array is not None:
                 yield name, array
 
     def _check_map_and_mask(self, name: str, mask_name: str) -> None:
+        """Check that a map and its mask are both given, or neither."""
         has_map = getattr(self, name) is not None
         has_mask = getattr(self, mask_name) is not None
         if has_map != has_mask:
-            raise InputError(f"sample {self.id}: {name} and {mask_name} come together")
+            raise InputError(f"sample {self.id}: {name} and {mask_name} must be given together")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,5 +200,8 @@ class Sample(Truth):
         size = self.image.shape[:2]
         for name, array in self._maps():
             if array.shape[-2:] != size:
-                raise InputError(f"sample {self.id}: {name} is {array.shape}, the image {size}")
+                raise InputError(
+                    f"sample {self.id}: '{name}' has the shape {array.shape}, but the size of the "
+                    f"image is {size} (height, width)"
+                )
         Truth.__post_init__(self)

@@ -7,8 +7,8 @@ A field with its docstring, such as ::
 
 is the flag ``--tile PIXELS`` with its help, the keyword ``tile`` of Python, and the parameter
 ``tile`` of requests. The module calls such a dataclass a record, and an entry point an interface.
-``options_of`` lists the options of a record. Records may be nested: a field whose type is a record
-stands for the options of that record.
+``list_options`` lists the options of a record. Records may be nested: a field whose type is a
+record stands for the options of that record.
 """
 
 import math
@@ -33,18 +33,19 @@ from typing import (
 )
 
 from rilievo.errors import OptionError
-from rilievo.schema.typed_values import UNITS, metres_of, metres_of_unit, to_option_type
+from rilievo.errors.messages import join_alternatives
+from rilievo.schema.typed_values import UNITS, parse_metres, parse_unit, to_option_type
 
 AnyRecord = TypeVar("AnyRecord")
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 Groups = Mapping[str, tuple[str, ...]]
 """Names of fields by the title under which the help shows them."""
-Effect = Literal["answer", "files", "speed"]
-"""What an option changes: the model's answer, the files of results, or only the speed."""
+Effect = Literal["prediction", "files", "speed"]
+"""What an option changes: what the model predicts, the files of results, or only the speed."""
 
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
-_TYPES_IN_WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+_TYPES_IN_WORDS = {int: "an integer", float: "a number", str: "text", Path: "a path"}
 
 
 class Interface(Flag):
@@ -75,19 +76,15 @@ class option:
         repeats: Whether the flag is repeated for several values.
         comma_separated: Whether a text is a list with commas.
         hidden: Whether no interface offers it.
-        minimum: Smallest number that is allowed.
-        maximum: Largest number that is allowed.
-        above: Number that is just too small; used in place of ``minimum``.
-        below: Number that is just too large; used in place of ``maximum``.
+        above: Exclusive lower limit, in place of ``minimum``.
+        below: Exclusive upper limit, in place of ``maximum``.
         unit: Unit of a number, in messages.
-        names_unit: Whether a length is that of one stored number, so that "mm" alone is a value.
+        names_unit: Whether the value is the unit of stored numbers, so that "mm" alone is allowed.
         choices: Words that a text may be.
         names: Function that lists known names for the help.
-        expected: Description of the allowed values, for messages.
-        available_in: Interfaces that offer it.
         affects: What it changes.
-        subject: Outputs that it is about, if it is not about all.
-        recorded: When the JSON beside results has it; "changed" if it differs from the default.
+        subject: Outputs that it applies to; "" if it applies to all.
+        recorded: When the JSON beside results stores it; "changed" if it differs from the default.
         request: Description for requests, where the docstring does not fit.
         in_short_help: Whether the short help shows it.
         python_type: Type of the keyword in Python, if that accepts more than the field.
@@ -112,7 +109,7 @@ class option:
     names: Callable[[], Iterable[str]] | None = None
     expected: str = ""
     available_in: Interface = Interface.EVERYWHERE
-    affects: Effect = "answer"
+    affects: Effect = "prediction"
     subject: str = ""
     recorded: Literal["changed", "always", "never"] = "changed"
     request: str = ""
@@ -120,8 +117,8 @@ class option:
     python_type: Any = None
 
     @property
-    def range(self) -> str:
-        """Range of a number in words; "" if it has none."""
+    def range_in_words(self) -> str:
+        """Range of a number for messages; "" if every number is allowed."""
         unit = f" {self.unit}" if self.unit else ""
         if self.above == 0 and self.below is None:
             return f"a positive number of{unit}" if unit else "a positive number"
@@ -137,14 +134,14 @@ class option:
         """Whether a value is one of the choices, or in the range if there are none."""
         if self.choices:
             return value in self.choices
-        if not self.range:
+        if not self.range_in_words:
             return True
         return (
             (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
-            and value < math.inf
+            and value < math.inf  # also refuses NaN
         )
 
 
@@ -164,25 +161,22 @@ class Switch(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OptionField:
-    """Option or argument of a command, made of a field of a record.
+    """Option or argument of a command, read from a field of a record.
 
     Attributes:
-        name: Name of the field.
         path: Path of the field from the command's record, such as ``config.losses.ssim``.
-        record: Record that declares the field.
         value_type: Type of the field without None.
         item_type: Type of an item, if ``value_type`` is a tuple; otherwise ``value_type``.
-        takes_many: Whether the value is a tuple of which each item is a word of the command line.
-            A tuple of numbers is one word with commas.
+        takes_many: Whether the command line gives a tuple as one word for each item. A tuple of
+            numbers is a single word with commas instead.
         is_switch: Whether the flag needs no value.
         words: What may follow "=" at the flag of a switch, such as ``--resume=hash``.
-        is_optional: Whether None is a value.
-        default: Default; ``dataclasses.MISSING`` if it has none.
-        declaration: Declaration of the field.
+        is_optional: Whether None is allowed.
+        declaration: Declaration in the annotation of the field.
         flag: Flag, which turns a switch on; "" for a positional argument.
-        opposite: Flag that turns a switch off; "" if it is no switch.
+        off_flag: Flag that turns a switch off; "" if it is no switch.
         group: Title under which the help shows it.
-        off_help: Help of ``opposite``; "" for the field's docstring, negated.
+        off_help: Help of ``off_flag``; "" for the field's docstring, negated.
     """
 
     name: str
@@ -197,13 +191,13 @@ class OptionField:
     default: Any
     declaration: option
     flag: str
-    opposite: str
+    off_flag: str
     group: str
     off_help: str
 
     @property
     def help(self) -> str:
-        """Docstring of the field, and the names that it takes."""
+        """Docstring of the field, followed by the known names if it takes names."""
         text = field_docstrings(self.record).get(self.name, "")
         list_names = self.declaration.names
         if list_names is None:
@@ -217,21 +211,21 @@ class OptionField:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Flags in the help; of a switch the flag that changes the default."""
+        """Flags that the help shows; for a switch, the one that changes the default."""
         if not self.flag:
             return ()
-        is_on_by_default = self.opposite and self.default is True
-        shown = self.opposite if is_on_by_default else self.flag
+        is_on_by_default = self.off_flag and self.default is True
+        shown = self.off_flag if is_on_by_default else self.flag
         return (*self.declaration.aliases, shown)
 
     @property
     def all_flags(self) -> tuple[str, ...]:
         """All flags that a command line may have; none for a positional argument."""
-        return tuple(filter(None, (*self.declaration.aliases, self.flag, self.opposite)))
+        return tuple(filter(None, (*self.declaration.aliases, self.flag, self.off_flag)))
 
     @property
     def is_list(self) -> bool:
-        """Whether one word is a list with commas."""
+        """Whether one word of the command line is a list with commas."""
         is_tuple_of_any_length = ... in get_args(self.value_type)
         return self.declaration.comma_separated or (is_tuple_of_any_length and not self.takes_many)
 
@@ -241,8 +235,8 @@ class OptionField:
         return self.value_type is float and self.metavar == "METRES"
 
     def _read_length(self, text: str) -> float:
-        """Read a length, or the unit of a stored number, as metres."""
-        return metres_of_unit(text) if self.declaration.names_unit else metres_of(text)
+        """Read a length, or the unit of stored numbers [m]."""
+        return parse_unit(text) if self.declaration.names_unit else parse_metres(text)
 
     @property
     def label(self) -> str:
@@ -251,7 +245,7 @@ class OptionField:
 
     @property
     def choices(self) -> Mapping[str, Any]:
-        """Values by the words that stand for them; empty if any value of the type is allowed."""
+        """Allowed words and their values; empty if any value of the type is allowed."""
         if self.words:
             return {"yes": True, **{word: word for word in self.words}}
         if self.item_type is bool:
@@ -287,33 +281,31 @@ class OptionField:
         return is_tuple and not self.takes_many
 
     @property
-    def takes(self) -> str:
-        """Description of the values that it takes, for messages."""
-        if self.words:
-            return " or ".join(("alone", *self.words))
+    def accepted_values(self) -> str:
+        """Description of the values that it accepts, for messages."""
+        if self.words:  # such as ``--resume`` or ``--resume=hash``
+            return f"given without a value, or with {join_alternatives(self.words)}"
         if self._is_tuple_of_numbers:
             item_types = get_args(self.value_type)
             count = "" if ... in item_types else f"{len(item_types)} "
-            numbers = "whole numbers" if self.item_type is int else "numbers"
-            return f"{count}{numbers} with commas between"
-        if self.takes_many:
-            return f"a list of texts {self.metavar}"
+            numbers = "integers" if self.item_type is int else "numbers"
+            return f"{count}{numbers} separated by commas"
+        if self.takes_many:  # a flag that is repeated
+            return f"a list of strings {self.metavar}"
         if self.declaration.names_unit:
-            return f"the metres of one number, such as 0.001, or its unit ({UNITS})"
+            return f"the metres per number, such as 0.001, or a unit ({UNITS})"
         if self.is_length:
-            return f"a number of metres, or of another unit with its symbol ({UNITS})"
-        return " or ".join(self.choices) or _TYPES_IN_WORDS[self.item_type]
+            return f"a number of metres, or a number with another unit ({UNITS})"
+        if self.choices:
+            return join_alternatives(self.choices)
+        return _TYPES_IN_WORDS[self.item_type]
 
     def check(self, value: Any) -> Any:
-        """Convert a Python value to the type of the field, and check it.
-
-        Raises:
-            OptionError: If it is of another type or out of range.
-        """
+        """Convert a Python value to the field's type; raise ``OptionError`` if not allowed."""
         if value is None and self.is_optional:
             return None
-        with suppress(ValueError):
-            if self._is_only_of_python(value):
+        with suppress(ValueError):  # A value that cannot be converted is not allowed.
+            if self._accepts_unconverted(value):
                 return tuple(value) if self.takes_many else value
             if self.is_length and isinstance(value, str):
                 value = self._read_length(value)
@@ -325,19 +317,24 @@ class OptionField:
     @property
     def _expected(self) -> str:
         if self.declaration.names_unit:
-            return self.takes
-        return self.declaration.expected or self.declaration.range or self.takes
+            return self.accepted_values
+        declaration = self.declaration
+        return declaration.expected or declaration.range_in_words or self.accepted_values
 
-    def _is_only_of_python(self, value: Any) -> bool:
-        """Whether it is a value that only the keyword takes, such as an array; it is kept."""
+    def _accepts_unconverted(self, value: Any) -> bool:
+        """Whether a value, such as an array, is passed on unconverted.
+
+        Such values have the wider type ``python_type`` of the Python keyword. The command line
+        has none of them, so ``value_type`` does not describe them.
+        """
         keyword_type = self.declaration.python_type
         if keyword_type is None or self.value_type in (str, Switch):
             return False
         if isinstance(value, str | Path):
             return False
         if self.takes_many:
-            takes_texts_alone = get_args(keyword_type) == (str,)
-            return isinstance(value, tuple | list) and not takes_texts_alone
+            is_list_of_str = get_args(keyword_type) == (str,)
+            return isinstance(value, tuple | list) and not is_list_of_str
         return isinstance(value, keyword_type)
 
     @property
@@ -346,17 +343,13 @@ class OptionField:
         return self.declaration.default or _default_text(self.default)
 
     def read(self, text: str) -> Any:
-        """Convert a word of a command line.
-
-        Raises:
-            ValueError: If it is no value.
-        """
+        """Convert a word of the command line; raise ``ValueError`` if it stands for no value."""
         if self.is_optional and text == "None":
             return None
         choices = self.choices
         if choices:
             if text not in choices:
-                raise ValueError(f"expected {self.takes}")
+                raise ValueError(f"expected {self.accepted_values}")
             return choices[text]
         if self.is_length:
             return self._read_length(text)
@@ -365,15 +358,17 @@ class OptionField:
         return self.item_type(text)
 
     def _read_numbers(self, text: str) -> tuple[Any, ...]:
+        """Read finite numbers with commas between, as many as the type of the field has."""
         item_types = get_args(self.value_type)
         values = tuple(self.item_type(part) for part in text.split(","))
         has_right_length = ... in item_types or len(values) == len(item_types)
         if not has_right_length or not all(map(math.isfinite, values)):
-            raise ValueError(f"expected {self.takes}")
+            raise ValueError(f"expected {self.accepted_values}")
         return values
 
 
 def _default_text(default: Any) -> str:
+    """Default as the help shows it; "" for one that turns the option off or leaves it empty."""
     if default is True:
         return "yes"
     if default is MISSING or default is None or default is False or default in ((), ""):
@@ -388,12 +383,12 @@ def _default_text(default: Any) -> str:
 
 
 @cache
-def options_of(record: type) -> tuple[OptionField, ...]:
+def list_options(record: type) -> tuple[OptionField, ...]:
     """List the options of a record and of the records nested in it, in the order of the help.
 
-    The class attribute ``GROUPS`` of a record maps titles of the help to names of fields; its
-    other fields come first, under the title ``GROUP``. ``OFF_HELP`` has the help of flags that
-    turn a switch off.
+    The class attribute ``GROUPS`` of a record maps titles in the help to names of fields. Fields
+    that it does not name come first, under the title ``GROUP``. ``OFF_HELP`` maps names of switches
+    to the help of the flags that turn them off.
     """
     return tuple(_walk_options(record))
 
@@ -405,68 +400,74 @@ def _walk_options(
     defaults: object = None,
     without: tuple[str, ...] = (),
 ) -> Iterator[OptionField]:
-    """List the options of a record, which may be nested in another one.
+    """Yield the options of a record, and recursively those of the records nested in it.
 
-    The prefixes of a nested record are such as "losses."; ``defaults`` is the instance of it that
-    has the defaults, or None for those of the class.
+    The prefixes of a nested record are such as "losses.". ``defaults`` is an instance that has the
+    defaults; None for those of the class.
     """
-    declared_fields = declared_fields_of(record)
-    for field in _fields_in_order_of_help(record):
-        declared = declared_fields[field.name]
-        declaration = declared.declaration
+    annotations = read_annotations(record)
+    for field in _fields_in_help_order(record):
+        annotation = annotations[field.name]
+        declaration = annotation.declaration
         if declaration.hidden or field.name in without:
             continue
-        default = _default_of(field) if defaults is None else getattr(defaults, field.name)
-        name = field.name if declaration.name is None else declaration.name
-        flag_name = name.replace("_", "-")
-        if is_dataclass(declared.value_type):
+
+        default = _default_value(field) if defaults is None else getattr(defaults, field.name)
+        option_name = field.name if declaration.name is None else declaration.name
+        flag_name = option_name.replace("_", "-")
+        path = f"{path_prefix}{field.name}"
+        if is_dataclass(annotation.value_type):
             yield from _walk_options(
-                declared.value_type,
-                f"{flag_prefix}{flag_name}." if flag_name else flag_prefix,
-                f"{path_prefix}{field.name}.",
-                None if default is MISSING else default,
-                declaration.without,
+                record=annotation.value_type,
+                flag_prefix=f"{flag_prefix}{flag_name}." if flag_name else flag_prefix,
+                path_prefix=f"{path}.",
+                defaults=None if default is MISSING else default,
+                without=declaration.without,
             )
         else:
-            path = f"{path_prefix}{field.name}"
-            yield _option_field(record, declared, default, path, flag_prefix, flag_name)
+            yield _make_option_field(record, annotation, default, path, flag_prefix, flag_name)
 
 
-def _fields_in_order_of_help(record: type) -> "list[Field[Any]]":
+def _fields_in_help_order(record: type) -> "list[Field[Any]]":
     """Fields without a title first, then those of each title."""
-    titled_names = [*_titles_of_fields(record)]
+    titled_names = [*_help_titles(record)]
 
-    def place(field: "Field[Any]") -> int:
+    def position(field: "Field[Any]") -> int:
         return titled_names.index(field.name) + 1 if field.name in titled_names else 0
 
-    return sorted(fields(record), key=place)
+    return sorted(fields(record), key=position)
 
 
-def _titles_of_fields(record: type) -> Mapping[str, str]:
+def _help_titles(record: type) -> Mapping[str, str]:
+    """Titles under which the help shows fields, by the names of the fields."""
     groups: Groups = getattr(record, "GROUPS", {})
     return {name: title for title, names in groups.items() for name in names}
 
 
-def _option_field(
+def _make_option_field(
     record: type,
-    declared: "DeclaredField",
+    annotation: "FieldAnnotation",
     default: Any,
     path: str,
     flag_prefix: str,
     flag_name: str,
 ) -> OptionField:
-    value_type, declaration = declared.value_type, declared.declaration
+    """Make the option that a field of a record declares by its annotation."""
+    value_type, declaration = annotation.value_type, annotation.declaration
     is_tuple = get_origin(value_type) is tuple
     item_type = get_args(value_type)[0] if is_tuple else value_type
 
-    is_plain_switch = value_type is bool and not declared.is_optional
-    takes_bool_or_word = bool in get_args(value_type)
+    is_plain_switch = value_type is bool and not annotation.is_optional
+    takes_bool_or_word = bool in get_args(value_type)  # such as bool | Literal["hash"]
     is_switch = is_plain_switch or takes_bool_or_word
-    words = get_args(get_args(value_type)[1]) if takes_bool_or_word else ()
+    words: tuple[str, ...] = ()
+    if takes_bool_or_word:
+        _, literal_type = get_args(value_type)
+        words = get_args(literal_type)
 
     title = getattr(record, "GROUP", "Options")
     return OptionField(
-        name=declared.name,
+        name=annotation.name,
         path=path,
         record=record,
         value_type=value_type,
@@ -474,25 +475,22 @@ def _option_field(
         takes_many=is_tuple and item_type not in (int, float),
         is_switch=is_switch,
         words=words,
-        is_optional=declared.is_optional,
+        is_optional=annotation.is_optional,
         default=default,
         declaration=declaration,
         flag="" if declaration.positional else f"--{flag_prefix}{flag_name}",
-        opposite=f"--{flag_prefix}no-{flag_name}" if is_switch else "",
-        group=_titles_of_fields(record).get(declared.name, title),
-        off_help=getattr(record, "OFF_HELP", {}).get(declared.name, ""),
+        off_flag=f"--{flag_prefix}no-{flag_name}" if is_switch else "",
+        group=_help_titles(record).get(annotation.name, title),
+        off_help=getattr(record, "OFF_HELP", {}).get(annotation.name, ""),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredField:
-    """What the annotation of a field declares.
+class FieldAnnotation:
+    """The annotation of a field, split into its parts.
 
     Attributes:
-        name: Name of the field.
-        value_type: Type without None.
-        is_optional: Whether None is a value.
-        declaration: The ``option`` of the annotation.
+        declaration: The ``option`` in the annotation.
     """
 
     name: str
@@ -502,8 +500,8 @@ class DeclaredField:
 
 
 @cache
-def declared_fields_of(record: type) -> Mapping[str, DeclaredField]:
-    """Fields of a record by their names, with what their annotations declare."""
+def read_annotations(record: type) -> Mapping[str, FieldAnnotation]:
+    """Read the annotations of a record's fields, by the names of the fields."""
     annotations = get_type_hints(record, include_extras=True)
     return {
         field.name: _read_annotation(field.name, annotations[field.name])
@@ -511,7 +509,8 @@ def declared_fields_of(record: type) -> Mapping[str, DeclaredField]:
     }
 
 
-def _read_annotation(name: str, annotation: Any) -> DeclaredField:
+def _read_annotation(name: str, annotation: Any) -> FieldAnnotation:
+    """Split the annotation of a field, such as ``Annotated[int | None, option(...)]``."""
     value_type = annotation
     declaration = _NO_DECLARATION
     if get_origin(annotation) is Annotated:
@@ -525,16 +524,16 @@ def _read_annotation(name: str, annotation: Any) -> DeclaredField:
         is_optional = NoneType in members
         types = [member for member in members if member is not NoneType]
         # ``bool | Literal["hash"]`` is a switch that may be a word, and stays a union. In
-        # ``float | int`` the first type takes the values of both.
+        # ``float | int`` the first type accepts the values of both.
         is_switch_or_word = types[0] is bool and len(types) == 2
         if not is_switch_or_word:
             value_type = types[0]
-    return DeclaredField(
+    return FieldAnnotation(
         name=name, value_type=value_type, is_optional=is_optional, declaration=declaration
     )
 
 
-def _default_of(field: "Field[Any]") -> Any:
+def _default_value(field: "Field[Any]") -> Any:
     """Default of a field, or what its factory makes; ``MISSING`` if it has neither."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
@@ -551,17 +550,20 @@ def build_record(
         record: Class of the record.
         values: Values by the paths of their options, such as ``losses.ssim``.
         path_prefix: Beginning of the paths of this record, such as "losses.".
-        default: Instance that has all other values; None for the defaults of the class. It is
-            returned itself if no value differs.
+        default: Instance that provides all other values, and is returned itself if no value
+            changes; None for the defaults of the class.
     """
     changes: dict[str, Any] = {}
+    annotations = read_annotations(record)
     template: Any = record if default is None else default
     for field in fields(template):
-        value_type = declared_fields_of(record)[field.name].value_type
+        value_type = annotations[field.name].value_type
         path = f"{path_prefix}{field.name}"
         if is_dataclass(value_type):
-            old = _default_of(field) if default is None else getattr(default, field.name)
-            new = build_record(value_type, values, f"{path}.", None if old is MISSING else old)
+            old = _default_value(field) if default is None else getattr(default, field.name)
+            # MISSING is a nested record that the class requires.
+            nested_default = None if old is MISSING else old
+            new = build_record(value_type, values, f"{path}.", nested_default)
             if new is not old:
                 changes[field.name] = new
         elif path in values:
@@ -575,8 +577,8 @@ def build_record(
 class Record:
     """Base class of records: options of one subject, as the user wrote them.
 
-    When a record is made, its options are converted and checked, and its cached properties are
-    computed, so that what they refuse is refused then.
+    Making a record converts and checks its options. It also computes the cached properties, because
+    they check how options go together, and errors should appear at once.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -590,10 +592,13 @@ class Record:
 
     def __post_init__(self) -> None:
         record = type(self)
-        for field in options_of(record):
-            is_of_nested_record = field.name != field.path
-            if not is_of_nested_record:  # Nested records check themselves.
-                object.__setattr__(self, field.name, field.check(getattr(self, field.name)))
+        for field in list_options(record):
+            belongs_to_nested_record = field.name != field.path
+            if belongs_to_nested_record:  # It was checked when that record was made.
+                continue
+            converted = field.check(getattr(self, field.name))
+            object.__setattr__(self, field.name, converted)  # The dataclass is frozen.
+        # Cached properties parse several options. They are computed now, so that errors arise here.
         for name in _cached_property_names(record):
             getattr(self, name)
         for first, second in record.EXCLUSIVE:
@@ -602,6 +607,7 @@ class Record:
 
 
 def _is_set(value: Any) -> bool:
+    """Whether an option has a value other than None, False or nothing; 0 is a value."""
     is_empty = isinstance(value, str | tuple | list) and not value
     return not (is_empty or value is None or value is False)
 
@@ -616,22 +622,22 @@ def option_names(record: type, interface: Interface | None = None) -> tuple[str,
     """Names of the options of a record that an interface offers; None for all options."""
     return tuple(
         field.name
-        for field in options_of(record)
+        for field in list_options(record)
         if interface is None or interface in field.declaration.available_in
     )
 
 
 def settings_to_record(record: Record) -> dict[str, Any]:
-    """Values of a record's options for the JSON beside results.
+    """Collect the values of a record's options for the JSON beside results.
 
-    Defaults are left out, so that the JSON stays the same when an option is added.
+    Defaults are left out, so that the JSON stays the same when rilievo gains an option.
     """
     settings: dict[str, Any] = {}
-    for field in options_of(type(record)):
+    for field in list_options(type(record)):
         value = getattr(record, field.name)
-        condition = field.declaration.recorded
-        is_changed = condition == "changed" and value != field.default
-        if condition != "always" and not is_changed:
+        recorded = field.declaration.recorded
+        is_recorded_change = recorded == "changed" and value != field.default
+        if recorded != "always" and not is_recorded_change:
             continue
         if isinstance(value, tuple):
             value = " ".join(map(str, value))
@@ -649,25 +655,26 @@ def signature_with(
 ) -> Signature:
     """Signature of a function, with the options of records in place of its ``**keywords``.
 
+    It has the options that ``interface`` offers, or all if that is None, except ``without``.
+
     ``help`` and editors of notebooks show it. It is generated, because a written one would state
-    each option a second time; type checkers read ``options/keywords.pyi`` instead. It has the
-    options that ``interface`` offers, or all if that is None, except those in ``without``.
+    each option a second time; type checkers read ``options/keywords.pyi`` instead.
     """
     keywords = [
         _keyword_parameter(field)
         for record in records
-        for field in options_of(record)
+        for field in list_options(record)
         if (interface is None or interface in field.declaration.available_in)
         and field.name not in without
     ]
-    names = {parameter.name for parameter in keywords}
-    written = signature(function)
-    kept = [
+    option_names = {parameter.name for parameter in keywords}
+    written_signature = signature(function)
+    other_parameters = [
         parameter
-        for parameter in written.parameters.values()
-        if parameter.kind is not Parameter.VAR_KEYWORD and parameter.name not in names
+        for parameter in written_signature.parameters.values()
+        if parameter.kind is not Parameter.VAR_KEYWORD and parameter.name not in option_names
     ]
-    return written.replace(parameters=[*kept, *keywords])
+    return written_signature.replace(parameters=[*other_parameters, *keywords])
 
 
 def _keyword_parameter(field: OptionField) -> Parameter:
@@ -691,38 +698,35 @@ def with_options(
     return set_signature
 
 
-def refuse_unknown_keywords(function: str, keywords: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a keyword argument that a function does not have, and say which one is meant.
-
-    Raises:
-        TypeError: If a keyword is unknown, as Python does.
-    """
-    names = {*known}
+def check_keywords(function: str, keywords: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``TypeError`` for an unknown keyword of a function, with a suggestion."""
+    known_names = {*known}
     for name in keywords:
-        if name not in names:
-            hint = _hint_for_unknown_keyword(name, names)
-            end = f"; {hint}" if hint else ""
-            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'{end}")
+        if name not in known_names:
+            hint = _suggest_keyword(name, known_names)
+            suffix = f"; {hint}" if hint else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'{suffix}")
 
 
-def _hint_for_unknown_keyword(name: str, names: Collection[str]) -> str:
+def _suggest_keyword(name: str, known_names: Collection[str]) -> str:
+    """Suggest the keyword that an unknown one may stand for; "" if none is similar."""
     # Imported on demand, because most keywords are known.
     from difflib import get_close_matches
 
     from rilievo.errors.foreign_names import hint_for_keyword
 
-    hint = hint_for_keyword(name, names)
+    hint = hint_for_keyword(name, known_names)
     if hint:
         return hint
-    similar = get_close_matches(name, names, n=1, cutoff=0.75)
+    similar = get_close_matches(name, known_names, n=1, cutoff=0.75)
     return f"did you mean '{similar[0]}'?" if similar else ""
 
 
 @cache
 def field_docstrings(record: type) -> Mapping[str, str]:
-    """Docstrings of a record's fields by their names, in one line each.
+    """Read the docstrings of a record's fields, by the names of the fields, in one line each.
 
-    Python does not keep the string after a field, so it is read from the source.
+    Python does not keep the string after a field, so the source is parsed.
     """
     # Imported on demand, because only help and the documents of servers show docstrings.
     import ast

@@ -28,7 +28,8 @@ def to_option_type(value_type: Any, value: Any) -> Any:
         return value
     members = get_args(value_type)
     if members:  # ``bool | Literal[...]``, a switch that may be a word
-        return to_option_type(members[1] if isinstance(value, str) else bool, value)
+        word_type = members[1]
+        return to_option_type(word_type if isinstance(value, str) else bool, value)
     if issubclass(value_type, Enum):
         return _to_enum_member(value_type, value)
     return _CONVERTERS[value_type](value)
@@ -37,9 +38,9 @@ def to_option_type(value_type: Any, value: Any) -> Any:
 def _to_tuple(item_types: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     """Convert a list or tuple; ``item_types`` ends with ``...`` if it may have any length."""
     if not isinstance(value, tuple | list):
-        raise ValueError("no list")
+        raise ValueError("not a list")
     if ... not in item_types and len(value) != len(item_types):
-        raise ValueError("another number of values")
+        raise ValueError("the wrong number of values")
     return tuple(to_option_type(item_types[0], item) for item in value)
 
 
@@ -58,14 +59,14 @@ def _to_bool(value: Any) -> bool:
 def _to_int(value: Any) -> int:
     number = _to_finite_number(value)
     if number != math.floor(number):
-        raise ValueError("no whole number")
+        raise ValueError("not an integer")
     return int(number)
 
 
 def _to_finite_number(value: Any) -> float | int:
     """Convert a number; a whole number stays one."""
     if _is_bool(value) or not isinstance(value, Real):
-        raise ValueError("no number")
+        raise ValueError("not a number")
     try:
         number = float(value)
     except OverflowError:
@@ -77,13 +78,13 @@ def _to_finite_number(value: Any) -> float | int:
 
 def _to_path(value: Any) -> Path:
     if not isinstance(value, str | Path) or value == "":
-        raise ValueError("no path")
+        raise ValueError("not a path")
     return Path(_to_text(str(value)))
 
 
 def _to_text(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise ValueError("no text")
+        raise ValueError("not a string")
     return value
 
 
@@ -92,7 +93,7 @@ def _to_enum_member(enum: type[Enum], value: Any) -> Enum:
         value = "on" if value else "off"
     if isinstance(value, enum | str):
         return enum(value)
-    raise ValueError("no member")
+    raise ValueError("not a member")
 
 
 _CONVERTERS: dict[type, Callable[[Any], Any]] = {
@@ -104,7 +105,8 @@ _CONVERTERS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-LEAST_METRES, MOST_METRES = 1e-6, 1e6
+MIN_METRES = 1e-6
+MAX_METRES = 1e6
 """Smallest and largest known distance or length that is accepted [m]."""
 METRES_PER_UNIT: Mapping[str, float] = {
     name: metres
@@ -130,36 +132,36 @@ _NUMBER_AND_UNIT = re.compile(r"(.*?[\d.])\s*([^\W\d_]+|[\"″'′])", re.DOTALL
 _FEET_AND_INCHES = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|[\"″])?")
 
 
-def metres_of(text: str) -> float:
-    """Read a length: ``2.35`` [m], ``30cm``, ``12 in`` or ``5'11"``.
+def parse_metres(text: str) -> float:
+    """Parse a length [m]: ``2.35``, ``30cm``, ``12 in`` or ``5'11"``.
 
     Examples:
-        >>> metres_of("30cm"), metres_of("5ft 11in")
+        >>> parse_metres("30cm"), parse_metres("5ft 11in")
         (0.3, 1.8034)
 
     Raises:
         ValueError: If it is no length, or its unit is unknown.
     """
     text = text.strip()
-    match = _FEET_AND_INCHES.fullmatch(text)
-    if match is not None:
-        feet, inches = float(match[1]), float(match[2])
+    feet_and_inches = _FEET_AND_INCHES.fullmatch(text)
+    if feet_and_inches is not None:
+        feet, inches = float(feet_and_inches[1]), float(feet_and_inches[2])
         return round(feet * METRES_PER_UNIT["ft"] + inches * METRES_PER_UNIT["in"], _DECIMALS)
 
-    match = _NUMBER_AND_UNIT.fullmatch(text)
-    if match is None:
+    number_and_unit = _NUMBER_AND_UNIT.fullmatch(text)
+    if number_and_unit is None:
         return float(text)
-    number, unit = match[1], match[2].lower()
+    number, unit = number_and_unit[1], number_and_unit[2].lower()
     if unit not in METRES_PER_UNIT:
-        return float(text)
+        raise ValueError("an unknown unit")
     return round(float(number) * METRES_PER_UNIT[unit], _DECIMALS)
 
 
-def metres_of_unit(text: str) -> float:
-    """Read the length of one stored number: the name of a unit, a length, or a fraction of metres.
+def parse_unit(text: str) -> float:
+    """Parse the unit of stored numbers [m]: its name, a length, or a fraction of a metre.
 
     Examples:
-        >>> metres_of_unit("mm"), metres_of_unit("millimetres"), metres_of_unit("1/256")
+        >>> parse_unit("mm"), parse_unit("millimetres"), parse_unit("1/256")
         (0.001, 0.001, 0.00390625)
 
     Raises:
@@ -170,8 +172,8 @@ def metres_of_unit(text: str) -> float:
         return METRES_PER_UNIT[name]
     numerator, slash, denominator = name.partition("/")
     if not slash:
-        return metres_of(name)
+        return parse_metres(name)
     divisor = float(denominator)
     if divisor == 0:
         raise ValueError("a fraction of zero parts")
-    return metres_of(numerator) / divisor
+    return parse_metres(numerator) / divisor

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM, which stop a command once a second and do not interrupt its cleanup.
+"""Ctrl-C and SIGTERM stop a command without interrupting its cleanup.
 
 A terminal sends Ctrl-C to every process of a command, and a user may press it twice. So a signal
-within a second of another one is ignored, and what a command does at its end is done.
+within a second of another one is ignored, and a command can finish what it does at its end.
 """
 
 import atexit
@@ -19,10 +19,10 @@ from types import FrameType, ModuleType
 from typing import Any
 
 _REPEAT_TIME = 1.0
-"""Time [s] after a signal in which another one is ignored."""
+"""Time after a signal in which further signals are ignored [s]."""
 _RESEND_DELAY = 0.01
-"""Time [s] until a lost signal comes again."""
-_UNINTERRUPTED_IMPORTS = frozenset({"onnx", "torch"})
+"""Time after which a swallowed signal is sent again [s]."""
+_UNINTERRUPTED_IMPORTS = frozenset({"onnx", "torch", "torch._dynamo", "triton"})
 """Packages whose C++ aborts the process if Ctrl-C interrupts their import."""
 
 # State of the process. Times are those of ``time.monotonic`` [s].
@@ -34,10 +34,10 @@ _has_delayed_signal = False
 
 
 class Interruption(KeyboardInterrupt):
-    """Ctrl-C, which comes again if code such as a C extension swallows it.
+    """Ctrl-C, which is sent again if code such as a C extension swallows it.
 
     Attributes:
-        is_taken: Whether our code handles it, so that it need not come again.
+        is_taken: Whether rilievo handles it, so that it need not be sent again.
     """
 
     is_taken = False
@@ -48,7 +48,7 @@ class Interruption(KeyboardInterrupt):
 
 
 def handle_if_ctrl_c(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused an error; if so, it counts as handled and does not come again."""
+    """Whether Ctrl-C caused an error; if so, it counts as handled and is not sent again."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     if isinstance(error, Interruption):
@@ -72,9 +72,9 @@ def is_interruption(error: BaseException) -> bool:
 
 
 def interruption_place(error: BaseException | None) -> str:
-    """Words for where the work stopped, which a ``KeyboardInterrupt`` of ours has as its message.
+    """Where the work stopped, as the message of a ``KeyboardInterrupt`` that rilievo raised says.
 
-    They are "stopped" if no error in the chain of causes has such words.
+    Return "stopped" if no error in the chain of causes has such a message.
     """
     while error is not None and not _has_place_as_message(error):
         error = error.__cause__ or error.__context__
@@ -82,14 +82,14 @@ def interruption_place(error: BaseException | None) -> str:
 
 
 def _has_place_as_message(error: BaseException) -> bool:
-    is_python = isinstance(error.__cause__, KeyboardInterrupt)
-    return isinstance(error, KeyboardInterrupt) and bool(error.args) and not is_python
+    is_wrapped_by_python = isinstance(error.__cause__, KeyboardInterrupt)
+    return isinstance(error, KeyboardInterrupt) and bool(error.args) and not is_wrapped_by_python
 
 
 def is_repeated_signal() -> bool:
     """Whether a signal that comes now follows another one within a second.
 
-    If it does not, the time of the last signal becomes now.
+    If not, it is recorded as the last signal.
     """
     global _last_signal_time
     now = time.monotonic()
@@ -100,7 +100,7 @@ def is_repeated_signal() -> bool:
 
 
 def raise_unless_repeated(number: int, frame: FrameType | None) -> None:
-    """Handle a signal: raise ``Interruption``, or leave that to the end of ``delay_ctrl_c``."""
+    """Signal handler: raise ``Interruption`` now, or at the end of a ``delay_ctrl_c`` block."""
     global _last_raised_time, _has_delayed_signal, _last_signal
     if is_repeated_signal():
         return
@@ -129,28 +129,28 @@ def exit_at_next_signal(exit_code: int) -> None:
             os._exit(exit_code)
 
     is_repeated_signal()
-    # Python remembers a KeyboardInterrupt that left exec(), as in dataclasses, until the next call,
-    # and would end itself by SIGINT.
+    # Python remembers that a KeyboardInterrupt left a call of exec(), such as that in dataclasses,
+    # and would then end by SIGINT. A further call of exec() makes it forget.
     exec("")
     _set_handlers(exit_unless_repeated)
 
 
 @contextmanager
 def block_in_children() -> Iterator[None]:
-    """Keep Ctrl-C from processes that start in the block, until they call ``ignore_ctrl_c``.
+    """Block Ctrl-C in processes that start in the block, until they call ``ignore_ctrl_c``.
 
     Windows cannot block signals, so the block does nothing there.
     """
     if sys.platform == "win32":
         yield
         return
-    # The start of the resource tracker unblocks signals, so it has to come before the block.
+    # Starting the resource tracker unblocks signals, so it has to start first.
     import_module("multiprocessing.resource_tracker").ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    original_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, original_mask)
 
 
 def ignore_ctrl_c() -> None:
@@ -161,26 +161,29 @@ def ignore_ctrl_c() -> None:
 
 
 class _UninterruptedImports:
-    """Finder of modules that lets the import of some packages delay Ctrl-C."""
+    """Finder in ``sys.meta_path`` that delays Ctrl-C while some packages are imported.
+
+    It asks the other finders, and wraps the loader that they return.
+    """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in _UNINTERRUPTED_IMPORTS:
             return None
         for finder in sys.meta_path:
-            # A process in which several commands run has such a finder for each of them.
+            # A process that has run several commands has one of these finders for each of them.
             if isinstance(finder, _UninterruptedImports):
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                execute = spec.loader.exec_module
-                spec.loader.exec_module = partial(_execute_uninterrupted, execute)
+                exec_module = spec.loader.exec_module
+                spec.loader.exec_module = partial(_execute_uninterrupted, exec_module)
                 return spec
         return None
 
 
-def _execute_uninterrupted(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+def _execute_uninterrupted(exec_module: Callable[[ModuleType], None], module: ModuleType) -> None:
     with delay_ctrl_c():
-        execute(module)
+        exec_module(module)
 
 
 @contextmanager
@@ -189,7 +192,7 @@ def delay_ctrl_c() -> Iterator[None]:
     global _delaying_blocks, _has_delayed_signal
     _delaying_blocks += 1
     try:
-        with _replace_handler_of_python():
+        with _replace_python_handler():
             yield
     finally:
         _delaying_blocks -= 1
@@ -199,23 +202,23 @@ def delay_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def _replace_handler_of_python() -> Iterator[None]:
-    """Use our handler of SIGINT in a block, if a user's program has none of its own."""
-    of_python = signal.default_int_handler
+def _replace_python_handler() -> Iterator[None]:
+    """Handle SIGINT with ``raise_unless_repeated`` in a block, if nobody else handles it."""
+    python_handler = signal.default_int_handler
     is_main_thread = threading.current_thread() is threading.main_thread()
-    if not is_main_thread or signal.getsignal(signal.SIGINT) is not of_python:
+    if not is_main_thread or signal.getsignal(signal.SIGINT) is not python_handler:
         yield
         return
     try:
         signal.signal(signal.SIGINT, raise_unless_repeated)
         yield
     finally:
-        signal.signal(signal.SIGINT, of_python)
+        signal.signal(signal.SIGINT, python_handler)
 
 
 def _set_handlers(handler: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A script that starts the command in the background lets it ignore SIGINT.
+        # A command in the background of a script ignores SIGINT, and goes on to ignore it.
         is_ignored = signal.getsignal(number) is signal.SIG_IGN
         if not is_ignored:
             signal.signal(number, handler)
@@ -227,12 +230,12 @@ def _print_unless_ctrl_c(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def _send_again() -> None:
-    """Send the last signal to the main thread, as if no other one had come before."""
+    """Send the last signal to the main thread again, so that it does not count as repeated."""
     global _last_signal_time
     import _thread
 
     def send() -> None:
-        # A signal to the thread itself ends what it waits for; Windows has no such signals.
+        # A signal to the main thread also interrupts a blocking call, which Windows cannot do.
         if sys.platform == "win32":
             _thread.interrupt_main(_last_signal)
         else:

@@ -1,4 +1,4 @@
-"""Telemetry of dependencies, switched off before their import (docs/wheels.md)."""
+"""Switch off the telemetry of dependencies before their import (docs/wheels.md)."""
 
 import os
 import sys
@@ -8,19 +8,18 @@ from types import ModuleType
 from typing import Any
 
 VARIABLES = {
-    # From 1.29 on, ONNX Runtime writes a session and a device ID and reports to Microsoft.
+    # From 1.29 on, ONNX Runtime stores a session and a device ID, and reports to Microsoft.
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "FIFTYONE_DO_NOT_TRACK": "true",
 }
-
 """Environment variables that switch telemetry off, with their values."""
 
 _ONNXRUNTIME_VARIABLE = "ORT_DISABLE_TELEMETRY"
 _TRUE_VALUES = ("1", "true")
 _FIRST_VERSION_WITH_TELEMETRY = (1, 29)
-"""Version of ONNX Runtime, for Linux and macOS."""
+"""First version of ONNX Runtime with telemetry on Linux and macOS."""
 _was_imported_before = False
 """Whether ONNX Runtime was imported before its variable was set, which it reads only once."""
 
@@ -70,7 +69,7 @@ def import_openvino() -> ModuleType:
     telemetry = "openvino_telemetry"
     if telemetry in sys.modules or "openvino" in sys.modules:
         return import_module("openvino")
-    # Importing a module fails if it stands as None among those already imported.
+    # Python refuses to import a module whose entry in ``sys.modules`` is None.
     imported_modules: dict[str, Any] = sys.modules
     imported_modules[telemetry] = None
     try:

@@ -1,4 +1,4 @@
-"""Text on a terminal: wrapped to its width, with styles; files and pipes get plain lines."""
+"""Wrap text to the width of a terminal, and style it; files and pipes get plain lines."""
 
 import os
 import re
@@ -6,21 +6,21 @@ import sys
 from typing import TextIO
 
 _MIN_COLUMNS = 20
-"""Least width of wrapped text, in a terminal that says it is narrower."""
+"""Width of wrapped text in a terminal that is narrower or states a wrong width."""
 _MIN_HELP_WIDTH, _MAX_HELP_WIDTH = 50, 100
 """Least and most characters of a line of help."""
 _DEFAULT_TERMINAL_SIZE = (80, 24)
 _FIRST_COLUMN = r" *\S+(?: \S+)* {2,}(?=\S)"
-"""First column of a line with two: text that ends with two spaces or more."""
+"""First column of a line with two columns, which are two spaces or more apart."""
 
 
 def terminal_columns(stream: TextIO | None) -> int | None:
-    """Columns of a terminal; None for files, pipes, and terminals that do not state their size."""
+    """Width of a terminal in characters, or None for files, pipes and terminals of unknown size."""
     if stream is None or not stream.isatty():
         return None
     try:
-        columns_of_user = int(os.environ.get("COLUMNS", "0"))
-        columns = columns_of_user or os.get_terminal_size(stream.fileno()).columns
+        user_columns = int(os.environ.get("COLUMNS", "0"))
+        columns = user_columns or os.get_terminal_size(stream.fileno()).columns
     except (ValueError, OSError):
         return None
     return max(_MIN_COLUMNS, columns) if columns > 0 else None
@@ -35,7 +35,7 @@ def help_width() -> int:
 
 
 def wrap_for_terminal(text: str, stream: TextIO | None) -> str:
-    """Wrap lines to a terminal's width; unchanged for files and pipes."""
+    """Wrap lines to a terminal's width; text for files and pipes stays as it is."""
     width = terminal_columns(stream)
     if width is None:
         return text
@@ -43,14 +43,10 @@ def wrap_for_terminal(text: str, stream: TextIO | None) -> str:
 
 
 def wrap_line(line: str, width: int, indent: int | None = None) -> str:
-    """Wrap a line at words. A line with styles stays as it is.
+    """Wrap a line between words, to ``width`` characters. A line with styles stays as it is.
 
-    Args:
-        line: Line.
-        width: Most characters of a line.
-        indent: Spaces before the second and further lines. By default they begin below the second
-            column of the line, if it has two and the first is narrow; otherwise two spaces deeper
-            than the line.
+    All lines but the first begin with ``indent`` spaces. By default, they begin below the second
+    column if there are two columns and the first is narrow, and otherwise two spaces deeper.
     """
     has_styles = "\x1b" in line
     if len(line) <= width or has_styles:
@@ -58,7 +54,7 @@ def wrap_line(line: str, width: int, indent: int | None = None) -> str:
     from textwrap import wrap  # Imported on demand, because most lines are short.
 
     if indent is None:
-        indent = _indent_of_further_lines(line, width)
+        indent = _continuation_indent(line, width)
     return "\n".join(
         wrap(
             line,
@@ -70,7 +66,7 @@ def wrap_line(line: str, width: int, indent: int | None = None) -> str:
     )
 
 
-def _indent_of_further_lines(line: str, width: int) -> int:
+def _continuation_indent(line: str, width: int) -> int:
     first_column = re.match(_FIRST_COLUMN, line)
     if first_column is not None and 2 * first_column.end() <= width:
         return first_column.end()

@@ -31,8 +31,8 @@ def test_a_path_past_two_walls_is_found() -> None:
     np.testing.assert_allclose(positions[:, 0], UNIT * np.array(places), atol=0.12)
     np.testing.assert_allclose(positions[:, 1:], 0, atol=0.2)
     assert motion.cuts == ()
-    assert len({frame.key for frame in motion.frames}) < len(places)
-    assert all(each.pair.travels for each in motion.frames[1:])
+    assert len({frame.key_index for frame in motion.frames}) < len(places)
+    assert all(each.pair.is_direction_known for each in motion.frames[1:])
 
 
 def test_scales_of_neighbouring_depth_maps_are_brought_together() -> None:
@@ -59,5 +59,5 @@ def test_a_still_camera_and_blank_frames_have_no_motion() -> None:
     still = clip_motion([view(0)] * 5, [walls()] * 5, K)
     np.testing.assert_allclose(still.cam_T_world, np.tile(np.eye(4), (5, 1, 1)), atol=1e-6)
     blank = clip_motion([np.full((*SHAPE, 3), 90, np.uint8)] * 3, [walls()] * 3, K)
-    assert not any(frame.pair.known for frame in blank.frames)
+    assert not any(frame.pair.is_known for frame in blank.frames)
     assert blank.cuts == (1, 2)

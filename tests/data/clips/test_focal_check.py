@@ -45,8 +45,8 @@ def test_a_large_photograph_whose_corners_miss_by_pixels_is_judged_as_a_small_on
         CornerPair(
             Tracks(
                 start=scale * (pair.tracks.start + 0.5) - 0.5,
-                way=scale * pair.tracks.way,
-                share=1.0,
+                displacement=scale * pair.tracks.displacement,
+                returned_fraction=1.0,
             ),
             np.kron(pair.depth, np.ones((scale, scale))),
         )

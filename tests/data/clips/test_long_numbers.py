@@ -35,5 +35,5 @@ def test_numbers_of_frames_and_sizes_that_no_camera_has_are_left_out(tmp_path: P
     path.write_text(text.replace("1.0,", "1e999,", 1))
     result = read_poses(path)
     assert result.camera is None
-    with pytest.raises(InputError, match="has no pose of a frame"):
+    with pytest.raises(InputError, match="has no pose for any frame"):
         result.poses_of_frames([ClipFrame(index=0, name="000000.png", seconds=0.0)], 1)

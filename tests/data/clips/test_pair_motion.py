@@ -38,7 +38,7 @@ def tracks_of(
     seen = (points @ T[:3, :3].T + T[:3, 3]) @ K.T
     way = seen[:, :2] / seen[:, 2:] - start + noise * rng.normal(size=(count, 2))
     way[:moved] += rng.uniform(5, 20, (moved, 2))
-    return Tracks(start=start, way=way, share=1.0)
+    return Tracks(start=start, displacement=way, returned_fraction=1.0)
 
 
 def degrees_between(a: np.ndarray, b: np.ndarray) -> float:
@@ -61,8 +61,8 @@ def test_true_depth_and_corners_give_the_motion_in_the_depths_unit(
 ) -> None:
     T = motion(turn, way)
     found = motion_of_tracks(tracks_of(relief(), T), unit * relief(), K)
-    assert found.known
-    assert found.tracked == found.inliers == 200
+    assert found.is_known
+    assert found.num_tracked == found.num_inliers == 200
     assert turn_between(found, T) < 1e-3
     np.testing.assert_allclose(found.source_T_target[:3, 3], unit * T[:3, 3], atol=1e-4 * unit)
 
@@ -73,7 +73,7 @@ def test_depth_that_is_wrong_by_a_third_leaves_the_direction() -> None:
     rng = np.random.default_rng(1)
     coarse = np.exp(0.3 * rng.normal(size=(SHAPE[0] // 8, SHAPE[1] // 8)))
     found = motion_of_tracks(tracks, relief() * np.kron(coarse, np.ones((8, 8))), K)
-    assert found.travels
+    assert found.is_direction_known
     assert degrees_between(found.source_T_target[:3, 3], T[:3, 3]) < 4
     assert turn_between(found, T) < 0.3
     assert np.linalg.norm(found.source_T_target[:3, 3]) == pytest.approx(0.32, rel=0.2)
@@ -87,8 +87,8 @@ def test_triangulated_corners_tell_the_error_of_the_depth() -> None:
     wrong[:, : SHAPE[1] // 2] *= 1.5
     found = motion_of_tracks(tracks, wrong, K)
     assert 0.12 < found.depth_error < 0.25
-    assert found.judges > 100
-    true = depth_at(relief(), found.corners.places)
+    assert found.num_depth_checks > 100
+    true = depth_at(relief(), found.corners.positions)
     ratio = found.corners.depth / true
     assert np.abs(ratio / np.median(ratio) - 1).max() < 0.1
 
@@ -99,14 +99,14 @@ def test_the_error_of_a_motion_is_what_noise_moves_corners_across_epipolar_lines
 ) -> None:
     """The size of a normal variable has the median 0.6745; noise along the lines is left out."""
     tracks = tracks_of(relief(), motion((0.01, -0.02, 0.005), way), count=2000, noise=0.1)
-    assert motion_of_tracks(tracks, relief(), K).error == pytest.approx(0.06745, rel=0.05)
+    assert motion_of_tracks(tracks, relief(), K).epipolar_error == pytest.approx(0.06745, rel=0.05)
 
 
 def test_corners_that_move_by_themselves_are_outliers() -> None:
     T = motion((0.01, 0.02, 0), (0.2, 0, 0.1))
     found = motion_of_tracks(tracks_of(relief(), T, noise=0.05, moved=60), relief(), K)
-    assert found.known
-    assert 135 <= found.inliers <= 145
+    assert found.is_known
+    assert 135 <= found.num_inliers <= 145
     assert turn_between(found, T) < 0.1
     assert degrees_between(found.source_T_target[:3, 3], T[:3, 3]) < 3
 
@@ -114,8 +114,8 @@ def test_corners_that_move_by_themselves_are_outliers() -> None:
 @pytest.mark.parametrize("turn", [(0.0, 0.0, 0.0), (0.03, -0.05, 0.02)])
 def test_a_camera_that_stands_or_turns_does_not_travel(turn: tuple[float, float, float]) -> None:
     found = motion_of_tracks(tracks_of(relief(), motion(turn, (0, 0, 0)), noise=0.1), relief(), K)
-    assert found.known
-    assert not found.travels
+    assert found.is_known
+    assert not found.is_direction_known
     assert found.parallax < 0.4
     assert np.linalg.norm(found.source_T_target[:3, 3]) < 0.02
 
@@ -124,8 +124,8 @@ def test_too_few_corners_give_no_motion() -> None:
     found = motion_of_tracks(
         tracks_of(relief(), motion((0, 0, 0), (1, 0, 0)), count=15), relief(), K
     )
-    assert not found.known
-    assert not found.travels
+    assert not found.is_known
+    assert not found.is_direction_known
 
 
 def test_corners_without_depth_are_left_out() -> None:
@@ -133,15 +133,17 @@ def test_corners_without_depth_are_left_out() -> None:
     depth[:, :64] = np.nan
     T = motion((0, 0.01, 0), (0.2, 0.1, 0))
     found = motion_of_tracks(tracks_of(relief(), T), depth, K)
-    assert 60 < found.tracked < 140
+    assert 60 < found.num_tracked < 140
     assert turn_between(found, T) < 1e-3
 
 
 def test_random_displacements_agree_on_no_motion() -> None:
     tracks = tracks_of(relief(), np.eye(4), moved=200)
     rng = np.random.default_rng(3)
-    wild = Tracks(start=tracks.start, way=rng.uniform(-40, 40, (200, 2)), share=1.0)
-    assert not motion_of_tracks(wild, relief(), K).known
+    wild = Tracks(
+        start=tracks.start, displacement=rng.uniform(-40, 40, (200, 2)), returned_fraction=1.0
+    )
+    assert not motion_of_tracks(wild, relief(), K).is_known
 
 
 def test_depth_between_pixels_is_linear_and_unknown_outside() -> None:

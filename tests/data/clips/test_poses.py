@@ -130,7 +130,7 @@ def test_a_distorted_camera_is_said(tmp_path: Path) -> None:
         ("a.json", '{"frames": [{"file_path": "a", "transform_matrix": [[2,0,0,0],[0,1,0,0],'
          '[0,0,1,0],[0,0,0,1]]}]}', "rigid"),
         ("images.bin", "x", "ends at byte 1, inside the number of images"),
-        ("frames.bin", "x", "from COLMAP's images.bin"),
+        ("frames.bin", "x", "is COLMAP's images.bin"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_one_line(tmp_path: Path, name: str, text: str, said: str) -> None:
@@ -142,10 +142,10 @@ def test_a_broken_file_is_one_line(tmp_path: Path, name: str, text: str, said: s
 
 def test_poses_of_another_clip_are_refused(tmp_path: Path) -> None:
     write_kitti(tmp_path / "kitti.txt", poses())
-    with pytest.raises(InputError, match="5 poses, but there are 7"):
+    with pytest.raises(InputError, match="5 poses, but the clip has 7"):
         read_poses(tmp_path / "kitti.txt").poses_of_frames(keys(), 7)
     result = read_poses(write_transforms(tmp_path / "transforms.json", "other/room.png"))
-    with pytest.raises(InputError, match=r"no pose of a frame.*000000.png"):
+    with pytest.raises(InputError, match=r"no pose for any frame.*000000.png"):
         result.poses_of_frames(keys(), COUNT)
     (tmp_path / "transforms.json").unlink()
     with pytest.raises(InputError, match=r"images\.txt"):

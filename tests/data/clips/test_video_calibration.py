@@ -100,16 +100,19 @@ def test_a_lens_of_zeros_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (ROS.replace("plumb_bob", "equidistant"), "has the lens model 'equidistant'"),
-        (ROS.replace(", 0.03]", "]").replace(", -0.002]", "]"), "'plumb_bob' with 3 coefficients"),
-        (ROS.replace("239.0, 0.0", "239.0"), "has 8 numbers as its intrinsics"),
-        (ROS.replace("image_width: 640", "image_width: wide"), "pictures are nanx480"),
+        (ROS.replace("plumb_bob", "equidistant"), "the lens model 'equidistant'"),
+        (
+            ROS.replace(", 0.03]", "]").replace(", -0.002]", "]"),
+            "'plumb_bob' is not supported with 3 coefficients",
+        ),
+        (ROS.replace("239.0, 0.0", "239.0"), "number of intrinsics in the file is 8"),
+        (ROS.replace("image_width: 640", "image_width: wide"), "image size is nanx480"),
         (ROS.replace("520.5", "wide"), "camera_matrix: number 1 is nan"),
-        ("name: phone\n", "has no camera in a form that is read"),
-        ("- 1\n- 2\n", "has no camera in a form that is read"),
-        ("a: [1, 2\n", "is no YAML"),
-        ("camera_matrix: 5\n", "no camera in a form that is read; it has camera_matrix"),
-        ("cam0:\n  intrinsics: [1, 1, 5, 5, 0.9]\n", "has 5 numbers as its intrinsics"),
+        ("name: phone\n", "has no camera in a supported form"),
+        ("- 1\n- 2\n", "has no camera in a supported form"),
+        ("a: [1, 2\n", "is not valid YAML"),
+        ("camera_matrix: 5\n", "no camera in a supported form; its entries are camera_matrix"),
+        ("cam0:\n  intrinsics: [1, 1, 5, 5, 0.9]\n", "number of intrinsics in the file is 5"),
         ("K: [500, 500, 320, 240]\ndistortion_model: equidistant\nD: [1, 2, 3, 4]\n", "'fisheye'"),
     ],
 )

@@ -20,17 +20,17 @@ def data(**said: object) -> VideoData:
 
 def test_what_the_user_says_wins_over_files_and_exif() -> None:
     said = choose_camera(
-        data(camera=(500.0, 501.0, 320.0, 240.0)), SHAPE, "clip", beside=BESIDE, exif=EXIF
+        data(camera=(500.0, 501.0, 320.0, 240.0)), SHAPE, "clip", file_calibration=BESIDE, exif=EXIF
     )
     assert said.camera.K.tolist() == [[500, 0, 320], [0, 501, 240], [0, 0, 1]]
     assert said.camera.source is CameraSource.GIVEN
-    fov = choose_camera(data(fov=90.0), SHAPE, "clip", beside=BESIDE, exif=EXIF)
+    fov = choose_camera(data(fov=90.0), SHAPE, "clip", file_calibration=BESIDE, exif=EXIF)
     assert fov.camera.K[0, 0] == pytest.approx(320)
     assert fov.camera.source is CameraSource.FOV
 
 
 def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
-    beside = choose_camera(data(), SHAPE, "clip", beside=BESIDE, exif=EXIF)
+    beside = choose_camera(data(), SHAPE, "clip", file_calibration=BESIDE, exif=EXIF)
     np.testing.assert_array_equal(beside.camera.K, K)
     assert choose_camera(data(), SHAPE, "clip", exif=EXIF).camera is EXIF
     guessed = choose_camera(data(), SHAPE, "clip")
@@ -41,28 +41,34 @@ def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
 
 def test_where_a_focal_length_comes_from_and_that_it_is_held_fixed_is_said_once() -> None:
     note = choose_camera(data(), SHAPE, "clip", exif=EXIF).note
-    held = "held fixed where poses are estimated"
-    assert note == f"clip: focal length 1040 px, from EXIF, and {held}"
+    held = "stays fixed while poses are estimated"
+    assert note == f"clip: the focal length of 1040 px comes from EXIF, and {held}"
     assert (
         str(choose_camera(data(), SHAPE, "clip").note).count(f"is assumed, and {held}; give") == 1
     )
     learned = data(learn_camera=True)
-    assert "held fixed" not in str(choose_camera(learned, SHAPE, "clip", exif=EXIF).note)
-    assert "held fixed" not in str(choose_camera(learned, SHAPE, "clip").note)
+    assert "stays fixed" not in str(choose_camera(learned, SHAPE, "clip", exif=EXIF).note)
+    assert "stays fixed" not in str(choose_camera(learned, SHAPE, "clip").note)
     assert choose_camera(data(fov=60.0), SHAPE, "clip", exif=EXIF).note is None
 
 
 def test_a_camera_that_says_its_size_is_scaled_to_the_frames() -> None:
     """A point at the corner of the first pixel stays there: edges map to edges."""
-    found = choose_camera(data(), (240, 320), "clip", beside=FrameCalibration(K=K, shape=SHAPE))
+    found = choose_camera(
+        data(), (240, 320), "clip", file_calibration=FrameCalibration(K=K, shape=SHAPE)
+    )
     expected = [[260, 0, 159.5], [0, 260.5, 119.5], [0, 0, 1]]
     np.testing.assert_allclose(found.camera.K, expected, atol=1e-12)
     assert found.note == "clip: the camera was calibrated at 640x480 and is scaled to 320x240"
 
 
 def test_a_camera_of_frames_that_were_cropped_is_refused() -> None:
-    with pytest.raises(InputError, match="calibrated for frames of 640x480, but these are 640x360"):
-        choose_camera(data(), (360, 640), "clip", beside=FrameCalibration(K=K, shape=SHAPE))
+    with pytest.raises(
+        InputError, match="calibrated for frames of 640x480, but these frames are 640x360"
+    ):
+        choose_camera(
+            data(), (360, 640), "clip", file_calibration=FrameCalibration(K=K, shape=SHAPE)
+        )
 
 
 def test_intrinsics_of_another_size_are_noticed() -> None:
@@ -79,10 +85,13 @@ def test_intrinsics_of_another_size_are_noticed() -> None:
         ({"camera": (0.0, 500.0, 320.0, 240.0)}, "positive focal lengths, got 0,500,320,240"),
         ({"camera": (-500.0, 500.0, 320.0, 240.0)}, "positive focal lengths"),
         ({"camera": (float("nan"), 500.0, 320.0, 240.0)}, "positive focal lengths"),
-        ({"camera": (1.0, 1.0, 320.0, 240.0)}, "see 180 x 180|see 17"),
-        ({"camera": (90000.0, 90000.0, 320.0, 240.0)}, "focal lengths 90000 and 90000 px see"),
+        ({"camera": (1.0, 1.0, 320.0, 240.0)}, "view of 180 x 180|view of 17"),
+        ({"camera": (90000.0, 90000.0, 320.0, 240.0)}, "focal lengths 90000 and 90000 px give"),
         ({"fov": 190.0}, "between 0 and 180"),
-        ({"fov": 60.0, "camera": (500.0, 500.0, 320.0, 240.0)}, "camera and fov say the camera"),
+        (
+            {"fov": 60.0, "camera": (500.0, 500.0, 320.0, 240.0)},
+            "camera and fov each set the camera",
+        ),
     ],
 )
 def test_absurd_cameras_are_refused_in_a_line(said: dict[str, object], says: str) -> None:
@@ -104,4 +113,4 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
 def test_a_principal_point_beyond_all_measure_is_refused_like_another() -> None:
     beside = FrameCalibration(K=np.array([[520.0, 0, 1.7e308], [0, 521.0, 239.5], [0, 0, 1]]))
     with pytest.raises(InputError, match="cx is "):
-        choose_camera(data(), SHAPE, "clip", beside=beside)
+        choose_camera(data(), SHAPE, "clip", file_calibration=beside)

@@ -115,11 +115,11 @@ def test_poses_of_seven_scenes_lie_beside_each_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (kitti_pose_lines([(0, 0, 0)] * 2), "has 2 poses, but there are 3 frames"),
-        ("1 2 3\n", "expected poses of KITTI"),
-        ("2 0 0 0 0 1 0 0 0 0 1 0\n" * 3, "pose 1 is no rigid motion"),
+        (kitti_pose_lines([(0, 0, 0)] * 2), "has 2 poses, but the clip has 3 frames"),
+        ("1 2 3\n", "expected poses from KITTI"),
+        ("2 0 0 0 0 1 0 0 0 0 1 0\n" * 3, "pose 1 is not a rigid motion"),
         ("1 0 0 0 0 1 0 0 0 0 1 0\n" * 2 + "x\n", "line 3 is 'x'"),
-        ("5.0 1 2 3 0 0 0 1\n", "has no pose of a frame"),
+        ("5.0 1 2 3 0 0 0 1\n", "has no pose for any frame"),
     ],
 )
 def test_poses_that_do_not_go_with_the_frames_are_refused(
@@ -136,10 +136,12 @@ def test_poses_that_nobody_asked_for_may_be_of_something_else(tmp_path: Path) ->
     write_frames(tmp_path, [0.0] * 3)
     (tmp_path / "poses.txt").write_text("names of yoga poses\n")
     assert frames(tmp_path)[0].poses is None
-    with pytest.raises(InputError, match="expected poses of KITTI"):
+    with pytest.raises(InputError, match="expected poses from KITTI"):
         frames(tmp_path, poses="auto")
     (tmp_path / "poses.txt").unlink()
-    with pytest.raises(InputError, match=r"poses are asked for, but there is no poses.txt"):
+    with pytest.raises(
+        InputError, match=r"you asked for the poses beside the frames, but there is no poses.txt"
+    ):
         frames(tmp_path, poses="auto")
 
 
@@ -159,8 +161,8 @@ def test_every_drive_of_kitti_counts_with_its_calibration(tmp_path: Path) -> Non
     [found] = kitti(tmp_path)
     assert found.id == f"{DATE}/{DRIVE}/image_02"
     assert found.camera.camera.K[:2].tolist() == [[FOCAL, 0, CENTRE[0]], [0, FOCAL, CENTRE[1]]]
-    assert found.measured
-    assert found.numbers == tuple(range(6))
+    assert found.measures_motion
+    assert found.frame_numbers == tuple(range(6))
 
 
 def test_the_eyes_of_kitti_know_each_other(tmp_path: Path) -> None:
@@ -169,11 +171,11 @@ def test_the_eyes_of_kitti_know_each_other(tmp_path: Path) -> None:
     left, right = kitti(tmp_path, stereo=True)
     assert left.other_eye is not None
     assert left.other_eye.sequence == right.id
-    assert left.other_eye.shift == pytest.approx(-BASELINE)
+    assert left.other_eye.x_offset == pytest.approx(-BASELINE)
     assert right.other_eye is not None
-    assert right.other_eye.shift == pytest.approx(BASELINE)
-    assert right.listed is not None
-    assert right.listed.training == ()
+    assert right.other_eye.x_offset == pytest.approx(BASELINE)
+    assert right.listed_targets is not None
+    assert right.listed_targets.training == ()
 
 
 def test_a_split_of_kitti_names_targets_of_both_cameras(tmp_path: Path) -> None:
@@ -186,24 +188,26 @@ def test_a_split_of_kitti_names_targets_of_both_cameras(tmp_path: Path) -> None:
     (splits / "val_files.txt").write_text(f"{DATE}/{DRIVE} 4 l\n")
     for split in ("mine", str(splits), str(splits / "train_files.txt")):
         left, right = kitti(tmp_path, split=split)
-        assert left.listed is not None
-        assert left.listed.training == (2, 1)
-        assert left.listed.held_out == (4,)
-        assert right.listed is not None
-        assert right.listed.training == (3,)
-        assert not left.measured
+        assert left.listed_targets is not None
+        assert left.listed_targets.training == (2, 1)
+        assert left.listed_targets.held_out == (4,)
+        assert right.listed_targets is not None
+        assert right.listed_targets.training == (3,)
+        assert not left.measures_motion
 
 
 def test_a_list_of_drives_that_are_not_there_is_refused(tmp_path: Path) -> None:
     write_kitti(tmp_path)
     path = tmp_path / "mine.txt"
     path.write_text("2011_10_03/2011_10_03_drive_0042_sync 5 l\n")
-    with pytest.raises(InputError, match="1 of 1 cameras that are not there, the first 2011_10_03"):
+    with pytest.raises(
+        InputError, match=r"1 of the 1 cameras that .* lists are missing, such as 2011_10_03"
+    ):
         kitti(tmp_path, split=str(path))
     path.write_text("drive five\n")
     with pytest.raises(InputError, match="line 1 is 'drive five'"):
         kitti(tmp_path, split=str(path))
-    with pytest.raises(OptionError, match="no list of the split 'eigen_zhou'"):
+    with pytest.raises(OptionError, match="no list for the split 'eigen_zhou'"):
         kitti(tmp_path, split="eigen_zhou")
 
 
@@ -246,13 +250,13 @@ def test_odometry_names_sequences_and_eyes(tmp_path: Path) -> None:
     left, right = odometry(tmp_path, split="7", stereo=True)
     assert (left.id, right.id) == ("07/image_2", "07/image_3")
     assert left.other_eye is not None
-    assert left.other_eye.shift == pytest.approx(-0.53)
-    with pytest.raises(OptionError, match="has no sequence 09; there are 00, 07"):
+    assert left.other_eye.x_offset == pytest.approx(-0.53)
+    with pytest.raises(OptionError, match="has no sequence 09; choose one of 00, 07"):
         odometry(tmp_path, split="00,09")
     (tmp_path / "train_files.txt").write_text("0 2 l\n7 1 r\n")
     first, second = odometry(tmp_path, split=str(tmp_path / "train_files.txt"))
-    assert first.listed is not None
-    assert (first.id, first.listed.training) == ("00/image_2", (2,))
+    assert first.listed_targets is not None
+    assert (first.id, first.listed_targets.training) == ("00/image_2", (2,))
     assert second.id == "07/image_3"
 
 
@@ -282,35 +286,38 @@ def test_snippets_of_cityscapes_end_at_gaps_and_have_their_own_camera(tmp_path: 
     write_cityscapes(tmp_path, [0, 1, 2], 1)
     write_cityscapes(tmp_path, [30, 31, 32], 31)
     first, second = cityscapes(tmp_path)
-    assert first.numbers == (0, 1, 2)
-    assert second.numbers == (30, 31, 32)
+    assert first.frame_numbers == (0, 1, 2)
+    assert second.frame_numbers == (30, 31, 32)
     assert first.camera.camera.K.tolist() == [[85, 0, 47], [0, 84, 30], [0, 0, 1]]
-    assert first.hood == 0.25
+    assert first.bonnet_fraction == 0.25
     left, right, *_ = cityscapes(tmp_path, stereo=True)
     assert left.other_eye is not None
-    assert (left.other_eye.sequence, left.other_eye.shift) == (right.id, -0.22)
+    assert (left.other_eye.sequence, left.other_eye.x_offset) == (right.id, -0.22)
     assert right.files[0].parent.parts[-3] == "rightImg8bit_sequence"
 
 
 @pytest.mark.parametrize(
     ("said", "says"),
     [
-        ({"roots": ()}, "no frames are named"),
-        ({"stride": 0}, "stride is at least 1"),
-        ({"held_out": 1.0}, "held_out is a share"),
-        ({"least_motion": -1.0}, "least_motion is a number"),
-        ({"limit": 0}, "limit is at least 1"),
-        ({"baseline": -0.5}, "baseline is a positive length"),
-        ({"split": "00"}, "split is for named datasets"),
-        ({"stereo": True}, "stereo is known for"),
+        ({"roots": ()}, "there are no frames to read"),
+        ({"stride": 0}, "stride must be at least 1"),
+        ({"held_out": 1.0}, "held_out must be a fraction"),
+        ({"least_motion": -1.0}, "least_motion must be a number"),
+        ({"limit": 0}, "limit must be at least 1"),
+        ({"baseline": -0.5}, "baseline must be a positive length"),
+        ({"split": "00"}, "split only applies to named datasets"),
+        ({"stereo": True}, "stereo is only supported for"),
         ({"follow_poses": True}, "follow_poses needs poses"),
         ({"roots": ("nowhere",)}, "no such file or folder"),
-        ({"kind": SourceKind.KITTI_RAW, "roots": ("nowhere",)}, "is no KITTI raw"),
-        ({"kind": SourceKind.KITTI_RAW, "roots": ("a", "b")}, "one folder, but 2 are named"),
-        ({"kind": SourceKind.KITTI_RAW, "poses": "auto"}, "poses of kitti-raw are not read"),
-        ({"kind": SourceKind.KITTI_ODOMETRY, "roots": ("nowhere",)}, "is no KITTI odometry"),
-        ({"kind": SourceKind.CITYSCAPES, "roots": ("nowhere",)}, "is no Cityscapes"),
-        ({"kind": SourceKind.CITYSCAPES, "split": "demo"}, "has the splits train, val, test"),
+        ({"kind": SourceKind.KITTI_RAW, "roots": ("nowhere",)}, "is not KITTI raw"),
+        ({"kind": SourceKind.KITTI_RAW, "roots": ("a", "b")}, "one folder, but you gave 2"),
+        ({"kind": SourceKind.KITTI_RAW, "poses": "auto"}, "poses are not supported for kitti-raw"),
+        ({"kind": SourceKind.KITTI_ODOMETRY, "roots": ("nowhere",)}, "is not KITTI odometry"),
+        (
+            {"kind": SourceKind.CITYSCAPES, "roots": ("nowhere",)},
+            "not the root folder of Cityscapes",
+        ),
+        ({"kind": SourceKind.CITYSCAPES, "split": "demo"}, "choose one of train, val, test"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_a_line(

@@ -21,12 +21,12 @@ TOY = "support.toy_dataset:Toy"
 
 def test_a_whole_download_is_whole(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path)))
-    assert found.is_whole
-    assert (found.listed, found.read, len(found.images)) == (4, 4, 4)
+    assert found.is_complete
+    assert (found.num_listed, found.num_read, len(found.images)) == (4, 4, 4)
     assert found.warnings == ()
     first = found.images[0]
     assert first.size == (48, 64)
-    assert first.depth_share == pytest.approx(63 / 64)
+    assert first.depth_fraction == pytest.approx(63 / 64)
     assert (first.near, first.far) == pytest.approx((1.0, 4.0))
     assert first.median == pytest.approx(2.5)
 
@@ -40,7 +40,7 @@ def test_missing_and_broken_files_are_told_apart_and_named(tmp_path: Path) -> No
     assert [entry.id for entry in found.absent] == ["b"]
     assert [entry.id for entry in found.broken] == ["c"]
     assert "c.npz: broken" in found.broken[0].reason
-    assert not found.is_whole
+    assert not found.is_complete
 
 
 def test_every_split_is_counted_and_what_hinders_one_is_said(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_a_folder_of_ones_own_is_asked_for_the_splits_it_declares(
     assert main(["check", "folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "no split" not in printed
-    assert "2 of 2 images, 2 are whole" in printed
-    assert "rilievo.yaml, such as 'camera: {fx: 525, cx: 319.5, cy: 239.5}'" in printed
+    assert "2 of 2 images, 2 of them complete" in printed
+    assert "rilievo.yaml, for example 'camera: {fx: 525, cx: 319.5, cy: 239.5}'" in printed
     (tmp_path / "val.txt").write_text("b\n")
     (tmp_path / "rilievo.yaml").write_text(
         "splits: {valid: val.txt}\ncamera: {fx: 52.5, cx: 31.5, cy: 23.5}\n"
@@ -80,12 +80,14 @@ def test_depth_in_millimetres_is_noticed(tmp_path: Path) -> None:
 
 def test_metres_that_were_divided_once_too_often_are_noticed(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path, unit=0.001)))
-    assert found.warnings == (f"half of the images: {TOO_NEAR}",)
+    assert found.warnings == (f"for half of the images, {TOO_NEAR}",)
 
 
 def test_a_list_of_another_length_than_the_papers_is_noticed(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path, ("a", "b"))))
-    assert found.warnings == ("papers score 4 images of 'test', this download lists 2",)
+    assert found.warnings == (
+        "papers score 4 images of the split 'test', but this download lists 2",
+    )
 
 
 def test_images_without_any_depth_are_noticed(tmp_path: Path) -> None:
@@ -94,13 +96,13 @@ def test_images_without_any_depth_are_noticed(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", image=image, depth=np.zeros((48, 64), np.float32))
     found = check_dataset(open_dataset(TOY, tmp_path))
     assert found.images[3].median is None
-    assert "1 images have no pixel with true depth, such as d" in found.warnings
+    assert "the image d has no pixel with ground-truth depth" in found.warnings
 
 
 def test_a_limit_reads_images_from_everywhere(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path)), limit=2)
     assert [facts.id for facts in found.images] == ["a", "d"]
-    assert (found.read, found.listed) == (2, 4)
+    assert (found.num_read, found.num_listed) == (2, 4)
 
 
 @pytest.mark.parametrize(("count", "most"), [(10, 3), (5, 5), (7, 1), (3, 9), (0, 2)])
@@ -135,9 +137,9 @@ def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     sheet = tmp_path / "sheet.jpg"
     assert main(["check", TOY, str(tmp_path / "data"), "--sheet", str(sheet)]) == 0
     said = capsys.readouterr().out
-    assert "4 of 4 images, 4 are whole" in said
-    assert "64x48: 4" in said
-    assert "fx 40, fy 40, cx 31.5, cy 23.5: 4" in said
+    assert "4 of 4 images, 4 of them complete" in said
+    assert "64x48 in 4 images" in said
+    assert "fx 40, fy 40, cx 31.5, cy 23.5 in 4 images" in said
     assert "depth     1 to 7 m" in said
     assert sheet.is_file()
 
@@ -174,9 +176,9 @@ def test_what_hinders_a_split_stands_below_the_table(
         ([TOY, "nowhere"], "no such folder"),
         ([TOY, ".", "--split", "tset"], "did you mean 'test'"),
         ([TOY, ".", "--variant", "x"], "no variant 'x'"),
-        ([TOY, ".", "--limit", "0"], "--limit is 1 or more"),
+        ([TOY, ".", "--limit", "0"], "--limit must be 1 or more"),
         (["support.toy_dataset:Nothing"], "no dataset 'support.toy_dataset:Nothing'"),
-        (["support.toy_dataset:write_toy"], "no loader"),
+        (["support.toy_dataset:write_toy"], "not a dataset loader"),
     ],
 )
 def test_wrong_use_is_one_line(
@@ -190,12 +192,12 @@ def test_wrong_use_is_one_line(
 
 @pytest.mark.parametrize("bad", ["../a", "/a", "a//b", "a/./b", "", "a\\b", "a\0"])
 def test_ids_that_would_leave_their_folder_are_refused(bad: str) -> None:
-    with pytest.raises(InputError, match="no relative path"):
+    with pytest.raises(InputError, match="must be a relative path"):
         checked_ids(["fine", bad], "list")
 
 
 def test_an_id_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(InputError, match="'a/b' is there twice"):
+    with pytest.raises(InputError, match="'a/b' occurs twice"):
         checked_ids(["a/b", "c", "a/b"], "list")
 
 

@@ -16,4 +16,4 @@ def test_a_dataset_of_somebody_else_is_checked_whole(
 ) -> None:
     dataset = open_dataset("support.toy_dataset:Toy", write_toy(tmp_path))
     miscounting()
-    assert check_dataset(dataset).is_whole
+    assert check_dataset(dataset).is_complete

@@ -81,7 +81,9 @@ def test_normals_that_are_not_of_the_depth_are_refused(tmp_path: Path) -> None:
     turned = np.zeros((*SIZE, 3), "<f4")
     turned[..., 0] = 1
     write_npy(path.with_name(path.name + "_normal.npy"), turned)
-    with pytest.raises(InputError, match="agrees with the normals of its depth to a mean cosine"):
+    with pytest.raises(
+        InputError, match="its normals agree with those of the depth to a mean cosine"
+    ):
         open_dataset("diode", tmp_path, variant="normals").truth(INDOORS)
 
 
@@ -99,8 +101,10 @@ def test_missing_partners_are_absent(tmp_path: Path) -> None:
 def test_broken_files_are_one_line(tmp_path: Path) -> None:
     path = scan(tmp_path, INDOORS)
     cut_short(path.with_name(path.name + "_depth.npy"))
-    with pytest.raises(InputError, match=r"_depth\.npy: this npy file is cut short"):
+    with pytest.raises(InputError, match=r"_depth\.npy: this npy file is truncated"):
         open_dataset("diode", tmp_path).truth(INDOORS)
     write_npy(path.with_name(path.name + "_depth.npy"), np.ones((10, 20), "<f4"))
-    with pytest.raises(InputError, match=r"the mask is \(768, 1024\), the depth \(10, 20\)"):
+    with pytest.raises(
+        InputError, match=r"the mask has the shape \(768, 1024\), but the depth has \(10, 20\)"
+    ):
         open_dataset("diode", tmp_path).truth(INDOORS)

@@ -93,10 +93,10 @@ def test_oasis_has_a_part_of_the_picture(tmp_path: Path) -> None:
     found = np.moveaxis(truth.normals, 0, 2)[4:20, 10:30]
     np.testing.assert_allclose(found[1:], (part * [1, 1, -1])[1:], atol=1e-6)
     path.write_bytes(pickle.dumps({**content, "max_y": 99}))
-    with pytest.raises(InputError, match="is no part of a picture"):
+    with pytest.raises(InputError, match="is not a dictionary"):
         data.truth(data.ids[0])
     path.write_bytes(pickle.dumps(Path("x")))
-    with pytest.raises(InputError, match="is no whole pickle of arrays"):
+    with pytest.raises(InputError, match="is not a valid pickle of arrays"):
         data.truth(data.ids[0])
 
 
@@ -125,7 +125,7 @@ def test_marigolds_scannet_is_listed_in_pairs(tmp_path: Path) -> None:
     np.testing.assert_allclose(truth.depth, stored / 1000, rtol=1e-6)
     assert truth.scene == "scene0001_00"
     (tmp_path / "other.txt").write_text("one.jpg\n")
-    with pytest.raises(InputError, match="no photograph with its depth"):
+    with pytest.raises(InputError, match="must list a photograph"):
         open_dataset("marigold-scannet", tmp_path, list_file=tmp_path / "other.txt")
     with pytest.raises(InputError, match="expected scannet_val"):
         open_dataset("marigold-scannet", tmp_path / "scene0001_00")

@@ -217,10 +217,10 @@ def test_splits_and_lists_choose_images_in_their_order(plain: Path) -> None:
     assert dataset.ids == ("rooms/a", "b")
     assert [absent.id for absent in dataset.absent] == ["gone"]
     assert opened(plain, list_file=str(plain / "mine.txt")).ids == ("rooms/a", "b")
-    with pytest.raises(OptionError, match="no split 'train': name its list of ids under 'splits'"):
+    with pytest.raises(OptionError, match="no split 'train'; add its list of ids under 'splits'"):
         opened(plain, split="train")
     (plain / "mine.txt").write_text("b\nb\n")
-    with pytest.raises(InputError, match=r"mine\.txt: the id 'b' is there twice"):
+    with pytest.raises(InputError, match=r"mine\.txt: the id 'b' occurs twice"):
         opened(plain, split="test")
 
 
@@ -232,7 +232,7 @@ def test_a_download_is_described_from_outside(
     monkeypatch.setenv("SOME_FOLDER", str(plain))
     assert len(open_dataset("folder", described)) == 2
     monkeypatch.delenv("SOME_FOLDER")
-    with pytest.raises(InputError, match=r"\$\{SOME_FOLDER\} is not set in the environment"):
+    with pytest.raises(InputError, match=r"the environment variable \$\{SOME_FOLDER\} is not set"):
         open_dataset("folder", described)
 
 
@@ -240,12 +240,14 @@ def test_a_download_is_described_from_outside(
     ("text", "message"),
     [
         ("dept: x", r"rilievo\.yaml: has no 'dept'; did you mean 'depth'"),
-        ("scale: 0.001", r"has no 'scale'; 'scale' belongs below 'depth'$"),
-        ("axes: opengl", r"has no 'axes'; 'axes' belongs below 'normals'$"),
+        ("scale: 0.001", r"has no 'scale'; 'scale' belongs under 'depth'$"),
+        ("axes: opengl", r"has no 'axes'; 'axes' belongs under 'normals'$"),
         ("depth: {scene: 1}", r"has no 'depth.scene'; 'scene' belongs at the top$"),
-        ("fx: 500", r"has no 'fx'; 'fx' belongs below 'camera'$"),
-        ("array: z", r"'array' belongs below 'depth' or below 'normals'$"),
+        ("fx: 500", r"has no 'fx'; 'fx' belongs under 'camera'$"),
+        ("array: z", r"'array' belongs under 'depth' or under 'normals'$"),
         ("depth: {scal: 1}", r"has no 'depth.scal'; did you mean 'scale'"),
+        ("depth: {unit: mm}", r"has no 'depth.unit'; did you mean 'scale'\?"),
+        ("unit: mm", r"has no 'unit'; 'scale' belongs under 'depth'$"),
         ("depth: {scale: big}", r'depth.scale is "big", expected a number'),
         ("depth: {kind: z}", 'depth.kind is "z", expected one of depth, distance, disparity'),
         ("normals: {axes: blender}", "expected one of opencv, opengl, dsine"),
@@ -254,14 +256,14 @@ def test_a_download_is_described_from_outside(
             "depth: {kind: disparity}\ncamera: {fx: 1, cx: 1, cy: 1}",
             "needs the baseline",
         ),
-        ("camera: {fx: 40}", "a camera with fx has cx and cy too"),
+        ("camera: {fx: 40}", "a camera with fx also needs cx and cy"),
         ("camera: {width: 3}", "either a file, a lens, or fx, fy, cx and cy"),
-        ("image: photo.png", "pattern 'photo.png' has no {id}"),
+        ("image: photo.png", "pattern 'photo.png' must contain {id}"),
         ("splits: {tset: x}", "has no split 'tset'; did you mean 'test'"),
-        ("- a\n- b", "it is no list of keys with values"),
-        ("a: [", "is no YAML"),
-        ("folder: gone", "its folder .* is not there"),
-        ("!!python/object/apply:os.system ['true']", "is no YAML"),
+        ("- a\n- b", "expected a mapping of keys to values"),
+        ("a: [", "is not valid YAML"),
+        ("folder: gone", "its folder .* does not exist"),
+        ("!!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
 def test_a_wrong_description_is_one_line(plain: Path, text: str, message: str) -> None:
@@ -303,30 +305,30 @@ def test_numbers_without_a_point_are_numbers(tmp_path: Path) -> None:
 
 def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
-    with pytest.raises(InputError, match=r"neither 'depth/' nor 'normals/'.*it holds holiday"):
+    with pytest.raises(InputError, match=r"neither depth/ nor normals/.*found holiday"):
         opened(tmp_path)
     (tmp_path / "depth").mkdir()
-    with pytest.raises(InputError, match=r"no photograph fits 'images/\{id\}\.\*'"):
+    with pytest.raises(InputError, match=r"no photograph matches 'images/\{id\}\.\*'"):
         opened(tmp_path)
 
 
 def test_two_files_of_one_id_are_refused(plain: Path) -> None:
     photograph(plain / "images" / "b.jpg")
-    with pytest.raises(InputError, match=r"both fit 'images/\{id\}\.\*' with the id 'b'"):
+    with pytest.raises(InputError, match=r"both match 'images/\{id\}\.\*' with the id 'b'"):
         opened(plain)
 
 
 def test_broken_files_are_one_line_each(plain: Path) -> None:
     path = plain / "depth" / "b.png"
     path.write_bytes(path.read_bytes()[:-600])
-    with pytest.raises(InputError, match=r"b\.png: this PNG file is cut short"):
+    with pytest.raises(InputError, match=r"b\.png: this PNG file is truncated"):
         opened(plain).truth("b")
     deep(path, MILLIMETRES[:-1])
     # Tests check the shapes of records before the records themselves do.
     with pytest.raises((InputError, TypeCheckError), match="b"):
         opened(plain).sample("b")
     deep(path, (MILLIMETRES // 8).astype(np.uint8))
-    with pytest.raises(InputError, match="has 8 bits, which are mostly a picture of depth"):
+    with pytest.raises(InputError, match="has 8 bits, so it is probably a picture of depth"):
         opened(plain).truth("b")
 
 

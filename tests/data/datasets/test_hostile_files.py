@@ -42,7 +42,7 @@ def test_numbers_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
     with mat(tmp_path / "x.mat") as file:
         kept = [(str(tmp_path / "secret"), 0, h5py.h5f.UNLIMITED)]
         file.create_dataset("depths", (2, 8), "u1", external=kept)
-    assert "lie in another file" in refusal_of_depths(tmp_path / "x.mat")
+    assert "is stored in another file" in refusal_of_depths(tmp_path / "x.mat")
 
 
 def test_a_link_to_another_file_is_not_followed(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_link_to_another_file_is_not_followed(tmp_path: Path) -> None:
         file["depths"] = np.ones((2, 8))
     with mat(tmp_path / "x.mat") as file:
         file["depths"] = h5py.ExternalLink("other.mat", "/depths")
-    assert "lie in another file" in refusal_of_depths(tmp_path / "x.mat")
+    assert "is stored in another file" in refusal_of_depths(tmp_path / "x.mat")
 
 
 def test_an_array_pieced_together_from_other_files_is_not_read(tmp_path: Path) -> None:
@@ -60,13 +60,13 @@ def test_an_array_pieced_together_from_other_files_is_not_read(tmp_path: Path) -
     layout[...] = h5py.VirtualSource(str(tmp_path / "other.mat"), "depths", (2, 8))
     with mat(tmp_path / "x.mat") as file:
         file.create_virtual_dataset("depths", layout)
-    assert "lie in another file" in refusal_of_depths(tmp_path / "x.mat")
+    assert "is stored in another file" in refusal_of_depths(tmp_path / "x.mat")
 
 
 def test_an_array_larger_than_any_memory_is_one_line(tmp_path: Path) -> None:
     with mat(tmp_path / "x.mat") as file:
         file.create_dataset("depths", (10, 20_000, 20_000), "f4", chunks=(1, 20, 20))
-    with pytest.raises(InputError, match=r"unpacks to 14\.9 GiB"):
+    with pytest.raises(InputError, match=r"takes 14\.9 GiB of memory"):
         read_mat(tmp_path / "x.mat", "depths")
 
 
@@ -76,7 +76,7 @@ def test_an_array_without_entries_and_a_group_are_one_line(tmp_path: Path) -> No
         file.create_group("group")
     with pytest.raises(InputError, match="cannot be read at 0"):
         Hdf5MatFile(tmp_path / "x.mat").slice("depths", 0)
-    with pytest.raises(InputError, match="it is no array"):
+    with pytest.raises(InputError, match="it is not an array"):
         Hdf5MatFile(tmp_path / "x.mat").whole("group")
 
 
@@ -99,7 +99,7 @@ def test_a_camera_of_no_width_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rilievo.yaml").write_text(
         "camera: {fx: 40, fy: 40, cx: 20, cy: 20, width: 0, height: 36}\n"
     )
-    with pytest.raises(InputError, match="width and height are positive"):
+    with pytest.raises(InputError, match="width and height must be positive"):
         open_dataset("folder", tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_seconds_of_a_sequence_number_are_not_spent_on_its_digits(tmp_path: Path
 def test_a_pickle_that_promises_more_bytes_than_there_can_be_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl.gz"
     path.write_bytes(gzip.compress(b"\x80\x05\x8e" + b"\xff" * 8 + b"x."))
-    with pytest.raises(InputError, match="no whole gzip-compressed pickle"):
+    with pytest.raises(InputError, match="not a valid gzip-compressed pickle"):
         read_gzip_pickle(path)
 
 

@@ -21,10 +21,10 @@ def test_four_numbers_and_nine_are_the_same_camera(text: str, tmp_path: Path) ->
     ("text", "words"),
     [
         ("50 51 nan 18", "cx is nan"),
-        ("-50 51 24 18", "focal lengths are positive"),
-        ("50 0 24 0 51 18 0 0 2", r"K is \[\[fx"),
-        ("50 51 24", "holds 3 numbers"),
-        ("fifty", "holds no numbers alone"),
+        ("-50 51 24 18", "focal lengths must be positive"),
+        ("50 0 24 0 51 18 0 0 2", r"K must be \[\[fx"),
+        ("50 51 24", "got 3"),
+        ("fifty", "not a list of numbers"),
     ],
 )
 def test_what_is_no_camera_is_refused_with_the_file(text: str, words: str, tmp_path: Path) -> None:

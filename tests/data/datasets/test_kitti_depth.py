@@ -151,12 +151,12 @@ def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path, split: st
 
 def test_depth_without_pictures_says_so(tmp_path: Path) -> None:
     write_annotation(tmp_path / "val", 5)
-    with pytest.raises(InputError, match="has no pictures: KITTI raw"):
+    with pytest.raises(InputError, match="has no images: expected the folders of KITTI raw"):
         opened(tmp_path, "val")
 
 
 def test_pairs_take_no_list(root: Path) -> None:
-    with pytest.raises(OptionError, match="takes no list"):
+    with pytest.raises(OptionError, match="does not accept a list"):
         opened(root, "pairs", root / "mine.txt")
 
 
@@ -166,7 +166,7 @@ def test_depth_that_somebody_turned_to_8_bits_is_refused(
 ) -> None:
     path = next((root / "data_depth_annotated" / "train").rglob("*.png"))
     Image.fromarray(np.full(shape, 9, np.uint8)).save(path)
-    with pytest.raises(InputError, match=r"has uint8 numbers .* as 16 bits of grey"):
+    with pytest.raises(InputError, match=r"has uint8 values .* expected 16-bit greyscale depth"):
         opened(root, "train")[0]
 
 
@@ -174,7 +174,7 @@ def test_depth_that_is_cut_short_is_said_in_one_line(root: Path) -> None:
     path = next((root / "data_depth_annotated" / "train").rglob("*.png"))
     path.write_bytes(path.read_bytes()[:80])
     dataset = opened(root, "train")
-    with pytest.raises(InputError, match=r"0000000006\.png: .* cut short"):
+    with pytest.raises(InputError, match=r"0000000006\.png: .* truncated"):
         dataset.truth(dataset.ids[0])
 
 

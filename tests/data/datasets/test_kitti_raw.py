@@ -148,7 +148,7 @@ def test_a_line_that_makes_no_sense_is_named_by_its_number(root: Path, line: str
 def test_a_frame_listed_twice_is_refused(root: Path) -> None:
     list_file = root / "mine.txt"
     list_file.write_text(f"{DATE}/{DRIVE} 5 l\n{DATE}/{DRIVE} 0000000005 l\n")
-    with pytest.raises(InputError, match=r"mine\.txt: the id .* is there twice"):
+    with pytest.raises(InputError, match=r"mine\.txt: the id .* occurs twice"):
         opened(root, list_file=list_file)
 
 
@@ -168,12 +168,14 @@ def test_a_list_that_was_found_must_have_the_length_of_its_split(root: Path) -> 
 
 
 def test_a_split_without_its_list_says_where_it_looked(root: Path) -> None:
-    with pytest.raises(InputError, match=r"no list of the split 'eigen' \(looked for splits/eigen"):
+    with pytest.raises(
+        InputError, match=r"no list for the split 'eigen' \(rilievo looked for splits/eigen"
+    ):
         opened(root, "eigen")
 
 
 def test_a_wrong_root_says_what_was_expected_and_found(root: Path) -> None:
-    with pytest.raises(InputError, match=f"is no KITTI raw.*found {DRIVE}, calib_cam"):
+    with pytest.raises(InputError, match=f"is not KITTI raw.*found {DRIVE}, calib_cam"):
         opened(root / DATE)
 
 
@@ -196,7 +198,9 @@ def test_a_point_goes_from_the_laser_by_way_of_rectification_to_the_picture(root
 def test_a_calibration_without_an_entry_names_it(root: Path, missing: str) -> None:
     write_calibration(root, camera=CAMERA_TEXT.replace(missing, "P_other"))
     dataset = opened(root)
-    with pytest.raises(InputError, match=f"calib_cam_to_cam.txt: has no such entry.*'{missing}: '"):
+    with pytest.raises(
+        InputError, match=f"calib_cam_to_cam.txt: the entry '{missing}:' is missing"
+    ):
         dataset.truth(dataset.ids[0])
 
 
@@ -210,7 +214,9 @@ def test_a_camera_that_is_none_is_told_with_its_file(root: Path) -> None:
 def test_a_calibration_with_too_few_numbers_says_so(root: Path) -> None:
     write_calibration(root, laser=LASER_TEXT.replace("T: 0 0", "T: 0"))
     dataset = opened(root)
-    with pytest.raises(InputError, match=r"calib_velo_to_cam\.txt: has 2 for it, but 'T: ' with 3"):
+    with pytest.raises(
+        InputError, match=r"calib_velo_to_cam\.txt: the entry 'T:' has 2 numbers, expected 3"
+    ):
         dataset.truth(dataset.ids[0])
 
 

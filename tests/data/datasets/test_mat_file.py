@@ -40,7 +40,9 @@ def refusal(path: Path) -> str | None:
 def test_variables_come_back_with_matlabs_axes(write, tmp_path: Path) -> None:
     found = read_mat(write(tmp_path / "a.mat"), "depths")
     np.testing.assert_array_equal(found["depths"], ARRAYS["depths"])
-    with pytest.raises(InputError, match=r"a\.mat: has no variable 'depth', but depths"):
+    with pytest.raises(
+        InputError, match=r"a\.mat: has no variable 'depth'; its variables are: depths"
+    ):
         read_mat(tmp_path / "a.mat", "depth")
 
 

@@ -206,13 +206,13 @@ def test_missing_and_broken_files_are_told(small: Path) -> None:
     assert [each.id for each in data.absent] == ["room0/0000"]
     place = folder / "room1/0001"
     Image.fromarray(np.ones((48, 70), np.uint16)).save(place / "depth.png")
-    with pytest.raises(InputError, match="has no number 'near' in its text"):
+    with pytest.raises(InputError, match="must contain the numbers 'near' and 'far'"):
         data.truth("room1/0001")
     texts = PngInfo()
     texts.add_text("near", "0")
     texts.add_text("far", "2")
     Image.fromarray(np.ones((48, 70), np.uint16)).save(place / "depth.png", pnginfo=texts)
-    with pytest.raises(InputError, match="'near' is 0, expected above zero"):
+    with pytest.raises(InputError, match="'near' is 0; expected a positive number"):
         data.truth("room1/0001")
     Image.fromarray(np.ones((48, 70), np.uint8)).save(place / "depth.png")
     with pytest.raises(InputError, match="expected 16-bit PNG"):
@@ -222,18 +222,18 @@ def test_missing_and_broken_files_are_told(small: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", r"meta\.json: is not JSON \("),
+        ("{", r"meta\.json: is not valid JSON \("),
         ("{}", r"meta\.json: has no intrinsics; expected"),
         ("[1, 2]", "has no intrinsics; expected"),
-        ('{"intrinsics": null}', "has intrinsics that are no finite 3x3 matrix .*: null"),
-        ('{"intrinsics": "K"}', 'no finite 3x3 matrix .*: "K"'),
-        ('{"intrinsics": [[1, 2, 3], [4]]}', "has intrinsics that are no finite 3x3 matrix"),
-        ('{"intrinsics": [["a", 0, 0], [0, 1, 0], [0, 0, 1]]}', "no finite 3x3 matrix"),
-        ('{"intrinsics": [[1, 2], [3, 4]]}', "no finite 3x3 matrix"),
-        ('{"intrinsics": [[0, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "no finite 3x3 matrix"),
-        ('{"intrinsics": [[1, 0, 1e999], [0, 1, 0.5], [0, 0, 1]]}', "no finite 3x3 matrix"),
-        ('{"intrinsics": [[1e-9, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "give no view"),
-        ('{"intrinsics": [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 0]]}', "give no view"),
+        ('{"intrinsics": null}', "its intrinsics must be a finite 3x3 matrix .*, got null"),
+        ('{"intrinsics": "K"}', 'must be a finite 3x3 matrix .*, got "K"'),
+        ('{"intrinsics": [[1, 2, 3], [4]]}', "its intrinsics must be a finite 3x3 matrix"),
+        ('{"intrinsics": [["a", 0, 0], [0, 1, 0], [0, 0, 1]]}', "must be a finite 3x3 matrix"),
+        ('{"intrinsics": [[1, 2], [3, 4]]}', "must be a finite 3x3 matrix"),
+        ('{"intrinsics": [[0, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "must be a finite 3x3 matrix"),
+        ('{"intrinsics": [[1, 0, 1e999], [0, 1, 0.5], [0, 0, 1]]}', "must be a finite 3x3 matrix"),
+        ('{"intrinsics": [[1e-9, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]}', "do not fit the image"),
+        ('{"intrinsics": [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 0]]}', "do not fit the image"),
     ],
 )
 def test_a_broken_camera_is_one_line(small: Path, text: str, words: str) -> None:

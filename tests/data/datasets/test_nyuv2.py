@@ -69,7 +69,7 @@ def test_a_list_of_ones_own_takes_the_place_of_the_split(labelled: Path, tmp_pat
     with pytest.raises(InputError, match=r"mine\.txt:2: there is no image '0003'"):
         open_dataset("nyuv2", labelled, list_file=mine)
     mine.write_text("0002\n0002\n")
-    with pytest.raises(InputError, match="'0002' is there twice"):
+    with pytest.raises(InputError, match="'0002' occurs twice"):
         open_dataset("nyuv2", labelled, list_file=mine)
 
 
@@ -90,7 +90,7 @@ def test_a_labelled_file_that_is_cut_short_is_told_in_one_line(
     for part, said in (
         (len(whole) * 2 // 3, "cut short"),
         (700, "MATLAB file"),
-        (100, "no MATLAB"),
+        (100, "not a MATLAB"),
     ):
         cut.write_bytes(whole[:part])
         with pytest.raises(InputError, match=said) as told:
@@ -117,7 +117,7 @@ def test_a_damaged_image_in_a_labelled_file_is_told_when_it_is_read(
 
 def test_another_matlab_file_is_not_taken_for_the_labelled_set(tmp_path: Path) -> None:
     nyu.write_geonet_truth(tmp_path, [nyu.scene()])
-    with pytest.raises(InputError, match=r"is it nyu_depth_v2_labeled\.mat"):
+    with pytest.raises(InputError, match=r"check that this is nyu_depth_v2_labeled\.mat"):
         open_dataset("nyuv2", tmp_path / "masks.mat")
 
 
@@ -176,13 +176,13 @@ def test_a_line_that_could_mean_two_images_means_none(tmp_path: Path) -> None:
 
 def test_scenes_without_the_official_folders_have_no_test_split(tmp_path: Path) -> None:
     nyu.write_sync(tmp_path / "kitchen_0028b", 1, nyu.scene())
-    with pytest.raises(InputError, match="have no folder 'test'"):
+    with pytest.raises(InputError, match="there is no folder 'test'"):
         open_dataset("nyuv2", tmp_path)
     assert open_dataset("nyuv2", tmp_path, split="all").ids == ("kitchen_0028b/00001",)
 
 
 def test_raw_depth_is_not_given_out_as_filled(sync: Path) -> None:
-    with pytest.raises(InputError, match="does not hold 'filled' but 'raw' or 'depth_normals'"):
+    with pytest.raises(InputError, match=r"has no variant 'filled'.*variant='raw' or"):
         open_dataset("nyuv2", sync, variant="filled")
 
 
@@ -210,7 +210,7 @@ def test_images_by_number_follow_the_official_split_counted_from_one(tmp_path: P
 def test_numbers_that_do_not_tell_where_they_start_are_not_guessed_at(tmp_path: Path) -> None:
     nyu.write_photo(tmp_path / "rgb" / "0007.jpg", nyu.scene().photo)
     nyu.write_millimetres(tmp_path / "depth" / "0007.png", nyu.scene().raw)
-    with pytest.raises(InputError, match="do not tell whether they count from 0 or 1"):
+    with pytest.raises(InputError, match="do not show whether they count from 0 or 1"):
         open_dataset("nyuv2", tmp_path)
     (tmp_path / "test.txt").write_text("0007\n0008\n")
     dataset = open_dataset("nyuv2", tmp_path)
@@ -229,7 +229,7 @@ def test_eight_bits_are_steps_of_a_twenty_fifth_of_a_metre_and_filled(tmp_path: 
     np.testing.assert_allclose(truth.depth[5, 5], 50.5 / 25.5, rtol=1e-6)
     assert not truth.depth_valid[0, 0]
     assert truth.depth_valid.sum() == 480 * 640 - 1
-    with pytest.raises(InputError, match=r"8 bits, which does not hold 'raw' .*variant='filled'"):
+    with pytest.raises(InputError, match=r"8 bits, which has no variant 'raw'.*variant='filled'"):
         open_dataset("nyuv2", tmp_path)
 
 
@@ -237,7 +237,7 @@ def test_an_image_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     for name in ("0000.jpg", "0000.png"):
         nyu.write_photo(tmp_path / "rgb" / name, nyu.scene().photo)
     nyu.write_millimetres(tmp_path / "depth" / "0000.png", nyu.scene().raw)
-    with pytest.raises(InputError, match="'0000' is there twice"):
+    with pytest.raises(InputError, match="'0000' exists twice"):
         open_dataset("nyuv2", tmp_path)
 
 

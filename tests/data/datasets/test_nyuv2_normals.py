@@ -101,7 +101,7 @@ def test_normals_are_computed_from_the_depth_where_no_file_has_them(
     assert analytic.angle(truth.normals, plane.normals)[known].max() < 0.05
     assert known.mean() > 0.99
     assert not known[plane.raw == 0].any()
-    with pytest.raises(InputError, match="does not hold 'normals'"):
+    with pytest.raises(InputError, match="has no variant 'normals'"):
         open_dataset("nyuv2", tmp_path, split="all", variant="normals")
 
 
@@ -127,20 +127,20 @@ class _Command:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (_Command(), "asks for builtins.exec, which is no array"),
+        (_Command(), "refers to builtins.exec, which is not an array"),
         ({"all_normals": np.zeros((1, 480, 640, 3))}, "expected 'all_normals', 'all_filenames'"),
         ([1, 2], "holds list"),
         (
             {"all_normals": np.zeros((2, 4, 4, 3)), "all_filenames": ["00001"]},
-            r"has normals \(2, 4, 4, 3\), 1 names",
+            r"has normals of shape \(2, 4, 4, 3\), 1 names",
         ),
         (
             {"all_normals": np.zeros((1, 4, 4, 3)), "all_filenames": ["attic"]},
-            "names that are no numbers, such as attic",
+            "names that are not numbers, such as attic",
         ),
         (
             {"all_normals": np.zeros((1, 4, 4, 3)), "all_filenames": ["00009"]},
-            "has no normals of image 1",
+            "has no normals for image 1",
         ),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_pickle_that_is_cut_short_is_told_in_one_line(tmp_path: Path, plane: n
     for content in (path.read_bytes()[:5000], b"no gzip at all"):
         path.write_bytes(content)
         dataset = open_dataset("nyuv2", tmp_path, split="all", variant="normals")
-        with pytest.raises(InputError, match="is no whole gzip-compressed pickle") as told:
+        with pytest.raises(InputError, match="is not a valid gzip-compressed pickle") as told:
             dataset.truth("0000")
         assert "\n" not in str(told.value)
 
@@ -191,11 +191,11 @@ def test_a_training_file_that_is_cut_short_or_another_is_told(
         dataset.truth(dataset.ids[0])
     other = {"img": np.full((481, 641, 3), 90.0), "norm": np.zeros((2, 2, 3))}
     scipy.io.savemat(path, {**other, "depth": np.ones((481, 641))})
-    with pytest.raises(InputError, match=r"'norm' is \(2, 2, 3\), expected 481 x 641"):
+    with pytest.raises(InputError, match=r"'norm' has the shape \(2, 2, 3\), expected 481 x 641"):
         dataset.truth(dataset.ids[0])
     with pytest.raises(InputError, match="expected 0 to 255"):
         dataset.image(dataset.ids[0])
-    with pytest.raises(InputError, match="for training and hold no 'test'"):
+    with pytest.raises(InputError, match="for training and do not contain the split 'test'"):
         open_dataset("nyuv2", tmp_path, variant="normals")
 
 
@@ -209,5 +209,5 @@ def test_matlab_files_of_both_generations_give_the_same_arrays(tmp_path: Path) -
     for name in ("old.mat", "new.mat"):
         np.testing.assert_array_equal(read_mat(tmp_path / name, "b")["b"], array * 2)
         assert sorted(read_mat(tmp_path / name)) == ["a", "b"]
-        with pytest.raises(InputError, match="has no variable 'c', but a, b"):
+        with pytest.raises(InputError, match="has no variable 'c'; its variables are: a, b"):
             read_mat(tmp_path / name, "c")

@@ -54,7 +54,7 @@ def test_depth_normals_sky_and_camera_are_read(frames: Path) -> None:
 
 
 def test_its_card_says_how_frames_are_made() -> None:
-    with pytest.raises(OptionError, match="'rilievo datasets synthetic' says where to get it"):
+    with pytest.raises(OptionError, match="'rilievo datasets synthetic' shows where to get"):
         open_dataset("synthetic")
     assert "python -m lab.scenes --files" in find_dataset("synthetic").card.layout
 

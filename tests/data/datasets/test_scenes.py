@@ -70,7 +70,7 @@ def _folder(root: Path, scene: str) -> Path:
     ("said", "scenes"),
     [
         ("{}", [None, None, None]),
-        ("scene: 0", [".", ".", "."]),
+        ("scene: 0", ["clip", "clip", "clip"]),
         ("scene: 1", ["a", "a", "b"]),
         ("scene: 2", ["a/x", "a/y", "b"]),
     ],
@@ -78,8 +78,30 @@ def _folder(root: Path, scene: str) -> Path:
 def test_a_folder_says_how_much_of_an_id_is_its_scene(
     tmp_path: Path, said: str, scenes: list[str | None]
 ) -> None:
-    dataset = open_dataset("folder", _folder(tmp_path, said))
+    dataset = open_dataset("folder", _folder(tmp_path / "clip", said))
     assert [dataset.sample(id).scene for id in dataset.ids] == scenes
+
+
+def test_images_outside_subfolders_are_a_scene_that_is_named_after_the_whole_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _folder(tmp_path / "clip", "scene: 1")
+    for part in ("images", "depth"):
+        (root / part / "b/1.png").rename(root / part / "loose.png")
+    monkeypatch.chdir(root)
+    dataset = open_dataset("folder", Path())
+    assert [dataset.scene(id) for id in ("a/x/1", "loose")] == ["a", "clip"]
+
+
+def test_a_subfolder_with_the_name_of_the_whole_folder_stays_a_scene_of_its_own(
+    tmp_path: Path,
+) -> None:
+    root = _folder(tmp_path / "a", "scene: 1")
+    for part in ("images", "depth"):
+        (root / part / "b/1.png").rename(root / part / "loose.png")
+    dataset = open_dataset("folder", root)
+    assert dataset.scene("a/x/1") == "a"
+    assert dataset.scene("loose") != "a"
 
 
 def test_a_negative_number_of_folders_is_refused(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_several_scenes_are_read_by_name(scene: Path) -> None:
 
 def test_one_sequence_is_a_bare_folder_of_frames(scene: Path) -> None:
     assert opened(scene / "seq-02").ids == ("frame-000000", "frame-000001")
-    with pytest.raises(InputError, match="has no split 'test'; take the split 'all'"):
+    with pytest.raises(InputError, match="has no split 'test'; choose the split 'all'"):
         opened(scene / "seq-02", "test")
 
 
@@ -81,7 +81,7 @@ def test_a_sequence_that_is_not_unpacked_is_absent(scene: Path) -> None:
     dataset = opened(scene, "test")
     assert len(dataset) == 2
     assert [each.id for each in dataset.absent] == ["seq-04"]
-    assert "unpack its zip" in dataset.absent[0].reason
+    assert "extract its zip file" in dataset.absent[0].reason
 
 
 @pytest.mark.parametrize("part", ["color", "depth"])
@@ -145,7 +145,7 @@ def test_registering_keeps_the_middle_and_loses_the_sides_of_colour() -> None:
 
 def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path) -> None:
     (tmp_path / "chess.zip").touch()
-    with pytest.raises(InputError, match=r"seq-01.*are expected in it, found chess\.zip"):
+    with pytest.raises(InputError, match=r"expected scenes .*seq-01.*found chess\.zip"):
         opened(tmp_path)
 
 
@@ -167,19 +167,19 @@ def test_a_line_of_a_split_that_makes_no_sense_is_named(scene: Path) -> None:
 def test_a_pose_that_is_none_is_said_in_one_line(tmp_path: Path, text: str) -> None:
     write_frame(tmp_path, 0, np.full(SHAPE, 1500))
     (tmp_path / "frame-000000.pose.txt").write_text(text)
-    with pytest.raises(InputError, match=r"pose\.txt: says '.*a pose, the 4x4 numbers"):
+    with pytest.raises(InputError, match=r"pose\.txt: contains '.*a pose as a 4x4 matrix"):
         opened(tmp_path).truth("frame-000000")
 
 
 def test_depth_of_another_size_is_refused(scene: Path) -> None:
-    with pytest.raises(InputError, match=r"is \(32, 32\), but 7-Scenes is \(480, 640\)"):
+    with pytest.raises(InputError, match=r"is \(32, 32\), but 7-Scenes images are \(480, 640\)"):
         opened(scene).truth("seq-01/frame-000000")
 
 
 def test_depth_that_is_cut_short_is_said_in_one_line(scene: Path) -> None:
     path = scene / "seq-01" / "frame-000000.depth.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(InputError, match=r"frame-000000\.depth\.png: .* cut short"):
+    with pytest.raises(InputError, match=r"frame-000000\.depth\.png: .* truncated"):
         opened(scene).truth("seq-01/frame-000000")
 
 

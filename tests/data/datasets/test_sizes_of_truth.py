@@ -14,7 +14,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.placement import PlacementWords, place_map
+from rilievo.io.depth.placement import PlacementNames, place_map
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 SIZE = (480, 640)
@@ -88,22 +88,22 @@ def test_a_map_of_other_proportions_is_not_only_resized(root: Path, shape: tuple
 
 
 def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> None:
-    words = PlacementWords(map="depth", picture="the photograph")
+    names = PlacementNames(map="depth", picture="the photograph")
     # 375 x 1242 rounded down to multiples of 32, and half of 1216 x 1936 to multiples of 64.
     for size, picture, share in (((352, 1216), (375, 1242), 4.3), ((384, 640), (1216, 1936), 4.7)):
-        place = place_map(size, picture, "resized", words)
+        place = place_map(size, picture, "resized", names)
         assert place.crop.shape == picture
         [note] = place.notes
         assert f"differ by {share} %" in note
     # A RealSense, and networks that round to multiples of 14 and of 8.
     for size in ((480, 848), (518, 924), (518, 910), (360, 640)):
-        assert place_map(size, (720, 1280), "resized", words).notes == ()
+        assert place_map(size, (720, 1280), "resized", names).notes == ()
 
 
 def test_the_middle_of_a_smaller_picture_is_named_as_a_part(root: Path) -> None:
     """Programs for NYUv2 halve the picture and cut 228 x 304 out of its middle."""
     middle = smaller((240, 320))[6:-6, 8:-8]
-    with pytest.raises(InputError, match=r"12,16,456,608.* middle at half of the size"):
+    with pytest.raises(InputError, match=r"12,16,456,608.* centre at half of the size"):
         truth_of(root, middle)
     truth = truth_of(root, middle, "depth: {crop: [12, 16, 456, 608]}\n")
     assert truth.depth is not None
@@ -119,7 +119,7 @@ def test_the_middle_of_a_smaller_picture_is_named_as_a_part(root: Path) -> None:
 
 
 def notes_of_place(size: tuple[int, int], picture: tuple[int, int], crop: str) -> tuple[str, ...]:
-    return place_map(size, picture, crop, PlacementWords(map="depth", picture="it")).notes
+    return place_map(size, picture, crop, PlacementNames(map="depth", picture="it")).notes
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def notes_of_place(size: tuple[int, int], picture: tuple[int, int], crop: str) -
 def test_a_padded_map_is_refused_with_the_way_to_cut_it(
     size: tuple[int, int], picture: tuple[int, int], slices: str
 ) -> None:
-    words = PlacementWords(map="depth", picture="the photograph")
+    names = PlacementNames(map="depth", picture="the photograph")
     with pytest.raises(InputError, match=re.escape(slices).replace(r"\.\*", ".*")):
-        place_map(size, picture, None, words)
+        place_map(size, picture, None, names)
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def rough(shape: tuple[int, int]) -> np.ndarray:
 
 
 def notes_of_values(depth: np.ndarray, crop: str | None, picture: tuple[int, int]) -> str:
-    words = PlacementWords(map="depth", picture="it")
+    names = PlacementNames(map="depth", picture="it")
     shape = (depth.shape[0], depth.shape[1])
-    return "\n".join(place_map(shape, picture, crop, words, values=depth).notes)
+    return "\n".join(place_map(shape, picture, crop, names, values=depth).notes)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_bands_as_padding_adds_them_are_said(
 ) -> None:
     depth = padded(rough(inside), bands, mode, empty)
     notes = notes_of_values(depth, "resized", (480, 640))
-    assert f"cut the padding off: {slices}" in notes
+    assert f"cut off the padding: {slices}" in notes
     assert "padding" not in notes_of_values(depth, "stretched", (480, 640))
     assert "padding" not in notes_of_values(rough(depth.shape), "resized", (480, 640))
 
@@ -235,14 +235,14 @@ def test_a_padded_truth_is_noticed_in_a_folder_and_beside_a_photograph(root: Pat
 
 def test_a_map_of_another_published_crop_is_refused_at_the_named_one() -> None:
     """Garg's and Eigen's crops of KITTI differ by a row in some pictures."""
-    words = PlacementWords(map="depth", picture="the photograph")
+    names = PlacementNames(map="depth", picture="the photograph")
     picture, garg, eigen = (374, 1238), (218, 1149), (217, 1149)
-    assert place_map(garg, picture, "kitti_garg", words).crop.shape == garg
-    assert place_map(eigen, picture, "kitti_eigen", words).crop.shape == eigen
+    assert place_map(garg, picture, "kitti_garg", names).crop.shape == garg
+    assert place_map(eigen, picture, "kitti_eigen", names).crop.shape == eigen
     with pytest.raises(InputError, match="the size of the crop 'kitti_eigen'"):
-        place_map(eigen, picture, "kitti_garg", words)
+        place_map(eigen, picture, "kitti_garg", names)
     with pytest.raises(InputError, match="the size of the crop 'kitti_garg'"):
-        place_map(garg, picture, "kitti_eigen", words)
+        place_map(garg, picture, "kitti_eigen", names)
 
 
 @pytest.mark.parametrize("crop", ["resized", "stretched", None])
@@ -252,18 +252,18 @@ def test_a_map_that_stands_beside_a_picture_that_lies_is_turned(
 ) -> None:
     depth = smaller(shape)
     yaml = YAML_CAMERA + ("" if crop is None else f"depth: {{crop: {crop}}}")
-    with pytest.raises(InputError, match="turned by 90 degrees") as refusal:
+    with pytest.raises(InputError, match="rotated by 90 degrees") as refusal:
         truth_of(root, depth, yaml)
     assert "resized" not in str(refusal.value)
     photo = np.full((*SIZE, 3), 90, np.uint8)
-    with pytest.raises(InputError, match="turned by 90 degrees"):
+    with pytest.raises(InputError, match="rotated by 90 degrees"):
         rilievo.Prediction.from_depth(photo, depth, K, crop=crop)
-    with pytest.raises(InputError, match="turned by 90 degrees"):
+    with pytest.raises(InputError, match="rotated by 90 degrees"):
         read_sparse(depth, SIZE, None, crop)
 
 
 def test_an_upright_part_of_a_picture_that_lies_can_be_named(root: Path) -> None:
-    with pytest.raises(InputError, match=r"turned by 90 degrees.*'crop: \[TOP,LEFT"):
+    with pytest.raises(InputError, match=r"rotated by 90 degrees.*'crop: \[TOP,LEFT"):
         truth_of(root, floor()[100:400, 50:250])
     sample = truth_of(root, floor()[100:400, 50:250], "depth: {crop: [100, 50, 300, 200]}")
     assert sample.depth is not None
@@ -272,12 +272,14 @@ def test_an_upright_part_of_a_picture_that_lies_can_be_named(root: Path) -> None
 
 @pytest.mark.parametrize("crop", ["nyu_eigen", "[45, 41, 426, 560]", "[60, 80, 360, 480]"])
 def test_a_map_as_large_as_the_picture_is_of_no_part(root: Path, crop: str) -> None:
-    with pytest.raises(InputError, match=r"as large as all of the photograph.*leave 'crop' in"):
+    with pytest.raises(InputError, match=r"the size of all of the photograph.*remove 'crop' from"):
         truth_of(root, floor(), f"depth: {{crop: {crop}}}")
     photo, place = np.full((*SIZE, 3), 90, np.uint8), crop.strip("[]").replace(" ", "")
-    with pytest.raises(InputError, match=r"as large as all of the photograph.*leave crop out"):
+    with pytest.raises(InputError, match=r"the size of all of the photograph.*leave out crop"):
         rilievo.Prediction.from_depth(photo, floor(), K, crop=place)
-    with pytest.raises(InputError, match=r"as large as all of the photograph.*leave sparse_crop"):
+    with pytest.raises(
+        InputError, match=r"the size of all of the photograph.*leave out sparse_crop"
+    ):
         read_sparse(floor(), SIZE, None, place)
 
 
@@ -285,7 +287,7 @@ def test_a_fraction_of_the_picture_at_a_named_part_is_doubted(root: Path) -> Non
     truth_of(root, smaller((240, 320)), YAML_CAMERA + "depth: {crop: nyu_eigen}")
     [warning] = check_dataset(open_dataset("folder", root)).warnings
     assert (
-        "resized to its crop of 426 x 560; it is half of the photograph's 480 x 640, too" in warning
+        "resized to its crop of 426 x 560; it is also half of the photograph's 480 x 640" in warning
     )
     truth_of(root, smaller((180, 240)), YAML_CAMERA + "depth: {crop: [60, 80, 360, 480]}")
     [warning] = check_dataset(open_dataset("folder", root)).warnings
@@ -299,7 +301,7 @@ def test_known_crops_and_named_ones_take_their_places(root: Path) -> None:
     np.testing.assert_array_equal(sample.depth[45:471, 41:601], floor()[45:471, 41:601])
     assert sample.depth_valid.sum() == 426 * 560
     [warning] = check_dataset(open_dataset("folder", root)).warnings
-    assert "'nyu_eigen' alone" in warning
+    assert "size of the crop 'nyu_eigen'" in warning
     for crop, part in (
         ("nyu_square", np.s_[:, 80:560]),
         ("centre", np.s_[40:440, 53:587]),
@@ -365,7 +367,7 @@ def test_a_photograph_that_its_exif_turns_has_upright_depth(root: Path) -> None:
     (root / "images/a.png").unlink()
     Image.fromarray(np.zeros((640, 480, 3), np.uint8)).save(root / "images/a.jpg", exif=exif)
     assert truth_of(root, floor()).depth is not None
-    with pytest.raises(InputError, match="turned by 90 degrees"):
+    with pytest.raises(InputError, match="rotated by 90 degrees"):
         truth_of(root, np.ascontiguousarray(floor().T))
 
 
@@ -390,7 +392,7 @@ def write_turned_photo(path: Path, orientation: int, shape: tuple[int, int]) -> 
     Image.fromarray(stored).save(path, exif=exif)
 
 
-@pytest.mark.filterwarnings("ignore:the camera has its centre")
+@pytest.mark.filterwarnings("ignore:the camera's principal point")
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("shape", [SIZE, (480, 480)])
 def test_depth_of_a_photograph_that_exif_turns_is_said_to_be_taken_as_upright(
@@ -403,12 +405,12 @@ def test_depth_of_a_photograph_that_exif_turns_is_said_to_be_taken_as_upright(
     # The size of depth that is not a square proves that it is turned by 90 degrees.
     is_doubtful = orientation < 5 or shape == (480, 480)
     notes = rilievo.Prediction.from_depth(root / "images/a.png", depth, K).notes
-    of_hand = [note for note in notes if "taken as upright" in note]
+    of_hand = [note for note in notes if "assumed to be upright" in note]
     sparse = read_sparse(depth, shape, None, orientation=orientation)
-    of_sparse = [doubt for doubt in sparse.reading.warnings if "taken as upright" in doubt]
+    of_sparse = [doubt for doubt in sparse.reading.warnings if "assumed to be upright" in doubt]
     assert len(warnings) == len(of_hand) == len(of_sparse) == is_doubtful
     if is_doubtful:
-        [way] = re.findall(r"such as by (.+)$", of_hand[0])
+        [way] = re.findall(r"for example with (.+)$", of_hand[0])
         stored = STORED[orientation](depth)
         upright = eval(way, {"numpy": np, "depth": stored})
         np.testing.assert_array_equal(upright, depth)
@@ -422,9 +424,9 @@ def test_depth_as_the_sensor_stored_it_is_refused_with_the_way_to_turn_it(
     write_turned_photo(root / "images/a.png", orientation, shape)
     for stored_size in ((480, 640), (192, 256)):
         stored = STORED[orientation](floor((stored_size[1], stored_size[0])))
-        with pytest.raises(InputError, match="turned by 90 degrees") as refusal:
+        with pytest.raises(InputError, match="rotated by 90 degrees") as refusal:
             truth_of(root, np.ascontiguousarray(stored), YAML_CAMERA + "depth: {crop: resized}")
-        [way] = re.findall(r"such as by (.+) for EXIF's orientation", str(refusal.value))
+        [way] = re.findall(r"for example with (.+) for EXIF orientation", str(refusal.value))
         upright = eval(way, {"numpy": np, "depth": stored})
         np.testing.assert_array_equal(upright, floor((stored_size[1], stored_size[0])))
 
@@ -434,7 +436,7 @@ def test_what_rilievo_saved_of_a_photograph_that_exif_turns_is_upright(root: Pat
     made = rilievo.Prediction.from_depth(root / "images/a.png", floor(), K)
     [path, *_] = made.save(root / "saved/a", "npz")
     notes = rilievo.Prediction.from_depth(root / "images/a.png", path).notes
-    assert not [note for note in notes if "taken as upright" in note]
+    assert not [note for note in notes if "assumed to be upright" in note]
 
 
 def test_doubts_of_several_kinds_are_each_said_once(root: Path) -> None:
@@ -442,9 +444,9 @@ def test_doubts_of_several_kinds_are_each_said_once(root: Path) -> None:
         write_turned_photo(root / f"images/{name}.png", 3, SIZE)
         np.save(root / f"depth/{name}.npy", smaller((240, 320)))
     warnings = check_dataset(open_dataset("folder", root)).warnings
-    for words in ("half of the photograph's", "EXIF turns the photograph"):
+    for words in ("half of the photograph's", "EXIF rotates or flips the photograph"):
         [warning] = [warning for warning in warnings if words in warning]
-        assert warning.endswith("so 3 of 3 images")
+        assert warning.endswith("(applies to 3 of 3 images)")
 
 
 def test_masks_and_normals_have_the_size_of_depth_or_of_the_photograph(root: Path) -> None:
@@ -503,4 +505,4 @@ def test_the_place_of_normals_is_said_too(root: Path) -> None:
     np.save(root / "normals/a.npy", normals)
     warnings = check_dataset(open_dataset("folder", root)).warnings
     [warning] = [warning for warning in warnings if "the map of normals" in warning]
-    assert "is 240 x 320, half of the photograph's 480 x 640" in warning
+    assert "is 240 x 320 (height x width), half of the photograph's 480 x 640" in warning

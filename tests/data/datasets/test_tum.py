@@ -137,7 +137,7 @@ def test_colour_without_depth_near_in_time_is_absent(tmp_path: Path) -> None:
     dataset = opened(write_sequence(tmp_path, depth=(10.012,)))
     assert dataset.ids == ("rgb/10.000000",)
     (absent,) = dataset.absent
-    assert absent.reason == "no depth less than 0.02 s away is left for it"
+    assert absent.reason == "no unused depth map is within 0.02 s of it"
 
 
 def test_listed_files_that_are_not_there_are_absent(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_pose_that_makes_no_sense_is_named(tmp_path: Path, line: str) -> None:
 
 def test_lists_do_not_lead_out_of_the_root(tmp_path: Path) -> None:
     (write_sequence(tmp_path / "s") / "rgb.txt").write_text("10.0 ../s/rgb/10.000000.png\n")
-    with pytest.raises(InputError, match="is no relative path"):
+    with pytest.raises(InputError, match="must be a relative path"):
         opened(tmp_path / "s")
 
 
@@ -216,7 +216,7 @@ def test_depth_that_is_cut_short_is_said_in_one_line(tmp_path: Path) -> None:
     path = write_sequence(tmp_path) / "depth" / "10.012000.png"
     path.write_bytes(path.read_bytes()[:90])
     dataset = opened(tmp_path)
-    with pytest.raises(InputError, match=r"10\.012000\.png: .* cut short"):
+    with pytest.raises(InputError, match=r"10\.012000\.png: .* truncated"):
         dataset.truth(dataset.ids[0])
 
 

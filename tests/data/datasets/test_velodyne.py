@@ -168,14 +168,14 @@ def test_a_scan_is_four_little_endian_floats_a_point(tmp_path: Path) -> None:
 def test_a_scan_cut_short_is_said_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "0.bin"
     path.write_bytes(struct.pack("<6f", *range(6)))
-    with pytest.raises(InputError, match=r"0\.bin: has 24 bytes, which is no multiple of 16"):
+    with pytest.raises(InputError, match=r"0\.bin: has 24 bytes, which is not a multiple of 16"):
         read_velodyne(path)
 
 
 def test_an_empty_scan_is_said_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "0.bin"
     path.touch()
-    with pytest.raises(InputError, match=r"0\.bin: is empty"):
+    with pytest.raises(InputError, match=r"0\.bin: the file is empty"):
         read_velodyne(path)
 
 

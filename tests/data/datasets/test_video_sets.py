@@ -118,7 +118,7 @@ def test_a_list_of_the_authors_goes_before_the_download(tmp_path: Path) -> None:
     assert opened(tmp_path, "scannet").ids == ("scans_test/scene0707_00/color/3",)
     assert len(opened(tmp_path, "scannet-500")) == 19
     (tmp_path / "sintel_video.json").write_text("{}")
-    with pytest.raises(InputError, match=r"the variant 'final' has to be read"):
+    with pytest.raises(InputError, match=r"does not offer the variant 'final'"):
         opened(tmp_path, "sintel", "final")
 
 
@@ -130,7 +130,7 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path, split: str) -> N
 
 def test_variants_are_of_their_sets_alone(tmp_path: Path) -> None:
     write_bonn(tmp_path)
-    with pytest.raises(OptionError, match="no variant 'final', but default, associated"):
+    with pytest.raises(OptionError, match="no variant 'final'; choose one of default, associated"):
         opened(tmp_path, "bonn", "final")
 
 
@@ -143,12 +143,12 @@ def test_broken_files_of_sintel_are_refused_in_a_line(tmp_path: Path) -> None:
     camera = training / "camdata_left/alley_1/frame_0001.cam"
     whole = camera.read_bytes()
     for path, content, words in (
-        (camera, whole[:-8], "has 164 bytes, and a camera of Sintel 172"),
-        (camera, b"HEIP" + whole[4:], "is no camera"),
-        (camera, whole[:4] + bytes(168), "no rotation"),
+        (camera, whole[:-8], "has 164 bytes, but a Sintel camera file has 172"),
+        (camera, b"HEIP" + whole[4:], "is not a Sintel camera"),
+        (camera, whole[:4] + bytes(168), "not a rotation"),
         (depth, b"", "is empty"),
-        (depth, b"PIEH" + bytes(4), "is no depth"),
-        (depth, dpt(np.ones((40, 50)))[:-1], "has 7999 bytes of depth, and 50 x 40 pixels .* 8000"),
+        (depth, b"PIEH" + bytes(4), "is not a Sintel depth"),
+        (depth, dpt(np.ones((40, 50)))[:-1], "has 7999 bytes of depth, but 50 x 40 pixels .* 8000"),
         (depth, dpt(np.ones((4, 5)))[:4] + np.int32([2**30, 2**30]).tobytes(), "million"),
         (depth, dpt(np.ones((4, 5)))[:4] + np.int32([-5, -4]).tobytes() + bytes(80), "-5 x -4"),
     ):

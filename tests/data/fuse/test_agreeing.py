@@ -12,9 +12,9 @@ from rilievo.data.fuse.depth_agreement import (
     DepthCorrection,
     _is_worse,
     _median_ratio,
-    _smallest_known,
+    _smallest_finite,
+    average_views,
     compare_depth,
-    level_views,
     make_depth_agree,
 )
 from rilievo.data.fuse.plane_sweep import correlation_peaks, correlations, grey_view
@@ -72,7 +72,7 @@ def test_scales_and_smooth_errors_of_views_are_removed(true: list[ClipView]) -> 
     after = np.mean([error(view, each) for view, each in zip(agreement.views, true, strict=True)])
     assert before > 0.07
     assert after < before / 4
-    assert agreement.after < agreement.before / 3
+    assert agreement.difference_after < agreement.difference_before / 3
     np.testing.assert_allclose(agreement.scales[1:-1] * scales[1:-1], 1, atol=0.06)
 
 
@@ -100,7 +100,7 @@ def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
     assert clip_scale(turning) is None
     assert neighbour_indices(turning, 1) == []
     agreement = make_depth_agree(turning, 1.0)
-    assert np.isnan(agreement.after)
+    assert np.isnan(agreement.difference_after)
     assert all(view.valid.all() for view in agreement.views)
 
 
@@ -123,8 +123,8 @@ def test_agreement_counts_who_sees_the_same(true: list[ClipView]) -> None:
     other = replace(true[5], depth=true[5].depth * np.float32(1.1))
     agreement = compare_depth(true[3], [true[2], true[4], other])
     middle = np.s_[20:50, 30:60]
-    assert (agreement.seeing[middle] == 3).all()
-    assert (agreement.agreeing[middle] == 2).all()
+    assert (agreement.num_seeing[middle] == 3).all()
+    assert (agreement.num_agreeing[middle] == 2).all()
     assert agreement.difference < 0.01
 
 
@@ -136,7 +136,7 @@ def test_wrong_poses_make_nothing_worse() -> None:
         moved.append(replace(view, world_T_cam=view.world_T_cam @ pose((0, 0, 0), turn)))
     agreement = make_depth_agree(moved, 1.0)
     assert agreement.correction is DepthCorrection.NONE
-    assert agreement.after <= agreement.before
+    assert agreement.difference_after <= agreement.difference_before
     assert max(view.valid.mean() for view in agreement.views) > 0.3
 
 
@@ -146,7 +146,7 @@ def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:
     views = [wrong(view, factor, 0.0) for view, factor in zip(true, factors, strict=True)]
     around = [neighbour_indices(views, index) for index in range(len(views))]
     blank = [np.zeros(SIZE, np.float32) for _ in views]
-    levels = level_views(views, blank, around)
+    levels = average_views(views, blank, around)
     scales = [np.median(level.depth / view.depth) for level, view in zip(levels, true, strict=True)]
     assert np.std(np.log(scales)) < np.std(np.log(factors)) / 3
     assert np.log(scales).mean() == pytest.approx(np.log(factors).mean(), abs=0.015)
@@ -155,7 +155,7 @@ def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:
 def test_clear_depth_pulls_unclear_depth_to_itself(true: list[ClipView]) -> None:
     views = [wrong(true[3], 1.06, 0.0), *true[4:6]]
     clear = [np.full(SIZE, value, np.float32) for value in (0.0, 0.8, 0.8)]
-    levels = level_views(views, clear, [[1, 2], [0, 2], [0, 1]])
+    levels = average_views(views, clear, [[1, 2], [0, 2], [0, 1]])
     middle = np.s_[15:-15, 20:-20]
     assert np.median(levels[0].depth[middle] / true[3].depth[middle]) == pytest.approx(1, abs=0.01)
     for level, view in zip(levels[1:], true[4:6], strict=True):
@@ -165,15 +165,15 @@ def test_clear_depth_pulls_unclear_depth_to_itself(true: list[ClipView]) -> None
 def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[ClipView]) -> None:
     nearer = replace(true[3], depth=true[3].depth * np.float32(0.4))
     clear = [np.zeros(SIZE, np.float32)] * 3
-    levels = level_views([nearer, *true[4:6]], clear, [[1, 2], [], []])
+    levels = average_views([nearer, *true[4:6]], clear, [[1, 2], [], []])
     np.testing.assert_allclose(levels[0].depth, nearer.depth, rtol=0.02)
 
 
 @pytest.mark.parametrize("other", [0.1, 0.02])
 def test_a_disagreement_that_is_unknown_hides_no_other(other: float) -> None:
     for numbers in ((math.nan, other), (other, math.nan)):
-        assert _smallest_known(*numbers) == other
-    assert math.isnan(_smallest_known(math.nan, math.nan))
+        assert _smallest_finite(*numbers) == other
+    assert math.isnan(_smallest_finite(math.nan, math.nan))
     assert _is_worse(math.nan, other)
     assert not _is_worse(other, math.nan)
     assert not _is_worse(math.nan, math.nan)

@@ -110,8 +110,8 @@ def test_given_poses_are_not_blamed_where_depth_disagrees(
 ) -> None:
     monkeypatch.setattr(fuse_run, "_MAX_TRUSTED_DISAGREEMENT", 0.0)
     record = fuse_clip(room, tmp_path / "place.ply", options(room, voxel=0.2))
-    [said] = [note for note in record.notes if "disagree" in note]
-    assert said.startswith("the depth disagrees between neighbouring frames")
+    [said] = [note for note in record.notes if "differs by a median" in note]
+    assert said.startswith("with the given poses, the depth of neighbouring")
     assert "with the given poses" in said
     assert "poses are wrong" not in said
 
@@ -149,13 +149,13 @@ def test_after_a_cut_the_longest_part_is_fused_and_it_is_said(tmp_path: Path) ->
     record = fuse_clip(folder / "rgb", tmp_path / "place.ply", asked)
     assert record.frames == 8
     assert record.left_out == 4
-    assert any("cut" in note and "8 frames of 12" in note for note in record.notes)
+    assert any("cut" in note and "8 of 12 frames" in note for note in record.notes)
 
 
 def test_a_camera_that_only_turns_is_said(tmp_path: Path) -> None:
     folder = write_room(tmp_path / "clip", [room_view(pose((0, 0, 0), 0.02 * k)) for k in range(4)])
     record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
-    assert any("stands still or only turns" in note for note in record.notes)
+    assert any("stands still or only rotates" in note for note in record.notes)
     points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
     assert np.quantile(distance_to_room(points), 0.99) < 0.06
 
@@ -270,11 +270,11 @@ def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_pa
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"frames": 2}, "frames is 3 to"),
-        ({"side": 10}, "side is 64 to"),
-        ({"voxel": 0.0}, "voxel is a positive"),
-        ({"model": "rilievo/small"}, "do not go together"),
-        ({"fov": 60.0}, "do not go together"),
+        ({"frames": 2}, "frames must be 3 to"),
+        ({"side": 10}, "side must be 64 to"),
+        ({"voxel": 0.0}, "voxel must be a positive"),
+        ({"model": "rilievo/small"}, "cannot be combined"),
+        ({"fov": 60.0}, "cannot be combined"),
     ],
 )
 def test_impossible_options_are_refused(room: Path, changed: dict, said: str) -> None:
@@ -292,7 +292,7 @@ def test_the_command_prints_what_it_did(
     for step in ("depth: 1 ", "fusing: 1 of 7 frames"):
         assert step in progress
     assert "7 frames" in said
-    assert "MB of volume" in said
+    assert "MB of memory" in said
     assert str(tmp_path / "a.ply") in said
     assert main([*words[:3], str(tmp_path / "a.obj"), *words[4:]]) == 2
     assert ".glb or .ply" in capsys.readouterr().err
@@ -330,7 +330,7 @@ def test_where_depth_of_another_size_was_put_is_said(tmp_path: Path) -> None:
     )
     source(frame, Camera(K=np.eye(3)), (40, 60))
     [note] = source.notes
-    assert "depth is 20 x 30, half of the frame's 40 x 60" in note
+    assert "depth is 20 x 30 (height x width), half of the frame's 40 x 60" in note
 
 
 TRUE = np.linspace(1.0, 4.0, 40 * 60).reshape(40, 60)
@@ -375,7 +375,7 @@ def test_numbers_that_are_no_depth_are_noticed(tmp_path: Path) -> None:
 def test_inverse_depth_of_frames_is_noticed(tmp_path: Path) -> None:
     room = room_depth(240, 320).astype(np.float32)
     _, notes = frame_depth(tmp_path / "depth", 1 / room)
-    assert any("as they are in inverse depth" in note for note in notes)
+    assert any("as in inverse depth" in note for note in notes)
     _, notes = frame_depth(tmp_path / "depth", room)
     assert not notes
 
@@ -383,9 +383,23 @@ def test_inverse_depth_of_frames_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--encoding scale=0.001", "--depth-encoding is about depth files, and none are named"),
-        ("--depth d --encoding skale=1", "--depth-encoding has no 'skale=1'; did you mean 'scale'"),
-        ("--depth d --encoding scale=1 --depth-unit 1", "say the same; give one of them"),
+        (
+            "--encoding scale=0.001",
+            "--depth-encoding only applies to depth files, but you gave none",
+        ),
+        (
+            "--depth d --encoding skale=1",
+            "--depth-encoding does not accept 'skale'; did you mean 'scale'",
+        ),
+        (
+            "--depth d --encoding unit=mm",
+            "--depth-encoding does not accept 'unit'; did you mean 'scale'?",
+        ),
+        ("--depth d --encoding mm", "--depth-encoding has 'mm', which is not a pair"),
+        (
+            "--depth d --encoding scale=1 --depth-unit 1",
+            "state the same thing; give only one of them",
+        ),
     ],
 )
 def test_an_encoding_that_cannot_be_is_one_line(

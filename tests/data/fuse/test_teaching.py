@@ -163,17 +163,17 @@ def test_folders_of_others_are_never_replaced_and_labels_if_asked(tmp_path: Path
     (tmp_path / "mine").mkdir()
     check_labels_folder(tmp_path / "mine", overwrite=False)
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds no labels of rilievo fuse"):
+    with pytest.raises(OutputError, match="does not contain labels from rilievo fuse"):
         check_labels_folder(tmp_path / "mine", overwrite=True)
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match="not replaced"):
+    with pytest.raises(OutputError, match="does not replace it"):
         check_labels_folder(tmp_path / "file", overwrite=True)
     folder = written(tmp_path / "labels")
     with pytest.raises(OutputError, match="overwrite"):
         check_labels_folder(folder, overwrite=False)
     check_labels_folder(folder, overwrite=True)
     (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"beside its labels, such as thesis\.txt"):
+    with pytest.raises(OutputError, match=r"besides its labels, such as thesis\.txt"):
         check_labels_folder(folder, overwrite=True)
 
 
@@ -183,7 +183,7 @@ def test_folders_of_others_are_never_replaced_and_labels_if_asked(tmp_path: Path
         ({"format": "rilievo-labels/9"}, "its format is"),
         ({"size": [0, 96]}, "positive numbers"),
         ({"camera": [80, 80, 47.5]}, "is damaged"),
-        ({"names": []}, "names are those"),
+        ({"names": []}, "names of the frames"),
         ({"names": "000000"}, "is damaged"),
     ],
 )
@@ -201,9 +201,9 @@ def test_a_torn_or_missing_record_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is damaged"):
         read_labels_record(record.parent)
     record.unlink()
-    with pytest.raises(InputError, match=r"no folder of labels.*--teach"):
+    with pytest.raises(InputError, match=r"not a folder of labels.*--teach"):
         read_labels_record(record.parent)
-    with pytest.raises(InputError, match="no folder of labels"):
+    with pytest.raises(InputError, match="not a folder of labels"):
         read_labels_record(tmp_path / "none")
 
 
@@ -215,7 +215,7 @@ def test_a_torn_or_missing_record_is_one_line(tmp_path: Path) -> None:
         (np.ones(SIZE), np.full(SIZE, 2.0), "0 to 1"),
         (np.ones(SIZE), np.full(SIZE, np.nan), "0 to 1"),
         (np.ones((4, 4)), np.ones(SIZE), "labels.json says"),
-        (np.ones((2, *SIZE)), np.ones(SIZE), "one number a pixel"),
+        (np.ones((2, *SIZE)), np.ones(SIZE), "one value per pixel"),
     ],
 )
 def test_numbers_that_no_label_has_are_refused(
@@ -250,7 +250,7 @@ def test_the_command_writes_labels_of_all_frames(
     words += ["--depth", str(room / "depth"), "--camera", "80,80,47.5,35.5", "--voxel", "0.05"]
     words += ["--teach", str(tmp_path / "labels")]
     assert main(words) == 0
-    assert f"{tmp_path / 'labels'}: labels of 7 frames" in capsys.readouterr().out
+    assert f"{tmp_path / 'labels'}: labels for 7 frames" in capsys.readouterr().out
     folder = tmp_path / "labels"
     record = read_labels_record(folder)
     assert record.names == tuple(f"{k:06d}" for k in range(7))
@@ -269,7 +269,7 @@ def test_the_command_writes_labels_of_all_frames(
 
 def test_labels_and_surface_have_places_of_their_own(tmp_path: Path) -> None:
     room = write_room(tmp_path / "clip", walk(3, 0.12))
-    with pytest.raises(OutputError, match="not replaced"):
+    with pytest.raises(OutputError, match="does not replace it"):
         fuse_clip(room, tmp_path / "a.ply", options(room, teach=room / "rgb"))
-    with pytest.raises(OptionError, match="names of their own"):
+    with pytest.raises(OptionError, match="need different names"):
         fuse_clip(room, tmp_path / "a.ply", options(room, teach=tmp_path / "a.ply"))

@@ -37,7 +37,7 @@ def edges_of(triangles: np.ndarray) -> Counter:
 
 def test_a_sphere_seen_from_all_sides_is_closed_and_within_a_voxel() -> None:
     views = [sphere_view(each, 1.0) for each in around(3.0)]
-    mesh = extract_mesh(filled(views), max_speck=0.01)
+    mesh = extract_mesh(filled(views), max_speck_fraction=0.01)
     radii = np.linalg.norm(mesh.points, axis=1)
     assert np.abs(radii - 1).max() < VOXEL
     assert np.abs(radii - 1).mean() < VOXEL / 4
@@ -48,7 +48,7 @@ def test_a_sphere_seen_from_all_sides_is_closed_and_within_a_voxel() -> None:
 
 def test_normals_and_triangles_face_the_cameras() -> None:
     views = [sphere_view(each, 1.0) for each in around(3.0)]
-    mesh = extract_mesh(filled(views), max_speck=0.01)
+    mesh = extract_mesh(filled(views), max_speck_fraction=0.01)
     outward = mesh.points / np.linalg.norm(mesh.points, axis=1, keepdims=True)
     assert (mesh.normals * outward).sum(axis=1).min() > 0.8
     a, b, c = (mesh.points[mesh.triangles[:, k]] for k in range(3))
@@ -56,7 +56,7 @@ def test_normals_and_triangles_face_the_cameras() -> None:
 
 
 def test_a_room_has_its_walls_and_its_colours() -> None:
-    mesh = extract_mesh(filled(walk(7)), max_speck=0.01)
+    mesh = extract_mesh(filled(walk(7)), max_speck_fraction=0.01)
     assert distance_to_room(mesh.points).max() < VOXEL
     true = colours_at(mesh.points.T).astype(float)
     assert np.abs(mesh.colours.astype(float) - true).mean() < 8
@@ -68,8 +68,8 @@ def test_what_other_views_look_through_is_removed() -> None:
     ghost = views[3].depth.copy()
     ghost[20:52, 30:70] = 1.0
     with_ghost = [*views[:3], replace(views[3], depth=ghost), *views[4:]]
-    alone = extract_mesh(filled([with_ghost[3]]), max_speck=0.0)
-    fused = extract_mesh(filled(with_ghost), max_speck=0.0)
+    alone = extract_mesh(filled([with_ghost[3]]), max_speck_fraction=0.0)
+    fused = extract_mesh(filled(with_ghost), max_speck_fraction=0.0)
     assert (distance_to_room(alone.points) > 0.5).sum() > 50
     assert (distance_to_room(fused.points) > 0.5).sum() == 0
 

@@ -76,7 +76,7 @@ def notes(clip: Path, shape: tuple[int, int] = (64, 96)) -> tuple[str, ...]:
 def test_footage_that_geometry_cannot_follow_is_said_in_a_line(tmp_path: Path) -> None:
     write_frames(tmp_path / "still", [0] * 5)
     [said] = notes(tmp_path / "still")
-    assert "does not travel" in said
+    assert "only rotates or stands still" in said
     blank = tmp_path / "blank"
     blank.mkdir()
     for k in range(4):
@@ -109,7 +109,7 @@ def test_depth_with_an_unknown_shift_gives_no_motion(walls: Path) -> None:
     with pytest.raises(ModelError, match="metric or up to scale"):
         estimate_trajectory("support.wall_depths:load_shifted", walls / "images")
     options = TrajectoryOptions(camera=(80.0, -80.0, 47.5, 31.5))
-    with pytest.raises(OptionError, match="camera is fx,fy,cx,cy"):
+    with pytest.raises(OptionError, match="camera must be fx,fy,cx,cy"):
         estimate_trajectory(MODEL, walls / "images", options)
 
 

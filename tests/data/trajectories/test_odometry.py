@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from rilievo.cli import main
 from rilievo.data.clips.pose_files import read_poses_of_files
-from rilievo.data.trajectories.motion_chain import MotionChain, part_of_motion
+from rilievo.data.trajectories.motion_chain import MotionChain, fraction_of_motion
 from rilievo.data.trajectories.records import (
     Trajectory,
     TrajectoryOptions,
@@ -131,7 +131,7 @@ def test_a_video_says_when_its_frames_were_taken(run: Path, tmp_path: Path) -> N
 def test_two_parts_of_a_turn_make_the_whole(seed: int, share: float) -> None:
     motion = np.eye(4)
     motion[:3, :3] = Rotation.random(random_state=seed).as_matrix()
-    turns = [part_of_motion(motion, part) for part in (share, 1 - share)]
+    turns = [fraction_of_motion(motion, part) for part in (share, 1 - share)]
     np.testing.assert_allclose(turns[0] @ turns[1], motion, atol=1e-9)
 
 
@@ -250,12 +250,12 @@ def test_the_command_writes_poses_a_picture_and_errors(
     command += ["--device", "cpu"]
     code = main(command)
     printed = capsys.readouterr().out
-    assert "truth: 6 frames, 0.50 m" in printed
+    assert "ground truth: 6 frames, 0.50 m" in printed
     assert "ATE-5 of positions: " in printed
     assert "over 2 snippets" in printed
     assert "ATE-5 as Monodepth2 computes it: " in printed
     assert "over 5 snippets" in printed
-    assert "over parts" not in printed
+    assert "segments of 100" not in printed
     record = from_json(TrajectoryRecord, (out / "trajectory.json").read_text())
     assert record.scores is not None
     # A path that goes the other way says so, with an exit code of its own.
@@ -317,16 +317,18 @@ def test_official_checkpoints_say_motion_and_stereo_ones_in_metres(tmp_path: Pat
 @pytest.mark.slow
 def test_folders_without_motion_are_refused_in_a_line(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "stereo", size=SIZE, stereo=True, pose=None)
-    with pytest.raises(ModelError, match=r"stereo: has no pose\.pth: it learned from stereo"):
+    with pytest.raises(
+        ModelError, match=r"stereo: has no pose\.pth, because it was trained on stereo"
+    ):
         load_motion(tmp_path / "stereo")
     known = VideoBlueprint(
         encoder="timm/test_resnet", pose=PoseKind.NONE, size=SIZE, kind=DepthKind.METRIC
     )
     write_run(tmp_path / "known", known)
-    with pytest.raises(ModelError, match="it has no pose network"):
+    with pytest.raises(ModelError, match="the run has no pose network"):
         load_motion(tmp_path / "known")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match="expected the folder of a run"):
+    with pytest.raises(ModelError, match="expected the folder of a 'rilievo train video' run"):
         load_motion(tmp_path / "empty")
     write_run(tmp_path / "begun")
     (tmp_path / "begun" / "weights.safetensors").unlink()
@@ -336,15 +338,15 @@ def test_folders_without_motion_are_refused_in_a_line(tmp_path: Path) -> None:
 
 def test_clips_that_are_none_or_several_are_refused(run: Path, tmp_path: Path) -> None:
     write_frames(tmp_path / "one" / "a", [0])
-    with pytest.raises(InputError, match="1 frame of 1 can be used at a stride of 1"):
+    with pytest.raises(InputError, match="only 1 of 1 frames can be used at a stride of 1"):
         estimate_trajectory(run, tmp_path / "one" / "a", CPU)
     write_frames(tmp_path / "two" / "a", [0, 3, 6])
     write_frames(tmp_path / "two" / "b", [0, 3, 6])
-    with pytest.raises(InputError, match="holds 2 clips, such as two/a and two/b"):
+    with pytest.raises(InputError, match="contains 2 clips, such as two/a and two/b"):
         estimate_trajectory(run, tmp_path / "two", CPU)
     (tmp_path / "poses.txt").write_text(kitti_pose_lines([(0, 0, 0)]))
     asked = TrajectoryOptions(device="cpu", poses=tmp_path / "poses.txt")
-    with pytest.raises(InputError, match="has 1 poses, but there are 3 frames"):
+    with pytest.raises(InputError, match="has 1 poses, but the clip has 3 frames"):
         estimate_trajectory(run, tmp_path / "two" / "a", asked)
-    with pytest.raises(OptionError, match="stride is 1 or more, got 0"):
+    with pytest.raises(OptionError, match="stride must be 1 or more, got 0"):
         TrajectoryOptions(stride=0)

@@ -147,7 +147,7 @@ def test_monodepth2s_points_are_no_positions() -> None:
     assert len(monodepth2_snippet_errors(still, poses, length=5)) == 3
     poses[3] = np.nan
     assert len(monodepth2_snippet_errors(still, poses, length=2)) == 2
-    with pytest.raises(OptionError, match="two frames or more, got 1"):
+    with pytest.raises(OptionError, match="at least two frames, got 1"):
         monodepth2_snippet_errors(still, still, length=1)
 
 
@@ -267,7 +267,7 @@ def test_a_path_too_long_by_a_hundredth_errs_by_one_per_cent_and_never_turns() -
     estimate = straight([(0, 0, 1.01 * k) for k in range(151)])
     found = length_errors(estimate, true)
     assert found is not None
-    assert found.parts == 5  # from frames 0, 10, 20, 30 and 40 the 101st after is there
+    assert found.segment_count == 5  # from frames 0, 10, 20, 30 and 40 the 101st after is there
     assert found.translation == pytest.approx(1.01 / 100, rel=1e-9)
     assert found.rotation == pytest.approx(0, abs=1e-12)
 
@@ -293,7 +293,7 @@ def test_parts_agree_with_the_protocol_walked_frame_by_frame(seed: int) -> None:
             r_errors.append(np.degrees(np.arccos((np.trace(gap[:3, :3]) - 1) / 2)) / length)
     found = length_errors(estimate, true)
     assert found is not None
-    assert found.parts == len(t_errors)
+    assert found.segment_count == len(t_errors)
     assert found.translation == pytest.approx(np.mean(t_errors), rel=1e-6)
     assert found.rotation == pytest.approx(np.mean(r_errors), rel=1e-5)
 
@@ -304,17 +304,17 @@ def test_a_path_shorter_than_all_lengths_has_no_such_error() -> None:
 
 
 def test_paths_that_do_not_go_together_are_refused() -> None:
-    with pytest.raises(InputError, match="3 poses are estimated, but 4 are true"):
+    with pytest.raises(InputError, match="3 estimated poses, but 4 true poses"):
         snippet_errors(path(0, 3), path(0, 4))
     broken = path(0, 4)
     broken[2, 0, 0] = np.nan
-    with pytest.raises(InputError, match="an estimated pose has NaN"):
+    with pytest.raises(InputError, match="an estimated pose contains NaN"):
         motion_errors(broken, path(0, 4))
-    with pytest.raises(InputError, match="of these 4 poses, 3 are"):
+    with pytest.raises(InputError, match="of these 4 poses, 3 are finite"):
         position_rmse(path(0, 4), broken)
-    with pytest.raises(InputError, match="leave out the others"):
+    with pytest.raises(InputError, match="leave out the frames without one"):
         length_errors(path(0, 4), broken)
-    with pytest.raises(InputError, match="two poses or more"):
+    with pytest.raises(InputError, match="at least two poses"):
         position_rmse(path(0, 1), path(0, 1))
-    with pytest.raises(OptionError, match="two frames or more, got 1"):
+    with pytest.raises(OptionError, match="at least two frames, got 1"):
         snippet_errors(path(0, 4), path(0, 4), length=1)

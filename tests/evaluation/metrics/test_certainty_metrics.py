@@ -213,7 +213,7 @@ def test_the_area_under_risk_and_coverage_is_the_mean_over_every_share(levels: i
     risks = []
     # Equally sure pixels in any order: the mean over many orders is what is said.
     for _ in range(1 if levels is None else 300):
-        places = np.lexsort((order.random(one.count), -one.c))
+        places = np.lexsort((order.random(one.count), -one.valid_confidence))
         errors = np.abs(one.relative)[places]
         risks.append(np.mean([errors[: k + 1].mean() for k in range(one.count)]))
     found = value(CERTAINTY_METRICS["aurc_abs_rel"], one)

@@ -231,27 +231,36 @@ def test_an_image_without_a_valid_pixel_has_no_score() -> None:
 
 def test_points_need_a_camera() -> None:
     bare = DepthPair(predicted=depth(0), true=depth(1), valid=np.ones(SHAPE, bool))
-    with pytest.raises(InputError, match="need the camera"):
+    with pytest.raises(InputError, match="need a camera"):
         value(DEPTH_METRICS["point_rel"], bare)
 
 
 def test_what_sees_a_picture_as_a_whole_is_not_pooled() -> None:
-    with pytest.raises(OptionError, match="'ssim' has no pooled form"):
+    with pytest.raises(OptionError, match="'ssim' cannot be pooled"):
         pooled(PICTURE_METRICS["ssim"], np.array([1.0]), 4)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ("DepthPair(predicted=depth[:2], true=depth, valid=valid)", r"prediction \(2, 4\), truth"),
+        ("DepthPair(predicted=depth[:2], true=depth, valid=valid)", r"prediction \(2, 4\), ground"),
         ("DepthPair(predicted=depth, true=depth, valid=valid[0])", r"and mask \(4,\) differ"),
         ("DepthPair(predicted=depth, true=depth, valid=valid * 1)", "the mask is int64"),
         ("DepthPair(predicted=depth, true=depth.astype(int), valid=valid)", "the true depth is in"),
-        ("DepthPair(predicted=normals, true=normals, valid=valid)", "maps are .height, width."),
-        ("NormalsPair(predicted=depth, true=depth, valid=valid)", "normals are .3, height, width."),
+        (
+            "DepthPair(predicted=normals, true=normals, valid=valid)",
+            "maps must have the shape .height, width.",
+        ),
+        (
+            "NormalsPair(predicted=depth, true=depth, valid=valid)",
+            "normals must have the shape .3, height, width.",
+        ),
         ("NormalsPair(predicted=normals, true=depth, valid=valid)", r"truth \(3, 4\)"),
         ("PicturePair(predicted=depth, true=depth)", "picture is .3, 4. float64, .* uint8"),
-        ("PicturePair(predicted=bytes[:2], true=bytes)", r"is \(2, 4\), the true one \(3, 4\)"),
+        (
+            "PicturePair(predicted=bytes[:2], true=bytes)",
+            r"has the shape \(2, 4\), but the true one has \(3, 4\)",
+        ),
     ],
 )
 def test_arrays_of_other_sizes_and_types_are_refused_in_words(call: str, words: str) -> None:

@@ -144,7 +144,9 @@ def test_without_angles_there_is_no_median() -> None:
 def test_a_normal_without_direction_is_refused(part: str, bad: float) -> None:
     normals = {name: np.ones((3, 4, 5)) for name in ("predicted", "true")}
     normals[part][:, 1, 1] = bad
-    with pytest.raises(InputError, match=f"^{part} normals have length zero.* at 1 of 20"):
+    with pytest.raises(
+        InputError, match=f"^{part} normals have zero, NaN or infinite length at 1 of 20"
+    ):
         pair(**normals)
 
 

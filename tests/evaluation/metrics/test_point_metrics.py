@@ -89,5 +89,5 @@ def test_clouds_that_cannot_be_compared_are_refused() -> None:
         cloud_accuracy(np.zeros((0, 3)), some)
     with pytest.raises(InputError, match="NaN or infinite"):
         cloud_completeness(some, np.full((1, 3), np.nan))
-    with pytest.raises(OptionError, match="a positive distance, not 0"):
+    with pytest.raises(OptionError, match="a positive distance, got 0"):
         cloud_f_score(some, some, 0.0)

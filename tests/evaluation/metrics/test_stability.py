@@ -14,8 +14,8 @@ K = np.array([[10.0, 0, 3.5], [0, 10.0, 2.5], [0, 0, 1]])
 def pair_of(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> StabilityPair:
     everywhere = np.ones(SIZE, bool)
     return StabilityPair(
-        first=first, second=second, first_seen=everywhere, second_seen=everywhere,
-        first_true=first, second_true=second, first_K=K, second_T_first=motion,
+        first_depth=first, second_depth=second, first_valid=everywhere, second_valid=everywhere,
+        first_true=first, second_true=second, K=K, second_T_first=motion,
     )  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def test_frames_of_a_camera_that_stands_still_differ_by_their_depth() -> None:
     [error] = temporal_error(pair)
     assert error == pytest.approx(100 * (0.1 / 0.6 + 0.1 / 0.5) / 2)
     mask = np.zeros(SIZE, bool)
-    [half] = temporal_error(replace(pair, first_seen=mask))
+    [half] = temporal_error(replace(pair, first_valid=mask))
     assert half == pytest.approx(100 * (0.1 / 0.6) / 2), "a direction without points counts as 0"
 
 

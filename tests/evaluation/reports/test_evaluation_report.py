@@ -18,7 +18,7 @@ from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
 from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours, sky_colour
-from rilievo.pages.pictures import Answer, comparison_panels, end_of_error_colours
+from rilievo.pages.pictures import PredictedMaps, choose_max_error, comparison_panels
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.evaluations import METRICS, evaluation
 from support.pictured_rooms import Rooms
@@ -127,7 +127,7 @@ def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
 
 
 def test_the_headline_says_what_was_fitted_to_the_truth(tmp_path: Path) -> None:
-    said = {"median": "one factor an image", "scale_shift": "factor and a shift", "none": "nothing"}
+    said = {"median": "fitting a scale to", "scale_shift": "a scale and a shift", "none": "without"}
     for method, words in said.items():
         write_report(evaluation(alignment=method), tmp_path / "report.html")
         headline = (tmp_path / "report.html").read_text("utf-8").split('<main id="content">')[0]
@@ -136,10 +136,17 @@ def test_the_headline_says_what_was_fitted_to_the_truth(tmp_path: Path) -> None:
         assert headline.count('class="tile"') == headline.count("95 %: 0.") == 3
 
 
+def test_a_training_run_is_named_by_its_folder_and_not_by_an_absolute_path(tmp_path: Path) -> None:
+    write_report(evaluation(model="/home/me/runs/rooms"), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<title>rooms on rooms" in page
+    assert "/home/me" not in page
+
+
 def test_frames_of_scenes_are_said_to_be_scenes(tmp_path: Path) -> None:
     scenes = tuple(f"{number // 3}" for number in range(12))
     write_report(evaluation(scenes=scenes), tmp_path / "report.html")
-    assert "4 scenes, whose 12 images are alike" in (tmp_path / "report.html").read_text()
+    assert "4 scenes (the 12 images are alike" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.slow
@@ -242,7 +249,7 @@ def test_the_scale_of_depth_reaches_over_truth_and_predictions_within_bounds() -
     truth = Rooms().truth("a")
     for metres, ends in ((0.8, (0.5, 1.25)), (5.0, (0.2, 0.5)), (0.01, (0.5, 2.0))):
         depth = DepthMap(values=np.full((40, 60), metres, np.float32), kind=DepthKind.METRIC)
-        true, predicted, _ = comparison_panels(truth, {"it": Answer(depth=depth)}, 0.5)
+        true, predicted, _ = comparison_panels(truth, {"it": PredictedMaps(depth=depth)}, 0.5)
         assert true.legend == predicted.legend
         assert true.legend is not None
         far, _, near = (float(each.removesuffix(" m")) for each in true.legend.marks)
@@ -253,7 +260,7 @@ def test_the_sky_of_a_prediction_has_its_colour_and_a_key() -> None:
     sky = np.repeat(np.arange(40) < 10, 60).reshape(40, 60)
     depth = DepthMap(values=np.where(sky, np.float32(80), np.float32(2)), kind=DepthKind.METRIC)
     _, predicted, _ = comparison_panels(
-        Rooms().truth("a"), {"it": Answer(depth=depth, sky=sky)}, 0.5
+        Rooms().truth("a"), {"it": PredictedMaps(depth=depth, sky=sky)}, 0.5
     )
     assert predicted.legend is not None
     assert predicted.legend.has_sky
@@ -282,15 +289,15 @@ def test_normals_are_shown_in_the_colours_of_the_field_with_the_angle_between_th
 
 def test_the_map_of_errors_ends_at_three_times_the_usual_error() -> None:
     for usual, end in ((0.01, 0.05), (0.04, 0.25), (0.1, 0.5), (3.0, 1.0)):
-        assert end_of_error_colours([usual]) == end
+        assert choose_max_error([usual]) == end
 
 
 @pytest.mark.slow
 def test_a_long_table_holds_the_worst_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "LONGEST_TABLE", 20)
-    monkeypatch.setattr(report, "WORST", 7)
+    monkeypatch.setattr(report, "MAX_TABLE_IMAGES", 20)
+    monkeypatch.setattr(report, "WORST_IMAGES", 7)
     made = evaluation(images=40)
     page = _written(made, tmp_path)
     assert "The worst 7 of 40 images by AbsRel" in page.words
@@ -300,8 +307,6 @@ def test_a_long_table_holds_the_worst_and_says_so(
 
 @pytest.mark.slow
 def test_odd_evaluations_have_a_report_all_the_same(tmp_path: Path) -> None:
-    nothing = replace(evaluation(images=1), scores=(), summaries=(), ranges=())
-    assert "No image has a score" in _written(nothing, tmp_path).words
     one = evaluation(values={"abs_rel": np.array([0.0])}, metrics=(METRICS[0],))
     assert "too few images" in _written(one, tmp_path).words
     flat = (RangeError(near=0.0, far=1.0, pixels=5, abs_rel=0.1, bias=0.1),)
@@ -309,5 +314,5 @@ def test_odd_evaluations_have_a_report_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="its folder is not there"):
+    with pytest.raises(OutputError, match="its folder does not exist"):
         write_report(evaluation(), tmp_path / "absent" / "report.html", None)

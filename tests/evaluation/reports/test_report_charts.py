@@ -15,9 +15,11 @@ from support.evaluations import evaluation
 def test_a_histogram_tells_of_the_images_that_its_ends_take_in() -> None:
     summary = evaluation().summaries[0]
     near = np.random.default_rng(0).normal(1, 0.1, 300)
-    assert "beyond the ends" not in histogram(summary, near).caption
+    assert "outside the plotted range" not in histogram(summary, near).caption
     caption = histogram(summary, np.r_[near, 1e6]).caption
-    assert re.search(r"1 beyond the ends, from 0\.\d+ to 1e\+06$", caption)
+    assert re.search(
+        r"1 image is outside the plotted range; all values are between 0\.\d+ and 1e\+06$", caption
+    )
     assert "beyond" not in histogram(summary, np.full(9, 0.1)).caption
 
 

@@ -203,7 +203,7 @@ def test_the_command_says_what_it_did(
 
     assert code == 1
     assert f"FiftyOne dataset '{name}': 2 images, no model" in said
-    assert "1 images that cannot be shown:\n  c: no c.npz" in said
+    assert "1 image cannot be shown:\n  c: no c.npz" in said
 
 
 def test_an_image_that_turns_out_broken_is_counted_and_the_others_shown(
@@ -215,7 +215,7 @@ def test_an_image_that_turns_out_broken_is_counted_and_the_others_shown(
 
     viewed = fill_view([run], None, ViewOptions(name=name, output=tmp_path / "m"), show=False)
 
-    assert viewed.images == 2
+    assert viewed.image_count == 2
     assert len(viewed.failed) == 1
     assert viewed.failed[0].startswith("a: ")
     assert len(viewed.faults) == 1
@@ -266,7 +266,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(
 
     said = refused(code, tmp_path, FIFTYONE_DATABASE_URI=uri)
 
-    assert "no MongoDB of FiftyOne answers" in said
+    assert "does not respond" in said
     assert "geheim" not in said
 
 
@@ -282,7 +282,7 @@ def test_without_fiftyone_the_extra_is_named(
 def test_a_folder_with_other_files_is_not_filled(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
 
-    with pytest.raises(OutputError, match="holds files that are not of a view"):
+    with pytest.raises(OutputError, match="contains files that 'rilievo view' did not write"):
         filled(runs, "never made", tmp_path)
 
 
@@ -299,7 +299,7 @@ def test_near_is_bright_where_numbers_are_depth() -> None:
 
 def test_options_of_the_view_are_checked() -> None:
     for given, words in (
-        ({"port": 0}, "port is between"),
+        ({"port": 0}, "port must be between"),
         ({"name": " "}, "name is empty"),
     ):
         with pytest.raises(OptionError, match=words):

@@ -46,7 +46,7 @@ def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_pa
     reported = write_gallery(runs, tmp_path / "page.html", show=False)
     page = Reader(reported.page.read_text("utf-8"))
 
-    assert (reported.images, reported.models) == (3, ("far", "near"))
+    assert (reported.image_count, reported.models) == (3, ("far", "near"))
     assert [card["data-name"] for card in page.all("article")] == list(NAMES)
     titles = [each["data-title"] for each in page.all("figure")]
     assert titles == ["Photograph", "True depth", "far", "far, error", "near", "near, error"] * 3
@@ -58,7 +58,7 @@ def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_pa
 def test_a_model_up_to_scale_stays_one_after_alignment(tmp_path: Path) -> None:
     run = write_run(tmp_path, "relative", kind="up_to_scale")
     page = Reader(write_gallery([run], tmp_path / "page.html", show=False).page.read_text("utf-8"))
-    assert "up_to_scale, after one factor an image, fitted to its truth" in page.texts
+    assert "up_to_scale, after fitting a scale to each image" in page.texts
     assert "metric" not in page.texts
 
 
@@ -121,7 +121,7 @@ def test_a_report_that_was_killed_before_its_page_was_whole_is_made_again(
     assert {path.name for path in folder.iterdir()} == {"index.html", "pictures", "checksums.json"}
     (folder / "index.html").unlink()
     (folder / "pictures/holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(OutputError, match="holds files but no report of ours"):
+    with pytest.raises(OutputError, match="contains files but no report from rilievo"):
         write_gallery(runs, folder, show=False)
 
 
@@ -217,7 +217,7 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_shown(
     page = Reader((tmp_path / "page.html").read_text("utf-8"))
 
     assert code == 1
-    assert "1 images that cannot be shown:" in capsys.readouterr().out
+    assert "1 image cannot be shown:" in capsys.readouterr().out
     assert [each["data-name"] for each in page.all("article")] == ["room/two"]
     assert any("one: " in text and "one.png" in text for text in page.texts)
 
@@ -239,16 +239,18 @@ def test_other_peoples_files_stay(tmp_path: Path, runs: list[Path]) -> None:
 
     with pytest.raises(OutputError, match="rilievo did not write this page"):
         write_gallery(runs, tmp_path / "page.html", show=False)
-    with pytest.raises(OutputError, match="holds files but no report of ours"):
+    with pytest.raises(OutputError, match="contains files but no report from rilievo"):
         write_gallery(runs, tmp_path / "folder", show=False)
 
 
 def test_too_many_images_for_one_file_are_refused(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.evaluation.views.gallery_page.MOST_IN_PAGE", 2)
+    monkeypatch.setattr("rilievo.evaluation.views.gallery_page.MAX_EMBEDDED_IMAGES", 2)
 
-    with pytest.raises(OptionError, match=r"3 images are too many for one file .*output=.*page"):
+    with pytest.raises(
+        OptionError, match=r"3 images are too many for a single file .*output=.*page"
+    ):
         write_gallery(runs, tmp_path / "page.html", show=False)
     assert write_gallery(
         runs, tmp_path / "page.html", SourceOptions(limit=2), show=False
@@ -284,10 +286,10 @@ def test_results_without_arrays_are_shown_by_their_pictures(tmp_path: Path) -> N
         "Photograph",
         *("Photograph", f"{label}, turn"),
     ]
-    assert (reported.images, reported.models) == (4, (label,))
+    assert (reported.image_count, reported.models) == (4, (label,))
     [fault] = reported.faults
     assert fault.startswith("c: test/model: ")
-    assert "(it has c.ply): save npz or png16 too" in fault
+    assert "(it has c.ply): also save npz or png16" in fault
 
 
 def test_of_mixed_results_arrays_and_pictures_are_shown(tmp_path: Path) -> None:
@@ -301,7 +303,9 @@ def test_of_mixed_results_arrays_and_pictures_are_shown(tmp_path: Path) -> None:
 
 def test_results_with_neither_arrays_nor_pictures_are_refused_in_one_line(tmp_path: Path) -> None:
     folder, source = results_of(tmp_path, a="ply,glb")
-    with pytest.raises(InputError, match=r"\(it has a\.ply, a\.glb\): save npz or png16") as caught:
+    with pytest.raises(
+        InputError, match=r"\(it has a\.ply, a\.glb\): also save npz or png16"
+    ) as caught:
         write_gallery([folder], tmp_path / "page", source, show=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "page").exists()

@@ -40,7 +40,7 @@ def test_an_evaluation_is_shown_in_metres_as_it_was_scored(tmp_path: Path) -> No
     item = shown.read("a")
 
     assert shown.ids == NAMES
-    [one] = item.answers
+    [one] = item.results
     assert one.prediction is not None
     assert one.prediction.depth is not None
     assert one.prediction.depth.kind is DepthKind.METRIC
@@ -124,7 +124,7 @@ def test_a_result_without_its_photograph_is_said(tmp_path: Path) -> None:
     shown = open_targets([results], SourceOptions(photos=photos))
 
     assert shown.ids == ("room/two",)
-    assert "no photograph" in shown.absent["one"]
+    assert "its photograph is not in" in shown.absent["one"]
 
 
 def test_predictions_can_be_shown_on_a_dataset(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_predictions_can_be_shown_on_a_dataset(tmp_path: Path) -> None:
     shown = open_targets([results, LOADER], SourceOptions(root=root))
 
     assert shown.ids == ("one", "room/two", "three")
-    assert shown.read("three").answers[0].prediction is None
+    assert shown.read("three").results[0].prediction is None
     assert shown.read("one").true_depth is not None
 
 
@@ -151,7 +151,7 @@ def test_a_dataset_that_moved_is_found_by_its_root(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far")
     (tmp_path / "toy").rename(tmp_path / "moved")
 
-    with pytest.raises(InputError, match="say where with root"):
+    with pytest.raises(InputError, match="give its new folder with root"):
         open_targets([run], SourceOptions())
     assert open_targets([run], SourceOptions(root=tmp_path / "moved")).ids == NAMES
 
@@ -163,8 +163,8 @@ def test_a_broken_prediction_is_a_fault_of_its_own(tmp_path: Path) -> None:
 
     item = open_targets([run], SourceOptions()).read("c")
 
-    assert item.answers[0].prediction is None
-    assert "c.npy" in str(item.answers[0].fault)
+    assert item.results[0].prediction is None
+    assert "c.npy" in str(item.results[0].fault)
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_runs_of_different_images_are_refused(runs: list[Path], tmp_path: Path) 
     other = copied(runs[1], tmp_path / "other")
     changed(other, data__split="train")
 
-    with pytest.raises(InputError, match=r"split is 'test' and 'train'; look at them apart"):
+    with pytest.raises(InputError, match=r"split is 'test' and 'train'; view them separately"):
         open_targets([runs[0], other], SourceOptions())
 
 
@@ -180,7 +180,7 @@ def test_a_benchmark_that_changed_since_is_refused(runs: list[Path], tmp_path: P
     run = copied(runs[0], tmp_path / "run")
     changed(run, benchmark_sha256="00" * 32)
 
-    with pytest.raises(InputError, match="has other settings now"):
+    with pytest.raises(InputError, match="has changed since this evaluation"):
         open_targets([run], SourceOptions())
 
 
@@ -188,7 +188,7 @@ def test_a_command_of_another_version_is_refused(runs: list[Path], tmp_path: Pat
     run = copied(runs[0], tmp_path / "run")
     changed(run, asked={}, command="rilievo evaluate --benchmark depth --root x --unheard-of 3")
 
-    with pytest.raises(InputError, match="its options are not those of this version"):
+    with pytest.raises(InputError, match="its options do not fit this version of rilievo"):
         open_targets([run], SourceOptions())
 
 
@@ -198,11 +198,11 @@ def test_with_a_root_a_datasets_name_is_no_folder(
     """Whoever stands beside the folder of a dataset names both alike."""
     (tmp_path / "tum").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="holds no results"):
+    with pytest.raises(InputError, match="contains no results"):
         open_targets(["tum"], SourceOptions(photos=tmp_path))
     with pytest.raises(InputError, match="tum") as caught:
         open_targets(["tum"], SourceOptions(root=Path("tum")))
-    assert "holds no results" not in str(caught.value)
+    assert "contains no results" not in str(caught.value)
 
 
 def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Path) -> None:
@@ -212,14 +212,14 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
     for targets, options, words in (
         ([], none, "nothing to show"),
         (["nyuv3"], none, "is neither a folder"),
-        ([results], none, "where are the photographs"),
-        ([tmp_path / "empty"], none, "holds no results"),
-        ([tmp_path / "empty"], SourceOptions(photos=photos), "holds no results"),
-        ([*runs, "tum"], none, "evaluations know their dataset; leave 'tum' out"),
-        (["nyuv2", "tum"], none, "one dataset at a time"),
-        (["tum"], SourceOptions(photos=photos), "photos is for folders of predictions"),
+        ([results], none, "the photographs of these results are unknown"),
+        ([tmp_path / "empty"], none, "contains no results"),
+        ([tmp_path / "empty"], SourceOptions(photos=photos), "contains no results"),
+        ([*runs, "tum"], none, "evaluations already state their dataset; leave 'tum' out"),
+        (["nyuv2", "tum"], none, "one dataset can be shown at a time"),
+        (["tum"], SourceOptions(photos=photos), "photos only applies to folders of predictions"),
         ([results], SourceOptions(photos=tmp_path / "gone"), "no such folder of photographs"),
-        ([results], SourceOptions(photos=tmp_path / "empty"), "none of the 2 results"),
+        ([results], SourceOptions(photos=tmp_path / "empty"), "for any of the 2 results"),
     ):
         with pytest.raises((InputError, OptionError), match=words) as caught:
             open_targets(targets, options)
@@ -228,7 +228,7 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
 
 def test_options_out_of_range_are_refused() -> None:
     for given, words in (
-        ({"limit": 0}, "limit is 1 or more"),
+        ({"limit": 0}, "limit must be 1 or more"),
         ({"kind": "metrik"}, "did you mean 'metric'"),
     ):
         with pytest.raises(OptionError, match=words):
@@ -273,7 +273,9 @@ def test_an_evaluation_opens_from_any_folder_by_its_options(
     assert run.selection.ids == NAMES[:2]
     assert run.selection.scored_data.list_file == str(tmp_path / "list.txt")
     changed(tmp_path / "run", asked={"benchmark": ["depth"], "root": [str(tmp_path)], "no": ["1"]})
-    with pytest.raises(InputError, match=r"options are not those of this version \(no option 'no'"):
+    with pytest.raises(
+        InputError, match=r"options do not fit this version of rilievo \(no option 'no'"
+    ):
         open_run(Path("../run"), None)
 
 

@@ -179,7 +179,7 @@ def test_a_picture_of_normals_has_the_axes_that_were_asked_for_and_is_read_back(
     np.testing.assert_allclose((pixels / 127.5 - 1)[known] * signs, expected[known], atol=0.005)
     [facts] = read_sidecar(beside).files
     assert facts.axes is not None
-    assert facts.axes.endswith(f"a wall head-on is {wall}")
+    assert facts.axes.endswith(f"a wall seen head-on is {wall}")
     again = read_prediction(beside).normals
     assert again is not None
     np.testing.assert_allclose(np.moveaxis(again, 0, 2)[known], expected[known], atol=0.01)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from rilievo.errors import OptionError
-from rilievo.io.outputs.formats.cutout import otsu
+from rilievo.io.outputs.formats.cutout import otsu_threshold
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
@@ -103,7 +103,7 @@ def test_the_width_of_an_upright_relief_is_its_shorter_side(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("length", [1e39, 0.0, float("nan")])
 def test_a_relief_of_no_printer_is_refused(length: float) -> None:
-    with pytest.raises(OptionError, match=r"relief_width is between 0.1 and 2000 mm"):
+    with pytest.raises(OptionError, match=r"relief_width must be between 0.1 and 2000 mm"):
         SaveOptions(relief_width=length)
 
 
@@ -148,7 +148,7 @@ def test_the_threshold_is_that_of_scikit_image() -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(1, 0.1, 900), rng.normal(2, 0.3, 600)]).astype(np.float32)
     width = float(values.max() - values.min()) / 256
-    assert otsu(values) == pytest.approx(float(threshold_otsu(values)), abs=width)
+    assert otsu_threshold(values) == pytest.approx(float(threshold_otsu(values)), abs=width)
 
 
 def test_near_is_white_and_what_has_no_depth_is_black(tmp_path: Path) -> None:

@@ -111,9 +111,9 @@ def test_pictures_show_what_they_say(tmp_path: Path) -> None:
             "Depth in metres: 2 to 4 m.",
             ["4 m", "3.2 m", "2.67 m", "2.29 m", "2 m"],
         ),
-        (DepthKind.UP_TO_SCALE, "Without metres", ["4", "3.2", "2.67", "2.29", "2"]),
-        (DepthKind.AFFINE, "Without metres", ["far", "near"]),
-        (DepthKind.AFFINE_INVERSE, "Without metres", ["far", "near"]),
+        (DepthKind.UP_TO_SCALE, "Not in metres", ["4", "3.2", "2.67", "2.29", "2"]),
+        (DepthKind.AFFINE, "Not in metres", ["far", "near"]),
+        (DepthKind.AFFINE_INVERSE, "Not in metres", ["far", "near"]),
     ],
 )
 def test_the_page_says_what_the_numbers_are(

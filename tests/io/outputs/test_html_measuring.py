@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from rilievo.calibration.depth_errors import make_instrument
-from rilievo.calibration.sizes import KnownLength, KnownRectangle
+from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.measure.expected_errors import known_size_evidence
 from rilievo.measure.measurement_records import measure_points
 from rilievo.measure.measurements import Measurement
 from rilievo.predicting.photographs.fitting import convert_by_references
@@ -21,6 +22,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, DepthSource
+from rilievo.records.prediction_record import Calibration
 from rilievo.records.sample import Photo
 from support.browser import Opened, chromium
 from support.predictions import prediction
@@ -504,6 +506,87 @@ def test_the_thing_in_a_box_is_that_of_python(
     assert written_on(page, ".scene") == written_on(page, ".stage")
 
 
+CONTRADICTORY_SIZES = {
+    "two points": (KnownPoint(u=20, v=20, metres=4), KnownPoint(u=60, v=85, metres=4)),
+    "most agree": (
+        *(KnownPoint(u=u, v=20, metres=4 + 0.005 * u) for u in (10, 35, 60, 85)),
+        KnownPoint(u=110, v=20, metres=6.5),
+        KnownPoint(u=60, v=85, metres=3.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("known", CONTRADICTORY_SIZES.values(), ids=CONTRADICTORY_SIZES)
+def test_known_sizes_that_contradict_each_other_widen_ranges_as_in_python(
+    browser: Any, tmp_path: Path, known: tuple[Known, ...]
+) -> None:
+    references = MetricReferences(known=known, smooth=False)
+    metric, _ = convert_by_references(room(), references)
+    assert known_size_evidence(metric).log_error > 0.3
+    save(metric, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    floor = ((40, 70), (80, 70), (80, 86), (40, 86))
+    for letter, quantity, points in (
+        ("l", "length", ((40, 70), (80, 70))),
+        ("h", "height", ((60, 30),)),
+        ("a", "area", floor),
+    ):
+        named = ",".join(f"{number}" for point in points for number in point)
+        page.evaluate(f"location.hash = 'm={letter}{named}'")
+        page.locator("#lines li").nth(0).wait_for()
+        wait_for_frames(page)
+        measured = measure_points(metric, points, quantity)
+        assert readings(page)[-1] in (str(measured), measured.text)
+    page.evaluate("location.hash = 'm=b30,60,90,86'")
+    wait_for_frames(page)
+    found = metric.measure_box((30, 60, 90, 86))
+    sizes = f"{found.distance.text} away, {found.width.text} wide, {found.height.text} high"
+    assert readings(page)[-1] == f"box: {sizes}"
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9995, 1, 1.004, 1.5])
+@pytest.mark.parametrize("source", ["network", "map", "fitted"])
+def test_a_known_length_is_compared_with_measured_depth_as_in_python(
+    browser: Any, tmp_path: Path, source: str, factor: float
+) -> None:
+    ends = (42, 45), (78, 45)
+    given = room_of_instrument(source)
+    metres = measure_points(given, ends, "length").value
+    known = KnownLength(u1=42, v1=45, u2=78, v2=45, metres=factor * metres)
+    calibration = Calibration(
+        method="known lengths", asked=(str(known),), space="depth", scale=1.0, shift=0.0
+    )
+    given = given.but(calibration=calibration)
+    save(given, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    page.click("#add-line")
+    assert readings(page) == [by_measuring(given, *ends)]
+
+
+@pytest.mark.parametrize("source", ["given", "assumed"])
+def test_on_a_street_the_distance_of_a_box_has_the_range_of_python(
+    browser: Any, tmp_path: Path, source: str
+) -> None:
+    """A floor that goes on for 40 m, with something on it."""
+    v = np.mgrid[:HEIGHT, :WIDTH][0]
+    depth = np.minimum(1.2 * 70 / np.maximum(v - 44.5, 1e-3), 40)
+    depth[40:80, 50:75] = depth[80, 60]
+    camera = Camera(K=room().known_camera.K, source=source)
+    given = two_walls().but(
+        depth_or_none=DepthMap(values=depth.astype(np.float32), kind=DepthKind.METRIC),
+        calibration=Calibration(
+            method="camera height", asked=("1.2 m",), space="depth", scale=1.0, shift=0.0
+        ),
+        camera=camera,
+    )
+    save(given, tmp_path / "street", ["html"])
+    page = opened(browser, tmp_path / "street.html")
+    page.evaluate("location.hash = 'm=b48,37,77,81'")
+    page.locator("#lines li").nth(0).wait_for()
+    found = given.measure_box((48, 37, 77, 81))
+    assert readings(page)[-1].startswith(f"box: {found.distance.text} away")
+
+
 @pytest.mark.parametrize("source", ["map", "assumed", "sensor", "fitted"])
 def test_ranges_by_an_instrument_are_those_of_python(
     browser: Any, tmp_path: Path, source: str
@@ -550,8 +633,6 @@ def test_heights_on_the_floor_have_the_range_of_python(
     browser: Any, tmp_path: Path, source: str, point: tuple[int, int]
 ) -> None:
     given = room_of_instrument(source)
-    if source == "network":
-        given = convert_by_references(room(), MetricReferences(camera_height=1.5))[0]
     uneven = given.depth.values * (1 + 0.01 * np.sin(np.arange(WIDTH)))
     given = given.but(
         depth_or_none=DepthMap(values=uneven.astype(np.float32), kind=DepthKind.METRIC)
@@ -567,11 +648,13 @@ def test_heights_on_the_floor_have_the_range_of_python(
 
 
 def room_of_instrument(source: str) -> Prediction:
-    """The room in metres, of a sensor that missed the upper left, or of a given map.
+    """The room in metres, of a network, of a sensor that missed the upper left, or of a given map.
 
     The scale and the shift of a map that is "fitted" are uncertain, and its numbers are rounded.
     """
     metric = convert_by_references(room(), MetricReferences(camera_height=1.5))[0]
+    if source == "network":
+        return metric
     is_sensor = source == "sensor"
     measured = np.ones((HEIGHT, WIDTH), bool)
     measured[:50, :50] = False

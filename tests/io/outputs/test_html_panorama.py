@@ -94,6 +94,7 @@ def press(page: Any, key: str, times: int) -> None:
         page.keyboard.press(key)
 
 
+@pytest.mark.slow
 def test_one_stands_inside_and_looks_around(shown: Opened) -> None:
     page = shown.page
     assert middle(page) == "front"

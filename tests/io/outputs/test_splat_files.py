@@ -216,7 +216,7 @@ def test_nothing_stays_for_files_with_other_options(
     monkeypatch.setattr(saving, "write_file", write)
     write_part_files(wall((1, 0, -2)), tmp_path / "photo", names, options_by_output=own)
     assert [job.output for job in jobs] == names
-    assert not jobs[-1].shared
+    assert not jobs[-1].cache
 
 
 def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:

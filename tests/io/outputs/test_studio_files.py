@@ -291,7 +291,7 @@ def test_formats_in_metres_get_a_note_where_depth_is_not(
 ) -> None:
     notes = metre_notes(kind, names)
     assert len(notes) == bool(files)
-    assert all(f"the numbers of {files} for metres" in note for note in notes)
+    assert all(f"the numbers in {files} as metres" in note for note in notes)
 
 
 def test_the_command_tells_once_that_meshes_are_not_in_metres(
@@ -304,11 +304,11 @@ def test_the_command_tells_once_that_meshes_are_not_in_metres(
     line = ["predict", *map(str, photos), "-m", "rilievo/small", "--save", "glb,colour"]
     assert main([*line, "-o", str(tmp_path / "relative")]) == 0
     said = capsys.readouterr().err
-    assert said.count("the numbers of glb for metres") == 1
-    assert "--known U,V,METRES, --camera-height METRES or a model of metric depth" in said
+    assert said.count("the numbers in glb as metres") == 1
+    assert "--known U,V,METRES, --camera-height METRES or a metric model" in said
     one = ["predict", str(photos[0]), "-m", "rilievo/small", "--save", "glb"]
     assert main([*one, "--known", "30,30,2", "-o", str(tmp_path / "metric")]) == 0
-    assert "for metres" not in capsys.readouterr().err
+    assert "as metres" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["metric", "up_to_scale"])
@@ -320,4 +320,4 @@ def test_a_surface_of_depth_at_hand_tells_it_too(
     line = ["surface", str(tmp_path / "photo.png"), "--depth", str(tmp_path / "z.npy")]
     assert main([*line, "--kind", kind, "--fov", "60", "-o", str(tmp_path / kind)]) == 0
     said = capsys.readouterr().err
-    assert ("the numbers of glb for metres" in said) is (kind == "up_to_scale")
+    assert ("the numbers in glb as metres" in said) is (kind == "up_to_scale")

@@ -234,6 +234,6 @@ def test_both_files_of_a_turn_are_drawn_once(
 
 def test_without_a_surface_one_line_says_so_and_nothing_is_written(tmp_path: Path) -> None:
     given = replace(post(), sky=np.ones((HEIGHT, WIDTH), bool))
-    with pytest.raises(InputError, match=r"post\.png: no surface is left to turn"):
+    with pytest.raises(InputError, match=r"post\.png: nothing to show in the turntable clip"):
         save(given, tmp_path / "post", ["turn"])
     assert not [*tmp_path.iterdir()]

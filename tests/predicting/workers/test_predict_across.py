@@ -79,8 +79,8 @@ def test_parts_in_any_order_write_the_files_of_one_run_and_can_be_resumed(
     parts = [across(photos, options(network, output), shard=f"{n}/3") for n in (3, 1, 2)]
     assert contents(output) == contents(tmp_path / "plain")
     assert (sum(each.done for each in parts), sum(each.failed for each in parts)) == (6, 1)
-    again = across(photos, options(network, output, resume=True), shard="2/3")
-    assert (again.done, again.finished_before) == (0, parts[2].done)
+    is_retry = across(photos, options(network, output, resume=True), shard="2/3")
+    assert (is_retry.done, is_retry.finished_before) == (0, parts[2].done)
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_a_run_that_is_stopped_says_that_tasks_under_way_are_not_counted(
     monkeypatch.setattr(rilievo.predicting.predict_across, "distribute_work", stopped)
     spread = across(photos, options(make_network(), tmp_path / "out"), workers=2)
     assert (spread.done, spread.exit_code) == (2, 130)
-    assert any("under way are not counted" in note for note in spread.notes)
+    assert any("unfinished tasks are not counted" in note for note in spread.notes)
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_an_input_that_kills_two_processes_is_passed_over_and_its_neighbours_are
     report = run(Deadly(folder=tmp_path, always=("1",)), items)
     assert report.done == 5
     [failure] = report.failures
-    assert failure.reason.startswith("item 1: the process at work on it was killed twice")
+    assert failure.reason.startswith("item 1: skipped, because its process was killed twice")
     assert "\n" not in failure.reason
     assert names(tmp_path, "done") | names(tmp_path, "again") == set(items) - {"1"}
 
@@ -78,13 +78,13 @@ def test_a_refusal_on_the_way_ends_the_run_with_its_line(
 
 
 def test_processes_that_die_before_they_begin_end_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RilievoError, match="die before they have loaded the model"):
+    with pytest.raises(RilievoError, match="end before they have loaded the model"):
         run(Deadly(folder=tmp_path, dies_at_start=True), ["1"])
 
 
 def test_another_version_where_the_work_is_done_is_refused(tmp_path: Path) -> None:
-    refusal = open_work(Deadly(folder=tmp_path), "0.0.0")(["1"], again=False).refusal
-    assert refusal.endswith("0.0.0 here: install the same version everywhere")
+    refusal = open_work(Deadly(folder=tmp_path), "0.0.0")(["1"], is_retry=False).refusal
+    assert refusal.endswith("0.0.0: install the same version everywhere")
     assert not list(tmp_path.iterdir())
 
 
@@ -94,7 +94,7 @@ def test_a_process_that_is_ended_while_it_loads_prints_nothing(
 ) -> None:
     """Code makes another error of what ends it, or loses it, as onnxruntime's import does."""
     crew = _WorkerPool(Loading(folder=tmp_path, error=error), iter([("1",)]), 1)
-    crew._give_tasks()
+    crew._assign_tasks()
     while not (tmp_path / "begun").exists():
         time.sleep(0.01)
     time.sleep(0.2)

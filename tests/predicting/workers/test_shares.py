@@ -32,13 +32,13 @@ def test_a_part_stays_the_same_from_one_version_to_the_next() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "a/b", "1/2/3", "1.0/2"])
 def test_what_is_no_part_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(OptionError, match="shard is I/N") as caught:
+    with pytest.raises(OptionError, match="shard must be I/N") as caught:
         ClusterOptions(shard=text)
     assert "\n" not in str(caught.value)
 
 
 def test_less_than_one_process_is_refused() -> None:
-    with pytest.raises(OptionError, match="workers is 1 or more, got 0"):
+    with pytest.raises(OptionError, match="workers must be 1 or more, got 0"):
         BatchOptions(workers=0)
 
 

@@ -202,7 +202,7 @@ def test_one_stands_in_a_panorama_and_a_fisheye_has_pictures(
     assert answer.ok, answer.text()
     page.goto(f"{page.url.split('/r/')[0]}/r/{answer.json()['id']}")
     visitor.wait("round")
-    reason = page.get_by_text("there is no surface: the page draws those of ordinary")
+    reason = page.get_by_text("there is no surface: this page only draws surfaces of ordinary")
     reason.first.wait_for(state="attached")
     assert not page.locator("#surface").is_visible()
 
@@ -373,12 +373,12 @@ def test_models_say_what_they_cost_and_are_found_by_typing(visitor: Visitor) -> 
     unfold(page, "#settings")
     options = page.locator("#model option")
     everything = options.all_inner_texts()
-    assert "rilievo/base: here, Apache-2.0" in everything
+    assert "rilievo/base: installed, Apache-2.0" in everything
     assert any(each.startswith("rilievo/small: download, ") for each in everything)
     field = page.locator("#model-search")
-    field.fill("BASE here")
+    field.fill("BASE installed")
     assert [each for each in options.all_inner_texts() if "base" in each] == [
-        "rilievo/base: here, Apache-2.0"
+        "rilievo/base: installed, Apache-2.0"
     ]
     assert page.locator("#model-words").inner_text().startswith("1 of ")
     field.press("Enter")
@@ -415,8 +415,8 @@ def test_what_cannot_be_answered_is_one_line(
     many = tmp_path / "many.png"
     Image.new("L", (2000, 2000)).save(many)
     for path, words in (
-        (broken, "is cut short"),
-        (huge, "this server takes at most 2 MB"),
+        (broken, "is truncated"),
+        (huge, "this server accepts at most 2 MB"),
         (many, "above the limit of 3.0 million"),
     ):
         page.set_input_files("#photo-file", path)
@@ -429,7 +429,7 @@ def test_what_cannot_be_answered_is_one_line(
     bar, below = (page.locator(each).bounding_box() for each in ("#state", "#result-title"))
     assert bar["y"] + bar["height"] <= below["y"], "it covers nothing on a phone"
     page.goto(f"{page.url.partition('/r/')[0].rstrip('/')}/r/{'A' * 22}")
-    page.locator("#state.fault", has_text="not here any more").wait_for()
+    page.locator("#state.fault", has_text="no longer exists").wait_for()
     unfold(page, ".menu:has(#examples)")
     page.get_by_title("A bear").click()
     visitor.wait("bear")

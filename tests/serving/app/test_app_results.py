@@ -84,10 +84,10 @@ def test_the_same_photograph_is_predicted_again_otherwise(app: App) -> None:
 def test_a_panorama_is_taken_as_one_unless_another_lens_is_named(app: App) -> None:
     about = view_of(app, app.give(round_picture()))[0]
     assert about["lens"]["lens"] == "equirectangular"
-    assert any("was taken as one" in each for each in about["notes"])
+    assert any("is treated as one" in each for each in about["notes"])
     plain = view_of(app, app.give(round_picture(), "name=hall.png&projection=pinhole"))[0]
     assert plain["lens"]["lens"] == "pinhole"
-    assert not any("was taken as one" in each for each in plain["notes"])
+    assert not any("is treated as one" in each for each in plain["notes"])
 
 
 def test_an_example_is_predicted_once_for_all_visitors(app: App) -> None:
@@ -193,14 +193,14 @@ def test_what_was_not_given_or_is_gone_is_told(app: App) -> None:
     id = app.give()
     for path in ("", "/view", "/thumbnail", "/photo", "/files?save=npy", "/made/a.mp4"):
         answer = app.client.get(f"/app/results/{'A' * 22}{path}")
-        check_refused(answer, 404, "not here any more")
-    check_refused(app.client.get(f"/app/results/{id}/made/photo"), 404, "no such file")
-    check_refused(app.client.get(f"/app/zip?ids={id},{'A' * 22}"), 404, "not here any more")
-    check_refused(app.client.get("/app/results/forged"), 404, "no result has such an id")
+        check_refused(answer, 404, "no longer exists")
+    check_refused(app.client.get(f"/app/results/{id}/made/photo"), 404, "no file with this name")
+    check_refused(app.client.get(f"/app/zip?ids={id},{'A' * 22}"), 404, "no longer exists")
+    check_refused(app.client.get("/app/results/forged"), 404, "no result has this id")
     for query in ("", "?ids=", "?ids=,"):
-        check_refused(app.client.get(f"/app/zip{query}"), 400, "'ids' names")
+        check_refused(app.client.get(f"/app/zip{query}"), 400, "'ids' takes")
     check_refused(app.files(id, "save=normals"), 400, "normals")
-    check_refused(app.files(id, "save=../photo"), 400, "no '../photo'")
+    check_refused(app.files(id, "save=../photo"), 400, "'../photo'")
     check_refused(app.client.post("/app/results?name=a.jpg", content=b"no"), 422, "a: ")
     check_refused(app.client.post("/app/results?modell=x", content=picture()), 400, "modell")
     assert app.folders == {id}
@@ -234,8 +234,8 @@ def test_results_that_are_shown_together_have_one_short_address(app: App) -> Non
     group = app.client.post(f"/app/groups?ids={','.join(ids)}").json()["id"]
     assert len(group) == 22
     assert app.client.get(f"/app/results/{group}").json()["ids"] == ids
-    check_refused(app.client.post("/app/groups?ids="), 400, "no result is named")
-    check_refused(app.client.post(f"/app/groups?ids={'A' * 22}"), 404, "not here any more")
+    check_refused(app.client.post("/app/groups?ids="), 400, "no result given")
+    check_refused(app.client.post(f"/app/groups?ids={'A' * 22}"), 404, "no longer exists")
 
 
 def test_every_address_of_a_result_shows_the_page_which_no_other_site_can_frame(app: App) -> None:
@@ -262,7 +262,7 @@ def test_a_zip_holds_files_of_several_results_by_names_of_their_own(app: App) ->
         assert packed.namelist() == names
         first, second = (np.load(BytesIO(packed.read(name))) for name in names[:2])
     np.testing.assert_allclose(second, 2 * first, rtol=1e-4)
-    assert {entry.pins for entry in entries(app)} == {0}
+    assert {entry.num_pins for entry in entries(app)} == {0}
 
 
 def entries(app: App) -> list[StoredResult]:
@@ -313,7 +313,7 @@ def test_a_result_in_use_is_not_deleted_under_its_user(app: App) -> None:
     with app.site.store.pinned(id) as entry:
         app.site.store.remove(entry)
         assert (entry.path / "view").exists()
-        check_refused(app.files(id, "save=npy"), 404, "not here any more")
+        check_refused(app.files(id, "save=npy"), 404, "no longer exists")
     assert app.folders == set()
     assert app.site.store.reserved_bytes == 0
 
@@ -343,7 +343,7 @@ def test_marks_are_changed_by_whoever_made_the_result_alone(app: App) -> None:
     place, marks = f"/app/results/{told['id']}", "m=l1,2,30.5,4~0.46&v=0.1,0,0,0,0,-1,0"
     for key in ("", "A" * 22):
         check_refused(
-            app.client.put(f"{place}/marks?key={key}", content=marks), 403, "only who made"
+            app.client.put(f"{place}/marks?key={key}", content=marks), 403, "only the creator"
         )
     assert app.client.get(place).json()["marks"] == ""
     own = f"{place}/marks?key={told['key']}"

@@ -64,9 +64,9 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
         unfold(page, "#settings")
         page.select_option("#model", f"server:{NAME}")
         models = {each.partition(":")[0]: each for each in page.locator("option").all_inner_texts()}
-        assert models[NAME].endswith("not tried by us")
+        assert models[NAME].endswith("not tested by us")
         assert "not tried" not in models["rilievo/small"]
-        page.locator("#state", has_text="Sharper, done").wait_for()
+        page.locator("#state", has_text="Sharper result: done").wait_for()
         heard, notes = page.evaluate("() => heard"), page.locator("#notes").inner_text()
         assert page.input_value("#model") == f"server:{NAME}"
         told = page.locator("#facts").text_content()
@@ -76,7 +76,7 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
         page.locator("#state", has_text="Done").wait_for()
         assert NAME in page.locator("#facts").text_content()
     assert complaints == []
-    assert any(f"a sharper one by {NAME} follows" in each for each in heard)
+    assert any(f"a sharper one with {NAME}" in each for each in heard)
     assert tiles == 2, "the first answer of two is no result of its own"
 
     assert about["depth"]["kind"] == DepthKind.AFFINE_INVERSE

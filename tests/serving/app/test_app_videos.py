@@ -63,10 +63,10 @@ def test_a_video_becomes_videos_of_the_same_length(app: App, clip: bytes, tmp_pa
     part = app.client.get(f"/app/results/{id}/made/walk.depth.mp4", headers={"range": "bytes=0-9"})
     assert (part.status_code, len(part.content)) == (206, 10)
     entry = app.site.store.find(id)
-    assert entry.pins == 0
+    assert entry.num_pins == 0
     assert entry.size == sum(p.stat().st_size for p in entry.path.rglob("*") if p.is_file())
     for path in ("view", "files?save=npy", "photo"):
-        check_refused(app.client.get(f"/app/results/{id}/{path}"), 404, "of a video")
+        check_refused(app.client.get(f"/app/results/{id}/{path}"), 404, "is a video")
 
 
 def test_progress_is_told_photographs_pass_and_a_stop_leaves_nothing(app: App, clip: bytes) -> None:
@@ -93,7 +93,7 @@ def test_videos_that_wait_hold_no_decoder(
         opened.append(ForeignVideo(self, path))
         return opened[-1]
 
-    monkeypatch.setattr(Decoders, "video", video)
+    monkeypatch.setattr(Decoders, "open_video", video)
     app.server.model.gate.clear()
     ids = [begin(app, clip).json()["id"] for _ in range(4)]
     follow(app, ids[0], ("working",))
@@ -110,7 +110,7 @@ def test_videos_that_wait_hold_no_decoder(
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"video_frames": 11}, "above the limit of 11 frames"),
+        ({"video_frames": 11}, "at most 11 are allowed"),
         ({"max_megapixels": 0.03}, "above the limit"),
     ],
 )
@@ -137,13 +137,13 @@ def test_a_video_that_takes_too_long_is_ended(tmp_path: Path, clip: bytes) -> No
     with served_app(tmp_path, video_seconds=1e-6) as app:
         about = follow(app, begin(app, clip).json()["id"])
         assert about["state"] == "failed"
-        assert about["error"].startswith("walk: not done after")
+        assert about["error"].startswith("walk: was not processed within")
 
 
 @pytest.mark.parametrize("save", ["", "ply", "colour,ply"])
 def test_only_what_the_app_makes_of_videos_can_be_asked(app: App, clip: bytes, save: str) -> None:
     answer = begin(app, clip, f"save={save}")
-    check_refused(answer, 400, "of a video the app makes")
+    check_refused(answer, 400, "for a video, 'save' takes")
 
 
 def test_what_is_no_video_is_told_without_the_server_s_folders(app: App, clip: bytes) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.models.base import Inference
-from rilievo.serving.app.inference_file import inference_bytes, load_inference
+from rilievo.serving.app.inference_file import encode_inference, read_inference
 
 
 def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_an_answer_is_kept_to_the_last_bit(tmp_path: Path) -> None:
         ),
         shift=0.25,
     )
-    (tmp_path / "answer.npz").write_bytes(inference_bytes(inference))
-    read = load_inference(tmp_path / "answer.npz")
+    (tmp_path / "answer.npz").write_bytes(encode_inference(inference))
+    read = read_inference(tmp_path / "answer.npz")
     for name in ("depth", "normals", "sky"):
         assert getattr(read, name).tobytes() == getattr(inference, name).tobytes()
     np.testing.assert_array_equal(read.valid, inference.valid)

@@ -16,7 +16,7 @@ from rilievo.io.json_record import to_json
 from rilievo.measure.page_terms import page_terms
 from rilievo.models.refinement.trimming import Trimmed, border_note
 from rilievo.records.sample import Photo
-from rilievo.serving.app.view_file import packed_lattice, view_bytes
+from rilievo.serving.app.view_file import compress_lattice, view_bytes
 from rilievo.serving.server.params import Variant
 from support.open_field import open_field
 from support.views import read_view
@@ -115,14 +115,14 @@ def test_the_sky_stands_between_the_normals_and_the_photograph(shrink: int) -> N
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 13), (7, 1), (16, 24)])
-def test_a_packed_lattice_has_every_bit(height: int, width: int) -> None:
+def test_a_compress_lattice_has_every_bit(height: int, width: int) -> None:
     random = np.random.default_rng(height)
     depth = random.integers(0, 2**32, (height, width), np.uint32).view(np.float32)
     depth.flat[0], depth.flat[-1] = np.nan, np.inf
     normals = random.integers(-127, 128, (3, height, width)).astype(np.int8)
     sky = random.random((height, width)) < 0.5
     for more in (True, False):
-        lattice = packed_lattice(depth, normals if more else None, sky if more else None)
+        lattice = compress_lattice(depth, normals if more else None, sky if more else None)
         about = {
             "lattice": {"rows": height, "columns": width},
             "packed": len(lattice),

@@ -96,9 +96,9 @@ def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
     for bad, words in (
         ({"camera_height": "5 apples"}, "camera_height"),
         ({"points": corners[:3], "thing": "a4"}, "four corners"),
-        ({"points": corners, "metres": 1}, "take a thing"),
+        ({"points": corners, "metres": 1}, "need a thing"),
         ({"points": corners[::2] + corners[1::2], "thing": "a4"}, "sides cross"),
-        ({"points": LINE, "metres": "1 apple"}, "is no length"),
+        ({"points": LINE, "metres": "1 apple"}, "is not a length"),
     ):
         assert words in desktop.refusal("known", photo="bike.png", **bad)
 
@@ -119,13 +119,13 @@ def test_text_has_the_range_and_its_share(desktop: Desktop) -> None:
     first = answer.text.splitlines()[0]
     result = answer.told
     assert first.startswith("length: ")
-    assert first.endswith(", eight in ten")
+    assert first.endswith(" in eight out of ten cases")
     numbers = [float(word) for word in first.replace(",", "").split() if word[0].isdigit()]
     assert numbers == pytest.approx([result["value"], result["low"], result["high"]], abs=0.05)
     assert result["low"] < result["value"] < result["high"]
     assert result["coverage"] == 0.8
     again = desktop.call("measure", photo="bike.png", what="length", points=LINE)
-    assert again.text.startswith("length: 0.46 m, as it was stated")
+    assert again.text.startswith("length: 0.46 m, as stated")
 
 
 def test_fractions_and_pixels_name_the_same_points(desktop: Desktop) -> None:
@@ -184,10 +184,10 @@ def test_a_panorama_is_one_when_it_is_said(tmp_path: Path) -> None:
     assert told.told["facts"] == ["the lens is equirect"]
     wide = desktop.call("depth", photo="hall.png", picture=False)
     assert wide.told["field_of_view"] == 360
-    assert "Distance from the camera goes from" in wide.text
+    assert "Distance from the camera ranges from" in wide.text
     for projection, words in (("equirect:400", "up to 360 degrees"), ("lens", "got 'lens'")):
         assert words in desktop.refusal("known", photo="hall.png", projection=projection)
-    assert "do not go together" in desktop.refusal("known", photo="hall.png", fov=60)
+    assert "cannot be combined" in desktop.refusal("known", photo="hall.png", fov=60)
     angle = {"photo": "hall.png", "what": "angle", "points": [[0.2, 0.6], [0.7, 0.6]]}
     measured = desktop.call("measure", **angle)
     assert "--projection equirect" in measured.told["command"]
@@ -196,7 +196,7 @@ def test_a_panorama_is_one_when_it_is_said(tmp_path: Path) -> None:
 def test_a_refused_fact_is_not_kept(desktop: Desktop) -> None:
     desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
     refusal = desktop.refusal("known", photo="bike.png", camera_height=1.5)
-    assert "do not go together" in refusal
+    assert "cannot be combined" in refusal
     desktop.refusal("known", photo="bike.png", fov=400)
     desktop.refusal("known", photo="bike.png", points=[[0.7, 0.4], [0.8, 0.4]], metres=-1)
     kept = desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
@@ -265,9 +265,9 @@ def test_affine_depth_takes_two_facts_the_first_of_which_is_kept(tmp_path: Path)
     card = ModelCard(name="rows", summary="rows", kind=DepthKind.AFFINE_INVERSE, licence="MIT")
     Image.new("RGB", (160, 120), (90, 120, 30)).save(tmp_path / "grey.png")
     desktop = Desktop(tmp_path, model=OutsideModel(card, rows, weights_sha256="0" * 64))
-    assert "or more, the tool 'known'" in desktop.refusal("depth", photo="grey.png")
+    assert "known distances (the tool 'known')" in desktop.refusal("depth", photo="grey.png")
     first = desktop.refusal("known", photo="grey.png", points=[[0.5, 0.1]], metres=1.0)
-    assert "one more fact is needed" in first
+    assert "one more is needed" in first
     second = desktop.call("known", photo="grey.png", points=[[0.5, 0.9]], metres=4.0)
     assert second.told["is_metric"]
     assert len(second.told["facts"]) == 2
@@ -296,14 +296,14 @@ def test_a_pasted_picture_is_as_its_file_and_has_a_name_for_later(
     pasted = begin + base64.b64encode((tmp_path / "bike.png").read_bytes()).decode()
     first = desktop.call("describe", photo=pasted)
     assert first.told == desktop.call("describe", photo="bike.png").told
-    [name] = re.findall(r"Name this picture '(pasted-[0-9a-f]{12})'", first.text)
+    [name] = re.findall(r"Refer to this picture as '(pasted-[0-9a-f]{12})'", first.text)
     refusal = desktop.refusal("known", photo=pasted, points=LINE, metres=1e9)
-    assert refusal.endswith(f"Name this picture '{name}' in later calls.")
+    assert refusal.endswith(f"Refer to this picture as '{name}' in later calls.")
     desktop.call("known", photo=name, points=LINE, metres=0.46)
     asked = {"what": "length", "points": LINE}
     by_name = desktop.call("measure", photo=name, **asked)
     assert by_name.told["value"] == pytest.approx(0.46)
-    assert "Name this" not in by_name.text
+    assert "Refer to this" not in by_name.text
     assert desktop.call("measure", photo=pasted, **asked).told == by_name.told
     assert not desktop.call("measure", photo="bike.png", **asked).told["is_metric"]
     assert [path.name for path in tmp_path.iterdir()] == ["bike.png"]

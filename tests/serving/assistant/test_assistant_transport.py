@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.serving.server.decoding.messages import decoding_bounds
+from rilievo.serving.server.decoding.messages import decoding_isolation
 from rilievo.version import VERSION
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
@@ -86,10 +86,10 @@ def test_an_older_client_shakes_hands_and_the_server_ends_with_its_input(picture
         said, log = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert said == b""
-    assert log.decode().strip() == f"rilievo mcp: {decoding_bounds()}"
+    assert log.decode().strip() == f"rilievo mcp: {decoding_isolation()}"
     assert found[1]["serverInfo"]["name"] == "rilievo"
     assert found[1]["serverInfo"]["version"] == VERSION
-    assert "eight of ten" in found[1]["instructions"]
+    assert "eight out of ten" in found[1]["instructions"]
     tools = {each["name"]: each for each in found[2]["tools"]}
     assert set(tools) == {"describe", "measure", "regions", "known", "depth", "surface"}
     assert tools["measure"]["outputSchema"]["properties"]["low"]["description"]

@@ -80,7 +80,7 @@ def check_depth(depth: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(depth, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("backing", [0, 0.5])
+@pytest.mark.parametrize("backing", [0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_points_and_mesh_are_those_of_python(
     visitor: Visitor, photographs: Path, tmp_path: Path, backing: float
 ) -> None:
@@ -199,7 +199,7 @@ def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
 ) -> None:
     Image.fromarray(data.coffee()).resize((4800, 3200)).save(tmp_path / "huge.jpg", quality=60)
     visitor.give(tmp_path / "huge.jpg")
-    assert "15.4 megapixels were brought to 12.6" in visitor.notes
+    assert "reduced from 15.4 to 12.6 megapixels" in visitor.notes
     assert "4347 × 2898 px" in visitor.page.locator("#facts").text_content()
 
 
@@ -210,7 +210,7 @@ def test_a_panorama_is_seen_in_views_as_python_sees_it(
     path = tmp_path / "hall.png"
     path.write_bytes(round_picture())
     visitor.give(path)
-    assert "Looks like a panorama and was taken as one" in visitor.notes
+    assert "Looks like a panorama and is treated as one" in visitor.notes
     assert "360.0° wide" in (visitor.page.locator("#facts").text_content() or "")
     own = read_prediction(visitor.save("png16", tmp_path))
     expected = rilievo.predict(path, model="rilievo/small", projection="equirect")
@@ -234,7 +234,7 @@ def test_a_panorama_is_seen_in_views_as_python_sees_it(
     visitor.give(tmp_path / "wide.png")
     assert "panorama" not in visitor.notes
     visitor.give(tmp_path / "named.jpg")
-    assert "was taken as one" in visitor.notes
+    assert "is treated as one" in visitor.notes
 
 
 TALLER = "least => document.getElementById('photo').getBoundingClientRect().height > least"
@@ -304,7 +304,7 @@ def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
     (tmp_path / "none.onnx").write_bytes(b"no network at all")
     visitor.page.set_input_files("#model-file", tmp_path / "none.onnx")
     visitor.page.locator("#state.fault", has_text="none.onnx").wait_for()
-    assert "no ONNX file" in visitor.state
+    assert "not an ONNX file" in visitor.state
     visitor.give_network(RENDERED, "rilievo/small-rendered")
     assert "small-rendered.onnx" in visitor.page.locator("#model option:checked").text_content()
     unfold(visitor.page, "#settings")
@@ -330,7 +330,7 @@ def test_photographs_are_dropped_and_pasted(visitor: Visitor, photographs: Path,
     page.locator("#result-title", has_text=f"{kind}.png").wait_for()
     page.locator("#state", has_text="Done").wait_for()
     page.evaluate(HAND_OVER, [kind, "", ""])
-    page.locator("#state.fault", has_text="first" if kind == "paste" else "no file").wait_for()
+    page.locator("#state.fault", has_text="first" if kind == "paste" else "not a file").wait_for()
 
 
 def test_without_a_camera_the_page_says_so(fresh_visitor: Visitor) -> None:
@@ -340,7 +340,7 @@ def test_without_a_camera_the_page_says_so(fresh_visitor: Visitor) -> None:
         "Promise.reject(new DOMException('', 'NotFoundError')); }"
     )
     page.click("#camera-start")
-    page.locator("#state.fault", has_text="there is none").wait_for()
+    page.locator("#state.fault", has_text="no camera was found").wait_for()
     assert not page.locator("#live").is_visible()
 
 
@@ -421,8 +421,15 @@ def test_depth_is_as_large_as_the_photograph_and_the_legend_has_no_bare_number(
     assert ticks[0].startswith("far ")
 
 
-@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "in a private window"])
-@pytest.mark.parametrize("wait", [0, 500], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    ("wait", "is_kept"),
+    [
+        pytest.param(0, True, id="at once-kept", marks=pytest.mark.slow),
+        pytest.param(0, False, id="at once-in a private window"),
+        pytest.param(500, True, id="later-kept", marks=pytest.mark.slow),
+        pytest.param(500, False, id="later-in a private window", marks=pytest.mark.slow),
+    ],
+)
 def test_lines_stay_where_their_photograph_is_predicted_anew(
     visitor: Visitor, address: str, photographs: Path, is_kept: bool, wait: int
 ) -> None:

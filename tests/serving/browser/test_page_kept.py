@@ -94,13 +94,13 @@ def test_a_photograph_is_there_with_its_lines_after_a_reload_and_nowhere_else(
         "(each) => each.decode().then(() => each.naturalWidth)"
     )
     stranger = Visitor(browser.new_context(**WIDE), own)
-    stranger.page.locator("#state.fault", has_text="kept in another browser").wait_for()
+    stranger.page.locator("#state.fault", has_text="stored in another browser").wait_for()
     assert stranger.page.locator("#lines li").count() == 0
     stranger.context.close()
     page.click("#forget")
     page.locator("#own").wait_for(state="hidden")
     page.reload()
-    page.locator("#state.fault", has_text="was forgotten").wait_for()
+    page.locator("#state.fault", has_text="was deleted").wait_for()
 
 
 @pytest.mark.slow

@@ -21,8 +21,8 @@ from rilievo.models.base import Model
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.default.embedded import embedded_file
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.onnx_model import OnnxFacts
-from rilievo.models.resampling.inference import PLAIN, Filter, Resizing, Space
+from rilievo.models.onnx_files.onnx_model import OnnxDescription
+from rilievo.models.resampling.inference import DEFAULT_RESIZING, Filter, Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.depth_map import DepthKind
 from rilievo.serving.browser.folder import write_page
@@ -40,7 +40,7 @@ class Case:
 
     preparation: Preparation
     kind: DepthKind = DepthKind.UP_TO_SCALE
-    resizing: Resizing = PLAIN
+    resizing: Resizing = DEFAULT_RESIZING
     needs_focal: bool = False
     fov: float | None = None
 
@@ -50,12 +50,12 @@ def sized(rule: Rule, **numbers: int) -> Sizing:
 
 
 CASES = {
-    "area, triangle": Case(Preparation(sizing=sized(Rule.AREA, area=5000, multiple=14))),
+    "area, triangle": Case(Preparation(sizing=sized(Rule.AREA, pixel_count=5000, multiple=14))),
     "fixed, bicubic, fill": Case(
         Preparation(
             sizing=sized(Rule.FIXED, height=100, width=120),
             resampling=Resampling.BICUBIC,
-            fill=14,
+            pad_multiple=14,
         )
     ),
     "least change, bilinear, affine": Case(
@@ -77,7 +77,7 @@ CASES = {
         Preparation(sizing=sized(Rule.LONGEST_EDGE, height=112, width=112, multiple=14)),
         resizing=Resizing(space=Space.INVERSE),
     ),
-    "floor": Case(Preparation(sizing=sized(Rule.FLOOR, area=9000, multiple=32))),
+    "floor": Case(Preparation(sizing=sized(Rule.FLOOR, pixel_count=9000, multiple=32))),
     "points, focal, field of view": Case(
         Preparation(
             sizing=sized(Rule.FIXED, height=96, width=96), resampling=Resampling.BILINEAR_POINTS
@@ -91,7 +91,7 @@ CASES = {
         Preparation(
             sizing=sized(Rule.FIXED, height=96, width=128),
             resampling=Resampling.BILINEAR_CORNERS,
-            padding=3.0,
+            border_factor=3.0,
         )
     ),
 }
@@ -102,7 +102,7 @@ def write_network(
 ) -> None:
     """A network whose depth is one more than a weighted sum of the colours that it sees."""
     rounded = case.preparation.resampling.is_rounded
-    sizing, fill = case.preparation.sizing, case.preparation.fill
+    sizing, fill = case.preparation.sizing, case.preparation.pad_multiple
     gaps = [-side % fill for side in (sizing.height, sizing.width)] if fill > 1 else [0, 0]
     pads = [0, gaps[0] // 2, gaps[1] // 2, 0, gaps[0] - gaps[0] // 2, gaps[1] - gaps[1] // 2]
     constants = {
@@ -133,7 +133,7 @@ def write_network(
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    facts = OnnxFacts(
+    facts = OnnxDescription(
         name="test/colours",
         kind=case.kind,
         licence="none",

@@ -59,9 +59,10 @@ def written(catalogue: CatalogueMirror, folder: Path, step: float = 1.0) -> Path
 def sharpened(visitor: Visitor, photograph: Path) -> None:
     """Give a photograph and wait for the second answer."""
     visitor.page.set_input_files("#photo-file", photograph)
-    visitor.page.locator("#state", has_text="Sharper, done").wait_for()
+    visitor.page.locator("#state", has_text="Sharper result: done").wait_for()
 
 
+@pytest.mark.slow
 def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
 ) -> None:
@@ -81,7 +82,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
         points = read_ply(visitor.save("ply", tmp_path))["vertex"]
         context.close()
     assert visitor.complaints == []
-    assert any("the first answer came" in each for each in heard)
+    assert any("first result in" in each for each in heard)
     assert {url for url in visitor.asked if not url.startswith((address, "blob:"))} == set()
 
     expected = rilievo.predict(photograph, model=NAME)
@@ -156,7 +157,7 @@ def test_without_the_second_network_the_first_answer_stays(
         context = tab.new_context(**COARSE, service_workers="block")
         visitor = Visitor(context, address)
         visitor.page.set_input_files("#photo-file", photograph)
-        visitor.page.locator("#state.fault", has_text="is not on this host").wait_for()
+        visitor.page.locator("#state.fault", has_text="cannot be loaded from this host").wait_for()
         assert "rilievo/small" in visitor.page.locator("#facts").text_content()
         unfold(visitor.page, "#files")
         assert visitor.page.locator("button[data-output=glb]").is_visible()

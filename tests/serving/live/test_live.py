@@ -111,7 +111,7 @@ def test_sixteen_readers_and_no_more_read_the_page() -> None:
 def test_a_reader_that_reads_nothing_is_cut_off_at_ctrl_c(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rilievo.serving.listener.http_server.GRACE", 300)
+    monkeypatch.setattr("rilievo.serving.listener.http_server.GRACE_SECONDS", 300)
     monkeypatch.setattr("rilievo.serving.live_page._SEND_SECONDS", 300)
     page = LivePage()
     address = urlsplit(page.address)
@@ -119,7 +119,7 @@ def test_a_reader_that_reads_nothing_is_cut_off_at_ctrl_c(
         reader.sendall(f"GET {address.path}frames HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         reader.recv(20)
         for _ in range(100):  # more than the system holds for a connection
-            page._newest.put(bytes(300_000))
+            page._newest_picture.put(bytes(300_000))
             time.sleep(0.01)
         page.close(at_once=True)
         for thread in threading.enumerate():
@@ -153,7 +153,7 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
     )
     assert ended.returncode == 0, ended.stderr
     assert re.fullmatch(
-        r"live: http://127\.0\.0\.1:\d+/[\w-]{20,}/ \(Ctrl-C ends it\)\n", ended.stdout
+        r"live: http://127\.0\.0\.1:\d+/[\w-]{20,}/ \(press Ctrl-C to stop\)\n", ended.stdout
     )
     assert "3 frames, " in ended.stderr
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
@@ -179,15 +179,27 @@ def test_ctrl_c_ends_it_wherever_it_comes(moment: str, clip: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "nothing to predict; name photographs"),
-        (("a.jpg", "--live", "0"), "--live takes the place of inputs"),
-        (("--live", "0", "--known", "1,2,3"), "--known belongs to one photograph"),
-        (("--live", "0", "--save", "npy"), "--live takes no --save: a stream writes no files"),
-        (("--live", "0", "--save", "colour"), "--live takes no --save: a stream writes no files"),
-        (("--live", "0", "--workers", "2"), "--live takes no --workers: one process"),
-        (("--live", "0", "--json"), "--live takes no --json: it sums up files"),
-        (("--live", "0", "--own-depth", "off"), "--live takes no --own-depth: frames hold no"),
-        (("--live", "97"), "camera 97: cannot be read"),
+        ((), "nothing to predict; give photographs"),
+        (("a.jpg", "--live", "0"), "--live cannot be combined with inputs"),
+        (("--live", "0", "--known", "1,2,3"), "--known applies to one photograph"),
+        (
+            ("--live", "0", "--save", "npy"),
+            "combined with --save: a stream writes no files",
+        ),
+        (
+            ("--live", "0", "--save", "colour"),
+            "combined with --save: a stream writes no files",
+        ),
+        (
+            ("--live", "0", "--workers", "2"),
+            "combined with --workers: one process",
+        ),
+        (("--live", "0", "--json"), "combined with --json: it summarises files"),
+        (
+            ("--live", "0", "--own-depth", "off"),
+            "combined with --own-depth: frames contain no",
+        ),
+        (("--live", "97"), "camera 97: the source cannot be read"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(

@@ -26,12 +26,12 @@ def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=60.0) as server:
         fresh, late = Upload(BytesIO(picture())), Upload(BytesIO(picture()))
         assert (
-            server.client.portal.call(server.service.new_job, fresh, "a").deadline
+            server.client.portal.call(server.service.create_job, fresh, "a").deadline
             > time.monotonic()
         )
-        late.received_at -= 60.0
+        late.created_at -= 60.0
         with pytest.raises(Exception, match="no result after 60 s"):
-            server.client.portal.call(server.service.new_job, late, "a")
+            server.client.portal.call(server.service.create_job, late, "a")
         fresh.close()
         assert server.disk.reserved_bytes == 0
 
@@ -39,7 +39,7 @@ def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
 def test_the_reading_of_a_header_ends_with_the_time_limit(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=0.5) as server:
         pool = server.service.decoders
-        pool.warm()
+        pool.start_ahead()
         stuck = pool.idle_pids
         for number in stuck:
             os.kill(number, signal.SIGSTOP)
@@ -92,7 +92,7 @@ def test_a_frame_of_many_pixels_is_heavy(
 
 def test_an_upload_says_when_it_began() -> None:
     before = time.monotonic()
-    assert before <= Upload(BytesIO(b"x")).received_at <= time.monotonic()
+    assert before <= Upload(BytesIO(b"x")).created_at <= time.monotonic()
 
 
 def test_measuring_ends_with_the_time_limit(

@@ -26,10 +26,10 @@ from rilievo.serving.server.decoding.decoder_pool import Decoders, photo_from_me
 from rilievo.serving.server.decoding.decoder_process import photo_message
 from rilievo.serving.server.decoding.messages import (
     NamedImage,
+    anonymous_file,
     can_fork_and_pass_files,
     close_files,
     map_arrays,
-    nameless_file,
 )
 from rilievo.serving.server.uploads import Upload
 from support.clips import write_clip
@@ -79,7 +79,7 @@ def read(
     cpu_seconds: int = 20,
 ) -> Photo:
     upload = Upload(BytesIO(content), name="photo")
-    return pool.photo(
+    return pool.read_photo(
         upload,
         own_depth=True,
         reading=Refine().reading,
@@ -133,14 +133,14 @@ def test_a_refusal_is_the_same_line(pool: Decoders) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of CPU time are Linux's")
 def test_a_file_that_takes_too_much_time_is_refused_and_the_next_one_read(pool: Decoders) -> None:
     bomb = scan_bomb(60_000, (2000, 1990))
-    with pytest.raises(InputError, match="photo: takes more than 0 s to decode; export it anew"):
+    with pytest.raises(InputError, match="photo: takes more than 0 s to decode; export it again"):
         read(pool, bomb, cpu_seconds=0)
     assert read(pool, picture()).shape == (64, 96)
 
 
 def test_a_process_is_killed_at_the_deadline(pool: Decoders) -> None:
     bomb = scan_bomb(60_000, (2000, 1990))
-    pool.warm()
+    pool.start_ahead()
     [at_work] = pool.idle_pids
     with pytest.raises(Refusal, match="not decoded in time"):
         read(pool, bomb, seconds=0.2)
@@ -163,7 +163,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(
 ) -> None:
     monkeypatch.setattr(decoder_pool, "_BASE_BYTES", 0)
     monkeypatch.setattr(decoder_pool, "_BYTES_PER_PIXEL", 1)
-    with pytest.raises(InputError, match=r"memory|decoder fails"):
+    with pytest.raises(InputError, match=r"memory|cannot be decoded"):
         read(pool, picture(90, (2400, 2400)))
 
 
@@ -172,7 +172,7 @@ def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("RILIEVO_SERVE_TOKEN", "a-secret-of-the-server")
     decoder_pool._fork_server().end()  # so that it is started with the secret around it
     with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
-        pool.warm()
+        pool.start_ahead()
         [number] = pool.idle_pids
         assert b"a-secret" not in Path(f"/proc/{number}/environ").read_bytes()
         # A process that has only just started still imports, with a module's file open.
@@ -238,7 +238,7 @@ def resident_bytes(number: int) -> int:
 
 
 def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:
-    pool.warm()
+    pool.start_ahead()
     [number] = pool.idle_pids
     decoder_pool._fork_server().end()
     assert not is_there(number)
@@ -251,7 +251,7 @@ def test_what_a_process_says_is_checked() -> None:
     assert photo.own_depth is not None
     metres = photo.own_depth.metres
     assert metres is not None
-    file = nameless_file(metres, photo.pixels)
+    file = anonymous_file(metres, photo.pixels)
     assert photo_from_message(facts, [file], MOST) == photo
     for wrong in (
         {"shape": (9000, 9000, 3)},
@@ -265,10 +265,10 @@ def test_what_a_process_says_is_checked() -> None:
     if sys.platform == "linux":
         with pytest.raises(PermissionError):
             os.ftruncate(file, 1)
-    with pytest.raises(ValueError, match="not of the size"):
+    with pytest.raises(ValueError, match="announced size"):
         map_arrays(file, ((5,), np.uint8))
     close_files([file])
-    with open(__file__, "rb") as other, pytest.raises(ValueError, match="a file"):
+    with open(__file__, "rb") as other, pytest.raises(ValueError, match="the file"):
         map_arrays(other.fileno(), ((5,), np.uint8))
 
 
@@ -291,7 +291,7 @@ def _runs(number: int) -> bool:
 def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         pool = server.service.decoders
-        pool.warm()
+        pool.start_ahead()
         for number in pool.idle_pids:
             os.kill(number, signal.SIGSTOP)
 
@@ -305,7 +305,7 @@ def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
         crashing.start()
         answer = server.client.post("/v1/predict", content=picture())
         assert answer.status_code == 422
-        assert "the decoder fails at it" in answer.json()["error"]
+        assert "cannot be decoded" in answer.json()["error"]
         crashing.join()
         wait_for_the_end_of(at_work)
         for _ in range(3):
@@ -314,7 +314,7 @@ def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
 
 def test_frames_of_a_video_are_those_that_a_thread_reads(pool: Decoders, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
-    here, there = VideoReader(path), pool.video(path)
+    here, there = VideoReader(path), pool.open_video(path)
     try:
         for name in ("size", "rate", "time_base", "origin", "frame_estimate", "notes"):
             assert getattr(there, name) == getattr(here, name)
@@ -330,5 +330,5 @@ def test_frames_of_a_video_are_those_that_a_thread_reads(pool: Decoders, tmp_pat
 
 def test_a_file_that_is_no_video_is_refused(pool: Decoders, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nothing of a video")
-    with pytest.raises(InputError, match="not a video that can be read"):
-        pool.video(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match="not a readable video"):
+        pool.open_video(tmp_path / "a.mp4")

@@ -86,8 +86,8 @@ def test_the_disk_is_bounded_for_all_and_for_each() -> None:
 def test_a_folder_of_a_request_gives_its_bytes_back_once(tmp_path: Path) -> None:
     disk = Disk(1000)
     folder = Folders(tmp_path, disk).make("a")
-    folder.reserve(300)
-    folder.reserve(100)
+    folder.set_reserved_bytes(300)
+    folder.set_reserved_bytes(100)
     assert disk.reserved_bytes == 100
     (folder.path / "file").touch()
     folder.remove()

@@ -9,7 +9,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from rilievo.serving.listener.http_server import http_server
-from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
+from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse, TrackedReceive
 from rilievo.serving.server.server_options import ServeOptions
 from support.served import check_refused, picture, served
 from support.served_app import served_app
@@ -233,7 +233,7 @@ def sent(messages: Sequence[dict[str, Any]], *, read: int) -> tuple[list[dict[st
         answers.append(message)
 
     async def run() -> None:
-        body = Body(receive)
+        body = TrackedReceive(receive)
         for _ in range(read):
             await body()
         scope = {"type": "http", "headers": []}

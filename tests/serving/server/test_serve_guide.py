@@ -86,7 +86,7 @@ def test_a_client_runs_as_pasted(server: ServeProcess, user_folder: Path, code: 
     assert shape == (500, 741)
     if "ask" in names:
         assert names["answer"]["things"][0]["distance"]["value"] > 0
-        with pytest.raises(ValueError, match=r"^fov is between 0 and 180 degrees, got 500"):
+        with pytest.raises(ValueError, match=r"^fov must be between 0 and 180 degrees, got 500"):
             names["ask"]("/v1/predict", "photo.jpg", fov=500)
 
 
@@ -110,7 +110,7 @@ def test_a_page_of_another_origin_asks_where_it_is_named(
             page.set_input_files("input", user_folder / "photo.jpg")
             page.wait_for_function("output.textContent", timeout=ANSWERED)
             assert re.fullmatch(r"\d+\.\d\d m", page.text_content("output"))
-            with pytest.raises(Error, match="fov is between 0 and 180 degrees, got 500"):
+            with pytest.raises(Error, match="fov must be between 0 and 180 degrees, got 500"):
                 page.evaluate("ask('/v1/predict', input.files[0], { fov: 500 })")
             depth = "ask('/v1/predict', input.files[0], { save: 'png16' })"
             assert page.evaluate(f"{depth}.then(({{ type }}) => type)") == "image/png"

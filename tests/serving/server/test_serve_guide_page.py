@@ -85,7 +85,7 @@ def test_the_pages_are_in_the_document_and_in_the_counters(tmp_path: Path) -> No
         assert {"/", "/docs"} <= set(paths)
         server.client.get("/docs")
         assert 'route="/docs"' in server.client.get("/metrics").text
-        check_refused(server.client.get("/no"), 404, "/docs has examples")
+        check_refused(server.client.get("/no"), 404, "see /docs for examples")
 
 
 def test_the_app_has_its_own_page_and_the_lines_at_docs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rilievo.serving.listener.jobs import Jobs, RequestJob
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import JobCancelled, Refusal
 from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.service import ImageJob
 from rilievo.serving.server.uploads import Upload
@@ -39,7 +39,7 @@ class Scene:
                 self.job(client),
                 self.work,
                 (left or asyncio.Event().wait)(),
-                unused=self.removed.append,
+                dispose=self.removed.append,
             )
         )
 
@@ -68,7 +68,7 @@ def test_a_client_that_leaves_keeps_its_place_until_the_work_has_ended() -> None
         asked = scene.ask("a", scene.leave.wait)
         await scene.begun.wait()
         scene.leave.set()
-        with pytest.raises(GivenUp):
+        with pytest.raises(JobCancelled):
             await asked
         assert (scene.slots.working, scene.removed) == (1, [])
         scene.go_on.set()
@@ -87,7 +87,7 @@ def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> No
         await asyncio.sleep(0)
         assert scene.slots.waiting == 1
         scene.leave.set()
-        with pytest.raises(GivenUp):
+        with pytest.raises(JobCancelled):
             await second
         while scene.slots.waiting:
             await asyncio.sleep(0)
@@ -101,10 +101,10 @@ def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> No
 
 def test_what_is_given_up_does_not_go_on_to_its_next_step() -> None:
     job = ImageJob(upload=Upload(BytesIO(b"x")), client="a")
-    job.raise_if_given_up()
-    job.is_given_up = True
-    with pytest.raises(GivenUp):
-        job.raise_if_given_up()
+    job.raise_if_cancelled()
+    job.is_cancelled = True
+    with pytest.raises(JobCancelled):
+        job.raise_if_cancelled()
 
 
 def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
@@ -114,7 +114,7 @@ def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
 
         with pytest.raises(Refusal):
             await scene.jobs.run_in_slot(
-                scene.slots, scene.job("a"), fails, asyncio.Event().wait(), unused=print
+                scene.slots, scene.job("a"), fails, asyncio.Event().wait(), dispose=print
             )
         await scene.jobs.wait_for_all()
         assert (scene.slots.working, scene.closed) == (0, ["a"])

@@ -13,7 +13,7 @@ from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import UNREFINED
 from rilievo.records.sample import Photo
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import JobCancelled, Refusal
 from rilievo.serving.server.params import Variant
 from rilievo.serving.server.server_models import Networks
 from support.served import FAULTY, Brightness
@@ -207,7 +207,7 @@ def test_the_network_does_not_run_for_those_who_left() -> None:
         await asyncio.sleep(0)
         model.gate.set()
         await asyncio.gather(first, stays)
-        with pytest.raises(GivenUp):
+        with pytest.raises(JobCancelled):
             await left
 
     run(model, work)

@@ -18,14 +18,14 @@ TOKEN = "0123456789abcdef"
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"port": 70000}, "^port is "),
-        ({"max_megapixels": 0}, "^max_megapixels is "),
-        ({"max_megabytes": float("nan")}, "^max_megabytes is "),
-        ({"time_limit": -1.0}, "^time_limit is "),
+        ({"port": 70000}, "^port must be "),
+        ({"max_megapixels": 0}, "^max_megapixels must be "),
+        ({"max_megabytes": float("nan")}, "^max_megabytes must be "),
+        ({"time_limit": -1.0}, "^time_limit must be "),
         ({"root_path": "depth"}, "root_path"),
-        ({"origins": "page.example"}, "origins: 'page.example' is no origin"),
-        ({"origins": "*,https://page.example"}, "'\\*' is no origin"),
-        ({"origins": "null"}, "'null' is no origin"),
+        ({"origins": "page.example"}, "origins: 'page.example' is not an origin"),
+        ({"origins": "*,https://page.example"}, "'\\*' is not an origin"),
+        ({"origins": "null"}, "'null' is not an origin"),
     ],
 )
 def test_an_option_out_of_range_is_named(given: dict[str, Any], words: str) -> None:
@@ -42,7 +42,7 @@ def test_tokens_come_from_a_file_and_the_environment(
     file.write_text(f"{TOKEN}1\n\n {TOKEN}2 \n")
     monkeypatch.setenv(TOKEN_VARIABLE, f"{TOKEN}3")
     assert ServeOptions(token_file=file).tokens() == (f"{TOKEN}3", f"{TOKEN}1", f"{TOKEN}2")
-    for content, words in (("\n", "holds no token"), ("short", "16 or more"), ("a b" * 9, "space")):
+    for content, words in (("\n", "no token"), ("short", "at least 16"), ("a b" * 9, "space")):
         file.write_text(content)
         with pytest.raises(OptionError, match=words):
             ServeOptions(token_file=file).tokens()
@@ -53,7 +53,7 @@ def test_an_empty_file_of_tokens_does_not_let_everybody_in(
 ) -> None:
     (tmp_path / "tokens.txt").write_text("\n")
     assert main(["serve", "--token-file", str(tmp_path / "tokens.txt"), "--port", "0"]) == 2
-    assert "holds no token" in capsys.readouterr().err
+    assert "contains no token" in capsys.readouterr().err
 
 
 def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["serve", "--port", str(port), "-m", "rilievo/small"]) == 2
-    assert f"--port {port} cannot be listened at" in capsys.readouterr().err
+    assert f"--port {port}: cannot listen on this port" in capsys.readouterr().err
 
 
 def test_an_unknown_host_is_told_without_advising_another_port(

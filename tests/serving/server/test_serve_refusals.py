@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.serving.listener.request_refusals import refusal_of
-from rilievo.serving.server.routes import with_refusals
+from rilievo.serving.listener.request_refusals import refusal_from_error
+from rilievo.serving.server.routes import turn_errors_into_refusals
 from support.served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 FACTS = ("option", "value", "expected", "hint")
@@ -35,10 +35,10 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?sav=npz", 400, "'save'"),
         ("/v1/predict?points=1,1", 400, "did you mean 'at'?"),
         ("/v1/predict?save=gbl", 400, "'glb'"),
-        ("/v1/predict?save=,", 400, "save names nothing"),
+        ("/v1/predict?save=,", 400, "save is empty"),
         ("/v1/predict?save=os:path", 400, "'os:path'"),
         ("/v1/predict?fov=wide", 400, "fov"),
-        ("/v1/predict?fov=181", 400, "fov is between 0 and 180"),
+        ("/v1/predict?fov=181", 400, "fov must be between 0 and 180"),
         ("/v1/predict?fov=nan", 400, "fov"),
         ("/v1/predict?fov=50&fov=60", 400, "twice"),
         ("/v1/predict?fov=50&camera=1,1,1,1", 400, "camera and fov"),
@@ -47,7 +47,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?camera=pyproject.toml", 400, "camera"),
         ("/v1/predict?known=/etc/passwd", 400, "/etc/passwd"),
         ("/v1/predict?known=table.csv", 400, "table"),
-        ("/v1/predict?known_length=1,1,2,2,x", 400, "'x' is no number of metres"),
+        ("/v1/predict?known_length=1,1,2,2,x", 400, "'x' is neither a number of metres"),
         ("/v1/predict?known=1,1,2&camera_height=1", 400, "known and camera_height"),
         ("/v1/predict?known_length=1,1,90,50,1e-300", 400, "between 1e-06 and 1e+06"),
         ("/v1/predict?known=1,1,1e-300", 400, "between 1e-06 and 1e+06"),
@@ -57,7 +57,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
             "/v1/predict?known=1,1,9,1,9,9,1,9,a4&"
             + "&".join(8 * ["known_rectangle=1,1,9,1,9,9,1,9,a4"]),
             400,
-            "at most 8 of one photograph",
+            "at most 8 are allowed in one photograph",
         ),
         ("/v1/predict?at=1", 400, "point '1'"),
         ("/v1/predict?at=500,1", 422, "outside"),
@@ -69,12 +69,12 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?known=500,1,2", 422, "outside"),
         ("/v1/predict?url=http://example.org/a.jpg", 400, "url"),
         ("/v1/predict?flip=" + 5000 * "x", 400, "flip"),
-        ("/v1/measure", 400, "name points"),
+        ("/v1/measure", 400, "no point is given"),
         ("/v1/measure?at=1,1&at=9,9", 422, "known_length"),
         ("/v1/measure?save=npz", 400, "save"),
         ("/nothing", 404, "no such address"),
         ("/v1/predict/", 404, "no such address"),
-        ("/v1/models", 405, "this address does not take POST, but "),
+        ("/v1/models", 405, "this address does not accept POST; use "),
     ],
 )
 def test_a_request_that_makes_no_sense(
@@ -91,7 +91,7 @@ def test_a_stream_is_asked_for_as_a_websocket(server: Served) -> None:
     assert answer.headers["upgrade"] == "websocket"
     for method in ("TRACE", "POST", "DELETE"):
         answer = server.client.request(method, "/v1/stream")
-        check_refused(answer, 405, f"this address does not take {method}")
+        check_refused(answer, 405, f"this address does not accept {method}")
         assert {*answer.headers["allow"].split(", ")} == {"GET", "HEAD"}
 
 
@@ -99,8 +99,8 @@ def test_a_stream_is_asked_for_as_a_websocket(server: Served) -> None:
     ("content", "status", "words"),
     [
         (b"", 400, "no image"),
-        (b"hello", 422, "is text"),
-        (b"\0\1\2\3" * 99, 422, "content is not a photograph"),
+        (b"hello", 422, "is a text file"),
+        (b"\0\1\2\3" * 99, 422, "is not in a supported image format"),
         (b"\xff\xd8\xff" + bytes(500), 422, "damaged"),
         (picture()[:60], 422, "PNG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422, "image"),
@@ -139,19 +139,19 @@ def test_a_body_of_unknown_length_that_is_too_large_is_413(server: Served) -> No
         (
             "multipart/form-data; boundary=a",
             b'--a\r\nContent-Disposition: form-data; name="image"\r\n\r\ntext\r\n--a--\r\n',
-            "a file is expected",
+            "must be a file",
         ),
         (
             "multipart/form-data; boundary=a",
             2 * b'--a\r\nContent-Disposition: form-data; name="i"; filename="b"\r\n\r\nx\r\n'
             + b"--a--\r\n",
-            "a file 'i', expected one file, 'image'",
+            "a file 'i', but only 'image' is expected",
         ),
         (
             "multipart/form-data; boundary=a",
             2 * b'--a\r\nContent-Disposition: form-data; name="image"; filename="b"\r\n\r\nx\r\n'
             + b"--a--\r\n",
-            "2 files 'image'",
+            "2 files named 'image'",
         ),
         (
             "multipart/form-data; boundary=a",
@@ -191,7 +191,7 @@ def test_a_depth_map_is_not_taken_for_the_photograph(server: Served, name: str) 
 def test_options_about_depth_files_are_refused_by_name(
     server: Served, name: str, address: str
 ) -> None:
-    words = f"no parameter '{name}'; a depth map"
+    words = f"no parameter '{name}'; the server does not accept depth maps"
     check_refused(server.client.post(f"{address}&{name}=1", content=picture()), 400, words)
     form = {"image": ("a.png", picture()), name: (None, "1")}
     check_refused(server.client.post(address, files=form), 400, words)
@@ -232,7 +232,7 @@ def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(
 
     monkeypatch.setattr("rilievo.serving.server.service.finish", broken)
     for _ in range(3):
-        check_refused(server.client.post("/v1/predict", content=picture()), 500, "a defect")
+        check_refused(server.client.post("/v1/predict", content=picture()), 500, "internal server")
     assert capsys.readouterr().err.count("ZeroDivisionError: in /nowhere/secret") == 1
 
 
@@ -306,7 +306,7 @@ def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_downloaded_is_a_refusal_for_now() -> None:
     error = ModelError("model 'm': host cannot be reached ([Errno -2] Name not known)")
     error.__cause__ = URLError("[Errno -2] Name not known")
-    refused = refusal_of(error)
+    refused = refusal_from_error(error)
     assert refused.status == 503
     assert "Errno" not in refused.line
 
@@ -318,7 +318,7 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
 
     async def cancelled() -> Response:
         task = asyncio.ensure_future(
-            with_refusals(server.service, waiting)(Request({"type": "http"}))
+            turn_errors_into_refusals(server.service, waiting)(Request({"type": "http"}))
         )
         await asyncio.sleep(0)
         task.cancel()
@@ -340,7 +340,7 @@ def test_clients_read_of_parameters_alone() -> None:
         )
     )
     line = "give fov, known=U,V,METRES or vanishing_points=True"
-    assert refusal_of(error).line == line
+    assert refusal_from_error(error).line == line
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,11 @@ def test_clients_read_of_parameters_alone() -> None:
 )
 def test_folders_of_the_server_are_not_told(line: str, clear: str) -> None:
     shown = {"runs/mine": "mine", "/srv/runs/mine": "mine", "a": "b"}
-    assert refusal_of(ModelError(line), shown).line == clear
+    assert refusal_from_error(ModelError(line), shown).line == clear
     facts = {"value": line, "expected": line, "hint": line}
-    assert refusal_of(ModelError("a model", **facts), shown).facts == dict.fromkeys(facts, clear)
+    assert refusal_from_error(ModelError("a model", **facts), shown).details == dict.fromkeys(
+        facts, clear
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.server.answer_files import write
+from rilievo.serving.server.answer_files import write_request_outputs
 from rilievo.serving.server.file_responses import files_response
 from rilievo.serving.server.request_files import Disk, Folders, RequestFolder
 from support.predictions import prediction
@@ -25,7 +25,7 @@ def send_all(
     disk = Disk(10**9)
     made: Prediction = prediction()
     own = Folders(folder, disk).make("a")
-    written = write(made, outputs, SaveOptions(), own, "photo")
+    written = write_request_outputs(made, outputs, SaveOptions(), own, "photo")
     assert disk.reserved_bytes > 0
 
     async def receive() -> dict[str, Any]:

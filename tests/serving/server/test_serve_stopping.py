@@ -22,7 +22,7 @@ _STUCK = (
 )
 _SOON = (
     "from rilievo.serving.listener import http_server; "
-    "http_server.GRACE, http_server.LAST_SECONDS = 0.2, 1.0"
+    "http_server.GRACE_SECONDS, http_server.EXIT_TIMEOUT = 0.2, 1.0"
 )
 _MANY = 12
 

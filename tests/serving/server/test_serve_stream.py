@@ -100,7 +100,7 @@ def test_one_client_has_at_most_half_of_the_streams(server: Served) -> None:
     with server.stream(), server.stream():
         with pytest.raises(WebSocketDenialResponse) as denied, server.stream():
             pass
-        assert "of yours" in denied.value.json()["error"]
+        assert "you already have 2 open streams" in denied.value.json()["error"]
     assert server.service.streams.total() == 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import JobCancelled, Refusal
 from rilievo.serving.server.request_files import Disk
 from rilievo.serving.server.uploads import Upload, Uploads, safe_stem
 from support.served import Served, picture, served
@@ -65,7 +65,7 @@ def test_a_large_body_lies_on_the_disk_without_a_name(
 
 
 def test_a_client_that_leaves_is_given_up() -> None:
-    with pytest.raises(GivenUp):
+    with pytest.raises(JobCancelled):
         read([piece(b"ab"), {"type": "http.disconnect"}])
 
 
@@ -149,7 +149,7 @@ def test_the_slowest_body_gives_its_place_to_a_newcomer(monkeypatch: pytest.Monk
         for name in displaced[-1]:
             error = tasks[name].exception()
             assert isinstance(error, Refusal)
-            assert (error.status, "others wait" in error.line) == (408, True)
+            assert (error.status, "others are waiting" in error.line) == (408, True)
         assert disk.reserved_bytes == 2_700 + 3 * 9_000
         for task in tasks.values():
             task.cancel()

@@ -18,7 +18,7 @@ from rilievo.serving.server.decoding.decoder_pool import Decoders
 from rilievo.serving.server.decoding.messages import (
     NamedImage,
     can_fork_and_pass_files,
-    decoding_bounds,
+    decoding_isolation,
 )
 from rilievo.serving.server.uploads import Upload
 from support.photographs_with_depth import apple_heic, apple_jpeg, gdepth
@@ -94,7 +94,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Decoders]:
 
 
 def read(pool: Decoders, content: bytes) -> object:
-    return pool.photo(
+    return pool.read_photo(
         Upload(BytesIO(content), name="photo"),
         own_depth=True,
         reading=Refine().reading,
@@ -121,9 +121,9 @@ def test_files_sockets_and_processes_are_refused_inside(pool: Decoders) -> None:
 def test_a_system_without_a_filter_decodes_and_says_so(
     pool: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ("cannot open files" in decoding_bounds()) == syscall_filter.is_available()
+    assert ("cannot open files" in decoding_isolation()) == syscall_filter.is_available()
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    assert "no filter" in decoding_bounds()
+    assert "cannot filter" in decoding_isolation()
     assert read(pool, gdepth()) == read_photo(NamedImage(gdepth(), "photo"))
 
 

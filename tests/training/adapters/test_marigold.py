@@ -247,9 +247,9 @@ def test_a_pipeline_that_states_no_kind_must_be_given_one(folder: Path) -> None:
 def test_a_kind_that_the_pipeline_contradicts_is_refused(
     depth_folder: Path, normals_folder: Path
 ) -> None:
-    with pytest.raises(ModelError, match="says that its depth is affine, but metric was expected"):
+    with pytest.raises(ModelError, match="states that its depth is affine, but metric depth was"):
         load_model(depth_folder, kind="metric", device="cpu")
-    with pytest.raises(ModelError, match="gives normals, and no depth of metric"):
+    with pytest.raises(ModelError, match="predicts normals, not metric depth"):
         load_model(normals_folder, kind="metric", device="cpu")
 
 

@@ -62,7 +62,7 @@ def test_tensors_that_are_missing_left_over_or_misshapen_are_listed(folder: Path
     save_file(tensors, folder / UNET)
     with pytest.raises(ModelError) as caught:
         model(folder)
-    assert "missing: unet.conv_in.bias; misshapen: unet.conv_in.weight (7,) instead of " in str(
+    assert "missing: unet.conv_in.bias; wrong shape: unet.conv_in.weight (7,) instead of " in str(
         caught.value
     )
     assert "extra: unet.of.no.use" in str(caught.value)
@@ -70,7 +70,7 @@ def test_tensors_that_are_missing_left_over_or_misshapen_are_listed(folder: Path
 
 def test_tensors_of_no_use_alone_are_told_and_not_refused(folder: Path) -> None:
     save_file(load_file(folder / UNET) | {"of.no.use": torch.zeros(2)}, folder / UNET)
-    with pytest.warns(UserWarning, match="extra: unet.of.no.use"):
+    with pytest.warns(UserWarning, match=r"that the network does not use: unet\.of\.no\.use"):
         model(folder)
 
 
@@ -91,32 +91,44 @@ def _pickled(folder: Path) -> None:
     ("harm", "words"),
     [
         (_cut, "unet: cannot be loaded"),
-        (_pickled, r"unet/diffusion_pytorch_model\.bin may hold code and is not read"),
+        (_pickled, r"unet/diffusion_pytorch_model\.bin may contain code"),
         (lambda folder: (folder / UNET).unlink(), "unet: cannot be loaded"),
         (lambda folder: shutil.rmtree(folder / "vae"), "vae: cannot be loaded: there is no such"),
-        (lambda folder: (folder / "vae/config.json").write_text("{"), "config.json: not a config"),
+        (
+            lambda folder: (folder / "vae/config.json").write_text("{"),
+            "config.json: is not valid JSON",
+        ),
         (
             lambda folder: _say(folder, "unet", block_out_channels=[64000] * 2),
-            "unet: its configuration is of a network of",
+            "unet: the configuration describes a network of",
         ),
         (
             lambda folder: _say(folder, "text_encoder", hidden_size=100_000, vocab_size=10**6),
-            "text_encoder: its configuration is of a network of",
+            "text_encoder: the configuration describes a network of",
         ),
         (
             lambda folder: _say(folder, "text_encoder", _attn_implementation="org/kernel"),
-            "may be code of the hub and is never run",
+            "may be code from the Hugging Face Hub",
         ),
         (
             lambda folder: edit_index(folder, **{"../x": ["diffusers", "U"]}),
             r"'\.\./x' is not the name",
         ),
         (lambda folder: (folder / "model_index.json").write_text("[]"), "not the index"),
-        (lambda folder: edit_index(folder, vae=["my_code", "Vae"]), "its vae is of 'my_code', cus"),
-        (lambda folder: edit_index(folder, _class_name=["my", "P"]), "custom code, which is n"),
-        (lambda folder: edit_index(folder, _class_name="Nonesuch"), "has no Nonesuch"),
-        (lambda folder: edit_index(folder, unet=["diffusers", "No"]), "diffusers has no No"),
-        (lambda folder: edit_index(folder, unet=None), "its parts do not form a pipeline"),
+        (
+            lambda folder: edit_index(folder, vae=["my_code", "Vae"]),
+            "its vae is from 'my_code', which is cus",
+        ),
+        (lambda folder: edit_index(folder, _class_name=["my", "P"]), "custom code that rilievo n"),
+        (
+            lambda folder: edit_index(folder, _class_name="Nonesuch"),
+            "needs Nonesuch, which diffusers",
+        ),
+        (
+            lambda folder: edit_index(folder, unet=["diffusers", "No"]),
+            "needs No, which the installed version of diffusers",
+        ),
+        (lambda folder: edit_index(folder, unet=None), "its components do not form a pipeline"),
         (
             lambda folder: edit_index(folder, _class_name="StableDiffusionPipeline"),
             "a StableDiffusionPipeline, which does not have Marigold's interface",
@@ -133,12 +145,12 @@ def test_broken_folders_are_refused_in_one_line(folder: Path, harm: Any, words: 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"steps": 0}, "steps is 1 to 1000, got 0"),
-        ({"ensemble": 2}, "ensemble is 1, or 3 to 100"),
-        ({"ensemble": "many"}, "ensemble is a whole number, got 'many'"),
-        ({"seed": -1}, "seed is 0 to"),
-        ({"resolution": 31}, "resolution is 0, or 32 to 8192"),
-        ({"resolution": 33}, "resolution is a multiple of 2"),
+        ({"steps": 0}, "steps must be 1 to 1000, got 0"),
+        ({"ensemble": 2}, "ensemble must be 1, or 3 to 100"),
+        ({"ensemble": "many"}, "ensemble must be an integer, got 'many'"),
+        ({"seed": -1}, "seed must be 0 to"),
+        ({"resolution": 31}, "resolution must be 0, or 32 to 8192"),
+        ({"resolution": 33}, "resolution must be a multiple of 2"),
         ({"step": 4}, "has no setting 'step'; did you mean 'steps'"),
     ],
 )
@@ -152,18 +164,18 @@ def test_settings_out_of_range_are_refused(
 @pytest.mark.slow
 def test_a_pipeline_without_a_default_must_be_told(folder: Path) -> None:
     edit_index(folder, default_denoising_steps=None)
-    with pytest.raises(OptionError, match="has no steps of its own: give settings="):
+    with pytest.raises(OptionError, match="has no default steps: set it with settings="):
         model(folder)
     assert model(folder, steps=1).settings["steps"] == 1
 
 
 def test_half_precision_is_for_cuda_alone(depth_folder: Path) -> None:
-    with pytest.raises(OptionError, match="fp16 is for cuda"):
+    with pytest.raises(OptionError, match="fp16 needs cuda"):
         load_model(depth_folder, precision="fp16", device="cpu")
 
 
 def test_a_strip_too_narrow_to_be_seen_is_refused(depth_folder: Path) -> None:
-    with pytest.raises(InputError, match=r"hall\.jpg: too narrow \(2000 x 32\)"):
+    with pytest.raises(InputError, match=r"hall\.jpg: is too narrow \(2000 x 32\)"):
         answer(photo(height=32, width=2000), model(depth_folder))
 
 
@@ -230,12 +242,12 @@ def test_any_pipeline_that_answers_alike_can_be_used() -> None:
     [
         (said(np.full((1, 8, 8, 1), np.nan)), "NaN or infinite values at precision fp32"),
         (said(np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), np.inf)), "NaN or infinite values"),
-        (said(np.ones((1, 8, 8, 2))), r"returned \(1, 8, 8, 2\), expected"),
-        (said(np.ones((3, 8, 8, 3))), r"returned \(3, 8, 8, 3\), expected"),
+        (said(np.ones((1, 8, 8, 2))), r"of shape \(1, 8, 8, 2\); expected"),
+        (said(np.ones((3, 8, 8, 3))), r"of shape \(3, 8, 8, 3\); expected"),
         (SimpleNamespace(images=[]), "which has no prediction"),
-        (MemoryError(), r"too little memory: give a smaller settings\['resolution'\]"),
+        (MemoryError(), r"not enough memory: use a smaller settings\['resolution'\]"),
         (torch.OutOfMemoryError("CUDA out of memory"), "or ensemble"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory"), "too little memory"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory"), "not enough memory: use"),
         (RuntimeError("a\nb"), "the pipeline failed on 64 x 48 pixels: a"),
     ],
 )

@@ -35,13 +35,16 @@ def altered(checkpoint: Checkpoints, tmp_path: Path) -> Callable[[dict[str, Any]
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"hidden_size": 2_000_000, "num_attention_heads": 1}, "its configuration is of a network"),
-        ({"image_size": 10**6}, "its configuration is of a network of 250"),
-        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, and no network"),
+        (
+            {"hidden_size": 2_000_000, "num_attention_heads": 1},
+            "the configuration describes a network",
+        ),
+        ({"image_size": 10**6}, "the configuration describes a network of 250"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000; expected at most"),
         ({"backbone_config": {"depths": [1, 10**9]}}, "depths is 1000000000"),
         ({"hidden_size": "many"}, "'hidden_size' expected int, got str"),
-        ({"model_type": ["dpt"]}, "names no architecture"),
-        ({"architectures": 3}, "names no architecture"),
+        ({"model_type": ["dpt"]}, "states no architecture"),
+        ({"architectures": 3}, "states no architecture"),
     ],
 )
 def test_a_network_out_of_proportion_is_refused_before_it_is_made(
@@ -59,8 +62,8 @@ def test_a_network_out_of_proportion_is_refused_before_it_is_made(
         ({"use_pretrained_backbone": True}, "downloaded separately"),
         ({"backbone_config": {"use_pretrained_backbone": True}}, "downloaded separately"),
         ({"backbone": "resnet50", "backbone_config": None}, "names its backbone, 'resnet50'"),
-        ({"_attn_implementation": "org/kernel"}, "code of the hub and is never run"),
-        ({"text_config": {"attn_implementation": "org/kernel"}}, "is never run"),
+        ({"_attn_implementation": "org/kernel"}, "never runs such code"),
+        ({"text_config": {"attn_implementation": "org/kernel"}}, "never runs such code"),
     ],
 )
 def test_a_configuration_that_would_fetch_something_is_refused(
@@ -88,6 +91,6 @@ def test_a_network_may_be_eight_times_its_file_and_two_gigabytes_more() -> None:
 
     # 2 GiB are 2^29 numbers of four bytes; 100 more bytes in the file allow 200 more of them.
     check_network_size(lambda: network(2**29 + 200), 100, Path("x"))
-    with pytest.raises(ModelError, match=r"of a network of 2\.1 GB, but its weights are 0\.000 GB"):
+    with pytest.raises(ModelError, match=r"a network of 2\.1 GB, but the weights take 0\.000 GB"):
         check_network_size(lambda: network(2**29 + 201), 100, Path("x"))
     assert all(each.weight.device == torch.device("meta") for each in made)

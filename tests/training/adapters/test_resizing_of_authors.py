@@ -20,17 +20,17 @@ from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.catalogue.graph_inputs import letterbox
+from rilievo.models.catalogue.graph_inputs import centred_letterbox
 from rilievo.models.catalogue.published_graph import open_graph
-from rilievo.models.hub.checkpoints import CHECKPOINTS, resizing_of
+from rilievo.models.hub.checkpoints import CHECKPOINTS, architecture_resizing
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.inference import (
-    PLAIN,
+    DEFAULT_RESIZING,
     Filter,
     Resizing,
     Space,
-    read_resizing,
+    parse_resizing,
 )
 from rilievo.models.resampling.resizing import resize_by_filter
 from rilievo.records.depth_map import DepthKind
@@ -141,7 +141,9 @@ def test_transformers_resizes_alike(
         assert there.mean() > 0.85
         limit = 1e-6 * np.ptp(expected)
         np.testing.assert_allclose(ours.values[there], expected[there], rtol=1e-5, atol=limit)
-    assert model.card.resizing == resizing_of("depth_anything" if "any" in family else family)
+    assert model.card.resizing == architecture_resizing(
+        "depth_anything" if "any" in family else family
+    )
 
 
 @pytest.mark.parametrize("focal", [0.4, 3.0])
@@ -281,7 +283,7 @@ def test_metric3d_resizes_depth_of_its_canonical_camera(
     model = graph("metric3d-v2/small", path, lambda _: said)
     focal = 0.8 * shape[1]
     ours = one(model.predict_raw([photo(shape, focal)])).depth
-    place = letterbox(shape, frame)
+    place = centred_letterbox(shape, frame)
     seen = torch.from_numpy(np.ascontiguousarray(place.crop(answer)))[None, None]
     large = interpolate(seen, shape, mode="bilinear")[0, 0].numpy()
     far = interpolate((seen > 199).float(), shape, mode="bilinear")[0, 0].numpy()
@@ -305,7 +307,7 @@ def test_filters_are_those_of_torch_in_single_precision(
 @pytest.mark.parametrize(
     "rule",
     [
-        PLAIN,
+        DEFAULT_RESIZING,
         Resizing(space=Space.INVERSE),
         Resizing(filter=Filter.CUBIC),
         Resizing(space=Space.LOG, filter=Filter.LINEAR, blended=True),
@@ -313,13 +315,13 @@ def test_filters_are_those_of_torch_in_single_precision(
     ],
 )
 def test_a_rule_is_read_back_from_its_text(rule: Resizing) -> None:
-    assert read_resizing(str(rule)) == rule
+    assert parse_resizing(str(rule)) == rule
 
 
 @pytest.mark.parametrize("text", ["", "forth", "values sharp", "values 1", "inverse linear 9 1"])
 def test_a_text_that_is_no_rule_is_refused(text: str) -> None:
     with pytest.raises((ValueError, ModelError)):
-        read_resizing(text)
+        parse_resizing(text)
 
 
 def test_an_onnx_file_keeps_the_rule_of_its_checkpoint(
@@ -341,8 +343,8 @@ def test_every_card_of_a_known_family_has_its_rule() -> None:
     for name, card in MODELS.own.items():
         if card.kind is DepthKind.AFFINE_INVERSE and card.loader == "transformers":
             assert card.resizing.filter is Filter.CUBIC, name
-    assert CHECKPOINTS["apple/DepthPro-hf"].resizing == resizing_of("depth_pro")
-    assert CHECKPOINTS["google/tipsv2-b14-dpt"].resizing == resizing_of("tipsv2_dpt")
-    assert MODELS["depth-pro"].resizing == resizing_of("depth_pro")
-    assert MODELS["rilievo/base"].resizing == PLAIN
+    assert CHECKPOINTS["apple/DepthPro-hf"].resizing == architecture_resizing("depth_pro")
+    assert CHECKPOINTS["google/tipsv2-b14-dpt"].resizing == architecture_resizing("tipsv2_dpt")
+    assert MODELS["depth-pro"].resizing == architecture_resizing("depth_pro")
+    assert MODELS["rilievo/base"].resizing == DEFAULT_RESIZING
     assert MODELS["marigold/depth-v1-1"].resizing == Resizing(filter=Filter.LINEAR)

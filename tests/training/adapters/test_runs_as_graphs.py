@@ -61,7 +61,10 @@ def test_a_run_is_its_graph_exported_once(
 ) -> None:
     model = load_model(run)
     assert isinstance(model, OnnxModel)
-    assert f"converting {run} to ONNX in fp32, once; kept in" in capsys.readouterr().err
+    assert (
+        f"converting {run} to ONNX in fp32 (only once; the file is kept in"
+        in capsys.readouterr().err
+    )
     in_torch = load_model(run, engine="torch")
     assert isinstance(in_torch, TorchModel)
     assert_networks_agree(

@@ -122,12 +122,12 @@ def test_an_impossible_field_of_view_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (LoadOptions(engine="openvino"), "is run by torch, not by openvino"),
+        (LoadOptions(engine="openvino"), "runs with torch, not with openvino"),
         (LoadOptions(engine="tensorrt"), "no engine 'tensorrt'"),
         (LoadOptions(precision="int4"), "no precision 'int4'"),
-        (LoadOptions(precision="fp16", device="cpu"), "fp16 is for cuda"),
+        (LoadOptions(precision="fp16", device="cpu"), "fp16 needs cuda"),
         (LoadOptions(device="tpu"), "no device 'tpu'"),
-        (LoadOptions(device="coreml"), "'coreml' is for ONNX files"),
+        (LoadOptions(device="coreml"), "'coreml' is only for ONNX files"),
         (LoadOptions(device="cuda:99"), "'cuda:99' is not available"),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_network_that_fails_is_one_line(network: type[TorchNetwork]) -> None:
     model = TorchModel(
         CARD, network(Preparation(sizing=SIZING)), LoadOptions(), weights_sha256="0" * 64
     )
-    with pytest.raises(ModelError, match=r"failed on 1 x 32x40: ") as caught:
+    with pytest.raises(ModelError, match=r"failed on 1 photograph of 40 x 32 pixels: ") as caught:
         model.predict_raw([grey(1)])
     assert "\n" not in str(caught.value)
 

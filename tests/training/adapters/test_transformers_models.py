@@ -177,7 +177,7 @@ def test_safetensors_go_before_pickles_and_other_formats_are_left() -> None:
     assert files_to_fetch(["config.json", "pytorch_model.bin"])[1:] == ["pytorch_model.bin"]
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     assert files_to_fetch(["config.json", *shards, "model.safetensors.index.json"])[1:3] == shards
-    with pytest.raises(ModelError, match=r"weights\.pkl may hold code"):
+    with pytest.raises(ModelError, match=r"does not read .*weights\.pkl, which may contain code"):
         files_to_fetch(["config.json", "weights.pkl"])
     with pytest.raises(ModelError, match=r"no config\.json"):
         files_to_fetch(["model.safetensors"])

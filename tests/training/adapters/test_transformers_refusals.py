@@ -29,7 +29,7 @@ def test_missing_extra_and_misshapen_tensors_are_listed(
         load_model(folder, kind="affine_inverse")
     message = str(caught.value)
     assert "missing: head.head.4.weight" in message
-    assert "misshapen: head.head.4.bias (7,) instead of (1,)" in message
+    assert "wrong shape: head.head.4.bias (7,) instead of (1,)" in message
     assert "extra: something.else" in message
 
 
@@ -39,7 +39,7 @@ def test_extra_tensors_alone_are_told_of(checkpoint: Checkpoints, tmp_path: Path
     tensors = load_file(folder / "model.safetensors")
     tensors["something.else"] = torch.zeros(2)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.warns(UserWarning, match=r"unused tensors, extra: something\.else"):
+    with pytest.warns(UserWarning, match=r"tensors that the network does not use: something\.else"):
         load_model(folder, kind="affine_inverse")
 
 
@@ -100,15 +100,15 @@ def test_configurations_without_depth_are_refused(
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"resample": 4}, "resample is 1"),
-        ({"image_std": [0, 1, 1]}, "std is positive"),
+        ({"resample": 4}, "resample must be 1"),
+        ({"image_std": [0, 1, 1]}, "std must be positive"),
         ({"image_mean": [0.5, 0.5]}, "is not valid"),
-        ({"size": {"shortest_edge": 3}}, "no 'height'"),
-        ({"size": {"height": -5, "width": 5}}, "whole numbers of 1 or more"),
-        ({"size": {"height": float("inf"), "width": 5}}, "whole numbers of 1 or more"),
-        ({"size": "big"}, "whole numbers of 1 or more, got {'height': 'big'"),
-        ({"ensure_multiple_of": 0.3}, "whole number"),
-        ({"ensure_multiple_of": 0}, "whole number"),
+        ({"size": {"shortest_edge": 3}}, "the entry 'height' is missing"),
+        ({"size": {"height": -5, "width": 5}}, "integers of 1 or more"),
+        ({"size": {"height": float("inf"), "width": 5}}, "integers of 1 or more"),
+        ({"size": "big"}, "integers of 1 or more, got {'height': 'big'"),
+        ({"ensure_multiple_of": 0.3}, "an integer of 1"),
+        ({"ensure_multiple_of": 0}, "an integer of 1"),
         ({"rescale_factor": "much"}, "is not valid"),
         ({"image_mean": [10**400, 0, 0]}, "is not valid"),
     ],
@@ -143,13 +143,15 @@ def test_a_multiple_that_transformers_writes_as_its_inverse_is_read(
 
 
 def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:
-    with pytest.raises(ModelError, match=r"give the kind of its depth with kind=.*affine_inverse"):
+    with pytest.raises(ModelError, match=r"kind of its depth; give it with kind=.*affine_inverse"):
         load_model(checkpoint("dpt"))
     with pytest.raises(ModelError, match=r"no model 'someone/thing'.*kind=KIND"):
         load_model("someone/thing")
     with pytest.raises(OptionError, match="no kind 'inverse'"):
         load_model(checkpoint("dpt"), kind="inverse")
-    with pytest.raises(OptionError, match="its kind is affine_inverse, and metric was given"):
+    with pytest.raises(
+        OptionError, match="its kind of depth is affine_inverse, but you give metric"
+    ):
         load_model("dpt/large", kind="metric")
 
 
@@ -159,8 +161,8 @@ def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Check
         ("dpt/larg", "did you mean 'dpt/large'"),
         ("rilievo/small@main", "ships inside the package"),
         ("nonsense", "no model 'nonsense'"),
-        ("weights.pth", "weights alone"),
-        ("model.safetensors", "weights alone"),
+        ("weights.pth", "a file with weights does not contain"),
+        ("model.safetensors", "a file with weights does not contain"),
     ],
 )
 def test_unknown_names_are_told_the_nearest(name: str, words: str) -> None:

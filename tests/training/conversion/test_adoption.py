@@ -137,10 +137,14 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
     [
         (FREE, {}, "kind and the normalisation of its pixels"),
         (FREE, SAID, "trained at with size"),
-        ([1, 3, 56, 70], {**SAID, "size": (70, 70)}, r"its input is \(56, 70\), not 70 x 70"),
+        (
+            [1, 3, 56, 70],
+            {**SAID, "size": (70, 70)},
+            "its input has the size 56 x 70 .*, not 70 x 70",
+        ),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out multiple"),
-        ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "std is three positive numbers"),
-        ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "wrap it in fp32 first"),
+        ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "std must be three positive numbers"),
+        ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "export it in fp32 first"),
         ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
         (
             [1, 3, 56, 70],
@@ -191,7 +195,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = wrapped_copy._wrapping_of_input
+    right = wrapped_copy._wrap_input
 
     def wrong(foreign: ForeignModel, network_input: str) -> Any:
         wrapping = right(foreign, network_input)
@@ -201,7 +205,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
         ]
         return replace(wrapping, constants=doubled)
 
-    monkeypatch.setattr(wrapped_copy, "_wrapping_of_input", wrong)
+    monkeypatch.setattr(wrapped_copy, "_wrap_input", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

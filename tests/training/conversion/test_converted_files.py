@@ -99,7 +99,7 @@ def test_a_damaged_file_is_said_and_made_anew(
     path.write_bytes(damaged)
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged; it is made again" in capsys.readouterr().err
+    assert "is damaged, so rilievo converts the model again" in capsys.readouterr().err
     [again] = cache.iterdir()
     assert again.stat().st_size == len(whole)
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
 def test_what_cannot_be_converted_is_refused_to_an_engine_that_was_asked_for(
     checkpoint: Checkpoints, cache: Path
 ) -> None:
-    with pytest.raises(ModelError, match="engine='torch' runs it"):
+    with pytest.raises(ModelError, match="engine='torch' can run it"):
         load_model(checkpoint("zoedepth_experts"), kind="metric", engine="onnxruntime")
 
 
@@ -262,7 +262,7 @@ def test_a_file_that_was_cut_short_is_made_anew(
     path.write_bytes(path.read_bytes()[:1000])
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged; it is made again" in capsys.readouterr().err
+    assert "is damaged, so rilievo converts the model again" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -275,7 +275,7 @@ def test_a_file_of_no_hash_is_none_that_was_written(
     path.rename(cache / f"{path.name.partition('-')[0]}-.onnx")
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged; it is made again" in capsys.readouterr().err
+    assert "is damaged, so rilievo converts the model again" in capsys.readouterr().err
     assert list(cache.iterdir()) == [path]
 
 

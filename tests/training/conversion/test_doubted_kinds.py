@@ -15,7 +15,7 @@ def adopted(folder: Path, kind: str) -> Path:
     source = write_inverse_depth(folder / "theirs.onnx", side=64)
     options = ExportOptions(kind=kind, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     written = export_model(source, folder / f"{kind}.onnx", options)
-    assert written.doubt is None or "with that kind" in written.doubt
+    assert written.kind_warning is None or "with that kind" in written.kind_warning
     return written.path
 
 

@@ -15,7 +15,7 @@ from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import PreparedModel
 from rilievo.models.default.embedded import embedded_file
-from rilievo.models.onnx_files.agreement import Agreement, check_limits, draw_scene
+from rilievo.models.onnx_files.agreement import Agreement, check_agreement_limits, draw_scene
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
@@ -69,7 +69,7 @@ def test_every_family_answers_as_torch_from_the_file_alone(
     assert isinstance(model, OnnxModel)
     assert isinstance(original, PreparedModel)
     assert model.card.kind == original.card.kind
-    assert model.facts.preparation.sizing == original.preparation.sizing
+    assert model.description.preparation.sizing == original.preparation.sizing
     assert model.metadata["rilievo.weights_sha256"] == original.weights_sha256
     same_answers(model, original)
     assert list(tmp_path.iterdir()) == [path]
@@ -92,7 +92,7 @@ def test_halved_weights_are_nearly_as_good_and_said(
     assert isinstance(model, OnnxModel)
     assert isinstance(original, OnnxModel)
     same_answers(model, original, tolerance=0.1)
-    with pytest.raises(OptionError, match="its weights are fp16 already"):
+    with pytest.raises(OptionError, match="its weights are already fp16"):
         export_model(halved.path, tmp_path / "again.onnx", ExportOptions(precision="int8"))
 
 
@@ -102,7 +102,7 @@ def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: 
     assert (copy.precision, copy.agreement.most) == ("int8 weights", 0)
     [ours], [theirs] = (load_model(each).predict_raw(PHOTOS[:1]) for each in (copy.path, name))
     np.testing.assert_array_equal(ours.depth.values, theirs.depth.values)
-    with pytest.raises(OptionError, match=r"int8 weights already; without precision it is copi"):
+    with pytest.raises(OptionError, match=r"already int8 weights; leave out precision to copy"):
         export_model(name, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
 
 
@@ -132,7 +132,7 @@ def test_int8_without_photographs_quantises_products_alone(
     export_small(SmallNet(LIGHT).eval(), plain, Provenance(name="plain", trained_on="nothing"))
     with pytest.raises(ModelError, match="no matrix products"):
         export_model(plain, tmp_path / "y.onnx", ExportOptions(precision="int8"))
-    with pytest.raises(OptionError, match="its weights are int8 weights already"):
+    with pytest.raises(OptionError, match="its weights are already int8 weights"):
         export_model("rilievo/small", tmp_path / "z.onnx", ExportOptions(precision="int8"))
 
 
@@ -241,10 +241,10 @@ def test_the_command_writes_a_file_that_predict_takes(
     Image.fromarray(PHOTOS[0]).save(photo)
     asked = ["export", str(checkpoint("dpt")), "--kind", "affine_inverse", "-o", str(path)]
     assert main(asked) == 0
-    assert "differs from what it was made of by at most" in capsys.readouterr().out
+    assert "differs from the original model by at most" in capsys.readouterr().out
     assert main(["predict", str(photo), "-m", str(path), "-o", str(tmp_path / "out")]) == 0
     assert main(asked) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_what_a_killed_export_left_behind_is_swept_by_the_next(tmp_path: Path) -> None:
@@ -291,10 +291,10 @@ def test_weights_that_changed_on_the_way_are_noticed(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"precision": "int4"}, "no precision 'int4'"),
-        ({"calibration": Path()}, "calibration is for int8"),
-        ({"size": (12, 0)}, "size is two positive"),
-        ({"scale": 0.0}, "scale is a positive number"),
+        ({"precision": "int4"}, "cannot have precision 'int4'"),
+        ({"calibration": Path()}, "calibration is only for int8"),
+        ({"size": (12, 0)}, "size must be two positive"),
+        ({"scale": 0.0}, "scale must be a positive number"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, object], words: str) -> None:
@@ -309,13 +309,17 @@ def test_what_does_not_go_with_the_model_is_refused(
     folder, path = checkpoint("depth_anything"), tmp_path / "x.onnx"
     for name, options, words in (
         (folder, ExportOptions(kind="affine", size=(50, 70)), "multiples of 14"),
-        (folder, ExportOptions(kind="affine", mean=(0.0, 0.0, 0.0)), "says itself how"),
+        (
+            folder,
+            ExportOptions(kind="affine", mean=(0.0, 0.0, 0.0)),
+            "defines its own normalisation",
+        ),
         ("rilievo/smal", ExportOptions(), "did you mean"),
         (folder, ExportOptions(), "kind"),
         (
             folder,
             ExportOptions(kind="affine", precision="int8", calibration=tmp_path),
-            "no photograph",
+            "contains none",
         ),
         (checkpoint("zoedepth_experts"), ExportOptions(kind="metric"), "affect each other"),
     ):
@@ -331,10 +335,10 @@ def test_what_does_not_go_with_the_model_is_refused(
     ["marigold/depth-v1-1", "prs-eth/marigold-depth-v1-1", "diffusers:org/x", "replicate:a/b"],
 )
 def test_what_is_no_one_network_is_refused_before_it_is_fetched(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="it has no ONNX file"):
+    with pytest.raises(ModelError, match="cannot be exported to ONNX"):
         export_model(name, tmp_path / "x.onnx")
 
 
 def test_numbers_that_overflow_are_named() -> None:
-    with pytest.raises(ModelError, match="in int8 its numbers overflow"):
-        check_limits(Agreement(most=np.nan, median=np.nan), "int8")
+    with pytest.raises(ModelError, match="in int8, its numbers overflow"):
+        check_agreement_limits(Agreement(most=np.nan, median=np.nan), "int8")

@@ -68,5 +68,5 @@ def test_a_loss_that_is_not_there_is_refused(name: str) -> None:
 
 def test_a_loss_returns_one_number(lab: Path) -> None:
     (lab / "lab_shapes.py").write_text("def whole(x, y, valid):\n    return x - y\n")
-    with pytest.raises(OptionError, match="one number"):
+    with pytest.raises(OptionError, match="a scalar tensor"):
         load_own_loss(f"{lab / 'lab_shapes.py'}:whole")(*torch.ones(3, 4))

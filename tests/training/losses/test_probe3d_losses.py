@@ -81,5 +81,5 @@ def test_gradients_are_finite_for_a_constant_and_where_nothing_is_read() -> None
 
 def test_a_batch_without_ground_truth_is_refused() -> None:
     predicted, true, valid = depths(6)
-    with pytest.raises(InputError, match="without a valid pixel"):
+    with pytest.raises(InputError, match="has a valid pixel"):
         scale_invariant_loss(predicted, true, ~valid & valid)

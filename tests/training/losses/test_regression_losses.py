@@ -24,5 +24,5 @@ def test_regression_is_smooth_at_exact_predictions_and_refuses_no_truth(loss) ->
     loss(predicted, TRUE, VALID).backward()
     assert predicted.grad is not None
     assert torch.isfinite(predicted.grad).all()
-    with pytest.raises(InputError, match="without a valid pixel"):
+    with pytest.raises(InputError, match="has a valid pixel"):
         loss(predicted, TRUE, ~VALID & VALID)

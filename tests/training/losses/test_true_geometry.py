@@ -9,7 +9,12 @@ from torch import Tensor
 
 from lab.scenes import Kind, make_textures, render_clip
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.losses.warped_frames import Explanation, Views, explain, frames_at_scale
+from rilievo.training.losses.warped_frames import (
+    Explanation,
+    Views,
+    compare_warped_sources,
+    frames_at_scale,
+)
 from support.painted_walls import wall_views
 
 OPTIONS = VideoLosses()
@@ -17,7 +22,7 @@ OPTIONS = VideoLosses()
 
 def explained(views: Views, depth: Tensor, options: VideoLosses = OPTIONS) -> Explanation:
     motion = tuple(T for T in views.source_T_target if T is not None)
-    return explain(frames_at_scale(views, options, None), depth, motion, options)
+    return compare_warped_sources(frames_at_scale(views, options, None), depth, motion, options)
 
 
 def everywhere(views: Views, depth: float) -> Tensor:
@@ -30,7 +35,7 @@ def test_a_step_of_whole_pixels_has_no_error_where_a_source_sees_the_pixel() -> 
     # The window of a pixel at the border of what is in view reaches beyond it.
     found = explained(views, everywhere(views, 2.0))
     assert found.warped_error[..., 1:-1].max() < 1e-12
-    assert found.moved.double().mean() > 0.99
+    assert found.automask.double().mean() > 0.99
 
 
 def test_true_geometry_leaves_the_error_of_interpolation_which_falls_with_the_pixel() -> None:
@@ -87,6 +92,6 @@ def test_rendered_frames_are_explained_by_their_true_depth_and_poses() -> None:
     depth = torch.where(torch.isfinite(true) & (true > 0), true, 1e3)
     frames = frames_at_scale(views, OPTIONS, None)
     right = explained(views, depth).warped_error
-    assert right.mean() < 0.6 * frames.still.mean()
+    assert right.mean() < 0.6 * frames.identity_error.mean()
     for factor in (0.5, 2.0):
         assert right.mean() < explained(views, depth * factor).warped_error.mean()

@@ -12,7 +12,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.view_synthesis import TERMS, VideoLoss, video_loss
-from rilievo.training.losses.warped_frames import Views, explain, frames_at_scale
+from rilievo.training.losses.warped_frames import Views, compare_warped_sources, frames_at_scale
 from support.video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
 HEIGHT, WIDTH = 16, 24
@@ -110,7 +110,7 @@ def loss_in(
         generator=generator,
         masks=masks,
         source_sigmoids=source_sigmoids,
-        multiplied=multiplied,
+        scale_translations=multiplied,
     )
 
 
@@ -155,12 +155,12 @@ def test_a_predicted_mask_does_not_flatter_the_error_that_is_reported(minimum: b
     batch, options = Batch(3), VideoLosses(automask=False, minimum=minimum)
     views, depth = batch.views(), 1 + batch.answers()[0][:, 0]
     frames, motion = frames_at_scale(views, options, None), batch.source_T_target()
-    plain = explain(frames, depth, motion, options)
+    plain = compare_warped_sources(frames, depth, motion, options)
     masks = batch.mask()[0]
-    masked = explain(frames, depth, motion, options, masks=masks)
+    masked = compare_warped_sources(frames, depth, motion, options, masks=masks)
     torch.testing.assert_close(masked.warped_error, plain.warped_error, rtol=0, atol=0)
     assert (masked.error < plain.error).all()
-    assert masked.moved.equal(plain.moved)
+    assert masked.automask.equal(plain.automask)
 
 
 @pytest.mark.parametrize("scales", list(Scales))
@@ -316,9 +316,9 @@ def test_noise_is_small_repeatable_and_drawn_from_the_generator() -> None:
 
     def noisy(seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return loss_in(*arguments, generator=generator).still_error
+        return loss_in(*arguments, generator=generator).identity_error
 
-    apart = noisy(1) - loss_in(*arguments).still_error
+    apart = noisy(1) - loss_in(*arguments).identity_error
     assert torch.equal(noisy(1), noisy(1))
     assert not torch.equal(noisy(1), noisy(2))
     assert 5e-6 < apart.std() < 1.5e-5
@@ -352,12 +352,14 @@ def test_points_behind_the_camera_have_the_largest_error_and_no_gradient() -> No
     back = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
     back[:, 2, 3] = -2
     frames = frames_at_scale(views, options, None)
-    found = explain(frames, depth, (back, back), options)
+    found = compare_warped_sources(frames, depth, (back, back), options)
     assert (found.error == 1).all()
     found.error.sum().backward()
     assert depth.grad is not None
     assert (depth.grad == 0).all()
-    published = explain(frames, depth, (back, back), replace(options, in_front=False))
+    published = compare_warped_sources(
+        frames, depth, (back, back), replace(options, in_front=False)
+    )
     assert (published.error < 1).any()
 
 
@@ -366,7 +368,7 @@ def test_pixels_that_do_not_count_are_not_counted() -> None:
     views, options = batch.views(), replace(PLAIN, smoothness=0.0)
     valid = torch.rand(2, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) < 0.6
     arguments = (batch.answers()[:1], batch.source_T_target(), options)
-    error = torch.minimum((full := loss_in(views, *arguments)).warped_error, full.still_error)
+    error = torch.minimum((full := loss_in(views, *arguments)).warped_error, full.identity_error)
     found = loss_in(replace(views, valid=valid), *arguments)
     assert found.total.item() == pytest.approx(error[valid].mean().item(), abs=1e-12)
 

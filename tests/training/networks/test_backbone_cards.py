@@ -12,7 +12,7 @@ from rilievo.training.networks.backbone_cards import (
     BackboneCard,
     find_backbone_card,
 )
-from rilievo.training.networks.blueprint import BACKBONE_FAMILIES, find_backbone_row
+from rilievo.training.networks.blueprint import BACKBONE_FAMILIES, find_backbone_family
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 CARDS = rilievo.BACKBONES
@@ -23,7 +23,9 @@ NOT_COUNTED = {"hf/Intel/dpt-large", "diffusers/stabilityai/stable-diffusion-2-1
 
 def test_every_family_has_cards_and_every_card_a_family() -> None:
     families = Counter(
-        next(key for key, family in BACKBONE_FAMILIES.items() if family is find_backbone_row(name))
+        next(
+            key for key, family in BACKBONE_FAMILIES.items() if family is find_backbone_family(name)
+        )
         for name in CARDS
     )
     assert {*families} == {*BACKBONE_FAMILIES}
@@ -75,7 +77,9 @@ def test_the_command_lists_all_and_shows_one(capsys: pytest.CaptureFixture[str])
 def test_a_name_without_the_tag_of_its_weights_is_found_if_one_has_it() -> None:
     name = "timm/vit_base_patch14_dinov2"
     assert find_backbone_card(name) is CARDS[f"{name}.lvd142m"]
-    with pytest.raises(rilievo.ModelError, match="no card of a backbone 'timm/convnext_base'; did"):
+    with pytest.raises(
+        rilievo.ModelError, match="no card for the backbone 'timm/convnext_base'; did"
+    ):
         find_backbone_card("timm/convnext_base")
 
 
@@ -84,4 +88,4 @@ def test_a_list_of_backbones_goes_with_nothing_else(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", *words]) == 2
-    assert "do not go together" in capsys.readouterr().err
+    assert "cannot be combined" in capsys.readouterr().err

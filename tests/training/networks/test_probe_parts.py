@@ -20,20 +20,25 @@ from rilievo.training.networks.probes import (
     load_probe3d_weights,
     make_probe,
 )
-from rilievo.training.networks.probes.enlargement import Enlargement
-from rilievo.training.networks.probes.heads import Reading, expected_depth
-from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv, wide_conv
+from rilievo.training.networks.probes.heads import BinSettings, expected_depth
 from rilievo.training.networks.probes.probe import TokenConv
+from rilievo.training.networks.probes.upsampled_convolution import (
+    Upsampling,
+    upsample_conv,
+    upsample_conv_relu_conv,
+    wide_conv,
+)
+from rilievo.training.networks.probes.upsampling import UpsamplingMode
 from support.plain_probe3d import plain_bins, random_state, with_token
 
-ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")
+ENLARGEMENTS: tuple[UpsamplingMode, ...] = ("centres", "corners", "nearest")
 WHOLE = Box(top=0, left=0, height=42, width=56)
 
 
-def whole(x: Tensor, scale: int, enlargement: Enlargement) -> Tensor:
-    if enlargement == "nearest":
+def whole(x: Tensor, scale: int, upsampling_mode: UpsamplingMode) -> Tensor:
+    if upsampling_mode == "nearest":
         return x.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    corners = enlargement == "corners"
+    corners = upsampling_mode == "corners"
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=corners)
 
 
@@ -53,7 +58,7 @@ def narrow(kind: str, channels: tuple[int, ...], tokens: int, outputs: int) -> P
 
 def logits_of(values: Tensor, *, box: Box = WHOLE, crop: bool = True) -> Logits:
     return Logits(
-        values=values, scale=2, enlargement="centres", padded=(42, 56), box=box, crop=crop
+        values=values, scale=2, upsampling_mode="centres", padded=(42, 56), box=box, crop=crop
     )
 
 
@@ -61,20 +66,20 @@ def logits_of(values: Tensor, *, box: Box = WHOLE, crop: bool = True) -> Logits:
     scale=st.integers(1, 4),
     taps=st.sampled_from([1, 3, 5]),
     size=st.tuples(st.integers(1, 5), st.integers(1, 13)),
-    enlargement=st.sampled_from(ENLARGEMENTS),
+    upsampling_mode=st.sampled_from(ENLARGEMENTS),
 )
 def test_a_lifted_convolution_is_that_of_the_enlarged_map(
-    scale: int, taps: int, size: tuple[int, int], enlargement: Enlargement
+    scale: int, taps: int, size: tuple[int, int], upsampling_mode: UpsamplingMode
 ) -> None:
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     first = nn.Conv2d(3, 4, taps, padding=taps // 2).double()
     second = nn.Conv2d(4, 2, 3, padding=1).double()
-    lifting = Lifting(scale, enlargement)
+    upsampling = Upsampling(scale, upsampling_mode)
     pairs = [
-        (lift_conv(x, first, lifting), first(whole(x, scale, enlargement))),
+        (upsample_conv(x, first, upsampling), first(whole(x, scale, upsampling_mode))),
         (
-            lift_relu_conv(x, first, second, lifting),
-            second(torch.relu(first(whole(x, scale, enlargement)))),
+            upsample_conv_relu_conv(x, first, second, upsampling),
+            second(torch.relu(first(whole(x, scale, upsampling_mode)))),
         ),
     ]
     parameters = [x, *first.parameters()]
@@ -111,7 +116,7 @@ def test_a_wide_lifted_convolution_has_the_gradients_of_the_enlarged_map(scale: 
     x = torch.randn(2, 256, 11, 4).to(memory_format=torch.channels_last).requires_grad_()
     first, second = nn.Conv2d(256, 256, 3, padding=1), nn.Conv2d(256, 8, 3, padding=1)
     parameters = [x, *first.parameters(), *second.parameters()]
-    made = lift_relu_conv(x, first, second, Lifting(scale, "centres"))
+    made = upsample_conv_relu_conv(x, first, second, Upsampling(scale, "centres"))
     weights = torch.randn_like(made)
     found = torch.autograd.grad(made, parameters, weights)
     exact = [parameter.detach().double().requires_grad_() for parameter in parameters]
@@ -128,7 +133,7 @@ def test_gradients_by_the_held_map_have_the_bits_of_those_by_a_recomputed_one(ba
     x = torch.randn(batch, 8, 5, 6).requires_grad_()
     first, second = nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(12, 3, 3, padding=1)
     parameters = [x, *first.parameters(), *second.parameters()]
-    made = lift_relu_conv(x, first, second, Lifting(4, "corners"))
+    made = upsample_conv_relu_conv(x, first, second, Upsampling(4, "corners"))
     weights = torch.randn_like(made)
     held, recomputed = (
         torch.autograd.grad(made, parameters, weights, retain_graph=True) for _ in range(2)
@@ -136,38 +141,38 @@ def test_gradients_by_the_held_map_have_the_bits_of_those_by_a_recomputed_one(ba
     assert all(torch.equal(mine, again) for mine, again in zip(held, recomputed, strict=True))
 
 
-@pytest.mark.parametrize("enlargement", ENLARGEMENTS)
+@pytest.mark.parametrize("upsampling_mode", ENLARGEMENTS)
 @pytest.mark.parametrize("normalisation", ["linear", "softmax", "sigmoid"])
 def test_depth_by_strips_is_depth_of_the_whole_map(
-    normalisation: str, enlargement: Enlargement
+    normalisation: str, upsampling_mode: UpsamplingMode
 ) -> None:
     values = torch.randn(2, 6, 11, 5, dtype=torch.float64, requires_grad=True)
     centres = torch.linspace(0.001, 10, 6, dtype=torch.float64)
-    ours = expected_depth(values, centres, Reading(2, enlargement, normalisation))
-    plain = plain_bins(whole(values, 2, enlargement), 0.001, 10, normalisation)
+    ours = expected_depth(values, centres, BinSettings(2, upsampling_mode, normalisation))
+    plain = plain_bins(whole(values, 2, upsampling_mode), 0.001, 10, normalisation)
     torch.testing.assert_close(ours, plain, rtol=0, atol=1e-9)
     weights = torch.randn_like(plain)
     gradients = [torch.autograd.grad(y, values, weights)[0] for y in (ours, plain)]
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("enlargement", ENLARGEMENTS)
+@pytest.mark.parametrize("upsampling_mode", ENLARGEMENTS)
 @pytest.mark.parametrize("normalisation", ["linear", "softmax", "sigmoid"])
 def test_the_most_probable_bin_has_the_largest_share_of_the_whole_map(
-    normalisation: str, enlargement: Enlargement
+    normalisation: str, upsampling_mode: UpsamplingMode
 ) -> None:
     values = torch.randn(2, 6, 11, 5, dtype=torch.float64)
     choice = DepthChoice(
         bins=6, normalisation=normalisation, readout=Readout.MOST_PROBABLE, largest=10.0
     )
-    logits = replace(logits_of(values), enlargement=enlargement, padded=(22, 10))
+    logits = replace(logits_of(values), upsampling_mode=upsampling_mode, padded=(22, 10))
     logits = replace(logits, box=Box(top=0, left=0, height=22, width=10))
     head = DepthHead(choice)
-    enlarged = whole(values, 2, enlargement)
+    upsampled = whole(values, 2, upsampling_mode)
     shares = {
-        "linear": enlarged.relu() + 0.1,
-        "softmax": enlarged.exp(),
-        "sigmoid": 1 / (1 + (-enlarged).exp()),
+        "linear": upsampled.relu() + 0.1,
+        "softmax": upsampled.exp(),
+        "sigmoid": 1 / (1 + (-upsampled).exp()),
     }[normalisation]
     first = torch.zeros(2, 22, 10, dtype=torch.long)
     for bin in range(1, 6):
@@ -176,7 +181,7 @@ def test_the_most_probable_bin_has_the_largest_share_of_the_whole_map(
     expected = 0.001 + first.double() * ((10 - 0.001) / 5)
     torch.testing.assert_close(head.eval()(logits, (22, 10)), expected, rtol=0, atol=1e-12)
     # Training reads the expectation, which has a gradient.
-    expected = plain_bins(enlarged, 0.001, 10, normalisation)
+    expected = plain_bins(upsampled, 0.001, 10, normalisation)
     torch.testing.assert_close(head.train()(logits, (22, 10)), expected, rtol=0, atol=1e-9)
 
 
@@ -309,17 +314,17 @@ def test_half_precision_reads_and_learns_finite_depth(kind: str) -> None:
 
 def test_what_does_not_fit_is_refused_in_one_line() -> None:
     probe = make_probe("dpt", (3, 4, 5, 6), 2, 16, hidden=8)
-    with pytest.raises(ModelError, match="was made for"):
+    with pytest.raises(ModelError, match="was created for"):
         probe.logits(features(3, 4, 5, 6))
-    with pytest.raises(ModelError, match="cannot be read as depth"):
+    with pytest.raises(ModelError, match="cannot be used for depth"):
         DepthHead(DepthChoice())(logits_of(torch.zeros(1, 3, 3, 4)), (42, 56))
     with pytest.raises(OptionError, match="did you mean 'linear'"):
         make_probe("linaer", (3,), 0, 4)
     with pytest.raises(OptionError, match="has no hidden"):
         make_probe("linear", (3,), 0, 4, hidden=8)
-    with pytest.raises(OptionError, match="two positive numbers"):
+    with pytest.raises(OptionError, match="positive and in ascending order"):
         DepthChoice(least=3.0, largest=2.0)
-    with pytest.raises(InputError, match="reaches out"):
+    with pytest.raises(InputError, match="extends beyond"):
         features(3, box=Box(top=1, left=0, height=42, width=56))
     with pytest.raises(InputError, match="class tokens"):
         Features(
@@ -336,21 +341,23 @@ def test_a_probe_of_ones_own_is_named_by_its_place() -> None:
     assert probe(features(3, 4), (40, 53)).shape == (2, 5, 40, 53)
     with pytest.raises(OptionError, match="no probe 'gated'; known: linear, multiscale, dpt"):
         ProbeChoice(kind="gated")
-    with pytest.raises(OptionError, match="is no probe: it does not derive"):
+    with pytest.raises(OptionError, match="is not a probe: it does not derive"):
         make_probe("support.gated_probe:nn", (3,), 0, 4)
-    with pytest.raises(ModelError, match=r"'support\.gated_probe:Broken' cannot be made: KeyError"):
+    with pytest.raises(
+        ModelError, match=r"'support\.gated_probe:Broken' cannot be created: KeyError"
+    ):
         make_probe("support.gated_probe:Broken", (3,), 0, 4)
 
 
 def test_weights_of_another_probe_are_refused() -> None:
     probe = make_probe("dpt", (3, 4, 5, 6), 0, 16, hidden=8)
-    with pytest.raises(ModelError, match="not the weights of this probe"):
+    with pytest.raises(ModelError, match="the weights do not fit this probe"):
         load_probe3d_weights(probe, random_state("multiscale", (3, 4, 5, 6), 16, 8))
     with pytest.raises(ModelError, match="same widths"):
         load_probe3d_weights(probe, random_state("dpt", (3, 4, 5, 7), 16, 8))
-    with pytest.raises(ModelError, match="same kernel: kernel=1"):
+    with pytest.raises(ModelError, match="with kernel=1"):
         load_probe3d_weights(probe, random_state("dpt", (3, 4, 5, 6), 16, 8, 1))
-    with pytest.raises(ModelError, match="expected an odd one"):
+    with pytest.raises(ModelError, match="must be odd"):
         make_probe("dpt", (3, 4, 5, 6), 0, 16, hidden=8, kernel=2)
     with pytest.raises(OptionError, match="has no kernel"):
         make_probe("light", (3,), 0, 4, kernel=3)

@@ -60,10 +60,10 @@ def test_a_missing_or_misshapen_array_is_named(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=f"encoder.npz.*{name}"):
             load_gluon_mobilenet(MobileNetV2(), path)
     path.write_bytes(b"not a zip")
-    with pytest.raises(ModelError, match=r"cannot read.*: no \.npz archive$"):
+    with pytest.raises(ModelError, match=r"cannot read.*: is not an \.npz archive$"):
         load_gluon_mobilenet(MobileNetV2(), path)
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(ModelError, match=r"cannot read.*: no \.npz archive$"):
+    with pytest.raises(ModelError, match=r"cannot read.*: is not an \.npz archive$"):
         load_gluon_mobilenet(MobileNetV2(), tmp_path / "one.npy")
 
 

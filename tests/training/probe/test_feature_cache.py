@@ -18,12 +18,12 @@ from rilievo.training.networks.features import Features
 from rilievo.training.probe.feature_cache import (
     FeatureCache,
     FeatureFileLayout,
-    Stamp,
+    FeatureKey,
     encode_features,
     open_features,
 )
 
-STAMP = Stamp(identity=b"i" * 32, image=b"p" * 32)
+STAMP = FeatureKey(identity=b"i" * 32, image=b"p" * 32)
 
 
 def images(count: int, *, seed: int = 0, size: tuple[int, int] = (20, 28)) -> Tensor:
@@ -48,10 +48,10 @@ def test_kept_features_are_those_computed_within_the_stated_error(tmp_path: Path
     backbone, image = means(), images(3)
     cache = FeatureCache(tmp_path, backbone)
     first, expected = cache.features(image), computed(backbone, image)
-    assert (cache.found, cache.made) == (0, 3)
+    assert (cache.hit_count, cache.computed_count) == (0, 3)
     again = FeatureCache(tmp_path, means())
     second = again.features(image[[2, 0]])
-    assert (again.found, again.made) == (2, 0)
+    assert (again.hit_count, again.computed_count) == (2, 0)
     assert (second.padded, second.box) == (expected.padded, expected.box)
     for kept, later, true in zip(first.maps, second.maps, expected.maps, strict=True):
         assert later.equal(kept[[2, 0]])
@@ -100,7 +100,7 @@ def test_only_what_is_missing_is_computed_and_a_stopped_run_goes_on(tmp_path: Pa
     cache = FeatureCache(tmp_path, means())
     assert not part.exists()
     cache.features(image)
-    assert (cache.found, cache.made) == (2, 2)
+    assert (cache.hit_count, cache.computed_count) == (2, 2)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(files_of(cache)) == 4
 
@@ -109,7 +109,7 @@ def test_a_changed_version_of_an_image_has_features_of_its_own(tmp_path: Path) -
     cache, image = FeatureCache(tmp_path, means()), images(1)
     flipped = image.flip(2)
     plain, mirrored = cache.features(image).maps[0], cache.features(flipped).maps[0]
-    assert cache.made == 2
+    assert cache.computed_count == 2
     torch.testing.assert_close(mirrored, plain.flip(3), rtol=2e-3, atol=1e-3)
     assert not mirrored.equal(plain)
 
@@ -135,10 +135,10 @@ def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
     backbone = means()
     file_bytes = FeatureCache(tmp_path, backbone).layout((20, 28)).file_bytes
     cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * file_bytes / 1e6)
-    with pytest.raises(OutputError, match="the feature cache is full: 0 MB of 0 MB"):
+    with pytest.raises(OutputError, match="the feature cache is full: it uses 0 MB of 0 MB"):
         cache.features(images(3))
     cache.features(images(2))
-    with pytest.raises(OutputError, match="raise the limit, keep fewer layers"):
+    with pytest.raises(OutputError, match=r"raise the limit .*, use fewer layers"):
         cache.features(images(1, seed=9))
     assert len(files_of(cache)) == 2
     files_of(cache)[0].unlink()
@@ -148,9 +148,9 @@ def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: b"x" + data[1:], "no kept features"),
-        (lambda data: data[:20] + b"\0" + data[21:], "features of another backbone or setting"),
-        (lambda data: data[:50] + b"\0\0" + data[52:], "features of another image"),
+        (lambda data: b"x" + data[1:], "is not a cache file with"),
+        (lambda data: data[:20] + b"\0" + data[21:], "features from another backbone or setting"),
+        (lambda data: data[:50] + b"\0\0" + data[52:], "features from another image"),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_refused(
@@ -181,7 +181,7 @@ def test_a_file_that_a_power_cut_left_blank_is_made_again(tmp_path: Path) -> Non
     [path] = files_of(cache)
     path.write_bytes(bytes(path.stat().st_size))
     assert cache.features(images(1)).maps[0].equal(kept.maps[0])
-    assert cache.made == 2
+    assert cache.computed_count == 2
 
 
 @pytest.mark.parametrize("leads", ["nowhere", "itself"])
@@ -228,7 +228,7 @@ def test_a_record_that_was_cut_is_written_anew_and_the_features_are_kept(
     record.write_bytes(whole[:place] + (b"\0" * len(whole[place:]) if zeros else b""))
     again = FeatureCache(tmp_path, means())
     again.features(images(2))
-    assert (again.found, again.made) == (2, 0)
+    assert (again.hit_count, again.computed_count) == (2, 0)
     assert record.read_bytes() == whole
 
 
@@ -245,7 +245,7 @@ def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (float("nan"), "Learnt': features of layer 0 hold numbers that are not fini"),
+        (float("nan"), "Learnt': features of layer 0 contain NaN or infinite"),
         (1e6, "too large for 16-bit floats: train without the cache"),
     ],
 )

@@ -13,10 +13,10 @@ from rilievo.errors import InputError, OptionError
 from rilievo.training.probe.probe_batches import (
     augment_frame,
     crop_and_enlarge,
+    epoch_and_image_indices,
     epoch_order,
     mirror_frame,
-    step_image_origins,
-    steps_an_epoch,
+    steps_per_epoch,
 )
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 from rilievo.training.probe.probe_frames import ProbeFrame, open_frames, open_training_set
@@ -46,19 +46,19 @@ def test_a_crop_keeps_pixels_and_their_truth_together() -> None:
     depth = np.arange(192, dtype=np.float32).reshape(12, 16) + 1
     image = np.repeat(depth[..., None].astype(np.uint8), 3, axis=2)
     frame = replace(a_frame(), depth=depth, image=image)
-    part = crop_and_enlarge(frame, side=0.5, at=(1.0, 0.0))
+    part = crop_and_enlarge(frame, window_fraction=0.5, window_position=(1.0, 0.0))
     np.testing.assert_array_equal(part.image[..., 0], part.depth.astype(np.uint8))
     assert part.depth.min() == depth[6, 0]
     assert part.depth.max() == depth[11, 7]
 
 
-@given(seed=st.integers(0, 100), index=st.integers(0, 100), number=st.integers(0, 10))
+@given(seed=st.integers(0, 100), index=st.integers(0, 100), epoch=st.integers(0, 10))
 def test_a_version_is_a_function_of_seed_image_and_number(
-    seed: int, index: int, number: int
+    seed: int, index: int, epoch: int
 ) -> None:
     options = Augmentation(flip=0.5, jitter=0.8, crop=0.5)
     one, other = (
-        augment_frame(a_frame(), options, seed=seed, index=index, number=number) for _ in range(2)
+        augment_frame(a_frame(), options, seed=seed, index=index, epoch=epoch) for _ in range(2)
     )
     np.testing.assert_array_equal(one.image, other.image)
     np.testing.assert_array_equal(one.depth, other.depth)
@@ -67,13 +67,14 @@ def test_a_version_is_a_function_of_seed_image_and_number(
 
 @given(count=st.integers(1, 40), batch=st.integers(1, 9), epoch=st.integers(0, 3))
 def test_every_epoch_sees_every_image_once(count: int, batch: int, epoch: int) -> None:
-    config = replace(small_config(Path()), batch_size=batch, epochs=4)
-    steps = steps_an_epoch(count, batch)
-    seen = [
-        source.index
-        for step in range(epoch * steps, (epoch + 1) * steps)
-        for source in step_image_origins(config, count, step)
-    ]
+    steps = steps_per_epoch(count, batch)
+    seen: list[int] = []
+    for step in range(epoch * steps, (epoch + 1) * steps):
+        step_epoch, indices = epoch_and_image_indices(
+            step, count, batch_size=batch, seed=0, shuffle=True
+        )
+        assert step_epoch == epoch
+        seen += indices
     assert sorted(seen) == list(range(count))
 
 
@@ -110,7 +111,7 @@ def test_a_window_larger_than_the_image_is_refused(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
     data = replace(config.data, window=(0, 480, 0, 640))
     frames = open_frames(replace(config, data=data))
-    with pytest.raises(InputError, match="is 48 x 64, smaller than the window"):
+    with pytest.raises(InputError, match="has 64x48 pixels, smaller than the window"):
         frames.training.frame(0)
 
 
@@ -122,17 +123,17 @@ def test_an_empty_folder_beside_full_ones_is_named(tmp_path: Path, empty: str, f
         Image.new("RGB", (16, 12)).save(tmp_path / "images" / f"{id}.png")
         values = np.ones((12, 16) if full == "depth" else (12, 16, 3), np.float32)
         np.save(tmp_path / full / f"{id}.npy", values)
-    with pytest.raises(InputError, match=f"first that is missing: no {empty} at .*/{empty}/a"):
+    with pytest.raises(InputError, match=f"first missing image: no {empty} at .*/{empty}/a"):
         open_training_set(DataChoice(dataset="folder", root=str(tmp_path)))
 
 
 def test_holding_all_images_out_is_refused(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
-    with pytest.raises(OptionError, match="of 6 images 6 are held out"):
+    with pytest.raises(OptionError, match="6 of 6 images are held out"):
         open_frames(replace(config, data=replace(config.data, held_out=6)))
 
 
 @pytest.mark.parametrize("window", [(5, 5, 0, 9), (0, 9, 9, 5), (-1, 9, 0, 9)])
 def test_a_window_out_of_order_is_refused(window: tuple[int, int, int, int]) -> None:
-    with pytest.raises(OptionError, match="top, bottom, left, right in order"):
+    with pytest.raises(OptionError, match="TOP < BOTTOM and LEFT < RIGHT"):
         DataChoice(dataset="folder", window=window)

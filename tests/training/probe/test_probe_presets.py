@@ -16,8 +16,8 @@ from rilievo.training.probe.probe_config import PLAIN, PRESETS, Losses, ProbeCon
 from rilievo.training.probe.probe_presets import (
     PLAIN_REASONS,
     REASONS,
-    differences,
     preset_config,
+    preset_differences,
     with_overrides,
 )
 from rilievo.training.probe.probe_task import rate_factor
@@ -30,7 +30,7 @@ def of_preset(name: str) -> ProbeConfig:
 
 
 def test_every_difference_of_a_preset_has_its_reason_and_every_reason_a_difference() -> None:
-    listed = {name: differences(of_preset(name)) for name in PRESETS}
+    listed = {name: preset_differences(of_preset(name)) for name in PRESETS}
     plain = {each.field for each in listed[PLAIN]}
     assert plain | {"losses.normals"} == set(PLAIN_REASONS)
     probes = [each for name in PRESETS if name != PLAIN for each in listed[name]]
@@ -40,14 +40,14 @@ def test_every_difference_of_a_preset_has_its_reason_and_every_reason_a_differen
 
 def test_what_the_user_chose_has_no_reason_of_the_presets() -> None:
     config = replace(of_preset("probe3d"), epochs=3, final_factor=0.5)
-    listed = {each.field: each for each in differences(config)}
+    listed = {each.field: each for each in preset_differences(config)}
     assert listed["epochs"].reason is None
     assert (listed["final_factor"].value, listed["final_factor"].reason) == ("0.5", None)
     assert listed["shuffle"].reason == REASONS["shuffle"]
 
 
 def test_the_default_differs_in_nothing() -> None:
-    assert differences(of_preset("default")) == ()
+    assert preset_differences(of_preset("default")) == ()
 
 
 def test_probe3d_has_its_numbers() -> None:
@@ -87,7 +87,7 @@ def test_the_probes_kernel_and_readout_are_options_of_the_command() -> None:
 
 
 def test_a_whole_network_has_no_preset_of_probes() -> None:
-    with pytest.raises(OptionError, match="preset is default or plain, got 'probe3d'"):
+    with pytest.raises(OptionError, match="preset must be default or plain, got 'probe3d'"):
         parse_and_complete("supervised", ["--root", "data", "-o", "run", "--preset", "probe3d"])
 
 
@@ -109,10 +109,10 @@ def test_fields_are_changed_by_their_paths() -> None:
     ("path", "value", "words"),
     [
         ("epoch", 2, "did you mean 'epochs'"),
-        ("blueprint.size", 2, "training has no 'blueprint.size'"),
-        ("epochs", "two", 'epochs is "two", expected a whole number'),
+        ("blueprint.size", 2, "no training field 'blueprint.size'"),
+        ("epochs", "two", '^training: epochs is "two", expected an integer'),
         ("losses.depth", "l2", "did you mean 'l1'"),
-        ("learning_rate", -1.0, "learning_rate is 0 or more"),
+        ("learning_rate", -1.0, "learning_rate must be 0 or more"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(path: str, value: str | float, words: str) -> None:

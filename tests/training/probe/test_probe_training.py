@@ -24,7 +24,7 @@ from rilievo.training.probe.probe_config import (
     RunOptions,
 )
 from rilievo.training.probe.probe_presets import preset_config
-from rilievo.training.probe.probe_record import TrainingRecord
+from rilievo.training.probe.probe_record import ProbeRecord
 from rilievo.training.probe.probe_run import probe_run_folder, train_probe
 from support.probed_scenes import DATASET, scenes, small_config, with_seed
 
@@ -108,7 +108,7 @@ def test_a_run_killed_at_any_of_its_last_steps_ends_as_if_it_were_not(
     assert train_probe(config, run, go_on) == ended
     assert (run / "weights.safetensors").stat().st_mtime_ns == written
     (run / "record.json").write_text("{")
-    with pytest.raises(InputError, match=r"record\.json: is no record of a run"):
+    with pytest.raises(InputError, match=r"record\.json: is not the record of a run"):
         train_probe(config, run, go_on)
 
 
@@ -136,9 +136,9 @@ def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path
     plain = weights(config, tmp_path / "plain")
     backbone = backbone_from_blueprint(config.blueprint)
     cache = FeatureCache(tmp_path / "features", backbone)
-    train_probe(config, tmp_path / "kept", CPU, backbone=backbone, keeping=cache)
+    train_probe(config, tmp_path / "kept", CPU, backbone=backbone, feature_cache=cache)
     kept = load_file(tmp_path / "kept/weights.safetensors")
-    assert (cache.made, cache.found) == (6, 12)
+    assert (cache.computed_count, cache.hit_count) == (6, 12)
     for key in plain:
         torch.testing.assert_close(kept[key], plain[key], rtol=0, atol=3e-3)
 
@@ -146,24 +146,24 @@ def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path
 def test_features_of_a_backbone_that_is_tuned_are_not_kept(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
     cache = FeatureCache(tmp_path / "features", backbone_from_blueprint(config.blueprint))
-    with pytest.raises(OptionError, match="frozen backbone alone"):
-        train_probe(replace(config, backbone_rate=1e-3), tmp_path / "run", CPU, keeping=cache)
+    with pytest.raises(OptionError, match="for a frozen backbone"):
+        train_probe(replace(config, backbone_rate=1e-3), tmp_path / "run", CPU, feature_cache=cache)
 
 
 def test_an_image_without_a_valid_pixel_is_passed_over_and_counted(tmp_path: Path) -> None:
     blind = scenes(tmp_path / "scenes", blind=2)
     record = train_probe(small_config(blind), tmp_path / "run", CPU)
     assert record is not None
-    assert (record.passed_over, record.passed_over_ids) == (1, ("room0/002",))
+    assert (record.skipped, record.skipped_ids) == (1, ("room0/002",))
     text = (tmp_path / "run/record.json").read_text()
-    assert from_json(TrainingRecord, text) == record
+    assert from_json(ProbeRecord, text) == record
 
 
 def test_nothing_but_blind_images_is_refused(tmp_path: Path) -> None:
     blind = scenes(tmp_path / "scenes", blind=0)
     config = small_config(blind)
     config = replace(config, data=replace(config.data, limit=1))
-    with pytest.raises(InputError, match="none of its 1 images has a pixel to learn from"):
+    with pytest.raises(InputError, match="none of its images has a valid pixel to learn from"):
         train_probe(config, tmp_path / "run", CPU)
 
 
@@ -172,12 +172,12 @@ def test_a_run_that_failed_before_its_first_checkpoint_does_not_refuse_the_next(
 ) -> None:
     blind = scenes(tmp_path / "scenes", blind=0)
     config, run = small_config(blind), tmp_path / "run"
-    with pytest.raises(InputError, match="a pixel to learn from"):
+    with pytest.raises(InputError, match="a valid pixel to learn from"):
         train_probe(replace(config, data=replace(config.data, limit=1)), run, CPU)
     assert (run / "config.json").exists()
     train_probe(config, run, replace(CPU, stop_at=1))
     assert from_json(ProbeConfig, (run / "config.json").read_text()).data.limit is None
-    with pytest.raises(OutputError, match="holds a run already"):
+    with pytest.raises(OutputError, match="already contains a run"):
         train_probe(config, run, CPU)
 
 
@@ -188,18 +188,20 @@ def test_another_process_at_its_first_step_keeps_its_configuration(
     folder = probe_run_folder(tmp_path)
     folder.write_config(config)
     before = (tmp_path / "config.json").read_bytes()
-    with hold_run_folder(tmp_path), pytest.raises(OutputError, match="another process trains"):
+    with hold_run_folder(tmp_path), pytest.raises(OutputError, match="another process is training"):
         train_probe(with_seed(config, 3), tmp_path, CPU)
     assert (tmp_path / "config.json").read_bytes() == before
 
 
 def test_features_that_are_no_numbers_are_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"Broken.*layer number 1.*NaN"):
+    with pytest.raises(InputError, match=r"Broken.*selected layer 1 .*NaN"):
         train_probe(small_config(root, backbone="Broken"), tmp_path / "run", CPU)
 
 
 def test_too_little_memory_for_a_step_is_said_with_what_helps(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"step of 3 x 24x32 .*: take a smaller batch_size"):
+    with pytest.raises(
+        OptionError, match=r"step with 3 images of 32x24 pixels .*: use a smaller batch_size"
+    ):
         train_probe(small_config(root, backbone="Greedy"), tmp_path, CPU)
 
 
@@ -210,7 +212,7 @@ def test_a_task_that_the_data_has_no_truth_for_is_refused(root: Path, tmp_path: 
 
     write_toy(tmp_path / "toy")
     config = replace(config, data=replace(config.data, root=str(tmp_path / "toy"), split="test"))
-    with pytest.raises(InputError, match="has no true normals"):
+    with pytest.raises(InputError, match="has no ground-truth normals"):
         train_probe(config, tmp_path / "run", CPU)
 
 
@@ -218,7 +220,7 @@ def test_a_folder_with_another_run_is_not_written_over(root: Path, tmp_path: Pat
     train_probe(small_config(root), tmp_path, CPU)
     with pytest.raises(OutputError, match="resume"):
         train_probe(small_config(root), tmp_path, CPU)
-    with pytest.raises(OutputError, match=r"other options \(seed was 0, is 3\)"):
+    with pytest.raises(OutputError, match=r"different options \(seed was 0, is now 3\)"):
         train_probe(
             with_seed(small_config(root), 3), tmp_path, RunOptions(device="cpu", resume=True)
         )
@@ -249,7 +251,7 @@ def test_weights_that_a_power_cut_took_are_no_finished_run(
     whole = weights.read_bytes()
     weights.write_bytes(damage(whole))
     with pytest.raises(
-        InputError, match=r"weights\.safetensors: .*record\.json away to train anew"
+        InputError, match=r"weights\.safetensors: .*delete record\.json to restart training"
     ):
         train_probe(small_config(root), tmp_path, again)
     (tmp_path / "checkpoint.pt").write_bytes(checkpoint)
@@ -260,7 +262,7 @@ def test_weights_that_a_power_cut_took_are_no_finished_run(
 def test_a_checkpoint_without_content_says_what_to_do(root: Path, tmp_path: Path) -> None:
     train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=2))
     (tmp_path / "checkpoint.pt").write_bytes(b"")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: has no content.* train anew"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: is empty.*restart training"):
         train_probe(small_config(root), tmp_path, RunOptions(device="cpu", resume=True))
 
 
@@ -322,9 +324,9 @@ def test_a_dry_run_of_a_probe_counts_what_the_run_learns_and_leaves_nothing(
     record = probe_run_folder(tmp_path / "run").read_record()
     learned = load_file(tmp_path / "run" / "weights.safetensors").values()
     for line in (
-        f"weights: {sum(tensor.numel() for tensor in learned):,} of the probe 'linear' learn",
-        f"images: {record.images} to learn from, {record.held_out} held out, seen at 32 x 64",
-        f"steps: {record.steps} of 2 images",
+        f"weights: {sum(tensor.numel() for tensor in learned):,} in the probe 'linear' are trained",
+        f"images: {record.images} for training, {record.held_out} held out, resized to 32 x 64",
+        f"steps: {record.steps}, each with up to 2 images",
         "nothing was trained",
     ):
         assert line in plan

@@ -59,7 +59,7 @@ def test_names_and_values_are_those_of_the_file_of_the_start(kind: str, tmp_path
         assert all(torch.equal(stored[f"body.{name}"], expected[name]) for name in expected)
     if kind in RELEASED:
         assert RELEASED[kind] in stored
-    named = backbone.weights_of_stored(stored, tmp_path)
+    named = backbone.rename_stored_weights(stored, tmp_path)
     own = backbone.state_dict()
     assert named.keys() == own.keys()
     assert all(torch.equal(named[name], own[name]) for name in own)
@@ -145,7 +145,7 @@ def test_a_frozen_backbone_is_known_again_whatever_its_modules_are_called(
         tmp_path / "start/model.safetensors",
         {"format": "pt"},
     )
-    with pytest.raises(ModelError, match="with other weights than it has now"):
+    with pytest.raises(ModelError, match="with different weights"):
         predicted(tmp_path / "run")
 
 

@@ -76,7 +76,7 @@ def test_seeds_are_one_row_of_means_that_says_their_spread() -> None:
     assert "Six backbones" in text
     assert "standard deviation over 2 seeds: AbsRel 0.141" in text
     assert "other, linear: one seed" in text
-    assert "2.5 M parameters of the backbone, 0.250 CPU s an image" in text
+    assert "2.5 M parameters in the backbone, 0.250 CPU seconds per image" in text
 
 
 def test_rows_are_compared_image_by_image_over_the_mean_of_their_seeds() -> None:
@@ -106,7 +106,10 @@ def test_images_without_a_score_and_probes_that_learned_nothing_are_said() -> No
     (measured,) = one.measured
     gap = replace(one, measured=(replace(measured, unscored=2, reason="e: negative slope"),))
     text = tables_as_markdown(compared(gap).table)
-    assert "seed 4: 2 images have no score under depth; the first, e: negative slope" in text
+    assert (
+        "seed 4: 2 images have no score for depth; the reason for the first one: e: negative slope"
+        in text
+    )
     assert "seed 4 learned nothing: no better than a constant" in text
 
 
@@ -131,12 +134,12 @@ def test_seeds_of_other_images_are_averaged_over_those_that_all_have() -> None:
 def test_rows_without_a_common_image_are_left_out_with_a_word() -> None:
     apart = [cell({"a": 0.8}, title="x"), cell({"b": 0.9}, title="y")]
     with pytest.raises(
-        InputError, match="no image has a score in every row of the sweep under depth"
+        InputError, match="no image has a score in every row of the sweep for depth"
     ):
         compared(*apart)
     other = [cell(IMAGES, title=title, benchmark="depth-si") for title in ("x", "y")]
     text = tables_as_markdown(compared(*apart, *other).table)
-    assert "depth: no image has a score in every row, so it is left out" in text
+    assert "depth is left out, because no image has a score in every row" in text
 
 
 def test_tasks_that_share_a_benchmark_are_no_seeds_of_each_other() -> None:

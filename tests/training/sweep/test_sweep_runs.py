@@ -139,7 +139,7 @@ def test_a_run_that_was_cut_is_passed_over_with_what_to_do(file: Path, tmp_path:
     (run / "cell.json").unlink()
     config = (run / "config.json").read_bytes()
     (run / "config.json").write_bytes(config[:500] + b"\0" * len(config[500:]))
-    with pytest.raises(InputError, match="take the folder of the run away to train anew"):
+    with pytest.raises(InputError, match="delete the folder of the run to restart"):
         sweep_probes(file, options, show=False)
     shutil.rmtree(run)
     assert sweep_probes(file, options, show=False).cells[0].run == cell.run
@@ -154,7 +154,7 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
     assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     printed = capsys.readouterr()
     assert r"| probed\_scenes:Small (random), linear |" in printed.out
-    assert "the normals are no better than a constant on 6 images trained on" in printed.out
+    assert "the normals are no better than a constant on 6 training images" in printed.out
     assert "seed 4 learned nothing:" in (tmp_path / "out" / "table.md").read_text()
     assert "skipped" in printed.err
 
@@ -162,16 +162,16 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("epochs = 2", "epoch = 2", "training has no 'epoch'; did you mean 'epochs'"),
-        ("epochs = 2", "epochs = 0", "epochs is 1 or more"),
+        ("epochs = 2", "epoch = 2", "no training field 'epoch'; did you mean 'epochs'"),
+        ("epochs = 2", "epochs = 0", "epochs must be 1 or more"),
         ("seeds = 2", "sedes = 2", "has no 'sedes'; did you mean 'seeds'"),
         ('"linear"', '"liner"', "no probe 'liner'; did you mean 'linear'"),
         ('["both"]', '["dept"]', 'tasks.* is "dept", expected one of depth'),
         ("size = [24, 32]", "size = [24]", "size is .*expected a list of 2"),
         ('root = "scenes"', "root = 3", "data.root is 3, expected a text"),
-        ("seeds = 2", "seeds = [1, 1]", "two seeds of the sweep are the same"),
-        ("seeds = 2", "seeds = 0", "a sweep has seeds, at least one"),
-        ("seeds = 2", "seeds = ", "is no valid TOML"),
+        ("seeds = 2", "seeds = [1, 1]", "the same entry twice in seeds"),
+        ("seeds = 2", "seeds = 0", "a sweep needs at least one entry in seeds"),
+        ("seeds = 2", "seeds = ", "is not a valid TOML"),
         ("limit = 3", 'input_crop = "nyu"', "no input_crop 'nyu'"),
         ("limit = 3", 'benchmarks = ["normals"]', "none of the benchmarks normals scores depth"),
     ],
@@ -193,5 +193,5 @@ def test_the_example_can_be_read() -> None:
 
 def test_a_record_of_a_cell_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cell.json").write_text('{"title": "x"')
-    with pytest.raises(InputError, match="take it away to score it anew"):
+    with pytest.raises(InputError, match="delete it to score the cell again"):
         read_cell(tmp_path)

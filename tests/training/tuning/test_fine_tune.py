@@ -47,7 +47,7 @@ CPU = RunOptions(device="cpu", shown=False)
 def few_places(one_thread: None) -> Iterator[None]:
     """Four pictures of other places that judge, and four that are learned."""
     with pytest.MonkeyPatch.context() as patch:
-        few = lambda *, judges: read_pictures(judges=judges)[:4]  # noqa: E731
+        few = lambda *, held_out: read_pictures(held_out=held_out)[:4]  # noqa: E731
         patch.setattr(start_predictions, "read_pictures", few)
         yield
 
@@ -127,7 +127,8 @@ def test_the_error_on_images_kept_out_falls_and_the_run_is_a_model(
     assert load_model(exported).card.normals
 
 
-@pytest.mark.parametrize("stop", [1, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [1, 7])
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     root: Path, small: Path, run: Path, tmp_path: Path, stop: int
 ) -> None:
@@ -206,7 +207,7 @@ def test_without_a_better_step_the_start_is_kept_and_said(
     record = fine_tune(config, tmp_path, CPU)
     assert record is not None
     assert (record.best_step, record.stopped_early) == (0, True)
-    assert "no step has a smaller error" in record.doubts[0]
+    assert "no step has a smaller error" in record.quality_warnings[0]
     start = open_start_model(str(small)).network.state_dict()
     kept = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(start[key], kept[key]) for key in kept)
@@ -284,21 +285,24 @@ def test_images_of_several_shapes_are_learned_together(
         ("--start rilievo/base", "two networks"),
         ("--start rilievo/smal", "did you mean"),
         ("--start rilievo/small --network timm/resnet18", "--network has no effect with --start"),
-        ("--start rilievo/small --freeze head", "--freeze is none, backbone or a number"),
-        ("--start rilievo/small --freeze 99", "fewer layers than all 24"),
-        ("--start rilievo/small --average 1", "--average is below 1"),
+        ("--start rilievo/small --freeze head", "--freeze must be none, backbone or a number"),
+        ("--start rilievo/small --freeze 99", "a number of layers less than 24"),
+        ("--start rilievo/small --average 1", "--average must be below 1"),
         ("--start rilievo/small --window 0,9,0,9", "--window has no effect with --start"),
-        ("--start rilievo/small --held-out 15", "none is left to learn from"),
-        ("--freeze backbone", "--freeze goes with --start"),
-        ("--second.split test", "--second.split goes with --start"),
-        ("--start rilievo/small --second.split test", "--second.split goes with --second.root"),
+        ("--start rilievo/small --held-out 15", "none is left to train on"),
+        ("--freeze backbone", "--freeze needs --start"),
+        ("--second.split test", "--second.split needs --start"),
+        ("--start rilievo/small --second.split test", "--second.split needs --second.root"),
         (
             "--start rilievo/small --second.dataset nyuv2",
-            "--second.dataset goes with --second.root",
+            "--second.dataset needs --second.root",
         ),
-        ("--start rilievo/small --kind metric", "--kind has no effect"),
-        ("--start rilievo/small --lora 4", "--lora has no effect: no layer"),
-        ("--start rilievo/small --lora -1", "--lora is 0 or more"),
+        (
+            "--start rilievo/small --kind metric",
+            "--kind is metric, but rilievo/small predicts up_to_scale depth",
+        ),
+        ("--start rilievo/small --lora 4", "--lora has no effect: this backbone"),
+        ("--start rilievo/small --lora -1", "--lora must be 0 or more"),
         ("--start rilievo/small --checkpointing", "--checkpointing has no effect"),
         ("--start rilievo/small --depth-loss mse", "--depth-loss has no effect with --start"),
         ("--dry-run --network nonsense", "nonsense"),
@@ -324,9 +328,9 @@ def test_the_command_says_before_and_after(
     command += ["--epochs", "3", "--batch-size", "4", "--learning-rate", "1e-3", "--device", "cpu"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "kept out, 3 images: AbsRel" in said
-    assert "depth of shipped pictures changed by" in said
-    assert "kept out, 3 images" in (run / "page.html").read_text("utf-8")
+    assert "AbsRel on 3 images (held out): 0." in said
+    assert "depth of the bundled pictures has changed by" in said
+    assert "AbsRel on 3 images (held out)" in (run / "page.html").read_text("utf-8")
     config = json.loads((run / "config.json").read_text())
     assert (config["epochs"], config["batch_size"], config["learning_rate"]) == (3, 4, 1e-3)
 
@@ -338,16 +342,16 @@ def test_the_command_says_before_and_after(
             "--start rilievo/small --freeze backbone --accumulate 2 --epochs 3",
             [
                 "start: rilievo/small, up_to_scale depth",
-                "11 to learn from, 3 kept out, 1 left out",
-                "first target, 00: depth at 100% of its pixels, 1 to 4 m\n",
+                "11 for training, 3 held out, 1 left out",
+                "ground truth of the first image, 00: depth at 100% of its pixels, 1 to 4 m\n",
             ],
         ),
         (
             "--network depth-cnn --preset plain",
             [
                 "network: depth-cnn for depth",
-                "steps: 80 of 2",
-                "first target, 00: depth at 100% of its pixels, 1 to 4 m\n",
+                "steps: 80, each with up to 2 images",
+                "ground truth of the first image, 00: depth at 100% of its pixels, 1 to 4 m\n",
             ],
         ),
     ],
@@ -368,15 +372,18 @@ def test_a_dry_run_counts_the_weights_and_steps_of_the_run(
 ) -> None:
     record = json.loads((run / "record.json").read_text())
     start, _, _, steps = plan_tuning(config_of(root, small))
-    assert f"{record['parameters']:,} weights, of which {record['learning']:,} learn" in start
-    assert f"steps: {record['steps']} at most, of 4 images" in steps
+    assert f"{record['parameters']:,} weights, of which {record['learning']:,} are trained" in start
+    assert f"steps: at most {record['steps']}, each with up to 4 images" in steps
 
 
 def test_the_help_has_both_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "supervised", "--help", "--all"])
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("Passes through the images. [default: 10, 20 with --start]", "0.0002 with"):
+    for words in (
+        "Number of passes through the images. [default: 10, or 20 with --start]",
+        "0.0002 with",
+    ):
         assert words in text
 
 
@@ -387,19 +394,19 @@ def test_an_image_without_truth_judges_nothing(small: Path, tmp_path: Path) -> N
         Image.fromarray(empty).save(folder / f"depth/{number:02}.png")
     record = fine_tune(replace(config_of(folder, small), epochs=1), tmp_path / "run", CPU)
     assert record is not None
-    assert (record.kept_out.images, record.passed_over) == (2, 1)
+    assert (record.kept_out.images, record.skipped) == (2, 1)
 
 
 def test_images_without_depth_are_refused_in_a_line(small: Path, tmp_path: Path) -> None:
     folder = rooms_with_boxes(tmp_path / "empty", count=4)
     for path in (folder / "depth").glob("*.png"):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)).save(path)
-    with pytest.raises(InputError, match="none of the images kept out can be scored"):
+    with pytest.raises(InputError, match="none of the held-out images can be scored"):
         fine_tune(config_of(folder, small), tmp_path / "run", CPU)
 
 
 def test_a_run_is_resumed_with_its_own_options_alone(run: Path, root: Path, small: Path) -> None:
-    with pytest.raises(OutputError, match="other options"):
+    with pytest.raises(OutputError, match="different options"):
         fine_tune(config_of(root, small, replay=0.5), run, replace(CPU, resume=True))
     with pytest.raises(OptionError, match="start"):
         TuningConfig(data=DataChoice(), tuning=TuningOptions())
@@ -414,7 +421,10 @@ def test_a_dry_run_says_that_the_first_target_is_empty(
     Image.fromarray(holes).save(folder / "depth/00.png")
     command = ["train", "supervised", "--root", str(folder), "-o", "run", "--dry-run"]
     assert main(command) == 0
-    assert "first target, 00: depth at 0% of its pixels\n" in capsys.readouterr().out
+    assert (
+        "ground truth of the first image, 00: depth at 0% of its pixels\n"
+        in capsys.readouterr().out
+    )
     (folder / "depth/00.png").write_bytes(b"no picture")
     assert main(command) == 2
     assert "00.png" in capsys.readouterr().err

@@ -103,7 +103,7 @@ def test_the_error_falls_the_run_resumes_to_the_bit_and_diffusers_loads_it(
     expected = theirs(photo, generator=torch.Generator().manual_seed(0)).prediction[0, ..., 0]
     np.testing.assert_allclose(answer.depth.values, expected, atol=1e-5)
     assert main(["export", str(whole), "-o", str(tmp_path / "tuned.onnx")]) == 2
-    assert f"diffusers loads {whole / 'diffusers'}" in capsys.readouterr().err
+    assert f"load {whole / 'diffusers'}" in capsys.readouterr().err
     # A run goes on from a run.
     again = fine_tune(config_of(root, whole, epochs=1), tmp_path / "again", CPU)
     assert again is not None
@@ -117,7 +117,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_leaves_no_pipeline_to_the_
     for path in (folder / "depth").glob("*.png"):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)).save(path)
     other, run = save_pipeline(tmp_path / "other"), tmp_path / "run"
-    with pytest.raises(InputError, match="none of the images kept out"):
+    with pytest.raises(InputError, match="none of the held-out images"):
         fine_tune(config_of(folder, other), run, CPU)
     name = f"{PIPELINE_FOLDER}/vae/diffusion_pytorch_model.safetensors"
     assert (run / name).read_bytes() == (other / name.partition("/")[2]).read_bytes()
@@ -241,10 +241,10 @@ def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.Monke
 
 def test_pipelines_that_cannot_be_trained_so_are_refused(tmp_path: Path) -> None:
     normals = save_pipeline(tmp_path / "normals", normals=True)
-    with pytest.raises(OptionError, match="pipeline of normals"):
+    with pytest.raises(OptionError, match="pipeline for normals"):
         open_start_model(str(normals))
     few = save_pipeline(tmp_path / "lcm", lcm=True)
-    with pytest.raises(OptionError, match="distilled to few steps"):
+    with pytest.raises(OptionError, match="distilled to a few steps"):
         open_start_model(str(few))
 
 
@@ -255,6 +255,6 @@ def test_replay_of_a_pipeline_is_refused_in_a_line(
     command += ["-o", str(tmp_path / "run"), "--device", "cpu", "--dry-run", "--replay"]
     assert main([*command, "1"]) == 2
     error = capsys.readouterr().err
-    assert "--replay has no effect: a pipeline answers in many steps" in error
+    assert "--replay has no effect on a pipeline" in error
     assert error.count("\n") == 1
     assert main([*command, "0"]) == 0

@@ -49,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture of another place that judges, and one that is learned."""
-    few = lambda *, judges: read_pictures(judges=judges)[:1]  # noqa: E731
+    few = lambda *, held_out: read_pictures(held_out=held_out)[:1]  # noqa: E731
     monkeypatch.setattr(start_predictions, "read_pictures", few)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.training.video.frames.target_frames import VideoFrames
-from rilievo.training.video.geometry_motion import GeometryMotion, JudgedDepth
+from rilievo.training.video.geometry_motion import GeometryMotion, HeldOutErrors
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
 from support.video_runs import CPU, clip_config, small_config
@@ -19,11 +19,11 @@ def run_with_errors(
     """Train for six steps; errors are those of the start and of steps 2, 4 and 6."""
     given: Iterator[float] = iter(errors)
 
-    def judge(geometry: GeometryMotion, frames: VideoFrames) -> JudgedDepth:
-        error, count = next(given), len(geometry.judging_places(frames))
-        return JudgedDepth(frames=frames, error=error, errors=(error,) * count)
+    def judge(geometry: GeometryMotion, frames: VideoFrames) -> HeldOutErrors:
+        error, count = next(given), len(geometry.scored_places(frames))
+        return HeldOutErrors(frames=frames, error=error, errors=(error,) * count)
 
-    monkeypatch.setattr(GeometryMotion, "judge_held_out", judge)
+    monkeypatch.setattr(GeometryMotion, "score_held_out", judge)
     record = train_video(clip_config(walls), run, CPU)
     assert record is not None
     assert next(given, None) is None

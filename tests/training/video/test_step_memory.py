@@ -12,8 +12,8 @@ from rilievo.errors import OptionError
 from rilievo.io.files import machine
 from rilievo.training.commands import train_video as command
 from rilievo.training.commands.train_video import parse_and_complete
-from rilievo.training.video.video_plan import required_memory
 from rilievo.training.video.video_run import train_video
+from rilievo.training.video.video_setup import required_memory
 from support.peak_memory import peak_memory
 from support.sliding_walls import write_walls
 from support.video_runs import CPU, small_config
@@ -47,16 +47,15 @@ def test_a_step_without_memory_is_refused_before_frames_are_decoded(
 ) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda: 1_000_000)
     line = (
-        r"^steps of 2 frames of 96x64 and their neighbours take about .* of memory, and 1 MB are "
+        r"^about .* of memory is needed for steps of 2 frames of 96x64 and their neighbours, but "
+        r"only 1 MB is "
     )
-    with pytest.raises(OptionError, match=line + r"free: free some memory, or take a smaller ba"):
+    with pytest.raises(OptionError, match=line + r"free: free some memory, or use a smaller ba"):
         train_video(small_config(walls), tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("free", "end"), [(5 * 10**11, "500 GB are free here"), (1000, "precision")]
-)
+@pytest.mark.parametrize(("free", "end"), [(5 * 10**11, "500 GB is free"), (1000, "precision")])
 def test_a_dry_run_says_what_disk_and_memory_it_takes(
     free: int,
     end: str,
@@ -68,11 +67,12 @@ def test_a_dry_run_says_what_disk_and_memory_it_takes(
     monkeypatch.setattr(command, "free_memory", lambda: free)
     out = ["-o", str(tmp_path / "run"), "--dry-run", "--size", "64,96"]
     assert main(["train", "video", str(walls), *out, *OPTIONS]) == 0
-    *_, disk, needed = capsys.readouterr().out.splitlines()
+    *_, disk, needed, last = capsys.readouterr().out.splitlines()
     assert disk == "disk: 12 decoded frames of 96x64 take about 221 kB"
     assert needed.startswith("memory: steps of 12 frames of 96x64 and their neighbours take about")
     assert end in needed
-    assert ("too little on a CPU" in needed) == (free == 1000)
+    assert "nothing was trained" in last
+    assert ("not enough on a CPU" in needed) == (free == 1000)
 
 
 @pytest.mark.slow

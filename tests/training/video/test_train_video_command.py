@@ -20,7 +20,7 @@ from rilievo.training.commands.train_video import parse_and_complete
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.video.video_config import VideoConfig
-from rilievo.training.video.video_presets import UncheckedVideoConfig
+from rilievo.training.video.video_defaults import UncheckedVideoConfig
 from support.clips import write_clip
 from support.sliding_walls import write_walls
 
@@ -104,9 +104,20 @@ def test_a_dry_run_says_what_differs_and_lists_the_footage_and_trains_nothing(
     said = capsys.readouterr().out
     config = json.loads(said[: said.index("\n}") + 2])
     assert config["format"] == "rilievo-video/1"
-    assert "augmentation.move_centre is False, usually True: a mirrored frame" in said
+    assert "augmentation.move_centre is False (default: True): a mirrored frame" in said
     assert "4 frames of 96x64, focal length 80 px (given)" in said
+    assert said.endswith("nothing was trained\n")
     assert not out.exists()
+
+
+def test_the_help_says_what_ground_truth_beside_the_frames_is_used_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "video", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "Ground truth that lies beside the frames" in help_text
+    assert "only serves to score the held-out frames" in help_text
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,7 @@ def test_a_dry_run_refuses_an_encoder_that_there_is_not(
     ("words", "told"),
     [
         ("NOWHERE", "no such file or folder"),
-        ("CLIP --kind kitti-raw --split eigen_zhou", "no list of the split 'eigen_zhou'"),
+        ("CLIP --kind kitti-raw --split eigen_zhou", "no list for the split 'eigen_zhou'"),
     ],
 )
 def test_a_dry_run_opens_the_footage(
@@ -240,21 +251,21 @@ def test_known_motion_makes_depth_metric_and_a_pose_network_needless() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--camera 700,700,320", "--camera is 4 numbers with commas"),
-        ("--camera a,b,c,d", "--camera is 4 numbers with commas"),
-        ("--camera nan,1,1,1", "--camera is 4 numbers with commas"),
+        ("--camera 700,700,320", "--camera must be 4 numbers separated by commas"),
+        ("--camera a,b,c,d", "--camera must be 4 numbers separated by commas"),
+        ("--camera nan,1,1,1", "--camera must be 4 numbers separated by commas"),
         ("--size 100,320", "multiples of 32"),
-        ("--size 192", "--size is 2 whole numbers"),
-        ("--kind kitty-raw", "--kind is frames or kitti-raw or .*, got 'kitty-raw'"),
-        ("--pose sharde", "--pose is separate or shared or .*, got 'sharde'"),
-        ("--pose none", "give poses, or set stereo"),
+        ("--size 192", "--size must be 2 integers"),
+        ("--kind kitty-raw", "--kind must be frames, kitti-raw, .*, got 'kitty-raw'"),
+        ("--pose sharde", "--pose must be separate, shared, .*, got 'sharde'"),
+        ("--pose none", "no source frame whose motion is known"),
         ("--preset faithfull", "did you mean 'faithful'"),
         ("--losses.consistancy 1", "did you mean '--losses.consistency'"),
         ("--warm-up 3", "no option --warm-up"),
         ("--losses.predictive-mask", "turn one off"),
-        ("--min-depth 10 --max-depth 1", "below max_depth"),
-        ("--batch-size 0", "batch_size is 1 or more"),
-        ("--precision half", "precision is fp32"),
+        ("--min-depth 10 --max-depth 1", "less than max_depth"),
+        ("--batch-size 0", "batch_size must be 1 or more"),
+        ("--precision half", "precision must be fp32"),
     ],
 )
 def test_a_slip_in_an_option_is_said_in_one_line(options: str, words: str) -> None:

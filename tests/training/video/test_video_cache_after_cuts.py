@@ -87,7 +87,7 @@ def test_records_are_written_after_their_frames_are_synced(
         calls.append(f"write{name(file.fileno())}")
         write(file, data, offset)
 
-    monkeypatch.setattr(cache_module, "_FRAMES_A_SYNC", 2)
+    monkeypatch.setattr(cache_module, "_FRAMES_PER_SYNC", 2)
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(cache_module, "_write_at", written)
     open_store(sequence, SIZE, folder)
@@ -115,6 +115,6 @@ def test_a_link_in_the_place_of_a_file_is_not_written_through(tmp_path: Path, en
     folder.mkdir()
     (tmp_path / "mine.txt").write_text("mine")
     path.symlink_to(tmp_path / "mine.txt")
-    with pytest.raises(OutputError, match="is no regular file: take it away"):
+    with pytest.raises(OutputError, match="is not a regular file: move or delete it"):
         open_store(sequence, SIZE, folder)
     assert (tmp_path / "mine.txt").read_text() == "mine"

@@ -7,7 +7,7 @@ import pytest
 from rilievo.data.clips.footage import VideoData
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoConfig
-from rilievo.training.video.video_presets import UncheckedVideoConfig, complete_config
+from rilievo.training.video.video_defaults import UncheckedVideoConfig, complete_video_config
 
 
 def asked(pose: PoseKind, *fields: str) -> VideoConfig:
@@ -15,7 +15,7 @@ def asked(pose: PoseKind, *fields: str) -> VideoConfig:
         blueprint=VideoBlueprint(pose=pose, size=(96, 128)),
         data=VideoData(roots=(Path("clip.mp4"),)),
     )
-    return complete_config(request, {"blueprint.size", *fields})
+    return complete_video_config(request, {"blueprint.size", *fields})
 
 
 @pytest.mark.parametrize("pose", [PoseKind.SHARED, PoseKind.SEPARATE, PoseKind.CNN])

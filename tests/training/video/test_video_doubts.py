@@ -36,5 +36,5 @@ def test_doubts_name_the_numbers_that_say_it(
         differences=(),
         **numbers,
     )
-    assert len(record.doubts) == (1 if words else 0)
-    assert all(word in record.doubts[0] for word in words)
+    assert len(record.quality_warnings) == (1 if words else 0)
+    assert all(word in record.quality_warnings[0] for word in words)

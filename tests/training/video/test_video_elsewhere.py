@@ -36,7 +36,7 @@ BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, s
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six pictures that judge, and six that are learned."""
     monkeypatch.setattr(
-        other_places, "read_pictures", lambda *, judges: read_pictures(judges=judges)[:6]
+        other_places, "read_pictures", lambda *, held_out: read_pictures(held_out=held_out)[:6]
     )
 
 
@@ -52,7 +52,7 @@ def places_of(networks: VideoNetworks) -> ReplayPictures:
 
 def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:
     assert ARCHIVE.stat().st_size <= 1_000_000
-    judges, learned = (read_pictures(judges=is_judging) for is_judging in (True, False))
+    judges, learned = (read_pictures(held_out=is_judging) for is_judging in (True, False))
     assert len(judges) == 24
     assert len(learned) >= 24
     assert not {is_judging.tobytes() for is_judging in judges} & {
@@ -83,8 +83,10 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
 
     def depths() -> list[np.ndarray]:
         result = []
-        for picture in other_places.read_pictures(judges=True):
-            rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
+        for picture in other_places.read_pictures(held_out=True):
+            rows, columns = network_size(
+                picture.shape[:2], pixel_count=SIZE[0] * SIZE[1], multiple=32
+            )
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
             view = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
             with torch.no_grad():
@@ -132,7 +134,7 @@ def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     # The last one: a run that changes other places by more than the bound ends early.
     assert changes[max(changes)] > 0
     assert record.elsewhere == changes[record.best_step or 0]
-    assert "depth of other places has changed by" in capsys.readouterr().err
+    assert "depth of other scenes has changed by" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("few_places")
@@ -169,7 +171,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     [row] = [row for row in read_log_rows(longer, STEP_LOG) if row["step"] == "6"]
     later = 0.5 ** sum(int(row["step"]) < 6 for row in went)
     assert float(row["learning_rate"]) == pytest.approx(config.learning_rate * later)
-    assert "the run goes back to" in capsys.readouterr().err
+    assert "the run returns to" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -203,7 +205,7 @@ def test_replay_is_of_preset_clip_and_needs_a_start() -> None:
     data = VideoData(roots=("clip",))
     clip = VideoConfig(blueprint=BLUEPRINT, data=data, start="rilievo/small", preset="clip")
     assert preset_config(clip).losses.replay == 1
-    with pytest.raises(OptionError, match="replay keeps what the start knows"):
+    with pytest.raises(OptionError, match="replay preserves the start model's predictions"):
         VideoConfig(
             blueprint=BLUEPRINT,
             data=data,

@@ -29,7 +29,10 @@ def test_still_frames_cuts_and_broken_ones_are_counted(tmp_path: Path) -> None:
     frames = opened(tmp_path / "clip", least_motion=0.7, held_out=0.0)
     assert len(frames.training) == 6 - 2 + 4 - 2
     said = "\n".join(frames.notes)
-    assert "5 of 16 frames stand still and are skipped, 1 cuts" in said
+    assert (
+        "5 of 16 frames are skipped because the camera hardly moves; the footage has 1 cut; "
+        in said
+    )
     assert "skipped: " in said
     assert "000001.png" in said
 
@@ -67,9 +70,9 @@ def test_a_still_camera_is_said_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("positions", "said", "says"),
     [
-        ([0.0, 3.0], {}, "no target is left of 2 frames: 2 have no neighbour"),
-        (PAN, {"stride": 15}, "no target is left of 20 frames"),
-        (PAN, {"camera": (80.0, 80.0, 200.0, 31.5), "fov": None}, "far from the middle of frames"),
+        ([0.0, 3.0], {}, "none of 2 frames can be a target: 2 have no neighbour"),
+        (PAN, {"stride": 15}, "none of 20 frames can be a target"),
+        (PAN, {"camera": (80.0, 80.0, 200.0, 31.5), "fov": None}, "far from the centre of frames"),
     ],
 )
 def test_footage_that_nothing_can_be_learned_from_is_refused(
@@ -107,6 +110,6 @@ def test_real_clips_of_a_hand_open_as_they_lie(
     frames = open_frames(data, size=(128, 160), offsets=(-1, 1), cache=tmp_path / "kept")
     assert frames.sequences[0].frames.count == count
     assert abs(frames.sequences[0].stride - stride) <= 2
-    for motion in frames.training.truth_of(0).source_T_target:
+    for motion in frames.training.read_truth(0).source_T_target:
         assert motion is not None
         assert np.linalg.norm(motion[:3, 3]) < 0.3

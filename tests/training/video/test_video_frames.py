@@ -27,7 +27,7 @@ def opened(root: Path, cache: Path | None = None, **said: object) -> VideoFrames
 def test_a_sample_is_a_target_with_its_neighbours(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
     frames = opened(tmp_path / "clip", camera=(FOCAL, FOCAL, 47.5, 31.5), fov=None)
-    views = frames.training.sample_of(4)
+    views = frames.training.read_sample(4)
     assert views.id == frames.training.ids[4] == "clip/000005"
     for frame, index in zip(views.frames, (5, 4, 6), strict=True):
         image = Image.fromarray(view(PAN[index])).resize((64, 32), Image.Resampling.LANCZOS)
@@ -43,7 +43,7 @@ def test_the_published_camera_is_one_for_all(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
     frames = opened(tmp_path / "clip", published_camera=True)
     expected = [[0.58 * 64, 0, 32], [0, 1.92 * 32, 16], [0, 0, 1]]
-    np.testing.assert_allclose(frames.training.sample_of(0).K, expected)
+    np.testing.assert_allclose(frames.training.read_sample(0).K, expected)
     assert not any("assumed" in note for note in frames.notes)
 
 
@@ -60,7 +60,7 @@ def test_all_frames_of_a_sample_change_colours_alike_and_only_for_the_networks(
     for index in range(6):
         Image.fromarray(view(0)).save(folder / f"{index}.png")
     training = opened(folder, least_motion=0.0, held_out=0.0).training
-    plain = training.sample_of(1)
+    plain = training.read_sample(1)
     views = augment(plain, VideoAugmentation(flip=0.0, jitter=1.0), RNG(3))
     np.testing.assert_array_equal(views.frames, plain.frames)
     assert views.seen is not None
@@ -72,7 +72,9 @@ def test_all_frames_of_a_sample_change_colours_alike_and_only_for_the_networks(
 def test_the_same_chance_gives_the_same_sample(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
     training = opened(tmp_path / "clip").training
-    first, second, other = (augment(training.sample_of(2), ALWAYS, RNG(seed)) for seed in (5, 5, 6))
+    first, second, other = (
+        augment(training.read_sample(2), ALWAYS, RNG(seed)) for seed in (5, 5, 6)
+    )
     assert first.seen is not None
     np.testing.assert_array_equal(first.seen, second.seen)
     assert not np.array_equal(first.seen, other.seen)
@@ -82,10 +84,10 @@ def test_known_motion_comes_from_poses(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
     places = [(0.3 * k, 0.0, 0.4 * k) for k in range(len(PAN))]
     (tmp_path / "clip" / "poses.txt").write_text(kitti_pose_lines(places))
-    views = opened(tmp_path / "clip", poses="auto").training.sample_of(3)
+    views = opened(tmp_path / "clip", poses="auto").training.read_sample(3)
     assert views.source_T_target == (None, None)
     followed = opened(tmp_path / "clip", poses="auto", follow_poses=True)
-    earlier, later = followed.training.sample_of(3).source_T_target
+    earlier, later = followed.training.read_sample(3).source_T_target
     assert earlier is not None
     assert later is not None
     # The camera comes from the left and goes to the right and forward.
@@ -99,8 +101,8 @@ def test_poses_that_nobody_asked_for_are_the_truth_to_score_by(tmp_path: Path) -
         kitti_pose_lines([(0.0, 0.0, 1.0 * k) for k in range(len(PAN))])
     )
     frames = opened(tmp_path / "clip")
-    assert frames.training.sample_of(0).source_T_target == (None, None)
-    truth = frames.training.truth_of(0)
+    assert frames.training.read_sample(0).source_T_target == (None, None)
+    truth = frames.training.read_truth(0)
     assert truth.source_T_target[0] is not None
     assert truth.source_T_target[0][2, 3] == pytest.approx(1.0)
 
@@ -111,10 +113,10 @@ def test_losses_get_true_motion_also_where_a_network_predicts_it(tmp_path: Path)
         pose = f"1 0 0 {0.3 * index}\n0 1 0 0\n0 0 1 {0.4 * index}\n0 0 0 1\n"
         path.with_name(f"frame-{index:06d}.pose.txt").write_text(pose)
     frames = opened(tmp_path / "clip", held_out=0.0).training
-    plain = frames.sample_of(3)
+    plain = frames.read_sample(3)
     mirrored = augment(plain, ALWAYS, RNG(0))
     assert plain.source_T_target == (None, None)
-    batch = collate([plain, mirrored, frames.sample_of(len(frames) - 1)])
+    batch = collate([plain, mirrored, frames.read_sample(len(frames) - 1)])
     assert batch.source_T_target == (None, None)
     earlier, later = batch.true_motion
     assert earlier is not None
@@ -130,7 +132,7 @@ def test_losses_get_true_motion_also_where_a_network_predicts_it(tmp_path: Path)
 def test_without_poses_losses_get_no_motion(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
     frames = opened(tmp_path / "clip").training
-    assert collate([frames.sample_of(0)]).true_motion == (None, None)
+    assert collate([frames.read_sample(0)]).true_motion == (None, None)
 
 
 def test_corners_have_their_depth_where_they_are_and_other_places_have_none(
@@ -141,13 +143,13 @@ def test_corners_have_their_depth_where_they_are_and_other_places_have_none(
     one, two = (target.place for target in plain.targets[:2])
     corners = {one: np.array([[3.0, 2.0, 5.0]]), two: np.array([[60.0, 40.0, 7.0]])}
     with_corners = plain.with_maps(CornerMaps(corners=corners))
-    maps = [with_corners.sample_of(index).maps["corners"] for index in (0, 1, 2)]
+    maps = [with_corners.read_sample(index).maps["corners"] for index in (0, 1, 2)]
     assert maps[0][2, 3] == 5
     assert maps[1][-1, 60] == 7  # a corner below the frame counts at its edge
     assert [np.count_nonzero(depth) for depth in maps] == [1, 1, 0]
-    assert not plain.sample_of(0).maps
+    assert not plain.read_sample(0).maps
     none = plain.with_maps(CornerMaps(corners={}))
-    assert not none.sample_of(0).maps
+    assert not none.read_sample(0).maps
 
 
 def test_targets_without_a_pose_are_left_out_where_poses_are_followed(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_the_other_eye_is_a_source_whose_place_is_known(tmp_path: Path) -> None:
     said = {"kind": SourceKind.KITTI_RAW, "stereo": True, "fov": None, "least_motion": 0.0}
     frames = opened(tmp_path, **said)
     assert frames.offsets == (-1, 1, 0)
-    views = frames.training.sample_of(0)
+    views = frames.training.read_sample(0)
     assert views.frames[0, 0, 0, 0] == 100
     assert views.frames[3, 0, 0, 0] == 200
     assert views.source_T_target[:2] == (None, None)
@@ -181,7 +183,7 @@ def test_the_other_eye_is_a_source_whose_place_is_known(tmp_path: Path) -> None:
     assert mirror[0, 3] == pytest.approx(BASELINE)
     alone = opened(tmp_path, temporal=False, baseline=0.1, **said)
     assert alone.offsets == (0,)
-    [only] = alone.training.sample_of(0).source_T_target
+    [only] = alone.training.read_sample(0).source_T_target
     assert only is not None
     assert only[0, 3] == pytest.approx(-0.1)
 
@@ -202,7 +204,7 @@ def test_both_eyes_of_a_list_are_targets_with_shifts_of_their_own(tmp_path: Path
         fov=None,
         held_out=0.0,
     )
-    left, right = (frames.training.sample_of(k) for k in range(2))
+    left, right = (frames.training.read_sample(k) for k in range(2))
     assert left.source_T_target[2] is not None
     assert right.source_T_target[2] is not None
     assert left.source_T_target[2][0, 3] == pytest.approx(-BASELINE)
@@ -220,9 +222,9 @@ def test_a_video_is_footage_and_its_poses_go_by_number(tmp_path: Path) -> None:
     (tmp_path / "walk.txt").write_text(kitti_pose_lines([(0.0, 0.0, 0.1 * k) for k in range(12)]))
     for cache in (None, tmp_path / "cache"):
         frames = opened(tmp_path / "walk.mp4", cache, poses="auto")
-        views = frames.training.sample_of(0)
+        views = frames.training.read_sample(0)
         assert views.id == "walk.mp4/000001"
-        for motion in frames.training.truth_of(0).source_T_target:
+        for motion in frames.training.read_truth(0).source_T_target:
             assert motion is not None
             np.testing.assert_allclose(abs(motion[:3, 3]), [0, 0, 0.1], atol=1e-6)
 
@@ -240,7 +242,7 @@ def test_pixels_that_the_lens_did_not_see_do_not_count(tmp_path: Path) -> None:
         "fx: 80\nfy: 80\ncx: 47.5\ncy: 31.5\ndistortion: [0.5, 0, 0, 0]\n"
     )
     frames = opened(tmp_path / "clip", camera_file=str(tmp_path / "camera.yaml"), fov=None)
-    valid = frames.training.sample_of(0).valid
+    valid = frames.training.read_sample(0).valid
     assert valid is not None
     assert valid[16, 32]
     assert not valid[0, 0]

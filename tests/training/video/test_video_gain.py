@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.gain import Gain, _student_factor, error_gain
+from rilievo.training.video.gain import Gain, _student_quantile, error_gain
 from rilievo.training.video.video_records import VideoRecord
 
 STRETCHES = (range(100, 120), range(400, 420))
@@ -83,7 +83,7 @@ def test_frames_without_an_error_do_not_count() -> None:
 
 def test_student_s_factors_are_those_of_scipy() -> None:
     for degrees in range(1, 200):
-        assert _student_factor(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=2e-3)
+        assert _student_quantile(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_student_s_factors_are_those_of_scipy() -> None:
         (Gain(share=-0.03, low=-0.05, high=-0.01, frames=20), "worse by 3 % (1 to 5)"),
         (
             Gain(share=0.005, low=-0.02, high=0.03, frames=20),
-            "no difference that 20 held-out frames can show (\u22122 to +3 %)",
+            "no measurable difference on 20 held-out frames (\u22122 to +3 %)",
         ),
         (
             Gain(share=-0.01, low=-0.03, high=0.01, frames=1),
-            "no difference that 1 held-out frame can show (\u22123 to +1 %)",
+            "no measurable difference on 1 held-out frame (\u22123 to +1 %)",
         ),
         (
             Gain(share=0.4, frames=1),
-            "no difference that 1 held-out frame can show: they are too few",
+            "no measurable difference on 1 held-out frame (too few)",
         ),
     ],
 )
@@ -131,4 +131,4 @@ def test_a_start_that_is_kept_says_what_the_best_of_the_run_was() -> None:
         version="1",
         differences=(),
     )
-    assert record.doubts[0].endswith("the best of them: worse by 3 % (1 to 5)")
+    assert record.quality_warnings[0].endswith("the best later weights: worse by 3 % (1 to 5)")

@@ -17,7 +17,7 @@ from PIL import Image
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.log_scales import ScaleLink, chained_log_scales, linked_log_scales
-from rilievo.data.clips.pair_motion import UNKNOWN, PairMotion, Triangulated
+from rilievo.data.clips.pair_motion import UNKNOWN_MOTION, PairMotion, Triangulated
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
@@ -28,11 +28,11 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.depth_network import DepthNet, sigmoid_to_depth
 from rilievo.training.networks.video.video_networks import fill_depth_from_embedded, make_networks
-from rilievo.training.video import video_presets
+from rilievo.training.video import video_defaults
 from rilievo.training.video.frames.targets import OTHER_EYE, FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.pair_motions import (
-    Estimate,
+    MotionEstimate,
     corner_trust,
     read_estimate,
     read_training_motions,
@@ -125,7 +125,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
         losses = replace(usual.losses, anchor=0.0, corners=0.0)
         return replace(usual, losses=losses, validations=2, warm_up=0, start_share=0.0)
 
-    monkeypatch.setattr(video_presets, "preset_config", spoiling)
+    monkeypatch.setattr(video_defaults, "preset_config", spoiling)
     pytest.importorskip("matplotlib", reason="pages of runs need the extra 'evaluate'")
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "small"]
     command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]
@@ -133,7 +133,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
     command += ["--prior", "support.wall_depths:load"]
     assert main(command) == 1
     said = capsys.readouterr().out
-    assert "the start is kept" in said
+    assert "keeps its start weights" in said
     assert "page.html" in said
     record = video_run_folder(tmp_path / "run").read_record()
     assert record.kept_start
@@ -170,14 +170,14 @@ def test_footage_without_a_travelling_camera_is_refused_and_leaves_nothing(
     for k in range(12):
         Image.new("RGB", (96, 64), (90, 90, 90)).save(blank / f"{k:06d}.png")
     data = VideoData(roots=(str(blank),), stride=1, least_motion=0.0)
-    with pytest.raises(InputError, match="too few corners"):
+    with pytest.raises(InputError, match="too few tracked corners"):
         train_video(clip_config(blank, data=data), tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_camera_that_turns_on_the_spot_is_refused(tmp_path: Path) -> None:
     data = VideoData(roots=(str(turning(tmp_path / "turning")),), stride=1, fov=62)
-    with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames, and \d+ are"):
+    with pytest.raises(InputError, match=r"motion was found for \d+ of \d+ frames, but \d+ are"):
         train_video(clip_config(tmp_path, data=data), tmp_path / "run", CPU)
 
 
@@ -197,7 +197,7 @@ def test_a_crowd_that_fills_the_picture_is_refused(tmp_path: Path) -> None:
             frame.paste(part, (24 * (place % 4), 21 * (place // 4)))
         frame.save(crowd / f"{k:06d}.png")
     data = VideoData(roots=(str(crowd),), stride=1, fov=62)
-    with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames, and \d+ are"):
+    with pytest.raises(InputError, match=r"motion was found for \d+ of \d+ frames, but \d+ are"):
         train_video(clip_config(crowd, data=data), tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 
@@ -231,7 +231,7 @@ def test_a_model_whose_depth_has_a_shift_is_no_prior(walls: Path, tmp_path: Path
 
 
 def test_geometry_needs_depth_to_begin_with(walls: Path) -> None:
-    with pytest.raises(OptionError, match="needs depth to begin with"):
+    with pytest.raises(OptionError, match="needs initial depth"):
         clip_config(walls, start=None, prior=None)
     with pytest.raises(OptionError, match="follow_poses"):
         clip_config(walls, data=VideoData(roots=("a",), follow_poses=True))
@@ -297,7 +297,7 @@ def test_a_run_that_nothing_could_judge_is_refused(tmp_path: Path) -> None:
     for k in (13, 14, 15):
         Image.new("RGB", (96, 64), (90, 90, 90)).save(clip / "images" / f"{k:06d}.png")
     data = VideoData(roots=(str(clip),), stride=1, least_motion=0.0, held_out=0.1)
-    with pytest.raises(InputError, match="nothing could judge the run"):
+    with pytest.raises(InputError, match="the run could not be scored"):
         train_video(clip_config(clip, data=data), tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 
@@ -310,7 +310,11 @@ def pair(length: float, *, inliers: int = 100, direction: float = 2.0) -> PairMo
     T = np.eye(4)
     T[0, 3] = length
     return replace(
-        UNKNOWN, source_T_target=T, tracked=100, inliers=inliers, direction_error=direction
+        UNKNOWN_MOTION,
+        source_T_target=T,
+        num_tracked=100,
+        num_inliers=inliers,
+        direction_error=direction,
     )
 
 
@@ -330,12 +334,12 @@ def test_a_corners_depth_is_a_geometric_mean_that_weighs_squared_parallax() -> N
     """The first source sees two corners, the second one of them, with twice the parallax."""
     target = Target(place=place(1), sources=(place(0), place(2)))
     first = Triangulated(
-        places=np.array([[10.0, 20.0], [30.0, 40.0]]),
+        positions=np.array([[10.0, 20.0], [30.0, 40.0]]),
         depth=np.array([2.0, 1.0]),
         parallax=np.array([3.0, 3.0]),
     )
     second = Triangulated(
-        places=np.array([[10.0, 20.0]]), depth=np.array([64.0]), parallax=np.array([6.0])
+        positions=np.array([[10.0, 20.0]]), depth=np.array([64.0]), parallax=np.array([6.0])
     )
     motions = {
         (place(1), place(0)): replace(pair(1.0), corners=first),
@@ -354,8 +358,8 @@ def test_corners_teach_by_the_share_by_which_they_err_less_than_the_given_depth(
     def trust(apart: float, *, shift: float = 0.0) -> float:
         found = {}
         for source, depth, at in ((0, ratio, places), (2, np.ones(40), places[::-1] + shift)):
-            corners = Triangulated(places=at, depth=depth, parallax=np.full(40, 5.0))
-            motion = replace(pair(1.0), corners=corners, depth_error=apart, judges=40)
+            corners = Triangulated(positions=at, depth=depth, parallax=np.full(40, 5.0))
+            motion = replace(pair(1.0), corners=corners, depth_error=apart, num_depth_checks=40)
             found[place(1), place(source)] = motion
         return corner_trust([Target(place=place(1), sources=(place(0), place(2)))], found)
 
@@ -374,7 +378,7 @@ def test_corners_that_are_no_better_than_the_start_do_not_teach(
     record = train_video(config, tmp_path / "run", CPU)
     assert record is not None
     assert read_estimate(tmp_path / "run" / "motions" / "training.npz").trust == 0
-    assert any("by triangulation" in note for note in record.notes)
+    assert any("the triangulated depth" in note for note in record.notes)
     [row] = read_log_rows(tmp_path / "run", STEP_LOG)
     assert float(row["extra"]) == 0
 
@@ -456,11 +460,11 @@ def test_numbers_that_no_run_wrote_are_refused(name: str, change: Any, tmp_path:
         (place(5), place(6)): pair(1.0).source_T_target,
     }
     corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
-    write_estimate(file, Estimate(motions=motions, corners=corners, trust=0.25))
+    write_estimate(file, MotionEstimate(motions=motions, corners=corners, trust=0.25))
     with np.load(file) as stored:
         arrays = dict(stored)
     np.savez(file, **{**arrays, name: change(arrays[name])})  # pyright: ignore
-    with pytest.raises(InputError, match=re.escape("no motions of a run")):
+    with pytest.raises(InputError, match=re.escape("is not a valid file of motions")):
         read_estimate(file)
 
 
@@ -468,7 +472,7 @@ def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) ->
     motions = {(place(1), place(2)): pair(3.0).source_T_target}
     corners = {place(1): np.array([[3.0, 4.0, 2.5]]), place(5): np.ones((2, 3))}
     file = tmp_path / "motions" / "training.npz"
-    write_estimate(file, Estimate(motions=motions, corners=corners, trust=0.25))
+    write_estimate(file, MotionEstimate(motions=motions, corners=corners, trust=0.25))
     back = read_estimate(file)
     assert list(back.corners) == list(corners)
     assert all(np.array_equal(back.corners[each], corners[each]) for each in corners)
@@ -476,5 +480,5 @@ def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) ->
     np.testing.assert_array_equal(back.motions[place(1), place(2)], motions[place(1), place(2)])
     assert back.trust == 0.25
     file.write_bytes(b"nothing")
-    with pytest.raises(InputError, match=re.escape("no motions of a run")):
+    with pytest.raises(InputError, match=re.escape("is not a valid file of motions")):
         read_training_motions(tmp_path)

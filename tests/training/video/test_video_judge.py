@@ -12,15 +12,15 @@ from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.held_out_corners import (
     Corners,
-    corner_errors_of_targets,
-    judging_targets,
+    mean_corner_errors,
     read_corners,
+    targets_with_enough_corners,
     triangulate_held_out_corners,
     write_corners,
 )
 from support.sliding_walls import FAR, NEAR, SIZE, write_walls
 
-SHORT = "too short for a held-out stretch in the middle"
+SHORT = "too short to hold out a stretch in the middle"
 
 
 def opened(clip: Path, held_out: float) -> VideoFrames:
@@ -36,7 +36,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> VideoFrames:
 @pytest.fixture(scope="module")
 def corners(frames: VideoFrames) -> Corners:
     """Corners that follow from a start that takes both walls for one."""
-    return triangulate_held_out_corners(frames.whole, frames.held_out, flat)
+    return triangulate_held_out_corners(frames.all_targets, frames.held_out, flat)
 
 
 def flat(frames: VideoTargetFrames) -> Iterable[np.ndarray]:
@@ -50,7 +50,7 @@ def walls(far: float, frames: VideoTargetFrames) -> Iterable[np.ndarray]:
 
 
 def test_the_middle_and_the_end_of_a_clip_judge(frames: VideoFrames, corners: Corners) -> None:
-    judging = judging_targets(frames.held_out, corners)
+    judging = targets_with_enough_corners(frames.held_out, corners)
     assert len(judging) == len(frames.held_out) == 6
     assert not any(SHORT in note for note in frames.notes)
 
@@ -65,11 +65,9 @@ def test_corners_know_the_walls_that_the_start_does_not(corners: Corners) -> Non
 def test_better_depth_has_the_smaller_error_on_every_frame(
     frames: VideoFrames, corners: Corners
 ) -> None:
-    judging = judging_targets(frames.held_out, corners)
+    judging = targets_with_enough_corners(frames.held_out, corners)
     depths = (walls(FAR, judging), walls(0.8 * FAR, judging), flat(judging))
-    true, near, one = (
-        np.array(corner_errors_of_targets(judging, target, corners)) for target in depths
-    )
+    true, near, one = (np.array(mean_corner_errors(judging, target, corners)) for target in depths)
     assert (true < near).all()
     assert (near < one).all()
     assert true.mean() < 0.08
@@ -83,9 +81,9 @@ def test_errors_are_relative_up_to_a_factor_and_at_most_one(frames: VideoFrames)
     depth = np.full(SIZE, 2.0, np.float32)
     depth[:, :15] = 2.2
     depth[:, 80:] = 9.0
-    [error] = corner_errors_of_targets(one, [depth], {one.targets[0].place: truth})
+    [error] = mean_corner_errors(one, [depth], {one.targets[0].place: truth})
     assert error == pytest.approx((2 * 0.1 + 2 * 1.0) / 10, abs=1e-6)
-    [error] = corner_errors_of_targets(one, [np.full(SIZE, np.nan)], {one.targets[0].place: truth})
+    [error] = mean_corner_errors(one, [np.full(SIZE, np.nan)], {one.targets[0].place: truth})
     assert error == 1.0
 
 
@@ -94,7 +92,9 @@ def test_few_corners_do_not_judge_and_files_keep_the_others(
 ) -> None:
     first, *_ = places = [target.place for target in frames.held_out.targets]
     fewer = {**corners, first: corners[first][:9]}
-    assert [item.place for item in judging_targets(frames.held_out, fewer).targets] == places[1:]
+    assert [
+        item.place for item in targets_with_enough_corners(frames.held_out, fewer).targets
+    ] == places[1:]
     assert read_corners(tmp_path) == {}
     write_corners(tmp_path, fewer)
     again = read_corners(tmp_path)

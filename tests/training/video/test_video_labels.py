@@ -119,8 +119,8 @@ def test_a_target_has_its_label_at_the_training_size(
 ) -> None:
     labelled = with_label_maps(opened, labels, tmp_path)
     count = len(opened.training)
-    assert labelled.notes[-1].endswith(f"labels {count} of {count} training targets")
-    views = labelled.training.sample_of(0)
+    assert labelled.notes[-1].endswith(f"has labels for {count} of {count} training targets")
+    views = labelled.training.read_sample(0)
     half = SIZE[0] // 2
     assert (views.maps["labels"][:half, 4:] == 7 * FAR).all()
     assert (views.maps["labels"][half:, 4:] == 7 * NEAR).all()
@@ -138,19 +138,21 @@ def test_a_target_has_its_label_at_the_training_size(
 def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path: Path) -> None:
     late = label_folder(tmp_path / "labels", first=5, times=1)
     labelled = with_label_maps(opened, late, tmp_path).training
-    first, last = (labelled.sample_of(k) for k in (0, len(labelled) - 1))
+    first, last = (labelled.read_sample(k) for k in (0, len(labelled) - 1))
     assert not first.maps["labels_weights"].any()
     assert last.maps["labels_weights"].any()
 
 
 def test_labels_of_another_clip_or_camera_are_refused(opened: VideoFrames, tmp_path: Path) -> None:
     other = label_folder(tmp_path / "other", first=500, times=1)
-    with pytest.raises(InputError, match=r"none is a training target, such as 0000\d\d"):
+    with pytest.raises(
+        InputError, match=r"has no label for any frame of this clip; .* the first frame is 0000\d\d"
+    ):
         with_label_maps(opened, other, tmp_path)
     wide = label_folder(tmp_path / "wide", focal=0.8 * FOCAL, times=1)
     with pytest.raises(InputError, match="the same camera"):
         with_label_maps(opened, wide, tmp_path)
-    with pytest.raises(InputError, match="no folder of labels"):
+    with pytest.raises(InputError, match="not a folder of labels"):
         with_label_maps(opened, tmp_path / "none", tmp_path)
 
 
@@ -165,7 +167,7 @@ def test_labels_that_are_broken_leave_no_run_behind(walls: Path, tmp_path: Path)
 def test_two_clips_and_labels_of_one_are_refused(walls: Path, labels: Path, tmp_path: Path) -> None:
     second = write_walls(tmp_path / "second", frames=COUNT, seed=1)
     both = replace(config(walls).data, roots=(str(walls), str(second)))
-    with pytest.raises(InputError, match="labels are of one clip"):
+    with pytest.raises(InputError, match="the labels belong to one clip"):
         train_video(config(walls, data=both, labels=str(labels)), tmp_path / "run", CPU)
 
 
@@ -174,7 +176,7 @@ def test_the_command_refuses_a_folder_that_is_none(
 ) -> None:
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "small"]
     assert main([*command, "--labels", str(walls), "--steps", "2", "--device", "cpu"]) == 2
-    assert "no folder of labels" in capsys.readouterr().err
+    assert "not a folder of labels" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -103,13 +103,13 @@ def test_threads_do_not_run_far_ahead(
     frames: VideoTargetFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    sample_of = frames.sample_of
+    read_sample = frames.read_sample
 
     def counted(index: int) -> object:
         asked.append(index)
-        return sample_of(index)
+        return read_sample(index)
 
-    monkeypatch.setattr(frames, "sample_of", counted)
+    monkeypatch.setattr(frames, "read_sample", counted)
     given = batches(frames, seed=0, batch_size=4, workers=2)
     next(given)
     given.close()  # pyright: ignore[reportAttributeAccessIssue]
@@ -117,7 +117,7 @@ def test_threads_do_not_run_far_ahead(
 
 
 def test_batches_that_cannot_be_are_refused(frames: VideoTargetFrames) -> None:
-    with pytest.raises(InputError, match="13 targets are fewer than a batch of 14"):
+    with pytest.raises(InputError, match="13 targets, fewer than a batch of 14"):
         some(frames, 1, batch_size=14)
 
 
@@ -125,5 +125,5 @@ def test_without_augmentation_frames_come_as_they_are(frames: VideoTargetFrames)
     [batch] = some(frames, 1, augmentation=None)
     assert batch.views.target_seen is batch.views.target
     index = frames.ids.index(batch.ids[0])
-    expected = frames.sample_of(index).frames[0] / np.float32(255)
+    expected = frames.read_sample(index).frames[0] / np.float32(255)
     np.testing.assert_array_equal(batch.views.target[0].permute(1, 2, 0), expected)

@@ -66,9 +66,11 @@ def test_the_ways_of_a_small_turn_are_explained_whole(
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     rotation = np.eye(3) - cross + cross @ cross / 2 - cross @ cross @ cross / 6
     seen = rays @ rotation.T @ K.T
-    ways = Tracks(start=start, way=seen[:, :2] / seen[:, 2:] - start, share=1.0)
+    ways = Tracks(
+        start=start, displacement=seen[:, :2] / seen[:, 2:] - start, returned_fraction=1.0
+    )
     # What is left is of second order in the turn: f w² and a little more.
-    assert np.abs(ways.way - rotation_displacements(ways, K)).max() < 0.25
+    assert np.abs(ways.displacement - rotation_displacements(ways, K)).max() < 0.25
 
 
 def test_a_few_corners_that_move_otherwise_do_not_change_the_turn() -> None:
@@ -78,7 +80,9 @@ def test_a_few_corners_that_move_otherwise_do_not_change_the_turn() -> None:
     way = 0.02 * FOCAL * np.stack((1 + x * x, x * y), axis=1)
     near = way.copy()
     near[:12] += 9
-    explained = rotation_displacements(Tracks(start=start, way=near, share=1.0), K)
+    explained = rotation_displacements(
+        Tracks(start=start, displacement=near, returned_fraction=1.0), K
+    )
     np.testing.assert_allclose(explained[12:], way[12:], atol=0.2)
 
 

@@ -64,7 +64,7 @@ def test_a_pose_network_learns_the_direction_and_leaves_depth_as_it_is(
 
 def test_a_warm_up_needs_depth_and_a_pose_network(tmp_path: Path) -> None:
     config = pose_config(tmp_path)
-    with pytest.raises(OptionError, match="needs depth to begin with"):
+    with pytest.raises(OptionError, match="needs initial depth"):
         replace(config, start=None, prior=None)
     with pytest.raises(OptionError, match="pose network"):
         replace(config, blueprint=replace(BLUEPRINT, pose=PoseKind.GEOMETRY))

@@ -10,10 +10,9 @@ from rilievo.training.engine.config_fields import with_changed_fields
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.video_config import VideoAugmentation, VideoConfig
+from rilievo.training.video.video_defaults import UncheckedVideoConfig, complete_video_config
 from rilievo.training.video.video_presets import (
     REASONS,
-    UncheckedVideoConfig,
-    complete_config,
     preset_config,
     preset_differences,
 )
@@ -85,7 +84,7 @@ def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
 @pytest.mark.parametrize("preset", ["clip", "default", "faithful"])
 def test_given_fields_replace_those_of_the_preset_and_no_others(preset: str) -> None:
     data, losses = VideoData(roots=("a",)), VideoLosses()
-    of_preset = complete_config(UncheckedVideoConfig(preset=preset, data=data), {"preset"})
+    of_preset = complete_video_config(UncheckedVideoConfig(preset=preset, data=data), {"preset"})
     request = UncheckedVideoConfig(
         preset=preset,
         seed=5,
@@ -95,7 +94,7 @@ def test_given_fields_replace_those_of_the_preset_and_no_others(preset: str) -> 
         losses=replace(losses, ssim=0.5, smoothness=9.0),
     )
     given = {"preset", "seed", "batch_size", "data.parallax", "losses.ssim"}
-    assert complete_config(request, given) == replace(
+    assert complete_video_config(request, given) == replace(
         of_preset,
         seed=5,
         batch_size=3,
@@ -131,10 +130,10 @@ def test_blueprint_data_and_batch_are_no_matter_of_a_preset() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"lossse.ssim": 0.5}, "no 'lossse.ssim'; did you mean 'losses.ssim'"),
+        ({"lossse.ssim": 0.5}, "no training field 'lossse.ssim'; did you mean 'losses.ssim'"),
         ({"losses.ssim": "much"}, "losses.ssim"),
         ({"losses.ssim": 2.0}, "share of SSIM"),
-        ({"data.stereo": True}, "no 'data.stereo'"),
+        ({"data.stereo": True}, "no training field 'data.stereo'"),
         ({"milestones": [4, 2]}, "milestones"),
     ],
 )

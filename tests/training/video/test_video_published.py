@@ -39,7 +39,7 @@ def test_the_loss_of_faithful_is_the_published_one_at_every_scale(
         cache=tmp_path / "kept",
         source_pyramids=native,
     ).training
-    one = frames.sample_of(2)
+    one = frames.read_sample(2)
     pyramids = [pyramid_of_bytes(frame) for frame in one.frames]
     views = collate([one])
     views = replace(

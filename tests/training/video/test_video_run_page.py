@@ -14,7 +14,7 @@ from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.pair_motions import Estimate, write_estimate
+from rilievo.training.video.pair_motions import MotionEstimate, write_estimate
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_summary import (
     camera_trajectories,
@@ -86,7 +86,7 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     (run / "validation.csv").write_text("step,corner_error\n0,0.08\n10,0.05\n20,0.06\n")
     for step in (0, 10):
         Image.new("RGB", (32, 5 * 16)).save(run / "pictures" / f"step-{step:07d}.png")
-    estimate = Estimate(motions=straight([0, 1, 2]), corners={})
+    estimate = MotionEstimate(motions=straight([0, 1, 2]), corners={})
     write_estimate(run / "motions" / "training.npz", estimate)
     page = write_video_run_page(run, RECORD).read_text("utf-8")
     assert "0.0800 at the start" in page
@@ -122,7 +122,7 @@ def test_the_picture_of_a_batch_has_target_depth_warped_source_and_mask_in_rows(
         depth=depth,
         warped=(blue,),
         automask=left,
-        still_error=depth,
+        identity_error=depth,
         warped_error=depth,
     )
     result = BatchResult(views=views, sigmoids=(), motions=(), loss=loss)
@@ -141,6 +141,6 @@ def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(
     (tmp_path / "record.json").write_text(to_json(kept))
     page = write_video_run_page(tmp_path, kept).read_text("utf-8")
     assert "0.0800" in page
-    assert "Mind this" in page
+    assert "Warnings" in page
     assert "<img" not in page
     assert "<svg" not in page

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from rilievo.errors import OutputError
-from rilievo.io.files.commit import hold_or_refuse, lock_path
+from rilievo.io.files.commit import hold_lock_or_raise, lock_path
 from rilievo.models import load_model
 from rilievo.training.engine import loop
 from rilievo.training.engine.run_folder import CHECKPOINT
@@ -115,7 +115,7 @@ def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
     run = tmp_path / "run"
     stopped = in_a_process(f"stop_in_step({str(walls)!r}, {str(run)!r}, {int(number)})")
     assert stopped.returncode == 0, stopped.stderr
-    assert "stopped at step 5; resume goes on from step 5" in stopped.stderr
+    assert "stopped at step 5; resume continues from step 5" in stopped.stderr
     train_video(clip_config(walls), run, GO_ON)
     said = capsys.readouterr().err
     assert "resuming from the checkpoint of step 5" in said
@@ -194,12 +194,12 @@ def test_a_checkpoint_is_written_when_a_minute_is_over(
         save(path, state, *more, **options)
 
     monkeypatch.setattr(loop, "save_checkpoint", counted)
-    monkeypatch.setattr(loop, "_MIN_TRAINING_PER_SAVING", 0)
+    monkeypatch.setattr(loop, "_MIN_TRAINING_PER_WRITING", 0)
     config = clip_config(walls, validations=1)
     train_video(config, tmp_path / "rarely", CPU)
     assert steps == [0, 6]
     steps.clear()
-    monkeypatch.setattr(loop, "_SECONDS_A_CHECKPOINT", 0.0)
+    monkeypatch.setattr(loop, "_MIN_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     train_video(config, tmp_path / "often", CPU)
     assert steps == [0, 1, 2, 3, 4, 5, 6]
     assert same(weights_of(tmp_path / "rarely"), weights_of(tmp_path / "often"))
@@ -211,8 +211,8 @@ def test_a_run_that_another_process_trains_is_refused_and_left_as_it_is(
     run = Path(shutil.copytree(begun, tmp_path / "run"))
     before = (run / CHECKPOINT).read_bytes()
     with (
-        hold_or_refuse(lock_path(run / CHECKPOINT), "busy"),
-        pytest.raises(OutputError, match="another process trains in this folder"),
+        hold_lock_or_raise(lock_path(run / CHECKPOINT), "busy"),
+        pytest.raises(OutputError, match="another process is training in this folder"),
     ):
         train_video(clip_config(walls), run, GO_ON)
     assert (run / CHECKPOINT).read_bytes() == before

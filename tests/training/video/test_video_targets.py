@@ -17,7 +17,13 @@ CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
 
 
 def sequence(numbers: list[int], **more: object) -> Clip:
-    named = {"id": "clip", "numbers": tuple(numbers), "shape": (64, 96), "camera": CAMERA, **more}
+    named = {
+        "id": "clip",
+        "frame_numbers": tuple(numbers),
+        "shape": (64, 96),
+        "camera": CAMERA,
+        **more,
+    }
     return Clip(**named)  # pyright: ignore[reportArgumentType]
 
 
@@ -35,7 +41,7 @@ def frames_of(search: SequenceTargets) -> list[list[int]]:
 def test_neighbours_are_those_of_the_run_and_none_reach_over_a_cut() -> None:
     targets = contents_text([[0, 1, 4, 5], [6, 7, 8]])
     assert frames_of(targets) == [[1, 0, 4], [4, 1, 5], [7, 6, 8]]
-    assert targets.lonely == 4
+    assert targets.num_without_sources == 4
 
 
 def test_neighbours_are_a_stride_apart() -> None:
@@ -50,35 +56,35 @@ def test_neighbours_are_a_stride_apart() -> None:
 def test_a_list_takes_neighbours_by_number() -> None:
     numbers = [3, 4, 5, 7, 8, 9]
     listed = ListedTargets(training=(8, 4, 5, 6, 99), held_out=(8,))
-    targets = Neighbours([sequence(numbers, listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    targets = Neighbours([sequence(numbers, listed_targets=listed)], {}).find_targets(0, (-1, 1), 1)
     assert frames_of(targets) == [[4, 3, 5], [1, 0, 2]]
     assert targets.listed_held_out is not None
     assert [target.place.frame for target in targets.listed_held_out] == [4]
-    assert targets.lonely == 3
+    assert targets.num_without_sources == 3
 
 
 def test_neighbours_of_a_list_are_a_stride_apart() -> None:
-    numbers = sequence(list(range(3, 12)), listed=ListedTargets(training=(6, 4)))
+    numbers = sequence(list(range(3, 12)), listed_targets=ListedTargets(training=(6, 4)))
     targets = Neighbours([numbers], {}).find_targets(0, (-1, 1), 2)
     assert frames_of(targets) == [[3, 1, 5]]
 
 
 def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
-    left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", shift=-0.5))
-    right = sequence([1, 2, 3], id="right", listed=ListedTargets(training=()))
+    left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", x_offset=-0.5))
+    right = sequence([1, 2, 3], id="right", listed_targets=ListedTargets(training=()))
     targets = Neighbours([left, right], {0: [[0, 1, 2]]}).find_targets(0, (0,), 1)
     assert [target.places for target in targets.targets] == [
         (FramePlace(0, 1), FramePlace(1, 0)),
         (FramePlace(0, 2), FramePlace(1, 1)),
     ]
-    assert targets.lonely == 1
+    assert targets.num_without_sources == 1
 
 
 def test_the_last_targets_of_every_sequence_are_held_out() -> None:
     parted = split_targets([contents_text([list(range(42))])], 0.1)
     assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
     assert parted.training[-1].place.frame == 34
-    assert parted.between == 2
+    assert parted.num_near_held_out == 2
 
 
 @settings(deadline=None)
@@ -98,7 +104,7 @@ def test_no_frame_is_both_learned_from_and_held_out(
     learned = {place for target in parted.training for place in target.places}
     assert not learned & {place for target in parted.held_out for place in target.places}
     total = sum(len(each.targets) for each in targets)
-    assert len(parted.training) + len(parted.held_out) + parted.between == total
+    assert len(parted.training) + len(parted.held_out) + parted.num_near_held_out == total
     assert bool(parted.training) == bool(total)
 
 
@@ -119,8 +125,8 @@ def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
     seen = {run.index(place.frame) for target in parted.training for place in target.places}
     assert min(abs(one - other) for one in judged for other in seen) == 6
     assert min(seen) == 0
-    assert len(parted.training) + len(judged) + parted.between == count
-    assert parted.short == 0
+    assert len(parted.training) + len(judged) + parted.num_near_held_out == count
+    assert parted.num_too_short == 0
 
 
 def test_every_sequence_has_its_own_middle_and_end() -> None:
@@ -137,7 +143,7 @@ def test_a_short_sequence_has_its_end_held_out_alone() -> None:
     parted = split_targets([contents_text([list(range(42))])], 0.1, 2)
     assert [target.place.frame for target in parted.held_out] == [37, 38, 39, 40]
     assert parted.training[-1].place.frame == 33
-    assert parted.short == 1
+    assert parted.num_too_short == 1
 
 
 @pytest.mark.parametrize("length", [5, 8])
@@ -146,17 +152,19 @@ def test_some_of_many_short_clips_are_held_out_whole(length: int) -> None:
     neighbours = Neighbours(sequences, {k: [range(length)] for k in range(200)})
     parted = split_targets([neighbours.find_targets(k, (-1, 1), 1) for k in range(200)], 0.05)
     assert len(parted.held_out) == pytest.approx(0.05 * 200 * (length - 2), abs=length)
-    assert parted.between == 0
+    assert parted.num_near_held_out == 0
 
 
 def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
     numbers = list(range(1, 41))
     np.random.default_rng(0).shuffle(numbers)
     listed = ListedTargets(training=tuple(numbers))
-    targets = Neighbours([sequence(list(range(42)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    targets = Neighbours([sequence(list(range(42)), listed_targets=listed)], {}).find_targets(
+        0, (-1, 1), 1
+    )
     parted = split_targets([targets], 0.1)
     assert sorted(target.place.frame for target in parted.held_out) == [37, 38, 39, 40]
-    assert parted.between == 2
+    assert parted.num_near_held_out == 2
 
 
 def test_a_share_of_nothing_holds_nothing_out() -> None:
@@ -167,7 +175,9 @@ def test_a_share_of_nothing_holds_nothing_out() -> None:
 
 def test_the_list_of_a_split_says_what_is_held_out() -> None:
     listed = ListedTargets(training=(4, 5), held_out=(5,))
-    targets = Neighbours([sequence(list(range(9)), listed=listed)], {}).find_targets(0, (-1, 1), 1)
+    targets = Neighbours([sequence(list(range(9)), listed_targets=listed)], {}).find_targets(
+        0, (-1, 1), 1
+    )
     parted = split_targets([targets], 0.5)
     assert [target.place.frame for target in parted.training] == [4, 5]
     assert [target.place.frame for target in parted.held_out] == [5]

@@ -21,7 +21,7 @@ def write_run(folder: Path, **more: str) -> Path:
 def test_a_run_without_a_teacher_has_the_licence_of_its_footage(tmp_path: Path) -> None:
     card = video_run_card(write_run(tmp_path / "run", start="rilievo/small"))
     assert card.teacher == ""
-    assert card.licence.startswith("that of the footage it was trained on; US patent")
+    assert card.licence.startswith("that of the training footage; the authors")
     assert card.commercial is None
 
 
@@ -41,6 +41,6 @@ def test_a_teacher_of_the_run_it_started_from_counts_too(tmp_path: Path) -> None
     second = write_run(tmp_path / "second", start=str(first), prior="rilievo/small")
     card = video_run_card(second)
     assert card.teacher.startswith("rilievo/small (Apache-2.0")
-    assert card.teacher.endswith("nobody/knows (its licence is not known here)")
+    assert card.teacher.endswith("nobody/knows (licence unknown)")
     itself = write_run(tmp_path / "itself", start=str(tmp_path / "itself"))
     assert video_run_card(itself).teacher == ""

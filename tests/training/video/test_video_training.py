@@ -23,9 +23,9 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.video.video_config import VideoAugmentation, VideoRunOptions
-from rilievo.training.video.video_plan import device_options, fastest_layout, make_plan
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
+from rilievo.training.video.video_setup import fastest_layout, set_up_training
 from support.sliding_walls import write_walls
 from support.video_runs import CPU, same, small_config, weights_of
 
@@ -70,7 +70,7 @@ def test_a_run_tells_its_steps_loss_and_time_left(whole: Path, said: list[str]) 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"start": "/no/such/run"}, "nothing to start from"),
+        ({"start": "/no/such/run"}, "no weights to start from"),
         ({"data": {"least_motion": 1000.0}}, "move less than"),
         ({"data": {"camera_file": "/no/such/camera.yaml"}}, "camera.yaml"),
     ],
@@ -189,9 +189,9 @@ def test_the_layout_of_maps_follows_the_processor(
 ) -> None:
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     config = small_config(walls)
-    fabric = launch_fabric(device_options(config, CPU))
-    plan = make_plan(config, tmp_path, CPU, fabric)
-    weights = [each for each in plan.learner.parameters() if each.dim() == 4]
+    fabric = launch_fabric("cpu")
+    setup = set_up_training(config, tmp_path, tmp_path / "frames", fabric)
+    weights = [each for each in setup.learner.parameters() if each.dim() == 4]
     assert weights
     assert all(each.is_contiguous(memory_format=layout) for each in weights)
     assert fastest_layout(torch.device("cuda")) is torch.channels_last
@@ -236,10 +236,10 @@ def test_a_resume_with_other_options_names_them(walls: Path, whole: Path) -> Non
     config = replace(small_config(walls), batch_size=3, learning_rate=1e-4)
     with pytest.raises(
         OutputError,
-        match=r"batch_size was 2, is 3; learning_rate was 0\.001, is 0\.0001.*another folder",
+        match=r"batch_size was 2, is now 3; learning_rate was 0\.001, is now 0\.0001",
     ):
         train_video(config, whole, GO_ON)
-    with pytest.raises(OutputError, match="go on with it"):
+    with pytest.raises(OutputError, match="already contains a run"):
         train_video(small_config(walls), whole, CPU)
 
 
@@ -262,14 +262,14 @@ def test_too_few_targets_are_refused_with_the_reasons_why_others_are_none(
         train_video(config, tmp_path / "run", CPU)
     assert str(caught.value) == (
         "6 targets are fewer than a batch of 30 (other frames: 2 without a neighbour on each side, "
-        "2 next to those held out, 2 held out); take a smaller batch_size, or more footage"
+        "2 next to those held out, 2 held out); use a smaller batch_size or more footage"
     )
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(walls: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(OutputError, match="is not ours"):
+    with pytest.raises(OutputError, match="does not belong to this kind of run"):
         train_video(small_config(walls), tmp_path, GO_ON)
     assert (tmp_path / "config.json").read_text() == "{}"
 
@@ -296,7 +296,7 @@ def test_a_loss_that_is_no_number_ends_the_run_in_a_line(
     def spoiled(self: VideoNetworks, target: torch.Tensor, sources: tuple[torch.Tensor, ...]):
         outputs = answer(self, target, sources)
         return outputs._replace(
-            disparities=tuple(disparity * float("nan") for disparity in outputs.disparities)
+            sigmoids=tuple(sigmoid * float("nan") for sigmoid in outputs.sigmoids)
         )
 
     monkeypatch.setattr(VideoNetworks, "forward", spoiled)
@@ -322,9 +322,9 @@ def test_too_little_memory_is_said_with_what_to_lower(
         torch.empty(10**15)
 
     # The memory of a step is measured on networks that can be run.
-    monkeypatch.setattr("rilievo.training.video.video_plan.required_memory", lambda _: 0)
+    monkeypatch.setattr("rilievo.training.video.video_setup.required_memory", lambda _: 0)
     monkeypatch.setattr(VideoNetworks, "forward", greedy)
-    with pytest.raises(OptionError, match=r"step of 2 x 64x96 .*batch_size.*bf16"):
+    with pytest.raises(OptionError, match=r"step with 2 targets of 96x64 .*batch_size.*bf16"):
         train_video(small_config(walls), tmp_path, CPU)
 
 
@@ -334,7 +334,7 @@ def test_a_broken_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
     (walls / "images/000004.png").write_bytes(b"no picture")
     record = train_video(small_config(walls), tmp_path / "run", CPU)
     assert record is not None
-    assert any("images/000004.png: is text" in note for note in record.notes)
+    assert any("images/000004.png: is a text file" in note for note in record.notes)
     assert record.steps == 6
 
 

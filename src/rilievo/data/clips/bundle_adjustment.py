@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float64, Int64, Matrix
+from rilievo.data.clips.tracks import rays_at
 from rilievo.geometry.transforms import cross_matrix, rigid, rotation_from_axis_angle
 
 TRACKING_DEVIATION = 0.3
@@ -22,7 +23,7 @@ _SCALE_DEVIATION = 0.25
 _MAX_DEPTH_ERROR = 3.0
 """Error from which the model's depth of a point hardly counts [standard deviations]."""
 _MAX_IMAGE_ERROR = 3.0
-"""Error from which a sighting counts as mistaken [standard deviations]."""
+"""Error from which an observation counts as mistaken [standard deviations]."""
 _MIN_Z = 1e-3
 """Depth below which a point counts as behind the camera, in the unit of the poses."""
 _ERROR_BEHIND_CAMERA = 1e3
@@ -34,54 +35,58 @@ _MAX_ROUNDS = 30
 _MIN_RELATIVE_GAIN = 1e-5
 """Gain of a round below which the adjustment ends, relative to the cost."""
 _FIRST_DAMPING, _MIN_DAMPING, _MAX_DAMPING = 1e-3, 1e-7, 1e6
+_DAMPING_FACTOR = 5
+"""Factor by which damping falls after a good step, and grows after a bad one."""
 _MAX_LOG_DEPTH_STEP = 1.0
+_TINY = 1e-9
+"""Added to diagonals, so that a frame or point that nothing constrains stays where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointViews:
-    """Sightings of points in frames after the first that sees them.
+class PointObservations:
+    """Observations of points by tracking, except the one in each point's first frame.
 
-    Frames and points are numbered from 0. Unknown depth is NaN.
+    Frames and points are indices from 0. Depth is predicted by a model, and NaN where unknown.
 
     Attributes:
-        frame: Frame of each sighting.
-        point: Point of each sighting.
-        place: Position (x, y) of each sighting [px].
-        depth: Depth there by a model.
-        begins: First frame that sees each point.
-        first: Position (x, y) of each point in that frame [px].
-        first_depth: Depth there by a model.
+        frame_index: Frame of each observation.
+        point_index: Point of each observation.
+        position: Position (x, y) of each observation [px].
+        depth: Depth at each observation.
+        first_frame: First frame that sees each point.
+        first_position: Position (x, y) of each point in that frame [px].
+        first_depth: Depth of each point in that frame.
         K: Intrinsics of all frames [px].
     """
 
-    frame: Int64[np.ndarray, "sightings"]
-    point: Int64[np.ndarray, "sightings"]
-    place: Float64[np.ndarray, "sightings 2"]
-    depth: Float64[np.ndarray, "sightings"]
-    begins: Int64[np.ndarray, "points"]
-    first: Float64[np.ndarray, "points 2"]
+    frame_index: Int64[np.ndarray, "observations"]
+    point_index: Int64[np.ndarray, "observations"]
+    position: Float64[np.ndarray, "observations 2"]
+    depth: Float64[np.ndarray, "observations"]
+    first_frame: Int64[np.ndarray, "points"]
+    first_position: Float64[np.ndarray, "points 2"]
     first_depth: Float64[np.ndarray, "points"]
     K: Matrix
 
     @property
-    def deviation(self) -> Float64[np.ndarray, "sightings"]:
-        """Standard deviation of each sighting [px], which grows after a point's first frame."""
-        frames_since_first = self.frame - self.begins[self.point]
+    def position_std(self) -> Float64[np.ndarray, "observations"]:
+        """Standard deviation of each observation [px], which grows after a point's first frame."""
+        frames_since_first = self.frame_index - self.first_frame[self.point_index]
         return TRACKING_DEVIATION * np.sqrt(1 + _VARIANCE_GROWTH * frames_since_first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What is adjusted.
+    """The unknowns of the bundle adjustment.
 
     Attributes:
         cam_T_world: Pose of each frame.
-        log_factors: Log factor from each frame's depth to the unit of the poses.
+        log_scales: Log of the factor from each frame's depth to the unit of the poses.
         log_depths: Log depth of each point in its first frame, in the unit of the poses.
     """
 
     cam_T_world: Float64[np.ndarray, "frames 4 4"]
-    log_factors: Float64[np.ndarray, "frames"]
+    log_scales: Float64[np.ndarray, "frames"]
     log_depths: Float64[np.ndarray, "points"]
 
 
@@ -90,24 +95,28 @@ class Adjustment:
     """Result of a bundle adjustment.
 
     Attributes:
-        state: The best state.
-        agrees: Mask of the sightings that it explains.
-        doubt: Standard error of each log depth.
+        state: State of least cost.
+        is_inlier: Mask of the observations that the state explains.
+        log_depth_std: Standard error of the log depth of each point.
     """
 
     state: State
-    agrees: Bool[np.ndarray, "sightings"]
-    doubt: Float64[np.ndarray, "points"]
+    is_inlier: Bool[np.ndarray, "observations"]
+    log_depth_std: Float64[np.ndarray, "points"]
 
 
-def bundle_adjust(views: PointViews, initial: State) -> Adjustment:
-    """Find the state that explains the sightings best. The pose of the first frame stays."""
+def bundle_adjust(observations: PointObservations, initial: State) -> Adjustment:
+    """Find the state of least robust cost by Levenberg-Marquardt. The first pose stays fixed.
+
+    The first rounds tolerate large errors, so that a poor initial state does not turn good
+    observations into outliers. The tolerance ("slack") halves in each round.
+    """
     state = initial
     damping = _FIRST_DAMPING
     slack = _FIRST_SLACK
     for _ in range(_MAX_ROUNDS):
-        equations = normal_equations(views, state, _MAX_IMAGE_ERROR * max(1.0, slack))
-        step = _step_of_lower_cost(views, state, equations, damping)
+        equations = normal_equations(observations, state, _MAX_IMAGE_ERROR * max(1.0, slack))
+        step = _find_improving_step(observations, state, equations, damping)
         if step is None:
             break
         state, damping = step.state, step.damping
@@ -116,12 +125,12 @@ def bundle_adjust(views: PointViews, initial: State) -> Adjustment:
             break
         slack /= 2
 
-    last = normal_equations(views, state, _MAX_IMAGE_ERROR)
-    squared_errors = residuals(views, state).squared_image_errors
+    final_equations = normal_equations(observations, state, _MAX_IMAGE_ERROR)
+    squared_errors = residuals(observations, state).squared_image_errors
     return Adjustment(
         state=state,
-        agrees=squared_errors < _MAX_IMAGE_ERROR**2,
-        doubt=1 / np.sqrt(np.maximum(last.sighting_information, 1e-12)),
+        is_inlier=squared_errors < _MAX_IMAGE_ERROR**2,
+        log_depth_std=1 / np.sqrt(np.maximum(final_equations.observation_information, 1e-12)),
     )
 
 
@@ -130,61 +139,60 @@ def bundle_adjust(views: PointViews, initial: State) -> Adjustment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residuals:
-    """Errors of a state in standard deviations; 0 for unknown depth.
+    """Errors of a state in standard deviations, and the geometry for their derivatives.
 
     Attributes:
-        places: Errors of the positions of sightings.
-        depths: Errors of the model's log depth of points.
-        factors: Errors of the log factors of frames.
-        ray: Point of each sighting, in the camera of the point's first frame.
-        R: Rotation from that camera to the camera of the sighting.
-        in_camera: Point of each sighting, in the camera of the sighting.
+        image: Tracked minus projected position of each observation.
+        log_depth: Model's log depth minus that of each point; 0 where the model's is unknown.
+        log_scale: Difference of each frame's log scale from 0, where its prior is centred.
+        in_first_camera: Point of each observation, in the camera of the point's first frame.
+        camera_R_first: Rotation from that camera to the camera of the observation.
+        in_camera: Point of each observation, in the camera of the observation.
     """
 
-    places: Float64[np.ndarray, "sightings 2"]
-    depths: Float64[np.ndarray, "points"]
-    factors: Float64[np.ndarray, "frames"]
-    ray: Float64[np.ndarray, "sightings 3"]
-    R: Float64[np.ndarray, "sightings 3 3"]
-    in_camera: Float64[np.ndarray, "sightings 3"]
+    image: Float64[np.ndarray, "observations 2"]
+    log_depth: Float64[np.ndarray, "points"]
+    log_scale: Float64[np.ndarray, "frames"]
+    in_first_camera: Float64[np.ndarray, "observations 3"]
+    camera_R_first: Float64[np.ndarray, "observations 3 3"]
+    in_camera: Float64[np.ndarray, "observations 3"]
 
     @property
-    def squared_image_errors(self) -> Float64[np.ndarray, "sightings"]:
-        """Squared lengths of the errors of positions."""
-        return (self.places**2).sum(axis=1)
+    def squared_image_errors(self) -> Float64[np.ndarray, "observations"]:
+        """Squared lengths of the image errors."""
+        return (self.image**2).sum(axis=1)
 
     def cost(self, slack: float) -> float:
-        """Robust cost (Cauchy), for which errors far above ``slack`` hardly count."""
-        places = slack**2 * np.log1p(self.squared_image_errors / slack**2).sum()
-        depths = _MAX_DEPTH_ERROR**2 * np.log1p(self.depths**2 / _MAX_DEPTH_ERROR**2).sum()
-        return float(places + depths + (self.factors**2).sum())
+        """Robust cost (Cauchy), for which image errors far above ``slack`` hardly count."""
+        image_cost = slack**2 * np.log1p(self.squared_image_errors / slack**2).sum()
+        depth_cost = _MAX_DEPTH_ERROR**2 * np.log1p(self.log_depth**2 / _MAX_DEPTH_ERROR**2).sum()
+        return float(image_cost + depth_cost + (self.log_scale**2).sum())
 
 
-def residuals(views: PointViews, state: State) -> Residuals:
-    """Compute the errors of sightings, depths and log factors."""
-    focal, centre = views.K[[0, 1], [0, 1]], views.K[[0, 1], [2, 2]]
-    unit_rays = np.concatenate(
-        [(views.first - centre) / focal, np.ones((len(views.first), 1))], axis=1
-    )
-    points = (unit_rays * np.exp(state.log_depths)[:, None])[views.point]
+def residuals(observations: PointObservations, state: State) -> Residuals:
+    """Compute the errors of reprojection, of log depth, and of the scales under their prior."""
+    focal, centre = observations.K[[0, 1], [0, 1]], observations.K[[0, 1], [2, 2]]
+    rays = rays_at(observations.first_position, observations.K)
+    in_first_camera = (rays * np.exp(state.log_depths)[:, None])[observations.point_index]
 
-    first_pose = state.cam_T_world[views.begins[views.point]]
-    pose = state.cam_T_world[views.frame]
-    R = pose[:, :3, :3] @ first_pose[:, :3, :3].transpose(0, 2, 1)
-    translation = pose[:, :3, 3] - np.einsum("nij,nj->ni", R, first_pose[:, :3, 3])
-    in_camera = np.einsum("nij,nj->ni", R, points) + translation
+    first_pose = state.cam_T_world[observations.first_frame[observations.point_index]]
+    pose = state.cam_T_world[observations.frame_index]
+    camera_R_first = pose[:, :3, :3] @ first_pose[:, :3, :3].transpose(0, 2, 1)
+    translation = pose[:, :3, 3] - np.einsum("nij,nj->ni", camera_R_first, first_pose[:, :3, 3])
+    in_camera = np.einsum("nij,nj->ni", camera_R_first, in_first_camera) + translation
 
     projected = focal * in_camera[:, :2] / np.maximum(in_camera[:, 2:], _MIN_Z) + centre
-    image_errors = (views.place - projected) / views.deviation[:, None]
+    image_errors = (observations.position - projected) / observations.position_std[:, None]
     image_errors[in_camera[:, 2] < _MIN_Z] = _ERROR_BEHIND_CAMERA
-    model_log_depths = np.log(views.first_depth) + state.log_factors[views.begins]
+    model_log_depths = np.log(observations.first_depth) + state.log_scales[observations.first_frame]
     log_depth_errors = model_log_depths - state.log_depths
+    # Points without model depth (NaN) have no error of depth. The prior keeps log scales near 0.
     return Residuals(
-        places=image_errors,
-        depths=np.where(np.isfinite(log_depth_errors), log_depth_errors / _DEPTH_DEVIATION, 0.0),
-        factors=-state.log_factors / _SCALE_DEVIATION,
-        ray=points,
-        R=R,
+        image=image_errors,
+        log_depth=np.where(np.isfinite(log_depth_errors), log_depth_errors / _DEPTH_DEVIATION, 0.0),
+        log_scale=-state.log_scales / _SCALE_DEVIATION,
+        in_first_camera=in_first_camera,
+        camera_R_first=camera_R_first,
         in_camera=in_camera,
     )
 
@@ -194,130 +202,157 @@ def residuals(views: PointViews, state: State) -> Residuals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equations:
-    """Normal equations of a step.
+    """Normal equations of a step, whose matrix is JᵀWJ with Jacobian J and weights W.
 
-    The unknowns u are rotation and translation of each frame (6 each), then the log factors of
-    frames. Points are apart, since their part of the matrix is diagonal.
+    The unknowns u are rotation and translation of each frame (6 each), then the log scales of all
+    frames. The log depths of points are kept apart, since their block of the matrix is diagonal.
 
     Attributes:
-        matrix: Normal matrix of the unknowns u.
-        across: Normal matrix between the unknowns u and the log depths of points.
-        points: Diagonal normal matrix of the log depths.
-        right: Right side of the unknowns u.
-        right_points: Right side of the log depths.
-        sighting_information: Part of ``points`` that comes from sightings.
+        matrix: Block of the unknowns u.
+        point_coupling: Block between the unknowns u and the log depths.
+        point_diagonal: Diagonal block of the log depths.
+        rhs: Right-hand side for the unknowns u.
+        point_rhs: Right-hand side for the log depths.
+        observation_information: Part of ``point_diagonal`` that comes from observations.
         cost: Robust cost of the state.
-        slack: Image error from which sightings hardly count [standard deviations].
+        slack: Image error from which observations hardly count [standard deviations].
     """
 
     matrix: Float64[np.ndarray, "u u"]
-    across: Float64[np.ndarray, "u points"]
-    points: Float64[np.ndarray, "points"]
-    right: Float64[np.ndarray, "u"]
-    right_points: Float64[np.ndarray, "points"]
-    sighting_information: Float64[np.ndarray, "points"]
+    point_coupling: Float64[np.ndarray, "u points"]
+    point_diagonal: Float64[np.ndarray, "points"]
+    rhs: Float64[np.ndarray, "u"]
+    point_rhs: Float64[np.ndarray, "points"]
+    observation_information: Float64[np.ndarray, "points"]
     cost: float
     slack: float
 
 
-def normal_equations(views: PointViews, state: State, slack: float) -> Equations:
+def normal_equations(observations: PointObservations, state: State, slack: float) -> Equations:
     """Set up the normal equations, with Cauchy's weights for image errors above ``slack``."""
-    errors = residuals(views, state)
-    derivatives = _error_derivatives(views, errors)
-    weight = 1 / (1 + errors.squared_image_errors / slack**2)
-    frames, points = len(state.cam_T_world), len(state.log_depths)
-    size = 7 * frames
+    errors = residuals(observations, state)
+    equations = _observation_equations(observations, errors, len(state.cam_T_world), slack)
+    _add_model_depths(equations, observations, errors)
+    _add_scale_prior(equations, errors)
+    return equations
 
-    # Columns of a sighting: the pose of its frame, and that of the frame it begins in.
+
+def _observation_equations(
+    observations: PointObservations, errors: Residuals, frame_count: int, slack: float
+) -> Equations:
+    """Sum the terms of the observations into the normal equations."""
+    derivatives = _error_derivatives(observations, errors)
+    weight = 1 / (1 + errors.squared_image_errors / slack**2)
+    point_count = len(observations.first_frame)
+    size = 7 * frame_count
+
+    # An observation depends on 12 unknowns: the poses of its frame and of the point's first frame.
     columns = np.concatenate(
         [
-            6 * views.frame[:, None] + np.arange(6),
-            6 * views.begins[views.point][:, None] + np.arange(6),
+            6 * observations.frame_index[:, None] + np.arange(6),
+            6 * observations.first_frame[observations.point_index][:, None] + np.arange(6),
         ],
         axis=1,
     )
-    J = np.concatenate([derivatives.by_pose, derivatives.by_first_pose], axis=2)
-    J_depth = derivatives.by_log_depth
+    J = np.concatenate([derivatives.d_pose, derivatives.d_first_pose], axis=2)
+    J_depth = derivatives.d_log_depth
     weighted_J = weight[:, None, None] * J
-    matrix = _sums_at_indices(
+    matrix = _sum_at_indices(
         columns[:, :, None] * size + columns[:, None, :],
         weighted_J.transpose(0, 2, 1) @ J,
         size * size,
     ).reshape(size, size)
-    right = _sums_at_indices(columns, np.einsum("nia,ni->na", weighted_J, errors.places), size)
-    across = _sums_at_indices(
-        columns * points + views.point[:, None],
+    point_coupling = _sum_at_indices(
+        columns * point_count + observations.point_index[:, None],
         np.einsum("nia,ni->na", weighted_J, J_depth),
-        size * points,
-    ).reshape(size, points)
-    sighting_information = _sums_at_indices(views.point, weight * (J_depth**2).sum(axis=1), points)
-    right_points = _sums_at_indices(
-        views.point, weight * (J_depth * errors.places).sum(axis=1), points
+        size * point_count,
+    ).reshape(size, point_count)
+    observation_information = _sum_at_indices(
+        observations.point_index, weight * (J_depth**2).sum(axis=1), point_count
     )
-
-    # The model's depth ties the log depth of a point to the log factor of its first frame.
-    has_depth = np.isfinite(views.first_depth)
-    depth_weight = has_depth / (1 + errors.depths**2 / _MAX_DEPTH_ERROR**2)
-    depth_information = depth_weight / _DEPTH_DEVIATION**2
-    depth_right = depth_weight * errors.depths / _DEPTH_DEVIATION
-    factor_rows = 6 * frames + views.begins
-    np.add.at(matrix, (factor_rows, factor_rows), depth_information)
-    np.add.at(right, factor_rows, -depth_right)
-    across[factor_rows, np.arange(points)] -= depth_information
-
-    all_factor_rows = np.arange(6 * frames, size)
-    matrix[all_factor_rows, all_factor_rows] += 1 / _SCALE_DEVIATION**2
-    right[all_factor_rows] += errors.factors / _SCALE_DEVIATION
     return Equations(
         matrix=matrix,
-        across=across,
-        points=sighting_information + depth_information,
-        right=right,
-        right_points=right_points + depth_right,
-        sighting_information=sighting_information,
+        point_coupling=point_coupling,
+        point_diagonal=observation_information.copy(),
+        rhs=_sum_at_indices(columns, np.einsum("nia,ni->na", weighted_J, errors.image), size),
+        point_rhs=_sum_at_indices(
+            observations.point_index, weight * (J_depth * errors.image).sum(axis=1), point_count
+        ),
+        observation_information=observation_information,
         cost=errors.cost(slack),
         slack=slack,
     )
 
 
+def _add_model_depths(
+    equations: Equations, observations: PointObservations, errors: Residuals
+) -> None:
+    """Add terms that tie the log depth of a point to the model's, times its frame's scale."""
+    has_depth = np.isfinite(observations.first_depth)
+    weight = has_depth / (1 + errors.log_depth**2 / _MAX_DEPTH_ERROR**2)
+    information = weight / _DEPTH_DEVIATION**2
+    rhs = weight * errors.log_depth / _DEPTH_DEVIATION
+
+    scale_rows = 6 * len(errors.log_scale) + observations.first_frame
+    np.add.at(equations.matrix, (scale_rows, scale_rows), information)
+    np.add.at(equations.rhs, scale_rows, -rhs)
+    equations.point_coupling[scale_rows, np.arange(len(rhs))] -= information
+    equations.point_diagonal[:] += information
+    equations.point_rhs[:] += rhs
+
+
+def _add_scale_prior(equations: Equations, errors: Residuals) -> None:
+    """Add the prior by which the log scales of frames are near 0."""
+    frame_count = len(errors.log_scale)
+    scale_rows = np.arange(6 * frame_count, 7 * frame_count)
+    equations.matrix[scale_rows, scale_rows] += 1 / _SCALE_DEVIATION**2
+    equations.rhs[scale_rows] += errors.log_scale / _SCALE_DEVIATION
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Derivatives:
-    """Derivatives of projected positions, in standard deviations.
+    """Jacobians of projected positions [standard deviations].
+
+    A pose has six parameters, rotation w (axis-angle) and then translation t: T becomes
+    [exp(w), t] T.
 
     Attributes:
-        by_pose: By rotation and translation of the sighting's frame.
-        by_first_pose: By rotation and translation of the point's first frame.
-        by_log_depth: By the log depth of the point.
+        d_pose: Derivative with respect to the pose of the observation's frame.
+        d_first_pose: Derivative with respect to the pose of the point's first frame.
+        d_log_depth: Derivative with respect to the log depth of the point.
     """
 
-    by_pose: Float64[np.ndarray, "sightings 2 6"]
-    by_first_pose: Float64[np.ndarray, "sightings 2 6"]
-    by_log_depth: Float64[np.ndarray, "sightings 2"]
+    d_pose: Float64[np.ndarray, "observations 2 6"]
+    d_first_pose: Float64[np.ndarray, "observations 2 6"]
+    d_log_depth: Float64[np.ndarray, "observations 2"]
 
 
-def _error_derivatives(views: PointViews, errors: Residuals) -> _Derivatives:
-    focal = views.K[[0, 1], [0, 1]]
+def _error_derivatives(observations: PointObservations, errors: Residuals) -> _Derivatives:
+    """Differentiate each projection (u, v) with respect to both poses and the log depth."""
+    focal = observations.K[[0, 1], [0, 1]]
     z = np.maximum(errors.in_camera[:, 2], _MIN_Z)
-    from_centre = focal * errors.in_camera[:, :2] / z[:, None]
-    by_point = np.zeros((len(z), 2, 3))
-    by_point[:, 0, 0] = focal[0] / z
-    by_point[:, 1, 1] = focal[1] / z
-    by_point[:, :, 2] = -from_centre / z[:, None]
-    by_point /= views.deviation[:, None, None]
+    uv_from_centre = focal * errors.in_camera[:, :2] / z[:, None]
+    d_uv_d_point = np.zeros((len(z), 2, 3))
+    d_uv_d_point[:, 0, 0] = focal[0] / z
+    d_uv_d_point[:, 1, 1] = focal[1] / z
+    d_uv_d_point[:, :, 2] = -uv_from_centre / z[:, None]
+    d_uv_d_point /= observations.position_std[:, None, None]
 
-    # A rotation w moves the point p by w × p = -[p] w. A rotation of the first frame moves the
-    # points that begin there the other way.
-    by_first_point = by_point @ errors.R
+    # The camera's motion takes its point p to p + w × p + t, and w × p = -[p]ₓ w. A motion of the
+    # first camera has the opposite sign: p = T T₁⁻¹ p₁ for the point p₁, which is fixed there.
+    d_uv_d_first_point = d_uv_d_point @ errors.camera_R_first
+    in_camera_cross = cross_matrix(errors.in_camera)
+    first_cross = cross_matrix(errors.in_first_camera)
     return _Derivatives(
-        by_pose=np.concatenate([-by_point @ cross_matrix(errors.in_camera), by_point], axis=2),
-        by_first_pose=np.concatenate(
-            [by_first_point @ cross_matrix(errors.ray), -by_first_point], axis=2
+        d_pose=np.concatenate([-d_uv_d_point @ in_camera_cross, d_uv_d_point], axis=2),
+        d_first_pose=np.concatenate(
+            [d_uv_d_first_point @ first_cross, -d_uv_d_first_point], axis=2
         ),
-        by_log_depth=np.einsum("nij,nj->ni", by_first_point, errors.ray),
+        d_log_depth=np.einsum("nij,nj->ni", d_uv_d_first_point, errors.in_first_camera),
     )
 
 
-def _sums_at_indices(
+def _sum_at_indices(
     indices: Int64[np.ndarray, "..."], values: Float64[np.ndarray, "..."], size: int
 ) -> Float64[np.ndarray, "_"]:
     return np.bincount(indices.ravel(), values.ravel(), size)
@@ -328,48 +363,56 @@ def _sums_at_indices(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """A step that lowers the cost, and the damping to begin with at the next one."""
+    """State after a step that lowers the cost, and the damping with which the next one begins."""
 
     state: State
     cost: float
     damping: float
 
 
-def _step_of_lower_cost(
-    views: PointViews, state: State, equations: Equations, damping: float
+def _find_improving_step(
+    observations: PointObservations, state: State, equations: Equations, damping: float
 ) -> _Step | None:
-    """Raise the damping until a step lowers the cost; None if none does."""
+    """Raise the damping until a step lowers the cost; return None if no step does."""
     while damping < _MAX_DAMPING:
-        changed = _state_after_step(state, equations, damping)
-        cost = residuals(views, changed).cost(equations.slack)
+        candidate = _take_damped_step(state, equations, damping)
+        cost = residuals(observations, candidate).cost(equations.slack)
         if cost <= equations.cost:
-            return _Step(state=changed, cost=cost, damping=max(damping / 5, _MIN_DAMPING))
-        damping *= 5
+            next_damping = max(damping / _DAMPING_FACTOR, _MIN_DAMPING)
+            return _Step(state=candidate, cost=cost, damping=next_damping)
+        damping *= _DAMPING_FACTOR
     return None
 
 
-def _state_after_step(state: State, equations: Equations, damping: float) -> State:
-    """Solve the damped equations by the Schur complement of the points, and take the step."""
-    frames = len(state.cam_T_world)
-    # Pose and scale of the first frame stay.
-    free = np.concatenate([np.arange(6, 6 * frames), np.arange(6 * frames + 1, 7 * frames)])
-    points = equations.points * (1 + damping) + 1e-9
-    across = equations.across[free]
-    eliminated = across / points
-    matrix = equations.matrix[np.ix_(free, free)] - eliminated @ across.T
-    matrix[np.diag_indices_from(matrix)] += damping * equations.matrix[free, free] + 1e-9
-    step = np.zeros(len(equations.right))
-    step[free] = np.linalg.solve(
-        matrix, equations.right[free] - eliminated @ equations.right_points
-    )
-    log_depth_step = (equations.right_points - across.T @ step[free]) / points
+def _take_damped_step(state: State, equations: Equations, damping: float) -> State:
+    """Solve the damped equations and move the state by the solution.
 
-    pose_step = step[: 6 * frames].reshape(frames, 6)
+    The log depths are eliminated by the Schur complement, which leaves a system in the unknowns of
+    frames: 6 for each pose, and then a log scale for each frame.
+    """
+    frame_count = len(state.cam_T_world)
+    pose_end = 6 * frame_count
+    # The pose and the log scale of the first frame are held fixed.
+    free = np.concatenate([np.arange(6, pose_end), np.arange(pose_end + 1, 7 * frame_count)])
+    point_diagonal = equations.point_diagonal * (1 + damping) + _TINY
+    coupling = equations.point_coupling[free]
+    coupling_over_diagonal = coupling / point_diagonal
+    schur_complement = equations.matrix[np.ix_(free, free)] - coupling_over_diagonal @ coupling.T
+    schur_complement[np.diag_indices_from(schur_complement)] += (
+        damping * equations.matrix[free, free] + _TINY
+    )
+    step = np.zeros(len(equations.rhs))
+    step[free] = np.linalg.solve(
+        schur_complement, equations.rhs[free] - coupling_over_diagonal @ equations.point_rhs
+    )
+    log_depth_step = (equations.point_rhs - coupling.T @ step[free]) / point_diagonal
+
+    pose_step = step[:pose_end].reshape(frame_count, 6)
     rotation = rotation_from_axis_angle(pose_step[:, :3])
     return replace(
         state,
         cam_T_world=rigid(rotation, pose_step[:, 3:]) @ state.cam_T_world,
-        log_factors=state.log_factors + step[6 * frames :],
+        log_scales=state.log_scales + step[pose_end:],
         log_depths=state.log_depths
         + np.clip(log_depth_step, -_MAX_LOG_DEPTH_STEP, _MAX_LOG_DEPTH_STEP),
     )

@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float, Int64, Pixels, Transforms, Values
 from rilievo.data.clips.followed_points import FOLLOWING, PointTracker
 from rilievo.data.clips.log_scales import chained_log_scales
-from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
+from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN_MOTION, PairMotion, motion_of_tracks
 from rilievo.data.clips.tracks import (
     FrameDepth,
     GreyFrame,
@@ -32,10 +32,10 @@ _MAX_DISPLACEMENT = 0.06
 _MIN_TRACKED_FRACTION = 0.5
 """Fraction of corners that return, below which a frame becomes a key frame."""
 _MIN_CORNERS = 12
-"""Corners from which the ratio of two depth maps is known."""
+"""Corners with depth from which the ratio of two depth maps is known."""
 
 DepthSource = Callable[[], FrameDepth]
-"""Function that gives the depth of a frame when it is needed."""
+"""Function that computes the depth of a frame when it is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ class FrameMotion:
     """Motion ``frame_T_key`` of one frame, in the unit of the key frame's depth.
 
     Attributes:
-        key: Index of the key frame; the frame's own where a part begins.
+        key_index: Index of the key frame, or of the frame itself where a part begins.
         pair: The motion, with its quality.
-        ratio: Median depth of the key frame, moved into this frame, over the frame's own.
+        depth_ratio: Median of the key frame's depth, moved into this frame, over the frame's own.
     """
 
-    key: int
+    key_index: int
     pair: PairMotion
-    ratio: float
+    depth_ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,10 @@ class ClipMotion:
     Attributes:
         cam_T_world: Poses; the world is the first camera.
         scales: Factors from each frame's depth to the unit of ``cam_T_world``.
-        parts: Part of each frame, from 0. After a cut, poses have no relation to those before.
+        parts: Index of the part to which each frame belongs. A part begins after each cut, and its
+            poses are unrelated to those before.
         frames: Motion of each frame from its key frame.
-        points: Followed points, in the unit of ``cam_T_world``.
+        points: Tracked points of each frame, in the unit of ``cam_T_world``.
     """
 
     cam_T_world: Transforms
@@ -73,7 +74,7 @@ class ClipMotion:
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Frames at which a new part begins, without the first."""
+        """Indices of the frames at which a new part begins, except the first."""
         return tuple(int(index) + 1 for index in np.flatnonzero(np.diff(self.parts)))
 
 
@@ -82,61 +83,61 @@ class ClipTracker:
 
     Args:
         K: Intrinsics of all frames [px].
-        following: Settings for the points that are followed through the clip.
+        following: Settings for the points that are tracked through the clip.
     """
 
     def __init__(self, K: Float[np.ndarray, "3 3"], following: Tracking = FOLLOWING) -> None:
         self._K = K.astype(np.float64)
         self._key: _FrameWithDepth | None = None
         self._last: _FrameWithDepth | None = None
-        self._frames: list[FrameMotion] = []
-        self._points = PointTracker(following)
+        self._motions: list[FrameMotion] = []
+        self._point_tracker = PointTracker(following)
 
     def add(self, frame: Pixels, depth: FrameDepth | DepthSource) -> FrameMotion:
         """Add the next frame with its depth, or with a function for it, and return its motion."""
-        current = _FrameWithDepth(len(self._frames), grey(frame), depth)
-        motion = self._motion_of_frame(current)
-        begins_part = motion.key == current.index
-        self._points.add(
-            current.grey, lambda: current.depth, has_depth=current.has_depth, cut=begins_part
+        current = _FrameWithDepth(len(self._motions), grey(frame), depth)
+        motion = self._estimate_motion(current)
+        begins_part = motion.key_index == current.index
+        self._point_tracker.add(
+            current.grey, lambda: current.depth, has_depth=current.has_depth, is_cut=begins_part
         )
-        self._frames.append(motion)
+        self._motions.append(motion)
         self._last = current
         return motion
 
     def motion(self) -> ClipMotion:
-        """Motion of all frames so far, after bundle adjustment."""
+        """Compute the motion of all frames so far, with bundle adjustment of each part."""
         chain = self._chain_motions()
         poses, scales = chain.cam_T_world.copy(), chain.scales.copy()
         points: list[PointDepths] = []
         for part in np.unique(chain.parts):
-            [frames] = np.nonzero(chain.parts == part)
+            frames = np.flatnonzero(chain.parts == part)
             first, end = int(frames[0]), int(frames[-1]) + 1
             if first:
-                # Parts begin where the part before ends, which has moved since.
+                # A part begins at the last pose of the previous part, which was adjusted above.
                 poses[first:end] = poses[first:end] @ invert(poses[first]) @ poses[first - 1]
                 poses[first] = poses[first - 1]
             adjusted = adjust_part(
-                self._points, first, poses[first:end], np.log(scales[first:end]), self._K
+                self._point_tracker, first, poses[first:end], np.log(scales[first:end]), self._K
             )
             poses[first + 1 : end] = adjusted.cam_T_world[1:]
-            scales[first:end] = np.exp(adjusted.log_factors)
+            scales[first:end] = np.exp(adjusted.log_scales)
             points += adjusted.points
         return replace(chain, cam_T_world=poses, scales=scales, points=tuple(points))
 
-    def _motion_of_frame(self, current: "_FrameWithDepth") -> FrameMotion:
-        """Compare a frame with the key frame and then the last; if both fail, begin a part."""
+    def _estimate_motion(self, current: "_FrameWithDepth") -> FrameMotion:
+        """Compare a frame with the key frame and the last frame; if both fail, begin a part."""
         for track in (track_corners, track_by_homography):
             for key in self._frames_to_compare():
                 tracks = track(key.grey, current.grey, TRACKING)
                 pair = motion_of_tracks(tracks, key.depth, self._K)
-                if pair.known:
+                if pair.is_known:
                     return self._motion_from_key(key, current, tracks, pair)
         self._key = current
-        return FrameMotion(key=current.index, pair=UNKNOWN, ratio=1.0)
+        return FrameMotion(key_index=current.index, pair=UNKNOWN_MOTION, depth_ratio=1.0)
 
     def _frames_to_compare(self) -> "tuple[_FrameWithDepth, ...]":
-        """The key frame, then the last one if it is another; none at first."""
+        """Return the key frame, and the last frame if that is another; empty before any frame."""
         if self._key is None or self._last is None:
             return ()
         return (self._key,) if self._key is self._last else (self._key, self._last)
@@ -144,46 +145,53 @@ class ClipTracker:
     def _motion_from_key(
         self, key: "_FrameWithDepth", current: "_FrameWithDepth", tracks: Tracks, pair: PairMotion
     ) -> FrameMotion:
-        """Motion from a key frame, which the current frame follows if it has moved far."""
+        """Record the motion from a key frame; a frame that has moved far becomes the next key."""
         needs_new_key = _needs_new_key(tracks, current.grey.shape[1])
         self._key = current if needs_new_key else key
-        ratio = 1.0
+        depth_ratio = 1.0
         if needs_new_key or current.has_depth:
-            ratio = _median_depth_ratio(key, current, tracks, pair, self._K)
-        return FrameMotion(key=key.index, pair=pair, ratio=ratio)
+            depth_ratio = _median_depth_ratio(key, current, tracks, pair, self._K)
+        return FrameMotion(key_index=key.index, pair=pair, depth_ratio=depth_ratio)
 
     def _chain_motions(self) -> ClipMotion:
-        """Join the motions of frames from their key frames, in one unit."""
-        count = len(self._frames)
-        log_scale_of_key = _log_scales_of_keys(self._frames)
-        poses = np.tile(np.eye(4), (count, 1, 1))
-        scales = np.ones(count)
-        parts = np.zeros(count, np.int64)
+        """Chain the motions from key frames into poses with one common scale.
+
+        Tracked points are empty here; the bundle adjustment fills them in.
+        """
+        frame_count = len(self._motions)
+        log_scale_by_key = _log_scales_of_keys(self._motions)
+        poses = np.tile(np.eye(4), (frame_count, 1, 1))
+        scales = np.ones(frame_count)
+        parts = np.zeros(frame_count, np.int64)
         part = -1
-        for index, frame in enumerate(self._frames):
-            scale = np.exp(log_scale_of_key[frame.key])
-            if frame.key == index:  # a part begins
+        for index, motion in enumerate(self._motions):
+            key_scale = np.exp(log_scale_by_key[motion.key_index])
+            begins_part = motion.key_index == index
+            if begins_part:
                 part += 1
-                scales[index] = scale
+                scales[index] = key_scale
+                # The motion across a cut is unknown, so the camera stays where it was.
                 poses[index] = poses[index - 1] if index else np.eye(4)
             else:
-                own_log_scale = log_scale_of_key.get(index, np.log(scale * frame.ratio))
-                scales[index] = np.exp(own_log_scale)
-                frame_T_key = frame.pair.source_T_target
-                scaled = rigid(frame_T_key[:3, :3], scale * frame_T_key[:3, 3])
-                poses[index] = scaled @ poses[frame.key]
+                # A key frame has a scale already. Any other frame gets it from its depth ratio.
+                log_scale = log_scale_by_key.get(index, np.log(key_scale * motion.depth_ratio))
+                scales[index] = np.exp(log_scale)
+                # The pair's target is the key frame, and its source is this frame.
+                frame_T_key = motion.pair.source_T_target
+                scaled_motion = rigid(frame_T_key[:3, :3], key_scale * frame_T_key[:3, 3])
+                poses[index] = scaled_motion @ poses[motion.key_index]
             parts[index] = part
         return ClipMotion(
             cam_T_world=poses,
             scales=scales,
             parts=parts,
-            frames=tuple(self._frames),
-            points=(PointDepths.empty(),) * count,
+            frames=tuple(self._motions),
+            points=(PointDepths.empty(),) * frame_count,
         )
 
 
 class _FrameWithDepth:
-    """A frame whose depth is asked for when it is first needed."""
+    """A frame whose depth is computed when it is first needed."""
 
     def __init__(self, index: int, grey: GreyFrame, depth: FrameDepth | DepthSource) -> None:
         self.index = index
@@ -202,8 +210,8 @@ class _FrameWithDepth:
 
 
 def _needs_new_key(tracks: Tracks, width: int) -> bool:
-    median_displacement = float(np.median(np.abs(tracks.way).max(axis=1)))
-    has_lost_corners = tracks.share < _MIN_TRACKED_FRACTION
+    median_displacement = float(np.median(np.abs(tracks.displacement).max(axis=1)))
+    has_lost_corners = tracks.returned_fraction < _MIN_TRACKED_FRACTION
     return has_lost_corners or median_displacement > _MAX_DISPLACEMENT * width
 
 
@@ -214,18 +222,26 @@ def _median_depth_ratio(
     pair: PairMotion,
     K: Float[np.ndarray, "3 3"],
 ) -> float:
-    """Depth of the key frame, moved into the current one, over its own; 1 for few corners."""
+    """Median of the key frame's depth, moved into the current frame, over the current depth.
+
+    Returns 1 if too few corners have depth in both frames.
+    """
     key_depth = depth_at(key.depth, tracks.start)
-    own_depth = depth_at(current.depth, tracks.end)
+    current_depth = depth_at(current.depth, tracks.end)
     current_T_key = pair.source_T_target
+    # The depth of a moved point is the third row of R p + t.
     rotated_depth = (rays_at(tracks.start, K) * key_depth[:, None]) @ current_T_key[2, :3]
-    ratios = (rotated_depth + current_T_key[2, 3]) / own_depth
+    ratios = (rotated_depth + current_T_key[2, 3]) / current_depth
     ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
     return float(np.median(ratios)) if len(ratios) >= _MIN_CORNERS else 1.0
 
 
-def _log_scales_of_keys(frames: Sequence[FrameMotion]) -> dict[int, float]:
-    """Log factor from the depth of each key frame to the unit of all, by its index."""
-    keys = sorted({frame.key for frame in frames})
-    steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
-    return dict(zip(keys, chained_log_scales(steps).tolist(), strict=True))
+def _log_scales_of_keys(motions: Sequence[FrameMotion]) -> dict[int, float]:
+    """Log scale from the depth of each key frame to a common unit, by the key frame's index."""
+    key_indices = sorted({motion.key_index for motion in motions})
+    log_ratios = []
+    for key_index in key_indices:
+        motion = motions[key_index]
+        begins_part = motion.key_index == key_index
+        log_ratios.append(math.nan if begins_part else math.log(motion.depth_ratio))
+    return dict(zip(key_indices, chained_log_scales(log_ratios).tolist(), strict=True))

@@ -17,8 +17,8 @@ _MIN_GAIN = 0.15
 _MIN_AGREEING_PAIRS = 0.8
 """Fraction of the pairs for which it must fit better."""
 _MOST_TURNED_FRACTION = 0.4
-"""Fraction of the pairs that are used, those that turn most."""
-_MIN_TURN = math.radians(0.5)
+"""Fraction of the pairs that are used, those that rotate most."""
+_MIN_ROTATION = math.radians(0.5)
 _MIN_PAIRS = 5
 
 
@@ -30,27 +30,30 @@ class CornerPair(NamedTuple):
 
 
 def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:
-    """Factor of a focal length that fits clearly better, if any.
+    """Factor of the focal length that fits clearly better; None if the given one is fine.
 
     The check finds errors of a third or more, from pairs between which the camera turns.
-
-    Raises:
-        MissingExtraError: Without OpenCV.
     """
-    misfits = [misfit for pair in pairs if (misfit := _misfit_by_factor(pair, K)) is not None]
-    turned = sorted(
-        (misfit for misfit in misfits if misfit.turn >= _MIN_TURN), key=lambda misfit: misfit.turn
-    )
-    turned = turned[int((1 - _MOST_TURNED_FRACTION) * len(turned)) :]
-    if len(turned) < _MIN_PAIRS:
+    all_misfits = [_misfit_by_factor(pair, K) for pair in pairs]
+    misfits = [
+        misfit
+        for misfit in all_misfits
+        if misfit is not None and misfit.rotation_angle >= _MIN_ROTATION
+    ]
+    misfits.sort(key=lambda misfit: misfit.rotation_angle)
+    most_turned = misfits[int((1 - _MOST_TURNED_FRACTION) * len(misfits)) :]
+    if len(most_turned) < _MIN_PAIRS:
         return None
 
-    errors = np.array([misfit.errors for misfit in turned])
+    errors = np.array([misfit.errors for misfit in most_turned])
     mean_errors = errors.mean(axis=0)
-    best, given = int(np.argmin(mean_errors)), _FACTORS.index(1.0)
-    agreeing_pairs = (errors[:, best] < errors[:, given]).mean()
+    best = int(np.argmin(mean_errors))
+    given = _FACTORS.index(1.0)
+    agreeing_fraction = (errors[:, best] < errors[:, given]).mean()
     gains_enough = mean_errors[best] < (1 - _MIN_GAIN) * mean_errors[given]
-    return _FACTORS[best] if agreeing_pairs >= _MIN_AGREEING_PAIRS and gains_enough else None
+    if agreeing_fraction < _MIN_AGREEING_PAIRS or not gains_enough:
+        return None
+    return _FACTORS[best]
 
 
 class _PairMisfit(NamedTuple):
@@ -58,24 +61,24 @@ class _PairMisfit(NamedTuple):
 
     Attributes:
         errors: Median error across epipolar lines for each factor of the focal length [px].
-        turn: Angle of the rotation under the given focal length [rad].
+        rotation_angle: Angle of the rotation under the given focal length [rad].
     """
 
     errors: list[float]
-    turn: float
+    rotation_angle: float
 
 
 def _misfit_by_factor(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairMisfit | None:
-    """Misfit under each focal length; None if too few corners have depth."""
+    """Fit the motion of a pair under each focal length; None if too few corners have depth."""
     errors = []
-    turn = math.nan
+    rotation_angle = math.nan
     for factor in _FACTORS:
-        changed_K = K.astype(np.float64)
-        changed_K[[0, 1], [0, 1]] *= factor
-        misfit = corner_misfit(pair.tracks, pair.depth, changed_K)
+        scaled_K = K.astype(np.float64)
+        scaled_K[[0, 1], [0, 1]] *= factor
+        misfit = corner_misfit(pair.tracks, pair.depth, scaled_K)
         if misfit is None:
             return None
-        errors.append(misfit.across)
+        errors.append(misfit.epipolar_error)
         if factor == 1.0:
-            turn = misfit.turn
-    return _PairMisfit(errors=errors, turn=turn)
+            rotation_angle = misfit.rotation_angle
+    return _PairMisfit(errors=errors, rotation_angle=rotation_angle)

@@ -24,30 +24,31 @@ def chained_log_scales(steps: Sequence[float]) -> Values:
 
     Args:
         steps: Log ratio of each map's scale to that of the map before it; NaN where unknown. The
-            first has no effect.
+            first entry has no effect.
     """
     prior_weight, link_weight = 1 / PRIOR_DEVIATION**2, 1 / LINK_DEVIATION**2
     count = len(steps)
     # The normal equations are tridiagonal: ``diagonal``, and -``link`` between neighbours.
     diagonal = np.full(count, prior_weight)
-    right = np.zeros(count)
+    rhs = np.zeros(count)
     link = np.zeros(count)
     for index in range(1, count):
         if not np.isfinite(steps[index]):
             continue
         link[index] = link_weight
         diagonal[index - 1 : index + 1] += link_weight
-        right[index - 1] -= link_weight * steps[index]
-        right[index] += link_weight * steps[index]
+        rhs[index - 1] -= link_weight * steps[index]
+        rhs[index] += link_weight * steps[index]
 
+    # Thomas algorithm: eliminate the lower links, then substitute from the last map back.
     for index in range(1, count):
         factor = link[index] / diagonal[index - 1]
         diagonal[index] -= factor * link[index]
-        right[index] += factor * right[index - 1]
+        rhs[index] += factor * rhs[index - 1]
     log_scales = np.zeros(count)
     for index in reversed(range(count)):
         next_term = link[index + 1] * log_scales[index + 1] if index + 1 < count else 0.0
-        log_scales[index] = (right[index] + next_term) / diagonal[index]
+        log_scales[index] = (rhs[index] + next_term) / diagonal[index]
     return log_scales
 
 
@@ -67,28 +68,28 @@ def linked_log_scales(count: int, links: Sequence[ScaleLink]) -> Values:
     need not form a row.
     """
     prior_weight, link_weight = 1 / PRIOR_DEVIATION**2, 1 / LINK_DEVIATION**2
-    first = np.array([link.first for link in links], np.int64)
-    second = np.array([link.second for link in links], np.int64)
-    ratios = np.array([link.log_ratio for link in links], np.float64)
+    first_maps = np.array([link.first for link in links], np.int64)
+    second_maps = np.array([link.second for link in links], np.int64)
+    log_ratios = np.array([link.log_ratio for link in links], np.float64)
 
-    def sum_at_ends(values: Values) -> Values:
-        """Sum over the links of a map: plus at its second end, minus at its first."""
-        return np.bincount(second, values, count) - np.bincount(first, values, count)
+    def sum_over_links(values: Values) -> Values:
+        """Sum for each map over its links: plus if it is the second map, minus if the first."""
+        return np.bincount(second_maps, values, count) - np.bincount(first_maps, values, count)
 
-    def multiply(log_scales: Values) -> Values:
-        """Product of the normal matrix and a vector."""
-        differences = log_scales[second] - log_scales[first]
-        return prior_weight * log_scales + link_weight * sum_at_ends(differences)
+    def multiply_by_normal_matrix(log_scales: Values) -> Values:
+        differences = log_scales[second_maps] - log_scales[first_maps]
+        return prior_weight * log_scales + link_weight * sum_over_links(differences)
 
     log_scales = np.zeros(count)
-    residual = link_weight * sum_at_ends(ratios)
-    direction, squared = residual, float(residual @ residual)
-    max_squared = _MAX_RELATIVE_RESIDUAL**2 * squared
-    while squared > max_squared:
-        product = multiply(direction)
-        length = squared / float(direction @ product)
-        log_scales = log_scales + length * direction
-        residual = residual - length * product
-        previous, squared = squared, float(residual @ residual)
-        direction = residual + squared / previous * direction
+    residual = link_weight * sum_over_links(log_ratios)
+    direction = residual
+    squared_residual = float(residual @ residual)
+    squared_tolerance = _MAX_RELATIVE_RESIDUAL**2 * squared_residual
+    while squared_residual > squared_tolerance:
+        product = multiply_by_normal_matrix(direction)
+        step_length = squared_residual / float(direction @ product)
+        log_scales = log_scales + step_length * direction
+        residual = residual - step_length * product
+        previous_squared, squared_residual = squared_residual, float(residual @ residual)
+        direction = residual + squared_residual / previous_squared * direction
     return log_scales

@@ -24,12 +24,12 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 
-_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
-"""Turns a camera with OpenGL's axes (y up, looking along -z) into one with OpenCV's."""
-_NUMBERS_OF_KITTI_POSE = 12
-_NUMBERS_OF_TUM_POSE = 8
+_OPENGL_FROM_OPENCV_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
+"""Points from OpenCV's camera axes to OpenGL's (y up, looking along -z), or back."""
+_KITTI_NUMBER_COUNT = 12
+_TUM_NUMBER_COUNT = 8
 _COLMAP_FILES = ("images.txt", "images.bin")
 _FILES_BESIDE_FRAMES = ("poses.txt", "groundtruth.txt")
 AUTO = "auto"
@@ -38,21 +38,16 @@ _MAX_ROTATION_ERROR = 0.01
 """Largest deviation of a rotation from orthonormality."""
 _MAX_CAMERA_NUMBER = 1e9
 """Largest number of pixels in a camera, since JSON has any integer."""
-# What follows a point and begins with a digit is part of a time, as in TUM's names.
+# An ending begins with a letter, because TUM's names are times such as 1305031102.175304.png.
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
 @runtime_checkable
 class FramePoses(Protocol):
-    """Poses of a file, which belong to frames by line, time or name."""
+    """Poses of a file, and the way in which they belong to frames: by line, time or name."""
 
-    def of_frames(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
-        """Find ``world_T_cam`` of some frames of a clip; None where the file has none.
-
-        Args:
-            frames: The frames.
-            count: Number of all frames of the clip.
-        """
+    def find_poses(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
+        """Find ``world_T_cam`` of some of a clip's ``count`` frames; None where it is missing."""
         ...
 
 
@@ -63,32 +58,33 @@ class _PosesByLine:
     poses: Transforms
     path: Path
 
-    def of_frames(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
+    def find_poses(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
         if len(self.poses) != count:
             raise InputError(
-                f"{printable(self.path)}: has {len(self.poses)} poses, but there are {count} "
-                "frames; one line for each is expected"
+                f"{printable(self.path)}: has {len(self.poses)} poses, but the clip has {count} "
+                "frames; expected one line per frame"
             )
         return [self.poses[frame.index] for frame in frames]
 
 
 @dataclass(frozen=True, slots=True)
 class _PosesByTime:
-    """Poses at times, of which the nearest belongs to a frame."""
+    """Poses at times. The nearest in time belongs to a frame."""
 
     poses: TimedPoses
 
-    def of_frames(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
+    def find_poses(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
         return [self.poses.nearest_pose(frame.seconds) for frame in frames]
 
 
 @dataclass(frozen=True, slots=True)
 class _PosesByName:
-    """Poses of files, which belong to frames of that name, or else of the number in the name."""
+    """Poses by file name. If no name matches, the last number in the name is a frame's index."""
 
     poses: Mapping[str, Transform]
 
-    def of_frames(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
+    def find_poses(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
+        """Match names first, and numbers in names if no name matches."""
         by_stem = {frame_stem(name): pose for name, pose in self.poses.items()}
         poses = [by_stem.get(frame_stem(frame.name)) for frame in frames]
         if any(pose is not None for pose in poses):
@@ -96,10 +92,11 @@ class _PosesByName:
 
         by_number = {_last_number_in(stem): pose for stem, pose in by_stem.items()}
         numbers = [number for number in by_number if number is not None]
-        # Programs that cut videos into pictures count from 1, and the last is then the count.
+        # Programs that cut videos into pictures often count from 1. Then the last number is the
+        # number of frames.
         counts_from_one = bool(numbers) and 0 not in by_number and max(numbers) == count
-        first = 1 if counts_from_one else 0
-        return [by_number.get(frame.index + first) for frame in frames]
+        first_number = 1 if counts_from_one else 0
+        return [by_number.get(frame.index + first_number) for frame in frames]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +104,8 @@ class PoseFile:
     """A file of poses.
 
     Attributes:
-        path: The file.
-        poses: Its poses.
-        camera: Camera that it states; None if it states none.
-        notes: What about the camera is left out.
+        camera: Camera that the file states; None if it states none.
+        notes: Sentences on what about the camera is left out.
     """
 
     path: Path
@@ -118,33 +113,29 @@ class PoseFile:
     camera: FrameCalibration | None = None
     notes: tuple[str, ...] = ()
 
-    def poses_of_frames(self, frames: Sequence[ClipFrame], count: int) -> Transforms:
-        """Find ``world_T_cam`` of frames, NaN where missing.
-
-        Args:
-            frames: Frames of a clip.
-            count: Number of all frames of the clip.
+    def poses_of_frames(self, frames: Sequence[ClipFrame], frame_count: int) -> Transforms:
+        """Find ``world_T_cam`` of frames of a clip with ``frame_count`` frames; NaN where missing.
 
         Raises:
             InputError: If the file does not belong to this clip.
         """
         unknown = np.full((4, 4), np.nan)
-        found = self.poses.of_frames(frames, count)
+        found = self.poses.find_poses(frames, frame_count)
         poses = np.stack([unknown if pose is None else pose for pose in found])
         if np.isnan(poses).all():
             raise InputError(
-                f"{printable(self.path)}: has no pose of a frame of this clip, whose first is "
-                f"'{printable(frames[0].name)}'; names (COLMAP, transforms.json) or times (TUM) "
-                "must be those of the frames"
+                f"{printable(self.path)}: has no pose for any frame of this clip, which begins "
+                f"with '{printable(frames[0].name)}'; the names (COLMAP, transforms.json) or times "
+                "(TUM) must match the frames"
             )
         return poses
 
 
 def read_poses(path: Path) -> PoseFile:
-    """Read a file of poses, or the one in a folder, whose format its name and content tell.
+    """Read a file of poses, or the one in a folder, in the format that its name or content shows.
 
     Raises:
-        InputError: If it is of no known format, or damaged.
+        InputError: If it is in an unknown format, or damaged.
     """
     if path.is_dir():
         return read_poses(_pose_file_in(path))
@@ -154,19 +145,20 @@ def read_poses(path: Path) -> PoseFile:
         return _read_colmap_poses(path)
     if path.suffix.lower() == ".bin":
         raise InputError(
-            f"{printable(path)}: is binary, and binary poses are read from COLMAP's images.bin "
-            "alone; name that file, or its folder"
+            f"{printable(path)}: is a binary file, but the only binary pose file that rilievo "
+            "reads is COLMAP's images.bin; give that file or its folder"
         )
-    first = next(text_lines(path), None)
-    numbers = () if first is None else parse_numbers(first.text) or ()
-    if len(numbers) == _NUMBERS_OF_KITTI_POSE:
+    first_line = next(text_lines(path), None)
+    numbers = None if first_line is None else parse_numbers(first_line.text)
+    number_count = 0 if numbers is None else len(numbers)
+    if number_count == _KITTI_NUMBER_COUNT:
         return PoseFile(path=path, poses=_PosesByLine(read_kitti_poses(path), path))
-    if len(numbers) == _NUMBERS_OF_TUM_POSE:
+    if number_count == _TUM_NUMBER_COUNT:
         return PoseFile(path=path, poses=_PosesByTime(read_trajectory(path)))
+    found = "an empty file" if first_line is None else f"'{printable(first_line.text[:60])}'"
     raise InputError(
-        f"{printable(path)}: expected poses of KITTI (12 numbers a line), TUM (8), COLMAP "
-        "(images.txt, images.bin) or transforms.json, found "
-        f"'{printable(first.text[:60]) if first else 'nothing'}'"
+        f"{printable(path)}: expected poses from KITTI (12 numbers per line), TUM (8 numbers per "
+        f"line), COLMAP (images.txt, images.bin) or transforms.json, found {found}"
     )
 
 
@@ -175,7 +167,7 @@ def read_kitti_poses(path: Path) -> Transforms:
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         numbers = parse_numbers(line.text)
-        if numbers is None or len(numbers) != _NUMBERS_OF_KITTI_POSE:
+        if numbers is None or len(numbers) != _KITTI_NUMBER_COUNT:
             raise InputError(
                 f"{printable(path)}: line {line.number} is '{printable(line.text[:60])}'; "
                 "expected the 12 numbers of a pose"
@@ -188,23 +180,25 @@ def read_kitti_poses(path: Path) -> Transforms:
 
 
 def check_rigid_poses(poses: Transforms, path: Path) -> None:
-    """Refuse poses that are no rigid motion.
+    """Check that poses are rigid motions.
 
     Raises:
-        InputError: If one has a rotation that is not orthonormal, or numbers that are not finite.
+        InputError: If a rotation is not orthonormal, or a number is not finite.
     """
-    # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
+    # Replace poses with non-finite or huge entries by 0. R Rᵀ would overflow, and 0 is not
+    # orthonormal either.
     is_finite = np.isfinite(poses).all(axis=(1, 2), keepdims=True)
     is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _MAX_ROTATION_ERROR).all(
         axis=(1, 2), keepdims=True
     )
     R = np.where(is_bounded & is_finite, poses, 0)[:, :3, :3]
     error = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-    wrong = np.flatnonzero(~(error < _MAX_ROTATION_ERROR) | ~(np.linalg.det(R) > 0))
-    if wrong.size:
+    is_rotation = (error < _MAX_ROTATION_ERROR) & (np.linalg.det(R) > 0)
+    invalid = np.flatnonzero(~is_rotation)
+    if invalid.size:
         raise InputError(
-            f"{printable(path)}: pose {int(wrong[0]) + 1} is no rigid motion: the rotation of "
-            "world_T_cam, row by row, is expected"
+            f"{printable(path)}: pose {int(invalid[0]) + 1} is not a rigid motion: expected "
+            "world_T_cam in row-major order, with an orthonormal rotation"
         )
 
 
@@ -216,16 +210,18 @@ def _pose_file_in(folder: Path) -> Path:
     if (folder / "transforms.json").is_file():
         return folder / "transforms.json"
     raise InputError(
-        f"{printable(folder)}: has neither COLMAP's {' or '.join(_COLMAP_FILES)} nor a "
-        "transforms.json; name the file of the poses"
+        f"{printable(folder)}: contains neither {' or '.join(_COLMAP_FILES)} from COLMAP nor "
+        "transforms.json; give the path of the pose file instead"
     )
 
 
 def _read_colmap_poses(path: Path) -> PoseFile:
+    """Read the poses of COLMAP's images, and their one camera from the file beside them."""
     images = list(read_images(path))
     if not images:
         raise InputError(f"{printable(path)}: has no image with a pose")
-    camera, notes = None, []
+    camera: FrameCalibration | None = None
+    notes: list[str] = []
     cameras_path = path.with_name(f"cameras{path.suffix}")
     if cameras_path.is_file():
         colmap_camera = _single_colmap_camera(images, path, cameras_path)
@@ -245,12 +241,12 @@ def _read_colmap_poses(path: Path) -> PoseFile:
 def _single_colmap_camera(
     images: Sequence[ColmapImage], path: Path, cameras_path: Path
 ) -> ColmapCamera | None:
-    """Camera of all images; None if the file of the cameras does not have it."""
+    """Read the one camera of all images; None if the file of cameras does not have it."""
     camera_ids = {image.camera_id for image in images}
     if len(camera_ids) > 1:
         raise InputError(
-            f"{printable(path)}: its images have {len(camera_ids)} cameras, but a clip has one: "
-            "let COLMAP take one camera for all (--ImageReader.single_camera 1)"
+            f"{printable(path)}: its images use {len(camera_ids)} cameras, but a clip must have a "
+            "single camera: run COLMAP with --ImageReader.single_camera 1"
         )
     return read_cameras(cameras_path).get(images[0].camera_id)
 
@@ -258,8 +254,8 @@ def _single_colmap_camera(
 def _note_on_colmap_distortion(model: str, cameras_path: Path) -> Note:
     return Note(
         Text(
-            f"the camera is {model}, whose distortion is not removed: run "
-            "'colmap image_undistorter', or give ",
+            f"rilievo does not remove the distortion of the {model} camera: run 'colmap "
+            "image_undistorter', or give ",
             OptionName("camera_file"),
         ),
         path=printable(cameras_path),
@@ -269,49 +265,58 @@ def _note_on_colmap_distortion(model: str, cameras_path: Path) -> Note:
 def _read_nerf_transforms(path: Path) -> PoseFile:
     """Read the ``transforms.json`` of NeRF's programs, whose cameras have OpenGL's axes."""
     try:
-        record = parse_json(read_text(path))
-    except NotThisRecord as error:
+        document = parse_json(read_text(path))
+    except InvalidRecordError as error:
         raise InputError(f"{printable(path)}: {error}") from error
-    frames = record.get("frames") if isinstance(record, dict) else None
+    frames = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(frames, list) or not frames:
-        raise InputError(f"{printable(path)}: has no 'frames', each with a transform_matrix")
+        raise InputError(
+            f"{printable(path)}: has no list 'frames'; expected frames with a transform_matrix each"
+        )
     poses: dict[str, Transform] = {}
-    for number, frame in enumerate(frames):
-        pose = _transform_matrix_of_frame(frame, path, number)
-        poses[str(frame.get("file_path", number))] = pose @ _FROM_OPENGL
+    for index, frame in enumerate(frames):
+        pose = _parse_transform_matrix(frame, path, index)
+        poses[str(frame.get("file_path", index))] = pose @ _OPENGL_FROM_OPENCV_AXES
     check_rigid_poses(np.stack(list(poses.values())), path)
 
     notes = []
-    if any(record.get(name) for name in ("k1", "k2", "p1", "p2")):
+    if any(document.get(name) for name in ("k1", "k2", "p1", "p2")):
         notes.append(
             Note(
-                Text("the camera's distortion is not removed: give ", OptionName("camera_file")),
+                Text(
+                    "rilievo does not remove this camera's distortion: give ",
+                    OptionName("camera_file"),
+                ),
                 path=printable(path),
             )
         )
-    # Intrinsics stand in the file, or in each of its frames.
-    first_frame = frames[0] if isinstance(frames[0], dict) else {}
-    camera = _camera_of_nerf_transforms({**first_frame, **record})
+    # Intrinsics of the whole file come before those of its first frame.
+    camera = _parse_nerf_camera({**frames[0], **document})
     return PoseFile(path=path, poses=_PosesByName(poses), camera=camera, notes=tuple(notes))
 
 
-def _transform_matrix_of_frame(frame: Any, path: Path, number: int) -> Transform:
+def _parse_transform_matrix(frame: Any, path: Path, frame_index: int) -> Transform:
+    """Check the pose of one frame, and complete one of three rows to 4×4."""
     rows = frame.get("transform_matrix") if isinstance(frame, dict) else None
     try:
         pose = np.array(rows, np.float64)
     except (TypeError, ValueError, OverflowError):
-        pose = np.zeros(0)
+        pose = np.zeros(0)  # refused below
     if pose.shape == (3, 4):
         pose = np.concatenate([pose, [[0, 0, 0, 1]]])
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
         raise InputError(
-            f"{printable(path)}: frame {number} has no 'transform_matrix' of 4 x 4 finite numbers"
+            f"{printable(path)}: frame {frame_index} needs a 'transform_matrix' of 4 x 4 finite "
+            "numbers"
         )
     return pose
 
 
-def _camera_of_nerf_transforms(entries: Mapping[str, Any]) -> FrameCalibration | None:
-    """Camera of a file in which the first pixel has its centre at (0.5, 0.5); None if unknown."""
+def _parse_nerf_camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
+    """Parse the intrinsics of a ``transforms.json``; None if size or focal length is missing.
+
+    There, the centre of the first pixel is at (0.5, 0.5).
+    """
     numbers = {
         name: float(value)
         for name, value in entries.items()
@@ -333,7 +338,7 @@ def _camera_of_nerf_transforms(entries: Mapping[str, Any]) -> FrameCalibration |
 
 
 def frame_stem(name: str) -> str:
-    """Name that a frame shares with its depth and its pose, without endings as ``.depth.png``."""
+    """Name that a frame shares with its depth and pose, without endings such as ``.depth.png``."""
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
 
@@ -348,9 +353,9 @@ def sequence_poses(
     """Find ``world_T_cam`` [m] of a sequence.
 
     Args:
-        source: File of the poses; ``AUTO`` for the one beside the frames, which must be there;
-            None for the same if it is there, to score motion by.
-        folders: Folders in which it is sought.
+        source: File of the poses; ``AUTO`` requires one beside the frames; None uses one beside
+            the frames if there is any, to score motion against it.
+        folders: Folders in which the file beside the frames is searched.
         files: Frames of the sequence.
 
     Returns:
@@ -362,13 +367,14 @@ def sequence_poses(
         poses = poses_beside(folders, files)
     except InputError:
         if source is None:
-            return None  # a file of that name, of something else
+            return None  # the file has the name of a pose file, but something else in it
         raise
     if poses is None and source is not None:
         names = " or ".join(_FILES_BESIDE_FRAMES)
         raise InputError(
-            f"{printable(folders[0])}: poses are asked for, but there is no {names} beside the "
-            "frames; name their file, or leave poses away"
+            f"you asked for the poses beside the frames, but there is no {names}",
+            path=printable(folders[0]),
+            hint=Text("give the path of the pose file with ", OptionName("poses")),
         )
     return poses
 
@@ -396,13 +402,14 @@ def read_poses_of_files(path: Path, files: Sequence[Path]) -> Transforms:
 
 
 def _read_pose_or_nan(path: Path) -> Transform:
-    """Read the pose of one frame, as 7-Scenes writes it; NaN if it is missing or was lost."""
+    """Read the pose of one frame as 7-Scenes writes it; NaN if the file or the pose is missing."""
     if not path.is_file():
         return np.full((4, 4), np.nan)
     rows = [parse_numbers(line.text) for line in text_lines(path)]
     if len(rows) != 4 or any(row is None or len(row) != 4 for row in rows):
-        raise InputError(f"{printable(path)}: expected a pose, four rows of four numbers")
+        raise InputError(f"{printable(path)}: expected a pose as four rows of four numbers")
     pose = np.array(rows, np.float64)
+    # Where tracking was lost, 7-Scenes writes rows of NaN or infinity.
     if not np.isfinite(pose).all():
         return np.full((4, 4), np.nan)
     check_rigid_poses(pose[None], path)

@@ -1,8 +1,8 @@
 """Pose of a camera from corners whose depth is uncertain, by robust least squares.
 
-An image error has the covariance σ² 1 + s² j jᵀ, where σ is the deviation of tracking, s that of
-log depth, and j the change of the projected corner by log depth. Image errors are thus hardly
-counted along the epipolar line.
+A reprojection error has the covariance σ² 1 + s² j jᵀ, where σ is the standard deviation of
+tracking, s that of log depth, and j = d(projection) / d(log depth). Errors along the epipolar line
+thus hardly count.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Corners(NamedTuple):
 
     Attributes:
         points: Points in the target camera, in units of their median depth.
-        ends: Positions (x, y) in the source frame [px].
+        ends: Tracked positions (x, y) in the source frame [px].
         K: Intrinsics of both frames [px].
     """
 
@@ -50,7 +50,7 @@ class PoseFit(NamedTuple):
     Attributes:
         R: Rotation.
         t: Translation in units of the median depth.
-        cost: Robust cost.
+        cost: Robust cost of the fit.
         information: Normal matrix of rotation and translation, whose inverse is their covariance.
     """
 
@@ -61,10 +61,9 @@ class PoseFit(NamedTuple):
 
 
 def fit_pose(corners: Corners) -> PoseFit:
-    """Fit the motion from target to source, from no motion and from P-n-P; the better fit wins.
+    """Fit the motion from target to source.
 
-    Raises:
-        MissingExtraError: Without OpenCV.
+    The fit starts once from no motion and once from P-n-P; the result of lower cost is returned.
     """
     fits = [_refine_pose(corners, R, t) for R, t in _initial_poses(corners)]
     return min(fits, key=lambda fit: fit.cost)
@@ -81,6 +80,7 @@ def _initial_poses(corners: Corners) -> list[tuple[Matrix, Vector]]:
     ends = rays_at(corners.ends, corners.K)[:, :2]
     starts = corners.points[:, :2] / corners.points[:, 2:]
     displacements = np.linalg.norm(corners.K[0, 0] * (ends - starts), axis=1)
+    # An error of depth changes the displacement of a corner by about the same fraction.
     allowed_error = max(1.0, DEPTH_DEVIATION * float(np.median(displacements)))
     success, axis_angle, translation, _ = cv2.solvePnPRansac(
         corners.points,
@@ -97,101 +97,110 @@ def _initial_poses(corners: Corners) -> list[tuple[Matrix, Vector]]:
 
 
 def _refine_pose(corners: Corners, R: Matrix, t: Vector) -> PoseFit:
-    """Refine a pose by Gauss-Newton with Cauchy's weights."""
-    for number in range(_MAX_ROUNDS):
-        slack = max(1.0, _FIRST_SLACK / 2**number)
+    """Refine a pose by Gauss-Newton with Cauchy's weights, which exclude outliers gradually.
+
+    The step is (w, t): the pose is multiplied from the left by the motion p ↦ exp(w) p + t.
+    """
+    for round_index in range(_MAX_ROUNDS):
+        slack = max(1.0, _FIRST_SLACK / 2**round_index)
         equations = _normal_equations(corners, R, t, slack)
         damping = 1e-9 * np.trace(equations.matrix) * np.eye(6)
-        step = np.linalg.solve(equations.matrix + damping, equations.right)
+        step = np.linalg.solve(equations.matrix + damping, equations.rhs)
         rotation = rotation_from_axis_angle(step[:3])
         R, t = rotation @ R, rotation @ t + step[3:]
         if slack == 1 and np.abs(step).max() < _MAX_STEP_AT_END:
             break
-    last = _normal_equations(corners, R, t)
-    return PoseFit(R=R, t=t, cost=last.cost, information=last.matrix)
+    final = _normal_equations(corners, R, t)
+    return PoseFit(R=R, t=t, cost=final.cost, information=final.matrix)
 
 
-class ImageErrors(NamedTuple):
-    """Image errors of corners under a motion.
+class ReprojectionErrors(NamedTuple):
+    """Reprojection errors of tracked corners under a relative pose.
 
     Attributes:
-        moved: Points in the source camera.
+        points_in_source: Points in the source camera.
         error: Tracked minus projected positions [px].
-        along: Change of the projected position by log depth, along the epipolar line [px].
-        inverse: Inverse covariance of each error [1/px²].
-        squared: Squared error in standard deviations.
+        d_uv_d_log_depth: Derivative of the projected position with respect to log depth, which
+            points along the epipolar line [px].
+        inverse_covariance: Inverse covariance of each error [1/px²].
+        squared_mahalanobis: Squared Mahalanobis length of each error.
     """
 
-    moved: Points
+    points_in_source: Points
     error: Positions
-    along: Positions
-    inverse: Float64[np.ndarray, "n 2 2"]
-    squared: Values
+    d_uv_d_log_depth: Positions
+    inverse_covariance: Float64[np.ndarray, "n 2 2"]
+    squared_mahalanobis: Values
 
 
-def image_errors(corners: Corners, R: Matrix, t: Vector) -> ImageErrors:
-    """Compute the image errors under the motion p ↦ R p + t."""
+def reprojection_errors(corners: Corners, R: Matrix, t: Vector) -> ReprojectionErrors:
+    """Compute the reprojection errors under the motion p ↦ R p + t."""
     focal, centre = corners.K[[0, 1], [0, 1]], corners.K[[0, 1], [2, 2]]
     rotated = corners.points @ R.T
-    moved = rotated + t
-    z = np.maximum(moved[:, 2], MIN_Z)
-    projected = focal * moved[:, :2] / z[:, None] + centre
-    along = focal * (rotated[:, :2] - moved[:, :2] * (rotated[:, 2] / z)[:, None]) / z[:, None]
+    points = rotated + t
+    z = np.maximum(points[:, 2], MIN_Z)
+    projected = focal * points[:, :2] / z[:, None] + centre
+    # A change of log depth moves the point along its rotated ray.
+    j = focal * (rotated[:, :2] - points[:, :2] * (rotated[:, 2] / z)[:, None]) / z[:, None]
     error = corners.ends - projected
 
     # Inverse of σ² 1 + s² j jᵀ (Sherman and Morrison).
     tracking_variance, depth_variance = TRACKING_DEVIATION**2, DEPTH_DEVIATION**2
-    factor = depth_variance / (tracking_variance + depth_variance * (along**2).sum(axis=1))
-    outer_product = factor[:, None, None] * along[:, :, None] * along[:, None, :]
-    inverse = (np.eye(2) - outer_product) / tracking_variance
-    squared = np.einsum("ni,nij,nj->n", error, inverse, error)
-    is_behind = moved[:, 2] <= MIN_Z
-    return ImageErrors(
-        moved=moved,
+    factor = depth_variance / (tracking_variance + depth_variance * (j**2).sum(axis=1))
+    outer_product = factor[:, None, None] * j[:, :, None] * j[:, None, :]
+    inverse_covariance = (np.eye(2) - outer_product) / tracking_variance
+    squared_mahalanobis = np.einsum("ni,nij,nj->n", error, inverse_covariance, error)
+    is_behind = points[:, 2] <= MIN_Z
+    return ReprojectionErrors(
+        points_in_source=points,
         error=error,
-        along=along,
-        inverse=inverse,
-        squared=np.where(is_behind, _SQUARED_ERROR_BEHIND_CAMERA, squared),
+        d_uv_d_log_depth=j,
+        inverse_covariance=inverse_covariance,
+        squared_mahalanobis=np.where(is_behind, _SQUARED_ERROR_BEHIND_CAMERA, squared_mahalanobis),
     )
 
 
-def errors_across_epipolar_lines(errors: ImageErrors) -> Positions:
-    """Parts of the errors that no depth explains [px]."""
-    squared_length = np.maximum((errors.along**2).sum(axis=1, keepdims=True), 1e-12)
-    along = (errors.error * errors.along).sum(axis=1, keepdims=True) / squared_length
-    return errors.error - along * errors.along
+def errors_across_epipolar_lines(errors: ReprojectionErrors) -> Positions:
+    """Parts of the errors perpendicular to the epipolar lines, which no depth explains [px]."""
+    line_directions = errors.d_uv_d_log_depth
+    squared_length = np.maximum((line_directions**2).sum(axis=1, keepdims=True), 1e-12)
+    projection = (errors.error * line_directions).sum(axis=1, keepdims=True) / squared_length
+    return errors.error - projection * line_directions
 
 
 class _Equations(NamedTuple):
-    """Normal equations of a step of rotation and translation, and the robust cost."""
+    """Normal equations of a step (rotation, then translation), and the robust cost."""
 
     matrix: Float64[np.ndarray, "6 6"]
-    right: Float64[np.ndarray, "6"]
+    rhs: Float64[np.ndarray, "6"]
     cost: float
 
 
 def _normal_equations(corners: Corners, R: Matrix, t: Vector, slack: float = 1.0) -> _Equations:
-    errors = image_errors(corners, R, t)
-    weight = 1 / (1 + errors.squared / (slack * MAX_ERROR) ** 2)
-    J = _derivatives_by_motion(errors.moved, corners.K)
-    weighted_J = np.einsum("n,nia,nij->naj", weight, J, errors.inverse)
+    """Set up the normal equations, with Cauchy's weights for errors above ``slack * MAX_ERROR``."""
+    errors = reprojection_errors(corners, R, t)
+    squared = errors.squared_mahalanobis
+    weight = 1 / (1 + squared / (slack * MAX_ERROR) ** 2)
+    J = _d_uv_d_motion(errors.points_in_source, corners.K)
+    weighted_J = np.einsum("n,nia,nij->naj", weight, J, errors.inverse_covariance)
 
-    # The determinant of the covariance keeps a long translation from excusing every error.
+    # Without the determinant, a long translation would blow up the covariance along the epipolar
+    # line, and so excuse every error.
     log_determinant = np.log1p(
-        (DEPTH_DEVIATION / TRACKING_DEVIATION) ** 2 * (errors.along**2).sum(axis=1)
+        (DEPTH_DEVIATION / TRACKING_DEVIATION) ** 2 * (errors.d_uv_d_log_depth**2).sum(axis=1)
     )
-    cost = MAX_ERROR**2 * np.log1p(errors.squared / MAX_ERROR**2) + log_determinant
+    cost = MAX_ERROR**2 * np.log1p(squared / MAX_ERROR**2) + log_determinant
     return _Equations(
         matrix=np.einsum("naj,njb->ab", weighted_J, J),
-        right=np.einsum("naj,nj->a", weighted_J, errors.error),
+        rhs=np.einsum("naj,nj->a", weighted_J, errors.error),
         cost=float(cost.sum()),
     )
 
 
-def _derivatives_by_motion(points: Points, K: Matrix) -> Float64[np.ndarray, "n 2 6"]:
-    """Derivatives of projected positions by rotation and translation.
+def _d_uv_d_motion(points: Points, K: Matrix) -> Float64[np.ndarray, "n 2 6"]:
+    """Jacobian of projected positions (u, v) with respect to rotation w and translation t.
 
-    A rotation w moves the point p by w × p, a translation moves it by itself.
+    The motion takes a point p to p + w × p + t. The columns are w and then t.
     """
     x, y = points[:, 0], points[:, 1]
     z = np.maximum(points[:, 2], MIN_Z)

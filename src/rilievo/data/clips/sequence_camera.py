@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.arrays.shapes import Matrix, Size
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import Note, OptionName, Text, join_notes, join_texts
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text, join_notes, join_texts
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, pinhole_K, resize_K
@@ -23,9 +23,9 @@ class FrameCalibration:
 
     Attributes:
         K: Intrinsics [px].
-        shape: (height, width) of the frames for which K is; None for frames of any size.
+        shape: (height, width) of the frames to which K belongs; None for frames of any size.
         lens: Distortion, whose centre and focal lengths are those of K; None for a pinhole.
-        note: What was chosen in the file of the calibration.
+        note: Sentence on what was chosen among several cameras in the file.
     """
 
     K: Matrix
@@ -43,18 +43,19 @@ def read_calibration(path: Path) -> FrameCalibration:
     record = read_lens(path)
     if record.name not in ("pinhole", "opencv") or record.is_bare_pinhole:
         raise InputError(
-            f"{printable(path)}: has a lens of kind '{record.name}', and frames are straightened "
-            "for pinhole and opencv alone: straighten them first, with the program that calibrated "
-            "them"
+            f"{printable(path)}: describes a '{record.name}' lens, but rilievo undistorts frames "
+            "only for the lenses pinhole and opencv: undistort the frames first, with the program "
+            "that calibrated the camera"
         )
-    if len(record.numbers) == 1:
+    has_only_fov = len(record.numbers) == 1
+    if has_only_fov:
         raise InputError(
             path=printable(path),
             problem=Text(
-                "states a field of view alone: give ",
-                OptionName("fov", f"{record.numbers[0]:.6g}"),
+                "states only a field of view: give ", OptionName("fov", f"{record.numbers[0]:.6g}")
             ),
         )
+    # The numbers of these lenses do not depend on the size, so any size serves if none is stated.
     lens = record.lens(record.size or (2, 2))
     return FrameCalibration(
         K=pinhole_K(*record.numbers[:4]),
@@ -89,18 +90,21 @@ class SequenceCamera:
     note: str | None = None
 
 
-def calibration_of_user(data: VideoData) -> FrameCalibration | None:
-    """Calibration by the user's file or intrinsics; None if neither is given.
+def user_calibration(data: VideoData) -> FrameCalibration | None:
+    """Calibration from the user's file or intrinsics.
+
+    None if the user gives neither. ``choose_camera`` handles a field of view.
 
     Raises:
         OptionError: If the camera is given twice, or its intrinsics are not positive.
     """
-    choices = {"camera": data.camera, "camera_file": data.camera_file, "fov": data.fov}
-    given = [OptionName(name) for name, choice in choices.items() if choice is not None]
-    if len(given) > 1:
+    options = {"camera": data.camera, "camera_file": data.camera_file, "fov": data.fov}
+    given_options = [OptionName(name) for name, value in options.items() if value is not None]
+    if len(given_options) > 1:
         raise OptionError(
             problem=Text(
-                join_texts(" and ", given), " say the camera more than once; give one of them"
+                join_texts(" and ", given_options),
+                " each set the camera; give only one of them",
             )
         )
     if data.camera_file is not None:
@@ -112,7 +116,7 @@ def calibration_of_user(data: VideoData) -> FrameCalibration | None:
         raise OptionError(
             problem=Text(
                 OptionName("camera"),
-                " is fx,fy,cx,cy [px] with positive focal lengths, got "
+                " must be fx,fy,cx,cy [px] with positive focal lengths, got "
                 f"{','.join(f'{number:g}' for number in data.camera)}",
             )
         )
@@ -124,72 +128,65 @@ def choose_camera(
     shape: Size,
     name: str,
     *,
-    beside: FrameCalibration | None = None,
+    file_calibration: FrameCalibration | None = None,
     exif: Camera | None = None,
 ) -> SequenceCamera:
     """Choose the camera of a sequence.
 
-    The first of these that is known counts: the user's camera, the file beside the frames, EXIF,
-    and a guess, about which a note says so.
-
-    Args:
-        data: Options of the run.
-        shape: (height, width) of the frames as stored.
-        name: Name of the sequence in messages.
-        beside: Calibration of a file beside the frames.
-        exif: Camera by EXIF.
+    The order of precedence is the user's camera, a file beside the frames, EXIF, and an assumed
+    camera. A note says what was assumed or replaced. ``shape`` is (height, width) of the frames as
+    stored, and ``name`` stands for the sequence in messages.
 
     Raises:
-        InputError: If a calibration does not fit to the frames.
-        OptionError: If the camera is given twice, or wrongly.
+        InputError: If a calibration does not fit the frames.
+        OptionError: If the camera is given twice, or is invalid.
     """
-    user_note = _note_on_user_camera(data, name, beside)
-    user_calibration = calibration_of_user(data)
-    if user_calibration is not None:
-        chosen = _camera_for_shape(user_calibration, shape, name)
-        return replace(chosen, note=_join_notes(chosen.note, user_note))
+    user_note = _note_on_user_camera(data, name, file_calibration)
+    calibration = user_calibration(data)
+    if calibration is not None:
+        user_camera = _camera_for_shape(calibration, shape, name)
+        return replace(user_camera, note=_join_notes(user_camera.note, user_note))
     if data.fov is not None:
         camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
         return SequenceCamera(camera=camera, note=user_note)
-    if beside is not None:
-        return _camera_for_shape(beside, shape, name)
+    if file_calibration is not None:
+        return _camera_for_shape(file_calibration, shape, name)
 
-    fixed = "" if data.learn_camera else ", and held fixed where poses are estimated"
+    fixed_note = "" if data.learn_camera else ", and stays fixed while poses are estimated"
     if exif is not None:
-        note = f"{printable(name)}: focal length {exif.focal:.4g} px, from EXIF{fixed}"
+        note = (
+            f"{printable(name)}: the focal length of {exif.focal:.4g} px comes from "
+            f"EXIF{fixed_note}"
+        )
         return SequenceCamera(camera=exif, note=note)
     camera = assumed_camera(shape)
-    return SequenceCamera(camera=camera, note=_note_on_assumed_camera(camera, shape, name, fixed))
+    note = _note_on_assumed_camera(camera, shape, name, fixed_note)
+    return SequenceCamera(camera=camera, note=note)
 
 
-def _note_on_assumed_camera(camera: Camera, shape: Size, name: str, fixed: str) -> Note:
+def _note_on_assumed_camera(camera: Camera, shape: Size, name: str, fixed_note: str) -> Note:
     return Note(
-        "nothing says which camera took it, so a field of view of "
-        f"{camera.field_of_view(shape):.0f} degrees is assumed{fixed}",
+        f"the camera is unknown, so a field of view of {camera.field_of_view(shape):.0f} degrees "
+        f"is assumed{fixed_note}",
         path=printable(name),
-        hint=Text(
-            "give ",
-            OptionName("fov"),
-            ", ",
-            OptionName("camera"),
-            " or ",
-            OptionName("camera_file"),
-        ),
+        hint=Text("give ", AnyOf(*map(OptionName, ("fov", "camera", "camera_file")))),
     )
 
 
-def _note_on_user_camera(data: VideoData, name: str, beside: FrameCalibration | None) -> str | None:
-    """Note on what the user's camera replaces, or is taken for; None if there is nothing to say."""
-    if beside is not None:
+def _note_on_user_camera(
+    data: VideoData, name: str, file_calibration: FrameCalibration | None
+) -> str | None:
+    """Note that the user's camera replaces a file, or is used for several roots; None otherwise."""
+    if file_calibration is not None:
         return (
-            f"{printable(name)}: has a camera file beside it, which the camera that is given "
-            "replaces"
+            f"{printable(name)}: rilievo ignores the camera file beside it, because you gave a "
+            "camera"
         )
     if len(data.roots) < 2:
         return None
     return (
-        f"{printable(name)}: the one camera that is given is taken for it too; a file beside "
-        "the frames, such as camera.yaml, is the camera of its folder alone"
+        f"{printable(name)}: uses the one camera that you gave; to give each folder its own "
+        "camera, put a file such as camera.yaml beside the frames"
     )
 
 
@@ -201,30 +198,35 @@ def _join_notes(*notes: str | None) -> str | None:
 
 
 def _camera_for_shape(calibration: FrameCalibration, shape: Size, name: str) -> SequenceCamera:
-    """Scale a calibration to frames of a size; refuse frames of another aspect ratio."""
+    """Scale a calibration to the size of the frames, if their aspect ratio is the same."""
     K = calibration.K
     note = None if calibration.note is None else f"{printable(name)}: {calibration.note}"
     if calibration.shape is not None and calibration.shape != shape:
         calibrated_size = _size_text(calibration.shape)
-        aspect_ratio = (shape[1] / shape[0]) / (calibration.shape[1] / calibration.shape[0])
-        if abs(aspect_ratio - 1) > _MAX_ASPECT_DEVIATION:
+        calibrated_aspect = calibration.shape[1] / calibration.shape[0]
+        aspect_ratio_change = (shape[1] / shape[0]) / calibrated_aspect
+        if abs(aspect_ratio_change - 1) > _MAX_ASPECT_DEVIATION:
             raise InputError(
-                f"{printable(name)}: the camera is calibrated for frames of {calibrated_size}, but "
-                f"these are {_size_text(shape)}, of another shape: they were cropped; calibrate "
-                "for these frames, or give their fx,fy,cx,cy"
+                f"the camera was calibrated for frames of {calibrated_size}, but these frames are "
+                f"{_size_text(shape)}, which is a different aspect ratio, so they were cropped",
+                path=printable(name),
+                hint=Text(
+                    "calibrate the camera for these frames, or give their intrinsics with ",
+                    OptionName("camera"),
+                ),
             )
         K = resize_K(K, size=calibration.shape, new_size=shape)
-        scaled_note = (
+        scaling_note = (
             f"{printable(name)}: the camera was calibrated at {calibrated_size} and is scaled to "
             f"{_size_text(shape)}"
         )
-        note = _join_notes(note, scaled_note)
+        note = _join_notes(note, scaling_note)
     _check_intrinsics(K, shape, name)
     return SequenceCamera(camera=Camera(K=K), lens=calibration.lens, note=note)
 
 
 def _check_intrinsics(K: Matrix, shape: Size, name: str) -> None:
-    """Refuse intrinsics that are probably those of another size, or no pixels."""
+    """Check that intrinsics are plausible, since those of another size or unit are common."""
     try:
         Camera(K=K)
     except InputError as error:
@@ -232,29 +234,33 @@ def _check_intrinsics(K: Matrix, shape: Size, name: str) -> None:
     _check_principal_point(K, shape, name)
 
     height, width = shape
-    horizontal = horizontal_fov(K, width)
+    horizontal_degrees = horizontal_fov(K, width)
+    # With x and y exchanged, the horizontal field of view is the vertical one.
     transposed_K = np.array([[K[1, 1], 0.0, K[1, 2]], [0.0, K[0, 0], K[0, 2]], [0.0, 0.0, 1.0]])
-    vertical = horizontal_fov(transposed_K, height)
-    if not _MIN_FOV <= max(horizontal, vertical) <= _MAX_FOV:
+    vertical_degrees = horizontal_fov(transposed_K, height)
+    if not _MIN_FOV <= max(horizontal_degrees, vertical_degrees) <= _MAX_FOV:
         raise InputError(
-            f"{printable(name)}: focal lengths {K[0, 0]:g} and {K[1, 1]:g} px see "
-            f"{horizontal:.3g} x {vertical:.3g} degrees of frames of {_size_text(shape)}; "
-            f"{_MIN_FOV:g} to {_MAX_FOV:g} is expected: are they in pixels, and of this size?"
+            f"{printable(name)}: the focal lengths {K[0, 0]:g} and {K[1, 1]:g} px give frames of "
+            f"{_size_text(shape)} a field of view of {horizontal_degrees:.3g} x "
+            f"{vertical_degrees:.3g} degrees, expected {_MIN_FOV:g} to {_MAX_FOV:g}: check that "
+            "the focal lengths are in pixels and belong to this frame size"
         )
 
 
 def _check_principal_point(K: Matrix, shape: Size, name: str) -> None:
+    """Check that the principal point is near the middle of the frames."""
     height, width = shape
     cx, cy = float(K[0, 2]), float(K[1, 2])
     x_offset = abs((cx + 0.5) / width - 0.5)
     y_offset = abs((cy + 0.5) / height - 0.5)
     if max(x_offset, y_offset) <= _MAX_PRINCIPAL_POINT_OFFSET:
         return
+    # The intrinsics would fit frames with this point in the middle.
     bounded_cy, bounded_cx = np.clip((cy, cx), -_MAX_COORDINATE, _MAX_COORDINATE)
     likely_size = round(2 * bounded_cy + 1), round(2 * bounded_cx + 1)
     raise InputError(
-        f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the middle of frames "
-        f"of {_size_text(shape)}; these intrinsics look like those of about "
+        f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the centre of frames "
+        f"of {_size_text(shape)}; these intrinsics seem to belong to frames of about "
         f"{_size_text(likely_size)}: multiply them by the ratio of the sizes"
     )
 

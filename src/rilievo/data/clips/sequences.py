@@ -14,7 +14,7 @@ from rilievo.errors.messages import Text, note_of
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import decode
+from rilievo.io.photographs.decode import decode_image
 from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
@@ -29,29 +29,30 @@ class OtherEye:
     """The other camera of a stereo pair.
 
     Attributes:
-        sequence: Name of its sequence.
-        shift: Its x minus that of this camera [m]; negative if it is to the left.
+        sequence: Name of the clip that it took.
+        x_offset: Translation in x from this camera's frame to the other's [m]; negative if the
+            other camera is to the right.
     """
 
     sequence: str
-    shift: float
+    x_offset: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedTargets:
-    """Numbers of the target frames of a list.
+    """Frame numbers of the targets in a list.
 
     Attributes:
-        training: Those for training.
-        held_out: Those for validation; None if the list has none.
+        training: Targets for training.
+        held_out: Targets for validation; None if the list has none.
     """
 
     training: tuple[int, ...]
     held_out: tuple[int, ...] | None = None
 
 
-SOURCE_ALONE = ListedTargets(training=())
-"""Targets of the other camera of a pair, whose frames must not be targets too."""
+NO_TARGETS = ListedTargets(training=())
+"""For the other camera of a pair, whose frames are sources and must not be targets too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,33 +61,33 @@ class Clip:
 
     Attributes:
         id: Name of the clip.
-        files: Frames; none for a video.
-        numbers: Number of each frame.
+        files: Files of the frames; empty for a video.
+        frame_numbers: Number of each frame in its dataset; empty for a video.
         video: The video; None for a folder of frames.
         shape: (height, width) as stored [px].
         camera: Camera at that size.
         poses: ``world_T_cam`` [m], NaN where unknown; None if there are none.
         poses_file: File of poses of a video, whose frames are not counted yet.
-        listed: Targets of a list; None if all frames may be targets.
+        listed_targets: Targets of a list; None if all frames may be targets.
         other_eye: The other camera of a stereo pair.
-        measured: Whether motion between its frames is measured to choose them.
+        measures_motion: Whether frames are chosen by the motion that is measured between them.
         stride: Frames between neighbours; None to choose it by the measured motion.
-        hood: Fraction of the height, at the bottom, that shows the car.
+        bonnet_fraction: Fraction of the height, at the bottom, that shows the car.
     """
 
     id: str
     files: tuple[Path, ...] = ()
-    numbers: tuple[int, ...] = ()
+    frame_numbers: tuple[int, ...] = ()
     video: Path | None = None
     shape: Size
     camera: SequenceCamera
     poses: Transforms | None = None
     poses_file: Path | None = None
-    listed: ListedTargets | None = None
+    listed_targets: ListedTargets | None = None
     other_eye: OtherEye | None = None
-    measured: bool = True
+    measures_motion: bool = True
     stride: int | None = None
-    hood: float = 0.0
+    bonnet_fraction: float = 0.0
 
     def K_at(self, size: Size) -> Matrix:
         """Intrinsics at a size [px], without distortion."""
@@ -108,11 +109,11 @@ class ClipFrame:
     """One frame, or the reason why it cannot be used.
 
     Attributes:
-        index: Its index in the clip.
-        name: Its name.
-        seconds: Its time [s], or its number if the clip has no times.
-        pixels: Its colours; None if it cannot be used.
-        problem: A line on why it cannot be used.
+        index: Index in the clip.
+        name: Name of the file, or the index for a video.
+        seconds: Time [s], or the frame's number if the clip has no times.
+        pixels: Colours; None if the frame cannot be used.
+        problem: A line on why the frame cannot be used.
     """
 
     index: int
@@ -122,44 +123,43 @@ class ClipFrame:
     problem: str | None = None
 
 
-def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
-    """Read the first readable frame, which gives size and camera.
+def first_photo(files: tuple[Path, ...], folder: Path) -> Photo:
+    """Read the first readable frame, which gives a clip its size and its camera.
 
     Raises:
-        InputError: If no frame can be read.
+        InputError: If no frame can be read; it says why the last one cannot.
     """
-    problem = "there is none"
+    last_problem = "there is none"
     for file in files:
         try:
             check_regular(file)
             return read_photo(file, own_depth=False)
         except InputError as error:
-            problem = note_of(error)
-    raise InputError("no frame can be read:", path=printable(place), problem=Text(problem))
+            last_problem = note_of(error)
+    raise InputError("no frame can be read:", path=printable(folder), problem=Text(last_problem))
 
 
 class OddSizeError(InputError):
-    """Frames have different sizes, which skipping one does not mend."""
+    """Error for a frame that differs in size from the rest, which skipping it would not mend."""
 
 
-def read_frame(
-    sequence: Clip, index: int, size: Size, undistortion: UndistortionMap | None
-) -> Pixels:
-    """Read a frame at a size.
+def read_frame(clip: Clip, index: int, size: Size, undistortion: UndistortionMap | None) -> Pixels:
+    """Read a frame, remove its distortion, and resize it.
 
     Raises:
-        OddSizeError: If it is not of the clip's size.
+        OddSizeError: If its size differs from the clip's.
         InputError: If it cannot be read.
     """
-    path = sequence.files[index]
+    path = clip.files[index]
     image = _read_upright(path)
-    if (image.height, image.width) != sequence.shape:
-        height, width = sequence.shape
-        neighbour = next(file for file in sequence.files if file != path)
+    if (image.height, image.width) != clip.shape:
+        height, width = clip.shape
+        # The first frame that can be read gave the clip its size, so there is another file.
+        neighbour = next(file for file in clip.files if file != path)
         raise OddSizeError(
             f"{printable(path)}: is {image.width}x{image.height}, but {printable(neighbour.name)} "
-            f"and the other frames are {width}x{height}; a sequence has one size: put these frames "
-            "into a folder of their own"
+            f"and the other frames are {width}x{height}; all frames of a sequence must have the "
+            "same size: move these frames to a separate folder"
         )
     return undistort_and_resize(image, size, undistortion)
 
@@ -170,7 +170,7 @@ def frame_or_reason(
     """Read a frame, or return a line on why it cannot be read.
 
     Raises:
-        OddSizeError: If it is not of the clip's size.
+        OddSizeError: If its size differs from the clip's.
     """
     try:
         return read_frame(sequence, index, size, undistortion)
@@ -180,12 +180,12 @@ def frame_or_reason(
         return note_of(error)
 
 
-def sequence_undistortion(sequence: Clip) -> UndistortionMap | None:
-    """Map that undistorts the frames of a sequence; None without distortion."""
-    lens = sequence.camera.lens
+def sequence_undistortion(clip: Clip) -> UndistortionMap | None:
+    """Compute the map that undistorts the frames of a clip; None if they have no distortion."""
+    lens = clip.camera.lens
     if lens is None:
         return None
-    return undistortion_map(lens, sequence.camera.camera.K, sequence.shape)
+    return undistortion_map(lens, clip.camera.camera.K, clip.shape)
 
 
 def undistort_and_resize(
@@ -217,9 +217,10 @@ def _read_upright(path: Path) -> Image.Image:
     size_bytes = check_regular(path)
     try:
         with path.open("rb") as file:
-            image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
+            image = decode_image(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+    # Most frames are plain RGB already, and need no conversion of orientation or colours.
     orientation = read_exif_metadata(image).orientation
     if image.mode == "RGB" and orientation == 1 and not image.info.get("icc_profile"):
         return image

@@ -23,27 +23,27 @@ class ListedFrame:
 
 
 def _find_training_list(root: Path, split: str) -> Path:
-    path = Path(split)
-    places = (path, root / "splits" / split, root / split)
+    """Find the list of a split: a file, a folder with train_files.txt, or a name under splits/."""
+    places = (Path(split), root / "splits" / split, root / split)
     candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
-    training = next((option for option in candidates if option.is_file()), None)
-    if training is None:
+    training_list = next((path for path in candidates if path.is_file()), None)
+    if training_list is None:
         raise OptionError(
-            f"no list of the split '{printable(split)}': a file, a folder with train_files.txt, "
-            f"or a name under {printable(root / 'splits')} is expected (found there: "
-            f"{contents_text(root / 'splits')}); eigen_zhou and others are in the folder splits/ "
-            "of github.com/nianticlabs/monodepth2: copy them there"
+            f"no list for the split '{printable(split)}': expected a file, a folder with "
+            f"train_files.txt, or the name of a list in {printable(root / 'splits')} (found "
+            f"{contents_text(root / 'splits')}); for eigen_zhou and others, copy the folder "
+            "splits/ of github.com/nianticlabs/monodepth2 there"
         )
-    return training
+    return training_list
 
 
 def read_frame_list(path: Path) -> list[ListedFrame]:
-    """Read ``folder frame side`` a line; the left is the default side."""
+    """Read lines of ``folder frame side``, in which the side is the left one by default."""
     frames: list[ListedFrame] = []
     for line in text_lines(path):
         words = line.text.split()
-        has_side = words[2:] in ([], ["l"], ["r"])
-        if len(words) < 2 or not is_whole(words[1]) or not has_side:
+        has_valid_side = words[2:] in ([], ["l"], ["r"])
+        if len(words) < 2 or not is_whole(words[1]) or not has_valid_side:
             raise InputError(
                 f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; "
                 "expected 'folder frame side', such as "
@@ -52,39 +52,42 @@ def read_frame_list(path: Path) -> list[ListedFrame]:
         side = words[2] if len(words) == 3 else "l"
         frames.append(ListedFrame(folder=words[0], number=int(words[1]), side=side))
     if not frames:
-        raise InputError(f"{printable(path)}: lists no frame")
+        raise InputError(f"{printable(path)}: lists no frames")
     return frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSequences:
-    """Training list of a split, and targets by folder and side."""
+    """Path of a split's training list, and the listed targets by (folder, side)."""
 
     path: Path
     targets: Mapping[tuple[str, str], ListedTargets]
 
 
 def read_split_lists(root: Path, split: str, *, stereo: bool) -> ListedSequences:
-    """Read the lists of a split, with both sides for ``stereo``.
+    """Read the training list of a split, and the validation list beside it if there is one.
 
-    A "train" list goes with the "val" list beside it.
+    With ``stereo``, the other camera of each listed camera is listed too.
     """
-    path = _find_training_list(root, split)
-    training, held_out = _frame_numbers_by_folder_and_side(path), None
-    partner = path.with_name(path.name.replace("train", "val", 1))
-    if path.name.startswith("train") and partner.is_file():
-        held_out = _frame_numbers_by_folder_and_side(partner)
-    wanted = dict.fromkeys([*training, *(held_out or {})])
+    training_path = _find_training_list(root, split)
+    training = _frame_numbers_by_folder_and_side(training_path)
+    held_out = None
+    validation_path = training_path.with_name(training_path.name.replace("train", "val", 1))
+    if training_path.name.startswith("train") and validation_path.is_file():
+        held_out = _frame_numbers_by_folder_and_side(validation_path)
+
+    # A dict in place of a set keeps the order of the lists.
+    cameras = dict.fromkeys([*training, *(held_out or {})])
     if stereo:
-        wanted |= dict.fromkeys((folder, OTHER_SIDE[side]) for folder, side in list(wanted))
+        cameras |= dict.fromkeys((folder, OTHER_SIDE[side]) for folder, side in list(cameras))
     targets = {
-        key: ListedTargets(
-            training=training.get(key, ()),
-            held_out=None if held_out is None else held_out.get(key, ()),
+        camera: ListedTargets(
+            training=training.get(camera, ()),
+            held_out=None if held_out is None else held_out.get(camera, ()),
         )
-        for key in wanted
+        for camera in cameras
     }
-    return ListedSequences(path=path, targets=targets)
+    return ListedSequences(path=training_path, targets=targets)
 
 
 def _frame_numbers_by_folder_and_side(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
@@ -95,16 +98,16 @@ def _frame_numbers_by_folder_and_side(path: Path) -> dict[tuple[str, str], tuple
 
 
 def numbered_files(folder: Path) -> dict[int, Path]:
-    """List frames by number: published PNG, or else JPEG."""
+    """List the frames of a folder by number; a PNG takes precedence over a JPEG."""
     files: dict[int, Path] = {}
-    # PNG comes after JPEG, so that it replaces the JPEG made from it.
+    # PNG sorts after JPEG here, so that the published PNG replaces a JPEG made from it.
     for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):
         stem, _, suffix = name.rpartition(".")
         if is_whole(stem) and suffix in ("png", "jpg"):
             files[int(stem)] = folder / name
     if not files:
         raise InputError(
-            f"{printable(folder)}: frames such as 0000000005.png are expected, found "
+            f"{printable(folder)}: expected frames such as 0000000005.png, found "
             f"{contents_text(folder)}"
         )
     return dict(sorted(files.items()))

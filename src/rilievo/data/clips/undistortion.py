@@ -17,10 +17,8 @@ _RADIUS_STEPS = 1000
 class UndistortionMap:
     """Map from the pixels of an undistorted frame to the original.
 
-    Attributes:
-        x: Column in the original [px].
-        y: Row in the original [px].
-        valid: Mask of the pixels that lie inside the original.
+    ``x`` and ``y`` are the column and row in the original [px], and ``valid`` is the mask of the
+    pixels that lie inside of it.
     """
 
     x: Field
@@ -29,7 +27,7 @@ class UndistortionMap:
 
 
 def undistortion_map(lens: Distorted, K: Matrix, shape: Size) -> UndistortionMap:
-    """Map that undistorts frames and keeps their K.
+    """Compute the map that undistorts frames and keeps their K.
 
     Pixels beyond the radius at which the distortion turns back are invalid, because the lens model
     says nothing about them.
@@ -37,6 +35,7 @@ def undistortion_map(lens: Distorted, K: Matrix, shape: Size) -> UndistortionMap
     height, width = shape
     columns = np.arange(width, dtype=np.float64)
     rows = np.arange(height, dtype=np.float64)
+    # Undistorted image coordinates at depth 1.
     x = np.broadcast_to((columns - K[0, 2]) / K[0, 0], shape)
     y = np.broadcast_to(((rows - K[1, 2]) / K[1, 1])[:, None], shape)
     distorted_x, distorted_y = lens.distort(x, y)
@@ -51,7 +50,7 @@ def undistortion_map(lens: Distorted, K: Matrix, shape: Size) -> UndistortionMap
 
 
 def _is_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
-    """Mask of the radii up to which the distorted radius grows."""
+    """Mask of the radii below the first one at which the distorted radius stops growing."""
     radii = np.linspace(0.0, float(radius.max()) + 1e-9, _RADIUS_STEPS)
     radial_lens = replace(lens, p=(0.0, 0.0))
     distorted_radii, _ = radial_lens.distort(radii, np.zeros_like(radii))
@@ -62,11 +61,7 @@ def _is_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]
 
 
 def undistort(pixels: Pixels, undistortion: UndistortionMap) -> Pixels:
-    """Undistort a frame; pixels outside of the original are black.
-
-    Raises:
-        MissingExtraError: Without OpenCV.
-    """
+    """Undistort a frame; pixels outside of the original are black."""
     with needing("frames of a distorting lens", "train"):
         import cv2
     return cv2.remap(pixels, undistortion.x, undistortion.y, cv2.INTER_LINEAR)

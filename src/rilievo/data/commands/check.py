@@ -10,18 +10,13 @@ from typing import Annotated
 import numpy as np
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, say, table
+from rilievo.cli.streams import format_table, printing, say
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.check_download import (
-    Check,
-    ImageFacts,
-    SplitCount,
-    check_dataset,
-)
+from rilievo.data.datasets.check_download import Check, ImageSummary, SplitCount, check_dataset
 from rilievo.data.datasets.contact_sheet import write_contact_sheet
 from rilievo.data.datasets.dataset import Absent, evenly_spread
 from rilievo.errors import OptionError
-from rilievo.errors.messages import for_terminal
+from rilievo.errors.messages import count_text, for_terminal
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.depth.interpretation import DepthInterpretation
@@ -29,7 +24,8 @@ from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
 _MAX_LINES = 10  # of missing or broken images, which are listed one by one
-_MAX_PROPERTIES = 10  # of depth files, in one line
+_MAX_PROPERTIES = 10  # of depth files, one on each line
+_PROPERTY_LABELS = {"invalid": "values without depth", "size": "size of the map"}
 _SHEET_IMAGES = 24
 
 
@@ -38,17 +34,17 @@ class _Arguments:
     dataset: Annotated[str, option(positional=True)]
     """Name of the dataset; 'rilievo datasets' lists them."""
     root: Annotated[Path | None, option(positional=True)] = None
-    """Folder of the download."""
+    """Folder of the downloaded dataset."""
     split: str | None = None
-    """Split to read; by default the one of papers."""
+    """Split to read; by default the one that papers use."""
     variant: str | None = None
     """Variant of the ground truth; 'rilievo datasets NAME' lists them."""
     list: Annotated[Path | None, option(metavar="FILE")] = None
-    """List of ids, one a line, in place of the split's."""
+    """File with your own list of image ids, one per line, instead of the split's list."""
     limit: Annotated[int | None, option(metavar="N")] = None
-    """Number of images, evenly spread; by default all."""
+    """Number of images to read, evenly spread over the split; by default all."""
     sheet: Annotated[Path | None, option(metavar="FILE.jpg")] = None
-    """Contact sheet of 24 photographs with true depth and normals."""
+    """Write a contact sheet of 24 photographs with their ground-truth depth and normals."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -56,16 +52,15 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Report what a download contains; return 1 if something is missing or damaged."""
+    """Report what a download contains, and return 1 if something is missing or damaged."""
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo check",
-        description="Read a downloaded dataset: counts, missing and broken files, depth, K.",
-        examples=(
-            "rilievo check nyuv2 nyu/ --sheet sheet.jpg",
-            "rilievo check folder mine/",
+        description=(
+            "Check a downloaded dataset: image counts, missing and broken files, depth, camera."
         ),
+        examples=("rilievo check nyuv2 nyu/ --sheet sheet.jpg", "rilievo check folder mine/"),
     )
     dataset = open_dataset(
         request.dataset,
@@ -81,32 +76,33 @@ def main(arguments: Sequence[str]) -> int:
         write_contact_sheet(dataset, evenly_spread(dataset.ids, _SHEET_IMAGES), request.sheet)
     with printing():
         say("\n".join(_report_lines(report, request.sheet)))
-    return 0 if report.is_whole else 1
+    return 0 if report.is_complete else 1
 
 
 def _print_progress(done: int, total: int) -> None:
     end = "\n" if done == total else ""
-    print(f"\rread {done} of {total}", end=end, file=sys.stderr, flush=True)
+    print(f"\rread {done} of {total} images", end=end, file=sys.stderr, flush=True)
 
 
 def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
+    """Yield the counts of the splits, then the problems and the contents of the split read."""
     yield f"{check.card.title} in {printable(check.root)}"
     yield ""
     header = ("split", "in papers", "found", "missing")
-    yield table(header, [_split_row(count) for count in check.splits])
+    yield format_table(header, [_split_row(count) for count in check.splits])
     for count in check.splits:
         if count.problem is not None:
             yield f"{count.split}: {for_terminal(count.problem)}"
     yield ""
     yield (
-        f"read '{check.split}', {check.variant}: {check.read} of {check.listed} images, "
-        f"{len(check.images)} are whole"
+        f"split '{check.split}', variant '{check.variant}': read {check.num_read} of "
+        f"{check.num_listed} images, {len(check.images)} of them complete"
     )
     yield from _problem_lines("missing", check.absent)
     yield from _problem_lines("broken", check.broken)
     if check.images:
         yield from _depth_lines(check.images)
-        yield from _interpretation_lines(check.reading)
+        yield from _interpretation_lines(check.interpretation)
         yield from _normals_lines(check.images)
         yield from _size_lines(check.images)
     yield from (f"warning: {for_terminal(warning)}" for warning in check.warnings)
@@ -121,10 +117,11 @@ def _split_row(count: SplitCount) -> tuple[str, ...]:
     return count.split, official, str(count.found), str(count.absent)
 
 
-def _problem_lines(what: str, entries: Sequence[Absent]) -> Iterator[str]:
+def _problem_lines(problem: str, entries: Sequence[Absent]) -> Iterator[str]:
+    """Yield the images with a problem ("missing" or "broken"), the first ten by name."""
     if not entries:
         return
-    yield f"{len(entries)} {what}:"
+    yield f"{count_text(len(entries), 'image')} {'is' if len(entries) == 1 else 'are'} {problem}:"
     yield from (
         f"  {printable(entry.id)}: {for_terminal(entry.reason)}" for entry in entries[:_MAX_LINES]
     )
@@ -132,55 +129,61 @@ def _problem_lines(what: str, entries: Sequence[Absent]) -> Iterator[str]:
         yield f"  ... and {len(entries) - _MAX_LINES} more"
 
 
-def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
+def _depth_lines(images: Sequence[ImageSummary]) -> Iterator[str]:
     """Yield the holes of true depth, and its range over all images."""
-    fractions = [facts.depth_share for facts in images if facts.depth_share is not None]
+    fractions = [image.depth_fraction for image in images if image.depth_fraction is not None]
     if not fractions:
         yield "depth     none"
         return
-    holes = 1 - np.array(fractions)
+    hole_fractions = 1 - np.array(fractions)
     yield (
-        f"holes     {holes.mean():.1%} of the pixels on average, "
-        f"{holes.min():.1%} to {holes.max():.1%}"
+        f"holes     {hole_fractions.mean():.1%} of the pixels on average, from "
+        f"{hole_fractions.min():.1%} to {hole_fractions.max():.1%} in an image"
     )
-    ranges = [(facts.near, facts.median, facts.far) for facts in images if facts.median is not None]
+    ranges = [(image.near, image.median, image.far) for image in images if image.median is not None]
     if ranges:
         near, median, far = np.array(ranges).T
         yield (
-            f"depth     {near.min():.3g} to {far.max():.3g} m; medians of the images "
-            f"{median.min():.3g} to {median.max():.3g} m"
+            f"depth     {near.min():.3g} to {far.max():.3g} m; image medians {median.min():.3g} to "
+            f"{median.max():.3g} m"
         )
 
 
 def _interpretation_lines(interpretation: DepthInterpretation) -> Iterator[str]:
     if interpretation.summary_line is not None:
         yield f"          {interpretation.summary_line}"
-    # The summary has the unit already.
-    properties = [each for each in interpretation.properties if each.name != "scale"]
-    texts = [f"{each.name} {each}" for each in properties]
-    if texts:
-        yield "          " + "; ".join(texts[:_MAX_PROPERTIES])
+    # The summary contains the unit already.
+    texts = [
+        f"{_PROPERTY_LABELS.get(prop.name, prop.name)}: {prop}"
+        for prop in interpretation.properties
+        if prop.name != "scale"
+    ]
+    yield from (f"          {text}" for text in texts[:_MAX_PROPERTIES])
 
 
-def _normals_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
-    fractions = [facts.normals_share for facts in images if facts.normals_share is not None]
+def _normals_lines(images: Sequence[ImageSummary]) -> Iterator[str]:
+    fractions = [image.normals_fraction for image in images if image.normals_fraction is not None]
     if fractions:
-        yield f"normals   {len(fractions)} images, {np.mean(fractions):.1%} of their pixels"
+        images_text = count_text(len(fractions), "image")
+        yield f"normals   in {images_text}, at {np.mean(fractions):.1%} of the pixels on average"
 
 
-def _size_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
+def _size_lines(images: Sequence[ImageSummary]) -> Iterator[str]:
     """Yield the most frequent sizes and cameras."""
-    sizes = Counter(facts.size for facts in images).most_common(5)
-    yield "size      " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in sizes)
-    cameras = Counter(_camera_text(facts.camera) for facts in images if facts.camera is not None)
+    sizes = Counter(image.size for image in images).most_common(5)
+    size_texts = [
+        f"{width}x{height} in {count_text(count, 'image')}" for (height, width), count in sizes
+    ]
+    yield "size      " + ", ".join(size_texts)
+    cameras = Counter(_camera_text(image.camera) for image in images if image.camera is not None)
     for text, count in cameras.most_common(3):
-        yield f"{text}: {count}"
+        yield f"{text} in {count_text(count, 'image')}"
     if len(cameras) > 3:
-        yield f"K         ... and {len(cameras) - 3} more"
+        yield f"          ... and {count_text(len(cameras) - 3, 'more camera')}"
 
 
 def _camera_text(camera: Camera) -> str:
-    """Intrinsics of a pinhole camera [px], or the lens of another one."""
+    """Text of a pinhole's intrinsics [px], or of another lens."""
     if not isinstance(camera.lens, Pinhole):
         return f"lens      {camera.lens}"
     fx, fy, cx, cy = (round(number, 2) for number in camera.lens.numbers)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, say, table
+from rilievo.cli.streams import format_table, printing, say
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.data.datasets.dataset import DatasetCard
 from rilievo.schema.fields import option
@@ -16,7 +16,7 @@ _MAX_LICENCE_CHARACTERS = 20  # in the table
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
-    """Dataset whose card to show; by default all are listed."""
+    """Dataset to describe; by default all datasets are listed."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,11 +25,11 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo datasets",
-        description="Datasets that can be read: where to get them, licence, size, layout.",
-        examples=(
-            "rilievo datasets",
-            "rilievo datasets nyuv2",
+        description=(
+            "List the supported datasets, or show the source, licence, size and folder layout of "
+            "one."
         ),
+        examples=("rilievo datasets", "rilievo datasets nyuv2"),
     )
     with printing():
         if request.name is None:
@@ -44,9 +44,10 @@ def _table_of_datasets() -> str:
     rows = [_row_of_card(find_dataset(name).card) for name in DATASETS]
     return "\n".join(
         [
-            table(header, rows),
+            format_table(header, rows),
             "",
-            "'rilievo datasets NAME' shows a card; 'rilievo check NAME FOLDER' reads a download.",
+            "'rilievo datasets NAME' describes a dataset; 'rilievo check NAME FOLDER' checks a "
+            "download.",
         ]
     )
 
@@ -67,12 +68,13 @@ def _gigabytes_text(card: DatasetCard) -> str:
 
 def _licence_text(card: DatasetCard, *, in_table: bool = False) -> str:
     """Licence, or in the table a hint in place of a long one."""
-    is_too_long = in_table and len(card.licence) > _MAX_LICENCE_CHARACTERS
-    licence = "see its card" if is_too_long else card.licence
+    is_too_long_for_table = in_table and len(card.licence) > _MAX_LICENCE_CHARACTERS
+    licence = "see its card" if is_too_long_for_table else card.licence
     return licence if card.commercial else f"{licence} (NON-COMMERCIAL)"
 
 
 def _card_text(card: DatasetCard) -> str:
+    """Write a card as rows of a name and a value, then the layout and the caveats."""
     counts = (
         f"{split} ({card.counts[split]} images)" if split in card.counts else split
         for split in card.splits
@@ -86,10 +88,10 @@ def _card_text(card: DatasetCard) -> str:
         "splits": ", ".join(counts),
         "variants": ", ".join(card.variants),
         "normals": card.normals or "none",
-        "extra": card.extra or "none, it is in the core",
+        "extra": card.extra or "none needed",
     }
     lines = [card.name, "", *(f"{key:<10}{value}" for key, value in rows.items())]
     lines += ["", "layout:", *(f"  {line}" for line in card.layout.strip("\n").splitlines())]
     if card.caveats:
-        lines += ["", "mind:", *(f"  - {caveat}" for caveat in card.caveats)]
+        lines += ["", "caveats:", *(f"  - {caveat}" for caveat in card.caveats)]
     return "\n".join(lines)

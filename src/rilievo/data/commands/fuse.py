@@ -9,11 +9,22 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
-from rilievo.data.fuse.fuse_clip import FuseRecord
+from rilievo.data.fuse.fuse_clip import (
+    ARBITRARY,
+    METRE,
+    UNIT_OF_POSES,
+    FuseRecord,
+    fuse_clip,
+)
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors.messages import for_terminal
 from rilievo.schema.fields import option
 
+_UNIT_WORDS = {
+    METRE: "in metres",
+    ARBITRARY: "in an unknown unit",
+    UNIT_OF_POSES: "in the poses' unit",
+}
 _SECONDS_BETWEEN_LINES = 10.0
 """Time between lines of progress where there is no terminal."""
 
@@ -33,14 +44,12 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo fuse",
-        description="One coloured surface from the frames of a clip of a place.",
+        description="Fuse the frames of a clip into one coloured surface.",
         examples=(
             "rilievo fuse clip.mp4 -o place.glb",
             "rilievo fuse frames/ --poses poses.txt --camera 535,535,320,240 -o place.ply",
         ),
     )
-    from rilievo.data.fuse.fuse_clip import fuse_clip
-
     with _ProgressLine() as report:
         record = fuse_clip(request.clip, request.output, request.options, report)
     for note in record.notes:
@@ -51,39 +60,43 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _report_lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[str]:
+    """Yield size, agreement and files of a fused surface as lines of text."""
     yield (
-        f"{record.frames} frames, {record.triangles:,} triangles, voxels of {record.voxel:.3g}, "
-        f"{record.volume_bytes / 1e6:.0f} MB of volume; unit: {record.unit}"
+        f"{record.frames} frames, {record.triangles:,} triangles, voxels {record.voxel:.3g} wide "
+        f"({_UNIT_WORDS[record.unit]}), {record.volume_bytes / 1e6:.0f} MB of memory"
     )
     if record.disagreement is not None and record.disagreement_before is not None:
         yield (
-            f"neighbouring frames disagree by {100 * record.disagreement:.1f} % of depth, with one "
-            f"scale for all by {100 * record.disagreement_before:.1f} %"
+            f"the depths of neighbouring frames differ by {100 * record.disagreement:.1f} %; with "
+            f"one scale for all frames, they would differ by "
+            f"{100 * record.disagreement_before:.1f} %"
         )
     yield str(output)
     if labels is not None and record.labels is not None:
-        yield f"{labels}: labels of {record.frames} frames, mean weight {record.labels:.2f}"
+        yield f"{labels}: labels for {record.frames} frames, mean weight {record.labels:.2f}"
 
 
 class _ProgressLine:
-    """Shows progress in one line of a terminal, or else in a line every ten seconds."""
+    """Shows progress in one line of a terminal; elsewhere prints a line every ten seconds."""
 
     def __enter__(self) -> "_ProgressLine":
-        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
-        self._step, self._step_start, self._last_line = "", 0.0, 0.0
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._step, self._step_start, self._last_line_time = "", 0.0, 0.0
         return self
 
-    def __call__(self, what: str, done: int, total: int | None) -> None:
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """Show how many frames of a step are done."""
         now = time.perf_counter()
-        is_new = what != self._step
-        if is_new:
-            self._step, self._step_start = what, now
-        line = f"{what}: {self._progress_text(done, total, now - self._step_start)}"
-        if self._is_shown:
+        is_new_step = step != self._step
+        if is_new_step:
+            self._step, self._step_start = step, now
+        line = f"{step}: {self._progress_text(done, total, now - self._step_start)}"
+        if self._is_terminal:
+            # Return to the start of the line, and erase it.
             sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
-        elif is_new or now - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._last_line = now
+        elif is_new_step or now - self._last_line_time > _SECONDS_BETWEEN_LINES:
+            self._last_line_time = now
             complain(line)
 
     @staticmethod
@@ -97,6 +110,6 @@ class _ProgressLine:
         return f"{text}, {seconds_left:.0f} s left"
 
     def __exit__(self, *_: object) -> None:
-        if self._is_shown:
+        if self._is_terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -23,24 +23,27 @@ class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
     model: str = SMALL
-    """Run of 'rilievo train video' or official checkpoint with pose files, whose networks predict
-    motion; or any model of metric or up-to-scale depth, from which motion follows by geometry."""
+    """A run of 'rilievo train video' or an official checkpoint with pose files, whose networks
+    predict motion; or any model with metric or up-to-scale depth, from which rilievo computes
+    motion by geometry."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
         "rilievo-trajectory"
     )
     """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
-    text file, of KITTI's format if called poses.txt, else TUM's."""
+    text file, which is in KITTI's format if it is called poses.txt, and otherwise in TUM's."""
     options: Annotated[TrajectoryOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a trajectory and its error; return 1 when it is mirrored."""
+    """Write a trajectory and its errors, and return 1 if the trajectory is mirrored."""
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo trajectory",
-        description="Camera trajectory of a clip: by geometry on the depth of any model, or by "
-        "networks trained on video.",
+        description=(
+            "Estimate the camera trajectory of a clip, from the depth of any model or with "
+            "networks trained on video."
+        ),
         examples=(
             "rilievo trajectory clip.mp4 --fov 65 -o path",
             "rilievo trajectory clip.mp4 --model run -o trajectory.txt",
@@ -59,25 +62,26 @@ def _report_lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
     written = output if output.suffix == ".txt" else output / TrajectoryFile.PICTURE
     yield f"{record.frames} frames: {written}"
     if record.scores is None:
-        yield "no true poses are known: give --poses to have errors"
+        yield "there are no ground-truth poses; to compute errors, give them with --poses"
     else:
         yield from _error_lines(record.scores)
 
 
 def _error_lines(scores: TrajectoryScores) -> Iterator[str]:
+    """Yield the errors as sentences, after a warning about a mirrored estimate."""
     if scores.is_mirrored:
         yield (
-            "warning: the estimate is mirrored: it goes forwards where the camera truly went "
-            "backwards, so its motion was not learned, and the errors below say little"
+            "warning: the estimate is mirrored: it moves forwards where the camera moved "
+            "backwards, so the model has not learned motion, and the errors below mean little"
         )
     yield (
-        f"truth: {scores.frames} frames, {scores.path_length:.2f} m; one unit of the estimate is "
-        f"{scores.scale:.4g} m"
+        f"ground truth: {scores.frames} frames over {scores.path_length:.2f} m; one unit of the "
+        f"estimate is {scores.scale:.4g} m"
     )
     if scores.pieces > 1:
         yield (
-            f"the path has {scores.pieces} parts, each fitted by itself; the unit is that of the "
-            "longest"
+            f"the path has {scores.pieces} parts, each aligned separately; the unit is that of the "
+            "longest part"
         )
     if scores.monodepth2_mean is not None:
         yield (
@@ -96,21 +100,24 @@ def _position_error_lines(scores: TrajectoryScores) -> Iterator[str]:
     """Yield the errors of positions, after several fits, and those of motion."""
     fits = {
         "the first pose": scores.rmse_origin,
-        "first pose and scale": scores.rmse_scale,
+        "the first pose and the scale": scores.rmse_scale,
         "SE(3)": scores.rmse_rigid,
         "Sim(3)": scores.rmse_similarity,
     }
-    texts = [f"{error:.3f} m ({name} fitted)" for name, error in fits.items() if error is not None]
+    texts = [
+        f"{error:.3f} m after fitting {name}" for name, error in fits.items() if error is not None
+    ]
     yield f"RMSE of positions: {', '.join(texts)}"
     if scores.frame_translation is not None:
         yield (
-            f"between frames: {scores.frame_translation:.4f} m and {scores.frame_rotation:.4f} "
-            "degrees"
+            f"motion between frames: off by {scores.frame_translation:.4f} m and "
+            f"{scores.frame_rotation:.4f} degrees (mean)"
         )
     if scores.direction is not None:
         yield f"direction of motion between frames: off by {scores.direction:.1f} degrees (median)"
     if scores.part_translation is not None and scores.part_rotation is not None:
         yield (
-            f"over parts of 100 to 800 m ({scores.parts}): {100 * scores.part_translation:.2f} %, "
-            f"{scores.part_rotation:.4f} degrees per metre"
+            f"motion over {scores.parts} segments of 100 to 800 m: off by "
+            f"{100 * scores.part_translation:.2f} % of the length and {scores.part_rotation:.4f} "
+            "degrees per metre (mean)"
         )

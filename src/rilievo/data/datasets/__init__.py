@@ -43,13 +43,11 @@ __all__ = [
 
 
 def _require_loader(candidate: object, name: str) -> type[Dataset]:
-    """Take an object as the loader that the user names, if it is a class derived from ``Dataset``.
-
-    Raises:
-        OptionError: If it is not.
-    """
+    """Check that the object to which ``name`` leads is a class derived from ``Dataset``."""
     if not (isinstance(candidate, type) and issubclass(candidate, Dataset)):
-        raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
+        raise OptionError(
+            f"'{name}' is not a dataset loader: it must be a subclass of rilievo's Dataset"
+        )
     return candidate
 
 
@@ -107,8 +105,8 @@ def open_dataset(
     card = loader.card
     if root is None and card.needs_root:
         raise OptionError(
-            f"dataset '{card.name}' needs the folder it lies in; 'rilievo datasets {card.name}' "
-            "says where to get it"
+            f"dataset '{card.name}' needs the folder of its files; 'rilievo datasets {card.name}' "
+            "shows where to get it and which folder layout it needs"
         )
     request = Request(
         name=name,
@@ -127,13 +125,13 @@ def open_dataset(
 
 
 def _check_request(request: Request, card: DatasetCard) -> None:
-    """Refuse an unknown split or variant, and a missing root."""
+    """Check that the split and the variant exist, and the root too."""
     _require_choice(card, "split", request.split, card.splits)
     _require_choice(card, "variant", request.variant, card.variants)
     if not request.root.exists():
         raise MissingFileError(
-            f"{request.root}: there is no such folder; 'rilievo datasets {card.name}' says where "
-            "to get it and how it lies on disk"
+            f"{request.root}: no such folder; 'rilievo datasets {card.name}' shows where to get "
+            "the dataset and which folder layout it needs"
         )
 
 

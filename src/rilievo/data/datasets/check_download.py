@@ -12,7 +12,7 @@ from rilievo.calibration.camera_checks import camera_doubts
 from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, evenly_spread
 from rilievo.data.datasets.joined_interpretation import join_interpretations
 from rilievo.errors import RilievoError
-from rilievo.errors.messages import note_of
+from rilievo.errors.messages import count_text, note_of
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.depth.plausibility import unit_warning
@@ -20,9 +20,9 @@ from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.records.sample import Sample
 
 Progress = Callable[[int, int], None]
-"""Function called with the number of images that are read, and of all."""
+"""Function called with the number of images read so far, and the number of all."""
 _MAX_CAMERA_WARNINGS = 3
-_USUAL_SIZE_FRACTION = 0.9
+_MIN_COMMON_SIZE_FRACTION = 0.9
 """Fraction of the images with the most frequent size, from which other sizes are odd."""
 
 
@@ -31,10 +31,9 @@ class SplitCount:
     """Number of images of a split.
 
     Attributes:
-        split: Name of the split.
         official: Number in papers; None if it is not known.
-        found: Number that this download has.
-        absent: Number that it lists and lacks.
+        found: Number of images that this download has.
+        absent: Number of images that this download lists and lacks.
         problem: Why the split cannot be opened; None if it can.
     """
 
@@ -46,47 +45,40 @@ class SplitCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFacts:
-    """What was read of one image.
+class ImageSummary:
+    """Size, camera and ground truth of one image in short.
 
     Attributes:
-        id: Id of the image.
         size: (height, width) [px].
         camera: Its camera; None if unknown.
-        depth_share: Fraction of the pixels with true depth; None without depth.
-        near: Nearest depth [m]; None without depth.
-        median: Median depth [m].
-        far: Farthest depth [m].
-        normals_share: Fraction of the pixels with true normals; None without normals.
+        depth_fraction: Fraction of the pixels with true depth; None without depth.
+        near: Nearest depth [m]; None if no pixel has depth, as are ``median`` and ``far``.
+        normals_fraction: Fraction of the pixels with true normals; None without normals.
     """
 
     id: str
     size: tuple[int, int]
     camera: Camera | None
-    depth_share: float | None = None
+    depth_fraction: float | None = None
     near: float | None = None
     median: float | None = None
     far: float | None = None
-    normals_share: float | None = None
+    normals_fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Result of reading the images of a split.
+    """Result of reading the images of a split of a dataset.
 
     Attributes:
-        card: Card of the dataset.
-        root: Folder of the download.
-        split: The split that was read.
-        variant: The variant that was read.
         splits: Counts of all splits.
-        listed: Number of images that the split lists.
-        read: Number of images that were read.
-        images: What was read of the whole images.
+        num_listed: Number of images that the split lists.
+        num_read: Number of images that were read.
+        images: Summaries of the images that are intact.
         absent: Listed images that are missing, with the reason.
         broken: Images that cannot be read, with the reason.
-        warnings: What may be wrong.
-        reading: How the numbers of depth files were interpreted.
+        warnings: Sentences on what may be wrong.
+        interpretation: How the numbers of depth files were interpreted.
     """
 
     card: DatasetCard
@@ -94,75 +86,70 @@ class Check:
     split: str
     variant: str
     splits: tuple[SplitCount, ...]
-    listed: int
-    read: int
-    images: tuple[ImageFacts, ...]
+    num_listed: int
+    num_read: int
+    images: tuple[ImageSummary, ...]
     absent: tuple[Absent, ...]
     broken: tuple[Absent, ...]
     warnings: tuple[str, ...]
-    reading: DepthInterpretation = field(default_factory=DepthInterpretation)
+    interpretation: DepthInterpretation = field(default_factory=DepthInterpretation)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether nothing is absent or broken."""
-        return not (self.absent or self.broken) and self.listed > 0
+    def is_complete(self) -> bool:
+        """Whether the split lists images, and none of them is absent or broken."""
+        return not (self.absent or self.broken) and self.num_listed > 0
 
 
 def check_dataset(
     dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
 ) -> Check:
-    """Read the images of a dataset with their ground truth.
-
-    Args:
-        dataset: The dataset.
-        limit: Number of images, evenly spread; by default all.
-        show: Called after each image.
-    """
+    """Read all images of a dataset, or ``limit`` evenly spread ones; ``show`` reports progress."""
     ids = evenly_spread(dataset.ids, limit)
-    images: list[ImageFacts] = []
+    images: list[ImageSummary] = []
     broken: list[Absent] = []
-    for count, facts_or_reason in enumerate(_read_image_facts_in_threads(dataset, ids), start=1):
-        if isinstance(facts_or_reason, ImageFacts):
-            images.append(facts_or_reason)
+    for count, summary_or_reason in enumerate(_summarise_images(dataset, ids), start=1):
+        if isinstance(summary_or_reason, ImageSummary):
+            images.append(summary_or_reason)
         else:
-            broken.append(facts_or_reason)
+            broken.append(summary_or_reason)
         if show is not None:
             show(count, len(ids))
-    reading = join_interpretations(dataset, ids)
+    interpretation = join_interpretations(dataset, ids)
     return Check(
         card=dataset.card,
         root=dataset.request.root,
         split=dataset.request.split,
         variant=dataset.request.variant,
         splits=_count_splits(dataset),
-        listed=len(dataset.ids) + len(dataset.absent),
-        read=len(ids),
+        num_listed=len(dataset.ids) + len(dataset.absent),
+        num_read=len(ids),
         images=tuple(images),
         absent=dataset.absent,
         broken=tuple(broken),
-        warnings=(*_warning_texts(dataset, images, reading), *reading.warnings),
-        reading=reading,
+        warnings=(*_warning_texts(dataset, images, interpretation), *interpretation.warnings),
+        interpretation=interpretation,
     )
 
 
-def _read_image_facts_in_threads(
-    dataset: Dataset, ids: Sequence[str]
-) -> Iterator[ImageFacts | Absent]:
+def _summarise_images(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageSummary | Absent]:
+    """Read the images in threads; yield a summary of each, or why it cannot be read."""
+
     @retry_miscounted
-    def facts_or_reason(id: str) -> ImageFacts | Absent:
+    def summarise_or_explain(image_id: str) -> ImageSummary | Absent:
         try:
-            return _image_facts(dataset.sample(id))
+            return _summarise_sample(dataset.sample(image_id))
         except RilievoError as error:
-            return Absent(id=id, reason=note_of(error))
+            return Absent(id=image_id, reason=note_of(error))
         except OSError as error:
-            return Absent(id=id, reason=str(unreadable(error, id)))
+            return Absent(id=image_id, reason=str(unreadable(error, image_id)))
 
     # Decoders release the interpreter's lock, so threads are enough and no data is pickled.
     with ThreadPoolExecutor() as pool:
-        yield from pool.map(facts_or_reason, ids)
+        yield from pool.map(summarise_or_explain, ids)
 
 
-def _image_facts(sample: Sample) -> ImageFacts:
+def _summarise_sample(sample: Sample) -> ImageSummary:
+    """Measure the range of depth, and the fractions of pixels with depth and normals."""
     near = median = far = depth_fraction = None
     if sample.depth is not None and sample.depth_valid is not None:
         valid_depth = sample.depth[sample.depth_valid]
@@ -175,15 +162,15 @@ def _image_facts(sample: Sample) -> ImageFacts:
     if sample.normals_valid is not None:
         normals_fraction = float(sample.normals_valid.mean())
     height, width = sample.image.shape[:2]
-    return ImageFacts(
+    return ImageSummary(
         id=sample.id,
         size=(height, width),
         camera=sample.camera,
-        depth_share=depth_fraction,
+        depth_fraction=depth_fraction,
         near=near,
         median=median,
         far=far,
-        normals_share=normals_fraction,
+        normals_fraction=normals_fraction,
     )
 
 
@@ -203,60 +190,69 @@ def _count_split(dataset: Dataset, split: str) -> SplitCount:
 
 
 def _with_split(dataset: Dataset, split: str) -> Dataset:
-    """The dataset, opened for another split."""
+    """Open the same dataset for another split."""
     if split == dataset.request.split:
         return dataset
     return type(dataset)(replace(dataset.request, split=split, list_file=None))
 
 
 def _warning_texts(
-    dataset: Dataset, images: Sequence[ImageFacts], reading: DepthInterpretation
+    dataset: Dataset, images: Sequence[ImageSummary], interpretation: DepthInterpretation
 ) -> Iterator[str]:
+    """Yield warnings about counts, images without depth or camera, and odd units and sizes."""
     request = dataset.request
     official = dataset.card.counts.get(request.split)
-    listed = len(dataset.ids) + len(dataset.absent)
-    if official is not None and request.list_file is None and listed != official:
-        yield f"papers score {official} images of '{request.split}', this download lists {listed}"
-    without_depth = [facts.id for facts in images if facts.depth_share == 0]
-    if without_depth:
+    listed_count = len(dataset.ids) + len(dataset.absent)
+    if official is not None and request.list_file is None and listed_count != official:
         yield (
-            f"{len(without_depth)} images have no pixel with true depth, such as {without_depth[0]}"
+            f"papers score {official} images of the split '{request.split}', but this download "
+            f"lists {listed_count}"
         )
-    medians = [facts.median for facts in images if facts.median is not None]
-    if medians and not reading.is_unit_declared:
+    without_depth = [image.id for image in images if image.depth_fraction == 0]
+    if without_depth:
+        yield _without_depth_text(without_depth)
+    medians = [image.median for image in images if image.median is not None]
+    if medians and not interpretation.is_unit_given:
         warning = unit_warning(float(np.median(medians)))
         if warning is not None:
-            yield f"half of the images: {warning}"
-    without_camera = sum(facts.camera is None for facts in images)
+            yield f"for half of the images, {warning}"
+    without_camera = sum(image.camera is None for image in images)
     if without_camera:
         yield (
-            f"{without_camera} of {len(images)} images come without intrinsics: no points, no "
-            f"normals{dataset.camera_advice}"
+            f"{without_camera} of {len(images)} images have no intrinsics, so points and normals "
+            f"cannot be computed{dataset.camera_advice}"
         )
     for size, count in _odd_sizes(images):
-        yield f"{count} images are {size}, unlike the others"
+        verb = "has" if count == 1 else "have"
+        yield f"{count_text(count, 'image')} {verb} the size {size}, unlike the others"
     yield from _camera_warnings(dataset, images)
 
 
-def _camera_warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
-    """What was chosen in a camera file, and the most frequent doubts about the cameras."""
+def _without_depth_text(ids: Sequence[str]) -> str:
+    if len(ids) == 1:
+        return f"the image {ids[0]} has no pixel with ground-truth depth"
+    return f"{len(ids)} images have no pixel with ground-truth depth, such as {ids[0]}"
+
+
+def _camera_warnings(dataset: Dataset, images: Sequence[ImageSummary]) -> Iterator[str]:
+    """Yield the note on the camera file, and the most frequent doubts about the cameras."""
     if images and dataset.camera_note is not None:
         yield dataset.camera_note
-    counts: Counter[str] = Counter()
-    for facts in images:
-        if facts.camera is not None:
-            counts.update(camera_doubts(facts.camera, facts.size))
-    for doubt, count in counts.most_common(_MAX_CAMERA_WARNINGS):
+    doubt_counts: Counter[str] = Counter()
+    for image in images:
+        if image.camera is not None:
+            doubt_counts.update(camera_doubts(image.camera, image.size))
+    for doubt, count in doubt_counts.most_common(_MAX_CAMERA_WARNINGS):
         yield f"{count} of {len(images)} images: {doubt}"
 
 
-def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
-    """Sizes unlike that of nearly all images, with their numbers of images."""
+def _odd_sizes(images: Sequence[ImageSummary]) -> Iterator[tuple[str, int]]:
+    """Yield sizes unlike that of nearly all images, with the number of images of each."""
     if not images:
         return
-    counts = Counter(facts.size for facts in images)
-    [(_, most_frequent), *odd] = counts.most_common()
-    if most_frequent < _USUAL_SIZE_FRACTION * len(images):
+    size_counts = Counter(image.size for image in images)
+    [(_, common_count), *odd_sizes] = size_counts.most_common()
+    if common_count < _MIN_COMMON_SIZE_FRACTION * len(images):
         return
-    for (height, width), count in odd:
+    for (height, width), count in odd_sizes:
         yield f"{width}x{height}", count

@@ -1,5 +1,6 @@
 """Contact sheet of a dataset: photographs with true depth and normals."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,26 +32,26 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
     Raises:
         OutputError: If the file is no JPEG or PNG, or cannot be written.
     """
-    tiles = [_labelled_tile(dataset, id) for id in ids]
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format is None:
+        raise OutputError(f"{path}: a contact sheet must be a .jpg or .png file")
+    tiles = [_labelled_tile(dataset, image_id) for image_id in ids]
     column_width = max((tile.width for tile in tiles), default=_PANEL_WIDTH) + _GAP
     row_height = max((tile.height for tile in tiles), default=_LABEL_HEIGHT) + _GAP
-    rows = -(-len(tiles) // _COLUMNS)
-    size = (_COLUMNS * column_width, max(1, rows) * row_height)
+    rows = max(1, math.ceil(len(tiles) / _COLUMNS))
+    size = (_COLUMNS * column_width, rows * row_height)
     sheet = Image.new("RGB", size, _BACKGROUND)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, _COLUMNS)
         sheet.paste(tile, (column * column_width, row * row_height))
-    with replacing(path) as part:
-        try:
-            sheet.save(part, format=Image.registered_extensions()[path.suffix.lower()])
-        except KeyError as error:
-            raise OutputError(f"{path}: a contact sheet is a .jpg or .png") from error
+    with replacing(path) as temporary_path:
+        sheet.save(temporary_path, format=image_format)
 
 
-def _labelled_tile(dataset: Dataset, id: str) -> Image.Image:
-    """Panels of one image side by side, below its id or its error."""
+def _labelled_tile(dataset: Dataset, image_id: str) -> Image.Image:
+    """Draw the pictures of one image side by side, below its id or its error."""
     try:
-        label, pictures = id, _pictures_of_sample(dataset.sample(id))
+        label, pictures = image_id, _pictures_of_sample(dataset.sample(image_id))
     except RilievoError as error:
         label = str(error)
         pictures = [np.zeros((_LABEL_HEIGHT, _PANEL_WIDTH, 3), np.uint8)]
@@ -63,8 +64,8 @@ def _labelled_tile(dataset: Dataset, id: str) -> Image.Image:
     width = len(panels) * (_PANEL_WIDTH + _GAP)
     height = _LABEL_HEIGHT + max(panel.height for panel in panels)
     tile = Image.new("RGB", (width, height), _BACKGROUND)
-    text = label[: width // _CHARACTER_WIDTH].encode("ascii", "replace").decode()
-    ImageDraw.Draw(tile).text((0, 1), text, fill=_TEXT_COLOUR)
+    ascii_label = label[: width // _CHARACTER_WIDTH].encode("ascii", "replace").decode()
+    ImageDraw.Draw(tile).text((0, 1), ascii_label, fill=_TEXT_COLOUR)
     for index, panel in enumerate(panels):
         tile.paste(panel, (index * (_PANEL_WIDTH + _GAP), _LABEL_HEIGHT))
     return tile

@@ -30,12 +30,12 @@ class DatasetCard:
         commercial: Whether the licence allows commercial use.
         gigabytes: Size of the download; None if unknown.
         layout: Tree of the download.
-        splits: Official splits, that of papers first.
-        counts: Number of images of splits, in papers.
+        splits: Official splits; the first is the one that papers use.
+        counts: Number of images in each split, according to papers.
         variants: Choices of ground truth or crop, the default first.
-        normals: How its normals were made; None if it has none.
-        extra: Extra of rilievo that it needs; None if the core is enough.
-        needs_root: Whether it needs a download.
+        normals: How the normals were made; None if the dataset has none.
+        extra: Extra of rilievo that is needed; None if the core is enough.
+        needs_root: Whether the dataset needs a download.
         caveats: What to know before its numbers are compared.
     """
 
@@ -57,7 +57,7 @@ class DatasetCard:
 
 
 def own_card(name: str) -> DatasetCard:
-    """Card of one of our own datasets, from ``cards.toml``."""
+    """Read the card of one of our own datasets from ``cards.toml``."""
     table = dict(_read_own_cards()[name])
     for key in table.keys() & {"splits", "variants", "caveats"}:
         table[key] = tuple(table[key])
@@ -73,12 +73,8 @@ def _read_own_cards() -> Mapping[str, Mapping[str, Any]]:
 class Request:
     """Request for a part of a dataset.
 
-    Attributes:
-        name: Name of the dataset.
-        root: Folder of the download.
-        split: Name of the split.
-        variant: Name of the variant.
-        list_file: The user's own list of ids, in place of the split's.
+    ``root`` is the folder of the download. ``list_file`` is the user's own list of ids, in place of
+    the split's.
     """
 
     name: str
@@ -143,22 +139,22 @@ class Dataset(ABC):
 
     @property
     def camera_note(self) -> str | None:
-        """What was chosen in the file of the cameras; None if nothing was."""
+        """Sentence on which of several cameras was chosen; None if there was no choice."""
         return None
 
     @property
     def listed(self) -> tuple[str, ...] | None:
-        """Ids of the split in its order, also absent ones; None if their places are unknown."""
+        """Ids of the split in its order, with absent ones; None if their places are unknown."""
         return None if self.absent else self.ids
 
     def photo_file(self, id: str) -> Path | None:
-        """File that holds ``image(id)`` unchanged, but for EXIF's orientation; None without one."""
+        """File with exactly the pixels of ``image(id)``, up to EXIF's orientation, or None."""
         return None
 
     @property
     def first_missing(self) -> str:
         """Text on the first absent image, which follows a message; "" if none is absent."""
-        return f"; the first that is missing: {self.absent[0].reason}" if self.absent else ""
+        return f"; the first missing image: {self.absent[0].reason}" if self.absent else ""
 
     @abstractmethod
     def truth(self, id: str) -> Truth:
@@ -183,8 +179,8 @@ class Dataset(ABC):
             InputError: If a file is broken, or the two differ in size.
         """
         truth = self.truth(id)
-        parts = {part.name: getattr(truth, part.name) for part in fields(Truth)}
-        return Sample(image=self.image(id), **parts)
+        truth_fields = {field.name: getattr(truth, field.name) for field in fields(Truth)}
+        return Sample(image=self.image(id), **truth_fields)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -193,29 +189,34 @@ class Dataset(ABC):
         return self.sample(self.ids[index])
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self.sample(id) for id in self.ids)
+        return (self.sample(image_id) for image_id in self.ids)
 
 
 def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
     """Check that ids are unique, and relative paths that are safe as names of files.
 
+    ``where`` is the file or folder that lists them, for messages.
+
     Raises:
         InputError: If an id is not.
     """
     unique_ids: set[str] = set()
-    for id in ids:
-        parts = id.split("/")
+    for image_id in ids:
+        parts = image_id.split("/")
         has_odd_part = not all(parts) or not {".", ".."}.isdisjoint(parts)
-        if has_odd_part or "\\" in id or "\0" in id:
-            raise InputError(f"{where}: '{id}' is no relative path, which an id is")
-        if id in unique_ids:
-            raise InputError(f"{where}: the id '{id}' is there twice; every image is scored once")
-        unique_ids.add(id)
+        if has_odd_part or "\\" in image_id or "\0" in image_id:
+            raise InputError(f"{where}: the id '{image_id}' must be a relative path")
+        if image_id in unique_ids:
+            raise InputError(
+                f"{where}: the id '{image_id}' occurs twice, but every image is scored only once; "
+                "remove one of the two"
+            )
+        unique_ids.add(image_id)
     return tuple(ids)
 
 
 def evenly_spread(ids: Sequence[str], limit: int | None) -> tuple[str, ...]:
-    """Choose up to ``limit`` ids, evenly spread; all for None."""
+    """Choose up to ``limit`` evenly spread ids, or all if it is None."""
     if limit is None or limit >= len(ids):
         return tuple(ids)
     indices = np.linspace(0, len(ids) - 1, limit).round().astype(int)

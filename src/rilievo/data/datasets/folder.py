@@ -1,5 +1,7 @@
 """The user's folder of photographs, depth and normals, described by ``rilievo.yaml``."""
 
+import functools
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from rilievo.data.datasets.folder_layout import (
 )
 from rilievo.data.datasets.id_patterns import expected_path
 from rilievo.data.datasets.loaders import MaskedValues, PhotoFiles
-from rilievo.data.datasets.stored_normals import normals_of_stored
+from rilievo.data.datasets.stored_normals import decode_normals
 from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Text
@@ -36,7 +38,7 @@ from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.depth.pasting import paste_nearest, paste_truth
-from rilievo.io.depth.placement import MapPlacement, PlacementWords, place_map
+from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.decode import StoredOrientation, read_orientation
@@ -58,29 +60,31 @@ class Folder(PhotoFiles[ImageFiles]):
             layout = read_layout(yaml_path)
             folder = folder_of_layout(yaml_path, layout)
         self._folder = folder
-        self._layout = _with_default_parts(layout, folder)
+        self._layout = _with_default_sections(layout, folder)
 
         entries = find_image_files(folder, self._layout, self._read_listed_ids(yaml_path))
         self._listed_ids = tuple(entries)
-        self._files = {id: files for id, files in entries.items() if isinstance(files, ImageFiles)}
+        self._files = {
+            image_id: entry for image_id, entry in entries.items() if isinstance(entry, ImageFiles)
+        }
         self.ids = tuple(self._files)
         self.absent = tuple(entry for entry in entries.values() if isinstance(entry, Absent))
 
     def _read_listed_ids(self, yaml_path: Path) -> tuple[str, ...] | None:
-        """Ids in the user's list, or in the list of the split; None for all images."""
-        listing, split = self.request.list_file, self.request.split
-        if listing is None and split == "all":
+        """Read the ids in the user's list, or in the list of the split; None for all images."""
+        list_file, split = self.request.list_file, self.request.split
+        if list_file is None and split == "all":
             return None
-        if listing is None:
+        if list_file is None:
             if split not in self._layout.splits:
                 raise OptionError(
-                    f"{self.request.root}: no split '{split}': name its list of ids "
-                    f"under 'splits' in {FILE_NAME}, or take 'all'"
+                    f"{self.request.root}: no split '{split}'; add its list of ids under 'splits' "
+                    f"in {FILE_NAME}, or choose the split 'all'"
                 )
-            listing = yaml_path.parent / self._layout.splits[split]
-            if not listing.is_file():
-                listing = self._folder / listing.name
-        return checked_ids([line.text for line in text_lines(listing)], printable(listing))
+            list_file = yaml_path.parent / self._layout.splits[split]
+            if not list_file.is_file():
+                list_file = self._folder / list_file.name
+        return checked_ids([line.text for line in text_lines(list_file)], printable(list_file))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -91,13 +95,13 @@ class Folder(PhotoFiles[ImageFiles]):
     def camera_advice(self) -> str:
         """Advice to state the camera in the YAML."""
         return (
-            f"; where the camera is known, say so in {FILE_NAME}, such as 'camera: {{fx: 525, "
-            "cx: 319.5, cy: 239.5}'"
+            f"; if you know the camera, add it to {FILE_NAME}, for example 'camera: {{fx: 525, cx: "
+            "319.5, cy: 239.5}'"
         )
 
     @property
     def camera_note(self) -> str | None:
-        """What was chosen in the camera file of the first image."""
+        """Sentence on which of several cameras was chosen in the first image's camera file."""
         layout = self._layout.camera
         if layout is None or layout.file is None or not self.ids:
             return None
@@ -110,12 +114,18 @@ class Folder(PhotoFiles[ImageFiles]):
 
     def scene(self, id: str) -> str | None:
         """Scene, which is the first folders of the id; None if the YAML names none."""
-        depth = self._layout.scene
-        if depth is None:
+        num_folders = self._layout.scene
+        if num_folders is None:
             return None
-        folders = id.split("/")[:-1]
-        # "." names the scene where the whole folder is one clip.
-        return "/".join(folders[:depth]) or "."
+        return _first_folders(id, num_folders) or self._root_scene
+
+    @functools.cached_property
+    def _root_scene(self) -> str:
+        """Scene of the images that lie in no subfolder, named after the whole folder."""
+        name = os.path.basename(os.path.abspath(self._folder)) or "."
+        num_folders = self._layout.scene or 0
+        subfolders = {_first_folders(image_id, num_folders) for image_id in self._listed_ids}
+        return f"{name} (top level)" if name in subfolders else name
 
     def truth(self, id: str) -> Truth:
         """Read depth and normals, whichever the folder has, at the photograph's size."""
@@ -125,15 +135,16 @@ class Folder(PhotoFiles[ImageFiles]):
         truth = Truth(
             id=id,
             scene=self.scene(id),
-            is_unit_declared=layout.depth is not None and layout.depth.has_declared_unit,
+            is_unit_given=layout.depth is not None and layout.depth.has_declared_unit,
         )
         if files.depth is not None and layout.depth is not None:
             placed = self._read_placed_depth(files, files.depth, layout.depth)
-            map_mask = None
+            depth_mask = None
+            # A mask may have the size of the depth map in place of the photograph's.
             if mask is not None and mask.shape == placed.depth.size != size:
-                map_mask = mask
+                depth_mask = mask
                 mask = paste_nearest(mask, placed.placement, size, False)
-            truth = self._add_depth(truth, placed, map_mask, size)
+            truth = self._add_depth(truth, placed, depth_mask, size)
         if files.normals is not None and layout.normals is not None:
             truth = self._add_normals(truth, files, files.normals, layout.normals)
         if files.valid is not None and mask is not None:
@@ -145,15 +156,11 @@ class Folder(PhotoFiles[ImageFiles]):
     ) -> Truth:
         """Add depth, sky and camera at the photograph's size.
 
-        Args:
-            truth: Ground truth so far.
-            placed: The depth file, and where its map lies in the photograph.
-            mask: Mask of the map's size, whose false pixels have no depth; None for all.
-            size: Size of the photograph.
+        ``mask`` has the size of the depth map. Its false pixels have no depth.
         """
         depth, placement = placed.depth, placed.placement
         camera = self._read_camera(truth.id, size)
-        stated_camera = depth.statement.camera
+        stated_camera = depth.metadata.camera
         if camera is None and stated_camera is not None:
             camera = camera_of_photograph(stated_camera, depth.size, placement)
         map_camera = None if camera is None else camera_of_map(camera, depth.size, placement)
@@ -169,7 +176,7 @@ class Folder(PhotoFiles[ImageFiles]):
             depth_valid=valid,
             sky=sky,
             camera=camera,
-            is_metric=depth.statement.kind != DepthKind.UP_TO_SCALE,
+            is_metric=depth.metadata.kind != DepthKind.UP_TO_SCALE,
         )
 
     def _add_normals(
@@ -190,7 +197,7 @@ class Folder(PhotoFiles[ImageFiles]):
         )
 
     def reading(self, id: str) -> DepthInterpretation | None:
-        """How the numbers of the depth file were interpreted.
+        """Describe how the numbers of the depth file were interpreted.
 
         The warnings also say how depth and normals were placed in the photograph.
         """
@@ -213,29 +220,31 @@ class Folder(PhotoFiles[ImageFiles]):
         """Read a depth file, and find where its map lies in the photograph."""
         depth = read_folder_depth(path, layout)
         photo = self._orientation(files.image)
-        is_saved_by_rilievo = depth.statement.origin is not None
+        is_saved_by_rilievo = depth.metadata.origin is not None
         if is_saved_by_rilievo:
-            photo = replace(photo, orientation=1)  # Maps that rilievo saves are upright.
-        words = PlacementWords(
-            map="depth", picture="the photograph", file=f"'depth:' of {FILE_NAME}"
+            photo = replace(photo, orientation=1)  # maps that rilievo saves are upright
+        names = PlacementNames(
+            map="depth", picture="the photograph", yaml_section=f"'depth:' of {FILE_NAME}"
         )
-        values = np.where(depth.numbers.known, depth.numbers.stored, 0)
-        placement = _place_in_photograph(path, depth.size, layout.crop, photo, words, values)
+        values = np.where(depth.numbers.known_pixels, depth.numbers.raw_values, 0)
+        placement = _place_in_photograph(path, depth.size, layout.crop, photo, names, values)
         return _PlacedDepth(depth=depth, placement=placement)
 
     def _place_normals(self, files: ImageFiles, layout: NormalsLayout, valid: Mask) -> MapPlacement:
         """Find where the map of normals lies in the photograph."""
-        words = PlacementWords(
-            map="the map of normals", picture="the photograph", file=f"'normals:' of {FILE_NAME}"
+        names = PlacementNames(
+            map="the map of normals",
+            picture="the photograph",
+            yaml_section=f"'normals:' of {FILE_NAME}",
         )
         size = (valid.shape[0], valid.shape[1])
         photo = self._orientation(files.image)
-        return _place_in_photograph(files.normals, size, layout.crop, photo, words)
+        return _place_in_photograph(files.normals, size, layout.crop, photo, names)
 
-    def _read_camera(self, id: str, size: Size) -> Camera | None:
-        """Camera that the YAML states for an image of a size; None if it states none."""
+    def _read_camera(self, image_id: str, size: Size) -> Camera | None:
+        """Read the camera that the YAML states for an image of a size; None if it states none."""
         layout = self._layout.camera
-        return None if layout is None else read_image_camera(layout, self._folder, id, size)
+        return None if layout is None else read_image_camera(layout, self._folder, image_id, size)
 
     def _photo_size(self, image: Path) -> Size:
         """Size of an upright photograph."""
@@ -256,8 +265,13 @@ class _PlacedDepth:
     placement: MapPlacement
 
 
-def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
-    """Add the sections for the subfolders "depth" and "normals" that the YAML does not mention."""
+def _first_folders(image_id: str, count: int) -> str:
+    """Join the first folders of an id; empty if it has none."""
+    return "/".join(image_id.split("/")[:-1][:count])
+
+
+def _with_default_sections(layout: FolderLayout, folder: Path) -> FolderLayout:
+    """Add sections for the subfolders "depth" and "normals" if the YAML does not mention them."""
     depth, normals = layout.depth, layout.normals
     if depth is None and (folder / "depth").is_dir():
         depth = DepthLayout()
@@ -268,7 +282,7 @@ def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
 
 def _read_normals(path: Path, layout: NormalsLayout) -> MaskedValues:
     stored = read_numbers(path, name=layout.array)
-    return MaskedValues(*normals_of_stored(stored, layout.axes, path))
+    return MaskedValues(*decode_normals(stored, layout.axes, path))
 
 
 def _place_in_photograph(
@@ -276,30 +290,30 @@ def _place_in_photograph(
     size: Size,
     crop: str | None,
     photo: StoredOrientation,
-    words: PlacementWords,
+    names: PlacementNames,
     values: AnyPlane | None = None,
 ) -> MapPlacement:
     """Find where a map of a size lies in a photograph; errors name the file of the map.
 
-    Args:
-        path: File of the map.
-        size: Size of the map.
-        crop: Where the YAML says that it lies; None if it says nothing.
-        photo: Orientation and size of the photograph.
-        words: Words of messages.
-        values: Numbers of the map, by which padding is noticed; 0 where it has none.
+    ``crop`` is the place that the YAML states, and ``names`` are those in messages. Padding is
+    noticed by the map's ``values``, which are 0 where it has none.
     """
-    stated = None if crop is None else parse_placement(crop, "'crop'")
+    stated_crop = None if crop is None else parse_placement(crop, "'crop'")
     try:
         return place_map(
-            size, photo.upright_size, stated, words, orientation=photo.orientation, values=values
+            size,
+            photo.upright_size,
+            stated_crop,
+            names,
+            orientation=photo.orientation,
+            values=values,
         )
     except InputError as error:
         raise InputError(problem=Text(error), path=path) from error
 
 
 def _truth_inside_mask(truth: Truth, mask: Bool[np.ndarray, "..."], path: Path) -> Truth:
-    """Leave out depth and normals where a mask is false; ``path`` is its file."""
+    """Make depth and normals invalid where a mask is false; ``path`` is its file."""
     return replace(
         truth,
         depth_valid=_valid_inside_mask(truth.depth_valid, mask, path),
@@ -313,5 +327,7 @@ def _valid_inside_mask(
     if valid is None:
         return None
     if mask.shape != valid.shape:
-        raise InputError(f"{path}: the mask is {mask.shape}, depth and normals {valid.shape}")
+        raise InputError(
+            f"{path}: the mask has the shape {mask.shape}, but depth and normals have {valid.shape}"
+        )
     return valid & mask

@@ -13,28 +13,24 @@ from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.placement import MapPlacement
 
 
-def read_image_camera(layout: CameraLayout, folder: Path, id: str, size: Size) -> Camera:
-    """Camera of an image, by the numbers, the lens or the camera file that the YAML names.
+def read_image_camera(layout: CameraLayout, folder: Path, image_id: str, size: Size) -> Camera:
+    """Read the camera of an image: the numbers, the lens or the camera file that the YAML names.
 
-    Args:
-        layout: Section ``camera`` of the YAML.
-        folder: The user's folder.
-        id: Id of the image.
-        size: Size of the upright photograph [px].
+    ``size`` is that of the upright photograph [px].
     """
-    camera = Camera(lens=_lens_of_layout(layout, folder, id, size))
+    camera = Camera(lens=_read_lens_of_layout(layout, folder, image_id, size))
     if layout.lens is not None or layout.width is None or layout.height is None:
         return camera
     stated_size = (layout.height, layout.width)
     return camera if stated_size == size else camera.resized(size=stated_size, new_size=size)
 
 
-def _lens_of_layout(layout: CameraLayout, folder: Path, id: str, size: Size) -> Lens:
+def _read_lens_of_layout(layout: CameraLayout, folder: Path, image_id: str, size: Size) -> Lens:
     if layout.lens is not None:
-        return read_spelling(layout.lens).lens(size, id)
+        return read_spelling(layout.lens).lens(size, image_id)
     if layout.file is not None:
         stated_size = (layout.height or size[0], layout.width or size[1])
-        return read_lens(expected_path(folder, layout.file, id)).lens(stated_size, id)
+        return read_lens(expected_path(folder, layout.file, image_id)).lens(stated_size, image_id)
     assert layout.fx is not None, "a layout is checked when it is read"
     assert layout.cx is not None, "fx comes with cx"
     assert layout.cy is not None, "fx comes with cy"
@@ -43,14 +39,14 @@ def _lens_of_layout(layout: CameraLayout, folder: Path, id: str, size: Size) -> 
 
 
 def camera_of_photograph(map_camera: Camera, map_size: Size, placement: MapPlacement) -> Camera:
-    """Camera of a photograph, from the camera of a map that lies in it."""
+    """Derive the camera of a photograph from the camera of a map that lies in it."""
     crop = placement.crop
     resized = map_camera.resized(size=map_size, new_size=crop.shape)
     return resized.cropped(top=-crop.top, left=-crop.left)
 
 
 def camera_of_map(photo_camera: Camera, map_size: Size, placement: MapPlacement) -> Camera:
-    """Camera of a map that lies in a photograph, from the camera of the photograph."""
+    """Derive the camera of a map that lies in a photograph from the photograph's camera."""
     crop = placement.crop
     camera = photo_camera
     if (crop.top, crop.left) != (0, 0):

@@ -10,14 +10,14 @@ from rilievo.data.datasets.folder_layout import FILE_NAME, DepthLayout, StoredKi
 from rilievo.data.datasets.loaders import MaskedValues
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.depth.depth_metadata import DISPARITY, DISTANCE, INVERSE, DepthMetadata
 from rilievo.io.depth.encoding import equals_any
-from rilievo.io.depth.statements import DISPARITY, DISTANCE, INVERSE, DepthStatement
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth
 from rilievo.records.depth_map import DepthKind
 
 _STORED_KINDS = {DISTANCE: StoredKind.DISTANCE, DISPARITY: StoredKind.DISPARITY}
-"""Kinds that a file may state; every other one is depth along the optical axis."""
-_INTEGER_UNIT = 0.001  # [m], where nobody states the unit of whole numbers: millimetres
+"""Kinds that a file may state; every other kind is depth along the optical axis."""
+_INTEGER_UNIT = 0.001  # [m], millimetres, in which most programs write integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,41 +31,41 @@ class FolderDepth:
     @property
     def size(self) -> Size:
         """Size of the map."""
-        return self.numbers.stored.shape[0], self.numbers.stored.shape[1]
+        return self.numbers.raw_values.shape[0], self.numbers.raw_values.shape[1]
 
     @property
-    def statement(self) -> DepthStatement:
+    def metadata(self) -> DepthMetadata:
         """What the file states about its numbers."""
-        return self.numbers.statement
+        return self.numbers.metadata
 
     @property
     def kind(self) -> StoredKind:
-        """Quantity that the file states, else that of the YAML, else depth.
+        """Quantity that the file states, or that the YAML states; by default depth.
 
         Raises:
             InputError: If the two differ, or the file states what cannot be ground truth.
         """
-        stated, source = self.statement.kind, self.statement.source
+        stated, source = self.metadata.kind, self.metadata.source
         if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
             raise InputError(
-                f"{self.path}: states depth of kind '{stated}' ({source}), whose shift is "
-                "unknown, so it is no truth; calibrate it first"
+                f"{self.path}: states depth of kind '{stated}' ({source}), which has an unknown "
+                "shift and cannot be ground truth; calibrate it first"
             )
         if stated == INVERSE:
             raise InputError(
-                f"{self.path}: states inverse depth ({source}), and truth is depth or disparity: "
-                "write 1 over its numbers"
+                f"{self.path}: states inverse depth ({source}), but ground truth must be depth or "
+                "disparity: store the reciprocals of its values"
             )
-        declared = self.layout.kind
+        yaml_kind = self.layout.kind
         if stated is None:
-            return StoredKind.DEPTH if declared is None else declared
-        stored_kind = _STORED_KINDS.get(stated, StoredKind.DEPTH)
-        if declared not in (None, stored_kind):
+            return StoredKind.DEPTH if yaml_kind is None else yaml_kind
+        stated_kind = _STORED_KINDS.get(stated, StoredKind.DEPTH)
+        if yaml_kind not in (None, stated_kind):
             raise InputError(
                 f"{self.path}: states its kind as '{stated}' ({source}), but {FILE_NAME} says "
-                f"'{declared}'; leave 'kind' out"
+                f"'{yaml_kind}'; remove 'kind' from {FILE_NAME}"
             )
-        return stored_kind
+        return stated_kind
 
     @property
     def scale(self) -> float:
@@ -76,22 +76,23 @@ class FolderDepth:
         Raises:
             InputError: If file and YAML state different scales, or 8 bits have no scale.
         """
-        layout, statement = self.layout, self.statement
-        if statement.is_decodable:
-            declared = (layout.scale, layout.offset)
-            if declared not in ((None, 0.0), (statement.scale, statement.offset)):
+        layout, metadata = self.layout, self.metadata
+        if metadata.is_decodable:
+            yaml_scaling = (layout.scale, layout.offset)
+            if yaml_scaling not in ((None, 0.0), (metadata.scale, metadata.offset)):
                 raise InputError(
-                    f"{self.path}: states how its numbers become depth ({statement.source}), and "
-                    f"{FILE_NAME} says another 'scale' or 'offset'; leave them out"
+                    f"{self.path}: states how to convert its values to depth ({metadata.source}), "
+                    f"but {FILE_NAME} gives a different 'scale' or 'offset'; remove them from "
+                    f"{FILE_NAME}"
                 )
             return 1.0
         if layout.scale is not None:
             return layout.scale
-        dtype = self.numbers.stored.dtype
+        dtype = self.numbers.raw_values.dtype
         if dtype == np.uint8:
             raise InputError(
-                f"{self.path}: has 8 bits, which are mostly a picture of depth; if they are depth, "
-                "say their scale in the YAML"
+                f"{self.path}: has 8 bits, so it is probably a picture of depth; if it is a "
+                f"depth map, give its scale in {FILE_NAME}"
             )
         has_integers = dtype.kind in "ui"
         return _INTEGER_UNIT if has_integers and self.kind is not StoredKind.DISPARITY else 1.0
@@ -106,23 +107,24 @@ class FolderDepth:
     @property
     def sky(self) -> Mask:
         """Mask of the numbers that mean "no surface"."""
-        return equals_any(self.numbers.stored, self.layout.sky)
+        return equals_any(self.numbers.raw_values, self.layout.sky)
 
     def to_metres(self, camera: Camera | None) -> MaskedValues:
         """Convert the numbers to depth [m], which is 0 where it is unknown.
 
         Args:
-            camera: Camera of the map. Disparity needs that of a pinhole, and distance needs any.
+            camera: Camera of the map. Disparity needs a pinhole, and distance needs any camera.
 
         Raises:
             InputError: If the camera is missing or does not fit the quantity.
         """
         kind = self.kind
-        known = self._known_numbers()
-        values, valid = known.values, known.valid
+        scaled = self._scaled_numbers()
+        values, valid = scaled.values, scaled.valid
         if kind is StoredKind.DISPARITY:
             valid = valid & (values > 0)
-            values = self._depth_of_disparity(np.where(valid, values, 1), camera)
+            # Invalid pixels get any positive disparity, because they are masked out below.
+            values = self._disparity_to_depth(np.where(valid, values, 1), camera)
         elif kind is StoredKind.DISTANCE:
             if camera is None:
                 raise InputError(f"{self.path}: holds distance along the ray, which needs a camera")
@@ -130,8 +132,8 @@ class FolderDepth:
             values = values / ray_lengths
         elif camera is not None and camera.lens.has_unit_rays:
             raise InputError(
-                f"{self.path}: depth of a {camera.lens.name} lens is the distance along the ray: "
-                "say 'kind: distance' in the layout"
+                f"{self.path}: depth for a {camera.lens.name} lens must be the distance along the "
+                f"ray: set 'kind: distance' in {FILE_NAME}"
             )
 
         max_depth = self.layout.max_depth
@@ -142,19 +144,19 @@ class FolderDepth:
             valid = valid & (values <= max_depth)
         return MaskedValues(np.where(valid, values, 0).astype(np.float32), valid)
 
-    def _known_numbers(self) -> "_KnownNumbers":
-        """Scaled numbers, and the mask of those that are neither sky nor marked as invalid."""
-        stored, scale = self.numbers.stored, self.scale
-        valid = self.numbers.known & ~self.sky
-        if self.statement.is_decodable:
+    def _scaled_numbers(self) -> "_ScaledNumbers":
+        """Scale the numbers, and mask those that mean sky or "unknown"."""
+        stored, scale = self.numbers.raw_values, self.scale
+        valid = self.numbers.known_pixels & ~self.sky
+        if self.metadata.is_decodable:
             values = self.numbers.values
-            return _KnownNumbers(values=values, valid=valid & np.isfinite(values))
-        valid = valid & np.isfinite(stored) & ~equals_any(stored, self.layout.marks)
+            return _ScaledNumbers(values=values, valid=valid & np.isfinite(values))
+        valid = valid & np.isfinite(stored) & ~equals_any(stored, self.layout.invalid_numbers)
         values = np.where(valid, stored, 1).astype(np.float64) * scale + self.layout.offset
-        return _KnownNumbers(values=values, valid=valid)
+        return _ScaledNumbers(values=values, valid=valid)
 
-    def _depth_of_disparity(self, disparity: AnyPlane, camera: Camera | None) -> AnyPlane:
-        """Depth [m] of positive disparity [px]."""
+    def _disparity_to_depth(self, disparity: AnyPlane, camera: Camera | None) -> AnyPlane:
+        """Convert positive disparity [px] to depth focal · baseline / disparity [m]."""
         if camera is None or self.layout.baseline is None:
             raise InputError(
                 f"{self.path}: holds disparity, which needs a camera and 'baseline' in {FILE_NAME}"
@@ -164,7 +166,7 @@ class FolderDepth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _KnownNumbers:
+class _ScaledNumbers:
     values: AnyPlane
     valid: Mask
 
@@ -175,7 +177,7 @@ def read_folder_depth(path: Path, layout: DepthLayout) -> FolderDepth:
         path,
         array=layout.array,
         encoding=layout.encoding,
-        is_scaled=layout.scale is not None,
-        is_shifted=layout.offset != 0,
+        is_scale_given=layout.scale is not None,
+        is_offset_given=layout.offset != 0,
     )
     return FolderDepth(path=path, numbers=numbers, layout=layout)

@@ -14,13 +14,9 @@ from rilievo.io.files.names import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFiles:
-    """Files of one image; None for a kind of file that the folder does not have.
+    """The photograph of an image, its depth, its normals, and the mask of pixels that have them.
 
-    Attributes:
-        image: The photograph.
-        depth: Its depth map.
-        normals: Its normals.
-        valid: Mask whose nonzero pixels have depth and normals.
+    A path is None if the folder has no files of that kind.
     """
 
     image: Path
@@ -32,38 +28,36 @@ class ImageFiles:
 def find_image_files(
     folder: Path, layout: FolderLayout, ids: Sequence[str] | None
 ) -> dict[str, ImageFiles | Absent]:
-    """Find the files of each image. An image without one of the files is ``Absent``.
+    """Find the files of the images with these ids, or of all images that have any file.
 
-    Args:
-        folder: The user's folder.
-        layout: Patterns of the files.
-        ids: Ids of the images; None for all that have any file.
+    An image that lacks one of the files is ``Absent``.
 
     Raises:
         InputError: If the folder has neither depth nor normals, or no photograph.
     """
-    patterns = _patterns_of_truth(layout)
-    if not patterns.keys() & {"depth", "normals"}:
+    truth_patterns = _truth_patterns(layout)
+    if not truth_patterns.keys() & {"depth", "normals"}:
         raise InputError(
-            f"{folder}: has neither 'depth/' nor 'normals/' and no {FILE_NAME} that says "
-            f"where they are; it holds {contents_text(folder)}"
+            f"{folder}: contains neither depth/ nor normals/, and no {FILE_NAME} that says where "
+            f"they are; found {contents_text(folder)}"
         )
-    paths_of_truth = {part: files_by_id(folder, pattern) for part, pattern in patterns.items()}
-    photographs = _find_photographs(folder, layout.image, paths_of_truth.values())
+    truth_paths = {kind: files_by_id(folder, pattern) for kind, pattern in truth_patterns.items()}
+    photographs = _find_photographs(folder, layout.image, truth_paths.values())
 
-    patterns = {"photograph": layout.image, **patterns}
-    paths = {"photograph": photographs, **paths_of_truth}
+    # Patterns and paths by id, by the kind of file that messages name.
+    patterns = {"photograph": layout.image, **truth_patterns}
+    paths = {"photograph": photographs, **truth_paths}
     if ids is None:
         ids = sorted(set().union(*paths.values()))
     entries: dict[str, ImageFiles | Absent] = {}
-    for id in checked_ids(ids, printable(folder)):
-        missing = [part for part in paths if id not in paths[part]]
+    for image_id in checked_ids(ids, printable(folder)):
+        missing = [kind for kind in paths if image_id not in paths[kind]]
         if missing:
-            expected = printable(expected_path(folder, patterns[missing[0]], id))
-            entries[id] = Absent(id=id, reason=f"no {missing[0]} at {expected}")
+            expected = printable(expected_path(folder, patterns[missing[0]], image_id))
+            entries[image_id] = Absent(id=image_id, reason=f"no {missing[0]} at {expected}")
             continue
-        files = {part: paths[part][id] for part in paths}
-        entries[id] = ImageFiles(
+        files = {kind: paths[kind][image_id] for kind in paths}
+        entries[image_id] = ImageFiles(
             image=files["photograph"],
             depth=files.get("depth"),
             normals=files.get("normals"),
@@ -72,24 +66,27 @@ def find_image_files(
     return entries
 
 
-def _patterns_of_truth(layout: FolderLayout) -> dict[str, str]:
+def _truth_patterns(layout: FolderLayout) -> dict[str, str]:
+    """Patterns of ground truth and masks, by kind, that the layout has."""
     patterns = {
         "depth": None if layout.depth is None else layout.depth.file,
         "normals": None if layout.normals is None else layout.normals.file,
         "valid": layout.valid,
     }
-    return {part: pattern for part, pattern in patterns.items() if pattern is not None}
+    return {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
 
 
 def _find_photographs(
-    folder: Path, pattern: str, paths_of_truth: Iterable[Mapping[str, Path]]
+    folder: Path, pattern: str, truth_paths: Iterable[Mapping[str, Path]]
 ) -> dict[str, Path]:
-    """Find the files that fit the pattern of photographs and are no ground truth."""
-    truth_paths = {path for paths in paths_of_truth for path in paths.values()}
+    """Find the files that match the pattern of photographs and are not ground truth."""
+    excluded_paths = {path for paths in truth_paths for path in paths.values()}
     candidates = files_by_id(folder, pattern)
-    photographs = {id: path for id, path in candidates.items() if path not in truth_paths}
+    photographs = {
+        image_id: path for image_id, path in candidates.items() if path not in excluded_paths
+    }
     if not photographs:
         raise InputError(
-            f"{folder}: no photograph fits '{pattern}'; it holds {contents_text(folder)}"
+            f"{folder}: no photograph matches '{pattern}'; found {contents_text(folder)}"
         )
     return photographs

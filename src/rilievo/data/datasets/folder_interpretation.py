@@ -13,60 +13,56 @@ from rilievo.io.depth.interpretation import (
     PropertyOrigin,
     unit_property,
 )
-from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
+from rilievo.io.depth.inverse_depth import bent_surface_warning, straight_surface_warning
 from rilievo.io.depth.stored_depth import stored_depth_warnings
 from rilievo.records.sample import Truth
 
 
 def interpret_folder_depth(depth: FolderDepth, truth: Truth) -> DepthInterpretation:
-    """Say how the numbers of an image's depth file were interpreted, with warnings.
-
-    Args:
-        depth: The depth file.
-        truth: Ground truth of the same image, which was made from it.
-    """
+    """Describe how the numbers of a depth file were interpreted to make the ground truth."""
     assert truth.depth is not None, "the image has a depth file"
     assert truth.depth_valid is not None, "depth comes with a mask"
     metres = truth.depth[truth.depth_valid].astype(np.float64)
     layout = depth.layout
-    marks = () if depth.statement.is_decodable else layout.marks
+    invalid_numbers = () if depth.metadata.is_decodable else layout.invalid_numbers
     warnings = stored_depth_warnings(
         depth.numbers,
         metres if truth.is_metric else None,
         unit=depth.unit,
-        invalid=(*marks, *layout.sky),
+        invalid=(*invalid_numbers, *layout.sky),
         max_depth=layout.max_depth,
-        is_unit_declared=layout.scale is not None,
+        is_unit_given=layout.scale is not None,
     )
     return DepthInterpretation(
         properties=tuple(_properties(depth, truth)),
-        warnings=(*warnings, *_surface_warnings(depth, truth)),
-        is_unit_declared=layout.has_declared_unit,
+        warnings=(*warnings, *filter(None, [_surface_warning(depth, truth)])),
+        is_unit_given=layout.has_declared_unit,
         median=float(np.median(metres)) if metres.size and truth.is_metric else None,
         nearest=float(metres.min()) if metres.size else None,
         farthest=float(metres.max()) if metres.size else None,
     )
 
 
-def _surface_warnings(depth: FolderDepth, truth: Truth) -> tuple[str, ...]:
+def _surface_warning(depth: FolderDepth, truth: Truth) -> str | None:
     """Warn if the shape of surfaces suggests that the numbers are of another kind."""
-    assert truth.depth is not None, "the caller has checked"
+    assert truth.depth is not None, "the image has a depth file"
     assert truth.depth_valid is not None, "depth comes with a mask"
-    is_saved_by_rilievo = depth.statement.origin is not None
+    is_saved_by_rilievo = depth.metadata.origin is not None
     # Distances along the rays of a wide lens bend where depth does not.
     is_wide = truth.camera is not None and truth.camera.lens.has_unit_rays
     if is_saved_by_rilievo or is_wide:
-        return ()
+        return None
     metres = truth.depth.astype(np.float64)
     if depth.kind is StoredKind.DISPARITY:
-        return bent_surface_warnings(metres, truth.depth_valid)
-    return straight_surface_warnings(metres, truth.depth_valid)
+        return bent_surface_warning(metres, truth.depth_valid)
+    return straight_surface_warning(metres, truth.depth_valid)
 
 
 def _properties(depth: FolderDepth, truth: Truth) -> Iterator[DepthProperty]:
+    """Yield unit, kind, invalid numbers, size and camera, each with who stated it."""
     yield unit_property(
-        depth.numbers.stored,
-        depth.statement,
+        depth.numbers.raw_values,
+        depth.metadata,
         unit=depth.layout.scale,
         source=FILE_NAME,
         guess=depth.scale,
@@ -79,33 +75,37 @@ def _properties(depth: FolderDepth, truth: Truth) -> Iterator[DepthProperty]:
 
 
 def _kind_property(depth: FolderDepth) -> DepthProperty:
-    statement = depth.statement
-    if statement.kind is not None:
-        return _stated("kind", statement.kind, statement.source)
+    metadata = depth.metadata
+    if metadata.kind is not None:
+        return _stated("kind", metadata.kind, metadata.source)
     value = depth.kind.value
     return _guessed("kind", value) if depth.layout.kind is None else _declared("kind", value)
 
 
 def _invalid_property(depth: FolderDepth) -> DepthProperty:
-    statement = depth.statement
-    marks = statement.invalid if statement.is_decodable else depth.layout.marks
-    value = ", ".join(["NaN", *(f"{number:g}" for number in marks)])
-    if statement.is_decodable:
-        return _stated("invalid", value, statement.source)
-    return _declared("invalid", value)
+    metadata = depth.metadata
+    invalid_numbers = depth.layout.invalid_numbers
+    if metadata.is_decodable:
+        invalid_numbers = metadata.invalid
+    value = ", ".join(["NaN", *(f"{number:g}" for number in invalid_numbers)])
+    if metadata.is_decodable:
+        return _stated("invalid", value, metadata.source)
+    return (
+        _guessed("invalid", value) if depth.layout.invalid is None else _declared("invalid", value)
+    )
 
 
 def _size_property(depth: FolderDepth) -> DepthProperty:
     height, width = depth.size
     crop = "" if depth.layout.crop is None else f" at {depth.layout.crop}"
-    return _stated("size", f"{height} x {width}{crop}", "its pixels")
+    return _stated("size", f"{width}x{height}{crop}", "the file itself")
 
 
 def _camera_property(depth: FolderDepth, truth: Truth) -> DepthProperty:
     if truth.camera is None:
         return _guessed("camera", "none")
-    if depth.statement.camera is not None:
-        return _stated("camera", "known", depth.statement.source)
+    if depth.metadata.camera is not None:
+        return _stated("camera", "known", depth.metadata.source)
     return _declared("camera", "known")
 
 

@@ -16,13 +16,13 @@ from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.depth.channels import single_channel_weights
 from rilievo.io.depth.crops import parse_placement
-from rilievo.io.depth.encoding import NumberEncoding
+from rilievo.io.depth.encoding import KEY_SYNONYMS, NumberEncoding
 from rilievo.io.depth.plausibility import MAX_PLAUSIBLE_MEDIAN
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
+from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json
 from rilievo.io.yaml_text import parse_yaml
-from rilievo.schema.typed_values import UNITS, metres_of_unit
+from rilievo.schema.typed_values import UNITS, parse_unit
 
 FILE_NAME = "rilievo.yaml"
 _SECTIONS = ("depth", "normals", "camera")
@@ -32,7 +32,7 @@ SPLITS = ("all", "train", "valid", "test")
 
 
 class StoredKind(StrEnum):
-    """Quantity of a depth file."""
+    """Quantity that a depth file stores."""
 
     DEPTH = "depth"
     """Depth along the axis [m]."""
@@ -44,7 +44,7 @@ class StoredKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthLayout:
-    """Layout of depth files.
+    """Section ``depth`` of the YAML: where depth files lie, and what their numbers mean.
 
     Attributes:
         file: Relative pattern with ``{id}``.
@@ -52,17 +52,19 @@ class DepthLayout:
         scale: Factor; by default as the file states, else 0.001 for integers and 1 for floats and
             disparity.
         offset: Number added after scaling.
-        invalid: Unknown numbers besides NaN, infinity, depth that is not positive and, unless the
-            file states how its numbers become depth, 0. An empty list makes 0 a number as others.
+        invalid: Numbers that mean "unknown" besides NaN, infinity, depth that is not positive and,
+            unless the file states how its numbers become depth, 0. An empty list makes 0 an
+            ordinary number.
+        sky: Numbers that mean "no surface".
         bits: First bit of depth in a stored number, from the lowest (0), and number of its bits.
         channels: Weights of channels that make one number, such as [1, 256, 65536].
-        sky: Numbers of "no surface".
         array: Array of npz or channel of EXR.
         min_depth: Least valid depth [m].
-        baseline: Distance of two views [m].
+        max_depth: Largest valid depth [m].
+        baseline: Distance between the two cameras [m].
         crop: Place in the photograph: top, left, height and width [px]; ``resized``, all of it in
-            another size; or a word of ``rilievo.io.depth.crops``. By default equal sizes, whole
-            multiples and known crops alone are taken.
+            another size; or a word of ``rilievo.io.depth.crops``. By default, only equal sizes,
+            whole multiples and known crops are accepted.
     """
 
     file: str = "depth/{id}.*"
@@ -80,15 +82,15 @@ class DepthLayout:
     crop: str | None = None
 
     @property
-    def marks(self) -> tuple[float, ...]:
-        """Stored numbers that hold no depth in a file that states nothing."""
+    def invalid_numbers(self) -> tuple[float, ...]:
+        """Stored numbers that mean "unknown" in a file that states nothing about its numbers."""
         if self.invalid is None:
             return (0.0,)
         return tuple(dict.fromkeys((0.0, *self.invalid))) if self.invalid else ()
 
     @property
     def has_declared_unit(self) -> bool:
-        """Whether the unit is declared, or a farthest depth far beyond what is usual."""
+        """Whether a scale is declared, or a largest depth so large that the unit is clear."""
         return self.scale is not None or (self.max_depth or 0) > MAX_PLAUSIBLE_MEDIAN
 
     @property
@@ -101,7 +103,7 @@ class DepthLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalsLayout:
-    """Relative pattern with ``{id}``, axes, array and place of normals; ``crop`` as of depth."""
+    """Section ``normals`` of the YAML: pattern with ``{id}``, axes, array and crop as for depth."""
 
     file: str = "normals/{id}.*"
     axes: NormalAxes = NormalAxes.OPENCV
@@ -111,14 +113,16 @@ class NormalsLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraLayout:
-    """Intrinsics of all images, or a file each.
+    """Section ``camera`` of the YAML: intrinsics of all images, a lens, or a file for each image.
 
     Attributes:
         fx: Focal length [px]; ``fy`` is equal by default.
-        cx: Principal point [px]; the first pixel's centre is 0, as for ``cy``.
-        width: Size of the image that these are for [px]; by default each image's.
-        file: Pattern or file of fx fy cx cy, K, npy, or a calibration program.
-        lens: Lens as of ``--projection``.
+        cx: Principal point [px], like ``cy``; the centre of the top-left pixel is (0, 0).
+        width: Width of the image for which fx to cy hold [px], like ``height``; by default the
+            width of each image.
+        file: Pattern or path of a file with fx fy cx cy, with K, or written by a calibration
+            program.
+        lens: Lens, spelled as for ``--projection``.
     """
 
     fx: float | None = None
@@ -136,10 +140,10 @@ class FolderLayout:
     """Layout of the user's folder; every key is optional.
 
     Attributes:
-        folder: Folder of the files, by default of the YAML; ``${NAME}`` is from the environment.
+        folder: Folder of the files, by default the YAML's; ``${NAME}`` is an environment variable.
         image: Pattern of photographs with ``{id}``.
         valid: Pattern of masks; nonzero is valid.
-        scene: Folders of an id that name its scene; 0 for one clip.
+        scene: Number of folders at the start of an id that name its scene; 0 for one clip.
         splits: Text file of ids by split.
     """
 
@@ -160,45 +164,45 @@ def read_layout(path: Path) -> FolderLayout:
         InputError: If it is no YAML, has unknown keys, or contradicts itself.
         MissingExtraError: If PyYAML is not installed.
     """
-    shown = printable(path)
+    yaml_name = printable(path)
     data = _read_yaml(path)
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise InputError(f"{shown}: it is no list of keys with values")
+        raise InputError(f"{yaml_name}: expected a mapping of keys to values")
     for name in _SECTIONS:
         if isinstance(data.get(name), str):
             data[name] = {"file": data[name]}
         section = data.get(name)
         if isinstance(section, dict):
-            _normalise_section(section)
+            _unify_spellings(section)
     depth = data.get("depth")
     if isinstance(depth, dict) and isinstance(depth.get("scale"), str):
-        depth["scale"] = _read_scale(depth["scale"], shown)
+        depth["scale"] = _parse_scale(depth["scale"], yaml_name)
 
     try:
-        check_field_names(FolderLayout, data)
+        check_field_names(FolderLayout, data, synonyms=KEY_SYNONYMS)
         layout = from_json(FolderLayout, json.dumps(data))
-    except (NotThisRecord, TypeError, ValueError) as error:
-        text = error.message_in_file if isinstance(error, NotThisRecord) else str(error)
-        raise InputError(text, path=shown) from error
+    except (InvalidRecordError, TypeError, ValueError) as error:
+        text = error.message_in_file if isinstance(error, InvalidRecordError) else str(error)
+        raise InputError(text, path=yaml_name) from error
     for name in layout.splits:
         if name not in SPLITS[1:]:
-            raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
-    _check_layout(layout, shown)
+            raise InputError(f"{yaml_name}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
+    _check_layout(layout, yaml_name)
     return layout
 
 
-def _normalise_section(section: dict[str, Any]) -> None:
-    """Write the values of a section, which users may write in several ways, in one way."""
-    _read_numbers_in_texts(section)
-    _accept_single_values(section)
+def _unify_spellings(section: dict[str, Any]) -> None:
+    """Rewrite the values of a section, which users may spell in several ways, in one way."""
+    _parse_numbers_in_texts(section)
+    _expand_single_values(section)
     if isinstance(section.get("crop"), list):
         section["crop"] = ",".join(map(str, section["crop"]))
 
 
-def _read_numbers_in_texts(section: dict[str, Any]) -> None:
-    """Read numbers that YAML takes for texts, such as 1e-6 and 1e+10, which have no point."""
+def _parse_numbers_in_texts(section: dict[str, Any]) -> None:
+    """Parse numbers such as 1e-6 and 1e+10, which YAML takes for texts as they have no point."""
     for name, value in section.items():
         if name in _TEXT_KEYS:
             continue
@@ -216,19 +220,19 @@ def _number_or_text(value: Any) -> Any:
     return value
 
 
-def _read_scale(text: str, shown: str) -> float:
-    """Read a fraction or a unit, as the command line takes them."""
+def _parse_scale(text: str, yaml_name: str) -> float:
+    """Parse a fraction or a unit, as the command line takes them."""
     try:
-        return metres_of_unit(text)
+        return parse_unit(text)
     except ValueError as error:
         raise InputError(
-            f'{shown}: depth.scale is "{text[:40]}", expected a number, a fraction such as 1/256, '
-            f"or a unit ({UNITS})"
+            f'{yaml_name}: depth.scale is "{text[:40]}", expected a number, a fraction such as '
+            f"1/256, or a unit ({UNITS})"
         ) from error
 
 
-def _accept_single_values(section: dict[str, Any]) -> None:
-    """Write a single number as a list, and the letter of a channel as weights."""
+def _expand_single_values(section: dict[str, Any]) -> None:
+    """Turn a single number into a list, and the letter of a channel into weights."""
     for name in ("invalid", "sky"):
         value = section.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -239,7 +243,7 @@ def _accept_single_values(section: dict[str, Any]) -> None:
 
 
 def folder_of_layout(path: Path, layout: FolderLayout) -> Path:
-    """Folder that a YAML describes. Environment variables and ``~`` are expanded.
+    """Find the folder that a YAML describes. Environment variables and ``~`` are expanded.
 
     Raises:
         InputError: If a variable is not set, or the folder is not there.
@@ -248,11 +252,12 @@ def folder_of_layout(path: Path, layout: FolderLayout) -> Path:
     unset = re.search(r"\$\{?\w+\}?", named)
     if unset:
         raise InputError(
-            f"{path}: its folder is '{layout.folder}', but {unset[0]} is not set in the environment"
+            f"{path}: its folder is '{layout.folder}', but the environment variable {unset[0]} is "
+            "not set"
         )
     folder = path.parent / named
     if not folder.is_dir():
-        raise InputError(f"{path}: its folder {folder} is not there")
+        raise InputError(f"{path}: its folder {folder} does not exist")
     return folder
 
 
@@ -263,77 +268,80 @@ def _read_yaml(path: Path) -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"reading {path}", "evaluate") from error
     except ValueError as error:
-        raise InputError(f"{path}: is no YAML ({str(error)[:160]})") from error
+        raise InputError(f"{path}: is not valid YAML ({str(error)[:160]})") from error
 
 
-def _check_layout(layout: FolderLayout, shown: str) -> None:
-    """Refuse what the types of the keys allow and what makes no sense.
-
-    Args:
-        layout: The layout.
-        shown: Name of the YAML in messages.
-    """
-    _check_patterns(layout, shown)
+def _check_layout(layout: FolderLayout, yaml_name: str) -> None:
+    """Check what the types of the keys cannot: patterns, and keys that contradict each other."""
+    _check_patterns(layout, yaml_name)
     if layout.scene is not None and layout.scene < 0:
-        raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
+        raise InputError(
+            f"{yaml_name}: 'scene' must be a number of folders, 0 or more, got {layout.scene}"
+        )
     if layout.camera is not None:
-        _check_camera(layout.camera, shown)
-    for part in (layout.depth, layout.normals):
-        if part is not None and part.crop is not None:
-            with _errors_of_file(shown):
-                parse_placement(part.crop, "'crop'")
+        _check_camera(layout.camera, yaml_name)
+    for section in (layout.depth, layout.normals):
+        if section is not None and section.crop is not None:
+            with _naming_file_in_errors(yaml_name):
+                parse_placement(section.crop, "'crop'")
     if layout.depth is not None:
-        _check_depth(layout.depth, layout.camera, shown)
+        _check_depth(layout.depth, layout.camera, yaml_name)
 
 
-def _check_patterns(layout: FolderLayout, shown: str) -> None:
+def _check_patterns(layout: FolderLayout, yaml_name: str) -> None:
+    sections = (layout.depth, layout.normals)
     patterns = [layout.image, layout.valid]
-    patterns += [part.file for part in (layout.depth, layout.normals) if part is not None]
+    patterns += [section.file for section in sections if section is not None]
     for pattern in patterns:
         if pattern and "{id}" not in pattern:
-            raise InputError(f"{shown}: the pattern '{pattern}' has no {{id}}")
+            raise InputError(f"{yaml_name}: the pattern '{pattern}' must contain {{id}}")
 
 
-def _check_camera(camera: CameraLayout, shown: str) -> None:
-    statements = [camera.file, camera.fx, camera.lens]
-    if sum(statement is not None for statement in statements) != 1:
-        raise InputError(f"{shown}: a camera has either a file, a lens, or fx, fy, cx and cy")
+def _check_camera(camera: CameraLayout, yaml_name: str) -> None:
+    """Check that the camera is stated once, and completely."""
+    given_sources = [
+        source for source in (camera.file, camera.fx, camera.lens) if source is not None
+    ]
+    if len(given_sources) != 1:
+        raise InputError(f"{yaml_name}: a camera needs either a file, a lens, or fx, fy, cx and cy")
     if camera.lens is not None:
-        with _errors_of_file(shown):
-            read_spelling(camera.lens, "camera.lens")
+        with _naming_file_in_errors(yaml_name):
+            read_spelling(camera.lens, "camera.lens")  # only to check it
     if camera.fx is not None and None in (camera.cx, camera.cy):
-        raise InputError(f"{shown}: a camera with fx has cx and cy too")
+        raise InputError(f"{yaml_name}: a camera with fx also needs cx and cy")
     if (camera.width is None) != (camera.height is None):
-        raise InputError(f"{shown}: a camera has width and height, or neither")
+        raise InputError(f"{yaml_name}: give both width and height of a camera, or neither")
     if any(side is not None and side < 1 for side in (camera.width, camera.height)):
-        raise InputError(f"{shown}: a camera's width and height are positive")
+        raise InputError(f"{yaml_name}: a camera's width and height must be positive")
 
 
-def _check_depth(depth: DepthLayout, camera: CameraLayout | None, shown: str) -> None:
-    with _errors_of_file(shown):
+def _check_depth(depth: DepthLayout, camera: CameraLayout | None, yaml_name: str) -> None:
+    """Check the encoding, and that distance and disparity come with what they need."""
+    with _naming_file_in_errors(yaml_name):
         depth.encoding.check("'depth'")
-    _check_sky(depth, shown)
+    _check_sky(depth, yaml_name)
     if depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:
-        raise InputError(f"{shown}: depth of kind '{depth.kind}' needs a camera")
+        raise InputError(f"{yaml_name}: depth of kind '{depth.kind}' needs a camera")
     if depth.kind is StoredKind.DISPARITY and depth.baseline is None:
-        raise InputError(f"{shown}: depth of kind 'disparity' needs the baseline [m]")
+        raise InputError(f"{yaml_name}: depth of kind 'disparity' needs the baseline [m]")
 
 
 @contextmanager
-def _errors_of_file(shown: str) -> Iterator[None]:
-    """Raise errors about an option as errors in the file that states it."""
+def _naming_file_in_errors(yaml_name: str) -> Iterator[None]:
+    """Turn an error about an option into an error in the file that states the option."""
     try:
         yield
     except OptionError as error:
-        raise InputError(path=shown, problem=Text(error)) from error
+        raise InputError(path=yaml_name, problem=Text(error)) from error
 
 
-def _check_sky(depth: DepthLayout, shown: str) -> None:
-    """Refuse numbers of the sky that the bits of depth cannot hold."""
+def _check_sky(depth: DepthLayout, yaml_name: str) -> None:
+    """Check that the numbers of the sky fit into the bits of depth."""
     largest = max(depth.sky, default=0)
     if depth.bits is not None and largest >= 2 ** depth.bits[1]:
         raise InputError(
-            f"{shown}: 'sky' is a number of the {depth.bits[1]} bits of depth, got {largest:g}"
+            f"{yaml_name}: 'sky' must be a value that fits into the {depth.bits[1]} bits of depth, "
+            f"got {largest:g}"
         )

@@ -11,24 +11,21 @@ _TEXT_SUFFIXES = (".json", ".txt", ".md", ".yaml", ".yml", ".csv", ".xml")
 
 
 def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
-    """Find the files that fit a pattern, sorted by id.
+    """Find the files that match a pattern, sorted by id.
 
-    Links are followed, and hidden files are left out. With a pattern that ends with ``.*``, so are
-    text files, which state the unit of the files that they lie beside.
-
-    Args:
-        folder: The user's folder.
-        pattern: Path relative to it, in which ``{id}`` is any text and ``*`` any text without "/".
+    A pattern is a path below the folder, in which ``{id}`` is any text and ``*`` any text without
+    "/". Links are followed, and hidden files are left out. A pattern that ends with ``.*`` also
+    leaves out text files, because they state the unit of the files beside them.
 
     Raises:
         InputError: If two files have the same id.
     """
-    regex = _regex_of_pattern(pattern)
-    fixed_part = pattern.split("{id}")[0].split("*")[0]
-    start = folder / fixed_part[: fixed_part.rfind("/") + 1]
-    leaves_texts_out = pattern.endswith(".*")
+    regex = _compile_pattern(pattern)
+    fixed_start = pattern.split("{id}")[0].split("*")[0]
+    search_root = folder / fixed_start[: fixed_start.rfind("/") + 1]
+    skips_text_files = pattern.endswith(".*")
     files: dict[str, Path] = {}
-    for parent, subfolders, names in walk(start, links=True):
+    for parent, subfolders, names in walk(search_root, links=True):
         # ``os.walk`` goes into the subfolders that are left in its list.
         subfolders[:] = [name for name in subfolders if _is_searched(parent, name)]
         for name in names:
@@ -36,21 +33,21 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
             match = regex.fullmatch(path.relative_to(folder).as_posix())
             if match is None or name.startswith("."):
                 continue
-            if leaves_texts_out and name.lower().endswith(_TEXT_SUFFIXES):
+            if skips_text_files and name.lower().endswith(_TEXT_SUFFIXES):
                 continue
-            id = match["id"]
-            if id in files:
+            image_id = match["id"]
+            if image_id in files:
                 raise InputError(
-                    f"{path} and {files[id].name} both fit '{pattern}' with the id '{id}': say "
-                    "more in the pattern"
+                    f"{path} and {files[image_id].name} both match '{pattern}' with the id "
+                    f"'{image_id}': make the pattern more specific"
                 )
-            files[id] = path
+            files[image_id] = path
     return dict(sorted(files.items()))
 
 
-def expected_path(folder: Path, pattern: str, id: str) -> Path:
-    """Path that a pattern has for an id."""
-    return folder / PurePosixPath(pattern.replace("{id}", id))
+def expected_path(folder: Path, pattern: str, image_id: str) -> Path:
+    """Path of the file that a pattern expects for an id."""
+    return folder / PurePosixPath(pattern.replace("{id}", image_id))
 
 
 def _is_searched(parent: str, name: str) -> bool:
@@ -65,16 +62,17 @@ def _is_link_to_ancestor(parent: str, name: str) -> bool:
     return os.path.commonpath([target, real_parent]) == target
 
 
-def _regex_of_pattern(pattern: str) -> re.Pattern[str]:
-    pieces = []
+def _compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Turn a pattern into a regular expression; a second ``{id}`` must repeat the first."""
+    regex_parts = []
     has_id = False
-    for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
-        if piece == "{id}":
-            pieces.append("(?P=id)" if has_id else "(?P<id>.+)")
+    for part in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
+        if part == "{id}":
+            regex_parts.append("(?P=id)" if has_id else "(?P<id>.+)")
             has_id = True
-        elif piece == "*":
-            pieces.append("[^/]*")
+        elif part == "*":
+            regex_parts.append("[^/]*")
         else:
-            pieces.append(re.escape(piece))
+            regex_parts.append(re.escape(part))
     # Names may contain line breaks.
-    return re.compile("".join(pieces), re.DOTALL)
+    return re.compile("".join(regex_parts), re.DOTALL)

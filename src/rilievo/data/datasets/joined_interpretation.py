@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rilievo.data.datasets.dataset import Dataset, evenly_spread
 from rilievo.errors import RilievoError
 from rilievo.io.depth.interpretation import DepthInterpretation, DepthProperty
-from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_warnings
+from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_warning
 
 _MAX_IMAGES = 24
 _WARNINGS_OF_ALL_IMAGES = (TOO_FAR, TOO_NEAR)
@@ -19,24 +19,24 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
 
     Images with the same warning share one line, which names the first of them.
     """
-    chosen = evenly_spread(ids, _MAX_IMAGES)
-    properties: dict[DepthProperty, None] = {}
+    sampled_ids = evenly_spread(ids, _MAX_IMAGES)
+    properties: dict[DepthProperty, None] = {}  # a set that keeps the order
     image_counts: Counter[str] = Counter()
     first_warnings: dict[str, str] = {}
     medians: dict[str, float] = {}
     depths: list[float] = []
-    is_unit_declared = False
-    for id in chosen:
+    is_unit_given = False
+    for image_id in sampled_ids:
         try:
-            interpretation = dataset.reading(id)
+            interpretation = dataset.reading(image_id)
         except (RilievoError, OSError):
             continue  # reported where the image is read
         if interpretation is None:
             break
         properties |= dict.fromkeys(interpretation.properties)
-        is_unit_declared |= interpretation.is_unit_declared
+        is_unit_given |= interpretation.is_unit_given
         if interpretation.median is not None:
-            medians[id] = interpretation.median
+            medians[image_id] = interpretation.median
         range_ends = (interpretation.nearest, interpretation.farthest)
         depths += [depth for depth in range_ends if depth is not None]
         for warning in interpretation.warnings:
@@ -44,25 +44,25 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
                 continue
             pattern = _pattern_of_warning(warning)
             image_counts[pattern] += 1
-            first_warnings.setdefault(pattern, f"{id}: {warning}")
+            first_warnings.setdefault(pattern, f"{image_id}: {warning}")
 
     warnings = [
         first_warnings[pattern]
         if count == 1
-        else f"{first_warnings[pattern]}; so {count} of {len(chosen)} images"
+        else f"{first_warnings[pattern]} (applies to {count} of {len(sampled_ids)} images)"
         for pattern, count in image_counts.items()
     ]
-    warnings += odd_unit_warnings(medians)
+    warnings += filter(None, [odd_unit_warning(medians)])
     return DepthInterpretation(
         properties=tuple(properties),
         warnings=tuple(warnings),
         nearest=min(depths) if depths else None,
         farthest=max(depths) if depths else None,
-        is_unit_declared=is_unit_declared,
+        is_unit_given=is_unit_given,
     )
 
 
 def _pattern_of_warning(warning: str) -> str:
-    """Text that is equal for images with the same warning, whose numbers differ."""
+    """Strip the numbers from a warning, which differ between images with the same warning."""
     after_hold = warning.partition(" hold ")[2]
     return after_hold or re.sub(r"\d[\d.,]*", "#", warning)

@@ -21,7 +21,7 @@ from rilievo.records.sample import Truth
 
 
 def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
-    """Read a grey PNG or PGM of so many bits.
+    """Read a grey PNG or PGM with a number of bits.
 
     Raises:
         InputError: If the file has other numbers, or is broken.
@@ -29,8 +29,8 @@ def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
-            f"{path}: has {numbers.dtype} numbers of shape {numbers.shape}, but depth is stored "
-            f"here as {bits} bits of grey; fetch the original file again"
+            f"{path}: has {numbers.dtype} values of shape {numbers.shape}, expected {bits}-bit "
+            "greyscale depth; download the original file again"
         )
     return numbers
 
@@ -38,8 +38,8 @@ def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]
 class FileList(Dataset, Generic[Entry]):
     """Dataset with a record of files for each image.
 
-    A loader calls ``_set_entries`` or ``_set_entries_of_list`` with the records, whose fields are
-    paths, tuples of paths, or anything else.
+    A loader calls ``_set_entries`` or ``_set_entries_of_list`` with the records. Their fields of
+    paths or tuples of paths are the files that an image needs; other fields may be anything.
     """
 
     _files: Mapping[str, Entry]
@@ -47,19 +47,19 @@ class FileList(Dataset, Generic[Entry]):
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Ids of the whole list, also absent ones."""
+        """Ids of the whole list, with absent ones."""
         return self._listed_ids
 
-    def _entry(self, id: str) -> Entry:
-        return find_entry(self._files, id, self.request.root)
+    def _entry(self, image_id: str) -> Entry:
+        return find_entry(self._files, image_id, self.request.root)
 
     def _set_entries(self, entries: Mapping[str, Entry | Absent]) -> None:
-        """Take the entries whose files are all there; other entries are absent."""
+        """Keep the entries whose files all exist; other entries are absent."""
         # With a cache, since folders may have a hundred thousand files.
         cached_names_in = cache(names_in)
         present: dict[str, Entry] = {}
         absent: list[Absent] = []
-        for id, entry in entries.items():
+        for image_id, entry in entries.items():
             if isinstance(entry, Absent):
                 absent.append(entry)
                 continue
@@ -69,29 +69,32 @@ class FileList(Dataset, Generic[Entry]):
                 if path.name not in cached_names_in(path.parent)
             ]
             if missing:
-                absent.append(Absent(id=id, reason=f"{printable(missing[0])} is missing"))
+                absent.append(Absent(id=image_id, reason=f"{printable(missing[0])} is missing"))
             else:
-                present[id] = entry
+                present[image_id] = entry
         self._files = present
         self._listed_ids = tuple(entries)
         self.ids = tuple(present)
         self.absent = tuple(absent)
 
     def _set_entries_of_list(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
-        """Take the entries that the user's list names, or all without a list."""
+        """Keep the entries that the user's list names, or all if there is no list."""
         ids = tuple(entries)
-        listing = printable(self.request.root)
+        source = printable(self.request.root)
         if list_file is not None:
             ids = tuple(line.text for line in text_lines(list_file))
-            listing = printable(list_file)
-        reason = f"named in {listing}, not found"
+            source = printable(list_file)
+        reason = f"listed in {source}, but not found"
         self._set_entries(
-            {id: entries.get(id, Absent(id=id, reason=reason)) for id in checked_ids(ids, listing)}
+            {
+                image_id: entries.get(image_id, Absent(id=image_id, reason=reason))
+                for image_id in checked_ids(ids, source)
+            }
         )
 
 
 def _paths_in_fields(entry: Any) -> Iterator[Path]:
-    """Paths in a record of files, also those in tuples."""
+    """Yield the paths in a record of files, including those in tuples."""
     for field in fields(entry):
         value = getattr(entry, field.name)
         for item in value if isinstance(value, tuple) else (value,):
@@ -121,14 +124,14 @@ class PhotoFiles(FileList[Files]):
 
 
 class MaskedValues(NamedTuple):
-    """Depth [m], or unit normals in the camera frame, and the mask of pixels that have them."""
+    """Depth [m], or unit normals in the camera frame, and the mask of the pixels that have them."""
 
     values: Float32[np.ndarray, "*c h w"]
     valid: Mask
 
 
 def masked_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
-    """Take positive finite numbers as depth [m], and others as unknown."""
+    """Take positive finite numbers as depth [m], and all other numbers as unknown."""
     values = np.ascontiguousarray(values, dtype=np.float32)
     return MaskedValues(values, np.isfinite(values) & (values > 0))
 
@@ -139,25 +142,35 @@ class DepthFiles:
 
     Attributes:
         image: The photograph.
-        depth: The file of depth.
-        read: Function that reads the file of depth.
+        depth: The depth file.
+        read_depth: Function that reads the depth file.
         masks: Masks whose nonzero pixels have depth.
-        camera: Camera, its file, or a function of (height, width); None if unknown.
-        needs: Further files without which the image is absent.
-        pose: ``world_T_cam``, or a function for it; None if unknown.
+        camera: Camera, its file, or a function of the size (height, width); None if unknown.
+        required_files: Further files that must exist. Without them, the image counts as absent.
+        pose: ``world_T_cam``, or a function that returns it; None if unknown.
         scene: Scene or sequence; None if not stated.
-        cut: Function that cuts the image out of the photograph; None for all of it.
+        crop_image: Function that crops the photograph; None for all of it.
     """
 
     image: Path
     depth: Path
-    read: Callable[[Path], MaskedValues]
+    read_depth: Callable[[Path], MaskedValues]
     masks: tuple[Path, ...] = ()
     camera: Camera | Path | Callable[[tuple[int, int]], Camera | None] | None = None
-    needs: tuple[Path, ...] = ()
+    required_files: tuple[Path, ...] = ()
     pose: Transform | Callable[[], Transform | None] | None = None
     scene: str | None = None
-    cut: Callable[[Pixels], UInt8[np.ndarray, "h2 w2 3"]] | None = None
+    crop_image: Callable[[Pixels], UInt8[np.ndarray, "h2 w2 3"]] | None = None
+
+    def load_camera(self, shape: tuple[int, int]) -> Camera | None:
+        """Load the camera of a depth map of size (height, width); None if it is unknown."""
+        if isinstance(self.camera, Path):
+            return file_camera(self.camera)
+        return self.camera(shape) if callable(self.camera) else self.camera
+
+    def load_pose(self) -> Transform | None:
+        """Load ``world_T_cam``; None if it is unknown."""
+        return self.pose() if callable(self.pose) else self.pose
 
 
 Content = TypeVar("Content")
@@ -166,7 +179,8 @@ Content = TypeVar("Content")
 def read_if_present(read: Callable[[Path], Content], path: Path, *_: object) -> Content | None:
     """Read the file of a camera or a pose; None if there is no file.
 
-    Further arguments have no effect, so that it may stand for a function of (height, width).
+    Further arguments are ignored, so that ``partial(read_if_present, read, path)`` can stand for a
+    camera's function of (height, width).
     """
     return read(path) if path.is_file() else None
 
@@ -185,38 +199,38 @@ class DepthPatterns:
 
     image: str
     depth: str
-    read: Callable[[Path], MaskedValues]
+    read_depth: Callable[[Path], MaskedValues]
     masks: tuple[str, ...] = ()
     camera: str | Camera | None = None
 
-    def files_of_image(self, id: str, folder: Path, scene: str | None = None) -> DepthFiles:
-        """Files of an image below a folder."""
+    def files_of_image(self, image_id: str, folder: Path, scene: str | None = None) -> DepthFiles:
+        """Insert an id into the patterns, which are relative to a folder."""
 
         def to_path(pattern: str) -> Path:
-            return folder / pattern.replace("{id}", id)
+            return folder / pattern.replace("{id}", image_id)
 
         return DepthFiles(
             image=to_path(self.image),
             depth=to_path(self.depth),
-            read=self.read,
-            masks=tuple(map(to_path, self.masks)),
+            read_depth=self.read_depth,
+            masks=tuple(to_path(mask) for mask in self.masks),
             camera=to_path(self.camera) if isinstance(self.camera, str) else self.camera,
             scene=scene,
         )
 
 
 class DepthSet(PhotoFiles[DepthFiles]):
-    """Dataset of photographs with files of depth."""
+    """Dataset of photographs with depth files."""
 
     def image(self, id: str) -> Pixels:
-        """Read the photograph, or the part that is cut out of it."""
+        """Read the photograph, and crop it if the dataset does."""
         image = super().image(id)
-        cut = self._entry(id).cut
-        return image if cut is None else cut(image)
+        crop_image = self._entry(id).crop_image
+        return image if crop_image is None else crop_image(image)
 
     def photo_file(self, id: str) -> Path | None:
-        """File of the photograph; None if a part is cut out of it."""
-        return super().photo_file(id) if self._entry(id).cut is None else None
+        """File of the photograph; None if the photograph is cropped."""
+        return super().photo_file(id) if self._entry(id).crop_image is None else None
 
     def scene(self, id: str) -> str | None:
         """Scene or sequence."""
@@ -225,29 +239,30 @@ class DepthSet(PhotoFiles[DepthFiles]):
     def truth(self, id: str) -> Truth:
         """Read depth, camera and pose."""
         files = self._entry(id)
-        depth, valid = files.read(files.depth)
+        depth, valid = files.read_depth(files.depth)
         for path in files.masks:
             mask = read_map(path)
             if mask.shape != valid.shape:
-                raise InputError(f"{path}: the mask is {mask.shape}, the depth {valid.shape}")
+                raise InputError(
+                    f"{path}: the mask has the shape {mask.shape}, but the depth has {valid.shape}"
+                )
             valid = valid & (mask > 0)
-        camera = files.camera
-        if isinstance(camera, Path):
-            camera = file_camera(camera)
-        elif callable(camera):
-            camera = camera((valid.shape[0], valid.shape[1]))
+        if files.masks:
+            # Without masks, ``read_depth`` has decided what invalid pixels hold.
+            depth = np.where(valid, depth, np.float32(0))
+        height, width = valid.shape
         return Truth(
             id=id,
-            depth=np.where(valid, depth, np.float32(0)) if files.masks else depth,
+            depth=depth,
             depth_valid=valid,
-            camera=camera,
-            world_T_cam=files.pose() if callable(files.pose) else files.pose,
+            camera=files.load_camera((height, width)),
+            world_T_cam=files.load_pose(),
             scene=files.scene,
         )
 
 
 def read_steps(path: Path, *, steps: float) -> MaskedValues:
-    """Read depth of 16 bits, in which 0 is unknown and a metre has so many steps."""
+    """Read 16-bit depth with ``steps`` stored numbers in a metre; 0 is unknown."""
     stored = read_grey_integers(path)
     # A quotient in 64 bits, rounded to 32, is that of 32 bits.
     return MaskedValues((stored / steps).astype(np.float32), stored != 0)

@@ -30,7 +30,7 @@ _SCIPY_PROGRAM = Path(__file__).with_name("scipy_mat_process.py")
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     """Read variables of a file of version 5 to 7.3 by name, with the axes as in MATLAB.
 
-    Without names, all variables are read.
+    All variables are read if no names are given.
 
     Raises:
         InputError: If the file is damaged, or lacks one of the variables.
@@ -40,7 +40,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
         return _read_hdf5_variables(path, names)
     variables = _SCIPY.load(path, names)
     if not set(names) <= set(variables):
-        variables = _SCIPY.load(path, ())  # The error names the variables that the file has.
+        variables = _SCIPY.load(path, ())  # all, so that the error can name them
     _require_variables(path, names, sorted(variables))
     return {name: variables[name] for name in names or sorted(variables)}
 
@@ -59,8 +59,8 @@ def _require_variables(path: Path, names: Sequence[str], present: Sequence[str])
     missing = [name for name in names if name not in present]
     if missing:
         raise InputError(
-            f"{path}: has no variable '{missing[0]}', but "
-            f"{', '.join(printable(name) for name in present) or 'none at all'}"
+            f"{path}: has no variable '{missing[0]}'; its variables are: "
+            f"{', '.join(printable(name) for name in present) or 'none'}"
         )
 
 
@@ -78,20 +78,20 @@ def is_hdf5(path: Path) -> bool:
 class Hdf5MatFile:
     """MATLAB file of version 7.3, whose arrays are read whole or in slices.
 
-    It is opened at the first read, in each process again, so that forks share no file position.
-    HDF5 stores MATLAB's axes in reverse order.
+    The file is opened at the first read, and again in each forked process, because processes must
+    not share a file position. HDF5 stores MATLAB's axes in reverse order.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
-        self._opened_by = 0  # process id
+        self._opening_pid = 0  # process that opened the file
 
     def __getstate__(self) -> Path:
         return self.path
 
     def __setstate__(self, path: Path) -> None:
-        self.path, self._file, self._opened_by = path, None, 0
+        self.path, self._file, self._opening_pid = path, None, 0
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Stored shapes of the arrays by name."""
@@ -124,7 +124,7 @@ class Hdf5MatFile:
 
     def close(self) -> None:
         """Close the file until the next read."""
-        if self._file is not None and self._opened_by == os.getpid():
+        if self._file is not None and self._opening_pid == os.getpid():
             self._file.close()
         self._file = None
 
@@ -133,42 +133,42 @@ class Hdf5MatFile:
         file = self._open()
         link, array = file.get(name, getlink=True), file[name]
         if not hasattr(array, "is_virtual"):
-            raise ValueError("it is no array")
+            raise ValueError("it is not an array")
         if type(link).__name__ == "ExternalLink" or array.external or array.is_virtual:
-            raise ValueError("its numbers lie in another file, which is not read")
-        size = array.nbytes
+            raise ValueError("its data is stored in another file, which rilievo does not read")
+        size_bytes = array.nbytes
         if is_sliced and array.shape:
-            size //= max(1, array.shape[0])
-        if size > _MAX_BYTES:
-            raise ValueError(f"it unpacks to {size / 2**30:.1f} GiB")
+            size_bytes //= max(1, array.shape[0])
+        if size_bytes > _MAX_BYTES:
+            raise ValueError(f"it takes {size_bytes / 2**30:.1f} GiB of memory, which is too much")
         return array
 
     def _open(self) -> Any:
-        """The file of h5py, opened by this process."""
-        if self._file is None or self._opened_by != os.getpid():
-            self._file, self._opened_by = _open_hdf5(self.path), os.getpid()
+        """Return the file of h5py, and open it if this process has not yet."""
+        if self._file is None or self._opening_pid != os.getpid():
+            self._file, self._opening_pid = _open_hdf5(self.path), os.getpid()
         return self._file
 
     @contextmanager
-    def _one_line_errors(self, what: str) -> Iterator[None]:
-        """Raise what h5py and NumPy raise as an ``InputError`` that names the file."""
+    def _one_line_errors(self, problem: str) -> Iterator[None]:
+        """Turn errors of h5py and NumPy into an ``InputError`` that names file and problem."""
         try:
             yield
-        except RilievoError:  # of opening the file
+        except RilievoError:  # raised when the file is opened
             raise
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
-                f"{self.path}: {what} ({reason(error)}); fetch the file again"
+                f"{self.path}: {problem} ({reason(error)}); download the file again"
             ) from error
 
 
 def _open_hdf5(path: Path) -> Any:
     if not is_hdf5(path):
-        raise InputError(f"{path}: is no MATLAB file of version 7.3 (HDF5)")
+        raise InputError(f"{path}: is not a MATLAB 7.3 file (HDF5)")
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtraError("reading MATLAB files of version 7.3", "evaluate") from error
+        raise MissingExtraError("reading MATLAB 7.3 files", "evaluate") from error
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
@@ -181,24 +181,24 @@ class _ScipyProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._started_by = 0  # process id
+        self._parent_pid = 0  # process that started the child
         atexit.register(self._kill)
 
     def load(self, path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Read the variables of these names that a file has; all without names."""
+        """Read the named variables that a file has, or all if no names are given."""
         file_size = check_regular(path)
         unpacked_size = max(_MIN_MEMORY_LIMIT, _MAX_COMPRESSION_RATIO * file_size)
         max_bytes = min(_MAX_BYTES, unpacked_size) + file_size
         with self._lock:
-            answer = self._ask((os.path.abspath(path), tuple(names), max_bytes), path)
-        if isinstance(answer, str):
-            raise _damage_error(path, ValueError(answer))
+            response = self._send_request((os.path.abspath(path), tuple(names), max_bytes), path)
+        if isinstance(response, str):
+            raise _damage_error(path, ValueError(response))
         # Entries such as __header__ describe the file.
-        return {name: array for name, array in answer.items() if not name.startswith("__")}
+        return {name: array for name, array in response.items() if not name.startswith("__")}
 
-    def _ask(self, request: tuple[str, tuple[str, ...], int], path: Path) -> Any:
-        """Send a request to the process, and wait for its answer."""
-        child = self._running_child()
+    def _send_request(self, request: tuple[str, tuple[str, ...], int], path: Path) -> Any:
+        """Send a request to the process, and wait for its response: variables or an error text."""
+        child = self._ensure_child()
         assert child.stdin is not None
         assert child.stdout is not None
         try:
@@ -207,31 +207,35 @@ class _ScipyProcess:
             return pickle.load(child.stdout)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             self._kill()
-            raise _damage_error(path, ValueError("SciPy cannot survive it")) from error
+            raise _damage_error(path, ValueError("it crashes SciPy")) from error
         except BaseException:
-            self._kill()  # or its answer, still on the way, would be taken for the next file's
+            # A pending response would be taken for that of the next file.
+            self._kill()
             raise
 
-    def _running_child(self) -> "subprocess.Popen[bytes]":
-        """The process, started if it does not run. A fork does not share the one of its parent."""
-        if self._child is not None and self._started_by == os.getpid():
+    def _ensure_child(self) -> "subprocess.Popen[bytes]":
+        """Return the running process, and start one if there is none.
+
+        A forked process starts one of its own, and does not share that of its parent.
+        """
+        if self._child is not None and self._parent_pid == os.getpid():
             if self._child.poll() is None:
                 return self._child
-            self._kill()  # It ended while nothing was read.
+            self._kill()  # it ended while nothing was read
         if find_spec("scipy") is None:
             raise MissingExtraError("reading MATLAB files", "evaluate")
         self._child = subprocess.Popen(
-            # -P: a pickle.py of the program's folder is not imported.
+            # -P: a pickle.py in the program's folder must not be imported.
             [sys.executable, "-P", str(_SCIPY_PROGRAM)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._started_by = os.getpid()
+        self._parent_pid = os.getpid()
         return self._child
 
     def _kill(self) -> None:
-        if self._child is not None and self._started_by == os.getpid():
+        if self._child is not None and self._parent_pid == os.getpid():
             self._child.kill()
             self._child.communicate()
         self._child = None
@@ -243,4 +247,4 @@ _SCIPY = _ScipyProcess()
 def _damage_error(path: Path, error: Exception) -> InputError:
     why = reason(error)
     fault = "is cut short" if "trunc" in why.lower() else "is damaged"
-    return InputError(f"{path}: this MATLAB file {fault} ({why}); fetch it again")
+    return InputError(f"{path}: this MATLAB file {fault} ({why}); download it again")

@@ -29,12 +29,24 @@ _MAX_COMPRESSION = 32
 """Bytes of a pickle over those of its compressed file. Real files have less than ten."""
 _ALWAYS_ALLOWED_BYTES = 2**26
 """Bytes of a pickle that are unpacked at any compression."""
+_PYTHON_ERRORS = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+_DAMAGE_ERRORS = (
+    *_PYTHON_ERRORS,
+    ArithmeticError,
+    RuntimeError,
+    zlib.error,
+    pickle.UnpicklingError,
+)
+"""Errors that a broken pickle or gzip file raises."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickler that refuses every global name except those that rebuild arrays."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is not an array")
+        # Numpy 2 has moved this module.
         return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
 
 
@@ -59,18 +71,18 @@ def read_pickle(path: Path) -> Any:
 
 
 def _unpickle_bounded(
-    path: Path, what: str, open_file: Callable[[], Any], max_compression: int
+    path: Path, format_name: str, open_file: Callable[[], Any], max_compression_ratio: int
 ) -> Any:
-    """Read a pickle that unpacks to a bounded number of bytes."""
-    max_bytes = max(_ALWAYS_ALLOWED_BYTES, max_compression * check_regular(path))
-    broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
-    broken += (ArithmeticError, RuntimeError, zlib.error)
+    """Read a pickle, but refuse one that unpacks to more than a multiple of its file's size."""
+    max_bytes = max(_ALWAYS_ALLOWED_BYTES, max_compression_ratio * check_regular(path))
     try:
         with open_file() as file:
-            # Pickles of Python 2 hold bytes that are not ASCII.
             bounded = BoundedReader(file, "it", most_bytes=max_bytes)
+            # Latin-1, because pickles of Python 2 hold bytes that are not ASCII.
             return _ArrayUnpickler(io.BufferedReader(bounded), encoding="latin1").load()
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory to unpack it") from error
-    except (*broken, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: is no whole {what} of arrays ({reason(error)})") from error
+    except _DAMAGE_ERRORS as error:
+        raise InputError(
+            f"{path}: is not a valid {format_name} of arrays ({reason(error)})"
+        ) from error

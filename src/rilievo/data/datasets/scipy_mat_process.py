@@ -19,15 +19,18 @@ def answer_requests() -> None:
             return
         try:
             _limit_memory(max_bytes)
-            answer = loadmat(path, variable_names=names or None, appendmat=False)
+            response = loadmat(path, variable_names=names or None, appendmat=False)
         except Exception as error:
-            answer = f"{type(error).__name__}: {error}"
-        pickle.dump(answer, sys.stdout.buffer)
+            response = f"{type(error).__name__}: {error}"
+        pickle.dump(response, sys.stdout.buffer)
         sys.stdout.buffer.flush()
 
 
 def _limit_memory(max_bytes: int) -> None:
-    """Let this process take so many bytes more than it has; only Linux says how many those are."""
+    """Let this process take ``max_bytes`` more memory than it has now.
+
+    Only Linux says how much a process has, so there is no limit elsewhere.
+    """
     if sys.platform != "linux":
         return
     import os

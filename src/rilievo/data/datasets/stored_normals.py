@@ -33,18 +33,13 @@ _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
 }
 
 
-def normals_of_stored(
+def decode_normals(
     stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
 ) -> tuple[Vectors, Mask]:
-    """Convert stored normals to ours.
+    """Convert stored normals to rilievo's axes.
 
-    Integers are colours, from -1 at 0 to 1 at their largest number. Vectors whose length is far
-    from 1 are holes.
-
-    Args:
-        stored: Stored vectors or colours.
-        axes: Their axes.
-        path: Their file, for messages.
+    Integers are colours, in which 0 means -1 and the largest number means 1. Vectors whose length
+    is far from 1 are holes. ``path`` is their file, for messages.
 
     Returns:
         Unit normals, 0 in holes, and the mask of pixels that have them.
@@ -53,17 +48,19 @@ def normals_of_stored(
         InputError: If the array is no picture of vectors, or no pixel has a normal.
     """
     if stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")
+        raise InputError(
+            f"{path}: has shape {stored.shape}, expected normals of shape (height, width, 3)"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
     if stored.dtype.kind in "ui":
         vectors = vectors * np.float32(2 / np.iinfo(stored.dtype).max) - np.float32(1)
-    # Vectors that are infinite, or whose squares are, are holes.
+    # The comparison is false for NaN, and for vectors so large that their squares overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.sum(vectors * vectors, axis=0))
         valid = (length > _MIN_LENGTH) & (length < _MAX_LENGTH)
     if not valid.any():
-        raise InputError(f"{path}: no pixel has a vector of unit length, so these are no normals")
+        raise InputError(f"{path}: no pixel has a vector of unit length, so these are not normals")
     signs = np.array(_SIGNS[axes], np.float32)[:, None, None]
-    unit = vectors * signs / np.where(valid, length, np.float32(1))
-    return np.where(valid, unit, np.float32(0)), valid
+    unit_normals = vectors * signs / np.where(valid, length, np.float32(1))
+    return np.where(valid, unit_normals, np.float32(0)), valid

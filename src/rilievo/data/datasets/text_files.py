@@ -36,23 +36,25 @@ def text_lines(path: Path) -> Iterator[Line]:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: is no text in UTF-8 (byte {error.start}); a text file is expected"
+            f"{path}: is not valid UTF-8 (byte {error.start}); expected a text file"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > _MAX_LINE_CHARACTERS:
-            raise InputError(f"{path}: line {number} has {len(line):,} characters, too many")
+            raise InputError(
+                f"{path}: line {number} has {len(line):,} characters, which is too many"
+            )
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             yield Line(number=number, text=stripped)
 
 
-def scene_by_folders(id: str, root: Path, *, names: int = 1) -> str:
+def scene_by_folders(image_id: str, root: Path, *, names: int = 1) -> str:
     """Scene of an id: its folders without the last ``names`` parts, or the root's name."""
-    return "/".join(id.split("/")[:-names]) or root.absolute().name
+    return "/".join(image_id.split("/")[:-names]) or root.absolute().name
 
 
 def parse_numbers(text: str) -> tuple[float, ...] | None:
-    """Parse a line of numbers; None if it has other words."""
+    """Parse a line of numbers; None if any word is not a number."""
     try:
         return tuple(float(word) for word in text.split())
     except ValueError:
@@ -60,7 +62,7 @@ def parse_numbers(text: str) -> tuple[float, ...] | None:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names in a folder without dangling links; none if there is no such folder."""
+    """List the names in a folder, without dangling links; empty if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return frozenset(
@@ -73,7 +75,7 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def contents_text(folder: Path) -> str:
-    """Text for messages on what a folder has: its first six names, or why it has none."""
+    """Describe for a message what a folder contains: its first six names, or why there are none."""
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
@@ -93,12 +95,12 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
     return os.walk(top, onerror=raise_unless_missing, followlinks=links)
 
 
-def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
+def find_entry(entries: Mapping[str, Entry], image_id: str, root: Path) -> Entry:
     """Find the entry of an image.
 
     Raises:
         InputError: If the split has no such image.
     """
-    if id not in entries:
-        raise InputError(f"{root}: has no image '{id}' in this split")
-    return entries[id]
+    if image_id not in entries:
+        raise InputError(f"{root}: has no image '{image_id}' in this split")
+    return entries[image_id]

@@ -26,8 +26,6 @@ class ClipView:
     """One frame of a clip at the small size at which it is fused.
 
     Attributes:
-        name: Name of the frame.
-        pixels: Its colours.
         depth: Depth z along the optical axis. Once views agree, it is in the unit of the pose.
         valid: Mask of the pixels that have depth.
         K: Intrinsics [px].
@@ -46,21 +44,21 @@ def neighbour_indices(views: Sequence[ClipView], index: int) -> list[int]:
     """Indices of the views that overlap with a view, those of the best parallax first."""
     first = max(0, index - _MAX_FRAMES_APART)
     last = min(len(views) - 1, index + _MAX_FRAMES_APART)
-    candidates: list[tuple[float, int]] = []
+    neighbours: list[tuple[float, int]] = []
     for candidate in range(first, last + 1):
         if candidate == index:
             continue
         parallax = _median_parallax(views[index], views[candidate])
         if parallax >= _MIN_PARALLAX:
             distance_from_ideal = abs(float(np.log(parallax / _IDEAL_PARALLAX)))
-            candidates.append((distance_from_ideal, candidate))
-    return [candidate for _, candidate in sorted(candidates)]
+            neighbours.append((distance_from_ideal, candidate))
+    return [neighbour for _, neighbour in sorted(neighbours)]
 
 
 def _median_parallax(view: ClipView, neighbour: ClipView) -> float:
-    """Parallax between two views [fraction of the width]; 0 if they hardly overlap.
+    """Median parallax between two views [fraction of the width]; 0 if they hardly overlap.
 
-    Parallax is how far apart a point appears, compared with a camera that only turns.
+    The parallax of a point is the part of its displacement that the rotation does not explain.
     """
     rows, columns = (
         np.linspace(0, side - 1, _SAMPLES_PER_SIDE + 2).round().astype(int)[1:-1]
@@ -77,9 +75,9 @@ def _median_parallax(view: ClipView, neighbour: ClipView) -> float:
     if np.count_nonzero(is_seen) < _MIN_OVERLAP * is_seen.size:
         return 0.0
 
-    rotation = neighbour_T_view.copy()
-    rotation[:3, 3] = 0
-    u_rotated, v_rotated = project(transform(rotation, points), neighbour.K)
+    rotation_alone = neighbour_T_view.copy()
+    rotation_alone[:3, 3] = 0
+    u_rotated, v_rotated = project(transform(rotation_alone, points), neighbour.K)
     parallax = np.hypot(u - u_rotated, v - v_rotated)[is_seen]
     return float(np.median(parallax)) / neighbour.depth.shape[1]
 
@@ -90,21 +88,22 @@ def is_inside_picture(
     z: Float64[np.ndarray, "h w"],
     shape: tuple[int, ...],
 ) -> Mask:
-    """Mask of the projected points that lie before a camera and inside its picture."""
+    """Mask of the projected points that lie in front of a camera and inside its picture."""
     height, width = shape
     return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenDepth:
-    """Depth of a view beside the depth that a neighbour has at the same points.
+    """Points of a view at which a neighbour has depth too.
+
+    Arrays have an entry for each pixel of the mask, in row-major order.
 
     Attributes:
         mask: Pixels of the view at whose points the neighbour has valid depth.
-        log_ratio: Log of the neighbour's depth over the view's, for each pixel of the mask in
-            row-major order.
-        rows: Nearest rows in the neighbour's picture, in the same order.
-        columns: Nearest columns in the neighbour's picture, in the same order.
+        log_ratio: Log of the neighbour's depth over the view's.
+        rows: Nearest row in the neighbour's picture.
+        columns: Nearest column in the neighbour's picture.
     """
 
     mask: Mask
@@ -115,6 +114,7 @@ class SeenDepth:
 
 def depth_seen_by(neighbour: ClipView, view: ClipView) -> SeenDepth:
     """Project the depth of a view into a neighbour, and look up the neighbour's depth there."""
+    # Invalid pixels get any finite depth, because the mask excludes them.
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
     # All views of a clip have the same camera.
     neighbour_T_view = invert(neighbour.world_T_cam) @ view.world_T_cam
@@ -123,7 +123,7 @@ def depth_seen_by(neighbour: ClipView, view: ClipView) -> SeenDepth:
     rows = np.rint(v[mask]).astype(int)
     columns = np.rint(u[mask]).astype(int)
     is_valid = neighbour.valid[rows, columns]
-    mask[mask] = is_valid
+    mask[mask] = is_valid  # only the pixels at which the neighbour has depth stay
     rows, columns = rows[is_valid], columns[is_valid]
     log_ratio = np.log(neighbour.depth[rows, columns] / z[mask])
     return SeenDepth(mask=mask, log_ratio=log_ratio, rows=rows, columns=columns)

@@ -14,13 +14,13 @@ from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note, OptionName, Text, join_texts
+from rilievo.errors.messages import Note, OptionName, Text, count_text, join_texts
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.transforms import invert
 from rilievo.models.resampling.preparation import shrink
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-DepthOf = Callable[[ClipFrame, Camera, Size], DepthMap | str]
+DepthLookup = Callable[[ClipFrame, Camera, Size], DepthMap | str]
 """Function from a frame, its camera and a size to depth, or to a line on why there is none."""
 
 Report = Callable[[str, int, int | None], None]
@@ -33,12 +33,11 @@ _MAX_NAMED_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectedViews:
-    """Views of a clip, before their depth agrees.
+    """Views of a clip, whose depth does not agree yet.
 
     Attributes:
-        views: The views.
         kind: METRIC if the depth of all views is in metres, else UP_TO_SCALE.
-        is_scaled: Whether the poses follow from the depth, and so have its unit.
+        is_scaled: Whether the poses were estimated from the depth, and so have its unit.
         left_out: Number of frames that were read but have no depth or no pose.
         notes: What was left out, and why.
     """
@@ -51,22 +50,22 @@ class CollectedViews:
 
 
 def size_within_side(size: Size, max_side: int) -> Size:
-    """Shrink a (height, width) to a longest side; both are at least 16."""
+    """Shrink a (height, width) to a longest side, but no side below 16 px."""
     factor = min(1.0, max_side / max(size))
     return max(_MIN_SIDE, round(factor * size[0])), max(_MIN_SIDE, round(factor * size[1]))
 
 
 def collect_views(
     footage: ClipReader,
-    depth_of: DepthOf,
+    depth_lookup: DepthLookup,
     poses: PoseFile | None,
     options: FuseOptions,
     report: Report,
 ) -> CollectedViews:
     """Read the frames of a clip that have depth and a pose.
 
-    Poses are those of a file, else those that the clip brings with it if they are asked for, else
-    they are estimated by following corners.
+    Poses come from a file, else from the clip itself if the user asks for them, else they are
+    estimated by tracking corners.
 
     Raises:
         InputError: If fewer than three frames have depth and a pose.
@@ -75,7 +74,7 @@ def collect_views(
     if poses is None and options.poses is not None:
         clip_poses = footage.true_poses()
     is_tracked = poses is None and clip_poses is None
-    read = _read_views(footage, depth_of, options, report, is_tracked=is_tracked)
+    read = _read_views(footage, depth_lookup, options, report, is_tracked=is_tracked)
 
     notes = [note for note in (footage.clip.camera.note, footage.fault) if note is not None]
     if read.tracker is not None:
@@ -85,13 +84,13 @@ def collect_views(
         views = _views_with_poses(read, poses, clip_poses, footage.count)
         without_pose = len(read.views) - len(views)
         if without_pose:
-            notes.append(f"{without_pose} frames have no pose and are left out")
+            notes.append(f"{count_text(without_pose, 'frame')} without a pose cannot be fused")
     notes += _notes_on_unread_frames(read)
 
     read_frames = len(read.views) + len(read.problems)
     if len(views) < _MIN_VIEWS:
         summary = f"{len(views)} of {read_frames} frames have depth and a pose"
-        problem = join_texts("; ", [f"fusing takes at least {_MIN_VIEWS}", *notes])
+        problem = join_texts("; ", [f"fusing needs at least {_MIN_VIEWS}", *notes])
         raise InputError(f"{summary};", problem=problem)
     return CollectedViews(
         views=tuple(views),
@@ -107,12 +106,12 @@ class _ReadViews:
     """Views that were read from a clip; their poses are not known yet.
 
     Attributes:
-        views: The views.
+        views: The views, with identity poses.
         frames: Their frames, without pixels.
         kind: METRIC if the depth of all views is in metres, else UP_TO_SCALE.
-        tracker: Follows corners through the views; None if poses are known.
+        tracker: Tracks corners through the views; None if poses are known.
         problems: A line for each frame that cannot be used.
-        unused: Number of frames beyond the most that are fused.
+        num_unused: Number of frames after the most that are fused.
     """
 
     views: list[ClipView]
@@ -120,17 +119,18 @@ class _ReadViews:
     kind: DepthKind
     tracker: ClipTracker | None
     problems: list[str]
-    unused: int
+    num_unused: int
 
 
 def _read_views(
     footage: ClipReader,
-    depth_of: DepthOf,
+    depth_lookup: DepthLookup,
     options: FuseOptions,
     report: Report,
     *,
     is_tracked: bool,
 ) -> _ReadViews:
+    """Read evenly spread frames with their depth, and track the camera if ``is_tracked``."""
     size = size_within_side(footage.clip.shape, options.side)
     K = footage.clip.K_at(size)
     stride = max(1, math.ceil(footage.count / options.frames))
@@ -140,15 +140,15 @@ def _read_views(
     frames: list[ClipFrame] = []
     problems: list[str] = []
     kinds: set[DepthKind] = set()
-    unused = 0
+    num_unused = 0
     for frame in footage.walk(footage.clip.shape, stride):
         if len(views) == options.frames:
-            unused += 1  # a video is read to its end, since its poses may be one a frame
+            num_unused += 1  # a video is read to its end, since its poses may be one a frame
             continue
         if frame.pixels is None:
             problems.append(frame.problem or "cannot be read")
             continue
-        depth = depth_of(frame, footage.clip.camera.camera, size)
+        depth = depth_lookup(frame, footage.clip.camera.camera, size)
         if isinstance(depth, str):
             problems.append(depth)
             continue
@@ -170,10 +170,15 @@ def _read_views(
         )
         frames.append(replace(frame, pixels=None))
         report("depth", len(views), total)
-    # One frame whose metres are unknown leaves the metres of the whole unknown.
+    # One frame of unknown scale leaves the scale of the whole surface unknown.
     kind = DepthKind.METRIC if kinds == {DepthKind.METRIC} else DepthKind.UP_TO_SCALE
     return _ReadViews(
-        views=views, frames=frames, kind=kind, tracker=tracker, problems=problems, unused=unused
+        views=views,
+        frames=frames,
+        kind=kind,
+        tracker=tracker,
+        problems=problems,
+        num_unused=num_unused,
     )
 
 
@@ -198,22 +203,22 @@ def _views_with_poses(
 def _longest_tracked_part(
     read: _ReadViews, tracker: ClipTracker
 ) -> tuple[list[ClipView], list[str]]:
-    """Views of the longest part through which corners could be followed, and notes on the rest."""
+    """Views of the longest part between losses of tracking, with poses, and notes on the rest."""
     if not read.views:
         return [], []
     motion = tracker.motion()
-    frames_of_parts = np.bincount(motion.parts)
-    chosen = np.flatnonzero(motion.parts == int(frames_of_parts.argmax()))
+    frames_per_part = np.bincount(motion.parts)
+    longest_part = np.flatnonzero(motion.parts == int(frames_per_part.argmax()))
     notes = []
-    if len(frames_of_parts) > 1:
-        first, last = read.views[chosen[0]].name, read.views[chosen[-1]].name
+    if len(frames_per_part) > 1:
+        first, last = read.views[longest_part[0]].name, read.views[longest_part[-1]].name
         notes.append(
-            f"the camera's motion is lost {len(frames_of_parts) - 1} times, as at a cut, a blank "
-            f"wall or in a crowd: only the longest part is fused, {first} to {last} ({len(chosen)} "
-            f"frames of {len(read.views)})"
+            "rilievo loses track of the camera, for example at a cut, at a blank wall or in a "
+            f"crowd, so the clip falls into {len(frames_per_part)} parts: rilievo fuses only the "
+            f"longest one, {first} to {last} ({len(longest_part)} of {len(read.views)} frames)"
         )
     views = []
-    for index in chosen:
+    for index in longest_part:
         view = read.views[index]
         depth = view.depth * np.float32(motion.scales[index])
         views.append(replace(view, depth=depth, world_T_cam=invert(motion.cam_T_world[index])))
@@ -221,21 +226,21 @@ def _longest_tracked_part(
 
 
 def _notes_on_unread_frames(read: _ReadViews) -> list[str]:
-    """Notes on frames beyond the most that are fused, and on broken ones."""
+    """Write notes on frames after the most that are fused, and on broken ones."""
     notes: list[str] = []
-    if read.unused:
+    if read.num_unused:
         notes.append(
             Note(
                 Text(
-                    f"the last {read.unused} frames are not used, since the video "
-                    "does not tell their number: raise ",
+                    f"rilievo does not use the last {count_text(read.num_unused, 'frame')}, "
+                    "because the video does not state its number of frames: raise ",
                     OptionName("frames"),
                 )
             )
         )
-    named = read.problems[:_MAX_NAMED_PROBLEMS]
-    notes += [Note(Text("skipped: ", problem)) for problem in named]
-    unnamed = len(read.problems) - len(named)
-    if unnamed:
-        notes.append(f"skipped: {unnamed:,} more frames")
+    named_problems = read.problems[:_MAX_NAMED_PROBLEMS]
+    notes += [Note(Text("skipped: ", problem)) for problem in named_problems]
+    num_unnamed = len(read.problems) - len(named_problems)
+    if num_unnamed:
+        notes.append(f"skipped: {count_text(num_unnamed, 'more frame')}")
     return notes

@@ -19,11 +19,11 @@ from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.crops import parse_placement
+from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth.inverse_depth import straight_surface_warnings
+from rilievo.io.depth.inverse_depth import straight_surface_warning
 from rilievo.io.depth.pasting import paste_nearest
-from rilievo.io.depth.placement import PlacementWords, place_map
-from rilievo.io.depth.statements import DISTANCE, DepthStatement
+from rilievo.io.depth.placement import PlacementNames, place_map
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable
 from rilievo.models import FAST_MODEL, load_model
@@ -40,7 +40,7 @@ _GUESSED_UNIT = 0.001  # [m], of whole numbers of no stated unit: millimetres
 
 @runtime_checkable
 class ClipDepth(Protocol):
-    """Gives the depth of frames."""
+    """Source of the depth of frames."""
 
     @property
     def notes(self) -> Sequence[str]:
@@ -48,7 +48,7 @@ class ClipDepth(Protocol):
         ...
 
     def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
-        """Depth of a frame at a size, or the reason why it has none."""
+        """Return the depth of a frame at a size, or a line on why it has none."""
         ...
 
 
@@ -74,37 +74,30 @@ class _ModelDepth:
         self._model = load_model(name)
         kind = self._model.card.kind
         if kind is None or not kind.is_depth:
-            what = "normals alone" if kind is None else f"depth of kind '{kind}'"
+            prediction = "normals alone" if kind is None else f"depth of kind '{kind}'"
             raise OptionError(
-                f"{name}: gives {what}, of which no surface can be fused: take a model of kind "
-                "'metric' or 'up_to_scale' (rilievo models)"
+                f"{name}: predicts {prediction}, which cannot be fused into a surface; choose a "
+                "model of kind 'metric' or 'up_to_scale' (see 'rilievo models')"
             )
 
     def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
+        """Predict the depth of a frame at its own size, and resize the prediction."""
         pixels = frame.pixels
         assert pixels is not None, "broken frames have no depth"
-        [answer] = self._model.infer([Photo(pixels=pixels, name=frame.name, camera=camera)])
-        resized = Photo(pixels=shrink(pixels, size), name=frame.name)
-        return self._model.finish(answer, resized).depth
+        [inference] = self._model.infer([Photo(pixels=pixels, name=frame.name, camera=camera)])
+        resized_photo = Photo(pixels=shrink(pixels, size), name=frame.name)
+        return self._model.finish(inference, resized_photo).depth
 
 
 class _FileDepth:
-    """Depth of frames from files in a folder, which have the names or the numbers of the frames.
-
-    Args:
-        options: Folder of the files, and what the user says about their numbers.
-        folder: The same folder.
-
-    Raises:
-        InputError: If the folder has no depth files.
-    """
+    """Depth of frames from files in a folder, which have the names or the indices of the frames."""
 
     def __init__(self, options: FuseOptions, folder: Path) -> None:
         self._folder, self._unit = folder, options.depth_unit
         crop, encoding = options.depth_crop, options.depth_encoding
         self._crop = None if crop is None else parse_placement(crop, "depth_crop")
         self._encoding = None if encoding is None else parse_encoding(encoding, "depth_encoding")
-        self._warnings: dict[str, list[str]] = {}  # names of files by warning
+        self._files_by_warning: dict[str, list[str]] = {}
         self._files = _depth_files_by_stem(folder)
         self._checked_files = evenly_spread(sorted(self._files.values()), _MAX_CHECKED_FILES)
 
@@ -112,12 +105,13 @@ class _FileDepth:
     def notes(self) -> Sequence[str]:
         """Warnings about the files, each once, with the first file that has it."""
         notes = []
-        for warning, names in self._warnings.items():
+        for warning, names in self._files_by_warning.items():
             more = "" if len(names) == 1 else f" and {len(names) - 1:,} more"
             notes.append(f"{printable(names[0])}{more}: {warning}")
         return notes
 
     def __call__(self, frame: ClipFrame, camera: Camera, size: Size) -> DepthMap | str:
+        """Read the file of a frame, paste a crop into the frame, and resize."""
         name = self._files.get(frame_stem(frame.name), self._files.get(f"{frame.index:06d}"))
         if name is None:
             return f"{frame.name}: has no depth file in {printable(self._folder)}"
@@ -130,72 +124,75 @@ class _FileDepth:
         return _resize_nearest(depth, size)
 
     def _read_depth(self, path: Path) -> DepthMap:
-        """Read depth as rilievo saves it, or else by what the file and the user say."""
-        may_be_own = path.suffix != ".npy" or not path.with_suffix("").suffix
-        if may_be_own and self._encoding is None:
+        """Read a prediction of rilievo, or decode another file by what it and the user state."""
+        # An array such as "a.depth.npy" holds depth alone and is no prediction.
+        may_be_prediction = path.suffix != ".npy" or not path.with_suffix("").suffix
+        if may_be_prediction and self._encoding is None:
             try:
                 return read_prediction(path).depth
             except InputError:
                 if path.suffix == ".npz":
                     raise
         is_scaled = self._unit is not None
-        numbers = read_stored_depth(path, encoding=self._encoding, is_scaled=is_scaled)
-        return self._depth_of_numbers(numbers, path)
+        numbers = read_stored_depth(path, encoding=self._encoding, is_scale_given=is_scaled)
+        return self._decode_numbers(numbers, path)
 
-    def _depth_of_numbers(self, numbers: StoredDepth, path: Path) -> DepthMap:
+    def _decode_numbers(self, numbers: StoredDepth, path: Path) -> DepthMap:
         """Convert numbers of another program to depth, and collect warnings about them."""
-        stored, statement = numbers.stored, numbers.statement
+        stored, metadata = numbers.raw_values, numbers.metadata
         self._require_clear_unit(numbers, path)
         unit = self._unit
         if unit is None:
             unit = _GUESSED_UNIT if stored.dtype.kind in "ui" else 1.0
-        factor = 1 if statement.is_decodable else unit
+        # Values of a file that states its unit are in metres already.
+        factor = 1 if metadata.is_decodable else unit
         values = numbers.values.astype(np.float32) * np.float32(factor)
 
         encoding = NumberEncoding() if self._encoding is None else self._encoding
         max_depth = np.inf if encoding.max_depth is None else encoding.max_depth
         valid = np.isfinite(values) & (values > 0)
-        if stored.dtype == np.uint16 and not statement.is_decodable:
-            valid &= stored < np.iinfo(np.uint16).max
+        if stored.dtype == np.uint16 and not metadata.is_decodable:
+            valid &= stored < np.iinfo(np.uint16).max  # 65535 commonly means "no depth"
         valid &= (values >= encoding.min_depth) & (values <= max_depth)
 
-        is_distance = statement.kind == DISTANCE
+        is_distance = metadata.kind == DISTANCE
         kind = DepthKind.METRIC
-        if statement.kind is not None and not is_distance:
-            kind = _depth_kind(statement, path)
+        if metadata.kind is not None and not is_distance:
+            kind = _depth_kind(metadata, path)
         self._collect_number_warnings(numbers, values[valid], unit, path.name)
         if path.name in self._checked_files and not is_distance:
-            for warning in straight_surface_warnings(values.astype(np.float64), valid):
+            warning = straight_surface_warning(values.astype(np.float64), valid)
+            if warning is not None:
                 self._add_warning(warning, path.name)
         return DepthMap(
-            values=np.where(valid, values, np.float32(1)),
+            values=np.where(valid, values, np.float32(1)),  # any finite depth; it is invalid
             kind=kind,
             valid=valid,
             is_distance=is_distance,
         )
 
     def _require_clear_unit(self, numbers: StoredDepth, path: Path) -> None:
-        """Raise if 8 bits have no stated scale, or both the file and the user state one."""
-        statement = numbers.statement
-        if numbers.stored.dtype == np.uint8 and not statement.is_decodable:
+        """Check that 8-bit numbers have a stated scale, and that it is stated only once."""
+        metadata = numbers.metadata
+        if numbers.raw_values.dtype == np.uint8 and not metadata.is_decodable:
             raise InputError(
-                "has numbers of 8 bits, which are mostly a picture of depth; depth has 16 bits, or "
-                "is floating-point",
+                "has 8-bit values, so it is probably a picture of depth; expected 16-bit or "
+                "floating-point depth",
                 path=printable(path),
             )
-        if self._unit is not None and statement.is_decodable:
+        if self._unit is not None and metadata.is_decodable:
             raise OptionError(
                 option="depth_unit",
-                problem="is for numbers that do not state theirs",
-                hint=f"{printable(path)} does ({statement.source})",
+                problem="only applies to files that do not state their unit",
+                hint=f"{printable(path)} does ({metadata.source})",
             )
 
     def _paste_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
-        """Bring a map to the size of the frame; outside of a map of a part, depth is unknown."""
-        words = PlacementWords(map="depth", picture="the frame", option="depth_crop")
+        """Paste a map of a part of the frame into the frame; depth outside of it is unknown."""
+        names = PlacementNames(map="depth", picture="the frame", option="depth_crop")
         try:
             values = np.where(depth.valid, depth.values, 0)
-            placement = place_map(depth.shape, frame, self._crop, words, values=values)
+            placement = place_map(depth.shape, frame, self._crop, names, values=values)
         except InputError as error:
             raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
         for note in placement.notes:
@@ -209,34 +206,35 @@ class _FileDepth:
     def _collect_number_warnings(
         self, numbers: StoredDepth, depth: Values, unit: float, name: str
     ) -> None:
-        is_metric = numbers.statement.kind in (None, DepthKind.METRIC)
+        """Collect warnings about numbers that look like another unit or another encoding."""
+        is_metric = numbers.metadata.kind in (None, DepthKind.METRIC)
         for warning in stored_depth_warnings(
             numbers,
             depth.astype(np.float64) if is_metric else None,
             unit=unit,
-            invalid=(0.0,) if numbers.statement.linear_range is None else (),
+            invalid=numbers.metadata.default_invalid,
             max_depth=None if self._encoding is None else self._encoding.max_depth,
-            is_unit_declared=self._unit is not None,
+            is_unit_given=self._unit is not None,
         ):
             self._add_warning(warning, name)
 
     def _add_warning(self, warning: str, name: str) -> None:
-        self._warnings.setdefault(warning, []).append(name)
+        self._files_by_warning.setdefault(warning, []).append(name)
 
 
 def _depth_files_by_stem(folder: Path) -> dict[str, str]:
-    """Names of the depth files by the stems of their frames; of several, the most exact format.
+    """List the depth file of each frame by the frame's stem, in the most exact format.
 
-    If some names have ".depth" in them, only those are taken.
+    If some names contain ".depth", the other files are ignored.
     """
     names = sorted(name for name in names_in(folder) if _suffix(name) in _SUFFIXES)
-    depth_names = [name for name in names if ".depth" in name.lower()]
+    marked_names = [name for name in names if ".depth" in name.lower()]
     files: dict[str, str] = {}
-    for name in sorted(depth_names or names, key=lambda name: _SUFFIXES.index(_suffix(name))):
+    for name in sorted(marked_names or names, key=lambda name: _SUFFIXES.index(_suffix(name))):
         files.setdefault(frame_stem(name), name)
     if not files:
         raise InputError(
-            f"{printable(folder)}: has no depth files ({', '.join(_SUFFIXES)}), found "
+            f"{printable(folder)}: contains no depth files ({', '.join(_SUFFIXES)}), found "
             f"{contents_text(folder)}"
         )
     return files
@@ -247,33 +245,33 @@ def _suffix(name: str) -> str:
 
 
 def _require_fusible(depth: DepthMap, path: Path) -> None:
-    """Raise if a map is neither metric depth nor depth up to scale along the optical axis."""
+    """Check that a map is metric depth, or depth up to scale, along the optical axis."""
     if not depth.is_depth:
         raise InputError(
-            f"{printable(path)}: has values of kind '{depth.kind}', of which no "
-            "surface can be fused: predict with a model of kind 'metric' or 'up_to_scale'"
+            f"{printable(path)}: contains depth of kind '{depth.kind}', which cannot be fused into "
+            "a surface; predict with a model of kind 'metric' or 'up_to_scale'"
         )
     if depth.is_distance:
         raise InputError(
-            f"{printable(path)}: has distances along the ray, and fusing takes "
-            "depth along the optical axis, of a camera without distortion: predict frames of "
-            "such a camera"
+            f"{printable(path)}: contains distances along the ray, but fusing needs depth along "
+            "the optical axis of an undistorted camera; undistort the frames and predict them "
+            "again"
         )
 
 
-def _depth_kind(statement: DepthStatement, path: Path) -> DepthKind:
-    """Kind of depth that a file states."""
-    if statement.kind not in list(DepthKind):
+def _depth_kind(metadata: DepthMetadata, path: Path) -> DepthKind:
+    """Return the kind of depth that a file states, if it can be fused."""
+    if metadata.kind not in list(DepthKind):
         raise InputError(
-            f"states the kind '{statement.kind}', which cannot be fused; convert the file to depth "
+            f"states the kind '{metadata.kind}', which cannot be fused; convert the file to depth "
             "along the optical axis",
             path=printable(path),
         )
-    return DepthKind(statement.kind)
+    return DepthKind(metadata.kind)
 
 
 def _resize_nearest(depth: DepthMap, size: Size) -> DepthMap:
-    """Resize to the nearest pixels, since a mean across an edge lies on no surface."""
+    """Resize to the nearest pixels, since a mean across an occluding edge lies on no surface."""
     if depth.shape == size:
         return depth
     cv2 = import_opencv()

@@ -26,13 +26,14 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.numbers import read_map
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 FORMAT = "rilievo-labels/1"
-RECORD = "labels.json"
-_MADE_BY = "rilievo fuse CLIP --teach FOLDER"
+RECORD_NAME = "labels.json"
+_COMMAND = "rilievo fuse CLIP --teach FOLDER"
+"""Command that writes a folder of labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,6 @@ class LabelsRecord:
     """Contents of ``labels.json``.
 
     Attributes:
-        format: Name of the format.
-        clip: Name of the clip.
         unit: "metre", "that of the poses" or "arbitrary".
         size: (height, width) of the labels [px].
         camera: fx, fy, cx, cy [px].
@@ -76,18 +75,16 @@ class FrameLabel:
 def render_label(
     mesh: TriangleMesh, views: Sequence[ClipView], index: int, *, tolerance: float = TOLERANCE
 ) -> FrameLabel:
-    """Render the surface into a view, and count the views whose own depth agrees with it.
+    """Render the surface into the view at an index, and count the views whose depth agrees with it.
 
-    Args:
-        mesh: The fused surface.
-        views: Views in the order of time.
-        index: The view that is labelled.
-        tolerance: Relative difference up to which depth agrees.
+    Views are in the order of time, and ``tolerance`` is the relative difference up to which they
+    agree.
     """
     view = views[index]
     height, width = view.depth.shape
     depth = surface_depth(mesh, view.K, view.world_T_cam, (height, width))
     has_surface = depth > 0
+    # Any positive depth elsewhere, so that logarithms are finite; masks exclude these pixels.
     filled = np.where(has_surface, depth, np.float32(1))
 
     neighbours = [views[k] for k in neighbour_indices(views, index)[:MAX_COMPARED_NEIGHBOURS]]
@@ -97,24 +94,25 @@ def render_label(
     own_difference = np.abs(np.log(own_depth / filled))
     agrees_itself = view.valid & has_surface & (own_difference < tolerance)
 
-    agreeing = comparison.agreeing + agrees_itself
-    fraction = agreeing / np.maximum(comparison.seeing + 1, MIN_AGREEING_NEIGHBOURS)
+    num_agreeing = comparison.num_agreeing + agrees_itself
+    num_seeing = np.maximum(comparison.num_seeing + 1, MIN_AGREEING_NEIGHBOURS)
+    fraction = num_agreeing / num_seeing
     return FrameLabel(depth=depth, weight=np.where(has_surface, fraction, 0).astype(np.float32))
 
 
 def render_labels(mesh: TriangleMesh, agreed: AgreedViews) -> Iterator[FrameLabel]:
     """Yield the label of each view."""
-    difference = agreed.after if math.isfinite(agreed.after) else 0.0
+    difference = agreed.difference_after if math.isfinite(agreed.difference_after) else 0.0
     tolerance = max(TOLERANCE, difference)
     for index in range(len(agreed.views)):
         yield render_label(mesh, agreed.views, index, tolerance=tolerance)
 
 
 def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that has files of others, or labels that may not be replaced.
+    """Check that a folder of labels may be written: it is missing, empty, or may be replaced.
 
     Raises:
-        OutputError: If it does.
+        OutputError: If it has other files, or labels without ``overwrite``.
     """
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -122,20 +120,20 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
         record = read_labels_record(folder)
     except InputError as error:
         raise OutputError(
-            f"{printable(folder)}: holds no labels of rilievo fuse, so it is not replaced: move it "
-            "or choose another name"
+            f"{printable(folder)}: does not contain labels from rilievo fuse, so rilievo does not "
+            "replace it: move it or choose another name"
         ) from error
-    label_files = {RECORD, *(f"{name}.npz" for name in record.names)}
+    label_files = {RECORD_NAME, *(f"{name}.npz" for name in record.names)}
     foreign_files = sorted(path.name for path in folder.iterdir() if path.name not in label_files)
     if foreign_files:
         raise OutputError(
-            f"{printable(folder)}: has files beside its labels, such as "
-            f"{printable(foreign_files[0])}, so "
-            "it is not replaced: move them or choose another name"
+            f"{printable(folder)}: contains files besides its labels, such as "
+            f"{printable(foreign_files[0])}, so rilievo does not replace it: move these files or "
+            "choose another name"
         )
     if not overwrite:
         raise OutputError(
-            "has labels of an earlier run",
+            "contains labels from an earlier run",
             path=printable(folder),
             hint=Text("pass ", OptionName("overwrite"), " to replace them"),
         )
@@ -144,7 +142,7 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
 def write_labels(
     folder: Path, views: Sequence[ClipView], labels: Iterator[FrameLabel], *, clip: str, unit: str
 ) -> LabelsRecord:
-    """Write labels into a folder, which appears when complete."""
+    """Write labels and their record into a folder, which appears when it is complete."""
     digest = hashlib.sha256()
     weights = []
     height, width = views[0].depth.shape
@@ -169,7 +167,7 @@ def write_labels(
             weight=float(np.mean(weights)),
             digest=digest.hexdigest(),
         )
-        (part / RECORD).write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
+        (part / RECORD_NAME).write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
     return record
 
 
@@ -179,26 +177,28 @@ def read_labels_record(folder: Path) -> LabelsRecord:
     Raises:
         InputError: If it is missing, damaged or of another format.
     """
-    path = folder / RECORD
+    path = folder / RECORD_NAME
     if not path.is_file():
         raise InputError(
-            f"{printable(folder)}: has no {RECORD}, so it is no folder of labels; make one with "
-            f"'{_MADE_BY}'"
+            f"{printable(folder)}: has no {RECORD_NAME}, so it is not a folder of labels; create "
+            f"one with '{_COMMAND}'"
         )
     try:
         record = from_json(LabelsRecord, read_text(path))
-    except NotThisRecord as error:
-        raise InputError(f"{printable(path)}: is damaged ({error}): make it anew") from error
+    except InvalidRecordError as error:
+        raise InputError(
+            f"{printable(path)}: is damaged ({error}): create it again with '{_COMMAND}'"
+        ) from error
     numbers = (*record.size, *record.camera)
     if record.format != FORMAT:
         raise InputError(
-            f"{printable(path)}: its format is '{printable(record.format)}', expected "
-            f"'{FORMAT}'; make it with '{_MADE_BY}'"
+            f"{printable(path)}: its format is '{printable(record.format)}', expected '{FORMAT}'; "
+            f"create it with '{_COMMAND}'"
         )
     if not all(math.isfinite(number) and number > 0 for number in numbers) or not record.names:
         raise InputError(
-            f"{printable(path)}: is damaged: size and camera are positive numbers, and names are "
-            "those of the frames; make it anew"
+            f"{printable(path)}: is damaged: expected positive numbers for size and camera, and "
+            f"the names of the frames; create it again with '{_COMMAND}'"
         )
     return record
 
@@ -213,14 +213,15 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
     depth, weight = (read_map(path, name=key) for key in ("depth", "weight"))
     if depth.shape != record.size or weight.shape != record.size:
         raise InputError(
-            f"{printable(path)}: has depth of {depth.shape} and weights of {weight.shape}, and "
-            f"{RECORD} says {record.size}: make the labels anew"
+            f"{printable(path)}: has depth of shape {depth.shape} and weights of shape "
+            f"{weight.shape}, but {RECORD_NAME} says {record.size} (height, width): create the "
+            "labels again"
         )
     is_depth = np.isfinite(depth).all() and (depth >= 0).all()
     if not (is_depth and ((weight >= 0) & (weight <= 1)).all()):
         raise InputError(
-            f"{printable(path)}: depth is finite and not negative, and weights are 0 to 1: make "
-            "the labels anew"
+            f"{printable(path)}: depth must be finite and not negative, and weights must be 0 to "
+            "1: create the labels again"
         )
     return FrameLabel(depth=depth.astype(np.float32), weight=weight.astype(np.float32))
 

@@ -29,7 +29,7 @@ from rilievo.io.checksums import is_ours_or_blank
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.formats.glb import AXES
+from rilievo.io.outputs.formats.glb import AXES as GLTF_AXES
 from rilievo.io.outputs.formats.gltf import write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.models import FAST_MODEL
@@ -43,9 +43,6 @@ class FuseRecord:
     """Contents of the JSON beside a fused surface.
 
     Attributes:
-        format: Name of the format.
-        file: Name of the surface file.
-        clip: Name of the clip.
         depth: Model, or folder of depth.
         poses: File of the poses, or "estimated".
         unit: "metre", "that of the poses" or "arbitrary".
@@ -55,8 +52,7 @@ class FuseRecord:
         voxel: Side of a voxel in the unit of the surface.
         blocks: Number of blocks of 8 x 8 x 8 voxels.
         volume_bytes: Memory of the voxels.
-        points: Number of points of the mesh.
-        triangles: Number of its triangles.
+        points: Number of points of the mesh, as ``triangles`` is that of its triangles.
         scale: Factor from depth to the unit of the surface.
         scales: Further factor of each frame.
         names: Names of the frames.
@@ -92,13 +88,13 @@ class FuseRecord:
     notes: tuple[str, ...] = ()
 
 
-_METRE = "metre"
-_ARBITRARY = "arbitrary"
-_UNIT_OF_POSES = "that of the poses"
+METRE = "metre"
+ARBITRARY = "arbitrary"
+UNIT_OF_POSES = "that of the poses"
 _GLTF_UNIT_NOTES = {
-    _METRE: "",
-    _ARBITRARY: "arbitrary, not metres: the depth is known only up to scale",
-    _UNIT_OF_POSES: "that of the poses, which are perhaps not in metres",
+    METRE: "",
+    ARBITRARY: "arbitrary, not metres: the depth is known only up to scale",
+    UNIT_OF_POSES: "that of the poses, which may not be in metres",
 }
 """What a glTF file says about its unit, which is the metre by its standard."""
 _SUFFIXES = (".glb", ".ply")
@@ -152,9 +148,7 @@ def fuse_clip(
     _check_output(output, options)
     if options.teach is not None:
         if options.teach.absolute() == output.absolute():
-            raise OptionError(
-                f"{printable(output)}: labels and the surface need names of their own"
-            )
+            raise OptionError(f"{printable(output)}: labels and the surface need different names")
         check_labels_folder(options.teach, overwrite=options.overwrite)
     _check_packages()
     footage, poses = _open_clip(clip, options)
@@ -180,13 +174,9 @@ def fuse_clip(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FuseResults:
-    """What the steps of fusing give, from the views to the surface.
+    """Results of the steps of fusing, from the views to the surface.
 
-    Attributes:
-        collected: Views as they were read.
-        agreed: Views whose depth agrees.
-        surface: Their surface.
-        poses: File of the poses; None if the clip brings poses with it, or they were estimated.
+    ``poses`` is None if the clip brings poses with it, or they were estimated.
     """
 
     collected: CollectedViews
@@ -196,29 +186,29 @@ class _FuseResults:
 
 
 def _open_clip(clip: Path, options: FuseOptions) -> tuple[ClipReader, PoseFile | None]:
-    """Open a clip and the file of its poses: the user's, or one beside the frames if asked for."""
+    """Open a clip, and the file of its poses that the user names or asks for beside the frames."""
     if options.poses is not None and str(options.poses) != AUTO:
         poses = read_poses(options.poses)
-        return ClipReader(clip, None, options, beside=poses.camera), poses
+        return ClipReader(clip, None, options, file_calibration=poses.camera), poses
     footage = ClipReader(clip, options.poses, options)
-    pose_file = footage.clip.poses_file
-    return footage, None if pose_file is None else read_poses(pose_file)
+    poses_file = footage.clip.poses_file
+    return footage, None if poses_file is None else read_poses(poses_file)
 
 
 def _check_output(output: Path, options: FuseOptions) -> None:
+    """Check the suffix of the output, and that no file is replaced that must be kept."""
     if output.suffix.lower() not in _SUFFIXES:
         raise OptionError(
-            f"{printable(output)}: a surface is written as {' or '.join(_SUFFIXES)}, such as "
+            f"{printable(output)}: a surface must be a {' or '.join(_SUFFIXES)} file, such as "
             f"{printable(output.stem or 'place')}.glb"
         )
-    record = _record_path(output)
-    for path in (output, record):
+    for path in (output, _record_path(output)):
         if not os.path.lexists(path):
             continue
         if not is_ours_or_blank(path):
             raise OutputError(
-                f"{printable(path)}: rilievo fuse did not write this file, so it is not replaced: "
-                "move it or choose another name"
+                f"{printable(path)}: rilievo fuse did not write this file, so rilievo does not "
+                "replace it: move it or choose another name"
             )
         if not options.overwrite:
             raise OutputError(
@@ -239,26 +229,28 @@ def _check_packages() -> None:
 
 
 def _agree_in_one_unit(collected: CollectedViews, report: Report) -> AgreedViews:
-    """Bring the depth of all views to agree, in the unit of the poses."""
+    """Make the depth of all views agree, in the unit of the poses."""
+    scale = _scale_to_poses(collected)
     return make_depth_agree(
-        collected.views,
-        _scale_to_poses(collected),
-        lambda done, total: report("agreeing", done, total),
+        collected.views, scale, lambda done, total: report("agreeing", done, total)
     )
 
 
 def _scale_to_poses(collected: CollectedViews) -> float:
-    """Factor from the depth to the unit of the poses; 1 if both are in metres."""
+    """Find the factor from the depth to the unit of the poses; 1 if both are in metres."""
     if collected.is_scaled:
         return 1.0
     scale = clip_scale(collected.views)
     is_metric = collected.kind is DepthKind.METRIC
     if scale is None and not is_metric:
         raise InputError(
-            "the scale of depth cannot be found: the camera hardly moves, or its poses are not "
-            "those of these frames; give depth in metres (a model of kind metric)"
+            "the scale of the depth cannot be determined: the camera hardly moves, or the poses "
+            "do not belong to these frames; use metric depth (a model of kind 'metric')"
         )
-    if scale is None or (is_metric and abs(math.log(scale)) < _MAX_LOG_SCALE_OF_METRES):
+    if scale is None:
+        return 1.0
+    # A scale near 1 comes from errors of metric depth. Poses in another unit are far from 1.
+    if is_metric and abs(math.log(scale)) < _MAX_LOG_SCALE_OF_METRES:
         return 1.0
     return scale
 
@@ -266,16 +258,20 @@ def _scale_to_poses(collected: CollectedViews) -> float:
 def _make_record(
     clip: Path, output: Path, options: FuseOptions, results: _FuseResults
 ) -> FuseRecord:
+    """Make the record of a surface; the weight of labels is added after they are written."""
     collected, agreed, surface = results.collected, results.agreed, results.surface
-    if not collected.is_scaled:
-        poses = AUTO if results.poses is None else results.poses.path.name
-        unit, axes = _UNIT_OF_POSES, _WORLD_AXES
-    else:
+    has_estimated_poses = collected.is_scaled
+    if has_estimated_poses:
         poses = _ESTIMATED
-        unit = _METRE if collected.kind is DepthKind.METRIC else _ARBITRARY
+        unit = METRE if collected.kind is DepthKind.METRIC else ARBITRARY
         axes = _CAMERA_AXES
+    else:
+        poses = AUTO if results.poses is None else results.poses.path.name
+        unit = UNIT_OF_POSES
+        axes = _WORLD_AXES
+    # A glTF file has axes of its own, to which the mesh is turned when it is written.
     if output.suffix.lower() == ".glb":
-        axes = AXES
+        axes = GLTF_AXES
     return FuseRecord(
         file=output.name,
         clip=clip.name,
@@ -294,14 +290,14 @@ def _make_record(
         scales=tuple(float(scale) for scale in agreed.scales),
         names=tuple(view.name for view in agreed.views),
         correction=str(agreed.correction),
-        disagreement_before=_finite_or_none(agreed.before),
-        disagreement=_finite_or_none(agreed.after),
+        disagreement_before=_finite_or_none(agreed.difference_before),
+        disagreement=_finite_or_none(agreed.difference_after),
         notes=(*(results.poses.notes if results.poses else ()), *_notes_on_results(results)),
     )
 
 
 def _name_of_depth(options: FuseOptions) -> str:
-    """Name of the model or of the folder of depth, without folders of this machine."""
+    """Name of the model or of the folder of depth, without the folders above it."""
     if options.depth is not None:
         return options.depth.absolute().name
     model = options.model or FAST_MODEL
@@ -313,33 +309,37 @@ def _finite_or_none(number: float) -> float | None:
 
 
 def _notes_on_results(results: _FuseResults) -> list[str]:
+    """Collect the notes of all steps, and add one if frames disagree or cannot be compared."""
     notes = [*results.collected.notes, *results.surface.notes]
-    if not math.isfinite(results.agreed.after):
+    if not math.isfinite(results.agreed.difference_after):
         notes.append(
-            "no two frames are far enough apart to compare depth, as of a camera that stands still "
-            "or only turns: the scales of frames are the model's"
+            "no two frames are far enough apart to compare their depth, because the camera stands "
+            "still or only rotates: each frame keeps the scale that the model predicts"
         )
-    elif results.agreed.doubt > _MAX_TRUSTED_DISAGREEMENT:
+    elif results.agreed.difference_unaveraged > _MAX_TRUSTED_DISAGREEMENT:
         notes.append(
-            _note_on_disagreement(results.agreed.doubt, estimated=results.collected.is_scaled)
+            _note_on_disagreement(
+                results.agreed.difference_unaveraged,
+                has_estimated_poses=results.collected.is_scaled,
+            )
         )
     return notes
 
 
-def _note_on_disagreement(disagreement: float, *, estimated: bool) -> Note:
-    """Note on what may be wrong if depth disagrees by a fraction, with estimated or given poses."""
+def _note_on_disagreement(disagreement: float, *, has_estimated_poses: bool) -> Note:
+    """Explain what may be wrong if depth disagrees by ``disagreement``, a fraction of depth."""
     percent = f"{100 * disagreement:.0f} %"
     camera_options = AnyOf(OptionName("camera"), OptionName("fov"))
-    if estimated:
+    if has_estimated_poses:
         return Note(
-            f"neighbouring frames disagree by {percent} of depth in the median: the field of view "
-            "or the estimated poses are wrong, or much of the scene moves",
+            f"the depth of neighbouring frames differs by a median of {percent}: the field of "
+            "view or the estimated poses are wrong, or much of the scene moves",
             hint=Text("check ", camera_options, ", or give ", OptionName("poses", "...")),
         )
     return Note(
-        f"the depth disagrees between neighbouring frames, by {percent} of depth in the median "
-        "with the given poses: the model is inexact here, the field of view is wrong, or much of "
-        "the scene moves",
+        f"with the given poses, the depth of neighbouring frames differs by a median of {percent}: "
+        "the model is inaccurate for this scene, the field of view is wrong, or much of the scene "
+        "moves",
         hint=Text(
             "check ",
             camera_options,
@@ -364,15 +364,19 @@ def _write_labels(folder: Path, results: _FuseResults, record: FuseRecord, repor
 
 
 def _write_surface_and_record(output: Path, results: _FuseResults, record: FuseRecord) -> None:
-    """Write the surface, and then its record, so that a record never describes another surface."""
+    """Write the surface, and then its record.
+
+    The old record is removed first, so that no record ever describes another surface.
+    """
     mesh = results.surface.mesh
     make_folder(output.parent)
     remove(_record_path(output))
-    with replacing(output) as part:
+    with replacing(output) as temporary_path:
         if output.suffix.lower() == ".glb":
+            # glTF is y-up, so the world is turned until the cameras are upright.
             R = gltf_R_world([view.world_T_cam for view in results.agreed.views])
             write_gltf(
-                part,
+                temporary_path,
                 mesh.rotate(R),
                 name=output.stem,
                 about={**json.loads(to_json(record)), "gltf_R_world": R.tolist()},
@@ -384,6 +388,6 @@ def _write_surface_and_record(output: Path, results: _FuseResults, record: FuseR
                 f"axes: {record.axes}",
                 *json_comments(to_json(record)),
             ]
-            write_ply_mesh(part, mesh, comments)
-    with replacing(_record_path(output)) as part:
-        part.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
+            write_ply_mesh(temporary_path, mesh, comments)
+    with replacing(_record_path(output)) as temporary_path:
+        temporary_path.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")

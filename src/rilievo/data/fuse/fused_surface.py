@@ -17,7 +17,7 @@ _VOXELS_PER_MEDIAN_DEPTH = 128
 _MAX_DEPTH_OVER_MEDIAN = 3.0
 """Depth over the median depth, from which surfaces are left out by default."""
 _MAX_SPECK = 2e-4
-"""Patches of up to this fraction of the triangles are left out."""
+"""Connected patches of up to this fraction of the triangles are left out."""
 _VOXEL_GROWTH = 1.5
 """Factor by which voxels grow until the volume fits into memory."""
 _MIN_COSINE_TO_AXIS = 0.96
@@ -26,14 +26,13 @@ _MIN_COSINE_TO_AXIS = 0.96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusedSurface:
-    """Mesh in the world of the poses.
+    """Mesh in the world of the poses, and the volume from which it was extracted.
 
     Attributes:
-        mesh: The mesh.
         voxel: Side of a voxel in the unit of the poses.
         blocks: Number of blocks of voxels.
         nbytes: Memory of the voxels.
-        notes: What was chosen otherwise than by default.
+        notes: Notes on what differs from the defaults.
     """
 
     mesh: TriangleMesh
@@ -53,20 +52,18 @@ def fuse_views(
 ) -> FusedSurface:
     """Fuse views with depth in the unit of their poses.
 
-    Args:
-        views: The views.
-        voxel: Side of a voxel; by default 1/128 of the median depth, or as much more as the memory
-            asks for.
-        max_depth: Depth from which surfaces are left out; by default three times the median.
-        max_bytes: Memory that the voxels may take.
-        report: Called with the number of views that are done, and of all.
+    ``voxel`` is the side of a voxel, by default 1/128 of the median depth, or more if that does not
+    fit into ``max_bytes`` of memory. Surfaces beyond ``max_depth``, by default three times the
+    median, are left out. ``report`` is called with the numbers of views that are done and of all.
 
     Raises:
         InputError: If no surface is left, or memory is not enough.
     """
     valid_depths = [view.depth[view.valid] for view in views if view.valid.any()]
     if not valid_depths:
-        raise InputError("no surface is left: no two frames agree on one, or none has valid depth")
+        raise InputError(
+            "there is no surface to write: no two frames agree on one, or no frame has valid depth"
+        )
     median_depth = float(np.median([np.median(depths) for depths in valid_depths]))
     if max_depth is None:
         max_depth = _MAX_DEPTH_OVER_MEDIAN * median_depth
@@ -81,7 +78,7 @@ def fuse_views(
         if volume.voxel > default_voxel:
             notes.append(_note_on_coarse_voxels(volume.voxel, default_voxel, max_bytes))
     return FusedSurface(
-        mesh=extract_mesh(volume, max_speck=_MAX_SPECK),
+        mesh=extract_mesh(volume, max_speck_fraction=_MAX_SPECK),
         voxel=volume.voxel,
         blocks=volume.block_count,
         nbytes=volume.nbytes,
@@ -96,7 +93,7 @@ def _fill_finest_volume(
     max_bytes: int,
     report: Callable[[int, int], None],
 ) -> Volume:
-    """Fill a volume of the smallest voxels that fit into memory, from ``voxel`` upwards."""
+    """Fill a volume of the smallest voxels that fit into memory, at least ``voxel`` wide."""
     while True:
         try:
             return _fill_volume(views, Volume(voxel, max_bytes=max_bytes), report)
@@ -116,7 +113,10 @@ def _fill_volume(
 
 
 def _weights_by_depth(view: ClipView) -> Field:
-    """Squared ratio of the median depth to the depth, 0.1 to 10, since near depth is exact."""
+    """Weigh pixels by the squared ratio of the median depth to their depth, within 0.1 to 10.
+
+    The error of depth grows with depth, so that near depth is more exact.
+    """
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)
     return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))
@@ -125,34 +125,35 @@ def _weights_by_depth(view: ClipView) -> Field:
 def _note_on_coarse_voxels(voxel: float, default_voxel: float, max_bytes: int) -> Note:
     return Note(
         Text(
-            f"voxels are {voxel:.3g} wide, not {default_voxel:.3g}, to fit into "
-            f"{max_bytes / 1e6:.0f} MB: leave far depth out (",
+            f"voxels are {voxel:.3g} wide instead of {default_voxel:.3g}, so that the volume fits "
+            f"into {max_bytes / 1e6:.0f} MB: leave out distant depth with ",
             OptionName("farthest"),
-            "), or give ",
+            ", or choose the size with ",
             OptionName("voxel"),
         )
     )
 
 
 def gltf_R_world(poses: Sequence[Transform]) -> Matrix:
-    """Rotation from the world of the poses to glTF's axes: y up, the first camera along -z.
+    """Rotation from the world of the poses to glTF's axes: y up, the first camera looks along -z.
 
-    Up is the mean of the cameras' upward directions, or an axis of the world that is near it.
+    Up is the mean of the cameras' upward directions, or the axis of the world within 16 degrees.
     """
-    up = -np.mean([pose[:3, 1] for pose in poses], axis=0)
-    if np.linalg.norm(up) < 1e-3:
+    up = -np.mean([pose[:3, 1] for pose in poses], axis=0)  # the y axis of a camera points down
+    if np.linalg.norm(up) < 1e-3:  # the upward directions cancel each other
         up = -poses[0][:3, 1]
     up = up / np.linalg.norm(up)
     nearest_axis = int(np.abs(up).argmax())
     if abs(up[nearest_axis]) > _MIN_COSINE_TO_AXIS:
         up = np.eye(3)[nearest_axis] * np.sign(up[nearest_axis])
 
-    forward = _without_upward_part(poses[0][:3, 2], up)
+    forward = _project_to_horizontal(poses[0][:3, 2], up)
     if np.linalg.norm(forward) < 1e-3:  # the first camera looks straight up or down
-        forward = _without_upward_part(poses[0][:3, 1], up)
+        forward = _project_to_horizontal(poses[0][:3, 1], up)
     backward = -forward / np.linalg.norm(forward)
-    return np.stack([np.cross(up, backward), up, backward])
+    right = np.cross(up, backward)
+    return np.stack([right, up, backward])
 
 
-def _without_upward_part(direction: Vector, up: Vector) -> Vector:
+def _project_to_horizontal(direction: Vector, up: Vector) -> Vector:
     return direction - up * float(up @ direction)

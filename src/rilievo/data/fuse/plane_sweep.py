@@ -43,11 +43,7 @@ class GreyView:
 
 
 def import_opencv() -> ModuleType:
-    """Import OpenCV.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
+    """Import OpenCV."""
     with needing("fusing a surface", "fuse"):
         import cv2
     return cv2
@@ -71,12 +67,9 @@ def correlations(
 ) -> Float32[np.ndarray, "n h w"]:
     """Correlate a view with its neighbours at multiples of its depth.
 
-    Args:
-        view: The view.
-        neighbours: Views that overlap with it.
-        depth: Depth of the view, in the unit of the poses.
-        log_factors: Natural logarithms of the n factors of depth that are tried.
-        best: Number of neighbours that count at each pixel, since others may not see the point.
+    The depth is in the unit of the poses, and is tried times each of the n factors whose natural
+    logarithms are ``log_factors``. Only the ``best`` neighbours count at each pixel, since others
+    may not see the point.
 
     Returns:
         Mean correlation of windows, in [-1, 1], for each factor and pixel.
@@ -87,21 +80,20 @@ def correlations(
             for neighbour in neighbours
         ]
     )
-    count = min(best, len(neighbours))
-    if count < len(scores):
-        scores = np.partition(scores, len(scores) - count, axis=0)[-count:]
+    counted = min(best, len(neighbours))
+    if counted < len(scores):
+        scores = np.partition(scores, len(scores) - counted, axis=0)[-counted:]
     return scores.mean(axis=0)
 
 
 def _correlations_with_neighbour(
-    view: GreyView,
-    neighbour: GreyView,
-    depth: Field,
-    log_factors: Values,
+    view: GreyView, neighbour: GreyView, depth: Field, log_factors: Values
 ) -> Float32[np.ndarray, "n h w"]:
+    """Warp the neighbour by each factor of depth, and correlate windows (zero-mean normalised)."""
     cv2 = import_opencv()
     height, width = depth.shape
-    # A point at a multiple f of the depth projects to f * direction + offset, up to its third row.
+    # At a factor f of the depth, a pixel projects to f * direction + offset in homogeneous
+    # coordinates of the neighbour.
     neighbour_T_view = invert(neighbour.world_T_cam) @ view.world_T_cam
     rays_in_neighbour = np.einsum(
         "ij,jhw->ihw", neighbour.K @ neighbour_T_view[:3, :3], rays(view.K, height, width)
@@ -133,6 +125,7 @@ def _correlations_with_neighbour(
 
 
 def _window_mean_and_variance(values: Field) -> tuple[Field, Field]:
+    """Mean and variance E[x²] - E[x]² of the window around each pixel."""
     cv2 = import_opencv()
     window = (_WINDOW, _WINDOW)
     mean = cv2.boxFilter(values, cv2.CV_32F, window)
@@ -144,8 +137,8 @@ class CorrelationPeaks:
     """Factors of depth under which pictures match best.
 
     Attributes:
-        log_factors: Natural logarithm of the factor at each pixel.
-        clarity: How clearly it is the best, in [0, 1]; 0 if it is at an end of what was tried.
+        log_factors: Natural logarithm of the best factor at each pixel.
+        clarity: How clearly that factor is the best, in [0, 1]; 0 at either end of the factors.
     """
 
     log_factors: Field
@@ -155,20 +148,24 @@ class CorrelationPeaks:
 def correlation_peaks(
     scores: Float32[np.ndarray, "n h w"], log_factors: Values
 ) -> CorrelationPeaks:
-    """Find the highest correlation at each pixel, between steps by a parabola."""
+    """Find the highest correlation at each pixel, with a parabola for factors between the tried.
+
+    ``log_factors`` must be evenly spaced.
+    """
     highest = scores.argmax(axis=0)
+    # A parabola needs both neighbours, so peaks at an end are moved by one. They get no clarity.
     inner = highest.clip(1, len(log_factors) - 2)
     rows, columns = np.indices(highest.shape)
-    before, peak, after = (scores[inner + step, rows, columns] for step in (-1, 0, 1))
+    before, peak, after = (scores[inner + offset, rows, columns] for offset in (-1, 0, 1))
 
     curvature = np.minimum(before - 2 * peak + after, np.float32(-1e-6))
     shift = (0.5 * (before - after) / curvature).clip(-1, 1)
     step = float(log_factors[1] - log_factors[0])
-    peaks = np.asarray(log_factors, np.float32)[inner] + np.float32(step) * shift
+    peak_log_factors = np.asarray(log_factors, np.float32)[inner] + np.float32(step) * shift
 
-    lead = 2 * (peak - np.median(scores, axis=0))
+    lead_over_median = 2 * (peak - np.median(scores, axis=0))
     is_inside = inner == highest
-    clarity = peak.clip(0, 1) * lead.clip(0, 1) * is_inside
+    clarity = peak.clip(0, 1) * lead_over_median.clip(0, 1) * is_inside
     return CorrelationPeaks(
-        log_factors=peaks.astype(np.float32), clarity=clarity.astype(np.float32)
+        log_factors=peak_log_factors.astype(np.float32), clarity=clarity.astype(np.float32)
     )

@@ -18,10 +18,7 @@ _EDGE_TOLERANCE = 1e-6
 
 
 def surface_depth(
-    mesh: TriangleMesh,
-    K: Matrix,
-    world_T_cam: Transform,
-    shape: tuple[int, int],
+    mesh: TriangleMesh, K: Matrix, world_T_cam: Transform, shape: tuple[int, int]
 ) -> Field:
     """Depth z of the nearest triangle at each pixel; 0 where there is none.
 
@@ -29,10 +26,10 @@ def surface_depth(
     """
     x, y, z = transform_points(invert(world_T_cam), mesh.points.astype(np.float64).T)
     triangles = mesh.triangles[(z[mesh.triangles] > 0).all(axis=1)]
-    depth = np.where(z > 0, z, 1.0)
-    u = K[0, 0] * x / depth + K[0, 2]
-    v = K[1, 1] * y / depth + K[1, 2]
-    corners = np.stack([u, v, 1 / depth], axis=1)[triangles]
+    safe_z = np.where(z > 0, z, 1.0)  # points behind the camera belong to no triangle now
+    u = K[0, 0] * x / safe_z + K[0, 2]
+    v = K[1, 1] * y / safe_z + K[1, 2]
+    corners = np.stack([u, v, 1 / safe_z], axis=1)[triangles]
 
     height, width = shape
     first_pixel = np.ceil(corners[..., :2].min(axis=1)).clip(0)
@@ -41,8 +38,8 @@ def surface_depth(
     box_areas = box_sizes.prod(axis=1)
 
     inverse_depth = np.zeros(height * width)
-    drawn = np.flatnonzero(box_areas)
-    for batch in _split_by_pixels(drawn, box_areas[drawn]):
+    visible_triangles = np.flatnonzero(box_areas)
+    for batch in _split_by_pixels(visible_triangles, box_areas[visible_triangles]):
         _draw_inverse_depth(
             inverse_depth,
             corners[batch],
@@ -56,14 +53,14 @@ def surface_depth(
 
 
 def _split_by_pixels(
-    triangles: Int64[np.ndarray, "n"], pixels: Int64[np.ndarray, "n"]
+    triangles: Int64[np.ndarray, "n"], pixel_counts: Int64[np.ndarray, "n"]
 ) -> Iterator[Int64[np.ndarray, "m"]]:
-    """Split triangles, which cover so many pixels each, into batches."""
-    batch = np.cumsum(pixels) // _PIXELS_PER_BATCH
-    cuts = np.flatnonzero(np.diff(batch)) + 1
-    for part in np.split(triangles, cuts):
-        if len(part):
-            yield part
+    """Split triangles into batches of about the same number of pixels."""
+    batch_index = np.cumsum(pixel_counts) // _PIXELS_PER_BATCH
+    batch_starts = np.flatnonzero(np.diff(batch_index)) + 1
+    for batch in np.split(triangles, batch_starts):
+        if len(batch):
+            yield batch
 
 
 def _draw_inverse_depth(
@@ -73,7 +70,7 @@ def _draw_inverse_depth(
     box_sizes: Int64[np.ndarray, "n 2"],
     width: int,
 ) -> None:
-    """Draw triangles into a picture, where they are nearer than what it shows.
+    """Draw triangles with a z-buffer: a triangle appears where it is nearer than what is drawn.
 
     Args:
         inverse_depth: The picture in row-major order, 0 where it is empty; changed in place.
@@ -82,35 +79,38 @@ def _draw_inverse_depth(
         box_sizes: Width and height of the bounding boxes [px].
         width: Width of the picture.
     """
-    # One entry for each pixel of each bounding box.
+    # These arrays have one entry for each pixel of each bounding box.
     areas = box_sizes.prod(axis=1)
     triangle = np.repeat(np.arange(len(areas)), areas)
-    place_in_box = np.arange(len(triangle)) - np.repeat(np.cumsum(areas) - areas, areas)
+    first_entry_of_box = np.cumsum(areas) - areas
+    index_in_box = np.arange(len(triangle)) - np.repeat(first_entry_of_box, areas)
     box_width = box_sizes[triangle, 0]
-    u = first_pixel[triangle, 0] + place_in_box % box_width
-    v = first_pixel[triangle, 1] + place_in_box // box_width
+    u = first_pixel[triangle, 0] + index_in_box % box_width
+    v = first_pixel[triangle, 1] + index_in_box // box_width
 
-    (au, av, a_inverse), (bu, bv, b_inverse), (cu, cv, c_inverse) = (
+    # Barycentric coordinates of the pixel P in the triangle with the corners A, B and C: the signed
+    # areas of the triangles APC (for B) and ABP (for C), relative to that of ABC.
+    (a_u, a_v, a_inverse), (b_u, b_v, b_inverse), (c_u, c_v, c_inverse) = (
         corners[:, corner].T for corner in range(3)
     )
-    double_area = (bu - au) * (cv - av) - (bv - av) * (cu - au)
-    from_a_u, from_a_v = u - au[triangle], v - av[triangle]
+    ab_u, ab_v = b_u - a_u, b_v - a_v
+    ac_u, ac_v = c_u - a_u, c_v - a_v
+    double_area = ab_u * ac_v - ab_v * ac_u
+    from_a_u, from_a_v = u - a_u[triangle], v - a_v[triangle]
     with np.errstate(divide="ignore", invalid="ignore"):
-        b = (from_a_u * (cv - av)[triangle] - from_a_v * (cu - au)[triangle]) / double_area[
-            triangle
-        ]
-        c = (from_a_v * (bu - au)[triangle] - from_a_u * (bv - av)[triangle]) / double_area[
-            triangle
-        ]
-    a = 1 - b - c
-    # False for NaN, which triangles seen edge on have.
-    is_inside = np.minimum(np.minimum(a, b), c) >= -_EDGE_TOLERANCE
+        b_double_area = from_a_u * ac_v[triangle] - from_a_v * ac_u[triangle]
+        c_double_area = from_a_v * ab_u[triangle] - from_a_u * ab_v[triangle]
+        b_weight = b_double_area / double_area[triangle]
+        c_weight = c_double_area / double_area[triangle]
+    a_weight = 1 - b_weight - c_weight
+    # Triangles that are seen edge on have no area and weights of NaN, for which this is False.
+    is_inside = np.minimum(np.minimum(a_weight, b_weight), c_weight) >= -_EDGE_TOLERANCE
 
     triangle = triangle[is_inside]
     pixel = (v * width + u)[is_inside]
-    inverse = (
-        a[is_inside] * a_inverse[triangle]
-        + b[is_inside] * b_inverse[triangle]
-        + c[is_inside] * c_inverse[triangle]
+    pixel_inverse_depth = (
+        a_weight[is_inside] * a_inverse[triangle]
+        + b_weight[is_inside] * b_inverse[triangle]
+        + c_weight[is_inside] * c_inverse[triangle]
     )
-    np.maximum.at(inverse_depth, pixel, inverse)
+    np.maximum.at(inverse_depth, pixel, pixel_inverse_depth)

@@ -22,43 +22,38 @@ _STEPS_PER_VOXEL = 1 << 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """Part of a mesh.
-
-    Attributes:
-        points: Points, in voxels.
-        colours: Colour of each point, 0 to 255.
-        triangles: Indices of the three points of each triangle.
-    """
+    """Part of a mesh: points [voxels], their colours (0 to 255), and point indices of triangles."""
 
     points: Float32[np.ndarray, "n 3"]
     colours: Float32[np.ndarray, "n 3"]
     triangles: Int32[np.ndarray, "m 3"]
 
 
-def extract_mesh(volume: Volume, *, max_speck: float = 0.0) -> TriangleMesh:
+def extract_mesh(volume: Volume, *, max_speck_fraction: float = 0.0) -> TriangleMesh:
     """Extract the surface by marching cubes.
 
-    Args:
-        volume: The volume.
-        max_speck: Patches of up to this fraction of all triangles are left out.
+    Connected patches of up to ``max_speck_fraction`` of all triangles are left out.
 
     Raises:
         InputError: If no surface is left.
     """
     mesh = _join_pieces(list(_extract_pieces(volume)))
-    triangles = _without_specks(mesh.triangles, len(mesh.points), max_speck)
+    triangles = _remove_specks(mesh.triangles, len(mesh.points), max_speck_fraction)
     if not len(triangles):
-        raise InputError("no surface is left: no two views agree on one, or none has valid depth")
+        raise InputError(
+            "there is no surface to write: no two views agree on one, or no view has valid depth"
+        )
 
-    used = np.unique(triangles)
+    # Points that no triangle uses any more are left out, and the others renumbered.
+    used_points = np.unique(triangles)
     new_index = np.zeros(len(mesh.points), np.int32)
-    new_index[used] = np.arange(len(used), dtype=np.int32)
+    new_index[used_points] = np.arange(len(used_points), dtype=np.int32)
     triangles = new_index[triangles]
-    points = (mesh.points[used] * np.float32(volume.voxel)).astype(np.float32)
+    points = (mesh.points[used_points] * np.float32(volume.voxel)).astype(np.float32)
     return TriangleMesh(
         points=points,
         normals=_vertex_normals(points, triangles),
-        colours=np.rint(mesh.colours[used]).clip(0, 255).astype(np.uint8),
+        colours=np.rint(mesh.colours[used_points]).clip(0, 255).astype(np.uint8),
         triangles=triangles,
     )
 
@@ -76,20 +71,21 @@ def _extract_pieces(volume: Volume) -> Iterator[_Piece]:
 
 
 def _extract_piece(volume: Volume, first_block: Int32[np.ndarray, "3"]) -> _Piece | None:
-    """Surface of the cube that begins at a block; None if there is none."""
+    """Extract the surface in the cube that begins at a block; None if there is no surface."""
     with needing("fusing a surface", "fuse"):
         from skimage.measure import marching_cubes
     distances, colours = _lay_out_cube(volume, first_block)
     cells = _cells_with_surface(distances)
     if not cells.any():
         return None
+    # Marching cubes need finite numbers, also in the cells that the mask excludes.
     filled = np.where(np.isfinite(distances), distances, np.float32(1))
     points, triangles, _, _ = marching_cubes(filled, 0.0, mask=cells, gradient_direction="descent")
-    # Values are those of the voxels' centres.
+    # Points count from the centre of the first voxel.
     first_centre = first_block * BLOCK_SIDE + np.float32(0.5)
     return _Piece(
         points=(points + first_centre).astype(np.float32),
-        colours=_values_on_edges(colours, points),
+        colours=_interpolate_on_edges(colours, points),
         triangles=triangles.astype(np.int32),
     )
 
@@ -97,7 +93,7 @@ def _extract_piece(volume: Volume, first_block: Int32[np.ndarray, "3"]) -> _Piec
 def _lay_out_cube(
     volume: Volume, first_block: Int32[np.ndarray, "3"]
 ) -> tuple[Float32[np.ndarray, "n n n"], Float32[np.ndarray, "n n n 3"]]:
-    """Distances, NaN where unknown, and colours of a cube, with one voxel of the next cubes."""
+    """Copy distances (NaN where unknown) and colours of a cube and one voxel of the next cubes."""
     side = _PIECE_BLOCKS * BLOCK_SIDE + 1
     distances = np.full((side,) * 3, np.nan, np.float32)
     colours = np.zeros((side, side, side, 3), np.float32)
@@ -117,14 +113,15 @@ def _lay_out_cube(
 
 def _cells_with_surface(distances: Float32[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
     """Mask of the cells that a surface crosses. A cell has the index of its last corner."""
+    # The lowest and highest of a cell's eight corners, by pairs along one axis after the other.
     lowest = highest = distances
     for axis in range(3):
-        first = [slice(None)] * 3
-        second = [slice(None)] * 3
-        first[axis] = slice(None, -1)
-        second[axis] = slice(1, None)
-        lowest = np.minimum(lowest[tuple(first)], lowest[tuple(second)])
-        highest = np.maximum(highest[tuple(first)], highest[tuple(second)])
+        lower_corners = [slice(None)] * 3
+        upper_corners = [slice(None)] * 3
+        lower_corners[axis] = slice(None, -1)
+        upper_corners[axis] = slice(1, None)
+        lowest = np.minimum(lowest[tuple(lower_corners)], lowest[tuple(upper_corners)])
+        highest = np.maximum(highest[tuple(lower_corners)], highest[tuple(upper_corners)])
     max_change = _MAX_GRADIENT * np.sqrt(3) / TRUNCATION
     cells = np.zeros(distances.shape, bool)
     with np.errstate(invalid="ignore"):
@@ -133,7 +130,7 @@ def _cells_with_surface(distances: Float32[np.ndarray, "n n n"]) -> Bool[np.ndar
     return cells
 
 
-def _values_on_edges(
+def _interpolate_on_edges(
     values: Float32[np.ndarray, "n n n 3"], points: Float32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "m 3"]:
     """Interpolate values at points, each of which lies on an edge between two voxels."""
@@ -144,53 +141,56 @@ def _values_on_edges(
 
 
 def _join_pieces(pieces: list[_Piece]) -> _Piece:
-    """Join pieces, and make equal points one."""
+    """Join pieces, and merge points that lie at the same place."""
     if not pieces:
         empty = np.zeros((0, 3), np.float32)
         return _Piece(points=empty, colours=empty, triangles=np.zeros((0, 3), np.int32))
-    first_indices = np.cumsum([0, *(len(piece.points) for piece in pieces[:-1])])
+    first_point_indices = np.cumsum([0, *(len(piece.points) for piece in pieces[:-1])])
     points = np.concatenate([piece.points for piece in pieces])
+    colours = np.concatenate([piece.colours for piece in pieces])
     triangles = np.concatenate(
-        [piece.triangles + first for piece, first in zip(pieces, first_indices, strict=True)]
+        [piece.triangles + first for piece, first in zip(pieces, first_point_indices, strict=True)]
     )
     rounded = np.rint(points.astype(np.float64) * _STEPS_PER_VOXEL).astype(np.int64)
-    _, kept, new_index = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    _, kept_points, new_index = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
     triangles = new_index.reshape(-1)[triangles].astype(np.int32)
+    # Triangles whose points were merged have no area.
     a, b, c = triangles.T
-    has_three_points = (a != b) & (b != c) & (c != a)
+    has_distinct_points = (a != b) & (b != c) & (c != a)
     return _Piece(
-        points=points[kept],
-        colours=np.concatenate([piece.colours for piece in pieces])[kept],
-        triangles=triangles[has_three_points],
+        points=points[kept_points],
+        colours=colours[kept_points],
+        triangles=triangles[has_distinct_points],
     )
 
 
-def _without_specks(
-    triangles: Int32[np.ndarray, "m 3"], point_count: int, max_speck: float
+def _remove_specks(
+    triangles: Int32[np.ndarray, "m 3"], point_count: int, max_speck_fraction: float
 ) -> Int32[np.ndarray, "k 3"]:
-    """Leave out connected patches of up to a fraction of all triangles."""
-    if not max_speck or not len(triangles):
+    """Remove connected patches of up to a fraction of all triangles."""
+    if not max_speck_fraction or not len(triangles):
         return triangles
     with needing("fusing a surface", "fuse"):
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
+    # Two edges of a triangle connect its three points.
     a, b, c = triangles.T
-    ends = np.concatenate([a, b]), np.concatenate([b, c])
+    starts, ends = np.concatenate([a, b]), np.concatenate([b, c])
     shape = (point_count, point_count)
-    edges = coo_matrix((np.ones(len(ends[0]), bool), ends), shape=shape)
+    edges = coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=shape)
     _, patch_of_point = connected_components(edges, directed=False)
     patch_of_triangle = np.asarray(patch_of_point, np.int64)[a]
     patch_size = np.bincount(patch_of_triangle)[patch_of_triangle]
-    return triangles[patch_size > max_speck * len(triangles)]
+    return triangles[patch_size > max_speck_fraction * len(triangles)]
 
 
 def _vertex_normals(
     points: Float32[np.ndarray, "n 3"], triangles: Int32[np.ndarray, "m 3"]
 ) -> Float32[np.ndarray, "n 3"]:
-    """Unit normals of points: the mean of their triangles, weighed by area."""
+    """Area-weighted unit normals of the points."""
     a, b, c = (points[triangles[:, corner]].astype(np.float64) for corner in range(3))
     triangle_normals = np.cross(b - a, c - a)
-    total = np.zeros((len(points), 3))
+    total = np.zeros((len(points), 3))  # the length of a cross product is twice the area
     for axis in range(3):
         for corner in range(3):
             total[:, axis] += np.bincount(

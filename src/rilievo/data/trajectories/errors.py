@@ -1,7 +1,7 @@
 """Errors of an estimated trajectory: of its positions, and of the motion between its frames.
 
 A trajectory is an array of poses ``world_T_cam``, one 4×4 matrix for each frame. A true pose with
-NaN is unknown, and functions leave it out or refuse it, as their docstrings say.
+NaN is unknown. Functions leave it out or raise, as their docstrings say.
 """
 
 import itertools
@@ -38,7 +38,7 @@ _FRAMES_BETWEEN_SEGMENTS = 10
 
 
 class Freedom(StrEnum):
-    """What is fitted before an estimate is compared with the truth."""
+    """Which transform is fitted before an estimate is compared with the truth."""
 
     ORIGIN = "origin"
     """The first pose alone, for estimates in metres."""
@@ -90,12 +90,12 @@ class LengthErrors:
     """Mean errors over segments of fixed lengths, as KITTI's benchmark reports them.
 
     Attributes:
-        parts: Number of segments.
+        segment_count: Number of segments.
         translation: Error of the position at the end of a segment, divided by its length.
-        rotation: Degrees per metre of a segment.
+        rotation: Error of the rotation at the end of a segment [degrees per metre].
     """
 
-    parts: int
+    segment_count: int
     translation: float
     rotation: float
 
@@ -125,19 +125,15 @@ def fit_similarity(estimate: Poses, true: TruePoses, freedom: Freedom) -> Simila
     return Similarity(scale=scale, R=R, t=true_positions[0] - scale * R @ positions[0])
 
 
-def position_rmse(
-    estimate: Poses,
-    true: TruePoses,
-    freedom: Freedom = Freedom.SIMILARITY,
-) -> float:
+def position_rmse(estimate: Poses, true: TruePoses, freedom: Freedom = Freedom.SIMILARITY) -> float:
     """Absolute trajectory error sqrt(mean ‖p̂ - p‖²) after the fit (Sturm et al., IROS 2012).
 
     Raises:
         InputError: If poses are fewer than two, differ in number, or are not finite.
     """
     fitted = fit_similarity(estimate, true, freedom).apply(estimate)
-    gaps = fitted[:, :3, 3] - true[:, :3, 3]
-    return float(np.sqrt(np.mean(np.sum(gaps * gaps, axis=1))))
+    position_errors = fitted[:, :3, 3] - true[:, :3, 3]
+    return float(np.sqrt(np.mean(np.sum(position_errors * position_errors, axis=1))))
 
 
 def snippet_errors(
@@ -163,10 +159,10 @@ def monodepth2_snippet_errors(
 ) -> Float64[np.ndarray, "k"]:
     """Error of each snippet as Monodepth2's program reports it, also called "ATE".
 
-    Motions of points, inverse to the camera's steps, are multiplied in forward order, and
-    translations of the products compared. Every frame but the last begins a snippet, so the last
-    snippets are shorter. Means differ by up to 2 % from ``snippet_errors``, single snippets by
-    90 %.
+    The program multiplies the motions of points, which are inverse to the camera's, in forward
+    order and compares the translations of the products. Every frame but the last begins a snippet,
+    so the last snippets are shorter. Means differ by up to 2 % from ``snippet_errors``, single
+    snippets by 90 %.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.
@@ -186,22 +182,18 @@ def _errors_of_snippets(
 ) -> Float64[np.ndarray, "k"]:
     """Errors of the snippets whose true poses are all known.
 
-    Args:
-        estimate: Estimated poses.
-        true: True poses.
-        length: Frames of a snippet.
-        starts: First frames of the snippets.
-        to_points: Function from the poses of a snippet to the points that are compared.
+    A snippet is ``length`` frames long. ``to_points`` maps its poses to the points that are
+    compared.
     """
     if length < 2:
-        raise OptionError(f"a snippet has two frames or more, got {length}")
+        raise OptionError(f"a snippet needs at least two frames, got {length}")
     check_finite_same_length(estimate, true)
     is_known = known_poses(true)
     errors = []
     for start in starts:
         snippet = slice(start, start + length)
         if is_known[snippet].all():
-            errors.append(_scaled_gap(to_points(estimate[snippet]), to_points(true[snippet])))
+            errors.append(_snippet_error(to_points(estimate[snippet]), to_points(true[snippet])))
     return np.array(errors, dtype=np.float64)
 
 
@@ -221,10 +213,10 @@ def _translations_of_forward_products(poses: Poses) -> Points:
     return np.stack(translations)
 
 
-def _scaled_gap(points: Points, true_points: Points) -> float:
-    """Error sqrt(Σ ‖s p̂ - p‖²) / n with the best scale s."""
-    gaps = _least_squares_scale(points, true_points) * points - true_points
-    return float(np.sqrt(np.sum(gaps * gaps)) / len(true_points))
+def _snippet_error(points: Points, true_points: Points) -> float:
+    """Error sqrt(Σ ‖s p̂ - p‖²) / N of N points, with the best scale s."""
+    differences = _least_squares_scale(points, true_points) * points - true_points
+    return float(np.sqrt(np.sum(differences * differences)) / len(true_points))
 
 
 def _least_squares_scale(points: Points, true_points: Points) -> float:
@@ -236,6 +228,7 @@ def _least_squares_scale(points: Points, true_points: Points) -> float:
 
 
 def _umeyama(points: Points, true_points: Points, *, scaled: bool) -> Similarity:
+    """Fit a rotation, a translation and, if ``scaled``, a scale by Umeyama's closed form."""
     mean, true_mean = points.mean(axis=0), true_points.mean(axis=0)
     covariance = (true_points - true_mean).T @ (points - mean) / len(points)
     U, singular_values, Vt = np.linalg.svd(covariance)
@@ -254,10 +247,10 @@ def _umeyama(points: Points, true_points: Points, *, scaled: bool) -> Similarity
 
 
 def direction_errors(estimate: Poses, true: TruePoses) -> Float64[np.ndarray, "k"]:
-    """Angles between estimated and true directions of motion [degrees], free of scale.
+    """Angles between estimated and true directions of motion [degrees], which need no scale.
 
-    Left out are pairs of frames with NaN, whose true motion is below a tenth of the median, or
-    whose estimate does not move.
+    Pairs of frames are left out if a pose is NaN, the true motion is below a tenth of the median,
+    or the estimate does not move.
 
     Raises:
         InputError: If lengths differ.
@@ -269,11 +262,11 @@ def direction_errors(estimate: Poses, true: TruePoses) -> Float64[np.ndarray, "k
 
     true_lengths = np.linalg.norm(true_motions, axis=1)
     length_products = true_lengths * np.linalg.norm(motions, axis=1)
-    is_used = length_products > 0
+    has_direction = length_products > 0
     if len(starts):
-        is_used &= true_lengths > 0.1 * np.median(true_lengths)
+        has_direction &= true_lengths > 0.1 * np.median(true_lengths)
     dot_products = (motions * true_motions).sum(axis=1)
-    cosines = dot_products[is_used] / length_products[is_used]
+    cosines = dot_products[has_direction] / length_products[has_direction]
     return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
 
@@ -318,7 +311,9 @@ def length_errors(estimate: Poses, true: TruePoses) -> LengthErrors | None:
     """
     check_finite_same_length(estimate, true)
     if not known_poses(true).all():
-        raise InputError("parts of a path are measured along known poses; leave out the others")
+        raise InputError(
+            "errors over segments need all true poses; leave out the frames without one"
+        )
 
     travelled = _travelled_distances(true)
     translation, rotation = [], []
@@ -333,14 +328,14 @@ def length_errors(estimate: Poses, true: TruePoses) -> LengthErrors | None:
     if not translation:
         return None
     return LengthErrors(
-        parts=len(translation),
+        segment_count=len(translation),
         translation=float(np.mean(translation)),
         rotation=float(np.mean(rotation)),
     )
 
 
 def _error_of_motion(estimate: Poses, true: Poses, start: int, end: int) -> Transform:
-    """What is left of the true motion from one frame to another after the estimated one."""
+    """Relative pose error: the true motion between two frames after undoing the estimated one."""
     estimated_motion = _motion_between(estimate, start, end)
     true_motion = _motion_between(true, start, end)
     return np.linalg.solve(estimated_motion, true_motion)
@@ -377,18 +372,19 @@ def known_poses(poses: Poses) -> Bool[np.ndarray, "n"]:
 
 
 def check_finite_same_length(estimate: Poses, true: TruePoses) -> None:
-    """Refuse different lengths, and estimates with a pose that is not finite."""
+    """Check that there is an estimate for each true pose, and that all estimates are finite."""
     if len(estimate) != len(true):
-        raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
+        raise InputError(f"there are {len(estimate)} estimated poses, but {len(true)} true poses")
     if not known_poses(estimate).all():
-        raise InputError("an estimated pose has NaN or infinite numbers")
+        raise InputError("an estimated pose contains NaN or infinite values")
 
 
 def check_paths(estimate: Poses, true: TruePoses) -> None:
-    """Refuse different lengths, fewer than two poses, and any pose that is not finite."""
+    """Check that there are equally many estimated and true poses, at least two, and all finite."""
     check_finite_same_length(estimate, true)
-    known = int(known_poses(true).sum())
-    if len(true) < 2 or known < len(true):
+    finite_count = int(known_poses(true).sum())
+    if len(true) < 2 or finite_count < len(true):
         raise InputError(
-            f"a path has two poses or more, all finite; of these {len(true)} poses, {known} are"
+            f"a path must have at least two poses, all of them finite; of these {len(true)} poses, "
+            f"{finite_count} are finite"
         )

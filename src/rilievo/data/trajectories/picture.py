@@ -38,7 +38,7 @@ def write_picture(path: Path, trajectory: Trajectory) -> None:
 
 
 def _draw_paths(axes: Any, trajectory: Trajectory) -> None:
-    """Draw the estimate, fitted to the truth if there is one."""
+    """Draw the true path if there is one, and the estimate fitted to it."""
     poses = trajectory.poses
     unit = "m" if trajectory.metric else "unit of the estimate"
     label = "estimate"
@@ -61,7 +61,7 @@ def _draw_paths(axes: Any, trajectory: Trajectory) -> None:
 
 
 def _fit_to_truth(trajectory: Trajectory) -> Similarity | None:
-    """Fit of the usable frames to their true poses; None if fewer than two are known."""
+    """Fit the usable frames to their true poses; None if fewer than two poses are known."""
     if trajectory.true is None:
         return None
     is_compared = known_poses(trajectory.true) & trajectory.estimated

@@ -34,11 +34,12 @@ class TrajectoryOptions(ClipCamera):
     """Options of estimating a trajectory."""
 
     poses: Path | None = None
-    """True poses to score by, in KITTI's or TUM's format; by default those beside the frames."""
+    """Ground-truth poses to compute errors, in KITTI or TUM format; by default those beside the
+    frames."""
     stride: int = 1
-    """Use every Nth frame, about the stride of the networks' training."""
+    """Use every Nth frame. For networks, choose about the stride of their training."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device to run on: auto, cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
         if self.stride < 1:
@@ -49,30 +50,27 @@ class TrajectoryOptions(ClipCamera):
 class TrajectoryScores:
     """Errors of a trajectory.
 
-    Lengths are in the unit of the true poses and angles in degrees. None means that the trajectory
-    has nothing to measure it by, for example no segment of 100 m.
+    Lengths are in the unit of the true poses and angles in degrees. A value is None if the
+    trajectory has nothing to compute it from, for example no segment of 100 m.
 
     Attributes:
         frames: Number of frames with a true pose.
-        pieces: Number of unbroken parts, each fitted by itself.
-        path_length: True length of all parts.
+        pieces: Number of unbroken parts of the path, each of which is fitted by itself.
+        path_length: True length of all parts of the path.
         scale: True length of a unit of the estimate, in the longest part.
-        snippets: Number of snippets of five frames.
-        snippet_mean: Mean of ``snippet_errors``.
-        snippet_deviation: Standard deviation of ``snippet_errors``.
-        monodepth2_snippets: Number of snippets that Monodepth2's program scores.
-        monodepth2_mean: Mean of ``monodepth2_snippet_errors``.
-        monodepth2_deviation: Standard deviation of ``monodepth2_snippet_errors``.
+        snippets: Number of snippets of five frames, whose ``snippet_errors`` have mean
+            ``snippet_mean`` and standard deviation ``snippet_deviation``.
+        monodepth2_snippets: The same for ``monodepth2_snippet_errors``.
         rmse_origin: RMSE of positions if the first pose is fitted; None unless metric.
         rmse_scale: RMSE of positions if the first pose and the scale are fitted.
         rmse_rigid: RMSE of positions after a rigid fit; None unless metric.
-        rmse_similarity: RMSE of positions after a fit of a similarity.
+        rmse_similarity: RMSE of positions after a similarity fit.
         frame_translation: Mean error of the motion between neighbouring frames, after ``scale``.
         frame_rotation: Mean error of the rotation between neighbouring frames.
-        parts: Number of segments of 100 to 800 m.
-        part_translation: Mean error over those segments, divided by their length, after ``scale``
+        parts: Number of KITTI's segments of 100 to 800 m.
+        part_translation: Mean error over these segments, divided by their length, after ``scale``
             unless metric.
-        part_rotation: Mean error over those segments [degrees per metre].
+        part_rotation: Mean error over these segments [degrees per metre].
         direction: Median angle between estimated and true directions of motion.
     """
 
@@ -121,14 +119,12 @@ class Trajectory:
     """Estimated trajectory; the world is the camera of the first usable frame.
 
     Attributes:
-        names: Names of the frames.
         seconds: Times of the frames [s], or their numbers if the clip has no times.
         poses: ``world_T_cam``, in metres if ``metric``, else in the unit of the model's depth.
         estimated: Mask of the usable frames. The poses of other frames are interpolated.
-        metric: Whether the poses are in metres.
         true: True poses relative to the first known one, with NaN where unknown; None if the clip
             has none.
-        parts: Number of the unbroken part to which a frame belongs; None if there is one part.
+        parts: Index of the unbroken part to which each frame belongs; None if there is one part.
         notes: What was skipped, and what makes the path less certain.
     """
 
@@ -144,7 +140,7 @@ class Trajectory:
 
 def write_kitti(path: Path, poses: Transforms) -> None:
     """Write poses as KITTI does: the upper three rows of ``world_T_cam``, a line a frame."""
-    _write_lines(path, map(_kitti_line, poses))
+    _write_lines(path, (_kitti_line(pose) for pose in poses))
 
 
 def _kitti_line(pose: Transform) -> str:
@@ -161,7 +157,8 @@ def _tum_lines(seconds: Values, poses: Transforms) -> Iterator[str]:
     for time, pose in zip(seconds, poses, strict=True):
         axis_angle = axis_angle_from_rotation(pose[:3, :3])
         angle = float(np.linalg.norm(axis_angle))
-        # sin(a / 2) / a, which is one half at a = 0.
+        # The quaternion has the imaginary part axis · sin(angle / 2). Numpy's sinc(x) is
+        # sin(πx) / (πx), so this is sin(angle / 2) / angle, and one half at an angle of 0.
         imaginary = axis_angle * np.sinc(angle / (2 * np.pi)) / 2
         numbers = (*pose[:3, 3], *imaginary, np.cos(angle / 2))
         yield f"{time:.6f} " + " ".join(f"{number:.9f}" for number in numbers)

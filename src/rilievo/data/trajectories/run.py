@@ -26,7 +26,7 @@ from rilievo.data.trajectories.walks import (
     walk_by_networks,
 )
 from rilievo.errors import InputError, needing
-from rilievo.errors.messages import Note, Text
+from rilievo.errors.messages import Note, Text, count_text
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.names import printable
@@ -57,12 +57,11 @@ def estimate_trajectory(
     options = options or TrajectoryOptions()
     reader = ClipReader(clip, options.poses, options)
     path = _walk_by_model(model, reader, options)
-    usable = int(path.chain.estimated.sum())
-    if usable < 2:
-        plural = "" if usable == 1 else "s"
+    usable_count = int(path.chain.estimated.sum())
+    if usable_count < 2:
         raise InputError(
-            f"{printable(clip)}: {usable} frame{plural} of {len(path.frames)} can be used at a "
-            f"stride of {options.stride}; motion needs two"
+            f"{printable(clip)}: only {usable_count} of {len(path.frames)} frames can be used at a "
+            f"stride of {options.stride}; motion needs at least two"
         )
     true_poses = reader.true_poses()
     if true_poses is not None:
@@ -82,15 +81,10 @@ def estimate_trajectory(
 def write_trajectory(
     model: str | Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
 ) -> TrajectoryRecord:
-    """Estimate a trajectory as ``estimate_trajectory`` does, and write it.
+    """Estimate a trajectory with the arguments of ``estimate_trajectory``, and write it.
 
-    Args:
-        model: See ``estimate_trajectory``.
-        clip: See ``estimate_trajectory``.
-        output: A folder for poses, a picture and errors, whose files are replaced; or a ``.txt``
-            file for the poses alone, in KITTI's format if it is called ``poses.txt``, else in
-            TUM's.
-        options: See ``estimate_trajectory``.
+    ``output`` is a folder for poses, a picture and errors, whose files are replaced; or a ``.txt``
+    file for the poses alone. A file called ``poses.txt`` is in KITTI's format, any other in TUM's.
 
     Raises:
         OutputError: If a file cannot be written.
@@ -138,7 +132,7 @@ def _write_folder(folder: Path, trajectory: Trajectory, record: TrajectoryRecord
 def _walk_by_model(
     model: str | Path, reader: ClipReader, options: TrajectoryOptions
 ) -> EstimatedPath:
-    """Walk along the clip by the model's networks of motion if it has them, else by its depth."""
+    """Estimate motion by the model's motion networks; a model without any, by its depth."""
     networks = load_motion_networks(Path(model), options.device)
     if networks is not None:
         return walk_by_networks(reader, networks, options.stride)
@@ -147,22 +141,22 @@ def _walk_by_model(
 
 
 def _relative_to_first_known(poses: Transforms) -> Transforms | None:
-    """Poses in the frame of the first that is known; None if none is."""
+    """Poses in the frame of the first known camera; None if no pose is known."""
     is_known = known_poses(poses)
     if not is_known.any():
         return None
-    first = poses[is_known][0]
-    return invert(first) @ poses
+    first_known = poses[is_known][0]
+    return invert(first_known) @ poses
 
 
 def _notes_on_skipped(frames: Sequence[ClipFrame], fault: str | None) -> list[str]:
-    """Notes on broken frames, the first five by name, and on a clip that ends too early."""
+    """Write notes on broken frames, the first five by name, and on a clip that ends too early."""
     notes: list[str] = [
         Note(Text("skipped: ", frame.problem)) for frame in frames if frame.problem is not None
     ]
-    unnamed = len(notes) - _MAX_NAMED_FRAMES
-    if unnamed > 0:
-        notes[_MAX_NAMED_FRAMES:] = [f"skipped: {unnamed:,} more broken frames"]
+    unnamed_count = len(notes) - _MAX_NAMED_FRAMES
+    if unnamed_count > 0:
+        notes[_MAX_NAMED_FRAMES:] = [f"skipped: {count_text(unnamed_count, 'more broken frame')}"]
     if fault is not None:
         notes.append(fault)
     return notes

@@ -36,16 +36,19 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     """
     if trajectory.true is None:
         return None
-    true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
-    parts = trajectory.parts
-    if parts is None:
-        parts = np.zeros(len(true), np.int64)
-    numbers = np.unique(parts)
-    min_frames = 2 if len(numbers) == 1 else _MIN_FRAMES_OF_PART
+    is_usable = trajectory.estimated
+    all_true_poses = np.where(is_usable[:, None, None], trajectory.true, np.nan)
+    part_of_frame = trajectory.parts
+    if part_of_frame is None:
+        part_of_frame = np.zeros(len(all_true_poses), np.int64)
+    part_numbers = np.unique(part_of_frame)
+    # A single part is scored even if it is short, because nothing would be left without it.
+    min_frames = 2 if len(part_numbers) == 1 else _MIN_FRAMES_OF_PART
 
     part_errors = []
-    for number in numbers:
-        poses, true_poses = trajectory.poses[parts == number], true[parts == number]
+    for part_number in part_numbers:
+        is_in_part = part_of_frame == part_number
+        poses, true_poses = trajectory.poses[is_in_part], all_true_poses[is_in_part]
         is_known = known_poses(true_poses)
         if is_known.sum() < min_frames or path_length(true_poses[is_known]) == 0:
             continue
@@ -61,9 +64,9 @@ class _PartErrors:
 
     Attributes:
         frames: Number of frames with a true pose.
-        path_length: Its true length.
+        path_length: True length of the part.
         scale: True length of a unit of the estimate.
-        squared: Mean squared error of positions by what is fitted.
+        mean_square: Mean mean_square error of positions after each kind of fit.
         snippets: ``snippet_errors``.
         monodepth2_snippets: ``monodepth2_snippet_errors``.
         motions: ``motion_errors`` after ``scale``.
@@ -74,7 +77,7 @@ class _PartErrors:
     frames: int
     path_length: float
     scale: float
-    squared: Mapping[Freedom, float]
+    mean_square: Mapping[Freedom, float]
     snippets: Float64[np.ndarray, "_"]
     monodepth2_snippets: Float64[np.ndarray, "_"]
     motions: MotionErrors
@@ -83,6 +86,7 @@ class _PartErrors:
 
 
 def _errors_of_part(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors:
+    """Measure all errors of a part; true poses may be NaN."""
     is_known = known_poses(true)
     known_estimate, known_true = poses[is_known], true[is_known]
     fit = fit_similarity(known_estimate, known_true, Freedom.SCALE)
@@ -92,7 +96,7 @@ def _errors_of_part(poses: Transforms, true: Transforms, metric: bool) -> _PartE
         frames=int(is_known.sum()),
         path_length=path_length(known_true),
         scale=fit.scale,
-        squared={
+        mean_square={
             freedom: position_rmse(known_estimate, known_true, freedom) ** 2 for freedom in Freedom
         },
         snippets=snippet_errors(poses, true),
@@ -104,7 +108,7 @@ def _errors_of_part(poses: Transforms, true: Transforms, metric: bool) -> _PartE
 
 
 def _join_part_errors(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
-    """Join the errors of all parts. The scale is that of the longest part."""
+    """Join the errors of all parts. The scale comes from the longest part."""
     frames = np.array([part.frames for part in parts])
     snippets = np.concatenate([part.snippets for part in parts])
     monodepth2_snippets = np.concatenate([part.monodepth2_snippets for part in parts])
@@ -112,10 +116,11 @@ def _join_part_errors(parts: Sequence[_PartErrors], *, metric: bool) -> Trajecto
     translations = np.concatenate([part.motions.translation for part in parts])
     rotations = np.concatenate([part.motions.rotation for part in parts])
     lengths = [part.lengths for part in parts if part.lengths is not None]
-    segments = [part_lengths.parts for part_lengths in lengths]
+    segment_counts = [part_lengths.segment_count for part_lengths in lengths]
 
     def rmse(freedom: Freedom) -> float:
-        mean_square = np.average([part.squared[freedom] for part in parts], weights=frames)
+        """Root of the mean over the frames of all parts."""
+        mean_square = np.average([part.mean_square[freedom] for part in parts], weights=frames)
         return float(mean_square**0.5)
 
     return TrajectoryScores(
@@ -135,9 +140,9 @@ def _join_part_errors(parts: Sequence[_PartErrors], *, metric: bool) -> Trajecto
         rmse_similarity=rmse(Freedom.SIMILARITY),
         frame_translation=_statistic_or_none(np.mean, translations),
         frame_rotation=_statistic_or_none(np.mean, rotations),
-        parts=sum(segments),
-        part_translation=_weighted_mean([each.translation for each in lengths], segments),
-        part_rotation=_weighted_mean([each.rotation for each in lengths], segments),
+        parts=sum(segment_counts),
+        part_translation=_weighted_mean([each.translation for each in lengths], segment_counts),
+        part_rotation=_weighted_mean([each.rotation for each in lengths], segment_counts),
         direction=_statistic_or_none(np.median, directions),
     )
 

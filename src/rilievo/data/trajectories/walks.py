@@ -19,7 +19,7 @@ from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.records.depth_map import DepthKind
 
-_MAX_TRACKED_AREA = 640 * 480
+_MAX_TRACKED_PIXELS = 640 * 480
 """Pixels of a frame in which corners are tracked; larger frames are shrunk."""
 _MIN_LOST_FRACTION = 0.1
 """Fraction of motions that are unknown from which a note says so."""
@@ -31,10 +31,9 @@ class EstimatedPath:
     """Motion of a camera along a whole clip.
 
     Attributes:
-        chain: The poses.
+        chain: The poses, which are in metres if ``metric``.
         frames: Frames that were read, without their pixels.
-        metric: Whether the poses are in metres.
-        parts: Number of the unbroken part to which a frame belongs; None if there is one part.
+        parts: Index of the unbroken part to which each frame belongs; None if there is one part.
             Parts have no common scale and direction.
         notes: What makes the path less certain.
     """
@@ -47,7 +46,7 @@ class EstimatedPath:
 
 
 def walk_by_depth(clip: ClipReader, model: Model, stride: int) -> EstimatedPath:
-    """Estimate motion by tracked corners and the depth that a model gives them.
+    """Estimate motion by tracked corners, whose depth a model predicts.
 
     Raises:
         ModelError: If the depth of the model has an unknown shift.
@@ -55,7 +54,7 @@ def walk_by_depth(clip: ClipReader, model: Model, stride: int) -> EstimatedPath:
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         raise ModelError(
-            f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
+            f"{printable(model.card.name)}: its depth is {kind}, but motion needs depth that is "
             "metric or up to scale; see 'rilievo models'"
         )
 
@@ -79,8 +78,9 @@ def walk_by_depth(clip: ClipReader, model: Model, stride: int) -> EstimatedPath:
 
 
 def _size_for_tracking(size: Size) -> Size:
+    """Shrink a (height, width) to at most 640×480 pixels in all."""
     height, width = size
-    shrink = min(1.0, (_MAX_TRACKED_AREA / (height * width)) ** 0.5)
+    shrink = min(1.0, (_MAX_TRACKED_PIXELS / (height * width)) ** 0.5)
     return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
@@ -90,7 +90,7 @@ def _predict_depth(model: Model, pixels: Pixels) -> Field:
 
 
 def _chain_of_motion(frames: Sequence[ClipFrame], motion: ClipMotion) -> MotionChain:
-    """Join the motion, which has a pose for each usable frame, with the unusable frames."""
+    """Insert the unusable frames into the motion, which has a pose for each usable frame alone."""
     chain = MotionChain()
     poses = iter(motion.cam_T_world)
     last_pose = None
@@ -105,7 +105,7 @@ def _chain_of_motion(frames: Sequence[ClipFrame], motion: ClipMotion) -> MotionC
 
 
 def _parts_of_frames(frames: Sequence[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
-    """Part of each frame. An unusable frame belongs to the part of the usable one before it."""
+    """Part of each frame. An unusable frame belongs to the part of the usable frame before it."""
     usable_so_far = np.cumsum([frame.problem is None for frame in frames])
     if not len(motion.parts):
         return np.zeros_like(usable_so_far)
@@ -115,27 +115,29 @@ def _parts_of_frames(frames: Sequence[ClipFrame], motion: ClipMotion) -> Int64[n
 def _motion_notes(
     frames: Sequence[ClipFrame], motion: ClipMotion, camera_note: str | None
 ) -> Iterator[str]:
+    """Yield notes on an assumed camera, lost tracking, cuts, and a camera that does not travel."""
     if camera_note is not None:
         yield camera_note
 
     pairs = [frame_motion.pair for frame_motion in motion.frames[1:]]
-    known_pairs = [pair for pair in pairs if pair.known]
-    lost = len(pairs) - len(known_pairs)
-    if lost and lost >= _MIN_LOST_FRACTION * len(pairs):
+    known_pairs = [pair for pair in pairs if pair.is_known]
+    lost_count = len(pairs) - len(known_pairs)
+    if lost_count and lost_count >= _MIN_LOST_FRACTION * len(pairs):
         yield (
-            f"{lost:,} of {len(pairs):,} frames share too few corners with those before, as before "
-            "blank walls, in blur or where much moves by itself: the path stands still there"
+            f"{lost_count:,} of {len(pairs):,} frames share too few corners with the frames before "
+            "them, for example because of blank walls, blur or moving objects: the path stands "
+            "still there"
         )
     elif motion.cuts:
         usable_names = [frame.name for frame in frames if frame.problem is None]
-        named = ", ".join(printable(usable_names[cut]) for cut in motion.cuts[:_MAX_NAMED_CUTS])
+        cut_names = ", ".join(printable(usable_names[cut]) for cut in motion.cuts[:_MAX_NAMED_CUTS])
         cuts = "a cut" if len(motion.cuts) == 1 else f"{len(motion.cuts):,} cuts"
         yield (
-            f"the path begins anew after {cuts}, at {named}: no corners before and after are the "
-            "same, so parts have no common scale and direction, and are scored apart"
+            f"the path restarts after {cuts}, at {cut_names}: no corners match across a cut, so "
+            "the parts have no common scale or direction and are scored separately"
         )
-    if known_pairs and not any(pair.travels for pair in known_pairs):
-        yield "the camera turns or stands and does not travel: the path says nothing of its way"
+    if known_pairs and not any(pair.is_direction_known for pair in known_pairs):
+        yield "the camera only rotates or stands still, so the path is meaningless"
 
 
 @runtime_checkable
@@ -175,9 +177,9 @@ def walk_by_networks(clip: ClipReader, networks: MotionNetworks, stride: int) ->
         if frame.pixels is None:
             chain.add_unusable_frame()
             continue
-        motion = None
+        later_T_earlier = None
         if last_pixels is not None:
-            motion = networks.later_T_earlier(last_pixels, frame.pixels)
-        chain.add_usable_frame(motion)
+            later_T_earlier = networks.later_T_earlier(last_pixels, frame.pixels)
+        chain.add_usable_frame(later_T_earlier)
         last_pixels = frame.pixels
     return EstimatedPath(chain=chain, frames=tuple(frames), metric=networks.metric)

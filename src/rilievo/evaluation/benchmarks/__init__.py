@@ -25,7 +25,7 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind
 
 _FOLDER = Path(__file__).parent
-_TYPE_OF_SETTING: Mapping[str, Callable[[Any], Any]] = {
+_SETTING_TYPES: Mapping[str, Callable[[Any], Any]] = {
     "task": Task,
     "input_crop": InputCrop,
     "crop": Crop,
@@ -37,35 +37,35 @@ _TYPE_OF_SETTING: Mapping[str, Callable[[Any], Any]] = {
 """Settings that TOML holds as strings or lists, and the types that they are converted to."""
 
 
-def _bundled_benchmarks() -> Iterator[Benchmark]:
+def _read_bundled_benchmarks() -> Iterator[Benchmark]:
     """Read the benchmarks that are part of rilievo."""
     tables = tomllib.loads((_FOLDER / "benchmarks.toml").read_text(encoding="utf-8"))
     shared = tables.pop("shared")
-    published = _published_by_benchmark()
+    published = _read_published_results()
     phrases: dict[str, str] = {}
     for name, phrase in shared["words"].items():
         phrases[name] = phrase.format_map(phrases)  # a phrase may contain earlier ones
     for name, table in tables.items():
-        settings = _convert_settings(table, shared, phrases)
+        settings = _parse_settings(table, shared, phrases)
         yield Benchmark(name=name, published=published[name], **settings)
 
 
-def _convert_settings(
+def _parse_settings(
     table: Mapping[str, Any], shared: Mapping[str, Any], phrases: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Settings of a benchmark from its table.
+    """Convert the TOML table of a benchmark to arguments of ``Benchmark``.
 
-    Words in braces, lists of metrics and alignments stand for those that the tables share.
+    Tables share phrases, which stand in braces, lists of metrics and alignments, which have names.
     """
     settings = dict(table)
     for name in ("reproduces", "hides"):
         settings[name] = table[name].format_map(phrases)
-    for name, convert in _TYPE_OF_SETTING.items():
+    for name, convert in _SETTING_TYPES.items():
         if name in table:
             settings[name] = convert(table[name])
     metrics: list[str] = []
-    for entry in table["metrics"]:
-        metrics += shared["metrics"].get(entry, [entry])
+    for name in table["metrics"]:
+        metrics += shared["metrics"].get(name, [name])
     settings["metrics"] = tuple(metrics)
 
     alignment = table.get("alignment", {})
@@ -78,6 +78,7 @@ def _convert_settings(
 
 
 def _alignment_by_kind(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMethod | PointFit]:
+    """Convert names of kinds and alignments in the TOML file to their enums."""
     point_fits = list(PointFit)
     return {
         DepthKind(kind): PointFit(method) if method in point_fits else AlignMethod(method)
@@ -85,29 +86,30 @@ def _alignment_by_kind(table: Mapping[str, str]) -> Mapping[DepthKind, AlignMeth
     }
 
 
-def _published_by_benchmark() -> Mapping[str, tuple[Published, ...]]:
-    """Read the published results of each benchmark; none of a benchmark without a row."""
+def _read_published_results() -> Mapping[str, tuple[Published, ...]]:
+    """Read the published results by benchmark; a benchmark without a row has an empty tuple."""
     published: defaultdict[str, tuple[Published, ...]] = defaultdict(tuple)
     with (_FOLDER / "published.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             benchmark = row.pop("benchmark")
-            pairs = (pair.split("=") for pair in row.pop("values").split())
-            values = {metric: float(number) for metric, number in pairs}
+            # The values stand as "abs_rel=0.1 rmse=2.3".
+            assignments = (words.split("=") for words in row.pop("values").split())
+            values = {metric: float(number) for metric, number in assignments}
             published[benchmark] += (Published(values=values, **row),)
     return published
 
 
-def _require_benchmark(found: Any, name: str) -> Benchmark:
-    """Check a user's object, and rename a benchmark that was registered under another name."""
-    if not isinstance(found, Benchmark):
-        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
-    return found if is_import_path(name) else replace(found, name=name)
+def _as_benchmark(user_object: Any, name: str) -> Benchmark:
+    """Return a user's benchmark under its registered name; OptionError if it is something else."""
+    if not isinstance(user_object, Benchmark):
+        raise OptionError(f"'{name}' is of type {type(user_object).__name__}, expected a Benchmark")
+    return user_object if is_import_path(name) else replace(user_object, name=name)
 
 
 BENCHMARKS: Registry[Benchmark] = Registry(
-    {benchmark.name: benchmark for benchmark in _bundled_benchmarks()},
+    {benchmark.name: benchmark for benchmark in _read_bundled_benchmarks()},
     "benchmark",
-    _require_benchmark,
+    _as_benchmark,
 )
 """Benchmarks by name.
 
@@ -121,6 +123,6 @@ def find_benchmark(name: str) -> Benchmark:
     """Find a benchmark by its name in ``BENCHMARKS``, or the user's own by its import path.
 
     Raises:
-        OptionError: If there is none.
+        OptionError: If there is no such benchmark.
     """
     return BENCHMARKS.find(name)

@@ -58,16 +58,16 @@ class InputCrop(StrEnum):
 
 
 class Interpolation(StrEnum):
-    """Resizing of predictions to the truth's size."""
+    """How predictions are resized to the truth's size."""
 
     BILINEAR = "bilinear"
-    """Half-pixel centres."""
+    """Pixel centres at half pixels, as ``align_corners=False`` in PyTorch."""
     BILINEAR_CORNERS = "bilinear_corners"
-    """Corners aligned."""
+    """First and last pixels coincide, as ``align_corners=True`` in PyTorch."""
     BILINEAR_INVERSE = "bilinear_inverse"
-    """Inverse depth, half-pixel centres (Monodepth2)."""
+    """Inverse depth is interpolated, with centres at half pixels (Monodepth2)."""
     BICUBIC_CORNERS = "bicubic_corners"
-    """Cubic convolution with a = -0.75, as in PyTorch, corners aligned."""
+    """Cubic convolution with a = -0.75, as ``align_corners=True`` in PyTorch."""
     NEAREST = "nearest"
 
 
@@ -79,8 +79,8 @@ class Invalid(StrEnum):
     REFUSE = "refuse"
     """Leave the image without a score."""
     FAR = "far"
-    """Score them, after a fit to the others, at the far end of the clip, else at the cap, else at
-    the largest true depth that counts."""
+    """Score them at the far end of the clip, else at the cap, else at the largest true depth that
+    counts. The fit rests on the other pixels."""
 
 
 class Averaging(StrEnum):
@@ -96,16 +96,16 @@ class Averaging(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One model's results that somebody published.
+    """Published results of one model.
 
     Attributes:
         values: Numbers by rilievo's metric names, in rilievo's units.
         place: Paper with its version and table.
-        data: Dataset and split, for a benchmark that fits any.
-        note: What is known to differ from the benchmark.
-        quote: The row in its own words.
-        read: Document in which the words were read.
-        checked: Days on which both were compared.
+        data: Dataset and split, for a benchmark that fits any dataset.
+        note: Known differences from the benchmark.
+        quote: The row of the table, quoted.
+        read: Document from which it is quoted.
+        checked: Days on which quote and document were compared.
     """
 
     model: str
@@ -119,7 +119,7 @@ class Published:
 
     @property
     def source(self) -> str:
-        """Where the numbers stand, with known differences."""
+        """Paper and table of the numbers, with known differences, in one line."""
         unquoted = "" if self.quote else "unquoted"
         return "; ".join(filter(None, (self.place, self.note, unquoted)))
 
@@ -131,32 +131,32 @@ class Benchmark:
     Rules may be functions of the user's own (``rilievo.evaluation.benchmarks.user_rules``).
 
     Attributes:
-        dataset: None if the protocol fits any.
+        dataset: None if the protocol fits any dataset.
         input_crop: Crop before the model.
         crop: Crop before the fit and the score.
-        mask: Function that says which pixels with truth count.
+        mask: Function that selects the pixels with truth that count.
         min_depth: True depth [m] counts if it is larger.
         max_depth: Largest depth [m] that is scored.
-        truth_ceiling: True depth [m] beyond it is set to it.
+        truth_ceiling: Larger true depth [m] is set to it.
         least_pixels: An image with fewer pixels that count has no score.
         alignment: The fit for each kind of depth; other kinds are refused.
-        least_depth: Least depth [m] that a fit in depth may give.
-        min_inverse: Least inverse depth [1/m] that a fit may give; None for the inverse of the
-            image's largest true depth (MoGe).
+        least_depth: Smallest depth [m] after a fit in depth.
+        min_inverse: Smallest inverse depth [1/m] after a fit; None for the inverse of the image's
+            largest true depth (MoGe).
         positive_fit: Whether a fit of inverse depth rests only on predictions above zero
             (Marigold).
-        fit_side: Longest side of a map whose fit rests on all pixels. The columns of a larger map
+        fit_side: Longest side of a map that is fitted at all pixels. The columns of a larger map
             are thinned out (Marigold's ETH3D).
         fit_scene: Whether all images of a scene share one fit.
-        least_predicted: Least predicted inverse depth before the fit (Video Depth Anything).
+        least_predicted: Smallest predicted inverse depth before the fit (Video Depth Anything).
         clip: Range [m] of predicted depth after the fit.
-        rounding: Decimals of an image's metrics before averaging, those of shares in %.
+        rounding: Decimals of an image's metrics before averaging; fractions are rounded in %.
         metrics: Names in the task's table, or ``package.module:NAME``; the leading one first.
         reproduces: Numbers that it reproduces, and their program.
         hides: Limits of its numbers.
-        parts: Beginnings of ids that tables also give by themselves.
-        chosen_metrics: Metrics to compute in place of ``metrics``; empty for those. They change no
-            number of another metric, so that results of both are comparable.
+        parts: Prefixes of image ids, such as "indoors", that have tables of their own.
+        chosen_metrics: Metrics that the user chose in place of ``metrics``; empty if none. They
+            change no number of another metric, so that results of both are comparable.
         version: Raised whenever its numbers would change.
     """
 
@@ -194,7 +194,7 @@ class Benchmark:
     version: int = 1
 
 
-_RARE = {
+_OMITTED_DEFAULTS = {
     "truth_ceiling": None,
     "least_pixels": 1,
     "mask": None,
@@ -207,18 +207,18 @@ _RARE = {
 
 
 def benchmark_settings(benchmark: Benchmark) -> Mapping[str, Setting]:
-    """Settings that the numbers of a benchmark depend on, without rare ones at their defaults."""
+    """Settings that a benchmark's numbers depend on, without later ones at their defaults."""
     settings: dict[str, Setting] = {}
     for attribute in fields(Benchmark):
         name, value = attribute.name, getattr(benchmark, attribute.name)
-        is_default = name in _RARE and value == _RARE[name]
-        if name not in _DESCRIPTIVE and not is_default:
-            settings[name] = _setting_of(value)
+        is_omitted = name in _OMITTED_DEFAULTS and value == _OMITTED_DEFAULTS[name]
+        if name not in _DESCRIPTIVE and not is_omitted:
+            settings[name] = _to_setting(value)
     return settings
 
 
-def _setting_of(value: Any) -> Setting:
-    """Value of an attribute as JSON and messages have it."""
+def _to_setting(value: Any) -> Setting:
+    """Convert the value of an attribute to what JSON and messages contain."""
     if isinstance(value, Mapping):
         return ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"
     if isinstance(value, tuple):

@@ -32,15 +32,11 @@ TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
 }
 """Metrics of each task, by name."""
 OWN_METRICS = "own"
-"""Word for the metrics of the benchmark among chosen ones."""
+"""Word of ``--metrics`` that stands for the metrics of the benchmark."""
 
 
 def find_metric(task: Task, name: str) -> AnyMetric:
-    """Find a metric of a task by its name, an entry point, or ``package.module:NAME``.
-
-    Raises:
-        OptionError: If there is none, or the user's own has the name of another metric.
-    """
+    """Find a metric of a task by its name, an entry point, or ``package.module:NAME``."""
     table = TABLES[task]
     if name in table:
         return table[name]
@@ -49,22 +45,18 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     else:
         metric = load_entry_point(name, "metric")
     if metric is None:
-        raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
+        raise OptionError(f"no {task} metric '{name}'; {suggest(name, table)}")
     if not isinstance(metric, Metric):
-        raise OptionError(f"'{name}' is no metric, but a {type(metric).__name__}")
+        raise OptionError(f"'{name}' is of type {type(metric).__name__}, expected a metric")
     if metric.name in table:
         raise OptionError(
-            f"'{name}' calls itself '{metric.name}', as another metric of {task} does"
+            f"'{name}' has the name '{metric.name}', which another {task} metric already has"
         )
     return metric
 
 
 def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
-    """Metrics that are computed under a benchmark, by name, the leading one first.
-
-    Raises:
-        OptionError: If one is unknown, or two have the same name.
-    """
+    """Metrics that are computed under a benchmark, by name, the leading one first."""
     metrics: dict[str, AnyMetric] = {}
     for name in benchmark.chosen_metrics or benchmark.metrics:
         try:
@@ -75,19 +67,16 @@ def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
             ) from error
         if metric.name in metrics:
             raise OptionError(
-                f"the benchmark '{benchmark.name}' has two metrics of the name '{metric.name}'"
+                f"the benchmark '{benchmark.name}' has two metrics with the name '{metric.name}'"
             )
         metrics[metric.name] = metric
     return metrics
 
 
 def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...]:
-    """Names of the metrics that the words of ``--metrics`` choose, each once.
+    """Resolve the words of ``--metrics`` to names of metrics, each once.
 
     Words are names, patterns such as ``delta*``, and ``own`` for those of the benchmark.
-
-    Raises:
-        OptionError: If a word chooses none, or a metric does not apply to the benchmark.
     """
     table = TABLES[benchmark.task]
     names: list[str] = []
@@ -99,49 +88,56 @@ def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...
             if not matching:
                 raise OptionError(
                     option="metrics",
-                    problem=f"has '{word}', which matches no metric of {benchmark.task}",
+                    problem=f"has '{word}', which matches no {benchmark.task} metric",
                     hint=suggest(word.replace("*", ""), table),
                 )
             names += matching
         else:
             names.append(word)
-    chosen = tuple(dict.fromkeys(names))
-    if not chosen:
-        raise OptionError(
-            option="metrics", problem="names no metric", hint="leave the option out for all"
-        )
-    for name in chosen:
-        _require_applicable(benchmark, name)
-    return chosen
-
-
-def _require_applicable(benchmark: Benchmark, name: str) -> None:
-    """Refuse a metric of another task, or one that cannot be pooled where the benchmark pools."""
-    other_tasks = [task for task, metrics in TABLES.items() if name in metrics]
-    if other_tasks and name not in TABLES[benchmark.task]:
+    unique_names = tuple(dict.fromkeys(names))
+    if not unique_names:
         raise OptionError(
             option="metrics",
-            problem=f"has '{name}', a metric of {other_tasks[0]}, and the benchmark "
-            f"'{benchmark.name}' scores {benchmark.task}",
-            hint=f"its own: {', '.join(benchmark.metrics)}",
+            problem="is empty",
+            hint="give metrics, or leave the option out to compute all",
+        )
+    for name in unique_names:
+        _check_metric_fits(benchmark, name)
+    return unique_names
+
+
+def _check_metric_fits(benchmark: Benchmark, name: str) -> None:
+    """Raise an OptionError for another task's metric, or a per-image one if pixels are pooled."""
+    tasks = [task for task, metrics in TABLES.items() if name in metrics]
+    if tasks and benchmark.task not in tasks:
+        raise OptionError(
+            option="metrics",
+            # Any of its tasks will do for the message.
+            problem=(
+                f"has '{name}', which is a {tasks[0]} metric, but the benchmark '{benchmark.name}' "
+                f"scores {benchmark.task}"
+            ),
+            hint=f"choose from its own metrics: {', '.join(benchmark.metrics)}",
         )
     metric = find_metric(benchmark.task, name)
     if benchmark.averaging is Averaging.POOLED and not metric.pools:
         raise OptionError(
             option="metrics",
-            problem=f"has '{name}', a number of one image, and the benchmark '{benchmark.name}' "
-            "pools the pixels of all images",
+            problem=(
+                f"has '{name}', which is computed per image, but the benchmark '{benchmark.name}' "
+                "pools the pixels of all images"
+            ),
             hint="leave it out",
         )
 
 
-def judges_confidence(benchmark: Benchmark) -> bool:
+def needs_confidence(benchmark: Benchmark) -> bool:
     """Whether a metric of the benchmark judges confidences."""
     return any(metric.needs_confidence for metric in benchmark_metrics(benchmark).values())
 
 
 def trusted_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
-    """Metrics of a task by name, without unknown ones and code that the user does not trust."""
+    """Look up metrics of a task, without unknown ones and code that the user does not trust."""
     metrics: dict[str, AnyMetric] = {}
     if task not in list(Task):
         return metrics

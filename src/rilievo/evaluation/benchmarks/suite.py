@@ -22,7 +22,7 @@ from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
+from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json
 
 _FOLDER = Path(__file__).with_name("suites")
 _MAX_DOTS = 1000
@@ -51,7 +51,7 @@ class SuiteRun:
     def label(self) -> str:
         """Name of the run and of the folder for its results, without special characters."""
         benchmark = self.benchmark
-        if _is_in_file(benchmark):
+        if _is_in_python_file(benchmark):
             benchmark = benchmark.rpartition(":")[2]
         parts = (benchmark, self.dataset, self.split, self.variant)
         name = self.name or "-".join(part for part in parts if part)
@@ -81,74 +81,79 @@ def find_suite(name: str | Path) -> Suite:
     """Find a suite by its name, or by the path of its TOML file.
 
     Raises:
-        OptionError: If there is none of that name.
-        InputError: If the file is no suite.
+        OptionError: If there is no suite of that name.
+        InputError: If the file does not describe a suite.
     """
     if str(name) in suite_names():
         return _read_suite(_FOLDER / f"{name}.toml")
     path = Path(name).expanduser()
     if path.suffix != ".toml":
         raise OptionError(
-            f"no suite '{name}'; {suggest(str(name), suite_names())}; one of your own is a .toml "
-            "file"
+            f"no suite '{name}'; {suggest(str(name), suite_names())}; for your own suite, give a "
+            ".toml file"
         )
     return _read_suite(path)
 
 
 def _read_suite(path: Path) -> Suite:
-    place, text = printable(path), read_text(path)
+    """Read a suite from its TOML file; any fault of the file becomes an InputError."""
+    file_name = printable(path)
+    text = read_text(path)
     try:
-        suite = _parse_suite(text, place)
+        suite = _parse_suite(text, file_name)
     except UntrustedCodeError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        message = error.message_in_file if isinstance(error, NotThisRecord) else str(error)
+        message = error.message_in_file if isinstance(error, InvalidRecordError) else str(error)
         one_line = " ".join(message.split())
-        raise InputError(f"{place}: is no suite of benchmarks: {one_line}") from error
+        raise InputError(f"{file_name}: is not a suite of benchmarks: {one_line}") from error
     runs = tuple(_resolve_paths(run, path.parent) for run in suite.runs)
     suite = replace(suite, name=path.stem, runs=runs)
-    _refuse_empty_or_equal_labels(suite, place)
+    _check_labels(suite, file_name)
     return suite
 
 
-def _parse_suite(text: str, place: str) -> Suite:
-    """Suite from the text of its file; ``place`` names the file."""
+def _parse_suite(text: str, file_name: str) -> Suite:
+    """Parse the text of a suite's file, and check that the code it names is trusted."""
     if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
-        raise ValueError(f"a line has more than {_MAX_DOTS} dots")
+        raise ValueError(f"a line has more than {_MAX_DOTS} dots, which is the limit")
     table = tomllib.loads(text)
     check_field_names(Suite, table)
     suite = from_json(Suite, json.dumps(table))
     for run in suite.runs:
-        check_trusted(run.benchmark, "benchmark", place)
-        check_trusted(run.dataset or "", "dataset", place)
+        check_trusted(run.benchmark, "benchmark", file_name)
+        check_trusted(run.dataset or "", "dataset", file_name)
     return suite
 
 
 def _resolve_paths(run: SuiteRun, folder: Path) -> SuiteRun:
-    """Make paths in a run relative to the folder of its suite."""
+    """Make the paths in a run relative to the folder of the suite's file."""
     if run.list_file is not None:
         run = replace(run, list_file=str(folder / run.list_file))
-    if _is_in_file(run.benchmark):
+    if _is_in_python_file(run.benchmark):
         run = replace(run, benchmark=str(folder / run.benchmark))
     return run
 
 
-def _is_in_file(benchmark: str) -> bool:
-    """Whether a benchmark is the user's own, ``FILE.py:NAME``."""
+def _is_in_python_file(benchmark: str) -> bool:
     return ".py:" in benchmark
 
 
-def _refuse_empty_or_equal_labels(suite: Suite, place: str) -> None:
+def _check_labels(suite: Suite, file_name: str) -> None:
+    """Check that a suite has runs, and that their results have different names."""
     if not suite.runs:
-        raise InputError(f"{place}: has no runs; add a table [[runs]] with a benchmark")
+        raise InputError(f"{file_name}: has no runs; add a [[runs]] table with a benchmark")
     labels: set[str] = set()
     for run in suite.runs:
         if not run.label:
-            raise InputError(f"{place}: '{run.name or ''}' is no name for results")
+            raise InputError(
+                f"{file_name}: the name '{run.name or ''}' of a run cannot name the folder of its "
+                "results; choose a name with letters or digits"
+            )
         # Some file systems do not tell upper and lower case apart.
         label = run.label.casefold()
         if label in labels:
             raise InputError(
-                f"{place}: two runs are called '{run.label}'; give one of them another name"
+                f"{file_name}: two runs are called '{run.label}'; give one of them a different name"
             )
         labels.add(label)

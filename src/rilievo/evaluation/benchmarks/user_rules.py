@@ -20,40 +20,40 @@ from rilievo.records.sample import Truth
 
 
 @cache
-def find_rule(import_path: str, kind: str) -> Callable[..., Any]:
-    """Import a function of the user's own, such as a crop; ``kind`` names it in messages.
-
-    Raises:
-        OptionError: If there is none, or it is not callable.
-    """
-    rule = load_user_object(import_path, kind)
+def find_rule(import_path: str, rule_kind: str) -> Callable[..., Any]:
+    """Import a function of the user's own; ``rule_kind`` is "crop", "mask", "fit" and so on."""
+    rule = load_user_object(import_path, rule_kind)
     if not callable(rule):
-        raise OptionError(f"'{import_path}' is no {kind}, but a {type(rule).__name__}")
+        raise OptionError(
+            f"the {rule_kind} '{import_path}' is of type {type(rule).__name__}, expected a function"
+        )
     return rule
 
 
 def call_crop(import_path: str, shape: Size) -> tuple[int, int, int, int]:
     """Crop (top, bottom, left, right) [px] by the user's function; the ends are exclusive."""
-    edges = _call_rule(import_path, "crop", shape)
-    improper_crop = InputError(
-        f"the crop '{import_path}' gives {edges} of {shape[0]} x {shape[1]} pixels, expected (top, "
-        "bottom, left, right) inside them"
+    edges = _call_user_function(import_path, "crop", shape)
+    height, width = shape
+    invalid_crop = InputError(
+        f"the crop '{import_path}' returns {edges} for {width}x{height} pixels, expected (top, "
+        "bottom, left, right) inside the image"
     )
     try:
         top, bottom, left, right = (int(edge) for edge in edges)
     except (TypeError, ValueError):
-        raise improper_crop from None
-    if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
-        raise improper_crop
+        raise invalid_crop from None
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise invalid_crop
     return top, bottom, left, right
 
 
 def call_mask(import_path: str, truth: Truth, shape: Size) -> Mask:
     """Mask of the pixels that count, by the user's function."""
-    mask = _call_rule(import_path, "mask", truth)
+    mask = _call_user_function(import_path, "mask", truth)
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != shape:
         raise InputError(
-            f"the mask '{import_path}' gives {_shape_or_type(mask)}, expected {shape} bool"
+            f"the mask '{import_path}' returns {_shape_or_type(mask)}, expected a bool array of "
+            f"shape {shape}"
         )
     return mask
 
@@ -64,49 +64,46 @@ def call_fit(
     true: Field,
     valid: Mask,
 ) -> Field:
-    """Depth [m] by the user's function; 1 m where nothing is predicted.
-
-    Raises:
-        InputError: If it is no array of the right size, or not positive where ``valid``.
-    """
-    fitted = _call_rule(import_path, "fit", predicted, true, valid)
+    """Convert a prediction to depth [m] by the user's function; invalid pixels become 1 m."""
+    fitted = _call_user_function(import_path, "fit", predicted, true, valid)
     if not isinstance(fitted, np.ndarray) or fitted.shape != true.shape or fitted.dtype.kind != "f":
         raise InputError(
-            f"the fit '{import_path}' gives {_shape_or_type(fitted)}, expected {true.shape} float"
+            f"the fit '{import_path}' returns {_shape_or_type(fitted)}, expected a float array of "
+            f"shape {true.shape}"
         )
     with np.errstate(over="ignore", invalid="ignore"):
         depth = np.where(predicted.valid, fitted, 1).astype(np.float32)
-    is_depth = np.isfinite(depth) & (depth > 0)
-    improper = int((~is_depth & valid).sum())
-    if improper:
+    is_positive = np.isfinite(depth) & (depth > 0)
+    invalid_count = int((~is_positive & valid).sum())
+    if invalid_count:
         raise InputError(
-            f"the fit '{import_path}' gives depth that is zero, negative, NaN or infinite at "
-            f"{improper} pixels that count: let it keep a least depth"
+            f"the fit '{import_path}' returns depth that is zero, negative, NaN or infinite at "
+            f"{invalid_count} scored pixels: clip it to a minimum depth"
         )
     return depth
 
 
 def call_interpolation(import_path: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
-    """Map resized to (height, width) by the user's function."""
-    resized = _call_rule(import_path, "interpolation", values.astype(np.float64), shape)
+    """Resize a map to (height, width) by the user's function."""
+    resized = _call_user_function(import_path, "interpolation", values.astype(np.float64), shape)
     if not isinstance(resized, np.ndarray) or resized.shape != shape or resized.dtype.kind != "f":
         raise InputError(
-            f"the interpolation '{import_path}' gives {_shape_or_type(resized)}, expected {shape} "
-            "float"
+            f"the interpolation '{import_path}' returns {_shape_or_type(resized)}, expected a "
+            f"float array of shape {shape}"
         )
     return resized.astype(np.float64)
 
 
-def _call_rule(import_path: str, kind: str, *arguments: object) -> Any:
+def _call_user_function(import_path: str, rule_kind: str, *arguments: object) -> Any:
     """Call a function of the user's own; whatever it raises becomes an InputError."""
-    rule = find_rule(import_path, kind)
+    rule = find_rule(import_path, rule_kind)
     try:
         return rule(*arguments)
     except RilievoError:
         raise
     except Exception as error:
         raise InputError(
-            f"the {kind} '{import_path}' failed: {type(error).__name__}: {error}"
+            f"the {rule_kind} '{import_path}' failed: {type(error).__name__}: {error}"
         ) from error
 
 

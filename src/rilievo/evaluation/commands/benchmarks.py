@@ -20,12 +20,14 @@ from rilievo.system.terminal import terminal_columns, wrap_line
 
 _MAX_COLUMNS = 100
 """Most columns of a line, because longer ones are hard to read."""
+_TEXT_INDENT, _SETTING_INDENT = 13, 15
+"""Columns at which descriptions and values of settings begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
-    """Benchmark whose card to show; without it, all benchmarks are listed."""
+    """Benchmark to describe; by default all benchmarks are listed."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo benchmarks",
-        description="Benchmarks to score by: dataset, crop, cap, alignment, averaging.",
+        description=(
+            "List the benchmarks, or show the dataset, crop, depth cap, alignment and averaging "
+            "of one."
+        ),
         examples=(
             "rilievo benchmarks",
             "rilievo benchmarks kitti-eigen",
@@ -50,38 +55,41 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _benchmark_list_text() -> str:
+    """Names and titles of all benchmarks and suites, as text for the terminal."""
     return "\n".join(
         [
             *_title_lines(BENCHMARKS),
             "",
-            "suites of several, for 'rilievo evaluate --suite NAME':",
+            "suites of several benchmarks, for 'rilievo evaluate --suite NAME':",
             *_title_lines(bundled_suites()),
             "",
-            "'rilievo benchmarks NAME' says what one computes, whose numbers it gives and what it",
-            "hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
+            "'rilievo benchmarks NAME' says what a benchmark computes, whose numbers it "
+            "reproduces and what",
+            "it hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
         ]
     )
 
 
 def _title_lines(table: Mapping[str, Benchmark | Suite]) -> list[str]:
-    """Names and titles in two columns."""
+    """Lines of names and titles, in two columns."""
     name_columns = max(map(len, table))
     return [f"{name.ljust(name_columns)}  {entry.title}" for name, entry in table.items()]
 
 
 def _card_text(benchmark: Benchmark) -> str:
-    """Title, settings and published results of a benchmark."""
+    """Title, settings and published results of a benchmark, as text for the terminal."""
     columns = min(_MAX_COLUMNS, terminal_columns(sys.stdout) or _MAX_COLUMNS)
     lines = [benchmark.name, "", benchmark.title, ""]
     for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
-        lines.append(wrap_line(f"{name:<13}{text}", columns, 13))
+        lines.append(wrap_line(name.ljust(_TEXT_INDENT) + text, columns, _TEXT_INDENT))
     lines.append("")
     for name, value in benchmark_settings(benchmark).items():
         text = "none" if value is None else str(value)
         if value is None and name == "dataset":
             text = "any"
-        lines.append(wrap_line(f"{name:<15}{text}", columns, 15))
-    lines.append(f"{'sha256':<15}{benchmark_sha256(benchmark)[:16]}")
+        lines.append(wrap_line(name.ljust(_SETTING_INDENT) + text, columns, _SETTING_INDENT))
+    short_hash = benchmark_sha256(benchmark)[:16]
+    lines.append("sha256".ljust(_SETTING_INDENT) + short_hash)
     if benchmark.published:
         lines += ["", "published by others:", *map(_published_line, benchmark.published)]
     return "\n".join(lines)

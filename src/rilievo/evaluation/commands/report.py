@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import amount, fault_lines, printing, say
+from rilievo.cli.streams import fault_lines, printing, say
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.options import ignore_pillow_warnings
 from rilievo.evaluation.views.gallery_page import WrittenGallery, write_gallery
 from rilievo.evaluation.views.paper_figure import write_paper_figure
@@ -17,30 +18,33 @@ from rilievo.schema.fields import option
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
-    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
-    side, or the name of a dataset.
+    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote (give several to see models side
+    by side), or the name of a dataset.
     """
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
         "rilievo-report"
     )
-    """Folder for the page and its pictures; or, for few images, a single file with everything."""
+    """Folder for the page and its pictures, or, for few images, a single file with everything."""
     paper: Annotated[Path | None, option(metavar="FIGURE.pdf")] = None
-    """Draw a figure for a paper instead: a row an image, with photograph, truth, and each model's
-    prediction and error; .pdf and .svg keep text as text, .png has 300 dots an inch.
+    """Draw a figure for a paper instead, with a row for each image: photograph, ground truth, and
+    each model's prediction and error. PDF and SVG files keep text as text; PNG files have 300 dots
+    per inch.
     """
     rows: Annotated[str | None, option(comma_separated=True, metavar="ID,ID")] = None
-    """Images of the figure; by default four, evenly spaced over all."""
+    """Ids of the images in the figure; by default four, evenly spread over all images."""
     source: Annotated[SourceOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a page of predictions beside the truth; returns 1 when some are not shown."""
+    """Write a page of predictions beside the truth, and return 1 if some are not shown."""
     ignore_pillow_warnings()
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo report",
-        description="A dataset, predictions or evaluations as a page of HTML, no server.",
+        description=(
+            "Write a dataset, predictions or evaluations as an HTML page that needs no server."
+        ),
         examples=(
             "rilievo report results -o page",
             "rilievo report small theirs -o page",
@@ -48,10 +52,14 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if request.paper is not None:
-        images = [image.strip() for image in request.rows.split(",")] if request.rows else ()
-        chosen = write_paper_figure(request.targets, request.paper, request.source, images=images)
+        requested_ids: Sequence[str] = ()
+        if request.rows:
+            requested_ids = [image_id.strip() for image_id in request.rows.split(",")]
+        drawn_ids = write_paper_figure(
+            request.targets, request.paper, request.source, images=requested_ids
+        )
         with printing():
-            say(f"{amount(len(chosen), 'image')}: {request.paper}")
+            say(f"{count_text(len(drawn_ids), 'image')}: {request.paper}")
         return 0
     gallery = write_gallery(request.targets, request.output, request.source)
     with printing():
@@ -61,5 +69,5 @@ def main(arguments: Sequence[str]) -> int:
 
 def _gallery_lines(gallery: WrittenGallery) -> Iterator[str]:
     models = ", ".join(gallery.models) or "no model"
-    yield f"{gallery.images} images, {models}: {gallery.page}"
+    yield f"{count_text(gallery.image_count, 'image')}, {models}: {gallery.page}"
     yield from fault_lines(gallery.failed, gallery.faults)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing, say
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.options import ignore_pillow_warnings
 from rilievo.evaluation.views.fiftyone import FilledView, fill_view, open_app
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
@@ -15,21 +16,21 @@ from rilievo.schema.fields import option
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
-    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
-    side, or the name of a dataset.
+    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote (give several to see models side
+    by side), or the name of a dataset.
     """
     source: Annotated[SourceOptions, option(name="")]
     options: Annotated[ViewOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
+    """Show a dataset, predictions or evaluations in FiftyOne, and return 1 if some are missing."""
     ignore_pillow_warnings()
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo view",
-        description="A dataset, predictions or evaluations in FiftyOne.",
+        description="Show a dataset, predictions or evaluations in FiftyOne.",
         examples=(
             "rilievo view nyuv2 --root nyu/",
             "rilievo view small theirs",
@@ -40,14 +41,17 @@ def main(arguments: Sequence[str]) -> int:
         say("\n".join(_view_lines(view)))
     if request.options.app:
         with printing():
-            say(f"the app: http://localhost:{request.options.port} (Ctrl-C ends it)", flush=True)
+            say(
+                f"the app is at http://localhost:{request.options.port} (press Ctrl-C to stop it)",
+                flush=True,
+            )
         open_app(view.name, request.options.port)
     return 1 if view.failed or view.faults else 0
 
 
 def _view_lines(view: FilledView) -> Iterator[str]:
     models = ", ".join(view.models) or "no model"
-    yield f"FiftyOne dataset '{view.name}': {view.images} images, {models}"
+    yield f"FiftyOne dataset '{view.name}': {count_text(view.image_count, 'image')}, {models}"
     yield from (f"saved view: {name}" for name in view.views)
     yield from fault_lines(view.failed, view.faults)
-    yield f"its pictures: {view.folder}; keep them as long as the dataset"
+    yield f"its pictures are in {view.folder}; keep them as long as you use the dataset"

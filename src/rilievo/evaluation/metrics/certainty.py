@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.evaluation.metrics.metric import Better, Curves, Metric, Sums, metrics_by_name, whole
+from rilievo.evaluation.metrics.metric import (
+    Better,
+    Curves,
+    Metric,
+    Sums,
+    first_sum,
+    metrics_by_name,
+)
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
 
 NEAR = 1.25
@@ -23,11 +30,11 @@ NEAR = 1.25
 BINS = 15
 """Number of bins of confidence, as Guo et al. 2017 take them."""
 LEVEL = 0.9
-"""Share of errors that should lie in the range that the confidence implies."""
+"""Fraction of errors that should lie in the range that the confidence implies."""
 _MAX_CONFIDENCE = 0.999
 """Largest confidence; 1 would make the likelihood of an error infinite. 0.001 is the smallest."""
 _AUSE_SUMMARY = "area between the sparsification curves of"
-_AURG_SUMMARY = "what removal by confidence gains over random removal, in"
+_AURG_SUMMARY = "gain of removing pixels by confidence over removing them at random, in"
 _POGGI = " (Poggi et al. 2020)"
 _probability_metric = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
@@ -36,10 +43,11 @@ _probability_metric = partial(Metric, unit="", needs_confidence=True, needs_prob
 class Reliability:
     """Pixels whose confidence lies above ``low`` and not above ``high``.
 
+    ``evaluation.json`` has the same names.
+
     Attributes:
-        pixels: Number of pixels.
         said: Mean confidence.
-        right: Share of pixels whose depth is right within a factor of 1.25.
+        right: Fraction of pixels whose depth is right within a factor of 1.25.
     """
 
     low: float
@@ -51,36 +59,40 @@ class Reliability:
 
 def reliability_sums(pair: DepthPair) -> Sums:
     """Number of pixels, summed confidence and number of right pixels, by bin of confidence."""
+    confidence = pair.valid_confidence
     # The first bin includes a confidence of 0.
-    bins = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    is_right = (pair.factor < NEAR).astype(np.float64)
-    pixels = np.bincount(bins, minlength=BINS)
-    confidence = np.bincount(bins, pair.c, BINS)
-    right = np.bincount(bins, is_right, BINS)
-    return np.concatenate([pixels, confidence, right]).astype(np.float64)
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    is_right = (pair.depth_ratio < NEAR).astype(np.float64)
+    pixel_counts = np.bincount(bins, minlength=BINS)
+    confidence_sums = np.bincount(bins, confidence, BINS)
+    right_counts = np.bincount(bins, is_right, BINS)
+    return np.concatenate([pixel_counts, confidence_sums, right_counts]).astype(np.float64)
 
 
 def reliability_bins(sums: Sums) -> tuple[Reliability, ...]:
-    """Bins that have pixels, from ``reliability_sums`` of one or more images."""
-    bins = []
-    for index, (pixels, confidence, right) in enumerate(sums.reshape(3, BINS).T):
-        if not pixels:
-            continue
-        confidence_bin = Reliability(
+    """Make the bins that are not empty, from ``reliability_sums`` of one or more images."""
+    # Rows are bins; columns are the pixels, their summed confidence, and how many are right.
+    sums_by_bin = sums.reshape(3, BINS).T
+    return tuple(
+        Reliability(
             low=index / BINS,
             high=(index + 1) / BINS,
             pixels=int(pixels),
-            said=float(confidence / pixels),
-            right=float(right / pixels),
+            said=float(confidence_sum / pixels),
+            right=float(right_count / pixels),
         )
-        bins.append(confidence_bin)
-    return tuple(bins)
+        for index, (pixels, confidence_sum, right_count) in enumerate(sums_by_bin)
+        if pixels
+    )
 
 
 def expected_calibration_error(sums: Sums, count: int) -> float:
-    """Mean distance of bins' confidence from their share of right pixels."""
-    _, confidence, right = sums.reshape(3, BINS)
-    return float(np.abs(right - confidence).sum() / count)
+    """Mean difference between the confidence of the bins and their fraction of right pixels.
+
+    Each bin is weighted by its number of pixels, which cancels: n |right / n - confidence / n|.
+    """
+    _, confidence_sums, right_counts = sums.reshape(3, BINS)
+    return float(np.abs(right_counts - confidence_sums).sum() / count)
 
 
 def count_in_range(pair: DepthPair) -> Sums:
@@ -89,32 +101,36 @@ def count_in_range(pair: DepthPair) -> Sums:
     # below -ln(0.1) s with probability 0.9. This is multiplied by -ln(1 - c), because a confidence
     # of 0 has an infinite range, and one of 1 has none.
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled_error = pair.log_factor * -np.log1p(-pair.c)
+        scaled_error = pair.abs_log_error * -np.log1p(-pair.valid_confidence)
     scaled_range = -np.log(1 - LEVEL) * np.log(NEAR)
-    outside = scaled_error > scaled_range
-    return np.array([float(pair.count - np.count_nonzero(outside))])
+    is_outside = scaled_error > scaled_range
+    return np.array([float(pair.count - np.count_nonzero(is_outside))])
 
 
 def coverage_gap(sums: Sums, count: int) -> float:
-    """Share of pixels that ``count_in_range`` counts, less ``LEVEL``."""
+    """Fraction of pixels that ``count_in_range`` counts, minus ``LEVEL``."""
     return float(sums[0] / count) - LEVEL
 
 
 def negative_log_likelihood(pair: DepthPair) -> Sums:
-    """Sum over log errors, under Laplace's distribution [nats]."""
-    confidence = np.clip(pair.c, 1 - _MAX_CONFIDENCE, _MAX_CONFIDENCE)
+    """Sum over log errors, under Laplace's distribution [nats].
+
+    Its density is exp(-|error| / s) / 2s. The spread s follows from the confidence.
+    """
+    confidence = np.clip(pair.valid_confidence, 1 - _MAX_CONFIDENCE, _MAX_CONFIDENCE)
     spread = -np.log(NEAR) / np.log1p(-confidence)
-    negative_log_density = np.log(2 * spread) + pair.log_factor / spread
+    negative_log_density = np.log(2 * spread) + pair.abs_log_error / spread
     return np.array([float(negative_log_density.sum())])
 
 
 def area_under_risk_coverage(pair: DepthPair) -> Sums:
     """Mean AbsRel over all coverages of the surest pixels (Geifman, El-Yaniv 2017)."""
-    surest_first = np.argsort(-pair.c, kind="stable")
+    doubt = -pair.valid_confidence
+    surest_first = np.argsort(doubt, kind="stable")
     errors = np.abs(pair.relative)[surest_first]
 
-    # Pixels that are equally sure count with their mean.
-    _, group, sizes = np.unique(-pair.c[surest_first], return_inverse=True, return_counts=True)
+    # Pixels of equal confidence count with their mean.
+    _, group, sizes = np.unique(doubt[surest_first], return_inverse=True, return_counts=True)
     group_means = np.bincount(group, errors) / sizes
     risks = np.cumsum(group_means[group]) / np.arange(1, pair.count + 1)
     return np.array([float(risks.mean())])
@@ -128,11 +144,15 @@ def _area_metrics(
     removed_by: str = "error",
     source: str = _POGGI,
 ) -> tuple[Metric[Any], Metric[Any]]:
-    """AUSE and AURG of an error, by its key in ``sparsified``."""
+    """Make the metrics AUSE and AURG of an error, which is a key of ``sparsified``.
+
+    ``error_name`` and ``removed_by`` are words for the summaries: the error, and the quantity by
+    which the ideal curve removes pixels.
+    """
     ause = f"{_AUSE_SUMMARY} {error_name} by confidence and by the {removed_by} itself{source}"
     aurg = f"{_AURG_SUMMARY} {error_name}{source}"
 
-    area_metric = partial(Metric, unit=unit, finish=whole, pools=False, needs_confidence=True)
+    area_metric = partial(Metric, unit=unit, finish=first_sum, pools=False, needs_confidence=True)
     return (
         area_metric(
             name=f"ause_{error}",
@@ -161,10 +181,10 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "AURC AbsRel",
         "",
         Better.LOWER,
-        "area under the risk-coverage curve: AbsRel of the surest pixels, mean over all shares of "
-        "them (Geifman and El-Yaniv 2017)",
+        "area under the risk-coverage curve: mean AbsRel of the most confident pixels, over all "
+        "fractions of them (Geifman and El-Yaniv 2017)",
         area_under_risk_coverage,
-        whole,
+        first_sum,
         pools=False,
         needs_confidence=True,
     ),
@@ -172,16 +192,20 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         name="nll",
         label="NLL",
         better=Better.LOWER,
-        summary="mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
-        "confidence implies (nats; confidence cut to 0.001 to 0.999)",
+        summary=(
+            "mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
+            "confidence implies (nats; confidence clipped to 0.001 to 0.999)"
+        ),
         sums=negative_log_likelihood,
     ),
     _probability_metric(
         name="ece",
         label="ECE",
         better=Better.LOWER,
-        summary="mean |confidence - share right within 1.25| over 15 bins of confidence (Guo et "
-        "al. 2017, whose first bin leaves out a confidence of exactly 0; here it counts)",
+        summary=(
+            "mean |confidence - fraction right within 1.25| over 15 confidence bins (Guo et al. "
+            "2017, whose first bin leaves out a confidence of exactly 0; rilievo counts it)"
+        ),
         sums=reliability_sums,
         finish=expected_calibration_error,
     ),
@@ -189,8 +213,10 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         name="coverage90_gap",
         label="coverage - 0.9",
         better=Better.ZERO,
-        summary="share of errors e inside the 90 % range that the confidence implies (Laplace), "
-        "less 0.9",
+        summary=(
+            "fraction of errors e inside the 90 % range that the confidence implies (Laplace), "
+            "minus 0.9"
+        ),
         sums=count_in_range,
         finish=coverage_gap,
     ),

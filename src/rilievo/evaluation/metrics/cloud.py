@@ -8,18 +8,19 @@ from rilievo.evaluation.metrics.metric import Cloud, OtherCloud
 
 
 def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
-    """Distance [m] from each point to the nearest one of a cloud.
-
-    Raises:
-        InputError: If a cloud is not (points, 3), empty or not finite.
-    """
+    """Distance [m] from each point to the nearest point of a cloud."""
     with needing("comparing clouds of points", "evaluate"):
         from scipy.spatial import KDTree
     for array in (points, cloud):
         if array.ndim != 2 or array.shape[1:] != (3,) or not len(array):
-            raise InputError(f"a cloud is (points, 3) with at least one, this is {array.shape}")
+            raise InputError(
+                "a point cloud must have the shape (points, 3) with at least one point, got "
+                f"{array.shape}"
+            )
         if not np.isfinite(array).all():
-            raise InputError("a cloud has NaN or infinite coordinates: leave such points out")
+            raise InputError(
+                "a point cloud has NaN or infinite coordinates: leave these points out"
+            )
     distances, _ = KDTree(cloud).query(points)
     return np.asarray(distances, dtype=np.float64)
 
@@ -35,13 +36,11 @@ def cloud_completeness(predicted: Cloud, true: OtherCloud) -> float:
 
 
 def cloud_f_score(predicted: Cloud, true: OtherCloud, threshold: float) -> float:
-    """F-score of points nearer than a threshold [m], in [0, 1] (Knapitsch et al. 2017).
-
-    Raises:
-        OptionError: If the threshold is not positive.
-    """
+    """F-score of points nearer than a threshold [m], in [0, 1] (Knapitsch et al. 2017)."""
     if not threshold > 0:
-        raise OptionError(f"the threshold of an F-score is a positive distance, not {threshold}")
+        raise OptionError(
+            f"the threshold of an F-score must be a positive distance, got {threshold}"
+        )
     precision = np.mean(cloud_distances(predicted, true) < threshold)
     recall = np.mean(cloud_distances(true, predicted) < threshold)
     if not precision + recall:

@@ -16,9 +16,9 @@ from rilievo.evaluation.metrics.metric import (
     Better,
     Metric,
     Sums,
+    first_sum,
     metrics_by_name,
     root_mean,
-    whole,
 )
 from rilievo.evaluation.metrics.order import OrderPair, count_in_order
 from rilievo.evaluation.metrics.pairs import DepthPair, PicturePair
@@ -40,15 +40,15 @@ WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     )
 )
 
-_RMSE = "root of the mean squared difference of grey levels, 0 to 255"
+_RMSE = "root mean squared difference of grey levels, 0 to 255"
 _PSNR = "peak signal-to-noise ratio, data_range 255 (scikit-image)"
 _SSIM = "structural similarity, data_range 255, 7x7 windows (scikit-image)"
 
 # A new metric is one function above and one entry here.
 PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = metrics_by_name(
     Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_grey_error, root_mean),
-    Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, whole, pools=False),
-    Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, whole, pools=False),
+    Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, first_sum, pools=False),
+    Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, first_sum, pools=False),
 )
 
 
@@ -85,17 +85,17 @@ def squared_inverse_error(pair: DepthPair) -> Sums:
 
 def squared_log_error(pair: DepthPair) -> Sums:
     """Sum of (ln p - ln t)²."""
-    return np.array([dot(pair.log_factor, pair.log_factor)])
+    return np.array([dot(pair.abs_log_error, pair.abs_log_error)])
 
 
 def log10_error(pair: DepthPair) -> Sums:
     """Sum of |log₁₀ p - log₁₀ t|."""
-    return np.array([pair.log_factor.sum() / np.log(10)])
+    return np.array([pair.abs_log_error.sum() / np.log(10)])
 
 
 def log_error_moments(pair: DepthPair) -> Sums:
-    """Squared deviations, sum, and squared sum over n, of ln p - ln t."""
-    return pair.log_moments
+    """Sums for the standard deviation of ln p - ln t (see ``DepthPair.log_error_moments``)."""
+    return pair.log_error_moments
 
 
 def silog(sums: Sums, count: int) -> float:
@@ -112,6 +112,7 @@ def silog_half(sums: Sums, count: int) -> float:
     """Root of (mean e² - mean² e / 2), e = ln p - ln t."""
     mean_error = sums[1] / count
     variance = _squared_deviations(sums, count) / count
+    # The variance is mean e² - mean² e, so half of mean² e is added to it.
     return float(np.sqrt(variance + mean_error * mean_error / 2))
 
 
@@ -122,12 +123,12 @@ def _squared_deviations(sums: Sums, count: int) -> float:
     """
     within_images, error_sum, squared_sums_over_n = sums
     between_images = squared_sums_over_n - error_sum * error_sum / count
+    # Rounding can make the difference slightly negative.
     return float(within_images + max(between_images, 0.0))
 
 
 def _count_below_factor(bound: float) -> Callable[[DepthPair], Sums]:
-    """Function that counts pixels whose factor is below a bound, strictly."""
-    return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
+    return lambda pair: np.array([float(np.count_nonzero(pair.depth_ratio < bound))])
 
 
 LOW = Better.LOWER
@@ -145,7 +146,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "SILog ×100",
         "",
         LOW,
-        "100 √(mean e² - mean² e): KITTI, Marigold",
+        "100 √(mean e² - (mean e)²), as in KITTI and Marigold",
         log_error_moments,
         silog,
     ),
@@ -154,7 +155,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "SILog n-1 ×100",
         "",
         LOW,
-        "100 times the standard deviation of e by n - 1: UniDepth",
+        "100 times the standard deviation of e with n - 1 (UniDepth)",
         log_error_moments,
         silog_unbiased,
     ),
@@ -163,7 +164,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "SILog λ=0.5",
         "",
         LOW,
-        "√(mean e² - mean² e / 2), no factor: Depth Anything V2",
+        "√(mean e² - (mean e)² / 2), without the factor 100 (Depth Anything V2)",
         log_error_moments,
         silog_half,
     ),
@@ -173,7 +174,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
             f"δ{power}",
             "",
             HIGH,
-            f"share with max(p/t, t/p) < 1.25{sign}, strictly",
+            f"fraction with max(p/t, t/p) strictly below 1.25{sign}",
             _count_below_factor(1.25**power),
         )
         for power, sign in ((1, ""), (2, "²"), (3, "³"))
@@ -187,7 +188,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "bias",
         "",
         Better.ZERO,
-        "mean (p - t) / t: positive where depth comes out too large",
+        "mean (p - t) / t, which is positive if depth is predicted too large",
         bias,
     ),
     Metric(
@@ -203,7 +204,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
 )
 
-_IN_ORDER = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
+_IN_ORDER = "fraction of pairs whose nearer point is predicted strictly nearer (DA-2K)"
 ORDER_METRICS: Mapping[str, Metric[OrderPair]] = metrics_by_name(
     Metric("in_order", "in order", "", HIGH, _IN_ORDER, count_in_order)
 )

@@ -49,7 +49,7 @@ class Better(StrEnum):
 
 
 def badness(values: Any, better: Better) -> Any:
-    """Numbers that are smaller where the metric is better."""
+    """Convert values of a metric to numbers that are smaller for better values."""
     if better is Better.ZERO:
         return abs(values)
     if better is Better.HIGHER:
@@ -67,7 +67,7 @@ def root_mean(sums: Sums, count: int) -> float:
     return float(np.sqrt(sums[0] / count))
 
 
-def whole(sums: Sums, count: int) -> float:
+def first_sum(sums: Sums, count: int) -> float:
     """First sum itself, for a metric of an image as a whole."""
     return float(sums[0])
 
@@ -80,7 +80,6 @@ class Metric(Generic[Pair]):
         name: Name in options and files.
         label: Name in tables.
         unit: "m", "°", "%", "1/m", "dB" or "".
-        better: Direction in which the metric improves.
         summary: Formula and source in one line.
         sums: Function that returns sums over the pixels of an image.
         finish: Function that computes the metric from the sums and the number of pixels.
@@ -105,7 +104,7 @@ AnyMetric = Metric[Any]
 
 
 def metrics_by_name(*metrics: AnyMetric) -> Mapping[str, AnyMetric]:
-    """Metrics by name."""
+    """Mapping from the names of metrics to the metrics."""
     return {metric.name: metric for metric in metrics}
 
 
@@ -115,22 +114,14 @@ def value(metric: Metric[Pair], pair: Pair) -> float:
 
 
 def measure(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, float]:
-    """Values of every metric for one image.
-
-    Raises:
-        InputError: If the pair lacks a camera or a confidence.
-    """
+    """Values of every metric for one image."""
     return {name: value(metric, pair) for name, metric in metrics.items()}
 
 
 def pooled(metric: AnyMetric, sums: Sums, count: int) -> float:
-    """Value of a metric over the pixels of several images.
-
-    Raises:
-        OptionError: If it has no pooled form.
-    """
+    """Value of a metric over the pixels of several images."""
     if not metric.pools:
-        raise OptionError(f"'{metric.name}' has no pooled form: average it over images")
+        raise OptionError(f"'{metric.name}' cannot be pooled: average it over images")
     return metric.finish(sums, count)
 
 
@@ -139,26 +130,22 @@ def column_lengths(vectors: PointColumns) -> Values:
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
-def count_improper(values: Values) -> int:
-    """Count numbers that are not positive and finite."""
-    # The minimum and the maximum are NaN if any number is, and NaN fails both comparisons.
+def count_unusable(values: Values) -> int:
+    """Count values that are not positive and finite."""
+    # The minimum and the maximum are NaN if any value is, and NaN fails both comparisons.
     if values.min() > 0 and values.max() < np.inf:
         return 0
-    is_proper = (values > 0) & (values < np.inf)
-    return int((~is_proper).sum())
+    is_usable = (values > 0) & (values < np.inf)
+    return int((~is_usable).sum())
 
 
 def squared_normal_lengths(name: str, normals: PointColumns) -> Values:
-    """Squared length of each normal.
-
-    Raises:
-        InputError: If a normal has no direction; ``name`` says whose normals these are.
-    """
+    """Squared length of each normal; ``name`` is "predicted" or "true", for the message."""
     squared_lengths = np.einsum("cn,cn->n", normals, normals)
-    improper = count_improper(squared_lengths)
-    if improper:
+    unusable = count_unusable(squared_lengths)
+    if unusable:
         raise InputError(
-            f"{name} normals have length zero, NaN or infinity at {improper} of "
-            f"{squared_lengths.size} valid pixels: take them out of the mask"
+            f"{name} normals have zero, NaN or infinite length at {unusable} of "
+            f"{squared_lengths.size} valid pixels: remove these pixels from the mask"
         )
     return squared_lengths

@@ -23,9 +23,14 @@ class OrderPair:
 
     def __post_init__(self) -> None:
         if self.nearer.shape != self.farther.shape:
-            raise InputError(f"{self.nearer.size} nearer points and {self.farther.size} farther")
+            raise InputError(
+                f"there are {self.nearer.size} nearer points, but {self.farther.size} farther "
+                "points"
+            )
         if not self.nearer.size:
-            raise NoGroundTruthError("no pair of points: this image says nothing of order")
+            raise NoGroundTruthError(
+                "this image has no pairs of points, so it cannot be scored for depth order"
+            )
         if not (np.isfinite(self.nearer).all() and np.isfinite(self.farther).all()):
             raise InputError("the prediction is NaN or infinite at a point of a pair")
 

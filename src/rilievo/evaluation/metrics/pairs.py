@@ -13,7 +13,7 @@ from rilievo.evaluation.metrics.metric import (
     PointColumns,
     Sums,
     column_lengths,
-    count_improper,
+    count_unusable,
     squared_normal_lengths,
 )
 from rilievo.geometry.cameras.camera import Camera
@@ -28,34 +28,37 @@ def check_maps(
     true: Float[np.ndarray, "..."],
     valid: Mask,
 ) -> None:
-    """Refuse maps of unequal sizes, and a mask that is not boolean or is empty."""
+    """Check that maps have equal sizes, and that the mask is boolean and not empty."""
     if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
         raise InputError(
-            f"prediction {predicted.shape}, truth {true.shape} and mask {valid.shape} differ"
+            f"the shapes of prediction {predicted.shape}, ground truth {true.shape} and mask "
+            f"{valid.shape} differ"
         )
     if valid.dtype != bool:
         # NumPy would take integers as indices.
         raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
     if not valid.any():
-        raise NoGroundTruthError("no valid pixel: this image has no ground truth that counts")
+        raise NoGroundTruthError(
+            "this image has no ground truth to score: the mask has no valid pixel"
+        )
 
 
 def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
-    """Confidence at the valid pixels.
-
-    Raises:
-        InputError: If there is none, or it is not in [0, 1] at a valid pixel.
-    """
+    """Confidence at the valid pixels."""
     if confidence is None:
-        raise InputError("the prediction has no confidence, which this benchmark judges")
+        raise InputError("the prediction has no confidence, which this benchmark scores")
     if confidence.shape != valid.shape:
-        raise InputError(f"confidence {confidence.shape} and mask {valid.shape} differ")
-    values = confidence[valid].astype(np.float64)
-    if not (values.min() >= 0 and values.max() <= 1):
-        in_range = (values >= 0) & (values <= 1)
-        improper = int((~in_range).sum())
         raise InputError(
-            f"confidence is outside 0 to 1, or NaN, at {improper} of {values.size} valid pixels"
+            f"the shapes of confidence {confidence.shape} and mask {valid.shape} differ"
+        )
+    values = confidence[valid].astype(np.float64)
+    # The comparisons are also false for NaN.
+    if not (values.min() >= 0 and values.max() <= 1):
+        is_in_range = (values >= 0) & (values <= 1)
+        invalid_count = int((~is_in_range).sum())
+        raise InputError(
+            f"confidence is outside 0 to 1, or NaN, at {invalid_count} of {values.size} valid "
+            "pixels"
         )
     return values
 
@@ -63,12 +66,12 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
 STEPS = 50
 """Number of steps in which sparsification removes pixels, as in Poggi et al. 2020."""
 REMOVED: Curve = np.arange(STEPS + 1) / STEPS
-"""Share of pixels that is removed at each point of a curve."""
+"""Fraction of pixels that is removed at each point of a curve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparsified:
-    """Error of the remaining pixels by the share that is removed; 0 where none remain.
+    """Error of the remaining pixels by the removed fraction; 0 where no pixels remain.
 
     Attributes:
         by_confidence: Curve where the least sure pixels are removed first.
@@ -95,34 +98,32 @@ def sparsify(
     error: Values,
     *,
     indicator: Values | None = None,
-    root: bool = False,
+    take_root: bool = False,
 ) -> Sparsified:
     """Compute the sparsification curves of an error.
 
-    Args:
-        confidence: Confidence of each pixel.
-        error: Error of each pixel, by which the curve ``by_error`` removes pixels.
-        indicator: Value of each pixel that is averaged; None for the error.
-        root: Whether the curves are roots of the averages.
+    If there is an ``indicator``, such as 1 for a wrong pixel, it is averaged, and the error only
+    orders the pixels. With ``take_root``, the curves are square roots of the averages, as for RMSE.
     """
     averaged = error if indicator is None else indicator
     by_confidence = _means_after_removal(confidence, averaged)
+    # The ideal curve removes the largest errors first.
     by_error = _means_after_removal(-error, averaged)
-    if root:
+    if take_root:
         by_confidence = np.sqrt(by_confidence)
         by_error = np.sqrt(by_error)
     return Sparsified(by_confidence=by_confidence, by_error=by_error)
 
 
-def _means_after_removal(rank: Values, values: Values) -> Curve:
-    """Means of the values that remain, where pixels of low rank are removed first."""
-    order = np.argsort(rank, kind="stable")
-    sorted_rank = rank[order]
-    thresholds = np.percentile(sorted_rank, 100 * REMOVED[:-1])
-    # Pixels of equal rank leave together, at the first threshold above them.
-    removed = np.searchsorted(sorted_rank, thresholds)
+def _means_after_removal(priority: Values, values: Values) -> Curve:
+    """Means of the values that remain, where pixels of low priority are removed first."""
+    order = np.argsort(priority, kind="stable")
+    sorted_priority = priority[order]
+    thresholds = np.percentile(sorted_priority, 100 * REMOVED[:-1])
+    # Pixels of equal priority leave together, at the first threshold above them.
+    removed_count = np.searchsorted(sorted_priority, thresholds)
     remaining_sums = np.cumsum(values[order][::-1])[::-1]
-    return np.append(remaining_sums[removed] / (values.size - removed), 0.0)
+    return np.append(remaining_sums[removed_count] / (values.size - removed_count), 0.0)
 
 
 def _area_below(curve: Curve) -> float:
@@ -136,12 +137,10 @@ class DepthPair:
 
     Attributes:
         predicted: Depth after alignment and clipping.
-        true: True depth.
-        valid: Pixels that count.
         camera: Camera of the image; None if no metric needs points.
-        predicted_camera: Camera that the model predicts; None if predicted points are to be judged
-            with ``camera``.
-        confidence: Confidence of the prediction in 0..1; None without.
+        predicted_camera: Camera that the model predicts; None if ``camera`` makes the predicted
+            points too.
+        confidence: Confidence of the prediction, 0 to 1; None if it has none.
         p: Predicted depth at the valid pixels [m].
         t: True depth at the valid pixels [m].
 
@@ -162,24 +161,29 @@ class DepthPair:
     def __post_init__(self) -> None:
         check_maps(self.predicted, self.true, self.valid)
         if self.true.ndim != 2:
-            raise InputError(f"depth maps are (height, width), these are {self.true.shape}")
-        p = self._valid_depth(self.predicted, "predicted", "clip it to a least depth first")
-        t = self._valid_depth(self.true, "true", "take them out of the mask")
+            raise InputError(
+                f"depth maps must have the shape (height, width), got {self.true.shape}"
+            )
+        p = self._valid_depth(self.predicted, "predicted", "clip it to a minimum depth first")
+        t = self._valid_depth(self.true, "true", "remove these pixels from the mask")
         object.__setattr__(self, "p", p)
         object.__setattr__(self, "t", t)
 
     def _valid_depth(self, depth: AnyPlane, name: str, remedy: str) -> Values:
-        """Depth at the valid pixels, checked to be floating-point, positive and finite."""
+        """Depth at the valid pixels, checked to be floating-point, positive and finite.
+
+        ``name`` ("true" or "predicted") and ``remedy`` (what the user can do) are for the messages.
+        """
         if not np.issubdtype(depth.dtype, np.floating):
             raise InputError(
-                f"the {name} depth is {depth.dtype}, expected floating-point metres: convert "
-                "it, as with millimetres / 1000"
+                f"the {name} depth is {depth.dtype}, expected floating-point metres: convert it, "
+                "for example with millimetres / 1000"
             )
         values = depth.ravel()[self.valid_indices].astype(np.float64)
-        improper = count_improper(values)
-        if improper:
+        unusable = count_unusable(values)
+        if unusable:
             raise InputError(
-                f"{name} depth is zero, negative, NaN or infinite at {improper} of {values.size} "
+                f"{name} depth is zero, negative, NaN or infinite at {unusable} of {values.size} "
                 f"valid pixels: {remedy}"
             )
         return values
@@ -205,37 +209,41 @@ class DepthPair:
         return self.difference / self.t
 
     @cached_property
-    def factor(self) -> Values:
-        """Larger depth divided by the smaller."""
+    def depth_ratio(self) -> Values:
+        """Larger of the two depths divided by the smaller."""
         return np.maximum(self.p, self.t) / np.minimum(self.p, self.t)
 
     @cached_property
-    def log_factor(self) -> Values:
+    def abs_log_error(self) -> Values:
         """|ln p - ln t|."""
-        return np.log(self.factor)
+        return np.log(self.depth_ratio)
 
     @cached_property
-    def log_moments(self) -> Sums:
-        """Squared deviations, sum, and squared sum over n, of ln p - ln t."""
-        # Unlike sums of e squared and e, these lose no digits where e is large and hardly varies.
-        log_error = np.copysign(self.log_factor, self.difference)
+    def log_error_moments(self) -> Sums:
+        """Three sums from which the variance of ln p - ln t over several images follows.
+
+        They are the squared deviations from the image's mean, the sum, and its square over n.
+        Unlike sums of e² and e, they lose no digits where e is large and hardly varies.
+        """
+        log_error = np.copysign(self.abs_log_error, self.difference)
         total = log_error.sum()
         deviation = log_error - total / self.count
         return np.array([dot(deviation, deviation), total, total * total / self.count])
 
     @cached_property
-    def c(self) -> Values:
+    def valid_confidence(self) -> Values:
         """Confidence at the valid pixels."""
         return confidence_at(self.confidence, self.valid)
 
     @cached_property
     def sparsified(self) -> Mapping[str, Sparsified]:
         """Sparsification curves of AbsRel, RMSE and 1 - δ1."""
-        is_wrong = (self.factor >= 1.25).astype(np.float64)
+        confidence = self.valid_confidence
+        is_wrong = (self.depth_ratio >= 1.25).astype(np.float64)
         return {
-            "abs_rel": sparsify(self.c, np.abs(self.relative)),
-            "rmse": sparsify(self.c, np.square(self.difference), root=True),
-            "delta1": sparsify(self.c, self.factor, indicator=is_wrong),
+            "abs_rel": sparsify(confidence, np.abs(self.relative)),
+            "rmse": sparsify(confidence, np.square(self.difference), take_root=True),
+            "delta1": sparsify(confidence, self.depth_ratio, indicator=is_wrong),
         }
 
     @cached_property
@@ -249,29 +257,31 @@ class DepthPair:
         return self._valid_rays(self.predicted_camera or self.camera) * self.p
 
     @cached_property
-    def gap(self) -> Values:
+    def point_errors(self) -> Values:
         """Distance of predicted points from true ones [m]."""
         return column_lengths(self.predicted_points - self.true_points)
 
     @cached_property
-    def distance(self) -> Values:
+    def true_distances(self) -> Values:
         """Distance of true points from the camera [m]."""
         return column_lengths(self.true_points)
 
     def _valid_rays(self, camera: Camera | None) -> PointColumns:
         """Rays of the valid pixels, row by row; depth times ray is a point in the camera frame."""
         if camera is None:
-            raise InputError("errors of points need the camera: give its K, or drop these metrics")
+            raise InputError(
+                "errors of points need a camera: give its K, or leave out these metrics"
+            )
         v, u = np.divmod(self.valid_indices, self.true.shape[1])
         return camera.rays(np.stack([u, v]).astype(np.float64))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NormalsPair:
-    """Predicted and true normals of one image, towards the camera, of any length but 0.
+    """Predicted and true normals of one image, towards the camera; their lengths are any but 0.
 
     Attributes:
-        confidence: Confidence of the prediction in 0..1; None without.
+        confidence: Confidence of the prediction, 0 to 1; None if it has none.
         angles: Angle between both normals at the valid pixels, 0 to 180 [°].
 
     Raises:
@@ -288,7 +298,9 @@ class NormalsPair:
     def __post_init__(self) -> None:
         check_maps(self.predicted, self.true, self.valid)
         if self.true.ndim != 3 or self.true.shape[0] != 3:
-            raise InputError(f"normals are (3, height, width), these are {self.true.shape}")
+            raise InputError(
+                f"normals must have the shape (3, height, width), got {self.true.shape}"
+            )
         valid_indices = np.flatnonzero(self.valid)
         predicted = self.predicted.reshape(3, -1)[:, valid_indices].astype(np.float64)
         true = self.true.reshape(3, -1)[:, valid_indices].astype(np.float64)
@@ -296,6 +308,7 @@ class NormalsPair:
         true_squares = squared_normal_lengths("true", true)
         dot_products = np.einsum("cn,cn->n", predicted, true)
         cosines = dot_products / np.sqrt(predicted_squares * true_squares)
+        # Rounding can take a cosine slightly out of -1 to 1.
         angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
         object.__setattr__(self, "angles", angles)
 
@@ -313,28 +326,25 @@ class NormalsPair:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PicturePair:
-    """Two depth maps as 8-bit pictures, each scaled by its own maximum.
-
-    Raises:
-        InputError: If sizes or types are wrong.
-    """
+    """Predicted and true depth maps as 8-bit pictures, each scaled by its own maximum."""
 
     predicted: Levels
     true: Levels
 
     def __post_init__(self) -> None:
-        for name, picture in (("predicted", self.predicted), ("true", self.true)):
-            if picture.dtype != np.uint8 or picture.ndim != 2 or not picture.size:
+        for name, levels in (("predicted", self.predicted), ("true", self.true)):
+            if levels.dtype != np.uint8 or levels.ndim != 2 or not levels.size:
                 raise InputError(
-                    f"the {name} picture is {picture.shape} {picture.dtype}, "
+                    f"the {name} picture is {levels.shape} {levels.dtype}, "
                     "expected (height, width) uint8"
                 )
         if self.predicted.shape != self.true.shape:
             raise InputError(
-                f"the predicted picture is {self.predicted.shape}, the true one {self.true.shape}"
+                f"the predicted picture has the shape {self.predicted.shape}, but the true one has "
+                f"{self.true.shape}"
             )
 
     @property
     def count(self) -> int:
-        """Number of all pixels."""
+        """Number of pixels; all are compared."""
         return self.true.size

@@ -30,15 +30,11 @@ def psnr(pair: PicturePair) -> Sums:
 
 
 def ssim(pair: PicturePair) -> Sums:
-    """Structural similarity over windows of 7x7 pixels (Wang et al. 2004).
-
-    Raises:
-        InputError: If the picture is smaller than the window.
-    """
+    """Structural similarity over windows of 7x7 pixels (Wang et al. 2004)."""
     if min(pair.true.shape) < _SSIM_WINDOW:
         raise InputError(
-            f"a picture of {pair.true.shape} is smaller than the 7x7 window of SSIM: "
-            "leave that metric out"
+            f"a picture of shape {pair.true.shape} is smaller than the 7x7 window of SSIM: leave "
+            "out that metric"
         )
     similarity = _skimage_metrics().structural_similarity(
         pair.true, pair.predicted, data_range=_LEVEL_RANGE

@@ -1,6 +1,6 @@
 """Errors of points with the model's own directions, and of its field of view."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,23 +18,39 @@ from rilievo.evaluation.metrics.metric import (
     PointPlane,
     Sums,
     column_lengths,
+    first_sum,
     metrics_by_name,
-    whole,
 )
 from rilievo.evaluation.metrics.pairs import DepthPair, check_maps
 
-LEAST_POINTS = 10
+MIN_OBJECT_POINTS = 10
 """Least number of sampled points by which an object is fitted."""
 _DISTANCE_OFFSET = 1e-6
 """Added to a distance before the division by it [m], as in MoGe's program."""
-_MAX_RELATIVE_GAP = 0.25
-"""Gap over distance, or over an object's size, below which a point is right, as in MoGe."""
-_LOCAL_REL = "mean ‖p̂ - p‖ over the object's size, each object fitted by itself (MoGe)"
+_MAX_RELATIVE_ERROR = 0.25
+"""Error over distance, or over an object's size, below which a point is right, as in MoGe."""
+_LOCAL_REL = "mean ‖p̂ - p‖ divided by the object's size, with each object fitted separately (MoGe)"
 _LOCAL_DELTA = (
-    "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself (MoGe)"
+    "fraction of ‖p̂ - p‖ below a quarter of the object's size, with each object fitted "
+    "separately (MoGe)"
 )
 _FOV = "|predicted - true| horizontal field of view (MoGe)"
-_FOV_SIGNED = "predicted - true horizontal field of view: positive where it is too wide (MoGe)"
+_FOV_SIGNED = (
+    "predicted - true horizontal field of view, which is positive if it is too wide (MoGe)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectErrors:
+    """Errors of the shape of one object after a fit of its own, as MoGe's "local points".
+
+    Attributes:
+        mean: Mean error of its points over its size.
+        right: Fraction of points whose error is below a quarter of its size.
+    """
+
+    mean: float
+    right: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +59,6 @@ class PointsPair:
 
     Attributes:
         predicted: Predicted points after the fit to the true ones.
-        true: True points.
-        valid: Pixels that count.
         raw: Predicted points before the fit, in the model's unit; None if objects are not compared.
         objects: Number of the object at each pixel, 0 for none; None if they are not known.
 
@@ -64,8 +78,10 @@ class PointsPair:
         for name, point_map in (("predicted", self.predicted), ("true", self.true)):
             is_finite = np.isfinite(point_map[:, self.valid]).all(axis=0)
             if not is_finite.all():
-                improper = int((~is_finite).sum())
-                raise InputError(f"{name} points are NaN or infinite at {improper} valid pixels")
+                nonfinite = int((~is_finite).sum())
+                raise InputError(
+                    f"the {name} points are NaN or infinite at {nonfinite} valid pixels"
+                )
 
     @property
     def count(self) -> int:
@@ -73,12 +89,12 @@ class PointsPair:
         return int(np.count_nonzero(self.valid))
 
     @cached_property
-    def gap(self) -> Values:
+    def point_errors(self) -> Values:
         """Distance of predicted points from true ones [m]."""
         return column_lengths((self.predicted - self.true)[:, self.valid])
 
     @cached_property
-    def distance(self) -> Values:
+    def true_distances(self) -> Values:
         """Distance of true points from the camera [m]."""
         return column_lengths(self.true[:, self.valid])
 
@@ -88,38 +104,32 @@ class PointsPair:
         return self.predicted[:, self.valid]
 
     @cached_property
-    def by_object(self) -> tuple[tuple[float, float], ...]:
-        """Errors of each object whose shape alone is judged, as MoGe's "local points".
-
-        These are the mean gap of its points over its size, and the share of points whose gap is
-        below a quarter of its size. Each object has a fit of its own.
-
-        Raises:
-            NoGroundTruthError: If no object has enough points.
-        """
+    def errors_by_object(self) -> tuple[ObjectErrors, ...]:
+        """Errors of each object that has enough points; raises NoGroundTruthError without one."""
         if self.objects is None or self.raw is None:
-            raise NoGroundTruthError("the image has no objects to compare by themselves")
+            raise NoGroundTruthError("the image has no objects to compare")
 
         subsample = subsample_by_grid(self.valid)
         # A pixel that stands for several cells of the grid counts several times.
-        sampled = np.repeat(subsample.indices, subsample.counts)
+        samples = np.repeat(subsample.indices, subsample.counts)
+        object_of_sample = self.objects.flat[samples]
         errors = []
-        for number in range(1, int(self.objects.max(initial=0)) + 1):
-            object_samples = sampled[self.objects.flat[sampled] == number]
-            if object_samples.size >= LEAST_POINTS:
-                object_mask = self.valid & (self.objects == number)
-                errors.append(self._object_errors(object_mask, object_samples))
+        for object_number in range(1, int(self.objects.max(initial=0)) + 1):
+            object_samples = samples[object_of_sample == object_number]
+            if object_samples.size >= MIN_OBJECT_POINTS:
+                object_mask = self.valid & (self.objects == object_number)
+                errors.append(self._fit_and_compare_object(object_mask, object_samples))
         if not errors:
             raise NoGroundTruthError(
-                f"no object of the image has {LEAST_POINTS} points of the subsample"
+                f"no object in the image has at least {MIN_OBJECT_POINTS} sampled points"
             )
         return tuple(errors)
 
-    def _object_errors(
+    def _fit_and_compare_object(
         self, object_mask: Mask, samples: Int64[np.ndarray, "k"]
-    ) -> tuple[float, float]:
-        """Errors of one object, which is fitted at the flat indices of its samples."""
-        assert self.raw is not None, "only objects of raw points are compared"
+    ) -> ObjectErrors:
+        """Fit one object at the flat indices of its samples, and compare all its points."""
+        assert self.raw is not None, "errors_by_object raises without raw points"
         true = self.true[:, object_mask]
         size = float((true.max(axis=1) - true.min(axis=1)).max())
 
@@ -134,8 +144,9 @@ class PointsPair:
             middle = np.median(true_samples, axis=1)[:, None]
             points = np.broadcast_to(middle, true.shape)
 
-        relative_gap = column_lengths(points - true) / size
-        return float(relative_gap.mean()), float(np.mean(relative_gap < _MAX_RELATIVE_GAP))
+        relative_errors = column_lengths(points - true) / size
+        is_right = relative_errors < _MAX_RELATIVE_ERROR
+        return ObjectErrors(mean=float(relative_errors.mean()), right=float(np.mean(is_right)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,28 +164,33 @@ class FieldOfViewPair:
 
 def point_rel(pair: DepthPair | PointsPair) -> Sums:
     """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6) of points [m] (Wang et al. 2025, MoGe)."""
-    return np.array([(pair.gap / (pair.distance + _DISTANCE_OFFSET)).sum()])
+    return np.array([(pair.point_errors / (pair.true_distances + _DISTANCE_OFFSET)).sum()])
 
 
 def point_delta1(pair: DepthPair | PointsPair) -> Sums:
     """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (MoGe)."""
-    predicted_distance = column_lengths(pair.predicted_points)
-    max_gap = _MAX_RELATIVE_GAP * np.minimum(pair.distance, predicted_distance)
-    return np.array([float(np.count_nonzero(pair.gap < max_gap))])
+    predicted_distances = column_lengths(pair.predicted_points)
+    max_error = _MAX_RELATIVE_ERROR * np.minimum(pair.true_distances, predicted_distances)
+    return np.array([float(np.count_nonzero(pair.point_errors < max_error))])
 
 
 def point_distance(pair: DepthPair | PointsPair) -> Sums:
     """Sum of ‖p̂ - p‖ [m]."""
-    return np.array([pair.gap.sum()])
+    return np.array([pair.point_errors.sum()])
 
 
-def _mean_over_objects(column: int) -> Callable[[PointsPair], Sums]:
-    """Function that averages one column of ``by_object`` over the objects."""
-    return lambda pair: np.array([np.mean([errors[column] for errors in pair.by_object])])
+def object_mean_error(pair: PointsPair) -> Sums:
+    """Mean over the objects of their mean error over their size."""
+    return np.array([np.mean([errors.mean for errors in pair.errors_by_object])])
+
+
+def object_right_fraction(pair: PointsPair) -> Sums:
+    """Mean over the objects of their fraction of right points."""
+    return np.array([np.mean([errors.right for errors in pair.errors_by_object])])
 
 
 _REL = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)"
-_DELTA = "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
+_DELTA = "fraction of points with ‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
 LOW = Better.LOWER
 HIGH = Better.HIGHER
 RELATIVE_METRICS: tuple[Metric[Any], ...] = (
@@ -194,7 +210,7 @@ POINT_METRICS: Mapping[str, Metric[PointsPair]] = metrics_by_name(
         point_distance,
     ),
     Metric(
-        "local_rel", "local rel", "", LOW, _LOCAL_REL, _mean_over_objects(0), whole, pools=False
+        "local_rel", "local rel", "", LOW, _LOCAL_REL, object_mean_error, first_sum, pools=False
     ),
     Metric(
         "local_delta1",
@@ -202,8 +218,8 @@ POINT_METRICS: Mapping[str, Metric[PointsPair]] = metrics_by_name(
         "",
         HIGH,
         _LOCAL_DELTA,
-        _mean_over_objects(1),
-        whole,
+        object_right_fraction,
+        first_sum,
         pools=False,
     ),
 )

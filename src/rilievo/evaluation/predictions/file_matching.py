@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES
 
@@ -21,12 +21,7 @@ _MAX_LISTED_FILES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedFiles:
-    """Files of images, and the files that belong to none.
-
-    Attributes:
-        files: File of each image that has one, by id.
-        unmatched: Files that belong to no image.
-    """
+    """Files of images, by id, and files that belong to no image."""
 
     files: dict[str, Path]
     unmatched: tuple[Path, ...] = ()
@@ -44,54 +39,52 @@ def match_files(
     A ``pattern`` such as ``pred_{id}.npy`` names the files. Without a ``/`` it is the pattern of
     the name alone, and folders around the file belong to the id. Without a pattern, the path
     without its suffix is the id; if that fits no image, names of other programs are tried.
-
-    Raises:
-        OptionError: If the pattern does not have ``{id}`` exactly once.
-        InputError: If no file fits an image, or several fit the same.
     """
     if pattern is not None and pattern.count("{id}") != 1:
-        problem = f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
+        problem = f"must contain '{{id}}' exactly once, such as 'pred_{{id}}.npy', got '{pattern}'"
         raise OptionError(option="pattern", problem=problem)
+    # With None, the path without its suffix is the id.
     candidates = (None, *known_patterns) if pattern is None else (pattern,)
     for candidate in candidates:
-        files = _file_by_id(folder, _id_by_file(folder, paths, candidate), ids)
-        if files:
-            matched = set(files.values())
-            unmatched = tuple(path for path in paths if path not in matched)
-            return MatchedFiles(files=files, unmatched=unmatched)
+        id_by_file = _id_by_file(folder, paths, candidate)
+        file_by_id = _file_by_id(folder, id_by_file, ids)
+        if file_by_id:
+            matched_paths = set(file_by_id.values())
+            unmatched = tuple(path for path in paths if path not in matched_paths)
+            return MatchedFiles(files=file_by_id, unmatched=unmatched)
 
-    expected = (pattern or f"{{id}}{NUMBER_SUFFIXES[0]}").replace("{id}", printable(ids[0]))
+    expected_pattern = pattern or f"{{id}}{NUMBER_SUFFIXES[0]}"
+    expected = expected_pattern.replace("{id}", printable(ids[0]))
+    problem = (
+        f"none of its {len(paths)} files belongs to an image; expected names such as {expected}"
+    )
+    if paths:
+        problem += f", found {first_file_names(paths, folder)}"
     raise InputError(
-        f"none of its {len(paths)} files fits an image; expected {expected} and the like"
-        + (f", found {first_file_names(paths, folder)}" if paths else ""),
+        problem,
         path=folder,
-        hint=Text(
-            "'rilievo evaluate' takes ", OptionName("pattern"), ", which says how files are named"
-        ),
+        hint=Text("use ", OptionName("pattern"), " to describe how the files are named"),
     )
 
 
-def find_file(files: Mapping[str, Path], id: str, folder: Path) -> Path:
-    """File of an image; ``folder`` is where the files are, for the message.
-
-    Raises:
-        InputError: If the image has none, with the names that were looked for.
-    """
-    if id in files:
-        return files[id]
-    names = dict.fromkeys((id, id.replace("/", "_"), _last_part(id)))
+def find_file(files: Mapping[str, Path], image_id: str, folder: Path) -> Path:
+    """File of an image; ``folder`` is where the files are, for the message."""
+    if image_id in files:
+        return files[image_id]
+    names = dict.fromkeys((image_id, image_id.replace("/", "_"), _last_component(image_id)))
     raise InputError(
-        f"no file of it in {folder} (looked for {' or '.join(names)}, with a suffix "
-        f"of {', '.join(NUMBER_SUFFIXES)})"
+        f"there is no prediction in {folder}; expected the file name {' or '.join(names)} with one "
+        f"of the suffixes {', '.join(NUMBER_SUFFIXES)}"
     )
 
 
-def note_on_unmatched_files(paths: Sequence[Path], folder: Path) -> str | None:
+def unmatched_files_note(paths: Sequence[Path], folder: Path) -> str | None:
     """Note on files that belong to no image; None if there are none."""
     if not paths:
         return None
+    verb = "belongs" if len(paths) == 1 else "belong"
     return (
-        f"{len(paths)} files in {printable(folder)} belong to no image of the selection: "
+        f"{count_text(len(paths), 'file')} in {printable(folder)} {verb} to no selected image: "
         f"{first_file_names(paths, folder)}"
     )
 
@@ -99,12 +92,16 @@ def note_on_unmatched_files(paths: Sequence[Path], folder: Path) -> str | None:
 def first_file_names(paths: Sequence[Path], folder: Path) -> str:
     """Names of the first ten files, and how many more there are."""
     names = [printable(path.relative_to(folder)) for path in paths[:_MAX_LISTED_FILES]]
-    more = len(paths) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+    text = ", ".join(names)
+    omitted_count = len(paths) - len(names)
+    return f"{text} and {omitted_count} more" if omitted_count else text
 
 
 def _id_by_file(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path, str]:
-    """Id in the name of each file that fits a pattern; without one, the path without suffix."""
+    """Image id in the path of each file that fits a pattern.
+
+    Without a pattern, the id is the path without its suffix.
+    """
     if pattern is None:
         return {path: path.relative_to(folder).with_suffix("").as_posix() for path in paths}
     before, _, after = pattern.removeprefix("./").partition("{id}")
@@ -116,40 +113,42 @@ def _id_by_file(folder: Path, paths: Sequence[Path], pattern: str | None) -> dic
     for path in paths:
         match = expression.fullmatch(path.relative_to(folder).as_posix())
         if match is not None:
-            id_by_file[path] = (match["folders"] if outer_folders else "") + match["id"]
+            folders = match["folders"] if outer_folders else ""
+            id_by_file[path] = folders + match["id"]
     return id_by_file
 
 
 def _file_by_id(folder: Path, id_by_file: dict[Path, str], ids: Sequence[str]) -> dict[str, Path]:
     """File of each image that has one.
 
-    A file's id may also have ``_`` for ``/``, or be the last part of an image's id where no other
-    image has the same.
+    A file's id may also have ``_`` for ``/``, or be the last component of an image's id where no
+    other image has the same.
     """
     files_by_id: defaultdict[str, list[Path]] = defaultdict(list)
-    files_by_last_part: defaultdict[str, list[Path]] = defaultdict(list)
+    files_by_last_component: defaultdict[str, list[Path]] = defaultdict(list)
     for path, file_id in id_by_file.items():
         files_by_id[file_id].append(path)
-        files_by_last_part[_last_part(file_id)].append(path)
-    last_part_counts = Counter(map(_last_part, ids))
+        files_by_last_component[_last_component(file_id)].append(path)
+    image_counts = Counter(_last_component(image_id) for image_id in ids)
 
-    files: dict[str, Path] = {}
-    for id in ids:
-        last_part = _last_part(id)
-        matches = files_by_id.get(id) or files_by_id.get(id.replace("/", "_"))
-        if not matches and last_part_counts[last_part] == 1:
-            matches = files_by_last_part.get(last_part)
+    file_by_id: dict[str, Path] = {}
+    for image_id in ids:
+        matches = files_by_id.get(image_id) or files_by_id.get(image_id.replace("/", "_"))
+        last_component = _last_component(image_id)
+        if not matches and image_counts[last_component] == 1:
+            matches = files_by_last_component.get(last_component)
         if not matches:
             continue
         if len(matches) > 1:
+            names = first_file_names(matches, folder)
             raise InputError(
-                f"{len(matches)} files fit the image '{id}' ({first_file_names(matches, folder)})",
+                f"{len(matches)} files match the image '{image_id}' ({names})",
                 path=folder,
-                hint=Text("keep one, or say which with ", OptionName("pattern")),
+                hint=Text("keep only one, or select it with ", OptionName("pattern")),
             )
-        files[id] = matches[0]
-    return files
+        file_by_id[image_id] = matches[0]
+    return file_by_id
 
 
-def _last_part(id: str) -> str:
-    return id.rpartition("/")[2]
+def _last_component(image_id: str) -> str:
+    return image_id.rpartition("/")[2]

@@ -14,14 +14,19 @@ from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.foreign_confidence import ForeignConfidence, confidence_from_numbers
+from rilievo.evaluation.foreign_confidence import (
+    DEPTH_ARRAY,
+    ForeignConfidence,
+    confidence_from_numbers,
+)
 from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.evaluation.predictions.file_matching import (
     KNOWN_PATTERNS,
     POINT_PATTERNS,
+    MatchedFiles,
     find_file,
     match_files,
-    note_on_unmatched_files,
+    unmatched_files_note,
 )
 from rilievo.evaluation.predictions.rilievo_results import (
     RilievoResults,
@@ -37,12 +42,12 @@ from rilievo.evaluation.stored_numbers import (
     normals_from_numbers,
     points_from_numbers,
 )
-from rilievo.evaluation.stored_predictions import DEPTH_ARRAY, StoredPrediction, unknown_maker
-from rilievo.io.depth.crops import StatedPlacement
+from rilievo.evaluation.stored_predictions import StoredPrediction, unknown_maker
+from rilievo.io.depth.crops import RequestedPlacement
+from rilievo.io.depth.depth_metadata import read_depth_metadata
 from rilievo.io.depth.encoding import NumberEncoding
-from rilievo.io.depth.inverse_depth import bent_surface_warnings, straight_surface_warnings
+from rilievo.io.depth.inverse_depth import bent_surface_warning, straight_surface_warning
 from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
-from rilievo.io.depth.statements import read_depth_statement
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     apply_encoding,
@@ -62,14 +67,6 @@ _MAX_CHECKED_FILES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _EncodedDepth:
-    """Depth as a file stores it, and how its numbers are converted."""
-
-    numbers: StoredDepth
-    encoding: ValueEncoding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignPredictions:
     """Predictions that another program wrote; ``open_predictions`` and ``open_stack`` make it.
 
@@ -81,10 +78,10 @@ class ForeignPredictions:
         holds_points: Whether the files hold points, and not depth.
         files: File of each image, by id.
         positions: Position of each image in a file of a whole split; empty for a folder.
-        confidence_source: Where confidences are and what they mean; None without confidences.
-        confidence_files: Files of confidences by id, where these have files of their own.
+        confidence_source: Where confidences are and what they mean; None if there are none.
+        confidence_files: Files of confidences by id, if these have files of their own.
         crop: Part of the picture that the predictions show, as the user says.
-        unmatched_note: Sentence about files that belong to no image; None without any.
+        unmatched_note: Sentence about files that belong to no image; None if there are none.
     """
 
     folder: Path
@@ -97,52 +94,48 @@ class ForeignPredictions:
     positions: Mapping[str, int] = field(default_factory=dict)
     confidence_source: ForeignConfidence | None = None
     confidence_files: Mapping[str, Path] = field(default_factory=dict)
-    crop: StatedPlacement | None = None
+    crop: RequestedPlacement | None = None
     unmatched_note: str | None = None
 
-    def read(self, id: str) -> StoredPrediction:
-        """Read the prediction of one image.
-
-        Raises:
-            InputError: If it is missing or broken, or its numbers are not what they should be.
-            OptionError: If the file contradicts the user.
-        """
-        path = find_file(self.files, id, self.folder)
+    def read(self, image_id: str) -> StoredPrediction:
+        """Read the prediction of one image."""
+        path = find_file(self.files, image_id, self.folder)
         if self._holds_depth:
-            return self._read_depth_prediction(id, path)
+            return self._read_depth_prediction(image_id, path)
 
         numbers = read_numbers(path, name=self._array_name)
-        confidence = self._read_confidence(id, path)
-        with _naming(path):
+        confidence = self._read_confidence(image_id, path)
+        normals = points = None
+        with _naming_file_in_errors(path):
             if self.kind is None:
-                normals, points = normals_from_numbers(numbers), None
+                normals = normals_from_numbers(numbers)
             else:
-                normals, points = None, points_from_numbers(numbers, self.kind)
-            return StoredPrediction(
-                made_by=self.made_by,
-                depth_or_none=None,
-                normals=normals,
-                points=points,
-                confidence=confidence,
-                crop=self.crop,
-            )
+                points = points_from_numbers(numbers, self.kind)
+        return StoredPrediction(
+            made_by=self.made_by,
+            depth_or_none=None,
+            normals=normals,
+            points=points,
+            confidence=confidence,
+            crop=self.crop,
+        )
 
     def number_warnings(self) -> list[str]:
-        """Check the numbers of a few files, and say what they look like besides depth.
+        """Check the numbers of a few files, and warn if they do not look like depth.
 
         Warnings that differ only in their numbers are said once, with the first image.
         """
         if not self._holds_depth:
             return []
         first_by_kind: dict[str, str] = {}
-        for id in evenly_spread(tuple(self.files), _MAX_CHECKED_FILES):
+        for image_id in evenly_spread(tuple(self.files), _MAX_CHECKED_FILES):
             try:
-                warnings = self._warnings_about(id)
+                warnings = self._depth_warnings(image_id)
             except (RilievoError, OSError):
                 continue  # A broken file is reported when it is scored.
             for warning in warnings:
                 warning_kind = re.sub(r"[\d.,%]+", "#", warning)
-                first_by_kind.setdefault(warning_kind, f"prediction of {id}: {warning}")
+                first_by_kind.setdefault(warning_kind, f"prediction of {image_id}: {warning}")
         return list(first_by_kind.values())
 
     @property
@@ -151,17 +144,19 @@ class ForeignPredictions:
 
     @property
     def _array_name(self) -> str | None:
-        """Array to read from npz files; None where they hold one only."""
+        """Array to read from npz files; None if the only array is read."""
         source = self.confidence_source
-        has_confidence_inside = source is not None and source.pattern is None
-        return DEPTH_ARRAY if has_confidence_inside else None
+        is_confidence_in_same_file = source is not None and source.pattern is None
+        return DEPTH_ARRAY if is_confidence_in_same_file else None
 
-    def _read_depth_prediction(self, id: str, path: Path) -> StoredPrediction:
-        encoded = self._read_encoded_depth(id, path)
-        numbers = _limit_depth(encoded.numbers.values, encoded.encoding, self.number_encoding)
-        confidence = self._read_confidence(id, path)
-        with _naming(f"{printable(path)}[{self.positions[id]}]" if self.positions else path):
-            depth = depth_from_numbers(numbers, encoded.encoding, encoded.numbers.known)
+    def _read_depth_prediction(self, image_id: str, path: Path) -> StoredPrediction:
+        """Read the depth of one image, and its confidence if there is one."""
+        stored, encoding = self._read_stored_depth(image_id, path)
+        numbers = _mask_out_of_range(stored.values, encoding, self.number_encoding)
+        confidence = self._read_confidence(image_id, path)
+        name = f"{printable(path)}[{self.positions[image_id]}]" if self.positions else path
+        with _naming_file_in_errors(name):
+            depth = depth_from_numbers(numbers, encoding, stored.known_pixels)
         return StoredPrediction(
             made_by=self.made_by,
             depth_or_none=depth,
@@ -170,23 +165,26 @@ class ForeignPredictions:
             crop=self.crop,
         )
 
-    def _read_encoded_depth(self, id: str, path: Path) -> _EncodedDepth:
-        """Numbers of an image's depth, from its own file or from the file of the whole split."""
+    def _read_stored_depth(self, image_id: str, path: Path) -> tuple[StoredDepth, ValueEncoding]:
+        """Depth of an image as a file stores it, and the meaning of its numbers.
+
+        The file is the image's own, or that of the whole split. User and file state the meaning
+        together.
+        """
         if self.positions:
-            plane = np.array(_open_stacked_maps(path)[self.positions[id]])
-            numbers = stored_depth_from_array(plane, self.number_encoding, printable(path))
+            values = np.array(_open_stacked_maps(path)[self.positions[image_id]])
+            stored = stored_depth_from_array(values, self.number_encoding, printable(path))
         else:
-            numbers = read_stored_depth(
+            stored = read_stored_depth(
                 path,
                 array=self._array_name,
                 encoding=self.number_encoding,
-                is_scaled=self.value_encoding.scale is not None,
-                names_confidence=self.confidence_source is None,
+                is_scale_given=self.value_encoding.scale is not None,
+                notes_confidence=self.confidence_source is None,
             )
-        encoding = combine_encodings(self.value_encoding, numbers.statement, path)
-        return _EncodedDepth(numbers=numbers, encoding=encoding)
+        return stored, combine_encodings(self.value_encoding, stored.metadata, path)
 
-    def _read_confidence(self, id: str, path: Path) -> Field | None:
+    def _read_confidence(self, image_id: str, path: Path) -> Field | None:
         """Confidence of an image, from the file of its depth or from a file of its own."""
         source = self.confidence_source
         if source is None:
@@ -194,46 +192,47 @@ class ForeignPredictions:
         if source.pattern is None:
             numbers = read_numbers(path, name=source.array)
             return confidence_from_numbers(numbers, source.meaning, path)
-        if id not in self.confidence_files:
-            raise InputError(f"no confidence of it in {self.folder}, named as {source.pattern}")
-        file = self.confidence_files[id]
+        if image_id not in self.confidence_files:
+            raise InputError(
+                f"there is no confidence for it in {self.folder}, expected {source.pattern}"
+            )
+        file = self.confidence_files[image_id]
         return confidence_from_numbers(read_numbers(file), source.meaning, file)
 
-    def _warnings_about(self, id: str) -> tuple[str, ...]:
-        """What the numbers of one image look like besides depth, a sentence each."""
-        encoded = self._read_encoded_depth(id, self.files[id])
-        numbers, encoding = encoded.numbers, encoded.encoding
+    def _depth_warnings(self, image_id: str) -> tuple[str, ...]:
+        """Warnings that the numbers of one image may not be depth as the user says."""
+        stored, encoding = self._read_stored_depth(image_id, self.files[image_id])
         if encoding.kind is None:
-            return numbers.statement.warnings
-        limited = _limit_depth(numbers.values, encoding, self.number_encoding)
-        depth = depth_from_numbers(limited, encoding, numbers.known)
-        about_surfaces = _surface_warnings(depth, encoding)
+            return stored.metadata.warnings
+        numbers = _mask_out_of_range(stored.values, encoding, self.number_encoding)
+        depth = depth_from_numbers(numbers, encoding, stored.known_pixels)
+        surface_warnings = filter(None, [_surface_warning(depth, encoding)])
         if encoding.is_disparity or not encoding.kind.is_depth:
-            return (*numbers.statement.warnings, *about_surfaces)
+            return (*stored.metadata.warnings, *surface_warnings)
 
         metres = None
         if encoding.kind is DepthKind.METRIC:
             metres = depth.values[depth.valid].astype(np.float64)
-        about_numbers = stored_depth_warnings(
-            numbers,
+        number_warnings = stored_depth_warnings(
+            stored,
             metres,
             unit=1.0 if encoding.scale is None else encoding.scale,
             invalid=(0.0,),
             max_depth=self.number_encoding.max_depth,
-            is_unit_declared=encoding.scale is not None,
+            is_unit_given=encoding.scale is not None,
         )
         # Implausible metres are noted with the image's score.
-        warnings = (*about_numbers, *about_surfaces)
+        warnings = (*number_warnings, *surface_warnings)
         return tuple(warning for warning in warnings if warning not in (TOO_FAR, TOO_NEAR))
 
 
 @contextmanager
-def _naming(place: Path | str) -> Iterator[None]:
-    """Add a file's name to the message of an InputError."""
+def _naming_file_in_errors(name: Path | str) -> Iterator[None]:
+    """Put a file's name before the message of an InputError."""
     try:
         yield
     except InputError as error:
-        raise InputError(problem=Text(error), path=place) from error
+        raise InputError(problem=Text(error), path=name) from error
 
 
 def open_predictions(
@@ -245,55 +244,45 @@ def open_predictions(
     pattern: str | None = None,
     confidence_source: ForeignConfidence | None = None,
     allow_pictures: bool = False,
-    crop: StatedPlacement | None = None,
+    crop: RequestedPlacement | None = None,
     number_encoding: NumberEncoding | None = None,
 ) -> RilievoResults | ForeignPredictions:
     """Open a folder of predictions, of another program or of ``rilievo predict``.
 
-    Args:
-        folder: Folder of the files, which may lie in folders below.
-        ids: Images to score.
-        value_encoding: What the numbers mean, as the user says.
-        task: What is scored.
-        pattern: Name of each file with ``{id}`` (see ``match_files``); None to try known ones.
-        confidence_source: Where confidences are and what they mean; None for none.
-        allow_pictures: Whether results of ``rilievo predict`` without arrays will do.
-        crop: Part of the picture that the predictions show, as the user says.
-        number_encoding: How the files store depth as numbers, as the user says.
-
-    Raises:
-        InputError: If there is no folder, or no file fits an image.
-        OptionError: If the user must say more, or contradicts the files.
+    ``pattern`` is the name of each file with ``{id}`` (see ``match_files``); None tries known
+    names. ``allow_pictures`` accepts results of ``rilievo predict`` without arrays. Encodings, crop
+    and confidences are what the user states, as attributes of ``ForeignPredictions``.
     """
     if not os.path.isdir(folder):
-        raise InputError(f"{folder}: there is no such folder of predictions")
+        raise InputError(f"{folder}: no such folder of predictions")
     sidecars = find_sidecars(folder)
     if any(is_rilievo_sidecar(path) for path in sidecars):
-        _refuse_options_of_foreign_files(crop, pattern, confidence_source)
+        for option, value in (("crop", crop), ("pattern", pattern), ("sure", confidence_source)):
+            if value is not None:
+                raise OptionError(
+                    option=option,
+                    problem="only applies to predictions of other programs, but these are "
+                    "rilievo's own",
+                    hint="leave it out",
+                )
         return open_rilievo_results(
             folder, sidecars, ids, value_encoding, allow_pictures=allow_pictures
         )
     if confidence_source is not None and task is not Task.DEPTH:
         raise OptionError(
             option="sure",
-            problem="is for depth of other programs",
-            hint=f"this benchmark scores {task}",
+            problem=f"only applies to depth, but this benchmark scores {task}",
+            hint="leave it out",
         )
 
-    paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in NUMBER_SUFFIXES)
-    confidence_files: Mapping[str, Path] = {}
-    if confidence_source is not None and confidence_source.pattern is not None:
-        matched_confidences = match_files(folder, paths, ids, confidence_source.pattern, ())
-        confidence_files, paths = matched_confidences.files, matched_confidences.unmatched
-    holds_points = task is Task.POINTS
-    known_patterns = POINT_PATTERNS if holds_points else KNOWN_PATTERNS
-    matched = match_files(folder, paths, ids, pattern, known_patterns)
-
+    matched, confidence_files = _match_prediction_files(
+        folder, ids, task, pattern, confidence_source
+    )
     if task is Task.CAMERA:
         raise OptionError(
-            f"{folder}: fields of view are read from results of 'rilievo predict' alone"
+            f"{folder}: fields of view can only be read from results of 'rilievo predict'"
         )
-    if task is not Task.NORMALS and not holds_points:
+    if task not in (Task.NORMALS, Task.POINTS):
         first_file = next(iter(matched.files.values()))
         value_encoding = _combine_with_file(value_encoding, number_encoding, first_file)
     kind = None if task is Task.NORMALS else _require_kind(value_encoding, folder)
@@ -303,36 +292,41 @@ def open_predictions(
         number_encoding=NumberEncoding() if number_encoding is None else number_encoding,
         kind=kind,
         made_by=unknown_maker(folder.resolve().name, kind, value_encoding),
-        holds_points=holds_points,
+        holds_points=task is Task.POINTS,
         files=matched.files,
         confidence_source=confidence_source,
         confidence_files=confidence_files,
         crop=crop,
-        unmatched_note=note_on_unmatched_files(matched.unmatched, folder),
+        unmatched_note=unmatched_files_note(matched.unmatched, folder),
     )
 
 
-def _refuse_options_of_foreign_files(
-    crop: StatedPlacement | None, pattern: str | None, confidence_source: ForeignConfidence | None
-) -> None:
-    """Refuse options that describe other programs' files, beside results of rilievo."""
-    hint = "these are rilievo's own"
-    if crop is not None:
-        raise OptionError(option="crop", problem="is for files of other programs", hint=hint)
-    if pattern is not None:
-        raise OptionError(option="pattern", problem="is for files of other programs", hint=hint)
-    if confidence_source is not None:
-        raise OptionError(option="sure", problem="is for depth of other programs", hint=hint)
+def _match_prediction_files(
+    folder: Path,
+    ids: Sequence[str],
+    task: Task,
+    pattern: str | None,
+    confidence_source: ForeignConfidence | None,
+) -> tuple[MatchedFiles, Mapping[str, Path]]:
+    """Find the file of each image, and the file of its confidence if that is a file of its own."""
+    paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in NUMBER_SUFFIXES)
+    confidence_files: Mapping[str, Path] = {}
+    if confidence_source is not None and confidence_source.pattern is not None:
+        matched_confidences = match_files(folder, paths, ids, confidence_source.pattern, ())
+        confidence_files = matched_confidences.files
+        paths = matched_confidences.unmatched
+    known_patterns = POINT_PATTERNS if task is Task.POINTS else KNOWN_PATTERNS
+    return match_files(folder, paths, ids, pattern, known_patterns), confidence_files
 
 
 def _combine_with_file(
     value_encoding: ValueEncoding, number_encoding: NumberEncoding | None, path: Path
 ) -> ValueEncoding:
-    """Encoding as the user and a file state it together; that of the user if the file is broken."""
+    """Combine what the user and a file state; a broken file states nothing."""
     array = None if number_encoding is None else number_encoding.array
     with suppress(InputError):  # A broken file is reported when it is read.
-        statement = apply_encoding(read_depth_statement(path, array), number_encoding, path)
-        return combine_encodings(value_encoding, statement, path)
+        metadata = apply_encoding(read_depth_metadata(path, array), number_encoding, path)
+        return combine_encodings(value_encoding, metadata, path)
     return value_encoding
 
 
@@ -342,33 +336,31 @@ def open_stack(
     *,
     value_encoding: ValueEncoding,
     task: Task,
-    crop: StatedPlacement | None = None,
+    crop: RequestedPlacement | None = None,
     number_encoding: NumberEncoding | None = None,
 ) -> ForeignPredictions:
     """Open one npy file (images, height, width) of a split, such as ``disps_eigen_split.npy``.
 
     ``ids`` are those of the whole split in its order, images without files included; None if the
     order is not known. The other arguments are those of ``open_predictions``.
-
-    Raises:
-        InputError: If the file is none of so many maps, or the order is not known.
-        OptionError: If depth is not what is scored, or its kind is not given.
     """
     if task not in (Task.DEPTH, Task.PICTURE):
-        raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
+        raise OptionError(
+            f"{path}: a single array for a whole split can only hold depth, not {task}"
+        )
     kind = _require_kind(value_encoding, path)
-    count = len(_open_stacked_maps(path))
+    map_count = len(_open_stacked_maps(path))
     if ids is None:
         raise InputError(
-            "its maps are in the split's order, but files of the split are missing, and so is its "
-            "order",
+            "its maps must be in the split's order, which is unknown because files of the split "
+            "are missing",
             path=path,
-            hint=Text("name the images that are there with ", OptionName("list")),
+            hint=Text("list the images that you have with ", OptionName("list")),
         )
-    if count != len(ids):
+    if map_count != len(ids):
         raise InputError(
-            f"{path}: holds {count} maps, but the split lists {len(ids)} images; it is read in "
-            "the split's order, one map an image"
+            f"{path}: contains {map_count} maps, but the split lists {len(ids)} images; expected "
+            "one map per image, in the split's order"
         )
     return ForeignPredictions(
         folder=path,
@@ -377,64 +369,75 @@ def open_stack(
         kind=kind,
         made_by=unknown_maker(path.resolve().name, kind, value_encoding),
         files=dict.fromkeys(ids, path),
-        positions={id: position for position, id in enumerate(ids)},
+        positions={image_id: position for position, image_id in enumerate(ids)},
         crop=crop,
     )
 
 
 def _open_stacked_maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
-    """Map an npy file of a whole split into memory, without reading it."""
+    """Map an npy file of a whole split into memory, without reading it.
+
+    The file holds (images, height, width), or (images, 1, height, width).
+    """
     check_regular(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except BROKEN_FILE as error:
-        raise InputError(f"{path}: is no npy file ({reason(error)})") from error
-    if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
+        raise InputError(f"{path}: is not an npy file ({reason(error)})") from error
+    # From an npz archive, np.load returns something else than an array.
+    is_array = isinstance(array, np.ndarray)
+    if is_array and array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
-        contents = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
+    if not is_array or array.ndim != 3 or array.dtype.kind not in "uif":
+        contents = "an archive"
+        if is_array:
+            contents = f"an array of shape {array.shape} and type {array.dtype}"
         raise InputError(
-            f"{path}: is {contents}, expected an npy file of numbers (images, height, width); a "
-            "folder of predictions has a file an image"
+            f"{path}: is {contents}, expected an npy file of numbers (images, height, width), or a "
+            "folder of predictions with a file for each image"
         )
     return array
 
 
-def _require_kind(value_encoding: ValueEncoding, place: Path) -> DepthKind:
-    """Kind of depth, which the user has to say if the files do not."""
+def _require_kind(value_encoding: ValueEncoding, path: Path) -> DepthKind:
+    """Return the kind of depth, or raise an OptionError if neither user nor file states it."""
     if value_encoding.kind is None:
         raise OptionError(
             problem=Text(
-                f"what is the depth in {place}? say ",
+                f"the meaning of the depth in {path} is unknown; set ",
                 OptionName("kind"),
-                f" {', '.join(DepthKind)} ({WHICH_INVERSE})",
+                f" to {', '.join(DepthKind)} or disparity ({WHICH_INVERSE})",
             )
         )
     return value_encoding.kind
 
 
-def _limit_depth(
+def _mask_out_of_range(
     numbers: Numbers, value_encoding: ValueEncoding, number_encoding: NumberEncoding
 ) -> Numbers:
-    """Remove depth outside the limits [m] that the user gave: NaN, or 0 among integers."""
-    if number_encoding.max_depth is None and not number_encoding.min_depth:
+    """Replace depth outside the user's limits [m] by NaN, or by 0 in an array of integers."""
+    if number_encoding.max_depth is None and number_encoding.min_depth == 0:
         return numbers
-    unit = 1.0 if value_encoding.scale is None else value_encoding.scale
-    metres = numbers.astype(np.float64) * unit
+    metres_per_unit = 1.0 if value_encoding.scale is None else value_encoding.scale
+    metres = numbers.astype(np.float64) * metres_per_unit
     max_depth = np.inf if number_encoding.max_depth is None else number_encoding.max_depth
     with np.errstate(invalid="ignore"):
-        inside = (metres >= number_encoding.min_depth) & (metres <= max_depth)
-    return np.where(inside, numbers, np.nan if numbers.dtype.kind == "f" else 0)
+        is_inside = (metres >= number_encoding.min_depth) & (metres <= max_depth)
+    return np.where(is_inside, numbers, np.nan if numbers.dtype.kind == "f" else 0)
 
 
-def _surface_warnings(depth: DepthMap, encoding: ValueEncoding) -> tuple[str, ...]:
-    """Doubts that the values are depth, or inverse depth, as the user says."""
+def _surface_warning(depth: DepthMap, encoding: ValueEncoding) -> str | None:
+    """Warn if surfaces suggest that the values are depth instead of inverse depth, or vice versa.
+
+    Surfaces that should be flat are bent if depth is taken for inverse depth, and vice versa.
+    """
     values = depth.values.astype(np.float64)
     if encoding.is_disparity:
-        return bent_surface_warnings(values, depth.valid)
+        return bent_surface_warning(values, depth.valid)
     if depth.kind is DepthKind.AFFINE_INVERSE:
         valid = depth.valid & (values > 0)
-        return bent_surface_warnings(1 / np.where(valid, values, 1), valid)
+        # Any positive number will do at the other pixels, which are masked out.
+        return bent_surface_warning(1 / np.where(valid, values, 1), valid)
     if depth.kind is DepthKind.AFFINE:
-        return ()  # Surfaces are bent until the shift is known.
-    return straight_surface_warnings(values, depth.valid)
+        return None  # Surfaces are bent until the shift is known.
+    return straight_surface_warning(values, depth.valid)

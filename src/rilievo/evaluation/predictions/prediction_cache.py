@@ -15,7 +15,7 @@ from rilievo.data.datasets.text_files import names_in
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.errors.messages import note_about
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task
-from rilievo.evaluation.benchmarks.metric_choice import judges_confidence
+from rilievo.evaluation.benchmarks.metric_choice import needs_confidence
 from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.comparable_depth import require_scored_kind
 from rilievo.evaluation.scoring.regions import crop_for_model
@@ -27,7 +27,7 @@ from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason, retry_miscounted
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.numbers import npz_member
 from rilievo.models.base import Model
 from rilievo.models.requests import DepthFunction, register_function
@@ -44,20 +44,18 @@ READER_THREADS = 2
 """Threads that read photographs while the model predicts."""
 MAX_COMPARED_PHOTOS = 8
 """Photographs that are compared with those of the cache before the rest is trusted."""
-_MAX_SHOWN_LETTERS = 40
+_MAX_SHOWN_CHARACTERS = 40
 """Longest value that a message shows in full, such as a name but not a hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What all predictions of a folder have in common: model, settings, data and stored parts.
+    """Model, settings, data and stored outputs, which all predictions of a folder have in common.
 
     Attributes:
         kind: Kind of the stored depth; None if no depth is stored.
-        normals: Whether normals are stored.
+        normals: Whether normals are stored; the same for ``confidence`` and ``camera``.
         version: Version of rilievo that created the folder; later ones may have added to it.
-        confidence: Whether confidences are stored.
-        camera: Whether predicted cameras are stored.
     """
 
     format: str = FORMAT
@@ -99,16 +97,12 @@ class PredictionCache:
             version=self.fingerprint.version,
         )
 
-    def path_of(self, id: str) -> Path:
+    def file_path(self, image_id: str) -> Path:
         """Path of an image's npz file, which need not exist."""
-        return self.folder / f"{id}.npz"
+        return self.folder / f"{image_id}.npz"
 
-    def note_on_broken(self, id: str) -> str:
-        """Note that a broken file is predicted again."""
-        return f"{self.path_of(id)}: broken, so it is predicted anew"
-
-    def write(self, id: str, prediction: Prediction, photo: Pixels | None = None) -> None:
-        """Write the parts that the fingerprint names, and a checksum of the photograph."""
+    def write(self, image_id: str, prediction: Prediction, photo: Pixels | None = None) -> None:
+        """Write the outputs that the fingerprint names, and a checksum of the photograph."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
             arrays["photo"] = np.array(_photo_crc32(photo), np.uint32)
@@ -123,128 +117,122 @@ class PredictionCache:
         if self.fingerprint.camera and prediction.camera is not None:
             arrays["K"] = prediction.camera.needs_pinhole("the cache of predictions")
             arrays["size"] = np.array(prediction.shape, np.int64)
-        path = self.path_of(id)
+        path = self.file_path(image_id)
         make_folder(path.parent)
-        # Not synced yet: a file that a power cut breaks is noticed by its checksums and made anew.
-        with replacing(path, durable=False) as part, part.open("wb") as file:
+        # Not durable: the checksums reveal a file that a power cut breaks, and it is made again.
+        with replacing(path, durable=False) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @retry_miscounted
-    def read(self, id: str) -> StoredPrediction:
-        """Read the prediction of one image.
-
-        Raises:
-            InputError: If its file is missing or broken.
-        """
+    def read(self, image_id: str) -> StoredPrediction:
+        """Read the prediction of one image."""
         fingerprint = self.fingerprint
-        depth = normals = confidence = camera = size = None
-        with self._open_arrays(id) as file:
+        depth = normals = confidence = camera = camera_size = None
+        with self._open_arrays(image_id) as arrays:
             if fingerprint.kind is not None:
-                depth = _read_depth(file, fingerprint.kind)
+                depth = _read_depth(arrays, fingerprint.kind)
             if fingerprint.normals:
-                normals = _read_float_array(file, "normals", 3)
-            if fingerprint.confidence and "confidence" in file:
-                confidence = _read_float_array(file, "confidence", 2)
+                normals = _read_float_array(arrays, "normals", ndim=3)
+            if fingerprint.confidence and "confidence" in arrays:
+                confidence = _read_float_array(arrays, "confidence", ndim=2)
             if fingerprint.camera:
-                camera, size = _read_camera(file), _read_size(file)
-        if depth is not None:
-            size = None  # It is that of the depth map.
+                camera = _read_camera(arrays)
+                camera_size = _read_size(arrays)
         return StoredPrediction(
             depth_or_none=depth,
             normals=normals,
             confidence=confidence,
             camera=camera,
-            size=size,
+            # A depth map has the size that its camera belongs to.
+            size=camera_size if depth is None else None,
             made_by=self.made_by,
         )
 
     @retry_miscounted
-    def is_of(self, id: str, photo: Pixels) -> bool:
-        """Whether a prediction was made from this photograph; True if that was not stored."""
-        with self._open_arrays(id) as file:
-            return "photo" not in file or int(file["photo"]) == _photo_crc32(photo)
+    def matches_photo(self, image_id: str, photo: Pixels) -> bool:
+        """Whether a prediction was made from this photograph, by its checksum if that is stored."""
+        with self._open_arrays(image_id) as arrays:
+            return "photo" not in arrays or int(arrays["photo"]) == _photo_crc32(photo)
 
     @contextmanager
-    def _open_arrays(self, id: str) -> Iterator[Mapping[str, np.ndarray]]:
-        """Open the npz file of an image; what is broken inside becomes an InputError."""
-        path = self.path_of(id)
+    def _open_arrays(self, image_id: str) -> Iterator[Mapping[str, np.ndarray]]:
+        """Open the npz file of an image, and turn errors of a broken file into an InputError."""
+        path = self.file_path(image_id)
         check_regular(path)
         try:
-            # numpy leaves a broken file open that it opened itself.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                for member in file.zip.infolist():
+            # Given a path, numpy does not close a broken file, so it is opened here.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                for member in arrays.zip.infolist():
                     check_zip_member(member, most_bytes=MAX_BYTES)
-                yield file
+                yield arrays
         except RilievoError:
             raise
         except BROKEN_FILE as error:
             raise InputError(
-                f"{path}: broken ({reason(error)}); remove it and evaluate again"
+                f"{path}: is damaged ({reason(error)}); remove it and evaluate again"
             ) from error
 
     def missing(self, ids: Iterable[str]) -> tuple[list[str], list[str]]:
-        """Ids without a file, and ids whose file is broken."""
+        """Return the ids without a file, and the ids whose file is broken."""
         absent, broken = [], []
-        for id in ids:
-            if not os.path.exists(self.path_of(id)):
-                absent.append(id)
+        for image_id in ids:
+            if not os.path.exists(self.file_path(image_id)):
+                absent.append(image_id)
                 continue
             try:
-                self.read(id)
+                self.read(image_id)
             except InputError:
-                broken.append(id)
+                broken.append(image_id)
         return absent, broken
 
 
 def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> PredictionCache:
-    """Create a cache, or open one with the same fingerprint and remove half-written files.
-
-    Raises:
-        OptionError: If the folder holds predictions with another fingerprint.
-        InputError: If it holds other files.
-    """
-    if not check_cache(folder, fingerprint):
+    """Create a cache, or open one with the same fingerprint and remove half-written files."""
+    if not is_own_cache(folder, fingerprint):
         make_folder(folder)
-        with replacing(folder / FINGERPRINT) as part:
-            part.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
-    for parent in {(folder / id).parent for id in ids} | {folder}:
+        with replacing(folder / FINGERPRINT) as temporary:
+            temporary.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
+    for parent in {(folder / image_id).parent for image_id in ids} | {folder}:
         if os.path.isdir(parent):
             sweep_parts(parent)
     return PredictionCache(folder=folder, fingerprint=fingerprint)
 
 
-def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
-    """Whether a folder is a cache already; files or a fingerprint that do not fit are refused."""
+def is_own_cache(folder: Path, fingerprint: Fingerprint) -> bool:
+    """Whether a folder is the cache of this model already; False if one can be made there.
+
+    Raises:
+        OptionError: If it is the cache of another model or other settings.
+        InputError: If it has other files.
+    """
     if os.path.exists(folder / FINGERPRINT):
-        _refuse_other_fingerprint(read_cache(folder).fingerprint, fingerprint, folder)
+        _check_same_fingerprint(read_cache(folder).fingerprint, fingerprint, folder)
         return True
-    # Several parts of one evaluation may start at once, so the fingerprint may have come meanwhile.
+    # Several parts of one evaluation may start at once. So another one may have written the
+    # fingerprint since it was looked for, and the listing of the folder decides.
     names = names_in(folder)
     if FINGERPRINT not in names and any(not is_part(name) for name in names):
         raise InputError(
-            f"{folder}: holds files but no {FINGERPRINT}, so they are not ours; choose another "
-            "output folder"
+            f"{folder}: contains files but no {FINGERPRINT}, so rilievo did not write it; choose "
+            "another output folder"
         )
     return False
 
 
 def read_cache(folder: Path) -> PredictionCache:
-    """Open the cache that an evaluation left in a folder.
-
-    Raises:
-        InputError: If its fingerprint is missing, broken or of another format.
-    """
+    """Open the cache that an evaluation left in a folder."""
     path = folder / FINGERPRINT
     if is_blank(path):
         raise InputError(
-            f"{path}: has no content, as after a power cut; remove the folder and predict again"
+            f"{path}: is empty, for example after a power failure; remove the folder and predict "
+            "again"
         )
     check_regular(path)
     try:
         fingerprint = from_json(Fingerprint, path.read_text(encoding="utf-8"))
-    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+    except (InvalidRecordError, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: broken ({reason(error)}); remove the folder and predict again"
+            f"{path}: is damaged ({reason(error)}); remove the folder and predict again"
         ) from error
     if fingerprint.format != FORMAT:
         raise InputError(
@@ -254,53 +242,55 @@ def read_cache(folder: Path) -> PredictionCache:
     return PredictionCache(folder=folder, fingerprint=fingerprint)
 
 
-def _refuse_other_fingerprint(existing: Fingerprint, wanted: Fingerprint, folder: Path) -> None:
-    """Refuse a cache whose fingerprint differs in anything but the version."""
+def _check_same_fingerprint(existing: Fingerprint, requested: Fingerprint, folder: Path) -> None:
+    """Raise an OptionError if the fingerprints differ in anything but the version."""
     differences = []
     for field in fields(Fingerprint):
-        held, asked = getattr(existing, field.name), getattr(wanted, field.name)
+        old, new = getattr(existing, field.name), getattr(requested, field.name)
         if field.name == "settings":
-            for key in sorted({*held, *asked}):
-                if held.get(key) != asked.get(key):
-                    differences.append(f"{key}: {held.get(key)}, not {asked.get(key)}")
-        elif held != asked and field.name != "version":
-            differences.append(f"{field.name}: {_shorten_text(held)}, not {_shorten_text(asked)}")
+            for key in sorted({*old, *new}):
+                if old.get(key) != new.get(key):
+                    differences.append(f"{key}: {old.get(key)}, not {new.get(key)}")
+        elif old != new and field.name != "version":
+            differences.append(f"{field.name}: {_shorten_text(old)}, not {_shorten_text(new)}")
     if differences:
         raise OptionError(
-            f"{folder}: holds predictions made otherwise ({'; '.join(differences)}); choose "
-            "another output folder"
+            f"{folder}: contains predictions that were made with other settings "
+            f"({'; '.join(differences)}); choose another output folder"
         )
 
 
-def _read_depth(file: Mapping[str, np.ndarray], kind: DepthKind) -> DepthMap:
-    values = _read_float_array(file, "depth", 2)
-    valid = npz_member(file, "valid") if "valid" in file else np.ones(values.shape, bool)
+def _read_depth(arrays: Mapping[str, np.ndarray], kind: DepthKind) -> DepthMap:
+    """Read depth and its mask; without a mask, all pixels are valid."""
+    values = _read_float_array(arrays, "depth", ndim=2)
+    valid = npz_member(arrays, "valid") if "valid" in arrays else np.ones(values.shape, bool)
     return DepthMap(values=values, kind=kind, valid=valid)
 
 
-def _read_float_array(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
-    """Array of float32 with so many axes."""
-    array = npz_member(file, name)
-    if array.dtype != np.float32 or array.ndim != axes or not array.size:
-        raise ValueError(f"its {name} is {array.shape} {array.dtype}")
+def _read_float_array(arrays: Mapping[str, np.ndarray], name: str, *, ndim: int) -> np.ndarray:
+    """Read an array, and raise a ValueError if it is not float32 with ``ndim`` axes."""
+    array = npz_member(arrays, name)
+    if array.dtype != np.float32 or array.ndim != ndim or not array.size:
+        raise ValueError(f"its {name} has the shape {array.shape} and the type {array.dtype}")
     return array
 
 
-def _read_camera(file: Mapping[str, np.ndarray]) -> Camera:
-    K = npz_member(file, "K")
+def _read_camera(arrays: Mapping[str, np.ndarray]) -> Camera:
+    """Read the predicted camera; raises ValueError if its K is not a valid matrix."""
+    K = npz_member(arrays, "K")
     if K.dtype != np.float64 or K.shape != (3, 3):
-        raise ValueError(f"its K is {K.shape} {K.dtype}")
+        raise ValueError(f"its K has the shape {K.shape} and the type {K.dtype}")
     try:
         return Camera(K=K, source=CameraSource.PREDICTED)
     except InputError as error:
         raise ValueError(str(error)) from error
 
 
-def _read_size(file: Mapping[str, np.ndarray]) -> Size:
-    """(height, width) of the picture that the camera belongs to."""
-    size = npz_member(file, "size")
+def _read_size(arrays: Mapping[str, np.ndarray]) -> Size:
+    """Read the (height, width) of the picture that the camera belongs to."""
+    size = npz_member(arrays, "size")
     if size.shape != (2,):
-        raise ValueError(f"its size is {size.shape} {size.dtype}")
+        raise ValueError(f"its size has the shape {size.shape} and the type {size.dtype}")
     return int(size[0]), int(size[1])
 
 
@@ -310,7 +300,7 @@ def _photo_crc32(photo: Pixels) -> int:
 
 def _shorten_text(value: object) -> str:
     text = printable(str(value))
-    return text if len(text) <= _MAX_SHOWN_LETTERS else text[:12] + "..."
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:12] + "..."
 
 
 AnyModel = Model | str | Path | DepthFunction | None
@@ -321,7 +311,7 @@ CacheFiller = Callable[
 
 
 def model_name(model: AnyModel) -> str | None:
-    """Name by which the user gave a model; None without a model."""
+    """Name by which the user gave a model; None if there is no model."""
     if model is None:
         return None
     if isinstance(model, Model):
@@ -334,52 +324,16 @@ def model_name(model: AnyModel) -> str | None:
 def find_cache(
     folder: Path, model: Model, selection: Selection, *, cache_all_outputs: bool = False
 ) -> PredictionCache:
-    """Cache of a model in a folder, which need not exist yet; nothing is written.
+    """Describe a model's cache in a folder, and check that it fits if it exists.
 
-    ``cache_all_outputs`` is that of ``model_fingerprint``.
-
-    Raises:
-        OptionError: If the model does not predict what is scored, or the folder holds other
-            predictions.
+    With ``cache_all_outputs``, it has all that the model predicts, not only what is scored.
     """
     fingerprint = model_fingerprint(model, selection.benchmark, cache_all_outputs=cache_all_outputs)
     require_scored_kind(selection.benchmark, fingerprint.kind)
     cache = PredictionCache(folder=folder, fingerprint=fingerprint)
-    if check_cache(folder, fingerprint):
-        refuse_other_photographs(cache, selection)
+    if is_own_cache(folder, fingerprint):
+        check_same_photographs(cache, selection)
     return cache
-
-
-def begin_cache(cache: PredictionCache, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Create or open a cache on disk, and find out what is left to predict.
-
-    Returns the ids to predict, and those among them whose file is broken.
-    """
-    cache = open_cache(cache.folder, cache.fingerprint, ids)
-    absent, broken = cache.missing(ids)
-    wanted = {*absent, *broken}
-    return [id for id in ids if id in wanted], broken
-
-
-def fill_cache_with_progress(
-    cache: PredictionCache,
-    model: Model,
-    selection: Selection,
-    wanted: Sequence[str],
-    *,
-    notes: Sequence[str],
-    show: bool,
-    fill_cache: CacheFiller,
-) -> Sequence[Unscored]:
-    """Predict the wanted images with a progress display, and return those that failed.
-
-    ``notes`` are shown before the first prediction.
-    """
-    crop = selection.benchmark.input_crop
-    with Tally(output=cache.folder, total=len(wanted), show=show) as tally:
-        for note in notes:
-            tally.say(note)
-        return fill_cache(cache, model, selection.dataset, crop, wanted, tally)
 
 
 def model_fingerprint(
@@ -388,39 +342,15 @@ def model_fingerprint(
     """Fingerprint of the predictions that a benchmark needs of a model.
 
     With ``cache_all_outputs`` they have everything that the model predicts.
-
-    Raises:
-        OptionError: If the model does not predict what the benchmark scores.
     """
-    needs_normals = benchmark.task is Task.NORMALS
-    needs_camera = benchmark.task in (Task.POINTS, Task.CAMERA)
-    needs_depth = not needs_normals and benchmark.task is not Task.CAMERA
-    needs_confidence = judges_confidence(benchmark)
-    card = model.card
-    if needs_normals and not card.normals:
-        raise OptionError(f"the model '{card.name}' predicts no normals")
-    if needs_camera and not card.camera:
-        raise OptionError(
-            f"the model '{card.name}' sees no camera in a photograph, which the benchmark "
-            f"'{benchmark.name}' judges"
-        )
-    if needs_depth and card.kind is None:
-        raise OptionError(f"the model '{card.name}' predicts no depth")
-    if needs_confidence and not card.confidence:
-        raise OptionError(
-            f"the model '{card.name}' gives no confidence, which the benchmark "
-            f"'{benchmark.name}' judges; 'rilievo models NAME' says which models do"
-        )
-    if needs_confidence and needs_normals and card.kind is not None:
-        raise OptionError(
-            f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
-            f"'{benchmark.name}' judges that of normals"
-        )
-
-    assert benchmark.dataset is not None, "the selection has settled it"
+    _check_model_outputs(model, benchmark)
+    assert benchmark.dataset is not None, "a selection's benchmark has a dataset"
     assert benchmark.split is not None
     assert benchmark.variant is not None
-    made_by = model.made_by
+    card, made_by = model.card, model.made_by
+    needs_depth = benchmark.task not in (Task.NORMALS, Task.CAMERA)
+    needs_normals = benchmark.task is Task.NORMALS
+    needs_camera = benchmark.task in (Task.POINTS, Task.CAMERA)
     return Fingerprint(
         model=made_by.model,
         weights_sha256=made_by.weights_sha256,
@@ -433,9 +363,36 @@ def model_fingerprint(
         variant=benchmark.variant,
         input_crop=str(benchmark.input_crop),
         version=made_by.version,
-        confidence=card.confidence if cache_all_outputs else needs_confidence,
+        confidence=card.confidence if cache_all_outputs else needs_confidence(benchmark),
         camera=card.camera if cache_all_outputs else needs_camera,
     )
+
+
+def _check_model_outputs(model: Model, benchmark: Benchmark) -> None:
+    """Raise an OptionError if a model does not predict what a benchmark scores."""
+    card = model.card
+    if benchmark.task is Task.NORMALS and not card.normals:
+        raise OptionError(f"the model '{card.name}' does not predict normals")
+    if benchmark.task in (Task.POINTS, Task.CAMERA) and not card.camera:
+        raise OptionError(
+            f"the model '{card.name}' does not predict a camera, which the benchmark "
+            f"'{benchmark.name}' scores"
+        )
+    if benchmark.task not in (Task.NORMALS, Task.CAMERA) and card.kind is None:
+        raise OptionError(f"the model '{card.name}' does not predict depth")
+    if not needs_confidence(benchmark):
+        return
+    if not card.confidence:
+        raise OptionError(
+            f"the model '{card.name}' does not predict confidence, which the benchmark "
+            f"'{benchmark.name}' scores; 'rilievo models NAME' says whether a model does"
+        )
+    # A model that predicts depth gives the confidence of its depth.
+    if benchmark.task is Task.NORMALS and card.kind is not None:
+        raise OptionError(
+            f"the model '{card.name}' predicts confidence for depth, but the benchmark "
+            f"'{benchmark.name}' scores confidence for normals"
+        )
 
 
 def predict_into_cache(
@@ -449,14 +406,14 @@ def predict_into_cache(
     """Predict images one by one into a cache, and return those that failed."""
 
     @retry_miscounted
-    def read(id: str) -> Photo | Unscored:
+    def read_photo(image_id: str) -> Photo | Unscored:
         try:
-            return _read_cropped_photo(dataset, id, crop)
+            return _read_cropped_photo(dataset, image_id, crop)
         except (InputError, OSError) as error:
-            return unscored_image(id, error)
+            return unscored_image(image_id, error)
 
     failed: list[Unscored] = []
-    for photo in map_ahead(read, ids, workers=READER_THREADS):
+    for photo in map_ahead(read_photo, ids, workers=READER_THREADS):
         failure = _predict_photo(cache, model, photo) if isinstance(photo, Photo) else photo
         if failure is None:
             tally.done()
@@ -466,18 +423,18 @@ def predict_into_cache(
     return failed
 
 
-def _read_cropped_photo(dataset: Dataset, id: str, crop: InputCrop | str) -> Photo:
-    """Photograph as the model sees it."""
-    image = dataset.image(id)
+def _read_cropped_photo(dataset: Dataset, image_id: str, crop: InputCrop | str) -> Photo:
+    """Read what a model sees; InputError if a wide image would have to be cropped."""
+    image = dataset.image(image_id)
     pixels = crop_for_model(image, crop)
-    camera = dataset.wide_camera(id, image.shape[:2])
+    camera = dataset.wide_camera(image_id, image.shape[:2])
     if camera is not None and pixels.shape != image.shape:
-        raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
-    return Photo(pixels=pixels, camera=camera, name=id)
+        raise InputError(f"{image_id}: an input crop is only possible for pinhole images")
+    return Photo(pixels=pixels, camera=camera, name=image_id)
 
 
 def _predict_photo(cache: PredictionCache, model: Model, photo: Photo) -> Unscored | None:
-    """Predict a photograph into the cache; if the model fails, say why."""
+    """Predict a photograph into the cache; return None, or the reason if the model fails."""
     try:
         [prediction] = model.predict_raw([photo])
     except (InputError, ModelError) as error:
@@ -486,22 +443,24 @@ def _predict_photo(cache: PredictionCache, model: Model, photo: Photo) -> Unscor
     return None
 
 
-def refuse_other_photographs(cache: PredictionCache, selection: Selection) -> None:
-    """Refuse a cache that was made from other photographs of the same names.
+def check_same_photographs(cache: PredictionCache, selection: Selection) -> None:
+    """Raise an OptionError if a cache was made from other photographs of the same names.
 
     Only a few photographs, evenly spread, are compared.
     """
     dataset = selection.dataset
-    cached_ids = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
-    for id in evenly_spread(cached_ids, MAX_COMPARED_PHOTOS):
+    cached_ids = [
+        image_id for image_id in selection.ids if os.path.exists(cache.file_path(image_id))
+    ]
+    for image_id in evenly_spread(cached_ids, MAX_COMPARED_PHOTOS):
         try:
-            pixels = crop_for_model(dataset.image(id), selection.benchmark.input_crop)
-            is_same_photo = cache.is_of(id, pixels)
+            pixels = crop_for_model(dataset.image(image_id), selection.benchmark.input_crop)
+            is_same_photo = cache.matches_photo(image_id, pixels)
         except (InputError, OSError):
             continue  # A broken file is reported when it is scored.
         if not is_same_photo:
             raise OptionError(
-                f"{cache.folder}: holds predictions of other photographs than those in "
-                f"{dataset.request.root} ('{id}' is another picture there); choose another output "
-                "folder"
+                f"{cache.folder}: contains predictions for different photographs than those in "
+                f"{dataset.request.root} ('{image_id}' is a different image there); choose another "
+                "output folder"
             )

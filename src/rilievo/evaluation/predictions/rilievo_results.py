@@ -9,7 +9,7 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.predictions.file_matching import (
     find_file,
     match_files,
-    note_on_unmatched_files,
+    unmatched_files_note,
 )
 from rilievo.evaluation.stored_numbers import ValueEncoding
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
@@ -23,9 +23,9 @@ class RilievoResults:
     """Results of ``rilievo predict`` in a folder; ``open_rilievo_results`` makes it.
 
     Attributes:
-        kind: Kind of the depth; None for normals, or where only pictures were written.
+        kind: Kind of the depth; None for normals, or if only pictures were written.
         files: Sidecar of each image, by id.
-        unmatched_note: Sentence about results that belong to no image; None without any.
+        unmatched_note: Sentence about results that belong to no image; None if there are none.
     """
 
     folder: Path
@@ -34,24 +34,21 @@ class RilievoResults:
     files: Mapping[str, Path]
     unmatched_note: str | None = None
 
-    def read(self, id: str) -> PredictionRecord:
-        """Read the prediction of one image.
-
-        Raises:
-            InputError: If it is missing or broken, or its depth is of another kind.
-        """
-        path = find_file(self.files, id, self.folder)
+    def read(self, image_id: str) -> PredictionRecord:
+        """Read the prediction of one image."""
+        path = find_file(self.files, image_id, self.folder)
         prediction = read_prediction(path)
         depth = prediction.depth_or_none
         if depth is not None and depth.kind is not self.kind:
             raise InputError(
-                f"{path}: its depth is '{depth.kind}', others' here '{self.kind}'; score them apart"
+                f"{path}: its depth is '{depth.kind}', but that of the first result is "
+                f"'{self.kind}'; score them separately"
             )
         return prediction
 
-    def pictures(self, id: str) -> Mapping[Path, FileFacts]:
+    def pictures(self, image_id: str) -> Mapping[Path, FileFacts]:
         """Pictures that were written for one image, with what they show."""
-        return existing_pictures(self.files[id])
+        return existing_pictures(self.files[image_id])
 
 
 def find_sidecars(folder: Path) -> list[Path]:
@@ -76,63 +73,68 @@ def open_rilievo_results(
     *,
     allow_pictures: bool,
 ) -> RilievoResults:
-    """Open results of ``rilievo predict``.
+    """Open results of ``rilievo predict``, given by their sidecars.
 
-    Args:
-        folder: Folder of the results.
-        sidecars: Their sidecars.
-        ids: Images to score.
-        value_encoding: What the user says about the numbers, which the results say themselves.
-        allow_pictures: Whether results with pictures and no arrays will do.
-
-    Raises:
-        OptionError: If the user says what the results say otherwise.
-        InputError: If no result fits an image, or there are no arrays.
+    ``value_encoding`` is what the user says about the numbers, which the results state themselves.
+    ``allow_pictures`` accepts results that have pictures but no arrays.
     """
     matched = match_files(folder, sidecars, ids, None, ())
-    path, first = _first_prediction([*matched.files.values()], allow_pictures=allow_pictures)
+    first = _read_first_result([*matched.files.values()], allow_pictures=allow_pictures)
+    if value_encoding.scale is not None:
+        raise OptionError(
+            option="scale",
+            problem="only applies to files that do not state their unit",
+            hint="these do",
+        )
+    stated_kind = value_encoding.number_kind
+    if first.has_arrays and stated_kind is not None and stated_kind != first.kind:
+        raise OptionError(
+            option="kind",
+            problem=f"says '{stated_kind}', but {first.path} says '{first.kind}'",
+            hint=Text("leave ", OptionName("kind"), " out"),
+        )
     return RilievoResults(
         folder=folder,
-        kind=_kind_of_results(path, first, value_encoding),
+        kind=first.kind,
         made_by=first.made_by,
         files=matched.files,
-        unmatched_note=note_on_unmatched_files(matched.unmatched, folder),
+        unmatched_note=unmatched_files_note(matched.unmatched, folder),
     )
 
 
-def _first_prediction(
-    paths: Sequence[Path], *, allow_pictures: bool
-) -> tuple[Path, PredictionRecord | NoArraysError]:
-    """The first prediction with arrays, else the error of the first one with pictures."""
-    without_arrays: dict[Path, NoArraysError] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FirstResult:
+    """Sidecar of one result, and what it says of all of them.
+
+    Attributes:
+        kind: Kind of its depth; None for normals, or if only pictures were written.
+    """
+
+    path: Path
+    made_by: MadeBy
+    kind: DepthKind | None
+    has_arrays: bool
+
+
+def _read_first_result(paths: Sequence[Path], *, allow_pictures: bool) -> _FirstResult:
+    """Read the first result with arrays, or if none has any, the first one with pictures.
+
+    Raises:
+        NoArraysError: If a result without arrays comes first, unless ``allow_pictures``.
+    """
+    errors: dict[Path, NoArraysError] = {}
     for path in paths:
         try:
-            return path, read_prediction(path)
+            prediction = read_prediction(path)
         except NoArraysError as error:
             if not allow_pictures:
                 raise
-            without_arrays[path] = error
-    for path, error in without_arrays.items():
+            errors[path] = error
+            continue
+        depth = prediction.depth_or_none
+        kind = None if depth is None else depth.kind
+        return _FirstResult(path=path, made_by=prediction.made_by, kind=kind, has_arrays=True)
+    for path, error in errors.items():
         if existing_pictures(path):
-            return path, error
-    raise without_arrays[paths[0]]
-
-
-def _kind_of_results(
-    path: Path, first: PredictionRecord | NoArraysError, value_encoding: ValueEncoding
-) -> DepthKind | None:
-    """Kind of depth of the results, which the user must not contradict."""
-    if value_encoding.scale is not None:
-        raise OptionError(
-            option="scale", problem="is for files that do not say their unit", hint="these do"
-        )
-    if isinstance(first, NoArraysError):
-        return None
-    kind = None if first.depth_or_none is None else first.depth.kind
-    if value_encoding.number_kind is not None and value_encoding.number_kind != kind:
-        raise OptionError(
-            option="kind",
-            problem=f"says '{value_encoding.number_kind}', but {path} says '{kind}'",
-            hint=Text("leave ", OptionName("kind"), " out"),
-        )
-    return kind
+            return _FirstResult(path=path, made_by=error.made_by, kind=None, has_arrays=False)
+    raise errors[paths[0]]

@@ -2,17 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import OptionError, RilievoError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, judges_confidence
+from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, needs_confidence
 from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
-from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.options import FILE_OPTIONS, EvaluateOptions
 from rilievo.evaluation.predictions.foreign_predictions import (
     ForeignPredictions,
     open_predictions,
@@ -22,17 +21,17 @@ from rilievo.evaluation.predictions.prediction_cache import (
     FINGERPRINT,
     Fingerprint,
     PredictionCache,
+    check_same_photographs,
     read_cache,
-    refuse_other_photographs,
 )
 from rilievo.evaluation.predictions.rilievo_results import RilievoResults
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import PredictionSource
-from rilievo.io.depth.crops import RESIZED, STRETCHED, StatedPlacement
-from rilievo.io.depth.placement import PlacementWords, orientation_note
+from rilievo.io.depth.crops import RESIZED, STRETCHED, RequestedPlacement
+from rilievo.io.depth.placement import PlacementNames, orientation_note
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.decode import read_orientation
-from rilievo.options.unused_options import notes_on_unused
+from rilievo.options.unused_options import unused_options
 
 PREDICTIONS = "predictions"
 """Folder of the cache in the folder of an evaluation."""
@@ -43,94 +42,123 @@ _MODEL_OPTIONS = ("flip", "confidence", "device", "engine", "precision")
 
 
 def find_predictions(
-    label: str | None,
-    selection: Selection,
-    options: EvaluateOptions,
-    *,
-    option_names: Collection[str] = (),
+    model_name: str | None, selection: Selection, options: EvaluateOptions
 ) -> PredictionSource:
-    """Open the predictions that ``options.predictions`` names.
+    """Open the predictions in the folder or file ``options.predictions``, to score them.
+
+    They are those of an earlier evaluation, results of ``rilievo predict``, or files of another
+    program.
 
     Args:
-        label: Name for the predictions of another program; None to name them after their folder.
+        model_name: Name of the model that made another program's predictions; None to name it after
+            their folder.
         selection: Images and benchmark.
-        options: Where the predictions are and what they hold.
-        option_names: Options that the user gave, to warn about those for models.
+        options: Where the predictions are, and how to read them.
 
     Raises:
         InputError: If there are no predictions of these images.
         OptionError: If they are not what the benchmark scores, or contradict the options.
     """
     path = options.predictions
-    assert path is not None, "asked for only where they are given"
-    unused = [name for name in _MODEL_OPTIONS if name in option_names]
-    warnings = notes_on_unused(
-        unused, Text("a model, and ", OptionName("predictions"), " are there already")
+    assert path is not None, "callers check that the option is given"
+    instead = Text("a model, but you gave ", OptionName("predictions"))
+    unused = tuple(unused_options(options, _MODEL_OPTIONS, instead))
+    cache = _read_earlier_cache(path, selection, options)
+    if cache is not None:
+        return PredictionSource(predictions=cache, warnings=unused)
+
+    predictions = _open_folder_or_array(path, selection, options)
+    early_warnings: tuple[str, ...] = ()
+    if isinstance(predictions, ForeignPredictions):
+        if model_name is not None:
+            named = replace(predictions.made_by, model=model_name)
+            predictions = replace(predictions, made_by=named)
+        early_warnings = (
+            *predictions.number_warnings(),
+            *_orientation_warnings(selection, options.requested_crop),
+        )
+    unmatched = predictions.unmatched_note
+    return PredictionSource(
+        predictions=predictions,
+        warnings=(*unused, *early_warnings, *(() if unmatched is None else (unmatched,))),
+        early_warnings=early_warnings,
     )
+
+
+def _read_earlier_cache(
+    path: Path, selection: Selection, options: EvaluateOptions
+) -> PredictionCache | None:
+    """Read the predictions of an earlier evaluation; None if ``path`` is not one.
+
+    ``path`` is the folder of the evaluation, or its subfolder with the predictions.
+    """
     for folder in (path, path / PREDICTIONS):
         if os.path.isfile(folder / FINGERPRINT):
             cache = read_cache(folder)
-            _refuse_unfit_cache(cache, selection.benchmark, options)
-            refuse_other_photographs(cache, selection)
-            return PredictionSource(predictions=cache, warnings=tuple(warnings))
-
-    predictions = _open_file_predictions(path, selection, options)
-    early_warnings: list[str] = []
-    if isinstance(predictions, ForeignPredictions):
-        if label is not None:
-            predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
-        early_warnings += predictions.number_warnings()
-        early_warnings += _orientation_warnings(selection, options.stated_place)
-    warnings += early_warnings
-    if predictions.unmatched_note is not None:
-        warnings.append(predictions.unmatched_note)
-    return PredictionSource(
-        predictions=predictions, warnings=tuple(warnings), early_warnings=tuple(early_warnings)
-    )
+            _check_cache_fits(cache, selection.benchmark, options)
+            check_same_photographs(cache, selection)
+            return cache
+    return None
 
 
-def _orientation_warnings(selection: Selection, stated: StatedPlacement | None) -> list[str]:
-    """Warn about photographs that EXIF turns, because many programs ignore the orientation.
+def _orientation_warnings(
+    selection: Selection, stated_crop: RequestedPlacement | None
+) -> list[str]:
+    """Warn about photographs with an EXIF orientation, because many programs ignore it.
 
-    Each kind of orientation is said once, with the first photograph. ``stated`` is the part of the
-    picture that the predictions show, as the user says.
+    There is one warning for each kind of orientation, which names the first photograph.
+    ``stated_crop`` is the part of the picture that the predictions show, as stated by the user.
     """
-    words = PlacementWords(map="the prediction", picture="the photograph")
-    is_part = stated not in (None, RESIZED, STRETCHED)
+    names = PlacementNames(map="the prediction", picture="the photograph")
+    # Resized and stretched predictions show the whole photograph.
+    is_crop = stated_crop not in (None, RESIZED, STRETCHED)
     first_by_note: dict[str, str] = {}
     counts: Counter[str] = Counter()
     checked_ids = evenly_spread(selection.ids, _MAX_CHECKED_PHOTOS)
-    for id in checked_ids:
-        file = selection.dataset.photo_file(id)
+    for image_id in checked_ids:
+        file = selection.dataset.photo_file(image_id)
         if file is None:
-            return []
+            return []  # The dataset has no files of photographs.
         try:
-            stored = read_orientation(file)
+            exif = read_orientation(file)
         except (RilievoError, OSError):
-            continue  # A broken photograph is named where it is read.
-        note = orientation_note(stored.orientation, stored.upright_size, words, is_part=is_part)
+            continue  # A broken photograph is reported when it is read.
+        note = orientation_note(exif.orientation, exif.upright_size, names, is_part=is_crop)
         if note is not None:
             counts[note] += 1
-            first_by_note.setdefault(note, id)
+            first_by_note.setdefault(note, image_id)
     return [
-        f"prediction of {id}: {note}; so {counts[note]} of {len(checked_ids)} photographs"
-        for note, id in first_by_note.items()
+        f"prediction of {image_id}: {note} (applies to {counts[note]} of {len(checked_ids)} "
+        "photographs)"
+        for note, image_id in first_by_note.items()
     ]
 
 
-def _open_file_predictions(
+def _open_folder_or_array(
     path: Path, selection: Selection, options: EvaluateOptions
 ) -> RilievoResults | ForeignPredictions:
-    """Open a folder of files, or one array of a whole split."""
-    confidence_source = _usable_confidence(selection.benchmark, options)
+    """Open a folder with a file for each image, or a file with one array for a whole split."""
+    confidence_source = options.foreign_confidence
+    if confidence_source is not None:
+        _require_scored_confidence(selection.benchmark, confidence_source, options.sure)
     if os.path.isfile(path):
-        _refuse_options_of_a_folder(options)
+        for name in ("pattern", "sure"):
+            if getattr(options, name) is not None:
+                raise OptionError(
+                    option=name,
+                    problem=Text(
+                        "only applies if ",
+                        OptionName("predictions"),
+                        " is a folder, but it is a single file",
+                    ),
+                    hint="leave it out",
+                )
         return open_stack(
             path,
             selection.dataset.listed,
             value_encoding=options.value_encoding,
             task=selection.benchmark.task,
-            crop=options.stated_place,
+            crop=options.requested_crop,
             number_encoding=options.number_encoding,
         )
     return open_predictions(
@@ -140,33 +168,24 @@ def _open_file_predictions(
         task=selection.benchmark.task,
         pattern=options.pattern,
         confidence_source=confidence_source,
-        crop=options.stated_place,
+        crop=options.requested_crop,
         number_encoding=options.number_encoding,
     )
 
 
-def _refuse_options_of_a_folder(options: EvaluateOptions) -> None:
-    """Refuse options that say how the files of a folder are read, beside a single file."""
-    for name in ("pattern", "sure"):
-        if getattr(options, name) is not None:
-            raise OptionError(
-                option=name,
-                problem=Text("is for a folder of ", OptionName("predictions")),
-                hint="this is one file",
-            )
+def _require_scored_confidence(
+    benchmark: Benchmark, confidence: ForeignConfidence, name: str | None
+) -> None:
+    """Raise an OptionError unless the benchmark scores confidences with this meaning.
 
-
-def _usable_confidence(benchmark: Benchmark, options: EvaluateOptions) -> ForeignConfidence | None:
-    """Confidences that the user names, which the benchmark has to judge; None without."""
-    confidence = options.foreign_confidence
-    if confidence is None:
-        return None
-    if not judges_confidence(benchmark):
+    ``name`` is that of ``--sure``, for the message.
+    """
+    if not needs_confidence(benchmark):
         raise OptionError(
             problem=Text(
-                f"the benchmark '{benchmark.name}' judges no confidence: leave ",
+                f"the benchmark '{benchmark.name}' does not score confidence: leave ",
                 OptionName("sure"),
-                " out, or take certainty or certainty-order",
+                " out, or choose the benchmark certainty or certainty-order",
             )
         )
     probability_metrics = [
@@ -174,66 +193,55 @@ def _usable_confidence(benchmark: Benchmark, options: EvaluateOptions) -> Foreig
     ]
     if probability_metrics and confidence.meaning is not Meaning.PROBABILITY:
         raise OptionError(
-            f"'{options.sure}' is an order of the pixels and no probability, which "
-            f"{', '.join(probability_metrics)} of the benchmark '{benchmark.name}' ask for: take "
-            "certainty-order"
+            f"the confidence '{name}' ranks the pixels but is not a probability, which the metrics "
+            f"{', '.join(probability_metrics)} of the benchmark '{benchmark.name}' need: choose "
+            "the benchmark certainty-order"
         )
-    return confidence
 
 
-def _refuse_unfit_cache(
+def _check_cache_fits(
     cache: PredictionCache, benchmark: Benchmark, options: EvaluateOptions
 ) -> None:
-    """Refuse the predictions of an earlier evaluation if they are not what is scored."""
+    """Check that cached predictions fit the benchmark, and that no option contradicts them."""
     fingerprint = cache.fingerprint
-    describes_numbers = any(
-        (options.scale, options.crop, options.encoding, options.pattern, options.sure)
-    )
-    if describes_numbers or options.kind not in (None, fingerprint.kind):
+    has_file_options = any(getattr(options, name) for name in FILE_OPTIONS)
+    if has_file_options or options.kind not in (None, fingerprint.kind):
         raise OptionError(
             path=printable(cache.folder),
             problem=Text(
-                "says itself what it holds; leave ",
-                OptionName("kind"),
-                ", ",
-                OptionName("scale"),
-                ", ",
-                OptionName("crop"),
-                ", ",
-                OptionName("encoding"),
-                ", ",
-                OptionName("pattern"),
+                "already states what it contains; leave ",
+                join_texts(", ", map(OptionName, ("kind", *FILE_OPTIONS[:-1]))),
                 " and ",
-                OptionName("sure"),
+                OptionName(FILE_OPTIONS[-1]),
                 " out",
             ),
         )
     problem = _cache_problem(fingerprint, benchmark)
     if problem is not None:
-        raise OptionError(path=printable(cache.folder), problem=problem, hint="predict anew")
+        raise OptionError(path=printable(cache.folder), problem=problem, hint="predict again")
 
 
 def _cache_problem(fingerprint: Fingerprint, benchmark: Benchmark) -> str | None:
-    """Why predictions do not fit a benchmark; None if they do."""
+    """Return the reason why cached predictions do not fit a benchmark; None if they fit."""
     task = benchmark.task
-    name = f"the benchmark '{benchmark.name}'"
+    benchmark_words = f"the benchmark '{benchmark.name}'"
     input_crop = str(benchmark.input_crop)
     if fingerprint.dataset != benchmark.dataset:
         return (
-            f"holds predictions for dataset '{fingerprint.dataset}', but {name} has "
-            f"'{benchmark.dataset}'"
+            f"contains predictions for the dataset '{fingerprint.dataset}', but {benchmark_words} "
+            f"uses '{benchmark.dataset}'"
         )
     if fingerprint.input_crop != input_crop:
         return (
-            f"holds predictions for input_crop '{fingerprint.input_crop}', but {name} has "
-            f"'{input_crop}'"
+            f"contains predictions for the input crop '{fingerprint.input_crop}', but "
+            f"{benchmark_words} uses '{input_crop}'"
         )
     if task in (Task.POINTS, Task.CAMERA) and not fingerprint.camera:
-        return f"holds no cameras, which {name} judges"
+        return f"contains no cameras, which {benchmark_words} scores"
     if task is Task.NORMALS and not fingerprint.normals:
-        return f"holds depth alone, but {name} scores {task}"
+        return f"contains only depth, but {benchmark_words} scores {task}"
     if task not in (Task.NORMALS, Task.CAMERA) and fingerprint.kind is None:
-        return f"holds normals alone, but {name} scores {task}"
-    if judges_confidence(benchmark) and not fingerprint.confidence:
-        return f"holds no confidence, which {name} judges"
+        return f"contains only normals, but {benchmark_words} scores {task}"
+    if needs_confidence(benchmark) and not fingerprint.confidence:
+        return f"contains no confidence, which {benchmark_words} scores"
     return None

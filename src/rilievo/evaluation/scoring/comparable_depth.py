@@ -1,6 +1,6 @@
 """Make predicted depth comparable with the truth: resized, aligned and clipped, in metres."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.ground_truth import apply_fit, constant_fit
 from rilievo.alignment.point_fit import PointFit
-from rilievo.alignment.turned_maps import how_turned
+from rilievo.alignment.turned_maps import detect_turn
 from rilievo.arrays.shapes import Field, Mask, Size
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.user_rules import call_fit
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
@@ -30,26 +30,30 @@ FEW_PIXELS = 100
 """Number of scored pixels below which an image has a note, because its score weighs as much as any
 other in a mean over images."""
 UNANSWERED = {
-    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
-    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
+    Invalid.SKIP: "pixels with ground truth have no prediction and are not scored",
+    Invalid.FAR: "pixels with ground truth have no prediction and are scored as far",
 }
 CONSTANT_PREDICTION = (
-    "no scale follows from a constant prediction, which is scored as the constant depth that fits "
-    "the truth best, as other programs do"
+    "a constant prediction has no scale, so it is scored as the constant depth that fits the "
+    "ground truth best, as in other programs"
 )
 OTHER_UNIT = (
-    f"metric depth is off by a factor of more than {MAX_MEAN_RATIO:g} in the mean: is its unit "
-    "metres?"
+    f"metric depth is off by a factor of more than {MAX_MEAN_RATIO:g} on average: check that its "
+    "unit is metres"
 )
-TURNED = "the prediction seems to be {}: turned back, it would be in the order of the ground truth"
+TURNED = (
+    "the prediction seems to be {}: if it were turned back, it would agree better with the ground "
+    "truth"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparableDepth:
-    """Predicted and true depth of one image [m], to be read only where ``mask`` is set.
+    """Predicted and true depth of one image [m], which are compared where ``mask`` is set.
 
     Attributes:
-        aligned: Prediction after its alignment, before the clip.
+        depth: Predicted depth at the truth's size, after alignment and clip.
+        aligned: Prediction at that size after its alignment, before the clip.
         unanswered: Number of pixels to be scored that have no prediction.
     """
 
@@ -58,7 +62,7 @@ class ComparableDepth:
     mask: Mask
     aligned: Aligned
     unanswered: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def comparable_depth(
@@ -69,43 +73,43 @@ def comparable_depth(
 ) -> ComparableDepth:
     """Resize, align and clip predicted depth as the benchmark does.
 
-    ``fit`` is the alignment of the image's scene; without it, the image is aligned to its own
-    truth.
+    ``fit`` is the alignment of the image's scene; None aligns the image to its own truth.
 
     Raises:
         InputError: If no pixel is left to score, or the truth lacks what the benchmark needs.
         OptionError: If the benchmark does not score this kind of depth.
     """
     method = alignment_for_kind(benchmark, predicted.kind)
-    mask = depth_mask(benchmark, truth)
-    assert truth.depth is not None, "what has a mask of depth has depth"
+    truth_mask = depth_mask(benchmark, truth)
+    assert truth.depth is not None, "depth_mask raises if there is no true depth"
     if not truth.is_metric:
-        _refuse_truth_without_unit(benchmark, method)
-    if np.count_nonzero(mask) < benchmark.least_pixels:
-        raise NoGroundTruthError(_too_few_pixels_reason(benchmark, truth, mask))
+        _require_unitless_benchmark(benchmark, method)
+    if np.count_nonzero(truth_mask) < benchmark.least_pixels:
+        raise NoGroundTruthError(_too_few_pixels_reason(benchmark, truth, truth_mask))
 
     true = truth.depth
     resized = resize_for_benchmark(benchmark, predicted, truth_size(truth))
-    answered = mask & resized.valid
-    unanswered = count_unanswered(benchmark, mask, answered)
-    aligned = _align_depth(benchmark, resized, true, answered, method, fit)
-    notes = _depth_notes(benchmark, truth, answered, resized, aligned, unanswered)
+    both_valid = truth_mask & resized.valid
+    unanswered = count_unanswered(benchmark, truth_mask, both_valid)
+    aligned = _align_depth(benchmark, resized, true, both_valid, method, fit)
+    notes = _depth_notes(benchmark, truth, both_valid, resized, aligned, unanswered)
 
-    depth, scored = aligned.depth.values, answered
+    depth = aligned.depth.values
     if benchmark.clip is not None:
         near, far = benchmark.clip
-        clipped = int((answered & ((depth < near) | (depth > far))).sum())
+        clipped_count = int((both_valid & ((depth < near) | (depth > far))).sum())
         depth = np.clip(depth, near, far)
-        if clipped:
-            notes.append(f"{clipped} pixels clipped to {near:g} to {far:g} m")
+        if clipped_count:
+            notes.append(f"{clipped_count} pixels were clipped to {near:g} to {far:g} m")
+    scored_mask = both_valid
     if unanswered and benchmark.invalid is Invalid.FAR:
-        far_end = np.float32(_far_end(benchmark, true, mask))
-        depth = np.where(answered, depth, far_end)
-        scored = mask
+        farthest = np.float32(_unanswered_depth(benchmark, true, truth_mask))
+        depth = np.where(both_valid, depth, farthest)
+        scored_mask = truth_mask
     return ComparableDepth(
         depth=depth,
         true=true,
-        mask=scored,
+        mask=scored_mask,
         aligned=aligned,
         unanswered=unanswered,
         notes=tuple(notes),
@@ -113,7 +117,7 @@ def comparable_depth(
 
 
 def apply_scene_fit(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit: Fit) -> DepthMap:
-    """Predicted depth [m] by the fit of its scene, resized and clipped; no truth is needed."""
+    """Resize a prediction, convert it to metres by its scene's fit, and clip it."""
     assert benchmark.min_inverse is not None
     resized = resize_for_benchmark(benchmark, predicted, shape)
     method = AlignMethod(alignment_for_kind(benchmark, predicted.kind))
@@ -128,25 +132,28 @@ def _align_depth(
     benchmark: Benchmark,
     resized: DepthMap,
     true: Field,
-    answered: Mask,
+    both_valid: Mask,
     method: AlignMethod | PointFit | str,
-    fit: Fit | None,
+    scene_fit: Fit | None,
 ) -> Aligned:
-    """Align a prediction by its scene's fit, the user's function, or a fit to its own truth."""
-    if fit is not None:
-        return _apply_fit(benchmark, resized, true, answered, AlignMethod(method), fit)
+    """Align a prediction by its scene's fit, the user's function, or a fit to its own truth.
+
+    ``both_valid`` are the pixels with prediction and truth that count.
+    """
+    if scene_fit is not None:
+        return _apply_fit(benchmark, resized, true, both_valid, AlignMethod(method), scene_fit)
     if is_import_path(method):
-        return _align_by_user_function(method, resized, true, answered)
+        return _align_by_user_function(method, resized, true, both_valid)
 
     method = AlignMethod(method)
-    fitted_pixels = _pixels_to_fit(benchmark, resized, answered)
-    constant = constant_fit(resized, true, fitted_pixels, method)
-    if constant is not None:
-        return _apply_fit(benchmark, resized, true, answered, method, constant)
+    fitted_mask = _fitted_pixels(benchmark, resized, both_valid)
+    fit_of_constant = constant_fit(resized, true, fitted_mask, method)
+    if fit_of_constant is not None:
+        return _apply_fit(benchmark, resized, true, both_valid, method, fit_of_constant)
     return align(
         resized,
         true,
-        fitted_pixels,
+        fitted_mask,
         method=method,
         min_depth=benchmark.least_depth,
         min_inverse=benchmark.min_inverse,
@@ -154,11 +161,12 @@ def _align_depth(
 
 
 def _align_by_user_function(
-    import_path: str, resized: DepthMap, true: Field, answered: Mask
+    import_path: str, resized: DepthMap, true: Field, both_valid: Mask
 ) -> Aligned:
-    values = call_fit(import_path, resized, true, answered)
+    """Let a function of the user convert a prediction to metres; the recorded fit is identity."""
+    values = call_fit(import_path, resized, true, both_valid)
     identity = Fit(
-        space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(answered.sum())
+        space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both_valid.sum())
     )
     metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)
     return Aligned(depth=metric, fit=identity, method=AlignMethod.NONE, clamped=0)
@@ -168,20 +176,20 @@ def _apply_fit(
     benchmark: Benchmark,
     resized: DepthMap,
     true: Field,
-    answered: Mask,
+    both_valid: Mask,
     method: AlignMethod,
     fit: Fit,
 ) -> Aligned:
-    """Apply a fit, and keep depth below the benchmark's farthest, or the farthest true depth."""
+    """Apply a fit, and limit depth to the benchmark's farthest, or to the farthest true depth."""
     if benchmark.min_inverse is None:
-        farthest = float(true[answered].max())
+        farthest = float(true[both_valid].max())
     else:
         farthest = 1 / benchmark.min_inverse
     return apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
 
 
 def resize_for_benchmark(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> DepthMap:
-    """Resize a prediction to the truth's size, as the benchmark interpolates it.
+    """Resize a prediction to the truth's size, with the benchmark's interpolation.
 
     Inverse depth is also raised to the benchmark's ``least_predicted``.
     """
@@ -192,39 +200,37 @@ def resize_for_benchmark(benchmark: Benchmark, predicted: DepthMap, shape: Size)
     return replace(resized, values=np.maximum(resized.values, np.float32(least)))
 
 
-def count_unanswered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
-    """Count the pixels to be scored that have no prediction.
-
-    Raises:
-        InputError: If none has a prediction, or some have not and the benchmark refuses that.
-    """
-    pixels, predicted = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
-    unanswered = pixels - predicted
-    if not predicted:
-        raise InputError(f"the prediction has no answer at any of the {pixels} pixels scored")
+def count_unanswered(benchmark: Benchmark, truth_mask: Mask, both_valid: Mask) -> int:
+    """Count the pixels with truth that have no prediction."""
+    truth_count = int(np.count_nonzero(truth_mask))
+    both_count = int(np.count_nonzero(both_valid))
+    unanswered = truth_count - both_count
+    if not both_count:
+        raise InputError(f"the prediction has no value at any of the {truth_count} scored pixels")
     if unanswered > 0 and benchmark.invalid is Invalid.REFUSE:
         raise InputError(
-            f"the prediction has no answer at {unanswered} of the {pixels} pixels scored",
+            f"the prediction has no value at {unanswered} of the {truth_count} scored pixels",
             hint=Text(
                 OptionName("invalid", "skip"),
                 " leaves them out, ",
                 OptionName("invalid", "far"),
-                " charges them as far",
+                " scores them as far",
             ),
         )
     return unanswered
 
 
-def _far_end(benchmark: Benchmark, true: Field, mask: Mask) -> float:
+def _unanswered_depth(benchmark: Benchmark, true: Field, truth_mask: Mask) -> float:
     """Depth [m] at which pixels without a prediction are scored (``Invalid.FAR``).
 
-    It is the far end of the clip, else the cap, else the largest true depth that counts.
+    It is the far end of the clip. Without a clip it is the cap, and without a cap the largest true
+    depth that counts.
     """
     if benchmark.clip is not None:
         return benchmark.clip[1]
     if benchmark.max_depth is not None:
         return benchmark.max_depth
-    return float(true[mask].max())
+    return float(true[truth_mask].max())
 
 
 def require_scored_kind(benchmark: Benchmark, kind: DepthKind | None) -> None:
@@ -234,157 +240,163 @@ def require_scored_kind(benchmark: Benchmark, kind: DepthKind | None) -> None:
 
 
 def alignment_for_kind(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
-    """Alignment that the benchmark makes of a kind of depth.
-
-    Raises:
-        OptionError: If it does not score this kind.
-    """
+    """Alignment that the benchmark uses for a kind of depth."""
     if kind in benchmark.alignment:
         return benchmark.alignment[kind]
-    kinds = ", ".join(f"'{name}'" for name in benchmark.alignment)
-    advice: str | Text = ""
+    scored_kinds = " or ".join(f"'{name}'" for name in benchmark.alignment)
+    disparity_hint: str | Text = ""
     if DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE:
-        advice = Text(
-            "give inverse depth without a shift as ", OptionName("kind", "disparity"), ", "
+        disparity_hint = Text(
+            "for inverse depth without a shift, set ", OptionName("kind", "disparity"), ", "
         )
     raise OptionError(
-        f"the benchmark '{benchmark.name}' takes depth of kind {kinds}, not '{kind}':",
+        f"the benchmark '{benchmark.name}' scores depth of kind {scored_kinds}, not '{kind}':",
         problem=Text(
-            advice,
-            "choose another benchmark, or say ",
+            disparity_hint,
+            "choose another benchmark, or set ",
             OptionName("align", "METHOD"),
-            " to score it in a way of your own",
+            " to choose the alignment yourself",
         ),
     )
 
 
-def _pixels_to_fit(benchmark: Benchmark, resized: DepthMap, answered: Mask) -> Mask:
-    """Pixels that the alignment rests on: by the benchmark's columns, and only those above zero."""
-    pixels = _keep_fitted_columns(benchmark, answered)
+def _fitted_pixels(benchmark: Benchmark, resized: DepthMap, both_valid: Mask) -> Mask:
+    """Pixels to which the alignment is fitted.
+
+    A benchmark may restrict them to some columns, and to inverse depth above zero.
+    """
+    pixels = _keep_fitted_columns(benchmark, both_valid)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
         return pixels
     positive = pixels & (resized.values > 0)
     if not positive.any():
         raise InputError(
-            f"the prediction is nowhere above zero at the {pixels.sum()} pixels scored, and the "
-            f"benchmark '{benchmark.name}' fits inverse depth above zero alone"
+            f"the prediction is not above zero at any of the {pixels.sum()} scored pixels, but the "
+            f"benchmark '{benchmark.name}' only fits inverse depth above zero"
         )
     return positive
 
 
-def _keep_fitted_columns(benchmark: Benchmark, answered: Mask) -> Mask:
+def _keep_fitted_columns(benchmark: Benchmark, both_valid: Mask) -> Mask:
     """Thin out the columns of a map that is larger than the benchmark's ``fit_side``.
 
     Marigold's program shrinks the map for the fit, but gives torch.nn.Upsample an array (1, height,
     width), which PyTorch reads as rows of channels. So only the width shrinks, also where the
     height is the longer side.
     """
-    side = benchmark.fit_side
-    if side is None or max(answered.shape) <= side:
-        return answered
-    width = answered.shape[1]
-    factor = min(side / length for length in answered.shape)
+    max_side = benchmark.fit_side
+    if max_side is None or max(both_valid.shape) <= max_side:
+        return both_valid
+    width = both_valid.shape[1]
+    factor = min(max_side / side for side in both_valid.shape)
     positions = np.arange(int(width * factor)) * np.float32(1 / factor)
     columns = np.minimum(positions.astype(np.int64), width - 1)
     is_fitted_column = np.zeros(width, bool)
     is_fitted_column[columns] = True
-    thinned = answered & is_fitted_column
+    thinned = both_valid & is_fitted_column
     if not thinned.any():
         raise NoGroundTruthError(
-            f"no pixel with truth lies in the {columns.size} columns of {width} that the benchmark "
-            f"'{benchmark.name}' fits to"
+            f"no pixel with ground truth is in the {columns.size} of {width} columns to which the "
+            f"benchmark '{benchmark.name}' fits"
         )
     return thinned
 
 
-def _refuse_truth_without_unit(benchmark: Benchmark, method: AlignMethod | PointFit | str) -> None:
-    """Refuse true depth up to scale if the benchmark compares metres or has a cap in metres."""
-    no_unit = "the true depth has no unit (it is up to scale)"
+def _require_unitless_benchmark(benchmark: Benchmark, method: AlignMethod | PointFit | str) -> None:
+    """Raise an InputError if the benchmark needs true depth in metres; call it for other truth."""
+    no_unit = "the ground-truth depth has no unit (it is up to scale)"
     if method is AlignMethod.NONE:
         raise InputError(
-            f"{no_unit}, and the benchmark takes metric depth as it is: choose one that fits a "
-            "scale"
+            f"{no_unit}, but the benchmark scores metric depth without alignment: choose one that "
+            "fits a scale"
         )
     if benchmark.max_depth is not None:
         raise InputError(
-            f"{no_unit}, and the benchmark '{benchmark.name}' has a cap of "
-            f"{benchmark.max_depth:g} m: choose one without, such as 'moge-scale'"
+            f"{no_unit}, but the benchmark '{benchmark.name}' has a cap of {benchmark.max_depth:g} "
+            "m: choose one without, such as 'moge-scale'"
         )
 
 
-def _too_few_pixels_reason(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
-    """Explain why an image has no, or too few, pixels to be scored."""
+def _too_few_pixels_reason(benchmark: Benchmark, truth: Truth, truth_mask: Mask) -> str:
+    """Explain why an image has too few pixels to be scored, or none."""
     assert truth.depth is not None
     assert truth.depth_valid is not None
-    if mask.any():
+    if truth_mask.any():
         return (
-            f"{np.count_nonzero(mask)} pixels have truth that counts, and the benchmark "
-            f"'{benchmark.name}' passes over images with fewer than {benchmark.least_pixels}"
+            f"{np.count_nonzero(truth_mask)} pixels have ground truth to score, but the benchmark "
+            f"'{benchmark.name}' skips images with fewer than {benchmark.least_pixels}"
         )
     true = truth.depth[truth.depth_valid]
     if not true.size:
-        return "no pixel has true depth"
+        return "no pixel has ground-truth depth"
 
     median = float(np.median(true))
     cap = benchmark.max_depth
     if cap is not None and true.min() >= cap and median / 1000 < cap:
         return (
-            f"all true depth lies beyond the cap of {cap:g} m (median {median:.0f}): it looks "
-            "like millimetres read as metres; give the dataset its scale"
+            f"all ground-truth depth is beyond the cap of {cap:g} m (median {median:.0f}): it "
+            "looks like millimetres read as metres; set the scale of the dataset"
         )
-    mask_words = " and the mask" if benchmark.mask else ""
-    cap_words = "" if cap is None else f" and {cap:g}"
+    regions = "the crop and the mask" if benchmark.mask else "the crop"
+    bounds = f"beyond {benchmark.min_depth:g} m"
+    if cap is not None:
+        bounds = f"between {benchmark.min_depth:g} and {cap:g} m"
     return (
-        f"none of the {true.size} pixels with true depth (median {median:.3g} m) lies inside the "
-        f"crop{mask_words} and between {benchmark.min_depth:g}{cap_words} m"
+        f"none of the {true.size} pixels with ground-truth depth (median {median:.3g} m) is inside "
+        f"{regions} and {bounds}"
     )
 
 
 def _depth_notes(
     benchmark: Benchmark,
     truth: Truth,
-    answered: Mask,
+    both_valid: Mask,
     resized: DepthMap,
     aligned: Aligned,
     unanswered: int,
 ) -> list[str]:
-    """Notes on what was odd about the depth of one image, a sentence each."""
+    """Notes on what is odd about the depth of one image, a sentence each."""
     assert truth.depth is not None
     notes = []
     if aligned.clamped:
-        notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
-    notes += notes_on_pixels(benchmark, int(np.count_nonzero(answered)), unanswered)
-    predicted = resized.values[answered]
-    if predicted.min() == predicted.max():
         notes.append(
-            f"the prediction is constant ({predicted[0]:g}) over all pixels that are scored"
+            f"{aligned.clamped} pixels were out of range after the fit and have been clipped"
         )
+    notes += pixel_notes(benchmark, int(np.count_nonzero(both_valid)), unanswered)
+    predicted = resized.values[both_valid]
+    if predicted.min() == predicted.max():
+        notes.append(f"the prediction is constant ({predicted[0]:g}) over all scored pixels")
     if aligned.fit.scale == 0:
         notes.append(CONSTANT_PREDICTION)
 
     # The mean is as good here as the median, which would cost a tenth of the whole score.
-    true_mean = float(truth.depth[answered].mean(dtype=np.float64))
-    unit_note = None if truth.is_unit_declared else unit_warning(true_mean)
+    true_mean = float(truth.depth[both_valid].mean(dtype=np.float64))
+    unit_note = None if truth.is_unit_given else unit_warning(true_mean)
     if unit_note is not None:
         notes.append(unit_note)
-    method = alignment_for_kind(benchmark, resized.kind)
-    if aligned.method is AlignMethod.NONE and not is_import_path(method):
+    is_scored_without_fit = aligned.method is AlignMethod.NONE and not is_import_path(
+        alignment_for_kind(benchmark, resized.kind)
+    )
+    if is_scored_without_fit:
         mean_ratio = float(predicted.mean(dtype=np.float64)) / true_mean
         if not 1 / MAX_MEAN_RATIO < mean_ratio < MAX_MEAN_RATIO:
             notes.append(OTHER_UNIT)
 
     is_inverse = resized.kind is DepthKind.AFFINE_INVERSE
-    turned = how_turned(resized.values, resized.valid, truth.depth, answered, is_inverse=is_inverse)
-    if turned is not None:
-        notes.append(TURNED.format(turned))
+    turn = detect_turn(
+        resized.values, resized.valid, truth.depth, both_valid, is_inverse=is_inverse
+    )
+    if turn is not None:
+        notes.append(TURNED.format(turn))
     return notes
 
 
-def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
+def pixel_notes(benchmark: Benchmark, scored_count: int, unanswered: int) -> list[str]:
     """Notes on pixels without a prediction, and on a score that rests on few pixels."""
     notes = []
     if unanswered:
         notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
-    if scored < FEW_PIXELS:
-        notes.append(f"its score rests on {scored} pixels: fewer than {FEW_PIXELS}")
+    if scored_count < FEW_PIXELS:
+        pixels = count_text(scored_count, "pixel")
+        notes.append(f"its score is based on only {pixels}, fewer than {FEW_PIXELS}")
     return notes

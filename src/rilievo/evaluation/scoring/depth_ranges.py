@@ -4,19 +4,22 @@ import numpy as np
 
 from rilievo.arrays.shapes import Values
 from rilievo.evaluation.metrics.metric import RangeSums
-from rilievo.evaluation.metrics.pairs import Indices
 from rilievo.evaluation.records import RangeError
 
 RANGES_PER_OCTAVE = 2
-NEAREST_RANGE = -8
-"""Half octaves from 1 m to the beginning of the first range, at 6 cm. It also has nearer pixels."""
+FIRST_RANGE_START = -8
+"""Half octaves from 1 m to the start of the first range, at 6 cm, which also has nearer pixels."""
 RANGE_COUNT = 28
 """Number of ranges. The last begins at 724 m, and has all pixels beyond."""
 
 
 def range_sums(true: Values, relative_errors: Values) -> RangeSums:
-    """Sum the pixels, absolute and signed relative errors of an image by ranges of true depth."""
-    index = _range_indices(true)
+    """Count the pixels of an image, and sum their absolute and signed relative errors, by range."""
+    # Single precision is enough to tell ranges apart, and twice as fast.
+    index = np.log2(true.astype(np.float32))
+    index *= RANGES_PER_OCTAVE
+    index -= FIRST_RANGE_START
+    index = np.clip(index, 0, RANGE_COUNT - 1, out=index).astype(np.int64)
     return np.stack(
         [
             np.bincount(index, minlength=RANGE_COUNT).astype(np.float64),
@@ -28,7 +31,8 @@ def range_sums(true: Values, relative_errors: Values) -> RangeSums:
 
 def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
     """Mean errors by ranges of true depth, from sums over images; empty ranges are left out."""
-    edges = 2.0 ** ((NEAREST_RANGE + np.arange(RANGE_COUNT + 1)) / RANGES_PER_OCTAVE)
+    half_octaves = FIRST_RANGE_START + np.arange(RANGE_COUNT + 1)
+    edges = 2.0 ** (half_octaves / RANGES_PER_OCTAVE)
     return tuple(
         RangeError(
             near=float(edges[index]),
@@ -40,11 +44,3 @@ def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
         for index, (pixels, absolute_sum, signed_sum) in enumerate(sums.T)
         if pixels
     )
-
-
-def _range_indices(true: Values) -> Indices:
-    # Single precision is enough to tell ranges apart, and twice as fast.
-    half_octaves = np.log2(true.astype(np.float32))
-    half_octaves *= RANGES_PER_OCTAVE
-    half_octaves -= NEAREST_RANGE
-    return np.clip(half_octaves, 0, RANGE_COUNT - 1, out=half_octaves).astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.arrays.shapes import AnyPlane, Size
+from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
 from rilievo.evaluation.scoring.regions import (
@@ -24,8 +24,8 @@ from rilievo.evaluation.scoring.resizing import (
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.depth.crops import DepthCrop, known_crops
-from rilievo.io.depth.map_sizes import has_size_or_multiple, size_words
-from rilievo.io.depth.placement import MapPlacement, PlacementWords, place_map
+from rilievo.io.depth.map_sizes import format_size, has_size_or_multiple
+from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
@@ -39,101 +39,110 @@ class PlacedPrediction:
     notes: tuple[str, ...] = ()
 
 
-_WORDS = PlacementWords(map="the prediction", picture="the truth")
+_NAMES = PlacementNames(map="the prediction", picture="the truth")
 
 
-def is_note_on_place(note: str) -> bool:
-    """Whether a note of a score says where its prediction was put."""
-    return note.startswith(f"{_WORDS.map} is ")
+def is_placement_note(note: str) -> bool:
+    """Whether a note of a score says where its prediction was placed."""
+    return note.startswith(f"{_NAMES.map} is ")
 
 
 def place_prediction(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> PlacedPrediction:
-    """Put a prediction where it belongs in what the benchmark shows.
+    """Paste a prediction into the benchmark's view, the part of the photograph that models see.
 
-    A prediction of another size that shows the whole picture stays as it is, and is resized later
-    by the benchmark's rule. ``truth`` is that of the whole photograph.
+    A prediction of another size that shows the whole view stays as it is, and is resized later by
+    the benchmark's rule. ``truth`` covers the whole photograph.
 
     Raises:
-        InputError: If nothing says which part it shows (``rilievo.io.depth.placement``).
+        InputError: If it cannot be told which part a prediction shows (``io.depth.placement``).
     """
     size = _prediction_size(prediction)
     if size is None:
         return PlacedPrediction(prediction=prediction)
-    stated = prediction.crop if isinstance(prediction, StoredPrediction) else None
-    values = _depth_or_zeros(prediction)
+    stated_crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
+    depth = prediction.depth_or_none
+    # Invalid pixels are zero, by which padding is noticed.
+    values = None if depth is None else np.where(depth.valid, depth.values, 0)
 
     if truth.depth is None and truth.normals is None:
         if truth.order is None:
             return PlacedPrediction(prediction=prediction)
-        shown = truth.order.size
-        place = place_map(size, shown, stated, _WORDS, values=values)
-        return _put_into_picture(benchmark, prediction, place, shown)
+        # The truth is pairs of points, of which only the picture's size is known.
+        view_size = truth.order.size
+        placement = place_map(size, view_size, stated_crop, _NAMES, values=values)
+        return _paste_into_view(benchmark, prediction, placement, view_size)
 
-    whole = truth_size(truth)
-    shown = truth_size(truth_in_view(benchmark, truth))
-    if stated is None and shown != whole and size != shown and has_size_or_multiple(size, whole):
-        return _cut_from_whole(benchmark, prediction, size, whole)
-    crops = _candidate_crops(benchmark, shown)
-    place = place_map(size, shown, stated, _WORDS, known=crops, values=values)
-    return _put_into_picture(benchmark, prediction, place, shown)
+    photo_size = truth_size(truth)
+    view_size = truth_size(truth_in_view(benchmark, truth))
+    # The benchmark crops the photograph, but the model may have predicted all of it.
+    shows_whole_photo = size != view_size and has_size_or_multiple(size, photo_size)
+    if stated_crop is None and view_size != photo_size and shows_whole_photo:
+        return _cut_from_photo(benchmark, prediction, size, photo_size)
+    crops = _candidate_crops(benchmark, view_size)
+    placement = place_map(size, view_size, stated_crop, _NAMES, known=crops, values=values)
+    return _paste_into_view(benchmark, prediction, placement, view_size)
 
 
-def _put_into_picture(
-    benchmark: Benchmark, prediction: PredictionRecord, place: MapPlacement, shown: Size
+def _paste_into_view(
+    benchmark: Benchmark, prediction: PredictionRecord, placement: MapPlacement, view_size: Size
 ) -> PlacedPrediction:
-    """Paste a prediction of a crop into an empty map of the shown size."""
-    crop = place.crop
-    if crop.shape == shown:
-        return PlacedPrediction(prediction=prediction, notes=place.notes)
+    """Paste a prediction of a crop into empty maps of the size that the benchmark shows."""
+    crop = placement.crop
+    if crop.shape == view_size:
+        return PlacedPrediction(prediction=prediction, notes=placement.notes)
 
-    def paste(part: Any) -> Any:
-        return _paste_part(_resize_part(part, crop.shape, benchmark.interpolation), crop, shown)
+    def resize_and_paste(output: Any) -> Any:
+        return _paste_output(
+            _resize_output(output, crop.shape, benchmark.interpolation), crop, view_size
+        )
 
-    return PlacedPrediction(prediction=_change_parts(prediction, paste), notes=place.notes)
+    placed = _change_outputs(prediction, resize_and_paste)
+    return PlacedPrediction(prediction=placed, notes=placement.notes)
 
 
-def _cut_from_whole(
-    benchmark: Benchmark, prediction: PredictionRecord, size: Size, whole: Size
+def _cut_from_photo(
+    benchmark: Benchmark, prediction: PredictionRecord, size: Size, photo_size: Size
 ) -> PlacedPrediction:
     """Cut a prediction of the whole photograph to what the benchmark shows."""
-    window = model_window(benchmark.input_crop, whole)
+    window = model_window(benchmark.input_crop, photo_size)
     note = (
-        f"the prediction is of the whole photograph ({size_words(size)}), and was cut to the "
-        f"{size_words(window.shape)} that the benchmark shows"
+        f"the prediction is of the whole photograph ({format_size(size)}), and was cut to the "
+        f"{format_size(window.shape)} pixels (height x width) that the benchmark shows"
     )
 
-    def cut(part: Any) -> Any:
-        return _crop_part(_resize_part(part, whole, benchmark.interpolation), window)
+    def resize_and_cut(output: Any) -> Any:
+        return _crop_output(_resize_output(output, photo_size, benchmark.interpolation), window)
 
-    return PlacedPrediction(prediction=_change_parts(prediction, cut), notes=(note,))
+    return PlacedPrediction(prediction=_change_outputs(prediction, resize_and_cut), notes=(note,))
 
 
 _KITTI_CROPS = (Crop.KITTI_GARG, Crop.KITTI_EIGEN)
 
 
-def _candidate_crops(benchmark: Benchmark, shown: Size) -> Mapping[str, DepthCrop]:
+def _candidate_crops(benchmark: Benchmark, view_size: Size) -> Mapping[str, DepthCrop]:
     """Crops that a prediction may show, by name: published ones and the benchmark's own."""
-    candidates = dict(known_crops(shown))
+    candidates = dict(known_crops(view_size))
     if benchmark.crop == Crop.NONE:
         return candidates
     if benchmark.crop in _KITTI_CROPS:
         # Garg's and Eigen's crops have the same size in most of KITTI's pictures.
         for kitti_crop in _KITTI_CROPS:
-            candidates[kitti_crop.value] = _scored_crop(kitti_crop, shown)
-    candidates[str(benchmark.crop)] = _scored_crop(benchmark.crop, shown)
+            candidates[kitti_crop.value] = _scored_crop(kitti_crop, view_size)
+    candidates[str(benchmark.crop)] = _scored_crop(benchmark.crop, view_size)
     return candidates
 
 
-def _scored_crop(crop: Crop | str, shown: Size) -> DepthCrop:
-    window = scored_window(crop, shown)
+def _scored_crop(crop: Crop | str, view_size: Size) -> DepthCrop:
+    """Part of the view that a benchmark's crop scores."""
+    window = scored_window(crop, view_size)
     height, width = window.shape
     return DepthCrop(top=window.top, left=window.left, height=height, width=width)
 
 
 def _prediction_size(prediction: PredictionRecord) -> Size | None:
-    """(height, width) of the depth, else the points, else the normals; None if it has none."""
+    """(height, width) of the depth, points or normals, the first that exists; None if none does."""
     if prediction.depth_or_none is not None:
         return _last_two(prediction.depth_or_none.valid.shape)
     if isinstance(prediction, StoredPrediction) and prediction.points is not None:
@@ -148,50 +157,47 @@ def _last_two(shape: tuple[int, ...]) -> Size:
     return height, width
 
 
-def _depth_or_zeros(prediction: PredictionRecord) -> AnyPlane | None:
-    """Values of the predicted depth map, 0 where they are invalid; None without depth."""
-    depth = prediction.depth_or_none
-    return None if depth is None else np.where(depth.valid, depth.values, 0)
-
-
-def _change_parts(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
+def _change_outputs(prediction: PredictionRecord, change: Callable[[Any], Any]) -> PredictionRecord:
     """Apply a function to depth, normals, confidence and points, and drop the camera."""
     changed = {}
     for name in ("depth_or_none", "normals", "confidence", "points"):
-        part = getattr(prediction, name, None)
-        if part is not None:
-            changed[name] = change(part)
+        output = getattr(prediction, name, None)
+        if output is not None:
+            changed[name] = change(output)
     # The camera belongs to the old size.
     return replace(prediction, camera=None, **changed)
 
 
-def _paste_part(part: Any, crop: DepthCrop, shape: Size) -> Any:
+def _paste_output(output: Any, crop: DepthCrop, view_size: Size) -> Any:
     """Paste a map into an empty one: depth and vectors are NaN elsewhere, confidence is 0."""
-    if isinstance(part, DepthMap | PointMap):
-        values = crop.paste_into_picture(part.values, shape, np.nan)
-        valid = crop.paste_into_picture(part.valid, shape, False)
-        return replace(part, values=values, valid=valid)
-    return crop.paste_into_picture(part, shape, np.nan if part.ndim == 3 else 0)
+    if isinstance(output, DepthMap | PointMap):
+        values = crop.paste_into_picture(output.values, view_size, np.nan)
+        valid = crop.paste_into_picture(output.valid, view_size, False)
+        return replace(output, values=values, valid=valid)
+    is_vectors = output.ndim == 3  # (3, height, width)
+    return crop.paste_into_picture(output, view_size, np.nan if is_vectors else 0)
 
 
-def _crop_part(part: Any, window: PixelWindow) -> Any:
-    if isinstance(part, DepthMap | PointMap):
-        values = part.values[(..., *window.slices)]
-        return replace(part, values=values, valid=part.valid[window.slices])
-    return part[(..., *window.slices)]
+def _crop_output(output: Any, window: PixelWindow) -> Any:
+    """Cut a depth map, points, vectors or confidence to a window."""
+    if isinstance(output, DepthMap | PointMap):
+        values = output.values[(..., *window.slices)]
+        return replace(output, values=values, valid=output.valid[window.slices])
+    return output[(..., *window.slices)]
 
 
-def _resize_part(part: Any, shape: Size, interpolation: Interpolation | str) -> Any:
-    """Resize one part of a prediction; points are only accepted at the right size."""
-    if isinstance(part, PointMap):
-        if part.valid.shape != shape:
+def _resize_output(output: Any, size: Size, interpolation: Interpolation | str) -> Any:
+    """Resize depth, normals or confidence; points cannot be resized, so they must have the size."""
+    if isinstance(output, PointMap):
+        if output.valid.shape != size:
             raise InputError(
-                f"the predicted points are {size_words(_last_two(part.valid.shape))}"
-                f", the crop {size_words(shape)}: points are not resized"
+                f"the predicted points are {format_size(_last_two(output.valid.shape))} (height x "
+                f"width), but the crop is {format_size(size)}: points cannot be resized, so give "
+                "them at that size"
             )
-        return part
-    if isinstance(part, DepthMap):
-        return resize_depth(part, shape, interpolation)
-    if part.ndim == 3:
-        return resize_normals(part, shape, interpolation)
-    return resize_confidence(part, shape)
+        return output
+    if isinstance(output, DepthMap):
+        return resize_depth(output, size, interpolation)
+    if output.ndim == 3:  # normals (3, height, width)
+        return resize_normals(output, size, interpolation)
+    return resize_confidence(output, size)

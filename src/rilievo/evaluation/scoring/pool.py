@@ -35,8 +35,8 @@ _WORKER_JOB: list["ScoreJob"] = []
 # Parameters of mallopt, https://man7.org/linux/man-pages/man3/mallopt.3.html
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_KEPT_MEMORY = 1 << 25
-"""Memory that a scoring process keeps for its next arrays [bytes]."""
+_REUSED_MEMORY = 1 << 25
+"""Freed memory that a scoring process keeps for its next arrays [bytes]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class ScoreJob:
     """Everything that the score of an image needs besides its id.
 
     Attributes:
-        fits: Alignment of each scene; empty where images are aligned alone.
-        scenes: Scene of each image; empty where scenes do not matter.
-        next_frame: Next video frame of each image; empty unless stability is scored.
+        fits: Alignment of each scene; empty if images are aligned alone.
+        scenes: Scene of each image; empty if scenes do not matter.
+        next_frame: Next video frame of each image; empty if stability is not scored.
     """
 
     benchmark: Benchmark
@@ -56,52 +56,51 @@ class ScoreJob:
     scenes: Mapping[str, str] = field(default_factory=dict)
     next_frame: Mapping[str, str] = field(default_factory=dict)
 
-    def fit_of(self, id: str) -> Fit | None:
+    def scene_fit(self, image_id: str) -> Fit | None:
         """Alignment of the image's scene; None if the image is aligned alone."""
-        return self.fits.get(self.scenes[id]) if id in self.scenes else None
+        return self.fits.get(self.scenes[image_id]) if image_id in self.scenes else None
 
-    def score(self, id: str) -> ScoreWithSums | Unscored:
+    def score(self, image_id: str) -> ScoreWithSums | Unscored:
         """Score one image, or say why it has no score."""
         try:
-            return self._score_or_raise(id)
+            return self._score_or_raise(image_id)
         except (RilievoError, OSError) as error:
-            return unscored_image(id, error)
+            return unscored_image(image_id, error)
 
     def angles(self, ids: Iterable[str]) -> Iterator[Values]:
         """Yield the angles between predicted and true normals [°], image by image."""
-        for id in ids:
-            yield normal_angles(self.benchmark, self.predictions.read(id), self.dataset.truth(id))
+        for image_id in ids:
+            yield normal_angles(
+                self.benchmark, self.predictions.read(image_id), self.dataset.truth(image_id)
+            )
 
-    def _score_or_raise(self, id: str) -> ScoreWithSums:
-        prediction, truth = self.predictions.read(id), self.dataset.truth(id)
-        fit = self.fit_of(id)
+    def _score_or_raise(self, image_id: str) -> ScoreWithSums:
+        """Score one image; an error says why it has no score."""
+        prediction, truth = self.predictions.read(image_id), self.dataset.truth(image_id)
+        fit = self.scene_fit(image_id)
         if self.benchmark.task is not Task.STABILITY:
             return score(self.benchmark, prediction, truth, fit)
-        next_id = self.next_frame[id]
+        next_id = self.next_frame[image_id]
         frames = prediction, self.predictions.read(next_id)
         truths = truth, self.dataset.truth(next_id)
         return score_stability(self.benchmark, frames, truths, fit)
 
 
-def check_memory_of_scores(shape: Size, processes: int) -> None:
-    """Refuse to score depth of a size (height, width) if the free memory does not suffice."""
-    height, width = shape
-    purpose = f"scores of images of {width}x{height} pixels"
+def check_memory_for_scores(size: Size, processes: int) -> None:
+    """Check that the free memory suffices to score depth maps of a size (height, width)."""
+    height, width = size
+    purpose = f"scores for images of {width}x{height} pixels"
     advice: str | Text = "score smaller images"
     if processes > 1:
         purpose += f" in {processes} processes"
-        advice = Text("take ", OptionName("workers", "1"))
+        advice = Text("use ", OptionName("workers", "1"))
     check_memory(processes * BYTES_PER_PIXEL * height * width, purpose, advice)
 
 
 def score_all(
     job: ScoreJob, ids: Sequence[str], *, processes: int
 ) -> Iterator[ScoreWithSums | Unscored]:
-    """Yield the scores of images in the order of their ids, computed by several processes.
-
-    Raises:
-        RilievoError: If a process dies.
-    """
+    """Yield the scores of images in the order of their ids, computed by several processes."""
     if processes == 1:
         _keep_freed_memory()
         yield from map(job.score, ids)
@@ -110,23 +109,23 @@ def score_all(
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, context, _prepare_worker, (job,))
-    waiting: deque[Future[list[ScoreWithSums | Unscored]]] = deque()
+    pending: deque[Future[list[ScoreWithSums | Unscored]]] = deque()
     try:
         for chunk in chunks:
             with signals.block_in_children():
-                waiting.append(pool.submit(_score_chunk, chunk))
-            # Few results wait at a time, so that the memory stays bounded.
-            if len(waiting) > 2 * processes:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+                pending.append(pool.submit(_score_chunk, chunk))
+            # At most two chunks per process wait at a time, so that the memory stays bounded.
+            if len(pending) > 2 * processes:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
     except BrokenProcessPool as error:
         raise RilievoError(
-            "a process that scores died, perhaps for want of memory",
+            "a scoring process stopped unexpectedly, perhaps because it ran out of memory",
             hint=Text(
                 "try ",
                 OptionName("workers", "1"),
-                " (and in a script of your own, call evaluate below if __name__ == '__main__')",
+                " (and in your own script, call evaluate under if __name__ == '__main__')",
             ),
         ) from error
     finally:
@@ -143,8 +142,9 @@ def _prepare_worker(job: ScoreJob) -> None:
 
 
 def _exit_after_parent() -> None:
+    """Wait for the parent process to end, then end this one at once."""
     parent = multiprocessing.parent_process()
-    assert parent is not None, "only processes that were started for it score so"
+    assert parent is not None, "only worker processes run this"
     parent.join()
     os._exit(1)
 
@@ -152,16 +152,16 @@ def _exit_after_parent() -> None:
 def _keep_freed_memory() -> None:
     """Let the process reuse freed memory, instead of returning it to the system.
 
-    By default the system clears each page anew, which takes 13 of 32 ms an image.
+    By default the system clears each page again, which takes 13 of the 32 ms for an image.
     """
     if sys.platform != "linux":
         return
     # C libraries other than GNU's have no such function, and manage memory in their own way.
     with suppress(OSError, AttributeError):
         for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-            ctypes.CDLL(None).mallopt(parameter, _KEPT_MEMORY)
+            ctypes.CDLL(None).mallopt(parameter, _REUSED_MEMORY)
 
 
 def _score_chunk(ids: Sequence[str]) -> list[ScoreWithSums | Unscored]:
     [job] = _WORKER_JOB
-    return [job.score(id) for id in ids]
+    return [job.score(image_id) for image_id in ids]

@@ -10,7 +10,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.user_rules import call_crop, call_mask
 from rilievo.extensions.trust import is_import_path
-from rilievo.io.depth.crops import DepthCrop, crop_of_name
+from rilievo.io.depth.crops import DepthCrop, published_crop
 from rilievo.records.sample import Truth
 
 
@@ -35,10 +35,10 @@ class PixelWindow:
 
 
 def model_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
-    """Part of an image of a size (height, width) that the model sees."""
+    """Part of an image of the given size (height, width) that the model sees."""
     if is_import_path(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
         return scored_window(crop, shape)
-    return window_of_crop(crop_of_name(InputCrop(crop).value, shape))
+    return crop_to_window(published_crop(InputCrop(crop).value, shape))
 
 
 def crop_for_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a b 3"]:
@@ -48,7 +48,7 @@ def crop_for_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a
 
 
 def scored_window(crop: Crop | str, shape: Size) -> PixelWindow:
-    """Part of a ground truth of a size (height, width) that is scored."""
+    """Part of a ground truth of the given size (height, width) that is scored."""
     height, width = shape
     if is_import_path(crop):
         top, bottom, left, right = call_crop(crop, shape)
@@ -56,10 +56,10 @@ def scored_window(crop: Crop | str, shape: Size) -> PixelWindow:
     crop = Crop(crop)
     if crop is Crop.NONE:
         return PixelWindow(top=0, bottom=height, left=0, right=width)
-    return window_of_crop(crop_of_name(crop.value, shape))
+    return crop_to_window(published_crop(crop.value, shape))
 
 
-def window_of_crop(crop: DepthCrop) -> PixelWindow:
+def crop_to_window(crop: DepthCrop) -> PixelWindow:
     """Window with the pixels of a crop."""
     return PixelWindow(
         top=crop.top,
@@ -95,14 +95,12 @@ def truth_in_view(benchmark: Benchmark, truth: Truth) -> Truth:
 
 
 def truth_size(truth: Truth) -> Size:
-    """(height, width) of the maps of a ground truth.
-
-    Raises:
-        InputError: If it has neither depth nor normals.
-    """
+    """(height, width) of the maps of a ground truth."""
     array = truth.depth if truth.depth is not None else truth.normals
     if array is None:
-        raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
+        raise InputError(
+            f"sample {truth.id}: has neither ground-truth depth nor ground-truth normals"
+        )
     height, width = array.shape[-2:]
     return height, width
 
@@ -111,7 +109,8 @@ def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     """Mask of the pixels whose true depth is scored: between the caps, inside crop and mask."""
     if truth.depth is None or truth.depth_valid is None:
         raise InputError(
-            f"sample {truth.id}: has no true depth, which the benchmark '{benchmark.name}' scores"
+            f"sample {truth.id}: has no ground-truth depth, which the benchmark '{benchmark.name}' "
+            "scores"
         )
     mask = truth.depth_valid & (truth.depth > benchmark.min_depth)
     if benchmark.max_depth is not None:
@@ -123,7 +122,8 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     """Mask of the pixels whose true normal is scored: inside crop and mask."""
     if truth.normals is None or truth.normals_valid is None:
         raise InputError(
-            f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
+            f"sample {truth.id}: has no ground-truth normals, which the benchmark "
+            f"'{benchmark.name}' scores"
         )
     return _mask_in_crop(benchmark, truth, truth.normals_valid)
 
@@ -134,6 +134,6 @@ def _mask_in_crop(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     if benchmark.mask is not None:
         mask = mask & call_mask(benchmark.mask, truth, (height, width))
     crop = scored_window(benchmark.crop, (height, width)).slices
-    inside = np.zeros_like(mask)
-    inside[crop] = mask[crop]
-    return inside
+    cropped = np.zeros_like(mask)
+    cropped[crop] = mask[crop]
+    return cropped

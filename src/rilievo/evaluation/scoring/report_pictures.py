@@ -30,13 +30,13 @@ class ReportPictures:
     """Maps that a report shows: photographs, predictions and truth, all of the truth's size.
 
     Attributes:
-        fit_of: Function that returns the alignment of an image's scene, or None.
+        scene_fit: Function that returns the alignment of an image's scene, or None.
     """
 
     benchmark: Benchmark
     dataset: Dataset
     predictions: Predictions
-    fit_of: Callable[[str], Fit | None] = lambda _: None
+    scene_fit: Callable[[str], Fit | None] = lambda _: None
 
     @property
     def made_by(self) -> MadeBy:
@@ -48,67 +48,70 @@ class ReportPictures:
         """Kind of the predicted depth."""
         return self.predictions.kind
 
-    def read(self, id: str) -> PredictionRecord:
+    def read(self, image_id: str) -> PredictionRecord:
         """Prediction of an image: depth [m] as scored, or unit normals.
 
         Where 8-bit pictures are scored, it is the prediction as the model made it.
         """
         if self.benchmark.task is Task.PICTURE:
-            return self.predictions.read(id)
+            return self.predictions.read(image_id)
         return StoredPrediction(
-            depth_or_none=self.depth(id),
-            normals=self.normals(id),
-            sky=self.sky(id),
+            depth_or_none=self.depth(image_id),
+            normals=self.normals(image_id),
+            sky=self.sky(image_id),
             made_by=self.made_by,
         )
 
-    def photo(self, id: str) -> Pixels:
+    def photo(self, image_id: str) -> Pixels:
         """Photograph as the model saw it."""
-        return crop_for_model(self.dataset.image(id), self.benchmark.input_crop)
+        return crop_for_model(self.dataset.image(image_id), self.benchmark.input_crop)
 
-    def depth(self, id: str) -> DepthMap | None:
+    def depth(self, image_id: str) -> DepthMap | None:
         """Predicted depth [m] as scored; None if the benchmark does not score depth."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        prediction, truth = self._prediction_in_view(id), self._truth_in_view(id)
-        comparable = comparable_depth(self.benchmark, prediction.depth, truth, self.fit_of(id))
+        prediction, truth = self._prediction_in_view(image_id), self._truth_in_view(image_id)
+        comparable = comparable_depth(
+            self.benchmark, prediction.depth, truth, self.scene_fit(image_id)
+        )
         # Pixels without a prediction that are scored as far are shown as far.
         valid = comparable.aligned.depth.valid | comparable.mask
         return DepthMap(values=comparable.depth, kind=DepthKind.METRIC, valid=valid)
 
-    def normals(self, id: str) -> Vectors | None:
+    def normals(self, image_id: str) -> Vectors | None:
         """Predicted unit normals; None if the benchmark does not score normals."""
         if self.benchmark.task is not Task.NORMALS:
             return None
-        prediction = self._prediction_in_view(id)
+        prediction = self._prediction_in_view(image_id)
         assert prediction.normals is not None, "an image with a score of normals has normals"
-        size = truth_size(self._truth_in_view(id))
+        size = truth_size(self._truth_in_view(image_id))
         normals = resize_normals(prediction.normals, size, self.benchmark.interpolation)
         with np.errstate(invalid="ignore"):
-            length = np.linalg.norm(normals, axis=0)
-            return normals / np.where(length > 0, length, np.float32(1))
+            lengths = np.linalg.norm(normals, axis=0)
+            # Vectors of length zero stay zero.
+            return normals / np.where(lengths > 0, lengths, np.float32(1))
 
-    def sky(self, id: str) -> Mask | None:
-        """Predicted sky; None if there is none of the truth's size, or no depth is scored."""
+    def sky(self, image_id: str) -> Mask | None:
+        """Predicted sky; None if it has not the truth's size, or the benchmark scores no depth."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        sky = self._prediction_in_view(id).sky
-        if sky is None or sky.shape != truth_size(self._truth_in_view(id)):
+        sky = self._prediction_in_view(image_id).sky
+        if sky is None or sky.shape != truth_size(self._truth_in_view(image_id)):
             return None
         return sky
 
-    def truth(self, id: str) -> Truth:
+    def truth(self, image_id: str) -> Truth:
         """Ground truth that is valid only at the pixels that are scored."""
-        truth = self._truth_in_view(id)
+        truth = self._truth_in_view(image_id)
         if self.benchmark.task is Task.NORMALS:
             return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
         if self.benchmark.task is Task.DEPTH:
             return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
         return truth
 
-    def _prediction_in_view(self, id: str) -> PredictionRecord:
-        prediction, truth = self.predictions.read(id), self.dataset.truth(id)
+    def _prediction_in_view(self, image_id: str) -> PredictionRecord:
+        prediction, truth = self.predictions.read(image_id), self.dataset.truth(image_id)
         return place_prediction(self.benchmark, prediction, truth).prediction
 
-    def _truth_in_view(self, id: str) -> Truth:
-        return truth_in_view(self.benchmark, self.dataset.truth(id))
+    def _truth_in_view(self, image_id: str) -> Truth:
+        return truth_in_view(self.benchmark, self.dataset.truth(image_id))

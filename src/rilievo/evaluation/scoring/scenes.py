@@ -2,19 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.fit import Fit, FitSpace, abscissa
+from rilievo.alignment.fit import Fit, FitSpace, to_fit_space
 from rilievo.arrays.shapes import Float64
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.scoring.comparable_depth import alignment_for_kind, resize_for_benchmark
+from rilievo.evaluation.scoring.comparable_depth import resize_for_benchmark
 from rilievo.evaluation.scoring.placing import place_prediction
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, truth_in_view, truth_size
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
 
@@ -23,8 +25,11 @@ _SCENE_FIT_SPACES = {
     AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
 }
 """Alignments that can be fitted to a whole scene, and the quantity in which they are linear."""
+FitSums = Float64[np.ndarray, "5"]
+"""Sums of 1, x, y, x² and x·y over pixels, from which y = scale · x + shift is fitted: x is the
+prediction, and y the truth, in the space of the fit."""
 _MIN_RELATIVE_SPREAD = 1e-12
-"""Variation of a prediction, relative to its squares, below which it counts as constant."""
+"""Squared deviations over squares of a prediction, below which it counts as constant."""
 
 
 def needs_scenes(benchmark: Benchmark) -> bool:
@@ -33,135 +38,123 @@ def needs_scenes(benchmark: Benchmark) -> bool:
 
 
 def require_scene(truth: Truth, benchmark: Benchmark) -> str:
-    """Name of an image's scene.
-
-    Raises:
-        InputError: If the dataset names none.
-    """
+    """Return the name of an image's scene, or raise an InputError if the dataset names none."""
     if truth.scene is None:
         raise InputError(
-            f"the dataset names no scene or sequence for '{truth.id}', and the benchmark "
-            f"'{benchmark.name}' fits one scale and shift to each"
+            f"the dataset gives no scene or sequence for '{truth.id}', but the benchmark "
+            f"'{benchmark.name}' fits one scale and shift to each scene"
         )
     return truth.scene
 
 
-def add_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
-    """Add the alignments or the next frames of scenes to a job, and choose the ids to score.
+def make_score_job(
+    benchmark: Benchmark, dataset: Dataset, predictions: Predictions, ids: Sequence[str]
+) -> tuple[ScoreJob, list[str]]:
+    """Make the job of a benchmark, with the alignments or the next frames of scenes if it has any.
 
-    The last frame of a scene has no next one, and is not scored for stability.
-
-    Raises:
-        InputError: If the dataset names no scenes, or none has two frames.
+    Returns:
+        The job, and the ids to score. The last frame of a scene has no next one, and is not scored
+        for stability.
     """
-    benchmark = job.benchmark
-    scene_by_id = _scene_by_id(job, ids)
+    job = ScoreJob(benchmark=benchmark, dataset=dataset, predictions=predictions)
+    if not needs_scenes(benchmark):
+        return job, list(ids)
+    scene_by_id = _scene_by_id(benchmark, dataset, ids)
     scored_ids = list(ids)
     next_frame: dict[str, str] = {}
     if benchmark.task is Task.STABILITY:
         next_frame = _next_frames(scene_by_id)
         if not next_frame:
-            raise InputError("no scene has two frames, so none can be compared with the next one")
-        scored_ids = [id for id in ids if id in next_frame]
+            raise InputError(
+                "no scene has two frames, so no frame can be compared with the next one"
+            )
+        scored_ids = [image_id for image_id in ids if image_id in next_frame]
     fits = _fit_by_scene(job, scene_by_id) if benchmark.fit_scene else {}
     job = replace(job, fits=fits, scenes=scene_by_id, next_frame=next_frame)
     return job, scored_ids
 
 
 def _next_frames(scene_by_id: Mapping[str, str]) -> dict[str, str]:
-    """The next frame of the same scene, by image id."""
+    """Next frame of the same scene, by image id; ids are in the order of the frames."""
     next_frame: dict[str, str] = {}
     previous_in_scene: dict[str, str] = {}
-    for id, scene in scene_by_id.items():
+    for image_id, scene in scene_by_id.items():
         if scene in previous_in_scene:
-            next_frame[previous_in_scene[scene]] = id
-        previous_in_scene[scene] = id
+            next_frame[previous_in_scene[scene]] = image_id
+        previous_in_scene[scene] = image_id
     return next_frame
 
 
-def _scene_by_id(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
+def _scene_by_id(benchmark: Benchmark, dataset: Dataset, ids: Sequence[str]) -> dict[str, str]:
+    """Scene of each image, without the images whose truth cannot be read."""
     scenes = {}
-    for id in ids:
+    for image_id in ids:
         try:
-            truth = job.dataset.truth(id)
+            truth = dataset.truth(image_id)
         except (RilievoError, OSError):
             continue  # reported when it is scored
-        scenes[id] = require_scene(truth, job.benchmark)
+        scenes[image_id] = require_scene(truth, benchmark)
     return scenes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FitSums:
-    """Sums over pixels from which a line y = scale · x + shift is fitted.
-
-    Attributes:
-        space: Quantity in which the fit is a line.
-        sums: Sums of 1, x, y, x² and x·y.
-    """
-
-    space: FitSpace
-    sums: Float64[np.ndarray, "5"]
-
-
 def _fit_by_scene(job: ScoreJob, scene_by_id: Mapping[str, str]) -> dict[str, Fit]:
-    """Alignment of each scene over all its images; images that cannot be read are left out."""
-    sums_by_scene: defaultdict[str, Float64[np.ndarray, 5]] = defaultdict(lambda: np.zeros(5))
-    space = FitSpace.DEPTH
-    for id, scene in scene_by_id.items():
+    """Alignment of each scene over all its images; images that cannot be read are left out.
+
+    It is empty if the benchmark has no alignment for the predictions that fits a whole scene.
+    """
+    kind = job.predictions.kind
+    method = None if kind is None else job.benchmark.alignment.get(kind)
+    if method not in _SCENE_FIT_SPACES:
+        return {}
+    space = _SCENE_FIT_SPACES[AlignMethod(method)]
+    sums_by_scene: defaultdict[str, FitSums] = defaultdict(lambda: np.zeros(5))
+    for image_id, scene in scene_by_id.items():
         try:
-            image_sums = _image_fit_sums(job, id)
+            image_sums = _image_fit_sums(job, image_id, space)
         except (RilievoError, OSError):
-            continue
-        space = image_sums.space
-        sums_by_scene[scene] += image_sums.sums
-    return {
-        scene: _fit_line(scene, _FitSums(space=space, sums=sums))
-        for scene, sums in sums_by_scene.items()
-    }
+            continue  # reported when the image is scored
+        sums_by_scene[scene] += image_sums
+    return {scene: _fit_scene(scene, space, sums) for scene, sums in sums_by_scene.items()}
 
 
-def _image_fit_sums(job: ScoreJob, id: str) -> _FitSums:
+def _image_fit_sums(job: ScoreJob, image_id: str, space: FitSpace) -> FitSums:
     """Sums for the alignment of a scene, over the pixels of one image with prediction and truth."""
     benchmark = job.benchmark
-    whole_truth = job.dataset.truth(id)
-    prediction = place_prediction(benchmark, job.predictions.read(id), whole_truth).prediction
+    whole_truth = job.dataset.truth(image_id)
+    stored = job.predictions.read(image_id)
+    prediction = place_prediction(benchmark, stored, whole_truth).prediction
     truth = truth_in_view(benchmark, whole_truth)
     if prediction.depth_or_none is None or truth.depth is None:
-        raise InputError("no depth")
-    method = alignment_for_kind(benchmark, prediction.depth.kind)
-    if method not in _SCENE_FIT_SPACES:
-        raise InputError(f"the fit '{method}' is none of whole scenes")
-    space = _SCENE_FIT_SPACES[AlignMethod(method)]
-
-    mask = depth_mask(benchmark, truth)
+        raise InputError("the prediction or the ground truth has no depth")
     resized = resize_for_benchmark(benchmark, prediction.depth, truth_size(truth))
-    both = mask & resized.valid
-    x = abscissa(resized.values[both].astype(np.float64), resized.kind, space)
-    y = abscissa(truth.depth[both].astype(np.float64), DepthKind.METRIC, space)
-    return _FitSums(space=space, sums=np.array([x.size, x.sum(), y.sum(), x @ x, x @ y]))
+    both_valid = depth_mask(benchmark, truth) & resized.valid
+    x = to_fit_space(resized.values[both_valid].astype(np.float64), resized.kind, space)
+    y = to_fit_space(truth.depth[both_valid].astype(np.float64), DepthKind.METRIC, space)
+    return np.array([x.size, x.sum(), y.sum(), x @ x, x @ y])
 
 
-def _fit_line(scene: str, fit_sums: _FitSums) -> Fit:
-    """Least-squares line through all pixels of a scene.
+def _fit_scene(scene: str, space: FitSpace, sums: FitSums) -> Fit:
+    """Least-squares fit of a scene; raises CalibrationError if its scale is not positive.
 
-    A constant prediction is put at the mean of the truth, as ``constant_fit`` does.
+    The scale is the covariance of prediction and truth over the variance of the prediction. A
+    constant prediction is put at the mean of the truth, as ``constant_fit`` does.
     """
-    count, x, y, xx, xy = fit_sums.sums
+    count, x_sum, y_sum, xx_sum, xy_sum = sums
     if not count:
-        raise CalibrationError(f"no frame of the scene '{scene}' has pixels to fit to")
-    variation = xx - x * x / count
-    if variation > _MIN_RELATIVE_SPREAD * xx:
-        scale = (xy - x * y / count) / variation
+        raise CalibrationError(f"no frame of the scene '{scene}' has pixels for the fit")
+    x_deviations = xx_sum - x_sum * x_sum / count
+    if x_deviations > _MIN_RELATIVE_SPREAD * xx_sum:
+        scale = (xy_sum - x_sum * y_sum / count) / x_deviations
         if not scale > 0:
             raise CalibrationError(
-                f"the best scale over the scene '{scene}' is {scale:.4g}, not positive: the "
-                "prediction takes near for far; is its kind the right one?"
+                f"the best scale over the scene '{scene}' is {scale:.4g}, which is not positive: "
+                "the prediction swaps near and far; check its kind"
             )
     else:
         scale = 0.0
-    shift = (y - scale * x) / count
+    shift = (y_sum - scale * x_sum) / count
     return Fit(
-        space=fit_sums.space,
+        space=space,
         scale=float(scale),
         shift=float(shift),
         residual=0.0,

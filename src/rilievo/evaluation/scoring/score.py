@@ -7,15 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit
-from rilievo.alignment.point_fit import PointFit, fit_points
+from rilievo.alignment.point_fit import FittedPoints, PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
-from rilievo.evaluation.metrics.metric import Curves, Plane, PointPlane, RangeSums, Sums
+from rilievo.evaluation.metrics.metric import (
+    Curves,
+    Plane,
+    PointPlane,
+    RangeSums,
+    Sums,
+    column_lengths,
+)
 from rilievo.evaluation.metrics.order import OrderPair
 from rilievo.evaluation.metrics.pairs import DepthPair, Levels, NormalsPair, PicturePair
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
@@ -26,7 +34,7 @@ from rilievo.evaluation.scoring.comparable_depth import (
     apply_scene_fit,
     comparable_depth,
     count_unanswered,
-    notes_on_pixels,
+    pixel_notes,
 )
 from rilievo.evaluation.scoring.depth_ranges import range_sums
 from rilievo.evaluation.scoring.placing import place_prediction
@@ -50,9 +58,9 @@ class ScoreWithSums:
 
     Attributes:
         sums: Sums of each metric that can be pooled, by its name.
-        ranges: Errors by ranges of true depth; None unless depth is scored.
-        curves: Sparsification curves; None unless a metric judges confidence.
-        reliability: Sums of the reliability diagram; None unless a metric judges probabilities.
+        ranges: Errors by ranges of true depth; None if depth is not scored.
+        curves: Sparsification curves; None if no metric judges confidence.
+        reliability: Sums of the reliability diagram; None if no metric judges a probability.
     """
 
     score: Score
@@ -68,9 +76,8 @@ class ImageComparison:
 
     Attributes:
         pair: What the metrics of the task take, such as a ``DepthPair``.
-        true_share: Share of pixels with ground truth, before crop and cap.
-        scale: Scale that was fitted to the truth; None if none was.
-        shift: Shift that was fitted to the truth; None if none was.
+        true_share: Fraction of pixels with ground truth, before crop and cap.
+        scale: Scale that was fitted to the truth, as ``shift``; None if none was fitted.
         unanswered: Number of pixels to be scored that have no prediction.
     """
 
@@ -88,22 +95,16 @@ def score(
     truth: Truth,
     fit: Fit | None = None,
 ) -> ScoreWithSums:
-    """Score the prediction of one image.
+    """Score the prediction of one image, or of a part of it.
 
-    Args:
-        benchmark: Protocol to score by.
-        prediction: Prediction of the whole photograph, or of a part of it.
-        truth: Ground truth of the whole photograph.
-        fit: Alignment of the image's scene; None to align the image alone.
-
-    Raises:
-        InputError: If the prediction or the truth lacks what the benchmark scores.
+    ``truth`` covers the whole photograph. ``fit`` is the alignment of the image's scene; None
+    aligns this image on its own.
     """
     placed = place_prediction(benchmark, prediction, truth)
-    truth = truth_in_view(benchmark, truth)
-    comparison = _compare(benchmark, placed.prediction, truth, fit)
+    view_truth = truth_in_view(benchmark, truth)
+    comparison = _compare(benchmark, placed.prediction, view_truth, fit)
     notes = (*placed.notes, *comparison.notes)
-    return _measure(benchmark, truth, replace(comparison, notes=notes))
+    return _compute_metrics(benchmark, view_truth, replace(comparison, notes=notes))
 
 
 def score_stability(
@@ -114,7 +115,7 @@ def score_stability(
 ) -> ScoreWithSums:
     """Score how well the depth of a video frame agrees with that of the next frame.
 
-    ``frames`` and ``truths`` are those of the two frames, ``fit`` is the alignment of their scene.
+    ``fit`` is the alignment of their scene; None aligns each frame on its own.
     """
     first, second = (
         place_prediction(benchmark, frame, truth)
@@ -122,7 +123,7 @@ def score_stability(
     )
     comparison = compare_frames(benchmark, (first.prediction, second.prediction), truths, fit)
     notes = (*first.notes, *comparison.notes)
-    return _measure(benchmark, truths[0], replace(comparison, notes=notes))
+    return _compute_metrics(benchmark, truths[0], replace(comparison, notes=notes))
 
 
 def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
@@ -131,24 +132,31 @@ def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Tru
     return _normals_pair(benchmark, placed.prediction, truth_in_view(benchmark, truth)).angles
 
 
-def _measure(benchmark: Benchmark, truth: Truth, comparison: ImageComparison) -> ScoreWithSums:
-    """Compute all metrics of a benchmark for one image."""
+def _compute_metrics(
+    benchmark: Benchmark, truth: Truth, comparison: ImageComparison
+) -> ScoreWithSums:
+    """Compute all metrics of a benchmark for one image, and the sums for reports.
+
+    Raises:
+        InputError: If a metric is NaN or infinite, because it would spoil the mean over images.
+    """
     pair = comparison.pair
     metrics = benchmark_metrics(benchmark)
     sums = {name: metric.sums(pair) for name, metric in metrics.items()}
     values = {name: metric.finish(sums[name], pair.count) for name, metric in metrics.items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise InputError(f"{metrics[name].label} is {value}, which no mean can take in")
+            raise InputError(f"{metrics[name].label} is {value}, so it cannot be averaged")
     if benchmark.rounding is not None:
         for name, metric in metrics.items():
-            # Shares are rounded in per cent.
+            # Without a unit it is a fraction, which in per cent needs two more decimals.
             decimals = benchmark.rounding if metric.unit else benchmark.rounding + 2
             values[name] = round(values[name], decimals)
 
+    # Depth ranges and the reliability diagram exist for depth only, sparsification for normals too.
     is_depth = isinstance(pair, DepthPair)
-    judges_confidence = any(metric.needs_confidence for metric in metrics.values())
-    judges_probability = any(metric.needs_probability for metric in metrics.values())
+    needs_confidence = any(metric.needs_confidence for metric in metrics.values())
+    needs_probability = any(metric.needs_probability for metric in metrics.values())
     return ScoreWithSums(
         score=Score(
             id=truth.id,
@@ -163,15 +171,15 @@ def _measure(benchmark: Benchmark, truth: Truth, comparison: ImageComparison) ->
         ),
         sums={name: sums[name] for name, metric in metrics.items() if metric.pools},
         ranges=range_sums(pair.t, pair.relative) if is_depth else None,
-        curves=sparsification_curves(pair) if judges_confidence else None,
-        reliability=reliability_sums(pair) if judges_probability and is_depth else None,
+        curves=sparsification_curves(pair) if needs_confidence else None,
+        reliability=reliability_sums(pair) if needs_probability and is_depth else None,
     )
 
 
 def _compare(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
 ) -> ImageComparison:
-    """Compare a prediction with the truth as the benchmark's task asks."""
+    """Compare a prediction with the truth in the way that the benchmark's task needs."""
     if benchmark.task is Task.NORMALS:
         return _compare_normals(benchmark, prediction, truth)
     if benchmark.task is Task.POINTS:
@@ -194,7 +202,7 @@ def _compare_depth(
     truth: Truth,
     fit: Fit | None,
 ) -> ImageComparison:
-    """Depth in metres beside true depth, with the confidence at the truth's size."""
+    """Pair predicted with true depth [m], with the confidence at the truth's size."""
     comparable = comparable_depth(benchmark, predicted, truth, fit)
     assert truth.depth_valid is not None
     if confidence is not None:
@@ -208,13 +216,13 @@ def _compare_depth(
         camera=truth.camera,
         confidence=confidence,
     )
-    own_fit = comparable.aligned.fit
-    is_fitted = comparable.aligned.method != "none"
+    applied_fit = comparable.aligned.fit
+    is_fitted = comparable.aligned.method is not AlignMethod.NONE
     return ImageComparison(
         pair=pair,
         true_share=float(truth.depth_valid.mean()),
-        scale=own_fit.scale if is_fitted else None,
-        shift=own_fit.shift if is_fitted else None,
+        scale=applied_fit.scale if is_fitted else None,
+        shift=applied_fit.shift if is_fitted else None,
         unanswered=comparable.unanswered,
         notes=comparable.notes,
     )
@@ -223,84 +231,98 @@ def _compare_depth(
 def _compare_normals(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> ImageComparison:
+    """Pair predicted with true normals, and count the pixels without a prediction."""
     pair = _normals_pair(benchmark, prediction, truth)
-    assert truth.normals_valid is not None, "what makes a pair of normals has normals"
+    assert truth.normals_valid is not None, "_normals_pair raises if there are no true normals"
     unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
     return ImageComparison(
         pair=pair,
         true_share=float(truth.normals_valid.mean()),
         unanswered=unanswered,
-        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
+        notes=tuple(pixel_notes(benchmark, pair.count, unanswered)),
     )
 
 
 def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> NormalsPair:
-    """Predicted normals at the truth's size beside true normals, where both are valid."""
+    """Pair predicted normals, at the truth's size, with true ones where both are valid."""
     if prediction.normals is None:
         raise InputError("the prediction has no normals")
-    mask = normals_mask(benchmark, truth)
-    if not mask.any():
-        raise NoGroundTruthError("no pixel has a true normal that counts")
-    assert truth.normals is not None, "what has a mask of normals has normals"
+    truth_mask = normals_mask(benchmark, truth)
+    if not truth_mask.any():
+        raise NoGroundTruthError("no pixel has a ground-truth normal to score")
+    assert truth.normals is not None, "normals_mask raises if there are no true normals"
 
     resized = resize_normals(prediction.normals, truth_size(truth), benchmark.interpolation)
-    answered = mask & nonzero_vector_mask(resized)
-    count_unanswered(benchmark, mask, answered)  # raises where the benchmark refuses holes
+    both_valid = truth_mask & nonzero_vector_mask(resized)
+    # The count is not needed here, but this raises where the benchmark requires all pixels.
+    count_unanswered(benchmark, truth_mask, both_valid)
     confidence = prediction.confidence
     if confidence is not None:
         confidence = resize_confidence(confidence, truth_size(truth))
-    return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
+    return NormalsPair(
+        predicted=resized, true=truth.normals, valid=both_valid, confidence=confidence
+    )
 
 
 def compare_points(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> ImageComparison:
-    """Predicted points, fitted to the true points of the same pixels.
+    """Fit predicted points to the true points of the same pixels, and pair them.
 
-    Raises:
-        InputError: If prediction or truth has no points, or the truth has no unit.
-        OptionError: If the benchmark's alignment does not fit points.
+    Points are arrays (3, height, width) in the camera frame.
     """
     points = _predicted_points(benchmark, prediction, truth)
     method = alignment_for_kind(benchmark, points.kind)
     if method not in list(PointFit):
-        raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{method}'")
+        raise OptionError(f"the benchmark '{benchmark.name}' cannot fit points with '{method}'")
     point_fit = PointFit(method)
     if point_fit is PointFit.POINT_SHIFT and not truth.is_metric:
-        raise InputError("the true depth has no unit, and the benchmark takes points in metres")
+        raise InputError(
+            "the ground-truth depth has no unit, but the benchmark scores points in metres"
+        )
     if truth.camera is None:
-        raise InputError("the dataset has no camera, so it has no true points")
-    mask = depth_mask(benchmark, truth)
-    if not mask.any():
-        raise NoGroundTruthError("no pixel has true depth that counts")
-    both = mask & points.valid
-    unanswered = count_unanswered(benchmark, mask, both)
+        raise InputError("the dataset has no camera, so it has no ground-truth points")
+    truth_mask = depth_mask(benchmark, truth)
+    if not truth_mask.any():
+        raise NoGroundTruthError("no pixel has ground-truth depth to score")
+    both_valid = truth_mask & points.valid
+    unanswered = count_unanswered(benchmark, truth_mask, both_valid)
+    # depth_mask raises if there is no true depth.
     assert truth.depth is not None
     assert truth.depth_valid is not None
 
-    true_depth = np.where(both, truth.depth, np.float32(0)).astype(np.float64)
+    # The other pixels may be NaN. They become 0 and are not compared.
+    true_depth = np.where(both_valid, truth.depth, np.float32(0)).astype(np.float64)
     true_points = truth.camera.points(true_depth)
-    raw_points = np.where(both, points.values, 0.0)
-    sampled = subsample_by_grid(both)
-    sampled_raw = raw_points.reshape(3, -1)[:, sampled.indices]
-    sampled_true = true_points.reshape(3, -1)[:, sampled.indices]
-    true_distances = np.sqrt(np.square(sampled_true).sum(axis=0))
-    fitted = fit_points(sampled_raw, sampled_true, sampled.counts / true_distances, point_fit)
+    raw_points = np.where(both_valid, points.values, 0.0)
+    fitted = _fit_sampled_points(raw_points, true_points, both_valid, point_fit)
 
     pair = PointsPair(
         predicted=fitted.scale * raw_points + fitted.shift[:, None, None],
         true=true_points,
-        valid=both,
+        valid=both_valid,
         raw=raw_points,
         objects=truth.objects,
     )
     return ImageComparison(
         pair=pair,
         true_share=float(truth.depth_valid.mean()),
+        # A fit by shift alone has a scale of 1, which says nothing.
         scale=None if point_fit is PointFit.POINT_SHIFT else fitted.scale,
         unanswered=unanswered,
-        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
+        notes=tuple(pixel_notes(benchmark, pair.count, unanswered)),
     )
+
+
+def _fit_sampled_points(
+    raw_points: PointPlane, true_points: PointPlane, both_valid: Mask, point_fit: PointFit
+) -> FittedPoints:
+    """Fit points at a subsample of the valid pixels, by errors relative to the true distance."""
+    sample = subsample_by_grid(both_valid)
+    raw_samples = raw_points.reshape(3, -1)[:, sample.indices]
+    true_samples = true_points.reshape(3, -1)[:, sample.indices]
+    weights = sample.counts / column_lengths(true_samples)
+    return fit_points(raw_samples, true_samples, weights, point_fit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,8 +344,9 @@ def _predicted_points(
     if points is not None:
         if points.valid.shape != (height, width):
             raise InputError(
-                f"the predicted points are {points.valid.shape[0]} x {points.valid.shape[1]}, "
-                f"the truth {height} x {width}: points are not resized, give them at that size"
+                f"the predicted points have {points.valid.shape[1]}x{points.valid.shape[0]} "
+                f"pixels, but the ground truth has {width}x{height}: points cannot be resized, so "
+                "give them at that size"
             )
         return _PredictedPoints(
             values=points.values.astype(np.float64), valid=points.valid, kind=points.kind
@@ -332,25 +355,27 @@ def _predicted_points(
     camera = _predicted_camera(prediction)
     if prediction.depth_or_none is None or camera is None:
         raise InputError(
-            "the prediction has no points, and not both depth and a camera of its own to make them"
+            "the prediction has no points, and it lacks the depth or the predicted camera to "
+            "compute them"
         )
     depth = resize_depth(prediction.depth, (height, width), benchmark.interpolation)
     camera = camera.resized(size=prediction.depth.shape, new_size=(height, width))
+    # Any finite depth will do at invalid pixels, which are masked out.
     finite_depth = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float64)
     return _PredictedPoints(values=camera.points(finite_depth), valid=depth.valid, kind=depth.kind)
 
 
 def _predicted_camera(prediction: PredictionRecord) -> Camera | None:
-    """Camera that the model predicted; None for an assumed one or one from elsewhere."""
+    """Camera that the model predicted; None if the camera is assumed or comes from elsewhere."""
     camera = prediction.camera
     return camera if camera is not None and camera.source is CameraSource.PREDICTED else None
 
 
 def compare_fields_of_view(prediction: PredictionRecord, truth: Truth) -> ImageComparison:
-    """Predicted and true horizontal field of view."""
+    """Pair the predicted with the true horizontal field of view."""
     camera = _predicted_camera(prediction)
     if camera is None:
-        raise InputError("the prediction has no camera of its own")
+        raise InputError("the prediction contains no camera from the model")
     if truth.camera is None:
         raise InputError("the dataset has no camera for this image")
     pair = FieldOfViewPair(
@@ -361,13 +386,13 @@ def compare_fields_of_view(prediction: PredictionRecord, truth: Truth) -> ImageC
 
 
 def _horizontal_fov(camera: Camera, width: int) -> float:
-    """Field of view [°] of a pinhole whose principal point is in the middle, as in papers."""
+    """Field of view [°] as papers compute it, as if the principal point were in the middle."""
     K = camera.needs_pinhole("the score of a field of view")
     return float(np.degrees(2 * np.arctan(0.5 * width / K[0, 0])))
 
 
 def _compare_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> ImageComparison:
-    """Predicted values at pairs of points of which the nearer one is known."""
+    """Sample predicted depth at pairs of points, of which the truth says which one is nearer."""
     order = truth.order
     if order is None:
         raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
@@ -376,26 +401,32 @@ def _compare_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> I
     if not resized.kind.is_depth:
         values = -values  # inverse depth grows towards the camera
     values = np.where(resized.valid, values, np.nan)
+    # Points are (row, column) pairs.
     nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
     return ImageComparison(pair=OrderPair(nearer=nearer, farther=farther))
 
 
 def _compare_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> ImageComparison:
-    """Predicted and true depth as 8-bit pictures, each scaled by its own maximum."""
+    """Pair predicted with true depth as 8-bit pictures, each scaled by its own maximum."""
     if truth.depth is None or truth.depth_valid is None:
-        raise InputError("has no true depth")
+        raise InputError("has no ground-truth depth")
     if not truth.depth_valid.any():
-        raise NoGroundTruthError("no pixel has true depth")
+        raise NoGroundTruthError("no pixel has ground-truth depth")
     resized = resize_depth(predicted, truth_size(truth), benchmark.interpolation)
     if not resized.valid.all():
         raise InputError(
-            f"the prediction has no answer at {(~resized.valid).sum()} pixels; a picture needs all"
+            f"the prediction has no value at {(~resized.valid).sum()} pixels, but this benchmark "
+            "needs a value at every pixel"
         )
     if resized.values.max() <= 0:
-        raise InputError("the prediction is nowhere above zero, so its maximum scales nothing")
+        raise InputError(
+            "the prediction is not above zero anywhere, so it cannot be scaled by its maximum"
+        )
 
-    negative = int((resized.values < 0).sum())
-    notes = (f"{negative} predicted values below zero count as zero",) if negative else ()
+    negative_count = int((resized.values < 0).sum())
+    notes: tuple[str, ...] = ()
+    if negative_count:
+        notes = (f"{negative_count} predicted values below zero count as zero",)
     # Whole millimetres, as the files have them: of rounded metres, some fractions would fall
     # just below a whole number.
     millimetres = np.rint(truth.depth.astype(np.float64) * 1000)
@@ -408,7 +439,7 @@ def _compare_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -
 
 
 def depth_to_8_bits(values: AnyPlane, *, inverted: bool) -> Levels:
-    """Picture of a non-negative map, whose maximum becomes 255, or 0 if ``inverted``."""
+    """Scale a non-negative map to grey levels; its maximum becomes 255, or 0 if ``inverted``."""
     scaled = values * 255 / values.max()
     return (255 - scaled if inverted else scaled).astype(np.uint8)
 
@@ -419,32 +450,38 @@ def compare_frames(
     truths: tuple[Truth, Truth],
     fit: Fit | None,
 ) -> ImageComparison:
-    """Predicted depth of two successive video frames [m], with the true motion between them."""
-    first, second = (truth_in_view(benchmark, truth) for truth in truths)
-    if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
+    """Pair the predicted depth of two successive video frames [m], with the camera's true motion.
+
+    ``fit`` is the alignment of their scene; None aligns each frame on its own.
+    """
+    first_truth, second_truth = (truth_in_view(benchmark, truth) for truth in truths)
+    if first_truth.camera is None or (
+        first_truth.world_T_cam is None or second_truth.world_T_cam is None
+    ):
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
     first_depth, second_depth = (
         _frame_depth(benchmark, frame, truth, fit)
-        for frame, truth in zip(frames, (first, second), strict=True)
+        for frame, truth in zip(frames, (first_truth, second_truth), strict=True)
     )
     pair = StabilityPair(
-        first=_valid_depth_or_zeros(first_depth.values, first_depth.valid),
-        second=_valid_depth_or_zeros(second_depth.values, second_depth.valid),
-        first_seen=first_depth.valid,
-        second_seen=second_depth.valid,
-        first_true=_true_depth_or_zeros(first),
-        second_true=_true_depth_or_zeros(second),
-        first_K=first.camera.needs_pinhole("tae"),
-        second_T_first=np.linalg.inv(second.world_T_cam) @ first.world_T_cam,
+        first_depth=_valid_depth_or_zeros(first_depth.values, first_depth.valid),
+        second_depth=_valid_depth_or_zeros(second_depth.values, second_depth.valid),
+        first_valid=first_depth.valid,
+        second_valid=second_depth.valid,
+        first_true=_true_depth_or_zeros(first_truth),
+        second_true=_true_depth_or_zeros(second_truth),
+        K=first_truth.camera.needs_pinhole("tae"),
+        second_T_first=np.linalg.inv(second_truth.world_T_cam) @ first_truth.world_T_cam,
     )
-    true_share = 1.0 if first.depth_valid is None else float(first.depth_valid.mean())
+    first_valid = first_truth.depth_valid
+    true_share = 1.0 if first_valid is None else float(first_valid.mean())
     return ImageComparison(pair=pair, true_share=true_share)
 
 
 def _frame_depth(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, fit: Fit | None
 ) -> DepthMap:
-    """Depth of a frame [m], by the fit of its scene, or without one by its own truth."""
+    """Depth of a frame [m], by its scene's fit if there is one, else aligned to its own truth."""
     if prediction.depth_or_none is None:
         raise InputError("the prediction has no depth")
     # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
@@ -461,4 +498,5 @@ def _true_depth_or_zeros(truth: Truth) -> Plane:
 
 
 def _valid_depth_or_zeros(depth: Float32[np.ndarray, "h w"], valid: Mask) -> Plane:
+    """Depth as float64, 0 at invalid pixels."""
     return np.where(valid, depth, np.float32(0)).astype(np.float64)

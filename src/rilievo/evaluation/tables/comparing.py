@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Values
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Published, benchmark_settings
 from rilievo.evaluation.evaluation_folder import metric_names, read_evaluation
@@ -21,7 +21,8 @@ from rilievo.evaluation.intervals import (
     wilcoxon_p,
 )
 from rilievo.evaluation.metrics.metric import Better, badness
-from rilievo.evaluation.records import Evaluation, Summary
+from rilievo.evaluation.model_names import shown_model_names
+from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL, metric_value_range, unscored_remark
 from rilievo.evaluation.tables.comparison import (
     Cell,
@@ -32,7 +33,7 @@ from rilievo.evaluation.tables.comparison import (
     Difference,
     Row,
 )
-from rilievo.evaluation.tables.runs import quote_pair, refuse_other_benchmarks
+from rilievo.evaluation.tables.runs import check_same_benchmark, quote_pair
 from rilievo.evaluation.tables.wording import setting_value
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.names import printable
@@ -62,124 +63,142 @@ def compare(
         MissingExtraError: If scipy is not installed.
     """
     if not runs:
-        raise OptionError("there is no run to compare; give folders that hold evaluation.json")
-    named = runs_by_name(runs)
-    if baseline is not None and baseline not in named:
-        raise OptionError(f"no run '{baseline}' for a baseline; {suggest(baseline, named)}")
-    refuse_other_benchmarks(named)
-    ids = shared_images(named, common=common)
-    has_unshared_images = any(len(run.scores) != len(ids) for run in named.values())
+        raise OptionError("there is no run to compare; give folders that contain evaluation.json")
+    run_by_name = runs_by_name(runs)
+    if baseline is not None:
+        baseline = _run_name(baseline, run_by_name)
+    check_same_benchmark(run_by_name)
+    ids = shared_images(run_by_name, common=common)
+    has_unshared_images = any(len(run.scores) != len(ids) for run in run_by_name.values())
     columns = tuple(
-        compare_metric(named, metric, ids, baseline, has_unshared_images=has_unshared_images)
-        for metric in shared_metrics(named.values(), metrics)
+        compare_metric(run_by_name, metric, ids, baseline, has_unshared_images=has_unshared_images)
+        for metric in shared_metrics(run_by_name.values(), metrics)
     )
 
-    first = next(iter(named.values()))
-    leading = columns[0]
-    best_first = sorted(named, key=lambda name: leading.cells[name].rank or 0)
-    rows = [
-        Row(
-            name=name,
-            is_published=False,
-            cells={column.metric: column.cells[name] for column in columns},
-            alignment=named[name].alignment,
-        )
-        for name in best_first
-    ]
-    rows += _published_rows(_comparable_published(first), columns, named)
-    notes = tuple(
-        _comparison_notes(named, columns, images=len(ids), has_unshared_images=has_unshared_images)
+    first_run = next(iter(run_by_name.values()))
+    published_rows = _published_rows(_comparable_published(first_run), columns, run_by_name)
+    notes = _comparison_notes(
+        run_by_name, columns, num_images=len(ids), has_unshared_images=has_unshared_images
     )
     group = ColumnGroup(
-        label=first.benchmark,
-        benchmark=first.benchmark,
-        benchmark_sha256=first.benchmark_sha256,
-        title=setting_value(first.settings.get("title", "")),
-        dataset=f"{first.data.dataset}, {first.data.split}",
-        images=len(ids),
+        label=first_run.benchmark,
+        benchmark=first_run.benchmark,
+        benchmark_sha256=first_run.benchmark_sha256,
+        title=setting_value(first_run.settings.get("title", "")),
+        dataset=f"{first_run.data.dataset}, split {first_run.data.split}",
+        image_count=len(ids),
         baseline=baseline,
         columns=columns,
-        rows=tuple(rows),
-        notes=notes,
+        rows=(*_run_rows(columns, run_by_name), *published_rows),
+        notes=tuple(notes),
     )
     return Comparison(groups=(group,), notes=group.notes)
 
 
-def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str, ...]:
-    """Ids of the images that all runs have scored, in the order of the first run.
+def _run_rows(columns: Sequence[Column], runs: Mapping[str, Evaluation]) -> list[Row]:
+    """Rows of the runs, the best in the leading metric first."""
+    leading = columns[0]
+    best_first = sorted(runs, key=lambda name: leading.cells[name].rank or 0)
+    return [
+        Row(
+            name=name,
+            is_published=False,
+            cells={column.metric: column.cells[name] for column in columns},
+            alignment=runs[name].alignment,
+        )
+        for name in best_first
+    ]
 
-    Raises:
-        InputError: If there are none, or runs have other images and ``common`` is not set.
-    """
+
+def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str, ...]:
+    """Ids of the images that all runs have scored, in the order of the first run."""
     ids_by_run = {name: {score.id for score in run.scores} for name, run in runs.items()}
     shared = set.intersection(*ids_by_run.values())
     if not shared:
-        raise InputError("no image is scored in every run, so there is nothing to compare")
-    first, *others = runs
-    for name in others:
-        if ids_by_run[name] != ids_by_run[first] and not common:
-            example = printable(min(ids_by_run[name] ^ ids_by_run[first]))
+        raise InputError("no image has a score in every run, so there is nothing to compare")
+    first_name, *other_names = runs
+    first_ids = ids_by_run[first_name]
+    for name in other_names:
+        if ids_by_run[name] != first_ids and not common:
+            unshared_example = printable(min(ids_by_run[name] ^ first_ids))
             raise InputError(
-                f"{quote_pair(first, name)} were scored on different images, "
-                f"{len(ids_by_run[first]):,} and {len(ids_by_run[name]):,} ('{example}' is in one "
-                "alone)",
+                f"{quote_pair(first_name, name)} were scored on different images, "
+                f"{len(first_ids):,} and {len(ids_by_run[name]):,} (only one of them has "
+                f"'{unshared_example}')",
                 hint=Text(
-                    "with ",
+                    "use ",
                     OptionName("common"),
-                    f" only the {len(shared):,} that all runs have are compared",
+                    f" to compare only the {len(shared):,} images that all runs have",
                 ),
             )
-    return tuple(score.id for score in runs[first].scores if score.id in shared)
+    return tuple(score.id for score in runs[first_name].scores if score.id in shared)
+
+
+def _run_name(baseline: str, run_by_name: Mapping[str, Evaluation]) -> str:
+    """Find the run that a user names, by its shown name or by its model's full name."""
+    if baseline in run_by_name:
+        return baseline
+    names = [name for name, run in run_by_name.items() if run.made_by.model == baseline]
+    if len(names) != 1:
+        raise OptionError(
+            f"no run '{baseline}' to use as the baseline; {suggest(baseline, run_by_name)}"
+        )
+    return names[0]
 
 
 def runs_by_name(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
-    """Read runs, and name them after their models, with the folders of models that repeat."""
+    """Read runs, and give each a unique name.
+
+    It is the name of its model, as ``shown_model_names`` shortens it. If several runs have the same
+    model, their folders are added, and if that is not enough, a number.
+    """
     evaluations = [run if isinstance(run, Evaluation) else read_evaluation(run) for run in runs]
     model_counts = Counter(evaluation.made_by.model for evaluation in evaluations)
-    named: dict[str, Evaluation] = {}
+    names = shown_model_names(model_counts)
+    run_by_name: dict[str, Evaluation] = {}
     for source, evaluation in zip(runs, evaluations, strict=True):
-        name = evaluation.made_by.model
-        if model_counts[name] > 1 and isinstance(source, Path):
+        model = evaluation.made_by.model
+        name = names[model]
+        if model_counts[model] > 1 and isinstance(source, Path):
             folder = source if source.is_dir() else source.parent
             name = f"{name} ({folder.resolve().name})"
-        unique_name, number = name, 2
-        while unique_name in named:
-            unique_name = f"{name} #{number}"
-            number += 1
-        named[unique_name] = evaluation
-    return named
+        unique_name = name
+        next_number = 2
+        while unique_name in run_by_name:
+            unique_name = f"{name} #{next_number}"
+            next_number += 1
+        run_by_name[unique_name] = evaluation
+    return run_by_name
 
 
 def shared_metrics(
     runs: Iterable[Evaluation], metrics: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """Metrics that all runs have, the leading one first; or the requested ones, each once.
-
-    Raises:
-        OptionError: If the runs share no metric, or not all of those that are requested.
-    """
-    first, *others = map(metric_names, runs)
-    shared = tuple(name for name in first if all(name in names for names in others))
+    """Metrics that all runs have, the leading one first; or the requested ones, each once."""
+    first_names, *other_names = map(metric_names, runs)
+    shared = tuple(name for name in first_names if all(name in names for names in other_names))
     for name in metrics or ():
         if name not in shared:
-            raise OptionError(f"no metric '{name}' in every run; {suggest(name, shared)}")
+            raise OptionError(f"not every run has the metric '{name}'; {suggest(name, shared)}")
     if not shared:
         raise OptionError("the runs have no metric in common")
     return tuple(dict.fromkeys(metrics)) if metrics else shared
 
 
 def _comparable_published(run: Evaluation) -> tuple[Published, ...]:
-    """Published results on the same data; none if the benchmark's settings have changed since."""
+    """Published results on the run's data; none if settings changed or its code is not trusted."""
     try:
         check_trusted(run.benchmark, "benchmark", "evaluation")
         benchmark = find_benchmark(run.benchmark)
     except OptionError:
         return ()
     for name, value in benchmark_settings(benchmark).items():
+        # The run may be older than a setting that is None by default.
         if value is not None and run.settings.get(name) != value:
             return ()
     data = f"{run.data.dataset} {run.data.split}"
-    return tuple(entry for entry in benchmark.published if entry.data in ("", data))
+    # Results without data are for all of the benchmark's data.
+    return tuple(result for result in benchmark.published if result.data in ("", data))
 
 
 def _published_rows(
@@ -188,24 +207,25 @@ def _published_rows(
     """Published results that have one of the metrics, the best in the leading one first."""
     leading = columns[0]
     rows = []
-    for entry in published:
+    for result in published:
         cells = {
-            column.metric: Cell(value=entry.values[column.metric])
+            column.metric: Cell(value=result.values[column.metric])
             for column in columns
-            if column.metric in entry.values
+            if column.metric in result.values
         }
-        if cells:
-            name = f"{entry.model} (published)" if entry.model in runs else entry.model
-            row = Row(
-                name=name, is_published=True, cells=cells, source=entry.source, quote=entry.quote
-            )
-            rows.append(row)
+        if not cells:
+            continue
+        name = f"{result.model} (published)" if result.model in runs else result.model
+        row = Row(
+            name=name, is_published=True, cells=cells, source=result.source, quote=result.quote
+        )
+        rows.append(row)
 
-    def badness_of(row: Row) -> float:
+    def leading_badness(row: Row) -> float:
         cell = row.cells.get(leading.metric)
         return float("inf") if cell is None else badness(cell.value, leading.better)
 
-    return sorted(rows, key=badness_of)
+    return sorted(rows, key=leading_badness)
 
 
 def compare_metric(
@@ -218,68 +238,93 @@ def compare_metric(
 ) -> Column:
     """Rank the runs in one metric, and test them against the baseline, or without one the best.
 
-    If a run has more images than are shared, the cells are means over the shared images, and not
-    the numbers of the runs.
+    ``ids`` are the images that all runs have. If a run has others too (``has_unshared_images``),
+    the cells are means over the shared images instead of the runs' own numbers.
     """
-    values_of_run = {
-        name: {score.id: score.values for score in run.scores} for name, run in runs.items()
+    scores_by_run = {name: {score.id: score for score in run.scores} for name, run in runs.items()}
+    compared_ids = tuple(
+        image_id
+        for image_id in ids
+        if all(metric in scores[image_id].values for scores in scores_by_run.values())
+    )
+    image_values = {
+        name: np.array([scores[image_id].values[metric] for image_id in compared_ids], np.float64)
+        for name, scores in scores_by_run.items()
     }
-    ids = tuple(id for id in ids if all(metric in values[id] for values in values_of_run.values()))
-    compared = {
-        name: np.array([values[id][metric] for id in ids], np.float64)
-        for name, values in values_of_run.items()
-    }
-    scene_of_id = {score.id: score.scene for score in next(iter(runs.values())).scores}
-    images = ColumnImages(scenes=tuple(scene_of_id[id] for id in ids), by_scene=is_by_scene(runs))
+    first_scores = next(iter(scores_by_run.values()))
+    scenes = tuple(first_scores[image_id].scene for image_id in compared_ids)
+    images = ColumnImages(scenes=scenes, by_scene=is_by_scene(runs))
 
-    summaries = {name: _find_summary(run, metric) for name, run in runs.items()}
+    summaries = {
+        name: next(summary for summary in run.summaries if summary.metric == metric)
+        for name, run in runs.items()
+    }
     better = next(iter(summaries.values())).better
     cells = {}
     for name, summary in summaries.items():
-        if has_unshared_images and compared[name].size:
-            value_range = metric_value_range(better, summary.unit, compared[name].tolist())
-            cells[name] = images.cell(compared[name], value_range)
+        if has_unshared_images and image_values[name].size:
+            value_range = metric_value_range(better, summary.unit, image_values[name].tolist())
+            cells[name] = images.cell(image_values[name], value_range)
         else:
             cells[name] = Cell(value=summary.value, low=summary.low, high=summary.high)
 
-    badnesses = {name: badness(cell.value, better) for name, cell in cells.items()}
-    best = min(runs, key=badnesses.__getitem__)
-    reference = best if baseline is None else baseline
+    badness_by_run = {name: badness(cell.value, better) for name, cell in cells.items()}
+    best_run = min(runs, key=badness_by_run.__getitem__)
+    reference = best_run if baseline is None else baseline
+    compared_values = image_values
     if better is Better.ZERO:
-        # Sizes are compared, because two biases of opposite sign may be equally bad.
-        compared = {name: np.abs(values) for name, values in compared.items()}
-    from_best = _differences_to_reference(compared, images, best)
-    from_reference = from_best
-    if reference != best:
-        from_reference = _differences_to_reference(compared, images, reference)
-    is_clear = _are_all_worse(from_best.values(), better)
+        # Absolute values are compared, because two biases of opposite sign may be equally bad.
+        compared_values = {name: np.abs(values) for name, values in image_values.items()}
     return Column(
         metric=metric,
         label=summaries[reference].label,
         unit=summaries[reference].unit,
         better=better,
         reference=reference,
-        ids=ids,
+        ids=compared_ids,
         images=images,
-        values=compared,
-        cells={
-            name: replace(
-                cell,
-                rank=1 + sum(other < badnesses[name] for other in badnesses.values()),
-                difference=from_reference.get(name),
-                is_best=is_clear and name == best,
-            )
-            for name, cell in cells.items()
-        },
+        values=compared_values,
+        cells=_rank_and_test(
+            cells,
+            badness_by_run,
+            compared_values,
+            images,
+            best_run=best_run,
+            reference=reference,
+            better=better,
+        ),
     )
 
 
-def _find_summary(run: Evaluation, metric: str) -> Summary:
-    return next(summary for summary in run.summaries if summary.metric == metric)
+def _rank_and_test(
+    cells: Mapping[str, Cell],
+    badness_by_run: Mapping[str, float],
+    image_values: Mapping[str, Values],
+    images: ColumnImages,
+    *,
+    best_run: str,
+    reference: str,
+    better: Better,
+) -> dict[str, Cell]:
+    """Add ranks, differences from the reference, and the mark of a significantly best run."""
+    from_best = _differences_to_reference(image_values, images, best_run)
+    from_reference = from_best
+    if reference != best_run:
+        from_reference = _differences_to_reference(image_values, images, reference)
+    is_best_significant = _are_all_worse(from_best.values(), better)
+    return {
+        name: replace(
+            cell,
+            rank=1 + sum(other < badness_by_run[name] for other in badness_by_run.values()),
+            difference=from_reference.get(name),
+            is_best=is_best_significant and name == best_run,
+        )
+        for name, cell in cells.items()
+    }
 
 
 def _are_all_worse(differences: Collection[Difference], better: Better) -> bool:
-    """Whether all other runs are significantly worse than the best; False without other runs."""
+    """Whether all other runs are significantly worse than the best; False if there are none."""
     sign = -1 if better is Better.HIGHER else 1
     is_worse = [
         difference.is_significant and sign * difference.mean > 0 for difference in differences
@@ -305,9 +350,9 @@ def _differences_to_reference(
         [wilcoxon_p(scene_means(paired, images.scenes)) for paired in differences.values()]
     )
     tested = {}
-    for (name, paired), p in zip(differences.items(), p_values, strict=True):
-        cell = images.cell(paired)
-        tested[name] = Difference(mean=cell.value, low=cell.low, high=cell.high, p=p)
+    for (name, paired), p_value in zip(differences.items(), p_values, strict=True):
+        mean = images.cell(paired)
+        tested[name] = Difference(mean=mean.value, low=mean.low, high=mean.high, p=p_value)
     return tested
 
 
@@ -315,109 +360,118 @@ def _comparison_notes(
     runs: Mapping[str, Evaluation],
     columns: Sequence[Column],
     *,
-    images: int,
+    num_images: int,
     has_unshared_images: bool,
 ) -> Iterator[str]:
-    """Yield notes to read before the numbers of a comparison are believed, a sentence each."""
-    first = next(iter(runs.values()))
+    """Yield caveats of a comparison, one sentence each."""
+    first_run = next(iter(runs.values()))
     if len(runs) > 1:
-        yield from _significance_notes(first, images)
-    yield from _averaging_notes(runs, images, has_unshared_images=has_unshared_images)
+        yield from _significance_notes(first_run, num_images)
+    yield from _averaging_notes(runs, num_images, has_unshared_images=has_unshared_images)
     for column in columns:
-        if len(column.ids) < images:
+        if len(column.ids) < num_images:
             yield (
-                f"{column.label}: differences rest on {len(column.ids):,} images, those where "
-                "every run has it."
+                f"{column.label}: differences are based on the {len(column.ids):,} images for "
+                "which every run has a value."
             )
         if column.better is Better.ZERO:
-            yield f"{column.label}: what is compared is how far it is from zero, image by image."
-    official = first.data.official
-    if official is not None and official != images:
-        yield f"The whole split has {official:,} images, not {images:,}."
+            yield f"{column.label}: the comparison uses its distance from zero in each image."
+    official_count = first_run.data.official
+    if official_count is not None and official_count != num_images:
+        yield f"The whole split has {official_count:,} images, not {num_images:,}."
     yield from _notes_on_different_runs(runs)
-    yield from _notes_of_runs(runs)
+    yield from _run_warnings(runs)
 
 
-def _significance_notes(first: Evaluation, images: int) -> Iterator[str]:
+def _significance_notes(first_run: Evaluation, num_images: int) -> Iterator[str]:
     """Yield notes on how differences are tested, and on how few scenes they rest."""
-    yield (
-        f"Differences are paired over {images:,} images: 95 % intervals by Student's t, p "
-        "by Wilcoxon's signed-rank test with Holm's correction for the runs of each metric. "
-        f"An asterisk marks p < {SIGNIFICANCE_LEVEL:g} with an interval that leaves out zero; bold "
-        "marks the best where it is so much better than every other run."
-    )
+    yield f"Differences are paired over {count_text(num_images, 'image')}."
     # Frames of a scene are no independent evidence.
-    scenes = scene_count([score.scene for score in first.scores])
-    if scenes < MIN_SCENES <= len(first.scores):
+    num_scenes = scene_count([score.scene for score in first_run.scores])
+    if num_scenes < MIN_SCENES <= len(first_run.scores):
         yield (
-            f"All images are of {scenes} scene{'s' if scenes > 1 else ''}, whose frames are "
-            "nearly alike: no interval is claimed, and nothing is called significant."
+            f"All images are from {count_text(num_scenes, 'scene')}, whose frames are nearly "
+            "alike, so there are no intervals and no significance tests."
         )
-    elif scenes < len(first.scores):
+        return
+    if num_images < MIN_SCENES:
+        yield "There are too few images for intervals and significance tests."
+        return
+    yield (
+        "The 95 % intervals of the differences are by Student's t, and p is by Wilcoxon's "
+        "signed-rank test with Holm's correction for the runs of each metric. An asterisk marks "
+        f"p < {SIGNIFICANCE_LEVEL:g} with an interval that excludes zero. Bold marks the best run "
+        "if it is significantly better than every other run."
+    )
+    if num_scenes < len(first_run.scores):
         yield (
-            f"Frames of one scene are alike, so intervals and p rest on {scenes:,} scenes, "
-            "not on single images."
+            f"Frames of one scene are alike, so intervals and p are based on {num_scenes:,} "
+            "scenes, not on single images."
         )
 
 
 def _averaging_notes(
-    runs: Mapping[str, Evaluation], images: int, *, has_unshared_images: bool
+    runs: Mapping[str, Evaluation], num_images: int, *, has_unshared_images: bool
 ) -> Iterator[str]:
-    """Yield notes on how the numbers are averaged, where it is not simply over all images."""
+    """Yield notes on how the numbers are averaged, if it is not simply over all images."""
     by_scene = is_by_scene(runs)
     if by_scene:
         yield (
-            "The benchmark averages the images of each scene, then the scenes; so do differences."
+            "The benchmark averages the images of each scene, then the scenes; differences are "
+            "averaged in the same way."
         )
     if any(run.settings.get("averaging") == Averaging.POOLED for run in runs.values()):
         yield (
-            "The benchmark pools the pixels of all images; differences and p are of the values "
-            "of single images, and can point the other way."
+            "The benchmark pools the pixels of all images; differences and p are computed from "
+            "the values of single images, so a difference can have the opposite sign to that of "
+            "the pooled values."
         )
     if has_unshared_images:
-        counts = ", ".join(f"{name} {len(run.scores):,}" for name, run in runs.items())
+        image_counts = ", ".join(f"{name} {len(run.scores):,}" for name, run in runs.items())
+        by_scene_words = ", scene by scene" if by_scene else ""
         yield (
-            f"Not the benchmark's own numbers: the runs were scored on different images ({counts}),"
-            f" so all values are means over the {images:,} images that all of them have"
-            f"{', scene by scene' if by_scene else ''}."
+            "These are not the benchmark's own numbers: the runs were scored on different images "
+            f"({image_counts}), so all values are means over the {num_images:,} images that all "
+            f"runs have{by_scene_words}."
         )
 
 
 def _notes_on_different_runs(runs: Mapping[str, Evaluation]) -> Iterator[str]:
-    """Yield notes on alignment, kind, version and processing where these differ between runs."""
+    """Yield notes on alignment, kind, version and processing if these differ between runs."""
     processing = {
         name: run.made_by.settings["processing"]
         for name, run in runs.items()
         if "processing" in run.made_by.settings
     }
-    for problem, value_of_run in (
+    for problem, value_by_run in (
         (
-            "Aligned in different ways, which forgive different errors",
+            "The runs are aligned in different ways, which hide different errors",
             {name: run.alignment for name, run in runs.items()},
         ),
-        ("Predictions are of different kinds", {name: run.kind for name, run in runs.items()}),
+        ("The predictions are of different kinds", {name: run.kind for name, run in runs.items()}),
         (
-            "Scored with different versions of rilievo",
+            "The runs were scored with different versions of rilievo",
             {name: run.version for name, run in runs.items()},
         ),
-        ("Predicted with different processing", processing),
+        ("The runs were predicted with different processing", processing),
     ):
-        if len(set(value_of_run.values())) > 1:
-            values = ", ".join(f"{name}: {value or 'none'}" for name, value in value_of_run.items())
+        if len(set(value_by_run.values())) > 1:
+            values = ", ".join(f"{name}: {value or 'none'}" for name, value in value_by_run.items())
             yield printable(f"{problem} ({values}).")
 
 
-def _notes_of_runs(runs: Mapping[str, Evaluation]) -> Iterator[str]:
+def _run_warnings(runs: Mapping[str, Evaluation]) -> Iterator[str]:
     """Yield the warnings of the runs, each once with the names of its runs."""
     names_by_warning: dict[str, list[str]] = {}
     for name, run in runs.items():
-        unscored = [
-            remark
-            for remark in unscored_remark(run.unscored, run.data.asked)
-            if remark not in run.warnings
-        ]
-        for warning in (*unscored, *run.warnings):
+        warnings = run.warnings
+        # Newer results have this remark among their warnings already.
+        remark = unscored_remark(run.unscored, run.data.asked)
+        if remark is not None and remark not in warnings:
+            warnings = (remark, *warnings)
+        for warning in warnings:
             names_by_warning.setdefault(warning, []).append(name)
     for warning, names in names_by_warning.items():
-        concerned = "every run" if len(names) == len(runs) > 1 else ", ".join(names)
-        yield printable(f"Of {concerned}: {warning.removesuffix('.')}.")
+        is_of_every_run = len(runs) > 1 and len(names) == len(runs)
+        run_words = "All runs" if is_of_every_run else ", ".join(names)
+        yield printable(f"{run_words}: {warning.removesuffix('.')}.")

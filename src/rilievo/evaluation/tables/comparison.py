@@ -20,7 +20,6 @@ class Difference:
     Attributes:
         mean: Mean of the differences of the images, or of the scenes.
         low: Lower end of its paired 95 % interval; None with too few images or scenes.
-        high: Upper end of that interval.
         p: P-value with Holm's correction for all runs of the column.
     """
 
@@ -31,7 +30,7 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether both the p-value and the interval say so; one tests ranks, the other the mean."""
+        """Whether p-value and interval both say so: the former tests ranks, the latter the mean."""
         if self.low is None or self.high is None:
             return False
         return self.p < SIGNIFICANCE_LEVEL and not self.low <= 0 <= self.high
@@ -42,10 +41,9 @@ class Cell:
     """One metric of one row.
 
     Attributes:
-        low: Lower end of the 95 % interval of ``value``; None without an interval.
-        high: Upper end of that interval.
-        rank: Rank among the runs, 1 for the best; None of a published row.
-        difference: Difference from the reference; None of the reference and of published rows.
+        low: Lower end of the 95 % interval of ``value``; None if there is no interval.
+        rank: Rank among the runs, 1 for the best; None in a published row.
+        difference: Difference from the reference; None for the reference and published rows.
         is_best: Whether it is significantly better than every other run.
     """
 
@@ -67,15 +65,15 @@ class ColumnImages:
     """Images of a column, by which its means and intervals are computed.
 
     Attributes:
-        scenes: Scene of each image; None where it is not known.
-        by_scene: Whether all scenes count the same, and not all images.
+        scenes: Scene of each image; None if it is not known.
+        by_scene: Whether a mean is taken over scenes, and not over images.
     """
 
     scenes: tuple[str | None, ...]
     by_scene: bool
 
     def means(self, values: Values) -> Float64[np.ndarray, "m"]:
-        """Values of the images, or the means of their scenes."""
+        """The values that a mean is taken of: those of the images, or the means of the scenes."""
         return scene_means(values, self.scenes) if self.by_scene else values
 
     def cell(self, values: Values, value_range: ValueRange = ValueRange.ANY) -> Cell:
@@ -91,10 +89,10 @@ class Row:
     """A run, or a published result.
 
     Attributes:
-        cells: Cells by metric; a published row lacks those that were not published.
+        cells: Cells by metric; a published row has only those that were published.
         alignment: Alignment of a run's predictions; None if nothing is aligned.
-        source: Place of a published row, and what is known to differ; None of a run.
-        quote: Words of a published row in its source.
+        source: Paper of a published row, and known differences; None for a run.
+        quote: The published row as the paper has it.
     """
 
     name: str
@@ -112,9 +110,8 @@ class Column:
     Attributes:
         reference: Run that the others are compared with.
         ids: Images whose values are compared.
-        values: Values of each run, one for each of ``ids``; their absolute values where the metric
-            is best near zero.
-        cells: Cell of each run.
+        values: Values of each run, one for each of ``ids``; absolute values if the metric is best
+            near zero.
     """
 
     metric: str
@@ -133,9 +130,8 @@ class ColumnGroup:
     """Runs side by side on one benchmark.
 
     Attributes:
-        label: Name of the benchmark, with its data where that tells it apart.
-        dataset: Dataset and split.
-        images: Number of images that all runs have.
+        label: Name of the benchmark, with its data if several groups have the same benchmark.
+        image_count: Number of images that all runs have.
         baseline: Run that the user chose to compare with; None to compare with the best.
         columns: The leading metric first.
         rows: Runs, the best first; then published rows, likewise.
@@ -147,7 +143,7 @@ class ColumnGroup:
     benchmark_sha256: str
     title: str
     dataset: str
-    images: int
+    image_count: int
     baseline: str | None
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -161,7 +157,7 @@ class ColumnGroup:
 
     @property
     def runs(self) -> tuple[Row, ...]:
-        """Rows that were measured, and not published."""
+        """Rows of runs, without published results."""
         return tuple(row for row in self.rows if not row.is_published)
 
     @property
@@ -186,7 +182,6 @@ class SetMean:
     Attributes:
         family: Program or benchmark that the datasets belong to.
         sets: Labels of the benchmarks on the datasets.
-        values: Mean of each model.
     """
 
     family: str
@@ -197,12 +192,12 @@ class SetMean:
     @property
     def label(self) -> str:
         """Heading of its column."""
-        return f"{self.family}: mean of {len(self.sets)} sets"
+        return f"{self.family}: mean of {len(self.sets)} datasets"
 
     @property
     def note(self) -> str:
         """Sentence that names the datasets."""
-        return f"{self.label}, each counting the same: {', '.join(self.sets)}."
+        return f"{self.label}, with equal weights: {', '.join(self.sets)}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,14 +205,13 @@ class PairOverSets:
     """Two models compared over all benchmarks, the better one first.
 
     Attributes:
-        ratio: Error of the first over that of the second, the geometric mean over the benchmarks.
-        low: Lower end of its interval. With a probability of 95 %, the intervals of all pairs hold.
-        high: Upper end of its interval.
+        ratio: Error of the better over that of the worse, a geometric mean over the benchmarks.
+        low: Lower end of its interval. The intervals of all pairs hold together in 95 % of cases.
         p: P-value corrected for all pairs.
     """
 
-    first: str
-    second: str
+    better: str
+    worse: str
     ratio: float
     low: float
     high: float
@@ -225,7 +219,7 @@ class PairOverSets:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the first is significantly better."""
+        """Whether the better one is significantly better."""
         return self.p < SIGNIFICANCE_LEVEL and self.high < 1
 
 
@@ -236,8 +230,7 @@ class Standing:
     Attributes:
         ranks: Rank on each benchmark by its label; models with equal numbers share the mean rank.
         mean_rank: Mean over the benchmarks that all models have; None if there are none.
-        low: Lower end of its 95 % interval; None without an interval.
-        high: Upper end of that interval.
+        low: Lower end of its 95 % interval; None if there is no interval.
     """
 
     name: str
@@ -252,26 +245,25 @@ class Comparison:
     """Runs side by side, with a group of columns for each benchmark.
 
     Attributes:
-        notes: Notes to read before the numbers are believed, those of the groups included.
-        models: Ranks over several benchmarks, the best mean rank first.
-        shared: Labels of the benchmarks that all models have.
-        means: Means over datasets.
-        pairs: Pairs of models over the shared benchmarks, the surest claims first.
+        notes: What to know before the numbers are believed, with the notes of the groups.
+        standings: Ranks of the models over several benchmarks, the best mean rank first.
+        shared_benchmarks: Labels of the benchmarks that all models have.
+        pairs: Pairs of models over the shared benchmarks, the smallest p-value first.
     """
 
     groups: tuple[ColumnGroup, ...]
     notes: tuple[str, ...]
-    models: tuple[Standing, ...] = ()
-    shared: tuple[str, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    shared_benchmarks: tuple[str, ...] = ()
     means: tuple[SetMean, ...] = ()
     pairs: tuple[PairOverSets, ...] = ()
 
     @property
-    def is_of_several(self) -> bool:
+    def has_several_benchmarks(self) -> bool:
         """Whether it has several benchmarks."""
         return len(self.groups) > 1
 
     @property
     def has_ranks(self) -> bool:
         """Whether there are mean ranks to show."""
-        return len(self.models) > 1 and bool(self.shared)
+        return len(self.standings) > 1 and bool(self.shared_benchmarks)

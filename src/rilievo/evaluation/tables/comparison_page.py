@@ -20,11 +20,11 @@ from rilievo.evaluation.tables.report_charts import scatter_against_reference, s
 from rilievo.evaluation.tables.wording import headline, number, quantity
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import (
-    Answer,
-    Item,
+    ImageEntry,
     Panel,
+    PredictedMaps,
+    choose_max_error,
     comparison_panels,
-    end_of_error_colours,
     photo_panel,
 )
 from rilievo.pages.tables import Table, make_heads
@@ -37,7 +37,7 @@ MAX_IMAGES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """One image, with the value of each run in the leading metric, and how far they are apart."""
+    """One image, with each run's value in the leading metric, and the range of these values."""
 
     id: str
     values: tuple[float, ...]
@@ -49,13 +49,13 @@ def write_comparison_page(
 ) -> None:
     """Write a comparison on one benchmark as one page that loads nothing from elsewhere.
 
-    ``pictures`` are those of the runs, by name; without them, the page has tables and charts alone.
+    ``pictures`` are those of the runs, by name; without them, the page has only tables and charts.
     """
     [group] = comparison.groups
     leading = group.leading
-    disagreed = disagreements(group, leading)
-    column_of_metric = {column.metric: column for column in group.columns}
-    headline_columns = tuple(column_of_metric[name] for name in headline([*column_of_metric]))
+    disputed_images = disagreements(group, leading)
+    column_by_metric = {column.metric: column for column in group.columns}
+    headline_columns = tuple(column_by_metric[name] for name in headline([*column_by_metric]))
     charts = [
         scatter_against_reference(leading, row.name)
         for row in group.runs
@@ -70,23 +70,23 @@ def write_comparison_page(
         result=values_table(replace(group, rows=group.runs, columns=headline_columns)),
         values=values_table(group, on_page=True),
         differences=differences_table(group),
-        disagreements=_disagreement_table(group, disagreed),
+        disagreements=_disagreement_table(group, disputed_images),
         alignments=alignment_texts(group),
         standing=standing_chart(group, leading),
         pairs=charts,
-        items=list(_disputed_items(group, leading, disagreed, pictures)) if pictures else [],
+        items=list(_disputed_items(group, leading, disputed_images, pictures)) if pictures else [],
     )
 
 
 def _disputed_items(
     group: ColumnGroup,
     column: Column,
-    disagreed: tuple[Disagreement, ...],
+    disputed_images: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
-) -> Iterator[Item]:
+) -> Iterator[ImageEntry]:
     """Yield the median image by the runs' mean value, then the images on which they disagree.
 
-    Without disagreements, because there is one run, the first images follow the median.
+    If there is one run, which cannot disagree, the first images follow the median.
     """
     names = [row.name for row in group.runs if row.name in pictures]
     if not column.ids:
@@ -96,24 +96,26 @@ def _disputed_items(
     means = values.mean(axis=0)
     worst_last = np.argsort(badness(means, column.better), kind="stable")
     median = int(worst_last[means.size // 2])
-    candidates = [column.ids.index(image.id) for image in disagreed] or range(len(column.ids))
-    chosen = [index for index in candidates if index != median][: MAX_IMAGES - 1]
-    for index in (median, *chosen):
+    candidates = [column.ids.index(image.id) for image in disputed_images]
+    if not candidates:
+        candidates = list(range(len(column.ids)))
+    other_indices = [index for index in candidates if index != median][: MAX_IMAGES - 1]
+
+    for index in (median, *other_indices):
         if index == median:
             label, shown_value = "median", means[index]
-        elif disagreed:
+        elif disputed_images:
             label, shown_value = "apart by", np.ptp(values[:, index])
         else:
             label, shown_value = column.label, means[index]
-        id = column.ids[index]
         panels, fault = (), None
         try:
             run_pictures = {name: pictures[name] for name in names}
-            panels = image_panels(id, run_pictures, typical_errors)
+            panels = image_panels(column.ids[index], run_pictures, typical_errors)
         except RilievoError as error:
             fault = str(error)
-        yield Item(
-            name=id,
+        yield ImageEntry(
+            name=column.ids[index],
             label=label,
             value=quantity(float(shown_value), column.unit),
             numbers=tuple(
@@ -126,40 +128,40 @@ def _disputed_items(
 
 
 def image_panels(
-    id: str,
+    image_id: str,
     pictures: Mapping[str, ReportPictures],
     typical_errors: list[float],
     *,
-    normals: bool | None = None,
+    shows_normals: bool | None = None,
 ) -> tuple[Panel, ...]:
     """Pictures of one image: photograph, ground truth, and each run's prediction and error.
 
-    Args:
-        id: The image.
-        pictures: Maps of each run, by name.
-        typical_errors: Typical AbsRel of each run, from which the range of the error's colours
-            follows; empty for a default range.
-        normals: Whether normals are shown, and not depth; None to show what the first run has.
+    The range of the error's colours is chosen from the runs' typical AbsRel, if there are any. With
+    ``shows_normals=None``, the first run decides whether depth or normals are shown.
     """
-    answers = {
-        name: Answer(depth=maps.depth(id), normals=maps.normals(id), sky=maps.sky(id))
-        for name, maps in pictures.items()
+    predictions = {
+        name: PredictedMaps(
+            depth=reader.depth(image_id),
+            normals=reader.normals(image_id),
+            sky=reader.sky(image_id),
+        )
+        for name, reader in pictures.items()
     }
     first_name, first = next(iter(pictures.items()))
-    if normals is None:
-        normals = answers[first_name].depth is None
-    compared = comparison_panels(
-        first.truth(id),
-        answers,
-        end_of_error_colours(typical_errors),
-        depth=not normals,
-        normals=normals,
+    if shows_normals is None:
+        shows_normals = predictions[first_name].depth is None
+    panels = comparison_panels(
+        first.truth(image_id),
+        predictions,
+        choose_max_error(typical_errors),
+        depth=not shows_normals,
+        normals=shows_normals,
     )
-    return (photo_panel(first.photo(id)), *compared)
+    return (photo_panel(first.photo(image_id)), *panels)
 
 
 def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...]:
-    """Images on which the runs disagree most, the largest spread first; none of a single run."""
+    """Images on which the runs disagree most, the largest spread first; empty for a single run."""
     runs = group.runs
     if len(runs) < 2 or not column.ids:
         return ()

@@ -34,7 +34,7 @@ def write_comparison(
     Raises:
         OptionError: If the ending names no format.
     """
-    require_known_ending(path)
+    check_file_ending(path)
     with replacing_with_checksums(checksum_path(path), (path.name,)) as parts:
         _write_format(comparison, parts[path.name], path.suffix.lower(), pictures)
 
@@ -45,21 +45,22 @@ def _write_format(
     ending: str,
     pictures: Mapping[str, ReportPictures] | None,
 ) -> None:
+    """Write a comparison in the format that an ending of a file name stands for."""
     if ending == ".csv":
         write_text(path, table_as_csv(long_table(comparison)))
     elif ending == ".md":
         write_text(path, tables_as_markdown(*comparison_tables(comparison)))
     elif ending == ".tex":
         write_text(path, table_as_latex(comparison_tables(comparison)[0]))
-    elif comparison.is_of_several:
+    elif comparison.has_several_benchmarks:
         write_leaderboard(comparison, path)
     else:
         write_comparison_page(comparison, path, pictures)
 
 
 def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
-    """Tables of a comparison, the first with the values of all models."""
-    if comparison.is_of_several:
+    """Tables of a comparison; the first one has the values of all models."""
+    if comparison.has_several_benchmarks:
         return (
             wide_table(comparison),
             ranks_by_benchmark_table(comparison),
@@ -69,11 +70,11 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
     return values_table(group), differences_table(group)
 
 
-def require_known_ending(path: Path) -> None:
-    """Raise an OptionError for a file whose ending names no format."""
+def check_file_ending(path: Path) -> None:
+    """Check that the ending of a file names a format that a comparison is written in."""
     endings = (".md", ".csv", ".tex", ".html")
     if path.suffix.lower() not in endings:
         raise OptionError(
-            f"{path}: a comparison is written as {', '.join(endings)}, by the file's "
-            f"ending, not as '{path.suffix}'"
+            f"{path}: a comparison cannot be written as '{path.suffix}'; choose a file name that "
+            f"ends in {', '.join(endings[:-1])} or {endings[-1]}"
         )

@@ -1,10 +1,8 @@
 """Tables of a comparison on one benchmark: values, and differences between runs."""
 
-from collections.abc import Iterator, Sequence
-
 from rilievo.evaluation.tables.comparison import Cell, ColumnGroup, Difference
 from rilievo.evaluation.tables.wording import alignment_text, bounds, column_head, number
-from rilievo.pages.tables import NOTHING, Entry, Head, Table, make_heads
+from rilievo.pages.tables import NOTHING, Entry, Heading, Table, make_heads
 
 
 def alignment_texts(group: ColumnGroup) -> tuple[str, ...]:
@@ -13,52 +11,59 @@ def alignment_texts(group: ColumnGroup) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 
+def alignment_sentences(group: ColumnGroup) -> tuple[str, ...]:
+    """Sentences that say how predictions are aligned, one for all runs if they are alike."""
+    texts = alignment_texts(group)
+    if len(texts) == 1 and len({row.alignment for row in group.runs}) == 1:
+        return (f"All predictions are scored {texts[0]}.",)
+    return tuple(
+        f"{row.name} is scored {alignment_text(row.alignment)}."
+        for row in group.runs
+        if row.alignment is not None
+    )
+
+
 def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
     """Table with a row for each model; on a page it has ranks and alignments too."""
     shows_ranks = on_page and len(group.runs) > 1
     rows = []
     for row in group.rows:
-        source = group.sources[row.source] if row.source else None
-        entries = [Entry(text=row.name, source=source)]
+        source_number = group.sources[row.source] if row.source else None
+        entries = [Entry(text=row.name, source=source_number)]
         for column in group.columns:
             entries.append(cell_entry(row.cells.get(column.metric), shows_rank=shows_ranks))
         if on_page:
             entries.append(Entry(text=alignment_text(row.alignment) or NOTHING))
         rows.append(tuple(entries))
 
-    heads = [Head(text="model"), *(Head(text=column_head(column)) for column in group.columns)]
+    heads = [
+        Heading(text="model"),
+        *(Heading(text=column_head(column)) for column in group.columns),
+    ]
     if on_page:
-        heads.append(Head(text="aligned by", is_text=True))
-    images = f"{group.images:,} images"
+        heads.append(Heading(text="aligned by", is_text=True))
+    data = f"{group.dataset}: {group.image_count:,} images"
     title = [f"{group.title}."] if group.title else []
-    alignment_note = () if on_page else _alignment_note(group)
+    notes = list(group.notes)
+    sentences = alignment_sentences(group)
+    if not on_page and len(sentences) == 1:
+        notes = [*sentences, *notes]
+    if any(entry.interval for row in rows for entry in row):
+        notes.append("The range beside or below a number is its 95 % confidence interval.")
     return Table(
         title=group.benchmark,
-        lead=(*title, f"{group.dataset}: {images}."),
-        caption=f"{group.benchmark}, {group.dataset}: {images}",
+        lead=(*title, f"{data}."),
+        caption=f"{group.benchmark}, {data}",
         heads=tuple(heads),
         rows=tuple(rows),
         parted=len(group.runs),
-        notes=(*alignment_note, *group.notes, *_interval_note(rows)),
+        notes=tuple(notes),
         sources=tuple(group.sources),
     )
 
 
-def _alignment_note(group: ColumnGroup) -> Iterator[str]:
-    """Yield a note if all predictions are aligned in the same way."""
-    texts = alignment_texts(group)
-    if len(texts) == 1 and len({row.alignment for row in group.runs}) == 1:
-        yield f"Predictions of every run: {texts[0]}."
-
-
-def _interval_note(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
-    """Yield a note if a table has intervals."""
-    if any(entry.interval for row in rows for entry in row):
-        yield "The range beside or below a number is its 95 % interval."
-
-
 def cell_entry(cell: Cell | None, *, shows_rank: bool = False) -> Entry:
-    """Table entry of a cell; a dash without a cell."""
+    """Table entry of a cell; a dash if there is no cell."""
     if cell is None:
         return Entry(text=NOTHING)
     rank = (f"rank {cell.rank}",) if shows_rank and cell.rank is not None else ()
@@ -90,7 +95,7 @@ def differences_table(group: ColumnGroup) -> Table:
 
 
 def _p_text(difference: Difference) -> str:
-    """P-value of a difference; a dash where no interval is claimed."""
+    """P-value of a difference as text; a dash if no interval is claimed."""
     if difference.low is None:
         return NOTHING
     return "< 0.001" if difference.p < 1e-3 else f"{difference.p:.3f}"

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Standing
 from rilievo.evaluation.tables.comparison_tables import cell_entry, values_table
 from rilievo.evaluation.tables.wording import column_head, number
-from rilievo.pages.charts import Chart, Mark, draw_intervals
+from rilievo.pages.charts import Chart, IntervalPoint, draw_intervals
 from rilievo.pages.document import write_page
-from rilievo.pages.tables import NOTHING, Entry, Head, Table, make_heads
+from rilievo.pages.tables import NOTHING, Entry, Heading, Table, make_heads
 
 Links = Mapping[str, Mapping[str, str]]
 """Address of each model's report, by benchmark and model."""
@@ -20,9 +21,9 @@ _MAX_PERCENT_RATIO = 10
 
 
 def ranks_table(comparison: Comparison) -> Table:
-    """Table of the mean ranks alone; it has no rows where there are none."""
+    """Table of the mean ranks; it has no rows if the comparison has no mean ranks."""
     rows = []
-    for model in comparison.models if comparison.has_ranks else ():
+    for model in comparison.standings if comparison.has_ranks else ():
         entry = _mean_rank_entry(model)
         rank = f"{entry.text} ({entry.interval})" if entry.interval else entry
         rows.append((model.name, rank))
@@ -32,43 +33,42 @@ def ranks_table(comparison: Comparison) -> Table:
 def ranks_by_benchmark_table(comparison: Comparison) -> Table:
     """Table with a row for each benchmark and a column for each model.
 
-    It has no rows for a single model or benchmark.
+    Its last row has the best and the worst rank of each model. It has no rows for a single model or
+    benchmark.
     """
-    models = comparison.models
+    models = comparison.standings
     heads = make_heads("rank by benchmark", *(model.name for model in models))
-    if len(models) < 2 or not comparison.is_of_several:
+    if len(models) < 2 or not comparison.has_several_benchmarks:
         return Table(heads=heads, rows=())
     rows = []
     for group in comparison.groups:
         ranks = [model.ranks.get(group.label) for model in models]
-        texts = [NOTHING if rank is None else f"{rank:g}" for rank in ranks]
-        rows.append((group.label, *texts))
-    extremes = [
+        rank_texts = [NOTHING if rank is None else f"{rank:g}" for rank in ranks]
+        rows.append((group.label, *rank_texts))
+    rank_ranges = [
         f"{min(model.ranks.values()):g} to {max(model.ranks.values()):g}" for model in models
     ]
-    rows.append(("from best to worst", *extremes))
+    rows.append(("best to worst rank", *rank_ranges))
     return Table(heads=heads, rows=tuple(rows))
 
 
 def model_pairs_table(comparison: Comparison) -> Table:
-    """Table of all pairs of models, compared over all benchmarks."""
+    """Table of all pairs of models, with the ratio of their errors over all benchmarks."""
     rows = []
     for pair in comparison.pairs:
         low, high = _ratio_as_change(pair.low), _ratio_as_change(pair.high)
         rows.append(
             (
-                pair.first,
-                pair.second,
+                pair.better,
+                pair.worse,
                 f"{_ratio_as_change(pair.ratio)} ({low} to {high})",
                 f"{pair.p:.4f}",
-                "yes" if pair.is_claimed else "not shown",
+                "yes" if pair.is_claimed else "no",
             )
         )
+    error_heading = "error over all benchmarks (95 %, all pairs together)"
     return Table(
-        heads=make_heads(
-            *("model", "against", "error over all benchmarks (95 %, all pairs together)"),
-            *("p", "better"),
-        ),
+        heads=make_heads("model", "against", error_heading, "p", "significantly better"),
         rows=tuple(rows),
     )
 
@@ -82,12 +82,12 @@ def _ratio_as_change(ratio: float) -> str:
 
 def set_means_table(comparison: Comparison) -> Table:
     """Table with a row for each model and a column for each mean over datasets."""
-    heads = [Head(text=column_head(mean.metric), group=mean.label) for mean in comparison.means]
+    heads = [Heading(text=column_head(mean.metric), group=mean.label) for mean in comparison.means]
     rows = [
         (model.name, *(number(mean.values.get(model.name)) for mean in comparison.means))
-        for model in comparison.models
+        for model in comparison.standings
     ]
-    return Table(heads=(Head(text="model"), *heads), rows=tuple(rows))
+    return Table(heads=(Heading(text="model"), *heads), rows=tuple(rows))
 
 
 def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
@@ -97,12 +97,12 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
     """
     has_ranks = comparison.has_ranks
     columns = [(group, column) for group in comparison.groups for column in group.columns]
-    heads = [Head(text="mean rank ↓")] if has_ranks else []
-    heads += [Head(text=column_head(column), group=group.label) for group, column in columns]
-    means = set_means_table(comparison)
+    heads = [Heading(text="mean rank ↓")] if has_ranks else []
+    heads += [Heading(text=column_head(column), group=group.label) for group, column in columns]
+    means_table = set_means_table(comparison)
 
     rows = []
-    for model, (_, *mean_cells) in zip(comparison.models, means.rows, strict=True):
+    for model, (_, *mean_cells) in zip(comparison.standings, means_table.rows, strict=True):
         entries = [_mean_rank_entry(model)] if has_ranks else []
         for group, column in columns:
             if links is None:
@@ -111,20 +111,20 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
                 entries.append(_leaderboard_entry(comparison, model, group, column, links))
         rows.append((model.name, *entries, *mean_cells))
 
-    caption = "Bold: significantly better than every other run"
+    caption = "Bold marks a run that is significantly better than every other run."
     if has_ranks:
-        caption += f"; mean rank over {len(comparison.shared)} benchmarks"
+        num_benchmarks = count_text(len(comparison.shared_benchmarks), "benchmark")
+        caption += f" The mean rank is over {num_benchmarks}."
     return Table(
-        heads=(Head(text="model"), *heads, *means.heads[1:]),
+        heads=(Heading(text="model"), *heads, *means_table.heads[1:]),
         rows=tuple(rows),
-        caption=f"{caption}.",
+        caption=caption,
         notes=comparison.notes,
         is_sortable=True,
     )
 
 
 def _mean_rank_entry(model: Standing) -> Entry:
-    """Mean rank with its interval; a dash where there is none."""
     if model.mean_rank is None:
         return Entry(text=NOTHING)
     interval = ""
@@ -140,12 +140,12 @@ def _leaderboard_entry(
     column: Column,
     links: Links,
 ) -> Entry:
-    """Entry of a page without its interval; a leading metric has the rank and a link too."""
+    """Entry for a page, without interval; in the leading metric with rank and link to a report."""
     cell = column.cells.get(model.name)
     entry = replace(cell_entry(cell), interval="")
     if cell is None or column is not group.leading:
         return entry
-    rank = (f"rank {model.ranks[group.label]:g}",) if len(comparison.models) > 1 else ()
+    rank = (f"rank {model.ranks[group.label]:g}",) if len(comparison.standings) > 1 else ()
     return replace(entry, minor=rank, link=links[group.label].get(model.name, ""))
 
 
@@ -153,7 +153,7 @@ def write_leaderboard(comparison: Comparison, path: Path) -> None:
     """Write a comparison on several benchmarks as a page that links to the runs' reports."""
     links = {
         group.label: {
-            name: quote(os.path.relpath(report, path.parent)).replace("\\", "/")
+            name: quote(Path(os.path.relpath(report, path.parent)).as_posix())
             for name, report in group.reports.items()
         }
         for group in comparison.groups
@@ -162,22 +162,24 @@ def write_leaderboard(comparison: Comparison, path: Path) -> None:
         path,
         "leaderboard.html",
         comparison=comparison,
-        wide=wide_table(comparison, links),
-        changes=ranks_by_benchmark_table(comparison),
-        pairs=model_pairs_table(comparison),
-        tables={group.label: values_table(group, on_page=True) for group in comparison.groups},
-        chart=_mean_rank_chart(comparison) if comparison.has_ranks else None,
+        wide_table=wide_table(comparison, links),
+        rank_table=ranks_by_benchmark_table(comparison),
+        pair_table=model_pairs_table(comparison),
+        tables_by_benchmark={
+            group.label: values_table(group, on_page=True) for group in comparison.groups
+        },
+        rank_chart=_mean_rank_chart(comparison) if comparison.has_ranks else None,
     )
 
 
 def _mean_rank_chart(comparison: Comparison) -> Chart:
     marks = [
-        Mark(name=model.name, value=model.mean_rank, low=model.low, high=model.high)
-        for model in comparison.models
+        IntervalPoint(name=model.name, value=model.mean_rank, low=model.low, high=model.high)
+        for model in comparison.standings
         if model.mean_rank is not None
     ]
     caption = (
-        f"Mean rank over {len(comparison.shared)} benchmarks, 1 for the best; lines: 95 % "
-        "intervals, by drawing images anew"
+        f"Mean rank over {count_text(len(comparison.shared_benchmarks), 'benchmark')}, where 1 is "
+        "the best. The lines are 95 % intervals, from resampling images"
     )
     return draw_intervals(marks, "mean rank", caption)

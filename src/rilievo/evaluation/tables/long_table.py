@@ -12,9 +12,9 @@ class LongRow:
     """One model, benchmark and metric; the fields are the columns, in their order.
 
     Attributes:
-        published: Whether somebody else measured it; None for a mean over datasets.
-        reference: Run that ``difference`` is from.
-        difference: Value minus that of the reference, a mean; None of the reference.
+        published: Whether it is a published result; None for a mean over datasets.
+        reference: Run that the value is compared with.
+        difference: Mean of value minus the reference's value; None for the reference.
         p: P-value of the difference, with Holm's correction.
         paired: Number of images that the difference rests on.
         benchmark_rank: Rank by the leading metric; equal numbers share the mean rank.
@@ -60,16 +60,16 @@ def long_table(comparison: Comparison) -> Table:
 
 def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
     """Yield the rows of all benchmarks, then those of the means over datasets."""
-    standing_of_model = {model.name: model for model in comparison.models}
+    standing_by_model = {model.name: model for model in comparison.standings}
     for group in comparison.groups:
         for row in group.rows:
-            standing = None if row.is_published else standing_of_model.get(row.name)
+            standing = None if row.is_published else standing_by_model.get(row.name)
             for column in group.columns:
                 if column.metric not in row.cells:
                     continue
                 long_row = _long_row(group, row, column)
                 if standing is not None:
-                    is_shared = group.label in comparison.shared
+                    is_shared = group.label in comparison.shared_benchmarks
                     rank = standing.ranks.get(group.label)
                     long_row = replace(long_row, benchmark_rank=rank, in_mean_rank=is_shared)
                     long_row = _with_mean_rank(long_row, standing)
@@ -87,10 +87,11 @@ def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
                 value=value,
                 in_mean_rank=False,
             )
-            yield _with_mean_rank(long_row, standing_of_model[name])
+            yield _with_mean_rank(long_row, standing_by_model[name])
 
 
 def _with_mean_rank(row: LongRow, standing: Standing) -> LongRow:
+    """Fill in a model's mean rank and its interval."""
     return replace(
         row,
         mean_rank=standing.mean_rank,
@@ -120,7 +121,7 @@ def _long_row(group: ColumnGroup, row: Row, column: Column) -> LongRow:
     )
     if not row.is_published:
         long_row = replace(
-            long_row, reference=column.reference, images=group.images, paired=len(column.ids)
+            long_row, reference=column.reference, images=group.image_count, paired=len(column.ids)
         )
     difference = cell.difference
     if difference is not None:

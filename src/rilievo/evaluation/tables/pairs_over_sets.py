@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.evaluation.intervals import MIN_SCENES, ValueRange, scene_numbers
+from rilievo.evaluation.intervals import MIN_SCENES, ValueRange, scene_indices
 from rilievo.evaluation.metrics.metric import Better, Scenes
 from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL, metric_value_range
 from rilievo.evaluation.tables.comparison import PairOverSets
@@ -18,7 +18,7 @@ DRAWS = 2000
 _DRAWS_PER_BLOCK = 100
 """Draws that are computed at once, so that the memory stays small."""
 _NEGLIGIBLE = 1e-12
-"""Standard error, difference or relative error that counts as zero."""
+"""Standard error or difference of log ratios, or relative error, that counts as zero."""
 _MAX_LOG_RATIO = 100
 """Largest logarithm of a ratio of errors that is written out."""
 
@@ -28,11 +28,11 @@ Errors = Mapping[str, Float64[np.ndarray, "scenes"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LogRatios:
-    """Logarithms of ratios of errors, as measured in the first row, then in each draw.
+    """Log ratios of the errors of each pair's models: as measured in row 0, then in each draw.
 
     Attributes:
-        values: Logarithm of the error of a pair's first model over that of its second.
-        variances: Squared standard error of each.
+        values: ln(error of the pair's first model / error of its second model).
+        variances: Squared standard error of each value.
     """
 
     values: Float64[np.ndarray, "draws pairs"]
@@ -40,10 +40,10 @@ class _LogRatios:
 
 
 def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[PairOverSets, ...]:
-    """Compare every two models over all datasets, the surest claims first.
+    """Compare every two models over all datasets, the smallest p-value first.
 
     The ratio of errors is a geometric mean over the datasets. Intervals and p-values hold for all
-    pairs together, by the largest studentised deviation of a draw (max-T).
+    pairs together, by the largest studentised deviation of a draw (max-T, Westfall and Young 1993).
 
     Args:
         sets: Errors by scene on each dataset, by its label, which is the seed of its draws.
@@ -56,28 +56,28 @@ def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[Pai
     mean, variance = np.zeros((2, draws + 1, len(pairs)))
     for label, errors in sets.items():
         errors_by_model = np.stack([errors[name] for name in names])
-        ratios = _log_ratios(label, errors_by_model, pairs, draws)
-        mean += ratios.values / len(sets)
-        variance += ratios.variances / len(sets) ** 2
+        log_ratios = _log_ratios(label, errors_by_model, pairs, draws)
+        mean += log_ratios.values / len(sets)
+        variance += log_ratios.variances / len(sets) ** 2
 
     measured, drawn = mean[0], mean[1:]
     measured_error, drawn_errors = np.sqrt(variance[0]), np.sqrt(variance[1:])
-    largest_deviation = _in_standard_errors(drawn - measured, drawn_errors).max(axis=1)
+    largest_deviation = _abs_z_scores(drawn - measured, drawn_errors).max(axis=1)
     half_width = float(np.quantile(largest_deviation, 1 - SIGNIFICANCE_LEVEL, method="higher"))
-    deviation_from_equal = _in_standard_errors(measured, measured_error)
+    deviation_from_equal = _abs_z_scores(measured, measured_error)
     compared = []
-    for index, (first, second) in enumerate(pairs):
-        has_error = measured_error[index] > _NEGLIGIBLE
-        more_extreme = np.count_nonzero(largest_deviation >= deviation_from_equal[index])
+    for pair_index, (first, second) in enumerate(pairs):
+        standard_error = float(measured_error[pair_index])
+        more_extreme = np.count_nonzero(largest_deviation >= deviation_from_equal[pair_index])
         compared.append(
             _pair_over_sets(
                 (names[first], names[second]),
-                log_ratio=float(measured[index]),
-                half_width=half_width * float(measured_error[index]) if has_error else 0.0,
+                log_ratio=float(measured[pair_index]),
+                half_width=half_width * standard_error if standard_error > _NEGLIGIBLE else 0.0,
                 p=float(1 + more_extreme) / (1 + draws),
             )
         )
-    return tuple(sorted(compared, key=lambda pair: (pair.p, pair.ratio, pair.first, pair.second)))
+    return tuple(sorted(compared, key=lambda pair: (pair.p, pair.ratio, pair.better, pair.worse)))
 
 
 def errors_by_scene(
@@ -90,44 +90,52 @@ def errors_by_scene(
 ) -> Errors | None:
     """Errors of each model by scene, from its values for all images.
 
-    They are sums over the images of a scene, or means with ``by_scene``. Of a share, the error is
-    what it lacks to 1. None with fewer than three scenes, and for a metric that is no error.
+    They are sums over the images of a scene, or means with ``by_scene``. The error of a fraction
+    that should be large, such as δ1, is 1 - fraction.
+
+    Returns:
+        None with fewer than three scenes, and for a metric that is not an error.
     """
-    scene_of_image = scene_numbers(scenes)
-    if scene_of_image.max(initial=-1) + 1 < MIN_SCENES:
+    scene_index = scene_indices(scenes)
+    if scene_index.max(initial=-1) + 1 < MIN_SCENES:
         return None
     all_values = np.concatenate([*values.values()]).tolist()
     if metric_value_range(better, unit, all_values) is ValueRange.ANY:
         return None
     errors = {}
-    sizes = np.bincount(scene_of_image)
+    scene_sizes = np.bincount(scene_index)
     for name, model_values in values.items():
         image_errors = 1 - np.asarray(model_values) if better is Better.HIGHER else model_values
-        sums = np.bincount(scene_of_image, image_errors)
-        errors[name] = sums / sizes if by_scene else sums
+        sums = np.bincount(scene_index, image_errors)
+        errors[name] = sums / scene_sizes if by_scene else sums
     return errors
 
 
 def draw_scene_counts(
-    count: int, seed: str, draws: int = DRAWS
+    num_scenes: int, seed: str, draws: int = DRAWS
 ) -> Iterator[Float64[np.ndarray, "draws scenes"]]:
     """Draw scenes with replacement, and yield how often each was drawn, 100 draws at a time."""
-    chance = np.random.default_rng(zlib.crc32(seed.encode()))
+    generator = np.random.default_rng(zlib.crc32(seed.encode()))
     for _ in range(draws // _DRAWS_PER_BLOCK):
-        probabilities = np.full(count, 1 / count)
-        yield chance.multinomial(count, probabilities, _DRAWS_PER_BLOCK).astype(np.float64)
+        probabilities = np.full(num_scenes, 1 / num_scenes)
+        yield generator.multinomial(num_scenes, probabilities, _DRAWS_PER_BLOCK).astype(np.float64)
 
 
 def _pair_over_sets(
     names: tuple[str, str], *, log_ratio: float, half_width: float, p: float
 ) -> PairOverSets:
-    """Record of a pair, with the better model first; equal models have a p-value of 1."""
+    """Comparison of two models, the better one first; equal models have a p-value of 1.
+
+    ``log_ratio`` is ln(error of the first name / error of the second), and ``half_width`` that of
+    its interval.
+    """
     better, worse = names if log_ratio <= 0 else names[::-1]
-    log_values = [-abs(log_ratio) - half_width, -abs(log_ratio), half_width - abs(log_ratio)]
+    log_gain = -abs(log_ratio)
+    log_values = [log_gain - half_width, log_gain, log_gain + half_width]
     low, ratio, high = np.exp(np.clip(log_values, -_MAX_LOG_RATIO, _MAX_LOG_RATIO))
     return PairOverSets(
-        first=better,
-        second=worse,
+        better=better,
+        worse=worse,
         ratio=float(ratio),
         low=float(low),
         high=float(high),
@@ -135,14 +143,20 @@ def _pair_over_sets(
     )
 
 
-def _in_standard_errors(
-    differences: Float64[np.ndarray, "*draws pairs"], errors: Float64[np.ndarray, "*draws pairs"]
+def _abs_z_scores(
+    differences: Float64[np.ndarray, "*draws pairs"],
+    standard_errors: Float64[np.ndarray, "*draws pairs"],
 ) -> Float64[np.ndarray, "*draws pairs"]:
-    """Absolute differences over standard errors; without an error, zero or infinity."""
-    sizes = np.abs(differences)
-    without_error = np.where(sizes > _NEGLIGIBLE, np.inf, 0.0)
+    """Absolute differences divided by their standard errors.
+
+    If a standard error is zero, this is infinite, or zero if the difference is zero too.
+    """
+    abs_differences = np.abs(differences)
+    if_error_is_zero = np.where(abs_differences > _NEGLIGIBLE, np.inf, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(errors > _NEGLIGIBLE, sizes / errors, without_error)
+        return np.where(
+            standard_errors > _NEGLIGIBLE, abs_differences / standard_errors, if_error_is_zero
+        )
 
 
 def _log_ratios(
@@ -151,23 +165,26 @@ def _log_ratios(
     pairs: Sequence[tuple[int, int]],
     draws: int,
 ) -> _LogRatios:
-    """Logarithms of ratios of errors on one dataset, as measured and in each draw of scenes.
+    """Log ratios of errors on one dataset, as measured and in each draw of scenes.
 
-    The squared standard error is that of the logarithm of a ratio of sums (delta method).
+    By the delta method, the variance of ln(X / Y) for sums X and Y over n scenes is
+    n / (n - 1) · (sum x² / X² + sum y² / Y² - 2 sum xy / XY).
     """
-    count = errors.shape[1]
-    first, second = np.array(pairs).T
-    products = errors[first] * errors[second]
-    # A draw of scenes without any error has the least error there is.
-    least_sum = np.maximum(_NEGLIGIBLE * errors.sum(axis=1).max(), np.finfo(np.float64).tiny)
+    num_scenes = errors.shape[1]
+    x_models, y_models = np.array(pairs).T
+    products = errors[x_models] * errors[y_models]
+    # A draw without any error gets a tiny one, so that its logarithm is finite.
+    min_sum = np.maximum(_NEGLIGIBLE * errors.sum(axis=1).max(), np.finfo(np.float64).tiny)
     log_ratios, variances = [], []
-    for weights in (np.ones((1, count)), *draw_scene_counts(count, label, draws)):
-        sums = np.maximum(weights @ errors.T, least_sum)
-        variance = (weights @ (errors**2).T) / sums**2
-        covariance = (weights @ products.T) / (sums[:, first] * sums[:, second])
-        log_ratios.append(np.log(sums[:, first] / sums[:, second]))
-        variances.append(np.maximum(variance[:, first] + variance[:, second] - 2 * covariance, 0))
+    for scene_counts in (np.ones((1, num_scenes)), *draw_scene_counts(num_scenes, label, draws)):
+        sums = np.maximum(scene_counts @ errors.T, min_sum)
+        x_sums, y_sums = sums[:, x_models], sums[:, y_models]
+        squares = (scene_counts @ (errors**2).T) / sums**2
+        covariance = (scene_counts @ products.T) / (x_sums * y_sums)
+        variance = squares[:, x_models] + squares[:, y_models] - 2 * covariance
+        log_ratios.append(np.log(x_sums / y_sums))
+        variances.append(np.maximum(variance, 0))  # rounding can make it negative
     return _LogRatios(
         values=np.concatenate(log_ratios),
-        variances=np.concatenate(variances) * count / (count - 1),
+        variances=np.concatenate(variances) * num_scenes / (num_scenes - 1),
     )

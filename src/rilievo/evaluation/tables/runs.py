@@ -37,20 +37,19 @@ class Run:
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
-    """Read the evaluations at some paths: files, folders of one, or folders above several.
+    """Read the evaluations at some paths.
 
-    Raises:
-        InputError: If there is none at a path, or one cannot be read.
+    A path is a file, the folder of an evaluation, or a folder above several.
     """
     runs = []
     for path in paths:
-        found = list(_evaluation_folders(path)) if os.path.isdir(path) else [path]
-        if not found:
+        run_paths = list(_evaluation_folders(path)) if os.path.isdir(path) else [path]
+        if not run_paths:
             raise InputError(
-                f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
+                f"{path}: neither this folder nor one inside it has an {FILE_NAME}, which 'rilievo "
                 "evaluate' writes"
             )
-        for run_path in found:
+        for run_path in run_paths:
             folder = run_path if os.path.isdir(run_path) else run_path.parent
             runs.append(Run(folder=folder, evaluation=read_evaluation(run_path)))
     return tuple(runs)
@@ -59,6 +58,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
 def _evaluation_folders(folder: Path) -> Iterator[Path]:
     """Yield folders with an evaluation; what lies below such a folder is not searched."""
     for current, subfolders, files in os.walk(folder):
+        # os.walk goes on with what is left in the list of subfolders.
         if FILE_NAME in files:
             subfolders.clear()
             yield Path(current)
@@ -66,7 +66,10 @@ def _evaluation_folders(folder: Path) -> Iterator[Path]:
 
 
 def is_across_benchmarks(runs: Sequence[Run]) -> bool:
-    """Whether runs are of several benchmarks, and of one model or comparable on some benchmark."""
+    """Whether runs are of several benchmarks, and a comparison over these makes sense.
+
+    It does if all are of one model, or if some benchmark has several runs.
+    """
     groups = group_runs(runs)
     if len(groups) < 2:
         return False
@@ -82,20 +85,16 @@ def group_runs(runs: Sequence[Run]) -> dict[GroupKey, list[Run]]:
     return groups
 
 
-def refuse_other_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
-    """Refuse two groups of the same benchmark and data, whose settings must differ.
-
-    Raises:
-        InputError: With the settings that differ.
-    """
+def check_same_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
+    """Check that groups with the same benchmark and data have the same settings."""
     first_runs: dict[tuple[str, ...], Run] = {}
     for key, runs in groups.items():
         run = runs[0]
         name_and_data = (run.evaluation.benchmark, key.dataset, key.split, key.variant)
-        first = first_runs.setdefault(name_and_data, run)
-        if first is not run:
-            refuse_other_benchmarks(
-                {printable(member.folder): member.evaluation for member in (first, run)}
+        first_run = first_runs.setdefault(name_and_data, run)
+        if first_run is not run:
+            check_same_benchmark(
+                {printable(member.folder): member.evaluation for member in (first_run, run)}
             )
 
 
@@ -103,54 +102,51 @@ def benchmark_labels(groups: Mapping[GroupKey, Sequence[Run]]) -> dict[GroupKey,
     """Names of the benchmarks, with as much of their data as tells them apart."""
     names = {key: runs[0].evaluation.benchmark for key, runs in groups.items()}
     labels = dict(names)
-    for parts in (1, 2, 3):
+    for num_parts in (1, 2, 3):
         previous = list(labels.values())
         for key, label in labels.items():
             if previous.count(label) > 1:
                 data = (key.dataset, key.split, key.variant)
-                labels[key] = f"{names[key]} on {', '.join(data[:parts])}"
+                labels[key] = f"{names[key]} on {', '.join(data[:num_parts])}"
     return labels
 
 
-def refuse_other_benchmarks(runs: Mapping[str, Evaluation]) -> None:
-    """Refuse runs of different benchmarks or data; ``runs`` has their names.
-
-    Raises:
-        InputError: With what differs.
-    """
-    (first_name, first), *others = runs.items()
+def check_same_benchmark(runs: Mapping[str, Evaluation]) -> None:
+    """Check that runs, given by name, have the same benchmark and data."""
+    (first_name, first_run), *others = runs.items()
     for name, run in others:
-        if first.benchmark_sha256 != run.benchmark_sha256:
+        if first_run.benchmark_sha256 != run.benchmark_sha256:
             raise InputError(
                 f"{quote_pair(first_name, name)} are runs of different benchmarks, whose numbers "
-                f"do not compare: {_setting_differences(first, run)}"
+                f"cannot be compared: {_setting_differences(first_run, run)}"
             )
-        for what in ("dataset", "split", "variant"):
-            first_value, value = getattr(first.data, what), getattr(run.data, what)
+        for attribute in ("dataset", "split", "variant"):
+            first_value, value = getattr(first_run.data, attribute), getattr(run.data, attribute)
             if first_value != value:
                 raise InputError(
-                    f"{quote_pair(first_name, name)} were scored on different data: the {what} is "
-                    f"'{first_value}' and '{value}'"
+                    f"{quote_pair(first_name, name)} were scored on different data: the "
+                    f"{attribute} is '{first_value}' and '{value}'"
                 )
 
 
-def _setting_differences(first: Evaluation, second: Evaluation) -> str:
-    """Settings of two benchmarks that differ, in words."""
+def _setting_differences(first_run: Evaluation, second_run: Evaluation) -> str:
+    """Describe the settings in which two benchmarks differ."""
     differences = []
-    if first.benchmark != second.benchmark:
-        differences.append(f"'{first.benchmark}' and '{second.benchmark}'")
-    for name in {**first.settings, **second.settings}:
-        first_value, second_value = first.settings.get(name), second.settings.get(name)
+    if first_run.benchmark != second_run.benchmark:
+        differences.append(f"'{first_run.benchmark}' and '{second_run.benchmark}'")
+    # Keys of a dict, unlike a set, keep the order of the settings.
+    for name in dict.fromkeys([*first_run.settings, *second_run.settings]):
+        first_value, second_value = first_run.settings.get(name), second_run.settings.get(name)
         if name not in PROSE and first_value != second_value:
             differences.append(
                 f"{name.replace('_', ' ')} is {setting_value(first_value)} "
                 f"and {setting_value(second_value)}"
             )
     if not differences:
-        return "their settings read alike, so evaluate both with one version of rilievo"
+        return "their settings look the same, so evaluate both with the same version of rilievo"
     return printable("; ".join(differences))
 
 
-def quote_pair(first: str, second: str) -> str:
+def quote_pair(first_name: str, second_name: str) -> str:
     """Two names in quotes, as messages show them."""
-    return printable(f"'{first}' and '{second}'")
+    return printable(f"'{first_name}' and '{second_name}'")

@@ -21,30 +21,37 @@ class SetValues:
     values: Mapping[str, float]
 
 
-def set_means(values_on_sets: Iterable[SetValues]) -> tuple[SetMean, ...]:
-    """Means over the datasets of each family that has several, of the models that have all."""
+def set_means(values_on_datasets: Iterable[SetValues]) -> tuple[SetMean, ...]:
+    """Means over the datasets of each benchmark family with several, for models scored on all."""
     groups: dict[tuple[str, str], list[SetValues]] = {}
-    for entry in values_on_sets:
-        key = (_benchmark_family(entry.benchmark), entry.metric.metric)
-        groups.setdefault(key, []).append(entry)
+    for dataset_values in values_on_datasets:
+        metric_name = dataset_values.metric.metric
+        key = (_benchmark_family(dataset_values.benchmark), metric_name)
+        groups.setdefault(key, []).append(dataset_values)
 
     means = []
-    for (family, _), sets in groups.items():
-        models = [name for name in sets[0].values if all(name in entry.values for entry in sets)]
-        if len(sets) < 2 or not models:
+    for (family, _), datasets in groups.items():
+        models = [
+            name
+            for name in datasets[0].values
+            if all(name in dataset.values for dataset in datasets)
+        ]
+        if len(datasets) < 2 or not models:
             continue
         means.append(
             SetMean(
                 family=family,
-                metric=sets[0].metric,
-                sets=tuple(entry.label for entry in sets),
-                values={name: fmean(entry.values[name] for entry in sets) for name in models},
+                metric=datasets[0].metric,
+                sets=tuple(dataset.label for dataset in datasets),
+                values={
+                    name: fmean(dataset.values[name] for dataset in datasets) for name in models
+                },
             )
         )
     return tuple(means)
 
 
-def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
+def means_notes(means: Sequence[SetMean]) -> tuple[str, ...]:
     """Sentences that name the datasets of the means, each once."""
     return tuple(dict.fromkeys(mean.note for mean in means))
 

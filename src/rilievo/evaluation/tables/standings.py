@@ -9,8 +9,11 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64
 from rilievo.errors import OptionError
-from rilievo.evaluation.intervals import MIN_SCENES, scene_numbers
+from rilievo.errors.messages import count_text
+from rilievo.evaluation.evaluation_folder import REPORT
+from rilievo.evaluation.intervals import MIN_SCENES, scene_indices
 from rilievo.evaluation.metrics.metric import Better, badness
+from rilievo.evaluation.model_names import shown_model_names
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
 from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Standing
 from rilievo.evaluation.tables.pairs_over_sets import (
@@ -19,8 +22,8 @@ from rilievo.evaluation.tables.pairs_over_sets import (
     errors_by_scene,
     pairs_over_sets,
 )
-from rilievo.evaluation.tables.runs import Run, benchmark_labels, group_runs, refuse_other_settings
-from rilievo.evaluation.tables.set_means import SetValues, notes_on_means, set_means
+from rilievo.evaluation.tables.runs import Run, benchmark_labels, check_same_settings, group_runs
+from rilievo.evaluation.tables.set_means import SetValues, means_notes, set_means
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
@@ -32,7 +35,7 @@ DrawnRanks = Mapping[str, Float64[np.ndarray, "draws"]]
 
 
 def leading_two(names: Sequence[str]) -> Sequence[str]:
-    """The leading metric, and one that papers print beside it if there is one."""
+    """The leading metric, and the first of its usual companions that the benchmark has."""
     companions = [name for name in COMPANIONS if name in names[1:]]
     return [names[0], *companions[:1]]
 
@@ -57,38 +60,53 @@ def standings(
         OptionError: If a model has two runs of one benchmark, or a benchmark none of the metrics.
         MissingExtraError: If scipy is not installed.
     """
+    runs = _with_shown_names(runs)
     runs_by_benchmark = group_runs(runs)
-    refuse_other_settings(runs_by_benchmark)
+    check_same_settings(runs_by_benchmark)
     labels = benchmark_labels(runs_by_benchmark)
     groups = tuple(
-        _column_group(labels[key], members, metrics, choose, common=common)
-        for key, members in runs_by_benchmark.items()
+        _compare_group(labels[key], group_members, metrics, choose, common=common)
+        for key, group_members in runs_by_benchmark.items()
     )
 
     names = list(dict.fromkeys(run.evaluation.made_by.model for run in runs))
     ranks = {group.label: _column_ranks(group.leading) for group in groups}
+    # Benchmarks that all models have.
     shared = {
         group.label: group.leading for group in groups if len(ranks[group.label]) == len(names)
     }
-    drawn = {label: _bootstrap_ranks(column, label) for label, column in shared.items()}
-    models = [_model_standing(name, ranks, shared, drawn) for name in names]
+    drawn_ranks = {label: _bootstrap_ranks(column, label) for label, column in shared.items()}
+    models = [_model_standing(name, ranks, shared, drawn_ranks) for name in names]
     models.sort(key=lambda model: (model.mean_rank is None, model.mean_rank or 0.0, model.name))
 
     means = set_means(_values_on_sets(groups))
     errors = _errors_on_sets(shared)
-    unranked = [label for label, drawn_ranks in drawn.items() if drawn_ranks is None]
-    notes = [*_ranking_notes(groups, shared, len(names), unranked)]
+    without_draws = [
+        label for label, ranks_of_draws in drawn_ranks.items() if ranks_of_draws is None
+    ]
+    notes = [*_ranking_notes(groups, shared, len(names), without_draws)]
     if len(names) > 1 and len(shared) > 1:
         notes += _pair_notes([*errors], shared)
-    notes += notes_on_means(means)
+    notes += means_notes(means)
     return Comparison(
         groups=groups,
-        models=tuple(models),
-        shared=tuple(shared),
+        standings=tuple(models),
+        shared_benchmarks=tuple(shared),
         notes=tuple(notes),
         means=means,
         pairs=pairs_over_sets(errors) if len(errors) > 1 else (),
     )
+
+
+def _with_shown_names(runs: Sequence[Run]) -> list[Run]:
+    """Give the models the names that tables show, so that they are the same on all benchmarks."""
+    names = shown_model_names(run.evaluation.made_by.model for run in runs)
+    renamed = []
+    for run in runs:
+        made_by = run.evaluation.made_by
+        made_by = replace(made_by, model=names[made_by.model])
+        renamed.append(replace(run, evaluation=replace(run.evaluation, made_by=made_by)))
+    return renamed
 
 
 def _values_on_sets(groups: Sequence[ColumnGroup]) -> Iterator[SetValues]:
@@ -104,7 +122,7 @@ def _values_on_sets(groups: Sequence[ColumnGroup]) -> Iterator[SetValues]:
 
 
 def _errors_on_sets(shared: Mapping[str, Column]) -> dict[str, Errors]:
-    """Errors of the models on each benchmark by scene, where its numbers are means of errors."""
+    """Errors of the models by scene, for each benchmark whose numbers are means of errors."""
     errors_on_sets = {}
     for label, column in shared.items():
         if not _is_mean_of_images(column):
@@ -121,36 +139,40 @@ def _errors_on_sets(shared: Mapping[str, Column]) -> dict[str, Errors]:
     return errors_on_sets
 
 
-def _column_group(
+def _compare_group(
     label: str,
     runs: Sequence[Run],
     metrics: Sequence[str] | None,
-    choose: Callable[[Sequence[str]], Sequence[str]],
+    choose_metrics: Callable[[Sequence[str]], Sequence[str]],
     *,
     common: bool,
 ) -> ColumnGroup:
-    """Comparison of the runs of one benchmark, with the reports on disk."""
-    folder_of_model: dict[str, Path] = {}
+    """Compare the runs of one benchmark, and add the paths of their reports.
+
+    Without ``metrics``, ``choose_metrics`` chooses from those that all runs have.
+    """
+    folder_by_model: dict[str, Path] = {}
     for run in runs:
         name = run.evaluation.made_by.model
-        if name in folder_of_model:
+        if name in folder_by_model:
             raise OptionError(
-                f"{folder_of_model[name]} and {run.folder} both have '{name}' on {label}; give one "
-                "of them"
+                f"{folder_by_model[name]} and {run.folder} both have '{name}' on {label}; give "
+                "only one of them"
             )
-        folder_of_model[name] = run.folder
+        folder_by_model[name] = run.folder
 
     evaluations = [run.evaluation for run in runs]
-    shared_names = shared_metrics(evaluations)
-    chosen = [name for name in metrics if name in shared_names] if metrics else choose(shared_names)
-    if not chosen:
+    available = shared_metrics(evaluations)
+    if metrics:
+        compared_metrics = [name for name in metrics if name in available]
+    else:
+        compared_metrics = choose_metrics(available)
+    if not compared_metrics:
         raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
-    [group] = compare(evaluations, metrics=chosen, common=common).groups
-    reports = {
-        name: folder / "report.html"
-        for name, folder in folder_of_model.items()
-        if os.path.exists(folder / "report.html")
-    }
+    # Runs of one benchmark make one group.
+    [group] = compare(evaluations, metrics=compared_metrics, common=common).groups
+    report_by_model = {name: folder / REPORT for name, folder in folder_by_model.items()}
+    reports = {name: path for name, path in report_by_model.items() if os.path.exists(path)}
     return replace(group, label=label, reports=reports)
 
 
@@ -158,45 +180,53 @@ def _model_standing(
     name: str,
     ranks: Mapping[str, Ranks],
     shared: Collection[str],
-    drawn: Mapping[str, DrawnRanks | None],
+    drawn_ranks: Mapping[str, DrawnRanks | None],
 ) -> Standing:
     """Ranks of a model, and their mean over the shared benchmarks.
 
-    The mean has an interval if the ranks on all of them could be drawn.
+    The mean has an interval if there are draws for all of them.
     """
     own_ranks = {label: by_model[name] for label, by_model in ranks.items() if name in by_model}
     if not shared:
         return Standing(name=name, ranks=own_ranks)
     mean_rank = float(np.mean([own_ranks[label] for label in shared]))
-    drawn_ranks = [by_model[name] for by_model in drawn.values() if by_model is not None]
-    if len(drawn_ranks) < len(shared):
+    own_drawn_ranks = [by_model[name] for by_model in drawn_ranks.values() if by_model is not None]
+    if len(own_drawn_ranks) < len(shared):
         return Standing(name=name, ranks=own_ranks, mean_rank=mean_rank)
-    low, high = np.percentile(np.mean(drawn_ranks, axis=0), [2.5, 97.5])
+    low, high = np.percentile(np.mean(own_drawn_ranks, axis=0), [2.5, 97.5])
     return Standing(
         name=name, ranks=own_ranks, mean_rank=mean_rank, low=float(low), high=float(high)
     )
 
 
 def _ranking_notes(
-    groups: Sequence[ColumnGroup], shared: Collection[str], models: int, unranked: Sequence[str]
+    groups: Sequence[ColumnGroup],
+    shared: Collection[str],
+    num_models: int,
+    without_draws: Sequence[str],
 ) -> Iterator[str]:
     """Yield notes on mean ranks, then those of the groups, each once with its benchmarks.
 
-    ``unranked`` are benchmarks whose ranks could not be drawn.
+    ``without_draws`` are benchmarks whose ranks could not be drawn.
     """
-    if models > 1 and shared:
-        interval = "" if unranked else "; 95 % intervals by drawing images, or scenes, anew"
+    if num_models > 1 and shared:
         yield (
-            f"Mean ranks are over the {len(shared)} benchmarks that all {models} models have, by "
-            f"the first metric of each{interval}."
+            f"Mean ranks are over the {count_text(len(shared), 'benchmark')} that all {num_models} "
+            "models have, by the first metric of each benchmark."
         )
-    left_out = [group.label for group in groups if group.label not in shared]
-    if left_out and models > 1:
-        yield f"Not in the mean ranks, as a model is missing there: {', '.join(left_out)}."
-    if unranked and models > 1:
+        if not without_draws:
+            yield "Their 95 % intervals come from resampling images or scenes."
+    unshared = [group.label for group in groups if group.label not in shared]
+    if unshared and num_models > 1:
         yield (
-            "Mean ranks have no interval, as numbers are ranked that are no means over three or "
-            f"more images or scenes (or biases of both signs): {', '.join(unranked)}."
+            "The mean ranks leave out benchmarks for which a model is missing: "
+            f"{', '.join(unshared)}."
+        )
+    if without_draws and num_models > 1:
+        yield (
+            "Mean ranks have no interval, because some of the ranked numbers are not means over "
+            "three or more images or scenes, or are biases of both signs: "
+            f"{', '.join(without_draws)}."
         )
     labels_by_note: dict[str, list[str]] = {}
     for group in groups:
@@ -207,68 +237,72 @@ def _ranking_notes(
 
 
 def _pair_notes(compared: Sequence[str], shared: Collection[str]) -> Iterator[str]:
-    """Yield notes on the comparison of pairs of models, and on benchmarks that are not in it."""
+    """Yield notes on the comparison of pairs of models, and on benchmarks that it leaves out."""
     if len(compared) > 1:
         yield (
-            "Pairs of models: errors in the first metric, one over the other, geometric mean over "
-            f"{', '.join(compared)}, each counting the same (of shares, what they lack to 1). "
-            "Intervals draw scenes anew, the same ones for all models; with 95 % those of all "
-            "pairs hold. They speak of new scenes of these benchmarks, not of other benchmarks."
+            "Two models are compared by the ratio of their errors in the first metric (for a "
+            f"fraction, 1 minus it), as a geometric mean over {', '.join(compared)} with equal "
+            "weights. The intervals come from resampling scenes, the same ones for all models, and "
+            "hold for all pairs together with a probability of 95 %. They apply to new scenes of "
+            "these benchmarks, not to other benchmarks."
         )
-    left_out = [label for label in shared if label not in compared]
-    if left_out:
+    omitted = [label for label in shared if label not in compared]
+    if omitted:
         yield (
-            "Not in the comparison of pairs, as there are fewer than three images or scenes, or "
-            f"numbers that are no means of errors: {', '.join(left_out)}."
+            "The comparison of pairs leaves out benchmarks with fewer than three images or "
+            f"scenes, or whose numbers are not means of errors: {', '.join(omitted)}."
         )
 
 
 def _column_ranks(column: Column) -> Ranks:
-    """Rank of each model in one metric; equal values share their mean rank."""
+    """Ranks of the runs in one metric, 1 for the best."""
     values = np.array([cell.value for cell in column.cells.values()], np.float64)
     ranks = tied_ranks(badness(values[None], column.better))[0]
     return dict(zip(column.cells, ranks.tolist(), strict=True))
 
 
 def tied_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarray, "draws models"]:
-    """Ranks in each row, from 1 for the smallest; equal values share their mean rank."""
-    smaller = (values[:, None, :] < values[:, :, None]).sum(axis=2)
-    equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
-    return smaller + (equal + 1) / 2
+    """Rank each row, from 1 for the smallest value; equal values share their mean rank."""
+    smaller_count = (values[:, None, :] < values[:, :, None]).sum(axis=2)
+    equal_count = (values[:, None, :] == values[:, :, None]).sum(axis=2)
+    return smaller_count + (equal_count + 1) / 2
 
 
 def _is_mean_of_images(column: Column) -> bool:
-    """Whether the cells are means of the images' values, so that drawing images varies them.
+    """Whether the cells are means of the images' values, which resampling the images varies.
 
-    A pooled value is not, nor is a bias, of which the absolute value is compared.
+    A pooled value is not such a mean, nor is a bias, because its absolute value is compared.
     """
     if not column.ids:
         return False
-    shown = np.array([column.cells[name].value for name in column.values], np.float64)
+    cell_values = np.array([column.cells[name].value for name in column.values], np.float64)
     if column.better is Better.ZERO:
-        shown = np.abs(shown)
+        cell_values = np.abs(cell_values)
     means = [column.images.means(values).mean() for values in column.values.values()]
-    return np.allclose(means, shown, rtol=1e-6, atol=1e-12)
+    return np.allclose(means, cell_values, rtol=1e-6, atol=1e-12)
 
 
 def _bootstrap_ranks(column: Column, seed: str) -> DrawnRanks | None:
-    """Ranks of each model in draws of scenes.
+    """Rank the models in draws of scenes with replacement.
 
-    None with fewer than three scenes, and where the cells are no means of the images' values.
+    Returns:
+        None with fewer than three scenes, or if the cells are not means of the images' values.
     """
-    scene_of_image = scene_numbers(column.images.scenes)
-    sizes = np.bincount(scene_of_image)
-    if len(sizes) < MIN_SCENES or not _is_mean_of_images(column):
+    scene_index = scene_indices(column.images.scenes)
+    scene_sizes = np.bincount(scene_index)
+    if len(scene_sizes) < MIN_SCENES or not _is_mean_of_images(column):
         return None
-    sums = np.stack(
-        [np.bincount(scene_of_image, values) for values in column.values.values()], axis=1
+    scene_sums = np.stack(
+        [np.bincount(scene_index, values) for values in column.values.values()], axis=1
     )
     if column.images.by_scene:
-        sums, sizes = sums / sizes[:, None], np.ones_like(sizes)
+        # Each scene counts as a single image with the scene's mean.
+        scene_sums = scene_sums / scene_sizes[:, None]
+        scene_sizes = np.ones_like(scene_sizes)
 
-    drawn_ranks = []
-    for weights in draw_scene_counts(len(sizes), seed):
-        means = (weights @ sums) / (weights @ sizes)[:, None]
-        drawn_ranks.append(tied_ranks(badness(means, column.better)))
-    ranks = np.concatenate(drawn_ranks)
+    ranks_by_block = []
+    for weights in draw_scene_counts(len(scene_sizes), seed):
+        means = (weights @ scene_sums) / (weights @ scene_sizes)[:, None]
+        ranks_by_block.append(tied_ranks(badness(means, column.better)))
+    ranks = np.concatenate(ranks_by_block)
     return dict(zip(column.values, ranks.T, strict=True))

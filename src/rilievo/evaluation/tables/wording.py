@@ -35,18 +35,17 @@ _MEANINGS: Mapping[tuple[str, str], str] = {
 }
 """Meaning of a metric by task and name; other metrics are explained by their formula alone."""
 _ALIGNMENT_TEXTS: Mapping[str, str] = {
-    "none": "in metres as predicted, nothing fitted",
-    "median": "after one factor an image, fitted to its truth",
-    "scale": "after one factor an image, fitted to its truth",
-    "robust_scale": "after one factor an image, fitted to its truth",
-    "scale_shift": "after a factor and a shift an image, fitted to its truth",
-    "robust_scale_shift": "after a factor and a shift an image, fitted to its truth",
-    "inverse_scale_shift": "after a factor and a shift of inverse depth an image, fitted to its "
-    "truth",
-    "point_shift": "after a shift in space an image, fitted to its truth",
-    "point_scale": "after one factor an image, fitted to its truth",
-    "point_scale_shift": "after a factor and a shift in space an image, fitted to its truth",
-    "log": "after a factor and a power an image, fitted to its truth",
+    "none": "in metres as predicted, without alignment",
+    "median": "after fitting a scale to each image",
+    "scale": "after fitting a scale to each image",
+    "robust_scale": "after fitting a scale to each image",
+    "scale_shift": "after fitting a scale and a shift to each image",
+    "robust_scale_shift": "after fitting a scale and a shift to each image",
+    "inverse_scale_shift": "after fitting a scale and a shift of inverse depth to each image",
+    "point_shift": "after fitting a 3D shift to each image",
+    "point_scale": "after fitting a scale to each image",
+    "point_scale_shift": "after fitting a scale and a 3D shift to each image",
+    "log": "after fitting a scale and an exponent to each image",
 }
 
 
@@ -61,8 +60,8 @@ def headline(metrics: Sequence[str]) -> tuple[str, ...]:
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
     """At most five metrics, in their order: the leading one and the most usual of the others."""
     most_usual_first = sorted(metrics[1:], key=lambda name: _position_or_end(name, _USUAL_METRICS))
-    chosen = {*metrics[:1], *most_usual_first[: MAX_SHORTLIST - 1]}
-    return tuple(name for name in metrics if name in chosen)
+    kept = {*metrics[:1], *most_usual_first[: MAX_SHORTLIST - 1]}
+    return tuple(name for name in metrics if name in kept)
 
 
 def _position_or_end(name: str, order: Sequence[str]) -> int:
@@ -73,7 +72,7 @@ def alignment_text(method: str | None) -> str | None:
     """How predictions were aligned, in words; None if nothing is aligned."""
     if method is None:
         return None
-    return _ALIGNMENT_TEXTS.get(method, f"aligned by {method}, fitted to its truth")
+    return _ALIGNMENT_TEXTS.get(method, f"after the alignment {method}")
 
 
 def number(value: float | None) -> str:
@@ -89,7 +88,7 @@ def number(value: float | None) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """Number with its unit; a dash for None."""
+    """Number with its unit as text; a dash for None."""
     if value is None or not unit:
         return number(value)
     separator = "" if unit in ("°", "%") else " "
@@ -97,15 +96,15 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """Interval in words, "low to high"; a dash where there is none."""
+    """Interval as "low to high"; a dash if there is no interval."""
     if low is None or high is None:
         return NOTHING
     return f"{number(low)} to {number(high)}"
 
 
-def percentage(share: float) -> str:
-    """A share, 0 to 1, in per cent."""
-    return f"{100 * share:.1f} %"
+def percentage(fraction: float) -> str:
+    """A fraction, 0 to 1, in per cent."""
+    return f"{100 * fraction:.1f} %"
 
 
 def head(metric: Summary | Column) -> str:

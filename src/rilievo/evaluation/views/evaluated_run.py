@@ -20,11 +20,11 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.tables.wording import alignment_text
-from rilievo.evaluation.views.view_items import ModelColumn, column_label
+from rilievo.evaluation.views.view_items import ModelColumn, column_field, column_label
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.names import printable
 from rilievo.records.depth_map import DepthKind
-from rilievo.schema.fields import build_record, option, options_of
+from rilievo.schema.fields import build_record, list_options, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class _Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedRun:
-    """An evaluation, with everything that it was made from."""
+    """An evaluation that was opened again, with its images and predictions."""
 
     folder: Path
     evaluation: Evaluation
@@ -52,10 +52,6 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     """Open an evaluation by its folder or its ``evaluation.json``.
 
     ``root`` is where its dataset lies now; None if it was not moved.
-
-    Raises:
-        InputError: If the evaluation, its dataset or its predictions cannot be read, or its
-            benchmark has changed.
     """
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent
@@ -63,8 +59,8 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     selection = _select_same_images(command, path, folder, root)
     if benchmark_sha256(selection.benchmark) != evaluation.benchmark_sha256:
         raise InputError(
-            f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
-            "than when it was evaluated; evaluate again"
+            f"{folder}: the benchmark '{evaluation.benchmark}' has changed since this evaluation; "
+            "evaluate again"
         )
     pictures = ReportPictures(
         benchmark=selection.benchmark,
@@ -83,15 +79,17 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
 def _select_same_images(
     command: _Command, path: Path, folder: Path, root: Path | None
 ) -> Selection:
-    """Images and benchmark of a recorded command, with an error that names the evaluation."""
+    """Choose the images and benchmark of a recorded command again."""
     try:
         benchmark = find_benchmark(command.benchmark)
     except OptionError as error:
         raise InputError(
             path=path,
             problem=Text(error),
-            hint="name one of your own as package.module:NAME when you evaluate, and view the "
-            "folder of predictions with the dataset's name",
+            hint=(
+                "give your own benchmark as package.module:NAME when you evaluate, or view the "
+                "folder of predictions with the name of the dataset"
+            ),
         ) from error
     try:
         return select_images(benchmark, root or command.root, command.options)
@@ -99,7 +97,7 @@ def _select_same_images(
         raise InputError(
             path=folder,
             problem=Text("its dataset cannot be read (", error, ")"),
-            hint=Text("if it was moved, say where with ", OptionName("root")),
+            hint=Text("if you moved it, give its new folder with ", OptionName("root")),
         ) from error
 
 
@@ -109,17 +107,19 @@ def _model_column(
     """Column of a view for the model that was evaluated."""
     task = selection.benchmark.task
     if task is Task.DEPTH:
-        kind = DepthKind.METRIC  # as scored
+        kind = DepthKind.METRIC  # depth is shown as it was scored
+    elif task is Task.NORMALS:
+        kind = None
     else:
-        kind = None if task is Task.NORMALS else pictures.kind
+        kind = pictures.kind
     alignment = alignment_text(evaluation.alignment)
     return ModelColumn(
         label=column_label(evaluation.made_by.model, folder),
-        field="",
+        field=column_field(folder),
         made_by=evaluation.made_by,
         kind=kind,
-        shows=", ".join(filter(None, (evaluation.kind or "normals", alignment))),
-        normals=task is Task.NORMALS,
+        description=", ".join(filter(None, (evaluation.kind or "normals", alignment))),
+        has_normals=task is Task.NORMALS,
         predictions=pictures,
         ids=frozenset(selection.ids),
         summaries=evaluation.summaries,
@@ -129,13 +129,14 @@ def _model_column(
 
 
 def _recorded_command(evaluation: Evaluation, path: Path) -> _Command:
-    """Options of an evaluation, from its record."""
+    """Parse the options that an evaluation recorded."""
     try:
         # A benchmark, a dataset and a fit may be code.
         for word in _option_words(evaluation):
-            check_trusted(word.partition("=")[2] or word, "options", printable(path))
+            _, _, assigned = word.partition("=")
+            check_trusted(assigned or word, "options", printable(path))
         if evaluation.asked:
-            return build_record(_Command, dict(_option_values(evaluation.asked)))
+            return build_record(_Command, dict(_parse_option_values(evaluation.asked)))
         words = shlex.split(evaluation.command)[2:]
         return build_record(_Command, parse_words(_Command, words, "rilievo evaluate"))
     except UntrustedCodeError:
@@ -143,7 +144,7 @@ def _recorded_command(evaluation: Evaluation, path: Path) -> _Command:
     except (ValueError, OptionError) as error:
         raise InputError(
             problem=Text(
-                f"{path}: its options are not those of this version (",
+                f"{path}: its options do not fit this version of rilievo (",
                 error,
                 f"; {evaluation.command}); evaluate again",
             )
@@ -151,32 +152,34 @@ def _recorded_command(evaluation: Evaluation, path: Path) -> _Command:
 
 
 def _option_words(evaluation: Evaluation) -> list[str]:
-    """All words of the options; before version 0.3.0 only the command line has them."""
+    """All words of the options; before version 0.3.0 they are only in the command line."""
     words = [word for words in evaluation.asked.values() for word in words]
     return words or shlex.split(evaluation.command)[2:]
 
 
-def _option_values(words_by_option: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+def _parse_option_values(
+    words_by_option: Mapping[str, tuple[str, ...]],
+) -> Iterator[tuple[str, Any]]:
     """Yield the path in ``_Command`` and the value of each recorded option."""
-    options = {known.name: known for known in options_of(_Command)}
+    field_by_name = {field.name: field for field in list_options(_Command)}
     for name, words in words_by_option.items():
-        if name not in options or not words:
+        if name not in field_by_name or not words:
             raise ValueError(f"no option '{name}'")
-        known = options[name]
-        values = tuple(map(known.read, words))
-        yield known.path, values if known.takes_many else values[0]
+        field = field_by_name[name]
+        values = tuple(map(field.read, words))
+        yield field.path, values if field.takes_many else values[0]
 
 
 def _open_predictions(
     folder: Path, evaluation: Evaluation, selection: Selection, options: EvaluateOptions
 ) -> Predictions:
-    """Predictions of an evaluation: those that were given, else those in its cache."""
+    """Open the predictions of an evaluation: those of the user, else those in its cache."""
     if options.predictions is not None:
         return find_predictions(evaluation.made_by.model, selection, options).predictions
     cache_folder = folder / PREDICTIONS
     if not (cache_folder / FINGERPRINT).is_file():
         raise InputError(
-            f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to see; "
-            f"make them again: {evaluation.command}"
+            f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to show; predict again "
+            f"with: {evaluation.command}"
         )
     return read_cache(cache_folder)

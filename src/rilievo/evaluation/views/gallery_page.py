@@ -27,7 +27,7 @@ from rilievo.predicting.summary import Tally
 INDEX = "index.html"
 PICTURES = "pictures"
 """Folder of the pictures beside the page."""
-MOST_IN_PAGE = 60
+MAX_EMBEDDED_IMAGES = 60
 """Most images of a page that contains its pictures; it has some 20 MB, which browsers open well."""
 MAX_CAPTION_METRICS = 3
 """Most metrics below a picture."""
@@ -55,7 +55,7 @@ class Sortable:
     metric: str | None = None
 
     def value(self, item: ViewItem) -> float | None:
-        """Value of an image; None if it has none."""
+        """Value of an image, or None if the image has no value."""
         if self.column is None or self.metric is None:
             return item.disagreement
         score = self.column.scores.get(item.id)
@@ -69,12 +69,12 @@ class Figure:
     """Picture on a card.
 
     Attributes:
-        address: Path of the picture's file beside the page, or its data as a URI.
+        url: Path of the picture's file beside the page, or its data as a URI.
         numbers: Names and values of metrics to write below it.
     """
 
     panel: Panel
-    address: str
+    url: str
     numbers: tuple[tuple[str, str], ...]
 
 
@@ -99,14 +99,13 @@ class WrittenGallery:
     """Result of ``write_gallery``.
 
     Attributes:
-        images: Number of images on the page.
-        models: Labels of the models.
+        image_count: Number of images on the page.
         failed: Images that cannot be shown, with the reasons.
         faults: Predictions that cannot be shown, with the reasons.
     """
 
     page: Path
-    images: int
+    image_count: int
     models: tuple[str, ...]
     failed: tuple[str, ...]
     faults: tuple[str, ...]
@@ -122,48 +121,51 @@ def write_gallery(
     """Write a page of images, ground truth and predictions.
 
     Targets are evaluations, folders of predictions, or a dataset's name. An ``output`` that ends in
-    .html contains all pictures; else it is a folder.
+    .html contains all pictures; any other one is a folder.
 
     Raises:
         OptionError: If there are too many images for one file, or nothing to show.
         InputError: If no image can be shown.
-        OutputError: If the output is not a report that rilievo wrote.
+        OutputError: If the output exists but was not written by rilievo.
     """
     output = Path(output)
     is_single_file = output.suffix.lower() in _PAGE_SUFFIXES
     path = output if is_single_file else output / INDEX
-    _refuse_foreign_files(path, is_single_file=is_single_file)
+    _check_replaceable(path, is_single_file=is_single_file)
     items = open_targets(targets, source or SourceOptions())
-    if is_single_file and len(items.ids) > MOST_IN_PAGE:
+    if is_single_file and len(items.ids) > MAX_EMBEDDED_IMAGES:
         raise OptionError(
             problem=Text(
-                f"{len(items.ids)} images are too many for one file (at most "
-                f"{MOST_IN_PAGE}): give a folder, ",
+                f"{len(items.ids)} images are too many for a single file (at most "
+                f"{MAX_EMBEDDED_IMAGES}): write to a folder with ",
                 OptionName("output", str(output.with_suffix(""))),
-                ", or fewer with ",
+                ", or select fewer with ",
                 OptionName("limit"),
             )
         )
 
-    folder = _prepare_folder(path, is_single_file=is_single_file)
+    picture_folder = _prepare_folder(path, is_single_file=is_single_file)
     progress = _GalleryProgress(
-        failed=[note_about(printable(id), why) for id, why in items.absent.items()]
+        failed=[
+            note_about(printable(image_id), reason) for image_id, reason in items.absent.items()
+        ]
     )
     with (
         Tally(output=path, total=len(items.ids), show=show) as tally,
-        _replacing_page(path, is_single_file=is_single_file) as part,
+        _replacing_page(path, is_single_file=is_single_file) as temporary,
         # File names may not be valid Unicode.
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
-        cards = _make_cards(items, folder, tally, progress)
+        cards = _make_cards(items, picture_folder, tally, progress)
         file.writelines(_page_pieces(items, cards, progress.failed))
         items.require_shown(progress.failed)
-    if folder is not None:
-        write_checksums(folder / CHECKSUMS, (path.name, *progress.written))
+    if picture_folder is not None:
+        write_checksums(picture_folder / CHECKSUMS, (path.name, *progress.written))
     return WrittenGallery(
         page=path,
-        images=len(items.ids) + len(items.absent) - len(progress.failed),
+        # The absent images are among the failed ones.
+        image_count=len(items.ids) + len(items.absent) - len(progress.failed),
         models=tuple(column.label for column in items.columns),
         failed=tuple(progress.failed),
         faults=tuple(progress.faults),
@@ -172,21 +174,15 @@ def write_gallery(
 
 @dataclass(slots=True, kw_only=True)
 class _GalleryProgress:
-    """What happened so far while the cards of a page were made, one after the other.
-
-    Attributes:
-        failed: Images that cannot be shown, with the reasons.
-        faults: Predictions that cannot be shown, with the reasons.
-        written: Pictures that were written, relative to the page.
-    """
+    """Failures, as in ``WrittenGallery``, and pictures written so far, relative to the page."""
 
     failed: list[str]
     faults: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
 
 
-def _refuse_foreign_files(path: Path, *, is_single_file: bool) -> None:
-    """Refuse to replace files of anything but rilievo's reports."""
+def _check_replaceable(path: Path, *, is_single_file: bool) -> None:
+    """Check that a page and its pictures would replace nothing but a report of rilievo."""
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as file:
             if _GENERATOR in file.read(4096):
@@ -199,7 +195,7 @@ def _refuse_foreign_files(path: Path, *, is_single_file: bool) -> None:
         return
     if not all(map(_is_leftover, path.parent.iterdir())):
         raise OutputError(
-            f"{path.parent}: holds files but no report of ours; choose another folder"
+            f"{path.parent}: contains files but no report from rilievo; choose another folder"
         )
 
 
@@ -213,7 +209,7 @@ def _is_leftover(path: Path) -> bool:
 
 
 def _prepare_folder(path: Path, *, is_single_file: bool) -> Path | None:
-    """Create the folder of a page, and return it if it is for pictures too.
+    """Create the folder of a page, and return the folder for its pictures, if they are files.
 
     Half-written files and the checksums of an earlier report are removed.
     """
@@ -221,46 +217,52 @@ def _prepare_folder(path: Path, *, is_single_file: bool) -> Path | None:
     sweep_parts(path.parent)
     if is_single_file:
         return None
-    remove(path.parent / CHECKSUMS)  # of pictures that are replaced one by one now
+    # The old checksums become wrong as soon as the first picture is replaced.
+    remove(path.parent / CHECKSUMS)
     return path.parent
 
 
 @contextmanager
 def _replacing_page(path: Path, *, is_single_file: bool) -> Iterator[Path]:
-    """Yield a path to write the page to; a single file gets its checksum together with it."""
+    """Yield a temporary path for the page, which replaces the page when it is complete.
+
+    A single file gets its checksum together with it.
+    """
     if is_single_file:
         with (
             replacing_with_checksums(checksum_path(path), (path.name,)) as parts,
-            replacing(parts[path.name]) as part,
+            replacing(parts[path.name]) as temporary,
         ):
-            yield part
+            yield temporary
     else:
-        with replacing(path) as part:
-            yield part
+        with replacing(path) as temporary:
+            yield temporary
 
 
 def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
-    """Yield the page in pieces, while cards are made."""
-    quantities = sort_quantities(items)
+    """Yield the page in pieces, while cards are made, so that few are in memory."""
+    sortables = sort_quantities(items)
     columns = items.columns
     models = ", ".join(column.label for column in columns)
-    titles = ["Photograph", "True depth"]
-    titles += [column.label for column in columns if column.kind is not None or column.pictures]
-    normals = [f"{column.label}, normals" for column in columns if column.normals]
-    if normals:
-        titles += ["True normals", *normals]
+    panel_titles = ["Photograph", "True depth"]
+    panel_titles += [
+        column.label for column in columns if column.kind is not None or column.shows_pictures
+    ]
+    normals_titles = [f"{column.label}, normals" for column in columns if column.has_normals]
+    if normals_titles:
+        panel_titles += ["True normals", *normals_titles]
     return page_pieces(
         "gallery.html",
         scripts=tuple(map(asset, ("stage/slider.js", "pages.js", "gallery.js"))),
-        beside=True,
+        allow_picture_files=True,
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),
         models=models_table(items),
-        orders=list(_sort_choices(quantities)),
-        filters=[("", "every image"), *((choice.key, choice.label) for choice in quantities)],
-        titles=titles,
-        choices=[(title, title) for title in titles],
-        known=quantities,
+        orders=list(_sort_choices(sortables)),
+        filters=[("", "every image"), *((sortable.key, sortable.label) for sortable in sortables)],
+        titles=panel_titles,
+        choices=[(title, title) for title in panel_titles],
+        known=sortables,
         split=items.images.split,
         words=wording,
         cards=cards,
@@ -286,79 +288,86 @@ def sort_quantities(items: ViewItems) -> list[Sortable]:
     return quantities
 
 
-def _sort_choices(quantities: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
-    """Yield the values and labels of the page's list of orders."""
+def _sort_choices(sortables: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+    """Yield the values and labels of the options in the page's sort menu.
+
+    A value such as "m0:down" says by which quantity, and in which direction.
+    """
     yield "order:up", "as in the dataset"
-    for choice in quantities:
-        if choice.column is None:
-            yield f"{choice.key}:down", "largest disagreement"
+    for sortable in sortables:
+        if sortable.column is None:  # the disagreement of the models
+            yield f"{sortable.key}:down", "largest disagreement"
             continue
-        worst, best = ("up", "down") if choice.better is Better.HIGHER else ("down", "up")
-        yield f"{choice.key}:{worst}", f"worst {choice.label}"
-        yield f"{choice.key}:{best}", f"best {choice.label}"
+        is_higher_better = sortable.better is Better.HIGHER
+        worst_first, best_first = ("up", "down") if is_higher_better else ("down", "up")
+        yield f"{sortable.key}:{worst_first}", f"worst {sortable.label}"
+        yield f"{sortable.key}:{best_first}", f"best {sortable.label}"
 
 
 def models_table(items: ViewItems) -> Table:
-    """Table of the models: what each shows, its licence and its usual metrics."""
-    summary_of_metric = {
+    """Table of the models: what each shows, its licence and its shortlisted metrics."""
+    # Models may share a metric; any of their summaries has its label and unit.
+    summary_by_metric = {
         summary.metric: summary for column in items.columns for summary in column.summaries
     }
-    shown = [summary_of_metric[name] for name in shortlist([*summary_of_metric])]
+    shown_summaries = [summary_by_metric[name] for name in shortlist(list(summary_by_metric))]
     rows: list[tuple[str, ...]] = []
     for column in items.columns:
-        value_of_metric = {summary.metric: summary.value for summary in column.summaries}
-        values = [number(value_of_metric.get(summary.metric)) for summary in shown]
-        rows.append((column.label, column.shows, column.made_by.licence, *values))
-    words = ["shows", "licence"]
-    metric_heads = [column_head(summary) for summary in shown]
-    return Table(heads=make_heads("model", *words, *metric_heads, words=words), rows=tuple(rows))
+        value_by_metric = {summary.metric: summary.value for summary in column.summaries}
+        values = [number(value_by_metric.get(summary.metric)) for summary in shown_summaries]
+        rows.append((column.label, column.description, column.made_by.licence, *values))
+    text_columns = ["shows", "licence"]
+    metric_heads = [column_head(summary) for summary in shown_summaries]
+    heads = make_heads("model", *text_columns, *metric_heads, words=text_columns)
+    return Table(heads=heads, rows=tuple(rows))
 
 
 def _make_cards(
-    items: ViewItems, folder: Path | None, tally: Tally, progress: _GalleryProgress
+    items: ViewItems, picture_folder: Path | None, tally: Tally, progress: _GalleryProgress
 ) -> Iterator[Card]:
-    """Yield the card of each image that can be read, and record what fails."""
-    quantities = sort_quantities(items)
-    for order, id in enumerate(items.ids):
+    """Yield the card of each readable image; ``progress`` receives failures and written files."""
+    sortables = sort_quantities(items)
+    for position, image_id in enumerate(items.ids):
         try:
-            item = items.read(id)
+            item = items.read(image_id)
         except RilievoError as error:
-            failure = note_about(printable(id), error)
+            failure = note_about(printable(image_id), error)
             progress.failed.append(failure)
             tally.failed(failure)
             continue
-        for answer in item.answers:
-            if answer.fault is not None and not answer.pictures:
-                subject = f"{printable(id)}: {answer.column.label}"
-                progress.faults.append(note_about(subject, answer.fault))
-        card = make_card(items, quantities, item, order, folder)
-        if folder is not None:
-            progress.written += [figure.address for figure in card.figures]
+        for result in item.results:
+            # A card shows pictures in place of a prediction that cannot be read.
+            if result.fault is not None and not result.pictures:
+                subject = f"{printable(image_id)}: {result.column.label}"
+                progress.faults.append(note_about(subject, result.fault))
+        card = make_card(items, sortables, item, position, picture_folder)
+        if picture_folder is not None:
+            progress.written += [figure.url for figure in card.figures]
         yield card
         tally.done()
 
 
 def make_card(
     items: ViewItems,
-    quantities: Sequence[Sortable],
+    sortables: Sequence[Sortable],
     item: ViewItem,
     order: int,
-    folder: Path | None,
+    picture_folder: Path | None,
 ) -> Card:
     """Make the card of one image.
 
-    Its pictures are written into ``folder``; if that is None, they become part of the page.
+    Its pictures are written into ``picture_folder``; if that is None, they become part of the page.
     """
     columns = {column.label: column for column in items.columns}
     figures = []
-    for index, panel in enumerate(item_panels(items, item)):
+    for index, panel in enumerate(item_panels(item)):
         # Metrics stand below what the model predicted, and not below its error too.
         column = columns.get(panel.title.removesuffix(", normals"))
-        address = _embed_or_write_picture(panel, f"{order:06}-{index}", folder)
-        figures.append(Figure(panel=panel, address=address, numbers=_metric_texts(item, column)))
+        url = _embed_or_write_picture(panel, f"{order:06}-{index}", picture_folder)
+        figures.append(Figure(panel=panel, url=url, numbers=_metric_texts(item, column)))
 
     values = {}
-    for sortable in quantities:
+    for sortable in sortables:
         value = sortable.value(item)
         if value is not None:
             values[sortable.key] = value
@@ -372,18 +381,18 @@ def make_card(
 
 
 def _embed_or_write_picture(panel: Panel, name: str, folder: Path | None) -> str:
-    """Address of a picture: its data as a URI, or a file in ``folder`` that is written here."""
+    """URL of a picture: its data as a URI, or a file in ``folder`` that is written here."""
     if folder is None:
         return jpeg_uri(panel.jpeg())
     path = folder / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
     make_folder(path.parent)
-    with replacing(path) as part:
-        part.write_bytes(panel.jpeg())
+    with replacing(path) as temporary:
+        temporary.write_bytes(panel.jpeg())
     return f"{PICTURES}/{name}.jpg"
 
 
 def _metric_texts(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
-    """Names and values of a model's first metrics for an image; none without a score."""
+    """Names and values of a model's first metrics for an image; empty if it has no score."""
     score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return ()

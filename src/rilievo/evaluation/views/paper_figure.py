@@ -25,29 +25,28 @@ def write_paper_figure(
 ) -> tuple[str, ...]:
     """Draw photographs, truth, predictions and errors as PDF, SVG or PNG, a row for each image.
 
-    ``images`` are ids; by default four images are chosen, evenly spaced. The ids of the images in
-    the figure are returned. ``targets`` are those of ``open_targets``.
-
-    Raises:
-        OptionError: If there is no such image, or the ending names no format.
+    ``images`` are ids, by default four, evenly spaced. The ids in the figure are returned.
+    ``targets`` are those of ``open_targets``.
     """
     check_figure_format(Path(path))
     items = open_targets(targets, source or SourceOptions())
-    for id in images:
-        if id not in items.ids:
-            raise OptionError(f"no image '{id}' for the figure; {suggest(id, items.ids)}")
-    chosen = tuple(images)
-    if not chosen:
+    for image_id in images:
+        if image_id not in items.ids:
+            raise OptionError(
+                f"no image '{image_id}' for the figure; {suggest(image_id, items.ids)}"
+            )
+    drawn_ids = tuple(images)
+    if not drawn_ids:
         count = min(DEFAULT_FIGURE_ROWS, len(items.ids))
-        positions = np.linspace(0, len(items.ids) - 1, count).round().astype(int)
-        chosen = tuple(items.ids[position] for position in positions)
-    rows = [sorted(item_panels(items, items.read(id)), key=_panel_order) for id in chosen]
+        indices = np.linspace(0, len(items.ids) - 1, count).round().astype(int)
+        drawn_ids = tuple(items.ids[index] for index in indices)
+    rows = [sorted(item_panels(items.read(image_id)), key=_panel_order) for image_id in drawn_ids]
     write_figure(rows, Path(path))
-    return chosen
+    return drawn_ids
 
 
 def _panel_order(panel: Panel) -> int:
-    """Order in a row: photograph and truth, then predictions, then errors."""
+    """Sort key within a row: photograph and truth, then predictions, then errors."""
     if panel.model is None:
         return 0
     return 2 if panel.title.startswith(f"{panel.model}, error") else 1

@@ -46,10 +46,11 @@ class ViewRow:
     Attributes:
         file: Photograph on disk.
         mime: Media type of that file.
-        maps: Heat map of each field.
+        width: Width of the photograph [px], as ``height``.
+        maps: Heat map of each field, where a field is a named column of the table.
         pictures: Picture of each field.
-        numbers: Number of each field, such as a metric or a focal length.
-        faults: Predictions that cannot be shown, with the reasons.
+        numbers: Numeric value of each field, such as a metric or a focal length.
+        faults: Messages on predictions that cannot be shown.
     """
 
     id: str
@@ -65,18 +66,18 @@ class ViewRow:
     faults: tuple[str, ...]
 
 
-def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
+def write_row(items: ViewItems, image_id: str, folder: Path) -> ViewRow:
     """Read one image, write its pictures into a folder, and return its row."""
-    item = items.read(id)
+    item = items.read(image_id)
     height, width, _ = item.photo.shape
-    file = items.images.photo_file(id)
+    file = items.images.photo_file(image_id)
     if file is None:
-        file = _write_picture(item.photo, folder, "photographs", id)
+        file = _write_picture(item.photo, folder, "photographs", image_id)
     faults = [
-        note_about(answer.column.label, answer.fault) for answer in item.answers if answer.fault
+        note_about(result.column.label, result.fault) for result in item.results if result.fault
     ]
     return ViewRow(
-        id=id,
+        id=image_id,
         file=file,
         mime=mimetypes.guess_type(file.name)[0] or "image/png",
         width=width,
@@ -100,9 +101,8 @@ def normals_field(column: ModelColumn) -> str:
     return f"{column.field}_normals"
 
 
-def _make_picture_path(folder: Path, field: str, id: str) -> Path:
-    """Absolute path of a picture, whose folder is created."""
-    path = folder.absolute() / field / f"{id}.png"
+def _make_picture_path(folder: Path, field: str, image_id: str) -> Path:
+    path = folder.absolute() / field / f"{image_id}.png"
     make_folder(path.parent)
     return path
 
@@ -112,25 +112,28 @@ def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
 
     Maps in the same unit share their limits, so that their colours can be compared.
     """
-    depths = dict(_depth_by_field(item))
-    skies = {
-        answer.column.field: answer.prediction.sky
-        for answer in item.answers
-        if answer.prediction is not None
+    depth_by_field = dict(_depth_by_field(item))
+    sky_by_field = {
+        result.column.field: result.prediction.sky
+        for result in item.results
+        if result.prediction is not None
     }
     maps = {
-        field: replace(heat_map, sky=skies.get(field))
-        for field, heat_map in zip(depths, heat_maps(list(depths.values())), strict=True)
+        field: replace(heat_map, sky=sky_by_field.get(field))
+        for field, heat_map in zip(
+            depth_by_field, heat_maps(list(depth_by_field.values())), strict=True
+        )
     }
     stored = {}
     for field, heat_map in maps.items():
         path = _make_picture_path(folder, field, item.id)
         write_heat_map(path, heat_map)
+        # The steps of relative depth mean something else in each map.
         if heat_map.unit == "step":
             limits = heat_map_limits([heat_map])
         else:
-            alike = [other for other in maps.values() if has_same_coding(other, heat_map)]
-            limits = heat_map_limits(alike, maps.get(TRUE_DEPTH))
+            comparable = [other for other in maps.values() if has_same_coding(other, heat_map)]
+            limits = heat_map_limits(comparable, maps.get(TRUE_DEPTH))
         stored[field] = StoredMap(
             path=path,
             limits=limits,
@@ -147,9 +150,9 @@ def _depth_by_field(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
     true_depth = item.true_depth
     if true_depth is not None and true_depth.valid.any():
         yield TRUE_DEPTH, true_depth
-    for answer in item.answers:
-        if answer.prediction is not None and answer.prediction.depth_or_none is not None:
-            yield answer.column.field, answer.prediction.depth
+    for result in item.results:
+        if result.prediction is not None and result.prediction.depth_or_none is not None:
+            yield result.column.field, result.prediction.depth
 
 
 def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -159,17 +162,18 @@ def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
         picture = normals_picture(truth.normals)
         picture[~truth.normals_valid] = invalid_colour(DEPTH_COLOURS)
         yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, item.id)
-    for answer in item.answers:
-        if answer.prediction is not None and answer.prediction.normals is not None:
-            field = normals_field(answer.column)
-            picture = normals_picture(answer.prediction.normals)
+    for result in item.results:
+        if result.prediction is not None and result.prediction.normals is not None:
+            field = normals_field(result.column)
+            picture = normals_picture(result.prediction.normals)
             yield field, _write_picture(picture, folder, field, item.id)
 
 
-def _write_picture(picture: Pixels, folder: Path, field: str, id: str) -> Path:
-    path = _make_picture_path(folder, field, id)
-    with replacing(path) as part:
-        write_png(part, picture, {"Software": "rilievo"})
+def _write_picture(picture: Pixels, folder: Path, field: str, image_id: str) -> Path:
+    """Write a picture as PNG below the folder of its field, and return its path."""
+    path = _make_picture_path(folder, field, image_id)
+    with replacing(path) as temporary:
+        write_png(temporary, picture, {"Software": "rilievo"})
     return path
 
 
@@ -184,9 +188,9 @@ def _numbers_by_field(item: ViewItem) -> Iterator[tuple[str, float]]:
     disagreement = item.disagreement
     if disagreement is not None:
         yield DISAGREEMENT, disagreement
-    for answer in item.answers:
-        score = answer.column.scores.get(item.id)
+    for result in item.results:
+        score = result.column.scores.get(item.id)
         if score is None:
             continue
         for metric, value in score.values.items():
-            yield metric_field(answer.column, metric), float(value)
+            yield metric_field(result.column, metric), float(value)

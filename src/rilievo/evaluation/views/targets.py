@@ -18,8 +18,9 @@ from rilievo.evaluation.views.view_items import (
     FolderImages,
     ModelColumn,
     ViewItems,
+    column_field,
     column_label,
-    name_columns,
+    make_names_unique,
     photos_by_id,
     result_ids,
 )
@@ -45,75 +46,79 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         InputError: If something cannot be read, or evaluations are of different images.
     """
     trust(options.trust_code)
-    chosen = _sort_targets(targets, options)
-    _refuse_combinations(chosen, options)
-    runs = [open_run(path, options.root) for path in chosen.evaluations]
+    sorted_targets = _sort_targets(targets, options)
+    _check_combination(sorted_targets, options)
+    runs = [open_run(path, options.root) for path in sorted_targets.evaluations]
     for run in runs[1:]:
-        _refuse_other_images(runs[0], run)
+        _check_same_images(runs[0], run)
 
     if runs:
-        shown = _images_of_runs(runs)
-    elif chosen.datasets:
-        shown = _images_of_dataset(chosen.datasets[0], options)
-    elif chosen.folders:
-        shown = _images_of_folders(chosen.folders, options)
+        items = _view_of_runs(runs)
+    elif sorted_targets.datasets:
+        items = _view_of_dataset(sorted_targets.datasets[0], options)
+    elif sorted_targets.folders:
+        items = _view_of_folders(sorted_targets.folders, options)
     else:
         raise OptionError(
             problem=Text(
-                "nothing to show: name a dataset (with ",
+                "there is nothing to show: give a dataset (with ",
                 OptionName("root"),
-                "), folders of 'rilievo predict' or folders of 'rilievo evaluate'",
+                "), or folders that 'rilievo predict' or 'rilievo evaluate' wrote",
             )
         )
 
     columns = [run.column for run in runs]
-    columns += [_open_predictions_column(path, shown.ids, options) for path in chosen.folders]
-    folders = [run.folder for run in runs] + chosen.folders
-    hints: list[Sequence[str]] = [
+    label_suffixes: list[Sequence[str]] = [
         (f"on {run.evaluation.benchmark}", f"({printable(run.folder.name)})") for run in runs
     ]
-    hints += [(f"({printable(folder.resolve().name)})",) for folder in chosen.folders]
+    for folder in sorted_targets.folders:
+        columns.append(_column_from_folder(folder, items.ids, options))
+        label_suffixes.append((f"({printable(folder.resolve().name)})",))
     return replace(
-        shown,
-        ids=shown.ids[: options.limit],
-        columns=name_columns(columns, [folder.resolve().name for folder in folders], hints),
-        absent=shown.absent if options.limit is None else {},
+        items,
+        ids=items.ids[: options.limit],
+        columns=make_names_unique(columns, label_suffixes),
+        absent=items.absent if options.limit is None else {},
     )
 
 
-def _refuse_combinations(chosen: _SortedTargets, options: SourceOptions) -> None:
-    """Refuse targets and options that do not go together."""
-    if len(chosen.datasets) > 1:
-        raise OptionError(f"one dataset at a time, got {' and '.join(chosen.datasets)}")
-    if options.photos is not None and (chosen.evaluations or chosen.datasets):
+def _check_combination(targets: _SortedTargets, options: SourceOptions) -> None:
+    """Raise an OptionError for targets and options that do not go together."""
+    if len(targets.datasets) > 1:
+        raise OptionError(
+            f"only one dataset can be shown at a time, got {' and '.join(targets.datasets)}"
+        )
+    if options.photos is not None and (targets.evaluations or targets.datasets):
         raise OptionError(
             option="photos",
-            problem="is for folders of predictions without a dataset",
+            problem="only applies to folders of predictions without a dataset",
             hint="leave it out",
         )
-    if chosen.evaluations and chosen.datasets:
-        raise OptionError(f"evaluations know their dataset; leave '{chosen.datasets[0]}' out")
+    if targets.evaluations and targets.datasets:
+        raise OptionError(
+            f"evaluations already state their dataset; leave '{targets.datasets[0]}' out"
+        )
 
 
-def _images_of_runs(runs: Sequence[EvaluatedRun]) -> ViewItems:
-    """All images that one of the evaluations scored, in the dataset's order."""
+def _view_of_runs(runs: Sequence[EvaluatedRun]) -> ViewItems:
+    """View of all images that one of the evaluations scored, in the dataset's order."""
     selection, data = runs[0].selection, runs[0].evaluation.data
-    scored = {id for run in runs for id in run.selection.ids}
+    scored_ids = {image_id for run in runs for image_id in run.selection.ids}
     return ViewItems(
         name=f"{data.dataset} {data.split}",
         images=DatasetImages(dataset=selection.dataset, crop=selection.benchmark.input_crop),
-        ids=tuple(id for id in selection.dataset.ids if id in scored),
+        ids=tuple(image_id for image_id in selection.dataset.ids if image_id in scored_ids),
         absent={image.id: image.reason for run in runs for image in run.selection.absent},
     )
 
 
-def _images_of_dataset(name: str, options: SourceOptions) -> ViewItems:
-    """All images of a dataset's split."""
+def _view_of_dataset(name: str, options: SourceOptions) -> ViewItems:
+    """View of all images of a dataset's split; raises InputError if it has none."""
     dataset = open_dataset(name, options.root, split=options.split, variant=options.variant)
     if not dataset.ids:
         raise InputError(
-            f"{dataset.request.root}: no image of split '{dataset.request.split}' is here"
-            f"{dataset.first_missing}"
+            f"{dataset.request.root}: contains no image of the split "
+            f"'{dataset.request.split}'{dataset.first_missing}"
         )
     return ViewItems(
         name=f"{dataset.card.name} {dataset.request.split}",
@@ -123,56 +128,65 @@ def _images_of_dataset(name: str, options: SourceOptions) -> ViewItems:
     )
 
 
-def _images_of_folders(folders: Sequence[Path], options: SourceOptions) -> ViewItems:
-    """Photographs from which the results of ``rilievo predict`` in some folders were made."""
-    results = tuple(dict.fromkeys(id for folder in folders for id in result_ids(folder)))
+def _view_of_folders(folders: Sequence[Path], options: SourceOptions) -> ViewItems:
+    """View of the photographs in ``options.photos`` that belong to results of ``rilievo predict``.
+
+    Raises:
+        OptionError: If ``options.photos`` is not given.
+        InputError: If no photograph belongs to a result.
+    """
+    ids = tuple(dict.fromkeys(image_id for folder in folders for image_id in result_ids(folder)))
     if options.photos is None:
         raise OptionError(
             problem=Text(
-                "where are the photographs? ",
+                "the photographs of these results are unknown: give their folder with ",
                 OptionName("photos", "FOLDER"),
-                " is the folder that was predicted, or name their dataset too, with ",
+                ", or add the name of their dataset and its folder with ",
                 OptionName("root", "FOLDER"),
             )
         )
-    files = photos_by_id(results, folders, options.photos)
-    reason = f"no photograph of it in {printable(options.photos)}"
+    photo_by_id = photos_by_id(ids, folders, options.photos)
+    reason = f"its photograph is not in {printable(options.photos)}"
     return ViewItems(
         name=printable(options.photos.resolve().name),
-        images=FolderImages(files=files),
-        ids=tuple(id for id in results if id in files),
-        absent={id: reason for id in results if id not in files},
+        images=FolderImages(files=photo_by_id),
+        ids=tuple(image_id for image_id in ids if image_id in photo_by_id),
+        absent={image_id: reason for image_id in ids if image_id not in photo_by_id},
     )
 
 
 def _sort_targets(targets: Sequence[str | Path], options: SourceOptions) -> _SortedTargets:
     """Find out what each target is."""
-    chosen = _SortedTargets()
+    sorted_targets = _SortedTargets()
     for target in targets:
         path = Path(target).expanduser()
         is_dataset_name = str(target) in DATASETS
         if path.name == FILE_NAME or (path / FILE_NAME).is_file():
-            chosen.evaluations.append(path)
+            sorted_targets.evaluations.append(path)
         elif (path / FINGERPRINT).is_file():
-            raise InputError(f"{path}: holds what an evaluation kept; name the folder above it")
+            raise InputError(
+                f"{path}: is the prediction folder of an evaluation; give the folder that contains "
+                "it"
+            )
+        # A dataset with --root may have the same name as a folder in the current one.
         elif path.is_dir() and not (options.root is not None and is_dataset_name):
-            chosen.folders.append(path)
+            sorted_targets.folders.append(path)
         elif is_dataset_name or ":" in str(target):
-            chosen.datasets.append(str(target))
+            sorted_targets.datasets.append(str(target))
         else:
             raise InputError(
-                f"{path}: is neither a folder of predictions or of an evaluation nor a "
+                f"{path}: is neither a folder of predictions, nor an evaluation, nor the name of a "
                 f"dataset ({', '.join(DATASETS)})"
             )
-    return chosen
+    return sorted_targets
 
 
-def _refuse_other_images(first: EvaluatedRun, second: EvaluatedRun) -> None:
-    """Refuse two evaluations that do not show the same pictures."""
+def _check_same_images(first: EvaluatedRun, second: EvaluatedRun) -> None:
+    """Raise an InputError if two evaluations do not show the same pictures."""
     first_data, second_data = first.evaluation.data, second.evaluation.data
     first_crop = first.selection.benchmark.input_crop
     second_crop = second.selection.benchmark.input_crop
-    for what, first_value, second_value in (
+    for setting, first_value, second_value in (
         ("dataset", first_data.dataset, second_data.dataset),
         ("split", first_data.split, second_data.split),
         ("variant", first_data.variant, second_data.variant),
@@ -180,36 +194,36 @@ def _refuse_other_images(first: EvaluatedRun, second: EvaluatedRun) -> None:
     ):
         if first_value != second_value:
             raise InputError(
-                f"{first.folder} and {second.folder} do not show the same images: their {what} is "
-                f"'{first_value}' and '{second_value}'; look at them apart"
+                f"{first.folder} and {second.folder} do not show the same images: their {setting} "
+                f"is '{first_value}' and '{second_value}'; view them separately"
             )
 
 
-def _open_predictions_column(
-    folder: Path, ids: Sequence[str], options: SourceOptions
-) -> ModelColumn:
-    """Column of the model whose predictions lie in a folder."""
+def _column_from_folder(folder: Path, ids: Sequence[str], options: SourceOptions) -> ModelColumn:
+    """Column of the model whose predictions are in a folder."""
     predictions = open_predictions(
         folder,
         ids,
         value_encoding=options.value_encoding,
-        task=Task.DEPTH,
+        task=Task.DEPTH,  # of other programs' files, which views show only as depth
         allow_pictures=True,
     )
     is_from_rilievo = isinstance(predictions, RilievoResults)
     kind = predictions.kind
     if kind is not None:
-        shows = kind.value
+        description = kind.value
+    elif is_from_rilievo:
+        description = "pictures"  # and normals, if there are any
     else:
-        shows = "pictures" if is_from_rilievo else "normals"
+        description = "normals"
     return ModelColumn(
         label=column_label(predictions.made_by.model, folder),
-        field="",
+        field=column_field(folder),
         made_by=predictions.made_by,
         kind=kind,
-        shows=shows,
-        normals=is_from_rilievo,
-        pictures=is_from_rilievo and kind is None,
+        description=description,
+        has_normals=is_from_rilievo,
+        shows_pictures=is_from_rilievo and kind is None,
         predictions=predictions,
         ids=frozenset(predictions.files),
         summaries=(),

@@ -43,18 +43,18 @@ class DatasetImages:
         """Split of the dataset."""
         return self.dataset.request.split
 
-    def photo(self, id: str) -> Pixels:
+    def photo(self, image_id: str) -> Pixels:
         """Photograph as models saw it."""
-        return crop_for_model(self.dataset.image(id), self.crop)
+        return crop_for_model(self.dataset.image(image_id), self.crop)
 
-    def photo_file(self, id: str) -> Path | None:
-        """Absolute path of a file with exactly these pixels; None if there is none."""
-        file = self.dataset.photo_file(id) if self.crop is InputCrop.NONE else None
+    def photo_file(self, image_id: str) -> Path | None:
+        """Absolute path of a file with exactly these pixels; None if there is no such file."""
+        file = self.dataset.photo_file(image_id) if self.crop is InputCrop.NONE else None
         return None if file is None else file.absolute()
 
-    def truth(self, id: str) -> Truth | None:
+    def truth(self, image_id: str) -> Truth | None:
         """Ground truth of the photograph's size."""
-        return cut_truth(self.dataset.truth(id), self.crop)
+        return cut_truth(self.dataset.truth(image_id), self.crop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,105 +64,102 @@ class FolderImages:
     files: Mapping[str, Path]
     split: str | None = None
 
-    def photo(self, id: str) -> Pixels:
+    def photo(self, image_id: str) -> Pixels:
         """Upright photograph."""
-        return read_photo(self.files[id], own_depth=False).pixels
+        return read_photo(self.files[image_id], own_depth=False).pixels
 
-    def photo_file(self, id: str) -> Path | None:
+    def photo_file(self, image_id: str) -> Path | None:
         """Absolute path of the photograph."""
-        return self.files[id].absolute()
+        return self.files[image_id].absolute()
 
-    def truth(self, id: str) -> Truth | None:
+    def truth(self, image_id: str) -> Truth | None:
         """Return None, because there is no ground truth."""
         return None
 
 
 def result_ids(folder: Path) -> list[str]:
-    """Ids of the results of ``rilievo predict`` in a folder: relative paths without suffix.
-
-    Raises:
-        InputError: If there are none.
-    """
+    """Ids of the results of ``rilievo predict`` in a folder: relative paths without suffix."""
     ids = [_relative_id(path, folder) for path, _ in _photo_sidecars(folder)]
     if not ids:
         raise InputError(
-            f"{folder}: holds no results of 'rilievo predict' (a JSON beside each) and "
-            "no evaluation; results of other programs need their dataset's name"
+            f"{folder}: contains no results of 'rilievo predict' (with a JSON file beside each) "
+            "and no evaluation; for results of other programs, also give the name of the dataset"
         )
     return ids
 
 
 def photos_by_id(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
-    """Find the photographs of results in the folder ``photos``, by id.
-
-    Raises:
-        InputError: If none is found, or one has changed since it was predicted.
-    """
+    """Find the photographs of results in the folder ``photos``, by id."""
     if not photos.is_dir():
-        raise InputError(f"{photos}: there is no such folder of photographs")
-    files: dict[str, Path] = {}
+        raise InputError(f"{photos}: no such folder of photographs")
+    photo_by_id: dict[str, Path] = {}
     for folder in folders:
         for path, sidecar in _photo_sidecars(folder):
-            id = _relative_id(path, folder)
-            file = files.get(id) or _find_photo(path.relative_to(folder).parent, sidecar, photos)
-            if file is not None:
-                _refuse_other_photo(file, sidecar, path)
-                files[id] = file
-    if not files:
+            image_id = _relative_id(path, folder)
+            photo = photo_by_id.get(image_id)
+            if photo is None:
+                photo = _find_photo(path.relative_to(folder).parent, sidecar, photos)
+            if photo is not None:
+                _check_photo_size(photo, sidecar, path)
+                photo_by_id[image_id] = photo
+    if not photo_by_id:
         raise InputError(
-            f"{photos}: none of the {len(ids)} results has its photograph here; "
-            f"expected {ids[0]} and the like"
+            f"{photos}: contains no photograph for any of the {len(ids)} results; expected names "
+            f"such as {ids[0]}"
         )
-    return files
+    return photo_by_id
 
 
 def _find_photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
-    """Photograph of a result, in the same folder below ``photos``, or one level higher."""
+    """Find the photograph of a result in the same folder below ``photos``, or one level higher.
+
+    ``parent`` is the folder of the result, relative to the folder of all results.
+    """
     without_first_folder = Path(*parent.parts[1:])
     for relative in (parent, without_first_folder):
         folder = photos / relative
         name = sidecar.source.file
-        file = folder / _names_by_escape(folder).get(name, name)
+        file = folder / _names_by_escaped_name(folder).get(name, name)
         if file.is_file():
             return file
     return None
 
 
 @cache
-def _names_by_escape(folder: Path) -> Mapping[str, str]:
+def _names_by_escaped_name(folder: Path) -> Mapping[str, str]:
     """Names of files that sidecars hold in an escaped form, by that form."""
     names = os.listdir(folder) if folder.is_dir() else []
     return {printable(name): name for name in names if printable(name) != name}
 
 
-def _refuse_other_photo(file: Path, sidecar: Sidecar, json: Path) -> None:
-    """Refuse a photograph whose size in bytes is not that of the predicted one."""
-    size = sidecar.run.get("source_bytes")
-    if isinstance(size, int) and file.stat().st_size != size:
+def _check_photo_size(photo: Path, sidecar: Sidecar, sidecar_path: Path) -> None:
+    """Raise an InputError if a photograph has not the bytes that a sidecar states."""
+    expected = sidecar.run.get("source_bytes")
+    num_bytes = photo.stat().st_size
+    if isinstance(expected, int) and num_bytes != expected:
         raise InputError(
-            f"{file}: has {file.stat().st_size} bytes, but {json} was made "
-            f"from {size}; it is another photograph, or has changed: predict it again"
+            f"{photo}: has {num_bytes} bytes, but {sidecar_path} was made from a file of "
+            f"{expected} bytes, so the photograph is a different one or has changed: predict it "
+            "again"
         )
 
 
 def _photo_sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
-    """Yield the sidecars of photographs in a folder with their paths; those of videos are left out.
-
-    Raises:
-        InputError: If a file says that it is a sidecar of rilievo, but is broken.
-    """
+    """Yield the sidecars of photographs in a folder, not those of videos, with their paths."""
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         try:
             sidecar = read_sidecar(path)
         except InputError:
-            if _names_our_format(path):
+            if _mentions_sidecar_format(path):
                 raise
             continue  # JSON files of other programs may be in the folder
+        # Only sidecars of videos say whether frames were predicted independently.
         if "independent" not in sidecar.run:
             yield path, sidecar
 
 
-def _names_our_format(path: Path) -> bool:
+def _mentions_sidecar_format(path: Path) -> bool:
+    """Whether a file that cannot be read as a sidecar claims to be one of ours."""
     try:
         return f'"{FORMAT}"'.encode() in path.read_bytes()
     except OSError:
@@ -193,45 +190,44 @@ class ModelColumn:
         label: Name to show.
         field: Name of its field in FiftyOne.
         kind: Kind of its depth; None if it has no depth.
-        shows: Description of its depth, and of the alignment.
-        normals: Whether it predicts normals.
+        description: What it predicts, and how that was aligned.
         ids: Images with a prediction.
         summaries: Summaries of metrics, the leading one first; empty without an evaluation.
         scores: Scores by image; empty without an evaluation.
         unscored: Reasons for missing scores, by image.
-        pictures: Whether pictures take the place of depth that no file holds.
+        shows_pictures: Whether written pictures are shown, because no file holds depth.
     """
 
     label: str
     field: str
     made_by: MadeBy
     kind: DepthKind | None
-    shows: str
-    normals: bool
+    description: str
+    has_normals: bool
     predictions: Predictions
     ids: frozenset[str]
     summaries: tuple[Summary, ...]
     scores: Mapping[str, Score]
     unscored: Mapping[str, str]
-    pictures: bool = False
+    shows_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenPicture:
     """A picture among the files of a prediction, and what it shows."""
 
-    facts: FileFacts
+    metadata: FileFacts
     pixels: Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelAnswer:
-    """One model's prediction of one image.
+class ModelResult:
+    """Result of one model for one image.
 
     Attributes:
-        prediction: None if there is none, or it cannot be read.
-        fault: Why it cannot be read; None if it can, or there is none.
-        pictures: Pictures in place of depth that no file holds.
+        prediction: None if there is no prediction, or it cannot be read.
+        fault: Why the prediction cannot be read; None if it can, or there is none.
+        pictures: Pictures that show depth which is in no file.
     """
 
     column: ModelColumn
@@ -242,32 +238,35 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewItem:
-    """One image of a view, with ground truth, camera and the models' predictions.
+    """One image of a view, with ground truth, camera and the results of the models.
 
     Attributes:
         truth: None if there is no ground truth.
-        camera: Camera of the ground truth, else the first that a model gives; None without any.
-        answers: One for each model.
+        camera: Camera of the ground truth, else of the first prediction that has one; else None.
+        results: One for each model.
     """
 
     id: str
     photo: Pixels
     truth: Truth | None
     camera: Camera | None
-    answers: tuple[ModelAnswer, ...]
+    results: tuple[ModelResult, ...]
 
     @property
     def disagreement(self) -> float | None:
         """How much the depth of the models differs (see ``disagreement``)."""
-        depths = []
-        for answer in self.answers:
-            if answer.prediction is not None and answer.prediction.depth_or_none is not None:
-                depths.append(answer.prediction.depth)
-        return disagreement(depths)
+        predictions = [result.prediction for result in self.results]
+        return disagreement(
+            [
+                prediction.depth
+                for prediction in predictions
+                if prediction is not None and prediction.depth_or_none is not None
+            ]
+        )
 
     @property
     def true_depth(self) -> DepthMap | None:
-        """True depth [m]; None if there is none."""
+        """True depth [m]; None if there is no true depth."""
         truth = self.truth
         if truth is None or truth.depth is None or truth.depth_valid is None:
             return None
@@ -290,78 +289,81 @@ class ViewItems:
     columns: tuple[ModelColumn, ...] = ()
     absent: Mapping[str, str]
 
-    def read(self, id: str) -> ViewItem:
+    def read(self, image_id: str) -> ViewItem:
         """Read one image with all predictions; a broken prediction becomes a fault.
 
         Raises:
             InputError: If the photograph or the ground truth is broken.
         """
-        photo, truth = self.images.photo(id), self.images.truth(id)
-        answers = tuple(_read_answer(column, id) for column in self.columns)
+        photo, truth = self.images.photo(image_id), self.images.truth(image_id)
+        results = tuple(_read_result(column, image_id) for column in self.columns)
         camera = None if truth is None else truth.camera
-        for answer in answers:
-            if camera is None and answer.prediction is not None:
-                camera = answer.prediction.camera
-        return ViewItem(id=id, photo=photo, truth=truth, camera=camera, answers=answers)
+        for result in results:
+            if camera is None and result.prediction is not None:
+                camera = result.prediction.camera
+        return ViewItem(id=image_id, photo=photo, truth=truth, camera=camera, results=results)
 
     def require_shown(self, failed: Sequence[str]) -> None:
         """Raise an InputError if all images failed."""
         if len(failed) == len(self.ids) + len(self.absent):
             raise InputError(
-                f"none of the {len(failed)} images can be shown; the first, {failed[0]}"
+                f"none of the {len(failed)} images can be shown; the reason for the first one: "
+                f"{failed[0]}"
             )
 
 
-def _read_answer(column: ModelColumn, id: str) -> ModelAnswer:
-    """Read a model's prediction of an image; what is broken becomes a fault."""
-    if id not in column.ids:
-        return ModelAnswer(column=column, prediction=None)
+def _read_result(column: ModelColumn, image_id: str) -> ModelResult:
+    """Read a model's prediction of an image; an error becomes a fault of the result."""
+    if image_id not in column.ids:
+        return ModelResult(column=column, prediction=None)
     prediction, fault = None, None
     try:
         try:
-            prediction = column.predictions.read(id)
+            prediction = column.predictions.read(image_id)
         except NoArraysError as error:
+            # There may be pictures, which are shown instead.
             fault = note_of(error)
-        pictures = _pictures_without_depth(column, id, prediction)
+        pictures = _pictures_without_depth(column, image_id, prediction)
     except RilievoError as error:
-        return ModelAnswer(column=column, prediction=None, fault=note_of(error))
-    return ModelAnswer(column=column, prediction=prediction, fault=fault, pictures=pictures)
+        return ModelResult(column=column, prediction=None, fault=note_of(error))
+    return ModelResult(column=column, prediction=prediction, fault=fault, pictures=pictures)
 
 
 def _pictures_without_depth(
-    column: ModelColumn, id: str, prediction: PredictionRecord | None
+    column: ModelColumn, image_id: str, prediction: PredictionRecord | None
 ) -> tuple[WrittenPicture, ...]:
-    """Pictures of an image that take the place of depth; none if there is depth.
+    """Pictures that are shown instead of depth, if the prediction has no depth array.
 
-    Pictures of outputs that were read as arrays are left out.
+    Pictures of outputs that were read as arrays, such as normals, are left out.
     """
     if not isinstance(column.predictions, RilievoResults):
         return ()
     if prediction is not None and prediction.depth_or_none is not None:
         return ()
-    parts = set()
+    needs = set()
     if prediction is not None:
-        parts = {part for part in Need if part is not Need.DEPTH and prediction.has(part)}
-    outputs_read = {name for name, output in OUTPUTS.items() if parts & {*output.readable}}
+        needs = {need for need in Need if need is not Need.DEPTH and prediction.has(need)}
+    read_outputs = {name for name, output in OUTPUTS.items() if needs & {*output.readable}}
     return tuple(
-        WrittenPicture(facts=facts, pixels=read_photo(path, own_depth=False).pixels)
-        for path, facts in column.predictions.pictures(id).items()
-        if facts.output not in outputs_read
+        WrittenPicture(metadata=metadata, pixels=read_photo(path, own_depth=False).pixels)
+        for path, metadata in column.predictions.pictures(image_id).items()
+        if metadata.output not in read_outputs
     )
 
 
 def item_notes(item: ViewItem) -> Iterator[str]:
     """Yield notes on an image: missing parts, missing scores, and the notes of its scores."""
-    for answer in item.answers:
-        label, score = answer.column.label, answer.column.scores.get(item.id)
-        if answer.pictures:
-            yield f"{label}: pictures as they were written; arrays (npz, png16) show more"
-        elif answer.fault is not None:
-            yield f"{label}: cannot be shown: {answer.fault}"
-        elif answer.prediction is None:
-            yield f"{label}: no prediction"
-        if item.id in answer.column.unscored:
-            yield f"{label}: no score: {answer.column.unscored[item.id]}"
+    for result in item.results:
+        label = result.column.label
+        if result.pictures:
+            yield f"{label} is shown by its saved pictures; save arrays (npz, png16) to see more"
+        elif result.fault is not None:
+            yield f"{label} cannot be shown: {result.fault}"
+        elif result.prediction is None:
+            yield f"{label} has no prediction"
+        if item.id in result.column.unscored:
+            yield f"{label} has no score: {result.column.unscored[item.id]}"
+        score = result.column.scores.get(item.id)
         if score is not None:
             for note in score.notes:
                 yield f"{label}: {note}"
@@ -377,49 +379,48 @@ def column_label(model: str, folder: Path) -> str:
     return printable(folder.resolve().name if is_path else model)
 
 
-def name_columns(
-    columns: Sequence[ModelColumn], folders: Sequence[str], hints: Sequence[Sequence[str]]
-) -> tuple[ModelColumn, ...]:
-    """Give the columns unique labels and fields.
+def column_field(folder: Path) -> str:
+    """Name of a model's field in FiftyOne, made from the name of its folder."""
+    name = re.sub(r"[^0-9a-z]+", "_", folder.resolve().name.lower()).strip("_")
+    if not name or name[0].isdigit() or name in RESERVED_FIELDS:
+        return f"model_{name}"
+    return name
 
-    Args:
-        columns: Models, whose labels may repeat.
-        folders: Name of each model's folder, from which its field is made.
-        hints: Words for each model that are added to repeated labels, one after the other, until
-            the labels differ.
+
+def make_names_unique(
+    columns: Sequence[ModelColumn], label_suffixes: Sequence[Sequence[str]]
+) -> tuple[ModelColumn, ...]:
+    """Make the labels and fields of the columns unique.
+
+    The ``label_suffixes`` of a model are added to a repeated label, one after the other, until the
+    labels differ. Names that are still repeated get a number.
     """
     labels = [column.label for column in columns]
-    for level in range(max(map(len, hints), default=0)):
+    for level in range(max(map(len, label_suffixes), default=0)):
         repeated = {label for label in labels if labels.count(label) > 1}
         for index, label in enumerate(labels):
-            if label in repeated and level < len(hints[index]):
-                labels[index] = f"{label} {hints[index][level]}"
-    unique_labels = _make_unique(labels)
-    fields = _make_unique([_field_name(folder) for folder in folders])
+            suffixes = label_suffixes[index]
+            if label in repeated and level < len(suffixes):
+                labels[index] = f"{label} {suffixes[level]}"
+    unique_labels = _number_repeated(labels)
+    fields = _number_repeated([column.field for column in columns])
     return tuple(
         replace(column, label=label, field=field)
         for column, label, field in zip(columns, unique_labels, fields, strict=True)
     )
 
 
-def _field_name(folder: str) -> str:
-    """Name of a FiftyOne field that is made from the name of a folder."""
-    name = re.sub(r"[^0-9a-z]+", "_", folder.lower()).strip("_")
-    if not name or name[0].isdigit() or name in RESERVED_FIELDS:
-        return f"model_{name}"
-    return name
-
-
-def _make_unique(names: Sequence[str]) -> list[str]:
+def _number_repeated(names: Sequence[str]) -> list[str]:
     """Append _2, _3 and so on to repeated names."""
-    unique: list[str] = []
+    unique_names: list[str] = []
     for name in names:
-        candidate, number = name, 1
-        while candidate in unique:
-            number += 1
-            candidate = f"{name}_{number}"
-        unique.append(candidate)
-    return unique
+        candidate = name
+        suffix = 1
+        while candidate in unique_names:
+            suffix += 1
+            candidate = f"{name}_{suffix}"
+        unique_names.append(candidate)
+    return unique_names
 
 
 def disagreement(depths: Sequence[DepthMap]) -> float | None:
@@ -428,19 +429,19 @@ def disagreement(depths: Sequence[DepthMap]) -> float | None:
     It is 1 minus the least rank correlation between any two maps (Spearman, 1904). 0 is the same
     order everywhere, 1 is nothing in common, and 2 is near and far exchanged.
     """
-    maps = [_distances_on_grid(depth) for depth in depths]
+    samples = [_distances_on_grid(depth) for depth in depths]
     correlations = [
-        _rank_correlation(first, second) for first, second in itertools.combinations(maps, 2)
+        _rank_correlation(first, second) for first, second in itertools.combinations(samples, 2)
     ]
-    known = [correlation for correlation in correlations if correlation is not None]
-    return 1 - min(known) if known else None
+    defined = [correlation for correlation in correlations if correlation is not None]
+    return 1 - min(defined) if defined else None
 
 
 def _distances_on_grid(depth: DepthMap) -> Values:
-    """Values that grow with distance, on a coarse grid over the map; NaN where there is none."""
+    """Values that grow with distance, on a coarse grid over the map; NaN at invalid pixels."""
     height, width = depth.shape
-    steps = (np.arange(_GRID_SIDE) + 0.5) / _GRID_SIDE
-    grid = np.ix_((steps * height).astype(int), (steps * width).astype(int))
+    cell_centres = (np.arange(_GRID_SIDE) + 0.5) / _GRID_SIDE
+    grid = np.ix_((cell_centres * height).astype(int), (cell_centres * width).astype(int))
     values = depth.values[grid].astype(np.float64)
     if depth.kind is DepthKind.AFFINE_INVERSE:
         values = -values
@@ -449,20 +450,20 @@ def _distances_on_grid(depth: DepthMap) -> Values:
 
 def _rank_correlation(first: AnyValues, second: AnyValues) -> float | None:
     """Spearman's correlation; None if a map is constant, or too few points have depth in both."""
-    both = np.isfinite(first) & np.isfinite(second)
-    if both.sum() < _MIN_COMPARED_POINTS:
+    both_known = np.isfinite(first) & np.isfinite(second)
+    if both_known.sum() < _MIN_COMPARED_POINTS:
         return None
-    ranks = np.stack([_mean_ranks(first[both]), _mean_ranks(second[both])])
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    lengths = np.sqrt(np.square(ranks).sum(axis=1))
-    if not lengths.all():
+    ranks = np.stack([_mean_ranks(first[both_known]), _mean_ranks(second[both_known])])
+    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.square(centred).sum(axis=1))
+    if not norms.all():
         return None
-    return float(ranks[0] @ ranks[1] / (lengths[0] * lengths[1]))
+    return float(centred[0] @ centred[1] / (norms[0] * norms[1]))
 
 
 def _mean_ranks(values: AnyValues) -> Values:
-    """Ranks from 0; equal values get the mean of their ranks."""
-    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
-    end = np.cumsum(counts)
-    first, last = end - counts, end - 1
-    return ((first + last) / 2)[index]
+    """Rank of each value, from 0; equal values share their mean rank."""
+    _, unique_index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    rank_ends = np.cumsum(counts)
+    first_ranks, last_ranks = rank_ends - counts, rank_ends - 1
+    return ((first_ranks + last_ranks) / 2)[unique_index]

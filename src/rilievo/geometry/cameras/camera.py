@@ -8,10 +8,10 @@ import numpy as np
 from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
+from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPositions, SpacePoints
 
-_PLACES_IN_K = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
-"""Row and column of each number in K."""
+_POSITIONS_IN_K = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
+"""Row and column of each parameter in K."""
 
 
 class CameraSource(StrEnum):
@@ -60,7 +60,7 @@ class Camera:
         if K is not None:
             lens = Pinhole(K)
         if lens is None:
-            raise InputError("a camera has intrinsics K, or a lens")
+            raise InputError("a camera needs intrinsics K or a lens")
         object.__setattr__(self, "lens", lens)
         object.__setattr__(self, "source", CameraSource(source))
 
@@ -79,8 +79,7 @@ class Camera:
     def needs_pinhole(self, what: str) -> Matrix:
         """Intrinsics [px] for something that is only defined for pinholes, such as a file format.
 
-        Args:
-            what: Its name, for the message.
+        ``what`` names it in the message.
 
         Raises:
             InputError: If the lens is no pinhole.
@@ -94,22 +93,22 @@ class Camera:
     @property
     def fx(self) -> float:
         """Focal length along rows [px]."""
-        return self._lens_number("fx")
+        return self._lens_parameter("fx")
 
     @property
     def fy(self) -> float:
         """Focal length along columns [px]."""
-        return self._lens_number("fy")
+        return self._lens_parameter("fy")
 
     @property
     def cx(self) -> float:
         """Column of the principal point [px]."""
-        return self._lens_number("cx")
+        return self._lens_parameter("cx")
 
     @property
     def cy(self) -> float:
         """Row of the principal point [px]."""
-        return self._lens_number("cy")
+        return self._lens_parameter("cy")
 
     @property
     def fov(self) -> float:
@@ -117,14 +116,14 @@ class Camera:
         height, width = round(2 * self.cy + 1), round(2 * self.cx + 1)
         return self.field_of_view((max(1, height), max(1, width)))
 
-    def _lens_number(self, name: str) -> float:
+    def _lens_parameter(self, name: str) -> float:
         """fx, fy, cx or cy of a lens that has it."""
         lens = self.lens
         if isinstance(lens, Pinhole):
-            return float(lens.K[_PLACES_IN_K[name]])
+            return float(lens.K[_POSITIONS_IN_K[name]])
         if isinstance(lens, Centred):
             return float(getattr(lens, name))
-        raise InputError(f"this camera is {lens.name} and has no {name}; rays() is what it sees")
+        raise InputError(f"this camera is {lens.name} and has no {name}; use rays() instead")
 
     @property
     def focal(self) -> float:
@@ -140,11 +139,11 @@ class Camera:
         """Horizontal field of view of an image of (height, width) [degrees]."""
         return self.lens.field_of_view(shape)
 
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
         """Rays of pixels (u, v). A ray times the depth is the point that the pixel sees."""
         return self.lens.rays(pixels)
 
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         """Pixels (u, v) that see points; NaN for points that no pixel can see."""
         return self.lens.project(points)
 

@@ -8,18 +8,19 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.arrays.shapes import Values
-from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, SpacePoints
+from rilievo.geometry.cameras.lens import Centred, Floats, Lens, PixelPositions, SpacePoints
 
 _MAX_RADIUS = 20.0
 """Largest radius at z = 1 that is considered: the tangent of 87 degrees."""
 _KNOTS = 20_001
-"""Radii at which the distortion is tabulated."""
+"""Number of radii at which the distortion is tabulated."""
 _NEWTON_STEPS = 20
 _MAX_ERROR = 1e-9
 """Largest error of an undistorted point, distorted again, in focal lengths."""
-_EXACT = 1e-14
+_CONVERGED = 1e-14
+"""Largest such error after which Newton's method stops."""
 _MIN_DETERMINANT = 1e-9
-"""Least determinant of the derivatives with which a step is made."""
+"""Least determinant of an invertible Jacobian."""
 
 Radial = tuple[float, float, float, float, float, float]
 
@@ -44,7 +45,7 @@ class Distorted(Centred):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Lens of OpenCV's numbers: fx, fy, cx, cy, k1, k2, p1, p2, and perhaps k3 to k6."""
+        """Make a lens from OpenCV's numbers: fx, fy, cx, cy, k1, k2, p1, p2, and maybe k3 to k6."""
         fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
         k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
         return cls(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))
@@ -61,15 +62,15 @@ class Distorted(Centred):
 
     @property
     def limit(self) -> float:
-        """Radius at z = 1 from which on the distortion folds the picture over."""
+        """Radius at z = 1 beyond which the distortion folds the picture over."""
         return _radius_table(self.k).limit
 
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
         """Points at z = 1 that pixels see; NaN beyond the fold."""
         x, y = self._undistort(*self.from_centre(pixels))
         return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
 
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         """Pixels of points; NaN for points behind the camera or beyond the fold."""
         x, y, z = np.asarray(points, np.float64)
         z = np.where(z > 0, z, np.nan)
@@ -79,7 +80,7 @@ class Distorted(Centred):
         x, y = np.where(is_visible, x, np.nan), np.where(is_visible, y, np.nan)
         return self.to_pixels(x, y, points.dtype)
 
-    def distort(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+    def distort(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Offsets from the centre, in fx and fy, of points (x, y) at z = 1."""
         p1, p2 = self.p
         s = x * x + y * y
@@ -88,11 +89,11 @@ class Distorted(Centred):
         distorted_y = y * radial + p1 * (s + 2 * y * y) + 2 * p2 * x * y
         return distorted_x, distorted_y
 
-    def _undistort(self, distorted_x: Numbers, distorted_y: Numbers) -> tuple[Numbers, Numbers]:
-        """Invert ``distort`` by Newton's method.
+    def _undistort(self, distorted_x: Floats, distorted_y: Floats) -> tuple[Floats, Floats]:
+        """Invert ``distort`` by Newton's method, starting from a table of the radial part alone.
 
-        The iteration starts from a table of the radial part alone. Points are NaN beyond the radius
-        at which the distorted radius stops growing, since no ray leads there.
+        Points are NaN beyond the radius at which the distorted radius stops growing, because no ray
+        leads there.
         """
         table = _radius_table(self.k)
         x, y = _scale_to_undistorted_radius(distorted_x, distorted_y, table)
@@ -101,7 +102,7 @@ class Distorted(Centred):
         for _ in range(_NEWTON_STEPS):
             new_x, new_y = self.distort(x, y)
             error_x, error_y = new_x - distorted_x, new_y - distorted_y
-            if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < _EXACT:
+            if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < _CONVERGED:
                 break
             squared_radius = x * x + y * y
             radial = _radial_factor(squared_radius, self.k)
@@ -111,10 +112,11 @@ class Distorted(Centred):
             dxy = 2 * radial_derivative * x * y + 2 * p1 * x + 2 * p2 * y
             dyy = radial + 2 * radial_derivative * y * y + 6 * p1 * y + 2 * p2 * x
             determinant = dxx * dyy - dxy * dxy
-            # Where the Jacobian cannot be inverted, the step is zero.
-            determinant = np.where(np.abs(determinant) > _MIN_DETERMINANT, determinant, np.inf)
-            x_step = (dyy * error_x - dxy * error_y) / determinant
-            y_step = (dxx * error_y - dxy * error_x) / determinant
+            # An infinite divisor makes the step zero where the Jacobian cannot be inverted.
+            is_invertible = np.abs(determinant) > _MIN_DETERMINANT
+            divisor = np.where(is_invertible, determinant, np.inf)
+            x_step = (dyy * error_x - dxy * error_y) / divisor
+            y_step = (dxx * error_y - dxy * error_x) / divisor
             x = np.clip(x - x_step, -table.limit, table.limit)
             y = np.clip(y - y_step, -table.limit, table.limit)
 
@@ -125,42 +127,44 @@ class Distorted(Centred):
 
 
 def _scale_to_undistorted_radius(
-    distorted_x: Numbers, distorted_y: Numbers, table: "_RadiusTable"
-) -> tuple[Numbers, Numbers]:
-    """Move distorted points along their radius to where the radial distortion alone puts them."""
+    distorted_x: Floats, distorted_y: Floats, table: "_RadiusTable"
+) -> tuple[Floats, Floats]:
+    """Undo the radial part of the distortion by a table of radii."""
     distorted_radius = np.hypot(distorted_x, distorted_y)
     radius = np.interp(distorted_radius, table.distorted_radii, table.radii)
-    is_centre = ~(distorted_radius > 0)
-    factor = np.where(is_centre, 1, radius / np.where(is_centre, 1, distorted_radius))
+    # At the centre, and for NaN, the factor is 1 instead of 0 / 0.
+    has_radius = distorted_radius > 0
+    factor = np.where(has_radius, radius / np.where(has_radius, distorted_radius, 1), 1)
     return distorted_x * factor, distorted_y * factor
 
 
-def _cubic_polynomial(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
+def _cubic_polynomial(s: Floats, k1: float, k2: float, k3: float) -> Floats:
     return 1 + s * (k1 + s * (k2 + s * k3))
 
 
-def _radial_factor(s: Numbers, k: Radial) -> Numbers:
+def _radial_factor(s: Floats, k: Radial) -> Floats:
     """Factor by which the distortion multiplies a radius, whose square is ``s``."""
     return _cubic_polynomial(s, *k[:3]) / _cubic_polynomial(s, *k[3:])
 
 
-def _radial_derivative(s: Numbers, k: Radial) -> Numbers:
-    """Derivative of the radial factor by ``s``."""
-    numerator, denominator = _cubic_polynomial(s, *k[:3]), _cubic_polynomial(s, *k[3:])
-    numerator_derivative = k[0] + s * (2 * k[1] + 3 * s * k[2])
-    denominator_derivative = k[3] + s * (2 * k[4] + 3 * s * k[5])
-    change = numerator_derivative * denominator - numerator * denominator_derivative
-    return change / (denominator * denominator)
+def _radial_derivative(s: Floats, k: Radial) -> Floats:
+    """Derivative of the radial factor by ``s``, by the quotient rule."""
+    k1, k2, k3, k4, k5, k6 = k
+    numerator, denominator = _cubic_polynomial(s, k1, k2, k3), _cubic_polynomial(s, k4, k5, k6)
+    numerator_derivative = k1 + s * (2 * k2 + 3 * s * k3)
+    denominator_derivative = k4 + s * (2 * k5 + 3 * s * k6)
+    cross_difference = numerator_derivative * denominator - numerator * denominator_derivative
+    return cross_difference / (denominator * denominator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RadiusTable:
-    """Radii at z = 1 below the fold, and where the distortion puts them.
+    """Radii at z = 1 below the fold, before and after the radial distortion.
 
     Attributes:
         limit: Last radius before the fold.
         radii: Radii from 0 to the limit.
-        distorted_radii: Distorted ones, which grow.
+        distorted_radii: Distorted radii, which increase.
     """
 
     limit: float
@@ -175,16 +179,15 @@ def _radius_table(k: Radial) -> _RadiusTable:
     squared_radii = radii * radii
     denominator = _cubic_polynomial(squared_radii, *k[3:])
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Derivative of r f(r²) by r, where f is the radial factor.
-        slope = _radial_factor(squared_radii, k) + 2 * squared_radii * _radial_derivative(
-            squared_radii, k
-        )
-    grows = (slope > 0) & (denominator > 0)  # False for NaN
-    folded = np.flatnonzero(~grows)
-    last = int(folded[0]) - 1 if folded.size else _KNOTS - 1
-    radii = radii[: last + 1]
+        # Derivative of the distorted radius r f(r²) by r, where f is the radial factor.
+        derivative = _radial_derivative(squared_radii, k)
+        slope = _radial_factor(squared_radii, k) + 2 * squared_radii * derivative
+    is_growing = (slope > 0) & (denominator > 0)  # False for NaN.
+    folded = np.flatnonzero(~is_growing)
+    knot_count = int(folded[0]) if folded.size else _KNOTS
+    radii = radii[:knot_count]
     return _RadiusTable(
-        limit=float(radii[last]),
+        limit=float(radii[knot_count - 1]),
         radii=radii,
         distorted_radii=radii * _radial_factor(radii * radii, k),
     )

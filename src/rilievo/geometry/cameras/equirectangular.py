@@ -13,7 +13,7 @@ from rilievo.geometry.cameras.lens import (
     SAME_ASPECT,
     Centred,
     Lens,
-    PixelPlaces,
+    PixelPositions,
     SpacePoints,
 )
 
@@ -30,12 +30,12 @@ class Equirectangular(Centred):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
-        """Panorama of degrees across and down, of degrees across alone, or of fx, fy, cx and cy.
+        """Make a panorama from angles [degrees] across and down, or from fx, fy, cx and cy.
 
-        Without the degrees down, pixels are square. Without numbers it is a whole panorama.
+        Without the angle down, pixels are square. Without any numbers, it is a whole panorama.
 
         Raises:
-            InputError: If the picture has another shape.
+            InputError: If the picture has other proportions.
         """
         if len(numbers) == 4:
             return cls(*numbers)
@@ -44,25 +44,27 @@ class Equirectangular(Centred):
             return panorama(size, horizontal=numbers[0], vertical=numbers[1])
 
         across = numbers[0] if numbers else 360.0
-        down = across * height / width
-        if not numbers and abs(down / 180 - 1) > SAME_ASPECT:
-            part = (360.0, down) if down < 180 else (360 * 180 / down, 180.0)
+        down = across * height / width  # Square pixels.
+        is_whole = not numbers
+        if is_whole and abs(down / 180 - 1) > SAME_ASPECT:
+            # The largest part of a panorama with these proportions.
+            part_across, part_down = (360.0, down) if down < 180 else (360 * 180 / down, 180.0)
             raise InputError(
                 f"is {width}x{height}, but a whole panorama is twice as wide as high",
                 path=picture,
                 hint=Text(
-                    "of a part give the degrees, with square pixels ",
-                    OptionName("projection", f"equirect:{part[0]:.4g}x{part[1]:.4g}"),
+                    "for a part of a panorama with square pixels, give ",
+                    OptionName("projection", f"equirect:{part_across:.4g}x{part_down:.4g}"),
                 ),
             )
         if down > 180 * (1 + SAME_ASPECT):
             raise InputError(
-                f"{picture}: is {width}x{height}, so that equirect:{across:g} would see {down:.4g} "
-                "degrees down; give both angles, such as equirect:180x180"
+                f"{picture}: is {width}x{height}, so equirect:{across:g} would see "
+                f"{down:.4g} degrees vertically; give both angles, such as equirect:180x180"
             )
         return panorama(size, horizontal=across, vertical=min(down, 180.0))
 
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
         """Directions of pixels, also of those beyond an edge."""
         longitude, latitude = self.from_centre(pixels)
         horizontal = np.cos(latitude)
@@ -70,7 +72,7 @@ class Equirectangular(Centred):
         rays = np.stack([x, np.sin(latitude), z])
         return rays.astype(pixels.dtype)
 
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         """Pixels of points, at longitudes within half a turn of the axis."""
         x, y, z = np.asarray(points, np.float64)
         longitude, latitude = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
@@ -86,7 +88,7 @@ class Equirectangular(Centred):
         """Points that the pixels at rows and columns see."""
         longitude = ((np.asarray(columns) - self.cx) / self.fx)[None]
         latitude = ((np.asarray(rows) - self.cy) / self.fy)[:, None]
-        horizontal = np.cos(latitude)
+        horizontal = np.cos(latitude)  # Length of the horizontal part of a unit ray.
         points = np.empty((3, *depth.shape), depth.dtype)
         np.multiply(depth, (horizontal * np.sin(longitude)).astype(depth.dtype), out=points[0])
         np.multiply(depth, np.sin(latitude).astype(depth.dtype), out=points[1])

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Centred, PixelPlaces, SpacePoints
+from rilievo.geometry.cameras.lens import Centred, PixelPositions, SpacePoints
 
 _MIN_OMEGA = 1e-6
 """Least omega [rad]; below it the lens is a pinhole."""
@@ -14,10 +14,10 @@ _MIN_OMEGA = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Fov(Centred):
-    """Lens that sees the angle t to the axis at arctan(2 tan(t) tan(w / 2)) / w from the centre.
+    """Lens that sees the angle t to the axis at the radius arctan(2 tan(t) tan(w / 2)) / w.
 
-    That is in units of fx and fy. PTAM, LSD-SLAM, DSO, TUM's monocular videos and COLMAP's ``FOV``
-    have the same number w, ``omega``. Depth is distance.
+    The radius is in units of fx and fy, and w is ``omega``, as in PTAM, LSD-SLAM, DSO, TUM's
+    monocular videos and COLMAP's ``FOV``. Depth is distance.
 
     Raises:
         InputError: If omega is not between 0 and pi [rad].
@@ -32,8 +32,8 @@ class Fov(Centred):
         Centred.__post_init__(self)
         if not _MIN_OMEGA <= self.omega < np.pi:
             raise InputError(
-                f"omega of a FOV lens is an angle between 0 and 3.14 radians, not {self.omega:g}; "
-                "without distortion it is a pinhole"
+                "omega of a FOV lens must be an angle between 0 and 3.14 radians, got "
+                f"{self.omega:g}; for a lens without distortion, use pinhole"
             )
 
     @property
@@ -50,19 +50,19 @@ class Fov(Centred):
     def _focal_over_fx(self) -> float:
         return 2 * float(np.tan(self.omega / 2)) / self.omega
 
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
-        """Directions of pixels; NaN from 90 degrees to the axis on."""
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
+        """Unit rays of pixels; NaN at 90 degrees to the axis and beyond."""
         x, y = self.from_centre(pixels)
         radius = np.hypot(x, y)
         is_visible = radius * self.omega < np.pi / 2
-        angle = np.where(is_visible, radius * self.omega, 0)
-        tangent = np.tan(angle) / (2 * np.tan(self.omega / 2))
+        distorted_angle = np.where(is_visible, radius * self.omega, 0)
+        tangent = np.tan(distorted_angle) / (2 * np.tan(self.omega / 2))
         cosine = np.where(is_visible, 1 / np.hypot(1, tangent), np.nan)
-        # The sine over the radius; in the centre both are 0.
+        # The sine over the radius; at the centre, where both are 0, any divisor will do.
         factor = cosine * tangent / np.where(radius > 0, radius, 1)
         return np.stack([x * factor, y * factor, cosine]).astype(pixels.dtype)
 
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         """Pixels of points; NaN for points beside or behind the camera."""
         x, y, z = np.asarray(points, np.float64)
         distance_to_axis = np.hypot(x, y)

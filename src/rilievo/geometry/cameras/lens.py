@@ -25,8 +25,8 @@ from rilievo.geometry.intrinsics import (
     resize_K,
 )
 
-PixelPlaces = Float[np.ndarray, "2 *n"]
-"""Positions (u, v) in the picture [px], not necessarily whole."""
+PixelPositions = Float[np.ndarray, "2 *n"]
+"""Positions (u, v) in the picture [px], which may lie between pixels."""
 
 SpacePoints = Float[np.ndarray, "3 *n"]
 """Points or rays in the camera frame."""
@@ -34,16 +34,17 @@ SpacePoints = Float[np.ndarray, "3 *n"]
 _BAND_PIXELS = 65_536
 """Pixels of the rows that are lifted to points at once."""
 _FIELD_OF_VIEW_SAMPLES = 257
-"""Pixels of a row whose angles are added up."""
-LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
-"""Least focal length [px], and largest number, of a lens; their products are finite."""
+"""Number of rays whose angles add up to a field of view."""
+_MIN_FOCAL, _MAX_NUMBER = 1e-6, 1e18
+"""Least focal length [px], and largest parameter, of a lens, so that products stay finite."""
 
 SAME_ASPECT = 0.02
 """Largest relative difference of aspect ratios that resizing to whole pixels explains."""
 
 AnyCentred = TypeVar("AnyCentred", bound="Centred")
 
-Numbers = Float[np.ndarray, "*n"] | np.floating
+Floats = Float[np.ndarray, "*n"] | np.floating
+"""Array of any shape, or a scalar."""
 
 
 def inside_picture(
@@ -54,21 +55,19 @@ def inside_picture(
     return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
 
 
-def _check_numbers(numbers: Mapping[str, float]) -> None:
-    """Check the finite size of a lens's numbers, and its focal lengths.
-
-    Raises:
-        InputError: If one is impossible.
-    """
-    for name, number in numbers.items():
-        if not abs(number) <= MOST_NUMBER:
+def _check_parameters(parameters: Mapping[str, float]) -> None:
+    """Raise ``InputError`` if a parameter is not finite, or a focal length not positive."""
+    for name, value in parameters.items():
+        # The comparison is false for NaN.
+        if not abs(value) <= _MAX_NUMBER:
             raise InputError(
-                f"{name} is {number:g}, expected a finite number, at most {MOST_NUMBER:g} in size"
+                f"{name} is {value:g}, expected a finite number, at most {_MAX_NUMBER:g} in size"
             )
-    fx, fy = numbers["fx"], numbers["fy"]
-    if min(fx, fy) < LEAST_FOCAL:
+    fx, fy = parameters["fx"], parameters["fy"]
+    if min(fx, fy) < _MIN_FOCAL:
         raise InputError(
-            f"focal lengths are positive, at least {LEAST_FOCAL:g} px, but fx = {fx:g}, fy = {fy:g}"
+            f"focal lengths must be positive, at least {_MIN_FOCAL:g} px, but fx = {fx:g}, "
+            f"fy = {fy:g}"
         )
 
 
@@ -98,28 +97,25 @@ class Lens(ABC):
 
     @classmethod
     def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> "Lens":
-        """Lens of the numbers of its text, as in ``fisheye:180``.
+        """Make a lens from the numbers of its spelling, such as ``fisheye:180``.
 
-        Args:
-            numbers: Numbers after the name.
-            size: Height and width of the picture.
-            picture: Name of the picture, for messages.
+        ``size`` is (height, width), and ``picture`` names the picture in messages.
         """
-        make: Callable[..., Lens] = cls
-        return make(*numbers)
+        lens_class: Callable[..., Lens] = cls
+        return lens_class(*numbers)
 
     @property
     def spelled_numbers(self) -> tuple[float, ...]:
-        """Numbers that stand for it in a text, exactly."""
+        """Numbers of its exact spelling."""
         record: Any = self
         return tuple(getattr(record, field.name) for field in fields(record))
 
     @abstractmethod
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
         """Rays of pixels; NaN where a pixel sees nothing."""
 
     @abstractmethod
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         """Pixels that see points; NaN where none can."""
 
     @abstractmethod
@@ -175,21 +171,23 @@ class Lens(ABC):
     def normals(
         self, planes: Float[np.ndarray, "3 h w"], rows: range, columns: range
     ) -> list[Float[np.ndarray, "h w"]]:
-        """Components of n of planes n·p = 1, up to a factor, from 1/depth = a du + b dv + c.
+        """Normals n of planes n·p = 1, up to a factor, from 1/depth = a du + b dv + c.
 
-        On such a plane the inverse depth of a ray r is n·r. So c is n·r, and a and b are the
-        products of n with the derivatives of r, and n follows from the three equations.
+        On such a plane the inverse depth along a ray r is n·r. With the derivatives r_u and r_v of
+        the ray, n·r = c, n·r_u = a and n·r_v = b. By Cramer's rule, n is in proportion to
+        a (r_v × r) + b (r × r_u) + c (r_u × r_v).
         """
         a, b, c = planes
         du, dv = np.diag([columns.step, rows.step])[:, :, None, None]
         pixels = _pixel_grid(rows, columns)
         ray = self.rays(pixels)
-        # Least squares over the neighbours take differences to both sides, too.
+        # Central differences, because a and b were fitted to neighbours on both sides, too.
         ray_du = (self.rays(pixels + du) - self.rays(pixels - du)) / 2
         ray_dv = (self.rays(pixels + dv) - self.rays(pixels - dv)) / 2
-        normal = 0 + a * np.cross(ray_dv, ray, axis=0)
-        normal = normal + b * np.cross(ray, ray_du, axis=0)
-        normal = normal + c * np.cross(ray_du, ray_dv, axis=0)
+        normal = np.zeros_like(ray)
+        normal += a * np.cross(ray_dv, ray, axis=0)
+        normal += b * np.cross(ray, ray_du, axis=0)
+        normal += c * np.cross(ray_du, ray_dv, axis=0)
         return list(np.asarray(normal, planes.dtype))
 
 
@@ -218,10 +216,10 @@ class Pinhole(Lens):
     def __post_init__(self) -> None:
         K = np.asarray(self.K, dtype=np.float64)
         if K.shape != (3, 3):
-            raise InputError(f"K is 3x3, but this has shape {K.shape}")
-        _check_numbers({"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]})
+            raise InputError(f"K must be 3x3, but it has the shape {K.shape}")
+        _check_parameters({"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]})
         if K[1, 0] or K[0, 1] or K[2].tolist() != [0.0, 0.0, 1.0]:
-            raise InputError(f"K is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K.tolist()}")
+            raise InputError(f"K must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K.tolist()}")
         object.__setattr__(self, "K", K)
 
     def __str__(self) -> str:
@@ -257,13 +255,13 @@ class Pinhole(Lens):
         """Focal length fy [px]."""
         return self.numbers[1]
 
-    def rays(self, pixels: PixelPlaces) -> SpacePoints:
+    def rays(self, pixels: PixelPositions) -> SpacePoints:
         """Points at z = 1 that pixels see."""
         fx, fy, cx, cy = self.numbers
         u, v = pixels
         return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
 
-    def project(self, points: SpacePoints) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPositions:
         """Pixels of points; NaN for points behind the camera."""
         fx, fy, cx, cy = self.numbers
         x, y, z = points
@@ -320,14 +318,16 @@ class Centred(Lens):
     cy: float
 
     def __post_init__(self) -> None:
-        numbers: dict[str, float] = {}
+        parameters: dict[str, float] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, tuple):
-                numbers |= {f"{field.name}{number}": each for number, each in enumerate(value, 1)}
+                # Coefficients are named k1, k2, and so on.
+                for index, coefficient in enumerate(value, 1):
+                    parameters[f"{field.name}{index}"] = coefficient
             else:
-                numbers[field.name] = value
-        _check_numbers(numbers)
+                parameters[field.name] = value
+        _check_parameters(parameters)
 
     def __str__(self) -> str:
         return (
@@ -370,11 +370,11 @@ class Centred(Lens):
         """Lens of the mirrored image."""
         return replace(self, cx=width - 1 - self.cx)
 
-    def from_centre(self, pixels: PixelPlaces) -> tuple[Numbers, Numbers]:
-        """Offsets of pixels from the centre, divided by fx and fy."""
+    def from_centre(self, pixels: PixelPositions) -> tuple[Floats, Floats]:
+        """Offsets of pixels from the centre, in units of fx and fy."""
         u, v = np.asarray(pixels, np.float64)
         return (u - self.cx) / self.fx, (v - self.cy) / self.fy
 
-    def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> PixelPlaces:
-        """Pixels of offsets from the centre, which are multiples of fx and fy."""
+    def to_pixels(self, x: Floats, y: Floats, dtype: np.dtype) -> PixelPositions:
+        """Pixels at offsets from the centre, in units of fx and fy."""
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

@@ -32,23 +32,25 @@ def sample_closed_lattice(
 ) -> Lattice:
     """Sample a lattice as ``sample_lattice`` does, and close it if the image goes round.
 
-    The last columns repeat the first ones, so that the ends meet within a step.
+    The first columns are repeated after the last ones, so that the lattice has one more sample
+    beyond the seam.
     """
     width = depth.shape[1]
     if goes_round(camera, width):
         first_sample = sample_range(width, step).start
-        columns = first_sample + math.ceil(width / step) * step + 1 - width
-        depth = _repeat_first_columns(depth, columns)
-        valid = _repeat_first_columns(valid, columns)
-        normals = None if normals is None else _repeat_first_columns(normals, columns)
-        hollow = None if hollow is None else _repeat_first_columns(hollow, columns)
+        sample_beyond_seam = first_sample + math.ceil(width / step) * step
+        column_count = sample_beyond_seam + 1 - width
+        depth = _repeat_first_columns(depth, column_count)
+        valid = _repeat_first_columns(valid, column_count)
+        normals = None if normals is None else _repeat_first_columns(normals, column_count)
+        hollow = None if hollow is None else _repeat_first_columns(hollow, column_count)
     return sample_lattice(depth, camera, valid, step, normals, hollow)
 
 
 def _repeat_first_columns(
-    field: Shaped[np.ndarray, "*n h w"], columns: int
+    field: Shaped[np.ndarray, "*n h w"], column_count: int
 ) -> Shaped[np.ndarray, "*n h v"]:
-    return np.concatenate([field, field[..., :columns]], axis=-1)
+    return np.concatenate([field, field[..., :column_count]], axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,9 @@ class Cap:
     def triangles(self, pole: int) -> Triangles:
         """Triangles to the vertex ``pole``, counter-clockwise as the camera sees them."""
         left, right = self.ring[:-1], self.ring[1:]
-        pair = (right, left) if self.side > 0 else (left, right)
-        return np.stack([*pair, np.full_like(left, pole)], axis=1)
+        is_at_bottom = self.side > 0
+        first, second = (right, left) if is_at_bottom else (left, right)
+        return np.stack([first, second, np.full_like(left, pole)], axis=1)
 
 
 def pole_caps(
@@ -82,12 +85,7 @@ def pole_caps(
 ) -> Iterator[Cap]:
     """Yield a cap for each pole that a panorama reaches and surrounds without a tear.
 
-    Args:
-        lattice: Closed lattice of the panorama.
-        vertex_index: Vertex of each point of the lattice, in reading order.
-        is_vertex: Mask of the points that are vertices of the mesh.
-        height: Rows of the panorama [px].
-        cut: Limits at which the surface is torn.
+    ``is_vertex`` masks the points that are vertices, and ``height`` is that of the panorama [px].
     """
     lens = lattice.camera.lens
     if not isinstance(lens, Equirectangular):
@@ -100,8 +98,8 @@ def pole_caps(
         reaches_pole = abs(latitude - side * math.pi / 2) < _POLE_TOLERANCE
         depth = lattice.depth[lattice_row]
         is_smooth = depth.max() <= depth.min() * max_depth_ratio
-        on_ring = is_vertex[lattice_row]
+        is_on_ring = is_vertex[lattice_row]
         # Vertices may be missing where flat parts were merged, but not at the seam.
-        surrounds_pole = lattice.valid[lattice_row].all() and on_ring[0] and on_ring[-1]
+        surrounds_pole = lattice.valid[lattice_row].all() and is_on_ring[0] and is_on_ring[-1]
         if reaches_pole and surrounds_pole and is_smooth:
-            yield Cap(side, edge_row, indices[lattice_row][on_ring])
+            yield Cap(side, edge_row, indices[lattice_row][is_on_ring])

@@ -4,19 +4,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Field, Float32, Int
+from rilievo.arrays.shapes import Bool, Field, Float32, Float64, Int
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Triangles, cell_corners
 from rilievo.geometry.surfaces.patches import triangle_links
-from rilievo.geometry.surfaces.ramps import Numbers
+from rilievo.geometry.surfaces.ramps import PointIndices
 
 _ROUNDS = 12
 """Rounds in which a point moves halfway to the mean of its two neighbours."""
 _MAX_MOVE = 0.45
-"""Distance of a point from its start [steps of the lattice]."""
+"""Largest distance of a point from its original position [steps of the lattice]."""
 _MIN_AREA_FRACTION = 0.2
-"""Fraction of its area that a triangle keeps."""
+"""Least fraction of its area that a triangle keeps."""
+_MAX_FACTOR_CHANGE = 1 / 4
+"""Largest change of the depth of a rim point [fraction of ``Cut.jump``]."""
 _MAX_STEEP_CHANGE = 1 / 9
-"""Change of depth of the points of a steep triangle [fraction of ``Cut.jump``]."""
+"""Largest change of depth of the points of a steep triangle [fraction of ``Cut.jump``]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,6 @@ class Contoured:
     Attributes:
         lattice: The lattice, whose rim points have moved.
         columns: Column of each point, which may be between two, in the lattice.
-        rows: Row of each point.
     """
 
     lattice: Lattice
@@ -43,101 +44,99 @@ def smooth_contours(lattice: Lattice, faces: Faces, triangles: Triangles, cut: C
     height, width = lattice.valid.shape
     rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
     sides = _rim_sides(faces)
-    rim, ends = np.unique(sides, return_inverse=True)
+    rim, side_ends = np.unique(sides, return_inverse=True)
     if not rim.size:
         return Contoured(lattice=lattice, columns=columns, rows=rows)
 
-    ends = ends.reshape(sides.shape)
-    start = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
-    is_inner = (start > 0).all(axis=1) & (start < [width - 1, height - 1]).all(axis=1)
-    moved = _smooth_rims(start, ends, np.asarray(is_inner))
+    side_ends = side_ends.reshape(sides.shape)
+    original = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
+    is_inner = (original > 0).all(axis=1) & (original < [width - 1, height - 1]).all(axis=1)
+    moved = _smooth_rims(original, side_ends, np.asarray(is_inner))
 
-    # Triangles with a rim point; -1 stands for corners that are none.
+    # Index among the rim points of each corner of the triangles at the rim; -1 for other corners.
     rim_index = np.full(lattice.valid.size, -1)
     rim_index[rim] = np.arange(len(rim))
-    rim_corners = rim_index[triangles]
-    has_rim_corner = (rim_corners >= 0).any(axis=1)
-    rim_corners, triangles = rim_corners[has_rim_corner], triangles[has_rim_corner]
-    unmoved = np.stack([grid.reshape(-1)[triangles] for grid in (columns, rows)], axis=2)
-    _undo_flips(moved, start, rim_corners, unmoved)
+    has_rim_corner = (rim_index[triangles] >= 0).any(axis=1)
+    rim_triangles = triangles[has_rim_corner]
+    rim_corners = rim_index[rim_triangles]
+    corners = np.stack([grid.reshape(-1)[rim_triangles] for grid in (columns, rows)], axis=2)
+    _undo_flips(moved, original, rim_corners, corners)
 
     columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
-    lattice = _move_rim_on_planes(lattice, rim, moved, triangles, rim_corners, cut)
-    return Contoured(lattice=lattice, columns=columns, rows=rows)
+    smooth_lattice = _move_rim_on_planes(lattice, rim, moved, rim_triangles, rim_corners, cut)
+    return Contoured(lattice=smooth_lattice, columns=columns, rows=rows)
 
 
 def _rim_sides(faces: Faces) -> Int[np.ndarray, "k 2"]:
-    """Sides that belong to one triangle alone, as pairs of points."""
+    """Sides that belong to only one triangle, as pairs of points."""
     beside, below = triangle_links(faces, np.logical_xor)
-    lacks_one = np.logical_xor(*faces.drawn_masks)
+    has_one_triangle = np.logical_xor(*faces.drawn_masks)
     height, width = below.shape[0] + 1, below.shape[1]
     point_index = np.arange(height * width).reshape(height, width)
-    a, b, c, d = cell_corners(point_index)
-    diagonal_start = np.where(faces.falling, a, b)
-    diagonal_end = np.where(faces.falling, d, c)
+    top_left, top_right, bottom_left, bottom_right = cell_corners(point_index)
+    diagonal_start = np.where(faces.is_falling, top_left, top_right)
+    diagonal_end = np.where(faces.is_falling, bottom_right, bottom_left)
     pairs = (
         (point_index[:, :-1][beside], point_index[:, 1:][beside]),
         (point_index[:-1][below], point_index[1:][below]),
-        (diagonal_start[lacks_one], diagonal_end[lacks_one]),
+        (diagonal_start[has_one_triangle], diagonal_end[has_one_triangle]),
     )
     return np.concatenate([np.stack(pair, axis=1) for pair in pairs])
 
 
 def _smooth_rims(
-    start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], is_inner: Bool[np.ndarray, "n"]
+    original: Float32[np.ndarray, "n 2"],
+    side_ends: Int[np.ndarray, "k 2"],
+    is_inner: Bool[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "n 2"]:
-    """Smooth the rim points (x, y) that have exactly two neighbours on the rim.
+    """Smooth the positions (x, y) of the rim points with exactly two neighbours on the rim.
 
-    Args:
-        start: Positions of the points.
-        ends: Pairs of points that are neighbours.
-        is_inner: Mask of the points that do not lie on the border of the photograph.
+    ``side_ends`` are the two points of each side of the rim. ``is_inner`` masks the points that do
+    not lie on the border of the photograph.
     """
-    first, second = ends.T
-    count = len(start)
-    has_two_neighbours = np.bincount(ends.reshape(-1), minlength=count) == 2
+    side_starts, side_stops = side_ends.T
+    point_count = len(original)
+    has_two_neighbours = np.bincount(side_ends.reshape(-1), minlength=point_count) == 2
     is_movable = (is_inner & has_two_neighbours)[:, None]
-    position = start.astype(np.float64)
+    position = original.astype(np.float64)
     for _ in range(_ROUNDS):
         neighbour_sum = np.stack(
             [
-                np.bincount(first, values[second], count)
-                + np.bincount(second, values[first], count)
+                np.bincount(side_starts, values[side_stops], point_count)
+                + np.bincount(side_stops, values[side_starts], point_count)
                 for values in position.T
             ],
             axis=1,
         )
         halfway = (neighbour_sum / 2 + position) / 2
-        move = np.where(is_movable, halfway, position) - start
+        move = np.where(is_movable, halfway, position) - original
         length = np.sqrt((move * move).sum(axis=1, keepdims=True))
-        position = start + move / np.maximum(length / _MAX_MOVE, 1)
+        # Moves that are too long are shortened.
+        position = original + move / np.maximum(length / _MAX_MOVE, 1)
     return position.astype(np.float32)
 
 
 def _undo_flips(
     moved: Float32[np.ndarray, "n 2"],
-    start: Float32[np.ndarray, "n 2"],
+    original: Float32[np.ndarray, "n 2"],
     rim_corners: Int[np.ndarray, "m 3"],
-    unmoved: Float32[np.ndarray, "m 3 2"],
+    corners: Float32[np.ndarray, "m 3 2"],
 ) -> None:
-    """Undo moves, in place, until no triangle turns over or becomes a sliver.
+    """Undo moves of rim points, in place, until no triangle turns over or becomes a sliver.
 
-    Args:
-        moved: Positions of rim points.
-        start: Positions before they were moved.
-        rim_corners: Rim points of triangles; -1 for corners that are none.
-        unmoved: Positions of the corners of triangles before.
+    ``rim_corners`` is the rim point at each corner of the triangles, or -1, and ``corners`` are the
+    original positions of all corners.
     """
-    min_area = _MIN_AREA_FRACTION * _twice_signed_area(unmoved)
+    min_area = _MIN_AREA_FRACTION * _twice_signed_area(corners)
     while len(rim_corners):
         is_rim = (rim_corners >= 0)[..., None]
-        corners = np.where(is_rim, moved[rim_corners], unmoved)
-        is_narrow = _twice_signed_area(corners) < min_area
-        if not is_narrow.any():
+        moved_corners = np.where(is_rim, moved[rim_corners], corners)
+        is_sliver = _twice_signed_area(moved_corners) < min_area
+        if not is_sliver.any():
             return
-        undone = np.unique(rim_corners[is_narrow])
+        undone = np.unique(rim_corners[is_sliver])
         undone = undone[undone >= 0]
-        moved[undone] = start[undone]
+        moved[undone] = original[undone]
 
 
 def _twice_signed_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
@@ -148,50 +147,34 @@ def _twice_signed_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndar
 
 def _move_rim_on_planes(
     lattice: Lattice,
-    rim: Numbers,
-    moved: Float32[np.ndarray, "n 2"],
+    rim: PointIndices,
+    new_positions: Float32[np.ndarray, "n 2"],
     triangles: Triangles,
     rim_corners: Int[np.ndarray, "m 3"],
     cut: Cut,
 ) -> Lattice:
-    """Give rim points the depth at which their new rays meet the plane of their triangles.
+    """Give rim points the depth at which their new rays meet the mean plane of their triangles.
 
-    Args:
-        lattice: The lattice.
-        rim: Its rim points.
-        moved: Their new columns and rows in the lattice.
-        triangles: Triangles with a rim point.
-        rim_corners: Rim points of these triangles; -1 for corners that are none.
-        cut: Limits of depth.
+    ``new_positions`` are the new columns and rows of the ``rim`` points. ``rim_corners`` has the
+    rim point at each corner of ``triangles``, or -1.
     """
     points = lattice.points.reshape(3, -1).astype(np.float64)
     depth = lattice.depth.reshape(-1).astype(np.float64)
     old_rays = points[:, rim] / depth[rim]
     first_pixel = np.array([[lattice.columns.start], [lattice.rows.start]])
-    new_rays = lattice.camera.rays(first_pixel + lattice.rows.step * moved.T.astype(np.float64))
+    new_pixels = first_pixel + lattice.rows.step * new_positions.T.astype(np.float64)
+    new_rays = lattice.camera.rays(new_pixels)
 
-    # The plane of a point has the summed normal of its triangles.
-    a, b, c = (points[:, corner] for corner in triangles.T)
-    triangle_normals = np.cross(b - a, c - a, axis=0)
-    normals = np.zeros((3, len(rim)))
-    for corner in rim_corners.T:
-        is_rim = corner >= 0
-        for axis in range(3):
-            normals[axis] += np.bincount(corner[is_rim], triangle_normals[axis, is_rim], len(rim))
-    along_old = np.einsum("cn,cn->n", normals, old_rays)
-    along_new = np.einsum("cn,cn->n", normals, new_rays)
-    faces_camera = along_new < 0
-    factor = np.where(faces_camera, along_old / np.where(faces_camera, along_new, -1), 1)
-    factor = np.clip(factor, 1 - cut.jump / 4, 1 + cut.jump / 4)
-
-    # Points of triangles that would become steeper than a surface may be hardly change.
-    max_change = _MAX_STEEP_CHANGE * cut.jump
-    corner_depth = np.where(rim_corners >= 0, factor[rim_corners], 1) * depth[triangles]
-    max_ratio = (1 + cut.jump) * (1 + 2 * max_change)
-    is_steep = corner_depth.max(axis=1) > max_ratio * corner_depth.min(axis=1)
-    held = np.unique(rim_corners[is_steep])
-    held = held[held >= 0]
-    factor[held] = factor[held].clip(1 - max_change, 1 + max_change)
+    # On a plane with the normal n, depth along the ray r is in proportion to 1 / (n · r).
+    normals = _summed_normals(points, triangles, rim_corners, len(rim))
+    old_product = np.einsum("cn,cn->n", normals, old_rays)
+    new_product = np.einsum("cn,cn->n", normals, new_rays)
+    faces_camera = new_product < 0
+    safe_divisor = np.where(faces_camera, new_product, -1)
+    factor = np.where(faces_camera, old_product / safe_divisor, 1)
+    max_change = _MAX_FACTOR_CHANGE * cut.jump
+    factor = np.clip(factor, 1 - max_change, 1 + max_change)
+    _limit_steepening(factor, depth[triangles], rim_corners, cut)
 
     depth[rim] *= factor
     points[:, rim] = new_rays * depth[rim]
@@ -200,3 +183,39 @@ def _move_rim_on_planes(
         points=points.reshape(lattice.points.shape).astype(np.float32),
         depth=depth.reshape(lattice.depth.shape).astype(np.float32),
     )
+
+
+def _limit_steepening(
+    factor: Float64[np.ndarray, "r"],
+    corner_depth: Float64[np.ndarray, "m 3"],
+    rim_corners: Int[np.ndarray, "m 3"],
+    cut: Cut,
+) -> None:
+    """Limit the depth factors of rim points, in place, where a triangle would become too steep."""
+    max_change = _MAX_STEEP_CHANGE * cut.jump
+    # Corners with -1 are not at the rim; ``where`` discards the factor that -1 selects for them.
+    new_depth = np.where(rim_corners >= 0, factor[rim_corners], 1) * corner_depth
+    # A surface may have the ratio 1 + jump. Two corners that change by ``max_change`` in opposite
+    # directions add about twice that.
+    max_ratio = (1 + cut.jump) * (1 + 2 * max_change)
+    is_steep = new_depth.max(axis=1) > max_ratio * new_depth.min(axis=1)
+    steep_points = np.unique(rim_corners[is_steep])
+    steep_points = steep_points[steep_points >= 0]
+    factor[steep_points] = factor[steep_points].clip(1 - max_change, 1 + max_change)
+
+
+def _summed_normals(
+    points: Float64[np.ndarray, "3 n"],
+    triangles: Triangles,
+    rim_corners: Int[np.ndarray, "m 3"],
+    rim_count: int,
+) -> Float64[np.ndarray, "3 r"]:
+    """Sum of the area-weighted normals of the triangles at each rim point."""
+    a, b, c = (points[:, corner] for corner in triangles.T)
+    triangle_normals = np.cross(b - a, c - a, axis=0)
+    normals = np.zeros((3, rim_count))
+    for corner in rim_corners.T:
+        is_rim = corner >= 0
+        for axis in range(3):
+            normals[axis] += np.bincount(corner[is_rim], triangle_normals[axis, is_rim], rim_count)
+    return normals

@@ -16,9 +16,9 @@ _SQUARE_SIDE = 64
 _MAX_SPLITS = 2 * (_SQUARE_SIDE.bit_length() - 1)
 """Splits from the triangles of a square to those of a cell. Two splits halve the sides."""
 _MAX_TEXTURE_SLIP = 0.5
-"""How far a texture may lie from its place on a large triangle [points]."""
+"""How far a texture may lie from its true position on a large triangle [points]."""
 _MAX_DEPTH_RATIO = np.float32(1.1)
-"""Ratio of the depths in a cell from which its two triangles stay as they are."""
+"""Largest ratio of the depths in a cell whose two triangles may be merged."""
 
 _Grid = Float32[np.ndarray, "_ _"]
 
@@ -39,10 +39,8 @@ class Merged:
 def merge_flat_triangles(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
     """Replace the triangles of flat cells by larger ones.
 
-    Args:
-        lattice: Points of the surface.
-        faces: Its triangles. Cells that lack one stay as they are.
-        tolerance: Relative change of 1/depth from which a triangle is split.
+    Cells with only one triangle stay as they are. A triangle is split where the relative error of
+    1/depth exceeds ``tolerance``.
     """
     has_both = np.logical_and(*faces.drawn_masks)
     mergeable = has_both & _is_depth_ratio_small(lattice)
@@ -52,21 +50,23 @@ def merge_flat_triangles(lattice: Lattice, faces: Faces, tolerance: float) -> Me
     inverse_depth = np.pad(1 / lattice.depth, padding, mode="edge")
     columns = inverse_depth.shape[1]
 
+    # ``error`` is that of leaving out a point; infinite where a triangle has to be split.
     error = np.zeros(inverse_depth.shape, np.float32)
     error[_corners_around_kept_cells(mergeable, inverse_depth.shape)] = np.inf
     _propagate_errors(error, inverse_depth, tolerance)
-    large, smallest = _split_triangles(error, tolerance)
+    large, half_cells = _split_triangles(error, tolerance)
     large = _renumber_triangles_inside(large, columns, (height, width))
-    smallest = _renumber_triangles_inside(smallest, columns, (height, width))
+    half_cells = _renumber_triangles_inside(half_cells, columns, (height, width))
 
-    # If both triangles of a cell are of the smallest size, those of ``faces`` are better: they are
-    # split along the edge of the surface.
-    first_rows, first_columns = (index.min(axis=1) for index in np.divmod(smallest, width))
-    cell_of_smallest = first_rows * (width - 1) + first_columns
-    smallest_in_cell = np.bincount(cell_of_smallest, minlength=mergeable.size)
-    replaced = mergeable & (smallest_in_cell < 2).reshape(mergeable.shape)
-    single = smallest[replaced.reshape(-1)[cell_of_smallest]]
-    return Merged(cells=replaced, triangles=np.concatenate([large, single]).astype(np.int32))
+    # If both halves of a cell remain, the triangles of ``faces`` are better, because their diagonal
+    # follows the edge of the surface.
+    first_rows, first_columns = (index.min(axis=1) for index in np.divmod(half_cells, width))
+    cell_of_half = first_rows * (width - 1) + first_columns
+    halves_per_cell = np.bincount(cell_of_half, minlength=mergeable.size)
+    replaced = mergeable & (halves_per_cell < 2).reshape(mergeable.shape)
+    single_halves = half_cells[replaced.reshape(-1)[cell_of_half]]
+    triangles = np.concatenate([large, single_halves]).astype(np.int32)
+    return Merged(cells=replaced, triangles=triangles)
 
 
 def _is_depth_ratio_small(lattice: Lattice) -> Mask:
@@ -75,33 +75,37 @@ def _is_depth_ratio_small(lattice: Lattice) -> Mask:
 
 
 def _corners_around_kept_cells(mergeable: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
-    """Mask of the points at which triangles must be split, so that cells keep their own ones.
+    """Mask of the points where triangles must be split, so that kept cells have their own two.
 
-    Cells are kept if they cannot be merged, or lie just outside of the image.
+    Cells are kept if they cannot be merged, or lie just outside of the image. ``shape`` is that of
+    the padded image.
     """
     height, width = mergeable.shape
-    kept = np.zeros((shape[0] - 1, shape[1] - 1), bool)
-    kept[:height, :width] = ~mergeable
-    kept[height : height + 1, : width + 1] = True
-    kept[: height + 1, width : width + 1] = True
+    is_kept_cell = np.zeros((shape[0] - 1, shape[1] - 1), bool)
+    is_kept_cell[:height, :width] = ~mergeable
+    # The row below the image and the column right of it, so that no triangle crosses its border.
+    is_kept_cell[height : height + 1, : width + 1] = True
+    is_kept_cell[: height + 1, width : width + 1] = True
 
-    needed = np.zeros(shape, bool)
-    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        needed[row : shape[0] - 1 + row, column : shape[1] - 1 + column] |= kept
-    # The last split of all is at points whose row or column alone is odd. These are enough,
-    # because ``_propagate_errors`` hands their error to the splits before.
-    needed[::2, ::2] = False
-    needed[1::2, 1::2] = False
-    return needed
+    is_split = np.zeros(shape, bool)
+    # The corners are views of the mask, so each kept cell marks its four points in it.
+    for corner in cell_corners(is_split):
+        corner |= is_kept_cell
+    # Points with both indices even or both odd are unmarked. The others, at the finest splits, are
+    # enough, because ``_propagate_errors`` passes their error on to coarser splits.
+    is_split[::2, ::2] = False
+    is_split[1::2, 1::2] = False
+    return is_split
 
 
 def _propagate_errors(error: _Grid, inverse_depth: _Grid, tolerance: float) -> None:
-    """Give each point the largest error of the splits at it and below it, in place.
+    """Give each point the largest error of its own split and of all finer splits, in place.
 
-    A triangle is then split wherever one of its parts must be, so that no cracks appear.
+    So a triangle is split wherever one of its parts must be, and no cracks appear.
     """
     side = 2
     while side <= _SQUARE_SIDE:
+        # Scales the slip of the texture, so that its limit is the tolerance too.
         slip = np.float32(tolerance / _MAX_TEXTURE_SLIP * side / 2)
         _propagate_side_errors(error, inverse_depth, side, slip)
         _propagate_side_errors(error.T, inverse_depth.T, side, slip)
@@ -132,7 +136,7 @@ def _propagate_centre_errors(error: _Grid, field: _Grid, side: int, slip: np.flo
     corners = field[::side, ::side]
     along_falling = _bend_or_slip(centres, corners[:-1, :-1], corners[1:, 1:], slip)
     along_rising = _bend_or_slip(centres, corners[:-1, 1:], corners[1:, :-1], slip)
-    own_error = np.where(_falls_diagonally(centres.shape), along_falling, along_rising)
+    own_error = np.where(_alternating_diagonals(centres.shape), along_falling, along_rising)
 
     horizontal_sides = error[::side, half::side]
     vertical_sides = error[half::side, ::side]
@@ -147,8 +151,8 @@ def _propagate_centre_errors(error: _Grid, field: _Grid, side: int, slip: np.flo
         np.maximum(error_at_centres, source, out=error_at_centres)
 
 
-def _falls_diagonally(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
-    """Whether the diagonal of a square goes from its top left to its bottom right corner.
+def _alternating_diagonals(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+    """Mask of the squares whose diagonal goes from the top left to the bottom right corner.
 
     It alternates like the fields of a chessboard, so that triangles of neighbours fit together.
     """
@@ -160,7 +164,7 @@ def _bend_or_slip(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) 
     """Error of replacing the middle of a line by the mean of its ends.
 
     It is the relative bend of 1/depth, or the slip of the texture if that is larger: the middle of
-    the line in the image is half |z1 - z2| / (z1 + z2) of its length away from that in space.
+    the line in the image is |z1 - z2| / (z1 + z2) / 2 of its length away from that in space.
     """
     sum_of_ends = first + second
     bend = np.abs(sum_of_ends / 2 - middle) / middle
@@ -170,53 +174,59 @@ def _bend_or_slip(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) 
 def _split_triangles(
     error: _Grid, tolerance: float
 ) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
-    """Point indices of the triangles that are larger than half a cell, and of those that are not.
+    """Split triangles as long as their error exceeds the tolerance.
 
-    Each triangle has the two ends of its long side first, then its right angle.
+    Each triangle has the two ends of its long side first, and its right angle last.
+
+    Returns:
+        Point indices of the triangles that are larger than half a cell, and of those that are half
+        a cell, which no split can divide.
     """
-    point_index = np.arange(error.size).reshape(error.shape)[::_SQUARE_SIDE, ::_SQUARE_SIDE]
-    top_left, top_right, bottom_left, bottom_right = cell_corners(point_index)
-    falling = _falls_diagonally(top_left.shape)
-    # Counter-clockwise as the camera sees them.
-    pairs_by_diagonal = (
-        (
-            falling,
-            ((bottom_right, top_left, bottom_left), (top_left, bottom_right, top_right)),
-        ),
-        (
-            ~falling,
-            ((bottom_left, top_right, top_left), (top_right, bottom_left, bottom_right)),
-        ),
-    )
-    pending = np.concatenate(
-        [
-            np.stack([corner[squares] for corner in triangle], axis=1)
-            for squares, pair in pairs_by_diagonal
-            for triangle in pair
-        ]
-    )
-
+    triangles = _largest_triangles(error.shape)
     finished = []
     for _ in range(_MAX_SPLITS):
         # Rows and columns of the ends have even sums, so the mean index is that of the middle.
-        middle = pending[:, :2].sum(axis=1) // 2
+        middle = triangles[:, :2].sum(axis=1) // 2
         is_split = error.reshape(-1)[middle] > tolerance
-        finished.append(pending[~is_split])
-        first_end, second_end, right_angle = pending[is_split].T
-        new_angle = middle[is_split]
-        pending = np.concatenate(
+        finished.append(triangles[~is_split])
+        first_end, second_end, right_angle = triangles[is_split].T
+        new_right_angle = middle[is_split]
+        triangles = np.concatenate(
             [
-                np.stack([right_angle, first_end, new_angle], axis=1),
-                np.stack([second_end, right_angle, new_angle], axis=1),
+                np.stack([right_angle, first_end, new_right_angle], axis=1),
+                np.stack([second_end, right_angle, new_right_angle], axis=1),
             ]
         )
-    return np.concatenate(finished), pending
+    return np.concatenate(finished), triangles
+
+
+def _largest_triangles(shape: tuple[int, ...]) -> Int[np.ndarray, "m 3"]:
+    """The two largest triangles of each square of ``_SQUARE_SIDE`` cells.
+
+    The ends of the long side come first and the right angle last, counter-clockwise as the camera
+    sees them.
+    """
+    point_index = np.arange(shape[0] * shape[1]).reshape(shape)[::_SQUARE_SIDE, ::_SQUARE_SIDE]
+    top_left, top_right, bottom_left, bottom_right = cell_corners(point_index)
+    has_falling_diagonal = _alternating_diagonals(top_left.shape)
+    triangles_and_squares = (
+        ((bottom_right, top_left, bottom_left), has_falling_diagonal),
+        ((top_left, bottom_right, top_right), has_falling_diagonal),
+        ((bottom_left, top_right, top_left), ~has_falling_diagonal),
+        ((top_right, bottom_left, bottom_right), ~has_falling_diagonal),
+    )
+    return np.concatenate(
+        [
+            np.stack([corner[squares] for corner in triangle], axis=1)
+            for triangle, squares in triangles_and_squares
+        ]
+    )
 
 
 def _renumber_triangles_inside(
     triangles: Int[np.ndarray, "m 3"], padded_columns: int, shape: tuple[int, int]
 ) -> Int[np.ndarray, "n 3"]:
-    """Triangles inside of the image, with indices of its points in place of the padded ones."""
+    """Keep the triangles inside of the image, with point indices of the image without padding."""
     row, column = np.divmod(triangles, padded_columns)
     is_inside = ((row < shape[0]) & (column < shape[1])).all(axis=1)
     return (row * shape[1] + column)[is_inside]

@@ -1,96 +1,106 @@
-"""Small pieces that float before a surface are laid back onto it.
+"""Small pieces that float before a surface are moved back onto it.
 
-Networks tear a letter on a sign or a leaf from what it belongs to. Such a piece is small, and most
-of its rim is torn.
+Networks tear a letter on a sign, or a leaf, from the surface to which it belongs. Such a piece is
+small, and most of its rim is torn.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Values
+from rilievo.arrays.shapes import Float64, Int, Values
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, triangulate_cells
 from rilievo.geometry.surfaces.patches import Patches, label_patches, triangle_links
-from rilievo.geometry.surfaces.ramps import Numbers
 
 MAX_PIECE_FRACTION = 0.004
-"""Points of a floating piece over all points."""
+"""Most points of a floating piece, over all points."""
 _MIN_TORN_RIM = 0.5
-"""Fraction of a piece's rim that is torn."""
+"""Least fraction of a piece's rim that is torn."""
 _MIN_CONTACT = 0.2
-"""Fraction of the torn rim along a surface from which the piece may belong to it."""
+"""Least fraction of a piece's torn rim along the surface to which it may belong."""
 _ROUNDS = 64
-"""Averages by which the depth of a piece becomes smooth."""
+"""Rounds of averaging by which the depth of a piece becomes smooth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rim:
+class _PatchBorders:
     """Pairs of neighbouring points that belong to different patches.
 
-    Each pair stands twice, from either side.
+    Each pair is listed twice, from either side.
 
     Attributes:
-        patch: Patch of a point; never 0.
-        neighbour: Patch of the other point; 0 if it belongs to none.
+        patch_label: Patch of the first point; never 0.
+        neighbour_label: Patch of the second point; 0 if it belongs to none.
     """
 
-    patch: Numbers
-    neighbour: Numbers
+    patch_label: Int[np.ndarray, "n"]
+    neighbour_label: Int[np.ndarray, "n"]
 
 
 def lay_back_pieces(
     lattice: Lattice, cut: Cut, max_fraction: float = MAX_PIECE_FRACTION
 ) -> Lattice:
-    """Move small floating pieces back to the surface behind them.
+    """Move small floating pieces back to their host, the surface behind them.
 
-    Args:
-        lattice: The surface.
-        cut: Limits at which it is torn into patches.
-        max_fraction: Points of a piece over all points; 0 leaves all pieces.
+    A piece is a patch that has at most ``max_fraction`` of all points, and mostly torn
+    borders. With 0, nothing moves.
     """
     if not max_fraction or not lattice.valid.any():
         return lattice
     patches = label_patches(lattice.valid, *triangle_links(triangulate_cells(lattice, cut)))
-    host_of_patch = _find_hosts(patches, _find_rim(patches), lattice, max_fraction)
+    host_of_patch = _find_hosts(patches, _find_patch_borders(patches), lattice, max_fraction)
     if not (host_of_patch > 0).any():
         return lattice
-    inverse_depth = _continue_from_hosts(
-        1 / lattice.depth.astype(np.float64), patches, host_of_patch
-    )
+    inverse_depth = _extend_host_depth(1 / lattice.depth.astype(np.float64), patches, host_of_patch)
     depth = (1 / inverse_depth).astype(lattice.depth.dtype)
     is_moved = host_of_patch[patches.label] > 0
     return lattice.with_depth(np.where(is_moved, depth, lattice.depth), lattice.valid)
 
 
-def _find_rim(patches: Patches) -> _Rim:
+def _find_patch_borders(patches: Patches) -> _PatchBorders:
+    """Find the pairs of neighbours in different patches, along rows and columns."""
     label = patches.label
     pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
     patch = np.concatenate([side.reshape(-1) for a, b in pairs for side in (a, b)])
     neighbour = np.concatenate([side.reshape(-1) for a, b in pairs for side in (b, a)])
     is_rim = (patch != neighbour) & (patch > 0)
-    return _Rim(patch=patch[is_rim], neighbour=neighbour[is_rim])
+    return _PatchBorders(patch_label=patch[is_rim], neighbour_label=neighbour[is_rim])
 
 
-def _find_hosts(patches: Patches, rim: _Rim, lattice: Lattice, max_fraction: float) -> Numbers:
-    """Patch that each floating piece joins: the farthest it touches enough; 0 for none."""
-    count = patches.size.size
+def _find_hosts(
+    patches: Patches, borders: _PatchBorders, lattice: Lattice, max_fraction: float
+) -> Int[np.ndarray, "n"]:
+    """Find the patch (host) to which each floating piece belongs; 0 for patches that are no piece.
+
+    It is the farthest patch that touches enough of the piece's rim.
+    """
+    patch_count = patches.size.size
     is_small = patches.size <= max_fraction * lattice.valid.size
-    is_small[0] = False
-    rim_length = np.bincount(rim.patch, minlength=count)
-    torn_length = np.bincount(rim.patch[rim.neighbour > 0], minlength=count)
+    is_small[0] = False  # Label 0 stands for no patch.
+    rim_length = np.bincount(borders.patch_label, minlength=patch_count)
+    torn_length = np.bincount(
+        borders.patch_label[borders.neighbour_label > 0], minlength=patch_count
+    )
     is_piece = is_small & (torn_length > _MIN_TORN_RIM * np.maximum(rim_length, 1))
 
     # Length of the contact of each piece with each patch that is no piece.
-    is_contact = is_piece[rim.patch] & (rim.neighbour > 0) & ~is_piece[rim.neighbour]
-    piece_and_host = rim.patch[is_contact].astype(np.int64) * count + rim.neighbour[is_contact]
-    pairs, contact_length = np.unique(piece_and_host, return_counts=True)
-    piece, host = np.divmod(pairs, count)
+    is_contact = (
+        is_piece[borders.patch_label]
+        & (borders.neighbour_label > 0)
+        & ~is_piece[borders.neighbour_label]
+    )
+    contacts = (
+        borders.patch_label[is_contact].astype(np.int64) * patch_count
+        + borders.neighbour_label[is_contact]
+    )
+    pairs, contact_length = np.unique(contacts, return_counts=True)
+    piece, host = np.divmod(pairs, patch_count)
     is_long_enough = contact_length >= _MIN_CONTACT * torn_length[piece]
     piece, host = piece[is_long_enough], host[is_long_enough]
 
-    # Of several hosts the last one stays, so the farthest is last.
+    # In an assignment with repeated indices the last value stays, so the farthest host is last.
     order = np.argsort(_median_depth_of_patches(patches, lattice)[host], kind="stable")
-    host_of_patch = np.zeros(count, int)
+    host_of_patch = np.zeros(patch_count, int)
     host_of_patch[piece[order]] = host[order]
     return host_of_patch
 
@@ -103,16 +113,18 @@ def _median_depth_of_patches(patches: Patches, lattice: Lattice) -> Values:
     return sorted_depth[middle].astype(np.float64)
 
 
-def _continue_from_hosts(
-    inverse_depth: Float64[np.ndarray, "h w"], patches: Patches, host_of_patch: Numbers
+def _extend_host_depth(
+    inverse_depth: Float64[np.ndarray, "h w"],
+    patches: Patches,
+    host_of_patch: Int[np.ndarray, "n"],
 ) -> Float64[np.ndarray, "h w"]:
     """Continue 1/depth from hosts over their pieces, smoothly.
 
-    Each point of a piece becomes the mean of its neighbours in the piece and in the host, again and
-    again, from the mean of the host along the piece's rim.
+    Pieces begin with the mean of the host along their rim. Then each point repeatedly becomes the
+    mean of its neighbours in the piece and in the host.
     """
     height, width = inverse_depth.shape
-    # A border of no patch, so that each point has four neighbours.
+    # Padding with label 0, no patch, gives each point four neighbours.
     label = np.pad(patches.label, 1).reshape(-1)
     values = np.pad(inverse_depth, 1).reshape(-1)
     points = np.flatnonzero(host_of_patch[label] > 0)

@@ -20,34 +20,37 @@ Triangles = Int32[np.ndarray, "m 3"]
 """Indices of the three points of each triangle."""
 
 _MIN_COSINE_TO_MODEL = np.float32(math.cos(math.radians(25)))
-"""Cosine between a triangle's normal and a model's from which the model confirms the triangle."""
+"""Least cosine between a triangle's normal and a model's that confirms the triangle."""
 _EDGE_ON = 6.0
 """Angle between a surface and its rays below which the surface is edge-on [degrees]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Limits at which a surface is torn."""
+    """Limits at which a surface is torn, or a patch of it is removed."""
 
     grazing: float = 3.0
-    """Least angle between the surface and its rays [degrees]."""
+    """Least angle between the surface and the viewing rays [degrees]."""
     jump: float = 0.08
     """Largest step of depth, relative to the nearer side."""
     unexplained: float = 0.25
-    """Fraction of ``jump`` from which the surface is torn where neither side slopes that way."""
+    """Largest step that the slopes on both sides do not explain, as a fraction of ``jump``."""
     specks: float = 0.0
-    """Patches of up to this fraction of the points are removed, and holes as small closed; 0 leaves
-    both."""
+    """Largest patch that is removed, and largest hole that is closed [fraction of the points]."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.grazing < 90:
-            raise OptionError(f"a grazing angle is 0 to 90 degrees, got {self.grazing:g}")
+            raise OptionError(f"a grazing angle must be 0 to 90 degrees, got {self.grazing:g}")
         if not self.jump > 0:
-            raise OptionError(f"the largest jump of depth is positive, got {self.jump:g}")
+            raise OptionError(f"the largest jump of depth must be positive, got {self.jump:g}")
         if not self.unexplained > 0:
-            raise OptionError(f"a share of the largest jump is positive, got {self.unexplained:g}")
+            raise OptionError(
+                f"a fraction of the largest jump must be positive, got {self.unexplained:g}"
+            )
         if not 0 <= self.specks < 1:
-            raise OptionError(f"specks are a share below 1 of the points, got {self.specks:g}")
+            raise OptionError(
+                f"specks must be a fraction of the points below 1, got {self.specks:g}"
+            )
 
     @property
     def for_filled_tears(self) -> "Cut":
@@ -60,14 +63,11 @@ class Lattice:
     """Points of every n-th pixel.
 
     Attributes:
-        camera: Camera of the photograph.
         points: Points in the camera frame. Invalid ones lie anywhere on their ray.
-        depth: Depth of the points.
         valid: Mask of the points that have depth.
         rows: Rows of the photograph that are sampled.
-        columns: Columns of the photograph that are sampled.
         normals: Unit normals by a model; None without a model.
-        hollow: Mask of the points where no hole is closed; None if all may be.
+        hollow: Mask of the points where no hole is closed; None if all holes may be closed.
     """
 
     camera: Camera
@@ -130,25 +130,22 @@ class Edges:
 class Faces:
     """Two triangles for each cell.
 
-    The corners of a cell are named like this, and it is split along one of its diagonals::
-
-        a - b      falling (a to d):  first a c d, second b a d
-        |   |
-        c - d      rising (b to c):   first a c b, second b c d
+    The first triangle has the left side of the cell, and the second its right side. The cell is
+    split along the falling diagonal, from top left to bottom right, or along the rising one.
 
     Attributes:
-        falling: Whether the cell is split along the diagonal from a to d.
+        is_falling: Whether the cell is split along its falling diagonal.
         first: Normal of the first triangle, as long as twice its area; zero if it is not drawn.
         second: Normal of the second triangle.
     """
 
-    falling: Mask
+    is_falling: Mask
     first: Vectors
     second: Vectors
 
     @property
     def drawn_masks(self) -> tuple[Mask, Mask]:
-        """Cells that have the first triangle, and the second."""
+        """Masks of the cells that have the first triangle, and of those that have the second."""
         return np.asarray(self.first.any(axis=0)), np.asarray(self.second.any(axis=0))
 
 
@@ -189,8 +186,8 @@ def sample_lattice(
     rows, columns = sample_range(height, step), sample_range(width, step)
     grid = sample_slices(depth.shape, step)
     is_valid = valid[grid]
-    any_depth = np.float32(1)  # of invalid points, so that all numbers are finite
-    sampled_depth = np.where(is_valid, depth[grid], any_depth)
+    # Invalid points get any depth, so that all numbers are finite.
+    sampled_depth = np.where(is_valid, depth[grid], np.float32(1))
     return Lattice(
         camera=camera,
         points=camera.points(sampled_depth, rows=rows, columns=columns),
@@ -203,59 +200,67 @@ def sample_lattice(
     )
 
 
-def triangulate_cells(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
+def triangulate_cells(lattice: Lattice, cut: Cut, min_edge_step: float = np.inf) -> Faces:
     """Make the two triangles of every cell, without those where the surface is torn.
 
-    Args:
-        lattice: Points of the surface.
-        cut: Limits at which it is torn.
-        edge: Step of 1/depth from which it is also torn at edges; by default nowhere.
+    It is also torn at steps of 1/depth of at least ``min_edge_step``; by default there are none.
     """
-    # Fourth powers follow, so the unit is near the largest depth; a power of two is exact.
+    # Depth is scaled to about 1, so that its fourth powers do not overflow in float32. The unit is
+    # a power of two, so that scaling rounds nothing.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
     points, depth = lattice.points / unit, lattice.depth / unit
-    a, b, c, d = cell_corners(points)
-    valid_a, valid_b, valid_c, valid_d = cell_corners(lattice.valid)
-    depth_a, depth_b, depth_c, depth_d = cell_corners(depth)
-    normal_b = normal_c = None
+    top_left, top_right, bottom_left, bottom_right = cell_corners(points)
+    valid_top_left, valid_top_right, valid_bottom_left, valid_bottom_right = cell_corners(
+        lattice.valid
+    )
+    depth_top_left, depth_top_right, depth_bottom_left, depth_bottom_right = cell_corners(depth)
+    normal_top_right = normal_bottom_left = None
     if lattice.normals is not None:
-        _, normal_b, normal_c, _ = cell_corners(lattice.normals)
+        _, normal_top_right, normal_bottom_left, _ = cell_corners(lattice.normals)
 
     torn_beside, torn_below = _torn_steps(depth, lattice.valid, cut)
-    if edge < np.inf:
-        edges = find_edge_steps(lattice, edge)
+    if min_edge_step < np.inf:
+        edges = find_edge_steps(lattice, min_edge_step)
         torn_beside |= edges.beside != 0
         torn_below |= edges.below != 0
 
     # A cell is split along the diagonal on which depth changes less. If one corner is missing, the
     # split is the one that keeps the triangle of the other three.
-    falling = np.abs(depth_a - depth_d) <= np.abs(depth_b - depth_c)
-    falling = np.where(valid_a & valid_d, falling | ~(valid_b & valid_c), False)
-    first_end, second_end = np.where(falling, d, b), np.where(falling, a, c)
-    depth_of_first_end = np.where(falling, depth_d, depth_b)
-    depth_of_second_end = np.where(falling, depth_a, depth_c)
+    changes_less_along_falling = np.abs(depth_top_left - depth_bottom_right) <= np.abs(
+        depth_top_right - depth_bottom_left
+    )
+    lacks_rising = ~(valid_top_right & valid_bottom_left)
+    is_falling = valid_top_left & valid_bottom_right & (changes_less_along_falling | lacks_rising)
+    # The third corner of each triangle; the other two are those on its side, left or right.
+    first_third = np.where(is_falling, bottom_right, top_right)
+    second_third = np.where(is_falling, top_left, bottom_left)
+    depth_of_first_third = np.where(is_falling, depth_bottom_right, depth_top_right)
+    depth_of_second_third = np.where(is_falling, depth_top_left, depth_bottom_left)
 
-    first = _cross(c - a, first_end - a)
+    is_left_valid = valid_top_left & valid_bottom_left
+    is_right_valid = valid_top_right & valid_bottom_right
+    # Normals become zero where triangles are not drawn.
+    first = _cross(bottom_left - top_left, first_third - top_left)
     first *= (
-        _is_visible(first, a, cut, normal_c)
-        & _are_depths_within_jump((depth_a, depth_c, depth_of_first_end), cut)
-        & (valid_a & valid_c & np.where(falling, valid_d, valid_b))
-        & ~(torn_below[:, :-1] | np.where(falling, torn_beside[1:], torn_beside[:-1]))
+        _is_visible(first, top_left, cut, normal_bottom_left)
+        & _are_depths_within_jump((depth_top_left, depth_bottom_left, depth_of_first_third), cut)
+        & (is_left_valid & np.where(is_falling, valid_bottom_right, valid_top_right))
+        & ~(torn_below[:, :-1] | np.where(is_falling, torn_beside[1:], torn_beside[:-1]))
     )
-    second = _cross(second_end - b, d - b)
+    second = _cross(second_third - top_right, bottom_right - top_right)
     second *= (
-        _is_visible(second, b, cut, normal_b)
-        & _are_depths_within_jump((depth_b, depth_of_second_end, depth_d), cut)
-        & (valid_b & valid_d & np.where(falling, valid_a, valid_c))
-        & ~(torn_below[:, 1:] | np.where(falling, torn_beside[:-1], torn_beside[1:]))
+        _is_visible(second, top_right, cut, normal_top_right)
+        & _are_depths_within_jump((depth_top_right, depth_of_second_third, depth_bottom_right), cut)
+        & (is_right_valid & np.where(is_falling, valid_top_left, valid_bottom_left))
+        & ~(torn_below[:, 1:] | np.where(is_falling, torn_beside[:-1], torn_beside[1:]))
     )
-    return Faces(falling=falling, first=first, second=second)
+    return Faces(is_falling=is_falling, first=first, second=second)
 
 
 def find_edge_steps(lattice: Lattice, min_step: float) -> Edges:
     """Find the edges between neighbouring points.
 
-    An edge is a step of 1/depth of at least ``min_step``, which is also at least that of a surface
+    An edge is a step of 1/depth that exceeds both ``min_step`` and the step of a surface that is
     seen edge-on.
     """
     inverse_depth = np.where(lattice.valid, 1 / lattice.depth, np.float32(np.nan))
@@ -269,12 +274,13 @@ def find_edge_steps(lattice: Lattice, min_step: float) -> Edges:
 def _edge_steps_down(
     inverse_depth: Float32[np.ndarray, "a b"], angle: float, min_step: float
 ) -> Float32[np.ndarray, "c b"]:
-    """Edges from each row to the next, which is an angle away [rad]."""
+    """Edges from each row to the next; ``angle`` is that between their rays [rad]."""
     change = np.diff(inverse_depth, axis=0)
-    edge_on_ratio = np.float32(angle / math.tan(math.radians(_EDGE_ON)))
+    # Relative step of 1/depth on a surface at this angle to its rays.
+    edge_on_change = np.float32(angle / math.tan(math.radians(_EDGE_ON)))
     farther = np.minimum(inverse_depth[1:], inverse_depth[:-1])
-    limit = np.maximum(edge_on_ratio * farther, np.float32(min_step))
-    return np.where(np.abs(change) > limit, change, np.float32(0))
+    max_change = np.maximum(edge_on_change * farther, np.float32(min_step))
+    return np.where(np.abs(change) > max_change, change, np.float32(0))
 
 
 def cell_corners(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -287,8 +293,8 @@ def _torn_steps(
 ) -> tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]:
     """Masks of the steps to the next column and row at which the surface is torn.
 
-    These are the steps at which 1/depth, which is linear on a plane, changes otherwise than on both
-    sides of the step.
+    1/depth is linear on a plane. So a step is torn if 1/depth changes clearly more, or less, than
+    in both neighbouring steps.
     """
     inverse_depth = 1 / depth
     beside = _torn_steps_across(inverse_depth, valid, cut)
@@ -297,19 +303,20 @@ def _torn_steps(
 
 
 def _torn_steps_across(inverse_depth: Field, valid: Mask, cut: Cut) -> Bool[np.ndarray, "h v"]:
+    """Mask of the steps to the next column at which the surface is torn."""
     rise = np.diff(inverse_depth, axis=1)
-    is_pair = valid[:, 1:] & valid[:, :-1]
-    # Range of the rises on both sides of each step.
-    low, high = np.where(is_pair, rise, np.inf), np.where(is_pair, rise, -np.inf)
+    is_known = valid[:, 1:] & valid[:, :-1]
+    # Range of the rises in the steps before and after each step, as far as they are known.
+    low, high = np.where(is_known, rise, np.inf), np.where(is_known, rise, -np.inf)
     lowest, highest = np.full_like(rise, np.inf), np.full_like(rise, -np.inf)
     lowest[:, 1:] = low[:, :-1]
     highest[:, 1:] = high[:, :-1]
     lowest[:, :-1] = np.minimum(lowest[:, :-1], low[:, 1:])
     highest[:, :-1] = np.maximum(highest[:, :-1], high[:, 1:])
 
-    # Alone between two holes, a pair has nothing to be judged by.
-    has_no_sides = highest < lowest
-    unexplained = np.where(has_no_sides, 0, np.maximum(rise - highest, lowest - rise))
+    # A step between two holes has no neighbouring steps, so it is never torn.
+    has_no_neighbours = highest < lowest
+    unexplained = np.where(has_no_neighbours, 0, np.maximum(rise - highest, lowest - rise))
     farther = np.minimum(inverse_depth[:, 1:], inverse_depth[:, :-1])
     return unexplained > cut.unexplained * cut.jump * farther
 
@@ -321,18 +328,20 @@ def _cross(p: Vectors, q: Vectors) -> Vectors:
     )
 
 
-def _is_visible(normal: Vectors, ray: Vectors, cut: Cut, model_normals: Vectors | None) -> Mask:
+def _is_visible(normals: Vectors, rays: Vectors, cut: Cut, model_normals: Vectors | None) -> Mask:
     """Whether triangles face the camera at more than the grazing angle.
 
-    A model's normals, which tell ground from ramps, may confirm a triangle in place of the angle.
+    A more grazing triangle counts as visible too if a model's unit normals agrees with it: ground
+    that is seen at a grazing angle is real, and a ramp at an edge is not.
     """
-    towards_camera = -np.einsum("chw,chw->hw", normal, ray)
-    length, ray_length = _lengths(normal), _lengths(ray)
-    min_cosine = np.float32(math.sin(math.radians(cut.grazing)))
-    is_visible = towards_camera > length * ray_length * min_cosine
+    # The dot product with the ray is |normal| |ray| times the sine of the grazing angle.
+    towards_camera = -np.einsum("chw,chw->hw", normals, rays)
+    lengths, ray_lengths = _lengths(normals), _lengths(rays)
+    min_sine = np.float32(math.sin(math.radians(cut.grazing)))
+    is_visible = towards_camera > lengths * ray_lengths * min_sine
     if model_normals is not None:
-        agreement = np.einsum("chw,chw->hw", normal, model_normals)
-        is_visible |= agreement > length * _MIN_COSINE_TO_MODEL
+        agreement = np.einsum("chw,chw->hw", normals, model_normals)
+        is_visible |= agreement > lengths * _MIN_COSINE_TO_MODEL
     return is_visible
 
 
@@ -347,36 +356,34 @@ def _are_depths_within_jump(depths: tuple[Field, Field, Field], cut: Cut) -> Mas
     return farthest <= nearest * np.float32(1 + cut.jump)
 
 
-def corner_indices(faces: Faces, without: Mask | None = None) -> Triangles:
-    """Point indices of the triangles that are drawn.
-
-    Args:
-        faces: Triangles of all cells.
-        without: Mask of cells that are left out.
-    """
-    height, width = faces.falling.shape
+def triangle_indices(faces: Faces, excluded_cells: Mask | None = None) -> Triangles:
+    """Point indices of the triangles that are drawn, without those of excluded cells."""
+    height, width = faces.is_falling.shape
     point_index = np.arange((height + 1) * (width + 1), dtype=np.int32)
-    a, b, c, d = cell_corners(point_index.reshape(height + 1, width + 1))
-    first_end = np.where(faces.falling, d, b)
-    second_end = np.where(faces.falling, a, c)
+    top_left, top_right, bottom_left, bottom_right = cell_corners(
+        point_index.reshape(height + 1, width + 1)
+    )
+    first_third = np.where(faces.is_falling, bottom_right, top_right)
+    second_third = np.where(faces.is_falling, top_left, bottom_left)
     has_first, has_second = faces.drawn_masks
-    if without is not None:
-        has_first, has_second = has_first & ~without, has_second & ~without
-    first = np.stack([a[has_first], c[has_first], first_end[has_first]], axis=1)
-    second = np.stack([b[has_second], second_end[has_second], d[has_second]], axis=1)
-    return np.concatenate([first, second])
+    if excluded_cells is not None:
+        has_first, has_second = has_first & ~excluded_cells, has_second & ~excluded_cells
+    first, second = (top_left, bottom_left, first_third), (top_right, second_third, bottom_right)
+    first_triangles = np.stack([corner[has_first] for corner in first], axis=1)
+    second_triangles = np.stack([corner[has_second] for corner in second], axis=1)
+    return np.concatenate([first_triangles, second_triangles])
 
 
 def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
-    """Area-weighted unit normals of the points; those of no triangle face the camera."""
+    """Area-weighted unit normals of the points. Points without a triangle face the camera."""
     total = np.zeros_like(lattice.points)
-    # Views of the four corners of every cell, to which the normals of its triangles are added. The
-    # ends of the diagonal belong to both triangles.
-    a, b, c, d = cell_corners(total)
-    a += faces.first + faces.second * faces.falling
-    c += faces.first + faces.second * ~faces.falling
-    b += faces.second + faces.first * ~faces.falling
-    d += faces.second + faces.first * faces.falling
+    # These are views of the total. Each triangle of a cell adds its normal at its three corners, so
+    # the ends of the diagonal get both.
+    top_left, top_right, bottom_left, bottom_right = cell_corners(total)
+    top_left += faces.first + faces.second * faces.is_falling
+    bottom_left += faces.first + faces.second * ~faces.is_falling
+    top_right += faces.second + faces.first * ~faces.is_falling
+    bottom_right += faces.second + faces.first * faces.is_falling
     total = np.where(_lengths(total) > 0, total, -lattice.points)
     return total / _lengths(total)
 

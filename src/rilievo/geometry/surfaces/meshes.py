@@ -1,7 +1,7 @@
 """Surfaces from depth: points and a mesh in the camera frame.
 
-They are torn at edges, where the camera did not see what lies behind. Networks' depth runs over
-edges in ramps, which are seen at a grazing angle below ``Cut.grazing`` and so are torn, too.
+They are torn at edges, where the camera did not see what lies behind. Where a network's depth forms
+a ramp at an edge, the ramp is seen at an angle below ``Cut.grazing``, so it is torn, too.
 """
 
 import math
@@ -26,11 +26,11 @@ from rilievo.geometry.surfaces.lattice import (
     Lattice,
     Triangles,
     Vertices,
-    corner_indices,
     goes_round,
     largest_jump,
     sample_lattice,
     sample_range,
+    triangle_indices,
     triangulate_cells,
     vertex_normals,
 )
@@ -46,9 +46,9 @@ class PointCloud:
     """Points of a surface in the camera frame.
 
     Attributes:
-        points: The points.
+        points: Positions (x, y, z).
         normals: Unit normals towards the camera.
-        colours: Colours of the photograph; None without one.
+        colours: Colours of the photograph; None if there is no photograph.
     """
 
     points: Vertices
@@ -69,7 +69,6 @@ class Mesh:
     """Triangle mesh in the camera frame.
 
     Attributes:
-        points: Vertices.
         normals: Unit normals of the vertices, towards the camera.
         pixels: Pixel (u, v) of the photograph at each vertex, which gives its colour; beyond the
             width at a panorama's seam.
@@ -110,7 +109,7 @@ def surface_step(shape: tuple[int, int], most: int) -> int:
         OptionError: If fewer than four points are allowed.
     """
     if most < 4:
-        raise OptionError(f"a surface has at least 4 points, got {most}")
+        raise OptionError(f"a surface needs at least 4 points, got {most}")
     height, width = shape
     step = 1
     while len(sample_range(height, step)) * len(sample_range(width, step)) > most:
@@ -126,12 +125,8 @@ def flying_pixels(
 ) -> Mask:
     """Find pixels on a ramp, which lie behind one neighbour and before the opposite one.
 
-    Sharp edges and thin objects have none.
-
-    Args:
-        depth: Depth.
-        valid: Mask of the pixels that have depth.
-        jump: Relative difference of depth to either neighbour, down and across.
+    Sharp edges and thin objects have none. ``jump`` is the least relative difference of depth from
+    each neighbour, down and across.
     """
     flying = np.zeros(depth.shape, bool)
     for axis in (0, 1):
@@ -140,9 +135,10 @@ def flying_pixels(
         with np.errstate(invalid="ignore"):
             rises = lines[1:] > lines[:-1] * min_ratio
             falls = lines[:-1] > lines[1:] * min_ratio
-        both_valid = is_valid[1:] & is_valid[:-1]
-        rises &= both_valid
-        falls &= both_valid
+        are_both_valid = is_valid[1:] & is_valid[:-1]
+        rises &= are_both_valid
+        falls &= are_both_valid
+        # A view of the mask, without the border, where pixels have only one neighbour.
         inner_flying = np.moveaxis(flying, axis, 0)[1:-1]
         inner_flying |= (rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1])
     return flying
@@ -152,46 +148,49 @@ def _flying_points(
     lattice: Lattice, cut: Cut, jump: tuple[float, float]
 ) -> Bool[np.ndarray, "a b"]:
     """Flying pixels of a lattice, without those of triangles that a model's normals confirm."""
-    flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
-    if lattice.normals is not None and flying.any():
-        flying.reshape(-1)[corner_indices(triangulate_cells(lattice, cut))] = False
-    return flying
+    is_flying = flying_pixels(lattice.depth, lattice.valid, jump=jump)
+    if lattice.normals is not None and is_flying.any():
+        is_flying.reshape(-1)[triangle_indices(triangulate_cells(lattice, cut))] = False
+    return is_flying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontCloud:
-    """Visible points of a surface, and what a backing behind them is made of.
+    """Visible points of a surface, with the data needed to add points behind them later.
 
     Attributes:
-        cloud: The visible points.
-        lattice: All sampled points.
-        chosen: Mask of those in the cloud.
-        flying: Mask of those that are left out, because they lie on ramps.
+        lattice: The sampled points.
+        is_in_cloud: Mask of the sampled points that are in the cloud.
+        is_flying: Mask of those that are left out because they float on a ramp between surfaces.
         cut: Limits at which the surface is torn.
-        colours: Colours of the sampled points; None without a photograph.
+        colours: Colours of the sampled points; None if there is no photograph.
     """
 
     cloud: PointCloud
     lattice: Lattice
-    chosen: Mask
-    flying: Mask
+    is_in_cloud: Mask
+    is_flying: Mask
     cut: Cut
     colours: Pixels | None
 
-    def with_backing(self, backing: float) -> PointCloud:
+    def with_backing(self, reach_fraction: float) -> PointCloud:
         """Add points behind edges, as far as this fraction of the width; none for 0."""
-        if not backing:
+        if not reach_fraction:
             return self.cloud
         lattice = self.lattice
-        sharp = sharpen_edges(replace(lattice, valid=self.chosen | self.flying))
-        layer = layer_behind_edges(sharp.lattice, _reach_in_points(backing, lattice), sharp.edge)
+        sharp = sharpen_edges(replace(lattice, valid=self.is_in_cloud | self.is_flying))
+        reach = _reach_in_points(reach_fraction, lattice)
+        layer = layer_behind_edges(sharp.lattice, reach, sharp.min_edge_step)
         if layer is None:
             return self.cloud
-        # The layer is added where it lies clearly behind a visible point, and at ramps, of which
-        # the cloud has no point.
-        is_behind = layer.lattice.depth > lattice.depth * np.float32(1 + self.cut.jump)
-        is_added = np.where(self.chosen, layer.grown & is_behind, self.flying)
-        return _add_backing(self.cloud, layer, layer.reached & is_added, self.cut, self.colours)
+        is_clearly_behind = layer.is_behind & (
+            layer.lattice.depth > lattice.depth * np.float32(1 + self.cut.jump)
+        )
+        # On ramps, the cloud has no point, so that the layer is always added.
+        is_added = np.where(self.is_in_cloud, is_clearly_behind, self.is_flying)
+        return _add_backing(
+            self.cloud, layer, layer.is_within_reach & is_added, self.cut, self.colours
+        )
 
 
 def point_cloud(
@@ -205,7 +204,7 @@ def point_cloud(
     cut: Cut | None = None,
     backing: float = 0.0,
 ) -> PointCloud:
-    """Make a point of every ``step``-th pixel that is valid and on no ramp.
+    """Make a point of every ``step``-th pixel that is valid and not on a ramp.
 
     The arguments are those of ``mesh``; ``colours`` is the photograph.
     """
@@ -223,28 +222,31 @@ def front_cloud(
     step: int = 1,
     cut: Cut | None = None,
 ) -> FrontCloud:
-    """Make the visible points of ``point_cloud``, from which its backing can follow later."""
+    """Make the visible points of ``point_cloud``; points behind them can be added later.
+
+    Points on ramps and small patches are left out. The arguments are those of ``mesh``.
+    """
     cut = cut or Cut()
     lattice = sample_lattice(depth, as_camera(camera), valid, step, normals)
     max_jumps = _largest_jumps(lattice, cut)
-    flying = _flying_points(lattice, cut, max_jumps)
-    without_ramps = replace(lattice, valid=lattice.valid & ~flying)
+    is_flying = _flying_points(lattice, cut, max_jumps)
+    without_ramps = replace(lattice, valid=lattice.valid & ~is_flying)
     links = near_neighbours(without_ramps, max_jumps)
-    chosen = without_specks(without_ramps, cut, links).valid
+    is_in_cloud = without_specks(without_ramps, cut, links).valid
     sampled_colours = None if colours is None else colours[lattice.grid]
     point_normals = lattice.normals
     if point_normals is None:
         point_normals = vertex_normals(triangulate_cells(lattice, cut), lattice)
     cloud = PointCloud(
-        points=np.ascontiguousarray(lattice.points[:, chosen].T),
-        normals=np.ascontiguousarray(point_normals[:, chosen].T),
-        colours=None if sampled_colours is None else sampled_colours[chosen],
+        points=np.ascontiguousarray(lattice.points[:, is_in_cloud].T),
+        normals=np.ascontiguousarray(point_normals[:, is_in_cloud].T),
+        colours=None if sampled_colours is None else sampled_colours[is_in_cloud],
     )
     return FrontCloud(
         cloud=cloud,
         lattice=lattice,
-        chosen=chosen,
-        flying=flying,
+        is_in_cloud=is_in_cloud,
+        is_flying=is_flying,
         cut=cut,
         colours=sampled_colours,
     )
@@ -277,29 +279,35 @@ def mesh(
         normals: Normals by a model, which also tell steep surfaces from edges.
         step: Step between the pixels that become points.
         cut: Limits at which the surface is torn; ``specks`` removes loose patches and closes holes.
-        flatness: Relative change of depth up to which flat parts have fewer triangles; 0 for none.
-        most: Points above which flat parts are made about three and six times as coarse.
-        smooth: Whether tears are smooth lines and not staircases.
-        backing: Fraction of the width by which far surfaces go on behind near ones.
-        pieces: Points of a floating piece, over all points, that is laid back.
+        flatness: Largest relative change of depth in flat parts, which have fewer triangles; 0 to
+            keep all triangles.
+        most: Number of points above which larger changes count as flat (``_COARSER_FLATNESS``).
+        smooth: Whether tears are smooth lines instead of staircases.
+        backing: Fraction of the width by which far surfaces continue behind near ones.
+        pieces: Largest floating piece that is moved back to a surface [fraction of the points].
     """
     cut, camera = cut or Cut(), as_camera(camera)
     if backing:
         cut = cut.for_filled_tears
     sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
     # Where tears are filled, no patch is loose.
-    mended = mend_lattice(sampled, cut, specks=not backing)
+    mended = mend_lattice(sampled, cut, remove_specks=not backing)
     lattice = lay_back_pieces(mended, cut, pieces)
-    edge = np.inf
+    min_edge_step = np.inf
     if backing:
         sharp = sharpen_edges(lattice)
-        lattice, edge = sharp.lattice, sharp.edge
-    faces = triangulate_cells(lattice, cut, edge)
+        lattice, min_edge_step = sharp.lattice, sharp.min_edge_step
+    faces = triangulate_cells(lattice, cut, min_edge_step)
     fill = None
     if backing and lattice.valid.any():
-        fill = fill_tears(lattice, faces, edge=edge, reach=_reach_in_points(backing, lattice))
+        fill = fill_tears(
+            lattice,
+            faces,
+            min_edge_step=min_edge_step,
+            reach=_reach_in_points(backing, lattice),
+        )
 
-    triangles = _choose_triangles(lattice, faces, flatness, most)
+    triangles = _reduce_triangles(lattice, faces, flatness, most)
     is_vertex = np.zeros(lattice.valid.size, bool)
     is_vertex[triangles] = True
     vertex_index = np.cumsum(is_vertex, dtype=np.int32) - np.int32(1)
@@ -328,12 +336,12 @@ def mesh(
     return _add_fill(front, fill, np.where(is_vertex.reshape(-1), vertex_index, -1))
 
 
-def _choose_triangles(
+def _reduce_triangles(
     lattice: Lattice, faces: Faces, flatness: float, max_points: int | None
 ) -> Triangles:
-    """Triangles of the cells, merged where the surface is flat until they have few points."""
+    """Merge triangles where the surface is flat, more coarsely if too many points remain."""
     if not flatness:
-        return corner_indices(faces)
+        return triangle_indices(faces)
     triangles = _triangles_with_flat_merged(lattice, faces, flatness)
     for factor in _COARSER_FLATNESS:
         if max_points is None or len(np.unique(triangles)) <= max_points:
@@ -344,11 +352,11 @@ def _choose_triangles(
 
 def _triangles_with_flat_merged(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
     merged = merge_flat_triangles(lattice, faces, flatness)
-    return np.concatenate([corner_indices(faces, merged.cells), merged.triangles])
+    return np.concatenate([triangle_indices(faces, merged.cells), merged.triangles])
 
 
 def _add_cap(front: Mesh, cap: Cap) -> Mesh:
-    """Add the vertex of a pole, at the mean height of the ring around it, and its triangles."""
+    """Close a pole with one vertex, at the mean |y| of the ring around it."""
     height = np.abs(front.points[cap.ring, 1]).mean()
     pole = np.array([[0, cap.side * height, 0]], np.float32)
     normal = np.array([[0, -cap.side, 0]], np.float32)
@@ -364,7 +372,7 @@ def _add_cap(front: Mesh, cap: Cap) -> Mesh:
 def _mesh_normals(
     faces: Faces, lattice: Lattice, *, is_moved: Bool[np.ndarray, "a b"]
 ) -> Float32[np.ndarray, "3 a b"]:
-    """Normals of the points: a model's, but those of the triangles where depth was changed."""
+    """Normals by the model, or by the triangles without a model and where depth was changed."""
     model_normals = lattice.normals
     if model_normals is None:
         return vertex_normals(faces, lattice)
@@ -391,7 +399,7 @@ def _add_backing(
     layer_normals = vertex_normals(triangulate_cells(layer.lattice, cut), layer.lattice)
     joined_colours = None
     if front.colours is not None and colours is not None:
-        sources = layer.sources(np.flatnonzero(is_added))
+        sources = layer.colour_sources(np.flatnonzero(is_added))
         joined_colours = np.concatenate([front.colours, colours.reshape(-1, 3)[sources]])
     return PointCloud(
         points=np.concatenate([front.points, layer.lattice.points[:, is_added].T]),
@@ -403,22 +411,19 @@ def _add_backing(
 def _add_fill(front: Mesh, fill: Fill, vertex_index: Int32[np.ndarray, "n"]) -> Mesh:
     """Add the triangles of a fill to a mesh, and share the vertices that both have.
 
-    Args:
-        front: The mesh.
-        fill: Triangles in its tears.
-        vertex_index: Vertex of each point of the lattice; -1 for points that are none.
+    ``vertex_index`` is the vertex of each point of the lattice; -1 for points that are no vertex.
     """
-    lattice, margin = fill.lattice, fill.margin
+    lattice, margin = fill.lattice, fill.margin_points
     rows, columns = (length - 2 * margin for length in lattice.valid.shape)
-    vertex_index = np.pad(vertex_index.reshape(rows, columns), margin, constant_values=-1)
-    vertex_index = vertex_index.reshape(-1)
-    is_shared = ~fill.grown.reshape(-1) & (vertex_index >= 0)
-    is_added = ~is_shared[fill.corners]
-    added_points = fill.corners[is_added]
-    vertex_of_corner = vertex_index[fill.corners]
+    padded_index = np.pad(vertex_index.reshape(rows, columns), margin, constant_values=-1)
+    vertex_of_point = padded_index.reshape(-1)
+    is_shared = ~fill.is_apart.reshape(-1) & (vertex_of_point >= 0)
+    is_added = ~is_shared[fill.corner_points]
+    added_points = fill.corner_points[is_added]
+    vertex_of_corner = vertex_of_point[fill.corner_points]
     vertex_of_corner[is_added] = len(front.points) + np.arange(len(added_points), dtype=np.int32)
 
-    row, column = np.divmod(fill.sources[is_added], lattice.valid.shape[1])
+    row, column = np.divmod(fill.colour_sources[is_added], lattice.valid.shape[1])
     source_points = np.stack([column, row], axis=1).astype(np.float32)
     first_pixel = np.array([lattice.columns.start, lattice.rows.start], np.float32)
     pixels = first_pixel + np.float32(lattice.rows.step) * source_points

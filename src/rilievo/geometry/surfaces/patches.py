@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Bool, Field, Int, Mask
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, triangulate_cells
-from rilievo.geometry.surfaces.ramps import Numbers
+from rilievo.geometry.surfaces.ramps import PointIndices
 
 _MIN_SPECK_LIMIT = 6
 """Points up to which a patch is a speck, however small ``Cut.specks`` is."""
@@ -28,7 +28,7 @@ class Patches:
     """
 
     label: Int[np.ndarray, "h w"]
-    size: Numbers
+    size: PointIndices
 
 
 def label_patches(
@@ -36,60 +36,56 @@ def label_patches(
     beside: Bool[np.ndarray, "h v"],
     below: Bool[np.ndarray, "g w"],
 ) -> Patches:
-    """Label the connected patches of the points of a mask.
+    """Label the connected components of a mask.
 
-    Args:
-        mask: The points.
-        beside: Whether each point is connected to that in the next column.
-        below: Whether each point is connected to that in the next row.
+    Runs of points along the rows are found first. Then runs that are connected down a column are
+    merged.
+
+    ``beside`` and ``below`` say whether each point is connected to that in the next column, and in
+    the next row.
     """
     starts_run = mask.copy()
     starts_run[:, 1:] &= ~beside
-    # Runs along the rows, numbered from 1; a run is joined to the connected runs above it.
-    run = np.cumsum(starts_run).reshape(mask.shape)
-    run[~mask] = 0
-    upper_run, lower_run = run[:-1][below], run[1:][below]
+    run_label = np.cumsum(starts_run).reshape(mask.shape)
+    run_label[~mask] = 0
+    upper_run, lower_run = run_label[:-1][below], run_label[1:][below]
+    # Neighbouring columns mostly connect the same two runs, which need to be merged only once.
     is_new_pair = np.ones(upper_run.size, bool)
     is_new_pair[1:] = (np.diff(upper_run) != 0) | (np.diff(lower_run) != 0)
     run_count = int(starts_run.sum()) + 1
-    root = least_joined_index(run_count, upper_run[is_new_pair], lower_run[is_new_pair])
-    _, patch_of_run = np.unique(root, return_inverse=True)
-    label = patch_of_run[run]
+    component_of_run = connected_component_labels(
+        run_count, upper_run[is_new_pair], lower_run[is_new_pair]
+    )
+    _, patch_of_run = np.unique(component_of_run, return_inverse=True)
+    label = patch_of_run[run_label]
     return Patches(label=label, size=np.bincount(label.reshape(-1)))
 
 
-def least_joined_index(
-    count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
-) -> Numbers:
-    """Smallest index to which each index is joined, directly or by others (union-find).
+def connected_component_labels(
+    node_count: int, edge_starts: Int[np.ndarray, "m"], edge_ends: Int[np.ndarray, "m"]
+) -> PointIndices:
+    """Label each node of a graph with the smallest node of its connected component.
 
-    Args:
-        count: Number of indices.
-        first: First index of each pair that is joined.
-        second: Second index of each pair.
+    It is a union-find: each round links the roots of an edge's nodes, and then shortens all paths.
     """
-    root = np.arange(count)
+    root = np.arange(node_count)
     while True:
-        first_root, second_root = root[first], root[second]
+        first_root, second_root = root[edge_starts], root[edge_ends]
         is_apart = first_root != second_root
         if not is_apart.any():
             return root
-        first, second = first[is_apart], second[is_apart]
+        edge_starts, edge_ends = edge_starts[is_apart], edge_ends[is_apart]
         first_root, second_root = first_root[is_apart], second_root[is_apart]
-        np.minimum.at(
-            root, np.maximum(first_root, second_root), np.minimum(first_root, second_root)
-        )
+        larger_root = np.maximum(first_root, second_root)
+        np.minimum.at(root, larger_root, np.minimum(first_root, second_root))
         while (root[root] != root).any():
             root = root[root]
 
 
 def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> Lattice:
-    """Remove the small patches of a surface.
+    """Remove the small patches of a surface, up to the size ``cut.specks``.
 
-    Args:
-        lattice: The surface.
-        cut: Limits; ``cut.specks`` says which patches are small.
-        links: Connections between points; by default those by the sides of triangles.
+    ``links`` are the connections between points; by default, the sides of triangles connect them.
     """
     if not cut.specks or not lattice.valid.any():
         return lattice
@@ -100,9 +96,7 @@ def without_specks(lattice: Lattice, cut: Cut, links: Links | None = None) -> La
 def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
     """Connect the neighbours whose depth differs little.
 
-    Args:
-        lattice: The surface.
-        reach: Largest relative difference of depth, down and across.
+    ``reach`` is the largest relative difference of depth, down and across.
     """
     depth, valid = lattice.depth, lattice.valid
     max_step_down, max_step_across = reach
@@ -118,31 +112,35 @@ def _is_step_small(
         return np.maximum(first, second) <= np.minimum(first, second) * np.float32(1 + max_step)
 
 
-def mend_lattice(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
-    """Remove specks, and close holes as small whose rim is one surface within ``cut.jump``."""
-    lattice = without_specks(lattice, cut) if specks else lattice
-    valid = lattice.valid
-    if not cut.specks or not valid.any():
-        return lattice
-    depth = np.where(valid, lattice.depth, np.float32(1))
-    closed = _close_holes(depth, valid, cut, lattice.hollow)
-    is_filled = closed & ~valid
+def mend_lattice(lattice: Lattice, cut: Cut, *, remove_specks: bool = True) -> Lattice:
+    """Remove specks, and close holes up to the same size.
+
+    A hole is closed if its rim is one surface, within ``cut.jump``.
+    """
+    mended = without_specks(lattice, cut) if remove_specks else lattice
+    if not cut.specks or not mended.valid.any():
+        return mended
+    # Any finite depth will do in holes. Then that of small ones is filled in place.
+    depth = np.where(mended.valid, mended.depth, np.float32(1))
+    is_valid = _fill_small_holes(depth, mended.valid, cut, mended.hollow)
+    is_filled = is_valid & ~mended.valid
     if not is_filled.any():
-        return lattice
-    return lattice.with_depth(np.where(is_filled, depth, lattice.depth), closed)
+        return mended
+    return mended.with_depth(np.where(is_filled, depth, mended.depth), is_valid)
 
 
-def _is_small(size: Numbers, cut: Cut, point_count: int) -> Bool[np.ndarray, "n"]:
-    # On a coarse lattice a few points are a large part of the picture.
+def _is_small(size: PointIndices, cut: Cut, point_count: int) -> Bool[np.ndarray, "n"]:
+    """Whether patches of these sizes are specks."""
+    # A constant limit would be a large part of the picture on a coarse lattice.
     min_limit = min(_MIN_SPECK_LIMIT, point_count // 1000)
     return size <= max(min_limit, int(cut.specks * point_count))
 
 
 def _speck_mask(lattice: Lattice, cut: Cut, links: Links) -> Mask:
-    """Mask of the points of small patches. The largest patch of all is none."""
+    """Mask of the points of small patches. The largest patch is never a speck."""
     patches = label_patches(lattice.valid, *links)
     is_speck = _is_small(patches.size, cut, lattice.valid.size)
-    is_speck[0] = False
+    is_speck[0] = False  # Label 0 stands for no patch.
     if len(patches.size) > 1:
         is_speck[1 + np.argmax(patches.size[1:])] = False
     return is_speck[patches.label]
@@ -153,56 +151,68 @@ def triangle_links(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
 
     Args:
         faces: Triangles of all cells.
-        merge: Function of whether there are triangles on either side of the connection: by default
-            one is enough; ``np.logical_xor`` gives the sides of one triangle alone.
+        merge: Combines whether there is a triangle on either side of a connection. By default, one
+            is enough; ``np.logical_xor`` gives the sides that belong to one triangle only.
     """
     has_first, has_second = faces.drawn_masks
-    falling = faces.falling
-    height, width = falling.shape
+    is_falling = faces.is_falling
+    height, width = is_falling.shape
     beside = np.zeros((height + 1, width), bool)
-    beside[:-1] = np.where(falling, has_second, has_first)  # upper sides of cells
-    beside[1:] = merge(beside[1:], np.where(falling, has_first, has_second))  # lower sides
+    beside[:-1] = np.where(is_falling, has_second, has_first)  # upper sides of cells
+    beside[1:] = merge(beside[1:], np.where(is_falling, has_first, has_second))  # lower sides
     below = np.zeros((height, width + 1), bool)
     below[:, :-1] = has_first  # left sides
     below[:, 1:] = merge(below[:, 1:], has_second)  # right sides
     return beside, below
 
 
-def _close_holes(depth: Field, valid: Mask, cut: Cut, hollow: Mask | None) -> Mask:
-    """Close small holes, whose depth is set in place.
+def _fill_small_holes(depth: Field, valid: Mask, cut: Cut, keep_open: Mask | None) -> Mask:
+    """Fill ``depth`` in small holes, in place.
+
+    Holes with a point in ``keep_open`` stay open. Depth must be finite in holes.
 
     Returns:
-        Mask of the points that are valid or in a closed hole.
+        Mask of the points that are valid or in a filled hole.
     """
     width = depth.shape[1]
+    # Neighbouring points are in one hole if neither is valid.
     holes = label_patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
-    is_closable = _is_small(holes.size, cut, valid.size)
-    is_closable[0] = False  # which is no hole
+    hole_count = len(holes.size)
+    is_closable = _closable_holes(holes, cut, keep_open)
+
+    # Closable holes do not touch the border of the picture, so all four neighbours exist.
+    points = np.flatnonzero(is_closable[holes.label])
+    neighbours = points + np.array([-width, width, -1, 1])[:, None]
+    hole_label = holes.label.reshape(-1)[points]
+    flat_depth, flat_valid = depth.reshape(-1), valid.reshape(-1)
+    nearest_on_rim, farthest_on_rim = np.full(hole_count, np.inf), np.zeros(hole_count)
+    for neighbour in neighbours:
+        is_rim = flat_valid[neighbour]
+        np.minimum.at(nearest_on_rim, hole_label[is_rim], flat_depth[neighbour[is_rim]])
+        np.maximum.at(farthest_on_rim, hole_label[is_rim], flat_depth[neighbour[is_rim]])
+
+    is_one_surface = farthest_on_rim <= nearest_on_rim * (1 + cut.jump)
+    is_filled = is_one_surface[hole_label]
+    points, neighbours = points[is_filled], neighbours[:, is_filled]
+    hole_label = hole_label[is_filled]
+    flat_depth[points] = (nearest_on_rim[hole_label] + farthest_on_rim[hole_label]) / 2
+    if points.size:
+        for _ in range(_HOLE_ROUNDS):
+            # Jacobi relaxation of 1/z, which is linear in the image on a plane: each point gets
+            # the harmonic mean of its neighbours.
+            flat_depth[points] = 4 / (1 / flat_depth[neighbours]).sum(axis=0)
+    is_valid_or_filled = valid.copy()
+    is_valid_or_filled.reshape(-1)[points] = True
+    return is_valid_or_filled
+
+
+def _closable_holes(holes: Patches, cut: Cut, keep_open: Mask | None) -> Bool[np.ndarray, "n"]:
+    """Whether each hole is small, surrounded by the surface, and nowhere keep_open."""
+    is_closable = _is_small(holes.size, cut, holes.label.size)
+    is_closable[0] = False  # Label 0 stands for no hole.
     # Holes at the border of the picture have no complete rim.
     is_closable[holes.label[[0, -1]]] = False
     is_closable[holes.label[:, [0, -1]]] = False
-    if hollow is not None:
-        is_closable[holes.label[hollow]] = False
-
-    # Nearest and farthest depth on the rim of each hole.
-    flat_depth, flat_valid = depth.reshape(-1), valid.reshape(-1)
-    points = np.flatnonzero(is_closable[holes.label])
-    neighbours = points + np.array([-width, width, -1, 1])[:, None]
-    hole = holes.label.reshape(-1)[points]
-    nearest, farthest = np.full(holes.size.size, np.inf), np.zeros(holes.size.size)
-    for neighbour in neighbours:
-        is_rim = flat_valid[neighbour]
-        np.minimum.at(nearest, hole[is_rim], flat_depth[neighbour[is_rim]])
-        np.maximum.at(farthest, hole[is_rim], flat_depth[neighbour[is_rim]])
-
-    is_one_surface = (farthest <= nearest * (1 + cut.jump))[hole]
-    points, neighbours = points[is_one_surface], neighbours[:, is_one_surface]
-    hole = hole[is_one_surface]
-    flat_depth[points] = (nearest[hole] + farthest[hole]) / 2
-    if points.size:
-        for _ in range(_HOLE_ROUNDS):
-            # 1/z of a plane is linear in the image, so the harmonic mean is averaged.
-            flat_depth[points] = 4 / (1 / flat_depth[neighbours]).sum(axis=0)
-    closed = valid.copy()
-    closed.reshape(-1)[points] = True
-    return closed
+    if keep_open is not None:
+        is_closable[holes.label[keep_open]] = False
+    return is_closable

@@ -9,80 +9,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Int, Int32, Mask
+from rilievo.arrays.shapes import Bool, Int, Int32, Mask
 from rilievo.geometry.surfaces.lattice import Lattice, find_edge_steps
 
-Numbers = Int[np.ndarray, "n"]
-"""Indices of points in reading order."""
+PointIndices = Int[np.ndarray, "n"]
+"""Flat indices of points of a lattice."""
 
 _MIN_EDGE_STEP = 0.02
-"""Step of 1/depth at an edge, times the median depth."""
+"""Least step of 1/depth at an edge, times the median depth."""
 _MAX_BAND_WIDTH = 0.04
-"""Width of a band [fraction of the diagonal]."""
+"""Largest width of a band [fraction of the diagonal]."""
 _MAX_EDGE_FRACTION = 0.03
-"""Edges over points from which only the largest steps are edges, so that foliage is no confetti."""
-_MIN_BAND_STEP = 0.25
-"""Step of 1/depth between two points of a band [fraction of an edge's]."""
+"""Most edges per point. Beyond it, only the largest steps count, or foliage would be confetti."""
+_MIN_BAND_STEP_FRACTION = 0.25
+"""Least step of 1/depth between two points of a band [fraction of an edge's]."""
 _MAX_SLOPE_BEYOND = 0.6
-"""Slope of 1/depth beyond the near end over that of the band, from which the band is a wall."""
+"""Largest slope of 1/depth beyond the near end of a band, over that of the band. A steeper one
+is a wall."""
 _DOUBLINGS = 6
-"""A band has at most two to this power points between its ends."""
+"""Rounds of pointer doubling: a band has at most 2 to this power points between its ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharpened:
-    """Surface whose edges are steps; ``edge`` is the smallest of them in 1/depth."""
+    """Surface whose edges are steps of 1/depth; the smallest is ``min_edge_step``."""
 
     lattice: Lattice
-    edge: float
+    min_edge_step: float
 
 
 def sharpen_edges(lattice: Lattice) -> Sharpened:
-    """Lay the bands of a surface onto their closer ends."""
+    """Replace blurred edges (bands) by single steps.
+
+    The result says too which step of 1/depth is the smallest that counts as an edge.
+    """
     if not lattice.valid.any():
-        return Sharpened(lattice=lattice, edge=np.inf)
-    edge = _MIN_EDGE_STEP / float(np.median(lattice.depth[lattice.valid]))
-    sharp = _collapse_bands(lattice, edge)
-    steps_by_axis = find_edge_steps(sharp, edge).steps_by_axis()
+        return Sharpened(lattice=lattice, min_edge_step=np.inf)
+    min_edge_step = _MIN_EDGE_STEP / float(np.median(lattice.depth[lattice.valid]))
+    sharp = _collapse_bands(lattice, min_edge_step)
+    steps_by_axis = find_edge_steps(sharp, min_edge_step).steps_by_axis()
     steps = np.concatenate([abs(change[change != 0]) for _, change in steps_by_axis])
     max_edges = int(_MAX_EDGE_FRACTION * lattice.valid.size)
-    if len(steps) > max_edges:
-        largest_left_out = np.partition(steps, -max_edges - 1)[-max_edges - 1]
-        # A little lower, so that equal steps are edges together.
-        edge = float(np.nextafter(largest_left_out, np.float32(0)))
-    return Sharpened(lattice=sharp, edge=edge)
+    if len(steps) > max_edges:  # Only the largest steps stay edges.
+        largest_excluded = np.partition(steps, -max_edges - 1)[-max_edges - 1]
+        # One float lower, so that all steps of this size are edges.
+        min_edge_step = float(np.nextafter(largest_excluded, np.float32(0)))
+    return Sharpened(lattice=sharp, min_edge_step=min_edge_step)
 
 
 def _collapse_bands(lattice: Lattice, min_step: float) -> Lattice:
     """Give each point of a band the depth of one of its ends.
 
-    Args:
-        lattice: The surface.
-        min_step: Step of 1/depth between the ends of a band.
+    ``min_step`` is the least step of 1/depth between the ends of a band.
     """
-    height, width = lattice.valid.shape
-    points, near, far = _ends_of_bands(lattice, min_step)
     depth = lattice.depth.reshape(-1)
-    step = 1 / depth[near] - 1 / depth[far]
-    near_row, near_column = np.divmod(near, width)
-    far_row, far_column = np.divmod(far, width)
-    rows, columns = near_row - far_row, near_column - far_column
-    length = np.hypot(rows, columns)
-    max_length = _MAX_BAND_WIDTH * math.hypot(height, width)
-
-    # On a plane 1/depth is linear: a wall goes on beyond the near end as it came there. That is
-    # looked up half a band further.
-    half_rows, half_columns = _half_away_from_zero(rows), _half_away_from_zero(columns)
-    row, column = near_row + half_rows, near_column + half_columns
-    is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    beyond = np.where(is_inside, row * width + column, near)
-    is_known = lattice.valid.reshape(-1)[beyond]
-    rise_beyond = np.where(is_known, 1 / depth[beyond] - 1 / depth[near], 0)
-    length_beyond = np.maximum(np.hypot(half_rows, half_columns), 1) / np.maximum(length, 1)
-    is_band = (step > min_step) & (length <= max_length)
-    is_band &= rise_beyond < _MAX_SLOPE_BEYOND * step * length_beyond
-
-    points, near, far = points[is_band], near[is_band], far[is_band]
+    bands = _find_bands(lattice, min_step)
+    is_band = _is_blurred_edge(bands, lattice, min_step)
+    points, near, far = bands.points[is_band], bands.near[is_band], bands.far[is_band]
     near_depth, far_depth = depth[near], depth[far]
     is_at_hole = _is_beside_hole(lattice.valid).reshape(-1)[far]
     is_closer_to_near = depth[points] / near_depth <= far_depth / depth[points]
@@ -91,41 +74,83 @@ def _collapse_bands(lattice: Lattice, min_step: float) -> Lattice:
     return lattice.with_depth(collapsed, lattice.valid)
 
 
-def _ends_of_bands(lattice: Lattice, min_step: float) -> tuple[Numbers, Numbers, Numbers]:
-    """Points of bands, and the near and the far end to which the steepest ways lead from each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bands:
+    """Points of possible bands, with the near and the far end of the band of each."""
+
+    points: PointIndices
+    near: PointIndices
+    far: PointIndices
+
+
+def _is_blurred_edge(bands: _Bands, lattice: Lattice, min_step: float) -> Bool[np.ndarray, "n"]:
+    """Tell which points lie on a blurred edge rather than on a wall or another real slope.
+
+    On a plane 1/depth is linear, so a wall continues beyond the near end with the same slope. The
+    slope there is measured over half the length of the band.
+    """
+    height, width = lattice.valid.shape
+    depth = lattice.depth.reshape(-1)
+    step = 1 / depth[bands.near] - 1 / depth[bands.far]
+    near_row, near_column = np.divmod(bands.near, width)
+    far_row, far_column = np.divmod(bands.far, width)
+    rows, columns = near_row - far_row, near_column - far_column
+    length = np.hypot(rows, columns)
+    max_length = _MAX_BAND_WIDTH * math.hypot(height, width)
+
+    # The point that lies half a band's length past the near end; the near end itself if that is
+    # outside of the picture.
+    half_rows = _half_rounded_away_from_zero(rows)
+    half_columns = _half_rounded_away_from_zero(columns)
+    row, column = near_row + half_rows, near_column + half_columns
+    is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    point_beyond = np.where(is_inside, row * width + column, bands.near)
+    is_known = lattice.valid.reshape(-1)[point_beyond]
+    rise_beyond = np.where(is_known, 1 / depth[point_beyond] - 1 / depth[bands.near], 0)
+    length_ratio = np.maximum(np.hypot(half_rows, half_columns), 1) / np.maximum(length, 1)
+    flattens_beyond_near = rise_beyond < _MAX_SLOPE_BEYOND * step * length_ratio
+    return (step > min_step) & (length <= max_length) & flattens_beyond_near
+
+
+def _find_bands(lattice: Lattice, min_step: float) -> _Bands:
+    """Follow the steepest path of 1/depth from each point to the near and far end of its band."""
     size, width = lattice.valid.size, lattice.valid.shape[1]
-    nearer = np.arange(size, dtype=np.int32)  # neighbour up the steepest way, else the point itself
+    # The steepest nearer and farther neighbour of each point; the point itself if it has none.
+    nearer = np.arange(size, dtype=np.int32)
     farther = np.arange(size, dtype=np.int32)
     steepest_rise, steepest_fall = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    on_bands = []
-    edges = find_edge_steps(lattice, _MIN_BAND_STEP * min_step)
-    for axis, change in edges.steps_by_axis():
-        steps = np.flatnonzero(change)
-        row, column = np.divmod(steps, change.shape[1])
+    band_points = []
+    edges = find_edge_steps(lattice, _MIN_BAND_STEP_FRACTION * min_step)
+    for axis, inverse_depth_steps in edges.steps_by_axis():
+        steps = np.flatnonzero(inverse_depth_steps)
+        # Steps to the next column are one column fewer than the points.
+        row, column = np.divmod(steps, inverse_depth_steps.shape[1])
         first = row * width + column
         second = first + (width if axis == 0 else 1)
-        rise = change.reshape(-1)[steps]
-        for source, target, height in ((first, second, rise), (second, first, -rise)):
-            _follow_steeper(nearer, steepest_rise, source, target, height)
-            _follow_steeper(farther, steepest_fall, source, target, -height)
-        on_bands += [first, second]
-    points = np.unique(np.concatenate(on_bands))
+        rise = inverse_depth_steps.reshape(-1)[steps]
+        for source, target, rise_to_target in ((first, second, rise), (second, first, -rise)):
+            # These update the neighbours and the steepest steps in place.
+            _keep_steepest(nearer, steepest_rise, source, target, rise_to_target)
+            _keep_steepest(farther, steepest_fall, source, target, -rise_to_target)
+        band_points += [first, second]
+    points = np.unique(np.concatenate(band_points))
+    # Pointer doubling: after k rounds, each point leads 2^k steps along its path.
     for neighbour in (nearer, farther):
         for _ in range(_DOUBLINGS):
             neighbour[points] = neighbour[neighbour[points]]
-    return points, nearer[points], farther[points]
+    return _Bands(points=points, near=nearer[points], far=farther[points])
 
 
-def _follow_steeper(
+def _keep_steepest(
     neighbour: Int32[np.ndarray, "n"],
     steepest: np.ndarray,
-    source: Numbers,
-    target: Numbers,
-    height: np.ndarray,
+    source: PointIndices,
+    target: PointIndices,
+    rise: np.ndarray,
 ) -> None:
-    """Lead from source to target wherever that is steeper than the way so far, in place."""
-    is_steeper = height > steepest[source]
-    steepest[source[is_steeper]] = height[is_steeper]
+    """Make ``target`` the neighbour of ``source`` where the rise is the steepest yet, in place."""
+    is_steeper = rise > steepest[source]
+    steepest[source[is_steeper]] = rise[is_steeper]
     neighbour[source[is_steeper]] = target[is_steeper]
 
 
@@ -139,5 +164,5 @@ def _is_beside_hole(valid: Mask) -> Mask:
     return is_beside
 
 
-def _half_away_from_zero(length: Numbers) -> Numbers:
+def _half_rounded_away_from_zero(length: PointIndices) -> PointIndices:
     return np.sign(length) * ((abs(length) + 1) // 2)

@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Field, Float32, Int, Int32, Matrix
 from rilievo.geometry.surfaces.lattice import Vertices
 from rilievo.geometry.surfaces.meshes import Mesh
-from rilievo.geometry.surfaces.ramps import Numbers
+from rilievo.geometry.surfaces.ramps import PointIndices
 
 _MIN_DEPTH = 1e-3
 """Depth below which triangles are not drawn [fraction of the median]."""
@@ -42,34 +42,31 @@ def rasterise(
     K: Matrix,
     shape: tuple[int, int],
 ) -> Raster:
-    """Draw a mesh as another camera sees it.
+    """Draw a mesh as another camera sees it, with a z-buffer.
 
-    Args:
-        mesh: The mesh.
-        points: Its points in the frame of that camera.
-        K: Intrinsics of that camera [px].
-        shape: (height, width) of the picture.
+    ``points`` are those of the mesh in the frame of that camera, and ``K`` its intrinsics [px].
     """
     height, width = shape
-    nearest = np.zeros(height * width, np.float32)
-    # A complex number holds (u, v), so that a pixel is one place in memory.
+    z_buffer = np.zeros(height * width, np.float32)  # The largest 1/z of each pixel.
+    # A complex number holds (u, v), so that each pixel is written at once.
     photo_pixels = np.zeros(height * width, np.complex64)
     corners = _project_corners(mesh, points, K)
     for batch in _triangle_batches(corners, shape):
         spans = _row_spans(corners.select_triangles(batch), height)
         pixel, values = _span_pixels(spans, width)
         inverse_depth, u_over_z, v_over_z = values
-        is_nearest = _put_nearest(nearest, pixel, inverse_depth)
+        is_nearest = _update_z_buffer(z_buffer, pixel, inverse_depth)
+        # Division by 1/z makes the interpolation of (u, v) correct in perspective.
         uv = np.empty((len(pixel), 2), np.float32)
         np.divide(u_over_z, inverse_depth, out=uv[:, 0])
         np.divide(v_over_z, inverse_depth, out=uv[:, 1])
-        uv = uv.view(np.complex64)[:, 0]
+        complex_uv = uv.view(np.complex64)[:, 0]
         if not is_nearest.all():
             drawn = np.flatnonzero(is_nearest)
-            pixel, uv = pixel.take(drawn), uv.take(drawn)
-        photo_pixels[pixel] = uv
+            pixel, complex_uv = pixel.take(drawn), complex_uv.take(drawn)
+        photo_pixels[pixel] = complex_uv
     uv_picture = photo_pixels.view(np.float32).reshape(*shape, 2)
-    return Raster(inverse_depth=nearest.reshape(shape), pixels=np.moveaxis(uv_picture, 2, 0))
+    return Raster(inverse_depth=z_buffer.reshape(shape), pixels=np.moveaxis(uv_picture, 2, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +92,6 @@ class _Spans:
     Attributes:
         row: Row of each span [px].
         left: x [px], 1/z, u/z and v/z at its left end.
-        right: The same at its right end.
     """
 
     row: Int32[np.ndarray, "n"]
@@ -103,8 +99,8 @@ class _Spans:
     right: Float32[np.ndarray, "4 n"]
 
 
-def _put_nearest(
-    nearest: Float32[np.ndarray, "n"],
+def _update_z_buffer(
+    z_buffer: Float32[np.ndarray, "n"],
     pixel: Int[np.ndarray, "k"],
     inverse_depth: Float32[np.ndarray, "k"],
 ) -> Bool[np.ndarray, "k"]:
@@ -113,17 +109,19 @@ def _put_nearest(
     Returns:
         Mask of the samples that are the nearest of their pixel.
     """
-    nearest[pixel] = np.maximum(nearest.take(pixel), inverse_depth)
-    stored = nearest.take(pixel)
-    # Of several samples of one pixel the last was stored, which need not be the nearest.
-    lost = np.flatnonzero(stored < inverse_depth)
-    if lost.size:
-        np.maximum.at(nearest, pixel.take(lost), inverse_depth.take(lost))
-        stored = nearest.take(pixel)
+    z_buffer[pixel] = np.maximum(z_buffer.take(pixel), inverse_depth)
+    stored = z_buffer.take(pixel)
+    # Of several samples of one pixel the last was stored, which need not be the nearest. Only these
+    # few need ``maximum.at``, which is slow.
+    overwritten = np.flatnonzero(stored < inverse_depth)
+    if overwritten.size:
+        np.maximum.at(z_buffer, pixel.take(overwritten), inverse_depth.take(overwritten))
+        stored = z_buffer.take(pixel)
     return inverse_depth >= stored
 
 
 def _project_corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
+    """Project the corners of the triangles that lie in front of the camera."""
     z = points[:, 2]
     min_depth = np.float32(_MIN_DEPTH * np.abs(np.median(z)))
     triangles = mesh.triangles[(z[mesh.triangles] > min_depth).all(axis=1)].T
@@ -138,72 +136,77 @@ def _project_corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
 
 def _sort_corners_by_y(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
     """Sort the three corners of each triangle from top to bottom, by a sorting network."""
-    rows, corners = [*y[triangles]], [*triangles]
+    corner_y, corners = [*y[triangles]], [*triangles]
     for upper, lower in ((0, 1), (1, 2), (0, 1)):
-        is_swapped = rows[lower] < rows[upper]
-        for values in (rows, corners):
-            values[upper], values[lower] = (
-                np.where(is_swapped, values[lower], values[upper]),
-                np.where(is_swapped, values[upper], values[lower]),
-            )
+        is_swapped = corner_y[lower] < corner_y[upper]
+        for values in (corner_y, corners):
+            new_upper = np.where(is_swapped, values[lower], values[upper])
+            new_lower = np.where(is_swapped, values[upper], values[lower])
+            values[upper], values[lower] = new_upper, new_lower
     return np.stack(corners)
 
 
 def _triangle_batches(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
-    """Split the triangles, in order, into batches whose boxes have about as many pixels."""
+    """Split the triangles, in order, into batches whose boxes have about the same area in total."""
     height, width = shape
     x, y = corners.values[0].clip(0, width), corners.y.clip(0, height)
     box_height = y[2] - y[0] + 1
     box_width = x.max(axis=0) - x.min(axis=0) + 1
-    area = np.cumsum(box_height * box_width, dtype=np.float64)
-    if not len(area):
+    total_area = np.cumsum(box_height * box_width, dtype=np.float64)
+    if not len(total_area):
         return
-    cuts = np.searchsorted(area, np.arange(_PIXELS_PER_BATCH, area[-1], _PIXELS_PER_BATCH))
-    for start, end in pairwise(np.unique([0, *cuts, len(area)])):
+    batch_ends = np.arange(_PIXELS_PER_BATCH, total_area[-1], _PIXELS_PER_BATCH)
+    splits = np.searchsorted(total_area, batch_ends)
+    for start, end in pairwise(np.unique([0, *splits, len(total_area)])):
         yield slice(start, end)
 
 
 def _row_spans(corners: _Corners, height: int) -> _Spans:
     """Cut triangles, whose corners go from top to bottom, into one span for each row."""
     y, values = corners.y, corners.values
-    first_row, end_row = (np.ceil(y[k]).clip(0, height).astype(np.int32) for k in (0, 2))
-    count, row = _expand_ranges(first_row, end_row)
+    first_row = np.ceil(y[0]).clip(0, height).astype(np.int32)
+    end_row = np.ceil(y[2]).clip(0, height).astype(np.int32)
+    span_count, row = _expand_ranges(first_row, end_row)
     row_y = row.astype(np.float32)
-    triangle = np.repeat(np.arange(len(count), dtype=np.intp), count)
+    triangle = np.repeat(np.arange(len(span_count), dtype=np.intp), span_count)
 
-    # The long edge goes from the top to the bottom corner. On the other side a span lies at the
-    # short edge above or below the middle corner: the upper ones are first in a table of both.
-    is_below_middle = row_y >= np.repeat(y[1], count)
-    short_edge = triangle + len(count) * is_below_middle
+    # Each span goes from the long edge, between the top and the bottom corner, to one of the short
+    # edges. These are those to the middle corner first, then those from it.
+    is_below_middle = row_y >= np.repeat(y[1], span_count)
+    short_edge = triangle + len(span_count) * is_below_middle
     at_long_edge = _interpolate_on_edges(
         y[:1], y[2:], values[:, :1], values[:, 2:], triangle, row_y
     )
     at_short_edge = _interpolate_on_edges(
         y[:-1], y[1:], values[:, :-1], values[:, 1:], short_edge, row_y
     )
-    x_of_long, x_of_short = at_long_edge[0], at_short_edge[0]
-    is_long_left = x_of_long <= x_of_short
+    is_long_edge_left = at_long_edge[0] <= at_short_edge[0]
     return _Spans(
         row=row,
-        left=np.where(is_long_left, at_long_edge, at_short_edge),
-        right=np.where(is_long_left, at_short_edge, at_long_edge),
+        left=np.where(is_long_edge_left, at_long_edge, at_short_edge),
+        right=np.where(is_long_edge_left, at_short_edge, at_long_edge),
     )
 
 
 def _interpolate_on_edges(
-    top: Float32[np.ndarray, "k m"],
-    bottom: Float32[np.ndarray, "k m"],
+    top_y: Float32[np.ndarray, "k m"],
+    bottom_y: Float32[np.ndarray, "k m"],
     values_at_top: Float32[np.ndarray, "4 k m"],
     values_at_bottom: Float32[np.ndarray, "4 k m"],
-    edge: Int[np.ndarray, "n"],
+    edge_index: Int[np.ndarray, "n"],
     row_y: Float32[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "4 n"]:
-    """Values at rows of edges, which are given by their flat index in the first four arrays."""
-    fraction = row_y - top.reshape(-1).take(edge)
-    fraction /= _at_least_tiny(bottom - top).reshape(-1).take(edge)
-    values = (values_at_bottom - values_at_top).reshape(4, -1).take(edge, axis=1)
+    """Interpolate x, 1/z, u/z and v/z on edges of triangles at rows.
+
+    The first four arrays hold y and these values at both ends of k edges of m triangles.
+    ``edge_index`` has flat indices of these edges, and ``row_y`` the row for each index.
+    """
+    # ``take`` is faster than indexing.
+    fraction = row_y - top_y.reshape(-1).take(edge_index)
+    fraction /= _avoid_zero(bottom_y - top_y).reshape(-1).take(edge_index)
+    values = (values_at_bottom - values_at_top).reshape(4, -1).take(edge_index, axis=1)
     values *= fraction
-    values += values_at_top.reshape(4, -1).take(edge, axis=1)
+    values += values_at_top.reshape(4, -1).take(edge_index, axis=1)
     return values
 
 
@@ -217,7 +220,7 @@ def _span_pixels(
     end_column = np.ceil(right_x).clip(0, width).astype(np.int32)
     count, column = _expand_ranges(first_column, end_column)
 
-    slope = (right_values - left_values) / _at_least_tiny(right_x - left_x)
+    slope = (right_values - left_values) / _avoid_zero(right_x - left_x)
     values = np.repeat(slope, count, axis=1)
     values *= column.astype(np.float32) - np.repeat(left_x, count)
     values += np.repeat(left_values, count, axis=1)
@@ -226,12 +229,12 @@ def _span_pixels(
     return pixel, values
 
 
-def _at_least_tiny(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def _avoid_zero(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     return np.maximum(length, _MIN_LENGTH)
 
 
 def _expand_ranges(
-    first: Numbers, end: Numbers
+    first: PointIndices, end: PointIndices
 ) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
     """Lengths of ranges, and all their integers one after the other."""
     count = np.maximum(end - first, 0)

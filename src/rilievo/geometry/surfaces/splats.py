@@ -19,10 +19,11 @@ _DEVIATION = 0.55
 """Standard deviation of a splat [steps of the lattice]. A larger one blurs, a smaller one leaves
 gaps."""
 _MIN_COSINE = 0.2
-"""Cosine between normal and ray below which splats grow no longer, five times as long as wide."""
+"""Least cosine between normal and ray for the size of a splat, so that none is drawn out more than
+five times."""
 _MIN_THICKNESS = 0.05
 _MAX_THICKNESS = 0.5
-"""Thickness of a splat [fraction of its smaller width]."""
+"""Limits of the thickness of a splat [fraction of its smaller width]."""
 _POINTS_PER_BATCH = 65_536
 
 
@@ -31,8 +32,6 @@ class Splats:
     """Gaussians in the camera frame.
 
     Attributes:
-        centres: Centres of the Gaussians.
-        normals: Unit normals of the surface.
         scales: Standard deviations along the three axes; the third is the thickness.
         rotations: Unit quaternions (w, x, y, z) of the rotations to the axes.
         rows: Slice of the cloud that these are.
@@ -48,18 +47,15 @@ class Splats:
 def splats(
     cloud: PointCloud, camera: Camera, *, shape: tuple[int, int], step: int = 1
 ) -> Iterator[Splats]:
-    """Make a splat of every point, some ten thousand at a time.
+    """Make a splat of every point, in batches.
 
-    Args:
-        cloud: The points.
-        camera: Camera of the photograph.
-        shape: (height, width) of the photograph.
-        step: Step between the pixels that became points.
+    ``step`` is the step between the pixels that became points.
     """
     cells = _nearest_cells(cloud, camera, shape, step)
     size = (len(sample_range(shape[0], step)), len(sample_range(shape[1], step)))
     point_index = np.full(size, -1, np.int32)
-    # Of two points in a cell the first counts: that of the surface, not of its backing.
+    # Assigned from last to first, so that the first point of a cell stays: that of the surface, not
+    # of its backing.
     last_to_first = np.arange(len(cloud.points), dtype=np.int32)[::-1]
     point_index[cells[0, ::-1], cells[1, ::-1]] = last_to_first
     point_index = np.pad(point_index, 1, constant_values=-1)
@@ -87,7 +83,7 @@ def _batches(count: int) -> Iterator[slice]:
 
 
 def _as_columns(rows: Vertices) -> Float64[np.ndarray, "3 n"]:
-    """Vectors side by side, which NumPy adds faster."""
+    """Transpose vectors, because NumPy adds along rows faster."""
     return np.ascontiguousarray(rows.T, np.float64)
 
 
@@ -118,12 +114,12 @@ def _pixel_sides(
 ) -> tuple[Float64[np.ndarray, "3 n"], Float64[np.ndarray, "3 n"]]:
     """Steps along the surface from each point to that of the next column, and of the next row.
 
-    With depth d, ray r, its change r' and the normal n a step is d (r' - r (n r') / (n r)).
+    With depth d, ray r, its change r' and the normal n, a step is d (r' - r (n·r') / (n·r)).
     """
     depth, pixels = camera.depth_of(points), camera.project(points)
     ray = points / depth
     ray_length = np.linalg.norm(ray, axis=0)
-    along_ray = np.minimum((normals * ray).sum(axis=0), -_MIN_COSINE * ray_length)
+    normal_dot_ray = np.minimum((normals * ray).sum(axis=0), -_MIN_COSINE * ray_length)
     sides = []
     for axis in (0, 1):
         half_pixel = np.zeros((2, 1))
@@ -132,9 +128,10 @@ def _pixel_sides(
         # At the edge of a fisheye's image one of the rays may not exist.
         pinhole_change = np.eye(3)[axis][:, None] * ray_length * step / camera.focal
         change = np.where(np.isfinite(change).all(axis=0), change, pinhole_change)
-        along_change = (normals * change).sum(axis=0)
-        sides.append(depth * (change - ray * along_change / along_ray))
-    return sides[0], sides[1]
+        normal_dot_change = (normals * change).sum(axis=0)
+        sides.append(depth * (change - ray * normal_dot_change / normal_dot_ray))
+    across, down = sides
+    return across, down
 
 
 def _distance_off_plane(
@@ -146,12 +143,8 @@ def _distance_off_plane(
 ) -> Values:
     """Mean distance of the neighbours of points from their planes; 0 without a neighbour.
 
-    Args:
-        cloud: All points.
-        rows: The points in question.
-        point_index: Point of each cell, with a border of one cell; -1 for none.
-        cells: Row and column of the cell of each point in question, without that border.
-        normals: Their normals.
+    ``rows`` is the slice of points in this batch, and ``cells`` are the row and column of each.
+    ``point_index`` is the point of each cell, with a border of one cell; -1 for empty cells.
     """
     points = cloud.points[rows]
     row, column = cells + 1
@@ -161,7 +154,7 @@ def _distance_off_plane(
         neighbour = point_index[row + row_step, column + column_step]
         to_neighbour = _as_columns(cloud.points[neighbour] - points)
         off_plane = np.abs((to_neighbour * normals).sum(axis=0))
-        # More than 45 degrees off the plane lies another surface.
+        # A neighbour more than 45 degrees off the plane belongs to another surface.
         is_same_surface = 2 * off_plane * off_plane < (to_neighbour * to_neighbour).sum(axis=0)
         is_counted = has_cell & (neighbour >= 0) & is_same_surface
         total += np.where(is_counted, off_plane, 0)
@@ -174,24 +167,26 @@ def _principal_axes(
     down: Float64[np.ndarray, "3 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> tuple[Float64[np.ndarray, "3 3 n"], Float64[np.ndarray, "2 n"]]:
-    """Axes of the Gaussians whose covariance in the plane is that of the two sides of a pixel.
+    """Principal axes of Gaussians whose covariance is that of the two sides of a pixel.
 
     Returns:
         Unit axes, the longer first and the normal last, and the standard deviations along the first
         two.
     """
+    # Both sides, projected on the surface, in coordinates x along ``across`` and y at right angles.
     across = across - normals * (normals * across).sum(axis=0)
     down = down - normals * (normals * down).sum(axis=0)
-    length = np.linalg.norm(across, axis=0)
-    x_axis = across / length
+    across_x = np.linalg.norm(across, axis=0)
+    x_axis = across / across_x
     y_axis = np.cross(normals, x_axis, axis=0)
     down_x, down_y = (x_axis * down).sum(axis=0), (y_axis * down).sum(axis=0)
 
-    # Eigenvalues and eigenvectors of the covariance [[xx, xy], [xy, yy]].
-    xx, yy, xy = length**2 + down_x**2, down_y**2, down_x * down_y
+    # Eigenvalues and eigenvectors of the covariance [[xx, xy], [xy, yy]]. The smaller eigenvalue is
+    # the determinant over the larger one, which loses no digits.
+    xx, yy, xy = across_x**2 + down_x**2, down_y**2, down_x * down_y
     mean, half_difference = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     larger = mean + half_difference
-    smaller = (length * down_y) ** 2 / larger
+    smaller = (across_x * down_y) ** 2 / larger
     widths = _DEVIATION * np.sqrt(np.stack([larger, smaller]))
     angle = np.arctan2(2 * xy, xx - yy) / 2
     longer_axis = np.cos(angle) * x_axis + np.sin(angle) * y_axis

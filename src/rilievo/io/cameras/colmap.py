@@ -1,4 +1,4 @@
-"""COLMAP's camera models and binary files (its documentation, "Output Format")."""
+"""Read COLMAP's camera models and binary files (its documentation, "Output Format")."""
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,29 +9,29 @@ from typing import Any, BinaryIO
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.spelling import SpelledLens
-from rilievo.io.cameras.lens_checks import checked_lens, picture_size
+from rilievo.io.cameras.lens_checks import check_picture_size, checked_lens
 from rilievo.io.files.limits import check_regular, unreadable
 from rilievo.io.files.names import printable
 
 
 @dataclass(frozen=True, slots=True)
 class _CameraModel:
-    """A camera model of COLMAP.
+    """A camera model of COLMAP, which has parameters in the order f or fx fy, cx cy, distortion.
 
     Attributes:
-        lens: Name of a lens of ours; empty if it is not read.
-        focals: Number of focal lengths: 1 for square pixels, or 2.
-        coefficients: Number of coefficients of its distortion.
+        lens: rilievo's name of the lens; empty if the model is not supported.
+        focal_count: Number of focal lengths: 1 for square pixels, or 2 for fx and fy.
+        coefficient_count: Number of distortion coefficients.
     """
 
     lens: str
-    focals: int
-    coefficients: int
+    focal_count: int
+    coefficient_count: int
 
     @property
     def parameter_count(self) -> int:
-        """Focal lengths, the principal point's two numbers, and coefficients."""
-        return self.focals + 2 + self.coefficients
+        """Number of all parameters; the principal point has 2."""
+        return self.focal_count + 2 + self.coefficient_count
 
 
 MODELS: Mapping[str, _CameraModel] = {
@@ -50,27 +50,24 @@ MODELS: Mapping[str, _CameraModel] = {
 """Camera models in the order of their numbers in binary files."""
 
 _MAX_NAME_BYTES = 4096
-_POINT_BYTES = 24  # x, y and the number of its point in space
+_POINT_BYTES = 24  # x, y and the ID of a 3-D point, 8 bytes each
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRow:
-    """Camera whose principal point counts from the first pixel's corner.
+    """Camera of a reconstruction, as COLMAP stores it.
 
     Attributes:
-        id: Its number in the reconstruction.
-        model: Key in ``MODELS``.
-        width: Of its pictures [px].
-        height: Of its pictures [px].
-        numbers: Focal lengths, principal point and coefficients.
-        location: File and camera, as messages name them.
+        parameters: Focal lengths, principal point and coefficients. The principal point counts from
+            the corner of the first pixel.
+        location: File and camera, for messages.
     """
 
-    id: int
+    camera_id: int
     model: str
     width: int
     height: int
-    numbers: tuple[float, ...]
+    parameters: tuple[float, ...]
     location: str
 
 
@@ -80,9 +77,7 @@ class ImageRow:
 
     Attributes:
         pose: ``cam_T_world``: quaternion w x y z, then translation.
-        camera_id: Number of its camera.
-        name: Its file.
-        location: File and image, as messages name them.
+        location: File and image, for messages.
     """
 
     pose: tuple[float, ...]
@@ -92,146 +87,156 @@ class ImageRow:
 
 
 def colmap_lens(
-    model: str, width: int, height: int, numbers: Sequence[float], location: str
+    model: str, width: int, height: int, parameters: Sequence[float], location: str
 ) -> SpelledLens:
-    """Make the lens of a COLMAP camera.
+    """Convert a camera of COLMAP to a lens.
 
-    Args:
-        model: COLMAP's name of the camera model.
-        width: Of its pictures [px].
-        height: Of its pictures [px].
-        numbers: COLMAP's parameters, whose principal point counts from the first pixel's corner.
-        location: File, and the camera in it, for messages.
+    ``parameters`` are COLMAP's, whose principal point counts from the first pixel's corner.
 
     Raises:
-        InputError: If there is no such lens; it names ``location``.
+        InputError: If the model is not supported, or its parameters are invalid.
     """
-    readable = [name for name, entry in MODELS.items() if entry.lens]
-    if model not in readable:
+    supported = [name for name, camera_model in MODELS.items() if camera_model.lens]
+    if model not in supported:
         raise InputError(
-            f"has COLMAP's model '{model}'; read are {', '.join(readable)}", path=location
+            f"COLMAP's camera model '{model}' is not supported; supported models are "
+            f"{', '.join(supported)}",
+            path=location,
         )
     camera_model = MODELS[model]
-    if len(numbers) != camera_model.parameter_count:
+    if len(parameters) != camera_model.parameter_count:
         raise InputError(
-            f"{model} has {camera_model.parameter_count} parameters, got {len(numbers)}",
+            f"COLMAP's camera model {model} has {camera_model.parameter_count} parameters, but "
+            f"this camera has {len(parameters)}",
             path=location,
         )
 
-    fx, fy = numbers[0], numbers[camera_model.focals - 1]
-    cx, cy, *coefficients = numbers[camera_model.focals :]
+    # With a single focal length, fx and fy are the same parameter.
+    fx, fy = parameters[0], parameters[camera_model.focal_count - 1]
+    cx, cy, *coefficients = parameters[camera_model.focal_count :]
     if camera_model.lens in ("opencv", "fisheye"):
         coefficients += [0.0] * (4 - len(coefficients))
-    # COLMAP's origin is the corner of the first pixel.
+    # COLMAP's origin is the corner of the first pixel, and ours is its centre.
     lens_numbers = [fx, fy, cx - 0.5, cy - 0.5, *coefficients]
     return checked_lens(
-        camera_model.lens, lens_numbers, picture_size(width, height, location), location
+        camera_model.lens, lens_numbers, check_picture_size(width, height, location), location
     )
 
 
 def read_cameras_bin(path: Path) -> Iterator[CameraRow]:
-    """Yield COLMAP's cameras.
+    """Yield the cameras of COLMAP's ``cameras.bin``.
 
     Raises:
-        InputError: If the file is cut off, or no file of COLMAP.
+        InputError: If the file is truncated, or was not written by COLMAP.
     """
-    names = [*MODELS]
-    with _open_reader(path) as content:
-        for _ in range(content.read_count("cameras", _struct_size("IiQQ3d"))):
-            id, number, width, height = content.read_struct("IiQQ", "a camera")
-            location = f"{content.name}, camera {id}"
-            if not 0 <= number < len(names):
+    model_names = [*MODELS]
+    with _open_reader(path) as reader:
+        for _ in range(reader.read_count("cameras", _struct_size("IiQQ3d"))):
+            camera_id, model_id, width, height = reader.read_struct("IiQQ", "a camera")
+            location = f"{reader.name}, camera {camera_id}"
+            if not 0 <= model_id < len(model_names):
                 raise InputError(
-                    f"has the camera model number {number}; read are 0 "
-                    f"({names[0]}) to {len(names) - 1} ({names[-1]}): run 'colmap "
-                    "image_undistorter'",
+                    f"camera model number {model_id} is not supported; expected 0 "
+                    f"({model_names[0]}) to {len(model_names) - 1} ({model_names[-1]}): undistort "
+                    "the images with 'colmap image_undistorter'",
                     path=location,
                 )
-            model = names[number]
-            numbers = content.read_struct(f"{MODELS[model].parameter_count}d", "parameters")
-            yield CameraRow(id, model, width, height, numbers, location)
-        content.refuse_trailing_bytes()
+            model = model_names[model_id]
+            parameters = reader.read_struct(f"{MODELS[model].parameter_count}d", "parameters")
+            yield CameraRow(camera_id, model, width, height, parameters, location)
+        reader.check_no_trailing_bytes()
 
 
 def read_images_bin(path: Path) -> Iterator[ImageRow]:
-    """Yield COLMAP's images without their points.
+    """Yield the images of COLMAP's ``images.bin``, without their 2-D points.
 
     Raises:
-        InputError: If the file is cut off, or no file of COLMAP.
+        InputError: If the file is truncated, or was not written by COLMAP.
     """
-    with _open_reader(path) as content:
-        for _ in range(content.read_count("images", _struct_size("I7dIcQ"))):
-            id, *pose, camera_id = content.read_struct("I7dI", "an image")
-            location = f"{content.name}, image {id}"
-            name = content.read_name(location)
-            content.skip_bytes(_POINT_BYTES * content.read_count("points", _POINT_BYTES))
+    with _open_reader(path) as reader:
+        for _ in range(reader.read_count("images", _struct_size("I7dIcQ"))):
+            image_id, *pose, camera_id = reader.read_struct("I7dI", "an image")
+            location = f"{reader.name}, image {image_id}"
+            name = reader.read_name(location)
+            reader.skip_bytes(_POINT_BYTES * reader.read_count("points", _POINT_BYTES))
             yield ImageRow(tuple(pose), camera_id, name, location)
-        content.refuse_trailing_bytes()
+        reader.check_no_trailing_bytes()
 
 
 class _ByteReader:
-    """Reads little-endian values of a file, and refuses one that ends early or states too much."""
+    """Reader of little-endian values, which raises an error if the file is shorter than it says."""
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
-        self._file, self.name, self._size = file, name, size
+        self.name = name
+        self._file = file
+        self._size = size  # [bytes]
 
     def read_struct(self, format: str, label: str) -> tuple[Any, ...]:
-        """Read the values of a format of ``struct``; ``label`` names them in errors."""
-        position, size = self._file.tell(), _struct_size(format)
+        """Read values in a format of the module ``struct``; ``label`` names them in errors."""
+        position = self._file.tell()
+        size = _struct_size(format)
         content = self._file.read(size)
         if len(content) < size:
             raise InputError(
-                f"ends at byte {position + len(content)}, inside {label}: it is "
-                "cut off or no file of COLMAP; copy it again",
+                f"the file ends at byte {position + len(content)}, inside {label}: it is "
+                "truncated or not a COLMAP file; copy it again",
                 path=self.name,
             )
         return struct.unpack(f"<{format}", content)
 
     def read_count(self, label: str, min_bytes: int) -> int:
-        """Read how many entries follow, each of at least so many bytes."""
+        """Read how many entries follow, and check that so many fit into the rest of the file.
+
+        ``label`` names the entries in errors, and each has at least ``min_bytes``.
+        """
         [count] = self.read_struct("Q", f"the number of {label}")
         bytes_left = self._size - self._file.tell()
         if count * min_bytes > bytes_left:
             raise InputError(
-                f"states {count} {label} at byte {self._size - bytes_left - 8}, and "
-                f"{bytes_left} bytes follow, but each takes {min_bytes} or more: it "
-                "is cut off or no file of COLMAP; copy it again",
+                f"the file announces {count} {label} at byte {self._size - bytes_left - 8}, but "
+                f"only {bytes_left} bytes follow and each takes at least {min_bytes}: it is "
+                "truncated or not a COLMAP file; copy it again",
                 path=self.name,
             )
         return count
 
     def read_name(self, location: str) -> str:
-        """Read text that ends with a zero byte."""
+        """Read a text that ends with a zero byte."""
         position = self._file.tell()
-        name, zero, _ = self._file.read(_MAX_NAME_BYTES + 1).partition(b"\0")
-        if not zero and len(name) > _MAX_NAME_BYTES:
+        name, terminator, _ = self._file.read(_MAX_NAME_BYTES + 1).partition(b"\0")
+        if not terminator and len(name) > _MAX_NAME_BYTES:
             raise InputError(
-                f"has a name of over {_MAX_NAME_BYTES} bytes; copy it again", path=location
+                f"the image name is longer than {_MAX_NAME_BYTES} bytes; copy the file again",
+                path=location,
             )
+        # The reader is now beyond the name, so go back to its end.
         self._file.seek(position + len(name))
-        self.read_struct("c", "a name")
+        self.read_struct("c", "a name")  # the zero byte; raises if the file ends before it
         try:
             return name.decode()
         except UnicodeDecodeError as error:
             raise InputError(
-                f"has a name that is no text in UTF-8 (byte {error.start})", path=location
+                f"the image name is not valid UTF-8 (byte {error.start}); copy the file again",
+                path=location,
             ) from error
 
     def skip_bytes(self, count: int) -> None:
         self._file.seek(count, 1)
 
-    def refuse_trailing_bytes(self) -> None:
+    def check_no_trailing_bytes(self) -> None:
+        """Check that the file ends here, after all entries whose number it states."""
         position = self._file.tell()
         if position < self._size:
             raise InputError(
-                f"has {self._size - position} bytes after the last entry that it "
-                "states; export it again",
+                f"the file has {self._size - position} more bytes after its last entry; export it "
+                "again",
                 path=self.name,
             )
 
 
 @contextmanager
 def _open_reader(path: Path) -> Iterator[_ByteReader]:
+    """Open a binary file; errors in reading it become ``InputError``."""
     size = check_regular(path)
     try:
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Lens model and coefficients that stand beside a camera's intrinsics, under any of their names.
+"""Read the lens model and its distortion coefficients from a camera's entries, under any names.
 
-A name of a model may stand in many entries (``distortion_model``, ``camera_type``, or
-``fisheye: true``), and coefficients are a list, a mapping, single numbers ``k1`` to ``p2``, or a
-radial and a tangential list. What is stated twice has to agree.
+Programs name the model in many ways (``distortion_model``, ``camera_type``, or ``fisheye: true``).
+They write coefficients as a list, as a mapping, as single numbers ``k1`` to ``p2``, or as a radial
+and a tangential list. What a file states twice has to agree.
 """
 
 import re
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rilievo.errors import InputError
-from rilievo.io.cameras.values import flat_list, is_number, is_numeric, simplified_name
+from rilievo.io.cameras.values import flatten_rows, is_number, is_numeric, normalize_name
 from rilievo.io.files.names import printable
 
 NOT_NAMED = "radtan, not named"
-"""Model of four coefficients in a list, or of k1 to k3, if none is named.
+"""Model if none is named and there are four coefficients in a list, or k1 to k3 alone.
 
-They are read as OpenCV's perspective ones, although they may be those of a fisheye.
+They are read as OpenCV's perspective coefficients, although they may be those of a fisheye.
 """
 
 _MODELS: Mapping[str, str] = {
@@ -38,11 +38,11 @@ _MODELS: Mapping[str, str] = {
 }
 """Our name of each model, by the names that programs give it."""
 
-UNREAD_DISTORTIONS = (
+UNSUPPORTED_DISTORTIONS = (
     *("inverse_brown_conrady", "modified_brown_conrady", "ftheta", "f_theta"),
     *("fisheye624", "omnidirectionalstereo_l", "omnidirectionalstereo_r", "vr180_l", "vr180_r"),
 )
-"""Distortions that are read only if all their coefficients are 0."""
+"""Models that are accepted only if all their coefficients are 0."""
 
 _REALSENSE_MODELS = (
     *("none", "modified_brown_conrady", "inverse_brown_conrady", "ftheta"),
@@ -80,7 +80,7 @@ _TANGENTIAL_NAMES = (
     "tangentialparams",
 )
 _RADIAL_AND_TANGENTIAL = "radial and tangential"
-"""What stands for the name of coefficients that are two lists."""
+"""Name, in messages, of coefficients that are written as two lists."""
 
 _OPENCV_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 _FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
@@ -88,29 +88,29 @@ _FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
 
 @dataclass(frozen=True, slots=True)
 class _NamedModel:
-    """A lens model, its name in the file if it has one, and whether it is known but not read."""
+    """A lens model, its name in the file (empty if not named), and whether it is unsupported."""
 
     model: str
-    shown: str = ""
-    is_unread: bool = False
+    name_in_file: str = ""
+    is_unsupported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class LensStatement:
-    """Lens that stands beside intrinsics.
+class LensSpec:
+    """Lens model and distortion coefficients of a camera.
 
     Attributes:
-        model: pinhole, none, opencv, equidistant or fov, ``NOT_NAMED``, or a name that is not read.
-        shown: Name as the file has it.
-        coefficients: In the order of OpenCV or of Kannala and Brandt; [] without any.
-        is_unread: Whether the model is known and not read.
-        list_name: Name of the coefficients in the file, if they are a list.
+        model: pinhole, none, opencv, equidistant or fov, ``NOT_NAMED``, or an unknown name.
+        name_in_file: Name of the model as the file writes it.
+        coefficients: In the order of OpenCV or of Kannala and Brandt; empty if there are none.
+        is_unsupported: Whether the model is known, but not supported.
+        list_name: Name of the list of coefficients in the file, for messages.
     """
 
     model: str
-    shown: str
+    name_in_file: str
     coefficients: Sequence[Any]
-    is_unread: bool = False
+    is_unsupported: bool = False
     list_name: str = "distortion_coeffs"
 
     @property
@@ -119,73 +119,70 @@ class LensStatement:
         return has_coefficients(self.coefficients)
 
 
-def read_statement(entries: Mapping[str, Any], location: str, label: str = "") -> LensStatement:
-    """Read the lens that a camera's entries state.
+def read_lens_spec(entries: Mapping[str, Any], location: str, label: str = "") -> LensSpec:
+    """Read the lens model and the coefficients of a camera.
 
-    Args:
-        entries: Entries of the camera.
-        location: File, and the camera in it, for messages.
-        label: Keys that lead to the camera in its file, which may say that it is a fisheye.
+    ``label`` are the keys that lead to the camera in its file, which may say that it is a fisheye.
 
     Raises:
         InputError: If coefficients are stated twice with different numbers, or their model is not
             clear.
     """
-    named = _named_model(entries, label)
-    list_name, listed = _listed_coefficients(entries, location)
+    named_model = _named_model(entries, label)
+    list_name, listed = _find_listed_coefficients(entries, location)
     if isinstance(listed, Mapping):
-        return _statement_of_mapping(listed, list_name, named, location)
+        return _spec_from_mapping(listed, list_name, named_model, location)
 
-    if list_name == _RADIAL_AND_TANGENTIAL and not named.shown:
-        named = _NamedModel("opencv", list_name)
-    single = single_coefficients(entries, named.model)
+    if list_name == _RADIAL_AND_TANGENTIAL and not named_model.name_in_file:
+        named_model = _NamedModel("opencv", list_name)
+    single = ordered_coefficients(entries, named_model.model)
     if not has_coefficients(listed):
-        return _statement_of_single(entries, single, named, location)
+        return _spec_from_single_coefficients(entries, single, named_model, location)
     if has_coefficients(single):
         raise InputError(
-            f"states its distortion twice, in '{printable(list_name[:40])}' and in k1 to p2: keep "
-            "the one that holds",
+            f"the distortion is given twice, in '{printable(list_name[:40])}' and in k1 to p2: "
+            "keep only the correct one",
             path=location,
         )
-    return _statement_of_list(listed, list_name, named, location)
+    return _spec_from_list(listed, list_name, named_model, location)
 
 
-def _statement_of_mapping(
-    mapping: Mapping[str, Any], name: str, named: _NamedModel, location: str
-) -> LensStatement:
-    """Statement of a mapping of ``parameters``, or of k1 to p2, which may name a model itself."""
-    model_of_mapping = _named_model(mapping, "")
-    if model_of_mapping.shown:
-        named = model_of_mapping
+def _spec_from_mapping(
+    mapping: Mapping[str, Any], name: str, named_model: _NamedModel, location: str
+) -> LensSpec:
+    """Read a mapping with ``parameters`` or with k1 to p2, which may name the model itself."""
+    model_in_mapping = _named_model(mapping, "")
+    if model_in_mapping.name_in_file:
+        named_model = model_in_mapping
     parameters = mapping.get("parameters")
     if parameters is None:
-        single = _coefficients_of_mapping(mapping, name, named.model, location)
-        return _statement_of_single(mapping, single, named, location)
+        single = _read_mapping_coefficients(mapping, name, named_model.model, location)
+        return _spec_from_single_coefficients(mapping, single, named_model, location)
     if has_coefficients(parameters):
-        return _statement_of_list(flat_list(parameters), name, named, location)
-    return _statement_of_single(mapping, [], named, location)
+        return _spec_from_list(flatten_rows(parameters), name, named_model, location)
+    return _spec_from_single_coefficients(mapping, [], named_model, location)
 
 
-def _statement_of_list(
-    coefficients: Sequence[Any], name: str, named: _NamedModel, location: str
-) -> LensStatement:
-    statement = _checked_statement(named, coefficients, location, is_list=True)
-    return replace(statement, list_name=name)
+def _spec_from_list(
+    coefficients: Sequence[Any], name: str, named_model: _NamedModel, location: str
+) -> LensSpec:
+    spec = _make_spec(named_model, coefficients, location, is_list=True)
+    return replace(spec, list_name=name)
 
 
-def _statement_of_single(
-    entries: Mapping[str, Any], coefficients: Sequence[Any], named: _NamedModel, location: str
-) -> LensStatement:
-    """Statement of the coefficients k1 to p2 among entries."""
-    statement = _checked_statement(named, coefficients, location, is_list=False)
-    if not named.shown and may_be_fisheye(entries):
-        return replace(statement, model=NOT_NAMED)
-    return statement
+def _spec_from_single_coefficients(
+    entries: Mapping[str, Any], coefficients: Sequence[Any], named_model: _NamedModel, location: str
+) -> LensSpec:
+    """Make the spec of coefficients that are written one by one, k1 to p2."""
+    spec = _make_spec(named_model, coefficients, location, is_list=False)
+    if not named_model.name_in_file and may_be_fisheye(entries):
+        return replace(spec, model=NOT_NAMED)
+    return spec
 
 
 def is_distortion_name(name: str) -> bool:
-    """Whether a list or mapping of this name is read as coefficients."""
-    word = simplified_name(name)
+    """Whether a list or mapping of this name holds coefficients."""
+    word = normalize_name(name)
     return _is_list_name(word) or word in (*_RADIAL_NAMES, *_TANGENTIAL_NAMES)
 
 
@@ -195,68 +192,69 @@ def _is_list_name(word: str) -> bool:
 
 def has_coefficients(value: Any) -> bool:
     """Whether coefficients, in a list or with ``data``, are not all 0."""
-    return any(number not in (0, 0.0, None, "0", "0.0") for number in flat_list(value))
+    return any(number not in (0, 0.0, None, "0", "0.0") for number in flatten_rows(value))
 
 
 def may_be_fisheye(entries: Mapping[str, Any]) -> bool:
-    """Whether coefficients without a model are k1 to k3 alone, which a fisheye has as well."""
+    """Whether coefficients without a named model may be those of a fisheye: k1 to k3 alone."""
     if any(name in entries for name in _FISHEYE_FLAGS):
         return False
     if not has_coefficients(entries.get("k3")):
         return False
     if any(has_coefficients(entries.get(name)) for name in ("k4", "k5", "k6", "p1", "p2")):
         return False
-    # A perspective lens states p1 and p2, and only fisheyes state a fourth coefficient as well.
-    is_perspective = "p1" in entries or "p2" in entries
-    return "k4" in entries or not is_perspective
+    # Files of perspective lenses write p1 and p2, even as 0, and files of fisheyes write k4.
+    has_tangential = "p1" in entries or "p2" in entries
+    return "k4" in entries or not has_tangential
 
 
-def with_small_letters(entries: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Entries in which Fx, FX, K1 and the like have small letters, if they are numbers."""
+def lowercase_intrinsic_names(entries: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Rename Fx, FX, K1 and the like to lower case, if they are numbers and not matrices."""
     renamed = dict(entries)
     for name, value in entries.items():
-        small = str(name).lower()
-        is_number_name = small in ("fx", "fy", "cx", "cy", *_OPENCV_COEFFICIENTS)
-        if is_number_name and small != name and is_numeric(value):
-            renamed.setdefault(small, renamed.pop(name))
+        lowercase_name = str(name).lower()
+        is_intrinsic = lowercase_name in ("fx", "fy", "cx", "cy", *_OPENCV_COEFFICIENTS)
+        if is_intrinsic and lowercase_name != name and is_numeric(value):
+            renamed.setdefault(lowercase_name, renamed.pop(name))
     return renamed
 
 
-def single_coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
-    """Coefficients ``k1`` to ``k6``, ``p1`` and ``p2`` in the model's order; [] without any.
+def ordered_coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
+    """List the coefficients ``k1`` to ``k6``, ``p1`` and ``p2`` in the order of their model.
 
-    There are 4 for a fisheye, and 4, 5 or 8 for a perspective lens, as in OpenCV.
+    A fisheye has 4 of them, and a perspective lens 4, 5 or 8, as in OpenCV. The list is empty if
+    the entries have none.
     """
     if not any(name in entries for name in _OPENCV_COEFFICIENTS):
         return []
     if model == "equidistant":
         return [entries.get(name, 0) for name in _FISHEYE_COEFFICIENTS]
 
-    numbers = [entries.get(name, 0) for name in _OPENCV_COEFFICIENTS]
-    while len(numbers) > 4 and not has_coefficients(numbers[-1:]):
-        numbers.pop()
-    if len(numbers) > 5:
-        numbers += [0] * (8 - len(numbers))
-    return numbers
+    coefficients = [entries.get(name, 0) for name in _OPENCV_COEFFICIENTS]
+    while len(coefficients) > 4 and not has_coefficients(coefficients[-1:]):
+        coefficients.pop()
+    if len(coefficients) > 5:
+        coefficients += [0] * (8 - len(coefficients))
+    return coefficients
 
 
 def _named_model(entries: Mapping[str, Any], label: str) -> _NamedModel:
-    """Model that entries name, or else their keys in the file; a pinhole if none does."""
+    """Find the model that the entries name, or that their keys suggest; by default a pinhole."""
     if any(entries.get(name) in (True, 1, "1", "true") for name in _FISHEYE_FLAGS):
         return _NamedModel("equidistant", "fisheye")
 
     candidates = [
-        _model_of_value(name, entries)
+        _parse_model_entry(name, entries)
         for name in (*_MODEL_ENTRIES, *_AMBIGUOUS_MODEL_ENTRIES)
         if name in entries
     ]
     models = [model for model in candidates if model is not None]
-    # "pinhole" says nothing about a distortion that another entry names.
+    # "pinhole" in one entry does not contradict a distortion that another entry names.
     for model in models:
         if model.model not in ("pinhole", "none"):
             return model
     for model in models:
-        if model.is_unread:
+        if model.is_unsupported:
             return model
     if models:
         return models[0]
@@ -265,18 +263,18 @@ def _named_model(entries: Mapping[str, Any], label: str) -> _NamedModel:
     return _NamedModel("pinhole")
 
 
-def _model_of_value(name: str, entries: Mapping[str, Any]) -> _NamedModel | None:
-    """Model that one entry names by a number or a word; None if it names none."""
+def _parse_model_entry(name: str, entries: Mapping[str, Any]) -> _NamedModel | None:
+    """Parse the model that one entry names by a number or a word; None if it names none."""
     value = entries[name]
-    number = _model_number(value)
+    number = _parse_model_number(value)
     if number is not None and name not in ("lens", "type"):
-        return _numbered_model(number, entries)
+        return _model_from_number(number, entries)
     if not isinstance(value, str) or not value.strip():
         return None
 
-    word = _model_word(value)
-    if word in UNREAD_DISTORTIONS:
-        return _NamedModel("none", value, is_unread=True)
+    word = _normalize_model(value)
+    if word in UNSUPPORTED_DISTORTIONS:
+        return _NamedModel("none", value, is_unsupported=True)
     if word in _MODELS:
         return _NamedModel(_MODELS[word], value)
     if name in _MODEL_ENTRIES:
@@ -284,18 +282,18 @@ def _model_of_value(name: str, entries: Mapping[str, Any]) -> _NamedModel | None
     return None
 
 
-def _model_word(value: str) -> str:
-    """Name of a lens model in small letters, with underscores between its words.
+def _normalize_model(value: str) -> str:
+    """Return the name of a lens model in lower case, with underscores between its words.
 
-    RealSense's Python writes ``<distortion.ftheta: 3>``, of which ``ftheta`` is the name.
+    RealSense's Python writes ``<distortion.ftheta: 3>``, for example, which becomes ``ftheta``.
     """
     word = value.lower().strip("<> ").partition(":")[0]
     word = word.removeprefix("distortion.").removeprefix("rs2_distortion_")
     return word.replace(" ", "_").replace("-", "_").strip("_")
 
 
-def _model_number(value: Any) -> int | None:
-    """Number that a model is named by; None for names."""
+def _parse_model_number(value: Any) -> int | None:
+    """Parse a model that is identified by a number; None if it is a name."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 4:
         return int(value)
     if is_number(value) and 0 <= value < 1000 and value == int(value):
@@ -303,54 +301,56 @@ def _model_number(value: Any) -> int | None:
     return None
 
 
-def _numbered_model(number: int, entries: Mapping[str, Any]) -> _NamedModel:
+def _model_from_number(number: int, entries: Mapping[str, Any]) -> _NamedModel:
+    """Return the model with a number, which is known only for cameras of librealsense."""
     is_realsense = any(name in entries for name in ("ppx", "ppy", "coeffs"))
     if not is_realsense or number >= len(_REALSENSE_MODELS):
-        return _NamedModel("none", f"number {number}", is_unread=True)
+        return _NamedModel("none", f"number {number}", is_unsupported=True)
 
     word = _REALSENSE_MODELS[number]
-    shown = f"{word} (number {number} of librealsense)"
-    if word in UNREAD_DISTORTIONS:
-        return _NamedModel("none", shown, is_unread=True)
-    return _NamedModel(_MODELS[word], shown)
+    name_in_file = f"{word} (number {number} of librealsense)"
+    if word in UNSUPPORTED_DISTORTIONS:
+        return _NamedModel("none", name_in_file, is_unsupported=True)
+    return _NamedModel(_MODELS[word], name_in_file)
 
 
-def _listed_coefficients(entries: Mapping[str, Any], location: str) -> tuple[str, Any]:
-    """Name and value of coefficients in a list or a mapping; ("", None) without any.
+def _find_listed_coefficients(entries: Mapping[str, Any], location: str) -> tuple[str, Any]:
+    """Find the coefficients that are a list or a mapping, with their name.
 
-    Raises:
-        InputError: If two lists differ.
+    Returns:
+        Name and value; ("", None) if there are none.
     """
     lists = {
         str(name): value
         for name, value in entries.items()
-        if _is_list_name(simplified_name(str(name))) and isinstance(value, list | Mapping)
+        if _is_list_name(normalize_name(str(name))) and isinstance(value, list | Mapping)
     }
-    radial_and_tangential = _radial_and_tangential(entries)
+    radial_and_tangential = _join_radial_and_tangential(entries)
     if radial_and_tangential is not None:
         lists[_RADIAL_AND_TANGENTIAL] = radial_and_tangential
     if not lists:
         return "", None
 
-    # Lists of zeros, and empty ones, go after a list with numbers.
-    nonzero = [name for name, value in lists.items() if value and _has_nonzero_number(value)]
-    if nonzero:
-        _refuse_contradicting_lists(lists, location)
-    name = nonzero[0] if nonzero else next(iter(lists))
+    # A list with numbers takes precedence over lists of zeros and empty ones.
+    nonzero_names = [name for name, value in lists.items() if value and _has_nonzero_number(value)]
+    if nonzero_names:
+        _check_lists_agree(lists, location)
+    name = nonzero_names[0] if nonzero_names else next(iter(lists))
     value = lists[name]
     if isinstance(value, Mapping) and not isinstance(value.get("data"), list):
         return name, value
-    return name, flat_list(value)
+    return name, flatten_rows(value)
 
 
-def _refuse_contradicting_lists(lists: Mapping[str, Any], location: str) -> None:
-    (first_name, first), *others = [(name, value) for name, value in lists.items() if value]
+def _check_lists_agree(lists: Mapping[str, Any], location: str) -> None:
+    """Check that all lists of coefficients that are not empty are equal."""
+    (first_name, first_list), *others = [(name, value) for name, value in lists.items() if value]
     for name, value in others:
-        is_equal = flat_list(value) == flat_list(first)
-        if not is_equal or isinstance(value, Mapping) != isinstance(first, Mapping):
+        is_equal = flatten_rows(value) == flatten_rows(first_list)
+        if not is_equal or isinstance(value, Mapping) != isinstance(first_list, Mapping):
             raise InputError(
-                f"states its distortion twice, in '{printable(first_name[:40])}' and in "
-                f"'{printable(name[:40])}': keep the one that holds",
+                f"the distortion is given twice, in '{printable(first_name[:40])}' and in "
+                f"'{printable(name[:40])}': keep only the correct one",
                 path=location,
             )
 
@@ -358,13 +358,16 @@ def _refuse_contradicting_lists(lists: Mapping[str, Any], location: str) -> None
 def _has_nonzero_number(value: Any) -> bool:
     if isinstance(value, Mapping) and not isinstance(value.get("data"), list):
         return any(_has_nonzero_number(child) for child in value.values())
-    return any(is_numeric(number) and float(number) for number in flat_list(value))
+    return any(is_numeric(number) and float(number) for number in flatten_rows(value))
 
 
-def _radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
-    """Coefficients in OpenCV's order of a radial and a tangential list; None without a radial."""
+def _join_radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
+    """Join a radial and a tangential list in OpenCV's order (k1, k2, p1, p2, k3).
+
+    Return None if there is no radial list of 2 or 3 numbers.
+    """
     lists = {
-        simplified_name(str(name)): value
+        normalize_name(str(name)): value
         for name, value in entries.items()
         if isinstance(value, list)
     }
@@ -377,58 +380,60 @@ def _radial_and_tangential(entries: Mapping[str, Any]) -> list[Any] | None:
     return [*radial[:2], *tangential, *radial[2:]]
 
 
-def _coefficients_of_mapping(
+def _read_mapping_coefficients(
     mapping: Mapping[str, Any], name: str, model: str, location: str
 ) -> list[Any]:
-    """Coefficients of a mapping of single numbers ``k1`` to ``p2``; ``name`` is the mapping's."""
-    single = single_coefficients(mapping, model)
-    if _has_nonzero_number(mapping) and not has_coefficients(single):
-        raise unread_distortion_error(name, location)
-    return single
+    """Read the coefficients ``k1`` to ``p2`` of a mapping; ``name`` is the mapping's own name."""
+    coefficients = ordered_coefficients(mapping, model)
+    if _has_nonzero_number(mapping) and not has_coefficients(coefficients):
+        raise unsupported_distortion_error(name, location)
+    return coefficients
 
 
-def unread_distortion_error(name: str, location: str) -> InputError:
-    """Error for an entry that is a distortion in a form that is not read."""
+def unsupported_distortion_error(name: str, location: str) -> InputError:
+    """Return the error for an entry that is a distortion in an unsupported form."""
     return InputError(
-        f"has '{printable(name[:40])}', a distortion in a form that is not read: write it as "
+        f"'{printable(name[:40])}' gives the distortion in an unsupported form: write it as "
         "'distortion_coefficients: [k1, k2, p1, p2]' or as k1, k2, p1 and p2",
         path=location,
     )
 
 
-def _checked_statement(
-    named: _NamedModel, coefficients: Sequence[Any], location: str, *, is_list: bool
-) -> LensStatement:
-    """Statement of a model and coefficients; a model without a name is chosen to fit them."""
+def _make_spec(
+    named_model: _NamedModel, coefficients: Sequence[Any], location: str, *, is_list: bool
+) -> LensSpec:
+    """Combine model and coefficients; if no model is named, choose the one that fits them."""
     if not has_coefficients(coefficients):
-        return LensStatement(named.model, named.shown, [], named.is_unread)
-    if named.model == "none" and not named.is_unread:
+        return LensSpec(named_model.model, named_model.name_in_file, [], named_model.is_unsupported)
+    if named_model.model == "none" and not named_model.is_unsupported:
         raise InputError(
-            f"names the model '{printable(named.shown[:40])}' and has coefficients that are not "
-            "0: name their model, or remove them",
+            f"the distortion model is '{printable(named_model.name_in_file[:40])}', but the "
+            "coefficients are not 0: name the model they belong to, or remove them",
             path=location,
         )
-    if not named.shown and not is_list:
-        _refuse_ambiguous_coefficients(coefficients, location)
+    if not named_model.name_in_file and not is_list:
+        _check_not_ambiguous(coefficients, location)
 
-    model = named.model
+    model = named_model.model
     if model == "pinhole":
-        is_ambiguous = is_list and not named.shown and len(flat_list(coefficients)) == 4
+        is_ambiguous = (
+            is_list and not named_model.name_in_file and len(flatten_rows(coefficients)) == 4
+        )
         model = NOT_NAMED if is_ambiguous else "opencv"
-    return LensStatement(model, named.shown, coefficients, named.is_unread)
+    return LensSpec(model, named_model.name_in_file, coefficients, named_model.is_unsupported)
 
 
-def _refuse_ambiguous_coefficients(coefficients: Sequence[Any], location: str) -> None:
-    """Refuse k1 to k4 alone, which a fisheye and a perspective lens have with other meanings.
+def _check_not_ambiguous(coefficients: Sequence[Any], location: str) -> None:
+    """Check that coefficients in OpenCV's order are not k1 to k4 alone.
 
-    The coefficients are in OpenCV's order.
+    A fisheye and a perspective lens both have these four, with different meanings.
     """
     if len(coefficients) != 8:
         return
     _, _, p1, p2, _, k4, k5, k6 = coefficients
     if has_coefficients([k4]) and not has_coefficients([p1, p2, k5, k6]):
         raise InputError(
-            "has k1 to k4 and names no model: add 'camera_model: OPENCV_FISHEYE', or "
-            "'camera_model: FULL_OPENCV' if they are OpenCV's perspective ones",
+            "the file has k1 to k4 but no camera model: add 'camera_model: OPENCV_FISHEYE', or "
+            "'camera_model: FULL_OPENCV' if they belong to OpenCV's perspective model",
             path=location,
         )

@@ -1,4 +1,4 @@
-"""Calibrations that programs with OpenCV write: XML of its FileStorage, and npz of NumPy."""
+"""Read calibrations that programs with OpenCV write: XML of its FileStorage, and NumPy's npz."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,25 +20,31 @@ _NPZ_MATRICES = (
 )
 _NPZ_SIZES = ("image_size", "imageSize", "img_size", "size", "resolution")
 _MAX_NUMBERS = 14
-"""Most numbers of one array: OpenCV's longest list of coefficients has 14."""
+"""Largest size of an array. OpenCV's longest list of coefficients has 14 numbers."""
 
 
 def parse_xml(text: str, location: str) -> Element:
-    """Root of an XML.
+    """Parse an XML safely, and return its root element.
 
     Raises:
-        InputError: If it is none, or declares entities.
+        InputError: If it is malformed, or declares entities, which may expand without bound.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError("declares entities, which no calibration needs", path=location)
+        raise InputError(
+            "the file declares XML entities, which are not supported: remove them", path=location
+        )
     try:
         return fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
     except (ParseError, ValueError, RecursionError) as error:
-        raise InputError(f"is no XML ({error})", path=location) from error
+        raise InputError(f"the file is not valid XML ({error})", path=location) from error
 
 
 def parse_opencv_xml(text: str, location: str) -> Mapping[str, Any]:
-    """Read numbers and texts of OpenCV's FileStorage by the names of their elements."""
+    """Parse the elements of OpenCV's FileStorage into entries of numbers, lists and texts.
+
+    Raises:
+        InputError: If it has several cameras that differ.
+    """
     root = parse_xml(text, location)
     entries: dict[str, Any] = {}
     for element in root.iter():
@@ -47,8 +53,8 @@ def parse_opencv_xml(text: str, location: str) -> Mapping[str, Any]:
         value = _element_value(element)
         if element.tag in (*FOCAL_X, *MATRICES) and entries.get(element.tag, value) != value:
             raise InputError(
-                f"holds several cameras ('{printable(element.tag[:30])}' differs): keep the one of "
-                "this photograph",
+                f"the file has several cameras (their '{printable(element.tag[:30])}' differs): "
+                "keep only the one that took this photograph",
                 path=location,
             )
         entries[element.tag] = value
@@ -56,7 +62,7 @@ def parse_opencv_xml(text: str, location: str) -> Mapping[str, Any]:
 
 
 def _element_value(element: Element) -> Any:
-    """Numbers, one number or text of an element."""
+    """Parse an element as a list of numbers, as one number, or else as text."""
     data = element.find("data")
     text = ((element if data is None else data).text or "").strip()
     try:
@@ -71,21 +77,21 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
     """Read matrix, coefficients, resolution and model of an npz file, in Kalibr's names.
 
     Raises:
-        InputError: If it has no matrix under a name that is known, or a larger array in its place.
+        InputError: If there is no matrix under a known name, or if an array is too large.
     """
     entries: dict[str, Any] = {}
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         members = archive.files
-        distortions = [name for name in members if is_distortion_name(name)]
-        for kalibr_name, names in (
+        distortion_names = [name for name in members if is_distortion_name(name)]
+        for kalibr_name, possible_names in (
             ("camera_matrix", _NPZ_MATRICES),
-            ("distortion_coeffs", distortions),
+            ("distortion_coeffs", distortion_names),
             ("resolution", _NPZ_SIZES),
         ):
-            name = next((name for name in names if name in members), None)
+            name = next((name for name in possible_names if name in members), None)
             if name is not None:
                 array = npz_member(archive, name)
-                _check_is_of_one_camera(array, name, path)
+                _check_single_camera_array(array, name, path)
                 entries[kalibr_name] = _flat_floats(array)
 
         for name in filter(is_rectified_matrix, members):
@@ -102,10 +108,12 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
     return entries
 
 
-def _check_is_of_one_camera(array: np.ndarray, name: str, path: Path) -> None:
+def _check_single_camera_array(array: np.ndarray, name: str, path: Path) -> None:
+    """Check that an array has numbers, and not so many as those of several cameras."""
     if array.dtype.kind not in "uif" or array.size > _MAX_NUMBERS:
         raise InputError(
-            f"its '{name}' is {array.shape} {array.dtype}, expected the numbers of one camera",
+            f"its array '{name}' has the shape {array.shape} and the type {array.dtype}; expected "
+            "the numbers of one camera",
             path=printable(path),
         )
 
@@ -115,8 +123,9 @@ def _flat_floats(array: np.ndarray) -> list[float]:
 
 
 def _no_matrix_error(members: Sequence[str], path: Path) -> InputError:
+    """Return the error for an npz file without a camera matrix, which lists its arrays."""
     return InputError(
-        f"has no camera in a form that is read; expected an array "
-        f"{', '.join(_NPZ_MATRICES[:4])}, and it has {printable(', '.join(members[:8]))}",
+        "the file has no camera in a supported form; expected one of the arrays "
+        f"{', '.join(_NPZ_MATRICES[:4])}, but it has {printable(', '.join(members[:8]))}",
         path=printable(path),
     )

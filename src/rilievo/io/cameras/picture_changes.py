@@ -1,8 +1,8 @@
-"""Entries of a camera file that change its pictures: zoom, crop, binning, scale, and orientation.
+"""Check a camera file for entries that change its pictures: zoom, crop, binning, or orientation.
 
-They stand beside intrinsics and do not say whether those are the numbers before the change or
-after it. A change that would move the principal point or the focal length is therefore refused by
-its name. An orientation is noted, because the numbers may be those of the upright photograph.
+Such an entry does not say whether the intrinsics beside it hold before or after the change. So a
+change that moves the principal point or the focal length is refused. An orientation only causes a
+note, because the intrinsics are most likely those of the upright photograph.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
 
-# Names as ``_letters_of_name`` spells them: lower case, letters and digits alone.
+# Names as ``_normalize_change_name`` spells them: lower case, letters and digits only.
 _ZOOMS = (
     *("zoom", "digitalzoom", "zoomfactor", "zoomratio", "digitalzoomratio", "digitalzoomfactor"),
     *("zoomlevel", "camerazoom", "magnification"),
@@ -23,7 +23,7 @@ _SCALES = (
     *("downscalefactor", "downscaling", "resizefactor", "resizescale", "resizeratio"),
     *("imagescale", "imagescalefactor", "upsample", "upscale", "upsamplefactor", "upscalefactor"),
 )
-"""Factors that are without effect where the size of the intrinsics is stated."""
+"""Factors that do not matter if the picture size of the intrinsics is stated."""
 _BINNING = re.compile(
     r"^(pixel)?bin(ning)?(factor)?(x|y|horizontal|vertical)?$|^decimation(horizontal|vertical)$"
 )
@@ -32,7 +32,7 @@ _CROP = re.compile(
     r"^(roi)?offset[xy]$|^[xy]offset$|^(image)?pad(ding)?(left|top|x|y)?$"
 )
 _SENSOR_CROPS = ("cropfactor", "sensorcropfactor", "cropmode")
-"""Names about the size of the sensor, which ``_CROP`` finds too."""
+"""Names about the size of the sensor, which ``_CROP`` matches, too."""
 _ORIENTATION = re.compile(
     r"^(image|camera|sensor|device|display|exif|video|picture)?(orientation|rotation|rotate)"
     r"(angle|deg|degrees|cw|ccw)?$"
@@ -44,22 +44,19 @@ _NUMBER = re.compile(r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*(?:x|deg|degrees)?\s*")
 
 def is_picture_change(name: str) -> bool:
     """Whether an entry of this name may change the picture."""
-    letters = _letters_of_name(name)
-    if letters in _ZOOMS or letters in _SCALES or _is_crop(letters):
+    normalized = _normalize_change_name(name)
+    if normalized in _ZOOMS or normalized in _SCALES or _is_crop(normalized):
         return True
-    return any(pattern.search(letters) for pattern in (_ORIENTATION, _MIRROR, _BINNING))
+    return any(pattern.search(normalized) for pattern in (_ORIENTATION, _MIRROR, _BINNING))
 
 
-def refuse_picture_changes(
-    entries: Mapping[str, Any], sides: Sequence[Any], place: str, *, can_zoom: bool = False
+def check_no_picture_changes(
+    entries: Mapping[str, Any], sides: Sequence[Any], location: str, *, can_zoom: bool = False
 ) -> None:
-    """Refuse a zoom, a crop, a binning, or a scale without a size.
+    """Check that there is no zoom, crop or binning, and no scale without a picture size.
 
-    Args:
-        entries: Entries beside intrinsics.
-        sides: Width and height that the file states for them; empty if it does not.
-        place: Name of the file for messages.
-        can_zoom: Whether a zoom is part of the camera, and was applied.
+    ``sides`` are the stated width and height of the pictures, if any. With ``can_zoom``, the caller
+    has applied the zoom, so that it is allowed.
 
     Raises:
         InputError: If an entry changes the picture.
@@ -67,96 +64,100 @@ def refuse_picture_changes(
     for name, value in entries.items():
         if not is_picture_change(name):
             continue
-        letters = _letters_of_name(name)
-        numbers = [*_numbers_of_value(value)]
-        shown = printable(f"{name}: {value}"[:60])
-        if letters in _ZOOMS and not can_zoom and _has_effect(numbers):
+        normalized = _normalize_change_name(name)
+        numbers = [*_iter_numbers(value)]
+        quoted = printable(f"{name}: {value}"[:60])
+        if normalized in _ZOOMS and not can_zoom and _has_effect(numbers):
             raise InputError(
-                f"states '{shown}', and not whether its numbers are those before the zoom: "
-                "multiply the focal lengths by it if they are, and remove it",
-                path=place,
+                f"the file has '{quoted}' but does not say whether its focal lengths are those "
+                "before the zoom: if they are, multiply them by the zoom, and then remove this "
+                "entry",
+                path=location,
             )
-        if _BINNING.match(letters) and any(number > 1 for number in numbers):
+        if _BINNING.match(normalized) and any(number > 1 for number in numbers):
             raise InputError(
-                f"states a binning ('{shown}'), so its matrix is not that of the pictures: "
-                "calibrate these pictures",
-                path=place,
+                f"the file has a binning ('{quoted}'), so its camera matrix is not that of the "
+                "binned images: calibrate with the binned images",
+                path=location,
             )
-        if letters in _SCALES and not sides and _has_effect(numbers):
+        if normalized in _SCALES and not sides and _has_effect(numbers):
             raise InputError(
-                f"states '{shown}', and not the size of the pictures that its numbers are of: add "
-                "width and height, or multiply the numbers yourself and remove it",
-                path=place,
+                f"the file has '{quoted}' but not the image size that its numbers belong to: add "
+                "the width and height, or multiply the numbers yourself and remove this entry",
+                path=location,
             )
-        if _is_crop(letters) and not _is_whole_picture(numbers, sides):
+        if _is_crop(normalized) and not _is_whole_picture(numbers, sides):
             raise InputError(
-                f"states a region of interest or a crop ('{shown}'), so its numbers may be of a "
-                "larger picture: subtract the offsets from cx and cy if they are, and remove it",
-                path=place,
+                f"the file has a region of interest or a crop ('{quoted}'), so its numbers may "
+                "belong to a larger image: if they do, subtract the offsets from cx and cy, and "
+                "then remove this entry",
+                path=location,
             )
 
 
-def turn_note(entries: Mapping[str, Any]) -> str | None:
-    """Note on an orientation that is not applied; None if pictures are upright.
+def unapplied_orientation_note(entries: Mapping[str, Any]) -> str | None:
+    """Return a note on an orientation that was not applied; None if the pictures are upright.
 
-    A rotation beside a position is that of the camera's pose.
+    A rotation is ignored if there is a position, too, because both are then the camera's pose.
     """
-    has_pose = any(_letters_of_name(name) in _POSITIONS for name in entries)
+    has_pose = any(_normalize_change_name(name) in _POSITIONS for name in entries)
     for name, value in entries.items():
-        letters = _letters_of_name(name)
-        if has_pose and letters in ("rotation", "rotate"):
+        normalized = _normalize_change_name(name)
+        if has_pose and normalized in ("rotation", "rotate"):
             continue
-        if _is_turn(letters, value) or _is_mirroring(letters, value):
+        if _is_turn(normalized, value) or _is_mirroring(normalized, value):
             return (
-                f"its camera file states '{printable(f'{name}: {value}'[:40])}', which is not "
-                "applied: its numbers are taken for those of the upright photograph"
+                f"its camera file has '{printable(f'{name}: {value}'[:40])}', which is not "
+                "applied: its numbers are used for the upright photograph"
             )
     return None
 
 
-def _is_turn(letters: str, value: Any) -> bool:
-    """Whether an entry turns the picture, by degrees or by EXIF's orientation."""
-    if _ORIENTATION.match(letters) is None or isinstance(value, list | Mapping):
+def _is_turn(normalized: str, value: Any) -> bool:
+    """Whether an entry rotates the picture, by degrees or by EXIF's orientation."""
+    if _ORIENTATION.match(normalized) is None or isinstance(value, list | Mapping):
         return False
-    numbers = [*_numbers_of_value(value)]
+    numbers = [*_iter_numbers(value)]
     is_quarter_turn = any(number % 90 == 0 and 0 < abs(number) < 360 for number in numbers)
-    is_exif = letters.endswith("orientation") and any(number in range(2, 9) for number in numbers)
+    is_exif = normalized.endswith("orientation") and any(
+        number in range(2, 9) for number in numbers
+    )
     return is_quarter_turn or is_exif
 
 
-def _is_mirroring(letters: str, value: Any) -> bool:
-    return _MIRROR.search(letters) is not None and value in (True, 1, "true", "1")
+def _is_mirroring(normalized: str, value: Any) -> bool:
+    return _MIRROR.search(normalized) is not None and value in (True, 1, "true", "1")
 
 
-def _is_crop(letters: str) -> bool:
-    return _CROP.search(letters) is not None and letters not in _SENSOR_CROPS
+def _is_crop(normalized: str) -> bool:
+    return _CROP.search(normalized) is not None and normalized not in _SENSOR_CROPS
 
 
 def _has_effect(factors: Sequence[float]) -> bool:
-    """Whether a factor changes a picture; 0 is that of EXIF for no zoom."""
+    """Whether a factor changes a picture; EXIF writes 0 for no zoom."""
     return any(factor not in (0, 1) for factor in factors)
 
 
 def _is_whole_picture(numbers: Sequence[float], sides: Sequence[Any]) -> bool:
-    """Whether the numbers of a crop are those of the whole picture, in pixels or as fractions."""
-    numbers_of_whole = {0.0, *(float(side) for side in sides if isinstance(side, int | float))}
-    is_in_fractions = len(numbers) == 4 and set(numbers) <= {0.0, 1.0}
-    return is_in_fractions or set(numbers) <= numbers_of_whole
+    """Whether a crop covers the whole picture, in pixels or as the fractions 0 and 1."""
+    full_crop_values = {0.0, *(float(side) for side in sides if isinstance(side, int | float))}
+    is_full_in_fractions = len(numbers) == 4 and set(numbers) <= {0.0, 1.0}
+    return is_full_in_fractions or set(numbers) <= full_crop_values
 
 
-def _letters_of_name(name: str) -> str:
-    """Letters and digits of a name, in lower case."""
+def _normalize_change_name(name: str) -> str:
+    """Reduce a name to letters and digits in lower case."""
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
-def _numbers_of_value(value: Any) -> Iterator[float]:
-    """Yield the numbers of a value at any depth; "2x" and "2" are 2."""
+def _iter_numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers of a value at any level of nesting; texts such as "2x" count as 2."""
     if isinstance(value, Mapping):
         for child in value.values():
-            yield from _numbers_of_value(child)
+            yield from _iter_numbers(child)
     elif isinstance(value, list):
         for child in value:
-            yield from _numbers_of_value(child)
+            yield from _iter_numbers(child)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         with suppress(OverflowError):
             yield float(value)

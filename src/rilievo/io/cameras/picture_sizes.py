@@ -1,4 +1,4 @@
-"""The size of the pictures that a camera's entries state, under any of its names."""
+"""Find the picture size in a camera's entries, under any of its names."""
 
 import math
 import re
@@ -16,45 +16,45 @@ _NOT_OF_THE_PICTURE = re.compile(
     r"output|target|orig|sensor|chip|font|step|crop|roi",
     re.I,
 )
-"""Words in names of sizes that are not those of the picture."""
+"""Words in the names of other sizes than that of the picture."""
 _MIN_SIDE = 16
-"""Least side of a picture [px] where only the name's end speaks of a size."""
+"""Smallest plausible side of a picture [px], for entries that may be something else."""
 
 
 def stated_size(entries: Mapping[str, Any]) -> list[Any]:
-    """Width and height of the pictures of a camera, as they are written; [] if not stated.
+    """Find width and height of a camera's pictures, as the file writes them; empty if not stated.
 
-    The size of the pictures of the calibration goes before any other one.
+    The size of the calibration's pictures takes precedence over any other size.
     """
     calibration_sizes = [name for name in entries if _CALIBRATION_SIZE.search(str(name))]
     for name in (*calibration_sizes, *_SIZE_NAMES):
-        sides = _sides_of_value(entries.get(name))
+        sides = _parse_size(entries.get(name))
         if sides:
             return sides
 
-    sides = first_of_each(entries, (WIDTHS, HEIGHTS)) or []
-    # Rows and columns may be those of a matrix.
+    sides = first_values(entries, (WIDTHS, HEIGHTS)) or []
+    # "rows" and "cols" may also be the shape of a matrix, such as 3 and 3.
     may_be_matrix = sides == [entries.get("cols"), entries.get("rows")]
     if sides and (not may_be_matrix or all(_is_side(side) for side in sides)):
         return sides
-    return _size_by_end_of_name(entries)
+    return _find_size_by_suffix(entries)
 
 
-def _size_by_end_of_name(entries: Mapping[str, Any]) -> list[Any]:
-    """Width and height of an entry whose name ends with ``size``, ``shape`` or the like."""
+def _find_size_by_suffix(entries: Mapping[str, Any]) -> list[Any]:
+    """Find width and height in an entry whose name ends with ``size``, ``shape`` or the like."""
     for name, value in entries.items():
         if not _ANY_SIZE.search(str(name)) or _NOT_OF_THE_PICTURE.search(str(name)):
             continue
-        sides = _sides_of_value(value)
+        sides = _parse_size(value)
         if len(sides) != 2 or not all(_is_side(side) for side in sides):
             continue
-        # A shape has its height first.
+        # A shape is (height, width).
         return sides[::-1] if str(name).lower().endswith("shape") else sides
     return []
 
 
-def first_of_each(entries: Mapping[str, Any], groups: Sequence[Sequence[str]]) -> list[Any] | None:
-    """First entry of each group of names; None if a group has none, or a null."""
+def first_values(entries: Mapping[str, Any], groups: Sequence[Sequence[str]]) -> list[Any] | None:
+    """Return the first entry of each group of names; None if a group has no entry, or a null."""
     values = []
     for names in groups:
         value = next((entries[name] for name in names if name in entries), None)
@@ -64,10 +64,10 @@ def first_of_each(entries: Mapping[str, Any], groups: Sequence[Sequence[str]]) -
     return values
 
 
-def _sides_of_value(value: Any) -> list[Any]:
-    """Width and height of a mapping, of a list or of text such as 640x480; [] of anything else."""
+def _parse_size(value: Any) -> list[Any]:
+    """Parse width and height from a mapping, a list, or a text such as 640x480; empty if absent."""
     if isinstance(value, Mapping):
-        return first_of_each(value, (WIDTHS, HEIGHTS)) or []
+        return first_values(value, (WIDTHS, HEIGHTS)) or []
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(\d{2,6})\s*[xX*,]\s*(\d{2,6})\s*", value)
         return [] if match is None else [int(match[1]), int(match[2])]

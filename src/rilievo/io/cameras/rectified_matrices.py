@@ -1,8 +1,8 @@
-"""Matrices of rectified or undistorted pictures, which stand beside the K of raw pictures.
+"""Recognise matrices of rectified or undistorted pictures beside the K of raw pictures.
 
 ROS writes ``K`` with the distortion ``D`` for raw pictures and ``P`` for rectified ones. OpenCV's
-``getOptimalNewCameraMatrix`` and ``stereoRectify`` give such matrices, too. rilievo reads K with
-its distortion, and a note names the other.
+``getOptimalNewCameraMatrix`` and ``stereoRectify`` compute such matrices, too. rilievo reads K with
+its distortion, and a note tells the user about the other matrix.
 """
 
 import re
@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rilievo.errors import InputError
-from rilievo.io.cameras.values import flat_list, is_number, simplified_name
+from rilievo.io.cameras.values import flatten_rows, is_number, normalize_name
 from rilievo.io.files.names import printable
 
 _MAX_ROUNDING = 1e-3
-"""Difference of numbers that are equal but for rounding, relative to the focal length."""
+"""Largest difference by rounding between equal matrices, relative to the focal length."""
 _NAME = re.compile(
     r"p1?|prect|projection(matrix)?|(optimal|new|rectified|undistorted|undist|rect)+"
     r"(k|cam|camera|matrix|mtx|mat|intrinsics?|p)+|k(new|opt|optimal|rect|rectified|undist|undistorted)"
@@ -24,18 +24,15 @@ _NAME = re.compile(
 
 def is_rectified_matrix(name: str) -> bool:
     """Whether a matrix of this name is that of rectified or undistorted pictures."""
-    return _NAME.fullmatch(simplified_name(str(name))) is not None
+    return _NAME.fullmatch(normalize_name(str(name))) is not None
 
 
 def rectified_note(
     entries: Mapping[str, Any], intrinsics: Sequence[float], size: Sequence[float] | None
 ) -> str | None:
-    """Note on a matrix of rectified pictures that differs from the camera that is read.
+    """Return a note on a matrix of rectified pictures that differs from the camera's K.
 
-    Args:
-        entries: Entries of the camera.
-        intrinsics: fx, fy, cx and cy that are read [px].
-        size: Width and height of its pictures; None if not stated.
+    ``intrinsics`` are fx, fy, cx and cy of K [px], and ``size`` is (width, height), if stated.
     """
     max_difference = _MAX_ROUNDING * intrinsics[0]
     for name, value in entries.items():
@@ -43,19 +40,19 @@ def rectified_note(
         if rectified is None or min(rectified[:2]) <= 0:
             continue
         pairs = zip(rectified, intrinsics, strict=False)
-        if any(abs(first - second) > max_difference for first, second in pairs):
+        if any(abs(rectified_value - value) > max_difference for rectified_value, value in pairs):
             numbers = ",".join(f"{number:.10g}" for number in rectified)
             at_size = "" if size is None else f"@{size[0]:.0f}x{size[1]:.0f}"
             return (
-                "the camera of its file is that of raw pictures, as the camera took them, and "
-                f"'{printable(str(name)[:30])}', of rectified ones, differs from it: if this "
-                f"picture was rectified or undistorted, give pinhole:{numbers}{at_size}"
+                "the camera in its file belongs to raw images, and "
+                f"'{printable(str(name)[:30])}', for rectified images, differs from it: if this "
+                f"image was rectified or undistorted, pass pinhole:{numbers}{at_size}"
             )
     return None
 
 
-def refuse_rectified_alone(entries: Any, location: str) -> None:
-    """Refuse a file that has the matrices of OpenCV's ``stereoRectify`` alone."""
+def check_not_only_rectified(entries: Any, location: str) -> None:
+    """Raise ``InputError`` if a file has only the matrices of OpenCV's ``stereoRectify``."""
     if not isinstance(entries, Mapping):
         return
     choices = []
@@ -63,21 +60,21 @@ def refuse_rectified_alone(entries: Any, location: str) -> None:
         intrinsics = _intrinsics_by_rows(entries.get(name))
         if intrinsics is not None:
             numbers = ",".join(f"{number:.10g}" for number in intrinsics)
-            choices.append(f"{numbers} for the {side} one ({name})")
+            choices.append(f"{numbers} for the {side} image ({name})")
     if choices:
         raise InputError(
-            "has the matrices of rectified pictures alone: if this picture was rectified, give "
-            f"{', or '.join(choices)}; if it was not, take the file with M1 and D1",
+            "the file only has the matrices of rectified images: if this image was rectified, "
+            f"pass {', or '.join(choices)}; if it was not, use the file with M1 and D1",
             path=location,
         )
 
 
 def _intrinsics_by_rows(value: Any) -> list[float] | None:
-    """fx, fy, cx and cy of a matrix of 3x3 or 3x4 by rows; None of anything else."""
-    numbers = flat_list(value)
+    """Extract fx, fy, cx and cy from a row-major 3x3 or 3x4 matrix; None for anything else."""
+    numbers = flatten_rows(value)
     if len(numbers) not in (9, 12) or not all(map(is_number, numbers)):
         return None
-    columns = len(numbers) // 3
+    column_count = len(numbers) // 3
     fx, cx = numbers[0], numbers[2]
-    fy, cy = numbers[columns + 1], numbers[columns + 2]
+    fy, cy = numbers[column_count + 1], numbers[column_count + 2]
     return [float(fx), float(fy), float(cx), float(cy)]

@@ -1,8 +1,8 @@
-"""Cameras inside of JSON and YAML of other programs, and names of forms that are not read.
+"""Search JSON and YAML of unknown programs for cameras.
 
-A file may be a camera, hold one under a name of its own (``intrinsic``, ``color``, a sensor's
-name), or hold several. All cameras are found; whoever reads them refuses a file whose cameras
-differ.
+A file may be a camera itself, contain one under some name (``intrinsic``, ``color``, a sensor's
+name), or contain several. The search finds all of them, and leaves it to its caller to refuse a
+file whose cameras differ.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,58 +19,58 @@ from rilievo.io.cameras.rectified_matrices import is_rectified_matrix
 from rilievo.io.cameras.values import is_number, is_numeric
 
 _MAX_DEPTH = 6  # a camera lies two or three levels deep in the files of known programs
-_MAX_NODES = 20_000  # mappings and lists of one file, so that a hostile one ends soon
+_MAX_NODES = 20_000  # mappings and lists of one file, to bound the time for a hostile file
 
 _FOCAL_NAMES = (*FOCAL_X, "Fx", "FX", "fl_x", "camera_angle_x", "Camera.fx", "Camera1.fx")
 _NAME_PARTS_OF_CAMERAS = (*("dist", "coeff", "size", "dim", "shape", "reference", "resolution"),)
-"""Parts of names of lists and mappings that say more about the intrinsics beside them."""
+"""Substrings in the names of lists and mappings that belong to the intrinsics beside them."""
 
 _MESHROOM = "featuresFolders"
-_UNREAD_FORMS: Mapping[str, tuple[str, str]] = {
+_UNSUPPORTED_FORMS: Mapping[str, tuple[str, str]] = {
     _MESHROOM: (
-        "Meshroom's scene (sfm)",
-        "its node ExportColmap, or its focalLength and sensorWidth as FOCALmm/WIDTHmm if the lens "
-        "has no distortion",
+        "a Meshroom scene (sfm)",
+        "Meshroom's ExportColmap node, or its focalLength and sensorWidth as FOCALmm/WIDTHmm if "
+        "the lens has no distortion",
     ),
     "CalibrationInformation": (
-        "the raw calibration of an Azure Kinect, whose numbers are shares of its sensor",
-        "the numbers of the SDK's k4a_calibration_get_from_raw, as opencv:FX,FY,CX,CY,K1,K2,P1,P2,"
-        "K3,K4,K5,K6",
+        "the raw calibration of an Azure Kinect, whose numbers are fractions of its sensor",
+        "the numbers from the SDK's k4a_calibration_get_from_raw, as "
+        "opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3,K4,K5,K6",
     ),
-    "BlocksExchange": ("BlocksExchange of ContextCapture", "an export to COLMAP"),
+    "BlocksExchange": ("a BlocksExchange file from ContextCapture", "an export to COLMAP"),
     "projection_params": (
-        "a calibration of Project Aria (FISHEYE624)",
-        "pictures that were straightened by its tools, and their FX,FY,CX,CY",
+        "a Project Aria calibration (FISHEYE624)",
+        "images that were undistorted with its tools, and their FX,FY,CX,CY",
     ),
     "M_cam_from_uv": (
-        "a camera of Hypersim",
+        "a Hypersim camera",
         "its settings_camera_fov, in radians, as pinhole:DEGREES",
     ),
 }
-"""Keys of forms that are recognised and not read, their names, and what to take instead."""
+"""Keys of formats that are recognised but not supported: {key: (name, what to use instead)}."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundCamera:
-    """Entries of one camera, and the keys that lead to it in the file, joined by dots."""
+    """Entries of one camera, with the keys that lead to it in the file, joined by dots."""
 
     label: str
     entries: Mapping[str, Any]
 
 
 def find_cameras(content: Any, location: str) -> list[FoundCamera]:
-    """Find cameras in a JSON or YAML; [] without one.
+    """Find all cameras in the content of a JSON or YAML file.
 
     Raises:
-        InputError: If it is of a form that is recognised and not read.
+        InputError: If the format is recognised but not supported.
     """
-    _refuse_unread_forms(content, location)
+    _check_format_is_supported(content, location)
     nodes_left = iter(range(_MAX_NODES))
-    return list(_walk(content, "", 0, nodes_left))
+    return list(_walk_tree(content, "", 0, nodes_left))
 
 
 def is_camera(node: Mapping[str, Any]) -> bool:
-    """Whether a mapping has intrinsics itself."""
+    """Whether a mapping has intrinsics itself, and not only in a mapping within it."""
     lens = node.get("lens")
     if isinstance(lens, str) and lens.partition(":")[0] in LENSES:
         return True
@@ -90,26 +90,30 @@ def _states_focal_length(frame: Any) -> bool:
 
 
 def _is_matrix(value: Any) -> bool:
+    """Whether a value is a list of numbers or rows, or OpenCV's mapping with ``data``."""
     if isinstance(value, Mapping):
         return isinstance(value.get("data"), list)
     return isinstance(value, list) and bool(value) and not isinstance(value[0], Mapping)
 
 
-def _refuse_unread_forms(content: Any, location: str) -> None:
+def _check_format_is_supported(content: Any, location: str) -> None:
+    """Raise ``InputError`` for known formats that are not read, and name what to use instead."""
     if not isinstance(content, Mapping):
         return
     if str(content.get("format", "")).startswith("application/opf"):
         raise InputError(
-            "is a part of Pix4D's OPF, which is not read; take the focal_length_px and "
+            "this is a part of Pix4D's OPF, which is not supported; use the focal_length_px and "
             "principal_point_px of its sensor as opencv:F,F,CX-0.5,CY-0.5,K1,K2,P1,P2,K3",
             path=location,
         )
-    keys = [key for key in _UNREAD_FORMS if key in content]
+    keys = [key for key in _UNSUPPORTED_FORMS if key in content]
     if _is_meshroom_scene(content):
         keys.insert(0, _MESHROOM)
     if keys:
-        name, instead = _UNREAD_FORMS[keys[0]]
-        raise InputError(f"is {name}, which is not read; take {instead}", path=location)
+        format_name, alternative = _UNSUPPORTED_FORMS[keys[0]]
+        raise InputError(
+            f"this is {format_name}, which is not supported; use {alternative}", path=location
+        )
 
 
 def _is_meshroom_scene(content: Mapping[str, Any]) -> bool:
@@ -118,32 +122,37 @@ def _is_meshroom_scene(content: Mapping[str, Any]) -> bool:
     return isinstance(first, Mapping) and "intrinsicId" in first
 
 
-def _walk(node: Any, label: str, depth: int, nodes_left: Iterator[int]) -> Iterator[FoundCamera]:
-    """Yield the cameras of a mapping or list, and of those in it."""
+def _walk_tree(
+    node: Any, label: str, depth: int, nodes_left: Iterator[int]
+) -> Iterator[FoundCamera]:
+    """Yield the cameras in a mapping or list, by a depth-first search.
+
+    ``label`` are the keys that lead to the node, and ``nodes_left`` ends after enough nodes.
+    """
     if depth > _MAX_DEPTH or next(nodes_left, None) is None:
         return
     if isinstance(node, Mapping):
         if is_camera(node):
-            yield from _cameras_of_matrices(node, label)
+            yield from _split_matrices(node, label)
             return
         for key, child in node.items():
             if isinstance(child, Mapping | list):
-                for found in _walk(child, _join(label, str(key)), depth + 1, nodes_left):
-                    yield _with_entries_of_parent(found, node)
+                for camera in _walk_tree(child, _join(label, str(key)), depth + 1, nodes_left):
+                    yield _merge_parent_entries(camera, node)
     elif isinstance(node, list):
         for index, child in enumerate(node):
             if isinstance(child, Mapping):
-                yield from _walk(child, _join(label, str(index)), depth + 1, nodes_left)
+                yield from _walk_tree(child, _join(label, str(index)), depth + 1, nodes_left)
 
 
 def _join(label: str, key: str) -> str:
     return f"{label}.{key}" if label else key
 
 
-def _cameras_of_matrices(node: Mapping[str, Any], label: str) -> Iterator[FoundCamera]:
-    """Camera of a mapping, or one for each matrix of a list of them."""
+def _split_matrices(node: Mapping[str, Any], label: str) -> Iterator[FoundCamera]:
+    """Yield the camera of a mapping, or one for each matrix if the mapping has a list of them."""
     name = next((name for name in MATRICES if _is_matrix(node.get(name))), None)
-    matrices = None if name is None else _several_matrices(node[name])
+    matrices = None if name is None else _list_matrices(node[name])
     if name is None or matrices is None:
         yield FoundCamera(label, node)
         return
@@ -151,8 +160,8 @@ def _cameras_of_matrices(node: Mapping[str, Any], label: str) -> Iterator[FoundC
         yield FoundCamera(_join(_join(label, name), str(index)), {**node, name: matrix})
 
 
-def _several_matrices(value: Any) -> list[Any] | None:
-    """Matrices of a list of them, or rows of 4 or 9 numbers each; None for a single matrix."""
+def _list_matrices(value: Any) -> list[Any] | None:
+    """Split a list of matrices, or of rows with 4 or 9 numbers each; None for a single matrix."""
     if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
         return None
     if all(row and isinstance(row[0], list) for row in value):
@@ -165,20 +174,20 @@ def _several_matrices(value: Any) -> list[Any] | None:
     return None if is_projection else value
 
 
-def _with_entries_of_parent(found: FoundCamera, parent: Mapping[str, Any]) -> FoundCamera:
-    """Camera with the size and the model that stand beside it, one level above."""
+def _merge_parent_entries(camera: FoundCamera, parent: Mapping[str, Any]) -> FoundCamera:
+    """Add entries of the parent, such as the size and the model, that the camera itself lacks."""
     scalars = {
         str(name): value
         for name, value in parent.items()
         if isinstance(value, str) or is_number(value)
     }
     related = {name: value for name, value in parent.items() if _belongs_to_camera(str(name))}
-    return FoundCamera(found.label, {**scalars, **related, **found.entries})
+    return FoundCamera(camera.label, {**scalars, **related, **camera.entries})
 
 
 def _belongs_to_camera(name: str) -> bool:
-    """Whether a list or mapping of this name belongs to the intrinsics that stand beside it."""
+    """Whether a list or mapping of this name belongs to the intrinsics beside it."""
     if is_distortion_name(name) or is_picture_change(name) or is_rectified_matrix(name):
         return True
-    word = name.lower()
-    return any(part in word for part in _NAME_PARTS_OF_CAMERAS)
+    lowercase_name = name.lower()
+    return any(part in lowercase_name for part in _NAME_PARTS_OF_CAMERAS)

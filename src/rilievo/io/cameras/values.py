@@ -1,4 +1,4 @@
-"""Numbers, lists and matrices among the entries of JSON, YAML, TOML and XML."""
+"""Parse numbers, lists and matrices among the entries of JSON, YAML, TOML and XML."""
 
 import math
 import re
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def is_number(value: Any) -> bool:
-    """Whether an entry is a number; true and false are none."""
+    """Whether an entry is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_numeric(value: Any) -> bool:
-    """Whether an entry is a number, or text that is one."""
+    """Whether an entry is a number, or a text that can be parsed as one."""
     if not isinstance(value, str):
         return is_number(value)
     try:
@@ -23,7 +23,7 @@ def is_numeric(value: Any) -> bool:
 
 
 def number_or_nan(value: Any) -> float:
-    """Number of an entry, also if it is text, as YAML reads 1e-05; NaN for anything else."""
+    """Parse a number, also from text, because YAML reads 1e-05 as text; NaN for anything else."""
     if isinstance(value, bool):
         return math.nan
     try:
@@ -34,10 +34,10 @@ def number_or_nan(value: Any) -> float:
         return math.nan
 
 
-def flat_list(value: Any) -> list[Any]:
-    """Elements of a list, of a list of rows, or of OpenCV's mapping with ``data``, in their order.
+def flatten_rows(value: Any) -> list[Any]:
+    """Flatten a list, a list of rows, or OpenCV's mapping with ``data``, in row-major order.
 
-    Any other value is a list of one.
+    Any other value becomes a list of one.
     """
     rows = value.get("data") if isinstance(value, Mapping) else value
     if not isinstance(rows, list | tuple):
@@ -52,6 +52,6 @@ def flat_list(value: Any) -> list[Any]:
     return elements
 
 
-def simplified_name(name: str) -> str:
-    """Name of an entry in small letters and digits alone, so that ``Fov_X`` is ``fovx``."""
+def normalize_name(name: str) -> str:
+    """Reduce a name to lower-case letters and digits, so that ``Fov_X`` becomes ``fovx``."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

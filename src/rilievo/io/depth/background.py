@@ -1,7 +1,7 @@
-"""Numbers that may mean "no depth" or a background: they stand apart from all other depth.
+"""Warn about raw values that may mean "no depth" or a background: they are outliers of the depth.
 
-A wall square to the camera and the horizon of level ground have one number at many pixels, too.
-They are told from a background by the depth at their borders.
+A wall parallel to the image plane and the horizon of level ground have one value at many pixels,
+too. They are told from a background by the depth at their borders.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,281 +10,304 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Mask, Values
-from rilievo.io.depth.number_plane import (
-    MAX_SYNTHETIC_NUMBERS,
+from rilievo.io.depth.raw_depth_map import (
+    MAX_SYNTHETIC_VALUES,
     SAME_FLOAT,
-    NumberPlane,
+    RawDepthMap,
+    format_pixel_count,
     has_smooth_borders,
     is_synthetic,
     neighbour_slices,
+    scan_directions,
 )
 
 _MIN_PIXELS = 5
-_FAR_RULES = ((1.1, 0.05), (1.25, 0.02), (2.0, 0.005), (3.0, 0.0002))
-"""Least ratios of the largest number to the others, each with the least share of pixels that hold
-it, at which it stands apart."""
-_NEAR_RULES = ((3.0, 0.005), (2.0, 0.01), (1.25, 0.05))
-"""The same for the others and the smallest number."""
-_CLEAR_NEAR_RULES = _NEAR_RULES[:1]
-_MIN_FAR_RATIO = 1.1  # of the largest number to the others, below which it never stands apart
-_MIN_TYPE_MAX_RATIO = 1.25  # the same for the largest number of a type, whatever its pixels
-_MIN_TYPE_MAX_PIXELS = 0.001  # of all pixels, for the largest number of a type among close others
-_MIN_ISOLATED_PIXELS = 0.002  # of all pixels, with a number that borders on no depth near it
-_MIN_RANGE_END_PIXELS = 0.005  # of all pixels, with an end of a stated range
-_MIN_SYNTHETIC_RATIO = 10  # of a background to the other numbers of a scene of a few flat walls
-_MAX_MEASURED_PIXELS = 1 / 20  # of all pixels; a number of more is hardly measured
-_MIN_WALL_PIXELS, _MAX_WALL_RATIO = 0.5, 3.0
-"""The farthest number of so many pixels, less than so many times as far as the others, is a wall
-square to the camera."""
-_MAX_OUTLINE = 40  # square of the outline over the area, of a compact shape; a square has 16
-_MIN_CONTINUED_BORDERS = 0.5  # of the borders, at which a plane continues to a number
+_FAR_THRESHOLDS = ((1.1, 0.05), (1.25, 0.02), (2.0, 0.005), (3.0, 0.0002))
+"""(minimum ratio, minimum fraction): the largest value is an outlier if it is so many times the
+others, and so large a fraction of the pixels has it. Rarer values need a larger ratio."""
+_NEAR_THRESHOLDS = ((3.0, 0.005), (2.0, 0.01), (1.25, 0.05))
+"""The same for the smallest value, with the ratio of the others to it."""
+_CLEAR_NEAR_THRESHOLDS = _NEAR_THRESHOLDS[:1]
+_MIN_FAR_RATIO = 1.1  # of the largest value to the others; closer ones are never outliers
+_MIN_TYPE_MAX_RATIO = 1.25  # the same for the largest value of a type, whatever its pixels
+_MIN_TYPE_MAX_FRACTION = 0.001  # of all pixels, for the largest value of a type among close others
+_MIN_ISOLATED_FRACTION = 0.002  # of all pixels, with a value whose borders are all jumps in depth
+_MIN_RANGE_END_FRACTION = 0.005  # of all pixels, with an end of a stated range
+_MIN_SYNTHETIC_RATIO = 10  # of a background to the other values of a scene of a few flat walls
+_MAX_MEASURED_FRACTION = 1 / 20  # of all pixels; a measured value is hardly more frequent
+_MIN_WALL_FRACTION, _MAX_WALL_RATIO = 0.5, 3.0
+"""If so large a fraction of the pixels has the largest value, which is less than so many times the
+others, it is a wall parallel to the image plane."""
+_MAX_OUTLINE = 40  # squared perimeter over area, of a compact shape; a square has 16
+_MIN_CONTINUED_BORDERS = 0.5  # of the border pixels, at which a plane continues to a value
 _MAX_PLANE_ERROR = 0.1  # in inverse depth, relative to the step before
-_MAX_MARKS = 3  # numbers that are far from all depth
-_MIN_MARK_RATIO = 1.25  # of such a number to the largest depth
+_MAX_MARKS = 3  # distinct values that mean "no depth" in one map
+_MIN_MARK_RATIO = 1.25  # of such a value to the largest depth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Extreme:
-    """The largest or smallest number of a map, and how far it is from the others.
+class _ExtremeValue:
+    """The largest or smallest raw value of a map, and how far it is from the others.
 
     Attributes:
-        number: The number.
-        count: Pixels that hold it.
+        pixel_count: Pixels that have it.
         fraction: The same as a fraction of all pixels.
-        others: Known numbers besides it.
-        ratio: Ratio to the nearest of the others, at least about 1.
+        ratio: Ratio between it and the nearest of the others, at least about 1.
     """
 
-    number: float
-    count: int
+    value: float
+    pixel_count: int
     fraction: float
     others: Values
     ratio: float
 
-    def stands_apart(self, rules: Sequence[tuple[float, float]]) -> bool:
-        """Whether its ratio and its fraction are those of one of the rules, or larger."""
+    def is_outlier(self, thresholds: Sequence[tuple[float, float]]) -> bool:
+        """Whether its ratio and its fraction both reach one of the pairs of thresholds."""
         return any(
             self.ratio >= min_ratio and self.fraction >= min_fraction
-            for min_ratio, min_fraction in rules
+            for min_ratio, min_fraction in thresholds
         )
 
 
-def background_warnings(plane: NumberPlane, *, are_codes: bool) -> Iterator[str]:
-    """Warn about numbers that may mean "no depth" or a background.
+def background_warnings(raw_map: RawDepthMap, *, are_codes: bool) -> list[str]:
+    """Warn about values that may mean "no depth" or a background.
 
-    Args:
-        plane: Numbers of the map.
-        are_codes: Whether numbers are codes between a nearest and a farthest depth.
+    The most frequent value is only examined if neither end of the values causes a warning.
+
+    ``are_codes`` says that values are codes between a nearest and a farthest depth.
     """
-    if np.count_nonzero(plane.known) <= _MIN_PIXELS:
-        return
+    if np.count_nonzero(raw_map.valid) <= _MIN_PIXELS:
+        return []
     if are_codes:
-        warnings = [*_range_end_warnings(plane)]
+        warnings = [*_range_end_warnings(raw_map)]
     else:
-        warnings = [*_largest_number_warnings(plane), *_smallest_number_warnings(plane)]
-    yield from warnings or _isolated_number_warnings(plane)
+        ends = [_largest_value_warning(raw_map), _smallest_value_warning(raw_map)]
+        warnings = [*filter(None, ends)]
+    return warnings or [*filter(None, [_isolated_value_warning(raw_map)])]
 
 
-def far_marks(plane: NumberPlane) -> Mask:
-    """Pixels of the few largest numbers, if these are far from all others, as marks are."""
-    marks = np.zeros_like(plane.known)
+def find_far_marks(raw_map: RawDepthMap) -> Mask:
+    """Find pixels whose value is a mark of "no depth" far beyond all depth, such as 65535.
+
+    A map may have up to ``_MAX_MARKS`` such values. All of them are marks once the next value below
+    is much smaller; if no such gap is found, there are none.
+    """
+    marks = np.zeros_like(raw_map.valid)
     for _ in range(_MAX_MARKS):
-        numbers = plane.values[plane.known & ~marks]
-        if not numbers.size:
+        remaining_values = raw_map.values[raw_map.valid & ~marks]
+        if not remaining_values.size:
             break
-        largest = float(numbers.max())
-        marks |= plane.values == largest
-        others = numbers[numbers < largest]
-        is_frequent = np.count_nonzero(numbers == largest) >= (
-            _MIN_ISOLATED_PIXELS * plane.values.size
-        )
+        largest = float(remaining_values.max())
+        marks |= raw_map.values == largest
+        others = remaining_values[remaining_values < largest]
+        largest_count = np.count_nonzero(remaining_values == largest)
+        is_frequent = largest_count >= _MIN_ISOLATED_FRACTION * raw_map.values.size
         if not is_frequent or not others.size:
             break
         if largest > _MIN_MARK_RATIO * others.max():
-            return marks & plane.known
-    return np.zeros_like(plane.known)
+            return marks & raw_map.valid
+    return np.zeros_like(raw_map.valid)
 
 
-def _range_end_warnings(plane: NumberPlane) -> Iterator[str]:
-    """Warn about the ends of a range, which holes and backgrounds have, too."""
-    if plane.integer_type is None:
+def _range_end_warnings(raw_map: RawDepthMap) -> Iterator[str]:
+    """Warn about codes at the two ends of a range, which may be holes and a background."""
+    if raw_map.integer_type is None:
         return
-    type_max = float(np.iinfo(plane.integer_type).max)
-    known = plane.known | ((plane.values == 0) & plane.zero_is_depth)
-    for end, words in ((0.0, "nearest"), (type_max, "farthest")):
-        at_end = known & (plane.values == end)
-        fraction = np.count_nonzero(at_end) / plane.values.size
-        others = plane.values[known & ~at_end]
-        if fraction < _MIN_RANGE_END_PIXELS or others.size <= _MIN_PIXELS or is_synthetic(others):
+    type_max = float(np.iinfo(raw_map.integer_type).max)
+    valid = raw_map.valid | ((raw_map.values == 0) & raw_map.zero_is_depth)
+    for end_code, end_name in ((0.0, "nearest"), (type_max, "farthest")):
+        is_at_end = valid & (raw_map.values == end_code)
+        fraction = np.count_nonzero(is_at_end) / raw_map.values.size
+        others = raw_map.values[valid & ~is_at_end]
+        if fraction < _MIN_RANGE_END_FRACTION or others.size <= _MIN_PIXELS or is_synthetic(others):
             continue
-        gap = np.quantile(others, 0.001) if end == 0 else type_max - np.quantile(others, 0.999)
-        is_frequent = fraction >= _MAX_MEASURED_PIXELS
-        if gap > type_max / 20 or (is_frequent and not has_smooth_borders(plane, end, known)):
+        # The quantiles leave out single wild pixels.
+        if end_code == 0:
+            gap = np.quantile(others, 0.001)
+        else:
+            gap = type_max - np.quantile(others, 0.999)
+        is_frequent = fraction >= _MAX_MEASURED_FRACTION
+        if gap > type_max / 20 or (
+            is_frequent and not has_smooth_borders(raw_map, end_code, valid)
+        ):
             yield (
-                f"{np.count_nonzero(at_end)} pixels ({fraction:.1%}) hold {end:.0f}, which is the "
-                f"{words} depth of the range that is stated, apart from all others: if it marks "
-                f"'none', say 'invalid: {end:.0f}'"
+                f"{np.count_nonzero(is_at_end)} pixels ({fraction:.1%}) have the value "
+                f"{end_code:.0f}, which is the {end_name} depth of the stated range and far from "
+                f"all other values: if it marks missing depth, set 'invalid: {end_code:.0f}'"
             )
 
 
-def _largest_number_warnings(plane: NumberPlane) -> Iterator[str]:
-    """Warn about the largest number, if it is that of its type or stands apart from the others."""
-    largest = _find_extreme(plane, is_far=True)
+def _largest_value_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about the largest value, if it is the largest of its type or an outlier."""
+    largest = _find_extreme(raw_map, is_far=True)
     if largest is None:
-        return
-    if _is_largest_of_type(plane, largest.number):
-        yield from _type_max_warnings(plane, largest)
-    elif _is_worth_a_warning(largest) and _is_far_background(plane, largest):
-        yield _extreme_words(plane, largest)
+        return None
+    if _is_type_max(raw_map, largest.value):
+        return _type_max_warning(raw_map, largest)
+    is_background = _is_worth_a_warning(largest) and _is_far_background(raw_map, largest)
+    return _outlier_message(raw_map, largest) if is_background else None
 
 
-def _smallest_number_warnings(plane: NumberPlane) -> Iterator[str]:
-    """Warn about the smallest number, if it stands apart as a mark of "no depth" does."""
-    smallest = _find_extreme(plane, is_far=False)
+def _smallest_value_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about the smallest value, if it is an outlier as a mark of "no depth" is."""
+    smallest = _find_extreme(raw_map, is_far=False)
     if smallest is None:
-        return
-    if _is_worth_a_warning(smallest) and _is_near_mark(plane, smallest):
-        yield _extreme_words(plane, smallest)
+        return None
+    is_mark = _is_worth_a_warning(smallest) and _is_near_mark(raw_map, smallest)
+    return _outlier_message(raw_map, smallest) if is_mark else None
 
 
-def _find_extreme(plane: NumberPlane, *, is_far: bool) -> _Extreme | None:
-    """Largest or smallest number of a map; None if there are hardly any others."""
-    numbers = plane.known_numbers
-    extreme = float(numbers.max() if is_far else numbers.min())
-    is_extreme = np.abs(numbers - extreme) <= SAME_FLOAT * extreme
-    others = numbers[~is_extreme]
+def _find_extreme(raw_map: RawDepthMap, *, is_far: bool) -> _ExtremeValue | None:
+    """Find the largest or smallest value of a map; None if there are hardly any others."""
+    values = raw_map.valid_values
+    extreme = float(values.max() if is_far else values.min())
+    is_extreme = np.abs(values - extreme) <= SAME_FLOAT * extreme
+    others = values[~is_extreme]
     if others.size <= _MIN_PIXELS:
         return None
 
+    # Quantiles instead of the nearest value itself leave out single wild pixels.
     if is_far:
-        near_end, most = np.quantile(others, (0.999, 0.98))
-        ratio = extreme / near_end
+        next_largest, without_blended = np.quantile(others, (0.999, 0.98))
+        ratio = extreme / next_largest
         # Anti-aliased edges blend a huge background into up to a fiftieth of the other pixels.
-        if extreme > 10 * most:
-            ratio = max(ratio, extreme / most)
+        if extreme > 10 * without_blended:
+            ratio = max(ratio, extreme / without_blended)
     else:
         ratio = float(np.quantile(others, 0.001)) / extreme
-    count = int(np.count_nonzero(is_extreme))
-    fraction = count / plane.values.size
-    return _Extreme(number=extreme, count=count, fraction=fraction, others=others, ratio=ratio)
+    pixel_count = int(np.count_nonzero(is_extreme))
+    return _ExtremeValue(
+        value=extreme,
+        pixel_count=pixel_count,
+        fraction=pixel_count / raw_map.values.size,
+        others=others,
+        ratio=ratio,
+    )
 
 
-def _is_largest_of_type(plane: NumberPlane, number: float) -> bool:
-    """Whether a number is the largest that its type can hold; 255 of 8 bits does not count."""
-    if plane.integer_type is None:
-        return number in (float(np.finfo(np.float16).max), float(np.finfo(np.float32).max))
-    return number == np.iinfo(plane.integer_type).max and plane.integer_type.itemsize > 1
+def _is_type_max(raw_map: RawDepthMap, value: float) -> bool:
+    """Whether a value is the largest that its type can hold; 255 of 8 bits does not count."""
+    if raw_map.integer_type is None:
+        return value in (float(np.finfo(np.float16).max), float(np.finfo(np.float32).max))
+    return value == np.iinfo(raw_map.integer_type).max and raw_map.integer_type.itemsize > 1
 
 
-def _type_max_warnings(plane: NumberPlane, largest: _Extreme) -> Iterator[str]:
-    """Warn about the largest number of a type, unless it is one of many close ones."""
+def _type_max_warning(raw_map: RawDepthMap, largest: _ExtremeValue) -> str | None:
+    """Warn about the largest value of a type, unless it is rare and close to other values."""
     is_far = largest.ratio >= _MIN_TYPE_MAX_RATIO
-    if largest.count < _MIN_PIXELS and not is_far:
-        return
-    is_frequent = largest.fraction >= _MIN_TYPE_MAX_PIXELS
-    if is_far or is_frequent or largest.stands_apart(_FAR_RULES):
-        shown = plane.format(largest.number)
-        yield (
-            f"{largest.count} pixels hold {shown}, the largest number of the type, "
-            f"which mostly means 'none', as a background does; say 'invalid: [0, {shown}]'"
-        )
+    if largest.pixel_count < _MIN_PIXELS and not is_far:
+        return None
+    is_frequent = largest.fraction >= _MIN_TYPE_MAX_FRACTION
+    if not (is_far or is_frequent or largest.is_outlier(_FAR_THRESHOLDS)):
+        return None
+    formatted = raw_map.format_value(largest.value)
+    return (
+        f"the value {formatted}, the largest of its type, is stored at "
+        f"{format_pixel_count(largest.pixel_count)} and usually marks missing depth or a "
+        f"background: to leave it out, set 'invalid: [0, {formatted}]'"
+    )
 
 
-def _is_worth_a_warning(extreme: _Extreme) -> bool:
-    """Whether a number has enough pixels, and does not belong to a scene of a few flat walls."""
+def _is_worth_a_warning(extreme: _ExtremeValue) -> bool:
+    """Whether a value has enough pixels, and does not belong to a scene of a few flat walls."""
     is_wall = is_synthetic(extreme.others) and extreme.ratio < _MIN_SYNTHETIC_RATIO
-    return extreme.count >= _MIN_PIXELS and not is_wall
+    return extreme.pixel_count >= _MIN_PIXELS and not is_wall
 
 
-def _is_far_background(plane: NumberPlane, largest: _Extreme) -> bool:
-    """Whether the largest number stands apart, and is neither a wall nor the end of a plane."""
-    stands_apart = largest.stands_apart(_FAR_RULES)
-    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_ISOLATED_PIXELS
-    if not stands_apart and may_be_isolated:
-        stands_apart = not has_smooth_borders(plane, largest.number)
-    is_wall = largest.fraction > _MIN_WALL_PIXELS and largest.ratio < _MAX_WALL_RATIO
-    return stands_apart and not is_wall and not _continues_planes(plane, largest.number)
+def _is_far_background(raw_map: RawDepthMap, largest: _ExtremeValue) -> bool:
+    """Whether the largest value is an outlier, and is neither a wall nor the end of a plane."""
+    is_outlier = largest.is_outlier(_FAR_THRESHOLDS)
+    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_ISOLATED_FRACTION
+    if not is_outlier and may_be_isolated:
+        is_outlier = not has_smooth_borders(raw_map, largest.value)
+    is_wall = largest.fraction > _MIN_WALL_FRACTION and largest.ratio < _MAX_WALL_RATIO
+    return is_outlier and not is_wall and not _ends_planes(raw_map, largest.value)
 
 
-def _is_near_mark(plane: NumberPlane, smallest: _Extreme) -> bool:
-    """Whether the smallest number stands apart, and is no board in front of everything."""
-    if plane.integer_type is None:
-        # A mark of zero that was scaled; no background is near.
-        return smallest.stands_apart(_CLEAR_NEAR_RULES)
-    if not smallest.stands_apart(_NEAR_RULES):
+def _is_near_mark(raw_map: RawDepthMap, smallest: _ExtremeValue) -> bool:
+    """Whether the smallest value is an outlier, and not a flat object in front of everything."""
+    if raw_map.integer_type is None:
+        # In floats only a scaled zero is suspicious, and that is far below all depth.
+        return smallest.is_outlier(_CLEAR_NEAR_THRESHOLDS)
+    if not smallest.is_outlier(_NEAR_THRESHOLDS):
         return False
-    is_clear = smallest.ratio >= _CLEAR_NEAR_RULES[0][0]
-    return is_clear or not _is_flat_object(plane, smallest.number)
+    clear_ratio, _ = _CLEAR_NEAR_THRESHOLDS[0]
+    return smallest.ratio >= clear_ratio or not _is_flat_object(raw_map, smallest.value)
 
 
-def _extreme_words(plane: NumberPlane, extreme: _Extreme) -> str:
-    """Say that an extreme number may mean "no depth", and how the user declares it."""
-    shown = plane.format(extreme.number)
+def _outlier_message(raw_map: RawDepthMap, extreme: _ExtremeValue) -> str:
+    """Return the warning that an outlier may mean "no depth", with the key that declares it so."""
+    formatted = raw_map.format_value(extreme.value)
     low, high = np.quantile(extreme.others, (0.001, 0.999))
-    is_integer = plane.integer_type is not None
+    is_integer = raw_map.integer_type is not None
     others = f"{int(low)} to {int(high)}" if is_integer else f"{low:.5g} to {high:.5g}"
     return (
-        f"{extreme.fraction:.1%} of the pixels hold the number {shown}, which may mean 'none' or a "
-        f"background, since all others are apart from it ({others}); say 'invalid: [0, {shown}]' "
-        "if so"
+        f"{extreme.fraction:.1%} of the pixels have the value {formatted}, which may mark missing "
+        f"depth or a background, because it is far from all other values ({others}): if it does, "
+        f"set 'invalid: [0, {formatted}]'"
     )
 
 
-def _isolated_number_warnings(plane: NumberPlane) -> Iterator[str]:
-    """Warn about the most frequent number, if no neighbours have almost the same depth."""
-    numbers, counts = np.unique(plane.known_numbers, return_counts=True)
-    index = int(np.argmax(counts))
-    number, fraction = float(numbers[index]), counts[index] / plane.values.size
-    if fraction < _MAX_MEASURED_PIXELS or numbers.size <= MAX_SYNTHETIC_NUMBERS:
-        return
-    is_largest = index == numbers.size - 1
-    if is_largest and fraction > _MIN_WALL_PIXELS and number < _MAX_WALL_RATIO * numbers[-2]:
-        return
-    has_other = plane.known & (plane.values != number)
-    if is_synthetic(plane.values[has_other]):
-        return
-    if has_smooth_borders(plane, number) or _is_flat_object(plane, number):
-        return
-    shown = plane.format(number)
-    yield (
-        f"{fraction:.0%} of the pixels hold the number {shown}, which may mean 'none', since depth "
-        f"beside them does not come near it; say 'invalid: [0, {shown}]' if so"
+def _isolated_value_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about the most frequent value, if the depth jumps at all borders of its pixels."""
+    values, counts = np.unique(raw_map.valid_values, return_counts=True)
+    most_frequent = int(np.argmax(counts))
+    value = float(values[most_frequent])
+    fraction = counts[most_frequent] / raw_map.values.size
+    if fraction < _MAX_MEASURED_FRACTION or values.size <= MAX_SYNTHETIC_VALUES:
+        return None
+    is_largest = most_frequent == values.size - 1
+    if is_largest and fraction > _MIN_WALL_FRACTION and value < _MAX_WALL_RATIO * values[-2]:
+        return None  # A wall behind all other surfaces.
+    has_other_value = raw_map.valid & (raw_map.values != value)
+    if is_synthetic(raw_map.values[has_other_value]):
+        return None
+    if has_smooth_borders(raw_map, value) or _is_flat_object(raw_map, value):
+        return None
+    formatted = raw_map.format_value(value)
+    return (
+        f"{fraction:.0%} of the pixels have the value {formatted}, which may mark missing depth, "
+        "because the depth next to them is never close to it: if it does, set 'invalid: [0, "
+        f"{formatted}]'"
     )
 
 
-def _is_flat_object(plane: NumberPlane, number: float) -> bool:
-    """Whether the pixels of a number have a compact shape inside the picture, as a board has.
+def _is_flat_object(raw_map: RawDepthMap, value: float) -> bool:
+    """Whether the pixels with a value have a compact shape inside the picture, as a board has.
 
-    The square of the outline is 16 times the area of a square, and far more where holes of a sensor
-    are ragged or many. Regions without depth mostly reach the border of the picture.
+    Compactness is the squared perimeter over the area: 16 for a square, and far more where a
+    sensor's holes are ragged or many. Regions without depth mostly reach the border of the picture.
     """
-    mask = plane.known & (plane.values == number)
-    if mask[[0, -1]].any() or mask[:, [0, -1]].any():
+    mask = raw_map.valid & (raw_map.values == value)
+    touches_picture_border = mask[[0, -1]].any() or mask[:, [0, -1]].any()
+    if touches_picture_border:
         return False
-    outline = sum(
-        int(np.count_nonzero(mask[first] != mask[second])) for first, second in neighbour_slices()
+    perimeter = sum(
+        int(np.count_nonzero(mask[pixels] != mask[neighbours]))
+        for pixels, neighbours in neighbour_slices()
     )
-    return outline**2 < _MAX_OUTLINE * int(np.count_nonzero(mask))
+    area = int(np.count_nonzero(mask))
+    return perimeter**2 < _MAX_OUTLINE * area
 
 
-def _continues_planes(plane: NumberPlane, number: float) -> bool:
-    """Whether planes go on to the pixels of a number, as level ground goes on to its farthest row.
+def _ends_planes(raw_map: RawDepthMap, value: float) -> bool:
+    """Whether planes lead up to the pixels with a value, as level ground does to its farthest row.
 
-    The inverse depth of a plane changes by equal steps from pixel to pixel.
+    The inverse depth of a plane changes by equal steps from pixel to pixel. So of three pixels in a
+    row, of which the first has the value, both steps have to be equal and lead towards it.
     """
     with np.errstate(divide="ignore"):
-        inverse = np.where(plane.known, 1 / plane.values, np.nan)
-    has_number = plane.values == number
-    continued, borders = 0, 0
-    for rows, mask in ((inverse, has_number), (inverse.T, has_number.T)):
-        for step in (1, -1):
-            ordered, is_number = rows[::step], mask[::step]
-            is_border = is_number[:-2] & ~is_number[1:-1] & ~is_number[2:]
-            first, second = ordered[1:-1][is_border], ordered[2:][is_border]
-            is_known = np.isfinite(first) & np.isfinite(second)
-            step_to_number = (first - 1 / number)[is_known]
-            step_before = (second - first)[is_known]
-            is_even = np.abs(step_to_number - step_before) <= _MAX_PLANE_ERROR * step_before
-            borders += step_before.size
-            continued += int(np.count_nonzero((step_before > 0) & is_even))
-    return continued > _MIN_CONTINUED_BORDERS * borders
+        inverse_depth = np.where(raw_map.valid, 1 / raw_map.values, np.nan)
+    has_value = raw_map.values == value
+    continued_count, border_count = 0, 0
+    for inverse_rows, mask_rows in scan_directions(inverse_depth, has_value):
+        is_border = mask_rows[:-2] & ~mask_rows[1:-1] & ~mask_rows[2:]
+        nearest_pixel = inverse_rows[1:-1][is_border]
+        second_pixel = inverse_rows[2:][is_border]
+        is_known = np.isfinite(nearest_pixel) & np.isfinite(second_pixel)
+        step_to_value = (nearest_pixel - 1 / value)[is_known]
+        step_before = (second_pixel - nearest_pixel)[is_known]
+        is_even = np.abs(step_to_value - step_before) <= _MAX_PLANE_ERROR * step_before
+        border_count += step_before.size
+        continued_count += int(np.count_nonzero((step_before > 0) & is_even))
+    return continued_count > _MIN_CONTINUED_BORDERS * border_count

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rilievo.arrays.shapes import Shaped, Size
-from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors import InputError, OptionError
 
 RESIZED = "resized"
 """Word for a map of the whole picture that was resized, its proportions kept up to rounding."""
@@ -41,20 +41,19 @@ class DepthCrop:
     @property
     def slices(self) -> tuple[slice, slice]:
         """Rows and columns."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
+        return (slice(self.top, self.top + self.height), slice(self.left, self.left + self.width))
 
     def __str__(self) -> str:
         return f"{self.top},{self.left},{self.height},{self.width}"
 
     @staticmethod
     def from_numbers(numbers: Sequence[object], option: str) -> "DepthCrop":
-        """Make a crop of top, left, height and width.
+        """Make a crop from top, left, height and width.
+
+        ``numbers`` come from the user and may be anything; ``option`` names the option in messages.
 
         Raises:
-            OptionError: If they are no rectangle; ``option`` is the name of the option.
+            OptionError: If they are not four integers that make a rectangle.
         """
         integers = [number for number in numbers if isinstance(number, int)]
         are_four_integers = len(integers) == len(numbers) == 4
@@ -62,7 +61,7 @@ class DepthCrop:
             raise OptionError(
                 option=option,
                 expected="TOP,LEFT,HEIGHT,WIDTH in pixels of the photograph, such as 45,41,426,560",
-                problem=f"; got '{','.join(map(str, numbers))[:60]}'",
+                value=",".join(map(str, numbers))[:60],
             )
         top, left, height, width = integers
         return DepthCrop(top=top, left=left, height=height, width=width)
@@ -78,129 +77,123 @@ class DepthCrop:
         """Raise ``InputError`` if the crop leaves a picture (height, width)."""
         if self.top + self.height > shape[0] or self.left + self.width > shape[1]:
             raise InputError(
-                f"the crop {self} (top, left, height, width) leaves the picture of {shape[0]} x "
-                f"{shape[1]} pixels (height x width)"
+                f"the crop {self} (top, left, height, width) extends beyond the image of "
+                f"{shape[0]} x {shape[1]} pixels (height x width)"
             )
 
     def paste_into_picture(
         self, values: Shaped[np.ndarray, "*c h w"], shape: Size, empty: float
     ) -> Shaped[np.ndarray, "*c a b"]:
-        """Put a map of the crop into a picture that is ``empty`` elsewhere."""
+        """Put a map of the crop into a picture whose other pixels are ``empty``."""
         self.check_inside(shape)
         picture = np.full((*values.shape[:-2], *shape), empty, values.dtype)
         picture[(..., *self.slices)] = values
         return picture
 
 
-StatedPlacement: TypeAlias = DepthCrop | str
-"""What a user says: a rectangle, a word for the whole or the middle, or a known crop's name."""
+RequestedPlacement: TypeAlias = DepthCrop | str
+"""Where a user says that a map lies: a rectangle, ``RESIZED``, ``STRETCHED``, ``CENTRE``, or the
+name of a published crop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RelativeCrop:
-    """Crop in fractions of height and width, cut with ``int`` as programs of the literature do."""
-
-    top: float
-    bottom: float
-    left: float
-    right: float
-
-    def of_picture(self, shape: Size) -> DepthCrop:
-        top, bottom = int(self.top * shape[0]), int(self.bottom * shape[0])
-        left, right = int(self.left * shape[1]), int(self.right * shape[1])
-        return DepthCrop(top=top, left=left, height=bottom - top, width=right - left)
-
-
-_KITTI_CROPS: Mapping[str, _RelativeCrop] = {
-    "kitti_garg": _RelativeCrop(
-        top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229
-    ),
-    "kitti_eigen": _RelativeCrop(
-        top=0.3324324, bottom=0.91351351, left=0.0359477, right=0.96405229
-    ),
+_KITTI_CROPS = {
+    "kitti_garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
+    "kitti_eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
 }
+"""Top and bottom as fractions of the height, then left and right as fractions of the width."""
 
 
-def parse_placement(stated: str | Sequence[object], option: str = "crop") -> StatedPlacement:
-    """Parse TOP,LEFT,HEIGHT,WIDTH, a word for the whole or the middle, or a known crop's name.
+def parse_placement(placement: str | Sequence[object], option: str = "crop") -> RequestedPlacement:
+    """Parse where a map lies: TOP,LEFT,HEIGHT,WIDTH, or one of the words for a placement.
+
+    ``placement`` is a text, or four numbers from YAML; ``option`` names the option in messages.
 
     Raises:
-        OptionError: If it is none of these; ``option`` is the name of the option.
+        OptionError: If it is none of these.
     """
-    if not isinstance(stated, str):
-        return DepthCrop.from_numbers(stated, option)
-    word = stated.strip().lower().replace("-", "_")
+    if not isinstance(placement, str):
+        return DepthCrop.from_numbers(placement, option)
+    word = placement.strip().lower().replace("-", "_")
     if word == "center":
         word = CENTRE
     words = (RESIZED, STRETCHED, CENTRE, *CROP_NAMES)
     if word in words:
         return word
-    if "," in stated or not word.replace("_", "").isalpha():
-        return DepthCrop.parse(stated, option)
+    if "," in placement or not word.replace("_", "").isalpha():
+        return DepthCrop.parse(placement, option)
     raise OptionError(
         option=option,
-        problem=f"has no '{stated[:40]}'; {suggest(word, words)}",
+        problem=f"does not accept '{placement[:40]}'",
         hint=(
-            f"TOP,LEFT,HEIGHT,WIDTH is a part, '{RESIZED}' the whole picture in another size, "
-            f"'{STRETCHED}' the same in other proportions, '{CENTRE}' its middle, and "
-            f"{', '.join(CROP_NAMES)} are published crops"
+            "use TOP,LEFT,HEIGHT,WIDTH if the map covers a part of the image, "
+            f"'{RESIZED}' if it covers all of it in another size, '{STRETCHED}' if it covers all "
+            f"of it in other proportions, '{CENTRE}' if it was cut out of the centre, or one of "
+            f"the published crops {', '.join(CROP_NAMES)}"
         ),
     )
 
 
 def whole_picture(picture: Size) -> DepthCrop:
-    """Crop that is all of a picture (height, width)."""
+    """Return the crop that covers a whole picture (height, width)."""
     return DepthCrop(top=0, left=0, height=picture[0], width=picture[1])
 
 
-def crop_of_name(name: str, shape: Size) -> DepthCrop:
-    """Published crop of a picture (height, width).
+def published_crop(name: str, shape: Size) -> DepthCrop:
+    """Return a published crop of a picture (height, width) by its name.
 
-    Eigen et al. 2014 (NYUv2, KITTI), Garg et al. 2016 (KITTI), the 480 x 480 pixels in the middle
-    of NYUv2, and KITTI's benchmark of 352 x 1216 at the bottom and in the middle.
+    These are the crops of Eigen et al. 2014 (NYUv2, KITTI) and Garg et al. 2016 (KITTI), the
+    central 480 x 480 pixels of NYUv2, and KITTI's benchmark of 352 x 1216 at the bottom centre.
 
     Raises:
-        InputError: If it is made for pictures of another size.
+        InputError: If the crop is made for pictures of another size.
     """
+    height, width = shape
     if name in _KITTI_CROPS:
-        return _KITTI_CROPS[name].of_picture(shape)
+        # Truncated with int, as the papers' programs do.
+        top, bottom, left, right = _KITTI_CROPS[name]
+        rows = range(int(top * height), int(bottom * height))
+        columns = range(int(left * width), int(right * width))
+        return DepthCrop(top=rows.start, left=columns.start, height=len(rows), width=len(columns))
     if name == "kitti_benchmark":
-        height, width = _KITTI_BENCHMARK_SIZE
-        if shape[0] < height or shape[1] < width:
-            raise _wrong_size(name, shape, f"{height} x {width}", or_larger=" or larger")
-        left = (shape[1] - width) // 2
-        return DepthCrop(top=shape[0] - height, left=left, height=height, width=width)
+        crop_height, crop_width = _KITTI_BENCHMARK_SIZE
+        if height < crop_height or width < crop_width:
+            raise _wrong_size_error(name, shape, _KITTI_BENCHMARK_SIZE, or_larger=" or larger")
+        left = (width - crop_width) // 2
+        return DepthCrop(top=height - crop_height, left=left, height=crop_height, width=crop_width)
     if shape != _NYU_SIZE:
-        raise _wrong_size(name, shape, f"{_NYU_SIZE[0]} x {_NYU_SIZE[1]}")
+        raise _wrong_size_error(name, shape, _NYU_SIZE)
     if name == "nyu_square":
         return DepthCrop(top=0, left=80, height=480, width=480)
     return DepthCrop(top=45, left=41, height=426, width=560)
 
 
-def _wrong_size(name: str, shape: Size, expected: str, *, or_larger: str = "") -> InputError:
-    """Error about a published crop that is made for pictures of another size."""
+def _wrong_size_error(name: str, shape: Size, expected: Size, *, or_larger: str = "") -> InputError:
+    """Return the error for a published crop that is made for pictures of another size."""
     return InputError(
-        f"the crop '{name}' is made for images of {expected} pixels (height x "
+        f"the crop '{name}' is for images of {expected[0]} x {expected[1]} pixels (height x "
         f"width){or_larger}, but this one has {shape[0]} x {shape[1]}"
     )
 
 
 def known_crops(picture: Size) -> Mapping[str, DepthCrop]:
-    """Published crops of a dataset whose pictures have this size, by name."""
+    """Return the published crops of the dataset whose pictures have this size, by name."""
     if picture == _NYU_SIZE:
-        return {"nyu_eigen": crop_of_name("nyu_eigen", picture)}
+        return {"nyu_eigen": published_crop("nyu_eigen", picture)}
     if picture[0] in _KITTI_HEIGHTS and picture[1] in _KITTI_WIDTHS:
         names = ("kitti_garg", "kitti_eigen", "kitti_benchmark")
-        return {name: crop_of_name(name, picture) for name in names}
+        return {name: published_crop(name, picture) for name in names}
     return {}
 
 
-def crops_of_size(size: Size, picture: Size) -> list[str]:
-    """Names of the published crops, of any dataset, that have a size in a picture of another."""
+def published_crops_with_size(size: Size, picture: Size) -> list[str]:
+    """List the published crops, of any dataset, that have a given size in a picture.
+
+    Both sizes are (height, width).
+    """
     names = []
     for name in CROP_NAMES:
         try:
-            crop = crop_of_name(name, picture)
+            crop = published_crop(name, picture)
         except InputError:
             continue
         if crop.shape == size:

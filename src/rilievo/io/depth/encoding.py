@@ -1,7 +1,7 @@
-"""How stored numbers become values: channels, bits, scale, offset and invalid numbers.
+"""How raw values are converted to depth: channels, bits, scale, offset and invalid values.
 
-The keys are those of ``depth:`` in ``rilievo.yaml``. Where a file is given on the command line they
-are one option, such as ``--encoding "bits=3,13 scale=0.001 invalid=0,65535"``.
+The keys are those of ``depth:`` in ``rilievo.yaml``. On the command line, they are one option, such
+as ``--encoding "bits=3,13 scale=0.001 invalid=0,65535"``.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Mask, Shaped
+from rilievo.arrays.shapes import Mask, Shaped, StoredMap
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.depth.channels import (
@@ -21,9 +21,17 @@ from rilievo.io.depth.channels import (
     combine_channels,
     single_channel_weights,
 )
-from rilievo.schema.typed_values import metres_of_unit
+from rilievo.schema.typed_values import UNITS, parse_unit
 
 KEYS = ("scale", "offset", "invalid", "bits", "channels", "min_depth", "max_depth", "array")
+KEY_SYNONYMS = {
+    "unit": "scale",
+    "units": "scale",
+    "factor": "scale",
+    "nodata": "invalid",
+    "no_data": "invalid",
+}
+"""Names that users try, which do not look like the key that they mean. Errors suggest that key."""
 _MAX_BITS = 64
 _MAX_FLOAT_DIFFERENCE = 1e-6
 """Relative; a float of 32 bits has seven digits, and a user writes 655.35 for what is nearest."""
@@ -31,16 +39,16 @@ _MAX_FLOAT_DIFFERENCE = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberEncoding:
-    """What a user declares about the numbers of a depth file.
+    """How a user declares that raw values are converted to depth.
 
     Attributes:
         scale: Factor to metres.
         offset: Added after scaling [m].
-        invalid: Numbers that mean "no depth", of the ``bits`` if these are declared. A number that
-            is too large for the bits is one of the whole stored numbers. Zero means "no depth",
-            too, unless the tuple is empty. None says nothing.
-        bits: First bit and number of bits of depth in a stored number, from the lowest (0). Where
-            they pass the highest bit they go on at the lowest, as SUN RGB-D's (3, 16).
+        invalid: Values that mean "no depth". They are compared with the extracted ``bits``, or with
+            the whole raw value if they are too large for those. Zero means "no depth", too, unless
+            the tuple is empty. None declares nothing.
+        bits: (first bit, bit count) of the depth in a raw value; bit 0 is the lowest. Bits that
+            pass the highest continue at the lowest, as SUN RGB-D's (3, 16).
         channels: Weight of each channel; (1, 256, 65536) is R + 256 G + 65536 B.
         min_depth: Least valid depth [m].
         max_depth: Largest valid depth [m].
@@ -65,79 +73,75 @@ class NumberEncoding:
         _check_positive("scale", self.scale, option)
         _check_positive("max_depth", self.max_depth, option)
         if not math.isfinite(self.offset):
-            raise OptionError(option=option, problem=f"has the offset {self.offset:g}")
+            raise OptionError(
+                option=option, problem=f"has the offset {self.offset:g}; expected a finite number"
+            )
         if self.bits is not None:
             is_pair = len(self.bits) == 2
             if not is_pair or not (0 <= self.bits[0] < _MAX_BITS and self.bits[1] > 0):
                 raise OptionError(
                     option=option,
-                    problem="has 'bits' that are not the first bit and the number of bits",
-                    hint="13 bits above 3 others are 3,13, and the lower 13 bits are 0,13",
+                    problem="needs the first bit and the number of bits for 'bits'",
+                    hint="for example, 3,13 selects the 13 bits above the lowest 3, and 0,13 the "
+                    "lowest 13 bits",
                 )
         weights = self.channels
         if weights is not None and (not any(weights) or len(weights) > MAX_CHANNELS):
             raise OptionError(
                 option=option,
-                problem="has 'channels' that are not the weights of 1 to 4 channels",
-                hint="R + 256 G + 65536 B is 1,256,65536, and red alone is 1,0,0",
+                problem="needs 1 to 4 weights for 'channels', not all of them 0",
+                hint="for example, 1,256,65536 stands for R + 256 G + 65536 B, and 1,0,0 for red "
+                "alone",
             )
 
-    def unpack(self, numbers: np.ndarray, shown: object) -> Shaped[np.ndarray, "h w"]:
-        """Take the channels and bits that hold depth out of numbers, one number a pixel.
+    def unpack(self, pixels: np.ndarray, display_name: object) -> StoredMap:
+        """Combine the channels and extract the bits that hold depth, to one value per pixel.
 
-        Args:
-            numbers: Numbers of the file, with their channels.
-            shown: Name of the file in messages.
+        ``pixels`` are all values of the file, which messages call ``display_name``.
 
         Raises:
             InputError: If there are no such channels or bits.
         """
         if self.channels is not None:
-            numbers = combine_channels(numbers, self.channels, shown)
-        elif numbers.ndim != 2:
-            raise InputError(channels_problem(numbers), path=shown)
+            pixels = combine_channels(pixels, self.channels, display_name)
+        elif pixels.ndim != 2:
+            raise InputError(channels_problem(pixels), path=display_name)
         if self.bits is not None:
-            numbers = _take_bits(numbers, self.bits, shown)
-        return numbers
+            pixels = _extract_bits(pixels, self.bits, display_name)
+        return pixels
 
-    def find_invalid_whole_numbers(
-        self, numbers: np.ndarray, shown: object, stated: Sequence[float] = ()
+    def find_invalid_pixels(
+        self, pixels: np.ndarray, display_name: object, stated: Sequence[float] = ()
     ) -> Mask | None:
-        """Find pixels whose whole number is an invalid one, where bits are declared.
+        """Find pixels whose whole raw value is invalid, if only some of its bits hold depth.
 
-        Args:
-            numbers: Numbers of the file, with their channels.
-            shown: Name of the file in messages.
-            stated: Invalid numbers that the file states. Of those that the user declares, the ones
-                that are too large for the bits are whole numbers.
+        Such values are those that the file states (``stated``), and those of the user that are too
+        large for the bits.
 
         Returns:
-            None if there is no such number.
+            The invalid pixels, or None if no bits or no such values are declared.
         """
         if self.bits is None:
             return None
-        size = 2 ** self.bits[1]
-        large = [number for number in self.invalid or () if number >= size]
-        marks = (*stated, *large)
-        if not marks:
+        _, bit_count = self.bits
+        too_large = [value for value in self.invalid or () if value >= 2**bit_count]
+        invalid_values = (*stated, *too_large)
+        if not invalid_values:
             return None
-        whole_numbers = replace(self, bits=None).unpack(numbers, shown)
-        return equals_any(whole_numbers, marks)
+        whole_values = replace(self, bits=None).unpack(pixels, display_name)
+        return equals_any(whole_values, invalid_values)
 
 
 def parse_optional_encoding(
     encoding: str | None, unit: float | None, *, encoding_option: str, unit_option: str
 ) -> NumberEncoding:
-    """Parse an encoding that a user may have declared beside the unit.
+    """Parse the encoding option, which may stand beside a unit option.
 
-    Args:
-        encoding: Pairs of ``key=value``; None if none is declared.
-        unit: Metres of one number, where they are given apart.
-        encoding_option: Option of the encoding in messages.
-        unit_option: Option of the unit in messages.
+    ``unit`` are the metres per raw value that the unit option gives, if any. The names of both
+    options are used in messages.
 
     Raises:
-        OptionError: If it is broken, or both give the scale.
+        OptionError: If the encoding is malformed, or both options give the scale.
     """
     if encoding is None:
         return NumberEncoding()
@@ -145,14 +149,16 @@ def parse_optional_encoding(
     if declared.scale is not None and unit is not None:
         raise OptionError(
             option=unit_option,
-            problem=Text("and the scale of ", OptionName(encoding_option), " say the same"),
-            hint="give one of them",
+            problem=Text("and the scale in ", OptionName(encoding_option), " both set the unit"),
+            hint="give only one of them",
         )
     return declared
 
 
 def parse_encoding(text: str, option: str) -> NumberEncoding:
-    """Parse ``key=value`` pairs, apart by blanks or semicolons; values of a list by commas.
+    """Parse ``key=value`` pairs that blanks or semicolons separate; lists are separated by commas.
+
+    Pairs may also be written as in YAML, such as ``invalid: [0, 65535]``.
 
     Raises:
         OptionError: If a key or a value is impossible.
@@ -163,14 +169,21 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
     """
     values: dict[str, tuple[float, ...]] = {}
     array = None
-    for pair in text.replace(";", " ").split():
+    for pair in re.sub(r"\s*([:=,])\s*", r"\1", text.replace(";", " ")).split():
+        # Warnings show keys as in YAML, such as "invalid: [0, 65535]", and users paste them.
+        if "=" not in pair:
+            pair = pair.replace(":", "=", 1)
         name, sign, value = pair.partition("=")
-        name = name.strip().lower().replace("-", "_")
-        if not sign or name not in KEYS:
+        name = name.lower().replace("-", "_")
+        if not sign:
             raise OptionError(
                 option=option,
-                problem=f"has no '{pair[:40]}'; {suggest(name, KEYS)}",
-                hint='it is pairs such as "scale=0.001 invalid=0,65535 bits=3,13"',
+                problem=f"has '{pair[:40]}', which is not a pair of a key and its value",
+                hint='write pairs with spaces between them, as in "scale=0.001 invalid=0,65535"',
+            )
+        if name not in KEYS:
+            raise OptionError(
+                option=option, problem=f"does not accept '{name[:40]}'", hint=_suggest_key(name)
             )
         if name == "array":
             array = value
@@ -180,7 +193,7 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
         scale=_single_value("scale", values, option),
         offset=_single_value("offset", values, option) or 0.0,
         invalid=values.get("invalid"),
-        bits=_integers_or_none(values.get("bits"), option),
+        bits=_parse_integers(values.get("bits"), option),
         channels=values.get("channels"),
         min_depth=_single_value("min_depth", values, option) or 0.0,
         max_depth=_single_value("max_depth", values, option),
@@ -190,42 +203,59 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
     return encoding
 
 
-def equals_any(stored: Shaped[np.ndarray, "..."], values: Sequence[float]) -> Mask:
-    """Whether numbers are one of some values; floats to six digits."""
-    if stored.dtype.kind in "ui":
-        return np.isin(stored, values)
-    mask = np.zeros(stored.shape, bool)
+def _suggest_key(name: str) -> str:
+    if name in KEY_SYNONYMS:
+        return f"did you mean '{KEY_SYNONYMS[name]}'?"
+    return suggest(name, KEYS)
+
+
+def equals_any(raw_values: Shaped[np.ndarray, "..."], values: Sequence[float]) -> Mask:
+    """Whether each raw value equals one of some values; floats are compared to six digits."""
+    if raw_values.dtype.kind in "ui":
+        return np.isin(raw_values, values)
+    mask = np.zeros(raw_values.shape, bool)
     for value in values:
         with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.abs(stored.astype(np.float64) - value)
-            mask |= (difference <= _MAX_FLOAT_DIFFERENCE * abs(value)) | (stored == value)
+            difference = np.abs(raw_values.astype(np.float64) - value)
+            mask |= (difference <= _MAX_FLOAT_DIFFERENCE * abs(value)) | (raw_values == value)
     return mask
 
 
 def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
-    """Parse the value of a key: numbers apart by commas, or the letter of a channel."""
+    """Parse the value of a key: comma-separated numbers, or the letter of a channel."""
     is_letter = len(text) == 1 and text.lower() in CHANNEL_LETTERS
     if name == "channels" and is_letter:
         return single_channel_weights(text)
     if name == "invalid" and text == "[]":
         return ()
-    parse_number = metres_of_unit if name == "scale" else float
+    parse_number = parse_unit if name == "scale" else float
     try:
         values = tuple(parse_number(part) for part in text.strip("[]()").split(","))
     except ValueError as error:
         is_name = name == "channels" and re.search("[A-Za-z]", text) is not None
+        expected = "numbers"
+        if name == "scale":
+            expected = f"a number, a fraction such as 1/256, or a unit ({UNITS})"
         raise OptionError(
             option=option,
-            problem=f"has '{name}={text[:40]}', expected numbers",
-            hint=f"an array of npz or a channel of EXR is 'array={text[:40]}'" if is_name else "",
+            problem=f"has '{name}={text[:40]}', expected {expected}",
+            hint=(
+                "to choose an array in an npz file or a channel in an EXR file, write "
+                f"'array={text[:40]}'"
+            )
+            if is_name
+            else "",
         ) from error
     if any(math.isnan(value) for value in values):
-        raise OptionError(option=option, problem=f"has '{name}={text[:40]}'; NaN is invalid anyway")
+        raise OptionError(
+            option=option,
+            problem=f"has '{name}={text[:40]}'; NaN is always invalid, so leave it out",
+        )
     return values
 
 
 def _single_value(name: str, values: dict[str, tuple[float, ...]], option: str) -> float | None:
-    """The only number of a key; None if the key is not there."""
+    """Return the only number of a key; None if the key is missing."""
     if name not in values:
         return None
     if len(values[name]) != 1:
@@ -233,48 +263,59 @@ def _single_value(name: str, values: dict[str, tuple[float, ...]], option: str) 
     return values[name][0]
 
 
-def _integers_or_none(values: tuple[float, ...] | None, option: str) -> tuple[int, ...] | None:
+def _parse_integers(values: tuple[float, ...] | None, option: str) -> tuple[int, ...] | None:
+    """Convert the numbers of 'bits' to integers, or raise ``OptionError``; None stays None."""
     if values is None:
         return None
     if any(not value.is_integer() for value in values):
-        raise OptionError(option=option, problem="has 'bits' that are not whole numbers")
+        raise OptionError(
+            option=option,
+            problem="has 'bits' that are not integers",
+            hint="write the first bit and the number of bits, such as bits=3,13",
+        )
     return tuple(int(value) for value in values)
 
 
 def _check_positive(name: str, value: float | None, option: str) -> None:
     if value is not None and not 0 < value < math.inf:
         raise OptionError(
-            option=option, problem=f"has {name} {value:g}", hint="it is a positive number"
+            option=option, problem=f"has '{name}={value:g}'; expected a positive number"
         )
 
 
-def _take_bits(
-    stored: Shaped[np.ndarray, "h w"], bits: tuple[int, ...], shown: object
-) -> Shaped[np.ndarray, "h w"]:
-    """Take some bits out of numbers; they go on at the lowest where they pass the highest."""
-    integers = stored
-    if stored.dtype.kind not in "ui":
-        integers = _integers_of_floats(stored, shown)
-    first, count = bits
-    width = 8 * integers.dtype.itemsize
-    if first >= width or count > width:
+def _extract_bits(raw_values: StoredMap, bits: tuple[int, ...], display_name: object) -> StoredMap:
+    """Extract a range of bits from each value; bits beyond the highest wrap around to the lowest.
+
+    ``bits`` are (first bit, bit count). Floats have to be whole numbers.
+    """
+    integers = raw_values
+    if raw_values.dtype.kind not in "ui":
+        integers = _whole_floats_to_integers(raw_values, display_name)
+    first_bit, bit_count = bits
+    type_bits = 8 * integers.dtype.itemsize
+    if first_bit >= type_bits or bit_count > type_bits:
         raise InputError(
-            f"has numbers of {width} bits, but 'bits' names {count} from bit {first}", path=shown
+            f"the array has {type_bits}-bit values, but 'bits' selects {bit_count} bits beginning "
+            f"with bit {first_bit}",
+            path=display_name,
         )
+    # Signed integers are reinterpreted, so that shifts to the right fill with zeros.
     unsigned = integers.view(integers.dtype.str.replace("i", "u")).astype(np.uint64)
-    taken = unsigned >> np.uint64(first)
-    if first + count > width:
-        taken |= unsigned << np.uint64(width - first)
-    mask = np.uint64((1 << count) - 1)
-    return (taken & mask).astype(np.uint16 if count <= 16 else np.uint32)
+    shifted = unsigned >> np.uint64(first_bit)
+    if first_bit + bit_count > type_bits:
+        shifted |= unsigned << np.uint64(type_bits - first_bit)
+    mask = np.uint64((1 << bit_count) - 1)
+    return (shifted & mask).astype(np.uint16 if bit_count <= 16 else np.uint32)
 
 
-def _integers_of_floats(
-    stored: Shaped[np.ndarray, "h w"], shown: object
-) -> Shaped[np.ndarray, "h w"]:
-    is_finite = np.isfinite(stored)
-    if not np.array_equal(stored[is_finite], np.rint(stored[is_finite])):
-        raise InputError("holds numbers with fractions, which have no 'bits'", path=shown)
-    largest = np.abs(stored[is_finite]).max(initial=0)
+def _whole_floats_to_integers(raw_values: StoredMap, display_name: object) -> StoredMap:
+    """Convert floats that are whole numbers to unsigned integers; NaN and infinity become 0."""
+    is_finite = np.isfinite(raw_values)
+    if not np.array_equal(raw_values[is_finite], np.rint(raw_values[is_finite])):
+        raise InputError(
+            "the array has values with fractions, so 'bits' cannot be used; leave it out",
+            path=display_name,
+        )
+    largest = np.abs(raw_values[is_finite]).max(initial=0)
     integer_type = np.uint16 if largest < 2**16 else np.uint32
-    return np.where(is_finite, stored, 0).astype(integer_type)
+    return np.where(is_finite, raw_values, 0).astype(integer_type)

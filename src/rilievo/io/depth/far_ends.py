@@ -1,130 +1,134 @@
-"""Depth that ends where a renderer or a sensor ends, and depth beyond what can be seen."""
-
-from collections.abc import Iterator
+"""Warn about depth that was clipped at the far end of a renderer or a sensor."""
 
 import numpy as np
 
 from rilievo.arrays.shapes import Values
-from rilievo.io.depth.number_plane import (
+from rilievo.io.depth.raw_depth_map import (
     SAME_FLOAT,
-    NumberPlane,
+    RawDepthMap,
+    format_pixel_count,
     has_smooth_borders,
     is_synthetic,
+    scan_directions,
 )
 
 MAX_VISIBLE = 1e4
-"""No camera measures and no scene shows a surface beyond [m]."""
+"""Largest plausible depth [m]: no camera measures, and no usual scene shows, a surface beyond."""
 _MIN_LANDSCAPE, _MAX_LANDSCAPE = 1e3, 1e6
-"""Mountains whose median depth is beyond the first, in a declared unit, are seen up to the second
-[m]."""
+"""If the median depth in a declared unit is beyond the first, the scene is a landscape, in which
+depth up to the second is plausible [m]."""
 
 _MIN_PIXELS = 5
-_MIN_FRACTION_AT_END = 0.005  # of the depth, at the largest number
+_MIN_FRACTION_AT_END = 0.005  # of the valid pixels, at the largest value
 _MIN_CLIP = 10.0  # [m], nearest far plane of a renderer
-_MIN_FRACTION_AT_CLIP = 0.02  # of the depth, at a far plane
-_MIN_ROUND_COUNT, _ROUND_COUNT = 2000, 500  # round ends of sensors: 2000, 2500, 3000, ...
+_MIN_FRACTION_AT_CLIP = 0.02  # of the valid pixels, at a far plane
+# Round ends of sensors' ranges: 2000, 2500, 3000, ...
+_SMALLEST_ROUND_END, _ROUND_END_STEP = 2000, 500
 _BIT_ENDS = tuple(2**bits - 1 for bits in range(10, 17))  # ends of sensors of 10 to 16 bits
-_MIN_RATIO_AT_END = 5  # of the pixels at the end to those of any number a little below
-_JUST_BELOW = 0.9  # of the largest number; numbers above it are a little below
+_MIN_RATIO_AT_END = 5  # of the pixel count at the end to that of any value just below it
+_JUST_BELOW = 0.9  # of the largest value; values above it are just below
 
-_MIN_RIGHT_ANGLES = 0.8  # of the borders of the back wall of a room that stands straight
+_MIN_RIGHT_ANGLES = 0.8  # of the borders of a back wall, at which the wall meets a surface squarely
 _MIN_STEP, _MAX_STEP = 0.9, 1.1  # of depth beside that wall, over the step at a right angle
-_MAX_WALL_GAP = 0.1  # of the wall's depth, between the wall and what meets it
+_MAX_WALL_GAP = 0.1  # of the wall's depth, between the wall and a surface that meets it
 
 
-def far_end_warnings(plane: NumberPlane, metres: Values) -> Iterator[str]:
-    """Warn about pixels at a far plane or the end of a sensor, and beyond everything.
-
-    Args:
-        plane: Numbers of the map.
-        metres: Valid depth [m], in any order.
-    """
-    yield from _end_of_depth_warnings(plane, metres)
-
-    is_landscape = plane.is_unit_declared and float(np.median(metres)) > _MIN_LANDSCAPE
+def beyond_visible_warning(raw_map: RawDepthMap, metres: Values) -> str | None:
+    """Warn about pixels that are farther than anything visible; ``metres`` is the valid depth."""
+    is_landscape = raw_map.is_unit_given and float(np.median(metres)) > _MIN_LANDSCAPE
     max_depth = _MAX_LANDSCAPE if is_landscape else MAX_VISIBLE
     is_beyond = metres > max_depth
-    if is_beyond.any():
-        farthest_inside = float(metres[~is_beyond].max(initial=0))
-        above = f"above {farthest_inside:.3g} m" if farthest_inside else "of the scene"
-        yield (
-            f"{np.count_nonzero(is_beyond)} pixels lie beyond {max_depth / 1000:g} km (up to "
-            f"{metres.max():.3g} m), which looks like a background or another unit: say "
-            f"'max_depth' {above}, or 'scale'"
-        )
+    if not is_beyond.any():
+        return None
+    farthest_inside = float(metres[~is_beyond].max(initial=0))
+    above = f"above {farthest_inside:.3g} m" if farthest_inside else "for the scene"
+    pixels = format_pixel_count(int(np.count_nonzero(is_beyond)))
+    return (
+        f"depth is beyond {max_depth / 1000:g} km at {pixels} (up to "
+        f"{metres.max() / 1000:.3g} km), which looks like a background or a wrong unit: set "
+        f"'max_depth' {above}, or correct 'scale'"
+    )
 
 
-def _end_of_depth_warnings(plane: NumberPlane, metres: Values) -> Iterator[str]:
-    """Warn about many pixels at the farthest depth."""
+def clipped_depth_warning(raw_map: RawDepthMap, metres: Values) -> str | None:
+    """Warn about many pixels at the farthest depth, if a renderer or a sensor may end there.
+
+    ``metres`` is the valid depth [m], in any order.
+    """
     farthest = float(metres.max())
-    is_at_end = metres >= farthest * (1 - SAME_FLOAT)
-    count = int(np.count_nonzero(is_at_end))
-    fraction = count / metres.size
-    is_rare = count < _MIN_PIXELS or fraction < _MIN_FRACTION_AT_END
-    if is_rare or is_synthetic(metres[~is_at_end]):
-        return
+    is_farthest = metres >= farthest * (1 - SAME_FLOAT)
+    farthest_count = int(np.count_nonzero(is_farthest))
+    fraction = farthest_count / metres.size
+    is_rare = farthest_count < _MIN_PIXELS or fraction < _MIN_FRACTION_AT_END
+    if is_rare or is_synthetic(metres[~is_farthest]):
+        return None
 
     is_round = abs(farthest / 10 - round(farthest / 10)) < 1e-4
     if is_round and farthest >= _MIN_CLIP and fraction >= _MIN_FRACTION_AT_CLIP:
-        yield (
-            f"{fraction:.1%} of the depth lies at {farthest:g} m exactly, the farthest depth: if "
-            f"it was cut there, say 'max_depth: {0.999 * farthest:.6g}'"
+        return (
+            f"{fraction:.1%} of the depth values are exactly {farthest:g} m, the largest depth: "
+            f"if depth was clipped there, set 'max_depth: {0.999 * farthest:.6g}'"
         )
-        return
-    largest = float(plane.known_numbers.max())
-    if _is_end_of_sensor(plane, largest, count):
-        shown = plane.format(largest)
-        yield (
-            f"{fraction:.1%} of the depth has the number {shown}, the largest, up to "
-            "which surfaces rise: if a sensor ends there and depth is beyond, say 'invalid: "
-            f"[0, {shown}]'"
-        )
+    largest = float(raw_map.valid_values.max())
+    if not _is_end_of_sensor(raw_map, largest, farthest_count):
+        return None
+    formatted = raw_map.format_value(largest)
+    return (
+        f"{fraction:.1%} of the depth values are {formatted}, the largest value, and surfaces "
+        "extend up to it: if the range of the sensor ends there and the true depth is larger, set "
+        f"'invalid: [0, {formatted}]'"
+    )
 
 
-def _is_end_of_sensor(plane: NumberPlane, largest: float, count: int) -> bool:
-    """Whether the largest number, at ``count`` pixels, looks like the end of a sensor's range."""
-    if not _is_usual_end(plane, largest):
-        return False
-    below = plane.known_numbers[plane.known_numbers < largest]
-    counts_below = np.unique(below[below > _JUST_BELOW * largest], return_counts=True)[1]
-    if count <= _MIN_RATIO_AT_END * int(counts_below.max(initial=0)):
-        return False
-    return has_smooth_borders(plane, largest)
+def _is_end_of_sensor(raw_map: RawDepthMap, largest: float, pixel_count: int) -> bool:
+    """Whether the largest value looks like the end of a sensor's range.
 
-
-def _is_usual_end(plane: NumberPlane, number: float) -> bool:
-    """Whether a number is the largest of some bits, or a round number of counts.
-
-    The back wall of a made-up room that stands straight before the camera has a round number, too.
+    Surfaces then continue smoothly up to it, but far more pixels have it than any value just below.
     """
-    if plane.integer_type is None:
-        # Millimetres that were converted to metres.
-        counts = round(1000 * number)
-        is_whole = abs(1000 * number - counts) < 1e-3
-        return is_whole and counts in _BIT_ENDS
-    if number in _BIT_ENDS:
+    if not _is_common_end(raw_map, largest):
+        return False
+    below = raw_map.valid_values[raw_map.valid_values < largest]
+    _, counts_below = np.unique(below[below > _JUST_BELOW * largest], return_counts=True)
+    if pixel_count <= _MIN_RATIO_AT_END * int(counts_below.max(initial=0)):
+        return False
+    return has_smooth_borders(raw_map, largest)
+
+
+def _is_common_end(raw_map: RawDepthMap, value: float) -> bool:
+    """Whether a sensor may end at a value: the largest of some bits, or a round number of counts.
+
+    The back wall of a synthetic room often has a round depth, too, so it is told apart.
+    """
+    if raw_map.integer_type is None:
+        # Floats may be millimetres that were converted to metres.
+        millimetres = round(1000 * value)
+        is_whole = abs(1000 * value - millimetres) < 1e-3
+        return is_whole and millimetres in _BIT_ENDS
+    if value in _BIT_ENDS:
         return True
-    is_round = number >= _MIN_ROUND_COUNT and number % _ROUND_COUNT == 0
-    return is_round and not _is_wall_of_straight_room(plane, number)
+    is_round = value >= _SMALLEST_ROUND_END and value % _ROUND_END_STEP == 0
+    return is_round and not _is_back_wall(raw_map, value)
 
 
-def _is_wall_of_straight_room(plane: NumberPlane, number: float) -> bool:
-    """Whether surfaces that rise to a number are at right angles to it.
+def _is_back_wall(raw_map: RawDepthMap, value: float) -> bool:
+    """Whether a value is the back wall of a room whose walls are parallel to the camera's axes.
 
-    Floor, ceiling and side walls of a room that stands straight before the camera meet its back
-    wall at right angles. Their inverse depth is zero in the middle of the picture, and so changes
-    from pixel to pixel by 1 over the distance from there.
+    Floor, ceiling and side walls of such a room meet the back wall at right angles. They are
+    parallel to the optical axis, so their depth is c / v, with v counted from the middle of the
+    picture. From one pixel to the next it changes by the relative step 1 / v, and v * step is 1.
     """
-    is_wall = plane.known & (plane.values == number)
-    depth = np.where(plane.known & ~is_wall, plane.values, np.nan)
-    relative_steps = []
-    for rows, mask in ((depth, is_wall), (depth.T, is_wall.T)):
-        distance_to_middle = np.abs(np.arange(len(rows)) - (len(rows) - 1) / 2)[1:-1, None]
-        for step in (1, -1):
-            first, second = rows[::step][1:-1], rows[::step][2:]
-            meets_wall = mask[::step][:-2] & (first > (1 - _MAX_WALL_GAP) * number)
-            is_border = meets_wall & np.isfinite(second)
-            relative_steps.append((distance_to_middle * (first / second - 1))[is_border])
-    steps = np.concatenate(relative_steps)
-    is_right_angle = (steps > _MIN_STEP) & (steps < _MAX_STEP)
-    return int(np.count_nonzero(is_right_angle)) > _MIN_RIGHT_ANGLES * steps.size
+    is_wall = raw_map.valid & (raw_map.values == value)
+    depth = np.where(raw_map.valid & ~is_wall, raw_map.values, np.nan)
+    normalized_steps = []
+    for depth_rows, wall_rows in scan_directions(depth, is_wall):
+        row_count = len(depth_rows)
+        distance_to_middle = np.abs(np.arange(row_count) - (row_count - 1) / 2)[1:-1, None]
+        beside_wall, next_pixel, is_wall_pixel = depth_rows[1:-1], depth_rows[2:], wall_rows[:-2]
+        # False where beside_wall is NaN, because it is invalid or of the wall itself.
+        meets_wall = is_wall_pixel & (beside_wall > (1 - _MAX_WALL_GAP) * value)
+        is_border = meets_wall & np.isfinite(next_pixel)
+        steps = distance_to_middle * (beside_wall / next_pixel - 1)
+        normalized_steps.append(steps[is_border])
+    all_steps = np.concatenate(normalized_steps)
+    is_right_angle = (all_steps > _MIN_STEP) & (all_steps < _MAX_STEP)
+    return int(np.count_nonzero(is_right_angle)) > _MIN_RIGHT_ANGLES * all_steps.size

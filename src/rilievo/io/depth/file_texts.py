@@ -1,4 +1,4 @@
-"""Texts in depth files of each format, and in files beside them, by name."""
+"""Read the texts in depth files of each format, and in files beside them, as {name: text}."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.depth.units import metres_of_unit_text
+from rilievo.io.depth.units import parse_unit_text
 from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.limits import read_text
 from rilievo.io.photographs.own_depth import GDEPTH
@@ -27,12 +27,13 @@ _GDAL_ROLES = ("scale", "offset", "unittype", "units", "unit")
 _IMAGEJ = "ImageJ="
 _IMAGEJ_STRAIGHT_LINE = "0"
 """ImageJ's code for a calibration that is an offset and a factor."""
-_DEPTH_UNITS = (1.0, 0.01, 0.001)  # [m], which floats of depth often have
+_DEPTH_UNITS = (1.0, 0.01, 0.001)  # [m], common for depth in floats
 
 _PNG_XMP = "XML:com.adobe.xmp"
 _WORDS_AND_NUMBER = re.compile(r"([A-Za-z][A-Za-z _.-]*?)\s+([-+.\d][^\s]*(?:\s*[a-zA-Z]+)?)")
 _MAX_TEXT_BYTES = 4096  # of the comments of a header, or of a text file beside a depth file
 _MAX_FOLDER_LINES = 100
+_MAX_LINE_LENGTH = 200  # [characters] of a line that may be words and a number
 _FOLDER_FILES = (
     "meta.json",
     "metadata.json",
@@ -46,7 +47,7 @@ _FOLDER_FILES = (
 
 
 def png_texts(image: PngImageFile) -> Mapping[str, str]:
-    """Texts of a PNG file, without its XMP."""
+    """Read the texts of a PNG file, without its XMP."""
     return {
         str(name): text
         for name, text in image.info.items()
@@ -55,7 +56,7 @@ def png_texts(image: PngImageFile) -> Mapping[str, str]:
 
 
 def gdepth_properties(image: Image.Image) -> Mapping[str, str]:
-    """Properties of Google's GDepth in the XMP of a PNG or TIFF file; empty without such XMP."""
+    """Read the properties of Google's GDepth from the XMP of a PNG or TIFF file, if it has any."""
     packet = image.info.get(_PNG_XMP) or image.info.get("xmp")
     if packet is None and isinstance(image, TiffImageFile):
         packet = image.tag_v2.get(_XMP)
@@ -70,10 +71,10 @@ def gdepth_properties(image: Image.Image) -> Mapping[str, str]:
 
 
 def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
-    """Texts of a TIFF file: GDAL's, the range of its samples, and its description.
+    """Read the texts of a TIFF file: GDAL's, the range of its samples, and its description.
 
-    ImageJ's description has the range in which it shows the numbers, the unit of its pixels, and,
-    if the user calibrates them, that of the numbers (``vunit``) with an offset and a factor.
+    ImageJ's description has the unit of length of the pixels. If the user has calibrated the
+    values, it also has their unit (``vunit``), an offset (``c0``) and a factor (``c1``).
     """
     tags = image.tag_v2
     texts: dict[str, Any] = _gdal_texts(str(tags.get(_GDAL_ITEMS, "")))
@@ -86,7 +87,7 @@ def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
 
     description = str(tags.get(_DESCRIPTION, ""))
     if description.startswith(_IMAGEJ):
-        entries = _imagej_entries(description)
+        entries = _parse_imagej_description(description)
         if entries.get("cf") == _IMAGEJ_STRAIGHT_LINE:
             texts |= {"offset": entries.get("c0", "0"), "scale": entries.get("c1", "1")}
         if "vunit" in entries:
@@ -97,7 +98,7 @@ def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
 
 
 def _gdal_texts(metadata: str) -> dict[str, Any]:
-    """Scale, offset and unit in GDAL's XML of a TIFF file."""
+    """Parse scale, offset and unit from GDAL's XML in a TIFF file."""
     texts: dict[str, Any] = {}
     for attributes, text in _GDAL_ITEM.findall(metadata):
         names = [name.lower() for name in re.findall(r'(?:role|name)="([^"]*)"', attributes)]
@@ -108,24 +109,25 @@ def _gdal_texts(metadata: str) -> dict[str, Any]:
 
 
 def tiff_warnings(image: TiffImageFile) -> Iterator[str]:
-    """Warn about what a TIFF file says besides its numbers, and may mean of them."""
+    """Warn about TIFF tags that may concern the depth values: ImageJ's unit, and inverted grey."""
     tags = image.tag_v2
-    pixel_unit = _imagej_entries(str(tags.get(_DESCRIPTION, ""))).get("unit", "")
-    metres = metres_of_unit_text(pixel_unit)
+    description = str(tags.get(_DESCRIPTION, ""))
+    pixel_unit = _parse_imagej_description(description).get("unit", "")
+    metres = parse_unit_text(pixel_unit)
     if metres in _DEPTH_UNITS:
         yield (
-            f"its description names the unit '{pixel_unit}', which is that of the pixels in "
-            f"ImageJ: if it is that of the numbers, say 'scale: {metres:g}'"
+            f"its description has the unit '{pixel_unit}', which ImageJ uses for the pixel size: "
+            f"if it is the unit of the values, set 'scale: {metres:g}'"
         )
     if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
         yield (
-            "its TIFF shows 0 as white (MinIsWhite), and its numbers are read as they stand: if "
-            "they fall with depth, write the largest number minus them"
+            "its TIFF tags show 0 as white (MinIsWhite), but its values are read unchanged: if "
+            "they decrease with depth, subtract them from the largest value and save the result"
         )
 
 
-def _imagej_entries(description: str) -> Mapping[str, str]:
-    """Names and values of ImageJ's description, one a line; empty if it is another program's."""
+def _parse_imagej_description(description: str) -> Mapping[str, str]:
+    """Parse ImageJ's "name=value" lines; empty if another program wrote the description."""
     if not description.startswith(_IMAGEJ):
         return {}
     pairs = (line.partition("=") for line in description.splitlines())
@@ -133,7 +135,7 @@ def _imagej_entries(description: str) -> Mapping[str, str]:
 
 
 def exr_texts(channels: ExrChannels) -> Mapping[str, Any]:
-    """Attributes of an OpenEXR file that are texts or numbers."""
+    """Read the attributes of an OpenEXR file that are texts or numbers."""
     texts: dict[str, Any] = {}
     for name, value in channels.attributes.items():
         if isinstance(value, bytes):
@@ -144,7 +146,7 @@ def exr_texts(channels: ExrChannels) -> Mapping[str, Any]:
 
 
 def pgm_texts(path: Path) -> Mapping[str, str]:
-    """Comments in the header of a PGM file: "name value", "name: value" or "name=value"."""
+    """Read the comments in a PGM header: "name value", "name: value" or "name=value"."""
     with path.open("rb") as file:
         header = file.read(_MAX_TEXT_BYTES)
     comments = []
@@ -152,11 +154,11 @@ def pgm_texts(path: Path) -> Mapping[str, str]:
         if not line.startswith(b"#"):
             break
         comments.append(line.lstrip(b"# ").decode(errors="replace").strip())
-    return _texts_of_lines(comments)
+    return _parse_lines(comments)
 
 
 def text_file_beside(path: Path) -> tuple[str, Mapping[str, str]] | None:
-    """Name and texts of a short text file with the depth file's name; None if there is none."""
+    """Read a short text file with the depth file's name; return its name and texts, or None."""
     text_path = path.with_suffix(".txt")
     try:
         is_short = text_path.is_file() and text_path.stat().st_size <= _MAX_TEXT_BYTES
@@ -165,14 +167,14 @@ def text_file_beside(path: Path) -> tuple[str, Mapping[str, str]] | None:
         return None
     if not lines:
         return None
-    return text_path.name, _texts_of_lines([line.strip() for line in lines])
+    return text_path.name, _parse_lines([line.strip() for line in lines])
 
 
 def folder_texts(path: Path) -> tuple[str, Mapping[str, Any]] | None:
     """Read the file that describes all depth files of a folder, such as ``meta.json``.
 
     Returns:
-        The name of that file and the texts in it; None if the folder has none that can be read.
+        The name of that file and its texts; None if the folder has no such file.
     """
     for name in _FOLDER_FILES:
         description = path.with_name(name)
@@ -185,18 +187,19 @@ def folder_texts(path: Path) -> tuple[str, Mapping[str, Any]] | None:
         if name.endswith(".json"):
             return name, {"json": text}
         lines = [line.strip() for line in text.splitlines()[:_MAX_FOLDER_LINES]]
-        # depth_scale.txt may hold the scale alone.
+        # depth_scale.txt may contain nothing but the scale.
         if len(lines) == 1 and re.fullmatch(r"[-+.\deE]+", lines[0]):
             lines = [f"depth_scale: {lines[0]}"]
-        return name, _texts_of_lines(lines)
+        return name, _parse_lines(lines)
     return None
 
 
-def _texts_of_lines(lines: Sequence[str]) -> Mapping[str, str]:
-    """Texts by name where a line is words and a number, else by the number of the line."""
+def _parse_lines(lines: Sequence[str]) -> Mapping[str, str]:
+    """Parse "words number" lines to {words: number}; other lines are kept whole as {line0: ...}."""
     texts = {}
     for index, line in enumerate(lines):
-        match = _WORDS_AND_NUMBER.fullmatch(line)
+        is_short = len(line) <= _MAX_LINE_LENGTH
+        match = _WORDS_AND_NUMBER.fullmatch(line) if is_short else None
         if match is None:
             texts[f"line{index}"] = line
         else:

@@ -1,7 +1,6 @@
-"""How the numbers of a depth file were interpreted, in words for the user.
+"""Describe to the user how the values of a depth file were interpreted.
 
-What the file does not state and the user does not give is guessed, so each property says where it
-comes from.
+What neither the file nor the user states is guessed, so each property says where it comes from.
 """
 
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from rilievo.arrays.shapes import Shaped
-from rilievo.io.depth.statements import DISPARITY, DepthStatement
+from rilievo.arrays.shapes import StoredMap
+from rilievo.io.depth.code_range import Spacing
+from rilievo.io.depth.depth_metadata import DISPARITY, DepthMetadata
 from rilievo.records.depth_map import DepthKind
 
 NOT_STATED = "nothing says otherwise"
@@ -21,7 +21,7 @@ _UNIT_NAMES = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}
 
 
 class PropertyOrigin(StrEnum):
-    """Who says what the numbers mean: the file, the user, or nobody."""
+    """Who determined a property: the file (stated), the user (given), or nobody (guessed)."""
 
     STATED = "stated"
     GIVEN = "given"
@@ -30,14 +30,13 @@ class PropertyOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthProperty:
-    """One property of the numbers in a depth file, and where it comes from.
+    """One property of the values in a depth file, and where it comes from.
 
     Attributes:
         name: "scale" (the unit), "kind", "invalid", "size" or "camera".
         value: The property in words, such as "millimetres".
-        origin: Who says so.
-        place: Where it is said, such as "its text" or the name of an option. The records of
-            evaluations have this name.
+        place: Where it is stated, such as "its text" or the name of an option. Evaluation records
+            store it under this name.
     """
 
     name: str
@@ -51,15 +50,14 @@ class DepthProperty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthInterpretation:
-    """What the numbers of one or several depth files were taken for.
+    """How the values of one or several depth files were interpreted.
 
     Attributes:
-        warnings: Sentences on what may be wrong about it.
-        nearest: Least depth [m], or in the numbers' own unit if they have no scale.
+        nearest: Least depth [m], or in raw values if they have no scale.
         farthest: Largest depth, in the same unit.
         median: Median of one image [m].
-        is_unit_declared: Whether the user declares the unit or the farthest depth, so that unusual
-            depth is no reason for a warning.
+        is_unit_given: Whether the user declares the unit or the farthest depth, so that unusual
+            depth causes no warning.
     """
 
     properties: tuple[DepthProperty, ...] = ()
@@ -67,12 +65,12 @@ class DepthInterpretation:
     nearest: float | None = None
     farthest: float | None = None
     median: float | None = None
-    is_unit_declared: bool = False
+    is_unit_given: bool = False
 
     @property
     def unit_properties(self) -> tuple[DepthProperty, ...]:
         """The units of the files, one for each that occurs."""
-        return tuple(each for each in self.properties if each.name == "scale")
+        return tuple(prop for prop in self.properties if prop.name == "scale")
 
     @property
     def unit_and_range(self) -> str:
@@ -87,83 +85,70 @@ class DepthInterpretation:
 
     @property
     def summary_line(self) -> str | None:
-        """Unit, range and their source in words; None without a unit."""
+        """Unit, range and their source in words; None if there is no unit."""
         if not self.unit_properties:
             return None
         return f"{self.unit_and_range} ({self.unit_properties[0].place})"
 
 
 def unit_property(
-    stored: Shaped[np.ndarray, "h w"],
-    statement: DepthStatement,
+    raw_values: StoredMap,
+    metadata: DepthMetadata,
     *,
     unit: float | None,
     source: str,
     guess: float,
     is_disparity: bool = False,
 ) -> DepthProperty:
-    """Describe the unit of a file's numbers: the stated one, else the given one, else the guess.
+    """Describe the unit of a file's values.
 
-    Args:
-        stored: Numbers of the file.
-        statement: What the file states.
-        unit: Metres of one number that the user gives, pixels for disparity; None if not given.
-        source: Where ``unit`` is given, such as the name of an option.
-        guess: Unit if nobody says one.
-        is_disparity: Whether the user says that the numbers are disparity.
+    It is the one that the file states, or else the one that the user gives, or else the guess.
+
+    ``unit`` is what the user gives at ``source``, in metres per value or in pixels for disparity.
+    ``guess`` is assumed if neither the file nor the user states a unit.
     """
-    describe = unit_words
-    if is_disparity or statement.kind == DISPARITY:
-        describe = disparity_unit_words
-    if statement.is_decodable or statement.kind == DepthKind.UP_TO_SCALE:
-        value = _stated_unit_words(statement)
-        if value is None:
-            value = "metres" if statement.scale is None else describe(statement.scale)
-        return DepthProperty(
-            name="scale", value=value, origin=PropertyOrigin.STATED, place=statement.source
-        )
-    if unit is not None:
-        return DepthProperty(
-            name="scale", value=describe(unit), origin=PropertyOrigin.GIVEN, place=source
-        )
-    return DepthProperty(
-        name="scale",
-        value=describe(guess),
-        origin=PropertyOrigin.GUESSED,
-        place=_guess_words(stored),
-    )
+    is_disparity = is_disparity or metadata.kind == DISPARITY
+    if metadata.is_decodable or metadata.kind == DepthKind.UP_TO_SCALE:
+        origin, place = PropertyOrigin.STATED, metadata.source
+        value = _describe_quantity(metadata, is_disparity=is_disparity)
+    elif unit is not None:
+        origin, place = PropertyOrigin.GIVEN, source
+        value = describe_unit(unit, is_disparity=is_disparity)
+    else:
+        origin, place = PropertyOrigin.GUESSED, _explain_guess(raw_values)
+        value = describe_unit(guess, is_disparity=is_disparity)
+    return DepthProperty(name="scale", value=value, origin=origin, place=place)
 
 
-def _stated_unit_words(statement: DepthStatement) -> str | None:
-    """What the file says that its numbers are; None if they are counts of a unit."""
-    if statement.kind == DepthKind.UP_TO_SCALE:
-        return "numbers up to scale"
-    if statement.kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
-        return f"numbers of kind '{statement.kind}'"
-    if statement.logarithmic_range is not None:
+def _describe_quantity(metadata: DepthMetadata, *, is_disparity: bool) -> str:
+    """Describe what the values of a file count, as the file states it."""
+    if metadata.kind == DepthKind.UP_TO_SCALE:
+        return "depth up to scale"
+    if metadata.kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+        return f"numbers of kind '{metadata.kind}'"
+    if metadata.spacing is Spacing.LOGARITHMIC:
         return "logarithms of metres"
-    if statement.inverse_range is not None:
+    if metadata.spacing is Spacing.INVERSE:
         return "inverse depth"
-    return None
+    if metadata.scale is None:
+        return "metres"
+    return describe_unit(metadata.scale, is_disparity=is_disparity)
 
 
-def _guess_words(stored: Shaped[np.ndarray, "h w"]) -> str:
-    """Say that the unit is a guess, and what floats are if they are centimetres."""
-    if stored.dtype.kind in "ui":
-        return "a guess: whole numbers of no stated unit"
+def _explain_guess(raw_values: StoredMap) -> str:
+    """Explain that the unit is a guess; large floats may be a room in centimetres."""
+    if raw_values.dtype.kind in "ui":
+        return "a guess: integers without a stated unit"
 
-    words = "a guess: floating-point numbers of no stated unit"
-    numbers = stored[np.isfinite(stored) & (stored > 0)]
-    if numbers.size and np.median(numbers) > _MAX_INDOOR_MEDIAN:
-        words += f"; if they are centimetres, they go to {numbers.max() / 100:.3g} m"
-    return words
-
-
-def disparity_unit_words(scale: float) -> str:
-    """Unit of disparity in words, where one number is ``scale`` pixels."""
-    return "disparity in pixels" if scale == 1 else f"disparity in counts of {scale:.6g} px"
+    explanation = "a guess: floating-point numbers without a stated unit"
+    values = raw_values[np.isfinite(raw_values) & (raw_values > 0)]
+    if values.size and np.median(values) > _MAX_INDOOR_MEDIAN:
+        explanation += f"; if they are in centimetres, they go up to {values.max() / 100:.3g} m"
+    return explanation
 
 
-def unit_words(scale: float) -> str:
-    """Unit of depth in words, where one number is ``scale`` metres."""
-    return _UNIT_NAMES.get(scale, f"counts of {scale:.6g} m")
+def describe_unit(scale: float, *, is_disparity: bool = False) -> str:
+    """Describe the unit of depth [m] or of disparity [px], if one stored value is ``scale``."""
+    if is_disparity:
+        return "disparity in pixels" if scale == 1 else f"disparity in units of {scale:.6g} px"
+    return _UNIT_NAMES.get(scale, f"units of {scale:.6g} m")

@@ -1,7 +1,7 @@
-"""Relations between the size of a depth map and that of its picture.
+"""Compare the size of a depth map with that of its picture, to find how the map was made.
 
-Sizes are (height, width). Networks round the sides of a picture to multiples of a step, programs
-resize maps by whole factors, pad them, or cut them out of a smaller picture.
+Sizes are (height, width). Networks round the sides of a picture to multiples of a step. Programs
+resize maps by integer factors, pad them, or crop them from a smaller picture.
 """
 
 import math
@@ -10,100 +10,108 @@ from rilievo.arrays.shapes import Size
 from rilievo.io.depth.crops import DepthCrop
 
 _MIN_NETWORK_STEP, _MAX_NETWORK_STEP = 8, 64
-"""Networks round sides to multiples of such steps [px]."""
-_MAX_ROUNDING_STEP = 32  # [px], by which rounding explains proportions that differ
-_MAX_PROPORTION_ERROR = 0.04  # relative, of a map of any size that was resized
+"""Networks round sides to multiples of a step between these two [px]."""
+_MAX_ROUNDING_STEP = 32  # [px], largest step whose rounding excuses different proportions
+_MAX_PROPORTION_ERROR = 0.04  # relative, of any map that was resized
 _MAX_ROUNDED_PROPORTION_ERROR = 0.1  # the same, of a small map whose sides were rounded
-_MAX_SQUARE_RATIO = 1.05  # of the sides of a picture that neither stands nor lies
-_MIN_MIDDLE = 0.85  # of a smaller picture, in each axis, for the middle that was cut out of it
+_MAX_SQUARE_RATIO = 1.05  # of the sides of a picture that counts as square
+_MIN_MIDDLE = 0.85  # of a smaller picture, in each axis, that a crop of its middle covers
 _FRACTION_WORDS = {2: "half of", 3: "a third of", 4: "a quarter of"}
-FIRST_QUARTER_TURN = 5
-"""EXIF's orientations from here on turn by 90 degrees."""
+MIN_QUARTER_TURN = 5
+"""EXIF's orientations from here on turn by 90 degrees, which swaps height and width."""
 PADDING_STEPS = (8, 14, 16, 32, 64)
 """Networks pad sides, or round them up, to multiples of these [px]."""
 
 
-def size_words(size: Size) -> str:
+def format_size(map_size: Size) -> str:
     """Text such as "480 x 640", height first."""
-    return f"{size[0]} x {size[1]}"
+    return f"{map_size[0]} x {map_size[1]}"
 
 
-def has_size_or_multiple(size: Size, picture: Size) -> bool:
+def has_size_or_multiple(map_size: Size, picture_size: Size) -> bool:
     """Whether a map has the picture's size, or one is a whole multiple of the other."""
-    return size == picture or multiple_words(size, picture) is not None
+    return map_size == picture_size or describe_multiple(map_size, picture_size) is not None
 
 
-def multiple_words(size: Size, picture: Size) -> str | None:
-    """Say which multiple or fraction of the picture's size a map has, such as "half of".
+def describe_multiple(map_size: Size, picture_size: Size) -> str | None:
+    """Describe the multiple or fraction of the picture's size that a map has, such as "half of".
 
     Returns:
-        None if neither is a whole multiple of the other, alike in both axes.
+        None if neither is an integer multiple of the other, by the same factor in both axes.
     """
-    factor = _whole_factor(picture, size)
+    factor = _integer_factor(picture_size, map_size)
     if factor is not None:
         return _FRACTION_WORDS.get(factor, f"1/{factor} of")
-    factor = _whole_factor(size, picture)
+    factor = _integer_factor(map_size, picture_size)
     return None if factor is None else f"{factor} times"
 
 
-def _whole_factor(large: Size, small: Size) -> int | None:
-    factor, rest = divmod(large[0], small[0])
-    return factor if rest == 0 and small[1] * factor == large[1] else None
+def _integer_factor(large: Size, small: Size) -> int | None:
+    factor, remainder = divmod(large[0], small[0])
+    return factor if remainder == 0 and small[1] * factor == large[1] else None
 
 
-def difference_in_proportions(size: Size, picture: Size) -> float:
-    """Relative difference of width by height, such as 0.33 for 4:3 and 16:9."""
-    ratio = (size[1] * picture[0]) / (size[0] * picture[1])
+def difference_in_proportions(map_size: Size, picture_size: Size) -> float:
+    """Return the relative difference of the aspect ratios, such as 0.33 for 4:3 and 16:9."""
+    ratio = (map_size[1] * picture_size[0]) / (map_size[0] * picture_size[1])
     return max(ratio, 1 / ratio) - 1
 
 
-def may_be_resized(size: Size, picture: Size) -> bool:
-    """Whether rounded sides explain how the proportions of a map differ from a picture's."""
-    divisor = math.gcd(*size)
+def may_be_resized(map_size: Size, picture_size: Size) -> bool:
+    """Whether a map may be the resized picture: rounded sides explain any other proportions."""
+    divisor = math.gcd(*map_size)
     step = max(step for step in range(1, _MAX_ROUNDING_STEP + 1) if divisor % step == 0)
-    rounding_error = step / 2 * (1 / size[0] + 1 / size[1])
+    # Each side may be wrong by half a step, and relative errors of a ratio add up.
+    rounding_error = step / 2 * (1 / map_size[0] + 1 / map_size[1])
     max_error = min(max(rounding_error, _MAX_PROPORTION_ERROR), _MAX_ROUNDED_PROPORTION_ERROR)
-    return difference_in_proportions(size, picture) <= max_error
+    return difference_in_proportions(map_size, picture_size) <= max_error
 
 
-def may_be_rounded(size: Size, picture: Size) -> bool:
+def may_be_rounded(map_size: Size, picture_size: Size) -> bool:
     """Whether a network may have rounded the picture's own sides to this size."""
-    step = min(math.gcd(*size), _MAX_NETWORK_STEP)
-    differences = [abs(side - whole) for side, whole in zip(size, picture, strict=True)]
-    return step >= _MIN_NETWORK_STEP and max(differences) < step
+    step = min(math.gcd(*map_size), _MAX_NETWORK_STEP)
+    height_difference, width_difference = (
+        abs(map_size[0] - picture_size[0]),
+        abs(map_size[1] - picture_size[1]),
+    )
+    return step >= _MIN_NETWORK_STEP and max(height_difference, width_difference) < step
 
 
-def is_rounded_up(size: Size, picture: Size, step: int) -> bool:
-    """Whether the sides are the picture's, rounded up to multiples of a step."""
-    rounded = (math.ceil(picture[0] / step) * step, math.ceil(picture[1] / step) * step)
-    return size == rounded != picture
+def is_rounded_up(map_size: Size, picture_size: Size, step: int) -> bool:
+    """Whether the sides are the picture's after rounding up to multiples of a step."""
+    rounded = (math.ceil(picture_size[0] / step) * step, math.ceil(picture_size[1] / step) * step)
+    return map_size == rounded != picture_size
 
 
-def is_turned(size: Size, picture: Size) -> bool:
+def is_rotated(map_size: Size, picture_size: Size) -> bool:
     """Whether a map is landscape and the picture is portrait, or the reverse."""
-    if _is_square(size) or _is_square(picture):
+    if _is_square(map_size) or _is_square(picture_size):
         return False
-    return (size[0] > size[1]) != (picture[0] > picture[1])
+    return (map_size[0] > map_size[1]) != (picture_size[0] > picture_size[1])
 
 
-def _is_square(size: Size) -> bool:
-    return max(size) < _MAX_SQUARE_RATIO * min(size)
+def _is_square(map_size: Size) -> bool:
+    return max(map_size) < _MAX_SQUARE_RATIO * min(map_size)
 
 
-def is_turned_by_exif(size: Size, orientation: int) -> bool:
-    """Whether a map as the sensor stored it would lie turned by 90 degrees in its picture."""
-    return orientation >= FIRST_QUARTER_TURN and not _is_square(size)
+def exif_swaps_sides(map_size: Size, orientation: int) -> bool:
+    """Whether a map as the sensor stored it has other proportions than the upright picture."""
+    return orientation >= MIN_QUARTER_TURN and not _is_square(map_size)
 
 
-def middle_of_smaller_picture(size: Size, picture: Size) -> tuple[str, DepthCrop] | None:
-    """Fraction and rectangle, if a map may be the middle of the picture at half its size or less.
+def middle_of_smaller_picture(map_size: Size, picture_size: Size) -> tuple[str, DepthCrop] | None:
+    """Find out whether a map may be a crop of the middle of the picture at a smaller size.
 
-    Programs for NYUv2 halve 480 x 640 and cut 228 x 304 out of the middle.
+    Programs for NYUv2, for example, halve 480 x 640 and cut 228 x 304 out of the middle.
+
+    Returns:
+        The reduction, such as "half of", and the rectangle in the picture; None if it is no such
+        crop.
     """
     for factor, fraction_words in _FRACTION_WORDS.items():
-        height, width = factor * size[0], factor * size[1]
-        parts = [height / picture[0], width / picture[1]]
-        if min(parts) >= _MIN_MIDDLE and max(parts) <= 1 and min(parts) < 1:
-            top, left = (picture[0] - height) // 2, (picture[1] - width) // 2
+        height, width = factor * map_size[0], factor * map_size[1]
+        coverage = [height / picture_size[0], width / picture_size[1]]
+        if min(coverage) >= _MIN_MIDDLE and max(coverage) <= 1 and min(coverage) < 1:
+            top, left = (picture_size[0] - height) // 2, (picture_size[1] - width) // 2
             return fraction_words, DepthCrop(top=top, left=left, height=height, width=width)
     return None

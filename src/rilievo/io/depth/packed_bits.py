@@ -1,222 +1,242 @@
-"""Bits of something else in the same numbers as depth, and bytes in the wrong order.
+"""Warn about values that hold other bits besides depth, and about bytes in the wrong order.
 
-A number with something packed below its depth changes in steps of a power of two. One with
-something packed above jumps by multiples of a power of two on a single surface. Bytes in the wrong
+If other bits are packed below the depth, neighbours differ by multiples of a power of two. If they
+are packed above, values jump by multiples of a power of two on a single surface. Bytes in the wrong
 order turn surfaces to noise.
 """
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
-from rilievo.arrays.shapes import Mask, Shaped, Values
-from rilievo.io.depth.background import far_marks
-from rilievo.io.depth.number_plane import (
+from rilievo.arrays.shapes import Mask, StoredMap, Values
+from rilievo.io.depth.background import find_far_marks
+from rilievo.io.depth.raw_depth_map import (
     MAX_SURFACE_STEP,
     MIN_NEIGHBOURS,
-    NumberPlane,
+    RawDepthMap,
     neighbour_slices,
 )
 from rilievo.io.depth.roughness import is_much_smoother, roughness
 
 _MIN_PIXELS = 5
-_LOW_BITS = range(8, 1, -1)  # bits of something else below the depth, the most first
-_MIN_LOW_BIT_STEPS = 0.9  # of the steps between neighbours, that are multiples of a power of two
-_MIN_EVEN_STEPS = 0.97  # of the steps, above a flag of one bit
-_FLAG_LABELS = 2
-_HIGH_BITS = (15, 14, 13, 12, 11)  # bits of depth below something else, the most first
-_MIN_SURFACES_BELOW = 0.6  # of the jumps, below which a surface goes on
+_LOW_BIT_COUNTS = range(8, 1, -1)  # possible counts of other bits below the depth
+_MIN_LOW_BIT_STEPS = 0.9  # fraction of the steps that must be multiples of a power of two
+_MIN_EVEN_STEPS = 0.97  # the same for a flag of a single bit
+_FLAG_VALUES = 2  # a flag of one bit is 0 at some pixels and 1 at others
+_DEPTH_BIT_COUNTS = (15, 14, 13, 12, 11)  # possible counts of depth bits below other bits
+_MIN_SMOOTH_JUMPS = 0.6  # fraction of the jumps at which the depth bits alone continue smoothly
 _MAX_COARSE_MEDIAN = 10.0  # [m]; nearer depth in coarse steps is that of a sensor
 _MILLIMETRE, _HIGHEST_BIT = 0.001, 2**15
 _MAX_NEAREST_BELOW_FLAG = 10_000  # [mm]
-_MIN_FLOAT_BYTES = 4  # of floats whose byte order is judged
-_MAX_FLOAT_RATIO = 1e6  # of depths in one map
-_MAX_TURN_RATIO = 1.1  # of roughness, between turns of the bits that show surfaces alike
+_MIN_FLOAT_BYTES = 4  # swapped bytes of half floats are not told from depth
+_MAX_FLOAT_RATIO = 1e6  # between the largest and the smallest depth in one map
+_MAX_ROTATION_RATIO = 1.1  # of the roughness to the smoothest, of rotations that are as smooth
 
 
-def byte_order_warnings(plane: NumberPlane, stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
-    """Warn about numbers that are noise, and surfaces with their bits or bytes in another order."""
-    yield from _turned_bits_warnings(plane)
-    yield from _float_byte_warnings(stored)
+def byte_order_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about values that are noise, but show surfaces with their bits or bytes reordered."""
+    return _rotated_bits_warning(raw_map) or _float_byte_warning(raw_map.raw_values)
 
 
-def highest_bit_warnings(plane: NumberPlane) -> Iterator[str]:
-    """Warn about a highest bit that all numbers have, which is depth beyond 32 m in millimetres."""
-    integer_type = plane.integer_type
+def highest_bit_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn if all 16-bit values have the highest bit set, which would be depth beyond 32 m."""
+    integer_type = raw_map.integer_type
     if integer_type is None or integer_type.kind != "u" or integer_type.itemsize != 2:
-        return
-    numbers = plane.known_numbers
-    numbers = numbers[numbers < np.iinfo(integer_type).max]
-    if plane.unit != _MILLIMETRE or not numbers.size or numbers.min() < _HIGHEST_BIT:
-        return
-    beyond = f"all numbers lie above {_HIGHEST_BIT}, which is depth beyond 32 m in millimetres"
-    if numbers.min() - _HIGHEST_BIT > _MAX_NEAREST_BELOW_FLAG:
-        yield f"{beyond}: if they fall with depth, write the largest number minus them"
-    else:
-        yield (
-            f"{beyond}: if the highest bit is a flag, say 'bits: [0, 15]', and if it is an offset, "
-            "say 'offset'"
+        return None
+    values = raw_map.valid_values
+    values = values[values < np.iinfo(integer_type).max]
+    if raw_map.unit != _MILLIMETRE or not values.size or values.min() < _HIGHEST_BIT:
+        return None
+    beyond = f"all values are at least {_HIGHEST_BIT}, which is a depth beyond 32 m in millimetres"
+    if values.min() - _HIGHEST_BIT > _MAX_NEAREST_BELOW_FLAG:
+        return (
+            f"{beyond}: if they decrease with depth, subtract them from the largest value and "
+            "save the result"
         )
-
-
-def packed_bit_warnings(plane: NumberPlane, stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
-    """Warn about bits of something else below or above the depth."""
-    integer_type = plane.integer_type
-    if integer_type is None or integer_type.itemsize == 1 or _are_halves(stored):
-        return
-    if np.count_nonzero(plane.known) <= _MIN_PIXELS:
-        return
-    without_background = plane.known & (plane.values < plane.known_numbers.max())
-    first, second = _neighbours(plane.values, without_background)
-    steps = np.abs(second - first)
-    steps = steps[steps > 0]
-    if steps.size < MIN_NEIGHBOURS:
-        return
-
-    low_bits = _count_low_bits(steps) or _count_flag_bits(plane, steps)
-    is_coarse = plane.is_unit_declared and _is_coarse_sensor(plane, low_bits)
-    if low_bits and not is_coarse and not _is_usual_step(plane.unit, 2.0**low_bits):
-        yield _low_bits_words(plane, low_bits, 8 * integer_type.itemsize)
-        return
-    high_bits = _find_high_bits(first, second)
-    if high_bits is not None:
-        yield (
-            f"it jumps by multiples of {2**high_bits} between neighbours of one surface: the bits "
-            f"of something else seem packed above its lowest {high_bits}; say "
-            f"'bits: [0, {high_bits}]'"
-        )
-
-
-def _are_halves(stored: Shaped[np.ndarray, "h w"]) -> bool:
-    """Whether floats are of half precision, whose steps grow with them by powers of two."""
-    if stored.dtype.kind != "f":
-        return False
-    known = stored[np.isfinite(stored)]
-    with np.errstate(over="ignore"):
-        return bool((known.astype(np.float16) == known).all())
-
-
-def _neighbours(values: Shaped[np.ndarray, "h w"], known: Mask) -> tuple[Values, Values]:
-    """Numbers of all pairs of known neighbours."""
-    firsts, seconds = [], []
-    for first, second in neighbour_slices():
-        are_known = known[first] & known[second]
-        firsts.append(values[first][are_known])
-        seconds.append(values[second][are_known])
-    return np.concatenate(firsts), np.concatenate(seconds)
-
-
-def _count_low_bits(steps: Values) -> int:
-    """Number of lowest bits in which neighbours do not differ; 0 if there are fewer than two."""
-    for bits in _LOW_BITS:
-        if np.mean(steps % 2**bits == 0) >= _MIN_LOW_BIT_STEPS:
-            return bits
-    return 0
-
-
-def _count_flag_bits(plane: NumberPlane, steps: Values) -> int:
-    """1 if the lowest bit is a flag, which neighbours share while depth changes by even steps."""
-    is_even = np.mean(steps % 2 == 0) >= _MIN_EVEN_STEPS
-    return int(is_even and np.unique(plane.known_numbers % 2).size == _FLAG_LABELS)
-
-
-def _is_coarse_sensor(plane: NumberPlane, low_bits: int) -> bool:
-    """Whether depth in a declared unit is that of a room, in coarse steps and nothing below."""
-    if plane.unit is None or (plane.known_numbers % 2**low_bits).any():
-        return False
-    return float(np.median(plane.known_numbers)) * plane.unit < _MAX_COARSE_MEDIAN
-
-
-def _is_usual_step(unit: float | None, step: float) -> bool:
-    """Whether numbers of a unit often change in such steps."""
-    if unit is None:
-        return False
-    exponent = -math.log2(unit)
-    # KITTI's and others' fractions of a power of two come from steps of a sixteenth of a pixel.
-    is_binary = exponent >= 1 and abs(exponent - round(exponent)) < 1e-9
-    is_decimal = any(math.isclose(unit * step, usual) for usual in (0.001, 0.01, 0.1, 1.0))
-    return is_binary or is_decimal
-
-
-def _low_bits_words(plane: NumberPlane, low_bits: int, type_bits: int) -> str:
-    """Say what the lowest bits hold, and which bits the user declares as depth."""
-    depth_bits = type_bits - low_bits
-    labels = np.unique(plane.known_numbers % 2**low_bits).size
-    if labels == 1:
-        state = f"lowest {low_bits} bits are always zero"
-    elif low_bits == 1:
-        state = f"lowest bit holds {labels} labels"
-    else:
-        state = f"lowest {low_bits} bits hold {labels} labels"
-    sun_rgbd = f" ([{low_bits}, {type_bits}] of SUN RGB-D's)" if low_bits == 3 else ""
     return (
-        f"its {state}, and depth changes in steps of {2**low_bits}: the bits of "
-        f"something else seem packed below it; say 'bits: [{low_bits}, {depth_bits}]'{sun_rgbd}"
+        f"{beyond}: if the highest bit is a flag, set 'bits: [0, 15]'; if it is an offset, set "
+        "'offset'"
     )
 
 
-def _find_high_bits(first: Values, second: Values) -> int | None:
-    """Number of bits below those that jump on one surface; None if none does."""
-    for bits in _HIGH_BITS:
-        size = 2**bits
-        jumps = first // size != second // size
-        if np.count_nonzero(jumps) < MIN_NEIGHBOURS // 4:
+def packed_bit_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about other bits that are packed below or above the depth."""
+    integer_type = raw_map.integer_type
+    if integer_type is None or integer_type.itemsize == 1 or _are_half_floats(raw_map.raw_values):
+        return None
+    if np.count_nonzero(raw_map.valid) <= _MIN_PIXELS:
+        return None
+    without_background = raw_map.valid & (raw_map.values < raw_map.valid_values.max())
+    pixels, neighbours = _neighbour_values(raw_map.values, without_background)
+    steps = np.abs(neighbours - pixels)
+    steps = steps[steps > 0]
+    if steps.size < MIN_NEIGHBOURS:
+        return None
+
+    low_bit_count = _count_constant_low_bits(steps) or _count_flag_bits(raw_map, steps)
+    is_coarse = raw_map.is_unit_given and _is_coarse_sensor(raw_map, low_bit_count)
+    if low_bit_count and not is_coarse and not _is_common_step(raw_map.unit, 2.0**low_bit_count):
+        return _low_bits_message(raw_map, low_bit_count, 8 * integer_type.itemsize)
+    depth_bit_count = _count_bits_below_packed(pixels, neighbours)
+    if depth_bit_count is None:
+        return None
+    return (
+        f"its values jump by multiples of {2**depth_bit_count} between neighbouring pixels of a "
+        f"surface, so other data seems to be packed above the lowest {depth_bit_count} bits: set "
+        f"'bits: [0, {depth_bit_count}]'"
+    )
+
+
+def _are_half_floats(raw_values: StoredMap) -> bool:
+    """Whether all floats fit half precision, whose rounding steps are powers of two anyway."""
+    if raw_values.dtype.kind != "f":
+        return False
+    finite_values = raw_values[np.isfinite(raw_values)]
+    with np.errstate(over="ignore"):
+        return bool((finite_values.astype(np.float16) == finite_values).all())
+
+
+def _neighbour_values(values: StoredMap, valid: Mask) -> tuple[Values, Values]:
+    """Return the values of all valid pairs: pixels, and their right or lower neighbours."""
+    pixel_values, neighbour_values = [], []
+    for pixels, neighbours in neighbour_slices():
+        are_valid = valid[pixels] & valid[neighbours]
+        pixel_values.append(values[pixels][are_valid])
+        neighbour_values.append(values[neighbours][are_valid])
+    return np.concatenate(pixel_values), np.concatenate(neighbour_values)
+
+
+def _count_constant_low_bits(steps: Values) -> int:
+    """Count the lowest bits in which neighbours do not differ; 0 if there are fewer than two."""
+    for bit_count in _LOW_BIT_COUNTS:
+        if np.mean(steps % 2**bit_count == 0) >= _MIN_LOW_BIT_STEPS:
+            return bit_count
+    return 0
+
+
+def _count_flag_bits(raw_map: RawDepthMap, steps: Values) -> int:
+    """Count the flags in the lowest bit: 1 if it seems to be a flag, and 0 if not.
+
+    Neighbours mostly share a flag, so depth changes by even steps although both flags occur.
+    """
+    steps_are_even = np.mean(steps % 2 == 0) >= _MIN_EVEN_STEPS
+    has_both_flags = np.unique(raw_map.valid_values % 2).size == _FLAG_VALUES
+    return int(steps_are_even and has_both_flags)
+
+
+def _is_coarse_sensor(raw_map: RawDepthMap, low_bit_count: int) -> bool:
+    """Whether the map is a room in coarse depth steps, with nothing in the bits below them."""
+    if raw_map.unit is None or (raw_map.valid_values % 2**low_bit_count).any():
+        return False
+    return float(np.median(raw_map.valid_values)) * raw_map.unit < _MAX_COARSE_MEDIAN
+
+
+def _is_common_step(unit: float | None, step: float) -> bool:
+    """Whether depth in a unit [m] often has such steps anyway, without anything packed below it."""
+    if unit is None:
+        return False
+    exponent = -math.log2(unit)
+    # With units of 1/256 m, as KITTI's, steps of a sixteenth of a pixel are powers of two as well.
+    is_binary_unit = exponent >= 1 and abs(exponent - round(exponent)) < 1e-9
+    common_steps = (0.001, 0.01, 0.1, 1.0)  # [m]
+    is_decimal_step = any(math.isclose(unit * step, common) for common in common_steps)
+    return is_binary_unit or is_decimal_step
+
+
+def _low_bits_message(raw_map: RawDepthMap, low_bit_count: int, type_bits: int) -> str:
+    """Return the warning about bits below the depth, with the key that selects the depth bits."""
+    depth_bits = type_bits - low_bit_count
+    label_count = np.unique(raw_map.valid_values % 2**low_bit_count).size
+    low_bits = "lowest bit" if low_bit_count == 1 else f"lowest {low_bit_count} bits"
+    if label_count == 1:
+        content = f"its values never differ in their {low_bits}"
+    else:
+        content = f"there are {label_count} different values in its {low_bits}"
+    # SUN RGB-D rotates its values by three bits.
+    sun_rgbd = f" ([{low_bit_count}, {type_bits}] for SUN RGB-D)" if low_bit_count == 3 else ""
+    return (
+        f"{content}, and depth changes in steps of {2**low_bit_count}, so depth seems to begin "
+        f"above these bits: set 'bits: [{low_bit_count}, {depth_bits}]'{sun_rgbd}"
+    )
+
+
+def _count_bits_below_packed(pixels: Values, neighbours: Values) -> int | None:
+    """Count the bits below those that jump on a surface; None if no bits do.
+
+    ``neighbours`` are the values beside ``pixels``, in the same order.
+    """
+    for bit_count in _DEPTH_BIT_COUNTS:
+        modulus = 2**bit_count
+        high_bits_jump = pixels // modulus != neighbours // modulus
+        if np.count_nonzero(high_bits_jump) < MIN_NEIGHBOURS // 4:
             continue
-        low_first, low_second = first[jumps] % size, second[jumps] % size
-        nearer = np.maximum(np.minimum(low_first, low_second), size / 100)
-        goes_on_below = np.abs(low_first - low_second) <= MAX_SURFACE_STEP * nearer
-        if goes_on_below.mean() > _MIN_SURFACES_BELOW:
-            return bits
+        # At these jumps, is the depth in the lower bits that of one surface?
+        pixel_depth = pixels[high_bits_jump] % modulus
+        neighbour_depth = neighbours[high_bits_jump] % modulus
+        nearer_depth = np.maximum(np.minimum(pixel_depth, neighbour_depth), modulus / 100)
+        is_smooth = np.abs(pixel_depth - neighbour_depth) <= MAX_SURFACE_STEP * nearer_depth
+        if is_smooth.mean() > _MIN_SMOOTH_JUMPS:
+            return bit_count
     return None
 
 
-def _turned_bits_warnings(plane: NumberPlane) -> Iterator[str]:
-    """Warn about 16 bits that show surfaces if they begin at another bit, such as swapped bytes."""
-    known = plane.known & ~far_marks(plane)
-    if plane.integer_type is None or plane.integer_type.itemsize != 2:
-        return
-    numbers = np.where(known, plane.values, 0).astype(np.uint16)
-    turned = {bits: (numbers >> bits) | (numbers << (16 - bits)) for bits in range(1, 16)}
-    steps = {bits: roughness(values) for bits, values in turned.items()}
-    least = min(steps.values())
-    # Turns that only multiply the depth are as smooth, and its numbers are the smallest.
-    smoothest = [bits for bits in turned if steps[bits] <= _MAX_TURN_RATIO * least]
+def _rotated_bits_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about 16-bit noise that shows surfaces once its bits are rotated.
+
+    A rotation by 8 bits swaps the two bytes.
+    """
+    valid = raw_map.valid & ~find_far_marks(raw_map)
+    if raw_map.integer_type is None or raw_map.integer_type.itemsize != 2:
+        return None
+    values = np.where(valid, raw_map.values, 0).astype(np.uint16)
+    rotations = {bits: (values >> bits) | (values << (16 - bits)) for bits in range(1, 16)}
+    roughness_by_bits = {bits: roughness(rotated) for bits, rotated in rotations.items()}
+    max_roughness = _MAX_ROTATION_RATIO * min(roughness_by_bits.values())
+    smoothest = [bits for bits in rotations if roughness_by_bits[bits] <= max_roughness]
     if not smoothest:
-        return
-    best = min(smoothest, key=lambda bits: int(turned[bits].max()))
-    if not is_much_smoother(numbers, turned[best]):
-        return
+        return None
+    # Rotations that multiply the depth by a power of two are as smooth as the right one, which has
+    # the smallest values.
+    best = min(smoothest, key=lambda bits: int(rotations[bits].max()))
+    if not is_much_smoother(values, rotations[best]):
+        return None
     if best == 8:
-        yield (
-            "its numbers are noise, and surfaces with their two bytes swapped: say 'bits: [8, 16]'"
-            ", or write it anew in the other byte order (numpy: array.byteswap())"
+        return (
+            "its values look like noise, but like surfaces when their two bytes are swapped: set "
+            "'bits: [8, 16]', or save it in the other byte order (numpy: array.byteswap())"
         )
-    else:
-        yield (
-            f"its numbers are noise, and surfaces if they begin at bit {best} and go on at bit 0: "
-            f"say 'bits: [{best}, 16]'"
-        )
+    return (
+        "its values look like noise, but like surfaces when they are rotated to begin at bit "
+        f"{best}: set 'bits: [{best}, 16]'"
+    )
 
 
-def _float_byte_warnings(stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
-    """Warn about floats whose bytes are in the wrong order."""
-    if stored.dtype.kind != "f" or stored.dtype.itemsize < _MIN_FLOAT_BYTES:
-        return
-    swapped = stored.astype(stored.dtype.newbyteorder("=")).byteswap()
-    is_swapped_depth = np.isfinite(swapped) & (swapped > 0)
-    if np.count_nonzero(is_swapped_depth) < max(MIN_NEIGHBOURS, stored.size / 2):
-        return
-    swapped_logs = np.log(swapped[is_swapped_depth].astype(np.float64))
+def _float_byte_warning(raw_values: StoredMap) -> str | None:
+    """Warn about floats whose bytes are in the wrong order.
+
+    Such floats spread over hundreds of powers of ten, and are close together after a swap.
+    """
+    if raw_values.dtype.kind != "f" or raw_values.dtype.itemsize < _MIN_FLOAT_BYTES:
+        return None
+    swapped = raw_values.astype(raw_values.dtype.newbyteorder("=")).byteswap()
+    may_be_depth = np.isfinite(swapped) & (swapped > 0)
+    if np.count_nonzero(may_be_depth) < max(MIN_NEIGHBOURS, raw_values.size / 2):
+        return None
+    swapped_logs = np.log(swapped[may_be_depth].astype(np.float64))
 
     with np.errstate(invalid="ignore"):
-        is_number = np.isfinite(stored) & (stored != 0)
-    logs = np.log(np.abs(stored[is_number].astype(np.float64)))
+        is_number = np.isfinite(raw_values) & (raw_values != 0)
+    logs = np.log(np.abs(raw_values[is_number].astype(np.float64)))
     max_log = math.log(_MAX_FLOAT_RATIO)
-    is_wild = not logs.size or max(np.ptp(logs), np.abs(np.median(logs))) > 2 * max_log
-    is_tame = abs(np.median(swapped_logs)) < max_log and float(np.ptp(swapped_logs)) < max_log
-    if is_wild and is_tame:
-        yield (
-            "its numbers are noise, and surfaces with their bytes in the other order: write it "
-            "anew (numpy: array.byteswap()); in PFM the sign of the scale says the order"
-        )
+    is_noise = not logs.size or max(np.ptp(logs), np.abs(np.median(logs))) > 2 * max_log
+    swapped_is_depth = (
+        abs(np.median(swapped_logs)) < max_log and float(np.ptp(swapped_logs)) < max_log
+    )
+    if not is_noise or not swapped_is_depth:
+        return None
+    return (
+        "its values look like noise, but like surfaces when their bytes are swapped: save it in "
+        "the other byte order (numpy: array.byteswap()); in PFM, the sign of the scale gives the "
+        "byte order"
+    )

@@ -1,6 +1,6 @@
-"""Bands at the border of a map that padding may have added.
+"""Find bands at the border of a map that padding may have added.
 
-Programs that pad a map fill what they add with zeros or NaN, or repeat its outermost line.
+Programs pad a map with zeros or NaN, or repeat its outermost row or column.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ import numpy as np
 
 from rilievo.arrays.shapes import AnyPlane, Size
 
-_MAX_LINES = 32  # that padding adds to an axis; wider bands without depth are those of sensors
+_MAX_LINES = 32  # of padding per axis; wider bands without depth come from a sensor
 _INNER_LINES = 4
-"""Lines beside a repeated band that have to differ, as they do not in an enlarged map."""
+"""So many lines inside of a repeated band have to differ from each other. In a map that was
+enlarged with nearest neighbours, lines repeat everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BorderBands:
-    """Numbers of lines on each side that hold no depth, or repeat the line beside them."""
+    """Counts of rows or columns on each side that have no depth, or repeat the line beside them."""
 
     top: int
     bottom: int
@@ -24,7 +25,7 @@ class BorderBands:
     right: int
 
     def shape_inside(self, size: Size) -> Size:
-        """(height, width) of what lies between the bands."""
+        """(height, width) of the map without the bands."""
         return size[0] - self.top - self.bottom, size[1] - self.left - self.right
 
     def __str__(self) -> str:
@@ -35,42 +36,43 @@ class BorderBands:
             (self.left, "column", "on the left"),
             (self.right, "column", "on the right"),
         )
-        words = [
+        descriptions = [
             f"{count} {line}{'s' if count > 1 else ''} {side}"
             for count, line, side in bands
             if count
         ]
-        *most, last = words
-        return f"{', '.join(most)} and {last}" if most else last
+        *all_but_last, last = descriptions
+        return f"{', '.join(all_but_last)} and {last}" if all_but_last else last
 
 
 def find_border_bands(values: AnyPlane) -> BorderBands | None:
-    """Find bands at the border of a map (0 or not finite where it has no depth).
+    """Find bands at the border of a map, whose values are 0 or not finite without depth.
 
     Returns:
-        Bands, or None if there are none, or more than padding adds.
+        Bands, or None if there are none, or if they are wider than padding.
     """
     filled = np.where(np.isfinite(values), values, 0)
-    top, bottom = _lines_of_band(filled), _lines_of_band(filled[::-1])
+    top, bottom = _band_width(filled), _band_width(filled[::-1])
     columns = filled[top : len(filled) - bottom].T
-    left, right = _lines_of_band(columns), _lines_of_band(columns[::-1])
+    left, right = _band_width(columns), _band_width(columns[::-1])
     if not 0 < max(top + bottom, left + right) <= _MAX_LINES:
         return None
     bands = BorderBands(top=top, bottom=bottom, left=left, right=right)
     return bands if min(bands.shape_inside(values.shape)) > 0 else None
 
 
-def _lines_of_band(values: AnyPlane) -> int:
-    """Number of first rows that are empty, or else that repeat the row below them."""
+def _band_width(values: AnyPlane) -> int:
+    """Count the first rows that are empty, or if there are none, that repeat the row after them."""
     rows = values[: _MAX_LINES + _INNER_LINES + 2]
     is_empty = ~rows.any(axis=1)
     if is_empty.all():
         return len(values)
-    empty_rows = int(np.argmin(is_empty))
-    if empty_rows:
-        return empty_rows
+    empty_row_count = int(np.argmin(is_empty))  # index of the first row that is not empty
+    if empty_row_count:
+        return empty_row_count
 
     repeats_next = (rows[1:] == rows[:-1]).all(axis=1)
-    repeated_rows = len(repeats_next) if repeats_next.all() else int(np.argmin(repeats_next))
-    inner_lines = repeats_next[repeated_rows + 1 : repeated_rows + 1 + _INNER_LINES]
-    return 0 if inner_lines.any() else repeated_rows
+    repeated_row_count = len(repeats_next) if repeats_next.all() else int(np.argmin(repeats_next))
+    first_inner = repeated_row_count + 1
+    inner_repeats = repeats_next[first_inner : first_inner + _INNER_LINES]
+    return 0 if inner_repeats.any() else repeated_row_count

@@ -1,4 +1,4 @@
-"""Bring a map to the size of its picture, once it is known where it lies."""
+"""Resize a depth map and paste it into its picture, once its placement is known."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,18 @@ from rilievo.arrays.shapes import AnyPlane, Field, Mask, Shaped, Size
 from rilievo.io.depth.placement import MapPlacement
 
 _MAX_SURFACE_RATIO = 1.1
-"""Depth of neighbours on one surface differs less; a mean across an edge lies on no surface."""
+"""Largest ratio of the depths that are averaged. Across an occluding edge, the mean would be a
+depth at which there is no surface."""
 
 
 def paste_truth(
     depth: Field, valid: Mask, placement: MapPlacement, picture: Size
 ) -> tuple[Field, Mask]:
-    """Resize depth [m] and its mask, and paste them into a map of the picture's size.
+    """Resize ground-truth depth [m] and its mask, and paste them into a map of the picture's size.
 
-    A pixel whose four sources lie on one surface gets their mean in inverse depth, which is exact
-    on planes. Any other gets its nearest source, so that no depth arises between two surfaces.
+    Depth is interpolated bilinearly in inverse depth, which is exact on planes, where the four
+    source pixels lie on one surface. Elsewhere the nearest source is taken, so that no depth
+    arises between two surfaces.
     """
     crop = placement.crop
     if depth.shape != crop.shape:
@@ -33,7 +35,7 @@ def paste_truth(
 def paste_nearest(
     values: Shaped[np.ndarray, "*c h w"], placement: MapPlacement, picture: Size, empty: float
 ) -> Shaped[np.ndarray, "*c a b"]:
-    """Resize numbers that have no mean, such as labels, and paste them into the picture's size.
+    """Resize values by nearest neighbour, such as labels, and paste them into the picture's size.
 
     Pixels outside of the placement are ``empty``.
     """
@@ -43,44 +45,48 @@ def paste_nearest(
 
 
 def _resize_truth(depth: Field, valid: Mask, shape: Size) -> tuple[Field, Mask]:
-    """Resize depth and its mask: the mean of four sources on one surface, or else the nearest."""
+    """Resize depth and its mask: bilinear in inverse depth on surfaces, nearest elsewhere."""
     rows, columns = _nearest_sources((depth.shape[0], depth.shape[1]), shape)
-    nearest = depth[rows[:, None], columns]
+    nearest_depth = depth[rows[:, None], columns]
     nearest_valid = valid[rows[:, None], columns]
 
-    inverse = 1 / np.where(valid, depth, 1).astype(np.float64)
-    mean = np.zeros(shape)
+    # Invalid pixels get any finite value; they are not used, because is_surface excludes them.
+    inverse_depth = 1 / np.where(valid, depth, 1).astype(np.float64)
+    mean_inverse = np.zeros(shape)
     sources = []
-    for values, weights in _bilinear_sources(inverse, shape):
-        mean += values * weights
-        sources.append(values)
-    stack = np.stack(sources)
-    is_surface = stack.max(axis=0) < _MAX_SURFACE_RATIO * stack.min(axis=0)
-    for is_valid, _ in _bilinear_sources(valid, shape):
-        is_surface &= is_valid
-    resized = np.where(is_surface, 1 / mean, nearest)
+    for source_values, weights in _bilinear_sources(inverse_depth, shape):
+        mean_inverse += source_values * weights
+        sources.append(source_values)
+    stacked = np.stack(sources)
+    is_surface = stacked.max(axis=0) < _MAX_SURFACE_RATIO * stacked.min(axis=0)
+    for source_valid, _ in _bilinear_sources(valid, shape):
+        is_surface &= source_valid
+    resized = np.where(is_surface, 1 / mean_inverse, nearest_depth)
     return np.where(nearest_valid, resized, 0).astype(np.float32), nearest_valid
 
 
 def _nearest_sources(size: Size, new_size: Size) -> Iterator[np.ndarray]:
-    """Yield the row nearest to each new row, then the column nearest to each new column."""
+    """Yield the nearest source row of each new row, then the nearest source column of each column.
+
+    Pixel i of an axis covers i to i + 1, so its centre is at i + 0.5.
+    """
     for old, new in zip(size, new_size, strict=True):
-        yield np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        centres = (np.arange(new) + 0.5) * old / new
+        yield np.minimum(centres.astype(int), old - 1)
 
 
 def _bilinear_sources(values: AnyPlane, shape: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the four sources of each new pixel and their weights; pixel centres are at halves."""
-    (top, bottom, down), (left, right, across) = (
-        _linear_sources(old, new) for old, new in zip(values.shape, shape, strict=True)
-    )
-    down, across = down[:, None], across[None, :]
-    for rows, row_weight in ((top, 1 - down), (bottom, down)):
-        for columns, column_weight in ((left, 1 - across), (right, across)):
+    """Yield the values of the four source pixels of each new pixel, with their bilinear weights."""
+    top, bottom, bottom_weight = _linear_sources(values.shape[0], shape[0])
+    left, right, right_weight = _linear_sources(values.shape[1], shape[1])
+    bottom_weight, right_weight = bottom_weight[:, None], right_weight[None, :]
+    for rows, row_weight in ((top, 1 - bottom_weight), (bottom, bottom_weight)):
+        for columns, column_weight in ((left, 1 - right_weight), (right, right_weight)):
             yield values[rows[:, None], columns], row_weight * column_weight
 
 
 def _linear_sources(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both sources of each new pixel along an axis, and the weight of the second."""
+    """Return both source indices of each new pixel along an axis, and the weight of the second."""
     position = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    first = position.astype(int)
-    return first, np.minimum(first + 1, old - 1), position - first
+    lower_index = position.astype(int)
+    return lower_index, np.minimum(lower_index + 1, old - 1), position - lower_index

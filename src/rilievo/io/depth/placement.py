@@ -1,14 +1,18 @@
-"""Where a map lies in its picture: all of it, a multiple, a known crop, or as the user says.
+"""Find the rectangle of a picture that a depth map covers, by its size or as the user says.
 
-One rule serves ground truth, predictions of other programs, depth at hand and sparse depth. A map
-has the picture's size; or one side is a whole multiple of the other, alike in both axes; or it has
-the size of one known crop of a published dataset, and of only one. Everything else is refused,
-because equal proportions prove nothing: 400 x 534 may be a part of 480 x 640, or all of it after a
-network rounded the sides. The user then says which.
+The same rule serves ground truth, predictions of other programs, depth at hand and sparse depth.
+If the user does not say where a map lies, it is placed by its size, in this order:
 
-What the user says is checked, too. A map that is as large as the whole picture is no map of a part;
-a map that lies where the picture stands is turned by 90 degrees; and a map whose proportions differ
-by more than a network's rounding explains was not only resized.
+1. It has the picture's size, and covers all of it.
+2. Its size is a whole multiple or fraction of the picture's, by the same factor in both axes.
+3. It has the size of exactly one published crop.
+
+Everything else is refused, because equal proportions prove nothing: 400 x 534 may be a part of 480
+x 640, or all of it after a network rounded the sides.
+
+What the user says is checked, too. A map of the whole picture's size is not that of a crop. A
+landscape map of a portrait picture is turned by 90 degrees. A map whose proportions differ by more
+than a network's rounding was not merely resized.
 """
 
 import math
@@ -17,35 +21,35 @@ from dataclasses import dataclass, replace
 
 from rilievo.arrays.shapes import AnyPlane, Size
 from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.io.depth.crops import (
     CENTRE,
     RESIZED,
     STRETCHED,
     DepthCrop,
-    StatedPlacement,
-    crop_of_name,
-    crops_of_size,
+    RequestedPlacement,
     known_crops,
+    published_crop,
+    published_crops_with_size,
     whole_picture,
 )
 from rilievo.io.depth.map_sizes import (
-    FIRST_QUARTER_TURN,
+    MIN_QUARTER_TURN,
     PADDING_STEPS,
+    describe_multiple,
     difference_in_proportions,
+    exif_swaps_sides,
+    format_size,
+    is_rotated,
     is_rounded_up,
-    is_turned,
-    is_turned_by_exif,
     may_be_resized,
     may_be_rounded,
     middle_of_smaller_picture,
-    multiple_words,
-    size_words,
 )
 from rilievo.io.depth.padding import find_border_bands
 
-_MAX_SILENT_DIFFERENCE = 0.02  # in proportions, relative; of a larger one the user is told
-_BAND_STEPS = (14, 16, 32)  # [px], of padding that bands at the border of a map may be
+_MAX_SILENT_DIFFERENCE = 0.02  # relative, in proportions; larger ones are noted
+_BAND_STEPS = (14, 16, 32)  # [px], multiples to which bands of padding may fill the sides
 _UPRIGHT_BY_NUMPY: Mapping[int, str] = {
     2: "depth[:, ::-1]",
     3: "numpy.rot90(depth, 2)",
@@ -55,12 +59,12 @@ _UPRIGHT_BY_NUMPY: Mapping[int, str] = {
     7: "numpy.rot90(depth, 2).T",
     8: "numpy.rot90(depth)",
 }
-"""How a map as the sensor stored it becomes upright, by EXIF's orientation."""
+"""NumPy expression that turns a map as the sensor stored it upright, by EXIF's orientation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapPlacement:
-    """Rectangle of the picture that a map fills, and sentences on what was taken for granted.
+    """Rectangle of the picture that a map covers, and notes on what was assumed.
 
     The map was resized if its size differs from ``crop.shape``.
     """
@@ -70,213 +74,234 @@ class MapPlacement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlacementWords:
-    """Words of messages about a map's placement.
+class PlacementNames:
+    """What messages about a placement call the map, the picture and the user's option.
 
     Attributes:
         map: The map, such as "the prediction".
         picture: What it lies in, such as "the truth".
-        option: Name of the option that says where it lies.
-        file: Name of the data's file with the line ``crop:``, in place of an option.
+        option: Name of the option that places it.
+        yaml_section: Section of a YAML file whose line ``crop:`` places it, in place of an option.
     """
 
     map: str
     picture: str
     option: str = "crop"
-    file: str | None = None
+    yaml_section: str | None = None
 
-    def choice(self, value: str) -> Text:
-        """Option with a value, or the line of the data's file."""
-        if self.file is None:
+    def format_option(self, value: str) -> Text:
+        """Write the option with a value, or the line of the YAML file that says the same."""
+        if self.yaml_section is None:
             return Text(OptionName(self.option, value))
-        return Text(f"'crop: {f'[{value}]' if ',' in value else value}' in {self.file}")
+        yaml_value = f"[{value}]" if "," in value else value
+        return Text(f"'crop: {yaml_value}' in {self.yaml_section}")
 
     @property
-    def without_choice(self) -> Text:
-        """Advice to leave the option or the line out."""
-        if self.file is None:
-            return Text("leave ", OptionName(self.option), " out")
-        return Text(f"leave 'crop' in {self.file} out")
+    def omission_advice(self) -> Text:
+        """Advice to leave out the option, or to remove the line."""
+        if self.yaml_section is None:
+            return Text("leave out ", OptionName(self.option))
+        return Text(f"remove 'crop' from {self.yaml_section}")
 
-    def sizes(self, size: Size, picture: Size) -> str:
-        """Say the sizes of both."""
-        return (
-            f"{self.map} is {size_words(size)} (height x width), {self.picture} "
-            f"{size_words(picture)}"
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MapInPicture:
+    """A map that is to be placed in a picture, and what messages call the two.
+
+    Attributes:
+        map_size: (height, width) of the map.
+        picture_size: (height, width) of the picture.
+        names: What messages call them, and the option that places the map.
+        orientation: EXIF's orientation by which the picture was turned upright; 1 is not turned.
+    """
+
+    map_size: Size
+    picture_size: Size
+    names: PlacementNames
+    orientation: int
+
+    @property
+    def map_text(self) -> str:
+        """Name and size of the map, such as "the prediction is 240 x 320 (height x width)"."""
+        return f"{self.names.map} is {format_size(self.map_size)} (height x width)"
+
+    @property
+    def picture_text(self) -> str:
+        """Name and size of the picture, such as "the photograph's 480 x 640"."""
+        return f"{self.names.picture}'s {format_size(self.picture_size)}"
+
+    @property
+    def sizes_text(self) -> str:
+        """The sizes of map and picture, as a sentence."""
+        return f"{self.map_text}, and {self.names.picture} is {format_size(self.picture_size)}"
+
+    @property
+    def may_be_resized(self) -> bool:
+        """Whether the map has the picture's proportions, up to rounding."""
+        return may_be_resized(self.map_size, self.picture_size)
+
+    def place_in_whole_picture(self, *notes: str) -> MapPlacement:
+        """Place the map so that it covers the whole picture."""
+        return MapPlacement(crop=whole_picture(self.picture_size), notes=notes)
 
 
 def place_map(
-    size: Size,
-    picture: Size,
-    stated: StatedPlacement | None,
-    words: PlacementWords,
+    map_size: Size,
+    picture_size: Size,
+    requested: RequestedPlacement | None,
+    names: PlacementNames,
     *,
     known: Mapping[str, DepthCrop] | None = None,
     orientation: int = 1,
     values: AnyPlane | None = None,
 ) -> MapPlacement:
-    """Find the rectangle of a picture that a map fills, by their sizes or by what the user says.
+    """Find the rectangle of a picture that a map covers, by their sizes or by what the user says.
 
     Args:
-        size: (height, width) of the map.
-        picture: (height, width) of the picture.
-        stated: What the user says, or None.
-        words: Words of messages.
-        known: Known crops by name; by default those of datasets that have pictures of this size.
-        orientation: EXIF's orientation by which the picture was made upright; 1 changes nothing.
-        values: Numbers of the map, 0 or not finite where it has none; padding is noticed by them.
+        map_size: (height, width) of the map.
+        picture_size: (height, width) of the picture.
+        requested: Where the user says that it lies, or None.
+        names: What messages call the map, the picture and the option.
+        known: Published crops by name; by default those of datasets with pictures of this size.
+        orientation: EXIF's orientation by which the picture was turned upright; 1 is not turned.
+        values: Values of the map, 0 or not finite where it has none, to detect padding.
 
     Raises:
-        InputError: If nothing says where it lies, or what is said does not fit.
+        InputError: If the placement is ambiguous, or does not fit the sizes.
     """
-    if stated is not None:
-        placement = _place_as_stated(size, picture, stated, words, orientation)
+    pair = _MapInPicture(
+        map_size=map_size, picture_size=picture_size, names=names, orientation=orientation
+    )
+    if requested is not None:
+        placement = _place_as_requested(pair, requested)
     else:
-        known = known_crops(picture) if known is None else known
-        placement = _place_by_size(size, picture, known, words, orientation)
+        placement = _place_by_size(pair, known_crops(picture_size) if known is None else known)
 
     notes = [*placement.notes]
-    is_part = placement.crop.shape != picture
-    if values is not None and not is_part and stated != STRETCHED:
-        notes += _padding_notes(values, picture, words)
-    note = orientation_note(orientation, size, words, is_part=is_part)
-    if note is not None:
-        notes.append(note)
+    is_part = placement.crop.shape != picture_size
+    if values is not None and not is_part and requested != STRETCHED:
+        notes += filter(None, [_padding_note(pair, values)])
+    notes += filter(None, [orientation_note(orientation, map_size, names, is_part=is_part)])
     return replace(placement, notes=tuple(notes))
 
 
 def orientation_note(
-    orientation: int, size: Size, words: PlacementWords, *, is_part: bool = False
+    orientation: int, map_size: Size, names: PlacementNames, *, is_part: bool = False
 ) -> str | None:
-    """Note on a map that is taken as upright, where its size does not prove that it is.
+    """Return a note that a map is assumed to be upright, unless its size proves that it is.
 
-    Args:
-        orientation: EXIF's orientation of the picture, 1 to 8.
-        size: (height, width) of the map.
-        words: Words of messages.
-        is_part: Whether it is of a part of the picture, which may stand or lie.
+    ``orientation`` is EXIF's. ``is_part`` says that the map covers a part of the picture, which may
+    be portrait or landscape.
     """
     if orientation not in _UPRIGHT_BY_NUMPY:
         return None
-    if is_turned_by_exif(size, orientation) and not is_part:
-        return None  # As the sensor stored it, it would not fit.
+    if exif_swaps_sides(map_size, orientation) and not is_part:
+        return None  # A map as the sensor stored it would have height and width swapped.
     return (
-        f"EXIF turns {words.picture} (orientation {orientation}), and {words.map} is taken as "
-        "upright; if it lies as the sensor stored it, make it upright first, such as by "
-        f"{_UPRIGHT_BY_NUMPY[orientation]}"
+        f"EXIF rotates or flips {names.picture} (orientation {orientation}), and {names.map} is "
+        "assumed to be upright; if it is stored as the sensor recorded it, make it upright first, "
+        f"for example with {_UPRIGHT_BY_NUMPY[orientation]}"
     )
 
 
-# Nobody says where the map lies.
+# The user does not say where the map lies.
 
 
-def _place_by_size(
-    size: Size,
-    picture: Size,
-    known: Mapping[str, DepthCrop],
-    words: PlacementWords,
-    orientation: int,
-) -> MapPlacement:
-    """Place a map of which the user says nothing, or raise an error with all that can be said."""
-    if size == picture:
-        return MapPlacement(crop=whole_picture(picture))
-    multiple = multiple_words(size, picture)
+def _place_by_size(pair: _MapInPicture, known: Mapping[str, DepthCrop]) -> MapPlacement:
+    """Place a map by its size alone, or raise ``InputError`` with the user's choices.
+
+    ``known`` are the published crops among which one may have its size.
+    """
+    if pair.map_size == pair.picture_size:
+        return pair.place_in_whole_picture()
+    multiple = describe_multiple(pair.map_size, pair.picture_size)
     if multiple is not None:
-        note = (
-            f"{words.map} is {size_words(size)}, {multiple} {words.picture}'s "
-            f"{size_words(picture)}, and was resized as a map of all of it, which is wrong if it "
-            "is of a part"
+        return pair.place_in_whole_picture(
+            f"{pair.map_text}, {multiple} {pair.picture_text}, and was resized to cover all of it, "
+            "which is wrong if it only covers a part"
         )
-        return MapPlacement(crop=whole_picture(picture), notes=(note,))
 
-    fitting = {name: crop for name, crop in known.items() if crop.shape == size}
-    has_one_crop = len({str(crop) for crop in fitting.values()}) == 1
-    # 352 x 1216 is KITTI's benchmark, and 375 x 1242 rounded down to multiples of 32.
-    if has_one_crop and not may_be_rounded(size, picture):
-        name, crop = next(iter(fitting.items()))
+    crops_of_this_size = {name: crop for name, crop in known.items() if crop.shape == pair.map_size}
+    has_one_crop = len({str(crop) for crop in crops_of_this_size.values()}) == 1
+    # 352 x 1216 is KITTI's benchmark crop, but also 375 x 1242 rounded down to multiples of 32.
+    if has_one_crop and not may_be_rounded(pair.map_size, pair.picture_size):
+        name, crop = next(iter(crops_of_this_size.items()))
         note = (
-            f"{words.map} is of the crop '{name}' alone ({size_words(size)}), and was put there: "
-            f"{crop} (top, left, height, width), which is wrong if it is all of {words.picture}"
+            f"{pair.names.map} has the size of the crop '{name}', {format_size(pair.map_size)} "
+            f"(height x width), and was placed there: {crop} (top, left, height, width), which is "
+            f"wrong if it covers all of {pair.names.picture}"
         )
         return MapPlacement(crop=crop, notes=(note,))
-    if is_turned(size, picture):
-        raise _turned_map_error(size, picture, words, orientation)
-    raise _unknown_placement_error(size, picture, [*fitting], words)
+    _require_same_orientation(pair)
+    raise _unknown_placement_error(pair, [*crops_of_this_size])
 
 
-def _unknown_placement_error(
-    size: Size, picture: Size, fitting: list[str], words: PlacementWords
-) -> InputError:
-    """Error about a map of which nothing says where it lies, with all that the user can say.
+def _unknown_placement_error(pair: _MapInPicture, crop_names: list[str]) -> InputError:
+    """Return the error for a map whose placement is ambiguous, with all the user's choices.
 
-    ``fitting`` are the names of known crops that have its size.
+    ``crop_names`` are the published crops that have its size.
     """
-    whole = Text(
-        words.choice(RESIZED), f" says that it is all of {words.picture} in another size, "
-    )
-    if not may_be_resized(size, picture):
-        whole = Text(
-            words.choice(STRETCHED),
-            f" says that it is all of {words.picture} in other proportions, ",
-        )
-    part = Text(
-        words.choice("TOP,LEFT,HEIGHT,WIDTH"),
-        " that it is a part",
-        *_middle_and_padding_hints(size, picture, words),
-    )
-    names = fitting or crops_of_size(size, picture)
-    crops = [Text(words.choice(name), ", ") for name in names]
-    if not fitting:
-        reason = (
-            "which is neither the same size nor a whole multiple, so nothing says where it lies"
-        )
+    names = pair.names
+    whole, in_other = STRETCHED, "in other proportions"
+    if pair.may_be_resized:
+        whole, in_other = RESIZED, "in another size"
+    suggested_names = crop_names or published_crops_with_size(pair.map_size, pair.picture_size)
+    choices = [
+        *map(names.format_option, suggested_names),
+        Text(names.format_option(whole), f" if it covers all of {names.picture} {in_other}"),
+        Text(names.format_option("TOP,LEFT,HEIGHT,WIDTH"), " if it covers a part"),
+    ]
+    hint = Text("use ", join_texts(", or ", choices), *_middle_and_padding_hints(pair))
+    if not crop_names:
         return InputError(
-            problem=f"{words.sizes(size, picture)}, {reason}", hint=Text(*crops, whole, part)
+            problem=f"{pair.sizes_text}; neither size is a whole multiple of the other, so it is "
+            "unclear which part the map covers",
+            hint=hint,
         )
-    reason = f"which is the size of {' and of '.join(map(repr, fitting))}"
-    if len(fitting) == 1:
-        reason += ", and one that a network rounds to"
-    return InputError(
-        problem=f"{words.sizes(size, picture)}, {reason}",
-        hint=Text("say which: ", *crops, whole, part),
-    )
+    listed = " and of ".join(map(repr, crop_names))
+    problem = f"{pair.sizes_text}; this is the size of the crop {listed}"
+    if len(crop_names) == 1:
+        problem += ", but a network may also have rounded to this size"
+    return InputError(problem=problem, hint=hint)
 
 
-def _middle_and_padding_hints(
-    size: Size, picture: Size, words: PlacementWords
-) -> Iterator[str | Text]:
-    """Yield what a map may be besides: the middle of a smaller picture, or padded."""
-    middle = middle_of_smaller_picture(size, picture)
+def _middle_and_padding_hints(pair: _MapInPicture) -> Iterator[str | Text]:
+    """Yield hints at further explanations: the middle of a smaller picture, or padding."""
+    middle = middle_of_smaller_picture(pair.map_size, pair.picture_size)
     if middle is not None:
         fraction, crop = middle
-        choice = words.choice(str(crop))
-        yield Text(", ", choice, f" that it was cut out of the middle at {fraction} the size")
-    if size[0] >= picture[0] and size[1] >= picture[1]:
-        top, left = (size[0] - picture[0]) // 2, (size[1] - picture[1]) // 2
-        inside = f"depth[{top}:{top + picture[0]}, {left}:{left + picture[1]}]"
+        choice = pair.names.format_option(str(crop))
+        yield Text(", or ", choice, f" if it was cut out of the centre at {fraction} the size")
+    (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
+    if map_height >= height and map_width >= width:
+        top, left = (map_height - height) // 2, (map_width - width) // 2
         yield (
-            f"; if it is padded, cut the padding off: depth[:{picture[0]}, :{picture[1]}] if it "
-            f"lies below and on the right, {inside} if it lies all around"
+            f"; if it is padded, cut off the padding: depth[:{height}, :{width}] if it is below "
+            f"and on the right, depth[{top}:{top + height}, {left}:{left + width}] if it is on all "
+            "sides"
         )
-    elif not may_be_resized(size, picture):
-        yield "; if it is padded, cut the padding off"
+    elif not pair.may_be_resized:
+        yield "; if it is padded, cut off the padding"
 
 
-def _turned_map_error(
-    size: Size, picture: Size, words: PlacementWords, orientation: int
-) -> InputError:
-    """Error about a map that is portrait where the picture is landscape, or the reverse."""
-    is_upright = size[0] > size[1]
-    directions = "stands, and the other lies" if is_upright else "lies, and the other stands"
-    by_numpy = "numpy.rot90(depth) or numpy.rot90(depth, -1)"
-    if orientation >= FIRST_QUARTER_TURN:
-        by_numpy = f"{_UPRIGHT_BY_NUMPY[orientation]} for EXIF's orientation {orientation}"
-    hint: list[str | Text] = [f"turn it as the photograph is shown, such as by {by_numpy}"]
-    if size[0] <= picture[0] and size[1] <= picture[1]:
-        hint += ["; ", words.choice("TOP,LEFT,HEIGHT,WIDTH"), " says that it is a part"]
-    return InputError(
-        f"{words.sizes(size, picture)}: the first {directions}, as if it were turned by 90 degrees",
+def _require_same_orientation(pair: _MapInPicture) -> None:
+    """Raise ``InputError`` for a portrait map of a landscape picture, or the reverse."""
+    if not is_rotated(pair.map_size, pair.picture_size):
+        return
+    (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
+    shapes = "landscape and the second is portrait"
+    if map_height > map_width:
+        shapes = "portrait and the second is landscape"
+    numpy_call = "numpy.rot90(depth) or numpy.rot90(depth, -1)"
+    if pair.orientation >= MIN_QUARTER_TURN:
+        upright = _UPRIGHT_BY_NUMPY[pair.orientation]
+        numpy_call = f"{upright} for EXIF orientation {pair.orientation}"
+    hint: list[str | Text] = [f"rotate it to match the photograph, for example with {numpy_call}"]
+    if map_height <= height and map_width <= width:
+        part = pair.names.format_option("TOP,LEFT,HEIGHT,WIDTH")
+        hint += ["; if it only covers a part, use ", part]
+    raise InputError(
+        f"{pair.sizes_text}: the first is {shapes}, as if it were rotated by 90 degrees",
         hint=Text(*hint),
     )
 
@@ -284,154 +309,137 @@ def _turned_map_error(
 # The user says where the map lies.
 
 
-def _place_as_stated(
-    size: Size,
-    picture: Size,
-    stated: StatedPlacement,
-    words: PlacementWords,
-    orientation: int,
-) -> MapPlacement:
-    """Place a map as the user says, or raise an error if its size contradicts that."""
-    if stated in (RESIZED, STRETCHED):
-        if is_turned(size, picture):
-            raise _turned_map_error(size, picture, words, orientation)
-        if stated == STRETCHED:
-            return MapPlacement(crop=whole_picture(picture))
-        return _place_resized(size, picture, words)
-    if stated == CENTRE:
-        return _place_in_centre(size, picture, words)
+def _place_as_requested(pair: _MapInPicture, requested: RequestedPlacement) -> MapPlacement:
+    """Place a map as the user says, or raise ``InputError`` if its size contradicts that."""
+    if requested in (RESIZED, STRETCHED):
+        _require_same_orientation(pair)
+        return pair.place_in_whole_picture() if requested == STRETCHED else _place_resized(pair)
+    if requested == CENTRE:
+        return _place_in_centre(pair)
 
-    crop = crop_of_name(stated, picture) if isinstance(stated, str) else stated
-    crop.check_inside(picture)
-    if crop.shape == size:
+    crop = requested
+    if isinstance(crop, str):
+        crop = published_crop(crop, pair.picture_size)
+    crop.check_inside(pair.picture_size)
+    if crop.shape == pair.map_size:
         return MapPlacement(crop=crop)
-    if isinstance(stated, str):
-        _refuse_size_of_another_crop(size, picture, stated, words)
-    return _place_resized_part(size, picture, crop, words, orientation)
+    if isinstance(requested, str):
+        _require_no_other_crop_of_size(pair, requested)
+    return _place_resized_part(pair, crop)
 
 
-def _place_resized(size: Size, picture: Size, words: PlacementWords) -> MapPlacement:
-    """Place a map of all of the picture, whose proportions are kept up to rounding."""
-    difference = difference_in_proportions(size, picture)
-    if not may_be_resized(size, picture):
+def _place_resized(pair: _MapInPicture) -> MapPlacement:
+    """Place a resized map of the whole picture, if it keeps the proportions up to rounding."""
+    difference = difference_in_proportions(pair.map_size, pair.picture_size)
+    if not pair.may_be_resized:
         raise InputError(
-            f"{words.sizes(size, picture)}: their proportions differ by {100 * difference:.0f} %, "
-            "which rounding does not explain",
+            f"{pair.sizes_text}: their proportions differ by {100 * difference:.0f} %, which is "
+            "more than rounding explains",
             hint=Text(
-                "if it is padded, cut the padding off; ",
-                words.choice("TOP,LEFT,HEIGHT,WIDTH"),
-                " says that it is a part, ",
-                words.choice(STRETCHED),
-                f" that it is all of {words.picture} in other proportions",
+                "if it is padded, cut off the padding; if it covers a part, use ",
+                pair.names.format_option("TOP,LEFT,HEIGHT,WIDTH"),
+                f"; if it covers all of {pair.names.picture} in other proportions, use ",
+                pair.names.format_option(STRETCHED),
             ),
         )
     if difference <= _MAX_SILENT_DIFFERENCE:
-        notes = tuple(_padded_or_cut_notes(size, picture, words))
-        return MapPlacement(crop=whole_picture(picture), notes=notes)
-    note = (
-        f"{words.map} is {size_words(size)}, whose proportions differ by {100 * difference:.1f} % "
-        f"from {words.picture}'s {size_words(picture)}; it was stretched to all of it, which is "
-        "right if its sides were rounded, and wrong if it is a part"
+        return pair.place_in_whole_picture(*_padded_or_cut_notes(pair))
+    return pair.place_in_whole_picture(
+        f"{pair.map_text}, and its proportions differ by {100 * difference:.1f} % from "
+        f"{pair.picture_text}; it was stretched to cover all of it, which is right if its sides "
+        "were rounded, and wrong if it only covers a part"
     )
-    return MapPlacement(crop=whole_picture(picture), notes=(note,))
 
 
-def _padded_or_cut_notes(size: Size, picture: Size, words: PlacementWords) -> Iterator[str]:
-    """Yield a note if padding, or a part of a smaller picture, explains the size as well."""
-    resized = (
-        f"{words.map} is {size_words(size)}, and was resized to {words.picture}'s "
-        f"{size_words(picture)}"
-    )
-    if any(is_rounded_up(size, picture, step) for step in PADDING_STEPS):
+def _padded_or_cut_notes(pair: _MapInPicture) -> Iterator[str]:
+    """Yield notes if the size may also come from padding, or from cropping a smaller picture."""
+    resized = f"{pair.map_text} and was resized to {pair.picture_text}"
+    if any(is_rounded_up(pair.map_size, pair.picture_size, step) for step in PADDING_STEPS):
         yield f"{resized}, which is wrong if it was padded to this size"
-    middle = middle_of_smaller_picture(size, picture)
-    if middle is not None and all(math.gcd(*size) % step for step in PADDING_STEPS):
+    middle = middle_of_smaller_picture(pair.map_size, pair.picture_size)
+    # Sides that are multiples of a network's step were more likely rounded than cropped.
+    is_rounded = any(math.gcd(*pair.map_size) % step == 0 for step in PADDING_STEPS)
+    if middle is not None and not is_rounded:
         fraction, crop = middle
         yield (
-            f"{resized}, which is wrong if it was cut out of the middle at "
-            f"{fraction} the size: that part is {crop} (top, left, height, width)"
+            f"{resized}, which is wrong if it was cut out of the centre at {fraction} the size: "
+            f"that part is {crop} (top, left, height, width)"
         )
 
 
-def _place_in_centre(size: Size, picture: Size, words: PlacementWords) -> MapPlacement:
-    top, left = (picture[0] - size[0]) // 2, (picture[1] - size[1]) // 2
+def _place_in_centre(pair: _MapInPicture) -> MapPlacement:
+    """Place a map in the middle of its picture, at the same scale."""
+    (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
+    top, left = (height - map_height) // 2, (width - map_width) // 2
     if min(top, left) < 0:
-        raise InputError(
-            f"{words.map} is {size_words(size)} (height x width), which is no part of "
-            f"{words.picture}'s {size_words(picture)}"
-        )
-    return MapPlacement(crop=DepthCrop(top=top, left=left, height=size[0], width=size[1]))
+        raise InputError(f"{pair.map_text}, which does not fit into {pair.picture_text}")
+    return MapPlacement(crop=DepthCrop(top=top, left=left, height=map_height, width=map_width))
 
 
-def _refuse_size_of_another_crop(
-    size: Size, picture: Size, stated: str, words: PlacementWords
-) -> None:
+def _require_no_other_crop_of_size(pair: _MapInPicture, requested: str) -> None:
     """Raise ``InputError`` if a map has the size of another published crop than the named one."""
-    for name, crop in known_crops(picture).items():
-        if crop.shape == size:
+    for name, crop in known_crops(pair.picture_size).items():
+        if crop.shape == pair.map_size:
             raise InputError(
-                f"{words.map} is {size_words(size)} (height x width), the size of the crop "
-                f"'{name}' and not of '{stated}'",
-                hint=Text("say ", words.choice(name)),
+                f"{pair.map_text}, which is the size of the crop '{name}', not of '{requested}'",
+                hint=Text("use ", pair.names.format_option(name)),
             )
 
 
-def _place_resized_part(
-    size: Size, picture: Size, crop: DepthCrop, words: PlacementWords, orientation: int
-) -> MapPlacement:
-    """Place a map of another size than the rectangle that the user says."""
-    if size == picture:
+def _place_resized_part(pair: _MapInPicture, crop: DepthCrop) -> MapPlacement:
+    """Place a map whose size differs from the rectangle that the user gives, by resizing it."""
+    if pair.map_size == pair.picture_size:
         raise InputError(
-            f"{words.map} is {size_words(size)} (height x width), as large as all of "
-            f"{words.picture}, so it is no map of the crop {crop} (top, left, height, width)",
+            f"{pair.map_text}, the size of all of {pair.names.picture}, so it "
+            f"cannot be a map of the crop {crop} (top, left, height, width)",
             hint=Text(
-                words.without_choice, ": it says where a map lies, not what is scored or shown"
+                pair.names.omission_advice,
+                ": it says which part a map covers, not what is scored or shown",
             ),
         )
-    if is_turned(size, crop.shape):
-        crop_words = replace(words, picture="the crop that is named")
-        raise _turned_map_error(size, crop.shape, crop_words, orientation)
-    difference = difference_in_proportions(size, crop.shape)
-    if not may_be_resized(size, crop.shape):
+    names_in_crop = replace(pair.names, picture="the given crop")
+    _require_same_orientation(replace(pair, picture_size=crop.shape, names=names_in_crop))
+    difference = difference_in_proportions(pair.map_size, crop.shape)
+    if not may_be_resized(pair.map_size, crop.shape):
         raise InputError(
-            f"{words.map} is {size_words(size)} (height x width), but the crop that is named is "
-            f"{size_words(crop.shape)}: their proportions differ by {100 * difference:.0f} %"
+            f"{pair.map_text}, but the given crop is {format_size(crop.shape)}: "
+            f"their proportions differ by {100 * difference:.0f} %",
+            hint="give the part of the image that the map covers",
         )
 
-    note = (
-        f"{words.map} is {size_words(size)}, and was resized to its crop of "
-        f"{size_words(crop.shape)}"
-    )
-    multiple = multiple_words(size, picture)
-    if multiple is not None and multiple_words(size, crop.shape) is None:
+    note = f"{pair.map_text} and was resized to its crop of {format_size(crop.shape)}"
+    multiple = describe_multiple(pair.map_size, pair.picture_size)
+    if multiple is not None and describe_multiple(pair.map_size, crop.shape) is None:
         note += (
-            f"; it is {multiple} {words.picture}'s {size_words(picture)}, too, and if it is a map "
-            "of all of it, no crop is to be named"
+            f"; it is also {multiple} {pair.picture_text}, so if it covers all of it, do not give "
+            "a crop"
         )
     elif difference > _MAX_SILENT_DIFFERENCE:
         note += f", whose proportions differ by {100 * difference:.1f} %"
     return MapPlacement(crop=crop, notes=(note,))
 
 
-def _padding_notes(values: AnyPlane, picture: Size, words: PlacementWords) -> Iterator[str]:
-    """Yield a note if a map of another size has bands at its border as padding adds them.
+def _padding_note(pair: _MapInPicture, values: AnyPlane) -> str | None:
+    """Return a note if a map of another size than its picture has bands of padding at its border.
 
-    Sensors have such bands, too. Padding adds as many lines as make both sides multiples of a step,
-    and what it was added to has the picture's proportions at least as well as the padded map.
+    Sensors leave such bands, too. Padding is told from them by two facts: the padded sides are
+    multiples of a step, and the proportions without the bands fit the picture no worse.
     """
-    size = (values.shape[0], values.shape[1])
-    bands = None if size == picture else find_border_bands(values)
+    if pair.map_size == pair.picture_size:
+        return None
+    bands = find_border_bands(values)
     if bands is None:
-        return
-    inside = bands.shape_inside(size)
-    if min(inside) <= 0 or not any(is_rounded_up(size, inside, step) for step in _BAND_STEPS):
-        return
-    if difference_in_proportions(inside, picture) > difference_in_proportions(size, picture):
-        return
+        return None
+    inside = bands.shape_inside(pair.map_size)
+    is_padded_to_step = any(is_rounded_up(pair.map_size, inside, step) for step in _BAND_STEPS)
+    difference_inside = difference_in_proportions(inside, pair.picture_size)
+    difference = difference_in_proportions(pair.map_size, pair.picture_size)
+    if not is_padded_to_step or difference_inside > difference:
+        return None
     rows = f"{bands.top}:{bands.top + inside[0]}"
     columns = f"{bands.left}:{bands.left + inside[1]}"
-    yield (
-        f"{words.map} is {size_words(size)}, and its border ({bands}) holds no depth or repeats "
-        f"the line beside it, so it may be {size_words(inside)} that was padded; if it is, cut the "
-        f"padding off: depth[{rows}, {columns}]"
+    return (
+        f"{pair.map_text}, and its border ({bands}) has no depth or repeats the line next to it, "
+        f"so it may be a map of {format_size(inside)} with padding; if it is, cut off the padding: "
+        f"depth[{rows}, {columns}]"
     )

@@ -1,196 +1,205 @@
-"""Whether numbers look like depth, or like backgrounds, packed bits, z-buffers or another unit.
+"""Warn about values that hardly look like depth: backgrounds, packed bits, z-buffers, wrong units.
 
 ``plausibility_warnings`` serves ground truth, predictions, depth at hand and sparse depth. Each
-warning is a sentence that names the key that mends it.
+warning is a sentence that names the key of ``rilievo.yaml`` that fixes it.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rilievo.arrays.shapes import Shaped, Values
-from rilievo.io.depth.background import background_warnings, far_marks
-from rilievo.io.depth.far_ends import MAX_VISIBLE, far_end_warnings
-from rilievo.io.depth.normalized import normalized_range_warnings
-from rilievo.io.depth.number_plane import NumberPlane, make_number_plane
-from rilievo.io.depth.packed_bits import (
-    byte_order_warnings,
-    highest_bit_warnings,
-    packed_bit_warnings,
-)
+from rilievo.arrays.shapes import StoredMap, Values
+from rilievo.io.depth.background import background_warnings, find_far_marks
+from rilievo.io.depth.far_ends import MAX_VISIBLE, beyond_visible_warning, clipped_depth_warning
+from rilievo.io.depth.normalized import normalized_map_warning
+from rilievo.io.depth.packed_bits import byte_order_warning, highest_bit_warning, packed_bit_warning
+from rilievo.io.depth.raw_depth_map import RawDepthMap, make_raw_depth_map
 from rilievo.io.depth.units import COMMON_UNITS
 from rilievo.io.depth.wrapping import DepthWrap, find_wrap
 from rilievo.io.depth.z_buffers import z_buffer_warning
 
 MIN_PLAUSIBLE_MEDIAN, MAX_PLAUSIBLE_MEDIAN = 0.2, 500.0
-"""Range of a plausible mean or median [m]."""
+"""Range of a plausible mean or median depth [m]."""
 TOO_FAR = (
-    f"true depth is above {MAX_PLAUSIBLE_MEDIAN:g} m in the middle: it looks like millimetres or "
-    "raw counts read as metres; check the scale"
+    f"the median depth is above {MAX_PLAUSIBLE_MEDIAN:g} m, as if millimetres or raw values "
+    "were read as metres; check the scale"
 )
 TOO_NEAR = (
-    f"true depth is below {MIN_PLAUSIBLE_MEDIAN * 100:g} cm in the middle: it looks like "
-    "centimetres read as millimetres, or metres that were divided once too often; check the scale"
+    f"the median depth is below {MIN_PLAUSIBLE_MEDIAN * 100:g} cm, as if centimetres were "
+    "read as millimetres, or metres were divided once too often; check the scale"
 )
-NEGATION_HINT = "write them with the other sign, such as -depth"
+NEGATION_HINT = "save them with the opposite sign, such as -depth"
 
-# Two groups of files in different units.
+# Limits for finding two groups of files in different units.
 _MIN_FILES = 6
 _UNIT_RATIOS = (5.0, 10.0, 100.0, 1000.0)
-_MAX_RATIO_ERROR = 1.5  # factor between the ratio of medians and that of the units
-_MIN_GROUP_GAP = 3.0  # ratio between the nearest medians of both groups
+_MAX_RATIO_ERROR = 1.5  # factor between the groups' ratio of medians and a ratio of units
+_MIN_GROUP_GAP = 3.0  # ratio between the closest medians of the two groups
 _MAX_LISTED_FILES = 5
 
 
 def plausibility_warnings(
-    stored: Shaped[np.ndarray, "h w"],
+    raw_values: StoredMap,
     metres: Values | None,
     *,
     invalid: Sequence[float] = (),
     unit: float | None = None,
     are_codes: bool = False,
     max_depth: float | None = None,
-    is_unit_declared: bool = False,
+    is_unit_given: bool = False,
     is_unit_guessed: bool = False,
-) -> Iterator[str]:
-    """Warn about marks of "no depth", packed bits, wrong units, and numbers that are no depth.
+) -> list[str]:
+    """Warn about marks of "no depth", packed bits, wrong units, and values that are not depth.
 
     Args:
-        stored: Numbers of the file, after channels and bits that are declared.
+        raw_values: Values of the file, after the declared channels and bits were extracted.
         metres: Valid depth [m], in any order; None if it is not in metres.
-        invalid: Numbers that are declared to hold no depth.
-        unit: Metres of a number; None if that is not one factor.
-        are_codes: Whether numbers are codes between a nearest and a farthest depth, which the least
-            and the largest number of the type are.
-        max_depth: Largest valid depth that is declared [m]: what lies beyond holds no depth.
-        is_unit_declared: Whether the user declares the unit, which may be that of an aerial
-            photograph or of an endoscope.
-        is_unit_guessed: Whether the unit is a guess, as neither the user nor the file says it.
+        invalid: Values that are declared to mean "no depth".
+        unit: Metres per value; None if the conversion is not a single factor.
+        are_codes: Whether values are codes that spread a range of depth over their integer type.
+        max_depth: Largest valid depth that is declared [m].
+        is_unit_given: Whether the user gives the unit, so that unusual depth, such as that of
+            an aerial photograph or an endoscope, is right.
+        is_unit_guessed: Whether the unit is a guess, because nobody states it.
     """
-    plane = make_number_plane(
-        stored,
+    raw_map = make_raw_depth_map(
+        raw_values,
         invalid=invalid,
         unit=unit,
         max_depth=max_depth,
-        is_unit_declared=is_unit_declared,
+        is_unit_given=is_unit_given,
         is_unit_guessed=is_unit_guessed,
     )
-    negative = negative_numbers_warning(stored)
-    if negative is not None and unit is not None and unit > 0:
-        yield negative
-        return
+    wrap = None if are_codes else find_wrap(raw_values, raw_map.valid & ~find_far_marks(raw_map))
+    may_be_z_buffer = not are_codes and metres is not None and unit is not None and wrap is None
+    not_depth = _not_depth_warning(raw_map, may_be_z_buffer=may_be_z_buffer)
+    if not_depth is not None:
+        return [not_depth]  # The further checks would mislead.
 
-    # Numbers that are no depth as they stand are judged in no other way.
-    wrap = None if are_codes else find_wrap(stored, plane.known & ~far_marks(plane))
-    byte_order = [*byte_order_warnings(plane, stored)]
-    if byte_order:
-        yield from byte_order
-        return
-    if not are_codes and metres is not None and unit is not None and wrap is None:
-        z_buffer = z_buffer_warning(stored, unit if is_unit_declared else None)
-        if z_buffer is not None:
-            yield z_buffer
-            return
-
-    yield from highest_bit_warnings(plane)
-    end_warnings = [] if are_codes else [*_normalized_warnings(plane, stored)]
-    if not end_warnings:
-        end_warnings = [*background_warnings(plane, are_codes=are_codes)]
-    yield from end_warnings
-    if not are_codes:
-        yield from packed_bit_warnings(plane, stored)
-    if wrap is not None:
-        yield _wrap_words(wrap)
+    normalized = None if are_codes else _normalized_warning(raw_map)
+    end_warnings = [normalized] if normalized else background_warnings(raw_map, are_codes=are_codes)
+    packed_bits = None if are_codes else packed_bit_warning(raw_map)
+    wrapping = None if wrap is None else _wrapping_message(wrap)
+    warnings = [highest_bit_warning(raw_map), *end_warnings, packed_bits, wrapping]
     if metres is not None and metres.size:
         if not end_warnings and max_depth is None:
-            yield from far_end_warnings(plane, metres)
-        yield from _median_warnings(plane, metres, max_depth)
+            warnings.append(clipped_depth_warning(raw_map, metres))
+            warnings.append(beyond_visible_warning(raw_map, metres))
+        warnings.append(_median_warning(raw_map, metres, max_depth))
+    return [*filter(None, warnings)]
+
+
+def _not_depth_warning(raw_map: RawDepthMap, *, may_be_z_buffer: bool) -> str | None:
+    """Warn about values that are no depth at all: negative ones, noise, or those of a z-buffer."""
+    unit = raw_map.unit
+    negative = negative_numbers_warning(raw_map.raw_values)
+    if negative is not None and unit is not None and unit > 0:
+        return negative
+    byte_order = byte_order_warning(raw_map)
+    if byte_order is not None or not may_be_z_buffer:
+        return byte_order
+    return z_buffer_warning(raw_map.raw_values, unit if raw_map.is_unit_given else None)
 
 
 def negative_numbers_warning(
-    stored: Shaped[np.ndarray, "h w"],
-    hint: str = "say 'scale: -1' in rilievo.yaml, or write them with the other sign",
+    raw_values: StoredMap,
+    hint: str = "set 'scale: -1' in rilievo.yaml, or save them with the opposite sign",
 ) -> str | None:
-    """Warn about numbers of which none is above zero, as those along -z are; None for others."""
+    """Warn about values that are all negative, as depth along -z is; None if they are not."""
     with np.errstate(invalid="ignore"):
-        has_negative = np.any(np.isfinite(stored) & (stored < 0))
-        has_positive = np.any(np.isfinite(stored) & (stored > 0))
+        has_negative = np.any(np.isfinite(raw_values) & (raw_values < 0))
+        has_positive = np.any(np.isfinite(raw_values) & (raw_values > 0))
     if has_positive or not has_negative:
         return None
-    return f"all its numbers are below zero, as those of depth along -z are (OpenGL): {hint}"
+    return f"all its values are negative, as depth along -z is (OpenGL): {hint}"
 
 
 def unit_warning(median: float) -> str | None:
-    """Warn about the unit by a mean or median [m] that is implausible; None for others."""
+    """Warn about the unit if a mean or median depth [m] is implausible."""
     if median > MAX_PLAUSIBLE_MEDIAN:
         return TOO_FAR
     return TOO_NEAR if median < MIN_PLAUSIBLE_MEDIAN else None
 
 
-def odd_unit_warnings(medians: Mapping[str, float]) -> list[str]:
-    """Warn about files of a folder whose medians are a unit apart from those of all others.
+def odd_unit_warning(medians: Mapping[str, float]) -> str | None:
+    """Warn about files of a folder that seem to be in another unit than all others.
 
-    Args:
-        medians: Median depth [m] by the name of an image.
+    The medians are split into two groups at the largest gap between their logarithms. The groups
+    are in different units if their ratio is a usual one and the gap is wider than either group.
+
+    ``medians`` are the median depths [m] by the name of an image.
     """
     if len(medians) < _MIN_FILES or min(medians.values()) <= 0:
-        return []
+        return None
     names = sorted(medians, key=lambda name: medians[name])
-    logs = np.log([medians[name] for name in names])
-    split = int(np.argmax(np.diff(logs))) + 1
-    low, high = logs[:split], logs[split:]
+    log_medians = np.log([medians[name] for name in names])
+    split = int(np.argmax(np.diff(log_medians))) + 1
+    low_group, high_group = log_medians[:split], log_medians[split:]
 
-    ratio = math.exp(float(np.median(high) - np.median(low)))
+    ratio = math.exp(float(np.median(high_group) - np.median(low_group)))
     unit_ratio = min(_UNIT_RATIOS, key=lambda candidate: abs(math.log(ratio / candidate)))
-    is_unit = abs(math.log(ratio / unit_ratio)) < math.log(_MAX_RATIO_ERROR)
-    gap = float(high[0] - low[-1])
-    spread = max(float(np.ptp(low)), float(np.ptp(high)))
-    if not is_unit or gap < math.log(_MIN_GROUP_GAP) or gap < spread:
-        return []
+    is_unit_ratio = abs(math.log(ratio / unit_ratio)) < math.log(_MAX_RATIO_ERROR)
+    gap = float(high_group[0] - low_group[-1])
+    spread = max(float(np.ptp(low_group)), float(np.ptp(high_group)))
+    if not is_unit_ratio or gap < math.log(_MIN_GROUP_GAP) or gap < spread:
+        return None
 
-    odd, others = names[split:], low
-    if len(low) <= len(high):
-        odd, others = names[:split], high
-    more = ", ..." if len(odd) > _MAX_LISTED_FILES else ""
-    return [
-        f"{len(odd)} of {len(names)} images ({', '.join(odd[:_MAX_LISTED_FILES])}{more}) have "
-        f"medians near {medians[odd[0]]:.3g} m, and all others near "
-        f"{math.exp(float(np.median(others))):.3g} m, about {unit_ratio:g} times apart: are these "
-        "files of another unit?"
-    ]
-
-
-def _normalized_warnings(plane: NumberPlane, stored: Shaped[np.ndarray, "h w"]) -> Iterator[str]:
-    """Warn about numbers that fill a full scale, unless that scale has a unit of its own."""
-    has_own_unit = plane.unit is not None and plane.unit not in COMMON_UNITS
-    is_declared_float = plane.is_unit_declared and stored.dtype.kind == "f"
-    if not has_own_unit and not is_declared_float:
-        yield from normalized_range_warnings(stored, is_unit_guessed=plane.is_unit_guessed)
-
-
-def _wrap_words(wrap: DepthWrap) -> str:
-    """Say that depth seems to start again at 0, and what the user can do."""
+    # The smaller group is the suspicious one.
+    if len(low_group) <= len(high_group):
+        odd_names = names[:split]
+        other_group = high_group
+    else:
+        odd_names = names[split:]
+        other_group = low_group
+    ellipsis = ", ..." if len(odd_names) > _MAX_LISTED_FILES else ""
+    listed = f"{', '.join(odd_names[:_MAX_LISTED_FILES])}{ellipsis}"
+    verb = "has" if len(odd_names) == 1 else "have"
     return (
-        f"surfaces pass {wrap.size:.5g} at {wrap.count} pixels and go on at 0: depth "
-        "beyond seems to have started again, as that of a time-of-flight camera does, or of "
-        "numbers of too few bits; write the true depth, or leave these pixels out"
+        f"{len(odd_names)} of {len(names)} images ({listed}) {verb} a median depth near "
+        f"{medians[odd_names[0]]:.3g} m, and all others near "
+        f"{math.exp(float(np.median(other_group))):.3g} m, a factor of about {unit_ratio:g}: "
+        "check whether these files are in another unit"
     )
 
 
-def _median_warnings(plane: NumberPlane, metres: Values, max_depth: float | None) -> Iterator[str]:
-    """Warn about the unit by the median [m] of what may be seen."""
+def _normalized_warning(raw_map: RawDepthMap) -> str | None:
+    """Warn about values that fill a full scale, unless the unit was chosen for that scale.
+
+    An unusual unit, such as 10/65535 m, or one that the user gives for floats, was chosen so.
+    """
+    has_unusual_unit = raw_map.unit is not None and raw_map.unit not in COMMON_UNITS
+    is_given_for_floats = raw_map.is_unit_given and raw_map.raw_values.dtype.kind == "f"
+    if has_unusual_unit or is_given_for_floats:
+        return None
+    return normalized_map_warning(raw_map.raw_values, is_unit_guessed=raw_map.is_unit_guessed)
+
+
+def _wrapping_message(wrap: DepthWrap) -> str:
+    """Return the warning that depth seems to start again at 0."""
+    return (
+        f"surfaces reach the value {wrap.period:.5g} at {wrap.pixel_count} pixels and continue at "
+        "0, so larger depth seems to wrap around, as with a time-of-flight camera or numbers of "
+        "too few bits: save the true depth, or leave out these pixels"
+    )
+
+
+def _median_warning(raw_map: RawDepthMap, metres: Values, max_depth: float | None) -> str | None:
+    """Warn about the unit if the median depth [m] of all visible pixels is implausible.
+
+    A unit that the user gives is doubted only where whole numbers may be millimetres.
+    """
     is_beyond = metres > MAX_VISIBLE
     median = float(np.median(metres if is_beyond.all() else metres[~is_beyond]))
-    if not plane.is_unit_declared:
+    if not raw_map.is_unit_given:
         warning = unit_warning(median)
-        is_declared_far = max_depth is not None and max_depth > MAX_PLAUSIBLE_MEDIAN
-        if warning is not None and not (warning == TOO_FAR and is_declared_far):
-            yield warning
-        return
-    has_large_unit = plane.unit is not None and plane.unit >= 1
-    if median > MAX_PLAUSIBLE_MEDIAN and plane.integer_type is not None and has_large_unit:
-        yield (
-            f"its whole numbers are declared in units of {plane.unit:g} m, and half of them lie "
-            f"beyond {MAX_PLAUSIBLE_MEDIAN:g} m: if they are millimetres, say 'scale: 0.001'"
-        )
+        is_far_given = max_depth is not None and max_depth > MAX_PLAUSIBLE_MEDIAN
+        return None if warning == TOO_FAR and is_far_given else warning
+    has_large_unit = raw_map.unit is not None and raw_map.unit >= 1
+    is_whole_and_far = raw_map.integer_type is not None and median > MAX_PLAUSIBLE_MEDIAN
+    if not has_large_unit or not is_whole_and_far:
+        return None
+    return (
+        f"its integers are declared in units of {raw_map.unit:g} m, and half of them are beyond "
+        f"{MAX_PLAUSIBLE_MEDIAN:g} m: if they are millimetres, set 'scale: 0.001'"
+    )

@@ -1,34 +1,34 @@
-"""How much the numbers of a map change between neighbours, which tells surfaces from noise."""
+"""Measure how much a map changes between neighbours, which tells surfaces from noise."""
 
 import math
 
 import numpy as np
 
-from rilievo.arrays.shapes import Shaped
+from rilievo.arrays.shapes import StoredMap
 
 MAX_SURFACE_ROUGHNESS = 0.2
-_MIN_NOISE_ROUGHNESS = 0.1  # where another reading of the same numbers is far smoother
-_MIN_ROUGHNESS_RATIO = 5.0  # of noise to the surfaces in another reading
+_MIN_NOISE_ROUGHNESS = 0.1  # of values that are decoded wrongly
+_MIN_ROUGHNESS_RATIO = 5.0  # of values that are decoded wrongly to the same decoded rightly
 _MIN_PAIRS = 100
 
 
-def roughness(stored: Shaped[np.ndarray, "h w"]) -> float:
-    """Mean step between neighbours in standard deviations: about 0.05 on surfaces, 1 in noise.
+def roughness(raw_values: StoredMap) -> float:
+    """Return the mean absolute step between neighbours, divided by the standard deviation.
 
-    NaN if there are hardly any neighbours with depth.
+    It is about 0.05 on surfaces and 1 in noise, or NaN if hardly any neighbours have depth.
     """
-    values = stored.astype(np.float64)
-    known = np.isfinite(values) & (values > 0)
-    are_known = known[:, 1:] & known[:, :-1]
-    if np.count_nonzero(are_known) < _MIN_PAIRS:
+    values = raw_values.astype(np.float64)
+    valid = np.isfinite(values) & (values > 0)
+    both_valid = valid[:, 1:] & valid[:, :-1]
+    if np.count_nonzero(both_valid) < _MIN_PAIRS:
         return math.nan
-    spread = float(values[known].std())
-    steps = np.abs(np.diff(values, axis=1))[are_known]
-    return float(steps.mean()) / spread if spread else 0.0
+    standard_deviation = float(values[valid].std())
+    steps = np.abs(np.diff(values, axis=1))[both_valid]
+    return float(steps.mean()) / standard_deviation if standard_deviation else 0.0
 
 
-def is_much_smoother(stored: np.ndarray, alternative: np.ndarray) -> bool:
-    """Whether an alternative reading shows surfaces, and the stored numbers are noise beside it."""
-    noise, surfaces = roughness(stored), roughness(alternative)
+def is_much_smoother(raw_values: np.ndarray, alternative: np.ndarray) -> bool:
+    """Whether an alternative decoding shows surfaces, and the values are noise in comparison."""
+    noise, surfaces = roughness(raw_values), roughness(alternative)
     is_noise = noise > _MIN_NOISE_ROUGHNESS and noise > _MIN_ROUGHNESS_RATIO * surfaces
     return is_noise and surfaces < MAX_SURFACE_ROUGHNESS

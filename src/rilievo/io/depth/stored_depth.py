@@ -1,79 +1,79 @@
-"""Depth as files of other programs store it: numbers, and what is said about them.
+"""Read depth files of other programs: raw values, metadata, and which pixels are valid.
 
-``read_stored_depth`` is the entry. It reads the numbers, finds what the file states about them,
-leaves out pixels that are marked as invalid, decides between the statement and the user's encoding,
-and collects warnings. ``stored_depth_warnings`` then asks whether the numbers look like depth.
+``read_stored_depth`` is the entry, and its body lists the steps. The caller then assumes a unit and
+a kind where nobody states them, places the map in its photograph (``placement.py``), and asks
+``stored_depth_warnings`` whether the values look like depth.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, Values
+from rilievo.arrays.shapes import AnyPlane, Mask, StoredMap, Values
 from rilievo.errors import InputError
 from rilievo.io.depth.channels import smoothest_weights
+from rilievo.io.depth.code_range import INFINITE_CODE, Spacing
+from rilievo.io.depth.depth_metadata import (
+    ARRAY_NAME,
+    GIVEN_BY_USER,
+    DepthMetadata,
+    add_folder_records,
+    read_depth_metadata,
+)
 from rilievo.io.depth.encoding import NumberEncoding, equals_any
-from rilievo.io.depth.interpretation import unit_words
+from rilievo.io.depth.interpretation import describe_unit
 from rilievo.io.depth.masks import MarkedPixels, read_marked_pixels
 from rilievo.io.depth.plausibility import plausibility_warnings
 from rilievo.io.depth.roughness import is_much_smoother
-from rilievo.io.depth.stated_ranges import (
+from rilievo.io.depth.value_ranges import (
     check_logarithmic_range,
     drop_statistics,
-    float_range_warnings,
-    spacing_warnings,
-    statistic_warnings,
-)
-from rilievo.io.depth.statements import (
-    ARRAY_NAME,
-    DECLARED,
-    INFINITE_CODE,
-    LOGARITHM_STEPS,
-    DepthStatement,
-    add_distant_record,
-    read_depth_statement,
+    float_range_warning,
+    spacing_warning,
+    statistic_warning,
 )
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
 
 _MIN_INTEGER_UNIT = 0.3  # [m]; integers in a larger unit would hold hardly any depth of a scene
 _MAX_UNIT_DIFFERENCE = 2e-3  # relative, between a unit in words and the same unit as declared
-_NOISY_CHANNELS = "its channels are noise"
+_NOISY_CHANNELS = "its channels look like noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDepth:
-    """Numbers of a depth file, and what the file and the user say about them.
+    """Raw values of a depth file, and how they are converted to depth.
 
     Attributes:
-        stored: Numbers as they stand in the file, or the channels and bits of them that hold depth.
-        statement: How they become depth.
-        valid: Pixels with depth, by a mask or alpha of the file, and by whole numbers that the user
-            declares to be invalid; None for all.
+        raw_values: Values as they stand in the file, reduced to the channels and bits that hold
+            depth.
+        metadata: How they are converted, by the file and by the user.
+        valid: Pixels with depth according to a mask or alpha in the file and to the user's invalid
+            values; None if all are valid.
     """
 
-    stored: Shaped[np.ndarray, "h w"]
-    statement: DepthStatement
+    raw_values: StoredMap
+    metadata: DepthMetadata
     valid: Mask | None = None
 
     @property
     def values(self) -> AnyPlane:
-        """Depth as the file states it, NaN where invalid.
+        """Decoded depth, NaN where invalid.
 
-        If the file does not state how its numbers become depth, they stay as they are. Integers
+        If the file does not state how its values are converted, they stay as they are. Integers
         then hold 0 where they are invalid.
         """
-        values = decode_numbers(self.stored, self.statement)
+        values = decode_depth(self.raw_values, self.metadata)
         return values if self.valid is None else _erase_pixels(values, ~self.valid)
 
     @property
-    def known(self) -> Mask:
+    def known_pixels(self) -> Mask:
         """Pixels that neither the file nor the user marks as without depth."""
-        known = ~equals_any(self.stored, self.statement.invalid)
-        return known if self.valid is None else known & self.valid
+        has_depth = ~equals_any(self.raw_values, self.metadata.invalid)
+        return has_depth if self.valid is None else has_depth & self.valid
 
 
 def read_stored_depth(
@@ -81,129 +81,150 @@ def read_stored_depth(
     *,
     array: str | None = None,
     encoding: NumberEncoding | None = None,
-    is_scaled: bool = False,
-    is_shifted: bool = False,
-    searches_records: bool = False,
-    names_confidence: bool = True,
+    is_scale_given: bool = False,
+    is_offset_given: bool = False,
+    reads_folder_records: bool = False,
+    notes_confidence: bool = True,
 ) -> StoredDepth:
-    """Read the numbers of a depth file, and what it states about them.
+    """Read a depth file: its raw values, its metadata, and the pixels that it marks as invalid.
 
     Args:
-        path: File of ``read_numbers``.
+        path: File that ``read_numbers`` can read.
         array: Array of npz or channel of EXR.
-        encoding: What the user declares. Its channels and bits are taken out of the numbers, its
-            scale becomes the statement, and its invalid numbers join those that the file states.
-        is_scaled: Whether the caller knows the scale, which goes before an unclear range.
-        is_shifted: Whether the caller knows an offset too.
-        searches_records: Whether to look for rilievo's records of clips, of evaluations, of labels
-            and of files under other names, too.
-        names_confidence: Whether to name a confidence in the file that is not applied.
+        encoding: What the user declares. Its channels and bits are extracted from the values, its
+            scale is used if the file states none, and its invalid values are added to the file's.
+        is_scale_given: Whether the user gives the scale elsewhere than in the encoding.
+        is_offset_given: Whether the user gives an offset there, too.
+        reads_folder_records: Whether to also look for rilievo's records that are not named after
+            the file (``add_folder_records``).
+        notes_confidence: Whether to note a confidence in the file that is not applied.
 
     Raises:
-        InputError: If the file is broken, or states what is impossible or unclear.
+        InputError: If the file is broken, or its metadata is impossible or ambiguous.
     """
     encoding = NumberEncoding() if encoding is None else encoding
-    has_scale = is_scaled or encoding.scale is not None
-    has_offset = is_shifted or encoding.scale is not None
-    shown = printable(path)
+    has_scale = is_scale_given or encoding.scale is not None
+    has_offset = is_offset_given or encoding.scale is not None
+    display_name = printable(path)
 
+    # 1. What the file and the files beside it state, and the array that they or the user name.
     array = encoding.array if array is None else array
-    content = _read_content(path, array, searches_records=searches_records)
-    numbers, statement = content.numbers, content.statement
-    stored = encoding.unpack(numbers, shown)
+    content = _read_content(path, array, reads_folder_records=reads_folder_records)
 
-    is_invalid = encoding.find_invalid_whole_numbers(numbers, shown, statement.invalid)
+    # 2. The channels and bits that hold depth.
+    raw_values = encoding.unpack(content.pixels, display_name)
+    channel_warning = _channel_warning(content.pixels, encoding)
+
+    # 3. The pixels without depth.
+    marked = _find_valid_pixels(
+        path, content, encoding, raw_values.shape, notes_confidence=notes_confidence
+    )
+    metadata = content.metadata
     if encoding.bits is not None:
-        statement = replace(statement, invalid=())  # They are whole numbers, not those of the bits.
-    marked = MarkedPixels()
-    if statement.origin is None:  # What rilievo saved has NaN where its mask is false.
-        marked = read_marked_pixels(
-            path,
-            content.array,
-            stored.shape,
-            numbers,
-            encoding.channels,
-            names_confidence=names_confidence,
-        )
+        # The file's invalid values are whole values, which _find_valid_pixels has just used. They
+        # must not be compared with the extracted bits.
+        metadata = replace(metadata, invalid=())
 
-    statement = _drop_overruled_unit(stored, statement, has_scale=has_scale)
-    warnings = [*statement.warnings, *marked.notes, *_channel_warnings(numbers, encoding)]
+    # 4. Unit and range: what the user gives takes precedence over an ambiguous statement.
+    metadata = _drop_overruled_unit(raw_values, metadata, is_scale_given=has_scale)
+    warnings = [*metadata.warnings, *marked.notes, *filter(None, [channel_warning])]
     if encoding.scale is None:
-        warnings += statement.unread_warnings
-    statement, warnings = _settle_ranges(
-        stored, statement, warnings, path, has_scale=has_scale, has_offset=has_offset
+        warnings += metadata.unread_warnings
+    metadata, warnings = _resolve_range(
+        raw_values, metadata, warnings, path, is_scale_given=has_scale, is_offset_given=has_offset
     )
-    if not statement.is_decodable and (encoding.offset or is_shifted):
-        warnings += _zero_warnings(stored, encoding)
 
-    _require_scale_beside_offset(stored, statement, encoding, shown)
-    statement = apply_encoding(statement, encoding, path)
-    warnings += statistic_warnings(stored, statement)
-    warnings += [warning for warning in statement.warnings if warning not in warnings]
-    return StoredDepth(
-        stored=stored,
-        statement=replace(statement, warnings=tuple(warnings)),
-        valid=_exclude_pixels(marked.valid, is_invalid),
-    )
+    # 5. Scale, offset and invalid values of the user.
+    if not metadata.is_decodable and (encoding.offset or is_offset_given):
+        warnings += filter(None, [_zero_warning(raw_values, encoding)])
+    _require_scale_beside_offset(raw_values, metadata, encoding, display_name)
+    metadata = apply_encoding(metadata, encoding, path)
+
+    warnings += filter(None, [statistic_warning(raw_values, metadata)])
+    warnings += [warning for warning in metadata.warnings if warning not in warnings]
+    metadata = replace(metadata, warnings=tuple(warnings))
+    return StoredDepth(raw_values=raw_values, metadata=metadata, valid=marked.valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FileContent:
-    """Numbers of a file, with their channels, and what it states about them.
+    """Pixels and metadata of a depth file, and the name of the array that holds its depth."""
 
-    Attributes:
-        numbers: All numbers.
-        array: Array of npz or channel of EXR that holds them; None if there is only one.
-        statement: What the file or a file beside it states.
-    """
-
-    numbers: np.ndarray
+    pixels: np.ndarray
     array: str | None
-    statement: DepthStatement
+    metadata: DepthMetadata
 
 
-def _read_content(path: Path, array: str | None, *, searches_records: bool) -> _FileContent:
-    """Read a file's statement, and then the numbers of the array that it or the user names."""
-    statement = read_depth_statement(path, array)
-    if searches_records:
-        statement = add_distant_record(statement, path)
-    array = statement.array if array is None else array
-    numbers = read_numbers(path, name=array)
-    if searches_records and statement.origin is not None:
-        statement = replace(statement, origin=statement.origin.of_file(path, numbers))
-    return _FileContent(numbers=numbers, array=array, statement=statement)
+def _read_content(path: Path, array: str | None, *, reads_folder_records: bool) -> _FileContent:
+    """Read a file's metadata, and then the pixels of the array that it or the user names."""
+    metadata = read_depth_metadata(path, array)
+    if reads_folder_records:
+        metadata = add_folder_records(metadata, path)
+    array = metadata.array if array is None else array
+    pixels = read_numbers(path, name=array)
+    if reads_folder_records and metadata.origin is not None:
+        metadata = replace(metadata, origin=metadata.origin.checked_against_file(path, pixels))
+    return _FileContent(pixels=pixels, array=array, metadata=metadata)
+
+
+def _find_valid_pixels(
+    path: Path,
+    content: _FileContent,
+    encoding: NumberEncoding,
+    size: tuple[int, ...],
+    *,
+    notes_confidence: bool,
+) -> MarkedPixels:
+    """Find the pixels with depth by the file's masks, and by invalid values beside the depth bits.
+
+    ``size`` is (height, width) of the depth.
+    """
+    marked = MarkedPixels()
+    if content.metadata.origin is None:  # Files of rilievo need no mask; they hold NaN instead.
+        marked = read_marked_pixels(
+            path,
+            content.array,
+            size,
+            content.pixels,
+            encoding.channels,
+            notes_confidence=notes_confidence,
+        )
+    is_invalid = encoding.find_invalid_pixels(
+        content.pixels, printable(path), content.metadata.invalid
+    )
+    return replace(marked, valid=_exclude_pixels(marked.valid, is_invalid))
 
 
 def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: str) -> StoredDepth:
-    """Take an array as stored depth, as the user declares its numbers.
+    """Take an array in memory for stored depth.
 
-    Args:
-        array: Numbers, with channels if the encoding combines them. A mask of ``numpy.ma`` counts.
-        encoding: What the user declares.
-        name: Name of the array in messages.
+    The mask of a ``numpy.ma.MaskedArray`` marks invalid pixels. ``name`` is used in messages.
 
     Raises:
         InputError: If the array and the encoding do not fit.
     """
     if encoding.array is not None:
-        raise InputError("is one array, so 'array' has nothing to choose; leave it out", path=name)
-    numbers = np.ma.getdata(array)
-    if numbers.dtype.kind == "b":
-        raise InputError("holds true and false, expected numbers (height, width)", path=name)
+        raise InputError(
+            "the file has a single array, so 'array' has nothing to choose; leave it out", path=name
+        )
+    pixels = np.ma.getdata(array)
+    if pixels.dtype.kind == "b":
+        raise InputError(
+            "the array is boolean; expected numbers of the shape (height, width)", path=name
+        )
 
-    stored = encoding.unpack(numbers, name)
-    _require_scale_beside_offset(stored, DepthStatement(), encoding, name)
-    statement = apply_encoding(DepthStatement(), encoding, Path(name))
-    warnings = [*_channel_warnings(numbers, encoding)]
-    if encoding.offset:
-        warnings += _zero_warnings(stored, encoding)
+    raw_values = encoding.unpack(pixels, name)
+    _require_scale_beside_offset(raw_values, DepthMetadata(), encoding, name)
+    metadata = apply_encoding(DepthMetadata(), encoding, Path(name))
+    zero_warning = _zero_warning(raw_values, encoding) if encoding.offset else None
+    warnings = filter(None, [_channel_warning(pixels, encoding), zero_warning])
 
     is_masked = isinstance(array, np.ma.MaskedArray) and array.ndim == 2
     valid = ~np.ma.getmaskarray(array) if is_masked else None
     return StoredDepth(
-        stored=stored,
-        statement=replace(statement, warnings=tuple(warnings)),
-        valid=_exclude_pixels(valid, encoding.find_invalid_whole_numbers(numbers, name)),
+        raw_values=raw_values,
+        metadata=replace(metadata, warnings=tuple(warnings)),
+        valid=_exclude_pixels(valid, encoding.find_invalid_pixels(pixels, name)),
     )
 
 
@@ -214,277 +235,259 @@ def stored_depth_warnings(
     unit: float | None = None,
     invalid: Sequence[float] = (),
     max_depth: float | None = None,
-    is_unit_declared: bool = False,
+    is_unit_given: bool = False,
 ) -> tuple[str, ...]:
-    """Warnings about the statement of a depth file, and about numbers that hardly look like depth.
+    """Return warnings about a file's metadata, and about values that hardly look like depth.
 
-    Args:
-        depth: Numbers, and what the file states about them.
-        metres: Valid depth [m]; None if it is not in metres.
-        unit: Metres of one number, if the file does not state it.
-        invalid: Further numbers that hold no depth.
-        max_depth: Largest valid depth that is declared [m].
-        is_unit_declared: Whether the user declares the unit.
+    ``metres`` is the valid depth [m], or None if it is not metric. ``unit`` and ``invalid`` add to
+    what the file states.
     """
-    statement = depth.statement
-    if any(warning.startswith(_NOISY_CHANNELS) for warning in statement.warnings):
-        return statement.warnings  # Noise looks like everything.
-    has_factor = statement.scale is not None and statement.offset == 0
-    if statement.kind is not None and not has_factor and not statement.has_range:
-        return statement.warnings
+    metadata = depth.metadata
+    if any(warning.startswith(_NOISY_CHANNELS) for warning in metadata.warnings):
+        return metadata.warnings  # The other checks would misread noise.
+    are_codes = metadata.code_range is not None
+    is_scaled_only = metadata.scale is not None and metadata.offset == 0
+    if metadata.kind is not None and not is_scaled_only and not are_codes:
+        return metadata.warnings
 
-    stored = depth.stored
-    invalid = [*invalid, *statement.invalid]
-    if statement.logarithmic_range is not None:
+    raw_values = depth.raw_values
+    invalid = [*invalid, *metadata.invalid]
+    if metadata.spacing is Spacing.LOGARITHMIC:
         invalid.append(INFINITE_CODE)
     if depth.valid is not None:
-        stored = np.where(depth.valid, stored, 0).astype(stored.dtype)
+        raw_values = np.where(depth.valid, raw_values, 0).astype(raw_values.dtype)
         invalid.append(0.0)
     warnings = plausibility_warnings(
-        stored,
+        raw_values,
         metres,
         invalid=invalid,
-        unit=statement.scale if statement.is_decodable else unit,
-        are_codes=statement.has_range,
+        unit=metadata.scale if metadata.is_decodable else unit,
+        are_codes=are_codes,
         max_depth=max_depth,
-        is_unit_declared=is_unit_declared or statement.source == DECLARED,
-        is_unit_guessed=not is_unit_declared and not statement.is_decodable,
+        is_unit_given=is_unit_given or metadata.source == GIVEN_BY_USER,
+        is_unit_guessed=not is_unit_given and not metadata.is_decodable,
     )
-    other_unit = _other_unit_warnings(statement, unit, is_unit_declared=is_unit_declared)
-    return (*statement.warnings, *other_unit, *warnings)
+    conflict = _unit_conflict_warning(metadata, unit if is_unit_given else None)
+    return (*metadata.warnings, *filter(None, [conflict]), *warnings)
 
 
 def apply_encoding(
-    statement: DepthStatement, encoding: NumberEncoding | None, path: Path
-) -> DepthStatement:
-    """Complete a file's statement with the scale, offset and invalid numbers of the user.
+    metadata: DepthMetadata, encoding: NumberEncoding | None, path: Path
+) -> DepthMetadata:
+    """Complete a file's metadata with the scale, offset and invalid values of the user.
 
     Raises:
         InputError: If the file states another scale or offset.
     """
     if encoding is None:
-        return statement
+        return metadata
     if encoding.scale is not None or encoding.offset:
-        is_same = (encoding.scale, encoding.offset) == (statement.scale, statement.offset)
-        if statement.is_decodable and not is_same:
+        agrees = (encoding.scale, encoding.offset) == (metadata.scale, metadata.offset)
+        if metadata.is_decodable and not agrees:
             raise InputError(
-                f"states how its numbers become depth ({statement.source}), and the encoding "
-                "declares another 'scale' or 'offset'; leave them out",
+                f"the file says how to convert its values to depth ({metadata.source}), but the "
+                "encoding declares another 'scale' or 'offset'; leave them out",
                 path=printable(path),
             )
-        if not statement.is_decodable:
+        if not metadata.is_decodable:
+            # Zero means "no depth", unless the user declares that no value is invalid.
             zero_is_depth = encoding.invalid == ()
-            statement = replace(
-                statement,
+            metadata = replace(
+                metadata,
                 scale=1.0 if encoding.scale is None else encoding.scale,
                 offset=encoding.offset,
-                invalid=statement.invalid if zero_is_depth else (*statement.invalid, 0.0),
-                source=statement.source or DECLARED,
+                invalid=metadata.invalid if zero_is_depth else (*metadata.invalid, 0.0),
+                source=metadata.source or GIVEN_BY_USER,
             )
-    invalid = dict.fromkeys((*statement.invalid, *(encoding.invalid or ())))
-    return replace(statement, invalid=tuple(invalid))
+    invalid = dict.fromkeys((*metadata.invalid, *(encoding.invalid or ())))
+    return replace(metadata, invalid=tuple(invalid))
 
 
-def decode_numbers(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
-    """Convert numbers to depth as a statement says, NaN where invalid.
+def decode_depth(raw_values: StoredMap, metadata: DepthMetadata) -> AnyPlane:
+    """Convert raw values to depth by their metadata, NaN where invalid.
 
-    Numbers of which it does not say how they become depth stay as they are.
+    Values stay as they are if the metadata does not say how to convert them.
     """
-    is_invalid = equals_any(stored, statement.invalid)
-    if not statement.is_decodable:
-        return _erase_pixels(stored, is_invalid) if statement.invalid else stored
+    is_invalid = equals_any(raw_values, metadata.invalid)
+    if not metadata.is_decodable:
+        return _erase_pixels(raw_values, is_invalid) if metadata.invalid else raw_values
 
-    unit = 1.0 if statement.scale is None else statement.scale
-    numbers = stored.astype(np.float64)
-    if statement.logarithmic_range is not None:
-        near, far = statement.logarithmic_range
-        fraction = (numbers - 1) / LOGARITHM_STEPS
-        values = unit * near ** (1 - fraction) * far**fraction
-        values = np.where(stored == INFINITE_CODE, np.inf, values)
-    elif statement.inverse_range is not None:
-        near, far = statement.inverse_range
-        fraction = numbers / np.iinfo(stored.dtype).max
-        values = unit / ((1 - fraction) / near + fraction / far)
-    elif statement.linear_range is not None:
-        low, high = statement.linear_range
-        step = (high - low) / np.iinfo(stored.dtype).max
-        values = unit * (low + numbers * step)
-    else:
-        values = numbers * unit + statement.offset
-    return np.where(is_invalid, np.nan, values)
+    unit = 1.0 if metadata.scale is None else metadata.scale
+    with np.errstate(invalid="ignore"):  # A damaged file may hold signalling NaNs.
+        if metadata.code_range is None:
+            depth = raw_values.astype(np.float64) * unit + metadata.offset
+        else:
+            depth = metadata.code_range.decode(raw_values, unit)
+    return np.where(is_invalid, np.nan, depth)
 
 
-def _settle_ranges(
-    stored: Shaped[np.ndarray, "h w"],
-    statement: DepthStatement,
+def _resolve_range(
+    raw_values: StoredMap,
+    metadata: DepthMetadata,
     warnings: list[str],
     path: Path,
     *,
-    has_scale: bool,
-    has_offset: bool,
-) -> tuple[DepthStatement, list[str]]:
-    """Keep the range that a file states only if its numbers are codes between the two ends.
+    is_scale_given: bool,
+    is_offset_given: bool,
+) -> tuple[DepthMetadata, list[str]]:
+    """Keep the range that a file states only if its values are codes between the two ends.
 
-    Args:
-        stored: Numbers of the file.
-        statement: What the file states.
-        warnings: Warnings so far.
-        path: Name of the file in messages.
-        has_scale: Whether the user gives the scale, which goes before an unclear range.
-        has_offset: Whether the user gives an offset, too.
+    1. A range of floats, and one that only describes the integers, is dropped.
+    2. The user's scale replaces a statement that cannot be used. Without a scale, it is an error.
+    3. The user's scale replaces a range of MoGe's if the codes do not fill it.
 
     Returns:
-        The statement and all warnings.
-
-    Raises:
-        InputError: If nothing says how the numbers lie in the range.
+        The metadata and all warnings.
     """
     warnings = [*warnings]
-    if stored.dtype.kind in "ui":
-        statement = drop_statistics(stored, statement)
+    if raw_values.dtype.kind in "ui":
+        metadata = drop_statistics(raw_values, metadata)
     else:
-        warnings += float_range_warnings(stored, statement, path, is_by_user=has_scale)
-        statement = _without_range(statement)
+        warning = float_range_warning(raw_values, metadata, path, is_unit_given=is_scale_given)
+        warnings += filter(None, [warning])
+        metadata = _without_range(metadata)
 
-    if statement.unusable_reason is not None:
-        if not has_scale:
-            raise InputError(statement.unusable_reason, path=printable(path))
-        if not has_offset:
-            warnings.append(f"{statement.unusable_reason}; only the scale that is given is used")
-        statement = _without_encoding(statement)
+    if metadata.unusable_reason is not None:
+        if not is_scale_given:
+            raise InputError(metadata.unusable_reason, path=printable(path))
+        if not is_offset_given:
+            warnings.append(f"rilievo uses only the given scale: {metadata.unusable_reason}")
+        metadata = _without_encoding(metadata)
 
-    statement = check_logarithmic_range(stored, statement, path)
-    warnings += spacing_warnings(stored, statement)
-    is_doubtful = statement.logarithmic_range is not None and bool(statement.warnings)
-    if is_doubtful and has_scale:
-        warnings = [] if has_offset else [*statement.warnings]
-        statement = _without_encoding(statement)
-    return statement, warnings
+    metadata = check_logarithmic_range(raw_values, metadata, path)
+    is_doubtful = metadata.spacing is Spacing.LOGARITHMIC and bool(metadata.warnings)
+    if is_doubtful and is_scale_given:
+        # The user's scale decides, so warnings about the range no longer matter.
+        warnings = [] if is_offset_given else [*metadata.warnings]
+        return _without_encoding(metadata), warnings
+    warnings += filter(None, [spacing_warning(raw_values, metadata)])
+    return metadata, warnings
 
 
-def _without_range(statement: DepthStatement) -> DepthStatement:
-    """Drop a range beside floats, which is a statistic of them or belongs to the camera."""
-    is_clip_range = statement.near_and_far is not None
+def _without_range(metadata: DepthMetadata) -> DepthMetadata:
+    """Drop a range stated for floats, which is a statistic of them or a camera's clipping range.
+
+    Floats need no codes, so a near and far without spacing is no reason to refuse the file.
+    """
+    is_clip_range = metadata.near_and_far is not None
     return replace(
-        statement,
-        unusable_reason=None if is_clip_range else statement.unusable_reason,
-        linear_range=None,
-        logarithmic_range=None,
-        inverse_range=None,
+        metadata,
+        unusable_reason=None if is_clip_range else metadata.unusable_reason,
+        code_range=None,
     )
 
 
-def _without_encoding(statement: DepthStatement) -> DepthStatement:
-    """What remains of a statement if the user says how its numbers become depth."""
-    return DepthStatement(
-        array=statement.array,
-        camera=statement.camera,
-        origin=statement.origin,
-        invalid=statement.invalid,
+def _without_encoding(metadata: DepthMetadata) -> DepthMetadata:
+    """Drop everything that the user's own scale replaces."""
+    return DepthMetadata(
+        array=metadata.array,
+        camera=metadata.camera,
+        origin=metadata.origin,
+        invalid=metadata.invalid,
     )
 
 
 def _drop_overruled_unit(
-    stored: Shaped[np.ndarray, "h w"], statement: DepthStatement, *, has_scale: bool
-) -> DepthStatement:
-    """Drop a unit that is stated by a name or a sentence only, if something else overrules it.
+    raw_values: StoredMap, metadata: DepthMetadata, *, is_scale_given: bool
+) -> DepthMetadata:
+    """Drop a unit that only an array name or a sentence states, if something else overrules it.
 
-    What the user declares goes before names and sentences. Integers are hardly metres: a sentence
-    such as "depth in metres" then speaks of what the numbers become.
+    What the user declares takes precedence over names and sentences. A sentence such as "depth in
+    metres" is not believed for integers, which would resolve no scene: it most likely describes the
+    depth after conversion.
     """
-    if has_scale and statement.source == ARRAY_NAME:
-        statement = replace(statement, scale=None)
-    if not statement.unit_sentence or statement.linear_range is not None:
-        return statement
-    if has_scale:
-        return replace(statement, scale=None, source="")
+    if is_scale_given and metadata.source == ARRAY_NAME:
+        metadata = replace(metadata, scale=None)
+    if not metadata.unit_text or metadata.spacing is Spacing.LINEAR:
+        return metadata
+    if is_scale_given:
+        return replace(metadata, scale=None, source="")
 
-    unit = statement.sentence_unit
-    is_integer = stored.dtype.kind in "ui"
+    unit = metadata.unit_text_metres
+    is_integer = raw_values.dtype.kind in "ui"
     if unit is None or not is_integer or unit < _MIN_INTEGER_UNIT:
-        return statement
+        return metadata
     warning = (
-        f"{statement.source}, but its numbers are whole, and hardly of this unit: say 'scale', the "
-        "metres of one number"
+        f"{metadata.source}, but its values are integers, which are unlikely to be in this unit: "
+        "set 'scale' to the metres per stored value"
     )
     return replace(
-        statement,
+        metadata,
         scale=None,
         source="",
-        unit_sentence="",
-        sentence_unit=None,
-        warnings=(*statement.warnings, warning),
+        unit_text="",
+        unit_text_metres=None,
+        warnings=(*metadata.warnings, warning),
     )
 
 
 def _require_scale_beside_offset(
-    stored: Shaped[np.ndarray, "h w"],
-    statement: DepthStatement,
-    encoding: NumberEncoding,
-    shown: object,
+    raw_values: StoredMap, metadata: DepthMetadata, encoding: NumberEncoding, display_name: object
 ) -> None:
-    """Raise ``InputError`` for integers with an offset [m] and without a scale."""
-    has_scale = encoding.scale is not None or statement.is_decodable
-    if encoding.offset and not has_scale and stored.dtype.kind in "ui":
+    """Raise ``InputError`` if integers have an offset [m] but no scale."""
+    has_scale = encoding.scale is not None or metadata.is_decodable
+    if encoding.offset and not has_scale and raw_values.dtype.kind in "ui":
         raise InputError(
-            "holds whole numbers, whose 'scale' has to stand beside 'offset'", path=shown
+            "the array has integers, so 'offset' needs a 'scale' as well", path=display_name
         )
 
 
 def _exclude_pixels(valid: Mask | None, is_invalid: Mask | None) -> Mask | None:
-    """Valid pixels (None for all) without those of a mask (None for no pixels)."""
+    """Remove invalid pixels from a valid mask; None means all valid, or none invalid."""
     if is_invalid is None:
         return valid
     return ~is_invalid if valid is None else valid & ~is_invalid
 
 
 def _erase_pixels(values: AnyPlane, is_invalid: Mask) -> AnyPlane:
-    """Copy with NaN at invalid pixels, or 0 if the numbers are integers."""
+    """Return a copy with NaN at invalid pixels, or 0 if the values are integers."""
     values = values.copy()
     values[is_invalid] = 0 if values.dtype.kind in "ui" else np.nan
     return values
 
 
-def _zero_warnings(stored: Shaped[np.ndarray, "h w"], encoding: NumberEncoding) -> Iterator[str]:
-    """Warn if zeros are taken for no depth, although an offset makes depth of them."""
-    if not encoding.invalid or 0 in encoding.invalid:
-        return
-    zeros = float(np.mean(stored == 0))
-    if zeros:
-        yield (
-            f"{zeros:.1%} of the pixels hold 0, which is no depth beside an offset either, "
-            "although 'invalid' does not name it: if it is depth, say 'invalid: []' and leave out "
-            "the rest by 'max_depth'"
-        )
+def _zero_warning(raw_values: StoredMap, encoding: NumberEncoding) -> str | None:
+    """Warn if zeros are treated as "no depth", although the offset could make depth of them."""
+    zero_fraction = float(np.mean(raw_values == 0))
+    if not encoding.invalid or 0 in encoding.invalid or not zero_fraction:
+        return None
+    return (
+        f"{zero_fraction:.1%} of the pixels are 0, which means no depth even with an offset, "
+        "although 'invalid' does not list it: if it is depth, set 'invalid: []' and leave out the "
+        "rest with 'max_depth'"
+    )
 
 
-def _channel_warnings(numbers: np.ndarray, encoding: NumberEncoding) -> Iterator[str]:
-    """Warn if channels are combined to noise, and show surfaces with other weights."""
+def _channel_warning(pixels: np.ndarray, encoding: NumberEncoding) -> str | None:
+    """Warn if the declared channel weights give noise, and other weights give smooth surfaces."""
     weights = encoding.channels
-    if weights is None or numbers.ndim != 3 or np.count_nonzero(weights) < 2:
-        return
-    better_weights = smoothest_weights(numbers)
+    if weights is None or pixels.ndim != 3 or np.count_nonzero(weights) < 2:
+        return None
+    better_weights = smoothest_weights(pixels)
     if better_weights is None:
-        return
+        return None
     better_encoding = NumberEncoding(channels=tuple(map(float, better_weights)))
-    if is_much_smoother(encoding.unpack(numbers, ""), better_encoding.unpack(numbers, "")):
-        yield (
-            f"{_NOISY_CHANNELS} with the weights that are declared, and surfaces with "
-            f"'channels: [{', '.join(map(str, better_weights))}]': are these meant?"
-        )
+    if not is_much_smoother(encoding.unpack(pixels, ""), better_encoding.unpack(pixels, "")):
+        return None
+    return (
+        f"{_NOISY_CHANNELS} with the declared weights, but like surfaces with 'channels: "
+        f"[{', '.join(map(str, better_weights))}]': check the weights"
+    )
 
 
-def _other_unit_warnings(
-    statement: DepthStatement, unit: float | None, *, is_unit_declared: bool
-) -> Iterator[str]:
-    """Warn if a sentence in the file names another unit than the user declares."""
-    is_in_encoding = statement.source == DECLARED
-    declared = statement.scale if is_in_encoding else unit
-    stated = statement.sentence_unit
-    if stated is None or declared is None or not (is_unit_declared or is_in_encoding):
-        return
-    if not math.isclose(stated, declared, rel_tol=_MAX_UNIT_DIFFERENCE):
-        yield (
-            f"it says '{statement.unit_sentence}', which is {unit_words(stated)}, and "
-            f"{unit_words(declared)} are declared"
-        )
+def _unit_conflict_warning(metadata: DepthMetadata, given_unit: float | None) -> str | None:
+    """Warn if a text in the file names another unit than the user gives.
+
+    ``given_unit`` is the one that the user gives elsewhere than in the encoding [m].
+    """
+    if metadata.source == GIVEN_BY_USER:
+        given_unit = metadata.scale
+    stated_unit = metadata.unit_text_metres
+    if stated_unit is None or given_unit is None:
+        return None
+    if math.isclose(stated_unit, given_unit, rel_tol=_MAX_UNIT_DIFFERENCE):
+        return None
+    return (
+        f"it says '{metadata.unit_text}', which means {describe_unit(stated_unit)}, but the "
+        f"declared unit is {describe_unit(given_unit)}: check which of the two is right"
+    )

@@ -1,9 +1,9 @@
-"""Units of depth, and the sentences that name them, such as "depth [cm]" or "values in 0.1 mm".
+"""Find the unit of depth in free text, such as "depth [cm]" or "values in 0.1 mm".
 
-Writers describe their numbers in words: "16-bit depth, millimetres", "1 count = 0.2 mm",
-"256 counts per metre", "depth in metres, multiplied by 5000", "Tiefe in cm". A sentence is read if
-it speaks of depth or of the numbers, and if the unit explains all numbers in it besides those that
-say nothing of depth, such as bits, sizes and dates.
+Programs describe their values in words: "16-bit depth, millimetres", "1 count = 0.2 mm",
+"256 counts per metre", "depth in metres, multiplied by 5000", "Tiefe in cm". A sentence counts if
+it is about depth or values, and if the unit explains every number in it, apart from unrelated
+numbers such as bits, sizes and dates.
 """
 
 import re
@@ -41,8 +41,9 @@ _METRES_OF_NAME = {
     **{unicodedata.normalize("NFKC", name): size for name, size in METRES_PER_UNIT.items()},
     **_FOREIGN_UNITS,
 }
-_MIN_COUNTS_PER_UNIT = 10  # Fewer are no counts: 1/m is inverse depth.
+_MIN_COUNTS_PER_UNIT = 10  # below it, "1 per m" may mean inverse depth
 _MAX_SENTENCE = 300  # [characters]
+_MAX_EXAMINED_LENGTH = 2000  # [characters], since some patterns below take quadratic time
 _FRACTIONS = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 
 # Parts of the patterns. "in" is a word before it is a unit, and one quotation mark is neither.
@@ -121,26 +122,26 @@ _ABOUT_ENCODING = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentenceUnit:
+class ParsedUnit:
     """Unit that a sentence names.
 
     Attributes:
-        metres: Metres of one number.
-        is_bare: Whether it is a unit without a number, such as "mm", so that it may also be the
-            unit of a range.
+        metres: Metres per raw value.
+        is_bare: Whether it is a unit without a number, such as "mm". Only then may it be the unit
+            of a stated range instead.
     """
 
     metres: float
     is_bare: bool
 
 
-def unit_of_sentence(sentence: str) -> SentenceUnit | None:
-    """Find the unit of the numbers in a sentence about depth; None if it names none, or several.
+def find_unit_in_sentence(sentence: str) -> ParsedUnit | None:
+    """Find the unit in a sentence about depth; None if the sentence names none, or several.
 
     Examples:
-        >>> unit_of_sentence("16-bit depth, 256 counts per metre").metres
+        >>> find_unit_in_sentence("16-bit depth, 256 counts per metre").metres
         0.00390625
-        >>> unit_of_sentence("lens 50 mm")
+        >>> find_unit_in_sentence("lens 50 mm")
     """
     words = _normalize(sentence)
     if len(words) > _MAX_SENTENCE or _ABOUT_OTHER_LENGTHS.search(words):
@@ -150,21 +151,24 @@ def unit_of_sentence(sentence: str) -> SentenceUnit | None:
     if not _ABOUT_NUMBERS.search(words) and not is_only_a_unit:
         return None
 
-    # A unit counts if no other number in the sentence is left unexplained.
-    units = [unit for unit, rest in _units_with_rest(words) if not re.search(r"\d", rest)]
-    sizes = {unit.metres for unit in units}
-    return units[0] if len(sizes) == 1 else None
+    # A unit counts only if the rest of the sentence has no other number.
+    units = [unit for unit, rest in _match_units(words) if not re.search(r"\d", rest)]
+    distinct_units = {unit.metres for unit in units}
+    return units[0] if len(distinct_units) == 1 else None
 
 
-def metres_of_unit_text(text: str) -> float | None:
-    """Metres of a unit by its name, such as "mm", "1/256 m" or "tenths of mm"; None if unknown."""
+def parse_unit_text(text: str) -> float | None:
+    """Parse a unit [m] such as "mm", "1/256 m" or "tenths of mm"; None if it is unknown."""
     match = re.fullmatch(_LENGTH, _normalize(text).strip(" .[]()"))
-    return None if match is None else _metres_of_length(match)
+    return None if match is None else _matched_metres(match)
 
 
 def may_describe_encoding(sentence: str) -> bool:
-    """Whether a sentence may tell how numbers become depth, by a unit or a number."""
-    words = _UNRELATED_NUMBERS.sub(" ", _normalize(sentence))
+    """Whether a sentence may describe how values are converted to depth, by a unit or a number.
+
+    It is used for sentences whose unit was not found, to tell the user about them.
+    """
+    words = _UNRELATED_NUMBERS.sub(" ", _normalize(sentence[:_MAX_EXAMINED_LENGTH]))
     if _ABOUT_OTHER_LENGTHS.search(words):
         return False
     is_about_numbers = _ABOUT_NUMBERS.search(words) is not None
@@ -177,15 +181,20 @@ def may_describe_encoding(sentence: str) -> bool:
 
 
 def _normalize(text: str) -> str:
-    """Text in lower case, without accents, underscores, and hyphens between words."""
+    """Return the text in lower case, without accents, underscores, and hyphens between words."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     decomposed = unicodedata.normalize("NFKD", spaced.lower())
     letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return re.sub(r"(?<=[^\W\d])[-_]+(?=\w)|(?<=\w)_+", " ", letters)
 
 
-def _units_with_rest(words: str) -> Iterator[tuple[SentenceUnit, str]]:
-    """Yield units that a sentence names, each with the other words of the sentence."""
+def _match_units(words: str) -> Iterator[tuple[ParsedUnit, str]]:
+    """Yield units that a sentence names, each with the words that are not part of the match.
+
+    There are three ways to name one, and the first that matches is used: counts per unit ("5000 per
+    metre"), the length of a count ("0.2 mm per count", "[cm]"), or a unit and a factor by which the
+    values were multiplied ("metres, multiplied by 5000").
+    """
     for pattern in _COUNTS_PER_UNIT:
         match = pattern.search(words)
         if match is None:
@@ -193,39 +202,40 @@ def _units_with_rest(words: str) -> Iterator[tuple[SentenceUnit, str]]:
         counts = float(match["counts"])
         if counts >= _MIN_COUNTS_PER_UNIT:
             metres = _METRES_OF_NAME[match["unit"]] / counts
-            yield SentenceUnit(metres=metres, is_bare=False), _cut_out(words, match)
+            yield ParsedUnit(metres=metres, is_bare=False), _without_match(words, match)
         return
 
-    lengths = [match for pattern in _LENGTH_OF_COUNT for match in pattern.finditer(words)]
-    for match in lengths:
-        metres = _metres_of_length(match)
+    length_matches = [match for pattern in _LENGTH_OF_COUNT for match in pattern.finditer(words)]
+    for match in length_matches:
+        metres = _matched_metres(match)
         if metres is not None:
-            yield _apply_multiplication(metres, _cut_out(words, match), is_bare=_is_bare(match))
-    if lengths:
+            rest = _without_match(words, match)
+            yield _apply_multiplication(metres, rest, is_bare=_is_bare(match))
+    if length_matches:
         return
 
-    factor, unit = _find_multiplication(words), _BARE_UNIT.search(words)
-    if factor is not None and unit is not None:
-        metres = _METRES_OF_NAME[unit["unit"]] / float(factor["factor"])
-        yield SentenceUnit(metres=metres, is_bare=False), _cut_out(words, factor)
+    factor_match, unit_match = _find_multiplication(words), _BARE_UNIT.search(words)
+    if factor_match is not None and unit_match is not None:
+        metres = _METRES_OF_NAME[unit_match["unit"]] / float(factor_match["factor"])
+        yield ParsedUnit(metres=metres, is_bare=False), _without_match(words, factor_match)
 
 
-def _apply_multiplication(metres: float, rest: str, *, is_bare: bool) -> tuple[SentenceUnit, str]:
-    """Divide a bare unit by the factor that numbers were multiplied by, if the rest names one."""
-    factor = _find_multiplication(rest) if is_bare else None
-    if factor is None:
-        return SentenceUnit(metres=metres, is_bare=is_bare), rest
-    unit = SentenceUnit(metres=metres / float(factor["factor"]), is_bare=False)
-    return unit, _cut_out(rest, factor)
+def _apply_multiplication(metres: float, rest: str, *, is_bare: bool) -> tuple[ParsedUnit, str]:
+    """Divide a bare unit by the factor that values were multiplied by, if the rest names one."""
+    factor_match = _find_multiplication(rest) if is_bare else None
+    if factor_match is None:
+        return ParsedUnit(metres=metres, is_bare=is_bare), rest
+    unit = ParsedUnit(metres=metres / float(factor_match["factor"]), is_bare=False)
+    return unit, _without_match(rest, factor_match)
 
 
 def _find_multiplication(words: str) -> re.Match[str] | None:
-    """Factor by which numbers were multiplied; None without one above zero."""
+    """Find a positive factor by which values were multiplied."""
     match = _MULTIPLICATION.search(words)
     return None if match is None or not float(match["factor"]) else match
 
 
-def _cut_out(words: str, match: re.Match[str]) -> str:
+def _without_match(words: str, match: re.Match[str]) -> str:
     return f"{words[: match.start()]} {words[match.end() :]}"
 
 
@@ -235,8 +245,8 @@ def _is_bare(match: re.Match[str]) -> bool:
     return groups.get("amount") is None and groups.get("part") is None
 
 
-def _metres_of_length(match: re.Match[str]) -> float | None:
-    """Metres of an amount of a unit; None if the amount is divided by zero."""
+def _matched_metres(match: re.Match[str]) -> float | None:
+    """Convert a matched amount and unit to metres; None if the amount is divided by zero."""
     groups = match.groupdict()
     metres = _METRES_OF_NAME[groups["unit"]]
     if groups.get("part") is not None:

@@ -1,8 +1,8 @@
-"""Values of a z-buffer, which are a linear function of inverse depth and end at the far plane."""
+"""Warn about z-buffer values, which are a linear function of inverse depth up to the far plane."""
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Mask, Shaped
+from rilievo.arrays.shapes import Float64, Mask, StoredMap
 from rilievo.io.depth.surface_shape import (
     has_straight_surfaces,
     is_one_ramp,
@@ -10,73 +10,81 @@ from rilievo.io.depth.surface_shape import (
 )
 
 SURFACES_ARE_STRAIGHT_IN_BUFFER = (
-    "flat surfaces are straight in its numbers, as they are in a z-buffer, inverse depth and "
-    "disparity, and not in depth: write depth in metres"
+    "its values change evenly across flat surfaces, as in a z-buffer, inverse depth and disparity "
+    "but not in depth: save depth in metres instead"
 )
 _MIN_PIXELS = 1000
-_MIN_MEDIAN = 0.5  # of the end of the scale; z-buffers lie in its upper half
-_MIN_PACKED_MEDIAN = 0.9  # the same, where the shape of surfaces does not tell
-_MIN_FAR_PIXELS = 0.01  # of all pixels, at the far plane
+_MIN_MEDIAN = 0.5  # of the scale's end; z-buffer values lie in the upper half of the scale
+_MIN_PACKED_MEDIAN = 0.9  # the same, where the values are too coarse to tell by surfaces
+_MIN_FAR_FRACTION = 0.01  # of all pixels, at the far plane
 
 
-def z_buffer_warning(stored: Shaped[np.ndarray, "h w"], unit: float | None = None) -> str | None:
-    """Warn about numbers as a z-buffer has them, which ends at 1 or at a type's largest number.
+def z_buffer_warning(raw_values: StoredMap, unit: float | None = None) -> str | None:
+    """Warn about values like those of a z-buffer, which ends at 1 or at a type's largest value.
 
-    Args:
-        stored: Numbers as they stand in the file.
-        unit: Metres of a number that the user declares; None if none are declared.
+    ``unit`` are the metres per value, if the user declares them.
     """
-    known = np.isfinite(stored) & (stored > 0)
-    if np.count_nonzero(known) < _MIN_PIXELS:
+    valid = np.isfinite(raw_values) & (raw_values > 0)
+    if np.count_nonzero(valid) < _MIN_PIXELS:
         return None
-    largest = float(stored[known].max())
-    end = _end_of_scale(stored, largest)
-    values = np.where(known, stored, 0).astype(np.float64)
+    largest = float(raw_values[valid].max())
+    end = _end_of_scale(raw_values, largest)
+    values = np.where(valid, raw_values, 0).astype(np.float64)
     if end is None:
-        return _unscaled_buffer_warning(values, known & (values < largest), largest)
+        return _unscaled_buffer_warning(values, valid & (values < largest), largest)
 
-    before_end = known & (values < end)
-    numbers = values[before_end]
-    if numbers.size < _MIN_PIXELS or np.median(numbers) < _MIN_MEDIAN * end:
+    before_end = valid & (values < end)
+    values_before_end = values[before_end]
+    if values_before_end.size < _MIN_PIXELS:
         return None
-    has_far_plane = np.count_nonzero(known & (values == end)) > _MIN_FAR_PIXELS * stored.size
+    median = np.median(values_before_end)
+    if median < _MIN_MEDIAN * end:
+        return None
+    far_count = np.count_nonzero(valid & (values == end))
+    has_far_plane = far_count > _MIN_FAR_FRACTION * raw_values.size
     if not has_far_plane and is_one_ramp(values, before_end):
         return None
 
     is_buffer = is_straight_to_rounding(values, before_end)
-    if is_buffer is None:  # The numbers are too coarse to tell.
-        is_in_metres = stored.dtype.kind == "f" and unit == 1
-        is_packed = np.median(numbers) > _MIN_PACKED_MEDIAN * end
-        is_packed = is_packed and np.quantile(numbers, 0.01) > _MIN_MEDIAN * end
-        is_buffer = bool(is_packed and not is_in_metres) and (
+    if is_buffer is None:
+        # The values are too coarse to tell by the shape of surfaces, but they may be packed just
+        # below the end of the scale.
+        is_in_metres = raw_values.dtype.kind == "f" and unit == 1
+        smallest = np.quantile(values_before_end, 0.01)
+        is_packed = median > _MIN_PACKED_MEDIAN * end and smallest > _MIN_MEDIAN * end
+        may_be_buffer = is_packed and not is_in_metres
+        is_buffer = may_be_buffer and (
             has_far_plane or has_straight_surfaces(end - values, before_end)
         )
     if not is_buffer:
         return None
-    number = "number" if end == 1 else f"number / {end:.0f}"
+    fraction = "value" if end == 1 else f"value / {end:.0f}"
     return (
-        f"its numbers lie close below {end:.0f}, as those of a z-buffer do: if it is one, depth is "
-        f"near * far / (far - {number} * (far - near))"
+        f"its values are just below {end:.0f}, as in a z-buffer: if they come from one, depth is "
+        f"near * far / (far - {fraction} * (far - near))"
     )
 
 
 def _unscaled_buffer_warning(
-    values: Float64[np.ndarray, "h w"], known: Mask, largest: float
+    values: Float64[np.ndarray, "h w"], valid: Mask, largest: float
 ) -> str | None:
-    """Warn about floats above 1 that are packed tightly below the largest, in straight surfaces."""
-    numbers = values[known]
-    if numbers.size < _MIN_PIXELS or np.median(numbers) < _MIN_PACKED_MEDIAN * largest:
+    """Warn about a z-buffer in floats above 1: packed below the largest, with straight surfaces."""
+    valid_values = values[valid]
+    if valid_values.size < _MIN_PIXELS or np.median(valid_values) < _MIN_PACKED_MEDIAN * largest:
         return None
-    if is_one_ramp(values, known) or not is_straight_to_rounding(values, known):
+    if is_one_ramp(values, valid) or not is_straight_to_rounding(values, valid):
         return None
     return SURFACES_ARE_STRAIGHT_IN_BUFFER
 
 
-def _end_of_scale(stored: Shaped[np.ndarray, "h w"], largest: float) -> float | None:
-    """Largest number of the scale: 1 for floats, else that of 16, 24 or 32 bits; None if none."""
-    if stored.dtype.kind == "f":
+def _end_of_scale(raw_values: StoredMap, largest: float) -> float | None:
+    """Return the largest value of the scale: 1 for floats, or that of 16, 24 or 32 bits.
+
+    Return None if floats exceed 1, or if the integers have 8 bits, which no z-buffer has.
+    """
+    if raw_values.dtype.kind == "f":
         return 1.0 if largest <= 1 else None
-    if stored.dtype.itemsize == 1:
+    if raw_values.dtype.itemsize == 1:
         return None
     ends = (float(2**bits - 1) for bits in (16, 24, 32))
     return next((end for end in ends if largest <= end), None)

@@ -1,4 +1,4 @@
-"""Bounds on archives, checked before anything is unpacked."""
+"""Limits of archives, checked before anything is unpacked."""
 
 import lzma
 import struct
@@ -29,22 +29,23 @@ BROKEN_FILE = (
     zlib.error,
     lzma.LZMAError,
 )
-"""Errors and warnings of zip, numpy, Pillow and OpenEXR."""
+"""Errors and warnings that zip, numpy, Pillow and OpenEXR raise for broken files."""
 
 _MAX_RATIO = 1100
-"""Largest ratio of unpacked to packed bytes; that of Deflate is 1032."""
+"""Largest ratio of unpacked to packed bytes; Deflate reaches 1032."""
 
 STORED_RATIO = 2
-"""The same of archives of torch, which are not compressed."""
+"""Largest such ratio of torch's archives, which are not compressed."""
 
 
 def read_npz_arrays(
     file: IO[bytes], names: Collection[str], *, most_bytes: int
 ) -> dict[str, np.ndarray]:
-    """Read those of an npz file's named arrays that exist.
+    """Read those of the named arrays that an npz file holds.
 
     Raises:
-        ValueError: If an array states more than ``most_bytes``; else errors of ``BROKEN_FILE``.
+        ValueError: If an array has more than ``most_bytes``. Broken files raise any error of
+            ``BROKEN_FILE``.
     """
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(file) as archive:
@@ -65,21 +66,13 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
 
 
 def check_zip_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
-    """Refuse a member that unpacks to more than ``most_bytes``, or impossibly much.
-
-    Raises:
-        ValueError: If it does.
-    """
-    most = min(most_bytes, _MAX_RATIO * member.compress_size)
-    check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most)
+    """Raise ``ValueError`` if a member unpacks to more than ``most_bytes``, or impossibly many."""
+    most_bytes = min(most_bytes, _MAX_RATIO * member.compress_size)
+    check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most_bytes)
 
 
 def check_zip_ratio(path: Path, *, most_ratio: int) -> None:
-    """Refuse an archive that unpacks to too many times its size.
-
-    Raises:
-        ValueError: If it does.
-    """
+    """Raise ``ValueError`` if an archive unpacks to more than ``most_ratio`` times its size."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
@@ -88,11 +81,7 @@ def check_zip_ratio(path: Path, *, most_ratio: int) -> None:
 
 
 def check_npy_header(file: IO[bytes], size: int) -> None:
-    """Refuse an npy file whose header states more than its size [bytes].
-
-    Raises:
-        ValueError: If it does.
-    """
+    """Raise ``ValueError`` if the array of an npy file is larger than its ``size`` [bytes]."""
     if np.lib.format.read_magic(file) == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     else:

@@ -1,6 +1,7 @@
-"""Atomic writes: a part file is written beside the file, synced, then renamed.
+"""Atomic writes: a temporary part file is written beside the file, synced, then renamed.
 
-Data are synced before the rename and the folder after it, else a power cut leaves zeros.
+The data are synced before the rename and the folder after it, because a power cut might leave zeros
+otherwise.
 """
 
 import errno
@@ -21,7 +22,7 @@ from pathlib import Path
 from rilievo.errors import OutputError, RilievoError
 from rilievo.io.files.names import printable
 
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_O_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 """Errors of files that cannot be synced, such as those of some network file systems."""
 _MAX_SYNC_THREADS = 32
@@ -29,18 +30,18 @@ _MAX_SYNC_THREADS = 32
 _PART = re.compile(
     r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<machine>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
 )
-"""Name of a part, with the number of its process and the checksum of its machine's name."""
+"""Name of a part, with the id of its process and the checksum of its machine's name."""
 
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 """NumPy's words for a write that the system cut short."""
 
 _ABANDONED_SECONDS = 86_400.0
-"""Time without writes after which a part of another machine is abandoned."""
+"""Time without writes after which a part of another machine counts as abandoned."""
 
-_MAX_NAME_BYTES = 255  # of file systems
+_MAX_NAME_BYTES = 255  # in most file systems
 
 _swept_folders: set[str] = set()
-"""Folders that this process has swept before it wrote there."""
+"""Folders from which this process has removed abandoned parts."""
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
@@ -49,7 +50,7 @@ _REMEDIES = {
     errno.EACCES: "no permission to write here: choose another folder",
     errno.EPERM: "no permission to write here: choose another folder",
     errno.EROFS: "the file system is read-only: choose another folder",
-    errno.ENOENT: "its folder is not there: make it first",
+    errno.ENOENT: "its folder does not exist: create it first",
     errno.ENOTDIR: "one of its folders is a file: choose another folder",
     errno.EISDIR: "a folder has this name: rename it or choose another folder",
     errno.ENAMETOOLONG: "the name is too long: rename the input",
@@ -65,7 +66,7 @@ class FileSum:
     sha256: str
 
 
-def sum_of(path: Path) -> FileSum:
+def compute_file_sum(path: Path) -> FileSum:
     """Compute a file's size and SHA-256."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
@@ -73,9 +74,10 @@ def sum_of(path: Path) -> FileSum:
 
 
 def sync_file(path: Path) -> None:
-    """Sync a regular file; a link is refused."""
+    """Sync a regular file; raise ``OSError`` for a link."""
     # Windows syncs only files that are open for writing.
-    file = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | _NO_LINKS)
+    access = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
+    file = os.open(path, access | _O_NOFOLLOW)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "something else has taken the place of a part file")
@@ -87,11 +89,11 @@ def sync_file(path: Path) -> None:
 def sync_folder(path: Path) -> None:
     """Sync the names in a folder."""
     if sys.platform == "win32":
-        return  # a folder cannot be opened there; NTFS logs its names
+        return  # Windows cannot open a folder, and NTFS keeps a journal of names.
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:
-        return  # one that may be written to and not be read cannot be synced
+        return  # A folder may be writable without being readable.
     try:
         sync_if_supported(folder)
     finally:
@@ -131,7 +133,7 @@ def sync_files(
             min(_MAX_SYNC_THREADS, len(paths)), thread_name_prefix="sync"
         ) as pool:
             return list(pool.map(attempt, paths))
-    except RuntimeError:  # no memory for another thread
+    except RuntimeError:  # There is no memory for another thread.
         return [attempt(path) for path in paths]
 
 
@@ -145,19 +147,17 @@ def sync_if_supported(file: int) -> None:
 
 
 def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Path]:
-    """Yield a part file, renamed to ``path`` when the block ends without error, else removed.
+    """Yield a part file, which is renamed to ``path`` when the block ends, or removed if it raises.
 
-    Args:
-        path: File to write.
-        durable: Whether it has to survive a power cut.
+    A ``durable`` file is synced, so that it survives a power cut.
     """
     return _yield_part(path, new_part, durable=durable)
 
 
 def replacing_folder(path: Path) -> AbstractContextManager[Path]:
-    """Yield an empty part folder, renamed to ``path`` when the block ends without error.
+    """Yield an empty part folder, which is renamed to ``path`` when the block ends without error.
 
-    An existing folder is removed: check ``ownership`` first.
+    An existing folder is removed, so check first that it is rilievo's.
     """
     return _yield_part(path, new_part_folder, durable=True)
 
@@ -166,7 +166,7 @@ def replacing_folder(path: Path) -> AbstractContextManager[Path]:
 def _yield_part(
     path: Path, create_part: Callable[[Path], Path], *, durable: bool
 ) -> Iterator[Path]:
-    """Yield a new part; rename it, or remove it after errors."""
+    """Yield a temporary file or folder ("part") that replaces ``path`` if the block succeeds."""
     part = None
     try:
         part = create_part(path)
@@ -190,7 +190,7 @@ def new_part(path: Path) -> Path:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
     part = random_part_path(path)
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_NOFOLLOW, 0o666))
     return part
 
 
@@ -203,23 +203,22 @@ def new_part_folder(path: Path) -> Path:
 
 
 def rename(part: Path, path: Path) -> None:
-    """Rename a part; a folder replaces another one."""
+    """Rename a part to its final path; an existing file or folder there is replaced."""
     if part.is_dir() and path.is_dir() and not path.is_symlink():
         _remove_tree(path)
     os.replace(part, path)
 
 
 def random_part_path(path: Path) -> Path:
-    """Hidden path beside a file, which nobody can guess."""
-    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_machine_checksum()}.rilievo-part"
+    """Path of a part of a file: hidden, beside the file, and impossible to guess."""
+    suffix = f".{os.getpid()}-{os.urandom(8).hex()}-{_machine_checksum()}.rilievo-part"
     name = path.name
     name_bytes = os.fsencode(name)
-    is_part_too_long = len(name_bytes) + 1 + len(ending) > _MAX_NAME_BYTES
+    is_part_too_long = len(name_bytes) + 1 + len(suffix) > _MAX_NAME_BYTES
     if is_part_too_long and len(name_bytes) <= _MAX_NAME_BYTES:
-        # The file's name is allowed, so its part gets a shorter one, with a checksum to tell it
-        # apart.
+        # The file's own name is allowed, so its part gets a shorter name with a checksum.
         name = f"{name[:40]}-{zlib.crc32(name_bytes):08x}"
-    return path.with_name(f".{name}{ending}")
+    return path.with_name(f".{name}{suffix}")
 
 
 def is_part(name: str) -> bool:
@@ -228,24 +227,26 @@ def is_part(name: str) -> bool:
 
 
 def sweep_parts(directory: Path) -> list[Path]:
-    """Remove parts whose process has ended, and return their paths.
+    """Remove temporary files ("parts") of processes that have ended, and return their paths.
 
-    Those of other machines go after a day without writes.
+    Parts of other machines are removed after a day without writes. The first error ends the sweep.
     """
-    swept = []
+    removed = []
     try:
         for entry in os.scandir(directory):
-            match = _PART.fullmatch(entry.name)
-            if match is None or entry.is_symlink() or not _is_abandoned_part(entry, match):
+            name_match = _PART.fullmatch(entry.name)
+            if name_match is None or entry.is_symlink():
+                continue
+            if not _is_abandoned_part(entry, name_match):
                 continue
             if entry.is_dir():
                 _remove_tree(entry.path)
             else:
                 os.unlink(entry.path)
-            swept.append(Path(entry.path))
+            removed.append(Path(entry.path))
     except OSError as error:
         raise unwritable(directory, error) from error
-    return sorted(swept)
+    return sorted(removed)
 
 
 def remove(path: Path) -> None:
@@ -264,52 +265,52 @@ def remove_part(part: Path) -> None:
         else:
             part.unlink(missing_ok=True)
     except OSError:
-        # The folder is gone or no longer ours; the error being raised says so better.
+        # The folder was removed, or may no longer be written to. The error that is being handled
+        # tells the user more than this one.
         return
 
 
 def make_folder(directory: Path) -> None:
-    """Make and sync a folder and its parents, unless they exist."""
+    """Make a folder and its missing parents, and sync their names."""
     try:
-        missing = [
+        missing_folders = [
             folder for folder in (directory, *directory.parents) if not os.path.lexists(folder)
         ]
         directory.mkdir(parents=True, exist_ok=True)
-        for folder in missing:
+        for folder in missing_folders:
             sync_folder(folder.parent)
     except FileExistsError as error:
-        raise OutputError(f"{directory}: a file has this name: choose another folder") from error
+        raise OutputError(
+            f"{directory}: a file already has this name; choose another folder"
+        ) from error
     except OSError as error:
         raise unwritable(directory, error) from error
 
 
 def check_folder(directory: Path) -> None:
-    """Refuse a folder that cannot be written into, or made in its first parent that exists.
-
-    Raises:
-        OutputError: If it cannot.
-    """
+    """Raise ``OutputError`` if a folder cannot be written to, or made in its nearest parent."""
     absolute = directory.absolute()
-    existing = next(folder for folder in (absolute, *absolute.parents) if os.path.lexists(folder))
-    if not os.path.isdir(existing):
+    candidates = (absolute, *absolute.parents)
+    nearest_existing = next(folder for folder in candidates if os.path.lexists(folder))
+    if not os.path.isdir(nearest_existing):
         raise unwritable(directory, OSError(errno.ENOTDIR, ""))
-    if not os.access(existing, os.W_OK | os.X_OK):
+    if not os.access(nearest_existing, os.W_OK | os.X_OK):
         raise unwritable(directory, OSError(errno.EACCES, ""))
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """Error for a refused write, with its remedy."""
-    return OutputError(f"{_write_error_words(error)}", path=path)
+    """Make the error for a failed write, which says what the user can do."""
+    return OutputError(_describe_write_error(error), path=path)
 
 
-def _write_error_words(error: OSError) -> str:
+def _describe_write_error(error: OSError) -> str:
     if error.errno in _REMEDIES:
         return _REMEDIES[error.errno]
-    words = printable(" ".join(str(error).split()))
-    # NumPy keeps no error number.
-    if _SHORT_WRITE.search(words):
-        return f"cannot be written whole ({words}): free some space or choose another folder"
-    return f"cannot be written whole ({words})"
+    message = printable(" ".join(str(error).split()))
+    # NumPy's error has no error number, so its message is matched.
+    if _SHORT_WRITE.search(message):
+        return f"cannot be written completely ({message}): free some space or choose another folder"
+    return f"cannot be written completely ({message})"
 
 
 def _sweep_parts_once(folder: Path) -> None:
@@ -317,16 +318,17 @@ def _sweep_parts_once(folder: Path) -> None:
     if name in _swept_folders:
         return
     _swept_folders.add(name)
-    # A folder that may not be read, or has parts of another user, keeps its parts.
+    # Parts stay if the folder cannot be read, or if they belong to another user.
     with suppress(OutputError):
         sweep_parts(folder)
 
 
-def _is_abandoned_part(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
-    """Whether a part's process has ended, or on another machine has not written for a day."""
-    pid = int(part["pid"])
-    is_of_this_machine = part["machine"] in (None, _machine_checksum())
-    # A container that starts again gives the number of its killed process to the next one: to us.
+def _is_abandoned_part(entry: os.DirEntry[str], part_name: re.Match[str]) -> bool:
+    """Whether a part's process has ended, or a part of another machine is older than a day."""
+    pid = int(part_name["pid"])
+    is_of_this_machine = part_name["machine"] in (None, _machine_checksum())
+    # A restarted container may give this process the id of the killed one. Then only the time of
+    # the last write tells.
     if is_of_this_machine and pid != os.getpid():
         return not _is_running(pid)
     return time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS
@@ -338,7 +340,7 @@ def _machine_checksum() -> str:
     try:
         container = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
-        container = 0  # a system without containers of this kind
+        container = 0  # The system has no containers of this kind.
     if sys.platform == "win32":
         machine = os.environ.get("COMPUTERNAME", "")
     else:
@@ -347,8 +349,9 @@ def _machine_checksum() -> str:
 
 
 def _is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended."""
     if sys.platform == "win32":
-        return True  # os.kill(pid, 0) would end the process there, so nothing is swept
+        return True  # On Windows, os.kill(pid, 0) would end the process, so nothing is swept.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -356,17 +359,17 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     except OverflowError:
-        return False  # no such number was ever given to a process
+        return False  # The number is too large for any process.
     return not _is_zombie(pid)
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended without being reaped."""
+    """Whether a process has ended but its parent has not yet read its exit status."""
     try:
         status = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return False  # a system without /proc
-    # The name before the state is in brackets, and may have brackets itself.
+        return False  # The system has no /proc.
+    # The state follows the name, which is in brackets and may contain brackets itself.
     fields_after_name = status.rpartition(b")")[2].split()
     return fields_after_name[:1] == [b"Z"]
 

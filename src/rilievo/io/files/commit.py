@@ -1,7 +1,7 @@
-"""Sets of files that are renamed into place together, their record last.
+"""Sets of files that get their final names together, their record last.
 
-The record (the JSON beside results) is renamed after all others are synced, so a power cut leaves
-complete files or no record. Processes lock it by an empty file.
+The record (the JSON beside results) is renamed after all other files are synced, so a power cut
+leaves either complete files or no record. Processes lock the record by an empty file beside it.
 """
 
 import errno
@@ -24,13 +24,13 @@ from rilievo.io.files.atomic import (
     unwritable,
 )
 
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+_O_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_UNSUPPORTED_LOCK_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 """Errors of file systems that have no locks."""
-_HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
+_LOCK_HELD_ERRNOS = (errno.EAGAIN, errno.EACCES)
 
 _MAX_LOCKS = 64
-"""Sets that are committed together: a process may hold only so many files open."""
+"""Sets that are committed together, because a process can only have so many files open."""
 
 
 def lock_path(record: Path) -> Path:
@@ -40,11 +40,7 @@ def lock_path(record: Path) -> Path:
 
 @contextmanager
 def hold_locks(paths: list[Path]) -> Iterator[None]:
-    """Hold several locks, always in the same order, so that two processes never wait in a circle.
-
-    Raises:
-        OSError: If the system refuses.
-    """
+    """Hold several locks, acquired in sorted order so that two processes cannot deadlock."""
     with ExitStack() as locks:
         for path in sorted(set(paths)):
             locks.enter_context(_hold_lock(path))
@@ -52,19 +48,26 @@ def hold_locks(paths: list[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def hold_or_refuse(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock, or refuse instead of waiting; no lock where the file system has none.
+def hold_lock_or_raise(path: Path, busy_message: str) -> Iterator[None]:
+    """Hold a lock file while the block runs, or raise at once if another process holds it.
+
+    On a file system without locks, the block runs without one.
+
+    Args:
+        path: The lock file, which is removed when the block ends.
+        busy_message: Message of the error if another process holds the lock.
 
     Raises:
-        OutputError: If another process holds it; ``refusal`` is its message.
-        OSError: If the system refuses.
+        OutputError: If another process holds the lock.
+        OSError: If the lock file cannot be made.
     """
-    with ExitStack() as lock:
+    with ExitStack() as held_lock:
+        # Only taking the lock is inside the try, so that an OSError of the block stays as it is.
         try:
-            lock.enter_context(_hold_lock(path, waits=False))
+            held_lock.enter_context(_hold_lock(path, waits=False))
         except OSError as error:
-            if error.errno in _HELD_BY_OTHERS:
-                raise OutputError(refusal) from error
+            if error.errno in _LOCK_HELD_ERRNOS:
+                raise OutputError(busy_message) from error
             raise
         yield
 
@@ -74,7 +77,7 @@ def sweep_lock(path: Path) -> None:
     if not os.path.lexists(path):
         return
     with suppress(OSError), _hold_lock(path, waits=False):
-        pass  # it is removed on release
+        pass  # Releasing a lock removes its file.
 
 
 @contextmanager
@@ -84,41 +87,46 @@ def _hold_lock(path: Path, *, waits: bool = True) -> Iterator[None]:
         with _hold_lock_on_windows(path, waits=waits):
             yield
         return
-    file = _open_locked(path, waits=waits)
+    descriptor = _open_locked(path, waits=waits)
     try:
         yield
     finally:
-        # Removed while it is held: who waits for it sees that its file is no longer the one here.
+        # The file is removed before the lock is released. A process that waited for it then sees
+        # that it locked a removed file, and tries again.
         with suppress(OSError):
             os.unlink(path)
-        os.close(file)
+        os.close(descriptor)
 
 
 def _open_locked(path: Path, *, waits: bool) -> int:
-    """Open and lock a file, made if need be; unlocked where the file system has no locks.
+    """Open and lock a file, which is created if needed, and return its descriptor.
+
+    If the file system has no locks, the file is not locked, and is removed again.
 
     Raises:
-        OSError: If the system refuses, or if another process holds the lock and this one does not
-            wait.
+        OSError: If the file cannot be opened, or if another process holds the lock and ``waits`` is
+            False.
     """
     import fcntl
 
     operation = fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _O_NOFOLLOW, 0o666)
         try:
-            fcntl.flock(file, operation)
+            fcntl.flock(descriptor, operation)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                os.close(file)
+            if error.errno not in _UNSUPPORTED_LOCK_ERRNOS:
+                os.close(descriptor)
                 raise
             with suppress(OSError):
                 os.unlink(path)
-            return file
+            return descriptor
+        # The last holder may have removed the file while this process waited. The lock counts only
+        # if the locked file is still the one at the path.
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file), os.lstat(path)):
-                return file
-        os.close(file)  # released, and so removed, while we waited
+            if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                return descriptor
+        os.close(descriptor)
 
 
 @contextmanager
@@ -136,39 +144,38 @@ def _hold_lock_on_windows(path: Path, *, waits: bool) -> Iterator[None]:
 
 @dataclass(slots=True, kw_only=True)
 class FileSet:
-    """Part files to be renamed together.
+    """Temporary part files that get their final names together.
 
     Attributes:
         record: Path whose existence states that the set is complete.
-        notice: List of the files, there until the record is.
-        notice_text: Content of the notice.
-        latest: Path of the part that was created last.
-        renew: Called under the lock after another process's set of this record; it writes the
-            record anew and returns the text of the notice.
-        replaces_listed: Called under the lock; whether the record of before lists a file of the
-            set, so that it goes before the file is replaced. Else it stays until the new record
-            is there, with the checksums of all files that it lists.
-        error: First error; after it, nothing more is done with the set.
+        pending_list: Path of the list of the files, which exists until the record does.
+        last_path: Path whose part was created last.
+        rewrite_record: Called under the lock. If another process has written the record meanwhile,
+            it writes the part of the record anew, and returns a new ``pending_text``.
+        replaces_described_file: Called under the lock; whether the old record describes a file of
+            the set. Then the old record is removed before the file is replaced. Otherwise it stays
+            until the new record replaces it.
+        error: First error, after which nothing more is done with the set.
     """
 
     record: Path
-    notice: Path
-    notice_text: str
-    latest: Path = Path()
-    renew: Callable[[], str | None] = lambda: None
-    replaces_listed: Callable[[], bool] = lambda: True
+    pending_list: Path
+    pending_text: str
+    last_path: Path = Path()
+    rewrite_record: Callable[[], str | None] = lambda: None
+    replaces_described_file: Callable[[], bool] = lambda: True
     error: OutputError | None = None
     _parts: dict[Path, Path] = field(default_factory=dict)
 
     def create_part(self, path: Path) -> Path:
-        """Create a part file for a path; return the part."""
-        self.latest = path
+        """Create a part file for a path, and return it."""
+        self.last_path = path
         self._parts[path] = new_part(path)
         return self._parts[path]
 
     def create_part_folder(self, path: Path) -> Path:
-        """Create a part folder for a path; return the part."""
-        self.latest = path
+        """Create a part folder for a path, and return it."""
+        self.last_path = path
         self._parts[path] = new_part_folder(path)
         return self._parts[path]
 
@@ -177,20 +184,20 @@ class FileSet:
         for part in self._parts.values():
             remove_part(part)
 
-    def _write_notice_part(self) -> None:
+    def _write_pending_list(self) -> None:
         assert self.record in self._parts, "a set without a record is not committed"
-        text = self.renew() or self.notice_text
-        self._parts[self.notice] = new_part(self.notice)
-        self._parts[self.notice].write_text(text, encoding="utf-8")
+        text = self.rewrite_record() or self.pending_text
+        self._parts[self.pending_list] = new_part(self.pending_list)
+        self._parts[self.pending_list].write_text(text, encoding="utf-8")
 
-    def _rename_notice(self) -> None:
-        self._rename(self.notice)
+    def _rename_pending_list(self) -> None:
+        self._rename(self.pending_list)
 
     def _rename_data(self) -> None:
-        if self.replaces_listed():
-            remove(self.record)  # one of older files must not remain beside newer ones
-        data = [path for path in self._parts if path not in (self.notice, self.record)]
-        for path in reversed(data):
+        if self.replaces_described_file():
+            remove(self.record)  # It must not describe old files beside the new ones.
+        data_paths = [path for path in self._parts if path not in (self.pending_list, self.record)]
+        for path in reversed(data_paths):
             self._rename(path)
 
     def _rename_record(self) -> None:
@@ -203,53 +210,41 @@ class FileSet:
     def _set_error(self, path: Path, error: OSError | OutputError) -> None:
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
-    def _discard_notice_or_parts(self) -> None:
-        """Remove the notice, which is redundant beside a record, or all parts after an error.
+    def _clean_up(self) -> None:
+        """Remove the pending list, which a complete set does not need, or all parts after an error.
 
-        If the notice cannot be removed, the next run removes it.
+        If the list cannot be removed, the next run removes it.
         """
         if self.error is None and not self._parts:
-            remove_part(self.notice)
+            remove_part(self.pending_list)
         else:
             self.discard()
 
 
 @contextmanager
 def fill_or_discard(file_set: FileSet) -> Iterator[FileSet]:
-    """Fill a set; discard it if the block raises.
-
-    Raises:
-        OutputError: If the system refuses a write.
-    """
+    """Yield a set to be filled, and discard it if the block raises."""
     try:
         yield file_set
     except BaseException as error:
         file_set.discard()
         if isinstance(error, OSError) and not isinstance(error, RilievoError):
-            raise unwritable(file_set.latest, error) from error
+            raise unwritable(file_set.last_path, error) from error
         raise
 
 
 def commit_files(file_set: FileSet, *, durable: bool = True) -> None:
-    """Rename the parts of a set to their paths.
-
-    Raises:
-        OutputError: If the system refuses.
-    """
+    """Rename the parts of a set to their final paths; raise ``OutputError`` if one cannot be."""
     [error] = commit_all([file_set], durable=durable)
     if error is not None:
         raise error
 
 
 def commit_all(file_sets: Sequence[FileSet], *, durable: bool = True) -> list[OutputError | None]:
-    """Rename the parts of several sets, data first and records last.
-
-    Args:
-        file_sets: Sets whose parts are complete.
-        durable: Whether each set has to survive a power cut.
+    """Rename the complete parts of several sets, data first and records last.
 
     Returns:
-        The error of each set; None of one that is in place.
+        The error of each set; None if there was none.
     """
     if not durable:
         return _commit_in_steps(file_sets, durable=False)
@@ -259,7 +254,7 @@ def commit_all(file_sets: Sequence[FileSet], *, durable: bool = True) -> list[Ou
         try:
             with hold_locks([lock_path(file_set.record) for file_set in batch]):
                 errors += _commit_in_steps(batch, durable=True)
-        except OSError as error:  # no lock can be made, so no file either
+        except OSError as error:  # If no lock can be made here, no file can.
             for file_set in batch:
                 file_set.discard()
             errors += [unwritable(file_set.record, error) for file_set in batch]
@@ -267,23 +262,23 @@ def commit_all(file_sets: Sequence[FileSet], *, durable: bool = True) -> list[Ou
 
 
 def _commit_in_steps(file_sets: Sequence[FileSet], *, durable: bool) -> list[OutputError | None]:
-    """Commit sets whose locks are held; each step is on the disk before the next begins."""
+    """Commit sets whose locks are held; each step is synced to the disk before the next begins."""
     try:
-        _run_step(file_sets, FileSet._write_notice_part)
+        _run_step(file_sets, FileSet._write_pending_list)
         if durable:
             _sync_parts(file_sets)
-        for step in (FileSet._rename_notice, FileSet._rename_data, FileSet._rename_record):
+        for step in (FileSet._rename_pending_list, FileSet._rename_data, FileSet._rename_record):
             _run_step(file_sets, step)
             if durable:
                 _sync_record_folders(file_sets)
     finally:
         for file_set in file_sets:
-            file_set._discard_notice_or_parts()
+            file_set._clean_up()
     return [file_set.error for file_set in file_sets]
 
 
 def _run_step(file_sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> None:
-    """Run a step on sets without error; keep its errors."""
+    """Run a step on the sets that have no error yet, and store new errors in them."""
     for file_set in file_sets:
         if file_set.error is None:
             try:
@@ -293,21 +288,21 @@ def _run_step(file_sets: Iterable[FileSet], step: Callable[[FileSet], None]) -> 
 
 
 def _sync_parts(file_sets: Sequence[FileSet]) -> None:
-    """Sync the parts of sets without error, many at the same time; keep the errors."""
-    owners, paths, parts = [], [], []
-    for file_set in file_sets:
-        if file_set.error is None:
-            for path, part in file_set._parts.items():
-                owners.append(file_set)
-                paths.append(path)
-                parts.append(part)
-    for file_set, path, error in zip(owners, paths, sync_files(parts), strict=True):
+    """Sync the parts of the sets without error in parallel, and store new errors in the sets."""
+    sets_paths_parts = [
+        (file_set, path, part)
+        for file_set in file_sets
+        if file_set.error is None
+        for path, part in file_set._parts.items()
+    ]
+    errors = sync_files([part for _, _, part in sets_paths_parts])
+    for (file_set, path, _), error in zip(sets_paths_parts, errors, strict=True):
         if error is not None:
             file_set._set_error(path, error)
 
 
 def _sync_record_folders(file_sets: Sequence[FileSet]) -> None:
-    """Sync the folders of sets without error, each once; keep the errors."""
+    """Sync the folders of the sets without error, each once, and store new errors in the sets."""
     parents = [file_set.record.parent for file_set in file_sets if file_set.error is None]
     folders = list(dict.fromkeys(parents))
     errors = dict(zip(folders, sync_files(folders, sync_folder), strict=True))

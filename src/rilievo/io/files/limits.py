@@ -1,6 +1,6 @@
-"""Limits of inputs, checked before anything is read or unpacked, and the system's errors in words.
+"""Limits of inputs, checked before anything is read or unpacked, and messages for system errors.
 
-``tests/support/reader_table.toml`` has the bound of each reader.
+``tests/support/reader_table.toml`` lists the limit of each reader.
 """
 
 import io
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 MIN_SIDE = 32
-"""Fewest pixels a side that show a scene."""
+"""Fewest pixels along a side that can show a scene."""
 MAX_PIXELS = 100 * 2**20
-"""Most pixels; "100 megapixels" (11648x8736) pass."""
+"""Most pixels of a picture; cameras with "100 megapixels" (11648x8736) stay below it."""
 MAX_BYTES = 2**30
-"""Largest file: above ``MAX_PIXELS`` with alpha at 16 bits."""
+"""Largest file; ``MAX_PIXELS`` with alpha at 16 bits are smaller."""
 MAX_TEXT_BYTES = 64 * 2**20
 
 _MAX_DIGITS = 18
-"""Most digits of a whole number that fits into 64 bits, whatever its digits."""
+"""Most digits with which every whole number fits into 64 bits."""
 _FILE_TYPES = {
-    stat.S_IFDIR: "a directory",
+    stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -39,7 +39,7 @@ _FILE_TYPES = {
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 _MAX_TRIES = 20
-"""Tries of a read: each fails independently, so that 20 failures do not happen."""
+"""Tries of a read; they fail independently, so 20 failures in a row do not happen."""
 
 
 def is_whole(word: str) -> bool:
@@ -48,7 +48,7 @@ def is_whole(word: str) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Whether a path exists, whatever its characters."""
+    """Whether a path exists; False for a name that the system refuses."""
     try:
         return path.exists()
     except (OSError, ValueError):  # such as a name that is too long
@@ -56,22 +56,22 @@ def exists(path: Path) -> bool:
 
 
 def check_regular(path: Path | str) -> int:
-    """Size [bytes] of a regular file.
+    """Check that a path is a regular file that is not empty, and return its size [bytes].
 
     Raises:
-        InputError: If it is missing, empty, or anything else, such as a pipe, which would block.
+        InputError: If it is missing, empty, or something else, such as a pipe, which would block.
     """
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise MissingFileError(_missing_file_words(path), path=path) from error
+        raise MissingFileError(_describe_missing_file(path), path=path) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be reached ({reason(error)})", path=path) from error
+        raise InputError(f"the path cannot be reached ({reason(error)})", path=path) from error
     if not stat.S_ISREG(status.st_mode):
         file_type = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "not a file")
-        raise InputError(f"is {file_type}; a regular file is expected", path=path)
+        raise InputError(f"this is {file_type}; expected a regular file", path=path)
     if not status.st_size:
-        raise InputError("is empty (0 bytes); fetch it again", path=path)
+        raise InputError("the file is empty (0 bytes); copy or download it again", path=path)
     return status.st_size
 
 
@@ -84,73 +84,66 @@ def read_text(path: Path) -> str:
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
-            f"has {size / 2**20:.0f} MiB, expected a text of at most "
+            f"the file has {size / 2**20:.0f} MiB; expected a text file of at most "
             f"{MAX_TEXT_BYTES / 2**20:g} MiB",
             path=name,
         )
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot be read ({reason(error)})", path=name) from error
+        raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 text (byte {error.start})", path=name) from error
+        raise InputError(
+            f"the file is not UTF-8 text (byte {error.start}); save it as UTF-8", path=name
+        ) from error
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse an image too small for a scene or too large for memory.
-
-    Args:
-        name: What errors call it.
-        size: Height and width [px].
-        max_pixels: Most pixels.
-
-    Raises:
-        InputError: If it is either.
-    """
+    """Raise ``InputError`` if an image (height, width) is too small for a scene or too large."""
     height, width = size
     if min(height, width) < MIN_SIDE:
         raise InputError(
-            f"is {width} x {height} pixels (width x height), but each "
-            f"side needs at least {MIN_SIDE}",
+            f"the image is {width} x {height} pixels (width x height), but each "
+            f"side needs at least {MIN_SIDE} pixels",
             path=name,
         )
     if height * width > max_pixels:
         raise InputError(
-            f"is {width} x {height} pixels ({height * width / 1e6:.1f} "
-            f"million), above the limit of {max_pixels / 1e6:.1f} million; "
-            "make it smaller first",
+            f"the image is {width} x {height} pixels ({height * width / 1e6:.1f} million), above "
+            f"the limit of {max_pixels / 1e6:.1f} million; resize it first",
             path=name,
         )
 
 
 def reason(error: BaseException) -> str:
-    """First line of an error's message."""
+    """First line of an error's message, at most 160 characters of it."""
     if isinstance(error, UnicodeDecodeError):
         return "not text in UTF-8"
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    lines = words.strip().splitlines()
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = message.strip().splitlines()
     return printable(lines[0])[:160] if lines else type(error).__name__
 
 
 def unreadable(error: OSError, path: Path | str) -> InputError:
-    """Convert an error of the system to ours."""
+    """Convert an error of the system to an ``InputError``."""
     name = printable(os.fsdecode(error.filename) if error.filename else path)
-    shown = name if len(name) <= 1000 else f"{name[:200]}..."
-    return InputError(f"cannot be read ({reason(error)})", path=shown)
+    shown_name = name if len(name) <= 1000 else f"{name[:200]}..."
+    return InputError(f"the file cannot be read ({reason(error)})", path=shown_name)
 
 
-def _missing_file_words(path: Path | str) -> str:
+def _describe_missing_file(path: Path | str) -> str:
     if os.path.islink(path):
-        return f"is a link to '{printable(os.readlink(path))}', which does not exist"
+        return f"this is a link to '{printable(os.readlink(path))}', which does not exist"
     if "://" in str(path) or ":/" in str(path)[2:8]:
-        return "is an address, not a file; download it first, rilievo works offline"
+        return "this is a URL, not a file; download it first, because rilievo works offline"
     return "no such file"
 
 
-def retry_miscounted(
-    read: Callable[Arguments, Result],
-) -> Callable[Arguments, Result]:
-    """Retry a read that fails by Python 3.11's miscount of a depth (CPython issue 106905)."""
+def retry_miscounted(read: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Retry a read that fails because Python 3.11 miscounts the recursion depth of its parser.
+
+    See CPython issue 106905.
+    """
 
     @wraps(read)
     def retrying_read(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
@@ -165,30 +158,32 @@ def retry_miscounted(
     return retrying_read
 
 
-def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
-    """Refuse data that unpack to too many bytes.
+def check_unpacked(subject: str, *factors: int, most_bytes: int) -> None:
+    """Check that data do not unpack to too many bytes.
 
     Args:
-        what: What the message calls them.
-        counts: Numbers whose product is their size, such as height, width and bytes of a pixel.
+        subject: Subject of the message, such as "the image".
+        factors: Numbers whose product is the size, such as height, width and bytes per pixel.
         most_bytes: Largest size.
 
     Raises:
-        ValueError: If they are larger, or a number is negative.
+        ValueError: If the size is larger, or a factor is negative.
     """
-    size = math.prod(counts)
-    if min(counts) < 0 or size > most_bytes:
+    size = math.prod(factors)
+    if min(factors) < 0 or size > most_bytes:
         raise ValueError(
-            f"{what} unpacks to {size / 1e6:.1f} MB, at most {most_bytes / 1e6:.1f} MB are expected"
+            f"{subject} unpacks to {size / 1e6:.1f} MB; expected at most {most_bytes / 1e6:.1f} MB"
         )
 
 
 class BoundedReader(io.RawIOBase):
-    """Stream that fails after so many bytes."""
+    """Stream that raises ``ValueError`` after ``most_bytes``; ``subject`` begins the message."""
 
-    def __init__(self, stream: io.BufferedIOBase, what: str, *, most_bytes: int) -> None:
-        self._stream, self._what = stream, what
-        self._most_bytes, self._bytes_left = most_bytes, most_bytes
+    def __init__(self, stream: io.BufferedIOBase, subject: str, *, most_bytes: int) -> None:
+        self._stream = stream
+        self._subject = subject
+        self._most_bytes = most_bytes
+        self._bytes_left = most_bytes
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -198,10 +193,13 @@ class BoundedReader(io.RawIOBase):
         """Read into memory.
 
         Raises:
-            ValueError: If there are more bytes.
+            ValueError: If there are more bytes than allowed.
         """
+        # One byte more than is allowed shows whether there are more.
         count = self._stream.readinto(memoryview(buffer)[: self._bytes_left + 1])
         self._bytes_left -= count
         if self._bytes_left < 0:
-            raise ValueError(f"{self._what} unpacks to more than {self._most_bytes / 1e6:.1f} MB")
+            raise ValueError(
+                f"{self._subject} unpacks to more than {self._most_bytes / 1e6:.1f} MB"
+            )
         return count

@@ -17,16 +17,16 @@ if sys.platform == "linux":
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 _MAX_GROUP_LIMIT = 2**60
-"""Limits of memory [bytes] below it are meant; control groups 1 write larger ones for none."""
+"""Larger limits of memory [bytes] mean no limit; control groups of version 1 write such numbers."""
 
 
 def check_disk_space(
-    folder: Path, needed: float, what: str, hint: str | Text, *, spare: float = 0
+    folder: Path, needed: float, subject: str, hint: str | Text, *, spare: float = 0
 ) -> None:
-    """Refuse work for which a disk has no space.
+    """Raise ``OutputError`` if a disk has no space for ``needed`` bytes and ``spare`` more.
 
-    Raises:
-        OutputError: If fewer than ``needed`` and ``spare`` bytes are free.
+    The message begins with ``subject``, what takes the space, in the plural. ``hint`` is what the
+    user can do besides freeing space.
     """
     import shutil
 
@@ -35,57 +35,53 @@ def check_disk_space(
         raise OutputError(
             path=printable(folder),
             problem=Text(
-                f"{what} take about {format_bytes(needed)}, and {format_bytes(free)} are free: "
-                "free some space, or ",
+                f"about {format_bytes(needed)} of disk space is needed for {subject}, but only "
+                f"{format_bytes(free)} is free: free some space, or ",
                 hint,
             ),
         )
 
 
 def format_bytes(count: float) -> str:
-    """Number of bytes, such as "1.2 GB"."""
+    """Format a number of bytes, such as "1.2 GB"."""
     unit, size = next((pair for pair in _UNITS if count >= pair[1]), ("bytes", 1))
     return f"{count / size:,.3g} {unit}"
 
 
-def check_memory(needed: float, what: str, hint: str | Text, *, free: int | None = None) -> None:
-    """Refuse work that this process has no memory for.
-
-    Raises:
-        OptionError: If fewer than ``needed`` bytes are free.
-    """
+def check_memory(needed: float, subject: str, hint: str | Text, *, free: int | None = None) -> None:
+    """Raise ``OptionError`` if work needs more memory; arguments as for ``check_disk_space``."""
     free = free_memory() if free is None else free
     if free is not None and needed > free:
         raise OptionError(
             problem=Text(
-                f"{what} take about {format_bytes(needed)} of memory, and {format_bytes(free)} "
-                "are free: free some memory, or ",
+                f"about {format_bytes(needed)} of memory is needed for {subject}, but only "
+                f"{format_bytes(free)} is free: free some memory, or ",
                 hint,
             )
         )
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may take, swap included; None if the system does not say.
+    """Bytes that this process can still allocate, swap included; None if the system does not say.
 
-    They are the fewest that the machine, the process's control groups and its address space leave.
+    This is the smallest number that the machine, the process's control groups and the limit of its
+    address space leave. ``root`` is the root of the file system.
     """
     if sys.platform != "linux":
         return None
-    machine = _meminfo_bytes(root / "proc/meminfo")
+    machine = _read_proc_sizes(root / "proc/meminfo")
     free_swap = machine.get("SwapFree", 0)
-    free = [*_bytes_left_in_groups(root, free_swap)]
+    free_by_limit = [*_bytes_left_in_groups(root, free_swap)]
     if "MemAvailable" in machine:
-        free.append(machine["MemAvailable"] + free_swap)
-    limit = _address_space_limit()
-    if limit is not None:
-        used = _meminfo_bytes(root / "proc/self/status").get("VmSize", 0)
-        free.append(limit - used)
-    return max(0, min(free)) if free else None
+        free_by_limit.append(machine["MemAvailable"] + free_swap)
+    address_space = _address_space_limit()
+    if address_space is not None:
+        used = _read_proc_sizes(root / "proc/self/status").get("VmSize", 0)
+        free_by_limit.append(address_space - used)
+    return max(0, min(free_by_limit)) if free_by_limit else None
 
 
-def _meminfo_bytes(path: Path) -> dict[str, int]:
-    """Sizes [bytes] of a file of /proc, by their names."""
+def _read_proc_sizes(path: Path) -> dict[str, int]:
     sizes: dict[str, int] = {}
     with suppress(OSError):
         for line in path.read_text("utf-8", "replace").splitlines():
@@ -97,42 +93,43 @@ def _meminfo_bytes(path: Path) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _GroupFiles:
-    """Names of the files of a control group, which differ between its versions.
+    """Names of the files of a control group, which depend on its version.
 
     Attributes:
-        inactive: Key of ``memory.stat`` of idle file pages, which count as free.
+        inactive_key: Key in ``memory.stat`` of inactive file pages, which count as free.
     """
 
     limit: str
     usage: str
-    inactive: str
+    inactive_key: str
 
 
 # https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
-_GROUP_FILES_1 = _GroupFiles(
+_CGROUP_V1_FILES = _GroupFiles(
     "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
 )
 # https://docs.kernel.org/admin-guide/cgroup-v2.html
-_GROUP_FILES_2 = _GroupFiles("memory.max", "memory.current", "inactive_file")
+_CGROUP_V2_FILES = _GroupFiles("memory.max", "memory.current", "inactive_file")
 
 
 def _bytes_left_in_groups(root: Path, free_swap: int) -> Iterator[int]:
-    """Yield the free bytes of each control group of this process that limits memory."""
+    """Yield the free bytes of each control group (cgroup) of this process that limits memory."""
     mount = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()
     except OSError:
         return
-    for line in lines:
-        number, _, rest = line.partition(":")
+    for line in lines:  # such as "4:memory:/user.slice", or "0::/user.slice" in version 2
+        hierarchy, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            top, files = mount, _GROUP_FILES_2
+        if hierarchy == "0" and not controllers:
+            top, files = mount, _CGROUP_V2_FILES
         elif "memory" in controllers.split(","):
-            top, files = mount / "memory", _GROUP_FILES_1
+            top, files = mount / "memory", _CGROUP_V1_FILES
         else:
             continue
-        # In a container the path may be that of the host, of which only the top is there.
+        # The parents of a group limit it too. In a container, the path may be one of the host that
+        # does not exist here, so the top is always read.
         group = top / path.strip("/")
         for folder in dict.fromkeys((group, *group.parents, top)):
             if folder.is_relative_to(top):
@@ -143,14 +140,14 @@ def _bytes_left_in_groups(root: Path, free_swap: int) -> Iterator[int]:
 
 def _bytes_left_in_group(folder: Path, files: _GroupFiles, free_swap: int) -> int | None:
     """Free bytes of a control group; None if it has no limit."""
-    limit, used = _number_in_file(folder / files.limit), _number_in_file(folder / files.usage)
+    limit, used = _read_number(folder / files.limit), _read_number(folder / files.usage)
     if limit is None or used is None or limit >= _MAX_GROUP_LIMIT:
         return None
-    inactive = _memory_stat(folder / "memory.stat", files.inactive)
+    inactive = _memory_stat(folder / "memory.stat", files.inactive_key)
     return limit - used + inactive + _group_swap_bytes_left(folder, free_swap)
 
 
-def _number_in_file(path: Path) -> int | None:
+def _read_number(path: Path) -> int | None:
     try:
         return int(path.read_text("ascii"))
     except (OSError, ValueError):
@@ -158,7 +155,7 @@ def _number_in_file(path: Path) -> int | None:
 
 
 def _memory_stat(path: Path, name: str) -> int:
-    """Number of a file of ``name number`` lines; 0 without it."""
+    """Read the number after a name in a file of ``name number`` lines; 0 if it is missing."""
     with suppress(OSError, ValueError):
         for line in path.read_text("ascii").splitlines():
             key, _, value = line.partition(" ")
@@ -168,11 +165,11 @@ def _memory_stat(path: Path, name: str) -> int:
 
 
 def _group_swap_bytes_left(folder: Path, free_swap: int) -> int:
-    """Free swap that a control group may take; 0 without swap."""
-    used = _number_in_file(folder / "memory.swap.current")
+    """Free swap that a control group may use [bytes]; 0 if it may use none."""
+    used = _read_number(folder / "memory.swap.current")
     if used is None:
         return 0
-    limit = _number_in_file(folder / "memory.swap.max")
+    limit = _read_number(folder / "memory.swap.max")
     return free_swap if limit is None else max(0, min(free_swap, limit - used))
 
 

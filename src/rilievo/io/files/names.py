@@ -1,6 +1,6 @@
-"""Names of files: on one line in messages, each once, and addresses.
+"""Names of files: printable for messages, without duplicates, and told apart from addresses.
 
-Names may be addresses, also s3://bucket/key.
+Names may also be addresses, such as s3://bucket/key.
 """
 
 import re
@@ -14,18 +14,18 @@ _ADDRESS = r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)"
 
 
 def printable(path: Path | str) -> str:
-    """Path on one line, as messages show it."""
+    """Path as messages show it, on one line."""
     return escape_unprintable(str(path)) or "''"
 
 
 def shortened(text: str, max_characters: int = 80) -> str:
-    """Printable text that fits on a line."""
-    shown = printable(text[: max_characters + 1])
-    return shown if len(text) <= max_characters else f"{shown[:max_characters]}..."
+    """Printable text that fits on a line, cut after ``max_characters``."""
+    shown_text = printable(text[: max_characters + 1])
+    return shown_text if len(text) <= max_characters else f"{shown_text[:max_characters]}..."
 
 
 def relative_printable(path: Path) -> str:
-    """Printable path, from the working folder where it lies inside."""
+    """Printable path, relative to the working folder if it lies inside."""
     working_folder = Path.cwd()
     if path.is_relative_to(working_folder):
         return printable(path.relative_to(working_folder))
@@ -33,29 +33,29 @@ def relative_printable(path: Path) -> str:
 
 
 def number_duplicates(names: Iterable[str]) -> list[str]:
-    """Names, numbered where they occur twice; case is ignored."""
-    taken: set[str] = set()
-    unique = []
+    """Add numbers to names that occur more than once, such as ``cat-2``; case is ignored."""
+    taken_names: set[str] = set()
+    numbered = []
     for name in names:
         candidate, number = name, 1
-        while candidate.lower() in taken:
+        while candidate.lower() in taken_names:
             number += 1
             candidate = f"{name}-{number}"
-        taken.add(candidate.lower())
-        unique.append(candidate)
-    return unique
+        taken_names.add(candidate.lower())
+        numbered.append(candidate)
+    return numbered
 
 
 def unique_names(files: Sequence[str]) -> list[str]:
-    """Stems of files, or names where stems are equal."""
-    stems = Counter(Path(name).stem.lower() for name in files)
+    """Make a unique name for each file: its stem, or its whole name if the stem is not unique."""
+    stem_counts = Counter(Path(name).stem.lower() for name in files)
     return number_duplicates(
-        Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
+        Path(name).stem if stem_counts[Path(name).stem.lower()] == 1 else name for name in files
     )
 
 
 def address_or_none(name: str | Path) -> str | None:
-    """Address with ``//``; None for paths and ``file://``."""
+    """Address with exactly two slashes after its scheme; None for paths and ``file://``."""
     match = _address_match(name)
     if match is None or match["scheme"] == "file":
         return None
@@ -63,7 +63,7 @@ def address_or_none(name: str | Path) -> str | None:
 
 
 def local_path(name: str | Path) -> str:
-    """Path of a ``file://`` address; other names unchanged."""
+    """Path in a ``file://`` address; other names are returned unchanged."""
     match = _address_match(name)
     if match is None or match["scheme"] != "file":
         return str(name)

@@ -1,4 +1,4 @@
-"""Bounds on TIFF directories, also in EXIF, before Pillow makes an object of each number."""
+"""Limits of TIFF directories, also in EXIF, checked before Pillow unpacks their numbers."""
 
 import math
 import struct
@@ -18,17 +18,18 @@ _MAX_STRIPS = 2**20
 _MAX_PAGES = 100
 _MIN_TILE_SIDE = 16
 _MAX_SAMPLES = 6
-"""Most samples of a pixel that count, which planar files store in strips of their own."""
+"""Most samples of a pixel for which planar files may have separate strips."""
 
 _WIDTH, _HEIGHT, _SAMPLES, _PLANAR = 256, 257, 277, 284
 _STRIPS = {273: "StripOffsets", 279: "StripByteCounts", 324: "TileOffsets", 325: "TileByteCounts"}
+"""Names of the tags that have an entry for each strip or tile."""
 _SUBFILE = 254
-_IS_PAGE = 2  # of the bits of ``_SUBFILE``; others mean a preview or a mask
-_DIRECTORIES = (34665, 34853, 40965)
+_PAGE_BIT = 2  # of the tag ``_SUBFILE``; its other bits mean a preview or a mask
+_SUBDIR_TAGS = (34665, 34853, 40965)
 """Tags of Exif, GPS and Interop, whose directories Pillow unpacks as well."""
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
-"""Bytes of a number, by TIFF's number of its type."""
+"""Bytes of a number, by TIFF's code for its type."""
 _UNSIGNED_TYPES = (3, 4, 13, 16)
 _BYTE_TYPES = (1, 2, 7)
 """Types that Pillow keeps as bytes."""
@@ -36,7 +37,7 @@ _BYTE_TYPES = (1, 2, 7)
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """A tag: TIFF's number of its type, how many numbers it has, and these or their offset."""
+    """A tag: TIFF's code for its type, its count of numbers, and the numbers or their offset."""
 
     type: int
     count: int
@@ -44,33 +45,36 @@ class _Tag:
 
     @property
     def size(self) -> int:
-        """Bytes of its numbers; 0 if the type is unknown."""
+        """Bytes of all its numbers; 0 if the type is unknown."""
         return _SIZES.get(self.type, 0) * self.count
 
 
 class _TiffDirectories:
-    """Directories of a TIFF or BigTIFF, read without their numbers.
+    """Directories of a TIFF or BigTIFF, read without the numbers of their tags.
 
     Attributes:
         first: Offset of the first directory.
     """
 
-    # Also MM and 43, as Pillow takes it.
-
     def __init__(self, file: IO[bytes], *, as_classic: bool = False) -> None:
+        """Read the header; ``as_classic`` reads a BigTIFF as if it were a classic TIFF."""
         self._file = file
         self.size = file.seek(0, 2)
         file.seek(0)
-        head = file.read(16)
-        self.head = head[:4]
-        self._byte_order: Any = "little" if head[:2] == b"II" else "big"
-        self.is_big = b"+" in head[2:4] and not as_classic
-        letter = "<" if self._byte_order == "little" else ">"
-        self._entry = struct.Struct(letter + ("HHQ8s" if self.is_big else "HHI4s"))
-        self.first = self._unsigned_int(head[8:16] if self.is_big else head[4:8])
+        header = file.read(16)
+        self.head = header[:4]
+        self._byte_order: Any = "little" if header[:2] == b"II" else "big"
+        # The version of BigTIFF is 43, the code of "+".
+        self.is_big = b"+" in header[2:4] and not as_classic
+        byte_order_code = "<" if self._byte_order == "little" else ">"
+        self._entry = struct.Struct(byte_order_code + ("HHQ8s" if self.is_big else "HHI4s"))
+        self.first = self._unsigned_int(header[8:16] if self.is_big else header[4:8])
 
     def read_directory(self, offset: int, name: str) -> tuple[list[tuple[int, _Tag]], int]:
-        """Tags of the directory at an offset by their numbers, and the offset of the next, or 0."""
+        """Read the tags of a directory, each after its id, and the offset of the next directory.
+
+        The offset is 0 if there is no other directory.
+        """
         if not 0 < offset < self.size:
             return [], 0
         self._file.seek(offset)
@@ -78,12 +82,16 @@ class _TiffDirectories:
         if count > _MAX_TAGS:
             raise _tiff_error(name, f"a directory of {count:,} tags", f"{_MAX_TAGS:,}")
         content = self._file.read(count * self._entry.size)
-        whole_entries = content[: len(content) // self._entry.size * self._entry.size]
-        tags = [(number, _Tag(*rest)) for number, *rest in self._entry.iter_unpack(whole_entries)]
-        return tags, self._unsigned_int(self._file.read(8 if self.is_big else 4))
+        # The file may end in the middle of an entry.
+        complete_entries = content[: len(content) // self._entry.size * self._entry.size]
+        tags = [
+            (tag_id, _Tag(*rest)) for tag_id, *rest in self._entry.iter_unpack(complete_entries)
+        ]
+        next_offset = self._unsigned_int(self._file.read(8 if self.is_big else 4))
+        return tags, next_offset
 
     def tag_value(self, tag: _Tag | None, default: int) -> int:
-        """The one whole number of a tag, or else the default."""
+        """Value of a tag that has a single unsigned integer; the default for any other tag."""
         if tag is None or tag.count != 1 or tag.type not in _UNSIGNED_TYPES:
             return default
         return self._unsigned_int(tag.stored[: _SIZES[tag.type]])
@@ -93,35 +101,31 @@ class _TiffDirectories:
 
 
 def check_tiff_tags(file: IO[bytes], name: str) -> None:
-    """Refuse a TIFF or EXIF of which Pillow would unpack too many numbers.
+    """Raise ``InputError`` if Pillow would unpack too many numbers from a TIFF or EXIF.
 
-    Args:
-        file: Content, whose position changes.
-        name: What errors call it.
-
-    Raises:
-        InputError: If it is so.
+    The position of the file changes.
     """
     _check_directories(_TiffDirectories(file), name)
     as_classic = _TiffDirectories(file, as_classic=True)
     if as_classic.head == b"MM\0+":
-        # Pillow reads this BigTIFF as a classic one.
+        # Pillow reads a big-endian BigTIFF as a classic TIFF.
         _check_directories(as_classic, name)
 
 
 def _check_directories(directories: _TiffDirectories, name: str) -> None:
-    """Check the first directory, and those in it."""
-    offsets, visited = [directories.first], set[int]()
+    """Check the first directory, and the directories to which its tags lead."""
+    offsets = [directories.first]
+    visited: set[int] = set()
     while offsets:
         offset = offsets.pop()
         if offset in visited or len(visited) > _MAX_PAGES:
             continue
         visited.add(offset)
         tags, _ = directories.read_directory(offset, name)
-        # Pillow passes over what cannot lie in the file.
-        tags = [(number, tag) for number, tag in tags if tag.size <= directories.size]
+        # Pages that follow the first are not read. Pillow skips a tag that is larger than the file.
+        tags = [(tag_id, tag) for tag_id, tag in tags if tag.size <= directories.size]
         _check_tags(tags, directories, name)
-        offsets += [directories.tag_value(tag, 0) for number, tag in tags if number in _DIRECTORIES]
+        offsets += [directories.tag_value(tag, 0) for tag_id, tag in tags if tag_id in _SUBDIR_TAGS]
 
 
 def has_further_tiff_pages(file: IO[bytes]) -> bool:
@@ -133,49 +137,54 @@ def has_further_tiff_pages(file: IO[bytes]) -> bool:
         if not tags:
             return False
         subfile_bits = directories.tag_value(dict(tags).get(_SUBFILE), 0)
-        if subfile_bits & ~_IS_PAGE == 0:
+        if subfile_bits & ~_PAGE_BIT == 0:
             return True
         offset = next_offset
     return False
 
 
 def _check_tags(tags: Sequence[tuple[int, _Tag]], directories: _TiffDirectories, name: str) -> None:
-    """Refuse a directory with too many strips, numbers or bytes in its tags."""
-    max_strips = _max_strips(tags, directories)
-    number_count = byte_count = 0
-    for number, tag in tags:
-        if number in _STRIPS:
+    """Raise ``InputError`` if a directory has too many strips, numbers or bytes in its tags."""
+    max_strips = _count_max_strips(tags, directories)
+    number_count = 0
+    byte_count = 0
+    for tag_id, tag in tags:
+        if tag_id in _STRIPS:
             if tag.count > max_strips:
-                what = f"{tag.count:,} entries in its tag {_STRIPS[number]}"
-                raise _tiff_error(name, what, f"{max_strips:,} for a picture of its size")
+                found = f"{tag.count:,} entries in its tag {_STRIPS[tag_id]}"
+                raise _tiff_error(name, found, f"{max_strips:,} for a picture of its size")
         elif tag.type in _BYTE_TYPES:
             byte_count += tag.size
         elif tag.size:
             number_count += tag.count
     if number_count > _MAX_NUMBERS:
-        what = f"{number_count:,} numbers in the tags of a directory"
-        raise _tiff_error(name, what, f"{_MAX_NUMBERS:,}")
+        found = f"{number_count:,} numbers in the tags of a directory"
+        raise _tiff_error(name, found, f"{_MAX_NUMBERS:,}")
     if byte_count > MAX_BYTES:
-        what = f"{byte_count:,} bytes in the tags of a directory"
-        raise _tiff_error(name, what, f"{MAX_BYTES:,}")
+        found = f"{byte_count:,} bytes in the tags of a directory"
+        raise _tiff_error(name, found, f"{MAX_BYTES:,}")
 
 
-def _max_strips(tags: Sequence[tuple[int, _Tag]], directories: _TiffDirectories) -> int:
-    """Most strips that a picture of this size can have: of one row, or the smallest tiles.
+def _count_max_strips(tags: Sequence[tuple[int, _Tag]], directories: _TiffDirectories) -> int:
+    """Upper limit of the strips or tiles of a picture: strips of one row, or the smallest tiles.
 
-    A thousandfold less is usual.
+    Planar pictures have them for each plane. Usual pictures have a thousandth of this.
     """
-    by_number = dict(reversed(tags))  # the first of equal tags counts
-    rows = directories.tag_value(by_number.get(_HEIGHT), _MAX_TAGS)
-    columns = directories.tag_value(by_number.get(_WIDTH), _MAX_TAGS)
-    tiles = math.ceil(rows / _MIN_TILE_SIDE) * math.ceil(columns / _MIN_TILE_SIDE)
-    is_planar = directories.tag_value(by_number.get(_PLANAR), 1) == 2
-    samples = directories.tag_value(by_number.get(_SAMPLES), 1) if is_planar else 1
-    return min(max(rows, tiles, 1) * min(samples, _MAX_SAMPLES), _MAX_STRIPS)
+    tag_by_id = dict(reversed(tags))  # The first of two tags with the same id counts.
+
+    def value_of(tag_id: int, default: int) -> int:  # the default if the tag is missing
+        return directories.tag_value(tag_by_id.get(tag_id), default)
+
+    height = value_of(_HEIGHT, _MAX_TAGS)
+    width = value_of(_WIDTH, _MAX_TAGS)
+    tile_count = math.ceil(height / _MIN_TILE_SIDE) * math.ceil(width / _MIN_TILE_SIDE)
+    is_planar = value_of(_PLANAR, 1) == 2
+    plane_count = value_of(_SAMPLES, 1) if is_planar else 1
+    return min(max(height, tile_count, 1) * min(plane_count, _MAX_SAMPLES), _MAX_STRIPS)
 
 
-def _tiff_error(name: str, what: str, expected: str) -> InputError:
+def _tiff_error(name: str, found: str, expected: str) -> InputError:
     return InputError(
-        f"this TIFF file has {what}, expected at most {expected}; export it anew as JPEG or PNG",
+        f"this TIFF file has {found}, expected at most {expected}; export it again as JPEG or PNG",
         path=name,
     )

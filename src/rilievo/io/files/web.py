@@ -13,20 +13,16 @@ _MAX_BYTES = 256 * 2**20
 """Largest photograph that is downloaded."""
 TIMEOUT = 30  # [s], without any byte
 _NOT_QUOTED = "%/:=&?~#+!$,;'@()*[]"
-"""Characters that an address keeps as people paste it; spaces and accents are quoted."""
+"""Characters of an address that stay as users paste them; spaces and accents are quoted."""
 
 
 def make_request(url: str) -> Request:
-    """Request for an address as users paste it."""
+    """Make the request for an address as users paste it."""
     return Request(quote(url, safe=_NOT_QUOTED), headers={"User-Agent": f"rilievo/{VERSION}"})
 
 
 def fetch(url: str) -> bytes:
-    """Download an address through the system's proxies.
-
-    Raises:
-        InputError: If the server does not answer with it, or it is too large.
-    """
+    """Download an address through the system's proxies; raise ``InputError`` if that fails."""
     try:
         with urlopen(make_request(url), timeout=TIMEOUT) as response:
             content = response.read(_MAX_BYTES + 1)
@@ -34,9 +30,9 @@ def fetch(url: str) -> bytes:
         error.close()
         raise InputError(f"{url}: the server answers {error.code} ({error.reason})") from error
     except URLError as error:
-        raise InputError(f"{url}: cannot be reached ({error.reason})") from error
+        raise InputError(f"{url}: the server cannot be reached ({error.reason})") from error
     except (OSError, ValueError, HTTPException) as error:
-        raise InputError(f"{url}: cannot be fetched ({reason(error)})") from error
+        raise InputError(f"{url}: the file cannot be downloaded ({reason(error)})") from error
     if len(content) > _MAX_BYTES:
-        raise InputError(f"{url}: is larger than {_MAX_BYTES // 2**20} MiB")
+        raise InputError(f"{url}: the file is larger than {_MAX_BYTES // 2**20} MiB")
     return content

@@ -1,4 +1,4 @@
-"""A coarse grid of every nth pixel, on which masks of the sky are made, and maxima on it."""
+"""A coarse grid of every nth pixel, on which the sky is segmented, and maximum filters."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,6 @@ class CoarseGrid:
     """Every nth row and column of an image, each in the middle of its cell.
 
     Attributes:
-        shape: Height and width of the image [px].
         step: Side of a cell [px].
     """
 
@@ -21,14 +20,14 @@ class CoarseGrid:
 
     @property
     def samples(self) -> tuple[slice, slice]:
-        """Index of the grid's pixels in an array of the image."""
+        """Index that takes the pixels of the grid out of an array of the image."""
         every_nth = slice(self.step // 2, None, self.step)
         return every_nth, every_nth
 
     def cell_indices(self) -> tuple[Int[np.ndarray, "h 1"], Int[np.ndarray, "w"]]:
         """Row and column of the cell in which each pixel of the image lies.
 
-        As an index into an array of the grid, they enlarge it to the image.
+        Used as an index, they enlarge an array of the grid to the size of the image.
         """
         rows, columns = (self._cells_along(length) for length in self.shape)
         return rows[:, None], columns
@@ -39,31 +38,30 @@ class CoarseGrid:
 
 
 def neighbour_maxima(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
-    """Largest value of each pixel and its four neighbours; of a mask, whether one is true."""
-    largest = field.copy()
+    """Maximum filter over each pixel and its four neighbours; for a mask, a dilation."""
+    maxima = field.copy()
     for axis in (0, 1):
-        source, target = np.moveaxis(field, axis, 0), np.moveaxis(largest, axis, 0)
+        # ``target`` is a view, so writing to it changes ``maxima``.
+        source, target = np.moveaxis(field, axis, 0), np.moveaxis(maxima, axis, 0)
         np.maximum(target[1:], source[:-1], out=target[1:])
         np.maximum(target[:-1], source[1:], out=target[:-1])
-    return largest
+    return maxima
 
 
 def square_maxima(field: Field, radius: int, outside: float = 0.0) -> Field:
-    """Largest value in the square around each pixel that extends ``radius`` to each side.
+    """Maximum filter over the square that extends ``radius`` pixels to each side of a pixel.
 
-    Args:
-        field: Values.
-        radius: Pixels to each side.
-        outside: Value beyond the border.
+    The squares are split into rows and columns. For each of them, the maximum over a window of n
+    pixels and the same shifted by s <= n pixels give the maximum over n + s pixels. Beyond the
+    border, values count as ``outside``.
     """
-    largest = np.pad(field, radius, constant_values=np.float32(outside))
+    maxima = np.pad(field, radius, constant_values=np.float32(outside))
     side = 2 * radius + 1
     for axis in (0, 1):
-        lines, length = np.moveaxis(largest, axis, 0), 1
-        # Maxima over a length, combined with themselves further on, are those over twice it.
-        while length < side:
-            step = min(length, side - length)
-            lines = np.maximum(lines[:-step], lines[step:])
-            length += step
-        largest = np.moveaxis(lines, 0, axis)
-    return largest
+        windows, window_length = np.moveaxis(maxima, axis, 0), 1
+        while window_length < side:
+            shift = min(window_length, side - window_length)
+            windows = np.maximum(windows[:-shift], windows[shift:])
+            window_length += shift
+        maxima = np.moveaxis(windows, 0, axis)
+    return maxima

@@ -1,12 +1,13 @@
-"""Existing files of an output folder: which rilievo may replace or add to.
+"""Which existing files of an output folder rilievo may replace, and to which it may add others.
 
-A file is ours if the JSON beside it or the pending list of a killed run lists it, or by its mark if
-a power cut emptied the list.
+A file is rilievo's if the JSON beside it or the pending list of a killed run lists it. If a power
+cut has emptied these lists, files are recognised by their marks.
 """
 
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,32 +20,38 @@ from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_t
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.records.prediction_record import MadeBy, Setting
 
 MAKE_ANEW_HINT = Text(
-    OptionName("overwrite", "True"), " makes it anew, or take another ", OptionName("output")
+    "use ",
+    OptionName("overwrite", "True"),
+    " to replace it, or choose another ",
+    OptionName("output"),
 )
 WAS_MADE_WITH = "was made with"
 
 _MAX_DIFFERENCE = 1e-3
-"""Relative difference of equal values: across processors, networks differ in the seventh digit."""
-_UNTOUCHED = (
+"""Relative difference up to which values count as equal, because the results of networks differ in
+the seventh digit across processors."""
+_ZERO_DECIMALS = re.compile(r"(?<=\d)\.0+(?![\d])")
+_FOREIGN_FILE_MESSAGE = (
     "rilievo did not write this file, so it is not replaced: move it or choose another folder"
 )
 
 
 def earlier_sidecar(
-    stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, level: CheckLevel
+    stem: Path, sidecar: Sidecar, run: Mapping[str, Setting] | None, level: CheckLevel
 ) -> Sidecar | None:
-    """JSON of an earlier run to which this one may add, with its complete files; None without one.
+    """Read the JSON of an earlier run to which this one may add files; None if there is none.
+
+    The returned JSON lists only files that are still complete.
 
     Args:
         stem: Path of the results without suffix.
-        about: JSON of this run.
-        run: Options of this run; None of a single call, which recognises photographs by their
-            depth.
+        sidecar: JSON of this run.
+        run: Options of this run; None for a single call.
         level: How thoroughly earlier files are compared with their checksums.
 
     Raises:
@@ -54,51 +61,77 @@ def earlier_sidecar(
     earlier = find_sidecar(path)
     if earlier is None:
         return None
-    difference = first_difference(earlier, about.made_by, run)
+    difference = first_difference(earlier, sidecar.made_by, run)
+    # The options of a run identify the photograph's file; a single call compares its content.
     if not difference and not run:
-        difference = _photo_difference(earlier, about)
+        difference = _photo_difference(earlier, sidecar)
     if difference:
         raise OutputError(problem=Text(f"{path} {WAS_MADE_WITH} {difference}: ", MAKE_ANEW_HINT))
-    complete = [facts for facts in earlier.files if file_fault(stem.parent, facts, level) is None]
-    return replace(earlier, files=tuple(complete))
+    complete_files = [
+        file_facts
+        for file_facts in earlier.files
+        if file_fault(stem.parent, file_facts, level) is None
+    ]
+    return replace(earlier, files=tuple(complete_files))
 
 
 def first_difference(
     earlier: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> str | None:
-    """First difference between the models and options of two runs, in words; None without one."""
+    """Describe the first difference in model or options of two runs; None if they are equal."""
     if earlier.made_by.weights_sha256 != made_by.weights_sha256:
-        return f"another model or other weights ({earlier.made_by.model})"
-    old = {**earlier.made_by.settings, **({} if run is None else earlier.run)}
-    new = {**made_by.settings, **(run or {})}
-    for name in dict.fromkeys(("processing", *old, *new)):
-        # Options that are not recorded were not asked for: without flip there is no key.
-        if old.get(name) != new.get(name):
-            return _difference_of_setting(name, old, new)
+        return f"a different model or different weights ({earlier.made_by.model})"
+    old_settings = {**earlier.made_by.settings, **({} if run is None else earlier.run)}
+    new_settings = {**made_by.settings, **(run or {})}
+    # The version comes first, because it explains other differences.
+    for name in dict.fromkeys(("processing", *old_settings, *new_settings)):
+        # A setting that is not recorded is None, because options that were not used have no key.
+        old, new = old_settings.get(name), new_settings.get(name)
+        if old != new and not (name == "camera" and _is_same_camera(old, new)):
+            return _describe_difference(name, old, new)
     return None
 
 
-def _difference_of_setting(
-    name: str, old: Mapping[str, Setting], new: Mapping[str, Setting]
-) -> str:
+def _is_same_camera(old: Setting, new: Setting) -> bool:
+    """Whether two texts of a camera differ only in decimals of zero: rilievo 0.2 wrote 525.0."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    return _ZERO_DECIMALS.sub("", old) == _ZERO_DECIMALS.sub("", new)
+
+
+def _describe_difference(name: str, old: Setting, new: Setting) -> str:
+    """Describe how a setting differs between two runs; None is a setting that was not used."""
     if name.startswith("source_"):
-        return "another photograph, or one that was changed or copied since"
+        return "a different photograph, or one that was changed or copied since then"
     if name == "processing":
-        old_version = old.get(name, "not stated")
-        return f"another version of rilievo (processing was {old_version}, is {new.get(name)})"
+        old_version = "not stated" if old is None else old
+        return f"a different version of rilievo (processing was {old_version} and is now {new})"
+    if name == "sparse":
+        return _describe_sensor_difference(old, new)
+    return f"different options ({name} was {_setting_text(old)} and is now {_setting_text(new)})"
+
+
+def _describe_sensor_difference(old: Setting, new: Setting) -> str:
+    """Describe how the file of a sensor differs between two runs.
+
+    The setting is "NAME BYTES NANOSECONDS", with the size and the time of the last change.
+    """
+    old_name, new_name = (str(value or "").rsplit(" ", 2)[0] for value in (old, new))
+    if old_name == new_name:
+        return f"another file {new_name}, or one that was changed or copied since then"
     return (
-        f"other options ({name} was {_setting_text(old.get(name))}, "
-        f"is {_setting_text(new.get(name))})"
+        f"different options (sparse was {_setting_text(old_name)} and is now "
+        f"{_setting_text(new_name)})"
     )
 
 
-def _setting_text(value: Setting) -> str:
-    """Setting as text; "not given" without one."""
+def _setting_text(value: object) -> str:
+    """Setting or field as text; "not given" if it is None or empty."""
     return "not given" if value is None or value == "" else str(value)
 
 
 def merge_sidecars(
-    about: Sidecar,
+    sidecar: Sidecar,
     written: tuple[FileFacts, ...],
     earlier: Sidecar | None,
     remaining: tuple[str, ...],
@@ -106,62 +139,62 @@ def merge_sidecars(
     """Combine this run's JSON with that of an earlier run.
 
     Args:
-        about: JSON of this run.
-        written: Descriptions of its files.
-        earlier: JSON of the earlier run, if there was one.
+        sidecar: JSON of this run.
+        written: Descriptions of the files that this run wrote.
+        earlier: JSON of the earlier run; None if there is none.
         remaining: Names of files of earlier runs that stay beside those of this one.
     """
     if earlier is None:
-        return replace(about, files=written, earlier=remaining)
-    described = tuple(facts for facts in earlier.files if facts.file in remaining)
-    described_names = {facts.file for facts in described}
+        return replace(sidecar, files=written, earlier=remaining)
+    described = tuple(entry for entry in earlier.files if entry.file in remaining)
+    described_names = {entry.file for entry in described}
     return replace(
-        about,
-        # Maps that this run left out because none of its files needs them.
-        depth=about.depth or earlier.depth,
-        normals=about.normals or earlier.normals,
-        anchored=about.anchored or earlier.anchored,
-        anchoring=about.anchoring or earlier.anchoring,
+        sidecar,
+        # This run may have left these out, because none of its own files needs them.
+        depth=sidecar.depth or earlier.depth,
+        normals=sidecar.normals or earlier.normals,
+        anchored=sidecar.anchored or earlier.anchored,
+        anchoring=sidecar.anchoring or earlier.anchoring,
         files=(*described, *written),
         earlier=tuple(name for name in remaining if name not in described_names),
     )
 
 
-def file_fault(folder: Path, facts: FileFacts, level: CheckLevel) -> str | None:
-    """Fault of a missing or changed file; None if it is whole."""
-    if facts.sums is None:
-        return f"{facts.file} has no size"
-    return first_fault(folder, facts.sums, level)
+def file_fault(folder: Path, file_facts: FileFacts, level: CheckLevel) -> str | None:
+    """Describe what is wrong with a missing or changed file; None if it is complete."""
+    if file_facts.sums is None:
+        return f"{file_facts.file} has no recorded size"
+    return first_fault(folder, file_facts.sums, level)
 
 
-def _photo_difference(earlier: Sidecar, about: Sidecar) -> str | None:
-    """First difference between two photographs, calibrations or cameras; None without one."""
-    for part, what in (
-        ("source", "another photograph"),
-        ("calibration", "other metres"),
-        ("camera", "another camera"),
-        ("depth", "another photograph"),
+def _photo_difference(earlier: Sidecar, sidecar: Sidecar) -> str | None:
+    """Describe how the photograph, its calibration or its camera differs; None if none does."""
+    # Model and options are equal here, so depth differs only if the photograph does.
+    for field_name, description in (
+        ("source", "a different photograph"),
+        ("calibration", "a different scale"),
+        ("camera", "a different camera"),
+        ("depth", "a different photograph"),
     ):
-        old, new = getattr(earlier, part), getattr(about, part)
+        old, new = getattr(earlier, field_name), getattr(sidecar, field_name)
         if old is None and new is None:
             continue
         if old is None or new is None:
-            return f"{what} ({part})"
+            return f"{description} ({field_name})"
         difference = _first_field_difference(old, new)
         if difference is not None:
-            return f"{what} ({part}: {difference})"
+            return f"{description} ({field_name}: {difference})"
     return None
 
 
 def _first_field_difference(old: object, new: object) -> str | None:
-    """First field, at any depth, in which two records differ; None if they are equal."""
-    old_fields, new_fields = (
-        dict(_json_leaves(json.loads(to_json(record)))) for record in (old, new)
-    )
+    """Describe the first field, nested or not, in which two records differ; None if none does."""
+    old_fields = dict(_json_leaves(json.loads(to_json(old))))
+    new_fields = dict(_json_leaves(json.loads(to_json(new))))
     for name in old_fields | new_fields:
         old_value, new_value = old_fields.get(name), new_fields.get(name)
         if not _is_close_or_equal(old_value, new_value):
-            return f"{name} was {old_value}, is {new_value}"
+            return f"{name} was {_setting_text(old_value)} and is now {_setting_text(new_value)}"
     return None
 
 
@@ -172,8 +205,9 @@ def _is_close_or_equal(old: object, new: object) -> bool:
 
 
 def _json_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Values of a JSON that are neither lists nor objects, with their paths."""
-    for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+    """Yield the values of a JSON that are neither lists nor objects, with their dotted paths."""
+    children = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for name, value in children:
         if isinstance(value, dict | list):
             yield from _json_leaves(value, f"{prefix}{name}.")
         else:
@@ -193,8 +227,6 @@ class Claim:
     """Permission to write a set of files.
 
     Attributes:
-        stem: Path of the results without suffix.
-        files: Names of the files.
         earlier: Names of files of earlier runs that stay.
     """
 
@@ -203,21 +235,35 @@ class Claim:
     earlier: tuple[str, ...]
 
     def make_file_set(self) -> FileSet:
-        """File set of the claim, without parts."""
+        """Make the set of files to be written, which has no files yet."""
         return FileSet(
             record=sidecar_path(self.stem),
-            notice=pending_path(self.stem),
-            notice_text=self.pending_text(),
-            replaces_listed=self._replaces_listed,
+            pending_list=pending_path(self.stem),
+            pending_text=self.pending_text(),
+            replaces_described_file=self.replaces_described_file,
         )
 
-    def _replaces_listed(self) -> bool:
-        """Whether the JSON lists one of the files, or cannot be read."""
+    def replaces_described_file(self, written: Sequence[FileFacts] = ()) -> bool:
+        """Whether the JSON describes a file that another one replaces, or cannot be read.
+
+        The JSON stays true when an equal file replaces the one that it describes, or when a file is
+        replaced that it only lists as ``earlier``.
+
+        Args:
+            written: Descriptions of the new files; without that of a file, it counts as another.
+        """
         sidecar = find_sidecar(sidecar_path(self.stem))
-        return sidecar is None or not {*sidecar.names, *sidecar.earlier}.isdisjoint(self.files)
+        if sidecar is None:
+            return True
+        new_sums = {file_facts.file: file_facts.sums for file_facts in written}
+        replaced = [described for described in sidecar.files if described.file in self.files]
+        return any(
+            described.sums is None or described.sums != new_sums.get(described.file)
+            for described in replaced
+        )
 
     def write_pending_list(self) -> None:
-        """Write the pending list; remove the JSON."""
+        """Write the pending list and remove the JSON, as at the beginning of a run."""
         with replacing(pending_path(self.stem)) as part:
             part.write_text(self.pending_text(), encoding="utf-8")
         remove(sidecar_path(self.stem))
@@ -232,13 +278,15 @@ def check_claim(
 ) -> Claim:
     """Check whether a set of files may be written.
 
-    Files of a killed run may be replaced without ``overwrite``.
+    The pending list names the files of a run before they are written; the JSON names finished
+    files. Files that only the pending list names are of a killed run, and may be replaced without
+    ``overwrite``. After a power cut both lists may be empty, so files are recognised by content.
 
     Args:
         stem: Path of the results without suffix.
         files: Names of the files.
         overwrite: Whether files of an earlier run may be replaced.
-        others: Names of all files that rilievo may write there.
+        others: Names of all files that rilievo could write there, in any format.
 
     Raises:
         OutputError: If a file exists that may not be replaced.
@@ -246,46 +294,49 @@ def check_claim(
     json_path, pending = sidecar_path(stem), pending_path(stem)
     sidecar = find_sidecar(json_path)
     finished = set() if sidecar is None else {json_path.name, *sidecar.names, *sidecar.earlier}
-    unfinished = _files_of_killed_run(pending)
+    unfinished = _read_pending_list(pending)
     existing = [path for path in (json_path, *map(stem.with_name, files)) if os.path.lexists(path)]
-    # After a power cut, files are recognised by their marks, as their list may be empty.
+    # A power cut may have emptied the JSON or the pending list.
     is_list_lost = bool(existing) and not finished and (is_torn(json_path) or is_torn(pending))
+
     for path in existing:
-        if path.name in finished:
-            if not overwrite:
-                raise OutputError(
-                    "exists from an earlier run",
-                    path=path,
-                    hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
-                )
-        elif path.name not in unfinished:
-            is_torn_json = path == json_path and is_torn(json_path)
-            if not is_list_lost or not (is_ours_or_blank(path) or is_torn_json):
-                raise OutputError(_UNTOUCHED, path=path)
+        if path.name in finished and not overwrite:
+            raise OutputError(
+                "the file already exists from an earlier run",
+                path=path,
+                hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
+            )
+        if path.name in finished or path.name in unfinished:
+            continue
+        is_torn_json = path == json_path and is_torn(json_path)
+        is_recognised = is_list_lost and (is_ours_or_blank(path) or is_torn_json)
+        if not is_recognised:
+            raise OutputError(_FOREIGN_FILE_MESSAGE, path=path)
+
     if is_list_lost:
         unfinished |= {name for name in others if is_ours_or_blank(stem.with_name(name))}
-    names_before = (finished | unfinished) - {json_path.name, *files}
-    earlier = sorted(name for name in names_before if os.path.lexists(stem.with_name(name)))
-    return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
+    other_names = (finished | unfinished) - {json_path.name, *files}
+    kept_names = sorted(name for name in other_names if os.path.lexists(stem.with_name(name)))
+    return Claim(stem=stem, files=tuple(files), earlier=tuple(kept_names))
 
 
-def _files_of_killed_run(pending: Path) -> set[str]:
-    """Names in the pending list of a run that did not end; none without a list."""
+def _read_pending_list(pending: Path) -> set[str]:
+    """Read the names in the pending list of a run that did not end; empty if there is no list."""
     if not os.path.lexists(pending):
         return set()
     try:
         return set(from_json(_Pending, read_text(pending)).files)
-    except (InputError, NotThisRecord):
+    except (InputError, InvalidRecordError):
         return set()
 
 
 def record_state(stem: Path) -> tuple[object, ...]:
-    """Values that change with the JSON or the pending list."""
+    """Fingerprint of the JSON and the pending list, which changes when another process writes."""
     states: list[object] = []
     for path in (sidecar_path(stem), pending_path(stem)):
         with suppress(OSError):
-            state = os.lstat(path)
-            states.append((path, state.st_ino, state.st_size, state.st_mtime_ns))
+            status = os.lstat(path)
+            states.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
     return tuple(states)
 
 

@@ -1,4 +1,4 @@
-"""Options of saving."""
+"""Options of saved files: their appearance, and which existing files may be replaced."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
-from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
-from rilievo.schema.fields import Interface, Record, option, options_of
+from rilievo.io.map_pictures import DEPTH_COLOURS, PICTURE_AXES, DrawnQuantity, check_colour_map
+from rilievo.schema.fields import Interface, Record, list_options, option
 
 if TYPE_CHECKING:
     from rilievo.geometry.surfaces.lattice import Cut
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _DROPS = ("sky", "background")
 """Parts that surfaces may leave out."""
 BACKGROUND_SHARE = 0.5
-"""Where the background begins, as a share of the way from near to far."""
+"""Where the background begins by default, as a fraction of the way from near to far."""
 
 _LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 """Layouts of stereo pairs."""
@@ -25,13 +25,13 @@ PICTURES, _SURFACES, _RELIEFS = "pictures of depth", "surfaces", "reliefs"
 """What options affect, in the words of messages."""
 
 BACKING = 0.5
-"""Default share of the width by which far surfaces of meshes continue behind near ones."""
+"""How far surfaces of meshes continue behind nearer ones by default [fraction of the width]."""
 _MAX_BACKING = 0.5
 _MIN_RELIEF, _MAX_RELIEF = 0.1, 2000  # [mm], of any side of a relief
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
-    """Parse parts to leave out: names and ``background=SHARE``, separated by commas.
+    """Parse the parts that surfaces leave out: names and ``background=SHARE``, with commas between.
 
     Raises:
         OptionError: If there is no such part, or its share is not between 0 and 1.
@@ -40,19 +40,23 @@ def parse_drop(text: str) -> tuple[str, ...]:
     for part in parts:
         name, number, _ = part.partition("=")
         if name not in _DROPS:
-            raise OptionError(option="drop", problem=f"has no '{name}'; {suggest(name, _DROPS)}")
+            raise OptionError(
+                option="drop", problem=f"does not accept '{name}'; {suggest(name, _DROPS)}"
+            )
         if number and name == "sky":
-            raise OptionError(option="drop", problem=f"sky takes no number, got '{part}'")
+            raise OptionError(option="drop", problem=f": sky takes no number, got '{part}'")
         if not 0 < background_share(part) < 1:
-            problem = f"background takes a share between 0 and 1, got '{part}'"
+            problem = f": background takes a share between 0 and 1, got '{part}'"
             raise OptionError(option="drop", problem=problem)
     if not parts:
-        raise OptionError(option="drop", problem=f"names nothing; known: {', '.join(_DROPS)}")
+        raise OptionError(
+            option="drop", problem=f"needs at least one name; known: {', '.join(_DROPS)}"
+        )
     return parts
 
 
 def background_share(part: str) -> float:
-    """Share after ``background=``; NaN if it is no number."""
+    """Parse the share after ``background=``; the default without it, NaN if it is no number."""
     _, equals, number = part.partition("=")
     if not equals:
         return BACKGROUND_SHARE
@@ -64,61 +68,59 @@ def background_share(part: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StereoOptions:
-    """Options of a stereo pair.
-
-    Raises:
-        OptionError: If one is out of range.
-    """
+    """Options of a stereo pair; raise ``OptionError`` if one is out of range."""
 
     layout: str = "side-by-side"
     """One of ``_LAYOUTS``; the left eye's picture is left, on top, or red."""
     strength: float = 0.03
-    """Difference in shift between farthest and nearest point, as a share of the width."""
+    """Difference in parallax between farthest and nearest point, as a fraction of the width."""
     convergence: float = 0.5
-    """Depth in the screen plane, from 0, the farthest, to 1, the nearest."""
+    """Depth that lies in the plane of the screen, from 0, the farthest, to 1, the nearest."""
 
     def __post_init__(self) -> None:
         if self.layout not in _LAYOUTS:
             raise OptionError(
                 option="stereo",
-                problem=f"has no '{self.layout}'; {suggest(self.layout, _LAYOUTS)}",
+                problem=f"does not accept '{self.layout}'; {suggest(self.layout, _LAYOUTS)}",
             )
         if not 0 < self.strength <= 0.2:
             raise OptionError(
-                option="stereo", problem=f"strength is between 0 and 0.2, got {self.strength:g}"
+                option="stereo",
+                problem=f": strength must be above 0 and at most 0.2, got {self.strength:g}",
             )
         if not 0 <= self.convergence <= 1:
             raise OptionError(
-                option="stereo", problem=f"convergence is between 0 and 1, got {self.convergence:g}"
+                option="stereo",
+                problem=f": convergence must be between 0 and 1, got {self.convergence:g}",
             )
 
 
 def parse_stereo(text: str) -> StereoOptions:
-    """Parse a layout, ``strength=SHARE`` and ``convergence=SHARE``.
+    """Parse a layout, ``strength=SHARE`` and ``convergence=SHARE``, with commas between.
 
     Raises:
         OptionError: If a part is none of these, or out of range.
     """
     defaults = StereoOptions()
     layout = defaults.layout
-    numbers = {"strength": defaults.strength, "convergence": defaults.convergence}
-    for part in (piece.strip() for piece in text.split(",")):
-        name, equals, number = part.partition("=")
+    settings = {"strength": defaults.strength, "convergence": defaults.convergence}
+    for part in text.split(","):
+        name, equals, number = part.strip().partition("=")
         if not equals:
-            layout = part
+            layout = name
             continue
-        if name not in numbers:
+        if name not in settings:
             raise OptionError(
-                option="stereo", problem=f"has no '{name}'; known: {', '.join(numbers)}"
+                option="stereo", problem=f"does not accept '{name}'; known: {', '.join(settings)}"
             )
         try:
-            numbers[name] = float(number)
+            settings[name] = float(number)
         except ValueError:
             raise OptionError(
-                option="stereo", problem=f"{name} is a number, got '{number}'"
+                option="stereo", problem=f": {name} must be a number, got '{number}'"
             ) from None
     return StereoOptions(
-        layout=layout, strength=numbers["strength"], convergence=numbers["convergence"]
+        layout=layout, strength=settings["strength"], convergence=settings["convergence"]
     )
 
 
@@ -135,7 +137,7 @@ _MILLIMETRES = option(
 
 @dataclass(frozen=True, kw_only=True)
 class SaveOptions(Record):
-    """Options of writing files: their looks, and which may be replaced.
+    """Options of saved files: their appearance, and which existing files may be replaced.
 
     Raises:
         OptionError: If an option is out of range.
@@ -149,7 +151,7 @@ class SaveOptions(Record):
             in_short_help=True, available_in=Interface.COMMAND, affects="files", recorded="never"
         ),
     ] = False
-    """Replace what rilievo wrote before, with any options; never files of other programs."""
+    """Replace files that rilievo wrote before, whatever their options, but never other files."""
     colour_map: Annotated[
         str,
         option(
@@ -170,8 +172,9 @@ class SaveOptions(Record):
             subject=PICTURES,
         ),
     ] = None
-    """Depths at the ends of the colour map, in units of the result; by default the 2nd and 98th
-    percentile of each photograph or whole video, the near one without the lowest tenth."""
+    """Depths at the ends of the colour map, in the unit of the result. By default the 2nd and 98th
+    percentiles of each photograph or whole video. The near one ignores the bottom tenth of the
+    picture."""
     surface_points: Annotated[
         int,
         option(
@@ -181,7 +184,7 @@ class SaveOptions(Record):
             subject=_SURFACES,
         ),
     ] = 1_000_000
-    """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled."""
+    """Maximum points in a cloud, or vertices in a mesh; larger photographs are subsampled."""
     edge: Annotated[
         float,
         option(
@@ -191,7 +194,7 @@ class SaveOptions(Record):
             subject=_SURFACES,
         ),
     ] = 0.08
-    """Relative jump in depth between neighbours at which a surface is cut."""
+    """Relative jump in depth (0.08 is 8%) between neighbouring pixels at which a surface is cut."""
     drop: Annotated[
         str | None,
         option(
@@ -202,8 +205,8 @@ class SaveOptions(Record):
             subject=_SURFACES,
         ),
     ] = None
-    """Parts to leave out of surfaces: sky, background, or background=SHARE. The background is
-    beyond that share of the way from near to far, by default half."""
+    """Parts to leave out of surfaces: sky, background, or background=SHARE. The background begins
+    at that share of the way from near to far, by default half."""
     backing: Annotated[
         float | None,
         option(
@@ -215,8 +218,9 @@ class SaveOptions(Record):
             subject="meshes and clouds",
         ),
     ] = None
-    """Share of the width by which far surfaces continue behind near ones, in mirrored colours. By
-    default 0.15 in glb and turns, which are then closed at edges, and 0 in ply and splat."""
+    """Distance by which surfaces continue behind nearer ones, in mirrored colours, as a share of
+    the picture's width. By default 0.5 in glb and turn, so that their surfaces have no gaps at
+    edges, 0.01 in splat, and 0 in ply."""
     stereo: Annotated[
         str | None,
         option(
@@ -227,13 +231,15 @@ class SaveOptions(Record):
             subject="stereo pictures",
         ),
     ] = None
-    """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE
-    of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
+    """Layout of stereo pictures: side-by-side, top-bottom or anaglyph. After commas, you can add
+    strength=SHARE, the parallax as a share of the width (by default 0.03, at most 0.2), and
+    convergence=SHARE, the part of the scene that lies in the plane of the screen, from 0, the
+    farthest point, to 1, the nearest (by default 0.5).
     """
     relief_height: Annotated[float, _MILLIMETRES] = 15.0
     """Height of a relief (stl) above its base [mm]."""
     relief_width: Annotated[float | None, _MILLIMETRES] = None
-    """Width of a relief [mm]; by default its longer side has 100 mm."""
+    """Width of a relief [mm]; by default its longer side is 100 mm."""
     relief_base: Annotated[float, _MILLIMETRES] = 2.0
     """Thickness of the base of a relief [mm]."""
     normals_axes: Annotated[
@@ -246,7 +252,7 @@ class SaveOptions(Record):
     ] = PICTURE_AXES
     """Axes of normals: opengl (y up, z towards the viewer), directx (y down), or opencv (y down, z
     forward)."""
-    draw: Annotated[Drawn, option(hidden=True)] = Drawn.INVERSE_DEPTH
+    draw: Annotated[DrawnQuantity, option(hidden=True)] = DrawnQuantity.INVERSE_DEPTH
     """Quantity in depth pictures: inverse depth, whose near end has the last colour, or depth."""
     grazing: Annotated[float, option(hidden=True)] = 3.0
     """Angle between surface and ray [degrees] below which a surface is left out."""
@@ -261,7 +267,9 @@ class SaveOptions(Record):
         super().__post_init__()
         check_colour_map(self.colour_map)
         if self.texture_side < 1:
-            raise OptionError(f"a texture has at least 1 pixel a side, got {self.texture_side}")
+            raise OptionError(
+                option="texture_side", expected="at least 1 pixel", value=self.texture_side
+            )
 
     @cached_property
     def colour_limits(self) -> tuple[float, float] | None:
@@ -293,38 +301,39 @@ class SaveOptions(Record):
 
     @property
     def drop_text(self) -> str | None:
-        """Parts of ``drop`` with commas; None without."""
+        """Parts of ``drop`` with commas between; None if nothing is left out."""
         return ",".join(self.drops) or None
 
 
 def _parse_colour_range(text: str) -> tuple[float, float]:
+    """Parse the nearest and the farthest depth, such as "0.5,10"."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
     if len(values) != 2 or not all(map(math.isfinite, values)):
-        raise OptionError(option="colour_range", expected="NEAR,FAR, finite numbers", value=text)
+        raise OptionError(option="colour_range", expected="two finite numbers NEAR,FAR", value=text)
     near, far = values
     if not 0 < near < far:
-        problem = f": 0 < NEAR < FAR, got {near:g},{far:g}"
+        problem = f"needs 0 < NEAR < FAR, got {near:g},{far:g}"
         raise OptionError(option="colour_range", problem=problem)
     return near, far
 
 
 SUBJECTS: Mapping[str, str] = {
     field.name: field.declaration.subject
-    for field in options_of(SaveOptions)
+    for field in list_options(SaveOptions)
     if field.declaration.recorded == "changed"
 }
-"""What each option affects, of the options that are recorded if they were changed."""
+"""What each option affects, for the options that are recorded if they were changed."""
 
 
-def _options_of_subject(subject: str) -> tuple[str, ...]:
+def _list_subject_options(subject: str) -> tuple[str, ...]:
     return tuple(name for name, affected in SUBJECTS.items() if affected == subject)
 
 
 WRITING = tuple(SUBJECTS)
-"""Names of all options that change files; the others name those of a subject."""
-COLOURING = _options_of_subject(PICTURES)
-SURFACE = _options_of_subject(_SURFACES)
-RELIEF = _options_of_subject(_RELIEFS)
+"""Names of all options that change files; the next three are the options of one subject."""
+COLOURING = _list_subject_options(PICTURES)
+SURFACE = _list_subject_options(_SURFACES)
+RELIEF = _list_subject_options(_RELIEFS)

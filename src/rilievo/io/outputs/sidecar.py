@@ -11,11 +11,11 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
+from rilievo.geometry.cameras.spelling import read_spelling, spell_lens
 from rilievo.io.files.atomic import FileSum
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import Instrument
 from rilievo.records.prediction_record import (
@@ -31,7 +31,10 @@ FORMAT = "rilievo/1"
 _ARBITRARY = "arbitrary"
 """Unit of depth that is not in metres."""
 
-OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)"
+OUR_AXES = (
+    "x right, y down, z forward (OpenCV); normals point towards the camera: that of a wall seen "
+    "head-on is (0, 0, -1)"
+)
 UNITS = {DepthKind.METRIC: "metre"}
 """Unit of each kind that has one."""
 MEANINGS = {
@@ -48,7 +51,7 @@ SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """Photograph of a result: its name, and its size [px]."""
+    """Photograph of a result: its file name, and its size [px]."""
 
     file: str
     width: int
@@ -57,7 +60,7 @@ class SourceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFacts:
-    """Kind, unit and range of valid depth."""
+    """Kind, unit and meaning of depth, with the range of its valid pixels."""
 
     kind: DepthKind
     unit: str
@@ -69,7 +72,10 @@ class DepthFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFacts:
-    """Camera; K [px] counts from the centre of the top-left pixel, fields are in degrees."""
+    """Camera: K [px], whose origin is the centre of the top-left pixel, or another lens as text.
+
+    Fields of view are in degrees.
+    """
 
     K: (
         tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
@@ -86,12 +92,11 @@ class ColourFacts:
     """Colours of a depth picture.
 
     Attributes:
-        map: Name of the colour map.
-        draws: What is drawn: depth, 1/depth, the values, or their negatives.
-        low: Value of the first colour.
-        high: Value of the last colour.
+        draws: Quantity that is drawn: depth, 1/depth, the values, or their negatives.
+        low: Value that has the first colour.
+        high: Value that has the last colour.
         invalid: Colour of pixels without depth.
-        sky: Colour of the sky; None where none is coloured.
+        sky: Colour of the sky; None if the sky is not coloured.
     """
 
     map: str
@@ -107,12 +112,13 @@ class SurfaceFacts:
     """Settings and size of a surface.
 
     Attributes:
-        pixel_step: Step between pixels that became points.
-        behind: Number of last triangles, which fill tears and continue behind near surfaces.
-        edge_jump: Relative jump in depth at a cut.
-        specks: Share of points of left-out patches and closed holes.
-        sky: Share of pixels left out as sky.
-        backing: Share of the width of continued far surfaces.
+        pixel_step: Step between the pixels that became points.
+        behind: Number of triangles at the end that fill tears or continue behind near surfaces.
+        edge_jump: Relative jump in depth at which the surface is cut.
+        grazing_degrees: Smallest angle between a ray and the surface that is kept.
+        specks: Smaller patches are left out and smaller holes closed [fraction of the points].
+        sky: Fraction of the pixels that is left out as sky.
+        backing: How far surfaces continue behind nearer ones [fraction of the width].
     """
 
     pixel_step: int
@@ -130,17 +136,18 @@ class SurfaceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
-    """Description of one file: value = stored * scale + offset, in ``unit``.
+    """Description of one file, whose values are stored * scale + offset, in ``unit``.
 
     Attributes:
         output: Name in ``OUTPUTS``.
         holds: Content in words.
         invalid: Stored value of invalid pixels, or "nan".
-        sky: Share of sky, in a file of its mask.
-        bytes: Size; None in the copy inside the file.
-        crc32: CRC-32 of the depth's stored numbers, and of all arrays about depth in npz files.
-            Unlike the sums, it stands in the copy of this description inside the file, too.
-        frames: Files of a folder by name.
+        sky: Fraction of the pixels that is sky, if the file is a mask of the sky.
+        bytes: Size; None in the copy of this description inside the file.
+        sha256: Checksum of the file; None in that copy.
+        crc32: CRC-32 of the depth's stored numbers, or of all arrays about depth in an npz file.
+            The copy inside the file has it too.
+        frames: Sizes and checksums by the names of the files, if this is a folder of frames.
     """
 
     file: str
@@ -162,14 +169,14 @@ class FileFacts:
 
     @property
     def sums(self) -> Mapping[str, FileSum] | None:
-        """Size and SHA-256 by path relative to the JSON; None where unknown."""
+        """Size and SHA-256 by path relative to the JSON; None if they are not recorded."""
         if self.frames is not None:
             return {f"{self.file}/{name}": file_sum for name, file_sum in self.frames.items()}
         file_sum = self.written_sum(self.file)
         return None if file_sum is None else {self.file: file_sum}
 
     def written_sum(self, name: str) -> FileSum | None:
-        """Size and SHA-256 of the file, or of the frame of this name; None where unknown."""
+        """Size and SHA-256 of the file, or of the named frame; None if they are not recorded."""
         if self.frames is not None:
             return self.frames.get(name)
         if self.bytes is None or self.sha256 is None:
@@ -179,14 +186,16 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
-    """Content of the JSON file: everything needed to read the results.
+    """Content of the JSON file: everything that is needed to read the results.
 
     Attributes:
-        depth: Depth as the model gives it, or in metres.
-        instrument: Instrument that ``depth`` came from; None of a network's.
-        anchored: Depth of surfaces and normals, unless ``depth``.
-        run: Other options, by which a repeated run is recognised.
-        earlier: Files of earlier runs that it does not describe.
+        depth: Depth as the model predicts it, or in metres after a calibration.
+        normals: Axes of the normals.
+        instrument: Instrument that measured the depth; None if a network predicted it.
+        anchored: Depth from which surfaces and normals are made; None if that is ``depth``.
+        anchoring: Shift and scale that turn affine inverse depth into ``anchored``.
+        run: Other options of the run, which are compared to recognise a repeated run.
+        earlier: Names of files of earlier runs that are not described here.
     """
 
     format: str = FORMAT
@@ -206,17 +215,17 @@ class Sidecar:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of described files."""
-        return tuple(facts.file for facts in self.files)
+        """Names of the described files."""
+        return tuple(file_facts.file for file_facts in self.files)
 
-    def embedded_json(self, facts: FileFacts) -> str:
+    def embedded_json(self, file_facts: FileFacts) -> str:
         """One-line JSON about one file, to embed in it."""
-        return to_json(replace(self, files=(facts,), earlier=()))
+        return to_json(replace(self, files=(file_facts,), earlier=()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
-    """What is read first of a JSON."""
+    """The part of a JSON that is read first, to check its format."""
 
     format: str
 
@@ -234,22 +243,19 @@ def make_sidecar(
 ) -> Sidecar:
     """Make the sidecar of a prediction, before any file is written.
 
-    Args:
-        prediction: What is saved.
-        run: Other options, by which a repeated run is recognised.
-        anchored: Prediction that surfaces are made of, if that is another one.
+    ``run`` has the other options of the run, which are compared to recognise a repeated run.
+    ``anchored`` is the prediction with anchored depth; None if no output needs it.
     """
     height, width = prediction.shape
     photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
+    photo_name = Path(photo.name).name if photo else "array"
     return Sidecar(
-        source=SourceFacts(
-            file=Path(photo.name).name if photo else "array", width=width, height=height
-        ),
+        source=SourceFacts(file=photo_name, width=width, height=height),
         depth=None if prediction.depth_or_none is None else _depth_facts(prediction.depth),
         normals=OUR_AXES if (anchored or prediction).has("normals") else None,
         camera=None if camera is None else camera_facts(camera, (height, width)),
         calibration=prediction.calibration,
-        instrument=_instrument_to_save(prediction.instrument),
+        instrument=_without_hints(prediction.instrument),
         anchored=None if anchored is None else _depth_facts(anchored.depth),
         anchoring=prediction.anchoring if prediction.is_computed("anchoring") else None,
         made_by=replace(made_by, settings=dict(made_by.settings)),
@@ -258,8 +264,8 @@ def make_sidecar(
     )
 
 
-def _instrument_to_save(instrument: Instrument | None) -> Instrument | None:
-    """Instrument whose doubts have no hints, which name options of this run."""
+def _without_hints(instrument: Instrument | None) -> Instrument | None:
+    """Remove the hints from an instrument's doubts, because they name options of this run."""
     if instrument is None or not instrument.doubts:
         return instrument
     problems = (doubt.problem if isinstance(doubt, Note) else doubt for doubt in instrument.doubts)
@@ -267,21 +273,17 @@ def _instrument_to_save(instrument: Instrument | None) -> Instrument | None:
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write the JSON; ``replacing`` makes it atomic."""
+    """Write the JSON. The caller makes this atomic by writing to a temporary file."""
     path.write_text(to_json(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read the JSON file.
-
-    Raises:
-        InputError: If it is none that this rilievo reads.
-    """
+    """Read the JSON file; raise ``InputError`` if this version of rilievo cannot."""
     return parse_sidecar(read_text(path), printable(path))
 
 
 def find_sidecar(path: Path) -> Sidecar | None:
-    """Read the JSON file, or return None where that fails."""
+    """Read the JSON file; None if it does not exist or cannot be read."""
     try:
         return read_sidecar(path) if path.exists() else None
     except (InputError, OSError):
@@ -289,62 +291,67 @@ def find_sidecar(path: Path) -> Sidecar | None:
 
 
 def parse_sidecar(text: str, name: str) -> Sidecar:
-    """Parse a sidecar; errors call it ``name``.
+    """Parse a sidecar, which messages call ``name``.
 
     Raises:
-        InputError: If it is none that this rilievo reads, or names files outside of its folder.
+        InputError: If this version of rilievo cannot read it, or if it names files outside of its
+            folder.
     """
     try:
         file_format = from_json(_Head, text).format
         if file_format != FORMAT:
             raise InputError(
-                f"its format is {file_format!r}, but this rilievo reads "
-                f"'{FORMAT}': use the version that wrote it",
+                f"its format is {file_format!r}, but this version of rilievo reads '{FORMAT}': "
+                "use the version that wrote it",
                 path=name,
             )
         sidecar = from_json(Sidecar, text)
-    except NotThisRecord as error:
-        raise InputError(f"not a JSON that rilievo wrote: {error}", path=name) from error
+    except InvalidRecordError as error:
+        raise InputError(
+            f"this is not a JSON file that rilievo wrote: {error}", path=name
+        ) from error
     for file in (*sidecar.names, *sidecar.earlier):
-        if file in ("", ".", "..") or any(mark in file for mark in "/\\\0"):
-            raise InputError(f"'{file}' is not the name of a file in its folder", path=name)
+        has_forbidden_character = any(character in file for character in "/\\\0")
+        if file in ("", ".", "..") or has_forbidden_character:
+            raise InputError(
+                f"it lists '{file}', which is not the name of a file in its folder", path=name
+            )
     return sidecar
 
 
-def camera_from_facts(facts: CameraFacts) -> Camera:
-    """Make the camera that facts describe.
-
-    Raises:
-        InputError: If they describe none.
-    """
-    if facts.K is not None:
-        return Camera(K=np.array(facts.K, np.float64), source=facts.source)
+def camera_from_facts(recorded: CameraFacts) -> Camera:
+    """Make the camera that a sidecar describes; raise ``InputError`` if it describes none."""
+    if recorded.K is not None:
+        return Camera(K=np.array(recorded.K, np.float64), source=recorded.source)
+    any_size = (2, 2)  # A recorded lens states all its numbers, so they do not depend on the size.
     try:
-        lens = read_spelling(facts.lens or "", "lens").lens((2, 2))
+        lens = read_spelling(recorded.lens or "", "lens").lens(any_size)
     except OptionError as error:
-        raise InputError("the camera in its JSON is none:", problem=Text(error)) from error
-    return Camera(lens=lens, source=facts.source)
+        raise InputError("the camera in its JSON is not valid:", problem=Text(error)) from error
+    return Camera(lens=lens, source=recorded.source)
 
 
 def _depth_facts(depth: DepthMap) -> DepthFacts:
+    """Describe a depth map by its kind and the range of its valid values."""
     valid_pixels = int(np.count_nonzero(depth.valid))
-    inside = depth.values if valid_pixels == depth.values.size else depth.values[depth.valid]
+    all_are_valid = valid_pixels == depth.values.size
+    valid_values = depth.values if all_are_valid else depth.values[depth.valid]
     return DepthFacts(
         kind=depth.kind,
         unit=UNITS.get(depth.kind, _ARBITRARY),
         meaning=_depth_meaning(depth.kind, is_distance=depth.is_distance),
-        minimum=float(inside.min()) if valid_pixels else None,
-        maximum=float(inside.max()) if valid_pixels else None,
+        minimum=float(valid_values.min()) if valid_pixels else None,
+        maximum=float(valid_values.max()) if valid_pixels else None,
         valid_pixels=valid_pixels,
     )
 
 
 def _depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
-    words = MEANINGS[kind]
+    meaning = MEANINGS[kind]
     if is_distance:
-        words = words.replace("depth along the optical axis", "distance along the ray")
-        words = words.replace("1/depth", "1/distance")
-    return words
+        meaning = meaning.replace("depth along the optical axis", "distance along the ray")
+        meaning = meaning.replace("1/depth", "1/distance")
+    return meaning
 
 
 def camera_facts(camera: Camera, size: tuple[int, int]) -> CameraFacts:
@@ -352,7 +359,7 @@ def camera_facts(camera: Camera, size: tuple[int, int]) -> CameraFacts:
     lens = camera.lens
     if not isinstance(lens, Pinhole):
         return CameraFacts(
-            lens=str(spelling_of(lens)),
+            lens=str(spell_lens(lens)),
             source=camera.source,
             horizontal_fov=round(lens.field_of_view(size), 9),
             vertical_fov=round(lens.field_of_view_down(size), 9),
@@ -363,14 +370,17 @@ def camera_facts(camera: Camera, size: tuple[int, int]) -> CameraFacts:
     return CameraFacts(
         K=(tuple(K[0]), tuple(K[1]), tuple(K[2])),
         source=camera.source,
-        # Rounded, so that it is 55, not 54.99999999999999.
+        # Rounded to 55 in place of 54.99999999999999.
         horizontal_fov=round(_degrees_between_edges(fx, cx, width), 9),
         vertical_fov=round(_degrees_between_edges(fy, cy, height), 9),
     )
 
 
 def _degrees_between_edges(focal: float, centre: float, side: int) -> float:
-    """Angle between the rays through the outer edges, half a pixel beyond the outer centres."""
+    """Angle [degrees] between the rays through both edges of a side, all lengths in pixels.
+
+    The edges lie at -0.5 and side - 0.5, because pixel 0 has its centre at 0.
+    """
     before = math.atan((centre + 0.5) / focal)
     after = math.atan((side - 0.5 - centre) / focal)
     return math.degrees(before + after)

@@ -1,4 +1,4 @@
-"""Points of a surface, with the facts of its files."""
+"""Points of a surface, with the description of the files that hold them."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from rilievo.io.outputs.sky import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 
-_CLOUDS = ("ply", "splat", "spz")
-"""Outputs that share their points."""
+_POINT_OUTPUTS = ("ply", "splat", "spz")
+"""Outputs that are made from the same points."""
 
 
 def surface_points(
@@ -23,15 +23,16 @@ def surface_points(
     holds: str,
     default_backing: float = 0.0,
 ) -> tuple[PointCloud, FileFacts]:
-    """Points of the surface in the camera's frame, and the facts of their file.
+    """Make the points of the surface in the camera frame, and describe the file that holds them.
 
     Args:
         job: File to write.
-        depth: Depth that surfaces are made of.
-        camera: Its camera.
+        depth: Depth from which surfaces are made.
+        camera: Camera of the depth.
         form: What the error calls the file, such as "a point cloud".
         holds: Content of the file in words.
-        default_backing: Share of the width by which far surfaces continue, if options have none.
+        default_backing: How far surfaces continue behind nearer ones, as a fraction of the width,
+            if the options do not state it.
 
     Raises:
         InputError: If no surface is left.
@@ -39,26 +40,30 @@ def surface_points(
     options = job.options
     step = surface_step(depth.shape, options.surface_points)
     backing = default_backing if options.backing is None else options.backing
-    cloud = _front_points(job, depth, camera, step).with_backing(backing)
+    cloud = _visible_points(job, depth, camera, step).with_backing(backing)
     if not len(cloud.points):
-        raise InputError(f"no surface is left to write as {form}", path=job.about.source.file)
+        raise InputError(
+            f"no surface is left to write as {form}: sky, pixels without depth and dropped parts "
+            "are left out",
+            path=job.sidecar.source.file,
+        )
     surface = surface_facts(job, step=step, points=len(cloud.points))
-    facts = replace(
-        job.facts(holds),
+    file_facts = replace(
+        job.describe_file(holds),
         unit=job.depth_facts.unit,
         axes=OUR_AXES,
         surface=replace(surface, backing=backing or None),
     )
-    return cloud, facts
+    return cloud, file_facts
 
 
-def _front_points(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
-    """Points of the surface that is seen, which are made once for all outputs of clouds."""
+def _visible_points(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
+    """Points of the visible surface, which are computed once for all outputs of points."""
     options, photo = job.options, job.prediction.photo
-    key = ("points", options)
-    front = job.shared.pop(key, None)
-    if front is None:
-        front = front_cloud(
+    cache_key = ("points", options)
+    visible = job.cache.pop(cache_key, None)
+    if visible is None:
+        visible = front_cloud(
             depth.depth(),
             camera,
             surface_pixels(job.prediction, options.drops),
@@ -67,15 +72,17 @@ def _front_points(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> 
             step=step,
             cut=options.cut,
         )
-    if not job.later.isdisjoint(_CLOUDS):
-        job.shared[key] = front
-    return front
+    # The last output of points does not put them back into the cache, so their memory is freed.
+    is_needed_later = not job.later_outputs.isdisjoint(_POINT_OUTPUTS)
+    if is_needed_later:
+        job.cache[cache_key] = visible
+    return visible
 
 
 def mesh_facts(
     job: WriteJob, surface: Mesh, *, step: int, texture_width: int | None = None
 ) -> SurfaceFacts:
-    """Describe a mesh of every ``step``-th pixel."""
+    """Describe a mesh that has a vertex at every ``step``-th pixel."""
     backing = job.options.mesh_backing
     return replace(
         surface_facts(job, step=step, points=len(surface.points)),
@@ -88,7 +95,7 @@ def mesh_facts(
 
 
 def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
-    """Describe a surface of every ``step``-th pixel."""
+    """Describe a surface that has a point at every ``step``-th pixel."""
     options = job.options
     return SurfaceFacts(
         pixel_step=step,

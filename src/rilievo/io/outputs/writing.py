@@ -1,4 +1,4 @@
-"""What every writer of an output is given, and what every reader returns."""
+"""The record that every writer of an output gets, and the one that every reader returns."""
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -27,24 +27,21 @@ _RELATED_ARRAYS = {
     "K": (),
     "photo": ("transparent",),
 }
-"""Arrays of ``Stored``, and those that belong to each and come from the same file."""
+"""Arrays of ``Stored``, each with the arrays that must come from the same file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteJob:
-    """One file to write.
+    """One file to write, with all that its writer needs.
 
     Attributes:
-        path: Part file, whose name carries no meaning.
-        file: Final name.
+        path: Temporary file to write to, whose name carries no meaning.
         output: Name in ``OUTPUTS``.
-        prediction: What is written.
-        options: How files look.
-        about: Description to embed.
-        extent: Least and largest depth of all files with one scale; None of a single file.
-        later: Outputs that are written after it.
-        beside: Files written together, by output.
-        shared: What was computed for one file and serves later ones, such as points of a surface.
+        sidecar: Description of the prediction, which is embedded in the file.
+        depth_range: Smallest and largest depth of all frames of a clip, which share one scale; None
+            for a photograph.
+        files_by_output: Names of all files that are written together, by output.
+        cache: Results that later files reuse, such as the points of a surface, by name and options.
     """
 
     path: Path
@@ -52,49 +49,49 @@ class WriteJob:
     output: str
     prediction: PredictionRecord
     options: SaveOptions
-    about: Sidecar
-    extent: tuple[float, float] | None = None
-    later: Set[str] = frozenset()
-    beside: Mapping[str, str] = field(default_factory=dict)
-    shared: dict[tuple[str, SaveOptions], Any] = field(default_factory=dict)
+    sidecar: Sidecar
+    depth_range: tuple[float, float] | None = None
+    later_outputs: Set[str] = frozenset()
+    files_by_output: Mapping[str, str] = field(default_factory=dict)
+    cache: dict[tuple[str, SaveOptions], Any] = field(default_factory=dict)
 
     @property
     def depth_facts(self) -> DepthFacts:
         """Description of the depth map."""
-        assert self.about.depth is not None, "described from the same prediction"
-        return self.about.depth
+        assert self.sidecar.depth is not None, "the sidecar describes a prediction with depth"
+        return self.sidecar.depth
 
-    def facts(self, holds: str) -> FileFacts:
-        """Description of the file by its content."""
+    def describe_file(self, holds: str) -> FileFacts:
+        """Describe the file; ``holds`` is its content in words."""
         return FileFacts(file=self.file, output=self.output, holds=holds)
 
     def float_depth_facts(self, holds: str) -> FileFacts:
-        """Description of float values, NaN where invalid."""
+        """Describe a file of floats that are depth, or NaN where there is none."""
         unit = self.depth_facts.unit
-        return replace(self.facts(holds), unit=unit, scale=1.0, offset=0.0, invalid="nan")
+        return replace(self.describe_file(holds), unit=unit, scale=1.0, offset=0.0, invalid="nan")
 
     def write_png(
         self,
         pixels: UInt8[np.ndarray, "h w *c"],
-        facts: FileFacts,
+        file_facts: FileFacts,
         palette: np.ndarray | None = None,
     ) -> FileFacts:
-        """Write a picture with its description, which is returned."""
-        text = {"Software": "rilievo", "rilievo": self.about.embedded_json(facts)}
+        """Write a PNG with its description embedded, and return the description."""
+        text = {"Software": "rilievo", "rilievo": self.sidecar.embedded_json(file_facts)}
         write_png(self.path, pixels, text, palette=palette)
-        return facts
+        return file_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Arrays that were read from one file; None where it does not hold one.
+    """Arrays that were read from files; None for those that no file holds.
 
     Attributes:
-        values: Depth, of any kind.
-        network_depth: Depth of the network alone, beside that of a sensor.
+        values: Depth of any kind.
+        network_depth: Depth of the network alone, if ``values`` also has a sensor's depth.
         measured: Mask of the pixels that the sensor measured.
         transparent: Mask of the transparent pixels of the photograph.
-        is_anchored: Whether depth is that of surfaces.
+        is_anchored: Whether the depth was anchored, so that surfaces can be made from it.
     """
 
     values: Field | None = None
@@ -114,32 +111,31 @@ class Stored:
         return getattr(self, "values" if part == "depth" else part) is None
 
     def fill_from(self, other: "Stored") -> "Stored":
-        """Copy with missing arrays, and those that belong to them, from another file."""
-        added = {}
-        for array, related in _RELATED_ARRAYS.items():
-            if getattr(self, array) is None:
-                added |= {name: getattr(other, name) for name in (array, *related)}
-        return replace(self, **added)
+        """Copy the missing arrays, with the arrays that belong to them, from another file."""
+        filled = {}
+        for array_name, related_names in _RELATED_ARRAYS.items():
+            if getattr(self, array_name) is None:
+                filled |= {name: getattr(other, name) for name in (array_name, *related_names)}
+        return replace(self, **filled)
 
 
 def with_nan(values: Field, valid: Mask) -> Field:
-    """Values with NaN where they are invalid."""
+    """Replace invalid values by NaN."""
     if valid.all():
         return values
     return np.where(valid, values, np.float32(np.nan))
 
 
 def from_nan(values: Field) -> Stored:
-    """Depth of a file that has NaN where it is invalid."""
+    """Read the mask of depth from its values, which are NaN where they are invalid."""
     return Stored(values=values, valid=~np.isnan(values))
 
 
 @contextmanager
 def open_stored_image(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
-    """Open an image of ours, without ``Image.open``'s warning of large ones.
+    """Open an image that rilievo wrote, without Pillow's warning about large images.
 
-    Raises:
-        ValueError: If it is larger than rilievo writes.
+    Raises ``ValueError`` if it is larger than any image that rilievo writes.
     """
     if plugin.format == "TIFF":
         with path.open("rb") as file:

@@ -28,7 +28,7 @@ from rilievo.io.photographs.signatures import (
     TIFF,
     ForeignFormat,
     PhotoFormat,
-    identify,
+    identify_format,
 )
 from rilievo.io.photographs.sixteen_bits import check_colour_span
 
@@ -46,46 +46,42 @@ PILLOW_ERRORS = (
     zlib.error,
     UserWarning,
 )
-"""Errors of broken images, and ``UserWarning`` if warnings are errors."""
+"""Errors that Pillow raises for broken images, and ``UserWarning`` if warnings are errors."""
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612  # tags of TIFF
 _ORIENTATION = 0x0112  # tag of EXIF
 _MAX_ORIENTATION = 8
 _SIDEWAYS = (5, 6, 7, 8)
-"""Values of the orientation for pictures that are stored on a side."""
+"""Orientations of pictures that are stored turned by 90 degrees."""
 _PILLOW_LIMIT = threading.Lock()
 
 
-def decode(
-    file: BufferedReader | BytesIO | Image.Image,
-    name: str,
-    *,
-    size_bytes: int = 0,
-    max_pixels: int,
+def decode_image(
+    file: BufferedReader | BytesIO | Image.Image, name: str, *, size_bytes: int = 0, max_pixels: int
 ) -> Image.Image:
     """Decode the first image of a file, or an opened one, in its stored mode and orientation.
 
-    The file stays open while the image is used. The suffix of the name tells raw photographs from
-    TIFF.
+    The file stays open while the image is used. Raw photographs that begin like TIFF are recognised
+    by the suffix of the name.
 
     Raises:
-        InputError: If it is in no known format, too large, broken, or if its 16-bit colours span
-            less than a 16th of the levels.
+        InputError: If the format is unknown, if the image is too large or broken, or if its 16-bit
+            colours span less than a 16th of the levels.
     """
     if isinstance(file, Image.Image):
         check_size(name, (file.height, file.width), max_pixels=max_pixels)
         with one_line_errors(name):
             load_pixels(file)
         return file
-    photo_format = _photo_format(file, name, size_bytes)
+    photo_format = _identify_photo(file, name, size_bytes)
     with one_line_errors(name, f"{photo_format.name} file"):
         image = _open_image(file, name, photo_format, max_pixels)
         if photo_format is TIFF:
-            _refuse_raw_preview(image, name)
-        # Known only before it is loaded: afterwards Pillow keeps the upper 8 bits.
+            _check_not_raw_preview(image, name)
+        # This is known only before loading, when Pillow reduces 16 bits to the upper 8.
         raw_mode = " ".join(str(tile[3]) for tile in image.tile)
         is_colour_16_bit = image.mode == "RGB" and ";16" in raw_mode
         load_pixels(image)
-        _note_colour_signal(image, file, photo_format)
+        _store_colour_signal(image, file, photo_format)
         _scale_transparent_level(image, raw_mode, is_colour_16_bit=is_colour_16_bit)
     if is_colour_16_bit:
         check_colour_span(image, name)
@@ -93,9 +89,9 @@ def decode(
 
 
 def _scale_transparent_level(image: Image.Image, raw_mode: str, *, is_colour_16_bit: bool) -> None:
-    """Scale the transparent level or colour of a PNG to 8 bits, as its pixels were.
+    """Scale the transparent level or colour of a PNG to 8 bits, as Pillow has scaled its pixels.
 
-    Pillow leaves it in the bits of the file.
+    Pillow leaves the level itself in the bit depth of the file.
     """
     level = image.info.get("transparency")
     if isinstance(level, tuple) and is_colour_16_bit:
@@ -105,7 +101,7 @@ def _scale_transparent_level(image: Image.Image, raw_mode: str, *, is_colour_16_
 
 
 def _factor_to_8_bits(raw_mode: str) -> int:
-    """Return the factor from the grey levels of a file to those of 8 bits."""
+    """Return the factor from the grey levels of a file to 8 bits: 255 / (2^bits - 1)."""
     if "L;2" in raw_mode:
         return 85
     if "L;4" in raw_mode:
@@ -117,9 +113,9 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
     """Read the size (height, width) of an image from its header, in its stored orientation.
 
     Raises:
-        InputError: If it is in no known format, too large, or broken.
+        InputError: If the format is unknown, or if the image is too large or broken.
     """
-    photo_format = _photo_format(file, name, size_bytes=0)
+    photo_format = _identify_photo(file, name, size_bytes=0)
     with one_line_errors(name, f"{photo_format.name} file"):
         width, height = _open_image(file, name, photo_format, max_pixels).size
     return height, width
@@ -134,61 +130,62 @@ class StoredOrientation:
 
 
 def read_orientation(path: Path) -> StoredOrientation:
-    """Read how a photograph is stored, from its header.
+    """Read the orientation of a photograph file, and its upright size, from its header.
 
     Raises:
-        InputError: If it is in no known format, too large, or broken.
+        InputError: If the format is unknown, or if the image is too large or broken.
     """
-    shown = printable(path)
+    name = printable(path)
     check_regular(path)
     try:
         with path.open("rb") as file:
-            photo_format = _photo_format(file, shown, size_bytes=0)
-            with one_line_errors(shown, f"{photo_format.name} file"):
-                image = _open_of_any_size(file, shown, photo_format, MAX_PIXELS)
-                stated = image.getexif().get(_ORIENTATION)
+            photo_format = _identify_photo(file, name, size_bytes=0)
+            with one_line_errors(name, f"{photo_format.name} file"):
+                image = _open_undecoded(file, name, photo_format, MAX_PIXELS)
+                stated_orientation = image.getexif().get(_ORIENTATION)
                 width, height = image.size
     except OSError as error:
-        raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
-    is_defined = isinstance(stated, int) and 1 <= stated <= _MAX_ORIENTATION
-    orientation = stated if is_defined else 1
+        raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
+    orientation = 1
+    if isinstance(stated_orientation, int) and 1 <= stated_orientation <= _MAX_ORIENTATION:
+        orientation = stated_orientation
     size = (width, height) if orientation in _SIDEWAYS else (height, width)
     return StoredOrientation(orientation=orientation, upright_size=size)
 
 
-def _photo_format(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
-    """Find the format of a photograph from its first bytes.
+def _identify_photo(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
+    """Identify the format of a photograph by its first bytes.
 
     Raises:
-        InputError: If the file is no photograph that rilievo reads, or too large for its decoder.
+        InputError: If rilievo does not read such files, or if it is too large for its decoder.
     """
-    found = identify(file.read(HEAD_BYTES))
+    file_format = identify_format(file.read(HEAD_BYTES))
     has_raw_suffix = Path(name).suffix.lower() in RAW_SUFFIXES
-    if has_raw_suffix and (found is TIFF or found is None):
-        found = RAW
-    if isinstance(found, ForeignFormat):
-        problem = f"is {found.name}, not a photograph that we read"
-        raise InputError(problem, path=name, hint=found.advice)
-    if found is None:
+    if has_raw_suffix and (file_format is TIFF or file_format is None):
+        file_format = RAW
+    if isinstance(file_format, ForeignFormat):
+        problem = f"this is {file_format.name}, not a supported image"
+        raise InputError(problem, path=name, hint=file_format.advice)
+    if file_format is None:
         raise InputError(
-            "its content is not a photograph in a known format; JPEG, PNG, WebP, TIFF, BMP, GIF, "
-            "AVIF, PNM and HEIC are read",
+            "the file is not in a supported image format; supported are JPEG, PNG, WebP, TIFF, "
+            "BMP, GIF, AVIF, PNM and HEIC",
             path=name,
         )
-    if found.is_read_whole and size_bytes > MAX_BYTES:
+    if file_format.is_read_whole and size_bytes > MAX_BYTES:
         raise InputError(
-            f"has {size_bytes / 2**30:.1f} GiB, but a {found.name} file of more than "
-            f"{MAX_BYTES / 2**30:g} GiB is not read; make the image smaller first",
+            f"the file has {size_bytes / 2**30:.1f} GiB, but {file_format.name} files may have at "
+            f"most {MAX_BYTES / 2**30:g} GiB; make the image smaller first",
             path=name,
         )
-    return found
+    return file_format
 
 
 def _open_image(
     file: BufferedReader | BytesIO, name: str, photo_format: PhotoFormat, max_pixels: int
 ) -> ImageFile:
-    """Open an image without decoding its pixels, and refuse one that would be too large."""
-    image = _open_of_any_size(file, name, photo_format, max_pixels)
+    """Open an image without decoding its pixels, and check its size and, for a JPEG, its scans."""
+    image = _open_undecoded(file, name, photo_format, max_pixels)
     width, height = image.size
     check_size(name, (height, width), max_pixels=max_pixels)
     if photo_format is JPEG:
@@ -198,61 +195,63 @@ def _open_image(
     return image
 
 
-def _open_of_any_size(
+def _open_undecoded(
     file: BufferedReader | BytesIO, name: str, photo_format: PhotoFormat, max_pixels: int
 ) -> ImageFile:
-    """Open an image without decoding its pixels."""
+    """Open an image without decoding its pixels; raise an error above ``max_pixels``."""
     try:
         module = import_module(photo_format.module)
         decoder: type[ImageFile] = getattr(module, photo_format.decoder)
     except ImportError as error:
         if photo_format.extra is None:
             raise
-        # An InputError, because it concerns one photograph and work on the others continues.
-        needed = MissingExtraError(f"a {photo_format.name} photograph", photo_format.extra)
-        raise InputError(f"{needed}", path=name) from error
+        # Raised as InputError, so that a batch continues with the other photographs.
+        missing_extra = MissingExtraError(f"a {photo_format.name} photograph", photo_format.extra)
+        raise InputError(f"{missing_extra}", path=name) from error
     if photo_format is TIFF:
         check_tiff_tags(file, name)
     file.seek(0)
-    # Pillow refuses a header above twice its limit, not above the limit itself.
+    # Pillow refuses a header only above twice its limit, so it refuses above max_pixels.
     with _lift_pillow_limit(max_pixels // 2):
         return decoder(file)
 
 
 def load_pixels(image: Image.Image) -> None:
-    """Decode an image's pixels after its size was checked."""
+    """Decode the pixels of an image whose size the caller has checked."""
     with _lift_pillow_limit(image.width * image.height):
         image.load()
 
 
 @contextmanager
-def one_line_errors(name: str, what: str = "image") -> Generator[None, None, None]:
+def one_line_errors(name: str, file_type: str = "image") -> Generator[None, None, None]:
     """Convert errors of Pillow to ``InputError``, which the command line prints on one line."""
     try:
         yield
     except RilievoError:
         raise
     except MemoryError as error:
-        raise InputError("there is not enough memory to decode it", path=name) from error
+        raise InputError("there is not enough memory to decode the image", path=name) from error
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"is too large ({reason(error)}); make it smaller first", path=name
+            f"the image is too large ({reason(error)}); make it smaller first", path=name
         ) from error
     except PILLOW_ERRORS as error:
-        why = reason(error)
-        # Pillow's words add nothing where the file ends too early.
-        is_cut = "trunc" in why.lower()
-        fault = "is cut short" if is_cut else f"is damaged or of a rare kind ({why})"
+        message = reason(error)
+        is_truncated = "trunc" in message.lower()
+        fault = (
+            "is truncated" if is_truncated else f"is damaged or of an unsupported kind ({message})"
+        )
         raise InputError(
-            f"this {what} {fault}; fetch it again or export it anew as JPEG or PNG", path=name
+            f"this {file_type} {fault}; download it again, or export it again as JPEG or PNG",
+            path=name,
         ) from error
 
 
 @contextmanager
 def _lift_pillow_limit(pixels: int) -> Generator[None, None, None]:
-    """Let Pillow open an image of this many pixels, since ``check_size`` has a limit of its own.
+    """Let Pillow open an image of this many pixels, because ``check_size`` has its own limit.
 
-    Pillow's limit is that of the process, so one thread at a time changes it.
+    Pillow's limit is global to the process, so only one thread at a time changes it.
     """
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
@@ -267,14 +266,18 @@ def _lift_pillow_limit(pixels: int) -> Generator[None, None, None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _note_colour_signal(
+def _store_colour_signal(
     image: Image.Image, file: BufferedReader | BytesIO, photo_format: PhotoFormat
 ) -> None:
-    """Put the colour signal that a file states into the image's ``info``, as "colour_signal"."""
+    """Store the colour signal of a file in ``image.info["colour_signal"]``.
+
+    The signal is the code points of its primaries and transfer function (CICP). Only PNG, AVIF and
+    files with a profile state one.
+    """
     has_profile = not image.info.keys().isdisjoint({"icc_profile", "nclx_profile"})
     if photo_format not in (PNG, AVIF) and not has_profile:
         return
-    # Imported on demand, as most photographs state no signal.
+    # Imported on demand, because most photographs state no signal.
     from rilievo.io.photographs.picture_signals import picture_signal
 
     position = file.tell()
@@ -284,12 +287,10 @@ def _note_colour_signal(
         image.info["colour_signal"] = signal
 
 
-def _refuse_raw_preview(image: ImageFile, name: str) -> None:
-    """Refuse a TIFF file that is a raw photograph, whose first image is only a small preview."""
+def _check_not_raw_preview(image: ImageFile, name: str) -> None:
+    """Raise ``InputError`` for a raw photograph in TIFF, whose first image is a small preview."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     subfile_type = tags.get(_NEW_SUBFILE_TYPE)
     is_reduced = isinstance(subfile_type, int) and bool(subfile_type & 1)
     if _DNG_VERSION in tags or is_reduced:
-        raise InputError(
-            f"is {RAW.name}, not a photograph that rilievo reads", path=name, hint=RAW.advice
-        )
+        raise InputError(f"this is {RAW.name}, not a supported image", path=name, hint=RAW.advice)

@@ -13,17 +13,18 @@ from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 
 ASSUMED_FOV = 55.0
-"""Field of view along the longer side [degrees] that is assumed where no file states one.
+"""Field of view along the longer side [degrees] that is assumed if the file states none.
 
-It is that of a 35 mm lens, and within a factor of 1.45 of telephones and 50 mm lenses.
+It is that of a 35 mm lens, and differs from those of telephones and 50 mm lenses by a factor of
+1.45 at most.
 """
 _MIN_FOV, _MAX_FOV = 1.0, 170.0  # [degrees], plausible along the longer side
 MAX_ASPECT_CHANGE = 0.02
 """Relative difference of aspect ratios up to which an image was resized and not cropped."""
 _MAX_OFF_CENTRE = 0.1
-"""Greatest plausible distance of a principal point from the middle, in longer sides."""
+"""Largest plausible distance of a principal point from the middle, in longer sides."""
 MIN_ZOOM = 1.01
-"""Least digital zoom that changes the field of view."""
+"""Smallest digital zoom that counts as one."""
 _MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 """Length of EXIF's units of resolution [mm]: inch, centimetre, millimetre, micrometre."""
 _ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
@@ -36,18 +37,16 @@ _MAKE, _MODEL, _SOFTWARE, _LENS_MODEL = 0x010F, 0x0110, 0x0131, 0xA434
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExifMetadata:
-    """What the tags of a photograph say about its camera; numbers that are not positive are None.
+    """What a photograph's tags state about its camera; numbers that are not positive are None.
 
     Attributes:
         heif_camera: Camera that a HEIC file states besides its EXIF.
         orientation: 1 to 8; 1 is upright.
-        focal_35mm: Focal length [mm] on 35 mm film that gives this diagonal field of view.
-        focal_mm: True focal length [mm].
-        sensor_pixels_x: Pixels of the original along a row, for each ``sensor_unit_mm``.
+        focal_35mm: Focal length [mm] that has the same diagonal field of view on 35 mm film.
+        sensor_pixels_x: Pixels of the original along a row of the sensor, per ``sensor_unit_mm``.
         original_width: Width of the picture when the tags were written [px].
         digital_zoom: Factor by which the camera enlarged a part of its picture.
         camera_name: Make and model; empty if not stated.
-        lens_name: Model of the lens.
         software: Program that wrote the file, or the camera's firmware.
     """
 
@@ -67,14 +66,14 @@ class ExifMetadata:
 
     @property
     def original_size(self) -> tuple[float, float] | None:
-        """Height and width of the original [px], if both are stated."""
+        """Height and width of the original [px]; None unless both are stated."""
         if self.original_height is None or self.original_width is None:
             return None
         return self.original_height, self.original_width
 
     @property
     def pixels_per_mm(self) -> float | None:
-        """Pixels of the original on a millimetre of the sensor; None unless stated and square."""
+        """Pixels of the original per millimetre of the sensor; None unless stated and square."""
         x, y, unit = self.sensor_pixels_x, self.sensor_pixels_y, self.sensor_unit_mm
         if x is None or y is None or unit is None:
             return None
@@ -90,13 +89,14 @@ def read_exif_metadata(image: Image.Image) -> ExifMetadata:
         tags = image.getexif()
         if not tags:
             return ExifMetadata(heif_camera=heif_camera)
+        # Pillow keeps the raw EXIF in ``fp``.
         check_tiff_tags(getattr(tags, "fp", BytesIO()), "EXIF")
-        # TIFF/EP has these tags in its first directory, and so have pictures of some programs.
+        # TIFF/EP and some programs put these tags into the first directory.
         block = {**tags, **tags.get_ifd(_EXIF_BLOCK)}
         orientation: object = tags.get(_ORIENTATION)
     except PILLOW_ERRORS:
         return ExifMetadata(heif_camera=heif_camera)
-    unit = block.get(_PLANE_UNIT, 2)
+    unit = block.get(_PLANE_UNIT, 2)  # 2 is inch.
     return ExifMetadata(
         heif_camera=heif_camera,
         orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
@@ -115,10 +115,10 @@ def read_exif_metadata(image: Image.Image) -> ExifMetadata:
 
 
 def camera_from_exif(exif: ExifMetadata, size: tuple[int, int]) -> Camera | None:
-    """Make the camera of an upright photograph, if EXIF states a plausible focal length.
+    """Make the camera of an upright photograph; None if EXIF states no plausible focal length.
 
-    Pixels are square and the principal point is central. The focal length for 35 mm film goes
-    before that by the pixels of the sensor.
+    Pixels are square and the principal point is central. The focal length for 35 mm film is
+    preferred to the one from the pixels of the sensor.
     """
     for source, focal in exif_focals(exif, size).items():
         return Camera(K=K_from_focal(focal, focal, size), source=source)
@@ -126,13 +126,14 @@ def camera_from_exif(exif: ExifMetadata, size: tuple[int, int]) -> Camera | None
 
 
 def exif_focals(exif: ExifMetadata, size: tuple[int, int]) -> dict[CameraSource, float]:
-    """Compute the focal lengths [px] that EXIF states, without implausible ones.
+    """Compute the plausible focal lengths [px] that EXIF states, by their source.
 
-    There are none if the aspect ratio is not that of the original, which was cropped then.
+    There are none if the aspect ratio differs from that of the original, because the photograph was
+    cropped then.
     """
     resize_factor = 1.0
     if exif.original_size is not None:
-        # Sides are compared by length, as programs that rotate a picture often leave these tags.
+        # The longer sides are compared, because programs that rotate a picture often keep its tags.
         longer, shorter = max(exif.original_size), min(exif.original_size)
         aspect_change = abs(max(size) / min(size) / (longer / shorter) - 1)
         if aspect_change > MAX_ASPECT_CHANGE:
@@ -142,15 +143,15 @@ def exif_focals(exif: ExifMetadata, size: tuple[int, int]) -> dict[CameraSource,
     focals: dict[CameraSource, float] = {}
     if exif.focal_35mm is not None:
         focals[CameraSource.EXIF_35MM] = focal_from_film(exif.focal_35mm, size)
-    by_sensor = _focal_by_sensor(exif)
-    if by_sensor is not None:
-        focals[CameraSource.EXIF_SENSOR] = by_sensor * resize_factor
+    original_focal = _focal_by_sensor(exif)
+    if original_focal is not None:
+        focals[CameraSource.EXIF_SENSOR] = original_focal * resize_factor
     return {source: focal for source, focal in focals.items() if _is_plausible_focal(focal, size)}
 
 
 def _focal_by_sensor(exif: ExifMetadata) -> float | None:
-    """Focal length in pixels of the original, from its millimetres and the sensor's pixels."""
-    # Whether the sensor's pixels are those before or after digital zoom is not stated.
+    """Focal length in pixels of the original, from millimetres and the sensor's pixels per mm."""
+    # EXIF does not state whether these pixels are those before or after a digital zoom.
     if exif.digital_zoom is not None and exif.digital_zoom > MIN_ZOOM:
         return None
     if exif.focal_mm is None or exif.pixels_per_mm is None:
@@ -159,13 +160,13 @@ def _focal_by_sensor(exif: ExifMetadata) -> float | None:
 
 
 def heif_K(image: Image.Image) -> Matrix | None:
-    """Read the intrinsics [px] of a HEIC file; None if it states none that are plausible."""
-    stated = image.info.get("heif", {}).get("camera_intrinsic_matrix")
-    if stated is None:
+    """Read the intrinsics [px] in a HEIC file; None if it states none, or implausible ones."""
+    intrinsics = image.info.get("heif", {}).get("camera_intrinsic_matrix")
+    if intrinsics is None:
         return None
-    fx, fy = stated["focal_length_x"], stated["focal_length_y"]
-    # HEIC counts pixels from the corner of the picture.
-    cx, cy = stated["principal_point_x"] - 0.5, stated["principal_point_y"] - 0.5
+    fx, fy = intrinsics["focal_length_x"], intrinsics["focal_length_y"]
+    # In HEIC, the corner of the picture is (0, 0), not the centre of the first pixel.
+    cx, cy = intrinsics["principal_point_x"] - 0.5, intrinsics["principal_point_y"] - 0.5
     width, height = image.size
     off_centre = math.dist((cx, cy), ((width - 1) / 2, (height - 1) / 2))
     is_central = off_centre <= _MAX_OFF_CENTRE * max(width, height)
@@ -186,7 +187,7 @@ def _is_plausible_focal(focal: float, size: tuple[int, int]) -> bool:
 
 
 def _camera_name(make: str, model: str) -> str:
-    """Join make and model, unless the model begins with the make as most do."""
+    """Join make and model, unless the model begins with the make, as most do."""
     has_make = model.lower().startswith(make.lower()[:5])
     return model if has_make else f"{make} {model}".strip()
 

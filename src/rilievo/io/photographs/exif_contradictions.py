@@ -1,9 +1,9 @@
-"""Tags of EXIF that contradict each other, or that name a lens which bends its pictures.
+"""Tags of EXIF that contradict each other, or that name a lens with strong distortion.
 
 EXIF may state the focal length twice: for 35 mm film, and as the true one with the number of pixels
-in a millimetre of the sensor. Programs that resize or crop a picture keep both. The first then
-holds for the whole picture, and the second for the pixels before they were resized. Where they
-disagree, nothing says which of the two happened, so neither is believed.
+per millimetre of the sensor. Programs that resize or crop a picture keep both. The first is then
+right for the whole picture, and the second for the pixels before the resizing. If they disagree,
+nothing says whether the picture was resized or cropped, so neither is believed.
 """
 
 import math
@@ -18,9 +18,9 @@ _MAX_FILM_ERROR = 0.03
 _MIN_FOCAL_35MM = 9.0
 """Shortest focal length [mm] of a lens without distortion, on film of 36 x 24 mm."""
 _MIN_CROP_FACTOR = 0.6
-"""Least ratio of the focal length for 35 mm film to the true one.
+"""Smallest ratio of the focal length for 35 mm film to the true one.
 
-A sensor of 54 x 40 mm has this ratio, with some rounding.
+The largest sensors, of 54 x 40 mm, have this ratio, with some rounding.
 """
 _MIN_SENSOR_WIDTH, _MAX_SENSOR_WIDTH = 3.0, 55.0  # [mm], the longer side
 _COMMON_SENSORS = (
@@ -29,7 +29,7 @@ _COMMON_SENSORS = (
 )
 """Sides [mm] of the sensors in cameras with interchangeable lenses."""
 _MAX_SENSOR_ERROR = 0.035
-"""Relative error of a sensor's side by EXIF; a Canon EOS 5D Mark II states 37.1 mm."""
+"""Relative error of a sensor's side according to EXIF; a Canon EOS 5D Mark II states 37.1 mm."""
 _COMMON_SENSOR_MODELS = re.compile(
     r"\bEOS\b|NIKON [DZ]|\bIL(CE|CA|ME)-|\bSLT-|\bDSLR-|\bNEX-|\bPENTAX K|"
     r"\bX-(T|E|H|S|Pro)\d|\bX100|\bGFX|\bD[CM]C-G|\bE-M\d|\bLEICA (M|Q|SL)",
@@ -50,55 +50,59 @@ _FISHEYE_IN_XMP = re.compile(
 )
 
 
-def contradiction(exif: ExifMetadata, size: tuple[int, int], *, is_uncropped: bool) -> str | None:
-    """Say why the focal length in EXIF cannot be believed; None if nothing speaks against it.
+def describe_contradiction(
+    exif: ExifMetadata, size: tuple[int, int], *, is_uncropped: bool
+) -> str | None:
+    """Say why the focal length in EXIF cannot be trusted; None if nothing contradicts it.
 
-    Args:
-        exif: Tags of a picture that may have been resized.
-        size: Height and width of the picture once upright.
-        is_uncropped: Whether a program states that it shows the whole picture of the camera.
+    ``is_uncropped`` says that a program states that the upright picture was not cropped.
     """
     focals = exif_focals(exif, size)
-    by_film = focals.get(CameraSource.EXIF_35MM)
-    by_sensor = focals.get(CameraSource.EXIF_SENSOR)
-    if by_film is not None:
-        return _implausible_focal_35mm(exif) or _disagreement(
-            exif, by_film, by_sensor, is_uncropped=is_uncropped
-        )
-    if by_sensor is not None:
+    film_focal = focals.get(CameraSource.EXIF_35MM)
+    sensor_focal = focals.get(CameraSource.EXIF_SENSOR)
+    if film_focal is not None:
+        implausible = _implausible_focal_35mm(exif)
+        if implausible is not None:
+            return implausible
+        return _disagreement(exif, film_focal, sensor_focal, is_uncropped=is_uncropped)
+    if sensor_focal is not None:
         return _implausible_sensor(exif, size)
     return None
 
 
 def _implausible_focal_35mm(exif: ExifMetadata) -> str | None:
+    """Say why no camera has the focal length in EXIF for 35 mm film; None if one may have it."""
     focal_35mm, focal = exif.focal_35mm, exif.focal_mm
     assert focal_35mm is not None, "a focal length was computed from it"
     if focal_35mm < _MIN_FOCAL_35MM:
-        return f"EXIF states {focal_35mm:g} mm for 35 mm film, on which no usual lens is so short"
+        return (
+            f"EXIF gives a 35 mm equivalent of {focal_35mm:g} mm, which is shorter than any usual "
+            "lens"
+        )
     if focal is not None and focal_35mm < _MIN_CROP_FACTOR * focal:
         return (
-            f"EXIF states a focal length of {focal:g} mm and one of {focal_35mm:g} mm for 35 mm "
-            "film, which contradict each other, because no sensor is so large"
+            f"EXIF gives a focal length of {focal:g} mm and a 35 mm equivalent of {focal_35mm:g} "
+            "mm, which contradict each other, because no sensor is that large"
         )
     return None
 
 
 def _disagreement(
-    exif: ExifMetadata, by_film: float, by_sensor: float | None, *, is_uncropped: bool
+    exif: ExifMetadata, film_focal: float, sensor_focal: float | None, *, is_uncropped: bool
 ) -> str | None:
     """Say that two focal lengths [px] contradict each other; None if they agree within rounding."""
-    if by_sensor is None or exif.focal_35mm is None:
+    if sensor_focal is None or exif.focal_35mm is None:
         return None
-    rounding = 0.5 / exif.focal_35mm
-    if abs(math.log(by_film / by_sensor)) <= _MAX_FILM_ERROR + rounding:
+    rounding = 0.5 / exif.focal_35mm  # of whole millimetres, relative
+    if abs(math.log(film_focal / sensor_focal)) <= _MAX_FILM_ERROR + rounding:
         return None
-    if is_uncropped and by_sensor > by_film:
+    if is_uncropped and sensor_focal > film_focal:
         # The pixels of the sensor are those before the picture was made smaller.
         return None
     return (
-        f"EXIF states two that contradict each other, {by_film:.4g} px for 35 mm film and "
-        f"{by_sensor:.4g} px by the pixels of the sensor, so the picture may have been resized or "
-        "cropped"
+        f"EXIF gives two that contradict each other, {film_focal:.4g} px from the 35 mm "
+        f"equivalent and {sensor_focal:.4g} px from the sensor resolution, so the image may have "
+        "been resized or cropped"
     )
 
 
@@ -107,22 +111,24 @@ def _implausible_sensor(exif: ExifMetadata, size: tuple[int, int]) -> str | None
     if exif.pixels_per_mm is None:
         return None
     sides = exif.original_size or size
-    longer, shorter = max(sides) / exif.pixels_per_mm, min(sides) / exif.pixels_per_mm
-    if _MIN_SENSOR_WIDTH <= longer <= _MAX_SENSOR_WIDTH:
-        needs_common_sensor = _COMMON_SENSOR_MODELS.search(exif.camera_name) is not None
-        # A file of a camera names it; one without a name was written by another program.
-        is_edited = not exif.camera_name or _EDITORS.search(exif.software) is not None
-        if _is_common_sensor(longer, shorter) or not (needs_common_sensor or is_edited):
-            return None
+    longer = max(sides) / exif.pixels_per_mm  # [mm]
+    shorter = min(sides) / exif.pixels_per_mm  # [mm]
+    has_plausible_width = _MIN_SENSOR_WIDTH <= longer <= _MAX_SENSOR_WIDTH
+    has_common_sensor = _COMMON_SENSOR_MODELS.search(exif.camera_name) is not None
+    # Cameras write their name into a file, so a file without one comes from another program.
+    is_edited = not exif.camera_name or _EDITORS.search(exif.software) is not None
+    must_be_common = has_common_sensor or is_edited
+    if has_plausible_width and (_is_common_sensor(longer, shorter) or not must_be_common):
+        return None
     name = f" ({printable(exif.camera_name[:40])})" if exif.camera_name else ""
     return (
-        f"by the pixels of the sensor in EXIF, {max(sides):.0f} pixels are {longer:.3g} mm, which "
-        f"is hardly the sensor of this camera{name}, so the picture may have been resized"
+        f"by the sensor resolution in EXIF, {max(sides):.0f} pixels span {longer:.3g} mm, which "
+        f"is unlikely for the sensor of this camera{name}, so the image may have been resized"
     )
 
 
 def _is_common_sensor(longer: float, shorter: float) -> bool:
-    """Whether a side [mm] is that of a common sensor; one is enough, as either may be cropped."""
+    """Whether one of the sides [mm] is that of a common sensor; the other may be cropped."""
     return any(
         abs(longer / width - 1) <= _MAX_SENSOR_ERROR
         or abs(shorter / height - 1) <= _MAX_SENSOR_ERROR

@@ -8,15 +8,15 @@ from rilievo.records.sample import Photo
 
 
 def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
-    """Encode an image as JPEG, with Huffman tables of its own where Pillow can compute them.
+    """Encode an image as JPEG, with optimised Huffman tables if Pillow can compute them.
 
     Args:
         image: RGB or grey image.
         quality: Quality of Pillow, 1 to 95.
-        subsampling: Pillow's number of the chroma subsampling: 0 is 4:4:4, 2 is 4:2:0.
+        subsampling: Pillow's code for the chroma subsampling: 0 is 4:4:4, 2 is 4:2:0.
     """
     with_standard_tables = _encode_jpeg(image, quality, subsampling, optimize=False)
-    # Pillow's buffer for own tables has a byte a pixel, and it fails if the file needs more.
+    # To optimise tables, Pillow uses a buffer of one byte per pixel, and fails if it is too small.
     if len(with_standard_tables) >= image.width * image.height:
         return with_standard_tables
     return _encode_jpeg(image, quality, subsampling, optimize=True)

@@ -1,4 +1,4 @@
-"""Number of scans in a JPEG file, since each scan costs a pass over all pixels.
+"""Limit of the scans in a JPEG file, because each scan costs a pass over all pixels.
 
 A progressive JPEG has about ten scans. A file of a few kilobytes can state thousands, and would
 occupy a decoder for minutes.
@@ -12,7 +12,7 @@ from rilievo.errors import InputError
 MAX_SCANS = 100
 _SCAN_MARKER = b"\xff\xda"
 _CHUNK_BYTES = 2**22
-_MAX_SEGMENTS = 10_000  # more are not followed one by one
+_MAX_SEGMENTS = 10_000  # that are followed one by one
 
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 """Markers that a length follows, and SOI and EOI. FF00 is a byte of pixels and FFFF is padding."""
@@ -21,27 +21,23 @@ _FIRST_DEFINED_MARKER = 0xC0
 
 
 def check_jpeg_scans(file: BufferedReader | BytesIO, name: str) -> None:
-    """Refuse a JPEG file of more than ``MAX_SCANS`` scans; the file's position changes.
-
-    Raises:
-        InputError: If it has more.
-    """
-    # The two bytes of a scan's marker also occur elsewhere, so they are an upper bound that is
-    # cheap to count. Nearly all files stay below the limit even so.
-    if _marker_bytes_count(file) <= MAX_SCANS:
+    """Raise ``InputError`` if a JPEG has more than ``MAX_SCANS`` scans; the position changes."""
+    # The two bytes of a scan's marker may also occur elsewhere, so their number is an upper limit.
+    # It is cheap to count, and nearly all files stay below the limit.
+    if _count_marker_bytes(file) <= MAX_SCANS:
         return
     file.seek(0)
-    count = _scan_count(file.read())
+    count = _count_scans(file.read())
     if count > MAX_SCANS:
         raise InputError(
-            f"this JPEG file has {count} scans, expected at most {MAX_SCANS}; export it anew as "
+            f"this JPEG file has {count} scans, expected at most {MAX_SCANS}; export it again as "
             "JPEG or PNG",
             path=name,
         )
 
 
-def _marker_bytes_count(file: BufferedReader | BytesIO) -> int:
-    """Count the two bytes of a scan's marker anywhere in a file."""
+def _count_marker_bytes(file: BufferedReader | BytesIO) -> int:
+    """Count how often the two bytes of a scan's marker occur anywhere in a file."""
     file.seek(0)
     count = 0
     last_byte = b""
@@ -52,7 +48,7 @@ def _marker_bytes_count(file: BufferedReader | BytesIO) -> int:
     return count
 
 
-def _scan_count(content: bytes) -> int:
+def _count_scans(content: bytes) -> int:
     """Count the scans of a JPEG file's first picture, by following its segments."""
     count = 0
     position = 0
@@ -71,5 +67,5 @@ def _scan_count(content: bytes) -> int:
         if marker != _START_OF_IMAGE:
             length = int.from_bytes(content[position : position + 2], "big")
             position += length
-    # The segments make no sense, so the cheap count stands.
+    # The segments are broken, so the upper limit is returned.
     return content.count(_SCAN_MARKER)

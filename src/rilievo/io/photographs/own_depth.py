@@ -1,7 +1,7 @@
-"""Depth that a photograph's file holds: GDepth, Dynamic Depth, Apple's maps, and two views.
+"""Depth in a photograph's own file: GDepth, Dynamic Depth, Apple's maps, and two views.
 
-Formats: developers.google.com/depthmap-metadata, Dynamic Depth 1.0 (2019), CIPA DC-007, and Apple's
-namespaces pixeldatainfo and depthData.
+The formats are developers.google.com/depthmap-metadata, Dynamic Depth 1.0 (2019), CIPA DC-007, and
+Apple's namespaces pixeldatainfo and depthData.
 """
 
 import base64
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import Float64
+from rilievo.arrays.shapes import Float64, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.limits import reason
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode_image
 from rilievo.io.photographs.exif import heif_K
 from rilievo.io.photographs.heif_views import find_second_view
 from rilievo.io.photographs.pixels import stored_view
@@ -48,83 +48,80 @@ _APPLE_DEPTH_DATA = "http://ns.apple.com/depthData/1.0/"
 
 _MAX_MAP_PIXELS = 24 * 2**20
 _KEPT_MAP_PIXELS = 400_000
-"""Pixels to which larger maps are thinned, since their depth is no finer than that."""
+"""Pixels to which larger maps are reduced, because their depth is no finer than that."""
 _METRES_PER_UNIT = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
 }
-_NO_UNIT = "it states no unit, so nothing says that it is in metres"
+_NO_UNIT = "it gives no unit, so it may not be in metres"
 _RELATIVE = "its depth is relative, not in metres"
 _Map = Float64[np.ndarray, "h w"]
 
 _MP_ENTRY_TAG, _MP_ENTRY_BYTES = 0xB002, 16  # CIPA DC-007
-_MAX_PICTURES = 16  # in a file; cameras write two to four
+_MAX_PICTURES = 16  # that are read from one file; cameras write two to four
 _APPLE_QUANTITIES = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
-"""Quantity by Apple's code of the pixel format, as half or full floats."""
+"""Quantity by Apple's code for the pixel format, in half or full precision."""
 
 _MATCHED_WIDTH = 1280  # [px], to which two views are reduced
 _MIN_MATCHED_DEPTH = 0.25  # [m]
 _MAX_MATCHED_BASELINES = 200.0
-"""Largest matched depth in baselines; half a pixel is 5 % of it with a focal length of 2,000 px."""
+"""Largest matched depth in baselines, where an error of half a pixel is 5 % of the depth, if the
+focal length is 2,000 px."""
 _MIN_MATCHES = 20
-_MAX_ROTATION = 2.5e-4  # of parallel views, half a pixel in 2,000
+_MAX_ROTATION = 2.5e-4  # between views that count as parallel: half a pixel in 2,000
 
 
 def read_own_depth(
     image: Image.Image, packets: XmpPackets, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
-    """Read the depth that a photograph's file holds; a map in metres goes before two views.
+    """Read the depth in a photograph's own file; a map in metres is preferred to two views.
 
-    Args:
-        image: Loaded photograph, in its stored orientation.
-        packets: XMP of the photograph.
-        file: File of the photograph; None if it is not open.
-        orientation: EXIF's orientation, 1 to 8.
+    ``file`` is None if it is not open. The image and ``orientation`` are as stored in the file.
     """
     if packets.mention(_DYNAMIC_DEPTH):
-        return _depth_or_broken(
-            "Dynamic Depth", lambda: _dynamic_depth_map(packets, file, orientation)
+        return _read_or_mark_broken(
+            "Dynamic Depth", lambda: _read_dynamic_depth(packets, file, orientation)
         )
     if packets.mention(GDEPTH):
-        return _depth_or_broken("GDepth", lambda: _gdepth_map(packets, orientation))
-    device_map = None
+        return _read_or_mark_broken("GDepth", lambda: _read_gdepth(packets, orientation))
+    heif_map = None
     if image.info.get("depth_images"):
-        device_map = _depth_or_broken("HEIF", lambda: _apple_depth_in_heif(image, file))
-        if device_map is not None and device_map.metres is not None:
-            return device_map
+        heif_map = _read_or_mark_broken("HEIF", lambda: _read_apple_heif(image, file))
+        if heif_map is not None and heif_map.metres is not None:
+            return heif_map
     if "heif" in image.info and file is not None:
-        pair = _depth_or_broken("two views", lambda: _depth_of_two_views(image, file))
-        if pair is not None and (pair.metres is not None or device_map is None):
-            return pair
-    if device_map is not None:
-        return device_map
+        view_depth = _read_or_mark_broken("two views", lambda: _match_two_views(image, file))
+        if view_depth is not None and (view_depth.metres is not None or heif_map is None):
+            return view_depth
+    if heif_map is not None:
+        return heif_map
     if "mp" in image.info and file is not None:
-        return _depth_or_broken("Apple", lambda: _apple_depth_in_jpeg(image, file, orientation))
+        return _read_or_mark_broken("Apple", lambda: _read_apple_jpeg(image, file, orientation))
     return None
 
 
-def _depth_or_broken(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
-    """Call a reader, and return depth that is marked as broken if it fails."""
+def _read_or_mark_broken(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
+    """Call a reader; if it fails, return depth that is marked as broken, with the reason."""
     try:
         return read()
     except (InputError, MemoryError, *PILLOW_ERRORS) as error:
         return OwnDepth(source=source, unused=reason(error), broken=True)
 
 
-def _gdepth_map(packets: XmpPackets, orientation: int) -> OwnDepth | None:
-    """Read the map that GDepth keeps in XMP itself."""
+def _read_gdepth(packets: XmpPackets, orientation: int) -> OwnDepth | None:
+    """Read the map of GDepth, which XMP holds in base64."""
     properties = xmp_properties(packets.xml_roots("GDepth"), GDEPTH)
     if "Data" not in properties:
-        # Editors keep the range and drop the map.
+        # An editor has dropped the map and kept its range.
         return None
     codes = _decode_grey(_decode_base64(properties["Data"]))
     confidence = None
     if properties.get("Confidence"):
         confidence = _decode_grey(_decode_base64(properties["Confidence"]))
-    return _depth_of_codes("GDepth", properties, codes, confidence, orientation)
+    return _decode_codes("GDepth", properties, codes, confidence, orientation)
 
 
-def _dynamic_depth_map(
+def _read_dynamic_depth(
     packets: XmpPackets, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
     """Read the map of Dynamic Depth, which follows the photograph in its file."""
@@ -134,10 +131,10 @@ def _dynamic_depth_map(
     properties = xmp_properties(roots, _DYNAMIC_DEPTH)
     depth_uri = properties.get("DepthURI")
     items: Sequence[Mapping[str, str]] = []
-    # A file may have a directory of each kind; both list everything after the first picture.
+    # A file may have directories in both namespaces; both list all that follows the photograph.
     for namespace in _CONTAINER_ITEMS:
         directory = xmp_structures(roots, namespace)
-        if _item_index(directory, depth_uri, "Depth") is not None:
+        if _find_item(directory, depth_uri, "Depth") is not None:
             items = directory
             break
     codes = _decode_grey(_read_container_item(file, items, depth_uri, "Depth"))
@@ -145,7 +142,7 @@ def _dynamic_depth_map(
     confidence_uri = properties.get("ConfidenceURI")
     if confidence_uri:
         confidence = _decode_grey(_read_container_item(file, items, confidence_uri, "Confidence"))
-    return _depth_of_codes("Dynamic Depth", properties, codes, confidence, orientation)
+    return _decode_codes("Dynamic Depth", properties, codes, confidence, orientation)
 
 
 def _read_container_item(
@@ -154,24 +151,28 @@ def _read_container_item(
     uri: str | None,
     semantic: str,
 ) -> bytes:
-    """Read the bytes of an item of a container, whose items end with the file."""
+    """Read the bytes of an item of a container.
+
+    The items are stored one after another at the end of the file, so an item's start is counted
+    back from the end.
+    """
     lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
     if any(length < 0 for length in lengths):
         raise InputError("an item of its container has a negative length")
-    file_bytes = file.seek(0, SEEK_END)
-    index = _item_index(items, uri, semantic)
+    file_size = file.seek(0, SEEK_END)
+    index = _find_item(items, uri, semantic)
     if index is None:
-        raise InputError("its container lacks the item of the depth map")
-    start = file_bytes - sum(lengths[index:])
+        raise InputError("its container has no item for the depth map")
+    start = file_size - sum(lengths[index:])
     length = int(items[index].get("Length", "0"))
     if start <= 0 or not length:
-        raise InputError("its container names more bytes than the file has")
+        raise InputError("its container refers to more bytes than the file has")
     file.seek(start)
     return file.read(length)
 
 
-def _item_index(items: Sequence[Mapping[str, str]], uri: str | None, semantic: str) -> int | None:
-    """Find an item by its URI, or by its meaning if no URI is known."""
+def _find_item(items: Sequence[Mapping[str, str]], uri: str | None, semantic: str) -> int | None:
+    """Find the index of an item by its URI, or by its meaning if no URI is known."""
     for index, item in enumerate(items):
         if uri:
             is_match = item.get("DataURI") == uri
@@ -182,27 +183,32 @@ def _item_index(items: Sequence[Mapping[str, str]], uri: str | None, semantic: s
     return None
 
 
-def _depth_of_codes(
+def _decode_codes(
     source: str,
     properties: Mapping[str, str],
     codes: _Map,
     confidence: _Map | None,
     orientation: int,
 ) -> OwnDepth:
-    """Convert the codes of Google's maps, from 0 to 1, to depth between Near and Far."""
+    """Convert the codes of Google's maps, from 0 to 1, to depth between Near and Far.
+
+    Without a known unit, depth is left out and the reason stated; other faults raise InputError.
+    """
     stated_unit = properties.get("Units", "")
     metres_per_unit = _METRES_PER_UNIT.get(stated_unit.lower())
     if metres_per_unit is None:
-        wrong_unit = f"its unit is '{stated_unit[:20]}', expected metres"
-        return OwnDepth(source=source, unused=wrong_unit if stated_unit else _NO_UNIT)
+        reason = f"its unit is '{stated_unit[:20]}'; expected metres" if stated_unit else _NO_UNIT
+        return OwnDepth(source=source, unused=reason)
     near, far = _require_finite(properties, "Near"), _require_finite(properties, "Far")
-    coding = properties.get("Format", "RangeInverse")
-    if coding not in ("RangeInverse", "RangeLinear"):
-        raise InputError(f"its format is '{coding[:30]}', expected RangeInverse or RangeLinear")
-    is_inverse = coding == "RangeInverse"
+    range_format = properties.get("Format", "RangeInverse")
+    if range_format not in ("RangeInverse", "RangeLinear"):
+        raise InputError(
+            f"its format is '{range_format[:30]}'; expected RangeInverse or RangeLinear"
+        )
+    is_inverse = range_format == "RangeInverse"
     if not 0 <= near < far or (is_inverse and near == 0):
-        raise InputError(f"its range goes from {near:g} to {far:g}")
-    if is_inverse:
+        raise InputError(f"its depth range from {near:g} to {far:g} is not valid")
+    if is_inverse:  # 1/depth is linear in the code, from 1/near to 1/far
         depth = far * near / (far - codes * (far - near))
     else:
         depth = near + codes * (far - near)
@@ -212,26 +218,26 @@ def _depth_of_codes(
     return _upright_depth(source, depth * metres_per_unit, orientation, along_ray=along_ray)
 
 
-def _apple_depth_in_jpeg(
+def _read_apple_jpeg(
     image: Image.Image, file: BufferedReader | BytesIO, orientation: int
 ) -> OwnDepth | None:
-    """Read Apple's map, which is a further picture in a JPEG file."""
+    """Read Apple's map, which is another picture in the JPEG file."""
     for content in _further_pictures(image, file):
         if _APPLE_PIXEL_DATA.encode() not in content:
             continue
         picture = _decode_map(content)
         root = parse_xmp(read_xmp_packets(picture).main, "Apple")
-        own_depth = _apple_depth(picture, root, orientation)
+        own_depth = _decode_apple_map(picture, root, orientation)
         if own_depth is not None:
             return own_depth
     return None
 
 
 def _further_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
-    """Yield every picture of a JPEG file but the first; none if their index is broken."""
+    """Yield the pictures of a JPEG file after the first; none if their index is broken."""
     index, index_start = image.info["mp"], image.info["mpoffset"]
     try:
-        pictures = _picture_offsets_and_sizes(index)
+        pictures = _read_picture_index(index)
     except struct.error:
         # Editors copy the index even when they drop the other pictures.
         return
@@ -244,28 +250,29 @@ def _further_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Ite
         yield file.read(size)
 
 
-def _picture_offsets_and_sizes(index: bytes) -> list[tuple[int, int]]:
-    """Read the pictures' offsets and sizes [bytes] from the index of CIPA DC-007."""
+def _read_picture_index(index: bytes) -> list[tuple[int, int]]:
+    """Read the pictures' offsets and sizes [bytes] from the index of CIPA DC-007.
+
+    The index is a TIFF directory, in which one tag has an entry for each picture.
+    """
     byte_order = ">" if index[:2] == b"MM" else "<"
     [directory] = struct.unpack_from(f"{byte_order}L", index, 4)
     [tag_count] = struct.unpack_from(f"{byte_order}H", index, directory)
-    for number in range(tag_count):
-        tag, _, length, value = struct.unpack_from(
-            f"{byte_order}HHLL", index, directory + 2 + 12 * number
-        )
-        if tag == _MP_ENTRY_TAG:
-            pictures = []
-            for position in range(value, value + length, _MP_ENTRY_BYTES):
-                _, size, offset = struct.unpack_from(f"{byte_order}LLL", index, position)
-                pictures.append((offset, size))
-            return pictures
+    for tag_index in range(tag_count):
+        tag_position = directory + 2 + 12 * tag_index  # after the count, 12 bytes for each tag
+        tag, _, length, start = struct.unpack_from(f"{byte_order}HHLL", index, tag_position)
+        if tag != _MP_ENTRY_TAG:
+            continue
+        pictures = []
+        for entry_position in range(start, start + length, _MP_ENTRY_BYTES):
+            _, size, offset = struct.unpack_from(f"{byte_order}LLL", index, entry_position)
+            pictures.append((offset, size))
+        return pictures
     return []
 
 
-def _apple_depth_in_heif(
-    image: Image.Image, file: BufferedReader | BytesIO | None
-) -> OwnDepth | None:
-    """Read Apple's map in a HEIC file, whose description is an XMP packet elsewhere in the file."""
+def _read_apple_heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
+    """Read Apple's map in a HEIC file; its description is an XMP packet elsewhere in the file."""
     stored = image.info["depth_images"][0]
     _check_map_size(*stored.size)
     picture = stored.to_pillow()
@@ -275,14 +282,14 @@ def _apple_depth_in_heif(
             if _APPLE_PIXEL_DATA.encode() not in packet:
                 continue
             # The decoder has rotated the map together with the photograph.
-            own_depth = _apple_depth(picture, parse_xmp(packet, "Apple"), orientation=1)
+            own_depth = _decode_apple_map(picture, parse_xmp(packet, "Apple"), orientation=1)
             if own_depth is not None:
                 return own_depth
     return OwnDepth(source="HEIF", unused=_NO_UNIT)
 
 
-def _apple_depth(picture: Image.Image, xmp: "Element", orientation: int) -> OwnDepth | None:
-    """Convert Apple's map of depth or disparity to depth; None for other maps, such as mattes."""
+def _decode_apple_map(picture: Image.Image, xmp: "Element", orientation: int) -> OwnDepth | None:
+    """Convert Apple's map of depth or disparity to depth; None for another map, such as a matte."""
     pixel_data = xmp_properties([xmp], _APPLE_PIXEL_DATA)
     properties = {**pixel_data, **xmp_properties([xmp], _APPLE_DEPTH_DATA)}
     quantity = _apple_quantity(properties)
@@ -295,78 +302,102 @@ def _apple_depth(picture: Image.Image, xmp: "Element", orientation: int) -> OwnD
     low_code = float(properties.get("IntMinValue", 0))
     high_code = float(properties.get("IntMaxValue", 255))
     if not (low_code < high_code and low < high):
-        raise InputError(f"its range goes from {low:g} to {high:g}")
+        raise InputError(f"its depth range from {low:g} to {high:g} is not valid")
     codes = (255 * _grey_in_unit_range(picture) - low_code) / (high_code - low_code)
     values = low + codes * (high - low)
     if quantity == "disparity":  # Apple's word for inverse depth [1/m]
         is_positive = values > 0
-        values = np.where(is_positive, 1 / np.where(is_positive, values, 1), 0)
+        divisors = np.where(is_positive, values, 1)  # 1 avoids a division by 0
+        values = np.where(is_positive, 1 / divisors, 0)
     return _upright_depth("Apple", values, orientation)
 
 
 def _apple_quantity(properties: Mapping[str, str]) -> str | None:
-    """Tell whether a map of Apple's holds "depth" or "disparity"; None for another quantity."""
-    stated = properties.get("AuxiliaryImageType", "").lower()
-    if stated in ("disparity", "depth"):
-        return stated
+    """Tell whether Apple's map holds "depth" or "disparity"; None for another quantity."""
+    stated_quantity = properties.get("AuxiliaryImageType", "").lower()
+    if stated_quantity in ("disparity", "depth"):
+        return stated_quantity
     pixel_format = properties.get("NativeFormat", "")
     if not pixel_format.isdigit():
         return None
-    code = int(pixel_format).to_bytes(4, "big").decode("latin-1")
-    return _APPLE_QUANTITIES.get(code)
+    four_letter_code = int(pixel_format).to_bytes(4, "big").decode("latin-1")
+    return _APPLE_QUANTITIES.get(four_letter_code)
 
 
-def _depth_of_two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
-    """Compute depth where the two views of a spatial photograph match."""
+def _match_two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
+    """Compute depth where the two parallel views of a spatial photograph match."""
     second_view = find_second_view(file)
     if second_view is None:
         return None
-    distance = abs(second_view.baseline)
-    source = f"two views, {1000 * distance:.1f} mm apart"
+    source = f"two views, {1000 * abs(second_view.baseline):.1f} mm apart"
     size_bytes = len(second_view.file.getbuffer())
-    second = decode(second_view.file, source, size_bytes=size_bytes, max_pixels=_MAX_MAP_PIXELS)
+    second = decode_image(
+        second_view.file, source, size_bytes=size_bytes, max_pixels=_MAX_MAP_PIXELS
+    )
     K, second_K = heif_K(image), heif_K(second)
     if K is None or second_K is None:
-        return OwnDepth(source=source, unused="they state no intrinsics")
+        return OwnDepth(source=source, unused="they have no intrinsics")
     if math.dist(_heif_rotation(image), _heif_rotation(second)) > _MAX_ROTATION:
-        return OwnDepth(source=source, unused="they are turned against each other")
+        return OwnDepth(source=source, unused="they are rotated relative to each other")
 
+    return _depth_from_matches(image, second, (K, second_K), second_view.baseline, source)
+
+
+def _depth_from_matches(
+    image: Image.Image,
+    second: Image.Image,
+    intrinsics: tuple[Matrix, Matrix],
+    signed_baseline: float,
+    source: str,
+) -> OwnDepth:
+    """Match two parallel views at a reduced size; depth is focal length · baseline / disparity.
+
+    ``signed_baseline`` [m] is positive if the second view is to the right.
+    """
     factor = math.ceil(image.width / _MATCHED_WIDTH)
     grey = np.asarray(image.convert("L").reduce(factor))
     second_grey = np.asarray(second.convert("L").reduce(factor))
-    K = resize_K(K, size=(factor, factor), new_size=(1, 1))
-    second_K = resize_K(second_K, size=(factor, factor), new_size=(1, 1))
+    K, second_K = (resize_K(K, size=(factor, factor), new_size=(1, 1)) for K in intrinsics)
     focal = second_K[0, 0]
-    largest = min(focal * distance / _MIN_MATCHED_DEPTH, _MATCHED_WIDTH / 8)
-    largest = float(np.copysign(largest, second_view.baseline))
-    matches = match_views(grey, second_grey, K, second_K, most=largest)
-    u, v, disparities = matches[matches[:, 2] >= focal / _MAX_MATCHED_BASELINES].T
+    baseline = abs(signed_baseline)
+    max_disparity = min(focal * baseline / _MIN_MATCHED_DEPTH, _MATCHED_WIDTH / 8)
+    # Points move to the other side if the second view is left of the first.
+    signed_max_disparity = float(np.copysign(max_disparity, signed_baseline))
+    matches = match_views(grey, second_grey, K, second_K, most=signed_max_disparity)
+    min_disparity = focal / _MAX_MATCHED_BASELINES
+    u, v, disparities = matches[matches[:, 2] >= min_disparity].T
     if u.size < _MIN_MATCHES:
-        reach = f"{_MAX_MATCHED_BASELINES * distance:.2g} m"
-        unused = f"they match at {u.size} places nearer than {reach}, expected {_MIN_MATCHES}"
+        max_depth = f"{_MAX_MATCHED_BASELINES * baseline:.2g} m"
+        unused = (
+            f"they match at only {u.size} points nearer than {max_depth}; expected at least "
+            f"{_MIN_MATCHES}"
+        )
         return OwnDepth(source=source, unused=unused)
     metres = np.zeros(grey.shape)
-    metres[v.astype(int), u.astype(int)] = focal * distance / disparities
+    metres[v.astype(int), u.astype(int)] = focal * baseline / disparities
     return _upright_depth(source, metres, orientation=1)
 
 
 def _heif_rotation(image: Image.Image) -> np.ndarray:
-    """Rotation matrix of a HEIC image's camera, flat; the identity if it states none."""
+    """Rotation matrix of a HEIC image's camera as 9 numbers; the identity if it states none."""
     return np.ravel(image.info["heif"].get("camera_extrinsic_matrix_rot", np.eye(3)))
 
 
 def _upright_depth(
     source: str, metres: _Map, orientation: int, *, along_ray: bool = False
 ) -> OwnDepth:
-    """Turn depth [m] upright, with 0 where it is no positive number."""
+    """Turn depth [m] upright, and set it to 0 where it is not a positive number."""
     with np.errstate(over="ignore"):
-        usable = metres.astype(np.float32)
-    usable = np.where(np.isfinite(usable) & (usable > 0), usable, np.float32(0))
-    if not usable.any():
-        raise InputError("it has no pixel with depth")
-    height, width = usable.shape
-    upright = np.empty((width, height) if orientation >= 5 else usable.shape, np.float32)
-    stored_view(upright, orientation)[:] = usable
+        depth = metres.astype(np.float32)
+    depth = np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+    if not depth.any():
+        raise InputError("it has no pixels with depth")
+    height, width = depth.shape
+    is_stored_sideways = orientation >= 5  # EXIF's 5 to 8 turn by 90 degrees.
+    upright_shape = (width, height) if is_stored_sideways else (height, width)
+    upright = np.empty(upright_shape, np.float32)
+    # What is written through this view in the stored orientation becomes upright.
+    stored_view(upright, orientation)[:] = depth
     return OwnDepth(source=source, metres=upright, along_ray=along_ray)
 
 
@@ -375,19 +406,23 @@ def _decode_grey(content: bytes) -> _Map:
 
 
 def _decode_map(content: bytes) -> Image.Image:
-    return decode(BytesIO(content), "its map", size_bytes=len(content), max_pixels=_MAX_MAP_PIXELS)
+    return decode_image(
+        BytesIO(content), "its map", size_bytes=len(content), max_pixels=_MAX_MAP_PIXELS
+    )
 
 
 def _check_map_size(width: int, height: int) -> None:
     if width * height > _MAX_MAP_PIXELS:
-        raise InputError(f"its map has {width}x{height} pixels, which is too large to be read")
+        raise InputError(
+            f"its map has {width}x{height} pixels; expected at most {_MAX_MAP_PIXELS:,}"
+        )
 
 
 def _grey_in_unit_range(picture: Image.Image) -> _Map:
-    """Read the grey levels of a map from 0 to 1, thinned; NaN where alpha is 0."""
+    """Read the grey levels of a map, from 0 to 1; NaN where alpha is 0."""
     _check_map_size(*picture.size)
-    # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
-    # not averaged.
+    # Shrunk before the conversion to float64, which takes eight times the memory. Codes of depth
+    # must not be averaged, so this takes the nearest pixel.
     factor = max(1.0, math.sqrt(picture.width * picture.height / _KEPT_MAP_PIXELS))
     size = (max(1, round(picture.width / factor)), max(1, round(picture.height / factor)))
     if size != picture.size:
@@ -403,7 +438,6 @@ def _grey_in_unit_range(picture: Image.Image) -> _Map:
 
 
 def _resize_nearest(plane: _Map, shape: tuple[int, int]) -> _Map:
-    """Sample a map at the pixels of one of another shape."""
     rows = _nearest_indices(shape[0], plane.shape[0])
     columns = _nearest_indices(shape[1], plane.shape[1])
     return plane[rows[:, None], columns]
@@ -429,5 +463,5 @@ def _require_finite(properties: Mapping[str, str], key: str) -> float:
     except (KeyError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"its {key} is '{properties.get(key, '')[:20]}', expected a number")
+        raise InputError(f"its {key} is '{properties.get(key, '')[:20]}'; expected a number")
     return number

@@ -15,7 +15,7 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode_image
 from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.exif_crops import exif_camera
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
@@ -24,11 +24,11 @@ from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
 from rilievo.records.sample import Photo
 
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-_CONTRAST_SAMPLES = 2**13  # pixels by which contrast is judged
+_CONTRAST_SAMPLES = 2**13  # pixels from which contrast is computed
 _MIN_CONTRAST = 16
-"""Span of the levels, of 256, below which a note says that the picture has little contrast."""
+"""Smallest range of levels, of 256, without a note that the picture has little contrast."""
 _DEPTH_KEYS = frozenset({"xmp", "depth_images", "mp", "heif"})
-"""Keys of Pillow's ``info`` of which a photograph with its own depth has at least one."""
+"""Keys of Pillow's ``info``, of which a photograph with depth of its own has at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def read_photo(
         InputError: If it is in no known format, broken, or below 32 pixels a side.
     """
     if alpha not in ("mask", "keep"):
-        raise OptionError(f"alpha is 'mask' or 'keep', got {alpha!r}")
+        raise OptionError(f"alpha must be 'mask' or 'keep', got {alpha!r}")
     options = _ReadOptions(
         max_pixels=max_pixels,
         reads_own_depth=own_depth,
@@ -96,13 +96,13 @@ def read_photo(
             with open(source, "rb") as file:
                 return _photo_from_file(file, name, size_bytes, options)
         except OSError as error:
-            raise InputError(f"cannot be read ({reason(error)})", path=name) from error
+            raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
     if isinstance(source, Tensor):
-        return _photo_from_array(_array_of_tensor(source), options)
+        return _photo_from_array(_tensor_to_array(source), options)
     if isinstance(source, Readable):
         return _photo_from_open_file(source, options)
     raise InputTypeError(
-        "is not an image; expected a path, an address, bytes, an open file, a numpy array, a "
+        "this is not an image; expected a path, a URL, bytes, an open file, a numpy array, a "
         "tensor or a Pillow image",
         path=type(source).__name__,
     )
@@ -110,32 +110,37 @@ def read_photo(
 
 def _photo_from_bytes(content: bytes, name: str, options: _ReadOptions) -> Photo:
     if not content:
-        raise InputError("is empty (0 bytes); a whole file is expected", path=name)
+        raise InputError("the content is empty (0 bytes); expected a complete file", path=name)
     return _photo_from_file(BytesIO(content), name, len(content), options)
 
 
 def _photo_from_open_file(file: Readable, options: _ReadOptions) -> Photo:
+    """Read a photograph from an open file, which must be in binary mode."""
     name = getattr(file, "name", None)
     name = printable(name) if isinstance(name, str) else "open file"
     try:
         content = file.read()
     except UnicodeDecodeError as error:
-        raise InputTypeError("is open as text; open it in binary mode, 'rb'", path=name) from error
+        raise InputTypeError(
+            "the file is open as text; open it in binary mode, 'rb'", path=name
+        ) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({reason(error)})", path=name) from error
+        raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
     if not isinstance(content, bytes):
         raise InputTypeError(
-            f"gives {type(content).__name__}; open it in binary mode, 'rb'", path=name
+            f"the file returns {type(content).__name__} instead of bytes; open it in binary mode, "
+            "'rb'",
+            path=name,
         )
     return _photo_from_bytes(content, name, options)
 
 
-def _array_of_tensor(tensor: Tensor) -> np.ndarray:
-    """Convert a tensor of torch to an array with its channels last, without a batch of one."""
-    values = tensor.detach().cpu()
-    if values.is_floating_point():
-        values = values.float()  # numpy has no bfloat16
-    array = np.asarray(values)
+def _tensor_to_array(tensor: Tensor) -> np.ndarray:
+    """Convert a tensor of torch to an array with its channels last; a batch of one is unpacked."""
+    cpu_tensor = tensor.detach().cpu()
+    if cpu_tensor.is_floating_point():
+        cpu_tensor = cpu_tensor.float()  # numpy has no bfloat16
+    array = np.asarray(cpu_tensor)
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim == 3 and array.shape[0] in _CHANNELS and array.shape[2] not in _CHANNELS:
@@ -146,13 +151,15 @@ def _array_of_tensor(tensor: Tensor) -> np.ndarray:
 def _photo_from_file(
     file: BufferedReader | BytesIO, name: str, size_bytes: int, options: _ReadOptions
 ) -> Photo:
-    image = decode(file, name, size_bytes=size_bytes, max_pixels=options.max_pixels)
+    image = decode_image(file, name, size_bytes=size_bytes, max_pixels=options.max_pixels)
     return _photo_from_image(image, name, options, file)
 
 
 def _photo_from_pillow(image: Image.Image, options: _ReadOptions, name: str = "") -> Photo:
     name = name or printable(str(getattr(image, "filename", "") or "image"))
-    return _photo_from_image(decode(image, name, max_pixels=options.max_pixels), name, options)
+    return _photo_from_image(
+        decode_image(image, name, max_pixels=options.max_pixels), name, options
+    )
 
 
 def _photo_from_image(
@@ -161,7 +168,10 @@ def _photo_from_image(
     options: _ReadOptions,
     file: BufferedReader | BytesIO | None = None,
 ) -> Photo:
-    """Make a photograph of a decoded image; ``file`` is the one it came from, if it is open."""
+    """Make a photograph from a decoded image: upright pixels, camera, own depth and notes.
+
+    ``file`` is the file that it was decoded from; None if it is not open.
+    """
     exif = read_exif_metadata(image)
     pages_note = _pages_note(image, file)
     picture = upright_picture(
@@ -176,18 +186,18 @@ def _photo_from_image(
     camera = camera_from_gpano(packets.main, size) or exif.heif_camera
     own_depth = None
     if options.reads_own_depth and not _DEPTH_KEYS.isdisjoint(image.info):
-        # Imported on demand, as few photographs have depth of their own.
+        # Imported on demand, because few photographs have depth of their own.
         from rilievo.io.photographs.own_depth import read_own_depth
 
         own_depth = read_own_depth(image, packets, file, exif.orientation)
     camera_note = None
     if camera is None:
-        by_exif = exif_camera(image, exif, size, packets.main)
-        camera, camera_note = by_exif.camera, by_exif.note
+        exif_result = exif_camera(image, exif, size, packets.main)
+        camera, camera_note = exif_result.camera, exif_result.note
 
     transparent_note = None
     if picture.transparent is not None:
-        # Black changes depth least where pixels are transparent.
+        # Of all colours, black at transparent pixels changes the depth of the others least.
         picture.pixels[picture.transparent] = 0
         transparent_note = _transparent_note(picture.transparent)
     notes = (
@@ -216,7 +226,7 @@ def _transparent_note(transparent: Mask) -> Note:
 
 
 def _contrast_note(pixels: Pixels, transparent: Mask | None) -> str | None:
-    """Say that a picture has little contrast, judged by some of its opaque pixels."""
+    """Note that a picture has little contrast, which is computed from some of its opaque pixels."""
     height, width = pixels.shape[:2]
     step = max(1, math.isqrt(height * width // _CONTRAST_SAMPLES))
     samples = pixels[::step, ::step]
@@ -229,18 +239,24 @@ def _contrast_note(pixels: Pixels, transparent: Mask | None) -> str | None:
     if high - low >= _MIN_CONTRAST:
         return None
     return (
-        f"has little contrast ({low} to {high} of 255, 1st to 99th percentile), which makes its "
-        "depth doubtful"
+        f"the image has little contrast (the 1st and 99th percentile of its values are {low} and "
+        f"{high} of 255), so its depth is unreliable"
     )
 
 
 def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> str | None:
-    """Say that a file has further pages or pictures that were not read."""
+    """Note that a file has more pages or pictures, which are not read."""
     if not _has_several_pictures(image, file):
         return None
     if image.format == "TIFF":
-        return "has several pages, and only its first was read: save each as a file for all"
-    return "is animated, and only its first picture was read: save it as a video for all"
+        return (
+            "the file has several pages, and only the first was read: save each page as a "
+            "separate file to process all of them"
+        )
+    return (
+        "the image is animated, and only the first frame was read: save it as a video to process "
+        "all frames"
+    )
 
 
 def _has_several_pictures(image: Image.Image, file: BufferedReader | BytesIO | None) -> bool:
@@ -250,29 +266,32 @@ def _has_several_pictures(image: Image.Image, file: BufferedReader | BytesIO | N
         return False
     try:
         return bool(getattr(image, "is_animated", False))
-    except PILLOW_ERRORS:  # what follows the first picture is damaged
+    except PILLOW_ERRORS:  # The file is damaged after the first picture.
         return False
 
 
 def _photo_from_array(array: np.ndarray, options: _ReadOptions) -> Photo:
+    """Make a photograph from an array: RGB as it is, other arrays as a file would be read."""
     name = "array"
     if array.dtype.kind == "f":
-        array = _uint8_from_floats(array, name)
+        array = _floats_to_uint8(array, name)
     is_grey = _is_grey(array)
     is_grey_16_bit = array.dtype == np.uint16 and is_grey and array.size > 0
     if array.dtype != np.uint8 and not is_grey_16_bit:
         raise InputError(
-            f"has numbers of type {array.dtype}, expected uint8; {_uint8_remedy(array.dtype)}",
+            f"the array has values of type {array.dtype}; expected uint8; "
+            f"{_uint8_remedy(array.dtype)}",
             path=name,
         )
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in _CHANNELS:
         has_channels_first = array.ndim == 3 and array.shape[0] in _CHANNELS
-        other_layouts = ", with alpha, or grey (height, width)"
-        remedy = "; move the channels last" if has_channels_first else other_layouts
-        raise InputError(
-            f"{name}: has shape {array.shape}, expected (height, width, 3) RGB{remedy}"
+        expected = (
+            "RGB (height, width, 3), RGB with alpha (height, width, 4) or grey (height, width)"
         )
+        if has_channels_first:
+            expected = "RGB (height, width, 3); move the channels last"
+        raise InputError(f"{name}: the array has the shape {array.shape}; expected {expected}")
     check_size(name, (array.shape[0], array.shape[1]), max_pixels=options.max_pixels)
     if channels != 3:
         plane = array.reshape(array.shape[:2]) if is_grey else array
@@ -288,15 +307,17 @@ def _is_grey(array: np.ndarray) -> bool:
     return array.ndim == 2 or has_one_channel
 
 
-def _uint8_from_floats(array: np.ndarray, name: str) -> np.ndarray:
-    """Convert floats from 0 to 1; others are refused, and so is NaN."""
-    is_inside = array.size > 0 and array.min() >= 0 and array.max() <= 1
-    if not is_inside:
-        may_be_depth = _is_grey(array)
-        depth_hint = "; depth is for rilievo.Prediction.from_depth(photo, depth)"
+def _floats_to_uint8(array: np.ndarray, name: str) -> np.ndarray:
+    """Convert floats to uint8; raise ``InputError`` if any is outside of 0 to 1, or NaN."""
+    # Comparisons with NaN are false, so NaN is refused too.
+    is_in_range = array.size > 0 and array.min() >= 0 and array.max() <= 1
+    if not is_in_range:
+        depth_hint = ""
+        if _is_grey(array):
+            depth_hint = "; to pass depth, use rilievo.Prediction.from_depth(photo, depth)"
         raise InputError(
-            f"{name}: has floats outside 0 to 1; divide by the number that stands for white, or "
-            f"convert to uint8, with 0 black and 255 white{depth_hint if may_be_depth else ''}"
+            f"{name}: the array has floats outside 0 to 1; divide it by the value of white, or "
+            f"convert it to uint8, with 0 for black and 255 for white{depth_hint}"
         )
     return np.round(array * 255).astype(np.uint8)
 
@@ -306,4 +327,4 @@ def _uint8_remedy(dtype: np.dtype) -> str:
         return "divide by 257 and convert to uint8"
     if dtype == np.bool_:
         return "multiply by 255 and convert to uint8"
-    return "convert to uint8, with 0 black and 255 white"
+    return "convert to uint8, with 0 for black and 255 for white"

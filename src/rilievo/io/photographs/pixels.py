@@ -1,4 +1,4 @@
-"""Convert Pillow images of any mode to upright sRGB, in strips that need little memory."""
+"""Convert Pillow images of any mode to upright sRGB, in strips to save memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from rilievo.io.photographs.icc_profiles import profile_description
 from rilievo.io.photographs.sixteen_bits import MAX_16_BIT, grey_span
 
 STRIP_PIXELS = 2_000_000
-"""Pixels that are converted at a time, so that no second copy of a large image is needed."""
+"""Pixels that are converted at a time, so that a large image is not copied as a whole."""
 _GREY_16_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _WHITE = (255, 255, 255)
 _MIN_OPAQUE_ALPHA = 128
-"""Alpha below which a pixel counts as transparent, half of the range."""
+"""Alpha below which a pixel counts as transparent: half of the range."""
 _ICC_COLOUR_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
-"""Colour space that an ICC profile must state to be one for pixels of a mode of Pillow."""
+"""Colour space that an ICC profile must state for pixels of a mode of Pillow."""
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
 NOT_STRETCHED = Note(
-    Text("is no grey picture of 16 bits, so ", OptionName("stretch", "True"), " had no effect")
+    Text("the image is not 16-bit grey, so ", OptionName("stretch", "True"), " had no effect")
 )
 
 _StripConverter: TypeAlias = Callable[[Image.Image], Any]
-"""Function from a strip of an image to an image, or to an array of the strip's size."""
+"""Function that converts a strip of an image to an image or array of the same size."""
 
 
 @dataclass(frozen=True, slots=True)
 class UprightPicture:
-    """Upright sRGB pixels of an image, and what was found while they were converted.
+    """Upright sRGB pixels of an image, with its transparent pixels and notes on the conversion.
 
     Attributes:
-        transparent: Pixels with alpha below half; None if there are none, or none are looked for.
+        transparent: Mask of pixels with alpha below half; None if there are none.
     """
 
     pixels: Pixels
@@ -51,61 +51,60 @@ def upright_picture(
 ) -> UprightPicture:
     """Convert a loaded image to upright sRGB pixels, as ``upright_pixels`` does, with notes.
 
-    Args:
-        image: Loaded image, in its stored orientation.
-        orientation: EXIF's orientation, 1 to 8.
-        name: File, for messages.
-        masks: Whether transparent pixels are looked for.
-        stretch: Whether the 1st and 99th percentile of 16-bit grey become black and white.
+    Transparent pixels are found only if ``masks`` is True. If ``stretch`` is True, the 1st and 99th
+    percentile of 16-bit grey become black and white.
 
     Raises:
-        InputError: As of ``upright_pixels``, and if all pixels are transparent.
+        InputError: As for ``upright_pixels``, or if all pixels are transparent.
     """
-    span, notes = None, []
+    grey_range, notes = None, []
     if stretch and _is_grey_16(image):
-        span = grey_span(image, name, stretch=True)
+        grey_range = grey_span(image, name, stretch=True)
+        black, white = grey_range
         notes.append(
-            f"its values {span[0]} to {span[1]} of 65535 were stretched to black and white"
+            f"its values from {black} to {white} of 65535 were stretched to the range from black "
+            "to white"
         )
-    elif stretch:
+    elif stretch:  # Other modes are not stretched.
         notes.append(NOT_STRETCHED)
-    signal = _signal_other_than_srgb(image)
+    signal = _non_srgb_signal(image)
     if signal is not None and signal.note is not None:
         notes.append(signal.note)
-    # First, as a picture that is all transparent is refused whatever its values.
+    # Checked first, so that an image without an opaque pixel is refused for this reason.
     transparent = _transparent_pixels(image, orientation, name) if masks else None
-    pixels = upright_pixels(image, orientation=orientation, name=name, span=span)
-    return UprightPicture(pixels, transparent, tuple(notes))
+    pixels = upright_pixels(image, orientation=orientation, name=name, grey_range=grey_range)
+    return UprightPicture(pixels=pixels, transparent=transparent, notes=tuple(notes))
 
 
 def upright_pixels(
-    image: Image.Image, *, orientation: int, name: str, span: tuple[int, int] | None = None
+    image: Image.Image, *, orientation: int, name: str, grey_range: tuple[int, int] | None = None
 ) -> Pixels:
     """Convert a loaded image of any mode to upright sRGB pixels.
 
-    Alpha is composited over white. 16-bit grey is divided by 257; of 16-bit colour Pillow delivers
-    the upper 8 bits. Floats are 0 to 1.
+    Alpha is composited over white. 16-bit grey is divided by 257; Pillow has already reduced 16-bit
+    colour to its upper 8 bits. Floats range from 0 to 1.
 
     Args:
         image: Loaded image, in its stored orientation.
         orientation: EXIF's orientation, 1 to 8.
-        name: File, for messages.
-        span: Values of 16-bit grey that become black and white; None for 0 and 65535.
+        name: Name of the file in messages.
+        grey_range: Values of 16-bit grey that become black and white; None for 0 and 65535.
 
     Raises:
-        InputError: If values are out of range, 16 bits span less than a 16th without ``span``, or
-            the mode is unknown.
+        InputError: If values are out of range, if 16-bit grey spans less than a 16th of the levels
+            and ``grey_range`` is None, or if the mode is unknown.
     """
-    if span is None and _is_grey_16(image):
-        grey_span(image, name)
+    if grey_range is None and _is_grey_16(image):
+        grey_span(image, name)  # raises an error for a narrow range
     pixels = np.empty((*_upright_size(image, orientation), 3), np.uint8)
-    to_srgb = _srgb_converter(image, name, span)
+    to_srgb = _srgb_converter(image, name, grey_range)
+    # Strips that are written through this view in their stored orientation become upright.
     _convert_strips(image, stored_view(pixels, orientation), to_srgb, name)
     return pixels
 
 
 def _is_grey_16(image: Image.Image) -> bool:
-    """Whether an image has 16-bit grey, which some decoders deliver in 32 bits."""
+    """Whether an image has 16-bit grey, which some decoders return in 32 bits."""
     return image.mode == "I" or image.mode in _GREY_16_MODES
 
 
@@ -123,9 +122,9 @@ def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask
     )
     if mask.all():
         raise InputError(
-            "all of its pixels are transparent, so it shows nothing",
+            "all of its pixels are transparent, so there is nothing to see",
             path=name,
-            hint=Text("give ", OptionName("alpha", "keep"), " to read their colours over white"),
+            hint=Text("use ", OptionName("alpha", "keep"), " to read their colours over white"),
         )
     return mask if mask.any() else None
 
@@ -135,6 +134,7 @@ def _alpha_reader(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | N
     last_band = image.getbands()[-1]
     if last_band in ("A", "a"):
         return lambda strip: np.asarray(strip.getchannel(last_band))
+    # A level, a colour, or for a palette the alpha of each entry; Pillow converts all of them.
     transparent_level = image.info.get("transparency")
     if transparent_level is None:
         return None
@@ -148,9 +148,10 @@ def _alpha_reader(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | N
 
 
 def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    """Size (height, width) of an image once upright."""
+    """Size (height, width) of an image after it is turned upright."""
     width, height = image.size
-    return (width, height) if orientation >= 5 else (height, width)
+    is_stored_sideways = orientation >= 5
+    return (width, height) if is_stored_sideways else (height, width)
 
 
 def _convert_strips(
@@ -170,7 +171,7 @@ def _convert_strips(
 def stored_view(
     upright: Shaped[np.ndarray, "h w *c"], orientation: int
 ) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
-    """View upright pixels in the orientation of the file, to write into them as they are stored."""
+    """View upright pixels in EXIF's orientation, so that stored pixels can be written into them."""
     match orientation:
         case 2:
             return upright[:, ::-1]
@@ -189,27 +190,31 @@ def stored_view(
     return upright
 
 
-def _srgb_converter(image: Image.Image, name: str, span: tuple[int, int] | None) -> _StripConverter:
-    """Choose how strips of an image become sRGB, by its mode, colour signal and profile."""
-    if span is None:
+def _srgb_converter(
+    image: Image.Image, name: str, grey_range: tuple[int, int] | None
+) -> _StripConverter:
+    """Choose the function that converts strips to sRGB, by mode, colour signal and profile."""
+    if grey_range is None:
         mode, to_base_mode = _base_mode_converter(image, name)
     else:
-        mode, to_base_mode = "L", _stretch_converter(span, name)
-    signal = _signal_other_than_srgb(image)
+        mode, to_base_mode = "L", _stretch_converter(grey_range, name)
+    signal = _non_srgb_signal(image)
     if signal is not None:
         return _signal_converter(signal, to_base_mode, name)
     profile_to_srgb = _profile_to_srgb_converter(mode, image.info.get("icc_profile"))
     if profile_to_srgb is not None:
         return lambda strip: profile_to_srgb(to_base_mode(strip))
     if mode == "LAB":
-        raise InputError("this Pillow cannot convert LAB; export it as RGB first", path=name)
+        raise InputError(
+            "this version of Pillow cannot convert LAB; export it as RGB first", path=name
+        )
     if mode == "RGB":
         return to_base_mode
     return lambda strip: to_base_mode(strip).convert("RGB")
 
 
-def _signal_other_than_srgb(image: Image.Image) -> ColourSignal | None:
-    """Colour signal that the file states, unless it is that of sRGB."""
+def _non_srgb_signal(image: Image.Image) -> ColourSignal | None:
+    """Colour signal that the file states; None if it states none, or that of sRGB."""
     signal = image.info.get("colour_signal")
     return signal if isinstance(signal, ColourSignal) and not signal.is_srgb else None
 
@@ -217,9 +222,11 @@ def _signal_other_than_srgb(image: Image.Image) -> ColourSignal | None:
 def _signal_converter(
     signal: ColourSignal, to_base_mode: Callable[[Image.Image], Image.Image], name: str
 ) -> _StripConverter:
+    """Make a function that converts strips with a colour signal, as 16-bit codes, to sRGB."""
     if signal.unread is not None:
         raise InputError(
-            f"has {signal.unread}, which is not read; export it in sRGB first", path=name
+            f"the image has {signal.unread}, which is not supported; export it as sRGB first",
+            path=name,
         )
 
     def convert(strip: Image.Image) -> Pixels:
@@ -232,9 +239,10 @@ def _signal_converter(
 def _base_mode_converter(
     image: Image.Image, name: str
 ) -> tuple[str, Callable[[Image.Image], Image.Image]]:
-    """Choose how strips become opaque pixels of 8 bits, and the mode that they then have.
+    """Choose the function that converts strips to opaque 8-bit pixels of a base mode.
 
-    The mode is RGB, L, CMYK or LAB: those for which colour profiles exist.
+    Returns the base mode, which is RGB, L, CMYK or LAB because colour profiles exist for these, and
+    the function.
     """
     has_transparent_level = "transparency" in image.info
     match image.mode:
@@ -242,6 +250,7 @@ def _base_mode_converter(
             return "RGB", _flatten_on_white
         case "LA" | "La":
             return "L", lambda strip: _flatten_on_white(strip).convert("L")
+        # Before the cases of the same modes without a transparent level.
         case "P" | "RGB" | "L" | "1" if has_transparent_level:
             return "RGB", _flatten_on_white
         case "RGB" | "L" | "CMYK" | "LAB":
@@ -256,7 +265,8 @@ def _base_mode_converter(
         case mode if mode in _GREY_16_MODES:
             return "L", lambda strip: _scale_grey_to_8_bits(strip, MAX_16_BIT, name)
     raise InputError(
-        f"has pixels of kind '{image.mode}', which is not read; export it as RGB or grey",
+        f"the image has the pixel mode '{image.mode}', which is not supported; export it as RGB "
+        "or grey",
         path=name,
     )
 
@@ -270,9 +280,11 @@ def _flatten_on_white(strip: Image.Image) -> Image.Image:
     return flat
 
 
-def _stretch_converter(span: tuple[int, int], name: str) -> Callable[[Image.Image], Image.Image]:
-    """Make a function that maps a span of 16-bit grey to black and white."""
-    low, high = span
+def _stretch_converter(
+    grey_range: tuple[int, int], name: str
+) -> Callable[[Image.Image], Image.Image]:
+    """Make a function that maps a range of 16-bit grey to black and white."""
+    low, high = grey_range
 
     def convert(strip: Image.Image) -> Image.Image:
         brightness = (_check_grey_values(strip, MAX_16_BIT, name) - low) / max(high - low, 1)
@@ -287,15 +299,15 @@ def _scale_grey_to_8_bits(strip: Image.Image, white: int, name: str) -> Image.Im
 
 
 def _check_grey_values(strip: Image.Image, white: int, name: str) -> np.ndarray:
-    """Return the values of a strip of grey, after checking that they are 0 to ``white``."""
+    """Check that the values of a strip of grey are 0 to ``white``, and return them."""
     values = np.asarray(strip, np.float32)
-    # NaN fails every comparison, so it is found as well.
+    # Comparisons with NaN are false, so NaN also counts as outside.
     outside = values[~((values >= 0) & (values <= white))]
     if outside.size:
-        numbers = "floats" if strip.mode == "F" else "integers"
+        number_type = "floats" if strip.mode == "F" else "integers"
         raise InputError(
-            f"has values such as {outside[0]:g}, but grey of {numbers} is read as 0 to {white}; "
-            "scale it first",
+            f"the image has values such as {outside[0]:g}, but values of grey that are stored as "
+            f"{number_type} must be between 0 and {white}; scale them first",
             path=name,
         )
     return values
@@ -304,9 +316,10 @@ def _check_grey_values(strip: Image.Image, white: int, name: str) -> np.ndarray:
 def _profile_to_srgb_converter(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
-    """Make the conversion of a colour profile to sRGB, and of LAB without a profile.
+    """Make a function that converts a colour profile, or LAB without a profile, to sRGB.
 
-    None where none is needed, or where the profile is broken or one for another colour space.
+    Returns None if no conversion is needed, or if the profile is broken or for another colour
+    space.
     """
     if mode == "LAB":
         return _build_transform(None, mode)

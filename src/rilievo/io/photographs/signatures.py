@@ -1,4 +1,4 @@
-"""Recognise files by their first bytes."""
+"""Formats of files, which are recognised by their first bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PHOTO_SUFFIXES = frozenset(
         *(".heic", ".heif", ".avif", ".ppm", ".pgm"),
     )
 )
-"""Suffixes by which photographs are found in a folder; a file that is named may have any suffix."""
+"""Suffixes of photographs that are found in a folder; a file that the user names may have any."""
 RAW_SUFFIXES = frozenset(
     (
         *(".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos"),
@@ -27,7 +27,7 @@ VIDEO_SUFFIXES = frozenset(
         *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     )
 )
-HEAD_BYTES = 512  # from which `identify` tells the format
+HEAD_BYTES = 512  # that ``identify_format`` needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class PhotoFormat:
     Attributes:
         module: Module of the decoder, which is imported when the first such file is opened.
         decoder: Name of a subclass of ``PIL.ImageFile.ImageFile``.
-        extra: Extra of rilievo that installs the decoder, if it is not always there.
+        extra: Extra of rilievo that installs the decoder; None if it is always installed.
         is_read_whole: Whether the decoder reads the whole file into memory.
     """
 
@@ -73,16 +73,16 @@ PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile
 AVIF = PhotoFormat(name="AVIF", module="PIL.AvifImagePlugin", decoder="AvifImageFile")
 HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="formats")
 PHOTO_FORMATS = (JPEG, PNG, WEBP, TIFF, BMP, GIF, PNM, AVIF, HEIC)
-RAW = ForeignFormat(
-    name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
-)
+RAW = ForeignFormat(name="a raw photograph", advice="convert it to JPEG, PNG or TIFF first")
 _VIDEO = ForeignFormat(
-    name="a video", advice="take a frame of it, or pass the video to rilievo predict"
+    name="a video", advice="extract a frame from it, or pass the video to rilievo predict"
 )
-_TEXT = ForeignFormat(name="text", advice="choose a photograph, such as a JPEG or PNG file")
+_TEXT = ForeignFormat(name="a text file", advice="choose a photograph, such as a JPEG or PNG file")
 _NPZ = ForeignFormat(
     name="an npz file",
-    advice=Text("rilievo.read_prediction reads those of ", OptionName("save", "npz")),
+    advice=Text(
+        "rilievo.read_prediction reads npz files that were saved with ", OptionName("save", "npz")
+    ),
 )
 
 _FIRST_ZIP_NAME = 30  # [bytes], where the name of a zip archive's first file begins
@@ -135,8 +135,8 @@ _FOREIGN: Mapping[bytes, ForeignFormat] = {
     b"\x1f\x8b": ForeignFormat(name="a gzip archive", advice="unpack it first"),
     b"\x93NUMPY": ForeignFormat(
         name="a numpy array",
-        advice="a photograph's array is for rilievo.predict, depth for 'rilievo surface PHOTO "
-        "--depth FILE' (Prediction.from_depth)",
+        advice="pass a photograph's array to rilievo.predict, and depth to 'rilievo surface PHOTO "
+        "--depth FILE' or Prediction.from_depth",
     ),
     b"version https://git-lfs": ForeignFormat(name="a Git LFS pointer", advice="run git lfs pull"),
 }
@@ -159,7 +159,7 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 }
 
 
-def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
+def identify_format(head: bytes) -> PhotoFormat | ForeignFormat | None:
     """Tell the format of a file from its first ``HEAD_BYTES``; None if it is unknown."""
     if head.startswith(b"PK\x03\x04") and b".npy" in head[_FIRST_ZIP_NAME:]:
         return _NPZ
@@ -187,7 +187,7 @@ def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:
 
 
 def _identify_text(head: bytes) -> ForeignFormat | None:
-    """Tell web pages and drawings from other text; None if the file is no ASCII text."""
+    """Tell web pages and drawings from other text; None if the file is not ASCII text."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for tag, markup in _MARKUP.items():
         follows_xml_header = text.startswith(b"<?xml") and tag in text
@@ -198,14 +198,14 @@ def _identify_text(head: bytes) -> ForeignFormat | None:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video by its first bytes, or by its suffix if they are no photograph."""
+    """Whether a file is a video, by its first bytes or, if they are unknown, by its suffix."""
     try:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            found = identify(file.read(HEAD_BYTES))
+            file_format = identify_format(file.read(HEAD_BYTES))
     except OSError:
-        found = None
-    if found is _VIDEO:
+        file_format = None
+    if file_format is _VIDEO:
         return True
-    return not isinstance(found, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES
+    return not isinstance(file_format, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES

@@ -20,7 +20,7 @@ _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _PART_HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 _MAX_ASPECT_CHANGE = 0.02
-"""Relative difference up to which a panorama was resized and not cropped."""
+"""Relative difference of aspect ratios up to which a panorama was resized, and not cropped."""
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 _MAX_BYTES = 64 * 2**20
 
@@ -38,22 +38,23 @@ class XmpPackets:
     parts: tuple[bytes, ...] = ()
 
     def mention(self, namespace: str) -> bool:
-        """Whether a namespace occurs in the text of the packets, which are not parsed for it."""
+        """Whether a namespace occurs in the text of the packets; they are not parsed."""
         return any(namespace.encode() in packet for packet in (self.main, *self.parts))
 
     def xml_roots(self, name: str) -> "list[Element]":
         """Parse the main packet, and the extended one if the main one announces it.
 
+        Parts of an extended packet begin with its GUID. ``name`` is the file's name in messages.
+
         Raises:
-            InputError: If a packet is damaged, incomplete or too large; ``name`` is the file in
-                the message.
+            InputError: If a packet is damaged, incomplete or too large.
         """
         root = parse_xmp(self.main, name)
         guid = xmp_properties([root], _NOTE).get("HasExtendedXMP")
         if guid is None:
             return [root]
-        parts = [part for part in self.parts if part[:_GUID_BYTES] == guid.encode()]
-        return [root, parse_xmp(_join_extended_parts(parts, name), name)]
+        extended_parts = [part for part in self.parts if part[:_GUID_BYTES] == guid.encode()]
+        return [root, parse_xmp(_join_extended_parts(extended_parts, name), name)]
 
 
 def read_xmp_packets(image: Image.Image) -> XmpPackets:
@@ -66,7 +67,7 @@ def read_xmp_packets(image: Image.Image) -> XmpPackets:
         for _, content in getattr(image, "applist", ())
         if isinstance(content, bytes) and content.startswith(_EXTENSION)
     )
-    # TIFF stores it under a tag, of whatever type the file states.
+    # In a TIFF, the packet is a tag, which may have any type.
     return XmpPackets(main if isinstance(main, bytes) else b"", tuple(parts))
 
 
@@ -82,45 +83,47 @@ def xmp_packets_in(content: bytes) -> Iterator[bytes]:
 
 
 def parse_xmp(packet: bytes, name: str) -> "Element":
-    """Parse the XML of a packet.
-
-    Raises:
-        InputError: If it is too large, declares entities, or is not valid.
-    """
+    """Parse the XML of a packet; raise ``InputError`` if it is too large or not valid."""
     from xml.etree.ElementTree import ParseError, fromstring
 
     if len(packet) > _MAX_BYTES:
-        raise InputError(f"its XMP has {len(packet) / 2**20:.0f} MiB, which is not read", path=name)
+        raise InputError(
+            f"its XMP has {len(packet) / 2**20:.1f} MiB; expected at most "
+            f"{_MAX_BYTES / 2**20:.0f} MiB",
+            path=name,
+        )
     start, end = packet.find(_BEGIN), packet.rfind(_END)
-    inside = packet[start : end + len(_END)] if 0 <= start < end else packet.strip(b"\0 \r\n\t")
-    if b"<!DOCTYPE" in inside or b"<!ENTITY" in inside:
-        raise InputError("its XMP declares entities, which no photograph needs", path=name)
+    has_envelope = 0 <= start < end
+    xml = packet[start : end + len(_END)] if has_envelope else packet.strip(b"\0 \r\n\t")
+    # Nested entities could expand to gigabytes.
+    if b"<!DOCTYPE" in xml or b"<!ENTITY" in xml:
+        raise InputError("its XMP has XML entity declarations, which are not supported", path=name)
     try:
-        return fromstring(inside)
+        return fromstring(xml)
     except (ParseError, ValueError) as error:
         raise InputError(f"its XMP is not valid XML ({error})", path=name) from error
 
 
 def xmp_properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
-    """Collect the text properties of a namespace by name; the first of a name counts."""
-    texts: dict[str, str] = {}
+    """Collect the text properties of a namespace by name; the first one of a name counts."""
+    properties: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
             for key, value in _element_properties(element, namespace):
-                texts.setdefault(key, value)
-    return texts
+                properties.setdefault(key, value)
+    return properties
 
 
 def xmp_structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
-    """List the text properties of each element that has some of a namespace, in file order."""
-    entries = (
+    """List the text properties of a namespace for each element that has any, in file order."""
+    structures = (
         dict(_element_properties(element, namespace)) for root in roots for element in root.iter()
     )
-    return [entry for entry in entries if entry]
+    return [structure for structure in structures if structure]
 
 
 def _element_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
-    """Yield properties that stand in attributes or in child elements, as XMP allows both."""
+    """Yield the properties in attributes and in child elements, because XMP allows both."""
     prefix = f"{{{namespace}}}"
     for key, value in element.attrib.items():
         if key.startswith(prefix):
@@ -131,28 +134,34 @@ def _element_properties(element: "Element", namespace: str) -> Iterator[tuple[st
 
 
 def _join_extended_parts(parts: Sequence[bytes], name: str) -> bytes:
-    """Join the parts of an extended packet, whose headers state its length and their offsets."""
+    """Join the parts of an extended packet.
+
+    The header of each part is a GUID of 32 bytes, the length of the packet and the part's offset.
+    """
     if not parts or any(len(part) < _PART_HEADER_BYTES for part in parts):
         raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
     if length > _MAX_BYTES:
-        raise InputError(f"its XMP has {length / 2**20:.0f} MiB, which is not read", path=name)
+        raise InputError(
+            f"its XMP has {length / 2**20:.1f} MiB; expected at most {_MAX_BYTES / 2**20:.0f} MiB",
+            path=name,
+        )
     packet = bytearray(length)
     copied = 0
     for part in parts:
         offset, content = int.from_bytes(part[36:40], "big"), part[_PART_HEADER_BYTES:]
         if offset + len(content) > length:
-            raise InputError("its extended XMP contradicts itself", path=name)
+            raise InputError("its extended XMP is inconsistent", path=name)
         packet[offset : offset + len(content)] = content
         copied += len(content)
     if copied < length:
-        raise InputError(f"its extended XMP is cut short, {copied} of {length} bytes", path=name)
+        raise InputError(f"its extended XMP is truncated: {copied} of {length} bytes", path=name)
     return bytes(packet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PanoramaCrop:
-    """Part of a full panorama that a photograph shows, in pixels of the full one."""
+    """Part of a full panorama that a photograph shows, in pixels of the full panorama."""
 
     full_width: float
     full_height: float
@@ -175,24 +184,26 @@ class _PanoramaCrop:
 def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
     """Make the camera of an upright panorama from the GPano properties in its main packet.
 
-    None if it states none, if the statements contradict each other, or if it was cropped later.
+    Returns None if there are none, if they contradict each other, or if the picture was cropped
+    later.
     """
     if _PANORAMA.encode() not in packet:
         return None
     try:
-        stated = xmp_properties([parse_xmp(packet, "the photograph")], _PANORAMA)
+        properties = xmp_properties([parse_xmp(packet, "the photograph")], _PANORAMA)
     except InputError:
         return None
-    if stated.get("ProjectionType", "equirectangular").lower() != "equirectangular":
+    if properties.get("ProjectionType", "equirectangular").lower() != "equirectangular":
         return None
     height, width = size
-    crop = _panorama_crop(stated, width)
+    crop = _read_panorama_crop(properties, width)
     if not crop.is_consistent():
         return None
     aspect_change = abs((width / height) / (crop.width / crop.height) - 1)
     if aspect_change > _MAX_ASPECT_CHANGE:
         return None
 
+    # A full panorama is 2π wide and π high, and its middle is the principal point.
     scale_x, scale_y = width / crop.width, height / crop.height
     lens = Equirectangular(
         fx=scale_x * crop.full_width / (2 * math.pi),
@@ -203,26 +214,29 @@ def camera_from_gpano(packet: bytes, size: tuple[int, int]) -> Camera | None:
     return Camera(lens=lens, source=CameraSource.GPANO)
 
 
-def _panorama_crop(stated: Mapping[str, str], width: int) -> _PanoramaCrop:
-    """Read which part is shown; by default all of the full panorama, and else its middle."""
-    full_width = _number_or_nan(stated, "FullPanoWidthPixels", width)
-    full_height = _number_or_nan(stated, "FullPanoHeightPixels", full_width / 2)
-    crop_width = _number_or_nan(stated, "CroppedAreaImageWidthPixels", full_width)
-    crop_height = _number_or_nan(stated, "CroppedAreaImageHeightPixels", full_height)
+def _read_panorama_crop(properties: Mapping[str, str], width: int) -> _PanoramaCrop:
+    """Read which part of the full panorama is shown.
+
+    If no size is stated, this is all of it. If no position is stated, this is its middle.
+    """
+    full_width = _number_or_nan(properties, "FullPanoWidthPixels", width)
+    full_height = _number_or_nan(properties, "FullPanoHeightPixels", full_width / 2)
+    crop_width = _number_or_nan(properties, "CroppedAreaImageWidthPixels", full_width)
+    crop_height = _number_or_nan(properties, "CroppedAreaImageHeightPixels", full_height)
     middle_left, middle_top = (full_width - crop_width) / 2, (full_height - crop_height) / 2
     return _PanoramaCrop(
         full_width=full_width,
         full_height=full_height,
         width=crop_width,
         height=crop_height,
-        left=_number_or_nan(stated, "CroppedAreaLeftPixels", middle_left),
-        top=_number_or_nan(stated, "CroppedAreaTopPixels", middle_top),
+        left=_number_or_nan(properties, "CroppedAreaLeftPixels", middle_left),
+        top=_number_or_nan(properties, "CroppedAreaTopPixels", middle_top),
     )
 
 
-def _number_or_nan(stated: Mapping[str, str], name: str, default: float) -> float:
-    """Read a number; NaN if it is none, and the default if it is not stated."""
-    text = stated.get(name)
+def _number_or_nan(properties: Mapping[str, str], name: str, default: float) -> float:
+    """Read a number; the default if it is not stated, NaN if it is not a number."""
+    text = properties.get(name)
     try:
         return float(default) if text is None else float(text)
     except ValueError:

@@ -9,9 +9,7 @@ from rilievo.io.videos.frame_source import FrameSource, OpenFile
 def open_video(path: Path | OpenFile, *, fps: Fraction | None = None) -> FrameSource:
     """Open a video and decode its first frame.
 
-    Args:
-        path: Video file.
-        fps: Frames to keep of each second, nearest in time; None for all.
+    ``fps`` are the frames per second to keep, nearest in time; None keeps all.
 
     Raises:
         InputError: If it is no video, or no frame can be decoded.

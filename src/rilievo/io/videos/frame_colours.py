@@ -1,4 +1,4 @@
-"""Colours of video frames as sRGB."""
+"""Convert the colours of video frames to sRGB."""
 
 from functools import lru_cache
 
@@ -10,8 +10,8 @@ from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
 from rilievo.io.videos.container import ColorRange, Colorspace, VideoFrame
 
 _UNSTATED = 2
-"""Code point of a tag that is not stated (ITU-T H.273)."""
-_LUMA_SHARES = {
+"""Code point of an unspecified tag (ITU-T H.273)."""
+_LUMA_COEFFICIENTS = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
     5: (0.299, 0.114),
@@ -19,29 +19,29 @@ _LUMA_SHARES = {
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
 }
-"""Shares of red and blue in luma, by the code point of the matrix (ITU-T H.273)."""
+"""Luma coefficients of red and blue, by the code point of the matrix (ITU-T H.273)."""
 _BT_709, _BT_601, _BT_2020 = 1, 6, 9
 """Code points of matrices (ITU-T H.273)."""
-_UNREAD_MATRICES = {
-    10: "BT.2020 colours of constant luminance",
-    13: "colours of constant luminance",
+_UNSUPPORTED_MATRICES = {
+    10: "BT.2020 colours with constant luminance",
+    13: "colours with constant luminance",
     14: "ICtCp colours",
     15: "IPT colours of Dolby Vision without a base layer",
 }
 _HD_ROWS = 720
-"""Rows of a frame from which on untagged colours are those of high definition."""
+"""Untagged frames with at least so many rows have the colours of high definition."""
 _CONVERSION_HINT = (
     "convert it to SDR (BT.709) with a video editor, or with ffmpeg's filters zscale and tonemap"
 )
 _MIN_PEAK, _MAX_PEAK = 100.0, 10_000.0
-"""Range of the light of the brightest pixel that is believed [cd/m²]."""
+"""Plausible luminance of the brightest pixel [cd/m²]."""
 
 
 def frame_signal(picture: VideoFrame, *, peak: float | None = None) -> ColourSignal:
-    """What the numbers of a frame mean as colours, by its tags.
+    """Determine the colour space of a frame by its tags.
 
-    ``peak`` is the light of the video's brightest pixel [cd/m²], which not every frame states; None
-    takes what the frame states.
+    ``peak`` is the luminance of the video's brightest pixel [cd/m²], which not every frame states.
+    By default it is what this frame states.
     """
     primaries, transfer = int(picture.color_primaries), int(picture.color_trc)
     return _signal(primaries, transfer, peak or _stated_peak(picture) or DEFAULT_PEAK)
@@ -49,7 +49,7 @@ def frame_signal(picture: VideoFrame, *, peak: float | None = None) -> ColourSig
 
 @lru_cache(maxsize=16)
 def _signal(primaries: int, transfer: int, peak: float) -> ColourSignal:
-    """Signal whose tables are computed once for all frames."""
+    """Make a signal, cached so that its tables are computed once for all frames."""
     return ColourSignal(primaries=primaries, transfer=transfer, peak=peak)
 
 
@@ -61,11 +61,14 @@ def check_signal(picture: VideoFrame, name: str) -> None:
             layer.
     """
     signal = frame_signal(picture)
-    unread = signal.unread or _UNREAD_MATRICES.get(int(picture.colorspace))
-    if unread is None and _has_dolby_vision(picture) and not _states_base_layer(picture):
-        unread = "Dolby Vision without a base layer (profile 5)"
-    if unread is not None:
-        raise InputError(f"has {unread}, which is not read; {_CONVERSION_HINT}", path=name)
+    unsupported = signal.unread or _UNSUPPORTED_MATRICES.get(int(picture.colorspace))
+    if unsupported is None and _has_dolby_vision(picture) and not _has_base_layer(picture):
+        unsupported = "Dolby Vision without a base layer (profile 5)"
+    if unsupported is not None:
+        raise InputError(
+            f"the video has {unsupported}, which rilievo does not support; {_CONVERSION_HINT}",
+            path=name,
+        )
 
 
 def srgb_pixels(
@@ -89,7 +92,7 @@ def srgb_pixels(
 def _deep_rgb(
     picture: VideoFrame, shape: tuple[int, int], signal: ColourSignal
 ) -> UInt16[np.ndarray, "h w 3"]:
-    """R'G'B' of 16 bits. FFmpeg's own conversion would round to 8 bits on the way."""
+    """Convert a frame to R'G'B' of 16 bits; FFmpeg's own conversion from YCbCr rounds to 8 bits."""
     height, width = shape
     if picture.format.is_rgb:
         return picture.to_ndarray(format="rgb48le", width=width, height=height)
@@ -97,26 +100,27 @@ def _deep_rgb(
 
     y, cb, cr = np.moveaxis(planes.astype(np.float32), 2, 0)
     if picture.color_range == ColorRange.JPEG:
-        # Full range. Numbers of fewer bits lie in the upper ones.
+        # Full range. Samples of fewer than 16 bits are stored in the upper bits.
         bits = picture.format.components[0].bits
-        full = np.float32((2**bits - 1) * 2 ** (16 - bits))
-        y, cb, cr = y / full, (cb - 2**15) / full, (cr - 2**15) / full
+        max_value = np.float32((2**bits - 1) * 2 ** (16 - bits))
+        y, cb, cr = y / max_value, (cb - 2**15) / max_value, (cr - 2**15) / max_value
     else:
         # Limited range: 16 to 235 for luma, 16 to 240 for chroma.
         y, cb, cr = (y / 256 - 16) / 219, (cb / 256 - 128) / 224, (cr / 256 - 128) / 224
 
-    red_share, blue_share = _LUMA_SHARES[_matrix(picture, signal)]
-    red = y + 2 * (1 - red_share) * cr
-    blue = y + 2 * (1 - blue_share) * cb
-    green = (y - red_share * red - blue_share * blue) / (1 - red_share - blue_share)
+    # Y = kr R + kg G + kb B with kr + kg + kb = 1, Cr = (R - Y) / (2 - 2 kr), Cb likewise.
+    kr, kb = _LUMA_COEFFICIENTS[_matrix(picture, signal)]
+    red = y + 2 * (1 - kr) * cr
+    blue = y + 2 * (1 - kb) * cb
+    green = (y - kr * red - kb * blue) / (1 - kr - kb)
     rgb = np.stack([red, green, blue], axis=2).clip(0, 1)
     return np.rint(rgb * np.float32(65535)).astype(np.uint16)
 
 
 def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
-    """Code point of a frame's matrix; if it has no tag, that which belongs to the signal."""
+    """Return the code point of a frame's matrix; if it has no tag, the usual one of the signal."""
     matrix = int(picture.colorspace)
-    if matrix in _LUMA_SHARES:
+    if matrix in _LUMA_COEFFICIENTS:
         return matrix
     if signal.is_hdr or signal.primaries == _BT_2020:
         return _BT_2020
@@ -124,7 +128,7 @@ def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
 
 
 def _stated_peak(picture: VideoFrame) -> float | None:
-    """Light of the brightest pixel [cd/m²], by MaxCLL or the mastering display; None if unknown."""
+    """Read the luminance of the brightest pixel [cd/m²] from MaxCLL or the mastering display."""
     level = picture.side_data.get("CONTENT_LIGHT_LEVEL")
     if level is not None:
         brightest = float(np.frombuffer(bytes(level), np.uint32)[0])  # pyright: ignore[reportArgumentType]
@@ -133,17 +137,18 @@ def _stated_peak(picture: VideoFrame) -> float | None:
     display = picture.side_data.get("MASTERING_DISPLAY_METADATA")
     if display is None:
         return None
-    # Fractions: x and y of three primaries and of white, least and greatest light; two flags.
+    # FFmpeg's AVMasteringDisplayMetadata: fractions for x and y of three primaries and of white,
+    # for the minimum and the maximum luminance, and at the end two flags.
     numbers = np.frombuffer(bytes(display), np.int32).astype(np.float64)  # pyright: ignore[reportArgumentType]
-    *_, numerator, denominator, _, has_light = numbers
-    if not has_light or denominator <= 0:
+    *_, numerator, denominator, _, has_luminance = numbers
+    if not has_luminance or denominator <= 0:
         return None
-    light = numerator / denominator
-    return light if _MIN_PEAK <= light <= _MAX_PEAK else None
+    luminance = numerator / denominator
+    return luminance if _MIN_PEAK <= luminance <= _MAX_PEAK else None
 
 
-def _states_base_layer(picture: VideoFrame) -> bool:
-    """Whether tags say how a frame looks without Dolby Vision, as profile 5 does not."""
+def _has_base_layer(picture: VideoFrame) -> bool:
+    """Whether tags state the colours without Dolby Vision, as they do not in profile 5."""
     return _UNSTATED not in (int(picture.color_trc), int(picture.colorspace))
 
 

@@ -1,4 +1,4 @@
-"""Photographs of a folder as frames."""
+"""Read the photographs of a folder as the frames of a video."""
 
 import re
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ from rilievo.records.sample import Photo
 
 
 class FrameFolder(FrameSource):
-    """Photographs of a folder in natural order (``frame2`` before ``frame10``).
+    """Frames from the photographs of a folder, in natural order (``frame2`` before ``frame10``).
 
-    Frames that are broken or of another size are named in ``fault``; their time stays empty.
+    Photographs that are broken or of another size are skipped and named in ``fault``. Later frames
+    keep their times.
     """
 
     own_depth: OwnDepth | None
@@ -37,29 +38,32 @@ class FrameFolder(FrameSource):
     ) -> None:
         """List the folder and read its first frame.
 
-        Args:
-            path: Folder.
-            rate: Frames a second.
-            own_depth: Whether the depth map in the first frame's file is read.
-            alpha: Whether transparent pixels have no depth ("mask"), or are read over white.
-            stretch: Whether 16-bit pictures are stretched to their range of values.
+        ``rate`` is in frames per second. ``own_depth`` says to read the depth map in the first
+        frame's file. Transparent pixels have no depth (``alpha="mask"``), or are blended with
+        white. ``stretch`` says to stretch 16-bit pictures to their range of values.
 
         Raises:
             OptionError: If the rate is not positive.
             InputError: If no photograph can be read.
         """
         if rate <= 0:
-            raise OptionError(f"a frame rate is positive, got {rate}")
-        self.path, self.rate, self.time_base = path, rate, 1 / rate
+            raise OptionError(f"the frame rate must be positive, got {rate}")
+        self.path = path
+        self.rate = rate
+        self.time_base = 1 / rate
         self.origin = Fraction(0)
-        self.has_audio, self.fault = False, None
+        self.has_audio = False
+        self.fault = None
         self._read = partial(read_photo, alpha=alpha, stretch=stretch)
         self._files = _list_photos(path)
         self.frame_estimate = len(self._files)
-        first = self._first_photo(own_depth=own_depth)
-        self.size, self.own_depth, self.notes = first.shape, first.own_depth, first.notes
+        first_photo = self._first_photo(own_depth=own_depth)
+        self.size = first_photo.shape
+        self.own_depth = first_photo.own_depth
+        self.notes = first_photo.notes
 
     def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames of the first one's size; the others are skipped and reported."""
         self.fault = None
         skipped: list[str] = []
         index = 0
@@ -71,34 +75,35 @@ class FrameFolder(FrameSource):
                 skipped.append(note_of(error))
                 continue
             if photo.shape != self.size:
-                sizes = f"{_size_text(photo.shape)}, not {_size_text(self.size)}"
+                sizes = f"the size is {_size_text(photo.shape)} instead of {_size_text(self.size)}"
                 skipped.append(f"{printable(file)}: {sizes}")
                 continue
             yield Frame(photo=photo, index=index, ticks=ticks, file=file.name, stem=stem)
             index += 1
         if skipped:
-            count = f"{len(skipped)} of {len(self._files)} frames skipped"
-            self.fault = Note(Text(f"{count}, the first: ", skipped[0]), path=printable(self.path))
+            verb = "was" if len(skipped) == 1 else "were"
+            count = f"{len(skipped)} of {len(self._files)} frames {verb} skipped"
+            self.fault = Note(Text(f"{count}; the first: ", skipped[0]), path=printable(self.path))
 
     def _first_photo(self, *, own_depth: bool) -> Photo:
-        """First photograph that can be read."""
+        """Read the first photograph that can be read."""
         problem = "the folder has no photographs"
         for file in self._files:
             try:
                 return self._read(file, own_depth=own_depth)
             except InputError as error:
-                problem = Text("none of its photographs can be read, the last: ", error)
+                problem = Text("none of its photographs can be read; the last error: ", error)
         raise InputError(problem=problem, path=self.path)
 
 
 def natural_sort_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort key in which digits count as numbers, so that ``frame2`` is before ``frame10``."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((int(part), part) if part.isdecimal() else (-1, part) for part in parts)
+    """Return a sort key in which digits count as numbers: ``frame2`` is before ``frame10``."""
+    words = re.split(r"(\d+)", name)  # texts and digits in turn
+    return tuple((int(word), word) if word.isdecimal() else (-1, word) for word in words)
 
 
 def _list_photos(path: Path) -> list[Path]:
-    """Photographs of a folder, in natural order, without hidden files."""
+    """List the photographs of a folder in natural order, without hidden files."""
     try:
         files = [
             file

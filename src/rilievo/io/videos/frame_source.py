@@ -1,7 +1,4 @@
-"""What all sources of frames have in common, formats of videos, and open files.
-
-Nothing here needs PyAV.
-"""
+"""Base class of video sources, formats of videos, and open files. None of them needs PyAV."""
 
 import io
 import os
@@ -15,7 +12,7 @@ from pathlib import Path
 from rilievo.records.sample import Photo
 
 DEFAULT_RATE = Fraction(30)
-"""Frames a second of a folder, and of videos that do not state their rate."""
+"""Frames per second of a folder, and of videos that do not state their rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +20,10 @@ class Frame:
     """Upright frame with square pixels.
 
     Attributes:
-        photo: Its pixels.
-        index: Index among readable frames, from 0.
-        ticks: Time in the ``time_base`` of its source; strictly increasing.
-        file: Name of its file in a folder; empty in a video.
-        stem: Unique name of its results.
+        index: Index among the readable frames.
+        ticks: Time in units of the source's ``time_base``; strictly increasing.
+        file: Name of the frame's file in a folder; empty in a video.
+        stem: Unique name for the frame's results.
     """
 
     photo: Photo
@@ -42,18 +38,16 @@ class Frame:
 
 
 class FrameSource(ABC):
-    """Video or folder of frames, to be iterated any number of times.
+    """Video or folder of frames, which can be iterated any number of times.
 
     Attributes:
-        path: File or folder.
         size: Height and width of every frame [px].
         rate: Average frame rate [1/s].
         time_base: Exact duration of a tick [s].
         origin: Time that is zero for picture and sound [s].
-        frame_estimate: About the number of frames; None if unknown.
-        has_audio: Whether there is a sound track.
-        notes: Notes on changes to all frames, a line each.
-        fault: Damage, in one line, after all frames were read; None without damage.
+        frame_estimate: Approximate number of frames; None if unknown.
+        notes: Notes on changes to all frames, one line each.
+        fault: Damage in one line, known after all frames were read; None if there is none.
         has_alpha: Whether frames may have transparent pixels.
     """
 
@@ -70,7 +64,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """Yield readable frames; damage after the first raises no error."""
+        """Yield the readable frames; damage after the first frame raises no error."""
 
     def close(self) -> None:  # noqa: B027
         """Close what reading opened."""
@@ -87,14 +81,7 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """Properties of a video file that is written.
-
-    Attributes:
-        size: Height and width of its frames [px].
-        rate: Frames a second.
-        time_base: Duration of a tick [s].
-        coding: How frames are stored.
-    """
+    """Properties of a video file that is written."""
 
     size: tuple[int, int]
     rate: Fraction
@@ -103,7 +90,7 @@ class VideoFormat:
 
     @property
     def coded_size(self) -> tuple[int, int]:
-        """Height and width as they are stored; pictures need even sides."""
+        """Height and width of the stored frames; H.264 needs even sides."""
         height, width = self.size
         if self.coding is Coding.PICTURE:
             return height + height % 2, width + width % 2
@@ -114,9 +101,7 @@ class VideoFormat:
 class SoundSource:
     """Sound that is copied from a video.
 
-    Attributes:
-        path: The video.
-        origin: Time in it that is zero in the new file [s].
+    ``origin`` is the time in it that is zero in the new file [s].
     """
 
     path: Path
@@ -133,7 +118,7 @@ class OpenFile:
         return self._name
 
     def open_reader(self) -> "FileReader":
-        """Reader with a position of its own, at the beginning."""
+        """Open a reader with a position of its own, at the beginning of the file."""
         return FileReader(self._descriptor, self._name)
 
 
@@ -142,7 +127,8 @@ class FileReader(io.RawIOBase):
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.name = name
-        self._descriptor, self._position = descriptor, 0
+        self._descriptor = descriptor
+        self._position = 0
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -158,13 +144,13 @@ class FileReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Change and return the position."""
-        size = os.fstat(self._descriptor).st_size
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size}[whence]
+        file_size = os.fstat(self._descriptor).st_size
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: file_size}[whence]
         self._position = max(0, start + offset)
         return self._position
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read at most this number of bytes; all of the rest if it is negative."""
+        """Read at most ``size`` bytes, or the rest of the file if ``size`` is negative."""
         if size < 0:
             size = max(0, os.fstat(self._descriptor).st_size - self._position)
         content = os.pread(self._descriptor, size, self._position)

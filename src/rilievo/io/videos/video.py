@@ -1,4 +1,4 @@
-"""Upright frames of video files, with square pixels and their times."""
+"""Read video files as upright frames with square pixels and times."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -29,22 +29,22 @@ from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource, Ope
 from rilievo.records.sample import Photo
 
 LONGEST_GAP = 600
-"""Longest gap between two frames [s]; clocks that fail jump by years."""
+"""Longest plausible gap between two frames [s]. Clocks that fail jump by years."""
 _MAX_PIXEL_ASPECT = 8
-"""Largest ratio of a pixel's sides that is believed."""
+"""Largest plausible ratio of a pixel's sides."""
 _SAME_RATE = Fraction(998, 1000)
-"""Share of a video's rate from which on ``fps`` keeps all of its frames."""
+"""If ``fps`` is at least this fraction of a video's rate, all frames are kept."""
 _MIN_END_TOLERANCE = Fraction(1, 10)
-"""Time by which a whole video may end before its header says so [s]."""
+"""Time by which a complete video may end earlier than its header says [s]."""
 _END_TOLERANCE_FRAMES = 3
-"""The same in frames; the longer of the two counts."""
+"""The same in frames; the longer of the two applies."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orientation:
-    """How stored pixels become upright: they are transposed first, then mirrored."""
+    """How stored pixels are turned upright: they are transposed first, then mirrored."""
 
     transpose: bool
     mirror_rows: bool
@@ -62,9 +62,10 @@ class Orientation:
 
 
 def frame_orientation(picture: VideoFrame) -> Orientation:
-    """Orientation by the display matrix (a b u; c d v; x y w), 16.16 fixed point.
+    """Read the orientation from the display matrix (a b u; c d v; x y w) in 16.16 fixed point.
 
-    A stored pixel (p, q) is shown at (a p + c q, b p + d q).
+    A stored pixel (p, q) is shown at (a p + c q, b p + d q). Only multiples of 90 degrees and
+    mirror images are supported.
     """
     data = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -76,7 +77,7 @@ def frame_orientation(picture: VideoFrame) -> Orientation:
 
 
 def square_shape(stream: VideoStream) -> tuple[int, int]:
-    """Height and width of frames whose pixels were made square by stretching the shorter side."""
+    """Return height and width of the frames after their pixels are stretched to squares."""
     height, width = stream.height, stream.width
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
@@ -91,32 +92,30 @@ def nearest_in_time(
 ) -> Iterator[tuple[int, Item]]:
     """Yield the frames nearest to evenly spaced times, each at most once.
 
-    Args:
-        timed: Time of each frame [ticks], and the frame.
-        spacing: Distance of the times [ticks].
-        step: Time for which the last frame is shown [ticks].
+    All times are in ticks. ``spacing`` is their distance, and the last frame is shown for ``step``.
     """
-    target_time, held = Fraction(0), None
+    target_time = Fraction(0)  # from the first frame on
+    previous: tuple[int, Item] | None = None
     start = 0
     for ticks, item in timed:
-        if held is None:
+        if previous is None:
             start = ticks
         else:
-            held_ticks, _ = held
-            # The frame held is the nearest one up to halfway; of two as near, the earlier counts.
-            halfway = Fraction(held_ticks + ticks, 2) - start
+            previous_ticks, _ = previous
+            # Up to halfway the previous frame is the nearest one, and also at halfway itself.
+            halfway = Fraction(previous_ticks + ticks, 2) - start
             if target_time <= halfway:
-                yield held
+                yield previous
                 target_time = (math.floor(halfway / spacing) + 1) * spacing
-        held = ticks, item
-    if held is not None and target_time < held[0] - start + Fraction(step, 2):
-        yield held
+        previous = ticks, item
+    if previous is not None and target_time < previous[0] - start + Fraction(step, 2):
+        yield previous
 
 
 class VideoReader(FrameSource):
-    """Upright frames of a video with square pixels and their times.
+    """Source of the upright frames of a video, with square pixels and times.
 
-    Every iteration decodes anew. Packets that cannot be decoded are named in ``fault``.
+    Every iteration decodes the file again. Damaged packets are reported in ``fault``.
     """
 
     has_alpha = False
@@ -124,24 +123,28 @@ class VideoReader(FrameSource):
     def __init__(self, path: Path | OpenFile, *, fps: Fraction | None = None) -> None:
         """Open a file and decode its first frame.
 
-        Args:
-            path: Video file.
-            fps: Frames to keep of each second, nearest in time, at most all of them; None for all.
+        ``fps`` frames per second are kept, those nearest in time, or all if it is None.
 
         Raises:
-            InputError: If it is no video, no frame can be decoded, or its colours are not known.
+            InputError: If it is no video, if no frame can be decoded, or if its colours are not
+                supported.
         """
-        self.path, self.fault, self.notes = Path(str(path)), None, ()
-        self._file, self._fps = path, fps
+        self.path = Path(str(path))
+        self.fault = None
+        self.notes = ()
+        self._file = path
+        self._fps = fps
         with open_container(path) as container:
             self._read_header(container)
         first = next(decode_frames(path, Damage()), None)
         if first is None:
-            raise InputError("no frame of this video can be decoded; is it whole?", path=path)
+            raise InputError(
+                "no frame of this video can be decoded; check that the file is complete", path=path
+            )
         self._read_first_frame(first)
 
     def _read_header(self, container: InputContainer) -> None:
-        """Read times, rate and size, which are those of the frames that are kept."""
+        """Read times, rate and size from the header, and reduce the rate to ``fps``."""
         name = printable(str(self._file))
         stream = video_stream(self._file, container)
         check_size(name, (stream.height, stream.width))
@@ -158,17 +161,18 @@ class VideoReader(FrameSource):
         if not self.frame_estimate and self._expected_end is not None:
             self.frame_estimate = round(self._expected_end * self.rate)
 
-        self._source_rate, fps = self.rate, self._fps
-        # The average of a variable rate is below that of some seconds.
+        fps = self._fps
+        self._source_rate = self.rate
+        # A variable rate is above its average at times, so fps may drop frames there.
         highest_rate = max(self.rate, stream.guessed_rate or 0)
-        self._thins = fps is not None and fps < _SAME_RATE * highest_rate
-        if fps is not None and self._thins and fps < self.rate:
+        self._drops_frames = fps is not None and fps < _SAME_RATE * highest_rate
+        if fps is not None and self._drops_frames and fps < self.rate:
             if self.frame_estimate:
                 self.frame_estimate = math.ceil(self.frame_estimate * fps / self.rate)
             self.rate = fps
 
     def _read_first_frame(self, picture: VideoFrame) -> None:
-        """Read the colours and the orientation of all frames."""
+        """Read the colours and the orientation of all frames from the first one."""
         check_signal(picture, printable(str(self._file)))
         signal = frame_signal(picture)
         self._peak = signal.peak
@@ -180,97 +184,109 @@ class VideoReader(FrameSource):
         self.size = (width, height) if self._orientation.transpose else (height, width)
 
     def __iter__(self) -> Iterator[Frame]:
+        """Decode all frames, or those nearest in time to ``fps`` frames per second."""
         self.fault = None
         decoded = _DecodedFrames(self._file, self.time_base, self._source_rate)
-        frames, kept = iter(decoded), 0
-        if self._fps is not None and self._thins:
+        frames = iter(decoded)
+        kept_count = 0
+        if self._fps is not None and self._drops_frames:
             spacing = 1 / (self._fps * self.time_base)
             frames = nearest_in_time(frames, spacing, decoded.step)
         for index, (ticks, picture) in enumerate(frames):
             pixels = srgb_pixels(picture, self._square_shape, peak=self._peak)
             photo = Photo(pixels=self._orientation.apply(pixels), name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
-            kept = index + 1
+            kept_count = index + 1
         self.fault = self._describe_damage(decoded)
-        notes = self._notes_at_end(decoded, kept)
+        notes = self._notes_at_end(decoded, kept_count)
         if notes:
             self.notes = (*self._first_notes, *notes)
 
     def _describe_damage(self, decoded: "_DecodedFrames") -> str | None:
-        """Sentence on damage, after all frames were decoded; None if the video is whole."""
+        """Describe the damage after all frames were decoded; None if there is none."""
         faults: list[str] = []
         damage = decoded.damage
-        if damage.count:
+        if damage.packet_count:
             faults.append(
-                f"{damage.count} broken {'packet' if damage.count == 1 else 'packets'}, "
-                f"the first after frame {damage.after}"
+                f"it has {damage.packet_count} broken "
+                f"{'packet' if damage.packet_count == 1 else 'packets'}, "
+                f"the first after frame {damage.frames_before}"
             )
         tolerance = max(_MIN_END_TOLERANCE, _END_TOLERANCE_FRAMES / self._source_rate)
-        end, expected = decoded.end, self._expected_end
-        if expected is not None and end < expected - tolerance:
-            faults.append(f"it ends at {float(end):.2f} s of {float(expected):.2f} s")
+        expected_end = self._expected_end
+        if expected_end is not None and decoded.end < expected_end - tolerance:
+            faults.append(
+                f"it ends at {float(decoded.end):.2f} s instead of {float(expected_end):.2f} s"
+            )
         if not faults:
             return None
-        description = "; ".join((*faults, f"{decoded.count} frames were read"))
+        description = "; ".join((*faults, f"{decoded.frame_count} frames were read"))
         return f"{printable(self.path)}: the video is broken: {description}"
 
-    def _notes_at_end(self, decoded: "_DecodedFrames", kept: int) -> list[str]:
-        """Notes on a rate that keeps all frames, and on times that jump."""
+    def _notes_at_end(self, decoded: "_DecodedFrames", kept_count: int) -> list[str]:
+        """Return notes on an ``fps`` that kept all frames, and on times that jump."""
         notes: list[str] = []
-        if self._fps is not None and kept == decoded.count:
+        if self._fps is not None and kept_count == decoded.frame_count:
             fps, rate = float(self._fps), float(self._source_rate)
-            problem = f"{fps:g} keeps all frames: the video has {rate:.4g} a second"
+            problem = (
+                f"{fps:g} keeps all frames, because the video has {rate:.4g} frames per second"
+            )
             notes.append(Note(problem, option="fps"))
         gaps = decoded.gaps
         if gaps:
-            more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
-            notes.append(f"its times jump by {gaps[0]}{more}: the gap was closed")
+            further_gaps = ""
+            if len(gaps) > 1:
+                places = "place" if len(gaps) == 2 else "places"
+                further_gaps = f" and at {len(gaps) - 1} more {places}"
+            notes.append(f"its timestamps jump by {gaps[0]}{further_gaps}: rilievo closed each gap")
         return notes
 
 
 class _DecodedFrames:
-    """Frames of a video with times that grow, and in which long gaps are closed.
+    """Frames of a video with strictly increasing times, in which long gaps are closed.
 
     Attributes:
-        step: Time between two frames by the rate [ticks].
-        count: Number of frames that were decoded so far.
-        end: Time at which the latest one ends [s].
+        step: Time between two frames according to the rate [ticks].
+        end: Time at which the latest frame ends [s].
         gaps: Description of each gap that was closed.
-        damage: Damage so far.
     """
 
     def __init__(self, file: Path | OpenFile, time_base: Fraction, rate: Fraction) -> None:
-        self._file, self._time_base = file, time_base
+        self._file = file
+        self._time_base = time_base
         self.step = max(1, round(1 / (rate * time_base)))
-        self.count, self.end = 0, Fraction(0)
+        self.frame_count = 0
+        self.end = Fraction(0)
         self.gaps: list[str] = []
         self.damage = Damage()
 
     def __iter__(self) -> Iterator[tuple[int, VideoFrame]]:
-        ticks: int | None = None
+        """Yield each frame with its time, from which the gaps before it are subtracted [ticks]."""
+        previous: int | None = None
         closed_ticks = 0
         for picture in decode_frames(self._file, self.damage):
-            previous, ticks = ticks, _next_ticks(picture, ticks, self.step)
+            ticks = _next_ticks(picture, previous, self.step)
             if previous is not None and (ticks - previous) * self._time_base > LONGEST_GAP:
                 closed_ticks += ticks - previous - self.step
                 seconds = float((ticks - previous) * self._time_base)
-                self.gaps.append(f"{seconds:,.0f} s at frame {self.count}")
+                self.gaps.append(f"{seconds:,.0f} s at frame {self.frame_count}")
             self.end = (ticks + (picture.duration or self.step)) * self._time_base
-            self.count += 1
+            self.frame_count += 1
+            previous = ticks
             yield ticks - closed_ticks, picture
 
 
 def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
-    """Time of a frame, or the next possible one if it has none or is not later."""
+    """Return the time of a frame, or the next possible time if it has none or is not later."""
     if picture.pts is None:
         return 0 if previous is None else previous + step
     return picture.pts if previous is None else max(picture.pts, previous + 1)
 
 
 def _square_pixels_note(stream: VideoStream, shape: tuple[int, int]) -> str:
-    """Note that frames were stretched to square pixels, to ``shape`` (height, width)."""
+    """Return a note that frames were stretched to square pixels, to ``shape`` (height, width)."""
     height, width = shape
     return (
-        f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "
-        f"{stream.width}x{stream.height} to {width}x{height}"
+        f"its pixels are {stream.sample_aspect_ratio} times as wide as high, so its frames were "
+        f"resized from {stream.width}x{stream.height} to {width}x{height}"
     )

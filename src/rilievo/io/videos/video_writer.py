@@ -1,4 +1,4 @@
-"""Writing of videos: pictures with sound, or 16-bit numbers."""
+"""Write videos of pictures with sound, or of 16-bit numbers."""
 
 import io
 from collections.abc import Iterator
@@ -27,17 +27,17 @@ from rilievo.io.videos.container import (
 from rilievo.io.videos.frame_source import Coding, SoundSource, VideoFormat
 
 _MP4_SOUND_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
-"""Codecs that players expect in MP4. FFmpeg would write others, which few programs play."""
+"""Codecs that players support in MP4. FFmpeg would write others too, which few programs play."""
 _BT709 = 1
 """Code point of BT.709, as primaries, transfer and matrix (ITU-T H.273)."""
 _LIMITED_RANGE = 1
-"""FFmpeg's number of the range 16 to 235."""
-_REPEATABLE = {"fflags": "+bitexact"}
-"""FFmpeg's option against random identifiers in Matroska."""
+"""FFmpeg's code of the range 16 to 235."""
+_REPRODUCIBLE = {"fflags": "+bitexact"}
+"""FFmpeg's option that prevents random identifiers in Matroska."""
 
 
 def sound_suffix(path: Path) -> str | None:
-    """Suffix of a video that can hold this one's sound, .mp4 or .mkv; None if neither can."""
+    """Return the suffix of a container that can hold a video's sound: .mp4, .mkv, or None."""
     with open_container(path) as source:
         name = _codec_name(source.streams.audio[0]) if source.streams.audio else None
     if name in _MP4_SOUND_CODECS:
@@ -47,16 +47,14 @@ def sound_suffix(path: Path) -> str | None:
 
 
 class Sound:
-    """First sound track of a video, which is copied into another file.
-
-    Attributes:
-        fault: Says that the sound is broken; None if it is not.
-    """
+    """Copier of a video's first sound track into another file."""
 
     def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
-        """Copy from a video; its time ``origin`` [s] is zero in the target."""
+        """Copy from a video, whose time ``origin`` [s] becomes zero in the target."""
         self.fault: str | None = None
-        self._broken = f"{printable(path)}: its sound is broken and was copied up to there"
+        self._fault_message = (
+            f"{printable(path)}: its sound is damaged and was only copied up to the damage"
+        )
         self._target = target
         self._packets = self._sound_packets(path, origin)
         self._next_packet = next(self._packets, None)
@@ -69,7 +67,8 @@ class Sound:
             try:
                 self._target.mux(self._next_packet)
             except (av.error.ArgumentError, av.error.InvalidDataError):
-                self._next_packet, self.fault = None, self._broken
+                self._next_packet = None
+                self.fault = self._fault_message
                 return
             self._next_packet = next(self._packets, None)
 
@@ -77,7 +76,7 @@ class Sound:
         """Yield the packets that can be copied, with their times in the new file."""
         with open_container(path) as source:
             track = source.streams.audio[0]
-            copy: Stream = self._target.add_stream_from_template(track)
+            copied_track: Stream = self._target.add_stream_from_template(track)
             shift = round(origin / track.time_base) if track.time_base else 0
             latest: int | None = None
             try:
@@ -87,11 +86,12 @@ class Sound:
                     if latest is not None and packet.dts <= latest:
                         continue
                     latest = packet.dts
-                    packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
-                    packet.stream = copy  # pyright: ignore[reportAttributeAccessIssue]
+                    packet.dts -= shift
+                    packet.pts -= shift
+                    packet.stream = copied_track  # pyright: ignore[reportAttributeAccessIssue]
                     yield packet
             except FFmpegError:
-                self.fault = self._broken
+                self.fault = self._fault_message
 
 
 def _codec_name(track: Stream) -> str | None:
@@ -99,18 +99,14 @@ def _codec_name(track: Stream) -> str | None:
 
 
 def _decoding_time(packet: Packet) -> Fraction:
-    """Time at which a packet is decoded [s]."""
-    assert packet.dts is not None, "packets without are left out"
-    assert packet.time_base is not None, "demuxers give every packet one"
+    """Return the time at which a packet is decoded [s]."""
+    assert packet.dts is not None, "_sound_packets skips packets without a time"
+    assert packet.time_base is not None, "demuxers set the time base of every packet"
     return packet.dts * packet.time_base
 
 
 class VideoWriter:
-    """Video that is being written; ``writing_part`` opens one.
-
-    Attributes:
-        part: File that is written.
-    """
+    """Writer of a video, which ``writing_part`` opens."""
 
     def __init__(
         self,
@@ -120,10 +116,11 @@ class VideoWriter:
         sound: Sound | None,
         part: Path,
     ) -> None:
-        """Write frames into a stream of a container, and the sound beside them."""
+        """Write frames into a stream of an open container, and copy the sound alongside."""
         self.part = part
         self._container, self._stream, self._format = container, stream, video_format
-        self._sound, self._is_finished = sound, False
+        self._sound = sound
+        self._is_finished = False
 
     @property
     def fault(self) -> str | None:
@@ -134,7 +131,8 @@ class VideoWriter:
         """Add the next frame, which is shown at a time in ticks."""
         assert pixels.shape[:2] == self._format.size, "a video has frames of one size"
         frame = self._video_frame(pixels)
-        frame.pts, frame.time_base = ticks, self._format.time_base
+        frame.pts = ticks
+        frame.time_base = self._format.time_base
         if self._sound is not None:
             self._sound.copy_until(ticks * self._format.time_base)
         self._container.mux(self._stream.encode(frame))
@@ -150,7 +148,10 @@ class VideoWriter:
         self._is_finished = True
 
     def _video_frame(self, pixels: Pixels | UInt16[np.ndarray, "h w"]) -> VideoFrame:
-        """Frame of PyAV with the pixels of the next frame, in the format of the codec."""
+        """Make PyAV's frame from the pixels, in the pixel format of the codec.
+
+        Odd sides are padded by repeating the last row or column.
+        """
         if self._format.coding is Coding.NUMBERS:
             return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
         height, width = self._format.size
@@ -172,11 +173,8 @@ def writing_part(
 ) -> Iterator[VideoWriter]:
     """Open a video for writing, and finish it at the end of the block.
 
-    Args:
-        path: Name that the video gets later, whose suffix is that of its container.
-        part: File that is written.
-        video_format: Format of the video.
-        sound: Sound that is copied into it; None for none.
+    ``part`` is the temporary file that is written. ``path`` is its final name, whose suffix
+    determines the container.
 
     Raises:
         OutputError: If it cannot be written.
@@ -184,7 +182,7 @@ def writing_part(
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
     # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     container = av.open(
-        f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
+        f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPRODUCIBLE)
     )
     try:
         stream = _add_video_stream(path, container, video_format)
@@ -194,7 +192,7 @@ def writing_part(
         writer.finish()
     except FFmpegError as error:
         _close_silently(container)
-        if isinstance(error, OSError):  # such as of a full disk
+        if isinstance(error, OSError):  # for example a full disk, which the caller reports
             raise
         raise OutputError(f"cannot be written ({reason(error)})", path=path) from error
     except BaseException:
@@ -206,12 +204,14 @@ def _add_video_stream(
     path: Path, container: OutputContainer, video_format: VideoFormat
 ) -> VideoStream:
     """Add the stream of frames to a container, with the codec of the format."""
+    is_picture = video_format.coding is Coding.PICTURE
+    codec = "libx264" if is_picture else "ffv1"
     try:
-        if video_format.coding is Coding.PICTURE:
-            # With its tree of macroblocks, x264 answers otherwise from call to call on processors
-            # with AVX-512; without it, CRF 19 is as good as 18 was.
+        if is_picture:
+            # With its macroblock tree, x264 is not reproducible on processors with AVX-512. Without
+            # the tree, CRF 19 gives the quality that CRF 18 gives with it.
             options = {"crf": "19", "preset": "veryfast", "mbtree": "0"}
-            stream = container.add_stream("libx264", rate=video_format.rate, options=options)
+            stream = container.add_stream(codec, rate=video_format.rate, options=options)
             stream.pix_fmt = "yuv420p"
             stream.codec_context.colorspace = _BT709
             stream.codec_context.color_primaries = _BT709
@@ -219,14 +219,15 @@ def _add_video_stream(
             stream.codec_context.color_range = _LIMITED_RANGE
         else:
             options = {"level": "3", "slicecrc": "1"}
-            stream = container.add_stream("ffv1", rate=video_format.rate, options=options)
+            stream = container.add_stream(codec, rate=video_format.rate, options=options)
             stream.pix_fmt = "gray16le"
     except FFmpegError as error:
         raise OutputError(
-            f"this build of PyAV cannot encode {video_format.coding}s", path=path
+            f"this build of PyAV cannot encode with {codec}: install PyAV from PyPI", path=path
         ) from error
     stream.height, stream.width = video_format.coded_size
-    stream.time_base = stream.codec_context.time_base = video_format.time_base
+    stream.codec_context.time_base = video_format.time_base
+    stream.time_base = video_format.time_base
     return stream
 
 

@@ -1,6 +1,6 @@
-"""Downloads of published files into the cache of huggingface_hub, and checks of their hashes.
+"""Download published files into the cache of huggingface_hub, and check their hashes.
 
-An interrupted download resumes, and of two processes that need a file, one downloads it for both.
+An interrupted download resumes. If two processes need a file, one downloads it for both.
 """
 
 import errno
@@ -38,7 +38,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK = 1 << 20  # [bytes] between two steps of the progress bar
 
 
-def endpoint() -> str:
+def hub_endpoint() -> str:
     """URL of the hub or of its mirror (``HF_ENDPOINT``), without a slash at its end."""
     return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
 
@@ -48,8 +48,8 @@ def is_offline() -> bool:
     return any(_is_variable_true(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
-def token() -> str | None:
-    """Token of the hub: that of ``HF_TOKEN``, or that of the login; None if there is none."""
+def hub_token() -> str | None:
+    """Token of the hub from ``HF_TOKEN`` or from the login; None if there is none."""
     token = os.environ.get("HF_TOKEN", "").strip()
     if token:
         return token
@@ -75,7 +75,7 @@ def repository_folder(repository: str) -> Path:
 
 
 def pinned_commit(entry: CatalogueEntry) -> str:
-    """Commit of a model's first download, to which later ones keep; before it, its revision."""
+    """Commit of a model's first download, which is used ever after; before it, the revision."""
     path = repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").strip() or entry.revision
@@ -83,7 +83,7 @@ def pinned_commit(entry: CatalogueEntry) -> str:
 
 
 def cached_path(entry: CatalogueEntry, file: RemoteFile, commit: str | None = None) -> Path:
-    """Path of a file in the cache, whether it exists or not; by default of the pinned commit."""
+    """Path where a file is or would be in the cache, by default at the pinned commit."""
     snapshots = repository_folder(entry.repository) / "snapshots"
     return snapshots / (commit or pinned_commit(entry)) / file.path
 
@@ -103,23 +103,23 @@ def _is_variable_true(name: str) -> bool:
 
 @contextmanager
 def open_remote_file(entry: CatalogueEntry, file: RemoteFile, offset: int) -> Iterator[Any]:
-    """Open a remote file from the byte ``offset`` on, if the server can do that."""
+    """Open a remote file from the byte ``offset`` on; from its start if the server cannot do so."""
     request = urllib.request.Request(_download_url(entry, file))
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if offset:
         request.add_header("Range", f"bytes={offset}-")
-    secret = token()
-    if secret is not None and entry.is_on_hub:
-        # It is not sent along when the hub redirects to a file host.
-        request.add_unredirected_header("Authorization", f"Bearer {secret}")
+    token = hub_token()
+    if token is not None and entry.is_on_hub:
+        # The token is not sent along when the hub redirects to a file host.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     opener = urllib.request.build_opener(_FirstHeadersHandler)
     with opener.open(request, timeout=_TIMEOUT) as response:
         yield response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubStatement:
-    """What the hub states of a file in its headers; None for what it does not state."""
+class HubFileInfo:
+    """Commit, size [bytes] and hash of a file by the hub's headers; None if not stated."""
 
     commit: str | None = None
     size: int | None = None
@@ -127,7 +127,7 @@ class HubStatement:
 
 
 class _FirstHeadersHandler(urllib.request.HTTPRedirectHandler):
-    """Handler that keeps the headers before a redirect, in ``stated``.
+    """Handler that keeps the headers before a redirect, as ``response.first_headers``.
 
     The hub states commit, size and hash there; the file host to which it redirects does not.
     """
@@ -139,23 +139,25 @@ class _FirstHeadersHandler(urllib.request.HTTPRedirectHandler):
             raise urllib.error.URLError(f"redirected to {newurl!r}")
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         if new is not None:
-            new.stated = getattr(req, "stated", None) or headers  # pyright: ignore
+            new.first_headers = getattr(req, "first_headers", None) or headers  # pyright: ignore
         return new
 
     def http_response(self, request: Any, response: Any) -> Any:
-        response.stated = getattr(request, "stated", None) or response.headers
+        response.first_headers = getattr(request, "first_headers", None) or response.headers
         return response
 
     https_response = http_response
 
 
-def read_statement(response: Any) -> HubStatement:
-    """Read what the hub stated before it redirected."""
-    headers = getattr(response, "stated", {})
-    commit, size = headers.get("X-Repo-Commit"), headers.get("X-Linked-Size")
+def parse_hub_headers(response: Any) -> HubFileInfo:
+    """Parse the headers that the hub sent before it redirected."""
+    headers = getattr(response, "first_headers", {})
+    commit = headers.get("X-Repo-Commit")
+    size = headers.get("X-Linked-Size")
+    # The ETag of a large file is its SHA-256. "W/" marks a weak one.
     etag = headers.get("X-Linked-Etag") or headers.get("ETag") or ""
     etag = etag.removeprefix("W/").strip('"')
-    return HubStatement(
+    return HubFileInfo(
         commit=commit if commit and commit.isalnum() else None,
         size=int(size) if size and size.isdigit() else None,
         sha256=etag if re.fullmatch("[0-9a-f]{64}", etag) else None,
@@ -165,7 +167,7 @@ def read_statement(response: Any) -> HubStatement:
 def _download_url(entry: CatalogueEntry, file: RemoteFile) -> str:
     if not entry.is_on_hub:
         return f"{entry.repository}/{file.path}"
-    return f"{endpoint()}/{entry.repository}/resolve/{pinned_commit(entry)}/{file.path}"
+    return f"{hub_endpoint()}/{entry.repository}/resolve/{pinned_commit(entry)}/{file.path}"
 
 
 def without_password(text: str) -> str:
@@ -173,47 +175,56 @@ def without_password(text: str) -> str:
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
-def _remedy(entry: CatalogueEntry) -> Text:
-    """What a user can do about a download that is not possible."""
+def _fetch_hint(entry: CatalogueEntry) -> Text:
+    """What a user can do if a download is not possible."""
     return Text(
-        f"rilievo models fetch {entry.name} where there is a network, or ",
+        f"run 'rilievo models fetch {entry.name}' while you are online, or use ",
         OptionName("quality", "fast"),
     )
 
 
-def _server(entry: CatalogueEntry) -> str:
+def _server_address(entry: CatalogueEntry) -> str:
     """Address of a model's server, for messages."""
-    return without_password(endpoint() if entry.is_on_hub else entry.repository)
+    return without_password(hub_endpoint() if entry.is_on_hub else entry.repository)
 
 
 def _describe_failure(error: BaseException, entry: CatalogueEntry) -> str | Text:
     """Describe why a download failed, and what to do."""
-    host = _server(entry)
+    host = _server_address(entry)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
-            return f"{host} refuses it (HTTP {error.code}): accept its terms there, set HF_TOKEN"
+            return (
+                f"{host} refuses the download (HTTP {error.code}): accept the terms of the "
+                "model there, and set HF_TOKEN"
+            )
         if error.code == 404:
             hint = ": check HF_ENDPOINT" if entry.is_on_hub else ""
-            return f"{host} does not have it (HTTP 404){hint}"
+            return f"{host} does not have the file (HTTP 404){hint}"
         if 300 <= error.code < 400:
-            return f"{host} redirects without an end, or to no address: check the mirror"
+            return f"{host} redirects endlessly or without an address: check the mirror"
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-        return Text(f"the disk is full ({cache_folder()}, {cause}): make room, or set HF_HOME")
+        return Text(
+            f"the disk is full ({cache_folder()}, {cause}): free some space, or set HF_HOME to "
+            "another folder"
+        )
     if isinstance(cause, TimeoutError):
-        return f"{host} did not answer in time: try again, the part received is kept"
+        return f"{host} did not answer in time: try again (the part that was received is kept)"
     is_interrupted = isinstance(cause, http.client.HTTPException | ConnectionError)
     if is_interrupted and not isinstance(cause, ConnectionRefusedError):
-        return f"{host} broke off the download: try again, the part received is kept"
+        return f"{host} interrupted the download: try again (the part that was received is kept)"
     if isinstance(error, urllib.error.URLError):
-        return Text(f"{host} cannot be reached ({cause}), and the cache lacks it: ", _remedy(entry))
+        return Text(
+            f"{host} cannot be reached ({cause}), and the model is not in the cache: ",
+            _fetch_hint(entry),
+        )
     return Text(f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedFile:
-    """Hash of a cached file, which holds while the file keeps its size and time.
+class HashRecord:
+    """Stored hash of a cached file, which is trusted while the file keeps its size and time.
 
     Attributes:
         stamp: Size [bytes] and time of the last change [ns].
@@ -224,13 +235,14 @@ class CheckedFile:
     stamp: tuple[int, int]
 
 
-def check_sha256(path: Path, file: RemoteFile, model: str) -> str:
-    """Return the SHA-256 of a file after comparing it with the published one.
+def verified_sha256(path: Path, file: RemoteFile, model: str) -> str:
+    """Return the SHA-256 of a file, after comparing it with the published one.
 
-    Where none is published, it is compared with that of the first download.
+    If none is published, it is compared with that of the first download, which is recorded. An
+    unchanged file is not read again: its hash is taken from the ``HashRecord``.
 
     Raises:
-        ModelError: If size or hash differ.
+        ModelError: If the size or the hash of the file is not the expected one.
     """
     size = path.stat().st_size
     if file.size is not None and size != file.size:
@@ -238,12 +250,15 @@ def check_sha256(path: Path, file: RemoteFile, model: str) -> str:
             f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
             "download it again"
         )
-    record = read_record(path)
+    record = read_hash_record(path)
     is_unchanged = record is not None and record.stamp == _size_and_mtime_ns(path)
     digest = record.sha256 if record is not None and is_unchanged else sha256(path)
-    first_digest = digest if record is None else record.sha256
-    expected = file.sha256 or first_digest
-    if not digest.startswith(expected):
+    expected = file.sha256
+    if not expected and record is not None:
+        expected = record.sha256
+    # A published hash may be shortened to its first digits. The first download of a file without a
+    # published hash has nothing to compare with.
+    if expected and not digest.startswith(expected):
         raise ModelError(
             f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
             "remove it to download it again"
@@ -256,8 +271,8 @@ def check_sha256(path: Path, file: RemoteFile, model: str) -> str:
 def record_sha256(path: Path, digest: str) -> None:
     """Record a file's hash, unless the cache cannot be written."""
     with suppress(OutputError):
-        record = CheckedFile(path=str(path), sha256=digest, stamp=_size_and_mtime_ns(path))
-        target = record_path(path)
+        record = HashRecord(path=str(path), sha256=digest, stamp=_size_and_mtime_ns(path))
+        target = hash_record_path(path)
         make_folder(target.parent)
         with replacing(target) as part:
             part.write_text(to_json(record) + "\n", encoding="utf-8")
@@ -268,36 +283,29 @@ def _size_and_mtime_ns(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def record_path(path: Path) -> Path:
+def hash_record_path(path: Path) -> Path:
     """Path of the file that records the hash of a downloaded file."""
     name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
     return cache_directory() / "verified" / f"{name[:32]}.json"
 
 
-def read_record(path: Path) -> CheckedFile | None:
+def read_hash_record(path: Path) -> HashRecord | None:
     """Read the record of a file's hash; None if it is missing or damaged."""
     try:
-        return from_json(CheckedFile, read_text(record_path(path)))
+        return from_json(HashRecord, read_text(hash_record_path(path)))
     except (InputError, ValueError):
         return None
 
 
 def find_files(entry: CatalogueEntry) -> list[Path] | None:
-    """Find the files of a model in the cache, the ONNX file first; None if one is missing.
-
-    Raises:
-        ModelError: If a file is damaged.
-    """
-    paths = [_find_and_check(entry, file) for file in entry.files]
-    return None if None in paths else [path for path in paths if path is not None]
+    """Find the files of a model in the cache, the ONNX file first; None if one is missing."""
+    found_paths = [_find_and_check(entry, file) for file in entry.files]
+    paths = [path for path in found_paths if path is not None]
+    return paths if len(paths) == len(entry.files) else None
 
 
 def fetch_files(entry: CatalogueEntry) -> list[Path]:
-    """Find the files of a model, and download those that are missing.
-
-    Raises:
-        ModelError: If a download fails or is forbidden, or a file is damaged.
-    """
+    """Find the files of a model, and download those that are missing."""
     paths = find_files(entry)
     if paths is not None:
         return paths
@@ -305,23 +313,24 @@ def fetch_files(entry: CatalogueEntry) -> list[Path]:
         raise ModelError(
             f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads are "
             "switched off:",
-            problem=_remedy(entry),
+            problem=_fetch_hint(entry),
         )
     _print_licence(entry)
     return [_fetch_file(entry, file) for file in entry.files]
 
 
 def _find_and_check(entry: CatalogueEntry, file: RemoteFile) -> Path | None:
+    """Find a file in the cache and check its hash; None if it is missing."""
     path = cached_path(entry, file)
     if not path.is_file():
         return None
-    check_sha256(path, file, entry.name)
+    verified_sha256(path, file, entry.name)
     return path
 
 
 def _print_licence(entry: CatalogueEntry) -> None:
     size = "" if entry.card.megabytes is None else f", {entry.card.megabytes:,.0f} MB"
-    where = f"{endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
+    where = f"{hub_endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
     if entry.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"
     else:
@@ -332,6 +341,7 @@ def _print_licence(entry: CatalogueEntry) -> None:
 
 
 def _fetch_file(entry: CatalogueEntry, file: RemoteFile) -> Path:
+    """Download a file unless it is in the cache; other processes wait for it meanwhile."""
     folder = repository_folder(entry.repository)
     lock = folder.parent / ".locks" / folder.name / f"{_temporary_name(file)}.lock"
     try:
@@ -353,100 +363,109 @@ def _temporary_name(file: RemoteFile) -> str:
 
 
 def _download_file(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
-    """Download a file into the folder of its repository in the cache, and check it."""
+    """Download a file into the folder of its repository in the cache, and check it.
+
+    As in huggingface_hub, the content lies under ``blobs`` by its hash, ``snapshots/COMMIT`` has a
+    link to it, and ``refs`` has the commit of a branch.
+    """
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     part = blobs / f"{_temporary_name(file)}.incomplete"
     if file.size is not None:
-        _check_free_bytes(blobs, file.size - (part.stat().st_size if part.exists() else 0))
+        bytes_present = part.stat().st_size if part.exists() else 0
+        _check_free_bytes(blobs, file.size - bytes_present)
     try:
-        received = _resume_download(entry, file, part)
-        _check_size_and_sha256(entry, file, received)
-        link = cached_path(entry, file, received.stated.commit)
-        _check_first_sha256(entry, link, received.sha256)
+        download = _resume_download(entry, file, part)
+        commit = download.announced.commit
+        _check_size_and_sha256(entry, file, download)
+        link = cached_path(entry, file, commit)
+        _check_first_sha256(entry, link, download.sha256)
     except ModelError:
         part.unlink(missing_ok=True)
         raise
-    blob = blobs / received.sha256
+
+    blob = blobs / download.sha256
     os.replace(part, blob)
     sync_folder(blobs)
-    commit = received.stated.commit
     if commit is not None and commit != entry.revision:
         reference = folder / "refs" / entry.revision
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(commit, encoding="utf-8")
     _link_blob(blob, link, is_only_file=len(entry.files) == 1)
-    record_sha256(link, received.sha256)
+    record_sha256(link, download.sha256)
     return link
 
 
-def _check_statement(
-    entry: CatalogueEntry, file: RemoteFile, stated: HubStatement, size: int | None
+def _check_announced_file(
+    entry: CatalogueEntry, file: RemoteFile, announced: HubFileInfo, response_size: int | None
 ) -> None:
-    """Check what the server states of a file before it is downloaded.
+    """Check what the server announces of a file, before the file is downloaded.
 
-    Args:
-        entry: Model of the file.
-        file: File as the catalogue knows it.
-        stated: What the hub states.
-        size: Size by the response [bytes]; None if it is not stated.
-
-    Raises:
-        ModelError: If it is another file than the catalogue's.
+    ``response_size`` is the size by the response [bytes], or None if it is not stated.
     """
-    has_other_size = file.size not in (None, stated.size or file.size)
-    if has_other_size or not file.has_hash(stated.sha256 or file.sha256 or ""):
+    has_other_size = file.size not in (None, announced.size or file.size)
+    if has_other_size or not file.has_hash(announced.sha256 or file.sha256 or ""):
         raise ModelError(
-            f"model '{entry.name}': {_server(entry)} has another {file.path} now, of "
-            f"{_size_and_hash(stated.size, stated.sha256)}, expected "
-            f"{_size_and_hash(file.size, file.sha256)}; nothing was fetched: check the mirror, or "
-            "update rilievo"
+            f"model '{entry.name}': {_server_address(entry)} now has a different "
+            f"{file.path}, with "
+            f"{_describe_size_and_hash(announced.size, announced.sha256)}, expected "
+            f"{_describe_size_and_hash(file.size, file.sha256)}; nothing was downloaded: "
+            "check the mirror, or update rilievo"
         )
-    expected = file.size or stated.size
-    if None not in (expected, size) and expected != size:
+    expected_size = file.size or announced.size
+    if None not in (expected_size, response_size) and expected_size != response_size:
         raise ModelError(
-            f"model '{entry.name}': {file.path} has {expected:,} bytes, and {_server(entry)} "
-            f"announces {size:,}; nothing was kept: try again, or check the mirror"
+            f"model '{entry.name}': {file.path} should have {expected_size:,} bytes, but "
+            f"{_server_address(entry)} announces {response_size:,}; nothing was kept: try "
+            "again, or check the mirror"
         )
 
 
-def _check_size_and_sha256(entry: CatalogueEntry, file: RemoteFile, received: "_Download") -> None:
-    stated = received.stated
-    size, digest = file.size or stated.size, file.sha256 or stated.sha256
-    if size in (None, received.size) and received.sha256.startswith(digest or ""):
+def _check_size_and_sha256(entry: CatalogueEntry, file: RemoteFile, download: "_Download") -> None:
+    """Check a downloaded file against the catalogue, or else against the hub's announcement."""
+    expected_size = file.size or download.announced.size
+    expected_sha256 = file.sha256 or download.announced.sha256
+    has_expected_size = expected_size in (None, download.size)
+    if has_expected_size and download.sha256.startswith(expected_sha256 or ""):
         return
     raise ModelError(
-        f"model '{entry.name}': {file.path} came with "
-        f"{_size_and_hash(received.size, received.sha256)}, expected "
-        f"{_size_and_hash(size, digest)}; nothing was kept: try again, or check the mirror"
+        f"model '{entry.name}': {file.path} was received with "
+        f"{_describe_size_and_hash(download.size, download.sha256)}, expected "
+        f"{_describe_size_and_hash(expected_size, expected_sha256)}; nothing was kept: try "
+        "again, or check the mirror"
     )
 
 
 def _check_first_sha256(entry: CatalogueEntry, link: Path, digest: str) -> None:
-    record = read_record(link)
+    """Check that a file is the same as at its first download, if there was one."""
+    record = read_hash_record(link)
     if record is not None and record.sha256 != digest:
         raise ModelError(
-            f"model '{entry.name}': {link.name} came with sha256 {digest[:12]}..., its first "
-            f"download had {record.sha256[:12]}...; nothing was kept: check the mirror, or remove "
-            f"{record_path(link)} to take it as new"
+            f"model '{entry.name}': {link.name} was received with sha256 {digest[:12]}..., "
+            f"but its first download had {record.sha256[:12]}...; nothing was kept: check "
+            f"the mirror, or remove {hash_record_path(link)} to accept the new file"
         )
 
 
-def _size_and_hash(size: int | None, sha256: str | None) -> str:
-    length = "any size" if size is None else f"{size:,} bytes"
-    return f"{length} and {'any sha256' if sha256 is None else f'sha256 {sha256[:12]}...'}"
+def _describe_size_and_hash(size: int | None, sha256: str | None) -> str:
+    known_facts = []
+    if size is not None:
+        known_facts.append(f"{size:,} bytes")
+    if sha256 is not None:
+        known_facts.append(f"sha256 {sha256[:12]}...")
+    return " and ".join(known_facts) or "an unknown size and sha256"
 
 
-def _check_free_bytes(folder: Path, size: int) -> None:
+def _check_free_bytes(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
-    if free < size:
-        raise OSError(errno.ENOSPC, f"{size / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
 
 
 def _link_blob(blob: Path, link: Path, *, is_only_file: bool) -> None:
-    """Link a file of the cache from the snapshot of its commit, or move it there."""
-    # Engines look for weights beside the ONNX file that a symbolic link points to, so the files of
-    # models with several files have hard links.
+    """Link to a file of the cache from the snapshot of its commit; move it if links fail."""
+    # Engines look for weights beside the target of a symbolic link, so models with several files
+    # get hard links.
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     try:
@@ -460,13 +479,15 @@ def _link_blob(blob: Path, link: Path, *, is_only_file: bool) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Download:
+    """Size [bytes] and hash of what was downloaded, and what the hub announced before."""
+
     size: int
     sha256: str
-    stated: HubStatement
+    announced: HubFileInfo
 
 
 def _resume_download(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Download:
-    """Download a file into ``part``, after what an earlier attempt left there."""
+    """Download a file into ``part``, after the bytes that an earlier attempt left there."""
     with part.open("ab") as out:
         offset = out.tell()
         if file.size is not None and offset > file.size:
@@ -477,26 +498,32 @@ def _resume_download(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Do
             if sends_whole_file and offset:
                 out.truncate(0)
                 offset = 0
-            stated = read_statement(response) if entry.is_on_hub else HubStatement()
-            _check_statement(entry, file, stated, _total_size(response, offset))
-            with part.open("rb") as received:
-                digest = hashlib.file_digest(received, "sha256")
-            size = _append_response(response, out, digest, offset, file, entry.name)
+            announced = parse_hub_headers(response) if entry.is_on_hub else HubFileInfo()
+            _check_announced_file(entry, file, announced, _total_size(response, offset))
+            # The hash of the bytes that are there already is continued with those that follow.
+            with part.open("rb") as bytes_present:
+                running_hash = hashlib.file_digest(bytes_present, "sha256")
+            size = _append_response(response, out, running_hash, offset, file, entry.name)
         out.flush()
         os.fsync(out.fileno())
-    return _Download(size=size, sha256=digest.hexdigest(), stated=stated)
+    return _Download(size=size, sha256=running_hash.hexdigest(), announced=announced)
 
 
 def _total_size(response: Any, offset: int) -> int | None:
-    """Size of the whole file, by a response that begins at ``offset``; None if not stated."""
+    """Size of the whole file by a response that begins at ``offset`` [bytes]; None if unknown."""
     length = response.headers.get("Content-Length")
     return offset + int(length) if length and length.isdigit() else None
 
 
 def _append_response(
-    response: Any, out: BinaryIO, digest: "hashlib._Hash", size: int, file: RemoteFile, name: str
+    response: Any,
+    out: BinaryIO,
+    running_hash: "hashlib._Hash",
+    size: int,
+    file: RemoteFile,
+    model: str,
 ) -> int:
-    """Append a response to a file of ``size`` bytes and to its digest; return the new size."""
+    """Append a response to a file of ``size`` bytes and to its hash; return the new size."""
     # Imported on demand: the table of models needs no progress bar.
     from tqdm import tqdm
 
@@ -506,8 +533,8 @@ def _append_response(
         initial=size,
         unit="B",
         unit_scale=True,
-        desc=name,
-        disable=None,
+        desc=model,
+        disable=None,  # shown on a terminal only
         leave=False,
     )
     with progress:
@@ -515,11 +542,11 @@ def _append_response(
             size += len(chunk)
             if total is not None and size > total:
                 raise ModelError(
-                    f"model '{name}': {file.path} is longer than {total:,} bytes on the server; "
+                    f"model '{model}': {file.path} is longer than {total:,} bytes on the server; "
                     "nothing was kept: check the mirror"
                 )
             out.write(chunk)
-            digest.update(chunk)
+            running_hash.update(chunk)
             progress.update(len(chunk))
     if total is not None and size < total:
         raise http.client.IncompleteRead(b"", total - size)

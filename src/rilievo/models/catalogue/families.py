@@ -1,4 +1,4 @@
-"""Families of published networks: what they take, and what their outputs mean.
+"""Families of published networks: the form of their inputs and the meaning of their outputs.
 
 All models of a family share one row ``[[onnx_families]]`` of ``known.toml``.
 """
@@ -11,7 +11,7 @@ from functools import cache
 
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
-from rilievo.models.resampling.inference import PLAIN, Resizing
+from rilievo.models.resampling.inference import DEFAULT_RESIZING, Resizing
 from rilievo.models.resampling.preparation import Preparation
 
 
@@ -27,22 +27,21 @@ class InputForm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFamily:
-    """How photographs go into the networks of a family, and how their outputs are read.
+    """How photographs are given to the networks of a family, and how their outputs are read.
 
     Attributes:
         preparation: Size, filter, mean and deviation of the input; None for patches.
         inputs: Names of the inputs by role, "picture" and "tokens"; empty for a single input.
-        rotates_portraits: Whether photographs in portrait format are laid on their side.
-        has_view_axis: Whether an axis of views follows that of the batch.
-        one_by_one: Whether the network takes one photograph at a time.
+        rotates_portraits: Whether portrait photographs are turned by 90°, to landscape format.
+        has_view_axis: Whether the input has a second axis, after the batch, for several views.
+        one_by_one: Whether a batch has exactly one photograph.
         outputs: Possible names of the outputs by role, in order of preference.
         any_depth_name: Whether a single output is depth, whatever its name.
         output_form: Name in ``graph_outputs.OUTPUT_READERS``.
-        min_sky: Output "sky" from which a pixel counts as sky; 0 for networks without it.
+        min_sky: Value of the output "sky" from which a pixel is sky; 0 without such an output.
         canonical_focal: Focal length for which the depth is metric [px]; 0 if there is none.
-        max_canonical_depth: End of the range, for that focal length [m]; 0 if there is none.
-        patch_side: Side of a patch [px].
-        resizing: How depth is resized to the photograph.
+        max_canonical_depth: Largest depth at that focal length [m]; 0 for no limit.
+        patch_side: Side of a patch [px], for networks that take patches.
         settings: Dataclass of the settings that a user may choose, ``module:class``.
     """
 
@@ -60,7 +59,7 @@ class NetworkFamily:
     canonical_focal: float = 0.0
     max_canonical_depth: float = 0.0
     patch_side: int = 0
-    resizing: Resizing = PLAIN
+    resizing: Resizing = DEFAULT_RESIZING
     settings: str | None = None
 
 

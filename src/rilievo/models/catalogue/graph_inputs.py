@@ -1,4 +1,4 @@
-"""Inputs of published networks, made from photographs as their family asks."""
+"""Make the inputs of published networks from photographs, in the form of each family."""
 
 import math
 import mmap
@@ -24,7 +24,7 @@ PICTURE, TOKENS = "picture", "tokens"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
-    """Place of a resized photograph in a frame [px].
+    """Where a resized photograph lies in a frame of fixed size [px].
 
     Attributes:
         scale: Factor by which the photograph was resized.
@@ -48,7 +48,10 @@ class Letterbox:
         frame: tuple[int, int],
         border: tuple[float, float, float],
     ) -> Float32[np.ndarray, "h w 3"]:
-        """Resize a photograph and paste it into a frame whose border has one colour (0 to 255)."""
+        """Resize a photograph and paste it into a frame.
+
+        Both sizes are (height, width); ``border`` is RGB from 0 to 255.
+        """
         image = np.empty((*frame, 3), np.float32)
         image[:] = border
         rows = slice(self.top, self.top + self.height)
@@ -58,8 +61,11 @@ class Letterbox:
         return image
 
 
-def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
-    """Place a photograph in the middle of a frame, as large as it fits; (height, width) [px]."""
+def centred_letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
+    """Place a photograph of ``shape`` in the middle of a frame, as large as it fits.
+
+    Both sizes are (height, width) [px].
+    """
     scale = min(frame[0] / shape[0], frame[1] / shape[1])
     height, width = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
     return Letterbox(
@@ -76,10 +82,10 @@ class GraphInputs:
     """Inputs of a network for photographs of one size.
 
     Attributes:
-        arrays: Inputs by role.
-        size: Height and width of the picture that the network gets [px].
-        letterbox: Place of the photograph in that picture; None if it fills the picture.
-        is_rotated: Whether the photograph lies on its left side.
+        arrays: Input arrays by their names in the graph.
+        size: Height and width of the network's input picture [px].
+        letterbox: Where the photograph lies in that picture; None if it fills the picture.
+        is_rotated: Whether the photograph was turned by 90° anticlockwise.
     """
 
     arrays: Arrays
@@ -89,10 +95,10 @@ class GraphInputs:
 
 
 class InputMaker(ABC):
-    """Makes the inputs of a network from photographs.
+    """Converter from photographs to the inputs of a network.
 
     Attributes:
-        settings: What influences the inputs, for the record of a prediction.
+        settings: Settings that influence the inputs, for the record of a prediction.
     """
 
     settings: Mapping[str, Setting]
@@ -102,18 +108,19 @@ class InputMaker(ABC):
         """Size of the input for a photograph of ``shape``, both (height, width) [px]."""
 
     @abstractmethod
-    def make(self, photos: Sequence[Photo]) -> GraphInputs:
-        """Make the inputs for photographs whose inputs have one size.
+    def make_inputs(self, photos: Sequence[Photo]) -> GraphInputs:
+        """Make the inputs for a batch of photographs, whose inputs must have one size.
 
-        Networks that take photographs one by one get a single one.
+        For a network that runs one photograph at a time, the batch has a single photograph.
         """
 
 
 class ResizedInput(InputMaker):
-    """Photographs that are resized and normalised."""
+    """Resizes and normalises photographs."""
 
     def __init__(self, family: NetworkFamily) -> None:
-        self._family, self._preparation = family, _required_preparation(family)
+        self._family = family
+        self._preparation = _required_preparation(family)
         self.settings = {
             "sizing": str(self._preparation.sizing),
             "resampling": self._preparation.resampling.value,
@@ -123,72 +130,76 @@ class ResizedInput(InputMaker):
         """Size that the family's rule gives."""
         return self._preparation.size(shape)
 
-    def make(self, photos: Sequence[Photo]) -> GraphInputs:
+    def make_inputs(self, photos: Sequence[Photo]) -> GraphInputs:
         """Resize and normalise photographs."""
         height, width = photos[0].shape
         is_rotated = self._family.rotates_portraits and height > width
         if is_rotated:
-            [photo] = photos
-            upright = np.ascontiguousarray(np.rot90(photo.pixels))
-            pixels = self._preparation.pixels(upright)[None]
+            [photo] = photos  # networks that rotate portraits run one photograph at a time
+            landscape = np.ascontiguousarray(np.rot90(photo.pixels))
+            pixels = self._preparation.pixels(landscape)[None]
         else:
             pixels = np.stack(
                 [self._preparation.pixels(photo.pixels, photo.shape) for photo in photos]
             )
-        picture = normalise_pixels(pixels, self._preparation)
+        batch = normalise_pixels(pixels, self._preparation)
         if self._family.has_view_axis:
-            picture = picture[:, None]
-        size = (pixels.shape[1], pixels.shape[2])
-        return GraphInputs(arrays={PICTURE: picture}, size=size, is_rotated=is_rotated)
+            batch = batch[:, None]
+        input_size = (pixels.shape[1], pixels.shape[2])
+        return GraphInputs(arrays={PICTURE: batch}, size=input_size, is_rotated=is_rotated)
 
 
 class LetterboxedInput(InputMaker):
-    """Photographs in a frame of fixed size, whose border has the mean colour."""
+    """Resizes a photograph into a frame of fixed size, whose border has the mean colour."""
 
     def __init__(self, family: NetworkFamily, path: Path) -> None:
-        """Read from the network's file at ``path`` whether the network itself normalises."""
+        """Find out from the network's file whether the pixels have to be normalised here.
+
+        Some files of a family contain the normalisation. They have the mean colour among their
+        constants.
+        """
         preparation = _required_preparation(family)
         self._frame = preparation.sizing.height, preparation.sizing.width
         red, green, blue = (255 * channel for channel in preparation.mean)
         self._mean = (red, green, blue)
         self._std = [255 * channel for channel in preparation.std]
-        # A network that normalises has the mean colour among its constants.
-        self._is_normalised_here = not contains_floats(path, self._mean)
-        self.settings = {"normalised": self._is_normalised_here}
+        self._needs_normalisation = not contains_floats(path, self._mean)
+        self.settings = {"normalised": self._needs_normalisation}
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Size of the frame, for all photographs."""
         return self._frame
 
-    def make(self, photos: Sequence[Photo]) -> GraphInputs:
+    def make_inputs(self, photos: Sequence[Photo]) -> GraphInputs:
         """Resize a photograph into the frame."""
         [photo] = photos
-        box = letterbox(photo.shape, self._frame)
-        image = box.paste(photo.pixels, self._frame, self._mean)
-        if self._is_normalised_here:
+        letterbox = centred_letterbox(photo.shape, self._frame)
+        image = letterbox.paste(photo.pixels, self._frame, self._mean)
+        if self._needs_normalisation:
             image = (image - np.array(self._mean, np.float32)) / np.array(self._std, np.float32)
         arrays = {PICTURE: image.transpose(2, 0, 1)[None]}
-        return GraphInputs(arrays=arrays, size=self._frame, letterbox=box)
+        return GraphInputs(arrays=arrays, size=self._frame, letterbox=letterbox)
 
 
 class PatchInput(InputMaker):
-    """Photographs at their own size, which the network resizes to a number of patches."""
+    """Passes a photograph at its own size; the network itself resizes it to a number of patches."""
 
-    def __init__(self, family: NetworkFamily, tokens: int) -> None:
-        self._tokens, self._max_area = tokens, tokens * family.patch_side**2
-        self.settings = {"tokens": tokens}
+    def __init__(self, family: NetworkFamily, token_count: int) -> None:
+        self._token_count = token_count
+        self._max_pixels = token_count * family.patch_side**2
+        self.settings = {"tokens": token_count}
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Size of the photograph, reduced if the patches cover fewer pixels."""
-        return size_within_area(shape, self._max_area)
+        """Size of the photograph, or the size that the patches cover if that is smaller."""
+        return size_within_pixels(shape, self._max_pixels)
 
-    def make(self, photos: Sequence[Photo]) -> GraphInputs:
-        """Shrink a photograph, with levels of 0 to 1."""
+    def make_inputs(self, photos: Sequence[Photo]) -> GraphInputs:
+        """Shrink a photograph if necessary, and scale its levels to 0 to 1."""
         [photo] = photos
         size = self.size(photo.shape)
         pixels = photo.pixels if size == photo.shape else shrink(photo.pixels, size)
         image = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-        arrays = {PICTURE: image, TOKENS: np.array(self._tokens, np.int64)}
+        arrays = {PICTURE: image, TOKENS: np.array(self._token_count, np.int64)}
         return GraphInputs(arrays=arrays, size=size)
 
 
@@ -197,26 +208,19 @@ class TokenSettings:
     """Settings of a network that resizes photographs itself."""
 
     tokens: int = 1200
-    """Number of image patches, 1200 (fast) to 3600 (sharp, the authors' default). Time grows
-    slightly faster.
+    """Number of image patches, from 1200 (fast) to 3600 (sharp, the authors' default). The time
+    grows slightly faster than this number.
     """
 
     def __post_init__(self) -> None:
         if not 100 <= self.tokens <= 10_000:
-            raise OptionError(f"tokens is 100 to 10000, got {self.tokens}")
+            raise OptionError(f"tokens must be 100 to 10000, got {self.tokens}")
 
 
-def input_maker(
+def make_input_maker(
     family: NetworkFamily, path: Path, settings: Mapping[str, Setting], model: str
 ) -> InputMaker:
-    """Choose how the inputs of a network are made.
-
-    Args:
-        family: Family of the network.
-        path: File of the network.
-        settings: Settings that the user chose.
-        model: Name of the model, for messages.
-    """
+    """Make the ``InputMaker`` for a network, by the input form of its family."""
     if family.input_form is InputForm.RESIZED:
         return ResizedInput(family)
     if family.input_form is InputForm.LETTERBOXED:
@@ -227,21 +231,24 @@ def input_maker(
 def normalise_pixels(
     pixels: Shaped[np.ndarray, "b h w 3"], preparation: Preparation
 ) -> Float32[np.ndarray, "b 3 h w"]:
-    """Normalise pixels of 0 to 255 by mean and deviation, and move the channels to the front."""
+    """Normalise pixels of 0 to 255 by mean and deviation, and move the channels to the front.
+
+    (rescale * pixels - mean) / std is computed as pixels * scale - shift.
+    """
     scale = np.float32(preparation.rescale) / np.array(preparation.std, np.float32)
     shift = np.array(preparation.mean, np.float32) / np.array(preparation.std, np.float32)
     count, height, width, _ = pixels.shape
-    # One channel at a time: a fifth of the time of all of them, transposed and copied.
-    image = np.empty((count, 3, height, width), np.float32)
+    # Channel by channel takes a fifth of the time of a transposed copy.
+    images = np.empty((count, 3, height, width), np.float32)
     for channel in range(3):
-        np.multiply(pixels[..., channel], scale[channel], out=image[:, channel])
-        image[:, channel] -= shift[channel]
-    return image
+        np.multiply(pixels[..., channel], scale[channel], out=images[:, channel])
+        images[:, channel] -= shift[channel]
+    return images
 
 
-def size_within_area(shape: tuple[int, int], area: int) -> tuple[int, int]:
-    """Reduce (height, width) to an area [px]; never enlarge it."""
-    scale = math.sqrt(area / (shape[0] * shape[1]))
+def size_within_pixels(shape: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """Reduce (height, width) to about ``max_pixels`` pixels; never enlarge it."""
+    scale = math.sqrt(max_pixels / (shape[0] * shape[1]))
     if scale >= 1:
         return shape
     height, width = (max(1, round(side * scale)) for side in shape)
@@ -249,12 +256,12 @@ def size_within_area(shape: tuple[int, int], area: int) -> tuple[int, int]:
 
 
 def contains_floats(path: Path, values: Sequence[float]) -> bool:
-    """Whether a file contains these numbers in a row, as floats of 16, 32 or 64 bits."""
-    patterns = [np.array(values).astype(dtype).tobytes() for dtype in ("<f4", "<f2", "<f8")]
+    """Whether a file contains these numbers one after the other, as floats of 16, 32 or 64 bits."""
+    byte_patterns = [np.array(values).astype(dtype).tobytes() for dtype in ("<f4", "<f2", "<f8")]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(pattern) >= 0 for pattern in patterns)
+        return any(content.find(pattern) >= 0 for pattern in byte_patterns)
 
 
 def _required_preparation(family: NetworkFamily) -> Preparation:
-    assert family.preparation is not None, "only patches go without a preparation"
+    assert family.preparation is not None, "only families that take patches have no preparation"
     return family.preparation

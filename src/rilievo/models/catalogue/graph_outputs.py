@@ -1,4 +1,4 @@
-"""Readers of what published networks return, one for each form of their outputs."""
+"""Convert the outputs of published networks to an ``Inference``, by the form of the outputs."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,10 +16,10 @@ from rilievo.models.base import Inference, focal_length_error
 from rilievo.models.catalogue.families import NetworkFamily
 from rilievo.models.catalogue.graph_inputs import GraphInputs
 from rilievo.models.resampling.inference import Arrays
-from rilievo.models.resampling.preparation import BEYOND
+from rilievo.models.resampling.preparation import INFINITE_DEPTH
 from rilievo.records.sample import Photo
 
-_REQUIRED_FOR_POINTS = ("points", "mask", "scale")
+_REQUIRED_POINT_OUTPUTS = ("points", "mask", "scale")
 """Roles of the outputs that every network with a point map has."""
 
 
@@ -29,8 +29,7 @@ class GraphOutputs:
 
     Attributes:
         model: Name of the model, for messages.
-        arrays: Outputs by their names in the file; the batch has one element.
-        inputs: What the network got.
+        arrays: Outputs by their names in the file, as a batch of one.
     """
 
     model: str
@@ -40,31 +39,27 @@ class GraphOutputs:
     inputs: GraphInputs
 
     def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
-        """Output of a role as the network returned it; None if there is none."""
-        name = self._name_of(role)
+        """Output with a role, as the network returned it; None if there is none."""
+        name = self._find_name(role)
         return None if name is None else self.arrays[name]
 
     def depth(self) -> Field:
-        """Output "depth" of the photograph, or the only output where the family allows it."""
-        is_unnamed = len(self.arrays) == 1 and self._name_of("depth") is None
-        if self.family.any_depth_name and is_unnamed:
+        """Output "depth", or the only output if the family allows any name."""
+        has_other_name = len(self.arrays) == 1 and self._find_name("depth") is None
+        if self.family.any_depth_name and has_other_name:
             [name] = self.arrays
-            return self._pixel_map(name)
+            return self._named_pixel_map(name)
         return self.pixel_map("depth")
 
     def pixel_map(self, role: str) -> Field:
-        """Output with one value for each pixel, turned as the photograph is.
+        """Output with one value for each pixel, in the orientation of the photograph."""
+        return self._named_pixel_map(self._find_name(role) or self.family.outputs[role][0])
 
-        Raises:
-            ModelError: If it is missing, or has another shape.
-        """
-        return self._pixel_map(self._name_of(role) or self.family.outputs[role][0])
+    def _find_name(self, role: str) -> str | None:
+        possible_names = self.family.outputs[role]
+        return next((name for name in possible_names if name in self.arrays), None)
 
-    def _name_of(self, role: str) -> str | None:
-        names = self.family.outputs[role]
-        return next((name for name in names if name in self.arrays), None)
-
-    def _pixel_map(self, name: str) -> Field:
+    def _named_pixel_map(self, name: str) -> Field:
         if name not in self.arrays:
             raise ModelError(f"model '{self.model}': the network has no output '{name}'")
         array = self.arrays[name]
@@ -78,12 +73,17 @@ class GraphOutputs:
 
 
 def read_depth(outputs: GraphOutputs) -> Inference:
-    """Read depth of any kind; the sky has none if the network finds it."""
+    """Read depth of any kind, without the sky if the network finds it."""
     depth = outputs.depth()
     if not outputs.family.min_sky:
         return Inference(depth=depth)
     valid = np.isfinite(depth) & _is_surface(outputs)
-    return Inference(depth=np.where(valid, depth, np.float32(1)), valid=valid)
+    return Inference(depth=_fill_invalid(depth, valid), valid=valid)
+
+
+def _fill_invalid(depth: Field, valid: Mask) -> Field:
+    """Depth with 1 at invalid pixels: any finite value will do, because they are masked out."""
+    return np.where(valid, depth, np.float32(1))
 
 
 def _is_surface(outputs: GraphOutputs) -> Mask:
@@ -91,23 +91,29 @@ def _is_surface(outputs: GraphOutputs) -> Mask:
 
 
 def read_depth_and_camera(outputs: GraphOutputs) -> Inference:
-    """Read depth, confidence and intrinsics, as of Depth Anything 3 (Lin et al. 2025)."""
+    """Read the outputs of Depth Anything 3 (Lin et al. 2025): depth, confidence and intrinsics.
+
+    Confidence and intrinsics are None if the file does not have them.
+    """
     depth = outputs.depth()
     valid = np.isfinite(depth) & (depth > 0)
+
     confidence = None
     if outputs.find("confidence") is not None:
-        # The network's confidence begins at 1 and has no end.
-        confidence = 1 - 1 / np.maximum(outputs.pixel_map("confidence"), 1)
+        # The network's confidence is in [1, inf); map it to [0, 1).
+        raw_confidence = np.maximum(outputs.pixel_map("confidence"), 1)
+        confidence = 1 - 1 / raw_confidence
+
     return Inference(
-        depth=np.where(valid, depth, np.float32(1)),
-        valid=None if valid.all() else valid,
+        depth=_fill_invalid(depth, valid),
+        valid=None if valid.all() else valid,  # None: every pixel is valid.
         confidence=confidence,
-        camera=_camera_from_intrinsics(outputs),
+        camera=_predicted_camera(outputs),
     )
 
 
-def _camera_from_intrinsics(outputs: GraphOutputs) -> Camera | None:
-    """Camera that the network estimated; None if it gives none or the photograph has one."""
+def _predicted_camera(outputs: GraphOutputs) -> Camera | None:
+    """Camera by the output "intrinsics"; None without it, or if the photograph has a camera."""
     K = outputs.find("intrinsics")
     if K is None or outputs.photo.camera is not None:
         return None
@@ -123,28 +129,32 @@ def _camera_from_intrinsics(outputs: GraphOutputs) -> Camera | None:
 
 
 def read_depth_and_focal(outputs: GraphOutputs) -> Inference:
-    """Read metres and focal length, as of Depth Pro (Bochkovskii et al. 2024).
+    """Read metric depth and a focal length, which Depth Pro predicts (Bochkovskii et al. 2024).
 
-    The network's metres hold for its own focal length, and change with that of the photograph.
+    The depth holds for the predicted focal length. It is converted to the photograph's own focal
+    length if that is known, because depth is proportional to it.
     """
     depth, photo = outputs.depth(), outputs.photo
     input_width = np.float32(outputs.inputs.size[1])
-    focal = _predicted_focal(outputs)
-    fov = float(np.degrees(2 * np.arctan(input_width / 2 / focal)).astype(np.float32)[0])
-    if not (0 < focal[0] < np.inf and 0 < fov < 180):
-        raise ModelError(f"model '{outputs.model}' returned a focal length of {focal[0]:g} pixels")
+    predicted_focal = _predicted_focal(outputs)
+    half_fov = np.arctan(input_width / 2 / predicted_focal)
+    fov = float(np.degrees(2 * half_fov).astype(np.float32)[0])
+    if not (0 < predicted_focal[0] < np.inf and 0 < fov < 180):
+        raise ModelError(
+            f"model '{outputs.model}' returned a focal length of {predicted_focal[0]:g} pixels"
+        )
 
     predicted_camera = None
     if photo.camera is None:
         K = K_from_fov(fov, photo.shape)
         predicted_camera = Camera(K=K, source=CameraSource.PREDICTED)
     camera = photo.camera or predicted_camera
-    assert camera is not None, "it is that of the photograph or of the network"
+    assert camera is not None, "the photograph has a camera, or the network predicted one"
 
-    # The graph limits its depth; what reaches the end of its range may lie anywhere beyond.
-    depth = np.where(depth < outputs.family.resizing.farthest, depth, np.float32(BEYOND))
-    # Depth for a focal length of one width of the picture.
-    depth_at_unit_focal = depth / (focal / input_width)
+    # The graph clips its depth, so depth at the upper limit may really be anywhere beyond.
+    depth = np.where(depth < outputs.family.resizing.farthest, depth, np.float32(INFINITE_DEPTH))
+    # Depth for a focal length that equals the width of the picture.
+    depth_at_unit_focal = depth / (predicted_focal / input_width)
     return Inference(
         depth=depth_at_unit_focal * np.float32(camera.focal / photo.shape[1]),
         camera=predicted_camera,
@@ -157,20 +167,18 @@ def _predicted_focal(outputs: GraphOutputs) -> Float32[np.ndarray, "1"]:
     if focal is None or focal.size != 1:
         name = outputs.family.outputs["focal"][0]
         raise ModelError(
-            f"model '{outputs.model}': the network has no output '{name}' of one number"
+            f"model '{outputs.model}': the network has no output '{name}' with a single number"
         )
     return focal.reshape(1)
 
 
 def read_canonical_depth(outputs: GraphOutputs) -> Inference:
-    """Read metres of one canonical focal length, as of Metric3D v2 (Hu et al. 2024).
+    """Read depth for a canonical focal length, which Metric3D v2 predicts (Hu et al. 2024).
 
-    Sky, and what lies beyond the network's range, has no depth.
-
-    Raises:
-        UnknownCameraError: If the photograph has no camera.
+    Metric depth is canonical depth * (focal length / canonical focal length). Pixels of the sky and
+    beyond the network's range have no depth.
     """
-    photo, family, box = outputs.photo, outputs.family, outputs.inputs.letterbox
+    photo, family, letterbox = outputs.photo, outputs.family, outputs.inputs.letterbox
     if photo.camera is None:
         raise focal_length_error(outputs.model)
     canonical = _crop_letterbox(outputs, outputs.depth())
@@ -180,66 +188,73 @@ def read_canonical_depth(outputs: GraphOutputs) -> Inference:
     if family.min_sky:
         valid &= _is_surface(outputs)
 
-    resize_factor = outputs.inputs.size[1] / photo.shape[1] if box is None else box.scale
+    if letterbox is None:
+        resize_factor = outputs.inputs.size[1] / photo.shape[1]
+    else:
+        resize_factor = letterbox.scale
     input_focal = photo.camera.focal * resize_factor
-    metres = canonical * np.float32(input_focal / family.canonical_focal)
+    depth = canonical * np.float32(input_focal / family.canonical_focal)
     return Inference(
-        depth=np.where(np.isfinite(metres), metres, np.float32(1)),
+        depth=_fill_invalid(depth, np.isfinite(depth)),
         valid=valid,
-        normals=_normals_of_photo(outputs),
+        normals=_read_normals(outputs),
     )
 
 
-def _normals_of_photo(outputs: GraphOutputs) -> Float32[np.ndarray, "3 a b"] | None:
+def _read_normals(outputs: GraphOutputs) -> Float32[np.ndarray, "3 a b"] | None:
+    """Normals of any length, cropped to the letterbox; None if the network predicts none."""
     normals = outputs.find("normals") if "normals" in outputs.family.outputs else None
     if normals is None:
         return None
+    # A fourth channel is the uncertainty, which is left out below.
     if normals.ndim != 4 or normals.shape[1] < 3:
         height, width = outputs.inputs.size
         raise ModelError(
             f"model '{outputs.model}': output '{outputs.family.outputs['normals'][0]}' is "
             f"{normals.shape}, expected (1, 3, {height}, {width})"
         )
-    # A fourth channel is their uncertainty.
     return _crop_letterbox(outputs, normals[0, :3])
 
 
 def _crop_letterbox(
     outputs: GraphOutputs, field: Float32[np.ndarray, "*c h w"]
 ) -> Float32[np.ndarray, "*c a b"]:
+    """Crop an output to the part that shows the photograph."""
     inputs = outputs.inputs
     if field.shape[-2:] != inputs.size:
         height, width = inputs.size
         raise ModelError(
-            f"model '{outputs.model}': an output is {field.shape}, expected {height} x {width}"
+            f"model '{outputs.model}': an output has the shape {field.shape}, but the size of the "
+            f"input is ({height}, {width})"
         )
     return field if inputs.letterbox is None else inputs.letterbox.crop(field)
 
 
 def read_points(outputs: GraphOutputs) -> Inference:
-    """Read a point map, as of MoGe-2 (Wang et al. 2025), into depth, normals, sky and camera.
+    """Read a point map, which MoGe-2 predicts (Wang et al. 2025), and its normals and mask.
 
     The points have an unknown shift along the optical axis. It is fitted together with the focal
-    length, or alone if the photograph has a camera.
+    length, or alone if the photograph has a camera. Metric depth is (z + shift) * scale.
     """
-    point_map, photo = _point_map(outputs), outputs.photo
+    point_map, photo = _read_point_map(outputs), outputs.photo
     is_surface = point_map.mask > 0.5
-    focal = None
+    relative_focal = None
     if photo.camera is not None:
-        # Relative to half the diagonal, which does not depend on the size.
-        focal = photo.camera.focal * 2 / math.hypot(*photo.shape)
+        half_diagonal = math.hypot(*photo.shape) / 2
+        relative_focal = photo.camera.focal / half_diagonal
     is_finite = np.isfinite(point_map.points).all(-1)
-    fit = fit_focal_shift(point_map.points, is_surface & is_finite, focal=focal)
+    fit = fit_focal_shift(point_map.points, is_surface & is_finite, focal=relative_focal)
 
-    z, shift, scale = point_map.points[..., 2], np.float32(fit.shift), np.float32(point_map.scale)
+    z = point_map.points[..., 2]
+    shift, scale = np.float32(fit.shift), np.float32(point_map.scale)
     depth = (z + shift) * scale
     has_log = np.isfinite(depth) & (z > 0)
     valid = is_surface & np.isfinite(depth) & (depth > 0) & has_log
-    # The authors resize log depth everywhere, so invalid pixels need a depth with a logarithm too.
-    depth_elsewhere = np.float32(1 + abs(fit.shift)) * scale
+    # The authors resize the logarithm of all pixels, so invalid ones need a depth that has one.
+    depth_without_log = np.float32(1 + abs(fit.shift)) * scale
     normals = point_map.normals
     return Inference(
-        depth=np.where(has_log, depth, depth_elsewhere),
+        depth=np.where(has_log, depth, depth_without_log),
         valid=valid,
         shift=float(shift * scale),
         normals=None if normals is None else _channels_first_normals(normals),
@@ -250,18 +265,16 @@ def read_points(outputs: GraphOutputs) -> Inference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PointMap:
+    """Points in the camera frame up to shift and scale, and the probability of a surface."""
+
     points: Float32[np.ndarray, "h w 3"]
     normals: Float32[np.ndarray, "h w 3"] | None
     mask: Field
     scale: float
 
 
-def _point_map(outputs: GraphOutputs) -> _PointMap:
-    """Points, normals, mask and scale among the outputs.
-
-    Raises:
-        ModelError: If one is missing, or has another shape.
-    """
+def _read_point_map(outputs: GraphOutputs) -> _PointMap:
+    """Find points, normals, mask and scale among the outputs."""
     arrays, size = _arrays_by_role(outputs), outputs.inputs.size
     shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
     for role, shape in shapes.items():
@@ -270,7 +283,7 @@ def _point_map(outputs: GraphOutputs) -> _PointMap:
                 f"model '{outputs.model}': output {role!r} is {arrays[role].shape}, expected "
                 f"{shape}"
             )
-    missing = [role for role in _REQUIRED_FOR_POINTS if role not in arrays]
+    missing = [role for role in _REQUIRED_POINT_OUTPUTS if role not in arrays]
     if missing:
         raise ModelError(f"model '{outputs.model}': the network has no output {missing[0]!r}")
     normals = arrays.get("normal")
@@ -283,17 +296,20 @@ def _point_map(outputs: GraphOutputs) -> _PointMap:
 
 
 def _arrays_by_role(outputs: GraphOutputs) -> Mapping[str, np.ndarray]:
-    """Outputs by role: by name, or in the published order where the file has other names."""
+    """Outputs by role, by their names or else by the published order of outputs."""
     roles = list(outputs.family.outputs)
-    found = {role: outputs.find(role) for role in roles}
-    named = {role: array for role, array in found.items() if array is not None}
-    if set(named) >= set(_REQUIRED_FOR_POINTS):
-        return named
+    candidates = {role: outputs.find(role) for role in roles}
+    found_by_name = {role: array for role, array in candidates.items() if array is not None}
+    if set(found_by_name) >= set(_REQUIRED_POINT_OUTPUTS):
+        return found_by_name
 
+    # The file has other names. A file with fewer outputs lacks the normals.
     arrays = list(outputs.arrays.values())
     if len(arrays) != len(roles):
         roles.remove("normal")
-    return dict(zip(roles, arrays, strict=False)) if len(arrays) >= len(roles) else named
+    if len(arrays) < len(roles):
+        return found_by_name
+    return dict(zip(roles, arrays, strict=False))
 
 
 def _channels_first_normals(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
@@ -305,10 +321,11 @@ def _channels_first_normals(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
 
 
 def _camera_from_focal(focal_px: float, photo: Photo, model: str) -> Camera:
+    """Camera by a fitted focal length; a failed fit is a ``ModelError``."""
     if not (math.isfinite(focal_px) and focal_px > 0):
         raise ModelError(
             problem=Text(
-                f"model '{model}' found no camera for {photo.name}: give ",
+                f"model '{model}' could not determine the camera of {photo.name}: give ",
                 OptionName("fov", "..."),
                 " or ",
                 OptionName("camera", "..."),

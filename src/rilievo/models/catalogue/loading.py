@@ -1,4 +1,4 @@
-"""Loading of catalogue models by name, and recognition of their files at any path."""
+"""Load models of the catalogue by name, and recognise their files at any path."""
 
 import os
 import shutil
@@ -12,35 +12,36 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.download import check_sha256, fetch_files
+from rilievo.models.catalogue.download import fetch_files, verified_sha256
 from rilievo.models.catalogue.published_graph import open_graph
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile, find_entry
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions
 from rilievo.models.network_files import combined_sha256, sha256
-from rilievo.models.onnx_files.agreement import check_limits, compare_answers, example_photo
+from rilievo.models.onnx_files.agreement import (
+    check_agreement_limits,
+    compare_inferences,
+    example_photo,
+)
 from rilievo.models.onnx_files.conversion import FP32, INT8, ConversionSource, open_converted
 from rilievo.models.onnx_files.quantisation import quantise
 from rilievo.models.requests import FoundModel, ModelRequest
 
 _INT8_ENGINE = ONNX_ENGINES[0]
-_MAX_SIZE_ERROR = 0.5  # [MB], where the card states a rounded size only
+_MAX_SIZE_ERROR = 0.5  # [MB], because a card may state a rounded size
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
-    """Load a model of the catalogue, and download its files first if the cache lacks them.
-
-    Raises:
-        ModelError: If a download fails or a file is damaged.
-        OptionError: If the engine cannot run the precision.
-    """
+    """Load a model of the catalogue, and download its files first if the cache lacks them."""
     if options.revision is not None:
         raise ModelError(
-            f"model '{card.name}' is pinned to one commit, so it takes no '@{options.revision}'"
+            f"model '{card.name}' is pinned to one commit, so you cannot choose "
+            f"'@{options.revision}'"
         )
     entry = find_entry(card.name)
     paths = fetch_files(entry)
     digests = [
-        check_sha256(path, file, entry.name) for path, file in zip(paths, entry.files, strict=True)
+        verified_sha256(path, file, entry.name)
+        for path, file in zip(paths, entry.files, strict=True)
     ]
     weights_sha256 = combined_sha256(digests)
     open_file = partial(open_graph, card=card, weights_sha256=weights_sha256)
@@ -49,8 +50,8 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
 
     if options.engine not in (AUTO, _INT8_ENGINE):
         raise OptionError(
-            f"model '{card.name}' is run in int8 by {_INT8_ENGINE}, not by {options.engine}; "
-            "openvino has bf16"
+            f"model '{card.name}' runs in int8 only with {_INT8_ENGINE}, not with "
+            f"{options.engine}; openvino offers bf16"
         )
     options = replace(options, engine=_INT8_ENGINE)
     open_fp32 = partial(open_file, options=replace(options, precision=FP32))
@@ -62,8 +63,8 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         card=card,
         files={file.path: digest for file, digest in zip(entry.files, digests, strict=True)},
         weights_sha256=weights_sha256,
-        converter=lambda: convert,
-        open=open_file,
+        load_converter=lambda: convert,
+        open_file=open_file,
     )
     return open_converted(source, options)
 
@@ -71,16 +72,9 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
 def _quantise_and_compare(
     name: str, paths: Sequence[Path], open_model: Callable[[Path], Model], target: Path
 ) -> None:
-    """Write a network in 8 bits, and check that it answers nearly as the original.
+    """Quantise a network to 8 bits, and check that it predicts nearly as the original does.
 
-    Args:
-        name: Name of the model.
-        paths: Its ONNX file first, then its weights.
-        open_model: Function that opens an ONNX file.
-        target: File to write.
-
-    Raises:
-        ModelError: If the answers differ too much.
+    ``paths`` are its ONNX file first and then its weights.
     """
     photo = example_photo()
     [reference] = open_model(paths[0]).infer([photo])
@@ -89,17 +83,18 @@ def _quantise_and_compare(
         for path in paths:
             shutil.copyfile(path, Path(folder) / path.name)
         quantise(Path(folder) / paths[0].name, target)
-    [answer] = open_model(target).infer([photo])
+    [quantised] = open_model(target).infer([photo])
     try:
-        check_limits(compare_answers(reference, answer), INT8)
+        check_agreement_limits(compare_inferences(reference, quantised), INT8)
     except ModelError as error:
         raise ModelError(f"model '{name}': {error}") from error
 
 
-def find(request: ModelRequest) -> FoundModel | None:
+def find_published_file(request: ModelRequest) -> FoundModel | None:
     """Recognise a published file by its size and hash, whatever it is called."""
     path = Path(request.name)
-    if not request.is_onnx_file or not os.path.isfile(path):  # also False for too long a name
+    # os.path.isfile is also False for a name that is too long for the system.
+    if not request.is_onnx_file or not os.path.isfile(path):
         return None
     size = path.stat().st_size
     candidates = [entry for entry in table.ENTRIES.values() if _may_have_size(entry, size)]
@@ -114,7 +109,7 @@ def find(request: ModelRequest) -> FoundModel | None:
 
 
 def _may_have_size(entry: CatalogueEntry, size: int) -> bool:
-    """Whether the ONNX file of an entry, if its hash is known, can have this size [bytes]."""
+    """Whether an entry's ONNX file may have this size [bytes]; False if its hash is unknown."""
     file = entry.files[0]
     if file.sha256 is None:
         return False
@@ -124,20 +119,21 @@ def _may_have_size(entry: CatalogueEntry, size: int) -> bool:
 
 
 def _open_entry(path: Path, digest: str, entry: CatalogueEntry, options: LoadOptions) -> Model:
+    """Open a model of the catalogue from an ONNX file with this hash, at any path."""
     digests = [digest]
     digests += [_check_weights_file(path, file) for file in entry.files[1:]]
     return open_graph(path, options, entry.card, weights_sha256=combined_sha256(digests))
 
 
 def _check_weights_file(graph: Path, file: RemoteFile) -> str:
-    """Hash of the file with weights that has to lie beside an ONNX file."""
+    """Check the file with weights that has to lie beside an ONNX file; return its hash."""
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
-        raise ModelError(f"{graph}: its weights are missing; put {path.name} beside it")
+        raise ModelError(f"{graph}: its weights are missing; put {path.name} next to it")
     digest = sha256(path)
     if not file.has_hash(digest):
         raise ModelError(
-            f"not the weights of {graph.name}: sha256 {digest[:12]}..., "
+            f"is not the weights file of {graph.name}: it has sha256 {digest[:12]}..., "
             f"expected {(file.sha256 or '')[:12]}...; download it again",
             path=path,
         )

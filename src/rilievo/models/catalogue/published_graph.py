@@ -1,4 +1,4 @@
-"""Adapter that runs the published ONNX file of any family."""
+"""Adapter that runs a published ONNX file, of any family."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model, infer_by_size
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.families import NetworkFamily, network_family
-from rilievo.models.catalogue.graph_inputs import PICTURE, GraphInputs, input_maker
+from rilievo.models.catalogue.graph_inputs import PICTURE, GraphInputs, make_input_maker
 from rilievo.models.catalogue.graph_outputs import OUTPUT_READERS, GraphOutputs
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.load_options import LoadOptions
@@ -30,29 +30,31 @@ class PublishedGraph(Model):
         *,
         weights_sha256: str,
     ) -> None:
-        self.card, self.weights_sha256, self.family = card, weights_sha256, family
+        self.card = card
+        self.weights_sha256 = weights_sha256
+        self.family = family
         self._session = open_session(path, options, f"model '{card.name}'")
         self._input_names = _input_names_by_role(path, family, self._session)
-        self._input_maker = input_maker(family, path, options.settings, card.name)
-        self._read = OUTPUT_READERS[family.output_form]
+        self._input_maker = make_input_maker(family, path, options.settings, card.name)
+        self._read_outputs = OUTPUT_READERS[family.output_form]
         self.settings = {**self._session.settings, **self._input_maker.settings}
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run photographs of one size together, if the network takes batches."""
         if self.family.one_by_one:
-            return [answer for photo in photos for answer in self._infer_batch([photo])]
+            return [inference for photo in photos for inference in self._infer_batch([photo])]
         return infer_by_size(photos, self._input_maker.size, self._infer_batch)
 
     def _infer_batch(self, photos: Sequence[Photo]) -> Iterator[Inference]:
-        """Run photographs whose inputs have one size in one batch, and yield their answers."""
-        inputs = self._input_maker.make(photos)
-        batch = self._run_session(inputs)
-        for row, photo in enumerate(photos):
+        """Run photographs whose inputs have one size in one batch, and yield their inferences."""
+        inputs = self._input_maker.make_inputs(photos)
+        outputs = self._run_session(inputs)
+        for index, photo in enumerate(photos):
             arrays = {
-                name: self._batch_row(name, array, row, len(photos))
-                for name, array in batch.items()
+                name: self._batch_element(name, array, index, len(photos))
+                for name, array in outputs.items()
             }
-            yield self._read(
+            yield self._read_outputs(
                 GraphOutputs(
                     model=self.card.name,
                     family=self.family,
@@ -64,27 +66,29 @@ class PublishedGraph(Model):
 
     def _run_session(self, inputs: GraphInputs) -> Arrays:
         """Run the network, and return its outputs by name as 32-bit floats."""
-        named = {
+        arrays_by_name = {
             self._input_names[role]: np.asarray(array, order="C")
             for role, array in inputs.arrays.items()
         }
-        if len(named) == 1:
-            [(name, picture)] = named.items()
+        if len(arrays_by_name) == 1:
+            [(name, picture)] = arrays_by_name.items()
             outputs = self._session.run(picture, name)
         else:
-            outputs = self._session.feed(named)
+            outputs = self._session.feed(arrays_by_name)
         return {name: array.astype(np.float32, copy=False) for name, array in outputs.items()}
 
-    def _batch_row(self, name: str, array: np.ndarray, row: int, count: int) -> np.ndarray:
-        """One photograph's part of an output for ``count`` photographs, as a batch of one."""
-        if count == 1:
+    def _batch_element(
+        self, name: str, array: np.ndarray, index: int, photo_count: int
+    ) -> np.ndarray:
+        """Output of one photograph of the batch, as a batch of one."""
+        if photo_count == 1:
             return array
-        if array.ndim == 0 or len(array) != count:
+        if array.ndim == 0 or len(array) != photo_count:
             raise ModelError(
                 f"model '{self.card.name}': output '{name}' is {array.shape}, expected "
-                f"({count}, ...)"
+                f"({photo_count}, ...)"
             )
-        return array[row : row + 1]
+        return array[index : index + 1]
 
 
 def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str) -> Model:
@@ -94,11 +98,12 @@ def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha
 
 
 def _input_names_by_role(path: Path, family: NetworkFamily, session: Session) -> Mapping[str, str]:
+    """Names of a file's inputs by their roles; a single input is the picture whatever its name."""
     if family.inputs:
         missing = sorted(set(family.inputs.values()) - set(session.input_names))
         if missing:
             raise ModelError(
-                f"not a graph of {family.name}: it has no input {missing[0]!r}", path=path
+                f"is not a graph of {family.name}: it has no input {missing[0]!r}", path=path
             )
         return family.inputs
     if len(session.input_names) != 1:

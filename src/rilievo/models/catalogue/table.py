@@ -15,9 +15,11 @@ LOADER = "catalogue"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
-    """Published file; ``size`` [bytes] and ``sha256`` are None if they are not known.
+    """Published file.
 
-    ``sha256`` may be the first digits alone.
+    Attributes:
+        size: Size [bytes]; None if it is not known.
+        sha256: Hash, or only its first digits; None if it is not known.
     """
 
     path: str
@@ -34,12 +36,10 @@ class CatalogueEntry(ModelCard):
     """Model of the catalogue: its card, and where its files are.
 
     Attributes:
-        repository: Repository of the hub, or URL of a folder.
-        revision: Commit or branch of the repository.
         files: The ONNX file first, then the files with its weights.
-        family: Name of its family, ``families.network_family``.
-        twin: Repository of the same network for transformers, which is loaded for what the ONNX
-            file cannot do, such as half precision.
+        family: Name of its family, for ``families.network_family``.
+        twin: Repository of the same network for transformers. It is loaded instead if the ONNX file
+            cannot do what is asked, such as half precision.
     """
 
     repository: str
@@ -55,9 +55,9 @@ class CatalogueEntry(ModelCard):
 
     @property
     def card(self) -> ModelCard:
-        """Card in ``MODELS``, with the exact size if the sizes of all files are known."""
+        """Card in ``MODELS``: fields of this entry, and those that follow from family and files."""
         family = network_family(self.family)
-        values = {column.name: getattr(self, column.name) for column in fields(ModelCard)}
+        values = {field.name: getattr(self, field.name) for field in fields(ModelCard)}
         values |= {
             "loader": LOADER,
             "source": self.repository,
@@ -72,10 +72,11 @@ class CatalogueEntry(ModelCard):
         return ModelCard(**values)
 
     def _download_line(self, file: RemoteFile) -> str:
-        folder = self.repository
+        """Address of a file, with its size and hash if they are known."""
+        folder_url = self.repository
         if self.is_on_hub:
-            folder = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
-        parts = [f"{folder}/{file.path}"]
+            folder_url = f"https://huggingface.co/{self.repository}/resolve/{self.revision}"
+        parts = [f"{folder_url}/{file.path}"]
         if file.size is not None:
             parts.append(f"{file.size:,} bytes")
         if file.sha256 is not None:
@@ -94,11 +95,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 
 def find_entry(name: str) -> CatalogueEntry:
-    """Find a model of the catalogue by name.
-
-    Raises:
-        ModelError: If there is no such model.
-    """
+    """Find a model of the catalogue by name; ``ModelError`` if there is no such model."""
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")
     return ENTRIES[name]

@@ -1,4 +1,4 @@
-"""The models that are part of the package: their cards, and how they are found and loaded."""
+"""Cards of the models that are part of the package; find and load these models."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
 
 
 def _embedded_card(**fields: Any) -> ModelCard:
-    """Card with these fields, and those that are equal for all embedded models."""
+    """Card with these fields and those that all embedded models have in common."""
     return ModelCard(
         kind=DepthKind.UP_TO_SCALE,
         normals=True,
@@ -104,9 +104,11 @@ def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
     """Load an embedded model."""
     from rilievo.models.onnx_files.onnx_model import OnnxModel
 
-    path, threads = embedded_file(card.name), _threads_per_call.get()
+    path = embedded_file(card.name)
+    threads = _threads_per_call.get()
     if threads is None or options.threads is not None or not _may_run_on_cpu(options):
         return OnnxModel(path, options, card)
+    # Inside ``shared_cores``.
     model = OnnxModel(path, replace(options, threads=threads), card)
     if model.settings["device"] == "cpu":
         model.callers = _PARALLEL_CALLS

@@ -25,7 +25,7 @@ EXTRA = "models"
 CONFIG = "config.json"
 
 
-def resizing_of(architecture: str) -> Resizing:
+def architecture_resizing(architecture: str) -> Resizing:
     """How the processor of an architecture in transformers resizes depth to the photograph."""
     return _RESIZING_BY_ARCHITECTURE.get(architecture, _DEFAULT_RESIZING)
 
@@ -40,7 +40,7 @@ def _checkpoint_card(
         extra=EXTRA,
         loader=LOADER,
         source=source,
-        resizing=resizing_of(architecture),
+        resizing=architecture_resizing(architecture),
         **fields,
     )
 
@@ -67,32 +67,28 @@ def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
     return _checkpoint_card(
         source,
         kind,
-        summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
+        summary="a checkpoint in a local folder" if local else "a checkpoint from the hub",
         licence=NOT_STATED if local else f"see https://huggingface.co/{source}",
     )
 
 
-def find_folder(request: ModelRequest) -> FoundModel | None:
-    """Find a checkpoint in a folder that transformers saved.
-
-    Raises:
-        ModelError: If a folder is no checkpoint, or the kind of its depth is not stated.
-    """
-    # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
+def find_checkpoint_folder(request: ModelRequest) -> FoundModel | None:
+    """Find a checkpoint in a folder that was saved by transformers."""
+    # os.path.isdir is also False for a name that is too long for the system.
     if not os.path.isdir(request.name):
         return None
     folder = Path(request.name).resolve()
     if not (folder / CONFIG).is_file():
         raise ModelError(
-            f"not a checkpoint: the folder has no {CONFIG}", path=relative_printable(folder)
+            f"is not a checkpoint: the folder has no {CONFIG}", path=relative_printable(folder)
         )
     if request.kind is None:
         raise ModelError(
             path=relative_printable(folder),
             problem=Text(
-                "give the kind of its depth with ",
+                "does not state the kind of its depth; give it with ",
                 OptionName("kind", "..."),
-                f": {', '.join(DepthKind)}",
+                f", as one of {', '.join(DepthKind)}",
             ),
         )
     return FoundModel(card=unlisted_card(str(folder), request.kind, local=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.errors.messages import join_alternatives
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
@@ -17,11 +18,11 @@ from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 
 INDEX_FILE = "model_index.json"
-DEPTH, NORMALS = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"
+DEPTH_PIPELINE, NORMALS_PIPELINE = "MarigoldDepthPipeline", "MarigoldNormalsPipeline"
 LIBRARIES = ("diffusers", "transformers")
 """Libraries whose classes a pipeline may name; others would run code that came with it."""
 
-_WEIGHTS_PATTERNS = (
+_WEIGHTS_NAME_PATTERNS = (
     "diffusion_pytorch_model{}.safetensors",
     "diffusion_pytorch_model{}-*-of-*.safetensors",
     "diffusion_pytorch_model.safetensors.index{}.json",
@@ -46,7 +47,7 @@ _MEGABYTES = 5160.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PipelinePart:
     """Part of a pipeline, such as its network, by library and class."""
 
     library: str
@@ -59,21 +60,22 @@ class PipelineIndex:
 
     Attributes:
         class_name: Class of the pipeline in diffusers.
-        parts: Parts by name; None for one that the pipeline goes without.
-        settings: Further settings of the pipeline.
+        parts: Parts by name; None for a part that the pipeline does not have.
+        settings: All other entries.
     """
 
     class_name: str
-    parts: Mapping[str, Part | None]
+    parts: Mapping[str, PipelinePart | None]
     settings: Mapping[str, Setting]
 
     @property
     def kind(self) -> DepthKind | None:
-        """Kind of its depth; None if it predicts none, or none of a kind that rilievo knows."""
+        """Kind of its depth; None if it predicts no depth, or one that rilievo does not know."""
         prediction_type = self.settings.get("prediction_type")
-        if self.class_name != DEPTH or prediction_type not in ("depth", "disparity"):
+        if self.class_name != DEPTH_PIPELINE or prediction_type not in ("depth", "disparity"):
             return None
-        if not self.settings.get("scale_invariant", True):
+        is_scale_invariant = self.settings.get("scale_invariant", True)
+        if not is_scale_invariant:
             return None
         if prediction_type == "disparity":
             return DepthKind.AFFINE_INVERSE
@@ -83,29 +85,29 @@ class PipelineIndex:
     @property
     def normals(self) -> bool:
         """Whether it predicts normals."""
-        return self.class_name == NORMALS
+        return self.class_name == NORMALS_PIPELINE
 
 
 def read_index(folder: Path) -> PipelineIndex:
-    """Read the index of a saved pipeline.
-
-    Raises:
-        ModelError: If it is no index, or names code that is not of diffusers or transformers.
-    """
+    """Read the index of a saved pipeline."""
     path = folder / INDEX_FILE
     try:
         entries = parse_json(read_text(path))
         class_name = entries["_class_name"]
-        public = {name: value for name, value in entries.items() if not name.startswith("_")}
+        parts_and_settings = {
+            name: value for name, value in entries.items() if not name.startswith("_")
+        }
         parts = {
-            name: _parse_part(value) for name, value in public.items() if isinstance(value, list)
+            name: _parse_part(value)
+            for name, value in parts_and_settings.items()
+            if isinstance(value, list)
         }
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError("not the index of a pipeline of diffusers", path=path) from error
+        raise ModelError("is not the index of a diffusers pipeline", path=path) from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"its pipeline is {str(class_name)[:80]}, custom code, which is never run; expected a "
-            "class of diffusers",
+            f"its pipeline is {str(class_name)[:80]}, which is custom code that rilievo "
+            "never runs; expected a class from diffusers",
             path=path,
         )
     for name, part in parts.items():
@@ -113,52 +115,48 @@ def read_index(folder: Path) -> PipelineIndex:
             raise ModelError(f"'{name}' is not the name of a part", path=path)
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
-                f"its {name} is of '{part.library}', custom code, which is never run; expected "
-                f"{' or '.join(LIBRARIES)}",
+                f"its {name} is from '{part.library}', which is custom code that rilievo "
+                f"never runs; expected {join_alternatives(LIBRARIES)}",
                 path=path,
             )
-    settings = {name: value for name, value in public.items() if name not in parts}
+    settings = {name: value for name, value in parts_and_settings.items() if name not in parts}
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)
 
 
 def needed_files(files: Sequence[str]) -> Sequence[str]:
-    """Choose the files that a pipeline needs: configurations and weights, preferably in fp32.
-
-    Args:
-        files: Paths of all files of the repository or folder.
-
-    Raises:
-        ModelError: If they are no pipeline, or its weights may hold code.
-    """
+    """Select the files that a pipeline needs: configurations and weights, preferably in fp32."""
     if INDEX_FILE not in files:
-        raise ModelError(f"no {INDEX_FILE} among its files: not a pipeline of diffusers")
+        raise ModelError(
+            f"there is no {INDEX_FILE} among its files, so it is not a diffusers pipeline"
+        )
     names_by_folder: dict[str, list[str]] = {}
     for path in files:
         folder, _, name = path.partition("/")
         if name and "/" not in name:
             names_by_folder.setdefault(folder, []).append(name)
 
-    chosen = [INDEX_FILE]
+    needed = [INDEX_FILE]
     for folder, names in sorted(names_by_folder.items()):
-        chosen += [f"{folder}/{name}" for name in _needed_part_files(folder, names)]
-    return chosen
+        needed += [f"{folder}/{name}" for name in _needed_part_files(folder, names)]
+    return needed
 
 
 def weights_variant(files: Sequence[str], part: str) -> str | None:
-    """Name for the variant of a part's weights in diffusers: "fp16", or None for fp32."""
+    """Variant of a part's weights as diffusers names it: "fp16", or None for fp32."""
     names = [path.partition("/")[2] for path in files if path.startswith(f"{part}/")]
     if _weights_files(names, _FP32) or not _weights_files(names, _FP16):
         return None
-    return _FP16[1:]
+    return _FP16.removeprefix(".")
 
 
 def _needed_part_files(folder: str, names: Sequence[str]) -> Sequence[str]:
+    """Select configurations and weights among the files in the folder of a part."""
     weights = _weights_files(names, _FP32) or _weights_files(names, _FP16)
     unsafe = [name for name in names if name.endswith(_UNSAFE_SUFFIXES)]
     if unsafe and not weights:
         raise ModelError(
-            f"{folder}/{unsafe[0]} may hold code and is not read, and there are no weights as "
-            "safetensors beside it"
+            f"{folder}/{unsafe[0]} may contain code, so rilievo does not read it, and "
+            "there are no safetensors weights next to it"
         )
     configurations = [
         name for name in names if name.endswith((".json", ".txt")) and ".safetensors." not in name
@@ -167,8 +165,8 @@ def _needed_part_files(folder: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def _weights_files(names: Sequence[str], variant: str) -> list[str]:
-    """Files with the weights of a variant, and their index; none if there are only indices."""
-    patterns = [pattern.format(variant) for pattern in _WEIGHTS_PATTERNS]
+    """Files with the weights of a variant and their index; empty if there is only an index."""
+    patterns = [pattern.format(variant) for pattern in _WEIGHTS_NAME_PATTERNS]
 
     def matches(name: str) -> bool:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
@@ -177,14 +175,14 @@ def _weights_files(names: Sequence[str], variant: str) -> list[str]:
     return files if any(name.endswith(".safetensors") for name in files) else []
 
 
-def _parse_part(value: Any) -> Part | None:
-    """Parse ``[library, class]``; None for a part that the pipeline goes without."""
+def _parse_part(value: Any) -> PipelinePart | None:
+    """Parse ``[library, class]``; None for a part that the pipeline does not have."""
     library, class_name = value
     if library is None and class_name is None:
         return None
     if not isinstance(library, str) or not isinstance(class_name, str):
-        raise TypeError("a part is named by its library and its class")
-    return Part(library=library, class_name=class_name)
+        raise TypeError("a part must state its library and its class")
+    return PipelinePart(library=library, class_name=class_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,29 +192,29 @@ class DiffusionSettings:
     steps: int | None = None
     """Number of denoising steps; by default what the checkpoint's authors recommend."""
     ensemble: int = 1
-    """Number of predictions from different noise that are aligned and merged, 1 or at least 3; more
-    than one also gives a confidence. Time grows with it, memory hardly.
+    """Number of predictions from different noise that are aligned and merged, 1 or at least 3. More
+    than one also gives a confidence. The time grows with this number, but the memory hardly does.
     """
     seed: int = 0
-    """Seed of the noise, which alone decides the result."""
+    """Seed of the noise. The same seed gives the same result."""
     resolution: int | None = None
-    """Longer side [px] to which photographs are resized; 0 keeps their own; by default the authors'
-    768. Memory grows with its square.
+    """Longer side to which photographs are resized [px]. 0 keeps their size. By default 768, as the
+    authors recommend. The memory grows with the square of this side.
     """
 
     def __post_init__(self) -> None:
         if self.steps is not None and not 1 <= self.steps <= 1000:
-            raise OptionError(f"steps is 1 to 1000, got {self.steps}")
+            raise OptionError(f"steps must be 1 to 1000, got {self.steps}")
         if not 1 <= self.ensemble <= 100 or self.ensemble == 2:
             raise OptionError(
-                f"ensemble is 1, or 3 to 100 (two members have no median), got {self.ensemble}"
+                f"ensemble must be 1, or 3 to 100 (two members have no median), got {self.ensemble}"
             )
         if not 0 <= self.seed < 2**63:
-            raise OptionError(f"seed is 0 to 2^63 - 1, got {self.seed}")
+            raise OptionError(f"seed must be 0 to 2^63 - 1, got {self.seed}")
         if self.resolution is not None and not (
             self.resolution == 0 or 32 <= self.resolution <= 8192
         ):
-            raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
+            raise OptionError(f"resolution must be 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
 def _pipeline_card(kind: str | None = None, **fields: Any) -> ModelCard:
@@ -255,7 +253,7 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
     return _pipeline_card(
         kind,
         name=source if local else PREFIX + source,
-        summary="a pipeline in a local folder" if local else "a pipeline of the hub",
+        summary="a pipeline in a local folder" if local else "a pipeline from the hub",
         licence="not stated" if local else f"see https://huggingface.co/{source}",
         source=source,
     )

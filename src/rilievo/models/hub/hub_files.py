@@ -1,7 +1,7 @@
-"""Files of checkpoints in repositories of the Hugging Face hub, or in local folders.
+"""Find or download the files of checkpoints from the Hugging Face hub, or in local folders.
 
-A repository is downloaded once. Its commit and the hashes of its files are recorded then, and
-later uses refuse files that differ. No file is ever run.
+At the first download of a repository, its commit and the hashes of its files are recorded. Later,
+files with other hashes are refused. Code among the files is never run.
 """
 
 import errno
@@ -17,7 +17,7 @@ from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoErr
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import without_password
 from rilievo.models.hub.checkpoints import unlisted_card
@@ -30,10 +30,10 @@ WEIGHTS = (".safetensors", ".bin")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 
-FileChoice = Callable[[Sequence[str]], Sequence[str]]
+FileFilter = Callable[[Sequence[str]], Sequence[str]]
 """Function from the paths of all files to those that a model needs."""
 
-_REMEDY = Text("run this once where there is a network, or ", OptionName("quality", "fast"))
+_OFFLINE_HINT = Text("run this once while you are online, or use ", OptionName("quality", "fast"))
 _HINTS_BY_STATUS = {
     401: "set HF_TOKEN",
     403: "set HF_TOKEN",
@@ -46,7 +46,6 @@ class Snapshot:
     """Files of a checkpoint on this machine.
 
     Attributes:
-        commit: Commit of the repository; None for a local folder.
         files: SHA-256 of the files by their paths in the folder.
     """
 
@@ -56,13 +55,13 @@ class Snapshot:
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights; of several files, that of the output of ``sha256sum``."""
-        weights = {name: digest for name, digest in self.files.items() if _is_weights_file(name)}
-        if len(weights) == 1:
-            [digest] = weights.values()
+        """SHA-256 of the weights; for several files, the hash of the output of ``sha256sum``."""
+        digests = {name: digest for name, digest in self.files.items() if _is_weights_file(name)}
+        if len(digests) == 1:
+            [digest] = digests.values()
             return digest
-        lines = "".join(f"{weights[name]}  {name}\n" for name in sorted(weights))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        sha256sum_output = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+        return hashlib.sha256(sha256sum_output.encode()).hexdigest()
 
     @property
     def weights_bytes(self) -> int:
@@ -89,11 +88,7 @@ def download_record_path(name: str) -> Path:
 
 
 def read_download_record(name: str) -> DownloadRecord | None:
-    """Read the record of a first download; None if there was none.
-
-    Raises:
-        ModelError: If it is damaged.
-    """
+    """Read the record of a first download; None if there was none."""
     path = download_record_path(name)
     if not os.path.lexists(path):
         return None
@@ -101,9 +96,9 @@ def read_download_record(name: str) -> DownloadRecord | None:
         return from_json(DownloadRecord, read_text(path))
     except InputError as error:
         raise ModelError(problem=Text(error)) from error
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise ModelError(
-            f"not rilievo's record of a download ({error}); remove it to start a new one",
+            f"is not rilievo's record of a download ({error}); remove it to start a new one",
             path=path,
         ) from error
 
@@ -130,34 +125,31 @@ def find_repository(request: ModelRequest) -> FoundModel | None:
     return FoundModel(card=card, revision=revision or None)
 
 
-def open_snapshot(card: ModelCard, revision: str | None, choose: FileChoice) -> Snapshot:
-    """Find the files of a checkpoint in its folder, or in the cache after downloading them.
+def open_snapshot(card: ModelCard, revision: str | None, filter_files: FileFilter) -> Snapshot:
+    """Find the files of a checkpoint in its folder, or download its repository into the cache.
 
     Args:
         card: Card whose ``source`` is a repository or an absolute folder.
         revision: Branch, tag or commit; None for the main branch.
-        choose: Function that chooses the files that the model needs.
+        filter_files: Function that selects the files that the model needs.
 
     Raises:
         ModelError: If a download fails, or a file is not the one that was downloaded first.
         MissingExtraError: If huggingface_hub is not installed.
     """
-    assert card.source is not None, "a checkpoint's card says where it is"
+    assert card.source is not None, "a checkpoint's card states its folder or repository"
     folder = Path(card.source)
     if folder.is_absolute():
         if revision is not None:
             raise ModelError(f"a local folder has no revision '{revision}'", path=folder)
-        return Snapshot(
-            folder=folder,
-            commit=None,
-            files=_sha256_by_name(folder, choose(_relative_paths(folder))),
-        )
+        needed_files = filter_files(_relative_paths(folder))
+        return Snapshot(folder=folder, commit=None, files=_sha256_by_name(folder, needed_files))
     if revision is not None and not _REVISION.fullmatch(revision):
         raise ModelError(f"'{revision}' is not a branch, tag or commit")
-    return _fetch_snapshot(card, revision or MAIN, choose)
+    return _fetch_snapshot(card, revision or MAIN, filter_files)
 
 
-def _fetch_snapshot(card: ModelCard, revision: str, choose: FileChoice) -> Snapshot:
+def _fetch_snapshot(card: ModelCard, revision: str, filter_files: FileFilter) -> Snapshot:
     """Find or download the files of a repository, and check that they did not change."""
     try:
         import huggingface_hub  # noqa: F401
@@ -168,7 +160,7 @@ def _fetch_snapshot(card: ModelCard, revision: str, choose: FileChoice) -> Snaps
     record = read_download_record(name)
     try:
         if record is None:
-            folder = _download_first(repository, revision, choose)
+            folder = _download_first(repository, revision, filter_files)
         else:
             folder = _download_missing(repository, record.commit, list(record.files))
     except RilievoError:
@@ -178,8 +170,8 @@ def _fetch_snapshot(card: ModelCard, revision: str, choose: FileChoice) -> Snaps
         raise ModelError(path=name, problem=problem) from error
 
     if record is None:
-        files = _sha256_by_name(folder, choose(_relative_paths(folder)))
-        # The cache names its folders by commits.
+        files = _sha256_by_name(folder, filter_files(_relative_paths(folder)))
+        # huggingface_hub's cache names the folder of a snapshot by its commit.
         record = DownloadRecord(commit=folder.name, files=files)
         write_download_record(name, record)
         _print_licence(card)
@@ -189,17 +181,17 @@ def _fetch_snapshot(card: ModelCard, revision: str, choose: FileChoice) -> Snaps
     return Snapshot(folder=folder, commit=record.commit, files=files)
 
 
-def _download_first(repository: str, revision: str, choose: FileChoice) -> Path:
+def _download_first(repository: str, revision: str, filter_files: FileFilter) -> Path:
     """Download the files of a revision for the first time; return their folder in the cache."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
     if constants.HF_HUB_OFFLINE:
-        # Another program may have downloaded it.
+        # Another program may have downloaded it. This only finds the folder in the cache.
         return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json"]))
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = HfApi().model_info(repository, revision=revision, timeout=timeout)
-    names = [sibling.rfilename for sibling in info.siblings or ()]
-    return _download_missing(repository, info.sha or revision, choose(names))
+    paths = [sibling.rfilename for sibling in info.siblings or ()]
+    return _download_missing(repository, info.sha or revision, filter_files(paths))
 
 
 def _download_missing(repository: str, commit: str, files: Sequence[str]) -> Path:
@@ -218,28 +210,25 @@ def _download_missing(repository: str, commit: str, files: Sequence[str]) -> Pat
         return Path(path)
 
     try:
-        snapshot = download(local_files_only=True)
+        folder = download(local_files_only=True)
     except LocalEntryNotFoundError:
         return download(local_files_only=False)
-    is_complete = all((snapshot / name).is_file() for name in files)
-    return snapshot if is_complete else download(local_files_only=False)
+    is_complete = all((folder / name).is_file() for name in files)
+    return folder if is_complete else download(local_files_only=False)
 
 
 def _check_first_sha256(
     name: str, folder: Path, files: Mapping[str, str], record: DownloadRecord
 ) -> None:
-    """Check that the hashes ``files`` are still those of the first download.
-
-    Raises:
-        ModelError: If one is not.
-    """
+    """Check that the hashes ``files`` are still those of the first download."""
     for file, digest in files.items():
         first_digest = record.files[file]
         if digest != first_digest:
             raise ModelError(
-                f"{folder / file} has sha256 {digest[:12]}..., but when it was first fetched "
-                f"{first_digest[:12]}...: remove the file to fetch it again, or the record "
-                f"{download_record_path(name)} if you changed it",
+                f"{folder / file} has sha256 {digest[:12]}..., but had "
+                f"{first_digest[:12]}... when it was first downloaded: remove the file to "
+                f"download it again, or the record {download_record_path(name)} if you "
+                "changed the file",
                 path=name,
             )
 
@@ -266,7 +255,7 @@ def _print_licence(card: ModelCard) -> None:
 
 
 def _http_error_type() -> type[Exception]:
-    # The base of its errors differs between clients.
+    """Base class of the errors of huggingface_hub's HTTP client, which is requests or httpx."""
     from huggingface_hub import errors
 
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
@@ -277,12 +266,16 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        return Text("not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _REMEDY)
-    hub, message = without_password(constants.ENDPOINT), without_password(first_line(error))
+        return Text("it is not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _OFFLINE_HINT)
+    hub = without_password(constants.ENDPOINT)
+    message = without_password(first_line(error))
     causes = _chain_of_causes(error)
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
+            return (
+                f"the disk is full ({constants.HF_HUB_CACHE}): free some space, or set HF_HOME "
+                "to another folder"
+            )
         if isinstance(cause, errors.GatedRepoError):
             return f"accept its terms at {hub}/{repository} and set HF_TOKEN"
         if isinstance(cause, errors.RevisionNotFoundError):
@@ -295,12 +288,15 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
             return f"{hub} answered with HTTP {status}: {hint}"
     connection_errors = ConnectionError | TimeoutError | _http_error_type()
     if any(isinstance(cause, connection_errors) for cause in causes):
-        return Text(f"{hub} cannot be reached, did not answer or broke off ({message}): ", _REMEDY)
-    return Text(f"cannot be fetched: {message}")
+        problem = (
+            f"{hub} cannot be reached, did not answer or interrupted the download ({message}): "
+        )
+        return Text(problem, _OFFLINE_HINT)
+    return Text(f"it cannot be downloaded: {message}")
 
 
 def _chain_of_causes(error: BaseException) -> list[BaseException]:
-    """The error, what caused it, what caused that, and so on."""
+    """The error, its cause, the cause of that, and so on."""
     causes = []
     cause: BaseException | None = error
     while cause is not None:

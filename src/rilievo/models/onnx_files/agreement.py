@@ -19,21 +19,16 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "fp16": (5e-1, 1e-2),
     "int8": (1.0, 5e-2),
 }
-"""Largest and median difference that a precision may have, as shares of the output's range."""
-SHAPES = ((480, 640), (400, 300))
-"""Sizes of the drawn photographs."""
+"""Limits of the largest and the median difference by precision, as fractions of the range."""
+SCENE_SHAPES = ((480, 640), (400, 300))
+"""Height and width of the drawn photographs [px]."""
 _FOV = 55.0
 """Horizontal field of view of a drawn photograph [degrees]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Differences of two outputs, as shares of the range of the first one.
-
-    Attributes:
-        most: Largest difference.
-        median: Median difference.
-    """
+    """Largest and median difference of two outputs, as fractions of the range of the first one."""
 
     most: float
     median: float
@@ -48,85 +43,79 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare two models' outputs for photographs, one at a time and as a batch.
+    """Compare the outputs of two models for photographs, one at a time and as a batch.
 
-    Args:
-        reference: Original network.
-        converted: Converted network.
-        precision: Key of ``LIMITS``.
-        photos: Photographs; by default two that are drawn.
-
-    Raises:
-        ModelError: If they differ by more than ``LIMITS`` allow.
+    By default the photographs are two that are drawn.
     """
-    photos = photos or [draw_scene(shape) for shape in SHAPES]
+    photos = photos or [draw_scene(shape) for shape in SCENE_SHAPES]
     rule = reference.card.resizing
 
-    def run(model: PreparedModel, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+    def run_and_limit(model: PreparedModel, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         outputs = model.run(batch)
         if "depth" not in outputs:
             return outputs
         return {**outputs, "depth": limit_depth(outputs["depth"], rule)}
 
     agreements = [
-        _compare_outputs(run(reference, batch), run(converted, batch))
+        _compare_outputs(run_and_limit(reference, batch), run_and_limit(converted, batch))
         for batch in _comparison_batches(converted, photos)
     ]
-    return check_limits(_largest_of_each(agreements), precision)
+    return check_agreement_limits(_worst_agreement(agreements), precision)
 
 
-def compare_answers(reference: Inference, converted: Inference) -> Agreement:
-    """Compare two answers.
+def compare_inferences(reference: Inference, converted: Inference) -> Agreement:
+    """Compare two inferences for the same photograph.
 
-    ``most`` is at least the share of the pixels that are valid in only one of them.
+    Depth is compared where both have it. ``most`` is at least the fraction of pixels that are valid
+    in only one of the two.
     """
-    shared, share_in_one = None, 0.0
+    valid_in_both, fraction_in_one = None, 0.0
     if reference.valid is not None and converted.valid is not None:
-        shared = reference.valid & converted.valid
-        share_in_one = float(np.mean(reference.valid != converted.valid))
+        valid_in_both = reference.valid & converted.valid
+        fraction_in_one = float(np.mean(reference.valid != converted.valid))
     agreement = _compare_outputs(
-        _arrays_to_compare(reference, shared), _arrays_to_compare(converted, shared)
+        _arrays_to_compare(reference, valid_in_both), _arrays_to_compare(converted, valid_in_both)
     )
-    # Unlike ``max``, numpy's keeps NaN.
-    most = float(np.maximum(agreement.most, share_in_one))
+    # np.maximum keeps NaN, unlike max.
+    most = float(np.maximum(agreement.most, fraction_in_one))
     return Agreement(most=most, median=agreement.median)
 
 
-def check_limits(agreement: Agreement, precision: str) -> Agreement:
-    """Return an agreement that ``LIMITS`` allow.
-
-    Raises:
-        ModelError: If they do not.
-    """
-    most, median = LIMITS[precision]
+def check_agreement_limits(agreement: Agreement, precision: str) -> Agreement:
+    """Return the agreement if it is within ``LIMITS``; ``ModelError`` if it is not."""
+    max_difference, max_median = LIMITS[precision]
     if not np.isfinite(agreement.median):
-        raise ModelError(f"in {precision} its numbers overflow: what it answers is not finite")
-    if not (agreement.most <= most and agreement.median <= median):
+        raise ModelError(f"in {precision}, its numbers overflow, so its output is not finite")
+    # NaN fails this comparison as well.
+    if not (agreement.most <= max_difference and agreement.median <= max_median):
         raise ModelError(
-            f"as ONNX in {precision} its output differs ({agreement}; allowed are {most:.0e} and "
-            f"{median:.0e})"
+            f"as ONNX in {precision}, its output differs from the original ({agreement}; "
+            f"allowed are {max_difference:.0e} and {max_median:.0e})"
         )
     return agreement
 
 
 def example_photo() -> Photo:
-    """Drawn photograph with a camera."""
-    shape = SHAPES[0]
+    """Photograph that is drawn by ``draw_scene``, with a camera."""
+    shape = SCENE_SHAPES[0]
     return Photo(pixels=draw_scene(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 
 
 def draw_scene(shape: tuple[int, int]) -> Pixels:
-    """Draw sky, floor, boxes and grain; the same picture for the same shape."""
+    """Draw sky, floor, boxes and grain; always the same picture for a shape."""
     height, width = shape
     rng = np.random.default_rng(height * 10007 + width)
-    rows = np.linspace(0, 1, height)[:, None, None]
-    pixels = np.where(rows < 0.4, [120.0, 160.0, 220.0], [90.0, 80.0, 60.0]) * (0.6 + 0.5 * rows)
-    pixels = np.broadcast_to(pixels, (height, width, 3)).copy()
+    sky_colour, floor_colour = [120.0, 160.0, 220.0], [90.0, 80.0, 60.0]
+    row_fraction = np.linspace(0, 1, height)[:, None, None]
+    brightness = 0.6 + 0.5 * row_fraction
+    row_colours = np.where(row_fraction < 0.4, sky_colour, floor_colour) * brightness
+    pixels = np.broadcast_to(row_colours, (height, width, 3)).copy()
     for _ in range(12):
         top, left = rng.integers(0, (height - 8, width - 8))
         box_height, box_width = rng.integers(8, (height // 2, width // 2))
         pixels[top : top + box_height, left : left + box_width] = rng.uniform(20, 235, 3)
-    return (pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8)
+    grain = rng.normal(0, 6, pixels.shape)
+    return (pixels + grain).clip(0, 255).astype(np.uint8)
 
 
 def _comparison_batches(
@@ -140,50 +129,48 @@ def _comparison_batches(
 
 
 def _compare_outputs(reference: Arrays, converted: Arrays) -> Agreement:
-    """Largest differences of all outputs.
-
-    Raises:
-        ModelError: If the two do not have the same outputs.
-    """
+    """Compare outputs by name, and return the worst agreement."""
     if set(reference) != set(converted):
         raise ModelError(
             f"the converted network has the outputs {', '.join(converted)} in place of "
             f"{', '.join(reference)}"
         )
-    return _largest_of_each(
+    return _worst_agreement(
         [_compare_output(reference[name], converted[name]) for name in reference]
     )
 
 
-def _largest_of_each(agreements: Sequence[Agreement]) -> Agreement:
-    # Unlike ``max``, numpy's keeps NaN.
+def _worst_agreement(agreements: Sequence[Agreement]) -> Agreement:
+    """Largest ``most`` and largest ``median`` of several agreements."""
+    # np.max keeps NaN, unlike max.
     return Agreement(
         most=float(np.max([agreement.most for agreement in agreements])),
         median=float(np.max([agreement.median for agreement in agreements])),
     )
 
 
-def _arrays_to_compare(answer: Inference, valid: Mask | None) -> Arrays:
-    """Fields of an answer as a batch of one, with the depth of valid pixels only."""
-    depth = answer.depth
+def _arrays_to_compare(inference: Inference, valid: Mask | None) -> Arrays:
+    """Fields of an inference as a batch of one, with the depth of valid pixels only."""
+    depth = inference.depth
     if depth is not None and valid is not None:
         depth = depth[valid]
-    fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
-    # Without a valid pixel there is no depth to compare.
+    fields = {"depth": depth, "normals": inference.normals, "confidence": inference.confidence}
+    # Depth is left out if no pixel is valid.
     return {name: field[None] for name, field in fields.items() if field is not None and field.size}
 
 
 def _compare_output(
     reference: Float[np.ndarray, "b *rest"], converted: Float[np.ndarray, "..."]
 ) -> Agreement:
+    """Compare an output for a batch; the median is that of the worst photograph."""
     if reference.shape != converted.shape:
         raise ModelError(
-            f"the converted network's output is {converted.shape}, not {reference.shape}"
+            f"the converted network's output has the shape {converted.shape}, not {reference.shape}"
         )
-    with np.errstate(invalid="ignore"):  # of what is not finite
-        # An output with one number for each photograph has no range, and a flat one almost none.
+    with np.errstate(invalid="ignore"):  # infinite outputs differ by NaN
+        # An output with one number for each photograph has no range; its size is taken instead.
         has_range = reference.ndim > 1 and np.ptp(reference) > 0
         scale = np.ptp(reference) if has_range else np.abs(reference).max()
         differences = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
-    medians = np.median(differences.reshape(len(differences), -1), axis=1)
-    return Agreement(most=float(differences.max()), median=float(medians.max()))
+    photo_medians = np.median(differences.reshape(len(differences), -1), axis=1)
+    return Agreement(most=float(differences.max()), median=float(photo_medians.max()))

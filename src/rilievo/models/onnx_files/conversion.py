@@ -37,14 +37,14 @@ FOLDER = "converted"
 _HASH_DIGITS = 24
 """Hexadecimal digits of each of the two parts of a file's name: key and hash of the content."""
 _CONVERSION_VERSION = 2
-"""Version of the conversion. With another number, every file is made anew."""
+"""Version of the conversion. If it is raised, all files are converted again."""
 
 Convert = Callable[[Path, str], object]
 """Function that writes a network to a file, in a precision."""
 
 
 class NotConvertedError(ModelError):
-    """Model that can be loaded, but not converted."""
+    """Error for a model that can be loaded, but not converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,14 @@ class ConversionSource:
     """Model that is to be converted.
 
     Attributes:
-        files: SHA-256 of its files by name.
+        card: Card of the model.
+        files: SHA-256 of each of its files, by the file's name.
         name: Name by which the converted file is found; by default that of the card.
+        weights_sha256: Hash of its weights, which predictions record.
         settings: Settings to record in addition to those of the session.
-        converter: Function that loads the model, and returns a function that writes it.
-        made_by: Packages on whose versions the converted file depends.
-        open: Function that opens the converted file; None for ``OnnxModel``.
+        load_converter: Function that loads the model, and returns a function that writes it.
+        packages: Packages on whose versions the converted file depends.
+        open_file: Function that opens the converted file; None for ``OnnxModel``.
     """
 
     card: ModelCard
@@ -65,9 +67,9 @@ class ConversionSource:
     name: str = ""
     weights_sha256: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
-    converter: Callable[[], Convert]
-    made_by: tuple[str, ...] = ()
-    open: Callable[[Path, LoadOptions], Model] | None = None
+    load_converter: Callable[[], Convert]
+    packages: tuple[str, ...] = ()
+    open_file: Callable[[Path, LoadOptions], Model] | None = None
 
 
 def open_converted(source: ConversionSource, options: LoadOptions) -> Model:
@@ -83,35 +85,37 @@ def open_converted(source: ConversionSource, options: LoadOptions) -> Model:
         model = _open_if_undamaged(path, source, options)
         if model is not None:
             return model
-        _print_to_stderr(f"{printable(path)} is damaged; it is made again")
+        _print_to_stderr(f"{printable(path)} is damaged, so rilievo converts the model again")
         remove(path)
-    return _open_file(_write_converted(source, precision, key), source, options)
+    return _open_converted_file(_write_converted(source, precision, key), source, options)
 
 
 def _open_if_undamaged(path: Path, source: ConversionSource, options: LoadOptions) -> Model | None:
-    """Open a converted file; None if its content is not what its name says."""
+    """Open a converted file; None if its content does not have the hash in its name."""
     with ThreadPoolExecutor(1) as executor:
-        # Hashing takes as long as opening and both are independent, so they run in parallel.
-        digest = executor.submit(sha256, path)
+        # Hashing takes as long as opening, so the two run in parallel.
+        digest_future = executor.submit(sha256, path)
         try:
-            model = _open_file(path, source, options)
+            model = _open_converted_file(path, source, options)
         except ModelError:
-            if _name_has_hash(path, digest.result()):
-                raise
+            if _name_has_hash(path, digest_future.result()):
+                raise  # the file is intact, so the error has another cause
             return None
-    return model if _name_has_hash(path, digest.result()) else None
+    return model if _name_has_hash(path, digest_future.result()) else None
 
 
 def _name_has_hash(path: Path, digest: str) -> bool:
     return path.stem.partition("-")[2] == digest[:_HASH_DIGITS]
 
 
-def _open_file(path: Path, source: ConversionSource, options: LoadOptions) -> Model:
+def _open_converted_file(path: Path, source: ConversionSource, options: LoadOptions) -> Model:
+    """Open a converted file with the options' engine, and record the source's settings."""
     settings = {"precision": options.precision, **source.settings}
     if _converted_precision(options) == INT8:
+        # The weights of the file have 8 bits already; the engine computes in fp32.
         options = replace(options, precision=FP32)
-    if source.open is not None:
-        model = source.open(path, options)
+    if source.open_file is not None:
+        model = source.open_file(path, options)
         model.settings = {**model.settings, **settings}
         return model
     return OnnxModel(
@@ -120,7 +124,7 @@ def _open_file(path: Path, source: ConversionSource, options: LoadOptions) -> Mo
 
 
 def _converted_precision(options: LoadOptions) -> str:
-    """Precision of the file for an engine, which computes other precisions from fp32 itself."""
+    """Precision of the converted file; engines make all others but int8 from fp32 themselves."""
     return INT8 if options.precision == INT8 else FP32
 
 
@@ -131,18 +135,17 @@ def converted_folder() -> Path:
 
 def _conversion_key(source: ConversionSource, precision: str) -> str:
     """Key that changes with everything on which the converted file depends."""
-    influences = {
+    dependencies = {
         "files": dict(source.files),
         "kind": source.card.kind,
         "name": source.name or source.card.name,
         "licence": source.card.licence,
         "precision": precision,
         "rilievo": [VERSION, FORMAT, _CONVERSION_VERSION],
-        "made by": {name: package_version(name) for name in source.made_by},
+        "made by": {name: package_version(name) for name in source.packages},
     }
-    return hashlib.sha256(json.dumps(influences, sort_keys=True).encode()).hexdigest()[
-        :_HASH_DIGITS
-    ]
+    text = json.dumps(dependencies, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def _write_converted(source: ConversionSource, precision: str, key: str) -> Path:
@@ -152,9 +155,10 @@ def _write_converted(source: ConversionSource, precision: str, key: str) -> Path
     if not os.access(folder, os.W_OK):
         raise OutputError("cannot be written to: set RILIEVO_CACHE to another folder", path=folder)
     sweep_parts(folder)
-    convert = source.converter()
+    convert = source.load_converter()
     _print_to_stderr(
-        f"converting {source.card.name} to ONNX in {precision}, once; kept in {printable(folder)}"
+        f"converting {source.card.name} to ONNX in {precision} (only once; the file is "
+        f"kept in {printable(folder)})"
     )
     part = random_part_path(folder / f"{key}.onnx")
     try:

@@ -20,7 +20,7 @@ _MAX_ENTRY_BYTES = 1 << 24
 _MAX_FIELDS = 100_000
 """Fields in one message. Both limits bound the work that a hostile file can cause."""
 
-Read = TypeVar("Read")
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,89 +32,88 @@ class GraphNames:
 
 
 def file_metadata(path: Path) -> Mapping[str, str]:
-    """Read the metadata of an ONNX file.
-
-    Raises:
-        ModelError: If it is no ONNX file.
-    """
+    """Read the metadata of an ONNX file; ``ModelError`` if it is no ONNX file."""
     return _read_protobuf(path, _parse_metadata)
 
 
 def graph_names(path: Path) -> GraphNames:
-    """Read the names of the inputs and outputs of an ONNX file.
-
-    Raises:
-        ModelError: If it is no ONNX file.
-    """
+    """Read the names of the inputs and outputs of an ONNX file."""
     return _read_protobuf(path, _parse_graph_names)
 
 
-def _read_protobuf(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
-    """Read a file with a function that takes the open file and its size [bytes]."""
+def _read_protobuf(path: Path, parse: Callable[[BufferedIOBase, int], Parsed]) -> Parsed:
+    """Parse a file with a function that takes the open file and its size [bytes]."""
     try:
         with path.open("rb") as file:
-            return read(file, path.stat().st_size)
+            return parse(file, path.stat().st_size)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
-        raise ModelError("a name in the network is no text in UTF-8", path=path) from error
+        raise ModelError("a name in the network is not text in UTF-8", path=path) from error
     except EOFError as error:
-        raise ModelError(f"not an ONNX file: {error}", path=path) from error
+        raise ModelError(f"is not an ONNX file: {error}", path=path) from error
 
 
 def _parse_metadata(file: BufferedIOBase, end: int) -> Mapping[str, str]:
+    """Parse the metadata of a ``ModelProto`` that ends at a position in the file."""
     metadata = {}
-    for _, entry in _field_contents(file, {_METADATA}, end):
-        texts = _message_texts(entry, {_KEY, _VALUE})
+    for _, entry in _read_fields(file, {_METADATA}, end):
+        texts = _parse_text_fields(entry, {_KEY, _VALUE})
         metadata[texts[_KEY]] = texts[_VALUE]
     return metadata
 
 
 def _parse_graph_names(file: BufferedIOBase, end: int) -> GraphNames:
+    """Parse the names in the graph of a ``ModelProto`` that ends at a position in the file."""
     names: dict[int, list[str]] = {_INPUT: [], _OUTPUT: []}
     for _, length in _seek_fields(file, {_GRAPH}, end):
         graph_end = file.tell() + length
-        for number, content in _field_contents(file, {_INPUT, _OUTPUT}, graph_end):
-            names[number].append(_message_texts(content, {_NAME})[_NAME])
+        for field_number, content in _read_fields(file, {_INPUT, _OUTPUT}, graph_end):
+            names[field_number].append(_parse_text_fields(content, {_NAME})[_NAME])
     return GraphNames(inputs=tuple(names[_INPUT]), outputs=tuple(names[_OUTPUT]))
 
 
-def _message_texts(content: bytes, wanted: set[int]) -> Mapping[int, str]:
-    """Texts of a message's fields by their numbers; "" for a missing one."""
-    fields = dict(_field_contents(BytesIO(content), wanted, len(content)))
-    return {number: fields.get(number, b"").decode() for number in sorted(wanted)}
+def _parse_text_fields(message: bytes, field_numbers: set[int]) -> Mapping[int, str]:
+    """Texts of a message's fields by their numbers; "" for a missing field."""
+    contents = dict(_read_fields(BytesIO(message), field_numbers, len(message)))
+    return {number: contents.get(number, b"").decode() for number in sorted(field_numbers)}
 
 
-def _field_contents(
-    file: BufferedIOBase, wanted: set[int], end: int
+def _read_fields(
+    file: BufferedIOBase, field_numbers: set[int], end: int
 ) -> Iterator[tuple[int, bytes]]:
     """Yield number and content of the fields with these numbers, up to a position in the file."""
-    for number, length in _seek_fields(file, wanted, end):
+    for field_number, length in _seek_fields(file, field_numbers, end):
         if length > _MAX_ENTRY_BYTES:
             raise EOFError(f"an entry of its metadata has {length} bytes")
-        yield number, file.read(length)
+        yield field_number, file.read(length)
 
 
-def _seek_fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
-    """Yield number and length [bytes] of these fields; the file stands at their content then."""
+def _seek_fields(
+    file: BufferedIOBase, field_numbers: set[int], end: int
+) -> Iterator[tuple[int, int]]:
+    """Find the fields with these numbers in the message that ends at a position in the file.
+
+    Yields number and length of a field [bytes], while the file stands at the field's content.
+    """
     position = file.tell()
     for _ in range(_MAX_FIELDS):
         file.seek(position)
         if position >= end:
             return
         tag = _read_varint(file)
-        number, wire_type = tag >> 3, tag & 7
-        length = _content_length(file, wire_type)
+        field_number, wire_type = tag >> 3, tag & 7
+        length = _read_content_length(file, wire_type)
         position = file.tell() + length
         if position > end:
             raise EOFError("it ends in the middle")
-        if number in wanted and wire_type == _BYTES:
-            yield number, length
+        if field_number in field_numbers and wire_type == _BYTES:
+            yield field_number, length
     raise EOFError(f"it has more than {_MAX_FIELDS} fields")
 
 
-def _content_length(file: BufferedIOBase, wire_type: int) -> int:
-    """Length of the content that follows [bytes]; a number of variable length is read past."""
+def _read_content_length(file: BufferedIOBase, wire_type: int) -> int:
+    """Length of the content that follows [bytes]; 0 for a varint, which is read and skipped."""
     if wire_type == _BYTES:
         return _read_varint(file)
     if wire_type == _VARINT:
@@ -128,13 +127,14 @@ def _content_length(file: BufferedIOBase, wire_type: int) -> int:
 
 
 def _read_varint(file: BufferedIOBase) -> int:
-    """Read a number of which each byte holds 7 bits, the lowest first."""
+    """Read a varint of protobuf: 7 bits in each byte, the lowest first; the 8th bit means more."""
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)
         if not byte:
             raise EOFError("it ends in the middle")
         value |= (byte[0] & 127) << shift
-        if byte[0] < 128:
+        is_last_byte = byte[0] < 128
+        if is_last_byte:
             return value
     raise EOFError("it has a number of more than 64 bits")

@@ -1,4 +1,4 @@
-"""ONNX files of other programs as models. The user states what the files do not."""
+"""Models from ONNX files of other programs. The user states what such files do not contain."""
 
 import json
 from collections.abc import Mapping
@@ -28,20 +28,16 @@ _DTYPES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkStatement:
-    """What a user states of a network. Its input is ``(pixels / scale - mean) / std``.
+class NetworkSpec:
+    """The user's description of a network. Its input is ``(pixels / scale - mean) / std``.
 
     Attributes:
         kind: Kind of its depth.
-        mean: Mean of RGB.
-        std: Standard deviation of RGB.
-        scale: Divisor of pixels of 0 to 255.
-        size: Height and width of the input [px]; None for those that the file fixes.
-        multiple: Multiple of which both sides have to be, for networks that keep the aspect ratio;
-            None for networks that always take ``size``.
-        resampling: Filter that resizes photographs.
-        licence: Licence of the weights.
-        name: Name of the model; None for that of the file.
+        scale: Divisor of pixels, which are 0 to 255.
+        size: Height and width of the input [px]; None if the file fixes them.
+        multiple: Both sides are rounded to multiples of this [px], for networks that keep the
+            aspect ratio; None for networks that always take ``size``.
+        resampling: Filter that resizes photographs to the input.
     """
 
     kind: DepthKind
@@ -56,46 +52,48 @@ class NetworkStatement:
 
 
 class ForeignModel(PreparedModel):
-    """Network in the ONNX file of another program, which takes one picture and gives one map.
+    """Network in the ONNX file of another program, from one picture to one depth map.
 
     Attributes:
-        input: Name of the input; ``output`` is that of the output.
-        dims: Sizes of the input's four axes; None for those that are not fixed.
-        dtype: Type of the input's numbers.
+        input_shape: Lengths of the input's four axes; None for those that are not fixed.
         is_channels_first: Whether the input is (batch, 3, height, width).
     """
 
     def __init__(
         self,
         path: Path,
-        statement: NetworkStatement,
+        spec: NetworkSpec,
         *,
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
         session = inference_session(path, device, threads)
-        self._session, self.statement = session, statement
-        inputs = {item.name: item for item in session.get_inputs()}
+        self._session = session
+        self.spec = spec
+        inputs = session.get_inputs()
         if len(inputs) != 1:
-            names = ", ".join(inputs) or "none"
-            raise ModelError(f"expected a network with one input, it has {names}", path=path)
-        [(self.input, node)] = inputs.items()
-        outputs = [item.name for item in session.get_outputs()]
-        # Networks with further outputs call that of depth so, or put it first.
-        self.output = "depth" if "depth" in outputs else outputs[0]
-        self.dims = tuple(item if isinstance(item, int) else None for item in node.shape)
+            names = ", ".join(node.name for node in inputs) or "none"
+            raise ModelError(f"expected a network with one input, but it has {names}", path=path)
+        [node] = inputs
+        self.input = node.name
+        output_names = [output.name for output in session.get_outputs()]
+        # In a network with several outputs, the depth is the one of that name or the first.
+        self.output = "depth" if "depth" in output_names else output_names[0]
+
+        self.input_shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
         self.dtype = _DTYPES.get(node.type)
-        may_have_channels = bool({3, None} & set(self.dims[1::2]))
-        if len(self.dims) != 4 or not may_have_channels or self.dtype is None:
+        # Channels are the axis 1 or 3. An axis whose length is not fixed may be the channels too.
+        may_have_channels = bool({3, None} & set(self.input_shape[1::2]))
+        if len(self.input_shape) != 4 or not may_have_channels or self.dtype is None:
             raise ModelError(
-                "a picture goes to numbers of (batch, 3, height, width) or (batch, height, width, "
-                f"3), input '{self.input}' is {node.type} {node.shape}",
+                "expected an input of numbers for (batch, 3, height, width) or (batch, "
+                f"height, width, 3), but input '{self.input}' is {node.type} {node.shape}",
                 path=path,
             )
-        self.is_channels_first = self.dims[3] != 3 or self.dims[1] == 3
-        fixed_size = self.dims[2:4] if self.is_channels_first else self.dims[1:3]
-        self.preparation = _stated_preparation(path, fixed_size, statement)
-        self.card = _foreign_card(path, statement)
+        self.is_channels_first = self.input_shape[3] != 3 or self.input_shape[1] == 3
+        fixed_size = self.input_shape[2:4] if self.is_channels_first else self.input_shape[1:3]
+        self.preparation = _foreign_preparation(path, fixed_size, spec)
+        self.card = _foreign_card(path, spec)
         self.weights_sha256 = sha256(path)
         self.settings = {
             "engine": "onnxruntime",
@@ -105,50 +103,46 @@ class ForeignModel(PreparedModel):
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the network, one photograph at a time if its batch is fixed to 1."""
-        parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
-        output = np.concatenate([self._raw_output(part) for part in parts])
+        batches = np.split(batch, len(batch)) if self.input_shape[0] == 1 else [batch]
+        output = np.concatenate([self._run_session(each) for each in batches])
         return {"depth": _drop_channel_axis(output)}
 
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the output for one photograph."""
         black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
-        return self._raw_output(black[None]).shape
+        return self._run_session(black[None]).shape
 
-    def _raw_output(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
-        statement = self.statement
-        pixels = (batch / np.float64(statement.scale) - statement.mean) / statement.std
+    def _run_session(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
+        """Normalise a batch, and run the network on it."""
+        spec = self.spec
+        pixels = (batch / np.float64(spec.scale) - spec.mean) / spec.std
         if self.is_channels_first:
             pixels = pixels.transpose(0, 3, 1, 2)
         try:
             [output] = self._session.run([self.output], {self.input: pixels.astype(self.dtype)})
         except Exception as error:
+            shape = "x".join(map(str, pixels.shape))
             raise ModelError(
-                f"model '{self.card.name}': the network failed on "
-                f"{'x'.join(map(str, pixels.shape))}: {first_line(error)}"
+                f"model '{self.card.name}': the network failed on {shape}: {first_line(error)}"
             ) from error
         return np.asarray(output)
 
 
 def _drop_channel_axis(depth: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
     if depth.ndim == 4:
-        depth = depth[:, 0] if depth.shape[1] == 1 else depth[..., 0]
+        is_channels_first = depth.shape[1] == 1
+        depth = depth[:, 0] if is_channels_first else depth[..., 0]
     return depth.astype(np.float32)
 
 
-def _stated_preparation(
-    path: Path, fixed_size: tuple[int | None, ...], statement: NetworkStatement
+def _foreign_preparation(
+    path: Path, fixed_size: tuple[int | None, ...], spec: NetworkSpec
 ) -> Preparation:
-    """How photographs are prepared, by what the user states.
+    """Make the preparation of photographs from what the user states and the file fixes.
 
-    Args:
-        path: File of the network, for messages.
-        fixed_size: Height and width that the file fixes; None for those that it does not.
-        statement: What the user states.
-
-    Raises:
-        OptionError: If the two contradict, or neither states a size.
+    ``fixed_size`` has None for a side that the file leaves free.
     """
-    height, width = statement.size or fixed_size
+    height, width = spec.size or fixed_size
     if height is None or width is None:
         raise OptionError(
             "its input has no fixed size",
@@ -156,52 +150,63 @@ def _stated_preparation(
             hint=Text("give the size it was trained at with ", OptionName("size")),
         )
     if fixed_size[0] not in (None, height) or fixed_size[1] not in (None, width):
-        raise OptionError(f"its input is {fixed_size}, not {height} x {width}", path=path)
-    if statement.multiple is not None and None not in fixed_size:
         raise OptionError(
-            f"its input is always {fixed_size}",
+            f"its input has the size {_size_text(fixed_size)} (height x width), not "
+            f"{height} x {width}",
+            path=path,
+        )
+    if spec.multiple is not None and None not in fixed_size:
+        raise OptionError(
+            f"its input always has the size {_size_text(fixed_size)} (height x width)",
             path=path,
             hint=Text("leave out ", OptionName("multiple")),
         )
     sizing = Sizing(
-        rule=Rule.FIXED if statement.multiple is None else Rule.LEAST_CHANGE,
+        rule=Rule.FIXED if spec.multiple is None else Rule.LEAST_CHANGE,
         height=height,
         width=width,
-        multiple=statement.multiple or 1,
+        multiple=spec.multiple or 1,
     )
-    if not statement.resampling.is_rounded:
+    if not spec.resampling.is_rounded:
         raise OptionError(
             option="resampling",
-            problem=f"{statement.resampling} is not available for third-party networks",
+            problem=f"{spec.resampling} is not available for third-party networks",
         )
     return Preparation(
         sizing=sizing,
-        resampling=statement.resampling,
-        rescale=1 / statement.scale,
-        mean=statement.mean,
-        std=statement.std,
+        resampling=spec.resampling,
+        rescale=1 / spec.scale,
+        mean=spec.mean,
+        std=spec.std,
     )
 
 
-def _foreign_card(path: Path, statement: NetworkStatement) -> ModelCard:
+def _size_text(fixed_size: tuple[int | None, ...]) -> str:
+    """Height and width in words; a side that the file leaves free is "any"."""
+    return " x ".join("any" if side is None else str(side) for side in fixed_size)
+
+
+def _foreign_card(path: Path, spec: NetworkSpec) -> ModelCard:
     return ModelCard(
-        name=statement.name or path.stem,
+        name=spec.name or path.stem,
         summary=f"the network in {path.name}",
-        kind=statement.kind,
-        licence=statement.licence,
+        kind=spec.kind,
+        licence=spec.licence,
     )
 
 
-def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> NetworkStatement | None:
-    """What the metadata of a depth export of Ultralytics states; None for other files."""
+def ultralytics_spec(path: Path, metadata: Mapping[str, str]) -> NetworkSpec | None:
+    """Parse the metadata of a depth export of Ultralytics; None for other files."""
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return None
     try:
         height, width = json.loads(metadata["imgsz"])
         size = int(height), int(width)
     except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"its metadata imgsz is not a size: {error}", path=path) from error
-    return NetworkStatement(
+        raise ModelError(
+            f"the entry 'imgsz' of its metadata is not a size: {error}", path=path
+        ) from error
+    return NetworkSpec(
         kind=DepthKind.METRIC,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
@@ -214,11 +219,11 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> NetworkSta
 def open_ultralytics(
     path: Path, metadata: Mapping[str, str], options: LoadOptions
 ) -> ForeignModel | None:
-    """Open a depth export of Ultralytics; None if the metadata is that of another file."""
-    statement = ultralytics_statement(path, metadata)
-    if statement is None:
+    """Open a depth export of Ultralytics; None if the metadata is not from Ultralytics."""
+    spec = ultralytics_spec(path, metadata)
+    if spec is None:
         return None
     options = resolve_engine(
-        options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics"
+        options, engines=("onnxruntime",), what=f"{path}: a file from Ultralytics"
     )
-    return ForeignModel(path, statement, device=options.device, threads=options.threads)
+    return ForeignModel(path, spec, device=options.device, threads=options.threads)

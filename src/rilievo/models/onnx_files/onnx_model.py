@@ -18,8 +18,8 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.onnx_files.file_metadata import file_metadata, graph_names
-from rilievo.models.resampling.inference import PLAIN, Arrays, Resizing, read_resizing
-from rilievo.models.resampling.preparation import Preparation, Rule, read_preparation
+from rilievo.models.resampling.inference import DEFAULT_RESIZING, Arrays, Resizing, parse_resizing
+from rilievo.models.resampling.preparation import Preparation, Rule, parse_preparation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 
@@ -27,7 +27,7 @@ FORMAT = "2"
 FIRST_FORMAT = "1"
 """Older format, which is still read."""
 FOCAL_IS_WIDTH = "width"
-"""Value of "rilievo.focal" if depth is that of a focal length of one width of the picture."""
+"""Value of "rilievo.focal" if depth is that for a focal length of one width of the picture."""
 _NO_DEPTH = "none"
 """Value of "rilievo.kind" for networks without depth."""
 _TEXT_KEYS = ("rilievo.name", "rilievo.licence", "rilievo.precision")
@@ -37,15 +37,17 @@ _EXTERNAL_WEIGHTS = b"\x0a\x08location\x12"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxFacts:
-    """What the metadata of an ONNX file says of its network.
+class OnnxDescription:
+    """Description of a network, which its ONNX file stores as metadata.
 
     Attributes:
         kind: Kind of its depth; None if it predicts none.
-        needs_focal: Whether its depth is that of a focal length of one width of the picture.
-        resizing: How its depth is resized to the photograph.
-        precision: Precision of the weights.
-        adopted: Whether another program made the network, so that its kind is what a user stated.
+        needs_focal: Whether its depth is that for a focal length of one width of the picture, and
+            has to be multiplied by focal length / width.
+        resizing: How its maps are resized to the photograph.
+        precision: Precision of its weights, such as "fp16".
+        is_third_party: Whether another program made the network, so that its kind is what a user
+            stated.
         teacher: Model that labelled the training images, with its licence.
     """
 
@@ -54,13 +56,13 @@ class OnnxFacts:
     licence: str
     preparation: Preparation
     needs_focal: bool
-    resizing: Resizing = PLAIN
+    resizing: Resizing = DEFAULT_RESIZING
     precision: str = "fp32"
-    adopted: bool = False
+    is_third_party: bool = False
     teacher: str = ""
 
     def metadata(self) -> Mapping[str, str]:
-        """Metadata with which an ONNX file states these facts."""
+        """The description as metadata of an ONNX file."""
         metadata = {
             "rilievo.format": FORMAT,
             "rilievo.name": self.name,
@@ -70,7 +72,7 @@ class OnnxFacts:
             "rilievo.back": str(self.resizing),
             "rilievo.precision": self.precision,
         }
-        if self.adopted:
+        if self.is_third_party:
             metadata["rilievo.adopted"] = "yes"
         if self.teacher:
             metadata["rilievo.teacher"] = self.teacher
@@ -99,25 +101,37 @@ class OnnxModel(PreparedModel):
         weights_sha256: str | None = None,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
+        """Open an ONNX file; ``card`` is None if the user named the file and not a listed model.
+
+        Predictions record ``weights_sha256``, by default the hash of the file, and ``settings`` in
+        addition to those of the session.
+        """
         if card is None:
-            # The user named the file, so it is checked before any of the network is computed.
-            _refuse_unknown_file(path)
+            # The file may be from anywhere, so it is checked before the engine opens it.
+            _check_exported_file(path)
         self.weights_sha256 = weights_sha256 or sha256(path)
         what = "" if card is None else f"model '{card.name}'"
         self._session = open_session(path, options, what)
-        facts = read_facts(path, self._session)
-        self.path, self.metadata = path, self._session.metadata
+        self.path = path
+        self.metadata = self._session.metadata
         self.one_by_one = self._session.one_by_one
-        self.card = card or _file_card(path, facts, self._session.output_names)
-        if self.card.kind is not facts.kind:
+
+        description = read_description(path, self._session)
+        self.description = description
+        self.preparation = description.preparation
+        self.needs_focal = description.needs_focal
+        self.card = card or _file_card(path, description, self._session.output_names)
+        if self.card.kind is not description.kind:
             raise ModelError(
-                f"the file says that its depth is {facts.kind}, the card of model "
-                f"'{self.card.name}' {self.card.kind}",
+                f"the file states that its depth is {description.kind}, but the card of "
+                f"model '{self.card.name}' states {self.card.kind}",
                 path=path,
             )
-        self.facts = facts
-        self.preparation, self.needs_focal = facts.preparation, facts.needs_focal
-        self.settings = {**self._session.settings, **_recorded_facts(facts), **(settings or {})}
+        self.settings = {
+            **self._session.settings,
+            **_recorded_settings(description),
+            **(settings or {}),
+        }
 
     def depth_alone(self) -> Model:
         """Model without normals and confidence, if the network can leave them out."""
@@ -128,69 +142,68 @@ class OnnxModel(PreparedModel):
         return self._session.run(batch)
 
 
-def _recorded_facts(facts: OnnxFacts) -> Mapping[str, Setting]:
+def _recorded_settings(description: OnnxDescription) -> Mapping[str, Setting]:
     """Precision of the weights and size of the input, as predictions record them."""
-    recorded: dict[str, Setting] = {}
-    if facts.precision != "fp32":
-        recorded["weights"] = facts.precision
-    sizing = facts.preparation.sizing
-    if sizing.rule is Rule.AREA:
-        recorded["area"] = sizing.area
+    settings: dict[str, Setting] = {}
+    if description.precision != "fp32":
+        settings["weights"] = description.precision
+    preparation = description.preparation
+    if preparation.sizing.rule is Rule.AREA:
+        settings["area"] = preparation.sizing.pixel_count
     else:
-        recorded["sizing"] = str(sizing)
-        recorded["resampling"] = facts.preparation.resampling.value
-    return recorded
+        settings["sizing"] = str(preparation.sizing)
+        settings["resampling"] = preparation.resampling.value
+    return settings
 
 
 def has_rilievo_metadata(path: Path) -> bool:
-    """Whether an ONNX file has metadata of rilievo.
-
-    Raises:
-        ModelError: If it is no ONNX file.
-    """
+    """Whether an ONNX file has metadata of rilievo; ``ModelError`` if it is no ONNX file."""
     _check_regular_file(path)
     return "rilievo.format" in file_metadata(path)
 
 
-def read_facts(path: Path, session: Session) -> OnnxFacts:
-    """Read the metadata of an open file.
-
-    Raises:
-        ModelError: If it is not valid, or does not fit the network.
-    """
+def read_description(path: Path, session: Session) -> OnnxDescription:
+    """Read the description of an open file from its metadata."""
+    # Older files do not state their precision.
     metadata = {"rilievo.precision": "fp32", **session.metadata}
     _check_input_and_outputs(path, metadata, session.input_names, session.output_names)
-    resizing = metadata.get("rilievo.back")
     try:
-        texts = {key: metadata[key] for key in _TEXT_KEYS}
-        for key, text in texts.items():
-            if not 0 < len(text) <= _MAX_TEXT_LENGTH:
-                raise ModelError(f"{key} has 1 to {_MAX_TEXT_LENGTH} characters, got {len(text)}")
-        name, licence, precision = map(printable, texts.values())
-        return OnnxFacts(
-            name=name,
-            kind=None if _is_without_depth(metadata) else DepthKind(metadata["rilievo.kind"]),
-            licence=licence,
-            preparation=read_preparation(metadata),
-            needs_focal=metadata.get("rilievo.focal") == FOCAL_IS_WIDTH,
-            resizing=PLAIN if resizing is None else read_resizing(resizing),
-            precision=precision,
-            adopted=metadata.get("rilievo.adopted") == "yes",
-            teacher=printable(metadata.get("rilievo.teacher", "")[:_MAX_TEXT_LENGTH]),
-        )
+        return _parse_description(metadata)
     except KeyError as error:
-        raise ModelError(f"metadata {error} is missing", path=path) from error
+        raise ModelError(f"its metadata has no entry {error}", path=path) from error
     except (ValueError, ModelError) as error:
-        raise ModelError("metadata is not valid:", path=path, problem=Text(error)) from error
+        raise ModelError("its metadata is not valid:", path=path, problem=Text(error)) from error
 
 
-def _refuse_unknown_file(path: Path) -> None:
-    """Check a file without running its network.
+def _parse_description(metadata: Mapping[str, str]) -> OnnxDescription:
+    """Parse the metadata that ``OnnxDescription.metadata`` writes.
 
     Raises:
-        ModelError: If it is no file that rilievo exported.
+        KeyError: If an entry is missing.
+        ValueError: If the kind is unknown.
+        ModelError: If another entry is invalid.
     """
-    _refuse_external_weights(path)
+    texts = {key: metadata[key] for key in _TEXT_KEYS}
+    for key, text in texts.items():
+        if not 0 < len(text) <= _MAX_TEXT_LENGTH:
+            raise ModelError(f"{key} must have 1 to {_MAX_TEXT_LENGTH} characters, got {len(text)}")
+    resizing = metadata.get("rilievo.back")
+    return OnnxDescription(
+        name=printable(texts["rilievo.name"]),
+        kind=None if _is_without_depth(metadata) else DepthKind(metadata["rilievo.kind"]),
+        licence=printable(texts["rilievo.licence"]),
+        preparation=parse_preparation(metadata),
+        needs_focal=metadata.get("rilievo.focal") == FOCAL_IS_WIDTH,
+        resizing=DEFAULT_RESIZING if resizing is None else parse_resizing(resizing),
+        precision=printable(texts["rilievo.precision"]),
+        is_third_party=metadata.get("rilievo.adopted") == "yes",
+        teacher=printable(metadata.get("rilievo.teacher", "")[:_MAX_TEXT_LENGTH]),
+    )
+
+
+def _check_exported_file(path: Path) -> None:
+    """Check that rilievo exported a file, without running its network."""
+    _check_no_external_weights(path)
     metadata = file_metadata(path)
     _check_format(path, metadata)
     names = graph_names(path)
@@ -200,7 +213,7 @@ def _refuse_unknown_file(path: Path) -> None:
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("rilievo.format") not in (FORMAT, FIRST_FORMAT):
         raise NoMetadataError(
-            f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
+            f"{path}: the file has no metadata from rilievo (rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
             "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
             metadata,
@@ -214,13 +227,18 @@ def _is_without_depth(metadata: Mapping[str, str]) -> bool:
 def _check_input_and_outputs(
     path: Path, metadata: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
+    """Check that a network has the inputs and outputs that its metadata promises."""
     has_depth = not _is_without_depth(metadata)
     required_output = "depth" if has_depth else "normals"
-    for name, names in (("image", inputs), (required_output, outputs)):
-        if name not in names:
-            raise ModelError(f"the network has no {name!r} among its inputs and outputs", path=path)
+    for required_name, names in (("image", inputs), (required_output, outputs)):
+        if required_name not in names:
+            raise ModelError(
+                f"the network has no {required_name!r} among its inputs and outputs", path=path
+            )
     if not has_depth and "depth" in outputs:
-        raise ModelError("metadata says that there is no depth, but it is an output", path=path)
+        raise ModelError(
+            "the metadata states that there is no depth, but depth is an output", path=path
+        )
 
 
 def _check_regular_file(path: Path) -> None:
@@ -230,8 +248,8 @@ def _check_regular_file(path: Path) -> None:
         raise ModelError(problem=Text(error)) from error
 
 
-def _refuse_external_weights(path: Path) -> None:
-    """Refuse a network whose weights are in another file, which its hash would not cover."""
+def _check_no_external_weights(path: Path) -> None:
+    """Check that no weights are in another file, which the file's hash would not cover."""
     _check_regular_file(path)
     try:
         with (
@@ -243,21 +261,23 @@ def _refuse_external_weights(path: Path) -> None:
         raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
     if position >= 0:
         raise ModelError(
-            "its weights are in another file; save it as one (onnx.save(onnx.load(FILE), NEW))",
+            "its weights are in another file; save the model as one file "
+            "(onnx.save(onnx.load(FILE), NEW))",
             path=path,
         )
 
 
-def _file_card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
+def _file_card(path: Path, description: OnnxDescription, outputs: Sequence[str]) -> ModelCard:
+    """Card of a model that the user names by its file."""
     return ModelCard(
-        name=facts.name,
+        name=description.name,
         summary=f"the network in {path.name}",
-        kind=facts.kind,
+        kind=description.kind,
         normals="normals" in outputs,
         confidence="confidence" in outputs,
         sky="sky" in outputs,
-        resizing=facts.resizing,
-        licence=facts.licence,
-        teacher=facts.teacher,
+        resizing=description.resizing,
+        licence=description.licence,
+        teacher=description.teacher,
         megabytes=path.stat().st_size / 1e6,
     )

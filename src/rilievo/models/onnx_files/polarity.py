@@ -24,7 +24,7 @@ _FOLDER = Path(__file__).parents[1] / "near_and_far"
 _FOV = 55.0  # [degrees], only used by networks that need a focal length
 
 _Region = tuple[float, float, float, float]
-"""Top, bottom, left and right of a region, in parts of the height and the width."""
+"""Top, bottom, left and right of a region, as fractions of the height and the width."""
 SCENES: Mapping[str, tuple[_Region, _Region]] = {
     "street.jpg": ((0.8, 1.0, 0.3, 0.9), (0.1, 0.28, 0.58, 0.72)),
     "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
@@ -35,21 +35,27 @@ SCENES: Mapping[str, tuple[_Region, _Region]] = {
 
 def swapped_pictures(model: Model) -> list[str]:
     """Photographs of ``SCENES`` on which a model swaps near and far."""
-    return [file for file in SCENES if _swaps_near_and_far(model, file)]
+    return [file_name for file_name in SCENES if _swaps_near_and_far(model, file_name)]
 
 
-def _swaps_near_and_far(model: Model, file: str) -> bool:
-    photo = read_photo(_FOLDER / file, own_depth=False)
+def _swaps_near_and_far(model: Model, file_name: str) -> bool:
+    """Whether a model predicts the near region of a photograph to be farther than the far one."""
+    photo = read_photo(_FOLDER / file_name, own_depth=False)
     camera = Camera(K=K_from_fov(_FOV, photo.shape), source=CameraSource.ASSUMED)
     [prediction] = model.predict_raw([replace(photo, camera=camera)])
     depth = prediction.depth
-    near, far = (_region_median(depth, region) for region in SCENES[file])
-    if math.isnan(near) or math.isnan(far):  # as for sky, which is far
-        return False
-    return near < far if depth.kind is DepthKind.AFFINE_INVERSE else near > far
+    near_region, far_region = SCENES[file_name]
+    near_value = _region_median(depth, near_region)
+    far_value = _region_median(depth, far_region)
+    if math.isnan(near_value) or math.isnan(far_value):
+        return False  # the far region has no depth if the model takes it for sky, which is right
+    if depth.kind is DepthKind.AFFINE_INVERSE:
+        return near_value < far_value
+    return near_value > far_value
 
 
 def _region_median(depth: DepthMap, region: _Region) -> float:
+    """Median of the valid values in a region; NaN if there are none."""
     top, bottom, left, right = region
     height, width = depth.shape
     rows = slice(int(top * height), int(bottom * height))
@@ -60,46 +66,48 @@ def _region_median(depth: DepthMap, region: _Region) -> float:
 
 
 def polarity_note(model: Model) -> Note | None:
-    """Note that a model's kind is probably wrong; None if it seems to be right.
+    """Note that a model's kind is probably wrong, as near and far are swapped on most ``SCENES``.
 
-    It is given if near and far are swapped on most of ``SCENES``.
+    None if the kind seems to be right.
     """
     kind = model.card.kind
     if kind is None:
         return None
     try:
-        wrong = swapped_pictures(model)
+        swapped_count = len(swapped_pictures(model))
     except RilievoError:
         return None  # failures are reported when the model is used
-    if 2 * len(wrong) < len(SCENES):
+    if 2 * swapped_count < len(SCENES):
         return None
     likely_kind = f"{DepthKind.AFFINE_INVERSE}"
     if kind is DepthKind.AFFINE_INVERSE:
         likely_kind = "depth (metric, up_to_scale or affine)"
     return Note(
         Text(
-            f"near and far are swapped on {len(wrong)} of {len(SCENES)} "
-            f"test pictures: its kind is stated as {kind} and looks like "
-            f"{likely_kind}; if so, export it again with that ",
+            f"near and far are swapped on {swapped_count} of {len(SCENES)} test pictures: "
+            f"the stated kind is {kind}, but it looks like {likely_kind}; if so, export "
+            "the model again with that ",
             OptionName("kind"),
         ),
         path=f"model '{model.card.name}'",
     )
 
 
-def warn_of_polarity_once(model: Model) -> None:
-    """Print ``polarity_note`` the first time that a file is used on this machine."""
-    marker = None
-    with suppress(ModelError):
-        marker = cache_directory() / "polarity" / model.weights_sha256
-    if marker is not None and marker.exists():
+def warn_if_near_and_far_swapped(model: Model) -> None:
+    """Print ``polarity_note`` the first time that a file is used on this machine.
+
+    An empty file in the cache marks the files that were checked.
+    """
+    checked_marker = None
+    with suppress(ModelError):  # a user without a home folder has no cache
+        checked_marker = cache_directory() / "polarity" / model.weights_sha256
+    if checked_marker is not None and checked_marker.exists():
         return
-    message = polarity_note(model)
-    if message is not None:
-        sys.stderr.write(
-            wrap_for_terminal(f"rilievo: warning: {for_terminal(message)}", sys.stderr) + "\n"
-        )
-    if marker is not None:
+    note = polarity_note(model)
+    if note is not None:
+        warning = f"rilievo: warning: {for_terminal(note)}"
+        sys.stderr.write(wrap_for_terminal(warning, sys.stderr) + "\n")
+    if checked_marker is not None:
         with suppress(OSError, OutputError):
-            make_folder(marker.parent)
-            marker.touch()
+            make_folder(checked_marker.parent)
+            checked_marker.touch()

@@ -18,11 +18,7 @@ from rilievo.system.telemetry import import_onnxruntime
 
 
 def import_onnx() -> Any:
-    """Import ``onnx``.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
+    """Import ``onnx``; ``MissingExtraError`` if it is not installed."""
     try:
         import onnx
         import onnx.helper
@@ -40,18 +36,9 @@ def quantise(
 ) -> None:
     """Quantise a network to 8 bits.
 
-    With photographs, the ranges of its numbers are measured on them, and convolutions are quantised
-    too. Without, only matrix products are, and ranges are measured at each run.
-
-    Args:
-        source: ONNX file.
-        target: File to write.
-        preparation: How a photograph becomes the network's input.
-        photos: Photographs on which ranges are measured.
-
-    Raises:
-        ModelError: If the network cannot be quantised.
-        MissingExtraError: If onnx is not installed.
+    With photographs, it is static quantisation, also of convolutions: the ranges of activations are
+    measured on the photographs. Without them, it is dynamic quantisation of matrix products, which
+    measures the ranges at each run.
     """
     if preparation is None or not photos:
         with _quantization_module(source) as quantization:
@@ -67,8 +54,8 @@ def quantise(
         pictures = (read_photo(photo, own_depth=False).pixels for photo in photos)
         batches = (preparation.pixels(picture)[None] for picture in pictures)
         options = {
-            # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges, and 590 ms
-            # without; and it computes in int8 only if the bias is left unquantised.
+            # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges and 590 ms
+            # without them. It computes in int8 only if the bias is left unquantised.
             "ActivationSymmetric": True,
             "WeightSymmetric": True,
             "MatMulConstBOnly": True,
@@ -86,11 +73,10 @@ def quantise_static(
     *,
     options: Mapping[str, bool] | None = None,
 ) -> None:
-    """Quantise weights and activations to 8 bits, by calibration inputs ``batches``."""
+    """Quantise weights and activations to 8 bits, with ranges measured on ``batches``."""
     # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
     reader: Any = _BatchReader(batches)
     with _quantization_module(source) as quantization:
-        kinds = quantization.QuantType
         quantization.quantize_static(
             source,
             target,
@@ -98,9 +84,9 @@ def quantise_static(
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(operators),
             per_channel=True,
-            activation_type=kinds.QInt8,
-            weight_type=kinds.QInt8,
-            # Weights of 7 bits: processors without VNNI add products in 16 bits, which overflow.
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            # Use 7 bits for weights, because processors without VNNI add products in 16 bits.
             reduce_range=True,
             extra_options=dict(options or {}),
         )
@@ -118,14 +104,16 @@ def _check_quantised(source: Path, target: Path) -> None:
 
 @contextmanager
 def _quantization_module(source: Path) -> Iterator[Any]:
-    """Quantiser of ONNX Runtime, without its log and with its errors as ``ModelError``."""
+    """Yield ONNX Runtime's quantiser, whose errors become ``ModelError`` and whose log is off."""
     import_onnx()
     import_onnxruntime()
     from onnxruntime import quantization
 
-    handler, root = logging.NullHandler(), logging.getLogger()
-    root.addHandler(handler)
-    level = root.manager.disable
+    # The quantiser logs to the root logger, and would configure one without a handler.
+    root_logger = logging.getLogger()
+    handler = logging.NullHandler()
+    root_logger.addHandler(handler)
+    disabled_level = root_logger.manager.disable
     logging.disable(logging.WARNING)
     try:
         yield quantization
@@ -135,11 +123,13 @@ def _quantization_module(source: Path) -> Iterator[Any]:
     except Exception as error:
         raise ModelError(f"cannot be quantised: {first_line(error)}", path=source) from error
     finally:
-        logging.disable(level)
-        root.removeHandler(handler)
+        logging.disable(disabled_level)
+        root_logger.removeHandler(handler)
 
 
 class _BatchReader:
+    """Source of calibration inputs, with the method that the quantiser calls."""
+
     def __init__(self, batches: Iterable[Shaped[np.ndarray, "1 h w 3"]]) -> None:
         self._batches = iter(batches)
 

@@ -8,30 +8,30 @@ from rilievo.models.refinement.mirror_images import MirrorModel, valid_in_both
 
 
 class FlipAveraged(MirrorModel):
-    """Model whose answer is the mean of those for the photograph and for its mirror image."""
+    """Model that averages the inferences for a photograph and for its mirror image."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model, {"flip": True})
 
-    def _merge_mirror_image(self, answer: Inference, mirrored: Inference) -> Inference:
-        depth, valid = None, valid_in_both(answer.valid, mirrored.valid)
-        if answer.depth is not None and mirrored.depth is not None:
+    def _merge(self, inference: Inference, mirrored: Inference) -> Inference:
+        """Average an inference with that of the mirror image, which is flipped back already."""
+        valid = valid_in_both(inference.valid, mirrored.valid)
+        depth = None
+        if inference.depth is not None and mirrored.depth is not None:
             space = blending_space(self.card)
-            values, mirrored_values = (
-                depth_in_space(answer, space),
-                depth_in_space(mirrored, space),
-            )
-            compared = np.ones(values.shape, bool) if valid is None else valid
-            # The two answers may differ in scale (and shift), and only their shape is averaged.
-            matched = space.match(mirrored_values, values, compared)
-            depth = space.leave((values + matched) / 2)
+            values = depth_in_space(inference, space)
+            mirrored_values = depth_in_space(mirrored, space)
+            is_compared = np.ones(values.shape, bool) if valid is None else valid
+            # The two may differ in scale (and shift), and only their shapes are averaged.
+            matched_values = space.match(mirrored_values, values, is_compared)
+            depth = space.to_depth((values + matched_values) / 2)
         return Inference(
             depth=depth,
             valid=valid,
-            normals=_mean_or_none(answer.normals, mirrored.normals),
-            confidence=_mean_or_none(answer.confidence, mirrored.confidence),
-            sky=_mean_or_none(answer.sky, mirrored.sky),
-            camera=answer.camera,
+            normals=_mean_or_none(inference.normals, mirrored.normals),
+            confidence=_mean_or_none(inference.confidence, mirrored.confidence),
+            sky=_mean_or_none(inference.sky, mirrored.sky),
+            camera=inference.camera,
         )
 
 

@@ -13,8 +13,8 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.mirror_images import MirrorModel, valid_in_both
 
-WINDOW_SHARE = 1 / 24
-"""Width of the window in which differences are averaged, as a share of the image's width."""
+WINDOW_FRACTION = 1 / 24
+"""Side of the window in which differences are averaged, as a fraction of the image's width."""
 
 LEVEL, SLOPE = 1.16, -0.42
 """Logit of the probability that depth is right within a factor of 1.25, as a line.
@@ -34,28 +34,28 @@ class MirrorConfidence(MirrorModel):
     def __init__(self, model: Model) -> None:
         kind = model.card.kind
         if kind is None or not kind.is_depth:
-            what = "no depth" if kind is None else f"depth of kind '{kind}'"
+            predicted = "no depth" if kind is None else f"depth of kind '{kind}'"
             raise OptionError(
-                f"confidence 'mirror' compares logarithms of depth, and model '{model.card.name}' "
-                f"gives {what}: take a model of kind 'metric' or 'up_to_scale'"
+                f"confidence 'mirror' compares logarithms of depth, but model '{model.card.name}' "
+                f"predicts {predicted}; choose a model of kind 'metric' or 'up_to_scale'"
             )
         super().__init__(model, {"confidence": "mirror"})
         self.card = replace(model.card, confidence=True)
 
-    def _merge_mirror_image(self, answer: Inference, mirrored: Inference) -> Inference:
-        assert answer.depth is not None, "checked when the model was wrapped"
+    def _merge(self, inference: Inference, mirrored: Inference) -> Inference:
+        assert inference.depth is not None, "checked when the model was wrapped"
         assert mirrored.depth is not None, "checked when the model was wrapped"
-        valid = valid_in_both(answer.valid, mirrored.valid)
-        compared = np.ones(answer.depth.shape, bool) if valid is None else valid
-        difference = mirror_difference(answer.depth, mirrored.depth, compared)
-        return replace(answer, confidence=confidence_from_difference(difference))
+        valid = valid_in_both(inference.valid, mirrored.valid)
+        compared = np.ones(inference.depth.shape, bool) if valid is None else valid
+        difference = mirror_difference(inference.depth, mirrored.depth, compared)
+        return replace(inference, confidence=confidence_from_difference(difference))
 
 
 def mirror_difference(depth: Field, mirrored: Field, compared: Mask) -> Field:
-    """Local mean of the difference of log depth, apart from a common factor.
+    """Local mean of the absolute difference of log depth, after the median factor is removed.
 
-    Pixels that are not compared count as the largest difference. If none is compared, the
-    difference is infinite.
+    Pixels that are not compared get the largest difference. If no pixel is compared, the difference
+    is infinite.
     """
     if not compared.any():
         return np.full(depth.shape, np.inf, np.float32)
@@ -63,7 +63,7 @@ def mirror_difference(depth: Field, mirrored: Field, compared: Mask) -> Field:
     log_ratios = np.log(depth[compared] / mirrored[compared]).astype(np.float64)
     differences[compared] = np.abs(log_ratios - np.median(log_ratios))
     differences[~compared] = differences.max()
-    radius = max(1, round(WINDOW_SHARE * depth.shape[1] / 2))
+    radius = max(1, round(WINDOW_FRACTION * depth.shape[1] / 2))
     row_means = _window_means(differences, radius, axis=0)
     return _window_means(row_means, radius, axis=1).astype(np.float32)
 
@@ -75,10 +75,11 @@ def confidence_from_difference(difference: Field) -> Field:
 
 
 def _window_means(values: np.ndarray, radius: int, axis: int) -> np.ndarray:
-    """Means over windows along an axis, which are cut at the ends."""
+    """Moving mean along an axis, by cumulative sums; windows are cut off at the ends."""
     length = values.shape[axis]
-    sums = np.insert(np.cumsum(values, axis=axis), 0, 0, axis=axis)
-    first = np.maximum(np.arange(length) - radius, 0)
+    cumulative_sums = np.insert(np.cumsum(values, axis=axis), 0, 0, axis=axis)
+    start = np.maximum(np.arange(length) - radius, 0)
     stop = np.minimum(np.arange(length) + radius + 1, length)
-    count = (stop - first).reshape((-1, 1) if axis == 0 else (1, -1))
-    return (sums.take(stop, axis=axis) - sums.take(first, axis=axis)) / count
+    pixel_count = (stop - start).reshape((-1, 1) if axis == 0 else (1, -1))
+    window_sums = cumulative_sums.take(stop, axis=axis) - cumulative_sums.take(start, axis=axis)
+    return window_sums / pixel_count

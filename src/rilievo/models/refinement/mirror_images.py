@@ -1,4 +1,4 @@
-"""Run a model on the mirror image as well."""
+"""Run a model also on the mirror image of a photograph."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ class MirrorModel(WrappedModel):
     """Model that is run twice, on the photograph and on its mirror image."""
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Combine the answers for the photographs and for their mirror images."""
-        answers = self.model.infer(photos)
-        mirrored_answers = self.model.infer([mirror(photo) for photo in photos])
+        """Run the photographs and their mirror images, and merge each two inferences."""
+        inferences = self.model.infer(photos)
+        mirror_inferences = self.model.infer([mirror(photo) for photo in photos])
         return [
-            self._merge_mirror_image(answer, mirror_back(mirrored))
-            for answer, mirrored in zip(answers, mirrored_answers, strict=True)
+            self._merge(inference, mirror_back(mirror_inference))
+            for inference, mirror_inference in zip(inferences, mirror_inferences, strict=True)
         ]
 
     @abstractmethod
-    def _merge_mirror_image(self, answer: Inference, mirrored: Inference) -> Inference:
-        """Combine the answer for a photograph with that for its mirror image, mirrored back."""
+    def _merge(self, inference: Inference, mirrored: Inference) -> Inference:
+        """Merge the inference for a photograph and that for its mirror image, mirrored back."""
 
 
 def mirror(photo: Photo) -> Photo:
@@ -37,9 +37,10 @@ def mirror(photo: Photo) -> Photo:
 
 
 def mirror_back(inference: Inference) -> Inference:
-    """Mirror the answer for a mirror image, so that it fits the photograph."""
+    """Mirror the inference for a mirror image, so that it fits the photograph."""
     normals = _mirror_columns(inference.normals)
     if normals is not None:
+        # The x component changes its sign.
         normals = normals * np.array([-1, 1, 1], np.float32)[:, None, None]
     return Inference(
         depth=_mirror_columns(inference.depth),

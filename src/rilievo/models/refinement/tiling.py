@@ -1,9 +1,11 @@
-"""Detail from the tiles of a photograph, on the coarse shape of the whole.
+"""Add detail from the tiles of a photograph to the coarse shape of the whole photograph.
 
 A network sees more detail in a tile than in the whole photograph, but it cannot tell the distance
-of a tile reliably. So each tile is moved to the coarse shape of the whole before it is blended.
+of a tile reliably. So the coarse shape of each tile is replaced by that of the whole photograph
+before the tiles are blended.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,26 +22,22 @@ from rilievo.records.sample import Photo
 
 _MIN_SIDE = 64
 _CELLS = 4
-"""Rows and columns of the coarse shape of a tile."""
+"""Rows and columns of the grid that is the coarse shape of a tile."""
 _MIN_WEIGHT_AT_EDGE = 1e-4
-"""Weight of a tile at its very edge, so that no pixel has none."""
+"""Weight of a tile at its very edge, so that no pixel has weight 0."""
 _PRIOR_WEIGHT = 0.01
-"""Weight of a tile's mean in its coarse cells, for cells without a valid pixel."""
+"""Weight of a tile's mean in each cell, which decides in cells without a valid pixel."""
 
 
 class Tiled(WrappedModel):
-    """Model that adds detail from tiles to its answer for the whole photograph."""
+    """Model that adds detail from tiles to its inference for the whole photograph."""
 
-    def __init__(self, model: Model, side: int) -> None:
-        """Wrap a model, with the side of the tiles [px].
-
-        Raises:
-            OptionError: If the tiles are too small.
-        """
-        if side < _MIN_SIDE:
-            raise OptionError(f"tiles are at least {_MIN_SIDE} pixels wide, got {side}")
-        super().__init__(model, {"tile": side})
-        self._side = side
+    def __init__(self, model: Model, tile_side: int) -> None:
+        """Wrap a model, with the side of the tiles [px]."""
+        if tile_side < _MIN_SIDE:
+            raise OptionError(f"tiles must be at least {_MIN_SIDE} pixels wide, got {tile_side}")
+        super().__init__(model, {"tile": tile_side})
+        self._tile_side = tile_side
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict photographs, and views of wide ones, by tiles."""
@@ -52,17 +50,19 @@ class Tiled(WrappedModel):
         )
 
     def _infer_photo(self, photo: Photo) -> Inference:
+        """Run the model on the whole photograph and then on its tiles, and blend the tiles."""
         [whole] = self.model.infer([photo])
-        if max(photo.shape) <= self._side:
+        if max(photo.shape) <= self._tile_side:
             return whole
         canvas: _TileCanvas | None = None
-        for box in _tile_boxes(photo.shape, self._side):
+        for box in _tile_boxes(photo.shape, self._tile_side):
             [tile] = self.model.infer([_crop_photo(photo, box)])
             if canvas is None:
+                # The first tile shows at which resolution the network sees a tile.
                 canvas = _TileCanvas(photo.shape, box, tile, blending_space(self.card), whole)
-            canvas.add(box, tile)
+            canvas.add_tile(box, tile)
         assert canvas is not None, "a photograph has at least one tile"
-        return replace(canvas.result(), camera=whole.camera)
+        return replace(canvas.blended_inference(), camera=whole.camera)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,11 @@ class _Box:
 
 
 class _TileCanvas:
-    """Blended tiles, at the resolution at which the network sees a tile."""
+    """Weighted sum of tiles, at the resolution at which the network sees a tile.
+
+    Fields are stacked along the first axis: depth in the blending space if there is any, three
+    components of normals, confidence and sky.
+    """
 
     def __init__(
         self,
@@ -86,137 +90,141 @@ class _TileCanvas:
         space: BlendingSpace,
         whole: Inference,
     ) -> None:
-        """Make a canvas of a photograph of ``shape``.
+        """Make an empty canvas.
 
-        Args:
-            shape: Height and width of the photograph.
-            first_box: A tile, whose resolution is that of the canvas.
-            first_tile: Answer for it.
-            space: Space in which depths are blended.
-            whole: Answer for the whole photograph.
+        The first tile sets the resolution, by the size of its inference.
         """
-        rows, columns = _answer_size(first_tile)
-        # Small tiles may be enlarged for the network; the canvas is never larger than the
+        rows, columns = _inference_size(first_tile)
+        # A small tile may be enlarged for the network, but the canvas is never larger than the
         # photograph.
-        y_scale, x_scale = min(1.0, rows / first_box.height), min(1.0, columns / first_box.width)
+        y_scale = min(1.0, rows / first_box.height)
+        x_scale = min(1.0, columns / first_box.width)
         self._scale = (y_scale, x_scale)
         self._shape = (round(shape[0] * y_scale), round(shape[1] * x_scale))
         self._space = space
         self._whole, self._valid = _stack_fields(whole, space, self._shape)
-        self._sum = np.zeros_like(self._whole)
+        self._weighted_sum = np.zeros_like(self._whole)
         self._weight = np.zeros(self._shape, np.float32)
-        self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
-        self._chance_names = tuple(_chances_by_name(whole))
+        self._has_depth = whole.depth is not None
+        self._has_normals = whole.normals is not None
+        self._probability_names = tuple(_probabilities_by_name(whole))
 
-    def add(self, box: _Box, tile: Inference) -> None:
-        """Add the answer for a tile."""
+    def add_tile(self, box: _Box, tile: Inference) -> None:
+        """Add a tile, after its coarse shape is replaced by that of the whole photograph."""
         y_scale, x_scale = self._scale
         top, left = round(box.top * y_scale), round(box.left * x_scale)
         bottom = min(self._shape[0], top + round(box.height * y_scale))
         right = min(self._shape[1], left + round(box.width * x_scale))
-        place = (slice(top, bottom), slice(left, right))
+        window = (slice(top, bottom), slice(left, right))
 
-        whole_part = self._whole[:, *place]
-        fields, valid = _stack_fields(tile, self._space, whole_part.shape[1:])
-        valid &= self._valid[place]
+        whole_fields = self._whole[:, *window]
+        fields, valid = _stack_fields(tile, self._space, whole_fields.shape[1:])
+        valid &= self._valid[window]
         if self._has_depth:
-            fields[0] = self._space.match(fields[0], whole_part[0], valid)
-        detailed = fields + _coarse_part(whole_part - fields, valid)
-        detailed[0] = np.where(valid, detailed[0], whole_part[0])
-        weight = _fade_weights(whole_part.shape[1:])
-        self._sum[:, *place] += weight * detailed
-        self._weight[place] += weight
+            fields[0] = self._space.match(fields[0], whole_fields[0], valid)
+        detailed = fields + _coarse_shape(whole_fields - fields, valid)
+        detailed[0] = np.where(valid, detailed[0], whole_fields[0])
+        weight = _fade_weights(whole_fields.shape[1:])
+        self._weighted_sum[:, *window] += weight * detailed
+        self._weight[window] += weight
 
-    def result(self) -> Inference:
-        """Mean of the tiles."""
-        mean = self._sum / self._weight
-        first_normal = int(self._has_depth)
-        first_chance = first_normal + 3 * self._has_normals
-        # Detail on the coarse shape of the whole may overshoot.
-        chance_fields = mean[first_chance:].clip(0, 1)
-        chances = dict(zip(self._chance_names, chance_fields, strict=True))
+    def blended_inference(self) -> Inference:
+        """Weighted mean of the tiles."""
+        mean = self._weighted_sum / self._weight
+        normals_start = int(self._has_depth)
+        probabilities_start = normals_start + 3 * self._has_normals
+        # The sum of detail and coarse shape may be outside 0 to 1.
+        probabilities = mean[probabilities_start:].clip(0, 1)
+        by_name = dict(zip(self._probability_names, probabilities, strict=True))
         return Inference(
-            depth=self._space.leave(mean[0]) if self._has_depth else None,
+            depth=self._space.to_depth(mean[0]) if self._has_depth else None,
             valid=None if self._valid.all() else self._valid,
-            normals=mean[first_normal:first_chance] if self._has_normals else None,
-            confidence=chances.get("confidence"),
-            sky=chances.get("sky"),
+            normals=mean[normals_start:probabilities_start] if self._has_normals else None,
+            confidence=by_name.get("confidence"),
+            sky=by_name.get("sky"),
         )
 
 
 def _stack_fields(
-    answer: Inference, space: BlendingSpace, shape: tuple[int, ...]
+    inference: Inference, space: BlendingSpace, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, Mask]:
-    """Depth in the space, normals and chances, resized to ``shape``; and where depth is valid."""
+    """Stack the fields of an inference, resized to ``shape``, and return where depth is valid."""
     size = (shape[0], shape[1])
-    fields = [] if answer.depth is None else [depth_in_space(answer, space)]
-    fields += [] if answer.normals is None else list(answer.normals)
-    fields += _chances_by_name(answer).values()
+    fields = [] if inference.depth is None else [depth_in_space(inference, space)]
+    fields += [] if inference.normals is None else list(inference.normals)
+    fields += _probabilities_by_name(inference).values()
     stack = np.stack([resize(field, size) for field in fields])
-    valid = answer.valid
-    if answer.depth is None or valid is None:
+    valid = inference.valid
+    if inference.depth is None or valid is None:
         return stack, np.ones(size, bool)
 
-    # Invalid pixels are not blended into valid ones, as in ``Model.finish``.
-    weight = resize(valid.astype(np.float32), size)
+    # Depth is the mean of the valid pixels around a resized one, as in ``resize_to_depth_map``.
+    valid_fraction = resize(valid.astype(np.float32), size)
+    resized_valid = valid_fraction > 0.5
     depth_sum = resize(np.where(valid, fields[0], np.float32(0)), size)
-    np.divide(depth_sum, weight, out=stack[0], where=weight > 0.5)
-    return stack, weight > 0.5
+    np.divide(depth_sum, valid_fraction, out=stack[0], where=resized_valid)
+    return stack, resized_valid
 
 
-def _chances_by_name(answer: Inference) -> Mapping[str, Field]:
-    fields = {"confidence": answer.confidence, "sky": answer.sky}
+def _probabilities_by_name(inference: Inference) -> Mapping[str, Field]:
+    fields = {"confidence": inference.confidence, "sky": inference.sky}
     return {name: field for name, field in fields.items() if field is not None}
 
 
-def _coarse_part(fields: np.ndarray, valid: Mask) -> np.ndarray:
-    """Coarse shape of fields: means of a few cells, interpolated smoothly.
+def _coarse_shape(fields: np.ndarray, valid: Mask) -> np.ndarray:
+    """Coarse shape of each field: the means of a few cells, interpolated smoothly.
 
-    The first field counts only where it is valid.
+    The mask is that of depth, which is the first field; the others are valid everywhere.
     """
     height, width = fields.shape[1:]
     grids = [_cell_means(field) for field in fields]
     if not valid.all():
-        grids[0] = _cell_means_of_valid(fields[0], valid)
-    smooth = [
+        grids[0] = _valid_cell_means(fields[0], valid)
+    smooth_fields = [
         Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC) for grid in grids
     ]
-    return np.stack([np.asarray(field) for field in smooth])
+    return np.stack([np.asarray(field) for field in smooth_fields])
 
 
 def _cell_means(field: Field) -> Float32[np.ndarray, "c c"]:
     return np.asarray(Image.fromarray(field).resize((_CELLS, _CELLS), Image.Resampling.BOX))
 
 
-def _cell_means_of_valid(field: Field, valid: Mask) -> Float32[np.ndarray, "c c"]:
-    """Means of the valid pixels of each cell; nearly the mean of all in cells without any."""
-    weight = _cell_means(valid.astype(np.float32))
-    total = _cell_means(np.where(valid, field, np.float32(0)))
-    mean = total.sum() / max(float(weight.sum()), 1e-6)
-    return (total + np.float32(_PRIOR_WEIGHT * mean)) / (weight + np.float32(_PRIOR_WEIGHT))
+def _valid_cell_means(field: Field, valid: Mask) -> Float32[np.ndarray, "c c"]:
+    """Mean of the valid pixels in each cell; in cells without any, the mean of all valid pixels.
+
+    The mean of all has a small weight in every cell (additive smoothing), so that no cell has
+    weight 0.
+    """
+    valid_fraction = _cell_means(valid.astype(np.float32))
+    valid_sum = _cell_means(np.where(valid, field, np.float32(0)))
+    overall_mean = valid_sum.sum() / max(float(valid_fraction.sum()), 1e-6)
+    prior_sum = np.float32(_PRIOR_WEIGHT * overall_mean)
+    return (valid_sum + prior_sum) / (valid_fraction + np.float32(_PRIOR_WEIGHT))
 
 
 def _fade_weights(shape: tuple[int, ...]) -> np.ndarray:
-    """Weights that fall from 1 in the middle of a tile to nearly 0 at its edges."""
+    """Weights that fall from 1 in the middle of a tile to nearly 0 at its edges (Hann window)."""
     fades = []
     for length in shape:
         position = (np.arange(length, dtype=np.float32) + 0.5) / length
         fades.append(np.sin(np.pi * position) ** 2)
-    return fades[0][:, None] * fades[1][None, :] + np.float32(_MIN_WEIGHT_AT_EDGE)
+    row_fade, column_fade = fades
+    return row_fade[:, None] * column_fade[None, :] + np.float32(_MIN_WEIGHT_AT_EDGE)
 
 
-def _tile_boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
+def _tile_boxes(shape: tuple[int, int], tile_side: int) -> Iterator[_Box]:
     """Tiles that cover a photograph; neighbours overlap by at least half."""
-    height, width = (min(side, length) for length in shape)
+    height, width = (min(tile_side, length) for length in shape)
     for top in _tile_starts(shape[0], height):
         for left in _tile_starts(shape[1], width):
             yield _Box(top=top, left=left, height=height, width=width)
 
 
-def _tile_starts(length: int, side: int) -> list[int]:
-    """First pixels of tiles along an axis, spread evenly."""
-    last_start = length - side
-    steps = -(-2 * last_start // side)  # rounded up
+def _tile_starts(length: int, tile_length: int) -> list[int]:
+    """First pixel of each tile along an axis; the tiles are spread evenly."""
+    last_start = length - tile_length
+    steps = math.ceil(2 * last_start / tile_length)  # of at most half a tile
     return [round(index * last_start / max(steps, 1)) for index in range(steps + 1)]
 
 
@@ -229,8 +237,8 @@ def _crop_photo(photo: Photo, box: _Box) -> Photo:
     return Photo(pixels=photo.pixels[rows, columns], camera=camera, name=photo.name)
 
 
-def _answer_size(inference: Inference) -> tuple[int, int]:
+def _inference_size(inference: Inference) -> tuple[int, int]:
     field = inference.normals if inference.depth is None else inference.depth
-    assert field is not None, "a model gives depth or normals"
+    assert field is not None, "a model predicts depth or normals"
     height, width = field.shape[-2:]
     return height, width

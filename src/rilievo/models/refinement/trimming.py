@@ -1,6 +1,6 @@
 """Leave out uniform borders of photographs, because they mislead networks.
 
-The network sees what is inside, and the borders have no depth.
+The network sees the part inside the borders, and the borders have no depth.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,20 @@ from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Photo
 
 _MIN_INSIDE_WITHOUT_NOTE = 0.97
-"""Share of the pixels inside the borders from which on no note is needed."""
+"""Fraction of the pixels inside the borders from which on no note is needed."""
 
 
 class Trimmed(WrappedModel):
     """Model that sees photographs without their uniform borders.
 
-    Its answers are those for the part inside, but their cameras are those of the whole photograph.
+    Its inferences are for the part inside the borders, but with the camera of the whole photograph.
     """
 
     def __init__(self, model: Model, margins: Margins | None = None) -> None:
         """Wrap a model.
 
-        Args:
-            model: Model.
-            margins: Borders of all photographs, such as the frames of a video; None to find those
-                of each.
+        ``margins`` are borders that all photographs share, such as the frames of a video; None
+        finds the borders of each photograph.
         """
         super().__init__(model, {"trim": True})
         self._common_margins = margins
@@ -42,20 +40,21 @@ class Trimmed(WrappedModel):
         return photo.margins if self._common_margins is None else self._common_margins
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Predict what is inside the borders."""
-        answers = self.model.infer([visible_part(self, photo) for photo in photos])
+        """Run the model on the part inside the borders."""
+        inferences = self.model.infer([visible_part(self, photo) for photo in photos])
         return [
-            self._with_camera_of_whole(answer, photo)
-            for answer, photo in zip(answers, photos, strict=True)
+            self._uncrop_inferred_camera(inference, photo)
+            for inference, photo in zip(inferences, photos, strict=True)
         ]
 
-    def _with_camera_of_whole(self, answer: Inference, photo: Photo) -> Inference:
-        if answer.camera is None:
-            return answer
-        return replace(answer, camera=self.margins(photo).uncrop_camera(answer.camera))
+    def _uncrop_inferred_camera(self, inference: Inference, photo: Photo) -> Inference:
+        """Replace the camera of the part inside the borders by that of the whole photograph."""
+        if inference.camera is None:
+            return inference
+        return replace(inference, camera=self.margins(photo).uncrop_camera(inference.camera))
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Resize an answer to the photograph, without depth in the borders."""
+        """Resize an inference to the part inside the borders, and leave the borders empty."""
         margins = self.margins(photo)
         if not margins:
             return self.model.finish(inference, photo).but(made_by=self.made_by)
@@ -71,7 +70,7 @@ def with_margins(model: Model, margins: Margins) -> Model:
 
 
 def model_margins(model: Model, photo: Photo) -> Margins:
-    """Borders that a model leaves out of a photograph; none for a model that is not trimmed."""
+    """Borders that a model leaves out of a photograph; empty for a model that is not trimmed."""
     return model.margins(photo) if isinstance(model, Trimmed) else Margins()
 
 
@@ -112,6 +111,7 @@ def without_trimming(model: Model) -> Model:
 
 
 def _crop_margins(photo: Photo, margins: Margins) -> Photo:
+    """Crop a photograph, its camera and its transparent pixels to the part inside its margins."""
     rows, columns = margins.inside(photo.shape)
     camera = None if photo.camera is None else margins.cropped(photo.camera)
     transparent = None if photo.transparent is None else photo.transparent[rows, columns]
@@ -120,27 +120,30 @@ def _crop_margins(photo: Photo, margins: Margins) -> Photo:
 
 
 def _uncrop_prediction(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
-    """Prediction of the whole photograph from that of what is inside the borders."""
-    place = margins.inside(photo.shape)
+    """Extend the prediction of the part inside the borders to the whole photograph."""
+    inside = margins.inside(photo.shape)
     depth = inner.depth_or_none
     if depth is not None:
-        values, valid = np.zeros(photo.shape, np.float32), np.zeros(photo.shape, bool)
-        values[place], valid[place] = depth.values, depth.valid
+        values = np.zeros(photo.shape, np.float32)
+        values[inside] = depth.values
+        valid = np.zeros(photo.shape, bool)
+        valid[inside] = depth.valid
         depth = DepthMap(values=values, kind=depth.kind, valid=valid)
     camera = None if inner.camera is None else margins.uncrop_camera(inner.camera)
     whole = Prediction(depth_or_none=depth, camera=camera, photo=photo, made_by=inner.made_by)
 
     for name in ("normals", "confidence", "sky"):
         if inner.has(name):
-            whole.defer(name, partial(_uncrop_field, inner, name, photo.shape, place))
+            whole.defer(name, partial(_uncrop_field, inner, name, photo.shape, inside))
     return whole
 
 
 def _uncrop_field(
-    inner: Prediction, name: str, shape: tuple[int, int], place: tuple[slice, slice]
+    inner: Prediction, name: str, shape: tuple[int, int], inside: tuple[slice, slice]
 ) -> np.ndarray:
+    """Field of the whole photograph, with NaN (normals) or 0 in the borders."""
     inner_field = getattr(inner, name)
     border_value = np.nan if name == "normals" else 0
     field = np.full((*inner_field.shape[:-2], *shape), border_value, inner_field.dtype)
-    field[..., *place] = inner_field
+    field[..., *inside] = inner_field
     return field

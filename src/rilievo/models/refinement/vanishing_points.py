@@ -1,4 +1,4 @@
-"""Take the camera from a photograph's vanishing points, where it is not known."""
+"""Find the camera of a photograph by its vanishing points, if it is not known."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ MAX_SIDE = 512
 
 
 def with_vanishing_points(prediction: Prediction) -> Prediction:
-    """Prediction with the camera of clear vanishing points instead of an assumed one."""
+    """Replace an assumed camera by that of the vanishing points, if these are clear."""
     camera, photo = prediction.camera, prediction.photo
     if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
         return prediction
@@ -54,20 +54,22 @@ def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
 
 
 class VanishingCamera(WrappedModel):
-    """Model whose unknown cameras come from vanishing points."""
+    """Model that finds unknown cameras by vanishing points."""
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the model; where it needs a camera, with that of the vanishing points."""
+        """Run the model; if it needs a camera that is not known, find one by vanishing points."""
         try:
             return self.model.infer(photos)
         except UnknownCameraError:
+            # The error does not say for which photographs, so they are run one by one.
             return [self._infer_with_camera(photo) for photo in photos]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Replace an assumed camera of the result."""
+        """Replace the camera of the prediction if it was only assumed."""
         return with_vanishing_points(self.model.finish(inference, photo))
 
     def _infer_with_camera(self, photo: Photo) -> Inference:
+        """Run one photograph, and find its camera only if the model needs it."""
         try:
             return self.model.infer([photo])[0]
         except UnknownCameraError as error:
@@ -82,5 +84,5 @@ class VanishingCamera(WrappedModel):
                         OptionName("camera", "..."),
                     )
                 ) from error
-        [answer] = self.model.infer([replace(photo, camera=camera)])
-        return replace(answer, camera=camera)
+        [inference] = self.model.infer([replace(photo, camera=camera)])
+        return replace(inference, camera=camera)

@@ -1,4 +1,4 @@
-"""What a network answers for one photograph, and the rule by which that is resized."""
+"""Outputs of a network for one photograph, and how they are resized to the photograph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Space(StrEnum):
 
 
 class Filter(StrEnum):
-    """Filter by which an answer is resized; the centres of pixels are at halves."""
+    """Filter that resizes a network's outputs; the centres of pixels are at halves."""
 
     ANTIALIASED = "antialiased"
     """Linear; a triangle filter where it shrinks."""
@@ -37,15 +37,14 @@ class Filter(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resizing:
-    """Rule by which depth and normals are resized, as the authors of a network do it.
+    """How depth and normals are resized to the photograph, as the authors of a network do it.
 
     Attributes:
         space: Space in which depth is interpolated.
-        filter: Filter.
-        blended: Whether pixels without depth are interpolated like others and left out afterwards.
-            Otherwise they do not count.
-        nearest: Lower limit of depth [m].
-        farthest: Upper limit of depth [m]; 0 for no limits.
+        blended: Whether pixels without depth are interpolated like all others and masked out
+            afterwards. Otherwise they get no weight in the interpolation.
+        nearest: Depth is clipped to at least this [m].
+        farthest: Depth is clipped to at most this [m]; 0 means that depth is not clipped at all.
     """
 
     space: Space = Space.VALUES
@@ -55,8 +54,9 @@ class Resizing:
     farthest: float = 0.0
 
     def __post_init__(self) -> None:
+        # Without limits both are 0. This also refuses NaN.
         if not 0 <= self.nearest <= self.farthest < float("inf"):
-            raise ModelError(f"limits are 0 <= nearest <= farthest, got {self}")
+            raise ModelError(f"limits must satisfy 0 <= nearest <= farthest, got {self}")
 
     def __str__(self) -> str:
         words = [self.space.value]
@@ -69,9 +69,9 @@ class Resizing:
         return " ".join(words)
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """The rule in words, for documentation."""
-        parts = [f"{_SPACES[self.space]}, {_FILTERS[self.filter]}"]
+        parts = [f"{_SPACE_DESCRIPTIONS[self.space]}, {_FILTER_DESCRIPTIONS[self.filter]}"]
         if self.blended:
             parts.append("pixels without depth are left out afterwards")
         if self.farthest:
@@ -79,38 +79,42 @@ class Resizing:
         return "; ".join(parts)
 
 
-def read_resizing(text: str) -> Resizing:
-    """Read a rule from its text, which is ``str(rule)``.
+def parse_resizing(text: str) -> Resizing:
+    """Parse ``str(rule)``: SPACE [FILTER] [blended] [NEAREST FARTHEST]."""
+    space, *optional_words = text.split(" ")
 
-    Raises:
-        ValueError: If it is no rule.
-    """
-    space, *words = text.split(" ")
-    filter = Filter.ANTIALIASED
-    if words and words[0] in tuple(Filter):
-        filter = Filter(words.pop(0))
-    blended = words[:1] == [_BLENDED]
-    if blended:
-        words.pop(0)
-    nearest, farthest = map(float, words or (0.0, 0.0))
+    resize_filter = Filter.ANTIALIASED
+    if optional_words and optional_words[0] in tuple(Filter):
+        resize_filter = Filter(optional_words.pop(0))
+
+    is_blended = bool(optional_words) and optional_words[0] == _BLENDED
+    if is_blended:
+        optional_words.pop(0)
+
+    nearest, farthest = map(float, optional_words or (0.0, 0.0))
     return Resizing(
-        space=Space(space), filter=filter, blended=blended, nearest=nearest, farthest=farthest
+        space=Space(space),
+        filter=resize_filter,
+        blended=is_blended,
+        nearest=nearest,
+        farthest=farthest,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """Answer for one photograph, at the network's resolution.
+    """Outputs of a network for one photograph, at the network's resolution.
+
+    A field is None if the model does not predict it.
 
     Attributes:
-        depth: Depth of the kind that the model's card states; None if the model gives none.
-        valid: Pixels that have depth; None for all.
+        depth: Depth of the kind that the model's card states.
+        valid: Pixels that have depth; None if all have.
         normals: Vectors in the camera frame, towards the camera, of any length.
-        confidence: Values from 0 to 1.
         sky: Probability that a pixel shows no surface, from 0 to 1.
         camera: Camera that the model estimated.
-        shift: Constant that was added to the exponential of log depth, for resizing in logarithms.
-        shown: Photograph as the network saw it, if it was only shrunk.
+        shift: Depth is exp(log depth) + shift for networks that are resized in logarithms.
+        network_image: Photograph as the network saw it, if it was only shrunk.
     """
 
     depth: Field | None = None
@@ -120,20 +124,20 @@ class Inference:
     sky: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
     shift: float = 0.0
-    shown: Pixels | None = None
+    network_image: Pixels | None = None
 
     __eq__ = same_record
     __hash__ = no_hash
 
 
-PLAIN = Resizing()
+DEFAULT_RESIZING = Resizing()
 """Rule for networks whose authors name none."""
-_SPACES = {
+_SPACE_DESCRIPTIONS = {
     Space.VALUES: "its values",
     Space.INVERSE: "inverse depth",
     Space.LOG: "the logarithm of depth",
 }
-_FILTERS = {
+_FILTER_DESCRIPTIONS = {
     Filter.ANTIALIASED: "linear between pixel centres, antialiased where it shrinks",
     Filter.LINEAR: "linear between pixel centres, never antialiased",
     Filter.CUBIC: "cubic between pixel centres, never antialiased",

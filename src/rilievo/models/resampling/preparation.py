@@ -12,14 +12,13 @@ from rilievo.arrays.shapes import Float32, Int, Pixels, UInt8
 from rilievo.errors import ModelError
 from rilievo.models.resampling.resizing import Window
 
-BEYOND = 1e12
+INFINITE_DEPTH = 1e12
 """Depth that stands for an inverse depth of 0 [m]."""
 
-PREFIX = "rilievo."
-"""Beginning of the names of rilievo's metadata in a file."""
-
-GAP = 3.0
-"""Least factor by which the triangle filter shrinks after a box filter."""
+REDUCING_GAP = 3.0
+"""A large photograph is first shrunk by a box filter, to this factor above its final size at least
+(as Pillow's ``reducing_gap``).
+"""
 BAND_PIXELS = 1 << 14
 """Pixels of the rows that are interpolated at once, so that they stay in the processor's cache."""
 
@@ -28,19 +27,21 @@ class Rule(StrEnum):
     """Rule for the size of the network's input, whose sides are multiples of a number."""
 
     AREA = "area"
-    """About ``area`` pixels in the photograph's proportions: rilievo's own rule."""
+    """About ``pixel_count`` pixels in the photograph's proportions: rilievo's own rule."""
     FIXED = "fixed"
     """``height`` x ``width``, whatever the photograph's proportions."""
     LEAST_CHANGE = "least-change"
-    """The photograph's proportions, by that one of the two scales to ``height`` and ``width`` that
-    is nearer to 1 (halves to even): DPT, Depth Anything, ZoeDepth.
+    """The photograph's proportions. Of the two scales that reach ``height`` or ``width``, the one
+    nearer to 1 is taken: DPT, Depth Anything, ZoeDepth.
     """
     SHORTEST_EDGE = "shortest-edge"
     """The shorter side becomes ``height``."""
     LONGEST_EDGE = "longest-edge"
     """The longer side becomes ``height``: Depth Anything 3."""
     FLOOR = "floor"
-    """The photograph's size, at most ``area`` pixels: GLPN."""
+    """The photograph's own size, shrunk to at most ``pixel_count`` pixels, and both sides rounded
+    down to a multiple: GLPN.
+    """
 
 
 class Resampling(StrEnum):
@@ -67,58 +68,59 @@ class Resampling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """Rule for the size of the network's input, with its numbers; unused ones stay 0.
+    """Size of the network's input, by a rule and its parameters (see ``Rule``).
 
     Attributes:
-        rule: Rule.
-        height: Number of the rule [px].
-        width: Number of the rule [px].
-        area: Number of pixels.
-        multiple: Number of which both sides are multiples.
+        height: Height of the input for ``FIXED`` and ``LEAST_CHANGE``, and length of the named edge
+            for ``SHORTEST_EDGE`` and ``LONGEST_EDGE`` [px]; 0 for other rules.
+        width: Width of the input for ``FIXED`` and ``LEAST_CHANGE`` [px]; 0 for other rules.
+        pixel_count: Pixels of the input for ``AREA`` and ``FLOOR``; 0 for other rules.
+        multiple: Both sides of the input are multiples of this [px].
     """
 
     rule: Rule
     height: int = 0
     width: int = 0
-    area: int = 0
+    pixel_count: int = 0
     multiple: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.multiple <= 512:
-            raise ModelError(f"a size is a multiple of 1 to 512, got {self.multiple}")
-        by_area = self.rule in (Rule.AREA, Rule.FLOOR)
-        area = self.area if by_area else self.height * self.width
-        if min(self.height, self.width) < 0 or not self.multiple**2 <= area <= 10**8:
+            raise ModelError(f"multiple must be 1 to 512, got {self.multiple}")
+        has_pixel_count = self.rule in (Rule.AREA, Rule.FLOOR)
+        pixel_count = self.pixel_count if has_pixel_count else self.height * self.width
+        has_negative_side = min(self.height, self.width) < 0
+        if has_negative_side or not self.multiple**2 <= pixel_count <= 10**8:
             raise ModelError(
                 f"a size by the rule '{self.rule}' with multiples of {self.multiple} has "
                 f"{self.multiple**2} to 1e8 pixels, got {self}"
             )
 
     def __str__(self) -> str:
-        numbers = f"{self.height}x{self.width}" if self.height else f"{self.area}"
-        return f"{self.rule} {numbers} /{self.multiple}"
+        parameters = f"{self.height}x{self.width}" if self.height else f"{self.pixel_count}"
+        return f"{self.rule} {parameters} /{self.multiple}"
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the network's input for a photograph of (height, width)."""
         height, width = shape
         if self.rule is Rule.AREA:
-            return network_size(shape, area=self.area, multiple=self.multiple)
+            return network_size(shape, pixel_count=self.pixel_count, multiple=self.multiple)
         if self.rule is Rule.FIXED:
             return self.height, self.width
         if self.rule is Rule.FLOOR:
-            scale = min(1.0, math.sqrt(self.area / (height * width)))
+            scale = min(1.0, math.sqrt(self.pixel_count / (height * width)))
             return self._multiple_below(height * scale), self._multiple_below(width * scale)
         if self.rule is Rule.SHORTEST_EDGE:
             scale = self.height / min(shape)
         elif self.rule is Rule.LONGEST_EDGE:
             scale = self.height / max(shape)
-        else:
+        else:  # Rule.LEAST_CHANGE
             y_scale, x_scale = self.height / height, self.width / width
             scale = x_scale if abs(1 - x_scale) < abs(1 - y_scale) else y_scale
         return self._nearest_multiple(scale * height), self._nearest_multiple(scale * width)
 
     def _nearest_multiple(self, length: float) -> int:
-        # A thin strip would be rounded to no rows at all, so one multiple is the least.
+        # At least one multiple, because a thin strip would be rounded to no rows at all.
         return max(1, round(length / self.multiple)) * self.multiple
 
     def _multiple_below(self, length: float) -> int:
@@ -129,41 +131,42 @@ class Sizing:
 class Preparation:
     """Steps from the pixels of a photograph to the network's input.
 
+    The input is ``(rescale * pixels - mean) / std`` in each channel; pixels are 0 to 255.
+
     Attributes:
-        sizing: Size of the input.
-        resampling: Filter that resizes the photograph.
-        padding: Number that gives a reflected border of int(padding * sqrt(side / 2)) pixels, as
-            ZoeDepth has it; 0 for none.
-        fill: Number to whose multiples the network itself pads, evenly on both sides; 14 for DPT
-            on DINOv2.
-        rescale: Factor of the pixels' levels.
-        mean: Mean of each channel, which is subtracted after ``rescale``.
-        std: Standard deviation of each channel, by which it is divided.
+        border_factor: Before it is resized, the photograph gets a reflected border of
+            int(border_factor * sqrt(side / 2)) pixels at each side, as in ZoeDepth; 0 for none.
+        pad_multiple: The network itself pads its input to multiples of this, evenly on both sides;
+            14 for DPT on DINOv2 [px].
     """
 
     sizing: Sizing
     resampling: Resampling = Resampling.TRIANGLE
-    padding: float = 0.0
-    fill: int = 1
+    border_factor: float = 0.0
+    pad_multiple: int = 1
     rescale: float = 1 / 255
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.padding < math.inf:
-            raise ModelError(f"padding is 0 or more, got {self.padding}")
-        if self.padding and self.resampling.is_rounded:
-            raise ModelError(f"padding goes with bilinear-*, not with {self.resampling}")
-        if not 1 <= self.fill <= 512 or (self.padding and self.fill > 1):
-            raise ModelError(f"fill is 1 to 512, and 1 where there is padding, got {self.fill}")
+        # Messages name the entries of an ONNX file's metadata, "padding" and "fill".
+        if not 0 <= self.border_factor < math.inf:
+            raise ModelError(f"padding must be 0 or more, got {self.border_factor}")
+        if self.border_factor and self.resampling.is_rounded:
+            raise ModelError(f"padding needs resampling by bilinear-*, not by {self.resampling}")
+        is_padded_twice = self.border_factor > 0 and self.pad_multiple > 1
+        if not 1 <= self.pad_multiple <= 512 or is_padded_twice:
+            raise ModelError(
+                f"fill must be 1 to 512, and 1 if there is padding, got {self.pad_multiple}"
+            )
         if not (math.isfinite(self.rescale) and all(map(math.isfinite, self.mean))):
-            raise ModelError(f"rescale and mean are finite, got {self.rescale}, {self.mean}")
+            raise ModelError(f"rescale and mean must be finite, got {self.rescale}, {self.mean}")
         if not all(0 < deviation < math.inf for deviation in self.std):
-            raise ModelError(f"std is positive, got {self.std}")
+            raise ModelError(f"std must be positive, got {self.std}")
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the network's input for a photograph of (height, width)."""
-        if self.padding:
+        if self.border_factor:
             rows, columns = self.border(shape)
             shape = shape[0] + 2 * rows, shape[1] + 2 * columns
         return self.sizing.size(shape)
@@ -171,7 +174,10 @@ class Preparation:
     def pixels(
         self, photo: Pixels, shape: tuple[int, int] | None = None
     ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
-        """Resize a photograph, as one of ``shape`` would be resized; None for its own shape."""
+        """Resize a photograph to the size of the input, with levels of 0 to 255.
+
+        The size is the one for a photograph of ``shape``; by default of the photograph's own.
+        """
         height, width, _ = photo.shape
         size = self.size(shape or (height, width))
         if self.resampling is Resampling.TRIANGLE:
@@ -179,86 +185,86 @@ class Preparation:
         if self.resampling.is_rounded:
             if size == (height, width):
                 return photo
-            filter = _PILLOW[self.resampling]
-            return np.asarray(Image.fromarray(photo).resize((size[1], size[0]), filter))
+            pillow_filter = _PILLOW_FILTERS[self.resampling]
+            return np.asarray(Image.fromarray(photo).resize((size[1], size[0]), pillow_filter))
         grid = Grid.CORNERS if self.resampling is Resampling.BILINEAR_CORNERS else Grid.CENTRES
         return bilinear_points(photo, size, grid=grid, border=self.border((height, width)))
 
     def border(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the reflected border at each side [px]."""
-        height, width = (int(math.sqrt(side / 2) * self.padding) for side in shape)
+        height, width = (int(math.sqrt(side / 2) * self.border_factor) for side in shape)
         return height, width
 
     def windows(self, shape: tuple[int, int]) -> tuple[Window, Window] | None:
-        """Parts of the input's rows and columns that show a photograph; None for all of it."""
-        if not self.padding and self.fill == 1:
+        """Rows and columns of the input that show the photograph; None if nothing was padded."""
+        if not self.border_factor and self.pad_multiple == 1:
             return None
-        # A reflected border is a part of the resized photograph, while the network pads its input.
-        size = shape if self.padding else self.size(shape)
+        # The reflected border is added before the photograph is resized, so its window is measured
+        # in pixels of the photograph. The network's own padding is measured in pixels of the input.
+        size = shape if self.border_factor else self.size(shape)
         row_border, column_border = self.border(shape)
-        rows = self._window(row_border, size[0])
-        columns = self._window(column_border, size[1])
-        has_border = rows.before or rows.after or columns.before or columns.after
-        return (rows, columns) if has_border else None
+        rows = self._window(size[0], row_border)
+        columns = self._window(size[1], column_border)
+        is_padded = rows.before or rows.after or columns.before or columns.after
+        return (rows, columns) if is_padded else None
 
-    def _window(self, border: int, side: int) -> Window:
-        """Part of one axis, by its reflected border or else by the network's own padding."""
+    def _window(self, length: int, border: int) -> Window:
+        """Window along one axis, inside the reflected border or else the network's own padding."""
         if border:
-            return Window(before=border, inside=side, after=border)
-        missing = -side % self.fill
-        return Window(before=missing // 2, inside=side, after=missing - missing // 2)
+            return Window(before=border, inside=length, after=border)
+        total_padding = -length % self.pad_multiple
+        before = total_padding // 2
+        return Window(before=before, inside=length, after=total_padding - before)
 
     def metadata(self) -> Mapping[str, str]:
-        """Metadata for an ONNX file, whose graph rescales the pixels itself."""
+        """Metadata for an ONNX file, whose graph normalises the pixels itself."""
         sizing = self.sizing
         return {
-            f"{PREFIX}sizing": sizing.rule.value,
-            f"{PREFIX}size": f"{sizing.height}x{sizing.width}",
-            f"{PREFIX}area": f"{sizing.area}",
-            f"{PREFIX}multiple": f"{sizing.multiple}",
-            f"{PREFIX}resampling": self.resampling.value,
-            f"{PREFIX}padding": f"{self.padding!r}",
-            f"{PREFIX}fill": f"{self.fill}",
+            "rilievo.sizing": sizing.rule.value,
+            "rilievo.size": f"{sizing.height}x{sizing.width}",
+            "rilievo.area": f"{sizing.pixel_count}",
+            "rilievo.multiple": f"{sizing.multiple}",
+            "rilievo.resampling": self.resampling.value,
+            "rilievo.padding": f"{self.border_factor!r}",
+            "rilievo.fill": f"{self.pad_multiple}",
         }
 
 
-def read_preparation(metadata: Mapping[str, str]) -> Preparation:
-    """Read ``Preparation.metadata``; older files have an area and a multiple only.
+def parse_preparation(metadata: Mapping[str, str]) -> Preparation:
+    """Parse ``Preparation.metadata``; KeyError or ValueError if an entry is missing or wrong."""
+    if "rilievo.sizing" not in metadata:
+        # Files of older versions state these two numbers only.
+        pixel_count, multiple = int(metadata["rilievo.area"]), int(metadata["rilievo.multiple"])
+        sizing = Sizing(rule=Rule.AREA, pixel_count=pixel_count, multiple=multiple)
+        return Preparation(sizing=sizing)
 
-    Raises:
-        KeyError: If an entry is missing.
-        ValueError: If an entry is wrong.
-    """
-    if f"{PREFIX}sizing" not in metadata:
-        area, multiple = int(metadata[f"{PREFIX}area"]), int(metadata[f"{PREFIX}multiple"])
-        return Preparation(sizing=Sizing(rule=Rule.AREA, area=area, multiple=multiple))
-    height, _, width = metadata[f"{PREFIX}size"].partition("x")
+    height, _, width = metadata["rilievo.size"].partition("x")
     try:
         return Preparation(
             sizing=Sizing(
-                rule=Rule(metadata[f"{PREFIX}sizing"]),
+                rule=Rule(metadata["rilievo.sizing"]),
                 height=int(height),
                 width=int(width),
-                area=int(metadata[f"{PREFIX}area"]),
-                multiple=int(metadata[f"{PREFIX}multiple"]),
+                pixel_count=int(metadata["rilievo.area"]),
+                multiple=int(metadata["rilievo.multiple"]),
             ),
-            resampling=Resampling(metadata[f"{PREFIX}resampling"]),
-            padding=float(metadata[f"{PREFIX}padding"]),
-            fill=int(metadata[f"{PREFIX}fill"]),
+            resampling=Resampling(metadata["rilievo.resampling"]),
+            border_factor=float(metadata["rilievo.padding"]),
+            pad_multiple=int(metadata["rilievo.fill"]),
         )
     except ModelError as error:
         raise ValueError(str(error)) from error
 
 
-def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[int, int]:
-    """Height and width of about ``area`` pixels, in the proportions of ``shape``.
+def network_size(shape: tuple[int, int], *, pixel_count: int, multiple: int) -> tuple[int, int]:
+    """Height and width of about ``pixel_count`` pixels, in the proportions of ``shape``.
 
-    Of the four pairs of multiples around the ideal size, it is the one with the least error, in
-    which proportions count four times as much as the area.
+    Of the four pairs of multiples around the ideal size, it is the one with the least error. An
+    error of the proportions counts four times as much as one of the number of pixels.
     """
     height, width = shape
-    ideal_height = math.sqrt(area * height / width)
-    ideal_width = area / ideal_height
+    ideal_height = math.sqrt(pixel_count * height / width)
+    ideal_width = pixel_count / ideal_height
     min_rows, min_columns = (
         max(1, math.floor(ideal / multiple)) for ideal in (ideal_height, ideal_width)
     )
@@ -271,7 +277,7 @@ def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[i
     def error(size: tuple[int, int]) -> float:
         rows, columns = size
         aspect_error = abs(math.log(rows * width / (columns * height)))
-        return 4 * aspect_error + abs(math.log(rows * columns / area))
+        return 4 * aspect_error + abs(math.log(rows * columns / pixel_count))
 
     return min(candidates, key=error)
 
@@ -290,8 +296,8 @@ def shrink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
     if pixels.shape[:2] == size:
         return pixels
     height, width, _ = pixels.shape
-    box_height = max(1, int(height / size[0] / GAP))
-    box_width = max(1, int(width / size[1] / GAP))
+    box_height = max(1, int(height / size[0] / REDUCING_GAP))
+    box_width = max(1, int(width / size[1] / REDUCING_GAP))
     if box_height > 1 or box_width > 1:
         pixels = _box_means(pixels, box_height, box_width)
     image = Image.fromarray(pixels)
@@ -309,15 +315,12 @@ def bilinear_points(
 ) -> Float32[np.ndarray, "a b 3"]:
     """Resize linearly, neither antialiased nor rounded to whole levels.
 
-    Args:
-        pixels: Pixels.
-        size: New height and width.
-        grid: How old and new pixels correspond.
-        border: Reflected rows and columns that are added at each side before.
+    ``border`` is the number of reflected rows and columns that are added at each side first.
     """
-    rows = _neighbours(pixels.shape[0], size[0], grid, border[0])
-    columns = _neighbours(pixels.shape[1], size[1], grid, border[1])
-    # Rows of colours are taken as rows of numbers.
+    height, width = size
+    rows = _linear_taps(pixels.shape[0], height, grid, border[0])
+    columns = _linear_taps(pixels.shape[1], width, grid, border[1])
+    # The colours of a row are interpolated as one flat row of 3 * width numbers.
     left, right = (
         (3 * indices[:, None] + np.arange(3)).reshape(-1)
         for indices in (columns.before, columns.after)
@@ -325,32 +328,30 @@ def bilinear_points(
     right_weight = columns.fraction.repeat(3)
     left_weight = 1 - right_weight
 
-    def between_columns(row_indices: Int[np.ndarray, "rows"]) -> Float32[np.ndarray, "rows n"]:
-        lines = np.ascontiguousarray(pixels[row_indices]).reshape(len(row_indices), -1)
-        interpolated = lines.take(left, axis=1) * left_weight
-        interpolated += lines.take(right, axis=1) * right_weight
+    def interpolate_columns(row_indices: Int[np.ndarray, "rows"]) -> Float32[np.ndarray, "rows n"]:
+        flat_rows = np.ascontiguousarray(pixels[row_indices]).reshape(len(row_indices), -1)
+        interpolated = flat_rows.take(left, axis=1) * left_weight
+        interpolated += flat_rows.take(right, axis=1) * right_weight
         return interpolated
 
-    resized = np.empty((size[0], 3 * size[1]), np.float32)
-    rows_per_band = max(1, BAND_PIXELS // size[1])
-    for first in range(0, size[0], rows_per_band):
-        band = slice(first, min(first + rows_per_band, size[0]))
+    resized = np.empty((height, 3 * width), np.float32)
+    rows_per_band = max(1, BAND_PIXELS // width)
+    for first_row in range(0, height, rows_per_band):
+        band = slice(first_row, min(first_row + rows_per_band, height))
         lower_weight = rows.fraction[band, None]
-        upper = between_columns(rows.before[band])
-        lower = between_columns(rows.after[band])
+        upper = interpolate_columns(rows.before[band])
+        lower = interpolate_columns(rows.after[band])
         upper *= 1 - lower_weight
         lower *= lower_weight
         np.add(upper, lower, out=resized[band])
-    return resized.reshape(*size, 3)
+    return resized.reshape(height, width, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Neighbours:
-    """Old pixels before and after each new one along an axis.
+class _LinearTaps:
+    """The two old pixels between which each new pixel is interpolated, along one axis.
 
     Attributes:
-        before: Index of the old pixel before.
-        after: Index of the old pixel after.
         fraction: Distance to the one before [px], which is the weight of the one after.
     """
 
@@ -359,21 +360,21 @@ class _Neighbours:
     fraction: Float32[np.ndarray, "n"]
 
 
-def _neighbours(length: int, count: int, grid: Grid, border: int) -> _Neighbours:
-    """Neighbours of ``count`` new pixels among ``length`` old ones with a reflected border."""
-    padded_length = length + 2 * border
-    indices = np.arange(count, dtype=np.float32)
+def _linear_taps(old_length: int, new_length: int, grid: Grid, border: int) -> _LinearTaps:
+    """Linear interpolation of an axis with a reflected border to ``new_length`` pixels."""
+    padded_length = old_length + 2 * border
+    new_indices = np.arange(new_length, dtype=np.float32)
     if grid is Grid.CORNERS:
-        positions = indices * np.float32((padded_length - 1) / max(count - 1, 1))
+        positions = new_indices * np.float32((padded_length - 1) / max(new_length - 1, 1))
     else:
-        scale = np.float32(padded_length / count)
-        positions = (indices + np.float32(0.5)) * scale - np.float32(0.5)
+        scale = np.float32(padded_length / new_length)
+        positions = (new_indices + np.float32(0.5)) * scale - np.float32(0.5)
     positions = np.clip(positions, 0, padded_length - 1)
     before = positions.astype(np.intp)
     after = np.minimum(before + 1, padded_length - 1)
-    return _Neighbours(
-        before=_reflect_indices(before - border, length),
-        after=_reflect_indices(after - border, length),
+    return _LinearTaps(
+        before=_reflect_indices(before - border, old_length),
+        after=_reflect_indices(after - border, old_length),
         fraction=positions - before.astype(np.float32),
     )
 
@@ -388,21 +389,22 @@ def _reflect_indices(index: Int[np.ndarray, "n"], length: int) -> Int[np.ndarray
 
 
 def _box_means(pixels: Pixels, box_height: int, box_width: int) -> UInt8[np.ndarray, "a b 3"]:
-    """Means over boxes of pixels, in strips, so that little memory is needed."""
+    """Means over boxes of pixels, computed strip by strip, which takes little memory."""
     from rilievo.io.photographs.pixels import STRIP_PIXELS
 
     height, width, _ = pixels.shape
-    reduced = np.empty((-(-height // box_height), -(-width // box_width), 3), np.uint8)
+    new_height, new_width = math.ceil(height / box_height), math.ceil(width / box_width)
+    reduced = np.empty((new_height, new_width, 3), np.uint8)
     rows_per_strip = max(1, STRIP_PIXELS // (width * box_height))
-    for first in range(0, len(reduced), rows_per_strip):
-        last = first + rows_per_strip
-        strip = np.ascontiguousarray(pixels[first * box_height : last * box_height])
+    for first_row in range(0, new_height, rows_per_strip):
+        end_row = first_row + rows_per_strip
+        strip = np.ascontiguousarray(pixels[first_row * box_height : end_row * box_height])
         image = Image.fromarray(strip).reduce((box_width, box_height))
-        reduced[first:last] = np.asarray(image)
+        reduced[first_row:end_row] = np.asarray(image)
     return reduced
 
 
-_PILLOW = {
+_PILLOW_FILTERS = {
     Resampling.BILINEAR: Image.Resampling.BILINEAR,
     Resampling.BICUBIC: Image.Resampling.BICUBIC,
     Resampling.LANCZOS: Image.Resampling.LANCZOS,

@@ -1,7 +1,7 @@
-"""Inference on wide photographs (fisheyes, panoramas) by models of pinhole photographs.
+"""Inference on wide photographs (fisheyes, panoramas) with networks for pinhole photographs.
 
-1. Square pinhole views are rendered that together cover the photograph, and a network answers each.
-2. A network gives each view its own scale. ``geometry.sphere_scales`` finds corrections by which
+1. Square pinhole views that together cover the photograph are rendered, and a network runs on each.
+2. The depth of each view has its own scale. ``geometry.sphere_scales`` finds corrections with which
    overlapping views agree.
 3. The corrected views are blended, with weights that fall to zero at their edges.
 
@@ -61,7 +61,7 @@ _MIN_BLEND_WEIGHT = 1e-3
 _MIN_RELATIVE_DEPTH = 1e-6
 """Least affine value that has a logarithm, over the largest."""
 _MIN_TRUST = 0.05
-"""Trust in depth where a network is sure to see sky."""
+"""Weight of depth in comparisons where a network is sure to see sky."""
 
 Infer = Callable[[Sequence[Photo]], list[Inference]]
 """Function that runs a network on pinhole photographs."""
@@ -79,7 +79,7 @@ def infer_through_views(
 
     Args:
         photos: Photographs; wide ones have a camera.
-        kind: Kind of the network's depth; None if it gives none.
+        kind: Kind of the network's depth; None if it predicts none.
         infer: Function that runs the network on pinhole photographs.
         rule: Limits of the network's depth.
         detailed: Whether views are as detailed as the photograph, for networks that run on tiles.
@@ -88,68 +88,73 @@ def infer_through_views(
         InputError: If a view has no depth, or no two views overlap.
     """
     pinhole_photos = [photo for photo in photos if not photo.is_wide]
-    answers = iter(infer(pinhole_photos) if pinhole_photos else [])
-    return [
-        _infer_wide(photo, kind, infer, rule, detailed=detailed) if photo.is_wide else next(answers)
-        for photo in photos
-    ]
+    pinhole_inferences = iter(infer(pinhole_photos) if pinhole_photos else [])
+    inferences = []
+    for photo in photos:
+        if photo.is_wide:
+            inferences.append(_infer_wide(photo, kind, infer, rule, detailed=detailed))
+        else:
+            inferences.append(next(pinhole_inferences))
+    return inferences
 
 
 def _infer_wide(
     photo: Photo, kind: DepthKind | None, infer: Infer, rule: Resizing, *, detailed: bool
 ) -> Inference:
+    """Render pinhole views of a wide photograph, run the network on them, and merge the outputs."""
     assert photo.camera is not None, "a wide photograph has a lens"
     lens = photo.camera.lens
     views = covering_views(lens, photo.shape)
 
-    answers: list[Inference] = []
-    for batch in _rendered_batches(photo, lens, views, detailed=detailed):
-        answers += infer(batch)
+    inferences: list[Inference] = []
+    for batch in _render_batches(photo, lens, views, detailed=detailed):
+        inferences += infer(batch)
     if rule.farthest:
-        answers = [_with_limited_depth(answer, rule) for answer in answers]
+        inferences = [_limit_inferred_depth(inference, rule) for inference in inferences]
 
     max_rows = _MAX_DETAILED_MERGE_ROWS if detailed else _MAX_MERGE_ROWS
-    return _merge_answers(answers, views, kind, lens, photo.shape, max_rows)
+    return _merge_inferences(inferences, views, kind, lens, photo.shape, max_rows)
 
 
-def _rendered_batches(
+def _render_batches(
     photo: Photo, lens: Lens, views: Sequence[SphereView], *, detailed: bool
 ) -> Iterator[list[Photo]]:
     """Render views at the photograph's resolution, within limits, a batch at a time."""
     tangent = _widest_tangent(views)
     max_side = _MAX_DETAILED_SIDE if detailed else _MAX_VIEW_SIDE
+    # A pinhole view of focal length f is 2 f tangent pixels wide.
     side = int(np.clip(math.ceil(2 * tangent * lens.focal), _MIN_VIEW_SIDE, max_side))
     picture = SpherePicture(photo.pixels, lens, pixels_a_radian=side / (2 * tangent))
 
-    for first in range(0, len(views), _VIEWS_PER_BATCH):
+    for start in range(0, len(views), _VIEWS_PER_BATCH):
         yield [
             Photo(
                 pixels=picture.render_view(view, side),
                 camera=Camera(K=view.K(side)),
                 name=photo.name,
             )
-            for view in views[first : first + _VIEWS_PER_BATCH]
+            for view in views[start : start + _VIEWS_PER_BATCH]
         ]
 
 
 def _widest_tangent(views: Sequence[SphereView]) -> float:
+    """Tangent of half the widest field of view."""
     return max(view.tangent for view in views)
 
 
-def _with_limited_depth(answer: Inference, rule: Resizing) -> Inference:
-    if answer.depth is None:
-        return answer
-    return replace(answer, depth=limit_depth(answer.depth, rule))
+def _limit_inferred_depth(inference: Inference, rule: Resizing) -> Inference:
+    if inference.depth is None:
+        return inference
+    return replace(inference, depth=limit_depth(inference.depth, rule))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputRays:
-    """Rays of the pixels of a merged answer.
+    """Rays of the pixels of a merged inference.
 
     Attributes:
-        directions: Unit vectors; (0, 0, 1) outside of the lens.
-        lengths: Lengths of the lens's own rays, whose multiple by depth is the point; 1 outside.
-        is_inside: Pixels that the lens sees.
+        directions: Unit vectors; (0, 0, 1) for pixels that the lens does not see.
+        lengths: Distance / depth, which is the length of the lens's own ray; 1 for such pixels.
     """
 
     directions: Float64[np.ndarray, "3 h w"]
@@ -157,45 +162,49 @@ class _OutputRays:
     is_inside: Mask
 
 
-def _merge_answers(
-    answers: Sequence[Inference],
+def _merge_inferences(
+    inferences: Sequence[Inference],
     views: Sequence[SphereView],
     kind: DepthKind | None,
     lens: Lens,
     shape: tuple[int, int],
     max_rows: int,
 ) -> Inference:
-    """Blend the answers to views into one for a photograph of ``shape``."""
-    pixels_per_radian = _pixels_per_radian(answers[0], views)
+    """Blend the inferences of all views into one for a photograph of ``shape``."""
+    pixels_per_radian = _pixels_per_radian(inferences[0], views)
     rays = _output_rays(lens, shape, pixels_per_radian)
 
     depth, valid = None, rays.is_inside
-    if answers[0].depth is not None and kind is not None:
+    if inferences[0].depth is not None and kind is not None:
         merge_rows = int(np.clip(math.pi * pixels_per_radian, _MIN_MERGE_ROWS, max_rows))
-        log_distance, has_depth = _log_distance(answers, views, kind, rays.directions, merge_rows)
+        log_distance, has_depth = _merge_log_distance(
+            inferences, views, kind, rays.directions, merge_rows
+        )
         depth = _depth_from_log_distance(log_distance, rays.lengths, kind)
         valid = rays.is_inside & has_depth
 
-    # Nothing of a single view is that of the whole: neither its camera nor what its network saw.
+    confidences = [inference.confidence for inference in inferences]
+    skies = [inference.sky for inference in inferences]
+    # The camera and the network's image belong to single views, so the merged inference has none.
     return Inference(
         depth=depth,
         valid=None if valid.all() else valid,
-        normals=_blend_normals(answers, views, rays.directions),
-        confidence=_blend_chance([answer.confidence for answer in answers], views, rays.directions),
-        sky=_blend_chance([answer.sky for answer in answers], views, rays.directions),
+        normals=_blend_normals(inferences, views, rays.directions),
+        confidence=_blend_probability(confidences, views, rays.directions),
+        sky=_blend_probability(skies, views, rays.directions),
     )
 
 
-def _pixels_per_radian(answer: Inference, views: Sequence[SphereView]) -> float:
-    """Resolution of an answer at the middle of its view."""
-    field = answer.normals if answer.depth is None else answer.depth
-    assert field is not None, "a model gives depth or normals"
+def _pixels_per_radian(inference: Inference, views: Sequence[SphereView]) -> float:
+    """Resolution of an inference at the middle of its view."""
+    field = inference.normals if inference.depth is None else inference.depth
+    assert field is not None, "a model predicts depth or normals"
     rows = field.shape[-2]
     return rows / (2 * _widest_tangent(views))
 
 
 def _output_rays(lens: Lens, shape: tuple[int, int], pixels_per_radian: float) -> _OutputRays:
-    """Rays of a photograph, shrunk to the resolution of the answers; never enlarged."""
+    """Rays of a photograph that is shrunk to the resolution of the inferences; never enlarged."""
     factor = min(1.0, pixels_per_radian / lens.focal)
     height, width = max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
     output_lens = lens.resized(size=shape, new_size=(height, width))
@@ -204,38 +213,46 @@ def _output_rays(lens: Lens, shape: tuple[int, int], pixels_per_radian: float) -
     rays = output_lens.rays(np.stack([u, v]))
     lengths = np.linalg.norm(rays, axis=0)
     is_inside = np.isfinite(lengths)
-    ahead = np.array([0, 0, 1.0])[:, None, None]
+    optical_axis = np.array([0, 0, 1.0])[:, None, None]
     return _OutputRays(
-        directions=np.where(is_inside, rays / lengths, ahead),
+        directions=np.where(is_inside, rays / lengths, optical_axis),
         lengths=np.where(is_inside, lengths, 1),
         is_inside=is_inside,
     )
 
 
-def _log_distance(
-    answers: Sequence[Inference],
+def _merge_log_distance(
+    inferences: Sequence[Inference],
     views: Sequence[SphereView],
     kind: DepthKind,
     directions: Float64[np.ndarray, "3 h w"],
     merge_rows: int,
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
-    """Log distance along directions, and whether it is known."""
+    """Log distance along directions, and the directions in which it is known.
+
+    The views are aligned and merged on a panorama of about ``merge_rows`` rows, which is then
+    sampled in the directions.
+    """
     if len(views) == 1:
-        return _log_distance_of_view(answers[0], views[0], kind, directions)
+        return _sample_log_distance(inferences[0], views[0], kind, directions)
 
     height = 2 * (merge_rows // 2)
-    layers = draw_layers(align_views(answers, views, kind), views, height)
+    layers = draw_layers(align_views(inferences, views, kind), views, height)
     u, v = panorama((height, 2 * height)).project(directions)
     log_distance = sample_bilinear(merge_layers(layers), u, v, wraps=True)[..., 0]
-    known = sample_bilinear(layers.known.astype(np.float32), u, v, wraps=True)[..., 0]
-    return log_distance.astype(np.float64), known > _MIN_VALID
+    known_fraction = sample_bilinear(layers.known.astype(np.float32), u, v, wraps=True)[..., 0]
+    return log_distance.astype(np.float64), known_fraction > _MIN_VALID
 
 
-def _log_distance_of_view(
-    answer: Inference, view: SphereView, kind: DepthKind, directions: Float64[np.ndarray, "3 h w"]
+def _sample_log_distance(
+    inference: Inference,
+    view: SphereView,
+    kind: DepthKind,
+    directions: Float64[np.ndarray, "3 h w"],
 ) -> tuple[Float64[np.ndarray, "h w"], Mask]:
+    """Log distance along directions by the only view, and the directions in which it is known."""
     projection = _project(view, directions)
-    view_map = smooth_view_map(answer, kind)
+    view_map = smooth_view_map(inference, kind)
     values = projection.sample_channel(view_map.values).astype(np.float64)
     log_z = values if kind.is_depth else _log_of_affine(values, kind)
 
@@ -247,18 +264,19 @@ def _log_distance_of_view(
 
 
 def _log_of_affine(values: Float64[np.ndarray, "n"], kind: DepthKind) -> Float64[np.ndarray, "n"]:
-    """Log z of affine values, moved above zero only where some are negative.
+    """Log z of the affine values of the only view, whose shift stays unknown.
 
-    The shift of a single view may stay unknown, as in the affine depth of a pinhole photograph.
+    Values are moved above zero only if some are negative.
     """
-    least = _MIN_RELATIVE_DEPTH * max(float(np.abs(values).max()), _MIN_RELATIVE_DEPTH)
-    logs = np.log(np.maximum(values - min(values.min(), 0.0), least))
+    min_value = _MIN_RELATIVE_DEPTH * max(float(np.abs(values).max()), _MIN_RELATIVE_DEPTH)
+    logs = np.log(np.maximum(values - min(values.min(), 0.0), min_value))
     return -logs if kind is DepthKind.AFFINE_INVERSE else logs
 
 
 def _depth_from_log_distance(
     log_distance: Float64[np.ndarray, "h w"], lengths: Float64[np.ndarray, "h w"], kind: DepthKind
 ) -> Float32[np.ndarray, "h w"]:
+    """Depth, or the inverse of it for affine inverse depth; ``lengths`` are distance / depth."""
     depth = np.exp(log_distance) / lengths
     values = 1 / depth if kind is DepthKind.AFFINE_INVERSE else depth
     return values.astype(np.float32)
@@ -266,13 +284,12 @@ def _depth_from_log_distance(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Projection:
-    """Positions in one view of the directions of a grid.
+    """Where a view shows the directions of a grid.
 
-    The view shows only some of the directions, those of the mask ``is_visible``. The other arrays
-    have one entry for each of these, in the order of the mask.
+    A view shows only some of the directions. ``is_visible`` is their mask in the grid, and the
+    other arrays have one entry for each of them, in the order of the mask.
 
     Attributes:
-        is_visible: Mask of the grid: directions that the view shows.
         weight: Weight of the view in blending, 1 in its middle and nearly 0 at its edges.
         u: Column in the view, from -1 at the left edge to 1 at the right edge.
         v: Row in the view, from -1 at the upper edge to 1 at the lower edge.
@@ -286,18 +303,19 @@ class _Projection:
     cosine: Float32[np.ndarray, "n"]
 
     def sample(self, field: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "n c"]:
-        """Values of a field of the view in its visible directions, bilinearly."""
+        """Sample a field of the view bilinearly in the visible directions."""
         rows, columns = field.shape[:2]
         x = (self.u + 1) * (columns / 2) - 0.5
         y = (self.v + 1) * (rows / 2) - 0.5
         return sample_bilinear(field, x, y)
 
     def sample_channel(self, channel: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "n"]:
-        """Values of a field of one channel, likewise."""
+        """Sample a field that has a single channel."""
         return self.sample(channel[..., None])[:, 0]
 
 
 def _project(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Projection:
+    """Project directions, which are unit vectors in the photograph's frame, into a view."""
     x, y, z = np.tensordot(view.turn.T, directions, 1)
     limit = view.tangent * _VIEW_MARGIN
     is_visible = (z > 0) & (np.abs(x) <= limit * z) & (np.abs(y) <= limit * z)
@@ -316,12 +334,12 @@ def _project(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Pro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewMap:
-    """Depth of one view, without gaps.
+    """Depth of one view, in which gaps are filled.
 
     Attributes:
         values: Log z, or affine values before they are aligned.
-        valid: 1 where the network gave depth, else 0.
-        trust: Weight in comparisons with other views, low in the sky; None for 1.
+        valid: 1 where the network predicted depth, else 0.
+        trust: Weight in comparisons with other views, low in the sky; None for 1 everywhere.
     """
 
     values: Float32[np.ndarray, "a b"]
@@ -329,34 +347,29 @@ class ViewMap:
     trust: Float32[np.ndarray, "c d"] | None = None
 
 
-def smooth_view_map(answer: Inference, kind: DepthKind) -> ViewMap:
-    """Make the map of a view's answer, in which pixels without depth are filled smoothly.
-
-    Raises:
-        InputError: If no pixel has depth.
-    """
-    values = np.asarray(answer.depth, np.float32)
-    valid = np.ones(values.shape, bool) if answer.valid is None else np.asarray(answer.valid)
+def smooth_view_map(inference: Inference, kind: DepthKind) -> ViewMap:
+    """Make the map of a view, in which pixels without depth are filled smoothly."""
+    values = np.asarray(inference.depth, np.float32)
+    valid = np.ones(values.shape, bool) if inference.valid is None else np.asarray(inference.valid)
     if not valid.any():
-        raise InputError("a model gives no depth in one of the views of this picture")
+        raise InputError(
+            "the model predicts no depth in one of the views into which this wide picture is split"
+        )
 
     if kind.is_depth:
+        # The 1 has a logarithm, and is overwritten when gaps are filled.
         values = np.log(np.where(valid, values, 1))
     if not valid.all():
         values = fill_unknown(values[..., None], valid)[..., 0]
-    trust = None if answer.sky is None else np.maximum(1 - answer.sky, _MIN_TRUST)
+    trust = None if inference.sky is None else np.maximum(1 - inference.sky, _MIN_TRUST)
     return ViewMap(values=values, valid=valid.astype(np.float32), trust=trust)
 
 
 def align_views(
-    answers: Sequence[Inference], views: Sequence[SphereView], kind: DepthKind
+    inferences: Sequence[Inference], views: Sequence[SphereView], kind: DepthKind
 ) -> list[ViewMap]:
-    """Maps of log z of all views, corrected so that they agree where they overlap.
-
-    Raises:
-        InputError: If a view has no depth, or no two of several views overlap.
-    """
-    maps = [smooth_view_map(answer, kind) for answer in answers]
+    """Maps of log z of all views, corrected so that they agree where they overlap."""
+    maps = [smooth_view_map(inference, kind) for inference in inferences]
     places = scale_places(views, _COMPARISON_ROWS)
     if not kind.is_depth:
         is_inverse = kind is DepthKind.AFFINE_INVERSE
@@ -373,7 +386,7 @@ def align_views(
 def _log_z_of_affine_maps(
     maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, is_inverse: bool
 ) -> list[ViewMap]:
-    """Maps of log z, by the shifts of affine values at which views agree best."""
+    """Turn affine values into log z, by the shifts with which overlapping views agree best."""
     spans = normalise_spans([view_map.values for view_map in maps])
     maps = [replace(view_map, values=span) for view_map, span in zip(maps, spans, strict=True)]
     layers = draw_layers(maps, views, _COMPARISON_ROWS, for_comparison=True)
@@ -393,12 +406,13 @@ def draw_layers(
 ) -> Layers:
     """Draw views on an equirectangular grid of ``height`` rows, as log distance.
 
-    The weights are those of blending. With ``for_comparison`` they are those of comparing views,
-    which are low in the sky.
+    The weights are for blending, or with ``for_comparison`` for finding the scales of views; these
+    are low in the sky.
     """
     directions = _grid_directions(height)
     shape = (len(views), *directions.shape[1:])
-    values, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    values = np.zeros(shape, np.float32)
+    weights = np.zeros(shape, np.float32)
     for index, (view_map, view) in enumerate(zip(maps, views, strict=True)):
         projection = _project(view, directions)
         log_z = projection.sample_channel(view_map.values)
@@ -413,16 +427,21 @@ def draw_layers(
 
 
 def scale_places(views: Sequence[SphereView], height: int) -> ScalePlaces:
-    """Positions in each view of the directions of an equirectangular grid of ``height`` rows."""
+    """Position in each view of the directions of an equirectangular grid of ``height`` rows.
+
+    The arrays are 0 in directions that a view does not show.
+    """
     directions = _grid_directions(height)
     shape = (len(views), *directions.shape[1:])
-    across, down, lengths = (np.zeros(shape, np.float32) for _ in range(3))
+    across = np.zeros(shape, np.float32)
+    down = np.zeros(shape, np.float32)
+    log_ray_lengths = np.zeros(shape, np.float32)
     for index, view in enumerate(views):
         projection = _project(view, directions)
         across[index][projection.is_visible] = projection.u
         down[index][projection.is_visible] = projection.v
-        lengths[index][projection.is_visible] = -np.log(projection.cosine)
-    return ScalePlaces(across=across, down=down, lengths=lengths)
+        log_ray_lengths[index][projection.is_visible] = -np.log(projection.cosine)
+    return ScalePlaces(across=across, down=down, log_ray_lengths=log_ray_lengths)
 
 
 def _grid_directions(height: int) -> Float64[np.ndarray, "3 h w"]:
@@ -431,27 +450,27 @@ def _grid_directions(height: int) -> Float64[np.ndarray, "3 h w"]:
 
 
 def _blend_normals(
-    answers: Sequence[Inference],
+    inferences: Sequence[Inference],
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Vectors | None:
-    """Normals in the photograph's camera frame, of any length; None if the model gives none."""
+    """Normals in the photograph's camera frame, of any length; None if none are predicted."""
     fields = []
-    for answer, view in zip(answers, views, strict=True):
-        if answer.normals is None:
+    for inference, view in zip(inferences, views, strict=True):
+        if inference.normals is None:
             return None
-        turned = np.tensordot(view.turn, answer.normals, 1)
+        turned = np.tensordot(view.turn, inference.normals, 1)
         fields.append(np.moveaxis(turned, 0, 2))
     return np.moveaxis(_weighted_mean(fields, views, directions), 2, 0)
 
 
-def _blend_chance(
-    chances: Sequence[Float32[np.ndarray, "a b"] | None],
+def _blend_probability(
+    maps: Sequence[Float32[np.ndarray, "a b"] | None],
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Float32[np.ndarray, "h w"] | None:
-    """Confidence or chance of sky, in 0..1; None if the model gives none."""
-    fields = [chance[..., None] for chance in chances if chance is not None]
+    """Confidence or probability of sky, from 0 to 1; None if it is not predicted."""
+    fields = [probability[..., None] for probability in maps if probability is not None]
     if not fields:
         return None
     return _weighted_mean(fields, views, directions)[..., 0].clip(0, 1)
@@ -462,13 +481,13 @@ def _weighted_mean(
     views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Float32[np.ndarray, "h w c"]:
-    """Mean over the views that see each direction; 0 where none does."""
+    """Weighted mean over the views that show each direction; 0 where none does."""
     shape = directions.shape[1:]
-    total = np.zeros((*shape, fields[0].shape[2]), np.float32)
-    weights = np.full(shape, 1e-9, np.float32)
+    weighted_sum = np.zeros((*shape, fields[0].shape[2]), np.float32)
+    total_weight = np.full(shape, 1e-9, np.float32)  # above 0, because it is divided by
     for field, view in zip(fields, views, strict=True):
         projection = _project(view, directions)
         values = projection.sample(field.astype(np.float32))
-        total[projection.is_visible] += projection.weight[:, None] * values
-        weights[projection.is_visible] += projection.weight
-    return total / weights[..., None]
+        weighted_sum[projection.is_visible] += projection.weight[:, None] * values
+        total_weight[projection.is_visible] += projection.weight
+    return weighted_sum / total_weight[..., None]

@@ -26,7 +26,7 @@ const embedLine = (address, title) =>
 // The surface as it turns once to both sides, as a film that the browser records.
 async function turnOf(canvas, shown) {
   const kind = ["video/webm;codecs=vp9", "video/webm", "video/mp4"].find((each) => globalThis.MediaRecorder?.isTypeSupported(each));
-  if (!kind || !canvas.captureStream) throw new Error("this browser records no films; 'rilievo predict --save turn' writes one");
+  if (!kind || !canvas.captureStream) throw new Error("this browser cannot record videos; use 'rilievo predict --save turn' instead");
   const recorder = new MediaRecorder(canvas.captureStream(FRAMES), { mimeType: kind, videoBitsPerSecond: 6e6 }), pieces = [];
   recorder.addEventListener("dataavailable", ({ data }) => pieces.push(data));
   const ended = new Promise((done) => recorder.addEventListener("stop", done));
@@ -50,18 +50,18 @@ function sharing({ name, shown, addresses, say }) {
   };
   on("copy-address", () => {
     const { page } = addresses();
-    return page ? copied(page, "The address is copied, with lines and view.") : "This photograph is in this browser alone: write a page of it, and send that.";
+    return page ? copied(page, "The link was copied. It includes your lines and the view.") : "This photograph is only in this browser. Save it as a web page to share it.";
   });
   on("copy-embed", () => {
     const { embed } = addresses();
-    return embed ? copied(embedLine(embed, name), "The line is copied: it shows this result in another page.")
-      : "This result cannot be embedded from here: write a page of it, which can.";
+    return embed ? copied(embedLine(embed, name), "The embed code was copied. It shows this result on another page.")
+      : "This result cannot be embedded from here. Save it as a web page, and embed that.";
   });
   on("save-turn", async () => {
     if (!shown) throw new Error("There is no surface to turn.");
-    say(`It turns for ${TURN} seconds …`);
+    say(`Recording for ${TURN} seconds …`);
     const film = await turnOf(part("surface"), shown), ending = film.type.slice(6);
     saved(film, `${name.replace(/\.[^.]*$/, "")}.turn.${ending}`);
-    return `The film has ${Math.ceil(film.size / 1e3)} kB.`;
+    return `The video was saved (${Math.ceil(film.size / 1e3)} kB).`;
   });
 }

@@ -155,7 +155,7 @@ function inUnit({ factor = 1, known = -1, metric }) {
     if (known < 0 && isNumber && !metric) each.textContent = isEnd;
     else if (isNumber && isEnd) each.textContent = `${isEnd} ${inMetres(own, known < 0 ? 1 : factor)}`;
     else if (known < 0 || (numbers && !isNumber)) each.textContent = own;
-    else each.textContent = numbers ? inMetres(own, factor) : `Metres from line ${known + 1}.`;
+    else each.textContent = numbers ? inMetres(own, factor) : `The scale comes from line ${known + 1}.`;
   }
 }
 
@@ -178,7 +178,7 @@ function enliven(whole, data, form, terms, state, marks = "", keep = () => {}) {
   shown.whenDrawn(rule.redraw);
   if (!shown.inside) {
     const width = Math.min(form.width, 1200), size = { width, height: Math.round((width * form.height) / form.width) };
-    const picture = made("canvas", { ...size, ariaLabel: "Stereo picture for glasses of red and cyan" });
+    const picture = made("canvas", { ...size, ariaLabel: "Stereo picture for red-cyan glasses" });
     picture.setAttribute("role", "img");
     whole.add({ title: "Stereo", picture, draw: shown.anaglyph });
   }

@@ -22,17 +22,17 @@ function metresOf(text) {
 function typed(text, terms, isRectangle) {
   const name = text.trim().toLowerCase(), isLength = (metres) => metres > 0 && metres <= terms.most_metres;
   if (!name) return { metres: null };
-  const found = `found '${text.slice(0, 40)}'.`;
+  const found = `you entered '${text.slice(0, 40)}'.`;
   if (!isRectangle) {
     const metres = terms.things[name] ?? metresOf(name);
     if (isLength(metres)) return { metres };
-    return { fault: `A known length is a positive number of metres, such as 0.46, or one of ${Object.keys(terms.things).join(", ")}; ${found}` };
+    return { fault: `A known length is a positive number of metres, such as 0.46, or one of ${Object.keys(terms.things).join(", ")}, but ${found}` };
   }
   const [one, other, ...rest] = name.split(/\s*[x×*]\s*/), unit = /[\d.]\s*([a-z]+)$/;
   const sides = terms.rectangles[name] ?? [[one, other], [other, one]].map(([side, beside]) =>
     metresOf(unit.test(side) ? side : side + (unit.exec(beside ?? "")?.[1] ?? "")));
   if (!rest.length && sides.every(isLength)) return { metres: name in terms.rectangles ? { sides, name } : { sides } };
-  return { fault: `A known rectangle has two sides, such as 90cm x 2.1m, or is one of ${Object.keys(terms.rectangles).join(", ")}; ${found}` };
+  return { fault: `A known rectangle has two sides, such as 90cm x 2.1m, or is one of ${Object.keys(terms.rectangles).join(", ")}, but ${found}` };
 }
 
 // What somebody typed, written again.
@@ -41,10 +41,10 @@ const sizes = (metres) => (typeof metres === "number" ? String(metres) : metres 
 function words(measured, terms) {
   if (measured.known >= 0) {
     // Where files are written when somebody asks for them, they are in these metres.
-    return `Metres from ${NAMES[measured.source][0]} ${measured.known + 1}, ${terms.in_files ? "here and in files" : "on this page; files keep their own numbers"}.`;
+    return `The scale comes from ${NAMES[measured.source][0]} ${measured.known + 1}, ${terms.in_files ? "on this page and in files" : "but only on this page, not in files"}.`;
   }
-  return measured.metric ? "Eight in ten true values lie within such a range."
-    : "Metres are not known: type the length of a line that you know, or add one.";
+  return measured.metric ? "Each range contains the true value in eight out of ten cases."
+    : "The scale is not known. Enter the known length of a line, or add a line.";
 }
 
 // The part of the page to measure in. Sheets are added with `on`; `told` is how depth is told now, and
@@ -108,9 +108,9 @@ function measuring(depth, form, terms, changed) {
   }
   function corners(at) {
     const { points } = things[at], [[u1, v1]] = points, [u2, v2] = points.at(-1);
-    const more = button("More corners", `One more corner of area ${at + 1}`, () =>
+    const more = button("More corners", `Add a corner to area ${at + 1}`, () =>
       change(() => { points.push([(u1 + u2) / 2, (v1 + v2) / 2]); things[at].metres = null; }));
-    const fewer = button("Fewer", `One corner less of area ${at + 1}`, () => change(() => { points.pop(); things[at].metres = null; }));
+    const fewer = button("Fewer", `Remove a corner from area ${at + 1}`, () => change(() => { points.pop(); things[at].metres = null; }));
     fewer.disabled = points.length < 4;
     return [...(points.length === 4 ? [known(at)] : []), more, fewer];
   }

@@ -211,11 +211,21 @@ function isSame([first, second], [u1, v1, u2, v2], most) {
   return Math.min(both([u1, v1], [u2, v2]), both([u2, v2], [u1, v1])) <= most;
 }
 
-// A known length measured again: from the known to the measured one.
+// A known length measured again is the known one; its range reaches to the measured one.
 function again(metres, known) {
-  const value = Math.abs(metres - known) < EQUAL * known ? known : metres;
-  return ranged(" m", value, Math.min(value, known), Math.max(value, known));
+  const value = isEqual(metres, known) ? known : metres;
+  return ranged(" m", known, Math.min(value, known), Math.max(value, known));
 }
+
+// The same by an instrument. Its length stays if known sizes scaled its depth, or if the known one is outside of its range,
+// which then contains both.
+function againByInstrument([metres, low, high], known, isScaled) {
+  const isInRange = low <= known && known <= high;
+  if (isInRange && (!isScaled || isEqual(metres, known))) return again(metres, known);
+  return ranged(" m", metres, Math.min(low, known), Math.max(high, known));
+}
+
+const isEqual = (metres, known) => Math.abs(metres - known) < EQUAL * known;
 
 // The first three corners of a rectangle [m] of which both sides are known, by the rays of its corners: those of a
 // parallelogram add up to 0 with alternating signs. Null of corners that are not in order around one.
@@ -276,12 +286,12 @@ function ruler(depth, form, terms) {
     },
     height({ points: [place] }) {
       const z = near(place), depths = [z || usual()], { floor } = terms;
-      if (!z) return { depths, fault: "no depth there" };
-      if (!floor) return { depths, fault: "no floor is seen" };
+      if (!z) return { depths, fault: "no depth at this point" };
+      if (!floor) return { depths, fault: "no floor is visible" };
       const at = lifted(centre(place), z), above = dot(at, floor.normal) + floor.height;
       const foot = at.map((each, axis) => each - above * floor.normal[axis]);
       const offset = Math.hypot(...floor.axes.map((axis) => dot(axis, less(at, floor.middle))));
-      const ground = { at, normal: floor.normal, middle: floor.middle, offset, misses: Math.hypot(floor.misfit * Math.abs(floor.height - above), instrument?.heightPlacing(place, at, floor.normal) ?? 0) };
+      const ground = { at, foot, below: floor.height - above, normal: floor.normal, middle: floor.middle, offset, misses: Math.hypot(floor.misfit * Math.abs(floor.height - above), instrument?.heightPlacing(place, at, floor.normal) ?? 0) };
       return { depths, value: above, power: 1, spans: [span(at, foot)], foot, ground };
     },
     area({ points }) {
@@ -298,12 +308,12 @@ function ruler(depth, form, terms) {
     },
     box({ points }) {
       const found = boxedThing(depth, form, terms, points), z = found ? away(found.at) : usual();
-      return { depths: [z, z], ...(found ?? { fault: "too little depth there" }), power: 1 };
+      return { depths: [z, z], ...(found ?? { fault: "not enough depth in the box" }), power: 1 };
     },
     angle({ points }) {
       const known = points.map(near), depths = known.map((each) => each || usual());
       const found = points.map(planes.around);
-      if (known.some((z) => !z) || !found[0] || !found[1]) return { depths, fault: "no depth there" };
+      if (known.some((z) => !z) || !found[0] || !found[1]) return { depths, fault: "no depth at a point" };
       const degrees = (Math.acos(clamp(-1, dot(found[0].normal, found[1].normal), 1)) * 180) / Math.PI;
       return { depths, value: degrees, power: 0, range: instrument?.angle(found, degrees), miss: Math.max(...found.map(({ miss }) => miss)) };
     },
@@ -311,15 +321,20 @@ function ruler(depth, form, terms) {
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
   function error({ middle, along }, base, places, weights = terms) {
     const [u, v] = pixel(middle), z = away(middle);
-    const [far, at] = places.map((place, index) => [pixelsBetween(place, [u, v]) / form.width, index])
+    const [far, at] = (z > 0 ? places : []).map((place, index) => [pixelsBetween(place, [u, v]) / form.width, index])
       .sort((one, other) => one[0] - other[0])[0] ?? [terms.unknown_far, -1];
     const apart = at < 0 ? 0 : Math.abs(Math.log(z / places[at][2])), share = at < 0 ? 0 : places[at][3];
-    return Math.exp(base + weights.far * far + (along && weights.along * along) + weights.deeper * apart + weights.fact_along * share);
+    // Known sizes that contradict each other widen it, unless a size that was entered here replaces them.
+    const least = places === terms.places ? terms.known_misfit : 0;
+    return Math.max(least, Math.exp(base + weights.far * far + (along && weights.along * along) + weights.deeper * apart + weights.fact_along * share));
   }
   // Distance, width and height of the thing in a box.
   function told({ value, sizes, at, scale, scaleError }, factor, fact, places, knownError) {
     const base = fact ? terms.distance.known_length : terms.distance.own, by = fact ? factor : scale || 1;
-    const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
+    const byDepth = () => error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance), byFoot = scaleError && !fact;
+    // A wrong focal length changes the foot's distance too.
+    const ofNetwork = () => (!byFoot ? byDepth() : terms.size_focal ? Math.max(byDepth(), scaleError) : scaleError);
+    const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : ofNetwork();
     const [far, wide, high] = [{ seen: value, longest: value, gap: 0, border: 0 }, ...sizes].map(({ seen, longest, gap, border }, which) => {
       const error = which ? Math.hypot(expected, terms.size_focal) : expected;
       const metres = by * seen, wide = Math.exp(Math.hypot(error, which ? terms.outline[which - 1] : 0, seen > 0 ? Math.log1p(border / seen) : 0));
@@ -335,8 +350,15 @@ function ruler(depth, form, terms) {
       return ranged(" m", metres, metres - error, metres + error);
     }
     const wide = Math.exp(error({ ...line, middle: scaled(line.middle) }, base, places));
-    const [near, far] = [1 - 1 / wide, wide - 1].map((each) => Math.hypot(each * metres, misses));
-    return metres < 0 ? ranged(" m", metres, metres - far, metres + near) : ranged(" m", metres, metres - near, metres + far);
+    // A network may also put the place before or behind where it is, which changes its distance below the camera.
+    const foot = scaled(ground.foot), isAhead = away(foot) > 0;
+    const apart = isAhead ? Math.min(pixelsBetween(pixel(foot), pixel(scaled(ground.at))) / form.width, terms.unknown_far) : terms.unknown_far;
+    const shape = Math.exp(terms.distance.known_point + terms.distance.far * apart);
+    const farther = factor * ground.below * Math.expm1(shape), nearer = factor * ground.below * -Math.expm1(-shape);
+    const moved = [Math.max(farther, -nearer), Math.max(nearer, -farther)];
+    const factors = metres < 0 ? [wide - 1, 1 - 1 / wide] : [1 - 1 / wide, wide - 1];
+    const [low, high] = factors.map((each, side) => Math.hypot(each * metres, misses, moved[side]));
+    return ranged(" m", metres, metres - low, metres + high);
   }
   function text(found, factor, base, places, knownError) {
     const { value, power, spans, miss } = found;
@@ -344,11 +366,14 @@ function ruler(depth, form, terms) {
     const isBent = instrument && found.bend && found.bend() > instrument.mostBend(found.middle.map((axis) => factor * axis), spans);
     const bent = miss > terms.flat || isBent ? ", not flat" : "";
     if (!power) return ranged("°", value, ...(found.range ?? [Math.max(0, value - terms.angle_error), Math.min(180, value + terms.angle_error)])) + bent;
+    return ranged(power === 2 ? " m²" : " m", ...rangeOf(found, factor, base, places, knownError)) + bent;
+  }
+  // A length or an area with its range.
+  function rangeOf({ value, power, spans }, factor, base, places, knownError) {
     const scaled = (vector) => vector.map((axis) => factor * axis);
     const errors = spans.map((each) => instrument ? Math.hypot(...[instrument.length(scaled(each.a), scaled(each.b)), each.placing, knownError].map(Math.log1p)) : error({ ...each, middle: each.middle.map((axis) => factor * axis) }, base, places));
     const metres = value * factor ** power, wide = Math.exp(power * quantile(errors, 0.5));
-    const sides = [metres / wide, metres * wide].sort((one, other) => one - other);
-    return ranged(power === 2 ? " m²" : " m", metres, ...sides) + bent;
+    return [metres, ...[metres / wide, metres * wide].sort((one, other) => one - other)];
   }
   // The factor by a known length, or by the middle of a rectangle, and the place of it.
   function scaleOf({ points, metres }, { value, depths, spans }) {
@@ -366,7 +391,7 @@ function ruler(depth, form, terms) {
     const known = things.findIndex((each, at) => isOne(each) && !found[at].fault), fact = found[known];
     const { points, metres, what: source } = things[known] ?? {}, scale = fact && scaleOf(things[known], fact);
     const factor = scale?.factor ?? 1, metric = Boolean(fact) || terms.metric;
-    const knownError = fact && instrument ? instrument.ofKnown(things[known]) : 0;
+    const knownError = fact && instrument ? instrument.ofKnown(things[known]) : 0, isScaled = Boolean(fact || terms.instrument?.scale_errors.length);
     const places = fact ? [scale.place] : terms.places;
     const lengths = !fact ? terms.lengths : metres.sides ? [] : [[...points.flat(), metres]];
     const texts = found.map((each, at) => {
@@ -374,9 +399,11 @@ function ruler(depth, form, terms) {
       if (things[at].metres && !isOne(things[at])) return "its sides cross";
       if (at === known) return metres.sides ? `${metres.name ?? metres.sides.join(" x ")}, known` : `${Number(metres.toPrecision(4))} m, known`;
       const given = things[at].what === "length" && lengths.find((line) => isSame(things[at].points, line, terms.same_end));
+      const base = fact ? terms.known_length : terms.own;
+      if (given && instrument) return againByInstrument(rangeOf(each, factor, base, places, knownError), given[4], isScaled);
       if (given) return again(factor * each.value, given[4]);
       if (metric && each.sizes) return told(each, factor, fact, places, knownError);
-      if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places, knownError);
+      if (metric || !each.power) return text(each, factor, base, places, knownError);
       const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
       return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";
     });

@@ -7,8 +7,8 @@ const CONTINUOUS = 0.05, NOISE_STEPS = 6, NOISE_ON_PLANE = 2, LEAST_NOISE = 1e-3
 const SPECK_NEIGHBOURS = 4, SPECK_ROUNDS = 2, LEAST_PART = 0.005, CONTINUES = 0.1, CONTINUES_WIDELY = 0.5, SLIVER_WIDTH = 3;
 const MOST_PLANES = 5, PLANE_TRIALS = 150, LEAST_PLANE = 0.12, LEAST_FOOT_PLANE = 0.05, LEAST_PLANE_POINTS = 30, MOST_SURROUNDING_POINTS = 2000;
 const NOISE_OF_BEND = 10, SHARP_WIDTH = 1.3, LEAST_WIDTH = 0.65, MOST_WIDTH = 1.6, LEAST_SHARPENED = 0.008, MOST_SLOPE = 0.1, MOST_BEND = 0.008, MOST_PIXELS_BETWEEN = 12, MOST_HOLE = 4;
-const LARGE_PLANE = 0.1, STEEP = 0.015, STEEP_BORDER = 1.5, SLIVER_LEAD = 0.03, LEAST_SMALL = 12, MOSTLY_THICK = 0.8;
-const FOOT = 0.2, TOLERANCES = [0.005, 0.03], LEAST_ON_PLANE = 0.002, SAME_PLANE = 0.05, REFINEMENTS = 6, DEVIATIONS = 3 * 1.4826;
+const LARGE_PLANE = 0.1, LEAST_CROSSING = 12, CROSSING = 0.15, STEEP = 0.015, STEEP_BORDER = 1.5, SLIVER_LEAD = 0.03, LEAST_SMALL = 12, MOSTLY_THICK = 0.8;
+const FOOT = 0.2, TOLERANCES = [0.005, 0.03], LEAST_ON_PLANE = 0.002, EXACT_DEPTH = 0.5, SAME_PLANE = 0.05, REFINEMENTS = 6, DEVIATIONS = 3 * 1.4826;
 
 // Numbers around the mode of their density, as far as it is dense.
 function modeOf(logs, weights) {
@@ -179,10 +179,12 @@ function largestPlane(points, tolerance) {
   return best && refinedPlane(best, points, tolerance);
 }
 
-// Planes that hold many of the points: exact ones first, and then those that are not quite flat.
+// Planes that hold many of the points: exact ones first, and then those that are not quite flat, unless the exact ones hold
+// most points. Then depth is exact, and an uneven plane through the rest would join parts of other objects.
 function planesOf(points, share = LEAST_PLANE) {
-  const planes = [], least = Math.max(LEAST_PLANE_POINTS, (share * points.length) / 3);
+  const planes = [], all = points.length, least = Math.max(LEAST_PLANE_POINTS, (share * all) / 3);
   for (const tolerance of TOLERANCES) {
+    if (planes.length && all - points.length >= EXACT_DEPTH * all) break;
     while (planes.length < MOST_PLANES && points.length / 3 >= least) {
       const plane = largestPlane(points, tolerance);
       let count = 0;
@@ -212,9 +214,37 @@ function surroundings({ points, valid, region, rows, columns, regionRows: [first
   });
 }
 
+// Parts of the pixels on a plane that belong to a surface which passes through it: they spread evenly over the tolerance.
+function passingThrough(on, misses, tolerance, isLinked, window) {
+  const besides = besidesOf(window), seen = new Uint8Array(on.length), found = new Uint8Array(on.length);
+  for (let start = 0; start < on.length; start++) {
+    if (!on[start] || seen[start]) continue;
+    const part = [start], outer = [0, 0];
+    seen[start] = 1;
+    for (let next = 0; next < part.length; next++) {
+      const at = part[next];
+      [-1, 1].forEach((side, each) => { if (side * misses[at] > tolerance / 2) outer[each]++; });
+      for (const beside of besides(at)) {
+        if (beside < 0 || !on[beside] || seen[beside] || !isLinked(at, beside)) continue;
+        seen[beside] = 1;
+        part.push(beside);
+      }
+    }
+    if (part.length >= LEAST_CROSSING && outer.every((count) => count >= CROSSING * part.length)) for (const at of part) found[at] = 1;
+  }
+  return found;
+}
+
+// Logarithms of distance, and whether two pixels are on one surface by them.
+function linksOf({ points, valid, rows, columns }) {
+  const logs = new Float64Array(valid.length).map((_, at) => Math.log(valid[at] ? Math.hypot(points[3 * at], points[3 * at + 1], points[3 * at + 2]) : Math.sqrt(3)));
+  const most = Math.max(CONTINUOUS, NOISE_STEPS * noiseOf(logs, valid, { rows, columns }));
+  return { logs, isLinked: (one, other) => valid[one] && valid[other] && Math.abs(logs[one] - logs[other]) <= most };
+}
+
 // Pixels of the region off the planes that the object stands on or before.
 function withoutPlanes(window, planes) {
-  const { points, inside, weight, noise } = window;
+  const { points, inside, weight, noise } = window, { isLinked } = linksOf(window);
   const left = inside.slice(), accepted = [], large = [], count = (mask) => mask.reduce((sum, each) => sum + each, 0);
   for (const plane of planes) {
     const tolerance = Math.max(plane.tolerance, NOISE_ON_PLANE * noise);
@@ -227,8 +257,11 @@ function withoutPlanes(window, planes) {
       if (side < 0) before += weight[at];
     }
     if (before <= 0.5 * total) continue;
+    const misses = new Float64Array(left.length).map((_, at) => missOf(plane.m, points, 3 * at)), on = left.map((each, at) => (each && Math.abs(misses[at]) < tolerance ? 1 : 0));
+    const crossing = passingThrough(on, misses, tolerance, isLinked, window);
     let removed = 0;
-    for (let at = 0; at < left.length; at++) if (left[at] && Math.abs(missOf(plane.m, points, 3 * at)) < tolerance) [left[at], removed] = [0, removed + 1];
+    for (let at = 0; at < left.length; at++) if (on[at] && !crossing[at]) [left[at], removed] = [0, removed + 1];
+    if (!removed && crossing.some((each) => each)) continue;
     if (removed >= LARGE_PLANE * count(inside)) large.push(plane);
     accepted.push(plane);
   }
@@ -293,10 +326,7 @@ function withoutSpecks(mask, { rows, columns }) {
 
 // The part with the largest weight, and others at its distance that end in the box.
 function partsOfBox(window, candidates, planes) {
-  const { points, valid, region, weight, rows, columns } = window, count = rows * columns;
-  const logs = new Float64Array(count).map((_, at) => Math.log(valid[at] ? Math.hypot(points[3 * at], points[3 * at + 1], points[3 * at + 2]) : Math.sqrt(3)));
-  const most = Math.max(CONTINUOUS, NOISE_STEPS * noiseOf(logs, valid, window));
-  const isLinked = (one, other) => valid[one] && valid[other] && Math.abs(logs[one] - logs[other]) <= most;
+  const { valid, region, weight, rows, columns } = window, count = rows * columns, { logs, isLinked } = linksOf(window);
   const label = new Int32Array(count).fill(-1), parts = [];
   const neighboursOf = (at) => [at % columns ? at - 1 : -1, (at + 1) % columns ? at + 1 : -1, at - columns, at + columns < count ? at + columns : -1].filter((each) => each >= 0);
   for (let start = 0; start < count; start++) {

@@ -148,7 +148,7 @@ const turned = (right, up) =>
   [Math.sin(right) * Math.cos(up), Math.sin(up), Math.cos(right) * Math.cos(up)];
 
 const BACKING = 0.5; // share of the width, as in rilievo.io.outputs.save_options
-const AROUND = "Drag, or use the arrow keys, to look around; + and −, or the wheel after a click, zoom; 0 looks ahead.";
+const AROUND = "Drag or use the arrow keys to look around. Zoom with + and −, or with the wheel after a click. 0 looks straight ahead.";
 const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a window's sides, and how far one turns about
 // Where a turn is held at most, how far beyond it gives way, and the share of that by which it goes back every frame.
 const MADE_UP = 0.15; // largest share of a view that is made up
@@ -443,7 +443,7 @@ function show(data, form) {
   }
   addEventListener("pointermove", (event) => { if (event.buttons) shown.wake(); }, { signal: life.signal });
   canvas.addEventListener("webglcontextlost", () => {
-    part("surface-state").textContent = "The graphics card gave up on the surface: load the page anew.";
+    part("surface-state").textContent = "The graphics card stopped drawing the surface. Reload the page.";
     part("surface-state").hidden = false;
   }, { signal: life.signal });
   // Which look is chosen, whether it turns freely, and whether nothing is filled behind edges.

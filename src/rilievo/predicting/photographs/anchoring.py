@@ -1,4 +1,4 @@
-"""Affine depth of a model is fitted to the depth of the embedded model, so that it has surfaces."""
+"""Fit affine depth of a model to the depth of the embedded model, so that it has surfaces."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,24 +19,26 @@ from rilievo.records.prediction_record import Anchoring, MadeBy
 from rilievo.records.sample import Photo
 
 _reference_lock = Lock()
-"""Held while the embedded model runs, so that photographs wait for it one by one."""
+"""Held while the embedded model runs, so that threads do not run it at the same time."""
 
 
-def anchorable(prediction: Prediction, refine: Refine, warn: Callable[[str], None]) -> Prediction:
-    """Add an anchoring that is computed when first read, since most outputs need none.
+def defer_anchoring(
+    prediction: Prediction, refine: Refine, warn: Callable[[str], None]
+) -> Prediction:
+    """Add an anchoring that is computed when it is first read, since most outputs need none.
 
-    Args:
-        prediction: Prediction with affine depth.
-        refine: Options, of which the embedded model follows ``trim``.
-        warn: Function that is called with a doubt about the fit, when it is made.
+    Of the options ``refine``, ``trim`` applies to the embedded model, too. ``warn`` is called with
+    a warning about the fit, once it is made.
     """
-    depth, photo = prediction.depth, prediction.photo
+    depth = prediction.depth
+    photo = prediction.photo
     if photo is None:
         return prediction
     is_listed = is_listed_model(prediction.made_by)
 
     @cache
     def find_anchoring() -> Anchoring:
+        """Fit the depth to that of the embedded model."""
         anchoring = fit_anchoring(depth, reference_depth(photo, refine), is_listed=is_listed)
         if anchoring.remark is not None:
             warn(anchoring.remark)
@@ -48,12 +50,12 @@ def anchorable(prediction: Prediction, refine: Refine, warn: Callable[[str], Non
 
 
 def is_listed_model(made_by: MadeBy | None) -> bool:
-    """Whether rilievo lists the model, so that its kind is certain and weaker fits are accepted."""
+    """Whether rilievo lists the model, so that its kind is certain and weaker fits suffice."""
     return made_by is not None and (made_by.model in MODELS.own or made_by.model in CHECKPOINTS)
 
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
-    """Depth of a photograph by the embedded model, without the sky and the trimmed borders."""
+    """Predict depth by the embedded model, without the sky and the trimmed borders."""
     network = refined(_default_model().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _reference_lock:
         [inference] = network.infer([photo])
@@ -70,30 +72,32 @@ def _default_model() -> Model:
 
 
 def fit_anchoring(depth: DepthMap, reference: DepthMap, *, is_listed: bool) -> Anchoring:
-    """Fit affine depth to a reference; a fit that fails or is poor is refused with its reason.
+    """Fit affine depth to a reference; if the fit fails or is poor, the result states the reason.
 
     ``is_listed`` says that rilievo lists the model, so that a weaker correlation suffices.
     """
     try:
-        return anchoring_or_refusal(anchor(depth, reference), is_listed=is_listed)
+        return anchoring_from_fit(anchor(depth, reference), is_listed=is_listed)
     except CalibrationError as error:
-        return anchoring_refusal(error)
+        return refused_anchoring(error)
 
 
-def anchoring_or_refusal(fit: Anchor, *, is_listed: bool) -> Anchoring:
-    """Make an anchoring from a fit, or refuse it if the two models disagree."""
+def anchoring_from_fit(fit: Anchor, *, is_listed: bool) -> Anchoring:
+    """Make an anchoring from a fit, or a refused one if the two models disagree."""
     correlation, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
-    disagreement = f"the order of their depths correlates by {correlation:.2f}, less than"
+    disagreement = f"the rank correlation of their depths is {correlation:.2f}, below"
     if not fit.agrees(is_listed=is_listed):
-        least = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
-        refused = anchoring_refusal(f"the two disagree about this picture ({disagreement} {least})")
+        min_correlation = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
+        refused = refused_anchoring(
+            f"the two models disagree about this picture ({disagreement} {min_correlation})"
+        )
         return replace(refused, rank_correlation=correlation, residual=residual)
 
     remark = None
     if not fit.agrees(is_listed=False):
         remark = (
-            f"the model and the embedded one disagree about this picture ({disagreement} "
-            f"{LEAST_CORRELATION}); its surface and sizes are less certain"
+            f"the model and the embedded model disagree about this picture ({disagreement} "
+            f"{LEAST_CORRELATION}), so its surface and sizes are less certain"
         )
     return Anchoring(
         model=DEFAULT_MODEL,
@@ -106,16 +110,17 @@ def anchoring_or_refusal(fit: Anchor, *, is_listed: bool) -> Anchoring:
     )
 
 
-def anchoring_refusal(reason: str | CalibrationError) -> Anchoring:
-    """Refuse an anchoring for a reason, with advice on what the user can do."""
+def refused_anchoring(reason: str | CalibrationError) -> Anchoring:
+    """Make an anchoring that is refused for a reason, with advice on what the user can do."""
     return Anchoring(
         model=DEFAULT_MODEL,
         refused=Note(
             Text(
-                "the model's depth has an unknown shift, which the embedded model cannot find: ",
+                "the model's depth has an unknown shift, which the embedded model cannot "
+                "determine: ",
                 reason,
-                "; two known distances fix it: ",
-                OptionName("known", "u,v,metres"),
+                "; to determine it, give two known distances with ",
+                OptionName("known", "U,V,METRES"),
             )
         ),
     )

@@ -1,4 +1,4 @@
-"""From a network's answer to the prediction of a photograph, with metres and notes."""
+"""Finish a network's inference to the prediction of a photograph, with metres and notes."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,7 +10,7 @@ from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.metric_references import MetricReferences, calibration_words
+from rilievo.predicting.photographs.metric_references import MetricReferences, describe_calibration
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
@@ -31,18 +31,12 @@ def finish(
     anchor: Callable[[Prediction], Prediction] | None = None,
     warn: Callable[[str], None] = lambda warning: None,
 ) -> Prediction:
-    """Bring a network's answer to the photograph's size, in metres if a size is known.
+    """Bring an inference to the photograph's size, and to metres if a size is known.
 
-    Args:
-        model: Refined model.
-        inference: Answer of the model.
-        photo: Photograph with its camera.
-        options: Options of the photograph.
-        references: What gives metres; by default the known sizes in the options.
-        clip: Function that gives a frame the anchoring and the metres of its clip.
-        anchor: Function that anchors affine depth of a stream's frame. By default a photograph is
-            anchored by itself.
-        warn: Function that is called with each warning as soon as it is found.
+    By default the references for metres are the known sizes in the options, and affine depth is
+    anchored on its own. A frame of a video has ``clip`` instead, which adds the anchoring and the
+    metres of its clip, and a frame of a stream has ``anchor``, which anchors it with its shot.
+    ``warn`` is called with each warning as soon as it is found.
 
     Raises:
         CalibrationError: If the known sizes do not determine metres.
@@ -58,21 +52,22 @@ def finish(
     for warning in warnings:
         warn(warning)
 
-    prediction, remark = model.finish(inference, photo), None
+    prediction = model.finish(inference, photo)
+    metres_remark = None
     if clip is not None:
         prediction = clip(prediction)
     else:
-        prediction, remark = _anchor_and_convert(
+        prediction, metres_remark = _anchor_and_convert(
             prediction, photo, options, references, anchor, warn
         )
 
     late_warnings = [border_note(model, photo), *photo.notes, panorama_note(photo)]
     notes: list[str | None] = []
     if _has_relative_own_depth(photo) and prediction.calibration is None:
-        # Portraits of phones hold depth without a unit, so it is nothing unusual.
-        notes.append(remark)
+        # Only a note, because phones usually store the depth of portraits without a unit.
+        notes.append(metres_remark)
     else:
-        late_warnings.insert(0, remark)
+        late_warnings.insert(0, metres_remark)
     for warning in late_warnings:
         if warning:
             warnings.append(warning)
@@ -81,7 +76,7 @@ def finish(
     if options.refine.tile is not None:
         notes.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
-        notes.append(calibration_words(prediction.calibration, prediction.instrument))
+        notes.append(describe_calibration(prediction.calibration, prediction.instrument))
     return prediction.but(notes=(*warnings, *(note for note in notes if note)))
 
 
@@ -93,60 +88,62 @@ def _anchor_and_convert(
     anchor: Callable[[Prediction], Prediction] | None,
     warn: Callable[[str], None],
 ) -> tuple[Prediction, str | None]:
-    """Let affine depth be anchored, and convert depth to metres if anything gives them.
+    """Anchor affine depth, and convert depth to metres if there are references for them.
 
-    Returns the prediction, and what may be wrong about its metres.
+    Returns:
+        The prediction, and a remark on what may be wrong about its metres.
     """
-    sizes, depth = options.sizes, prediction.depth_or_none
+    sizes = options.sizes
+    depth = prediction.depth_or_none
     own_depth = photo.own_depth if sizes.own_depth else None
-    needs_anchoring = depth is not None and not depth.is_depth and options.surface.anchors
+    needs_anchoring = depth is not None and not depth.is_depth and options.surface.allows_anchoring
     if needs_anchoring and anchor is not None:
-        prediction, needs_anchoring = anchor(prediction), False
-    if needs_anchoring:
-        # Imported on demand: it brings the table of checkpoints.
-        from rilievo.predicting.photographs.anchoring import anchorable
+        prediction = anchor(prediction)
+    elif needs_anchoring:
+        # Imported on demand, because it imports the table of checkpoints.
+        from rilievo.predicting.photographs.anchoring import defer_anchoring
 
-        prediction = anchorable(prediction, options.refine, warn)
+        prediction = defer_anchoring(prediction, options.refine, warn)
     if sizes.markers is None and not references.give_metres and own_depth is None:
         return prediction, None
 
     from rilievo.predicting.photographs.fitting import convert_to_metres
 
-    return convert_to_metres(prediction, references, markers=sizes.markers, own_depth=own_depth)
+    return convert_to_metres(prediction, references, marker_side=sizes.markers, own_depth=own_depth)
 
 
 def _has_relative_own_depth(photo: Photo) -> bool:
-    """Whether the photograph's file holds depth without a unit."""
-    own = photo.own_depth
-    return own is not None and own.metres is None and not own.broken
+    """Whether the photograph's file contains depth without a unit."""
+    own_depth = photo.own_depth
+    return own_depth is not None and own_depth.metres is None and not own_depth.broken
 
 
 def _unused_camera_notes(references: MetricReferences, photo: Photo) -> list[str]:
-    """Note that the camera in a sensor's file is not used, unless the user names another."""
+    """Return a note that the camera in a sensor's file is not used, unless the user gives one."""
     file = references.unused_camera_file
     is_named = photo.camera is not None and photo.camera.source not in _EXIF_SOURCES
     if file is None or is_named:
         return []
     return [
         Note(
-            f"{file}: the camera that it states is not used",
-            hint=Text(OptionName("camera", file), " takes it"),
+            f"{file}: the camera in this file is not used",
+            hint=Text("give ", OptionName("camera", file), " to use it"),
         )
     ]
 
 
 def tile_note(tile: int, photo: Photo) -> str | None:
-    """Note that tiles have no effect, because the photograph is no larger than one."""
+    """Return a note that tiles have no effect, if the photograph is no larger than one tile."""
     height, width = photo.shape
     if max(height, width) > tile or photo.is_wide:
         return None
-    problem = f"{tile} is about larger photographs, and this one has {width}x{height}"
+    problem = f"{tile} has no effect, because this photograph has only {width}x{height} pixels"
     return Note(problem, option="tile")
 
 
 def is_depth_sufficient(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
-    """Whether outputs need neither normals nor confidence, so that the network may omit them."""
-    # Imported on demand: predicting alone writes no files.
+    """Whether outputs need neither normals nor confidence, so that the network may skip them."""
+    # Imported on demand, because ``rilievo.predict`` writes no files.
     from rilievo.prediction.output_record import Need
     from rilievo.prediction.saving import output_parts
 
@@ -155,14 +152,14 @@ def is_depth_sufficient(options: PhotoOptions, outputs: Sequence[str], photo: Ph
 
 
 def becomes_metric(options: PhotoOptions, photo: Photo) -> bool:
-    """Whether depth is converted to metres, which takes normals and confidence."""
+    """Whether depth will be converted to metres, which needs normals and confidence."""
     sizes = options.sizes
     uses_own_depth = bool(sizes.own_depth) and photo.own_depth is not None
     return sizes.makes_metric or sizes.camera_height is not None or uses_own_depth
 
 
 def option_notes(options: PhotoOptions, references: MetricReferences | None = None) -> list[str]:
-    """Notes on known sizes in doubtful units, and on options without effect."""
+    """Return notes on known sizes in doubtful units, and on options without effect."""
     view = options.view
     if references is None:
         references = MetricReferences.from_options(options.sizes)
@@ -170,9 +167,7 @@ def option_notes(options: PhotoOptions, references: MetricReferences | None = No
     if view.vanishing_points:
         notes += [
             Note(
-                Text(
-                    "is about an unknown focal length, and ", OptionName(name, "..."), " gives it"
-                ),
+                Text("has no effect, because ", OptionName(name, "..."), " gives the focal length"),
                 option="vanishing_points",
             )
             for name in ("camera", "fov", "projection")
@@ -182,26 +177,27 @@ def option_notes(options: PhotoOptions, references: MetricReferences | None = No
 
 
 def unit_notes(sizes: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
-    """Notes on sizes that are probably not in metres, and on an angle that is not in degrees."""
+    """Return notes on sizes that are hardly in metres, and an angle that is hardly in degrees."""
     notes: list[str] = []
     for size in sizes:
         is_point = isinstance(size, KnownPoint)
         metres = max(size.lengths) if isinstance(size, KnownRectangle) else size.metres
-        if metres > (_MAX_POINT_DISTANCE if is_point else _MAX_LENGTH):
+        max_metres = _MAX_POINT_DISTANCE if is_point else _MAX_LENGTH
+        if metres > max_metres:
             notes.append(
                 Note(
-                    f"known {size.noun} {size}: taken as {metres:g} metres"
-                    f"{' away' if is_point else ' long'}",
-                    hint=f"if that is in millimetres, write {metres / 1000:g}",
+                    f"known {size.noun} {size} is read as {metres:g} "
+                    f"metres{' away' if is_point else ' long'}",
+                    hint=f"if the number is in millimetres, write {metres / 1000:g}",
                 )
             )
     if camera_height is not None and camera_height > _MAX_CAMERA_HEIGHT:
         unit, per_metre = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
         notes.append(
             Note(
-                f": taken as {camera_height:g} metres above the floor",
+                f"is read as {camera_height:g} metres above the floor",
                 option="camera_height",
-                hint=f"if that is in {unit}, write {camera_height / per_metre:g}",
+                hint=f"if the number is in {unit}, write {camera_height / per_metre:g}",
             )
         )
     angle_note = fov_note(fov)

@@ -1,4 +1,4 @@
-"""``rilievo.predict``: predictions of images in memory."""
+"""``rilievo.predict``: predict images in memory."""
 
 import os
 import warnings
@@ -24,10 +24,10 @@ from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.metric_references import read_sensor_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
-from rilievo.schema.fields import Interface, option_names, refuse_unknown_keywords, with_options
+from rilievo.schema.fields import Interface, check_keywords, option_names, with_options
 
 _SINGLE_IMAGE_TYPES = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
-"""Types that can be iterated over, but hold one image."""
+"""Types that are iterable, but hold a single image."""
 _RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
 _LOAD_OPTION_NAMES = option_names(LoadOptions, Interface.PYTHON)
 
@@ -126,7 +126,7 @@ def predict(
     from rilievo.predicting.photographs.finishing import finish
 
     names = [name for record in _RECORDS for name in option_names(record, Interface.PYTHON)]
-    refuse_unknown_keywords("predict", options, ["model", "quality", *names])
+    check_keywords("predict", options, ["model", "quality", *names])
     values: dict[str, Any] = {**options}
     load_values = {name: values.pop(name) for name in _LOAD_OPTION_NAMES if name in values}
     load_options = LoadOptions(**load_values)
@@ -162,25 +162,25 @@ def predict(
 
 
 def _check_known_sizes(sizes: KnownSizes, *, is_list: bool) -> None:
-    """Raise ``OptionError`` for known sizes that cannot be those of all images."""
+    """Raise ``OptionError`` if known sizes belong to one image, but there is a list of images."""
     if is_list and (sizes.known or sizes.sparse is not None):
         raise OptionError(
-            "known and sparse belong to one photograph: call predict for each with its own"
+            "known and sparse apply to one photograph: call predict once for each "
+            "photograph, with its own values"
         )
     if sizes.table is not None:
-        raise OptionError("known is of points and lengths: a table is of rilievo.predict_files")
+        raise OptionError(
+            "'known' takes points, lengths and rectangles: pass a table to "
+            "rilievo.predict_files instead"
+        )
 
 
 def _choose_model(
     model: str | Path | Model | DepthFunction | None, quality: str | None, options: LoadOptions
 ) -> str | Path | Model:
-    """Choose the model by the arguments of ``predict``; a function becomes a model.
-
-    Raises:
-        OptionError: If two arguments contradict each other.
-    """
+    """Choose the model by the arguments of ``predict``; a function becomes a model."""
     if quality is not None and model is not None:
-        raise OptionError("quality and model do not go together; give one")
+        raise OptionError(option="quality", without="model")
     if quality is not None:
         from rilievo.models.model_options import model_for_quality
 
@@ -193,23 +193,18 @@ def _choose_model(
         model = load_model(model)
     if replace(options, trust_code=()) != LoadOptions():
         raise OptionError(
-            "device, engine and precision are those of loading: this model is loaded already, so "
-            "give them to rilievo.load_model"
+            "device, engine and precision only apply when a model is loaded, and this "
+            "model is loaded already: pass them to rilievo.load_model"
         )
     return model
 
 
 def _read_image(source: ImageLike, options: PhotoOptions) -> Photo:
-    """Read one image, and give it the camera that the user names.
-
-    Raises:
-        InputError: If it cannot be read.
-        InputTypeError: If it is several images.
-    """
+    """Read one image, and give it the camera that the user names."""
     from rilievo.io.photographs.photo import read_photo
     from rilievo.predicting.photographs.named_camera import with_camera
 
-    _refuse_several_images(source)
+    _check_single_image(source)
     if not isinstance(source, Photo):
         own_depth = options.sizes.reads_own_depth
         photo = read_photo(source, own_depth=own_depth, **options.refine.reading)
@@ -226,18 +221,19 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
-def _refuse_several_images(image: object) -> None:
-    """Raise ``InputTypeError`` for a folder, a pattern of names, or an object with many images."""
+def _check_single_image(image: object) -> None:
+    """Raise ``InputTypeError`` for a folder, a pattern, or an object with several images."""
     if isinstance(image, str | Path):
-        _refuse_folder_or_pattern(image)
+        _check_not_folder_or_pattern(image)
     if _holds_several_images(image):
         raise InputTypeError(
-            "is several images; write rilievo.predict(list(images))", path=type(image).__name__
+            "contains several images; write rilievo.predict(list(images))",
+            path=type(image).__name__,
         )
 
 
-def _refuse_folder_or_pattern(path: str | Path) -> None:
-    """Raise ``InputTypeError`` for a folder, or for a name with wildcards that is no file."""
+def _check_not_folder_or_pattern(path: str | Path) -> None:
+    """Raise ``InputTypeError`` for a folder, or a name with wildcards that is not a file."""
     text = str(path)
     has_wildcard = any(wildcard in text for wildcard in "*?[")
     is_address = "://" in text
@@ -248,7 +244,8 @@ def _refuse_folder_or_pattern(path: str | Path) -> None:
     else:
         return
     raise InputTypeError(
-        f'{path}: is a {kind}; write rilievo.predict_files(["{path}"]), which writes files'
+        f'{path}: is a {kind}, not an image; use rilievo.predict_files(["{path}"]), which '
+        "writes files"
     )
 
 
@@ -267,5 +264,5 @@ def _warn_at_caller(warning: str) -> None:
 
 
 def _open_model(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:
-    """Model that is loaded already, or the last one, which stays loaded for the next call."""
+    """Open a model; one that is loaded by name stays loaded for the next call."""
     return nullcontext(model) if isinstance(model, Model) else last_model(model, options)

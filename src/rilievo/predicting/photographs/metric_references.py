@@ -1,4 +1,4 @@
-"""What gives metres to a photograph: sizes that the user knows, or depth of another instrument."""
+"""References for metric depth: sizes that the user knows, or depth of another instrument."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,25 +14,22 @@ from rilievo.records.prediction_record import Calibration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricReferences:
-    """What gives metres to a photograph: known sizes, the camera height, or depth of a sensor.
+    """References that determine metres in a photograph.
 
     Attributes:
         known: Known points, lengths and rectangles.
         camera_height: Height of the camera above the floor [m].
-        smooth: Whether the factor to metres may vary smoothly over the picture, so that depth is
-            bent a little. In videos it may not, because all frames share one factor.
-        sparse_points: Points with the depth of another instrument, which stand in place of
-            ``known``.
-        measured_depth: Map of a sensor [m], 0 in its gaps; None for points alone.
-        sparse_along: Whether the instrument's depth is along the axis or along the ray; None if
-            nobody says it.
-        depth_error: Error of the instrument's depth that the user states; None if the user states
-            none.
-        recorded_instrument: The instrument by rilievo's record of its map; None without a record.
-        sensor_doubts: What would make all depth of the instrument wrong.
-        sensor_rounding: Error by which the instrument's numbers are rounded.
+        smooth: Whether the factor to metres may vary smoothly over the picture. In videos it may
+            not, because all frames share one factor.
+        sparse_points: Points with depth of another instrument, used instead of ``known``.
+        measured_depth: Depth map of a sensor [m], 0 in its gaps; None for points alone.
+        sparse_along: Whether that depth is along the axis or along the ray; None if not stated.
+        depth_error: Error of that depth as the user states it; None if not stated.
+        recorded_instrument: Instrument in rilievo's record of the map; None without a record.
+        sensor_doubts: Reasons why all depth of the instrument may be wrong.
+        sensor_rounding: Rounding error of the instrument's values.
         method: Source of the metres if it is not the user, such as "markers".
-        notes: Sentences on how the instrument's numbers were read.
+        notes: Notes on how the instrument's file was interpreted.
         unused_camera_file: File of the instrument, if it states a camera that is not used.
     """
 
@@ -52,27 +49,20 @@ class MetricReferences:
 
     @classmethod
     def from_options(cls, sizes: KnownSizes) -> "MetricReferences":
-        """References of the options alone, without those in tables or in files of sensors."""
+        """Take the references in the options, without those in tables and sensor files."""
         return cls(known=sizes.known_sizes, camera_height=sizes.camera_height)
 
     @property
     def give_metres(self) -> bool:
-        """Whether there is anything from which metres follow."""
+        """Whether there is any reference."""
         return bool(self.known or self.sparse_points) or self.camera_height is not None
 
 
 def read_sensor_references(
     file: Path | Shaped[np.ndarray, "h w"], sizes: KnownSizes, shape: Size, orientation: int
 ) -> MetricReferences:
-    """Read depth of another instrument for one photograph.
-
-    Args:
-        file: File or array of the instrument's depth.
-        sizes: Options that say how to read it.
-        shape: Height and width of the photograph.
-        orientation: EXIF's orientation of the photograph.
-    """
-    # Few runs read depth of another instrument, and its readers are many.
+    """Read depth of another instrument for one photograph."""
+    # Imported on demand, because few runs need it and it imports many readers.
     from rilievo.calibration.sparse import read_sparse
 
     sparse = read_sparse(
@@ -90,24 +80,26 @@ def read_sensor_references(
         measured_depth=sparse.measured,
         sparse_along=sparse.along,
         sensor_doubts=sparse.sensor_doubts,
-        sensor_rounding=sparse.rounding,
+        sensor_rounding=sparse.rounding_error,
         depth_error=sizes.stated_depth_error,
         recorded_instrument=sparse.instrument,
         notes=sparse.notes,
-        unused_camera_file=sparse.camera_file,
+        unused_camera_file=sparse.ignored_camera_file,
     )
 
 
-def calibration_words(calibration: Calibration, instrument: Instrument | None = None) -> str:
-    """Where metres came from and how exact they should be, in a sentence."""
+def describe_calibration(calibration: Calibration, instrument: Instrument | None = None) -> str:
+    """Describe where metres came from and how accurate they should be, in a sentence."""
     expected_error = calibration.expected_error
     if calibration.measured_pixels is not None:
-        source = _sensor_words(calibration, calibration.measured_pixels, instrument)
+        source = _describe_sensor(calibration, calibration.measured_pixels, instrument)
         if expected_error is None:
             return f"metres from {source}"
+        # The test hides pixels elsewhere, so it does not know what the real holes hide.
         return (
-            f"metres from {source}, where the depth of 8 in 10 pixels should be within "
-            f"{100 * expected_error:.1f} %"
+            f"metres from {source}; in a test on hidden pixels, 8 in 10 were filled to within "
+            f"{100 * expected_error:.1f} %, but the error can be several times as large in holes "
+            "over whole objects or glass, and at the border of the picture"
         )
     source = calibration.method
     if calibration.own_depth is not None:
@@ -120,14 +112,21 @@ def calibration_words(calibration: Calibration, instrument: Instrument | None = 
     )
 
 
-def _sensor_words(calibration: Calibration, measured: int, instrument: Instrument | None) -> str:
-    """How many pixels a sensor measured, and with which error, in words."""
-    outliers = calibration.outliers or 0
+def _describe_sensor(
+    calibration: Calibration, measured_count: int, instrument: Instrument | None
+) -> str:
+    """Describe how many pixels a sensor measured, and with which error."""
+    outlier_count = calibration.outliers or 0
+    outliers = ""
+    if outlier_count:
+        outlier_fraction = outlier_count / (measured_count + outlier_count)
+        noun = "outlier" if outlier_count == 1 else "outliers"
+        outliers = f" and replaces {outlier_count:,} {noun} ({100 * outlier_fraction:.2g} %)"
     error = ""
     if instrument is not None:
-        source = "assumed" if instrument.is_assumed else "stated"
-        error = f" (8 in 10 within {instrument.error}, as {source})"
+        error_source = "assumed" if instrument.is_assumed else "stated"
+        error = f" (8 in 10 are {error_source} to be within {instrument.error})"
     return (
-        f"{measured} measured pixels, which stay, without {outliers} outliers "
-        f"({outliers / (measured + outliers):.1%}){error}; the network fills the rest"
+        f"{measured_count:,} measured pixels{error}, which are kept; the network fills in the "
+        f"rest{outliers}"
     )

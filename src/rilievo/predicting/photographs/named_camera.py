@@ -1,4 +1,4 @@
-"""The camera that the user names for a photograph, checked and brought to its size."""
+"""Give a photograph the camera that the user names, checked and scaled to its size."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
-from rilievo.options.camera_forms import NamedCamera, camera_of_size
+from rilievo.options.camera_forms import NamedCamera, camera_for_size
 from rilievo.records.sample import Photo
 
 
@@ -24,25 +24,28 @@ def with_camera(photo: Photo, named: NamedCamera | None, fov: float | None) -> P
     If the user names neither, the camera of the photograph stays, and its lens is checked.
 
     Raises:
-        InputError: If the camera cannot be that of the photograph.
+        InputError: If the camera does not fit the photograph.
     """
     if named is None and fov is None:
         return _with_checked_lens(photo)
 
     # EXIF's focal length is not used, so notes on it would mislead.
     notes = tuple(note for note in photo.notes if not is_exif_focal_note(note))
-    photo_without_notes = replace(photo, notes=notes)
+    without_exif_notes = replace(photo, notes=notes)
     if isinstance(named, SpelledLens):
-        result = _with_spelled_lens(photo_without_notes, named)
+        with_new_camera = _with_spelled_lens(without_exif_notes, named)
     elif fov is not None:
         camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
-        result = _with_named_camera(photo_without_notes, camera)
+        with_new_camera = _with_named_camera(without_exif_notes, camera)
     else:
         assert named is not None, "checked above"
-        result = _with_named_camera(photo_without_notes, named)
+        with_new_camera = _with_named_camera(without_exif_notes, named)
 
-    note = None if result.camera is None else exif_note(photo.camera, result.camera)
-    return result if note is None else replace(result, notes=(*result.notes, note))
+    camera = with_new_camera.camera
+    note = None if camera is None else exif_note(photo.camera, camera)
+    if note is None:
+        return with_new_camera
+    return replace(with_new_camera, notes=(*with_new_camera.notes, note))
 
 
 def _with_checked_lens(photo: Photo) -> Photo:
@@ -56,7 +59,7 @@ def _with_checked_lens(photo: Photo) -> Photo:
 def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
     """Give a photograph a lens that the user spells, such as "fisheye:180"."""
     if named.is_bare_pinhole:
-        # The word "pinhole" only takes away a lens that the file states.
+        # The word "pinhole" without numbers only removes another lens that the file states.
         has_other_lens = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if has_other_lens else photo
     lens = check_lens(photo, named.lens(photo.shape, photo.name))
@@ -72,7 +75,7 @@ def _with_named_camera(photo: Photo, named: NamedCamera) -> Photo:
     note = film_note(named)
     if note is not None:
         photo = replace(photo, notes=(*photo.notes, note))
-    camera = camera_of_size(named, photo.shape)
+    camera = camera_for_size(named, photo.shape)
     if not isinstance(camera.lens, Pinhole):
         return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
     require_centre_inside(photo, camera)

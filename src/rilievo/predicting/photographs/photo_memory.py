@@ -1,4 +1,4 @@
-"""How many photographs of a run fit into memory at once."""
+"""Find how many photographs of a run fit into memory at once."""
 
 import math
 import os
@@ -15,20 +15,20 @@ from rilievo.io.files.machine import format_bytes
 from rilievo.io.photographs.decode import header_size
 
 MAX_WAITING_PIXELS = 48_000_000
-"""Most decoded pixels that wait for each of three stages (network, finishing, renaming), which
-bounds memory."""
+"""Maximum of decoded pixels that wait for each of three stages (network, finishing, renaming), so
+that memory is bounded."""
 MAX_THREADS = 16
-"""Most threads that read photographs, and most that write them."""
+"""Maximum number of threads that read photographs, and of those that write results."""
 
 
 def thread_count() -> int:
-    """Number of threads that read photographs, and of those that finish and write them."""
+    """Return the number of threads that read photographs, and of those that write results."""
     cores = os.cpu_count() or 1
     return min(max(2, cores), MAX_THREADS)
 
 
 def _usual_at_once(pixels: int) -> int:
-    """Photographs of so many pixels that are finished at once where memory is plenty."""
+    """Return how many photographs of this size are finished at once if memory is plenty."""
     return min(thread_count(), max(1, math.ceil(MAX_WAITING_PIXELS / max(1, pixels))))
 
 
@@ -38,8 +38,8 @@ class PhotoMemory:
 
     Attributes:
         free: Memory that was free at the beginning [bytes]; None if unknown.
-        at_once: Most results that are made at once; None where memory is plenty.
-        waiting_pixels: Most decoded pixels that wait at each stage; None for the usual number.
+        at_once: Maximum of results that are made at once; None if memory is plenty.
+        waiting_pixels: Maximum of decoded pixels that wait for each stage; None for the default.
     """
 
     free: int | None = None
@@ -48,18 +48,19 @@ class PhotoMemory:
 
     @property
     def note(self) -> str:
-        """Note that fewer photographs than usual are done at once; empty if there are not."""
+        """Note that fewer photographs than usual are done at once; empty if that is not so."""
         if self.free is None or self.at_once is None:
             return ""
         count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
-        return f"{format_bytes(self.free)} of memory are free, so {count} at once is done, not more"
+        return (
+            f"only {format_bytes(self.free)} of memory is free, so rilievo predicts {count} "
+            "at a time"
+        )
 
     def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
         """Check that the results of one photograph fit into memory.
 
-        Args:
-            size: Height and width of the photograph.
-            memory_of: Function from a size to the memory that its results take [bytes].
+        ``memory_of`` maps (height, width) to the memory that the results take [bytes].
 
         Raises:
             OptionError: If they take more than was free.
@@ -71,26 +72,28 @@ class PhotoMemory:
 def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
     """Decide how many photographs may be in memory at once, by their sizes and the free memory.
 
-    Args:
-        sizes: Heights and widths of some photographs of the run; (0, 0) if unknown.
-        memory_of: Function from a size to the memory that its results take [bytes].
+    Photographs that do not fit alone are left out of the decision; they will fail.
+
+    ``memory_of`` maps (height, width) to the memory that the results take [bytes]. Unknown sizes
+    are (0, 0).
 
     Raises:
         OptionError: If not even the smallest photograph fits alone.
     """
     free = machine.free_memory()
-    by_pixels = sorted((size for size in sizes if math.prod(size)), key=math.prod)
-    if free is None or not by_pixels:
+    sorted_sizes = sorted((size for size in sizes if math.prod(size)), key=math.prod)
+    if free is None or not sorted_sizes:
         return PhotoMemory(free=free)
-    smallest, largest = by_pixels[0], by_pixels[-1]
-    usual = min(len(by_pixels), _usual_at_once(math.prod(largest)))
-    if usual * memory_of(largest) <= free:
+    smallest, largest = sorted_sizes[0], sorted_sizes[-1]
+    usual_count = min(len(sorted_sizes), _usual_at_once(math.prod(largest)))
+    if usual_count * memory_of(largest) <= free:
         return PhotoMemory(free=free)
 
     _check_result_memory(smallest, memory_of, free)
-    largest_that_fits = max((size for size in by_pixels if memory_of(size) <= free), key=math.prod)
-    pixels = math.prod(largest_that_fits)
-    at_once = min(_usual_at_once(pixels), free // memory_of(largest_that_fits))
+    fitting_sizes = [size for size in sorted_sizes if memory_of(size) <= free]
+    largest_fitting = max(fitting_sizes, key=math.prod)
+    pixels = math.prod(largest_fitting)
+    at_once = min(_usual_at_once(pixels), free // memory_of(largest_fitting))
     waiting_pixels = min(MAX_WAITING_PIXELS, at_once * pixels)
     return PhotoMemory(free=free, at_once=at_once, waiting_pixels=waiting_pixels)
 
@@ -107,9 +110,9 @@ def _check_result_memory(size: Size, memory_of: Callable[[Size], int], free: int
 
 
 def photo_size(source: Path) -> Size:
-    """Height and width of a photograph by its header; (0, 0) if it cannot be read."""
+    """Read height and width of a photograph from its header; (0, 0) if it cannot be read."""
     try:
-        check_regular(source)  # opening a pipe would wait for whoever writes into it
+        check_regular(source)  # because opening a pipe would block
         with source.open("rb") as file:
             return header_size(file, str(source), max_pixels=MAX_PIXELS)
     except (RilievoError, OSError):

@@ -1,7 +1,7 @@
-"""A stream of photographs: reading, the network, writing and renaming run beside each other.
+"""Predict many photographs in a pipeline: read, infer, write, and rename files in parallel.
 
-Each stage has threads of its own. Photographs wait between stages in queues that are bounded in
-number and in pixels, so that memory stays bounded however long the stream is.
+Each stage has threads of its own. The queues between the stages are bounded in number and in
+pixels, so that memory stays bounded however many photographs there are.
 """
 
 import math
@@ -22,17 +22,18 @@ from rilievo.predicting.photographs.photo_memory import (
     MAX_WAITING_PIXELS,
     thread_count,
 )
-from rilievo.predicting.run_times import PLACE
-from rilievo.predicting.summary import FAILURES, Tally, fail
+from rilievo.predicting.run_times import RENAME
+from rilievo.predicting.summary import FAILURES, Tally, record_failure
 from rilievo.records.sample import Photo
 from rilievo.system.signals import delay_ctrl_c, handle_if_ctrl_c
 
 MIN_EXPECTED_PIXELS = 6_000_000
-"""Pixels that a photograph is taken to have until it is decoded, if the last one was smaller."""
-MAX_UNPLACED = 256
-"""Most photographs whose files are written but not yet renamed, and which a kill would lose."""
+"""Minimum size that is assumed for a photograph until it is decoded; the last one's if larger."""
+MAX_UNCOMMITTED = 256
+"""Maximum number of photographs whose files are written under temporary names, but not renamed yet.
+If the run is killed, they are lost."""
 Save = Callable[[Job, Photo, Inference], FileSet | None]
-"""Function that writes the files of an answer, and returns those that remain to be renamed."""
+"""Function that writes the files of a photograph, and returns those that remain to be renamed."""
 Read = Callable[[Job], Photo]
 """Function that reads a photograph."""
 Batch = Sequence[tuple[Job, Photo]]
@@ -55,17 +56,9 @@ def predict_photos(
 ) -> None:
     """Predict the photographs of all jobs, and count what is done and what fails.
 
-    Args:
-        jobs: Jobs, which are taken one by one.
-        model: Refined model.
-        tally: Counter of the run.
-        batch_size: Photographs that the network takes together.
-        read: Function that reads a photograph.
-        save: Function that writes the files of an answer.
-        is_depth_sufficient: Function that tells whether a photograph needs neither normals nor
-            confidence.
-        at_once: Most photographs in one stage at a time; None for the usual number.
-        waiting_pixels: Most decoded pixels that wait for one stage; None for the usual number.
+    The jobs are taken one by one. ``is_depth_sufficient`` tells whether a photograph needs neither
+    normals nor confidence. ``at_once`` limits the photographs in one stage at a time, and
+    ``waiting_pixels`` the decoded pixels that wait for one stage; None means the defaults.
 
     Raises:
         KeyboardInterrupt: If the user stops the run, after writes under way are completed.
@@ -76,8 +69,8 @@ def predict_photos(
     readers: _BoundedPool[Job, Photo] = _BoundedPool(
         workers, "read", max_items=2 * workers + 2, max_pixels=max_pixels
     )
-    # As many batches at a time as the model has callers: more take the cores from each other. One
-    # more waits already, so that the network is never idle.
+    # The model says how many batches it runs best at a time; with more, they compete for the cores.
+    # One more batch waits, so that the network is never idle.
     callers = min(model.callers, max_threads)
     network: _BoundedPool[Batch, list[Inference]] = _BoundedPool(
         callers, "infer", max_items=callers + 1, max_pixels=max_pixels
@@ -85,6 +78,7 @@ def predict_photos(
     writers = _Writers(save, tally, workers, max_pixels)
 
     def infer(batch: Batch) -> list[Inference]:
+        """Run the network on a batch, for depth alone if no photograph needs more."""
         needs_depth_only = all(is_depth_sufficient(job, photo) for job, photo in batch)
         network_model = model.depth_alone() if needs_depth_only else model
         return tally.stopwatch.infer(network_model, [photo for _, photo in batch])
@@ -114,11 +108,7 @@ def predict_photos(
 
 
 def _settle_writers(writers: "_Writers", *, is_failing: bool) -> None:
-    """Complete and count the writes under way, however often that is interrupted.
-
-    Raises:
-        KeyboardInterrupt: If it was interrupted, unless the run fails anyway.
-    """
+    """Complete and count the writes under way, even if the user presses Ctrl-C several times."""
     interruption: KeyboardInterrupt | None = None
     while not writers.is_settled:
         try:
@@ -134,37 +124,34 @@ def _settle_writers(writers: "_Writers", *, is_failing: bool) -> None:
 
 @dataclass(slots=True, eq=False)
 class _PoolCall(Generic[Item, Result]):
-    """A call that a pool makes for one item, and the pixels that it keeps in memory."""
+    """A call that a pool makes for one item, and the number of pixels that it keeps in memory."""
 
     item: Item
     future: Future[Result]
-    pixels: int
+    pixel_count: int
 
 
 class _BoundedPool(Generic[Item, Result]):
-    """Threads that make calls, whose number and pixels the caller bounds with ``is_full``.
-
-    Attributes:
-        waiting: Calls in the order in which they were added, until the caller takes them out.
-    """
+    """Thread pool whose queue has bounds; its user checks ``is_full`` before ``add``."""
 
     def __init__(self, threads: int, name: str, *, max_items: int, max_pixels: int) -> None:
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._max_items = max_items
         self._max_pixels = max_pixels
+        # Calls in the order in which they were added, until the user removes them.
         self.waiting: deque[_PoolCall[Item, Result]] = deque()
 
     @property
     def is_full(self) -> bool:
-        """Whether the calls that wait reach a bound."""
-        pixels = sum(call.pixels for call in self.waiting)
-        return len(self.waiting) >= self._max_items or pixels >= self._max_pixels
+        """Whether the queue has reached its bound on calls or on pixels."""
+        pixel_count = sum(call.pixel_count for call in self.waiting)
+        return len(self.waiting) >= self._max_items or pixel_count >= self._max_pixels
 
     def add(
-        self, item: Item, pixels: int, function: Callable[..., Result], *arguments: object
+        self, item: Item, pixel_count: int, function: Callable[..., Result], *arguments: object
     ) -> _PoolCall[Item, Result]:
-        """Let a thread call a function for an item."""
-        call: _PoolCall[Item, Result] = _PoolCall(item, Future(), pixels)
+        """Let a thread call a function with these arguments, for an item with so many pixels."""
+        call: _PoolCall[Item, Result] = _PoolCall(item, Future(), pixel_count)
         with _cancel_if_interrupted(call.future):
             self.waiting.append(call)
             self.executor.submit(_run_call, call.future, function, arguments)
@@ -178,7 +165,7 @@ class _BoundedPool(Generic[Item, Result]):
 
 @contextmanager
 def _cancel_if_interrupted(future: Future[Result]) -> Iterator[None]:
-    """Cancel a call whose submission is interrupted: Ctrl-C in ``submit`` loses its future."""
+    """Cancel the future if its submission is interrupted, because then nothing may complete it."""
     try:
         yield
     except BaseException:
@@ -189,7 +176,7 @@ def _cancel_if_interrupted(future: Future[Result]) -> Iterator[None]:
 def _run_call(
     future: Future[Result], function: Callable[..., Result], arguments: Sequence[object]
 ) -> None:
-    """Call a function, and give its result or its error to a future that is not cancelled."""
+    """Call a function unless the future is cancelled, and give the future the result or error."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -201,12 +188,15 @@ def _run_call(
 def _read_photos(
     jobs: Iterable[Job], read: Read, readers: _BoundedPool[Job, Photo], tally: Tally
 ) -> Iterator[tuple[Job, Photo]]:
-    """Yield photographs in the order of their jobs, reading ahead; count those that fail."""
-    remaining = iter(jobs)
+    """Yield photographs in the order of their jobs, reading ahead; count those that fail.
+
+    Until a photograph is decoded, it is assumed to have as many pixels as the last one.
+    """
+    remaining_jobs = iter(jobs)
     expected_pixels = MIN_EXPECTED_PIXELS
     while True:
         while not readers.is_full:
-            job = next(remaining, None)
+            job = next(remaining_jobs, None)
             if job is None:
                 break
             call = readers.add(job, expected_pixels, read, job)
@@ -218,16 +208,16 @@ def _read_photos(
         try:
             photo = call.future.result()
         except FAILURES as error:
-            fail(call.item, error, tally)
+            record_failure(call.item, error, tally)
             continue
         expected_pixels = max(math.prod(photo.shape), MIN_EXPECTED_PIXELS)
         yield call.item, photo
 
 
 def _set_pixel_count(call: _PoolCall[Job, Photo], future: Future[Photo]) -> None:
-    """Replace the expected number of pixels by that of the photograph; 0 if it failed."""
+    """Replace the expected number of pixels by the actual one; 0 if the photograph failed."""
     is_read = not future.cancelled() and not future.exception()
-    call.pixels = math.prod(future.result().shape) if is_read else 0
+    call.pixel_count = math.prod(future.result().shape) if is_read else 0
 
 
 def _pixel_count(item: tuple[Job, Photo]) -> int:
@@ -238,26 +228,27 @@ def _pixel_count(item: tuple[Job, Photo]) -> int:
 def _group_into_batches(
     photos: Iterable[tuple[Job, Photo]], batch_size: int, max_pixels: int
 ) -> Iterator[Batch]:
-    """Group photographs into batches, which are smaller if the photographs are large."""
+    """Group photographs into batches of ``batch_size``, or fewer if they have too many pixels."""
     batch: list[tuple[Job, Photo]] = []
-    pixels = 0
+    pixel_count = 0
     for item in photos:
         batch.append(item)
-        pixels += _pixel_count(item)
-        if len(batch) >= batch_size or pixels >= max_pixels:
+        pixel_count += _pixel_count(item)
+        if len(batch) >= batch_size or pixel_count >= max_pixels:
             yield batch
-            batch, pixels = [], 0
+            batch = []
+            pixel_count = 0
     if batch:
         yield batch
 
 
 class _Writers:
-    """Threads that finish and write answers, and one that renames their files in groups.
+    """Threads that finish and write results, and one that commits (renames) files in groups.
 
-    Renaming a group costs one synchronisation of the disk, however many photographs it has.
+    A group costs a single fsync, however many photographs it has.
 
     Attributes:
-        queue: Answers that are being written.
+        queue: Results that are being written.
         is_settled: Whether all of them are written, renamed and counted.
     """
 
@@ -268,33 +259,37 @@ class _Writers:
         self.is_settled = False
         self._save = save
         self._tally = tally
-        self._place = tally.stopwatch.timed(PLACE, commit_all)
-        self._placing_executor = ThreadPoolExecutor(1, thread_name_prefix="place")
-        self._unplaced: list[_PoolCall[Job, FileSet | None]] = []
-        self._being_placed: list[_PoolCall[Job, FileSet | None]] = []
-        self._placing: Future[list[OutputError | None]] | None = None
+        self._commit = tally.stopwatch.timed(RENAME, commit_all)
+        self._commit_executor = ThreadPoolExecutor(1, thread_name_prefix="place")
+        self._uncommitted: list[_PoolCall[Job, FileSet | None]] = []
+        self._being_committed: list[_PoolCall[Job, FileSet | None]] = []
+        self._committing: Future[list[OutputError | None]] | None = None
 
     def write(self, inferred: _PoolCall[Batch, list[Inference]], model: Model) -> None:
-        """Write the answers of a batch, as soon as the queue has room for them."""
-        for job, photo, inference in _answers_of_batch(inferred, model, self._tally):
+        """Write the results of a batch, as soon as the queue has room for them."""
+        for job, photo, inference in _batch_inferences(inferred, model, self._tally):
             while self.queue.is_full:
                 self._settle_oldest()
             self.queue.add(job, math.prod(photo.shape), self._save, job, photo, inference)
 
     def settle(self) -> None:
-        """Wait until everything is written, renamed and counted; may be called again."""
+        """Wait until everything is written, renamed and counted.
+
+        If this is interrupted, it can be called again and continues.
+        """
         while self.queue.waiting:
             self._settle_oldest()
-        while self._being_placed or self._unplaced:
-            self._place_group()
-        for executor in (self.queue.executor, self._placing_executor):
+        while self._being_committed or self._uncommitted:
+            self._commit_group()
+        for executor in (self.queue.executor, self._commit_executor):
             executor.shutdown()
         self.is_settled = True
 
     def _settle_oldest(self) -> None:
-        """Wait for the oldest answer, and count it or hand it on for renaming.
+        """Wait for the oldest result, and count it or queue it for renaming.
 
-        An interruption loses none: the answer leaves the queue only after it was handed on.
+        An interruption loses no result, because it leaves the first queue only after it has
+        entered the next one.
         """
         call = self.queue.waiting[0]
         if call.future.cancelled():
@@ -302,72 +297,75 @@ class _Writers:
             return
         error = call.future.exception()
         if error is None and call.future.result() is not None:
-            was_handed_on = call in self._unplaced[-1:]  # before an interruption
-            if not was_handed_on:
-                self._unplaced.append(call)
+            was_queued_before_interruption = call in self._uncommitted[-1:]
+            if not was_queued_before_interruption:
+                self._uncommitted.append(call)
             self.queue.waiting.popleft()
-            is_idle = self._placing is None or self._placing.done()
-            if is_idle or len(self._unplaced) >= MAX_UNPLACED:
-                self._place_group()
+            is_idle = self._committing is None or self._committing.done()
+            if is_idle or len(self._uncommitted) >= MAX_UNCOMMITTED:
+                self._commit_group()
             return
         with delay_ctrl_c():
             self.queue.waiting.popleft()
             if error is None:
                 self._tally.done(call.item.target)
             elif isinstance(error, FAILURES):
-                fail(call.item, error, self._tally)
+                record_failure(call.item, error, self._tally)
             else:
                 raise error
 
-    def _place_group(self) -> None:
+    def _commit_group(self) -> None:
         """Wait for the group that is being renamed and count it; then start the next group."""
-        if self._placing is not None and not self._placing.cancelled():
-            errors = self._placing.result()
+        if self._committing is not None and not self._committing.cancelled():
+            errors = self._committing.result()
             with delay_ctrl_c():
-                group, self._being_placed, self._placing = self._being_placed, [], None
+                group = self._being_committed
+                self._being_committed = []
+                self._committing = None
                 for call, error in zip(group, errors, strict=True):
                     if error is None:
                         self._tally.done(call.item.target)
                     else:
-                        fail(call.item, error, self._tally)
+                        record_failure(call.item, error, self._tally)
 
-        # A group whose start was interrupted is still in ``_being_placed``, and goes first.
-        self._being_placed, self._unplaced = self._being_placed + self._unplaced, []
-        if self._being_placed:
-            file_sets = [call.future.result() for call in self._being_placed]
-            placing: Future[list[OutputError | None]] = Future()
-            with _cancel_if_interrupted(placing):
-                self._placing = placing
-                self._placing_executor.submit(_run_call, placing, self._place, (file_sets,))
+        # A group whose start was interrupted is still in ``_being_committed``, and goes first.
+        self._being_committed, self._uncommitted = self._being_committed + self._uncommitted, []
+        if self._being_committed:
+            file_sets = [call.future.result() for call in self._being_committed]
+            committing: Future[list[OutputError | None]] = Future()
+            with _cancel_if_interrupted(committing):
+                self._committing = committing
+                self._commit_executor.submit(_run_call, committing, self._commit, (file_sets,))
 
 
-def _answers_of_batch(
+def _batch_inferences(
     inferred: _PoolCall[Batch, list[Inference]], model: Model, tally: Tally
 ) -> Iterator[tuple[Job, Photo, Inference]]:
-    """Yield the answers of a batch; if the network failed on it, those of each photograph alone."""
+    """Yield the inferences of a batch; if the batch failed, retry each photograph alone."""
     batch = inferred.item
     try:
-        answers = [*zip(batch, inferred.future.result(), strict=True)]
+        inferences = [*zip(batch, inferred.future.result(), strict=True)]
     except FAILURES as error:
         if len(batch) == 1:
-            fail(batch[0][0], error, tally)
+            [(job, _)] = batch
+            record_failure(job, error, tally)
             return
-        answers = None
-    if answers is None:
-        yield from _answers_one_by_one(batch, model, tally)
+        inferences = None
+    if inferences is None:
+        yield from _infer_one_by_one(batch, model, tally)
         return
-    for (job, photo), answer in answers:
-        yield job, photo, answer
+    for (job, photo), inference in inferences:
+        yield job, photo, inference
 
 
-def _answers_one_by_one(
+def _infer_one_by_one(
     batch: Batch, model: Model, tally: Tally
 ) -> Iterator[tuple[Job, Photo, Inference]]:
     """Run the network on each photograph alone, and count those on which it fails."""
     for job, photo in batch:
         try:
-            [answer] = model.infer([photo])
+            [inference] = model.infer([photo])
         except FAILURES as error:
-            fail(job, error, tally)
+            record_failure(job, error, tally)
             continue
-        yield job, photo, answer
+        yield job, photo, inference

@@ -1,4 +1,4 @@
-"""``rilievo.pipeline``: the interface of transformers' depth estimation, with depth in full."""
+"""``rilievo.pipeline``: the interface of depth estimation in transformers."""
 
 import sys
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class DepthEstimate(TypedDict):
     Attributes:
         predicted_depth: (h, w) float32, NaN where there is no depth. It is a tensor if torch is
             imported, and an array otherwise.
-        depth: Grey picture, in which the largest value is white.
+        depth: Grey picture in which the largest value is white.
     """
 
     predicted_depth: Any
@@ -33,10 +33,9 @@ class DepthEstimate(TypedDict):
 
 
 class DepthPipeline:
-    """A model that is called as the pipelines of transformers are.
+    """A depth model with the call interface of a transformers pipeline.
 
     Attributes:
-        task: Name of the task, always "depth-estimation".
         model: As for ``rilievo.predict``; None for the default model.
     """
 
@@ -72,7 +71,7 @@ class DepthPipeline:
         if inputs is None:
             inputs = images
         if inputs is None:
-            raise OptionError('there is no image; write estimate("photo.jpg")')
+            raise OptionError('no image was given; write estimate("photo.jpg")')
         predictions = predict(as_list(inputs), model=self.model)
         estimates = [_depth_estimate(prediction) for prediction in predictions]
         return estimates if isinstance(inputs, list | tuple) else estimates[0]
@@ -98,7 +97,7 @@ def pipeline(
 
 
 def _depth_estimate(prediction: Prediction) -> DepthEstimate:
-    """Bring a prediction to the form of transformers."""
+    """Convert a prediction to the output format of transformers."""
     depth = prediction.depth
     values = np.array(depth.values)
     torch = sys.modules.get("torch")
@@ -109,7 +108,7 @@ def _depth_estimate(prediction: Prediction) -> DepthEstimate:
 
 
 def _grey_picture(depth: DepthMap) -> Image.Image:
-    """Draw depth from black, the smallest value, to white, the largest; black without depth."""
+    """Scale depth to grey levels, from 0 for the smallest value and without depth, to 255."""
     valid_values = depth.values[depth.valid]
     if not valid_values.size:
         return Image.fromarray(np.zeros(depth.shape, np.uint8))

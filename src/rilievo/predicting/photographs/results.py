@@ -1,4 +1,4 @@
-"""Results of photographs: what is read, what is written, and what an earlier run has finished."""
+"""Read photographs, write their results, and find what an earlier run has finished."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +33,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient, option_notes
-from rilievo.predicting.photographs.job_references import references_of_job
+from rilievo.predicting.photographs.job_references import read_job_references
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
 from rilievo.predicting.photographs.run_record import run_record
@@ -42,7 +42,7 @@ from rilievo.prediction.output import (
     OUTPUTS,
     min_bytes_per_pixel,
     min_memory,
-    options_of_output,
+    output_option_names,
 )
 from rilievo.prediction.output_record import Need, SurfaceDepth
 from rilievo.prediction.saving import (
@@ -60,7 +60,7 @@ from rilievo.records.sample import Photo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FirstPhoto:
-    """First photograph of a run with ``--same-camera``, whose size all must have."""
+    """First photograph of a run with ``--same-camera``; all others must have its size."""
 
     name: str
     shape: Size
@@ -68,15 +68,13 @@ class _FirstPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultWriter:
-    """Reads the photographs of a run, and finishes and writes their predictions.
+    """Reader of a run's photographs and writer of their results.
 
     Attributes:
-        model: Refined model of the run.
-        options: Options of the run.
-        note: Function that tells the user a note.
-        first_photo: Photograph whose size all must have; None if they may differ.
+        note: Function that is called with each note for the user.
+        first_photo: Photograph whose size all must have; None if sizes may differ.
         memory: Bounds on the photographs that are in memory at once.
-        common_notes: Notes on many photographs that the user has read already.
+        common_notes: Notes on many photographs that were passed to ``note`` already.
     """
 
     model: Model
@@ -88,7 +86,7 @@ class ResultWriter:
 
     @property
     def thoroughness(self) -> CheckLevel:
-        """How files of an earlier run are compared with their checksums."""
+        """How thoroughly files of an earlier run are compared with their checksums."""
         return CheckLevel.HASHES if self.options.saving.resume == "hash" else CheckLevel.ENDS
 
     @property
@@ -103,8 +101,8 @@ class ResultWriter:
             if not self._missing_parts(name) and is_output_installed(name)
         )
 
-    def left_out_of_all(self) -> Iterator[str]:
-        """Notes on outputs that "all" leaves out because a package is not installed."""
+    def skipped_output_notes(self) -> Iterator[str]:
+        """Yield notes on outputs that "all" skips because a package is not installed."""
         if not self.options.saving.asks_for_all:
             return
         for name in self.options.saving.formats:
@@ -129,12 +127,14 @@ class ResultWriter:
         card = self.model.card
         for name in self.formats:
             missing = self._missing_parts(name)
+            # Affine depth bends surfaces, so it has no camera until it is calibrated or anchored.
             if missing == [Need.CAMERA] and card.kind is not None:
                 raise OptionError(
                     option="save",
                     problem=Text(
-                        f"{name}: surfaces of depth of kind '{card.kind}' are bent until it is "
-                        "calibrated: give two known depths or more with ",
+                        f"{name} needs calibrated depth, because surfaces from "
+                        f"'{card.kind}' depth are distorted: give two or more known depths "
+                        "with ",
                         OptionName("known"),
                         ", or leave out ",
                         OptionName("anchor", "off"),
@@ -144,18 +144,18 @@ class ResultWriter:
                 parts = " and ".join(missing)
                 raise OptionError(
                     option="save",
-                    problem=f"{name} needs {parts}, which model '{card.name}' does not give",
+                    problem=f"{name} needs {parts}, which model '{card.name}' does not predict",
                 )
 
     def _missing_parts(self, name: str) -> list[Need]:
-        """Parts that an output needs and that predictions of this run will lack.
+        """List the parts that an output needs, but that predictions of this run will lack.
 
-        The camera counts as missing if depth stays affine, because no surface can be made of it.
+        The camera counts as missing if depth stays affine, because affine depth has no surface.
         """
         card = self.model.card
         has_depth = card.kind is not None
         is_affine = card.kind is not None and not card.kind.is_depth
-        is_anchored = is_affine and self.options.surface.anchors
+        is_anchored = is_affine and self.options.surface.allows_anchoring
         has_surface = has_depth and (
             not is_affine or is_anchored or self.options.sizes.makes_metric
         )
@@ -170,25 +170,25 @@ class ResultWriter:
         return [need for need in OUTPUTS[name].needs if not available[need]]
 
     def min_file_bytes(self, shape: Size) -> int:
-        """Least size on disk of the results of a photograph [bytes]."""
+        """Estimate the least size on disk of the results of a photograph [bytes]."""
         card = self.model.card
-        predicts = {
+        is_predicted = {
             Need.DEPTH: card.kind is not None,
             Need.NORMALS: card.normals,
             Need.CONFIDENCE: card.confidence,
             Need.SKY: card.sky,
         }
-        predicted = [need for need, is_predicted in predicts.items() if is_predicted]
+        predicted_parts = [part for part, is_present in is_predicted.items() if is_present]
         height, width = shape
-        return height * width * min_bytes_per_pixel(self.formats, predicted)
+        return height * width * min_bytes_per_pixel(self.formats, predicted_parts)
 
     def min_memory(self, shape: Size) -> int:
-        """Least memory for the results of a photograph [bytes]."""
+        """Estimate the least memory for the results of a photograph [bytes]."""
         height, width = shape
         return min_memory(self.formats, height * width, self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
-        """Read a photograph, with the depth in its file if that may give metres.
+        """Read a photograph, with the depth in its own file if that may be used for metres.
 
         Raises:
             InputError: If it cannot be read.
@@ -205,7 +205,7 @@ class ResultWriter:
         return self.prepare(photo)
 
     def prepare(self, photo: Photo) -> Photo:
-        """Give a photograph the camera that the user names.
+        """Give a photograph the camera that the user names, and check its size.
 
         Raises:
             InputError: If it has another size than the first photograph of the same camera.
@@ -217,16 +217,16 @@ class ResultWriter:
             raise InputError(
                 path=photo.name,
                 problem=Text(
-                    f"is {width}x{height}, but {first.name} {first_width}x{first_height}: ",
+                    f"is {width}x{height}, but {first.name} is {first_width}x{first_height}: ",
                     OptionName("same_camera"),
-                    " takes photographs of one size",
+                    " needs photographs of the same size",
                 ),
             )
         view = self.options.view
         return with_camera(photo, view.named_camera, view.fov)
 
-    def with_size_of_first_photo(self, jobs: Iterable[Job]) -> "ResultWriter":
-        """Writer that refuses photographs of another size than the first that can be read."""
+    def require_size_of_first_photo(self, jobs: Iterable[Job]) -> "ResultWriter":
+        """Return a writer that requires the size of the first photograph that can be read."""
         for job in jobs:
             if job.medium is not Medium.PHOTO:
                 continue
@@ -237,13 +237,14 @@ class ResultWriter:
         return self
 
     def is_depth_sufficient(self, job: Job, photo: Photo) -> bool:
-        """Whether neither normals nor confidence are needed, so that the network may omit them."""
+        """Whether neither normals nor confidence are needed, so that the network may skip them."""
         return is_depth_sufficient(self.options, [*self.options_by_output(job)], photo)
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Finish a prediction and write its files under temporary names.
 
-        Returns the files that remain to be renamed; None if nothing remains.
+        Returns:
+            The files that remain to be renamed; None if nothing remains.
 
         Raises:
             RilievoError: If the prediction cannot be finished or written.
@@ -254,13 +255,13 @@ class ResultWriter:
             f"the results of {printable(job.source.name)}",
             Text("choose another folder with ", OptionName("output")),
         )
-        # The user has read these notes already, for all photographs together.
-        noted = {*option_notes(self.options)}
+        # These notes are reported once for all photographs together.
+        reported_notes = {*option_notes(self.options)}
 
-        def note_of_photo(note: str) -> None:
-            """Tell the user a note on this photograph, once."""
-            if note not in noted:
-                noted.add(note)
+        def note_once_for_photo(note: str) -> None:
+            """Report a note on this photograph, unless it was reported before."""
+            if note not in reported_notes:
+                reported_notes.add(note)
                 self.note(note_about(printable(job.source), note))
 
         prediction = finish(
@@ -268,11 +269,11 @@ class ResultWriter:
             inference,
             photo,
             self.options,
-            references=references_of_job(job, self.options, photo.shape, photo.orientation),
-            warn=note_of_photo,
+            references=read_job_references(job, self.options, photo.shape, photo.orientation),
+            warn=note_once_for_photo,
         )
         for note in prediction.notes:
-            note_of_photo(note)
+            note_once_for_photo(note)
         options_by_output = self._possible_outputs(prediction, self.options_by_output(job))
         outputs = [*options_by_output]
         if Need.NORMALS not in output_parts(outputs):
@@ -280,7 +281,7 @@ class ResultWriter:
         if prediction.has("depth_or_none"):
             self.note_once(metre_notes(prediction.depth.kind, outputs))
         for note in saving_notes(prediction, job.target.name, outputs):
-            note_of_photo(note)
+            note_once_for_photo(note)
         return write_part_files(
             prediction,
             job.target,
@@ -294,7 +295,7 @@ class ResultWriter:
     def _possible_outputs(
         self, prediction: Prediction, options_by_output: Mapping[str, SaveOptions]
     ) -> Mapping[str, SaveOptions]:
-        """Leave out the surfaces of "all" if this photograph has none."""
+        """Drop outputs with surfaces if the user asks for "all" and no surface can be made."""
         if not self.options.saving.asks_for_all or not prediction.has("depth_or_none"):
             return options_by_output
         if can_make_surface(prediction):
@@ -307,14 +308,14 @@ class ResultWriter:
         }
 
     def note_once(self, notes: Sequence[str]) -> None:
-        """Tell notes that are the same for many photographs once in a run, with advice."""
+        """Report notes on missing metres, with advice, once for all photographs of a run."""
         hint = Text(
             OptionName("known", "U,V,METRES"),
             ", ",
             OptionName("camera_height", "METRES"),
-            " or a model of metric depth (",
+            " or a metric model (",
             OptionName("quality", "good"),
-            ") gives metres",
+            ") makes depth metric",
         )
         for note in notes:
             if note not in self.common_notes:
@@ -322,10 +323,10 @@ class ResultWriter:
                 self.note(Note(note, hint=hint))
 
     def options_by_output(self, job: Job) -> Mapping[str, SaveOptions]:
-        """Options of every output of a job, in the order of the table.
+        """Return the options of every output that a job has to write, in the order of ``OUTPUTS``.
 
-        These are the outputs of this run, and those of earlier runs whose files are damaged, with
-        the options that they had.
+        These are the outputs of this run, and those of earlier runs whose files are damaged. The
+        latter are written with the options that they had.
         """
         saving = self.options.saving
         options: dict[str, SaveOptions] = dict.fromkeys(self.formats, saving)
@@ -335,12 +336,12 @@ class ResultWriter:
                 continue
             options[name] = saving
             if facts.options is not None:
-                before: Any = {
-                    option: facts.options.get(option) for option in options_of_output(name)
+                earlier_options: Any = {
+                    option: facts.options.get(option) for option in output_option_names(name)
                 }
-                # A broken JSON may hold values that are no options.
+                # If the JSON was edited, it may contain invalid values; then ours are used.
                 with suppress(OptionError, TypeError):
-                    options[name] = replace(saving, **before)
+                    options[name] = replace(saving, **earlier_options)
         return {name: options[name] for name in OUTPUTS.sorted_names([*options])}
 
     def _is_damaged(self, job: Job, facts: FileFacts) -> bool:
@@ -348,28 +349,30 @@ class ResultWriter:
         return bool(file_fault(job.target.parent, facts, self.thoroughness))
 
     def _earlier_files(self, job: Job) -> tuple[FileFacts, ...]:
-        """Files of an earlier run to which this one adds."""
+        """Return the files of an earlier run, to which this run adds its own."""
         if self.options.saving.overwrite:
             return ()
         sidecar = find_sidecar(sidecar_path(job.target))
         return () if sidecar is None else sidecar.files
 
     def formats_with_earlier(self, job: Job) -> tuple[tuple[str, ...], bool]:
-        """Outputs of this and of an earlier run, and whether there was an earlier run."""
-        earlier = {facts.output for facts in self._earlier_files(job)}
-        return OUTPUTS.sorted_names(earlier | {*self.formats}), bool(earlier)
+        """Return the outputs of this and an earlier run, and whether there was an earlier run."""
+        earlier_outputs = {facts.output for facts in self._earlier_files(job)}
+        return OUTPUTS.sorted_names(earlier_outputs | {*self.formats}), bool(earlier_outputs)
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier run finished a job with the same model and options.
 
         Raises:
-            OutputError: If an earlier run made it in another way.
+            OutputError: If an earlier run used another model or other options.
         """
         path = sidecar_path(job.target)
         if self.options.saving.overwrite or not path.exists():
             return False
         if is_torn(path):
-            self.note(Note("has no content, so its results are made anew", path=printable(path)))
+            self.note(
+                Note("has no content, so rilievo computes its results again", path=printable(path))
+            )
             return False
         sidecar = read_sidecar(path)
         difference = first_difference(
@@ -385,25 +388,33 @@ class ResultWriter:
         for facts in sidecar.files:
             fault = file_fault(job.target.parent, facts, self.thoroughness)
             if fault is not None:
-                self.note(Note("made anew", path=printable(job.target.parent / fault)))
+                self.note(
+                    Note(
+                        "is missing or damaged, so rilievo writes it again",
+                        path=printable(job.target.parent / fault),
+                    )
+                )
                 return False
-        # A leftover, if the system refused to remove it at the end of the earlier run.
+        # Remove what the earlier run could not remove at its end.
         remove_part(pending_path(job.target))
         sweep_lock(lock_path(path))
         return True
 
     def _comparable_record(self, job: Job, sidecar: Sidecar) -> Mapping[str, Setting]:
-        """Record of this run, as far as an earlier run must agree with it."""
+        """Return the settings of this run with which an earlier run must agree.
+
+        All outputs of a clip are written together. So options of writing may differ only if they
+        do not affect the earlier outputs that this run does not replace.
+        """
         record = run_record(job, self.options)
         if job.medium is Medium.PHOTO:
             return record
-        # All outputs of a clip are written together, so options of those that were not asked for
-        # must agree. Options of the others may change.
-        other_outputs = {facts.output for facts in sidecar.files} - {*self.formats}
-        fixed = {option for name in other_outputs for option in options_of_output(name)}
-        free = {*WRITING} - fixed
+        kept_outputs = {facts.output for facts in sidecar.files} - {*self.formats}
+        fixed_options = {option for name in kept_outputs for option in output_option_names(name)}
+        free_options = {*WRITING} - fixed_options
         return {
-            name: sidecar.run.get(name) if name in free else value for name, value in record.items()
+            name: sidecar.run.get(name) if name in free_options else value
+            for name, value in record.items()
         }
 
     def _has_all_formats(self, sidecar: Sidecar) -> bool:
@@ -413,10 +424,10 @@ class ResultWriter:
         for name in self.formats:
             if name not in facts_by_output:
                 return False
-            before = facts_by_output[name].options
-            if before is None:  # a clip has the options of its files in the record of its run
-                before = sidecar.run
-            for option in options_of_output(name):
-                if getattr(saving, option) != before.get(option):
+            earlier_options = facts_by_output[name].options
+            if earlier_options is None:  # for a clip, they are in the record of its run
+                earlier_options = sidecar.run
+            for option in output_option_names(name):
+                if getattr(saving, option) != earlier_options.get(option):
                     return False
         return True

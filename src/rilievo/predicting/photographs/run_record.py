@@ -1,4 +1,4 @@
-"""What the JSON of a result records of its job, so that a later run can tell if it would differ."""
+"""Record the options and the input of a job in JSON, so that a later run can compare its own."""
 
 import os
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.job_references import (
-    known_sizes_of_job,
-    sparse_file_of_job,
+    find_job_sparse_file,
+    read_job_sizes,
 )
 from rilievo.records.prediction_record import Setting
 from rilievo.schema.fields import settings_to_record
 
 
 def run_record(job: Job, options: PredictOptions) -> Mapping[str, Setting]:
-    """Options of a run and state of the input on which the files of a job depend.
+    """Collect the options and the state of the input on which the result files of a job depend.
 
     Raises:
         InputError: If the input cannot be read.
@@ -46,8 +46,8 @@ def run_record(job: Job, options: PredictOptions) -> Mapping[str, Setting]:
 
 
 def _known_size_texts(job: Job, sizes: KnownSizes) -> str:
-    """Known sizes as the user wrote them."""
-    known = known_sizes_of_job(job, sizes)
+    """Return the known sizes as the user wrote them, separated by blanks."""
+    known = read_job_sizes(job, sizes)
     if sizes.table is not None:
         return " ".join(map(str, known))
     written = (*sizes.known, *sizes.known_length, *sizes.known_rectangle)
@@ -59,11 +59,11 @@ def _known_size_texts(job: Job, sizes: KnownSizes) -> str:
 
 
 def _sparse_settings(job: Job, options: PredictOptions) -> dict[str, Setting]:
-    """A sensor's file with its size and time, and how it is read; empty without one."""
+    """Record the sensor file with its size and time, and how it is read; empty without one."""
     sizes = options.sizes
     if sizes.sparse is None:
         return {}
-    path = sparse_file_of_job(job, options, sizes.sparse)
+    path = find_job_sparse_file(job, options, sizes.sparse)
     check_regular(path)
     status = path.stat()
     settings: dict[str, Setting] = {
@@ -77,7 +77,7 @@ def _sparse_settings(job: Job, options: PredictOptions) -> dict[str, Setting]:
 
 
 def _video_settings(job: Job, options: PredictOptions) -> dict[str, Setting]:
-    """Options on which the files of a video depend, besides those of a photograph."""
+    """Record the options on which the files of a video depend, besides those of a photograph."""
     video = options.video
     settings: dict[str, Setting] = {name: getattr(options.saving, name) for name in WRITING}
     settings["independent"] = video.independent
@@ -100,7 +100,7 @@ class _InputState:
 
 
 def _input_state(job: Job) -> _InputState:
-    """State of a file; of a folder of frames, the sum of the sizes and the latest change."""
+    """Read the state of a file, or of a folder of frames: total size and latest change."""
     status = job.source.stat()
     if job.medium is not Medium.SEQUENCE:
         return _InputState(bytes=status.st_size, modified_ns=status.st_mtime_ns)

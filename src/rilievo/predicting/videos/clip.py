@@ -1,8 +1,8 @@
-"""Prediction of one video in two passes and constant memory.
+"""Predict one video in two passes and constant memory.
 
-The first pass stores the network's answers to all frames. From them follow corrections of the
-frames (``temporal``), and the range of colours and of 16-bit numbers (``Extent``). The second pass
-finishes the frames and writes the results.
+The first pass runs the network on all frames and stores its inferences. They determine corrections
+of the frames (``temporal``), and the range of colours and of 16-bit numbers (``ClipDepthRange``).
+The second pass finishes the frames and writes the results.
 """
 
 import os
@@ -46,9 +46,9 @@ from rilievo.predicting.prefetching import map_ahead
 from rilievo.predicting.run_times import FINISH
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
-    ClipForm,
+    ClipDepthRange,
+    ClipFormat,
     ClipSidecar,
-    Extent,
     FolderSink,
     PlannedResult,
     Rendered,
@@ -59,20 +59,20 @@ from rilievo.predicting.videos.clip_outputs import (
     plan_results,
 )
 from rilievo.predicting.videos.clip_resumption import (
-    answers_key,
     file_states,
-    open_answers,
+    inferences_key,
+    open_clip_inferences,
     repeat_first_pass,
 )
 from rilievo.predicting.videos.first_pass import (
     FirstPass,
     Report,
     frames_ahead,
-    measure_extent,
+    measure_depth_range,
     run_first_pass,
 )
-from rilievo.predicting.videos.frame_answers import StoredAnswers
-from rilievo.predicting.videos.steadying import steady_answers, still_frames
+from rilievo.predicting.videos.steadying import steady_inferences, still_spans
+from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
@@ -81,11 +81,11 @@ from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 
 _MAX_PIXELS_IN_WORK = 32_000_000
-"""Most pixels of frames that are finished at once; one frame always is."""
+"""Maximum of pixels in frames that are finished at once, but at least one frame is."""
 _MAX_NAMED_SHOTS = 4
-"""Most shots that a note on borders lists."""
+"""Maximum number of shots that a note on borders lists."""
 _MIN_FRAME_BYTES = 16
-"""Fewest bytes of a frame in a file, since a file may state a wrong number of frames."""
+"""Minimum size of a frame in a file, to bound a number of frames that a file states wrongly."""
 
 
 def predict_clip(
@@ -97,12 +97,8 @@ def predict_clip(
 ) -> ClipSidecar:
     """Predict a video, and write all of its results or none.
 
-    Args:
-        source: The video.
-        model: Model whose answers are stored.
-        target: Path of the results without suffix.
-        options: Options of one video.
-        report: Function that is told the progress.
+    ``target`` is the path of the results without suffix, and ``report`` is called with the
+    progress.
 
     Returns:
         The JSON that was written beside the results.
@@ -110,58 +106,60 @@ def predict_clip(
     results = _plan_results(source, target, options)
     names = [result.path.name for result in results]
     make_folder(target.parent)
-    state = record_state(target)
+    record_state_before = record_state(target)
     claim = check_claim(target, names, overwrite=options.save.overwrite)
     source_state = file_states(source.path)
-    key = answers_key(source, model, options)
-    with ExitStack() as outer:
-        # It is left last, after the parts gave their space back, so that answers can be kept.
-        answers = outer.enter_context(
-            open_answers(target, key, is_positive=_predicts_positive_depth(model))
+    key = inferences_key(source, model, options)
+    with ExitStack() as resources:
+        # Entered first and so closed last: if the disk is full, the parts of the results have been
+        # removed by then, and there is room to keep the inferences.
+        inferences = resources.enter_context(
+            open_clip_inferences(target, key, is_positive=_predicts_positive_depth(model))
         )
-        placement = outer.enter_context(fill_or_discard(claim.make_file_set()))
-        parts = outer.enter_context(ExitStack())
-        json_part = placement.create_part(placement.record)
-        if answers.earlier is not None:
-            first_pass = repeat_first_pass(source, model, answers.earlier, options)
+        file_set = resources.enter_context(fill_or_discard(claim.make_file_set()))
+        open_writers = resources.enter_context(ExitStack())
+        json_part = file_set.create_part(file_set.record)
+        if inferences.earlier is not None:
+            first_pass = repeat_first_pass(source, model, inferences.earlier, options)
         else:
-            answers.stored.expect(target.parent, _believable_frame_count(source))
-            first_pass = run_first_pass(source, model, answers.stored, options, report)
-            answers.keep(key, first_pass)
+            inferences.stored.expect(target.parent, _believable_frame_count(source))
+            first_pass = run_first_pass(source, model, inferences.stored, options, report)
+            inferences.keep(key, first_pass)
 
         second_pass = _SecondPass(
             source=source,
             model=model,
             options=options,
             first_pass=first_pass,
-            stored=answers.stored,
+            stored=inferences.stored,
             source_state=source_state,
-            # The notes and faults of a source are known after it was read to its end.
-            reads_again=answers.earlier is not None
+            # Without a first pass in this run, the source has to be read to its end for its notes.
+            reads_again=inferences.earlier is not None
             or options.checks_pixels
             or _needs_frame_pixels(source, results, first_pass),
         )
-        sidecar = second_pass.write(results, placement, parts, report)
+        sidecar = second_pass.write(results, file_set, open_writers, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
 
-    def renew() -> str | None:
-        """Add the results that another run wrote meanwhile, or refuse to replace them."""
-        if record_state(target) == state:
+    def rewrite_record() -> str | None:
+        """Merge the JSON with results that another run has written meanwhile, if they agree."""
+        if record_state(target) == record_state_before:
             return None
-        before = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
+        other_sidecar = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
         claim = check_claim(target, names, overwrite=True)
-        write_sidecar(json_part, merge_sidecars(sidecar, sidecar.files, before, claim.earlier))
+        merged = merge_sidecars(sidecar, sidecar.files, other_sidecar, claim.earlier)
+        write_sidecar(json_part, merged)
         return claim.pending_text()
 
-    placement.renew = renew
-    commit_files(placement)
+    file_set.rewrite_record = rewrite_record
+    commit_files(file_set)
     return sidecar
 
 
 def _plan_results(
     source: FrameSource, target: Path, options: ClipOptions
 ) -> tuple[PlannedResult, ...]:
-    """Decide which videos and folders are written; suffixes of pictures are those for the sound."""
+    """Decide which videos and folders are written; the container of pictures must fit the sound."""
     copies_sound = source.has_audio and _has_pictures(options)
     suffix = _sound_suffix(source) if copies_sound else None
     return plan_results(
@@ -174,12 +172,12 @@ def _plan_results(
 
 def _has_pictures(options: ClipOptions) -> bool:
     """Whether an output is a video of pictures, which may have sound."""
-    forms = [OUTPUTS[output].video for output in options.outputs]
-    return any(form is not None and not form.is_numbers for form in forms)
+    video_forms = [OUTPUTS[output].video for output in options.outputs]
+    return any(video is not None and not video.is_numbers for video in video_forms)
 
 
 def _sound_suffix(source: FrameSource) -> str | None:
-    """Suffix of a video that can hold the source's sound; None if none can."""
+    """Return the suffix of a container that can hold the source's sound; None if none can."""
     from rilievo.io.videos.video_writer import sound_suffix
 
     return sound_suffix(source.path)
@@ -190,7 +188,7 @@ def _predicts_positive_depth(model: Model) -> bool:
 
 
 def _believable_frame_count(source: FrameSource) -> int:
-    """Estimated number of frames, as far as the size of the file allows it; 0 if unknown."""
+    """Estimate the number of frames, bounded by the size of the file; 0 if unknown."""
     if source.frame_estimate is None or source.path.is_dir():
         return source.frame_estimate or 0
     return min(source.frame_estimate, source.path.stat().st_size // _MIN_FRAME_BYTES)
@@ -199,7 +197,7 @@ def _believable_frame_count(source: FrameSource) -> int:
 def _needs_frame_pixels(
     source: FrameSource, results: Sequence[PlannedResult], first_pass: FirstPass
 ) -> bool:
-    """Whether the second pass needs the pixels of frames, and not only stored answers."""
+    """Whether the second pass needs the pixels of frames, besides the stored inferences."""
     shows_photo = any(
         result.video is None or Need.PHOTO in output_parts(result.outputs) for result in results
     )
@@ -211,58 +209,55 @@ class _SecondPass:
     """Second pass over a video, which finishes its frames and writes the results.
 
     Attributes:
-        source: The video.
-        model: Model of the first pass.
-        options: Options of the video.
-        first_pass: What the first pass found.
-        stored: Answers of the first pass.
+        stored: Inferences of the first pass.
         source_state: Sizes and times of the video's files before the first pass.
-        reads_again: Whether the frames are read again; otherwise they are blank.
+        reads_again: Whether the frames are read again. Otherwise they are blank.
     """
 
     source: FrameSource
     model: Model
     options: ClipOptions
     first_pass: FirstPass
-    stored: StoredAnswers
+    stored: StoredInferences
     source_state: Sequence[Setting]
     reads_again: bool
 
     def write(
         self,
         results: Sequence[PlannedResult],
-        placement: FileSet,
-        parts: ExitStack,
+        file_set: FileSet,
+        open_writers: ExitStack,
         report: Report,
     ) -> ClipSidecar:
-        """Write the results as parts of a placement, and return the JSON."""
-        extent = self._measure_extent()
-        form = ClipForm(
+        """Write the results under temporary names of the set, and return the JSON."""
+        depth_range = self._measure_depth_range()
+        clip_format = ClipFormat(
             size=self.source.size,
             rate=self.source.rate,
             time_base=self.source.time_base,
             sound=self._sound_source(),
-            extent=extent,
+            depth_range=depth_range,
             options=self.options.save,
         )
-        sinks = [_open_sink(result, form, placement, parts) for result in results]
+        sinks = [_open_sink(result, clip_format, file_set, open_writers) for result in results]
         valid_pixels = self._render_and_count_valid(sinks, report)
         files = [facts for sink in sinks for facts in sink.finish()]
         faults = [self.first_pass.fault, *(sink.fault for sink in sinks)]
-        different_faults = tuple(dict.fromkeys(fault for fault in faults if fault))
+        unique_faults = tuple(dict.fromkeys(fault for fault in faults if fault))
         return self._make_sidecar(
-            video=self._video_facts(form, different_faults),
-            depth=None if extent is None else _depth_facts(extent, valid_pixels),
+            video=self._video_facts(clip_format, unique_faults),
+            depth=None if depth_range is None else _depth_facts(depth_range, valid_pixels),
             files=files,
         )
 
     def _make_sidecar(
         self, *, video: VideoFacts, depth: DepthFacts | None, files: Sequence[FileFacts]
     ) -> ClipSidecar:
-        """JSON of the video: what was found in both passes, and the facts of the first frame."""
+        """Make the JSON from both passes and from the prediction of the first frame."""
         height, width = self.source.size
-        outputs, first_frame = self.options.outputs, self.first_pass.sidecar
-        # What is said of the whole video is not said of its first frame, too.
+        outputs = self.options.outputs
+        first_frame = self.first_pass.sidecar
+        # Notes on the whole video are not repeated as notes on its first frame.
         video_notes = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
         notes = tuple(note for note in first_frame.notes or () if note not in video_notes)
         return ClipSidecar(
@@ -282,11 +277,11 @@ class _SecondPass:
 
     @property
     def _origin_tick(self) -> int:
-        """Time in the source from which the results count [ticks]."""
+        """Time in the source that is zero in the results [ticks]."""
         return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
 
     def _sound_source(self) -> SoundSource | None:
-        """Sound that is copied into pictures; None without any."""
+        """Return the sound that is copied into videos of pictures, if any."""
         if not _has_pictures(self.options) or not self.source.has_audio:
             return None
         if _sound_suffix(self.source) is None:
@@ -294,25 +289,25 @@ class _SecondPass:
         origin = self._origin_tick * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
 
-    def _measure_extent(self) -> Extent | None:
-        """Range of the video's depth; None without depth."""
+    def _measure_depth_range(self) -> ClipDepthRange | None:
+        """Measure the range of the video's depth; None if the video has no depth."""
         if self.first_pass.sidecar.depth is None:
             return None
-        return measure_extent(
+        return measure_depth_range(
             self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
         )
 
     def _depth_predictions(self) -> Iterator[Prediction]:
-        """Yield the depth and the sky of all frames, with blank pixels."""
-        for index, answer in enumerate(self._steady_answers()):
-            assert answer.depth is not None, "the first frame had depth"
-            blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
-            depth_only = Inference(depth=answer.depth, valid=answer.valid, sky=answer.sky)
+        """Yield predictions with the depth and the sky of all frames, but with blank pixels."""
+        for index, inference in enumerate(self._steady_inferences()):
+            assert inference.depth is not None, "the first frame had depth"
+            blank = Photo(pixels=np.zeros((*inference.depth.shape, 3), np.uint8))
+            depth_only = Inference(depth=inference.depth, valid=inference.valid, sky=inference.sky)
             yield self._frame_prediction(depth_only, blank, without_trimming(self.model), index)
 
-    def _steady_answers(self) -> Iterator[Inference]:
-        """Yield the stored answers, corrected and held steady where nothing moves."""
-        return steady_answers(
+    def _steady_inferences(self) -> Iterator[Inference]:
+        """Yield the stored inferences, corrected and averaged over time where nothing moves."""
+        return steady_inferences(
             self.stored,
             self.first_pass.corrections,
             self.first_pass.stretches,
@@ -320,86 +315,92 @@ class _SecondPass:
         )
 
     def _frame_prediction(
-        self, answer: Inference, photo: Photo, model: Model, index: int
+        self, inference: Inference, photo: Photo, model: Model, index: int
     ) -> Prediction:
-        """Finish a frame with what is known of its shot and of the video."""
+        """Finish a frame with the camera and the anchoring of its shot, and the video's metres."""
         first_pass = self.first_pass
-        shot, metric = first_pass.shot_number(index), first_pass.metric
-        # The JSON has one camera for a shot; a camera of the photo still takes precedence.
-        answer = replace(answer, camera=first_pass.cameras[shot])
-        anchoring = first_pass.anchorings[shot] if first_pass.anchorings else None
+        metric = first_pass.metric
+        shot_index = first_pass.shot_index(index)
+        # All frames of a shot get the same camera. If the photo has a camera, that is used instead.
+        inference = replace(inference, camera=first_pass.cameras[shot_index])
+        anchoring = first_pass.anchorings[shot_index] if first_pass.anchorings else None
 
-        def with_clip_facts(prediction: Prediction) -> Prediction:
+        def apply_clip_calibration(prediction: Prediction) -> Prediction:
+            """Anchor the depth of the frame, and convert it to metres if the video has them."""
             anchored = prediction.but(anchoring=anchoring)
             if metric is None:
                 return anchored
-            in_metres = metric.applied_to(anchored)
-            # Known sizes lie at pixels of the first frame.
+            in_metres = metric.apply_to(anchored)
+            # The known sizes are at pixels of the first frame.
             return in_metres if index == 0 else _without_known_sizes(in_metres)
 
-        return self.options.finish(model, answer, photo, clip=with_clip_facts)
+        return self.options.finish(model, inference, photo, clip=apply_clip_calibration)
 
     def _render_and_count_valid(self, sinks: Sequence[Sink], report: Report) -> int:
         """Write all frames, and return the number of pixels with depth."""
 
-        def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
-            frame, answer = work
+        def finish_frame(
+            frame_and_inference: tuple[Frame, Inference],
+        ) -> tuple[Frame, list[Rendered], int]:
+            """Render a frame for all sinks, and count its pixels with depth."""
+            frame, inference = frame_and_inference
             photo = self.options.prepare(frame.photo)
-            borders = self.first_pass.borders[self.first_pass.shot_number(frame.index)]
+            borders = self.first_pass.borders[self.first_pass.shot_index(frame.index)]
             model = with_margins(self.model, borders)
-            prediction = self._frame_prediction(answer, photo, model, frame.index)
+            prediction = self._frame_prediction(inference, photo, model, frame.index)
             rendered = [sink.render(prediction, frame) for sink in sinks]
             depth = prediction.depth_or_none
-            return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
+            valid_count = 0 if depth is None else int(np.count_nonzero(depth.valid))
+            return frame, rendered, valid_count
 
         height, width = self.source.size
         workers = max(1, min(os.cpu_count() or 1, _MAX_PIXELS_IN_WORK // (height * width)))
-        finish_timed = self.options.stopwatch.timed(FINISH, finish)
-        count, valid_pixels = self.stored.count, 0
-        for frame, rendered, valid in map_ahead(
-            finish_timed, self._frames_and_answers(), workers=workers
+        finish_timed = self.options.stopwatch.timed(FINISH, finish_frame)
+        frame_count = self.stored.count
+        total_valid_count = 0
+        for frame, rendered, valid_count in map_ahead(
+            finish_timed, self._frames_and_inferences(), workers=workers
         ):
             for sink, frame_data in zip(sinks, rendered, strict=True):
                 sink.write(frame_data, frame.ticks - self._origin_tick)
-            valid_pixels += valid
-            report(count + frame.index + 1, 2 * count)
-        return valid_pixels
+            total_valid_count += valid_count
+            report(frame_count + frame.index + 1, 2 * frame_count)
+        return total_valid_count
 
-    def _frames_and_answers(self) -> Iterator[tuple[Frame, Inference]]:
-        """Yield frames with their corrected answers.
-
-        Raises:
-            InputError: If the video has changed since the first pass.
-        """
-        changed = InputError(
+    def _frames_and_inferences(self) -> Iterator[tuple[Frame, Inference]]:
+        """Yield frames with their corrected inferences."""
+        changed_error = InputError(
             "the video changed while it was being read; try again", path=self.source.path
         )
-        answers = self._steady_answers()
+        inferences = self._steady_inferences()
         frames = frames_ahead(self.source) if self.reads_again else self._blank_frames()
         for frame in frames:
-            answer = next(answers, None)
-            if answer is None or frame.ticks != self.first_pass.ticks[frame.index]:
-                raise changed
-            yield frame, answer
-        if next(answers, None) is not None:
-            raise changed
+            inference = next(inferences, None)
+            if inference is None or frame.ticks != self.first_pass.ticks[frame.index]:
+                raise changed_error
+            yield frame, inference
+        if next(inferences, None) is not None:
+            raise changed_error
         if not self.reads_again and not self._is_source_unchanged():
-            raise changed
+            raise changed_error
 
     def _is_source_unchanged(self) -> bool:
+        """Whether the source's files have the sizes and times of before the first pass."""
         with suppress(OSError):
             return file_states(self.source.path) == self.source_state
         return False
 
     def _blank_frames(self) -> Iterator[Frame]:
+        """Yield black frames with the times of the first pass, if no output shows pixels."""
         blank = np.broadcast_to(np.uint8(0), (*self.source.size, 3))
         for index, ticks in enumerate(self.first_pass.ticks):
             photo = Photo(pixels=blank, name=f"{self.source.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
 
-    def _video_facts(self, form: ClipForm, faults: tuple[str, ...]) -> VideoFacts:
-        """What the JSON says about the video as a whole."""
-        source, first_pass = self.source, self.first_pass
+    def _video_facts(self, clip_format: ClipFormat, faults: tuple[str, ...]) -> VideoFacts:
+        """Make the record of the video as a whole, for the JSON."""
+        source = self.source
+        first_pass = self.first_pass
         cameras = tuple(camera_facts(camera, source.size) for camera in first_pass.cameras)
         return VideoFacts(
             frames=len(first_pass.ticks),
@@ -413,96 +414,103 @@ class _SecondPass:
             anchorings=first_pass.anchorings,
             scales=tuple(correction.scale for correction in first_pass.corrections),
             shifts=tuple(correction.shift for correction in first_pass.corrections),
-            still=still_frames(first_pass.stretches),
+            still=still_spans(first_pass.stretches),
             names=first_pass.names,
-            sound=self._describe_sound(form),
-            notes=(*source.notes, *self._video_notes(form)),
+            sound=self._describe_sound(clip_format),
+            notes=(*source.notes, *self._video_notes(clip_format)),
             faults=faults,
         )
 
-    def _describe_sound(self, form: ClipForm) -> str:
-        """What became of the source's sound, for the JSON."""
-        if form.sound is not None:
-            return "copied into the pictures"
+    def _describe_sound(self, clip_format: ClipFormat) -> str:
+        """Describe for the JSON what was done with the source's sound."""
+        if clip_format.sound is not None:
+            return "copied into the picture videos"
         if not self.source.has_audio:
-            return "none in the source"
+            return "the source has none"
         if not _has_pictures(self.options):
-            return "not asked for: no output is a picture"
-        return "left out: neither MP4 nor Matroska holds its codec"
+            return "not copied, because no output is a picture video"
+        return "left out, because neither MP4 nor Matroska supports its codec"
 
-    def _video_notes(self, form: ClipForm) -> list[str]:
-        """Notes on what was assumed or left out in the whole video."""
+    def _video_notes(self, clip_format: ClipFormat) -> list[str]:
+        """Return notes on what was assumed or left out in the whole video."""
         notes: list[str] = []
         border_note = self._border_note()
         if border_note is not None:
             notes.append(border_note)
-        height, width = form.size
-        coded_height, coded_width = form.video(Coding.PICTURE).coded_size
-        if form.size != (coded_height, coded_width) and _has_pictures(self.options):
+        height, width = clip_format.size
+        coded_height, coded_width = clip_format.video(Coding.PICTURE).coded_size
+        if clip_format.size != (coded_height, coded_width) and _has_pictures(self.options):
             notes.append(
-                f"pictures are {coded_width}x{coded_height}, the last row or column repeated: "
-                f"H.264 has no odd sizes such as {width}x{height}"
+                f"pictures are {coded_width}x{coded_height}, with the last row or column "
+                "repeated, because H.264 does not support odd sizes such as "
+                f"{width}x{height}"
             )
         if self.first_pass.metric is not None and len(self.first_pass.shots) > 1:
             notes.append(
-                "metres were found in the first frame; those of other shots rest on the model "
-                "giving every shot the same scale"
+                "metres were determined in the first frame; for other shots, rilievo "
+                "assumes that the model predicts every shot at the same scale"
             )
-        if form.extent is not None:
-            notes += metre_notes(form.extent.kind, self.options.outputs)
+        if clip_format.depth_range is not None:
+            notes += metre_notes(clip_format.depth_range.kind, self.options.outputs)
         if "png16" in self.options.outputs:
-            note = numbers_note("png16", form)
+            note = numbers_note("png16", clip_format)
             if note is not None:
                 notes.append(note)
         return notes
 
     def _border_note(self) -> str | None:
-        """Note on borders that were left out; None if there are none worth it."""
-        shots, all_borders, size = self.first_pass.shots, self.first_pass.borders, self.source.size
+        """Return a note on borders that were left out; None if they are too narrow to matter."""
+        size = self.source.size
+        shots = self.first_pass.shots
+        all_borders = self.first_pass.borders
         if len(set(all_borders)) == 1:
             return margins_note(all_borders[0], size)
+        # A shot ends before the first frame of the next one.
         ends = (*shots[1:], len(self.first_pass.ticks))
-        named = [
+        descriptions = [
             f"frames {first} to {end - 1}: {borders} px"
             for first, end, borders in zip(shots, ends, all_borders, strict=True)
             if is_worth_a_note(borders, size)
         ]
-        if not named:
+        if not descriptions:
             return None
-        more = ""
-        if len(named) > _MAX_NAMED_SHOTS:
-            more = f"; {len(named) - _MAX_NAMED_SHOTS:,} more: video.borders"
+        listed = "; ".join(descriptions[:_MAX_NAMED_SHOTS])
+        if len(descriptions) > _MAX_NAMED_SHOTS:
+            listed += f"; {len(descriptions) - _MAX_NAMED_SHOTS:,} more are listed in video.borders"
         return Note(
             Text(
-                f"uniform borders of {len(named):,} of {len(shots):,} shots were left out and have "
-                f"no depth ({'; '.join(named[:_MAX_NAMED_SHOTS])}{more}): ",
+                f"uniform borders of {len(descriptions):,} of {len(shots):,} shots were left out "
+                f"and have no depth ({listed}): ",
                 OptionName("trim", "off"),
                 " keeps them",
             )
         )
 
 
-def _open_sink(result: PlannedResult, form: ClipForm, placement: FileSet, parts: ExitStack) -> Sink:
+def _open_sink(
+    result: PlannedResult, clip_format: ClipFormat, file_set: FileSet, open_writers: ExitStack
+) -> Sink:
+    """Open the sink of a result under a temporary name: a video, or a folder of frames."""
     if result.video is None:
-        part = placement.create_part_folder(result.path)
-        return FolderSink(part, result.path.name, result.outputs, form)
-    return open_video_sink(result, result.video, form, placement, parts)
+        part = file_set.create_part_folder(result.path)
+        return FolderSink(part, result.path.name, result.outputs, clip_format)
+    return open_video_sink(result, result.video, clip_format, file_set, open_writers)
 
 
 def _without_known_sizes(prediction: Prediction) -> Prediction:
-    """Prediction whose calibration names no known sizes, which lie elsewhere in its picture."""
+    """Remove the known sizes from the record of the calibration; they are in another frame."""
     calibration = prediction.calibration
-    assert calibration is not None, "it is in metres by a calibration"
+    assert calibration is not None, "the caller has just calibrated it"
     return prediction.but(calibration=replace(calibration, asked=(), residuals=()))
 
 
-def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:
-    """What the JSON says about the depth of all frames."""
+def _depth_facts(depth_range: ClipDepthRange, valid_pixels: int) -> DepthFacts:
+    """Make the record of the depth of all frames, for the JSON."""
     return DepthFacts(
-        kind=extent.kind,
-        unit=UNITS.get(extent.kind, "arbitrary"),
-        meaning=MEANINGS[extent.kind],
-        minimum=extent.low if valid_pixels else None,
-        maximum=extent.high if valid_pixels else None,
+        kind=depth_range.kind,
+        unit=UNITS.get(depth_range.kind, "arbitrary"),
+        meaning=MEANINGS[depth_range.kind],
+        minimum=depth_range.low if valid_pixels else None,
+        maximum=depth_range.high if valid_pixels else None,
         valid_pixels=valid_pixels,
     )

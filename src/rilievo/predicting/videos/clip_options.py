@@ -24,20 +24,19 @@ from rilievo.records.sample import Photo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricConversion:
-    """Conversion of all frames to metres, which the first frame determined.
+    """Conversion of all frames to metres, which the first frame has determined.
 
     Attributes:
-        fit: Scale and shift.
-        facts: Record of the calibration, for files.
+        calibration: Record of the calibration, for files.
         is_anchored: Whether the fit applies to anchored depth.
     """
 
     fit: Fit
-    facts: Calibration
+    calibration: Calibration
     is_anchored: bool = False
 
-    def applied_to(self, prediction: Prediction) -> Prediction:
-        """Prediction in metres. Depth that is not positive becomes invalid."""
+    def apply_to(self, prediction: Prediction) -> Prediction:
+        """Convert a prediction to metres; depth that is not positive becomes invalid."""
         if self.is_anchored:
             prediction = prediction.anchored
         metres = to_depth(prediction.depth, self.fit)
@@ -45,12 +44,14 @@ class MetricConversion:
         metres[~valid] = 0
         depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
         anchoring = prediction.anchoring if self.is_anchored else None
-        return prediction.but(depth_or_none=depth, calibration=self.facts, anchoring=anchoring)
+        return prediction.but(
+            depth_or_none=depth, calibration=self.calibration, anchoring=anchoring
+        )
 
 
 @runtime_checkable
 class Finish(Protocol):
-    """Function that makes the prediction of a frame from the network's answer."""
+    """Function that makes the prediction of a frame from an inference."""
 
     def __call__(
         self,
@@ -60,12 +61,12 @@ class Finish(Protocol):
         *,
         clip: Callable[[Prediction], Prediction] | None = None,
     ) -> Prediction:
-        """Make the prediction; ``clip`` adds what is known of the whole video."""
+        """Make the prediction; ``clip`` adds the anchoring and the metres of the video."""
         ...
 
 
-def finish_by(options: PhotoOptions) -> Finish:
-    """Function that finishes frames as photographs are, but without known sizes."""
+def make_finish_function(options: PhotoOptions) -> Finish:
+    """Return a function that finishes frames like photographs, but without known sizes."""
     return partial(finish, options=options, references=MetricReferences())
 
 
@@ -75,17 +76,13 @@ class ClipOptions:
 
     Attributes:
         outputs: Names in ``OUTPUTS``.
-        save: Options of writing files.
-        batch_size: Frames that the network computes at once.
-        temporal: Whether the scales of frames are aligned, and depth held steady.
+        temporal: Whether the scales of frames are aligned, and depth is averaged over time.
         prepare: Function that gives a frame the user's camera.
         checks_pixels: Whether ``prepare`` reads pixels.
-        calibrate: Function that finds metres in the first frame; None without any.
+        calibrate: Function that finds metres in the first frame, or returns None.
         finish: Function that makes the prediction of a frame.
-        is_metric: Function that tells whether the depth of a frame will be in metres.
+        is_metric: Function that says whether the depth of a frame will be in metres.
         reference: Function that computes depth to which affine depth is fitted; None for no fit.
-        run: Options of the run, for the JSON.
-        stopwatch: Times of the stages of a run.
     """
 
     outputs: tuple[str, ...]
@@ -96,7 +93,7 @@ class ClipOptions:
     checks_pixels: bool = False
     calibrate: Callable[[Prediction], MetricConversion | None] = lambda first: None
     finish: Finish = field(
-        default_factory=lambda: finish_by(PhotoOptions(anchor="off", own_depth="off"))
+        default_factory=lambda: make_finish_function(PhotoOptions(anchor="off", own_depth="off"))
     )
     is_metric: Callable[[Photo], bool] = lambda photo: False
     reference: ReferenceFunction | None = None

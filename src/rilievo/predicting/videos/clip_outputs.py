@@ -1,4 +1,4 @@
-"""Results of a predicted video: video files, a folder of frames, and the JSON beside them."""
+"""Write the results of a predicted video: video files, a folder of frames, and the JSON."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.geometry.borders import Margins
-from rilievo.io.checksums import FileSum, sum_of
+from rilievo.io.checksums import FileSum, compute_file_sum
 from rilievo.io.files.commit import FileSet
 from rilievo.io.map_pictures import (
     NORMALS_AXES,
     ColourRange,
-    Drawn,
+    DrawnQuantity,
     colour_range_from_depths,
     normals_picture,
 )
@@ -50,28 +50,28 @@ if TYPE_CHECKING:
     from rilievo.io.videos.video_writer import VideoWriter
 
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
-"""What is written of a frame: a picture or 16-bit numbers; None if it is written already."""
+"""A rendered frame: a picture or 16-bit numbers; None if it has been written already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """What the JSON says about a video.
+    """Record of a video in the JSON.
 
     Attributes:
         frames: Number of frames.
         rate: Frames per second.
-        time_base: Seconds of a tick, as a fraction.
+        time_base: Duration of a tick [s], as a fraction.
         ticks: Time of each frame from ``origin`` [ticks]; Matroska rounds to the millisecond.
-        origin: Time in the source from which the results count [s], as a fraction.
+        origin: Time in the source that is zero in the results [s], as a fraction.
         shots: First frame of each shot; the scales of shots are unrelated unless metric.
-        scales: Factor by which the depth of each frame was corrected.
-        shifts: Number that was added to it after that.
-        sound: What became of the source's sound.
+        scales: Factor by which the depth of each frame was multiplied.
+        shifts: Value that was added to it after that.
+        sound: What was done with the source's sound.
         notes: Notes on the source and the results.
         faults: What was wrong in the source's pictures or sound.
         still: First and last frame of each stretch in which the camera stands still.
         names: Files of a folder of frames; empty for a video.
-        borders: Borders that were left out of each shot; empty if there are none.
+        borders: Borders of each shot, which have no depth; empty if there are none.
         cameras: Camera of each shot; empty if all have the same.
         anchorings: Anchoring of each shot; empty if depth was not anchored.
     """
@@ -102,12 +102,10 @@ class ClipSidecar(Sidecar):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
+class ClipDepthRange:
     """Range of the depth of a video, which all its frames share.
 
     Attributes:
-        kind: Kind of the depth.
-        low: Least depth.
         high: Largest depth; both are 0 if no frame has depth.
         colours: Range of the colours in which depth is drawn.
         has_sky: Whether sky is drawn in a colour of its own.
@@ -121,32 +119,30 @@ class Extent:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lowest and highest depth, never both 0, so that 16-bit numbers can be scaled to them."""
+        """Lowest and highest depth; never both 0, so that 16-bit numbers can be scaled to them."""
         return self.low, self.high or 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClipForm:
+class ClipFormat:
     """Properties that all results of a video share.
 
     Attributes:
         size: Height and width [px].
-        rate: Frames per second.
-        time_base: Seconds of a tick.
-        sound: Sound that is copied into pictures; None for none.
-        extent: Range of depth; None without depth.
-        options: Options of writing files.
+        time_base: Duration of a tick [s].
+        sound: Sound that is copied into videos of pictures, if any.
+        depth_range: Range of depth; None if the model predicts no depth.
     """
 
     size: tuple[int, int]
     rate: Fraction
     time_base: Fraction
     sound: SoundSource | None
-    extent: Extent | None
+    depth_range: ClipDepthRange | None
     options: SaveOptions
 
     def video(self, coding: Coding) -> VideoFormat:
-        """Format of a video file with these properties."""
+        """Return the format of a video file with these properties."""
         return VideoFormat(size=self.size, rate=self.rate, time_base=self.time_base, coding=coding)
 
 
@@ -160,7 +156,7 @@ class Sink(ABC):
 
     @abstractmethod
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Make what is written of a frame. Several threads call it, in any order of frames."""
+        """Render a frame. It is called from several threads, and in any order of frames."""
 
     @abstractmethod
     def write(self, rendered: Rendered, ticks: int) -> None:
@@ -168,66 +164,72 @@ class Sink(ABC):
 
     @abstractmethod
     def finish(self) -> list[FileFacts]:
-        """Complete the result, and return what the JSON says about its files."""
+        """Complete the result, and return the records of its files for the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameFile:
-    """File of one frame that was written, with its checksum."""
+    """Record of one frame's file, with the checksum."""
 
     facts: FileFacts
     sum: FileSum
 
 
 class FolderSink(Sink):
-    """Folder with the files of all frames, ``000000.depth.npy`` and on."""
+    """Writer of a folder with the files of all frames: ``000000.depth.npy``, and so on."""
 
-    def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
-        """Write into ``part``, which later gets the name ``folder``."""
-        self._part, self._folder, self._form = part, folder, form
-        # Files of each output, by the index of the frame.
+    def __init__(
+        self, part: Path, folder: str, outputs: tuple[str, ...], clip_format: ClipFormat
+    ) -> None:
+        """Write into the temporary folder ``part``, which is renamed to ``folder`` at the end."""
+        self._part, self._folder, self._clip_format = part, folder, clip_format
+        # {output: {frame index: file}}
         self._written: dict[str, dict[int, _FrameFile]] = {output: {} for output in outputs}
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Write the files of a frame."""
-        sidecar, extent = make_sidecar(prediction), self._form.extent
+        sidecar = make_sidecar(prediction)
+        depth_range = self._clip_format.depth_range
         depth = prediction.depth_or_none
         is_empty = depth is not None and not depth.valid.any()
-        for output, written in self._written.items():
+        for output, written_files in self._written.items():
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
-                continue  # no pixel has depth (only sky, say), so there is no surface to write
+                continue  # No pixel has depth, as in a frame of sky, so there is no surface.
             name = frame.stem + OUTPUTS[output].suffix
-            shown = prediction_for_output(prediction, output)
+            output_prediction = prediction_for_output(prediction, output)
+            is_unchanged = output_prediction is prediction
             facts = write_file(
                 WriteJob(
                     path=self._part / name,
                     file=name,
                     output=output,
-                    prediction=shown,
-                    options=self._form.options,
-                    about=sidecar if shown is prediction else make_sidecar(shown),
-                    extent=None if extent is None else extent.ends,
+                    prediction=output_prediction,
+                    options=self._clip_format.options,
+                    sidecar=sidecar if is_unchanged else make_sidecar(output_prediction),
+                    depth_range=None if depth_range is None else depth_range.ends,
                 )
             )
-            written[frame.index] = _FrameFile(facts=facts, sum=sum_of(self._part / name))
+            written_files[frame.index] = _FrameFile(
+                facts=facts, sum=compute_file_sum(self._part / name)
+            )
         return None
 
     def write(self, rendered: Rendered, ticks: int) -> None:
         """Do nothing, because ``render`` wrote the files."""
 
     def finish(self) -> list[FileFacts]:
-        """Return what the JSON says about the files of each output."""
-        return [self._folder_facts(written) for written in self._written.values() if written]
+        """Return the record of each output in the folder."""
+        return [self._folder_facts(files) for files in self._written.values() if files]
 
-    def _folder_facts(self, written: Mapping[int, _FrameFile]) -> FileFacts:
-        # Several threads render frames, so any of them may have come first.
-        """What the JSON says about one output in the folder, by the files of all frames."""
-        files = [written[index] for index in sorted(written)]
+    def _folder_facts(self, written_files: Mapping[int, _FrameFile]) -> FileFacts:
+        """Combine the records of all frames' files to one for the JSON."""
+        # Sorted, because threads render frames in any order.
+        files = [written_files[index] for index in sorted(written_files)]
         facts = files[0].facts
         return replace(
             facts,
             file=self._folder,
-            holds=f"{facts.file} and on, one a frame: {facts.holds}",
+            holds=f"{facts.file} and following, one per frame: {facts.holds}",
             bytes=sum(file.sum.bytes for file in files),
             crc32=None,
             frames={file.facts.file: file.sum for file in files},
@@ -239,7 +241,6 @@ class PlannedResult:
     """Result of a video that will be written: a video, or the folder of frames.
 
     Attributes:
-        path: Video or folder.
         outputs: Outputs that it holds; a video holds one.
         video: How the output is written as a video; None for the folder.
     """
@@ -252,38 +253,35 @@ class PlannedResult:
 def plan_results(
     target: Path, outputs: Sequence[str], *, picture_suffix: str, is_sequence: bool
 ) -> tuple[PlannedResult, ...]:
-    """Decide which outputs are videos, and which lie in the folder of frames, which comes last.
+    """Decide which outputs become videos, and which become files of the folder of frames.
 
-    Args:
-        target: Path of the results without suffix.
-        outputs: Names in ``OUTPUTS``.
-        picture_suffix: Suffix of videos that are pictures.
-        is_sequence: Whether the source is a folder of frames; numbers then are files of frames.
+    ``picture_suffix`` is the suffix of videos of pictures. If the source is a folder of frames
+    (``is_sequence``), 16-bit numbers are written as a file for each frame, too.
     """
     results: list[PlannedResult] = []
-    in_folder: list[str] = []
+    folder_outputs: list[str] = []
     for output in outputs:
         video = OUTPUTS[output].video
         if video is None or (video.is_numbers and is_sequence):
-            in_folder.append(output)
+            folder_outputs.append(output)
             continue
         stem = OUTPUTS[output].suffix.rpartition(".")[0]
         suffix = stem + (".mkv" if video.is_numbers else picture_suffix)
         path = target.with_name(target.name + suffix)
         results.append(PlannedResult(path=path, outputs=(output,), video=video))
-    if in_folder:
+    if folder_outputs:
         path = target.with_name(f"{target.name}.frames")
-        results.append(PlannedResult(path=path, outputs=tuple(in_folder)))
+        results.append(PlannedResult(path=path, outputs=tuple(folder_outputs)))
     return tuple(results)
 
 
 class VideoSink(Sink):
-    """Video whose frames are drawn from predictions."""
+    """Writer of a video whose frames are drawn from predictions."""
 
     def __init__(
         self, writer: "VideoWriter", facts: FileFacts, draw: Callable[..., Rendered]
     ) -> None:
-        """Write what ``draw`` makes of those parts of a prediction that the output needs."""
+        """Write the frames that ``draw`` renders from the needed parts of predictions."""
         self._writer, self._facts, self._draw = writer, facts, draw
 
     @property
@@ -302,23 +300,23 @@ class VideoSink(Sink):
         self._writer.write(rendered, ticks)
 
     def finish(self) -> list[FileFacts]:
-        """End the video, and return what the JSON says about its file."""
+        """Close the video, and return the record of its file."""
         self._writer.finish()
-        file_sum = sum_of(self._writer.part)
+        file_sum = compute_file_sum(self._writer.part)
         return [replace(self._facts, bytes=file_sum.bytes, sha256=file_sum.sha256)]
 
 
 class ColourSink(VideoSink):
-    """Video of depth in colours, in which sky has a colour of its own."""
+    """Writer of a video of depth in colours, in which sky has a colour of its own."""
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Draw a frame; the whole prediction says where sky is."""
+        """Draw a frame from the whole prediction, which has the sky."""
         rendered: Rendered = self._draw(prediction_for_output(prediction, "colour"))
         return rendered
 
 
 class NormalsSink(VideoSink):
-    """Video of normals, grey where there are none."""
+    """Writer of a video of normals, which is grey where there are none."""
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
@@ -331,9 +329,9 @@ class Drawing:
     """How the frames of a video are drawn.
 
     Attributes:
-        facts: What the JSON says about the file.
-        draw: Function of those parts of a prediction that the output needs.
-        sink: Class that calls it.
+        facts: Record of the file for the JSON.
+        draw: Function that renders a frame from the needed parts of a prediction.
+        sink: Writer that calls it.
         size: Height and width of its pictures [px]; None for those of the source.
     """
 
@@ -344,93 +342,102 @@ class Drawing:
 
 
 def open_video_sink(
-    result: PlannedResult, video: VideoForm, form: ClipForm, placement: FileSet, parts: ExitStack
+    result: PlannedResult,
+    video: VideoForm,
+    clip_format: ClipFormat,
+    file_set: FileSet,
+    open_writers: ExitStack,
 ) -> VideoSink:
-    """Open a video for writing, as a part that ``placement`` gives its name at the end.
+    """Open a video for writing under a temporary name.
 
-    ``parts`` closes it.
+    ``file_set`` renames it at the end, and ``open_writers`` closes it.
     """
-    # Imported on demand: it needs PyAV, and folders of frames do not.
+    # Imported on demand, because it needs PyAV, which folders of frames do not need.
     from rilievo.io.videos.video_writer import writing_part
 
     this_package = __name__.rpartition(".")[0]
     make_drawing = import_function(video.drawing, this_package)
-    drawing: Drawing = make_drawing(result.path.name, form)
-    video_format = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
+    drawing: Drawing = make_drawing(result.path.name, clip_format)
+    video_format = clip_format.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:
         video_format = replace(video_format, size=drawing.size)
-    part = placement.create_part(result.path)
-    sound = None if video.is_numbers else form.sound
-    writer = parts.enter_context(writing_part(result.path, part, video_format, sound=sound))
+    part = file_set.create_part(result.path)
+    sound = None if video.is_numbers else clip_format.sound
+    writer = open_writers.enter_context(writing_part(result.path, part, video_format, sound=sound))
     return drawing.sink(writer, drawing.facts, drawing.draw)
 
 
-def colour(name: str, form: ClipForm) -> Drawing:
-    """Drawing of depth in colours, with one range for the whole video."""
-    assert form.extent is not None, "outputs that need depth are refused before"
-    limits, options = _colour_limits(form.extent, form.options), form.options
+def colour(name: str, clip_format: ClipFormat) -> Drawing:
+    """Make the drawing of depth in colours, with one range for the whole video."""
+    assert clip_format.depth_range is not None, "outputs that need depth are checked before"
+    options = clip_format.options
+    limits = _colour_limits(clip_format.depth_range, options)
     draw = partial(depth_picture, options=options, limits=limits)
     facts = FileFacts(
         file=name,
         output="colour",
-        holds="picture of depth, one range for the whole video",
-        colour=colour_facts(form.extent.kind, limits, options, has_sky=form.extent.has_sky),
+        holds="picture of depth, with one range for the whole video",
+        colour=colour_facts(
+            clip_format.depth_range.kind, limits, options, has_sky=clip_format.depth_range.has_sky
+        ),
     )
     return Drawing(facts=facts, draw=draw, sink=ColourSink)
 
 
-def normals(name: str, form: ClipForm) -> Drawing:
-    """Drawing of normals as colours."""
-    axes = form.options.normals_axes
+def normals(name: str, clip_format: ClipFormat) -> Drawing:
+    """Make the drawing of normals as colours."""
+    axes = clip_format.options.normals_axes
     _, axes_text = NORMALS_AXES[axes]
     facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=axes_text)
     return Drawing(facts=facts, draw=partial(normals_picture, axes=axes), sink=NormalsSink)
 
 
-def stereo(name: str, form: ClipForm) -> Drawing:
-    """Drawing of stereo pictures."""
-    assert form.extent is not None, "outputs that need depth are refused before"
-    options = form.options.stereo_options
-    depth_range = stereo_range(form.extent.kind, form.options)
-    if depth_range is None and form.options.draw is Drawn.INVERSE_DEPTH:
-        depth_range = form.extent.colours
+def stereo(name: str, clip_format: ClipFormat) -> Drawing:
+    """Make the drawing of stereo pictures, with one range of parallax for the whole video."""
+    assert clip_format.depth_range is not None, "outputs that need depth are checked before"
+    options = clip_format.options.stereo_options
+    depth_range = stereo_range(clip_format.depth_range.kind, clip_format.options)
+    if depth_range is None and clip_format.options.draw is DrawnQuantity.INVERSE_DEPTH:
+        # The user states no range, and the range of the colours is one of inverse depth, too.
+        depth_range = clip_format.depth_range.colours
 
     def draw(depth: DepthMap, photo: Photo) -> Rendered:
+        """Render both views of a frame."""
         return stereo_picture(photo.pixels, depth, options, depth_range)
 
     facts = FileFacts(file=name, output="stereo", holds=describe_stereo(options))
-    return Drawing(facts=facts, draw=draw, size=stereo_size(form.size, options))
+    return Drawing(facts=facts, draw=draw, size=stereo_size(clip_format.size, options))
 
 
-def numbers_note(name: str, form: ClipForm) -> str | None:
-    """Note on 16-bit numbers of metric depth that are not millimetres; None if they are."""
-    if form.extent is None or form.extent.kind is not DepthKind.METRIC:
+def numbers_note(name: str, clip_format: ClipFormat) -> str | None:
+    """Return a note if 16-bit numbers of metric depth are not millimetres."""
+    if clip_format.depth_range is None or clip_format.depth_range.kind is not DepthKind.METRIC:
         return None
-    return count_note(name, *form.extent.ends)
+    return count_note(name, *clip_format.depth_range.ends)
 
 
-def numbers(name: str, form: ClipForm) -> Drawing:
-    """Drawing of depth as 16-bit numbers, with one scale and offset for the whole video."""
-    assert form.extent is not None, "outputs that need depth are refused before"
-    kind = form.extent.kind
-    coding = choose_quantisation(kind, *form.extent.ends)
-    note = numbers_note("it", form)
+def numbers(name: str, clip_format: ClipFormat) -> Drawing:
+    """Make the drawing of depth as 16-bit numbers, with one scale and offset for all frames."""
+    assert clip_format.depth_range is not None, "outputs that need depth are checked before"
+    kind = clip_format.depth_range.kind
+    coding = choose_quantisation(kind, *clip_format.depth_range.ends)
+    note = numbers_note("it", clip_format)
     meaning = MEANINGS[kind] if note is None else f"{MEANINGS[kind]}; {note}"
     facts = FileFacts(
         file=name,
         output="png16",
-        holds=f"16-bit grey video without loss (FFV1): {meaning}",
+        holds=f"lossless 16-bit grey video (FFV1): {meaning}",
         unit=UNITS.get(kind, "arbitrary"),
         scale=coding.scale,
         offset=coding.offset,
         invalid=0,
     )
-    return Drawing(facts=facts, draw=partial(encode, coding=coding))
+    return Drawing(facts=facts, draw=partial(encode, quantisation=coding))
 
 
-def _colour_limits(extent: Extent, options: SaveOptions) -> ColourRange:
-    """Range of the colours: the user's, or that of the video."""
+def _colour_limits(depth_range: ClipDepthRange, options: SaveOptions) -> ColourRange:
+    """Return the range of the colours: the user's, or that of the video."""
     if options.colour_limits is None:
-        return extent.colours
+        return depth_range.colours
     near, far = options.colour_limits
-    return colour_range_from_depths(near, far, extent.kind, options.draw)
+    return colour_range_from_depths(near, far, depth_range.kind, options.draw)

@@ -1,9 +1,10 @@
-"""First pass over a video: the network predicts every frame, and its answers are stored.
+"""First pass over a video: run the network on every frame, and store its inferences.
 
-It also finds what holds for the whole video: shots, their borders and cameras, corrections of the
-scale, and metres.
+It also finds the properties of the whole video: shots, their borders and cameras, corrections of
+the scale, and metres.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from rilievo.arrays.shapes import Mask, UInt8
 from rilievo.errors import InputError
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.map_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
+from rilievo.io.map_pictures import ColourRange, DrawnQuantity, DrawnSample, common_colour_range
 from rilievo.io.outputs.formats.colour_files import coloured_sky
 from rilievo.io.outputs.sidecar import Sidecar, make_sidecar
 from rilievo.io.outputs.skyline import extend_ground_to_sky
@@ -28,13 +29,13 @@ from rilievo.models.resampling.preparation import shrink
 from rilievo.predicting.photographs.anchoring import is_listed_model
 from rilievo.predicting.prefetching import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
-from rilievo.predicting.videos.clip_outputs import Extent
-from rilievo.predicting.videos.frame_answers import StoredAnswers
+from rilievo.predicting.videos.clip_outputs import ClipDepthRange
 from rilievo.predicting.videos.frame_comparison import sample_frame
 from rilievo.predicting.videos.scale_track import ScaleTrack
 from rilievo.predicting.videos.shot_anchoring import ShotFitter
 from rilievo.predicting.videos.shot_borders import ShotBorders
 from rilievo.predicting.videos.steadying import MOVING, Correction
+from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, output_parts
@@ -43,30 +44,29 @@ from rilievo.records.prediction_record import Anchoring
 from rilievo.records.sample import Photo
 
 _MAX_PIXELS_AHEAD = 16_000_000
-"""Most pixels that are decoded ahead; at least one frame is."""
+"""Maximum of pixels that are decoded ahead, but at least one frame is."""
 _MAX_FRAMES_AHEAD = 8
-_MAX_EXTENT_FRAMES, _EXTENT_PIXELS = 1024, 2048
-"""Most frames by which the range of colours is measured, and about as many pixels of each."""
+_MAX_RANGE_FRAMES, _RANGE_PIXELS = 1024, 2048
+"""Maximum number of frames by which the range of colours is measured, and of pixels of each."""
 
 Report = Callable[[int, int | None], None]
-"""Function of the number of steps done and their total, if known; each pass is a step a frame."""
+"""Progress function of the steps done and their total, if known. A frame is one step per pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPass:
-    """What the first pass found about a video.
+    """Properties of a video that the first pass has found.
 
     Attributes:
         ticks: Time of each frame in the source [ticks].
         corrections: Correction of the scale and shift of each frame.
         stretches: Still stretch of each frame, or ``MOVING``.
         shots: First frame of each shot.
-        borders: Borders of each shot, which are left out.
+        borders: Borders of each shot, which have no depth.
         cameras: Camera of each shot's first frame.
         anchorings: Anchoring of each shot; empty if depth is not anchored.
-        metric: Conversion to metres; None without one.
-        size: Height and width of the frames [px].
-        sidecar: Facts of the first frame's prediction.
+        metric: Conversion to metres; None if there is none.
+        sidecar: JSON of the first frame's prediction.
         fault: What was wrong in the source; None if nothing was.
         names: Files of a folder of frames; empty for a video.
     """
@@ -84,58 +84,58 @@ class FirstPass:
     fault: str | None
     names: tuple[str, ...]
 
-    def shot_number(self, frame: int) -> int:
-        """Index of the shot of a frame."""
+    def shot_index(self, frame: int) -> int:
+        """Find the index of the shot to which a frame belongs."""
         return bisect_right(self.shots, frame) - 1
 
 
 def run_first_pass(
-    source: FrameSource, model: Model, stored: StoredAnswers, options: ClipOptions, report: Report
+    source: FrameSource,
+    model: Model,
+    stored: StoredInferences,
+    options: ClipOptions,
+    report: Report,
 ) -> FirstPass:
-    """Predict every frame of a video, and store the answers.
+    """Run the network on every frame of a video, and store the inferences.
 
     Raises:
         InputError: If the video has no frame, or depth cannot be anchored.
         CalibrationError: If the first frame does not determine metres.
     """
-    depth_suffices = output_parts(options.outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
+    needs_only_depth = output_parts(options.outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
     collector = _FrameCollector(source, model, stored, options)
     for batch, margins in _frame_batches(_frames_with_borders(source, model), options.batch_size):
         model = with_margins(model, margins)
         photos = [options.prepare(frame.photo) for frame in batch]
         network = model
-        if depth_suffices and not any(map(options.is_metric, photos)):
+        if needs_only_depth and not any(map(options.is_metric, photos)):
             network = model.depth_alone()
-        answers = options.stopwatch.infer(network, photos)
-        for frame, photo, answer in zip(batch, photos, answers, strict=True):
-            collector.add_frame(frame, photo, answer, model, margins)
-            report(collector.frame_count, source.frame_estimate and 2 * source.frame_estimate)
+        inferences = options.stopwatch.infer(network, photos)
+        for frame, photo, inference in zip(batch, photos, inferences, strict=True):
+            collector.add_frame(frame, photo, inference, model, margins)
+            # Each frame counts twice, because a second pass follows.
+            estimate = source.frame_estimate
+            report(collector.frame_count, None if estimate is None else 2 * estimate)
     return collector.first_pass()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shot:
-    """Shot of a video.
+    """Shot of a video: index and camera of its first frame, and its borders."""
 
-    Attributes:
-        first: Index of its first frame.
-        borders: Borders that are left out.
-        camera: Camera of the first frame.
-    """
-
-    first: int
+    first_frame: int
     borders: Margins
     camera: Camera
 
 
 class _FrameCollector:
-    """Collector of a video's frames in order, which stores their answers and finds the shots."""
+    """Collector of a video's frames in order, which stores their inferences and finds the shots."""
 
     def __init__(
-        self, source: FrameSource, model: Model, stored: StoredAnswers, options: ClipOptions
+        self, source: FrameSource, model: Model, stored: StoredInferences, options: ClipOptions
     ) -> None:
         self._source, self._stored, self._options = source, stored, options
-        self._parts = output_parts(options.outputs)
+        self._needed_parts = output_parts(options.outputs)
         kind = model.card.kind
         self._scale_track = None if kind is None else ScaleTrack(kind)
         self._shot_fitter: ShotFitter | None = None
@@ -150,26 +150,22 @@ class _FrameCollector:
         return len(self._ticks)
 
     def add_frame(
-        self, frame: Frame, photo: Photo, answer: Inference, model: Model, margins: Margins
+        self, frame: Frame, photo: Photo, inference: Inference, model: Model, margins: Margins
     ) -> None:
         """Add the next frame.
 
-        Args:
-            frame: The frame as it was read.
-            photo: The frame with the user's camera.
-            answer: The network's answer.
-            model: Model that leaves the margins out.
-            margins: Borders of the frame's shot.
+        ``photo`` is the frame with the user's camera, and ``margins`` are the borders of its shot,
+        which ``model`` trims.
         """
         if self._first_frame is None:
-            self._read_first_frame(model, answer, photo)
-        # What is stored is checked and completed, at the resolution of the network.
-        small_photo = _photo_of_answer_size(visible_part(model, photo), answer)
-        needed = _answer_with_parts(answer, self._parts)
-        prediction = without_trimming(model).finish(needed, small_photo)
-        reduced = _prediction_as_answer(prediction)
-        grey = None if reduced.depth is None else _grey_pixels(small_photo)
-        self._stored.append(reduced, grey)
+            self._read_first_frame(model, inference, photo)
+        # Finish the frame at the resolution of the network, to store checked and complete maps.
+        small_photo = _photo_of_inference_size(visible_part(model, photo), inference)
+        needed_maps = _select_maps(inference, self._needed_parts)
+        prediction = without_trimming(model).finish(needed_maps, small_photo)
+        checked_inference = _inference_from_prediction(prediction)
+        grey = None if checked_inference.depth is None else _grey_pixels(small_photo)
+        self._stored.append(checked_inference, grey)
 
         # A shot begins where the borders change, or where the picture does.
         depth = prediction.depth_or_none
@@ -178,28 +174,34 @@ class _FrameCollector:
             sample = sample_frame(depth, small_photo)
             is_new_shot = self._scale_track.add_frame(sample, is_new_shot=is_new_shot)
         if is_new_shot:
-            camera = model.finish(answer, photo).camera
-            assert camera is not None, "a prediction of a photograph has a camera"
-            self._shots.append(_Shot(first=self.frame_count, borders=margins, camera=camera))
+            camera = model.finish(inference, photo).camera
+            assert camera is not None, "a finished prediction has a camera"
+            shot = _Shot(first_frame=self.frame_count, borders=margins, camera=camera)
+            self._shots.append(shot)
 
         if self._shot_fitter is not None and depth is not None:
-            first = self._shots[-1].first
-            self._shot_fitter.add_frame(self.frame_count, first, depth, small_photo)
+            first_frame = self._shots[-1].first_frame
+            self._shot_fitter.add_frame(self.frame_count, first_frame, depth, small_photo)
         self._ticks.append(frame.ticks)
         if frame.file:
             self._names.append(frame.file)
 
-    def _read_first_frame(self, model: Model, answer: Inference, photo: Photo) -> None:
-        """Find metres in the first frame, and whether its shots have to be anchored."""
+    def _read_first_frame(self, model: Model, inference: Inference, photo: Photo) -> None:
+        """Find metres in the first frame, and prepare the anchoring of the shots if needed."""
         options, kind = self._options, model.card.kind
-        self._first_frame = read_first_frame(options.finish(model, answer, photo), options)
+        self._first_frame = read_first_frame(options.finish(model, inference, photo), options)
         if self._first_frame.uses_anchor and options.reference and kind is not None:
             is_listed = is_listed_model(model.made_by)
             self._shot_fitter = ShotFitter(options.reference, kind, is_listed=is_listed)
 
     def first_pass(self) -> FirstPass:
-        """What was found, after all frames were added."""
-        source, first_frame = self._source, self._first_frame
+        """Return the result, after all frames were added.
+
+        Raises:
+            InputError: If there is no frame, or depth cannot be anchored.
+        """
+        source = self._source
+        first_frame = self._first_frame
         if first_frame is None:
             raise InputError("no frame of this video could be read", path=source.path)
         corrections = [Correction(scale=1.0)] * self.frame_count
@@ -219,7 +221,7 @@ class _FrameCollector:
             ticks=tuple(self._ticks),
             corrections=tuple(corrections),
             stretches=tuple(stretches),
-            shots=tuple(shot.first for shot in self._shots),
+            shots=tuple(shot.first_frame for shot in self._shots),
             borders=tuple(shot.borders for shot in self._shots),
             cameras=tuple(shot.camera for shot in self._shots),
             anchorings=anchorings,
@@ -233,13 +235,13 @@ class _FrameCollector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstFrame:
-    """What the first frame tells about its video.
+    """First frame of a video, which determines the metres and the JSON of the video.
 
     Attributes:
-        prediction: Prediction without metres of the user.
+        prediction: Prediction before the conversion to metres.
         uses_anchor: Whether its depth is anchored.
-        metric: Conversion to metres; None without one.
-        sidecar: Facts for the JSON.
+        metric: Conversion to metres; None if there is none.
+        sidecar: JSON of the prediction.
     """
 
     prediction: Prediction
@@ -249,19 +251,19 @@ class FirstFrame:
 
 
 def read_first_frame(prediction: Prediction, options: ClipOptions) -> FirstFrame:
-    """Find metres in the first frame, and check that the outputs can be made of it.
+    """Find metres in the first frame, and check that the outputs can be made from it.
 
     Raises:
-        CalibrationError: If what is known does not determine metres.
-        OptionError: If an output needs what the model does not predict.
-        InputError: If affine depth must be anchored, and cannot be.
+        CalibrationError: If the known sizes do not determine metres.
+        OptionError: If an output needs a part that the model does not predict.
+        InputError: If affine depth must be anchored, but cannot be.
     """
     metric = options.calibrate(prediction)
-    shown = prediction if metric is None else metric.applied_to(prediction)
-    check_parts(shown, options.outputs)
+    converted = prediction if metric is None else metric.apply_to(prediction)
+    check_parts(converted, options.outputs)
     if Need.NORMALS not in output_parts(options.outputs):
-        shown = shown.but(normals=None)
-    sidecar = make_sidecar(shown, run=options.run)
+        converted = converted.but(normals=None)
+    sidecar = make_sidecar(converted, run=options.run)
     return FirstFrame(
         prediction=prediction,
         uses_anchor=sidecar.anchoring is not None and sidecar.anchoring.refused is None,
@@ -271,7 +273,7 @@ def read_first_frame(prediction: Prediction, options: ClipOptions) -> FirstFrame
 
 
 def _relative_to_first(corrections: list[Correction]) -> list[Correction]:
-    """Corrections that leave the first frame unchanged, whose metres are known."""
+    """Normalize corrections so that the first frame, whose metres are known, stays unchanged."""
     first = corrections[0]
     return [
         Correction(
@@ -283,14 +285,14 @@ def _relative_to_first(corrections: list[Correction]) -> list[Correction]:
 
 
 def frames_ahead(source: FrameSource) -> Iterator[Frame]:
-    """Yield the frames of a source, decoded ahead in a thread."""
+    """Yield the frames of a source, which a thread decodes ahead."""
     height, width = source.size
-    most = min(_MAX_FRAMES_AHEAD, _MAX_PIXELS_AHEAD // (height * width))
-    return read_ahead(source, most=max(1, most))
+    max_frames = min(_MAX_FRAMES_AHEAD, _MAX_PIXELS_AHEAD // (height * width))
+    return read_ahead(source, max_items=max(1, max_frames))
 
 
 def _frames_with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Margins]]:
-    """Yield frames with the borders of their shots, if the model leaves borders out."""
+    """Yield frames with the borders of their shots, which are empty unless the model trims."""
     borders = ShotBorders(source) if isinstance(model, Trimmed) else None
     for frame in frames_ahead(source):
         if borders is None:
@@ -302,16 +304,16 @@ def _frames_with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Fr
 def _frame_batches(
     frames: Iterable[tuple[Frame, Margins]], size: int
 ) -> Iterator[tuple[list[Frame], Margins]]:
-    """Yield up to ``size`` frames that follow each other and have the same borders."""
+    """Group consecutive frames with the same borders into batches of up to ``size``."""
     for margins, group in groupby(frames, key=itemgetter(1)):
         while batch := [frame for frame, _ in islice(group, size)]:
             yield batch, margins
 
 
-def _photo_of_answer_size(photo: Photo, answer: Inference) -> Photo:
-    """Photograph at the resolution of the network's answer."""
-    size = _answer_size(answer)
-    pixels = answer.shown
+def _photo_of_inference_size(photo: Photo, inference: Inference) -> Photo:
+    """Reduce a photograph to the resolution of an inference."""
+    size = _inference_size(inference)
+    pixels = inference.network_image
     if pixels is None or pixels.shape[:2] != size:
         pixels = shrink(photo.pixels, size)
     transparent = photo.transparent
@@ -319,7 +321,7 @@ def _photo_of_answer_size(photo: Photo, answer: Inference) -> Photo:
         height, width = size
         mask = Image.fromarray(transparent.astype(np.uint8) * 255)
         small_mask = mask.resize((width, height), Image.Resampling.BOX)
-        # A pixel stays transparent if it and its neighbours are so altogether.
+        # A small pixel is transparent only if it and its neighbours are completely so.
         transparent = np.asarray(small_mask.filter(ImageFilter.MinFilter(3))) == 255
     return Photo(pixels=pixels, transparent=transparent, name=photo.name)
 
@@ -328,17 +330,17 @@ def _grey_pixels(photo: Photo) -> UInt8[np.ndarray, "h w"]:
     return np.asarray(Image.fromarray(photo.pixels).convert("L"))
 
 
-def _answer_size(answer: Inference) -> tuple[int, int]:
-    """Height and width of the maps of an answer."""
-    for array in (answer.depth, answer.normals, answer.confidence, answer.sky):
+def _inference_size(inference: Inference) -> tuple[int, int]:
+    """Return height and width of the maps of an inference."""
+    for array in (inference.depth, inference.normals, inference.confidence, inference.sky):
         if array is not None:
             height, width = array.shape[-2:]
             return height, width
-    raise AssertionError("a model answers something")
+    raise AssertionError("an inference has at least one map")
 
 
-def _prediction_as_answer(prediction: Prediction) -> Inference:
-    """Answer with the maps of a prediction, which was checked and completed."""
+def _inference_from_prediction(prediction: Prediction) -> Inference:
+    """Make an inference from the maps of a prediction, which were checked and completed."""
     depth = prediction.depth_or_none
     return Inference(
         depth=None if depth is None else depth.values,
@@ -349,49 +351,54 @@ def _prediction_as_answer(prediction: Prediction) -> Inference:
     )
 
 
-def _answer_with_parts(answer: Inference, parts: set[Need]) -> Inference:
-    """Answer with depth, and those other maps that the outputs need."""
+def _select_maps(inference: Inference, needed_parts: set[Need]) -> Inference:
+    """Keep depth, and of the other maps those that the outputs need."""
     return Inference(
-        depth=answer.depth,
-        valid=answer.valid,
-        normals=answer.normals if Need.NORMALS in parts else None,
-        confidence=answer.confidence if Need.CONFIDENCE in parts else None,
-        sky=answer.sky if Need.SKY in parts else None,
+        depth=inference.depth,
+        valid=inference.valid,
+        normals=inference.normals if Need.NORMALS in needed_parts else None,
+        confidence=inference.confidence if Need.CONFIDENCE in needed_parts else None,
+        sky=inference.sky if Need.SKY in needed_parts else None,
     )
 
 
-def measure_extent(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Extent:
+def measure_depth_range(
+    predictions: Iterable[Prediction], *, count: int, what: DrawnQuantity
+) -> ClipDepthRange:
     """Measure the range of a video's depth, and that of its colours by at most 1,024 frames.
 
-    Args:
-        predictions: Predictions of all frames.
-        count: Number of frames.
-        what: What the colours show, such as inverse depth.
+    ``what`` is the quantity that the colours show, such as inverse depth.
     """
-    low, high, kind, has_sky = np.inf, -np.inf, DepthKind.METRIC, False
-    stride = -(-count // _MAX_EXTENT_FRAMES)
+    low = math.inf
+    high = -math.inf
+    kind = DepthKind.METRIC
+    has_sky = False
+    stride = math.ceil(count / _MAX_RANGE_FRAMES)
     samples: list[DrawnSample] = []
     frames_with_depth = 0
     for prediction in predictions:
-        depth, sky = prediction.depth, coloured_sky(prediction)
-        kind, has_sky = depth.kind, has_sky or sky is not None
+        depth = prediction.depth
+        kind = depth.kind
+        sky = coloured_sky(prediction)
+        has_sky = has_sky or sky is not None
         valid_values = depth.values[depth.valid]
         if not valid_values.size:
             continue
-        low, high = min(low, float(valid_values.min())), max(high, float(valid_values.max()))
-        # Counted among frames with depth: others might be all those of the stride.
+        low = min(low, float(valid_values.min()))
+        high = max(high, float(valid_values.max()))
+        # The stride counts frames with depth only, so that it cannot hit only frames without.
         if frames_with_depth % stride == 0:
             samples.append(_drawn_sample(depth, what, sky))
         frames_with_depth += 1
     if not any(sample.values.size for sample in samples):
-        return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
-    colours = range_of_samples(samples, kind, what)
-    return Extent(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
+        return ClipDepthRange(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
+    colours = common_colour_range(samples, kind, what)
+    return ClipDepthRange(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
 
 
-def _drawn_sample(depth: DepthMap, what: Drawn, sky: Mask | None) -> DrawnSample:
-    """Sample what is drawn of a frame on a coarse grid of pixels."""
-    stride = max(1, round((depth.values.size / _EXTENT_PIXELS) ** 0.5))
+def _drawn_sample(depth: DepthMap, what: DrawnQuantity, sky: Mask | None) -> DrawnSample:
+    """Sample the values that are drawn for a frame on a coarse grid of pixels."""
+    stride = max(1, round((depth.values.size / _RANGE_PIXELS) ** 0.5))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     values = extend_ground_to_sky(depth, sky).values[grid]
     sampled = DepthMap(values=values, kind=depth.kind, valid=depth.valid[grid])

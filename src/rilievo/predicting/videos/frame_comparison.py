@@ -1,4 +1,4 @@
-"""Comparison of two frames of a video: cuts, the change of scale, and whether the camera moved."""
+"""Compare two frames of a video: find cuts, changes of scale, and whether the camera moved."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Photo
 
 _MAX_SAMPLES = 1 << 14
-"""Most pixels of a frame that are compared."""
-_TRIM = 0.1
-"""Quantile at each end that a trimmed mean leaves out."""
-_MIN_COMPARED = 0.05
-"""Least share of unmoved pixels that are compared alone, without the others."""
+"""Maximum number of pixels of a frame that are compared."""
+_TRIMMED_FRACTION = 0.1
+"""Fraction of the values at each end that a trimmed mean leaves out."""
+_MIN_COMPARED_FRACTION = 0.05
+"""Minimum fraction of the frame that unmoved pixels need, to be compared without the others."""
 
 _MAX_MOTION = 0.25
 """Largest motion of a pixel that counts as unmoved [px of the sample]."""
 _MIN_EDGE_SLOPE = 4.0
-"""Least slope of an edge [grey levels per pixel], and most noise [grey levels]."""
+"""Minimum slope of an edge [grey levels per pixel], and maximum noise [grey levels]."""
 _MIN_EDGE_PIXELS = 16
-_MIN_STILL_EDGES = 0.5
-"""Least share of edges that are unmoved where the camera stands still."""
+_MIN_STILL_EDGE_FRACTION = 0.5
+"""Minimum fraction of the edge pixels that are unmoved, if the camera stands still."""
 
 _CUT_CORRELATION = 0.5
 _CUT_COLOUR_DISTANCE = 0.25
@@ -43,7 +43,10 @@ class PictureFeatures:
     colours: Float64[np.ndarray, "512"]
 
     def is_cut(self, later: "PictureFeatures") -> bool:
-        """Whether layout and colours both differ; a flash keeps layout, fast motion colours."""
+        """Whether layout and colours both differ.
+
+        A flash changes only the colours, and fast motion only the layout.
+        """
         correlation = self.layout @ later.layout
         colour_distance = np.abs(self.colours - later.colours).sum() / 2
         return bool(correlation < _CUT_CORRELATION and colour_distance > _CUT_COLOUR_DISTANCE)
@@ -55,8 +58,7 @@ class FrameSample:
 
     Attributes:
         values: Log depth, or affine values.
-        valid: Pixels with depth.
-        is_log: Whether ``values`` are logarithms, so that their difference is a change of scale.
+        is_log: Whether ``values`` are logarithms, whose difference is then a change of scale.
         grey: Grey levels, 0 to 255, on the same grid.
         features: Layout and colours of the picture.
     """
@@ -73,11 +75,9 @@ class FrameComparison:
     """Comparison of a frame with its reference.
 
     Attributes:
-        is_cut: Whether they are of different shots; nothing else is known then.
+        is_cut: Whether they belong to different shots. Then the other attributes mean nothing.
         is_still: Whether the camera stood still between them.
-        log_growth: Log of the frame's scale over that of the reference.
-        mean: Trimmed mean of the frame's values.
-        reference_mean: Trimmed mean of the reference's values.
+        log_growth: Log of the ratio of the frame's scale to that of the reference.
     """
 
     is_cut: bool
@@ -93,6 +93,7 @@ def sample_frame(depth: DepthMap, photo: Photo) -> FrameSample:
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     values, valid = depth.values[grid], depth.valid[grid]
     if depth.is_depth:
+        # Invalid pixels stay 0; they are never compared.
         values = np.log(values, where=valid, out=np.zeros_like(values))
 
     image = _shrink(photo.pixels, values.shape)
@@ -106,7 +107,7 @@ def sample_frame(depth: DepthMap, photo: Photo) -> FrameSample:
 
 
 def picture_features(pixels: Pixels) -> PictureFeatures:
-    """Layout and colours of a picture of any size."""
+    """Compute layout and colours of a picture of any size."""
     height, width = pixels.shape[:2]
     factor = min(1.0, (_MAX_SAMPLES / (height * width)) ** 0.5)
     shape = max(1, round(factor * height)), max(1, round(factor * width))
@@ -124,7 +125,10 @@ def _features_of_image(image: Image.Image) -> PictureFeatures:
 
 
 def _grey_layout(image: Image.Image) -> Float64[np.ndarray, "768"]:
-    """Grey levels of a thumbnail, of zero mean and unit length."""
+    """Return the grey levels of a thumbnail, normalized to zero mean and unit length.
+
+    The dot product of two such layouts is their correlation.
+    """
     thumbnail = image.convert("L").resize((32, 24), Image.Resampling.BOX)
     grey = np.asarray(thumbnail, np.float64).ravel()
     grey -= grey.mean()
@@ -132,8 +136,8 @@ def _grey_layout(image: Image.Image) -> Float64[np.ndarray, "768"]:
 
 
 def _colour_histogram(pixels: Pixels) -> Float64[np.ndarray, "512"]:
-    """Shares of 8 x 8 x 8 colours."""
-    red, green, blue = np.moveaxis((pixels >> 5).astype(np.intp), 2, 0)
+    """Compute the normalized histogram of 8 x 8 x 8 colours."""
+    red, green, blue = np.moveaxis((pixels >> 5).astype(np.intp), 2, 0)  # the upper 3 of 8 bits
     bins = red * 64 + green * 8 + blue
     return np.bincount(bins.ravel(), minlength=512) / bins.size
 
@@ -143,21 +147,22 @@ def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparis
     if sample.values.shape != reference.values.shape or reference.features.is_cut(sample.features):
         return FrameComparison(is_cut=True)
 
-    is_unmoved, is_still = _find_still_pixels(reference.grey, sample.grey)
+    is_unmoved, is_still = _detect_stillness(reference.grey, sample.grey)
     both_valid = reference.valid & sample.valid
-    # While the camera moves, unmoved pixels are mostly flat ones, a worse sample than all pixels.
-    compared = both_valid & is_unmoved if is_still else both_valid
-    if np.count_nonzero(compared) < _MIN_COMPARED * compared.size:
-        compared = both_valid
-    if not compared.any():
+    # While the camera moves, the pixels that seem unmoved are flat ones, which are a poor sample.
+    is_compared = both_valid & is_unmoved if is_still else both_valid
+    if np.count_nonzero(is_compared) < _MIN_COMPARED_FRACTION * is_compared.size:
+        is_compared = both_valid
+    if not is_compared.any():
         return FrameComparison(is_cut=False, is_still=is_still)
 
-    before = reference.values[compared].astype(np.float64)
-    after = sample.values[compared].astype(np.float64)
+    before = reference.values[is_compared].astype(np.float64)
+    after = sample.values[is_compared].astype(np.float64)
     mean, reference_mean = _trimmed_mean(after), _trimmed_mean(before)
     if sample.is_log:
         log_growth = _trimmed_mean(after - before)
     else:
+        # Affine values have an unknown shift, so the scale shows in their mean absolute deviation.
         spread = np.abs(after - mean).mean()
         reference_spread = np.abs(before - reference_mean).mean()
         log_growth = _log_ratio(spread, reference_spread)
@@ -170,14 +175,18 @@ def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparis
     )
 
 
-def _find_still_pixels(before: Field, after: Field) -> tuple[Mask, bool]:
+def _detect_stillness(before: Field, after: Field) -> tuple[Mask, bool]:
     """Find unmoved pixels, and whether the camera stands still.
 
-    A pixel of slope s that moves by d changes by s d, the normal flow of Horn and Schunck (1981).
-    The change of flat pixels is noise; that of the whole frame is exposure.
+    A pixel at brightness slope s that moves by d changes by s d, by the brightness constancy of
+    Horn and Schunck (1981). Pixels that change by less than s ``_MAX_MOTION``, plus noise, are
+    unmoved. The noise is measured on flat pixels.
+
+    Returns:
+        The mask of unmoved pixels, and whether most edges are unmoved.
     """
     change = after - before
-    change = np.abs(change - np.median(change))
+    change = np.abs(change - np.median(change))  # the median is a change of exposure
     gradient_y, gradient_x = np.gradient((before + after) / 2)
     slope = np.hypot(gradient_x, gradient_y)
 
@@ -185,22 +194,22 @@ def _find_still_pixels(before: Field, after: Field) -> tuple[Mask, bool]:
     noise = min(2.0 * float(np.median(change[is_flat])), _MIN_EDGE_SLOPE)
     is_unmoved = change <= _MAX_MOTION * slope + noise
 
-    # Only at edges does motion change a pixel by clearly more than noise.
+    # Flat pixels look unmoved even if they move, so only edges tell about the camera.
     is_edge = slope > max(_MIN_EDGE_SLOPE, 2 * noise / _MAX_MOTION)
     unmoved_edges = is_unmoved[is_edge]
     if unmoved_edges.size < _MIN_EDGE_PIXELS:
         return is_unmoved, False
-    return is_unmoved, bool(unmoved_edges.mean() >= _MIN_STILL_EDGES)
+    return is_unmoved, bool(unmoved_edges.mean() >= _MIN_STILL_EDGE_FRACTION)
 
 
 def _trimmed_mean(values: Values) -> float:
-    """Mean without the outer tenths, which flickers less than the median."""
-    low, high = np.quantile(values, (_TRIM, 1 - _TRIM))
+    """Compute the mean without the lowest and highest tenth, which is steadier than the median."""
+    low, high = np.quantile(values, (_TRIMMED_FRACTION, 1 - _TRIMMED_FRACTION))
     return float(values[(values >= low) & (values <= high)].mean())
 
 
 def _log_ratio(numerator: float, denominator: float) -> float:
-    """Log of a ratio of positive numbers; 0 if one of them is 0, as of constant depth."""
+    """Return the log of a ratio; 0 if one of the numbers is 0, as with constant depth."""
     if numerator <= 0 or denominator <= 0:
         return 0.0
     return float(np.log(numerator / denominator))

@@ -1,12 +1,12 @@
-"""Consistent scales for the frames of a video, once all frames are known.
+"""Make the scales of a video's frames consistent, once all frames are known.
 
-A model gives each frame its own scale (and shift, if its depth is affine). ``ScaleTrack`` smooths
-the scale over time:
+A model predicts each frame with a scale of its own (and a shift, if its depth is affine).
+``ScaleTrack`` smooths the scale over time:
 
-1. A frame is compared with a reference: the frame before it, or the first of a still stretch. The
-   change of log scale, added up along the references, is the apparent path A of each shot.
+1. Each frame is compared with a reference, which is the frame before it, or the first frame of a
+   still stretch. The changes of log scale, summed along the references, are the path A of a shot.
 
-2. The corrected path P is the minimum of
+2. The corrected path P minimizes
 
     Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
 
@@ -32,21 +32,21 @@ from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.records.depth_map import DepthKind
 
 HALVED_PERIOD = 1.5
-"""Period of the changes of scale that are halved [s]; slower ones are followed."""
+"""Changes of scale with this period [s] are halved; slower ones are kept."""
 HOLD_TIME = 10.0
-"""Time constant of following the model while the camera stands still [s]."""
+"""Time constant with which the scale follows the model while the camera stands still [s]."""
 MIN_STILL_TIME = 0.5
-"""Least duration of a still stretch [s]."""
+"""Minimum duration of a still stretch [s]."""
 
 _CREEP_WEIGHT = 10.0
-"""Weight w of a step between two still stretches, as of a camera that creeps on."""
+"""Weight w of a step between two still stretches, between which the camera creeps."""
 _MIN_PERIOD = 8
-"""Least period of smoothing [frames], in videos of few frames a second."""
+"""Minimum period of smoothing [frames], for videos with few frames per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameStep:
-    """Change of a frame against its reference; the first frame of a shot is its own reference."""
+    """Change from a reference frame to a frame; the first frame of a shot is its own reference."""
 
     reference: int
     is_still: bool = False
@@ -65,7 +65,9 @@ class ScaleTrack:
         self._reference_index = 0
 
     def add_frame(self, sample: FrameSample, *, is_new_shot: bool = False) -> bool:
-        """Add the next frame; with ``is_new_shot`` it is already known to begin a shot.
+        """Add the next frame.
+
+        ``is_new_shot`` says that a shot is known to begin with this frame.
 
         Returns:
             Whether a shot begins with this frame.
@@ -85,7 +87,7 @@ class ScaleTrack:
                 reference_mean=comparison.reference_mean,
             )
         )
-        # In a still stretch all frames are compared with its first, so that errors do not add up.
+        # All frames of a still stretch are compared with its first, so that errors do not add up.
         if not comparison.is_still:
             self._reference, self._reference_index = sample, index
         return comparison.is_cut
@@ -96,16 +98,17 @@ class ScaleTrack:
         return [index for index, step in enumerate(self._steps) if step.reference == index]
 
     def stretches(self, rate: float) -> list[int]:
-        """First frame of the still stretch of each frame, or ``MOVING``.
+        """Return the still stretch of each frame, which is its first frame, or ``MOVING``.
 
         ``rate`` is in frames per second.
         """
         stretches = [MOVING] * len(self._steps)
-        for index in np.flatnonzero(_is_held(self._steps, rate)).tolist():
-            first = self._steps[index].reference
-            stretches[index] = first
-            if stretches[first] == MOVING:
-                stretches[first] = first
+        for index in np.flatnonzero(_find_held_frames(self._steps, rate)).tolist():
+            first_frame = self._steps[index].reference
+            stretches[index] = first_frame
+            # The first frame belongs to the stretch, unless it ends the stretch before.
+            if stretches[first_frame] == MOVING:
+                stretches[first_frame] = first_frame
         return stretches
 
     def corrections(self, rate: float) -> list[Correction]:
@@ -116,22 +119,22 @@ class ScaleTrack:
         return corrections
 
     def _correct_shot(self, first: int, end: int, rate: float) -> list[Correction]:
-        """Corrections of the frames of a shot, which are ``first`` to ``end - 1``."""
+        """Compute the corrections of the frames of a shot, which are ``first`` to ``end - 1``."""
         steps = self._steps[first:end]
         references = [step.reference - first for step in steps]
-        held = _is_held(steps, rate)
+        held = _find_held_frames(steps, rate)
 
         log_scale = _sum_along_references([step.log_growth for step in steps], references)
         scales = np.exp(smooth_path(log_scale, held, rate=rate) - log_scale).tolist()
         if not self._is_affine:
             return [Correction(scale=scale) for scale in scales]
 
-        # Rises of the mean, after the scales are corrected.
-        rises = [
+        # Once the scales are corrected, the shifts follow from the changes of the mean.
+        mean_changes = [
             scales[index] * step.mean - scales[references[index]] * step.reference_mean
             for index, step in enumerate(steps)
         ]
-        mean = _sum_along_references(rises, references)
+        mean = _sum_along_references(mean_changes, references)
         shifts = (smooth_path(mean, held, rate=rate) - mean).tolist()
         return [
             Correction(scale=scale, shift=shift)
@@ -139,46 +142,46 @@ class ScaleTrack:
         ]
 
 
-def _is_held(steps: Sequence[_FrameStep], rate: float) -> Bool[np.ndarray, "n"]:
-    """Frames of still stretches that are long enough to hold the scale."""
+def _find_held_frames(steps: Sequence[_FrameStep], rate: float) -> Bool[np.ndarray, "n"]:
+    """Find the frames of still stretches that are long enough to hold the scale."""
     min_frames = max(2, round(MIN_STILL_TIME * rate))
     held = np.zeros(len(steps), bool)
-    first = 0
+    stretch_start = 0
+    # Consecutive still frames with the same reference are one stretch.
     for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):
-        count = len(list(stretch))
-        held[first : first + count] = is_still and count >= min_frames
-        first += count
+        stretch_end = stretch_start + len(list(stretch))
+        is_long = stretch_end - stretch_start >= min_frames
+        held[stretch_start:stretch_end] = is_still and is_long
+        stretch_start = stretch_end
     return held
 
 
-def _sum_along_references(rises: Sequence[float], references: Sequence[int]) -> Values:
-    """Path from 0, in which each frame rises from its reference, an earlier frame."""
-    path = np.zeros(len(rises))
-    for index in range(1, len(rises)):
-        path[index] = path[references[index]] + rises[index]
+def _sum_along_references(changes: Sequence[float], references: Sequence[int]) -> Values:
+    """Sum changes against earlier frames, whose indices are ``references``, to a path from 0."""
+    path = np.zeros(len(changes))
+    for index in range(1, len(changes)):
+        path[index] = path[references[index]] + changes[index]
     return path
 
 
 def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
-    """Smooth a path of log scales or shifts over the frames of a shot; see the module.
+    """Smooth a path of log scales or shifts over the frames of a shot (see the module).
 
-    Args:
-        apparent: Path A of the model.
-        held: Frames in still stretches, in which the path is nearly constant.
-        rate: Frames per second.
+    ``apparent`` is the path A, and ``held`` are the frames in which P is nearly constant.
     """
     period = max(HALVED_PERIOD * rate, _MIN_PERIOD)
-    # A wave of this period is damped by 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
+    # A wave of this period is multiplied by 1 / (1 + μ (2 sin(π / period))⁴), which has to be 1/2.
     halving_weight = (2 * math.sin(math.pi / period)) ** -4
     bending_weight = np.full(max(len(apparent) - 2, 0), halving_weight)
     step_weight = np.where(held[1:], (HOLD_TIME * rate) ** 2, 0.0)
 
-    # A single moving frame between still ones is the first of a new still stretch: the camera
-    # creeps, and the scale steps from one stretch to the next.
-    is_between = ~held[2:-1] & held[1:-2] & held[3:]
-    step_weight[1:-1][is_between] = _CREEP_WEIGHT
-    bending_weight[:-1][is_between] = 0.0
-    bending_weight[1:][is_between] = 0.0
+    # A single moving frame between still ones begins a new still stretch, because the camera
+    # creeps. There the scale may step from one stretch to the next: the weight of the step is small
+    # and the bends before and after it cost nothing.
+    begins_stretch = ~held[2:-1] & held[1:-2] & held[3:]
+    step_weight[1:-1][begins_stretch] = _CREEP_WEIGHT
+    bending_weight[:-1][begins_stretch] = 0.0
+    bending_weight[1:][begins_stretch] = 0.0
     return _solve_path(apparent, bending_weight, step_weight)
 
 
@@ -187,44 +190,49 @@ def _solve_path(
     bending_weight: Float64[np.ndarray, "m"],
     step_weight: Float64[np.ndarray, "n-1"],
 ) -> Values:
-    """Path P of the least sum in the module's docstring, for the path A of the model.
+    """Find the path P that minimizes the sum in the module's docstring.
 
-    The normal equations have five diagonals: the main one, and two to each side, which are equal.
-
-    Args:
-        apparent: Path A.
-        bending_weight: Weight μ of each bend of the path.
-        step_weight: Weight w of each step.
+    The normal equations are (I + Σ w s sᵀ + Σ μ b bᵀ) P = A, where s = (-1, 1) takes a step and
+    b = (1, -2, 1) a bend at neighbouring frames. This symmetric matrix has five diagonals.
     """
     count = len(apparent)
-    diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
+    main_diagonal = np.ones(count)
+    first_diagonal, second_diagonal = np.zeros(count), np.zeros(count)
 
-    # A squared step (-1, 1).
-    diagonal[1:] += step_weight
-    diagonal[:-1] += step_weight
-    first[:-1] -= step_weight
+    # Steps: the entries of s sᵀ are 1 and -1.
+    main_diagonal[1:] += step_weight
+    main_diagonal[:-1] += step_weight
+    first_diagonal[:-1] -= step_weight
 
-    # A squared bend (1, -2, 1).
+    # Bends: the entries of b bᵀ are 1, 4, 1 on the main diagonal, -2 and -2 beside it, and 1.
     if count > 2:
-        diagonal[:-2] += bending_weight
-        diagonal[1:-1] += 4 * bending_weight
-        diagonal[2:] += bending_weight
-        first[:-2] -= 2 * bending_weight
-        first[1:-1] -= 2 * bending_weight
-        second[:-2] += bending_weight
-    return _solve_five_diagonals(diagonal, first, second, apparent)
+        main_diagonal[:-2] += bending_weight
+        main_diagonal[1:-1] += 4 * bending_weight
+        main_diagonal[2:] += bending_weight
+        first_diagonal[:-2] -= 2 * bending_weight
+        first_diagonal[1:-1] -= 2 * bending_weight
+        second_diagonal[:-2] += bending_weight
+    return _solve_pentadiagonal(main_diagonal, first_diagonal, second_diagonal, apparent)
 
 
-def _solve_five_diagonals(diagonal: Values, first: Values, second: Values, right: Values) -> Values:
-    """Solve M x = right by M = L D Lᵀ, for a symmetric M of five diagonals.
+def _solve_pentadiagonal(
+    main_diagonal: Values, first_diagonal: Values, second_diagonal: Values, right_side: Values
+) -> Values:
+    """Solve M x = right_side for a symmetric pentadiagonal M, by the factorization M = L D Lᵀ.
 
-    ``first`` and ``second`` are the diagonals beside the main one. Row i of L is
-    (..., l2[i-2], l1[i-1], 1).
+    L has the entries l1[i] and l2[i] one and two rows below the ones of its diagonal, and D has the
+    entries d[i]. Forward substitution gives y, and backward substitution x.
     """
-    count = len(diagonal)
-    # Two zero rows in front avoid special cases for the first rows.
+    count = len(main_diagonal)
+    # Two zeros in front stand for the rows before the first.
     d, l1, l2, y = ([0.0] * (count + 2) for _ in range(4))
-    rows = zip(diagonal.tolist(), first.tolist(), second.tolist(), right.tolist(), strict=True)
+    rows = zip(
+        main_diagonal.tolist(),
+        first_diagonal.tolist(),
+        second_diagonal.tolist(),
+        right_side.tolist(),
+        strict=True,
+    )
     for i, (m0, m1, m2, value) in enumerate(rows, start=2):
         d[i] = m0 - l1[i - 1] ** 2 * d[i - 1] - l2[i - 2] ** 2 * d[i - 2]
         l1[i] = (m1 - l2[i - 1] * d[i - 1] * l1[i - 1]) / d[i]

@@ -1,7 +1,7 @@
-"""Anchored depth of a video: affine depth that is fitted to a reference depth, shot by shot.
+"""Anchor the affine depth of a video, by fitting each shot to a reference depth.
 
-All frames of a shot have one scale and shift (an ``Anchoring``). ``ShotFitter`` fits the shots of a
-video once all frames are known, and ``StreamFitter`` those of a stream while frames arrive.
+All frames of a shot share one scale and shift (an ``Anchoring``). ``ShotFitter`` fits the shots of
+a video once all frames are known, and ``StreamFitter`` those of a stream while frames arrive.
 """
 
 import math
@@ -17,9 +17,9 @@ from rilievo.arrays.shapes import Float32, Values
 from rilievo.errors import CalibrationError, InputError
 from rilievo.errors.messages import Text
 from rilievo.predicting.photographs.anchoring import (
-    anchoring_or_refusal,
-    anchoring_refusal,
+    anchoring_from_fit,
     is_listed_model,
+    refused_anchoring,
 )
 from rilievo.predicting.videos.frame_comparison import FrameSample, compare_frames, sample_frame
 from rilievo.predicting.videos.steadying import Correction
@@ -29,11 +29,11 @@ from rilievo.records.prediction_record import Anchoring
 from rilievo.records.sample import Photo
 
 _MAX_SHOT_FRAMES = 8
-"""Most frames by which a shot is fitted."""
+"""Maximum number of frames that are sampled to fit a shot."""
 _MAX_STREAM_GAP = 16
-"""Most frames between two by which a shot of a stream is fitted."""
+"""Maximum distance of two sampled frames of a stream."""
 _MAX_FRAME_PIXELS = 512
-"""Most pixels of such a frame."""
+"""Maximum number of sampled pixels of a frame."""
 
 ReferenceFunction = Callable[[Photo], DepthMap]
 """Function that computes the reference depth of a frame."""
@@ -41,7 +41,7 @@ ReferenceFunction = Callable[[Photo], DepthMap]
 
 @dataclass(frozen=True, slots=True)
 class _FramePair:
-    """Values of one frame and its reference depth at the same pixels."""
+    """Sampled affine values of one frame, and its reference depth at the same pixels."""
 
     frame: int
     values: Float32[np.ndarray, "n"]
@@ -71,16 +71,19 @@ def _corrected_values(pair: _FramePair, corrections: Sequence[Correction]) -> Va
 def _fit_or_refuse(
     values: Values, reference: Values, *, is_inverse: bool, is_listed: bool
 ) -> Anchoring:
-    """Fit of affine values to reference depth, or the reason why there is none."""
+    """Fit affine values to reference depth; if that fails, the result states the reason."""
     try:
         fit = anchor_values(values, reference, is_inverse=is_inverse)
-        return anchoring_or_refusal(fit, is_listed=is_listed)
+        return anchoring_from_fit(fit, is_listed=is_listed)
     except CalibrationError as error:
-        return anchoring_refusal(error)
+        return refused_anchoring(error)
 
 
 class _ShotFrames:
-    """A few frames of a shot, sampled evenly over its length, which is not known beforehand."""
+    """A few frames that are sampled evenly over a shot, whose length is not known beforehand.
+
+    Whenever there are too many, every second one is dropped and the stride is doubled.
+    """
 
     def __init__(self, first_frame: int) -> None:
         self.first_frame = first_frame
@@ -88,7 +91,7 @@ class _ShotFrames:
         self._stride = 1
 
     def is_sampled(self, frame: int) -> bool:
-        """Whether a frame is to be sampled."""
+        """Whether the stride includes a frame."""
         return (frame - self.first_frame) % self._stride == 0
 
     def add(self, pair: _FramePair) -> None:
@@ -96,7 +99,7 @@ class _ShotFrames:
         self.pairs.append(pair)
         if len(self.pairs) > _MAX_SHOT_FRAMES:
             self._stride *= 2
-            self.pairs = [old for old in self.pairs if self.is_sampled(old.frame)]
+            self.pairs = [kept for kept in self.pairs if self.is_sampled(kept.frame)]
 
 
 class ShotFitter:
@@ -105,10 +108,8 @@ class ShotFitter:
     def __init__(self, reference: ReferenceFunction, kind: DepthKind, *, is_listed: bool) -> None:
         """Collect frames of affine depth.
 
-        Args:
-            reference: Function that computes the reference depth of a frame.
-            kind: Kind of the frames' depth.
-            is_listed: Whether rilievo lists the model, so that weaker agreement is accepted.
+        ``reference`` computes the reference depth of a frame. ``is_listed`` says that rilievo lists
+        the model, so that weaker agreement is accepted.
         """
         self._reference = reference
         self._is_inverse = kind is DepthKind.AFFINE_INVERSE
@@ -124,7 +125,7 @@ class ShotFitter:
             shot.add(_frame_pair(frame, depth, self._reference(photo)))
 
     def fit_shots(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
-        """Fit each shot, by frames of which scales and shifts are corrected.
+        """Fit each shot by its sampled frames, after their scales and shifts are corrected.
 
         Raises:
             InputError: If a shot cannot be fitted.
@@ -145,18 +146,17 @@ class ShotFitter:
             is_inverse=self._is_inverse,
             is_listed=self._is_listed,
         )
-        reason_to_refuse = anchoring.refused
-        if reason_to_refuse is not None:
+        if anchoring.refused is not None:
             raise InputError(
-                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", reason_to_refuse)
+                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", anchoring.refused)
             )
         return anchoring
 
 
 class _OpenShot:
-    """Shot of a stream that has not ended, with its newest sampled frames.
+    """Shot of a stream that has not ended yet, with its newest sampled frames.
 
-    A frame is sampled, and the shot fitted, when the anchoring of its prediction is first read.
+    A frame is sampled, and the shot is fitted, when the anchoring of its prediction is first read.
     This may happen in several threads at once.
     """
 
@@ -174,11 +174,11 @@ class _OpenShot:
         *,
         is_listed: bool,
     ) -> Anchoring:
-        """Fit the shot up to a frame; if that is impossible, the result says why."""
+        """Fit the shot up to a frame; if that fails, the result states the reason."""
         try:
             pairs = self._sample_pairs(frame, depth, photo, reference)
         except CalibrationError as error:
-            return anchoring_refusal(error)
+            return refused_anchoring(error)
         return _fit_or_refuse(
             _concatenate_as_float64([pair.values for pair in pairs]),
             _concatenate_as_float64([pair.reference for pair in pairs]),
@@ -196,7 +196,10 @@ class _OpenShot:
             return list(self._pairs)
 
     def _is_sampled(self, frame: int) -> bool:
-        """Whether a frame is due; if all are read, frames 0, 1, 2, 4, 8, 16, 32, 48, ... are."""
+        """Whether to sample a frame: after as many frames as the shot has, but at most 16.
+
+        If every frame is asked for, these are the frames 0, 1, 2, 4, 8, 16, 32, 48, ...
+        """
         if not self._pairs:
             return True
         last_frame = self._pairs[-1].frame
@@ -218,7 +221,8 @@ class StreamFitter:
 
         A prediction whose depth needs no fit is returned unchanged.
         """
-        depth, photo = prediction.depth_or_none, prediction.photo
+        depth = prediction.depth_or_none
+        photo = prediction.photo
         if depth is None or depth.is_depth or photo is None:
             return prediction
 
@@ -229,11 +233,11 @@ class StreamFitter:
             self._shot = _OpenShot(frame)
         self._last_sample = sample
 
-        # The shot of this frame, which a later frame may end.
+        # Bound now, because self._shot may be another shot by the time the anchoring is read.
         shot, reference = self._shot, self._reference
         is_listed = is_listed_model(prediction.made_by)
-        prepared = prediction.but()
-        prepared.defer(
+        with_anchoring = prediction.but()
+        with_anchoring.defer(
             "anchoring", lambda: shot.fit(frame, depth, photo, reference, is_listed=is_listed)
         )
-        return prepared
+        return with_anchoring

@@ -1,4 +1,4 @@
-"""Black bars of a shot: those that are black in all its frames."""
+"""Find the black bars of a shot, which are black in all its frames."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -17,26 +17,30 @@ from rilievo.predicting.videos.frame_comparison import picture_features
 from rilievo.records.sample import Photo
 
 _MAX_SIDE = 180
-"""Shorter side of the pictures in which cuts are sought, for speed [px]."""
+"""Shorter side to which pictures are subsampled to detect cuts faster [px]."""
 
 
 class ShotBorders:
-    """Finder of the black bars of each shot, which reads ahead to the end of a shot with bars."""
+    """Finder of the black bars of each shot.
+
+    If a shot may have bars, it reads ahead to the end of the shot, because a bar has to be black in
+    all frames. It collects the brightest value of each pixel over the shot for that.
+    """
 
     def __init__(self, source: FrameSource) -> None:
-        # A copy, because reading sets the faults of a source.
+        # A copy, because reading changes the faults of a source.
         self._source = copy(source)
         self._frames_ahead: Iterator[tuple[int, Pixels]] | None = None
         self._frame_count = 0
         self._last_pixels: Pixels | None = None
         self._first_frame_of_shot = 0
-        # Brightest pixels of the shot that is being read; None if it cannot have bars.
+        # Maximum of each pixel over the shot that is being read; None if it cannot have bars.
         self._brightest: Pixels | None = None
-        # First frame and bars of the shots that were read, from the current one on.
+        # (first frame, bars) of the shots that were read, from the current one on.
         self._shots: list[tuple[int, Margins]] = []
 
     def frame_margins(self, index: int, photo: Photo) -> Margins:
-        """Bars of a frame; frames are asked for in order."""
+        """Return the bars of a frame. It has to be called for all frames in order."""
         if index == self._frame_count:
             self._add_pixels(_pixels_on_white(photo))
         while self._brightest is not None and self._first_frame_of_shot <= index:
@@ -51,29 +55,35 @@ class ShotBorders:
         return margins
 
     def _add_pixels(self, pixels: Pixels) -> None:
-        """Add the next frame to its shot, or begin a new shot with it."""
-        index, last_pixels, brightest = self._frame_count, self._last_pixels, self._brightest
-        self._frame_count, self._last_pixels = index + 1, pixels
-        may_have_bars = brightest is not None or has_two_black_sides(pixels)
-        if last_pixels is None or (may_have_bars and _is_cut(last_pixels, pixels, brightest)):
-            self._end_shot()
-            self._first_frame_of_shot, brightest = index, pixels
-        elif brightest is not None:
-            brightest = np.maximum(brightest, pixels)
+        """Add the next frame to its shot, or begin a new shot with it.
 
-        if brightest is not None and not has_two_black_sides(brightest):
+        Cuts matter only where bars may begin or end, so all other frames are not compared.
+        """
+        last_pixels = self._last_pixels
+        may_have_bars = self._brightest is not None or has_two_black_sides(pixels)
+        if last_pixels is None or (may_have_bars and _is_cut(last_pixels, pixels, self._brightest)):
+            self._end_shot()
+            self._first_frame_of_shot = self._frame_count
+            self._brightest = pixels
+        elif self._brightest is not None:
+            self._brightest = np.maximum(self._brightest, pixels)
+
+        if self._brightest is not None and not has_two_black_sides(self._brightest):
+            # Something bright has crossed the sides, so this shot has no bars.
             self._shots.append((self._first_frame_of_shot, Margins()))
-            brightest = None
-        self._brightest = brightest
+            self._brightest = None
+        self._last_pixels = pixels
+        self._frame_count += 1
 
     def _end_shot(self) -> None:
+        """Record the bars of the shot that ends; without effect if it is known to have none."""
         if self._brightest is not None:
             bars = find_black_bars((self._brightest,))
             self._shots.append((self._first_frame_of_shot, bars))
             self._brightest = None
 
     def _next_pixels(self) -> Pixels | None:
-        """Pixels of the next frame that was not added; None at the end."""
+        """Read the pixels of the next frame that was not added; None at the end of the video."""
         if self._frames_ahead is None:
             self._frames_ahead = (
                 (frame.index, _pixels_on_white(frame.photo)) for frame in self._source
@@ -85,7 +95,7 @@ class ShotBorders:
 
 
 def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
-    """Whether bars change between two frames, or the picture inside of the shot's bars."""
+    """Whether the bars change between two frames, or the picture within the shot's bars is cut."""
     step = max(1, min(after.shape[:2]) // _MAX_SIDE)
     grid = np.s_[::step, ::step]
     before, after = before[grid], after[grid]
@@ -97,7 +107,7 @@ def _is_cut(before: Pixels, after: Pixels, brightest: Pixels | None) -> bool:
 
 
 def _pixels_on_white(photo: Photo) -> Pixels:
-    """Pixels with transparent ones in white, so that they are no black bars."""
+    """Return the pixels with transparent ones in white, so that they do not count as black bars."""
     if photo.transparent is None:
         return photo.pixels
     return np.where(photo.transparent[..., None], np.uint8(255), photo.pixels)

@@ -1,6 +1,6 @@
-"""Depth of a video that is held steady where nothing moves.
+"""Reduce the flicker of a video's depth where nothing moves.
 
-While the camera stands still, the depth of each unmoved pixel is the mean over a few frames.
+While the camera stands still, the depth of each unmoved pixel is averaged over a few frames.
 """
 
 from collections import deque
@@ -11,21 +11,21 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Mask, UInt8
 from rilievo.models.base import Inference
-from rilievo.predicting.videos.frame_answers import StoredAnswers
+from rilievo.predicting.videos.stored_inferences import StoredInferences
 
 MOVING = -1
-"""Number of a frame's still stretch if the camera moves."""
+"""Stands for the still stretch of a frame in which the camera moves."""
 
 _NEIGHBOUR_FRAMES = 6
-"""Frames before, and frames after, that are averaged with a frame."""
+"""Number of frames before, and of frames after, that are averaged with a frame."""
 _MAX_MOTION = 0.25
 """Largest motion of a pixel that counts as unmoved [px]."""
 _MIN_NOISE, _MAX_NOISE = 1.0, 4.0
-"""Limits of the change of brightness that counts as noise [grey levels]."""
+"""Limits between which the measured noise of brightness is clamped [grey levels]."""
 _WINDOW_RADIUS = 2
-"""Pixels to each side of a pixel that have to be unmoved, too."""
-_MIN_UNMOVED_SHARE = 0.8
-"""Least share of these pixels that are unmoved."""
+"""Radius of the square window around a pixel in which most pixels have to be unmoved [px]."""
+_MIN_UNMOVED_FRACTION = 0.8
+"""Minimum fraction of unmoved pixels in this window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,9 @@ class StillFrame:
     """Frame of a camera that stands still, at the network's resolution.
 
     Attributes:
-        values: Logarithms of depth, or affine values.
-        valid: Pixels with depth.
+        values: Log depth, or affine values.
         grey: Brightness, 0 to 255.
-        stretch: Number of the still stretch; only its own frames are averaged.
+        stretch: First frame of the still stretch, which identifies it.
     """
 
     values: Field
@@ -53,27 +52,26 @@ class StillFrame:
     stretch: int
 
 
-def steady_answers(
-    stored: StoredAnswers,
+def steady_inferences(
+    stored: StoredInferences,
     corrections: Sequence[Correction],
     stretches: Sequence[int],
     *,
     is_positive: bool,
 ) -> Iterator[Inference]:
-    """Yield the stored answers of all frames, corrected, and held steady where nothing moves.
+    """Yield the stored inferences of all frames, corrected, and averaged where nothing moves.
 
-    Args:
-        stored: Answers of the network.
-        corrections: Scale and shift of each frame.
-        stretches: Still stretch of each frame, or ``MOVING``.
-        is_positive: Whether depth is positive, so that its logarithms are averaged.
+    ``stretches`` has the still stretch of each frame, or ``MOVING``. Positive depth is averaged in
+    its logarithm.
     """
+    # steady_means lags behind by some frames, so their inferences wait here.
     waiting: deque[Inference] = deque()
 
-    def frames() -> Iterator[StillFrame | None]:
-        rows = zip(stored, corrections, stretches, strict=True)
-        for (answer, grey), correction, stretch in rows:
-            corrected = _correct_answer(answer, correction)
+    def iterate_still_frames() -> Iterator[StillFrame | None]:
+        """Correct each inference and put it in the queue; yield None if the camera moves."""
+        frames = zip(stored, corrections, stretches, strict=True)
+        for (inference, grey), correction, stretch in frames:
+            corrected = _correct_inference(inference, correction)
             waiting.append(corrected)
             depth = corrected.depth
             if stretch == MOVING or depth is None or grey is None:
@@ -87,21 +85,21 @@ def steady_answers(
                 stretch=stretch,
             )
 
-    for mean in steady_means(frames()):
-        answer = waiting.popleft()
+    for mean in steady_means(iterate_still_frames()):
+        inference = waiting.popleft()
         if mean is None:
-            yield answer
+            yield inference
         else:
-            yield replace(answer, depth=np.exp(mean) if is_positive else mean)
+            yield replace(inference, depth=np.exp(mean) if is_positive else mean)
 
 
-def _correct_answer(answer: Inference, correction: Correction) -> Inference:
-    """Answer whose depth is multiplied and shifted by a correction."""
-    if answer.depth is None:
-        return answer
-    depth = answer.depth * np.float32(correction.scale)
+def _correct_inference(inference: Inference, correction: Correction) -> Inference:
+    """Multiply and shift the depth of an inference."""
+    if inference.depth is None:
+        return inference
+    depth = inference.depth * np.float32(correction.scale)
     depth += np.float32(correction.shift)
-    return replace(answer, depth=depth)
+    return replace(inference, depth=depth)
 
 
 def steady_means(frames: Iterable[StillFrame | None]) -> Iterator[Field | None]:
@@ -110,7 +108,7 @@ def steady_means(frames: Iterable[StillFrame | None]) -> Iterator[Field | None]:
     A frame is None if the camera moves, and its mean is None as well.
     """
     window: deque[StillFrame | None] = deque()
-    current = 0  # Index in the window of the frame whose mean is next.
+    current = 0  # index in the window of the frame whose mean is computed next
     for frame in frames:
         window.append(frame)
         if len(window) - current > _NEIGHBOUR_FRAMES:
@@ -125,11 +123,12 @@ def steady_means(frames: Iterable[StillFrame | None]) -> Iterator[Field | None]:
 
 
 def _steady_mean(window: deque[StillFrame | None], current: int) -> Field | None:
-    """Mean of one frame in the window over the unmoved pixels of its neighbours."""
+    """Average one frame in the window with the unmoved pixels of its neighbours."""
     frame = window[current]
     if frame is None:
         return None
-    total, count = frame.values.copy(), np.ones(frame.values.shape, np.float32)
+    total = frame.values.copy()
+    count = np.ones(frame.values.shape, np.float32)
     grey = frame.grey.astype(np.float32)
     slope = _brightness_slope(grey)
     first = max(0, current - _NEIGHBOUR_FRAMES)
@@ -152,33 +151,38 @@ def _brightness_slope(grey: Field) -> Field:
 
 
 def _find_unmoved_pixels(grey: Field, neighbour_grey: Field, slope: Field) -> Mask:
-    """Pixels around which brightness changes no more than by noise and a tiny motion.
+    """Find pixels around which brightness changes by noise and a tiny motion only.
 
-    A pixel of slope s that moves by d changes by s d. The change of flat pixels is noise; that of
-    the whole frame is exposure.
+    A pixel at brightness slope s that moves by d changes by s d. The noise is measured on flat
+    pixels.
     """
     change = neighbour_grey - grey
-    sample = np.s_[::3, ::3]
-    change -= np.float32(np.median(change[sample]))
+    sample = np.s_[::3, ::3]  # for speed
+    change -= np.float32(np.median(change[sample]))  # the median is a change of exposure
     np.abs(change, out=change)
     is_flat = slope[sample] <= np.quantile(slope[sample], 1 / 3)
     noise = min(3.0 * float(np.median(change[sample][is_flat])), _MAX_NOISE)
     max_change = _MAX_MOTION * slope + np.float32(max(noise, _MIN_NOISE))
-    return _share_around_pixels(change <= max_change) >= _MIN_UNMOVED_SHARE
+    return _local_fraction(change <= max_change) >= _MIN_UNMOVED_FRACTION
 
 
-def _share_around_pixels(mask: Mask) -> Field:
-    """Share of true pixels in a square window around each pixel, by cumulated sums."""
+def _local_fraction(mask: Mask) -> Field:
+    """Compute the fraction of true pixels in a square window around each pixel (a box filter).
+
+    The sum of a window is the difference of two cumulative sums, first along columns and then
+    along rows.
+    """
     side = 2 * _WINDOW_RADIUS + 1
     padded = np.pad(mask, _WINDOW_RADIUS, mode="edge").astype(np.float32)
-    cumulated = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))
-    column_sums = cumulated[side:] - cumulated[:-side]
-    cumulated = np.pad(column_sums.cumsum(axis=1), ((0, 0), (1, 0)))
-    return (cumulated[:, side:] - cumulated[:, :-side]) / np.float32(side * side)
+    cumulative = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))
+    column_sums = cumulative[side:] - cumulative[:-side]
+    cumulative = np.pad(column_sums.cumsum(axis=1), ((0, 0), (1, 0)))
+    window_sums = cumulative[:, side:] - cumulative[:, :-side]
+    return window_sums / np.float32(side * side)
 
 
-def still_frames(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """First and last frame of each still stretch; ``stretches`` has the number of each frame."""
+def still_spans(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return the first and last frame of each still stretch, from the stretch of each frame."""
     spans: dict[int, tuple[int, int]] = {}
     for frame, stretch in enumerate(stretches):
         if stretch != MOVING:

@@ -1,4 +1,4 @@
-"""``rilievo.stream``: predictions of frames as they arrive."""
+"""``rilievo.stream``: predict frames as they arrive."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ from rilievo.predicting.options import (
     STREAM_NAMES,
     STREAM_RECORDS,
     StreamOptions,
-    refuse_options_not_live,
+    check_options_are_live,
 )
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import finish
@@ -34,15 +34,15 @@ from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.videos.shot_anchoring import StreamFitter
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
-from rilievo.schema.fields import option_names, options_of, with_options
+from rilievo.schema.fields import list_options, option_names, with_options
 
 _IN_SIGNATURE = ("model", "quality", "trim")
 """Options that the signature of ``stream`` writes out."""
 _ALL_NAMES = {name for record in STREAM_RECORDS.values() for name in option_names(record)}
 _NO_KEYWORDS = _ALL_NAMES - set(STREAM_NAMES)
-"""Options of the records that ``stream`` does not have."""
+"""Options in these records that ``stream`` does not have."""
 _LOADING_OPTIONS = (*option_names(Engine), "kind", "settings")
-"""Options that a model which is loaded already cannot take."""
+"""Options that only apply while a model is loaded."""
 
 
 @with_options(*STREAM_RECORDS.values(), without={*_IN_SIGNATURE, *_NO_KEYWORDS})
@@ -89,12 +89,14 @@ def stream(
             frames without metres are left out, with a ``UserWarning``.
         MissingExtraError: If PyAV is not installed.
     """
-    refuse_options_not_live(options)
+    check_options_are_live(options)
     if quality is not None and model is not None:
-        raise OptionError("quality and model do not go together; give one")
-    chosen = StreamOptions(trim=trim, **options)
-    loaded = _stream_model(model, quality, chosen)
-    return predicted_frames(source, loaded, chosen, newest=newest, tell=_warn_at_caller)
+        raise OptionError(option="quality", without="model")
+    stream_options = StreamOptions(trim=trim, **options)
+    loaded_model = _stream_model(model, quality, stream_options)
+    return predicted_frames(
+        source, loaded_model, stream_options, newest=newest, notify=_warn_at_caller
+    )
 
 
 def _stream_model(
@@ -110,16 +112,16 @@ def _stream_model(
 
 
 def _require_no_loading_options(options: StreamOptions) -> None:
-    """Raise ``OptionError`` if an option would load a model in another way."""
+    """Raise ``OptionError`` if an option applies to loading, but the model is loaded already."""
     for record in (options.network, options.speed):
-        for option in options_of(type(record)):
+        for option in list_options(type(record)):
             is_default = getattr(record, option.name) == option.default
             if option.name in _LOADING_OPTIONS and not is_default:
                 raise OptionError(
                     problem=Text(
                         OptionName(option.name),
-                        " is an option of loading: this model is loaded already, so give it to "
-                        "rilievo.load_model",
+                        " only applies when a model is loaded, and this model is loaded "
+                        "already: pass it to rilievo.load_model",
                     )
                 )
 
@@ -130,16 +132,11 @@ def predicted_frames(
     options: StreamOptions,
     *,
     newest: bool,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Iterator[Prediction]:
     """Predict the frames of a source.
 
-    Args:
-        source: Source of ``stream``.
-        model: Loaded model.
-        options: Options of the stream.
-        newest: Whether to skip to the latest frame.
-        tell: Function that is told notes on the first frame, and why frames are left out.
+    ``notify`` is called with notes on the first frame, and on skipped frames.
 
     Raises:
         InputError: If the source cannot be opened, breaks off, or has no frame.
@@ -147,9 +144,9 @@ def predicted_frames(
     """
     from rilievo.io.videos.live_frames import live_frames
 
-    frames = live_frames(source, newest=newest, fps=options.video.fps, tell=tell)
+    frames = live_frames(source, newest=newest, fps=options.video.fps, notify=notify)
     network = refined(model, options.refine, vanishing_points=options.view.vanishing_points)
-    return _predict_pixels(frames, str(source), network, options, tell)
+    return _predict_pixels(frames, str(source), network, options, notify)
 
 
 def _predict_pixels(
@@ -157,52 +154,57 @@ def _predict_pixels(
     name: str,
     model: Model,
     options: StreamOptions,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Iterator[Prediction]:
-    """Predict frames. Those without metres are left out, except the first, which must have them."""
-    view, sizes = options.view, _StreamSizes(options.sizes)
+    """Predict frames, and skip those whose metres cannot be determined.
+
+    Raises:
+        CalibrationError: If the metres of the first frame cannot be determined.
+    """
+    view = options.view
+    sizes = _StreamSizes(options.sizes)
     fitter = StreamFitter(partial(reference_depth, refine=options.refine))
-    was_left_out = False
+    was_skipped = False
     for index, pixels in enumerate(frames):
         is_first = index == 0
         photo = Photo(pixels=pixels, name=f"{name} frame {index}")
         photo = with_camera(photo, view.named_camera, view.fov)
-        references = sizes.references_of(photo)
-        [answer] = model.infer([photo])
+        references = sizes.frame_references(photo)
+        [inference] = model.infer([photo])
         try:
             prediction = finish(
                 model,
-                answer,
+                inference,
                 photo,
                 options,
                 references=references,
                 anchor=fitter.add_frame,
-                warn=tell if is_first else _ignore_note,
+                warn=notify if is_first else _ignore_note,
             )
         except CalibrationError as error:
             if is_first:
                 raise
-            if not was_left_out:
-                tell(note_about(photo.name, Note(Text("left out: ", error))))
-            was_left_out = True
+            if not was_skipped:  # one note for consecutive frames
+                notify(note_about(photo.name, Note(Text("left out: ", error))))
+            was_skipped = True
             continue
-        was_left_out = False
+        was_skipped = False
         yield prediction
 
 
 @dataclass(slots=True)
 class _StreamSizes:
-    """Known sizes that hold for all frames of a stream, and are read with the first."""
+    """Known sizes that hold for all frames of a stream, and are read at the first frame."""
 
     sizes: KnownSizes
     _shape: tuple[int, int] | None = field(default=None, init=False)
     _references: MetricReferences = field(default_factory=MetricReferences, init=False)
 
-    def references_of(self, photo: Photo) -> MetricReferences:
-        """Known sizes of a frame.
+    def frame_references(self, photo: Photo) -> MetricReferences:
+        """Return the references of a frame.
 
         Raises:
-            InputError: If they are at pixels of the first frame, and this one has another size.
+            InputError: If the camera is fixed, but the frame has another size than the first.
         """
         if self._shape is None:
             self._shape = photo.shape
@@ -212,15 +214,16 @@ class _StreamSizes:
             raise InputError(
                 path=photo.name,
                 problem=Text(
-                    f"is {photo.shape[1]}x{photo.shape[0]}, but the first frame {width}x{height}: ",
+                    f"is {photo.shape[1]}x{photo.shape[0]}, but the first frame is "
+                    f"{width}x{height}: ",
                     OptionName("same_camera"),
-                    " takes frames of one size",
+                    " needs frames of the same size",
                 ),
             )
         return self._references
 
     def _read_sizes(self, photo: Photo) -> MetricReferences:
-        """Read what the user knows of all frames: sparse depth, a table, or known sizes."""
+        """Read the references that the user gives: sparse depth, a table, or known sizes."""
         sizes = self.sizes
         if sizes.sparse is not None:
             return read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)

@@ -1,4 +1,4 @@
-"""Videos and folders of frames as inputs of a run."""
+"""Predict the videos and folders of frames of a run."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.calibration.camera_checks import pixel_notes
-from rilievo.calibration.certainty import refuse_uncertain_height
+from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.files.atomic import make_folder, sweep_parts
@@ -23,13 +23,17 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import becomes_metric, option_notes
 from rilievo.predicting.photographs.fitting import convert_by_references
-from rilievo.predicting.photographs.job_references import references_of_job
+from rilievo.predicting.photographs.job_references import read_job_references
 from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.photographs.run_record import run_record
 from rilievo.predicting.run_times import Stopwatch
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
+from rilievo.predicting.videos.clip_options import (
+    ClipOptions,
+    MetricConversion,
+    make_finish_function,
+)
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import OwnDepth
@@ -43,13 +47,13 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
     """Predict one video or folder of frames of a run, unless it is finished already.
 
     Raises:
-        CalibrationError: If an option is for photographs only, or metres are not determined.
+        CalibrationError: If an option is for photographs only, or metres cannot be determined.
     """
     if results.is_finished(job):
         tally.finished_before()
         return
     _require_video_options(results.options)
-    # A video that is stopped leaves nothing to go on from.
+    # If the run is stopped now, the summary says that nothing of this video is kept.
     tally.begins_anew = job.source
     start = time.perf_counter()
     make_folder(job.target.parent)
@@ -63,7 +67,7 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
         _clip_options(job, results, own_depth, tally.stopwatch),
         _ProgressMeter(job.source, tally),
     )
-    _tell_notes(job, results, tally, sidecar)
+    _report_notes(job, results, tally, sidecar)
     tally.begins_anew = None
     seconds = time.perf_counter() - start
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
@@ -74,21 +78,24 @@ def _require_video_options(options: PredictOptions) -> None:
     if options.view.vanishing_points:
         raise CalibrationError(
             problem=Text(
-                OptionName("vanishing_points"), " is for photographs: give ", OptionName("fov")
+                OptionName("vanishing_points"),
+                " only works for photographs: for a video, give ",
+                OptionName("fov"),
             )
         )
     if options.sizes.markers is not None:
         raise CalibrationError(
             problem=Text(
                 OptionName("markers"),
-                " is for photographs: measure a point of its first frame, and give ",
+                " only works for photographs: for a video, measure the distance of a "
+                "point in its first frame, and give ",
                 OptionName("known", "U,V,METRES"),
             )
         )
 
 
 def _open_source(job: Job, results: ResultWriter) -> FrameSource:
-    """Open a video or a folder of frames with the rate of the options."""
+    """Open a video or a folder of frames, with the frame rate that the user gives."""
     options = results.options
     fps = options.video.fps
     rate = None if fps is None else Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
@@ -102,8 +109,8 @@ def _open_source(job: Job, results: ResultWriter) -> FrameSource:
     )
 
 
-def _tell_notes(job: Job, results: ResultWriter, tally: Tally, sidecar: ClipSidecar) -> None:
-    """Show the notes on a video, except those that are shown once for all inputs."""
+def _report_notes(job: Job, results: ResultWriter, tally: Tally, sidecar: ClipSidecar) -> None:
+    """Report the notes on a video, except those that are reported once for all inputs."""
     warning = None if sidecar.calibration is None else sidecar.calibration.warning
     common_notes = option_notes(results.options)
     source = str(job.source)
@@ -118,23 +125,23 @@ def _tell_notes(job: Job, results: ResultWriter, tally: Tally, sidecar: ClipSide
 def _clip_options(
     job: Job, results: ResultWriter, own_depth: OwnDepth | None, stopwatch: Stopwatch
 ) -> ClipOptions:
-    """Options of one video by those of the run.
+    """Make the options of one video from those of the run.
 
-    ``own_depth`` is the depth in the frames' files, which is not used.
+    ``own_depth`` is depth in the files of the frames, which is not used, but noted.
     """
     options = results.options
-    outputs, adds = results.formats_with_earlier(job)
-    # Added outputs are written beside the earlier ones, in one JSON.
-    overwrites = options.saving.overwrite or adds
+    outputs, has_earlier_outputs = results.formats_with_earlier(job)
+    # Outputs are added to those of an earlier run by writing all of them with one JSON.
+    overwrite = options.saving.overwrite or has_earlier_outputs
     return ClipOptions(
         outputs=outputs,
-        save=replace(options.saving, overwrite=overwrites, resume=False),
+        save=replace(options.saving, overwrite=overwrite, resume=False),
         batch_size=options.speed.batch_size,
         temporal=not options.video.independent,
         prepare=_frame_preparation(results),
         checks_pixels=options.view.named_camera is not None,
         calibrate=lambda first: _find_metres(first, job, results, own_depth),
-        finish=finish_by(options),
+        finish=make_finish_function(options),
         is_metric=partial(becomes_metric, options),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         run=run_record(job, options),
@@ -145,12 +152,8 @@ def _clip_options(
 def _find_metres(
     first: Prediction, job: Job, results: ResultWriter, own_depth: OwnDepth | None
 ) -> MetricConversion | None:
-    """Find metres in the first frame; None if the user says nothing that gives them.
-
-    Raises:
-        CalibrationError: If what is known does not determine metres.
-    """
-    references = references_of_job(job, results.options, first.shape)
+    """Find metres in the first frame; None if the user gives no known sizes."""
+    references = read_job_references(job, results.options, first.shape)
     notes = pixel_notes(None, first.shape, references.sparse_points or references.known)
     for note in (*notes, *references.notes):
         results.note(note_about(printable(job.source), note))
@@ -158,9 +161,9 @@ def _find_metres(
         results.note(
             Note(
                 Text(
-                    f"depth that its frames hold ({own_depth.source}) is not used: give ",
+                    f"the depth maps in its frames ({own_depth.source}) are not used: give ",
                     OptionName("known", "U,V,METRES"),
-                    " for metres",
+                    " to get metres",
                 ),
                 path=printable(job.source),
             )
@@ -168,19 +171,20 @@ def _find_metres(
     prediction, fitted = convert_by_references(first, replace(references, smooth=False))
     if fitted is None or prediction.calibration is None:
         return None
-    refuse_uncertain_height(prediction.calibration)
+    require_certain_height(prediction.calibration)
     return MetricConversion(
         fit=fitted.fit,
-        facts=prediction.calibration,
+        calibration=prediction.calibration,
         is_anchored=prediction.anchoring is not None,
     )
 
 
 def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
-    """Function that gives frames the user's camera, and checks the memory at the first one."""
+    """Return a function that gives frames the user's camera, and checks memory at the first."""
     is_first = True
 
     def prepare(frame: Photo) -> Photo:
+        """Give a frame the user's camera."""
         nonlocal is_first
         if is_first:
             is_first = False
@@ -198,15 +202,18 @@ def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
 
 
 class _ProgressMeter:
-    """Display of the share of a video that is done, of the rate, and of the time that is left."""
+    """Display of a video's progress: the fraction that is done, the rate, and the time left."""
 
     def __init__(self, source: Path, tally: Tally) -> None:
-        self._name, self._tally = source.name, tally
+        self._name = source.name
+        self._tally = tally
         self._start = time.perf_counter()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Show the progress; each frame counts twice, once in each pass."""
-        rate = done / max(time.perf_counter() - self._start, 1e-9)
+        """Show the progress in steps, of which each frame has two, one in each pass."""
+        steps_per_second = done / max(time.perf_counter() - self._start, 1e-9)
         progress = f"{100 * done // total} %" if total else f"{done // 2} frames"
-        left = f", {(total - done) / rate:.0f} s left" if total else ""
-        self._tally.part(f"{self._name}: {progress}, {rate / 2:.1f} frames a second{left}")
+        time_left = f", {(total - done) / steps_per_second:.0f} s left" if total else ""
+        frames_per_second = steps_per_second / 2
+        speed = f"{frames_per_second:.1f} frames a second"
+        self._tally.part(f"{self._name}: {progress}, {speed}{time_left}")

@@ -1,7 +1,7 @@
 """Photographs of visitors, which are predicted once, and from which files are written on demand.
 
-The network's answer is stored without rounding, so that later files are the same as those of
-another run.
+The output of the network is stored without rounding, so that files that are written later are the
+same as those of another run.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from rilievo.calibration.panoramas import panorama_note
 from rilievo.errors import RilievoError
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.app.inference_file import inference_bytes, load_inference
+from rilievo.serving.app.inference_file import encode_inference, read_inference
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.app.view_file import thumbnail_jpeg, view_bytes
 from rilievo.serving.listener.request_refusals import Refusal
@@ -38,14 +38,15 @@ _PARAMETERS = "asked.json"
 
 _MAX_EXAMPLES = 32  # results of examples that all visitors share
 _PANORAMA_NOTE = (
-    "looks like a panorama and was taken as one; Settings, Lens: ordinary takes it otherwise"
+    "looks like a panorama and is treated as one; if it is not, set Settings > Lens to ordinary"
 )
-Departure = Callable[[], Awaitable[object]]
+WaitForDisconnect = Callable[[], Awaitable[object]]
+"""Function whose awaitable completes when the visitor leaves, which ends the work."""
 EXAMPLES = files("rilievo.serving.browser") / "examples"
 
 
 class PhotoResults:
-    """Makes the results of photographs, and files from them."""
+    """Predicts photographs, stores the results, and writes output files from them."""
 
     def __init__(self, service: Service, store: ResultStore) -> None:
         self._service = service
@@ -53,114 +54,122 @@ class PhotoResults:
         self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
     async def predict(
-        self, upload: Upload, client: str, params: PredictParams, departure: Departure
+        self,
+        upload: Upload,
+        client: str,
+        params: PredictParams,
+        wait_for_disconnect: WaitForDisconnect,
     ) -> StoredResult:
         """Predict a photograph and store the result.
 
-        A photograph that looks like a panorama is predicted as one, if the visitor named no lens.
-        What ``departure`` returns ends when the visitor leaves, which ends the work.
+        If it looks like a panorama, it is predicted as one, unless the visitor chose a lens.
 
         Returns:
-            The result, pinned, which the caller has to release.
+            The result, pinned; the caller has to release it.
         """
         service = self._service
         name = upload.name
-        job = await service.new_job(upload, client)
+        job = await service.create_job(upload, client)
 
         async def predict_and_store(job: ImageJob) -> StoredResult:
+            """Predict, again as a panorama if it looks like one, and store the files."""
             content = await service.run_in_worker(job.upload.read)
-            used_params = params
-            prediction = await service.predict(job, used_params)
-            if _is_undeclared_panorama(params, prediction):
-                job.inference = None
-                job.upload = Upload(BytesIO(content), name=name)
-                used_params = PredictParams.model_validate(
-                    {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
-                )
-                prediction = await service.predict(job, used_params)
-                prediction = prediction.but(notes=(*prediction.notes, _PANORAMA_NOTE))
-            return await self._store_result(name, client, used_params, job, content, prediction)
+            prediction = await service.predict(job, params)
+            if not _is_undeclared_panorama(params, prediction):
+                return await self._store_result(name, client, params, job, content, prediction)
+            panorama_params = PredictParams.model_validate(
+                {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
+            )
+            job.inference = None  # so that the network runs again
+            job.upload = Upload(BytesIO(content), name=name)  # the first one was closed
+            prediction = await service.predict(job, panorama_params)
+            prediction = prediction.but(notes=(*prediction.notes, _PANORAMA_NOTE))
+            return await self._store_result(name, client, panorama_params, job, content, prediction)
 
         slots = service.slots(is_heavy=job.is_heavy)
         return await service.jobs.run_in_slot(
-            slots, job, predict_and_store, departure(), unused=self._store.release
+            slots, job, predict_and_store, wait_for_disconnect(), dispose=self._store.release
         )
 
     async def example_result(
-        self, name: str, client: str, request: PredictParams, departure: Departure
+        self, name: str, client: str, params: PredictParams, wait_for_disconnect: WaitForDisconnect
     ) -> StoredResult:
-        """Return the result of an example, pinned.
+        """Return the result of an example photograph, pinned.
 
-        All visitors share the results of examples whose parameters are the defaults.
+        With default parameters, the example is predicted once and all visitors share the result.
         """
         if name not in example_names():
             raise Refusal(404, "there is no such example")
-        has_default_parameters = request == PredictParams(model=request.model)
+        has_default_parameters = params == PredictParams(model=params.model)
         if not has_default_parameters:
-            return await self.predict(_example_upload(name), client, request, departure)
+            return await self.predict(_example_upload(name), client, params, wait_for_disconnect)
 
-        key = name, self._service.offered.server_name(request.model)
+        key = name, self._service.offered.server_name(params.model)
         shared_id = self._examples.get(key)
         if shared_id is None or (shared_id.done() and not self._result_exists(shared_id)):
-            shared_id = asyncio.ensure_future(self._predict_example(name, request))
-            shared_id.add_done_callback(_has_succeeded)  # which reads the error that nobody awaits
+            shared_id = asyncio.ensure_future(self._predict_example(name, params))
+            # asyncio would complain about an error that nobody reads, if all visitors leave.
+            shared_id.add_done_callback(_has_succeeded)
             self._examples[key] = shared_id
             if len(self._examples) > _MAX_EXAMPLES:
                 self._examples.popitem(last=False)
         self._examples.move_to_end(key)
         # Without the shield, a visitor who leaves would cancel the work for all others.
         result = self._store.find(await asyncio.shield(shared_id))
-        result.pins += 1
+        result.num_pins += 1
         return result
 
-    def _result_exists(self, ended_id: "asyncio.Future[str]") -> bool:
-        return _has_succeeded(ended_id) and ended_id.result() in self._store
+    def _result_exists(self, finished_id: "asyncio.Future[str]") -> bool:
+        return _has_succeeded(finished_id) and finished_id.result() in self._store
 
-    async def _predict_example(self, name: str, request: PredictParams) -> str:
-        """Predict an example and return the id of its result."""
-        # All visitors wait for it, so the work does not end when one of them leaves.
-        departure = asyncio.get_running_loop().create_future
-        result = await self.predict(_example_upload(name), "", request, departure)
+    async def _predict_example(self, name: str, params: PredictParams) -> str:
+        # A new future never completes, because the work must not end when one visitor leaves.
+        never_leaves = asyncio.get_running_loop().create_future
+        result = await self.predict(_example_upload(name), "", params, never_leaves)
         self._store.release(result)
         return result.id
 
     def photograph_upload(self, result: StoredResult) -> Upload:
-        """Make the photograph of a result an upload again."""
+        """Read the photograph of a result back as an upload."""
         return Upload(BytesIO((result.path / PHOTO).read_bytes()), name=result.name)
 
     async def write_outputs(
         self,
         result: StoredResult,
         client: str,
-        changes: PredictParams,
+        changed_params: PredictParams,
         outputs: tuple[str, ...],
-        departure: Departure,
+        wait_for_disconnect: WaitForDisconnect,
         name: str | None = None,
     ) -> tuple[Prediction, WrittenFiles]:
-        """Write outputs of a result, which the caller has pinned.
+        """Write outputs of a stored result, which the caller has pinned, with some new parameters.
 
-        ``changes`` replace parameters of the result; the network runs again only if they change the
-        model or the lens. The files have the ``name`` of the result by default.
+        The network runs again only if the model or the lens changes.
+
+        Returns:
+            The prediction, and its files, which the caller removes.
         """
         service = self._service
         stored = PredictParams.model_validate_json((result.path / _PARAMETERS).read_bytes())
-        params = stored.model_copy(update=changes.model_dump(exclude_unset=True))
+        params = stored.model_copy(update=changed_params.model_dump(exclude_unset=True))
         upload = self.photograph_upload(result)
         upload.name = name or result.name
-        job = await service.new_job(upload, client, outputs)
-        if _variant_and_view(params) == _variant_and_view(stored):
-            job.inference = load_inference(result.path / _INFERENCE)
+        job = await service.create_job(upload, client, outputs)
+        is_inference_reusable = _variant_and_view(params) == _variant_and_view(stored)
+        if is_inference_reusable:
+            job.inference = read_inference(result.path / _INFERENCE)
 
         def remove_files(outcome: tuple[Prediction, WrittenFiles]) -> None:
+            """Remove the files, if the client left before they could be sent."""
             _, written = outcome
             written.remove()
 
         return await service.jobs.run_in_slot(
             service.slots(is_heavy=job.is_heavy),
             job,
-            lambda job: service.predict_and_write(job, params, outputs),
-            departure(),
-            unused=remove_files,
+            lambda running_job: service.predict_and_write(running_job, params, outputs),
+            wait_for_disconnect(),
+            dispose=remove_files,
         )
 
     async def _store_result(
@@ -172,23 +181,24 @@ class PhotoResults:
         content: bytes,
         prediction: Prediction,
     ) -> StoredResult:
+        """Store the files of a result, and return it pinned."""
         inference = job.inference
-        assert inference is not None, "it was predicted"
+        assert inference is not None, "the job was predicted just before"
         service = self._service
         variant = params.variant(service.offered.server_name(params.model))
         model = await service.networks.model(variant)
 
-        def result_files() -> Mapping[str, bytes]:
+        def make_contents() -> Mapping[str, bytes]:
             return {
                 PHOTO: content,
-                _INFERENCE: inference_bytes(inference),
+                _INFERENCE: encode_inference(inference),
                 VIEW: view_bytes(prediction, name, model, inference),
                 THUMBNAIL: thumbnail_jpeg(prediction),
                 _PARAMETERS: params.model_dump_json(exclude_defaults=True).encode(),
             }
 
-        contents = await service.run_in_job_pool(job, result_files)
-        size = sum(map(len, contents.values()))
+        contents = await service.run_in_job_pool(job, make_contents)
+        size = sum(len(file_content) for file_content in contents.values())
         result = self._store.create(name, client, size)
         try:
             await service.run_in_worker(lambda: _write_contents(result.path, contents))
@@ -199,20 +209,22 @@ class PhotoResults:
         return result
 
 
-def _variant_and_view(request: PredictParams) -> tuple[Variant, CameraOptions]:
-    return request.variant(request.model), request.options.view
+def _variant_and_view(params: PredictParams) -> tuple[Variant, CameraOptions]:
+    """Everything that the output of the network depends on."""
+    return params.variant(params.model), params.options.view
 
 
-def _is_undeclared_panorama(request: PredictParams, prediction: Prediction) -> bool:
-    view = request.options.view
-    is_lens_named = any(value is not None for value in (view.camera, view.projection, view.fov))
-    if is_lens_named or prediction.photo is None:
+def _is_undeclared_panorama(params: PredictParams, prediction: Prediction) -> bool:
+    """Whether a photograph looks like a panorama, and the visitor chose no lens."""
+    view = params.options.view
+    has_chosen_lens = any(value is not None for value in (view.camera, view.projection, view.fov))
+    if has_chosen_lens or prediction.photo is None:
         return False
     return panorama_note(prediction.photo) is not None
 
 
-def _has_succeeded(ended: "asyncio.Future[str]") -> bool:
-    return not ended.cancelled() and ended.exception() is None
+def _has_succeeded(finished: "asyncio.Future[str]") -> bool:
+    return not finished.cancelled() and finished.exception() is None
 
 
 def _example_upload(name: str) -> Upload:
@@ -236,37 +248,37 @@ def results_zip_response(
     *,
     client: str,
     outputs: tuple[str, ...],
-    seconds: float | int,
+    timeout_seconds: float | int,
 ) -> TimedResponse:
-    """Respond with a zip of the outputs of several results, whose pins it releases at the end."""
+    """Respond with a zip of the outputs of several pinned results, and release them at the end."""
 
     async def release_pins() -> None:
         for result in results:
             store.release(result)
 
     return TimedResponse(
-        _result_zip_pieces(photographs, results, client, outputs),
+        _zip_results_in_pieces(photographs, results, client, outputs),
         headers={"Content-Disposition": 'attachment; filename="results.zip"'},
         media_type="application/zip",
-        seconds=seconds,
-        tidy=release_pins,
+        timeout_seconds=timeout_seconds,
+        clean_up=release_pins,
     )
 
 
-async def _result_zip_pieces(
+async def _zip_results_in_pieces(
     photographs: PhotoResults,
     results: Sequence[StoredResult],
     client: str,
     outputs: tuple[str, ...],
 ) -> AsyncGenerator[bytes]:
-    """Write one result after the other and yield the bytes of the zip as they come.
+    """Write one result after the other, and yield the bytes of the zip as they come.
 
-    Results of one name are numbered. For a result that fails there is a text with the error.
+    Results with the same name are numbered. If a result fails, the zip has a text with the error.
     """
     pipe = Pipe()
     counts = Counter[str]()
-    # This future never ends: when the client leaves, the server closes this generator.
-    departure = asyncio.get_running_loop().create_future
+    # A new future never completes: when the client leaves, the server closes this generator.
+    never_leaves = asyncio.get_running_loop().create_future
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         for result in results:
             counts[result.name] += 1
@@ -274,7 +286,7 @@ async def _result_zip_pieces(
             name = result.name if count == 1 else f"{result.name}-{count}"
             try:
                 _, written = await photographs.write_outputs(
-                    result, client, PredictParams(), outputs, departure, name
+                    result, client, PredictParams(), outputs, never_leaves, name
                 )
             except (RilievoError, Refusal) as error:
                 packed.writestr(f"{name}.error.txt", f"{error}\n")

@@ -20,7 +20,7 @@ from rilievo.serving.app.app_photographs import (
     PhotoResults,
     results_zip_response,
 )
-from rilievo.serving.app.app_videos import MADE, Videos
+from rilievo.serving.app.app_videos import OUTPUT_FOLDER, Videos
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
@@ -33,7 +33,11 @@ from rilievo.serving.server.params import (
     parse_output_names,
     read_params,
 )
-from rilievo.serving.server.routes import client_departure, request_client, with_refusals
+from rilievo.serving.server.routes import (
+    request_client,
+    turn_errors_into_refusals,
+    wait_for_disconnect,
+)
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem
 
@@ -52,11 +56,11 @@ _PAGE_PARAMETERS = ("name", "again", "example")  # all others are parameters of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The app behind all addresses.
+    """Endpoints of the app.
 
     Attributes:
         page: Folder with the files of the page.
-        embed_origins: Sites that may show the page inside one of theirs; empty for none.
+        embed_origins: Sites that may embed the page in their own pages; empty for none.
     """
 
     page: Path
@@ -68,7 +72,7 @@ class Site:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Context in which the app is served: deletes old results, and stops videos at the end."""
+        """While the app is served, delete old results; at the end, stop the work on videos."""
         sweeping = asyncio.create_task(self._delete_old_results_forever())
         try:
             yield
@@ -82,7 +86,7 @@ class Site:
             self.store.remove_unused()
 
     def routes(self) -> list[BaseRoute]:
-        """Routes of all addresses, whose summaries the OpenAPI document shows.
+        """All routes. Their summaries appear in the OpenAPI document.
 
         The last one serves the files of the page.
         """
@@ -90,31 +94,32 @@ class Site:
         def route(
             address: str, handler: Callable[[Request], Awaitable[Response]], summary: str
         ) -> BaseRoute:
+            """Make a route from its method and path, such as "GET /embed"."""
             method, path = address.split()
-            endpoint = with_refusals(self.service, lambda service, request: handler(request))
+            endpoint = turn_errors_into_refusals(
+                self.service, lambda service, request: handler(request)
+            )
             return Route(path, endpoint, methods=[method], name=summary)
 
         download_seconds = self.service.options.limits.download_seconds
         return [
-            route("GET /", self._main_page, "The page."),
+            route("GET /", self._send_page, "The page."),
             route(
                 "GET /r/{ids}",
-                self._main_page,
-                "The page with results that are there, by ids with commas between.",
+                self._send_page,
+                "The page with one or more results, whose ids are separated by commas.",
             ),
-            route(
-                "GET /embed", self._embedded_page, "The page without uploads, inside another one."
-            ),
-            route("GET /embed/{ids}", self._embedded_page, "The same with results, by ids."),
+            route("GET /embed", self._send_embed, "The page for embedding, without uploads."),
+            route("GET /embed/{ids}", self._send_embed, "The page for embedding, with results."),
             route(
                 "POST /app/results",
                 self._predict_upload_result_or_example,
-                "Predict a photograph, or that of a result (again) or an example.",
+                "Predict a photograph, an example, or the photograph of a result again.",
             ),
             route(
                 "POST /app/groups",
                 self._create_result_group,
-                "Give results (ids) that are shown together an address of their own.",
+                "Give several results (ids) one address that shows them together.",
             ),
             route(
                 "GET /app/results/{id}",
@@ -122,61 +127,63 @@ class Site:
                 "Name, kind and progress of a result.",
             ),
             route(
-                "GET /app/results/{id}/view", self._view_file, "Depth and photograph for the page."
+                "GET /app/results/{id}/view", self._send_view, "Depth and photograph for the page."
             ),
             route(
                 "GET /app/results/{id}/thumbnail",
-                self._thumbnail_file,
-                "The photograph, small, as JPEG.",
+                self._send_thumbnail,
+                "A thumbnail of the photograph.",
             ),
-            route(
-                "GET /app/results/{id}/photo",
-                self._photograph_file,
-                "The photograph as it was sent.",
-            ),
+            route("GET /app/results/{id}/photo", self._send_photograph, "The original photograph."),
             route(
                 "GET /app/results/{id}/files",
                 self._send_output_files,
-                "Files of a result, as /v1/predict gives them.",
+                "Output files of a result, as /v1/predict returns them.",
             ),
             route(
                 "GET /app/results/{id}/made/{name}",
-                self._video_output_file,
-                "A file that was made of a video.",
+                self._send_video_output,
+                "An output file of a video.",
             ),
             route(
                 "PUT /app/results/{id}/marks",
-                self._store_marks,
-                "Keep lines and view with a result, by the key of whoever made it.",
+                self._replace_marks,
+                "Save the lines and the view of a result; needs the key of its creator.",
             ),
-            route("POST /app/results/{id}/stop", self._stop_video, "Stop the work on a video."),
-            route("POST /app/videos", self._begin_video, "Begin the work on a video."),
-            route("GET /app/zip", self._zip_of_results, "Files of several results (ids) as a zip."),
+            route("POST /app/results/{id}/stop", self._stop_video, "Stop processing a video."),
+            route("POST /app/videos", self._begin_video, "Start processing a video."),
+            route(
+                "GET /app/zip", self._send_zip, "Output files of several results (ids) as a zip."
+            ),
             Mount("/", _TimedStaticFiles(self.page, download_seconds)),
         ]
 
-    async def _main_page(self, request: Request) -> Response:
+    async def _send_page(self, request: Request) -> Response:
         return _TimedFileResponse(
             self.page / INDEX,
             headers=_PAGE_HEADERS,
-            seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self.service.options.limits.download_seconds,
         )
 
-    async def _embedded_page(self, request: Request) -> Response:
+    async def _send_embed(self, request: Request) -> Response:
         if not self.embed_origins:
             raise Refusal(
                 404,
-                "this server is not embedded: the option embed_origins of 'rilievo app' says where",
+                "this page cannot be embedded: list the sites that may embed it in the option "
+                "embed_origins of 'rilievo app'",
             )
         policy = f"{POLICY}; frame-ancestors {' '.join(self.embed_origins)}"
         return _TimedFileResponse(
             self.page / INDEX,
             headers={**_PAGE_HEADERS, "Content-Security-Policy": policy},
-            seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self.service.options.limits.download_seconds,
         )
 
     async def _predict_upload_result_or_example(self, request: Request) -> Response:
-        """Predict the example that the query names, the photograph of a result, or an upload."""
+        """Predict an example, the photograph of a stored result again, or an upload.
+
+        The query names the example or the result.
+        """
         params = read_params(PredictParams, _query_without_page_parameters(request), {})
         self._check_parameters(params)
         example = request.query_params.get("example")
@@ -184,42 +191,42 @@ class Site:
             return await self._respond_with_example(request, example, params)
 
         client = request_client(request)
-        again = request.query_params.get("again")
-        if again is None:
+        earlier_id = request.query_params.get("again")
+        if earlier_id is None:
             upload = await self._receive_named_upload(request, client)
         else:
-            upload = self.photographs.photograph_upload(self._photograph_result(again))
+            upload = self.photographs.photograph_upload(self._photograph_result(earlier_id))
         result = await self.photographs.predict(
-            upload, client, params, lambda: client_departure(request)
+            upload, client, params, lambda: wait_for_disconnect(request)
         )
         self.store.release(result)
         return JSONResponse({"id": result.id, "name": result.name, "key": result.key})
 
     def _check_parameters(self, params: PredictParams) -> None:
-        """Refuse wrong parameters before the upload is read."""
-        _ = params.options, params.saving  # these properties check what they are made of
-        self.service.offered.server_name(params.model)
+        params.check_options()
+        self.service.offered.server_name(params.model)  # raises for an unknown model
 
     async def _respond_with_example(
         self, request: Request, name: str, params: PredictParams
     ) -> Response:
         result = await self.photographs.example_result(
-            name, request_client(request), params, lambda: client_departure(request)
+            name, request_client(request), params, lambda: wait_for_disconnect(request)
         )
         self.store.release(result)
         # Without a key: all visitors share an example, so none of them may change its marks.
         return JSONResponse({"id": result.id, "name": result.name})
 
-    async def _store_marks(self, request: Request) -> Response:
+    async def _replace_marks(self, request: Request) -> Response:
+        """Replace a result's marks (lines and view) by the body, a fragment of the page's URL."""
         upload = await self.service.uploads.read(request, request_client(request))
         try:
             if upload.size > _MAX_MARK_BYTES:
-                raise Refusal(413, f"marks have at most {_MAX_MARK_BYTES} bytes")
+                raise Refusal(413, f"the marks are too large: at most {_MAX_MARK_BYTES} bytes")
             content = upload.read()
         finally:
             upload.close()
         key = request.query_params.get("key", "")
-        marks = content.decode("ascii", "replace")
+        marks = content.decode("ascii", "replace")  # the store refuses replacement characters
         self.store.replace_marks(request.path_params["id"], key, marks)
         return JSONResponse({"marks": marks})
 
@@ -238,110 +245,110 @@ class Site:
         return upload
 
     async def _create_result_group(self, request: Request) -> Response:
-        return JSONResponse({"id": self.store.create_group(_result_ids_of_query(request))})
+        return JSONResponse({"id": self.store.create_group(_parse_result_ids(request))})
 
     async def _describe_result_or_group(self, request: Request) -> Response:
-        id = request.path_params["id"]
-        members = self.store.group_members(id)
-        if members is not None:
-            return JSONResponse({"id": id, "kind": "group", "ids": [*members]})
-        result = self.store.find(id)
+        result_id = request.path_params["id"]
+        member_ids = self.store.group_members(result_id)
+        if member_ids is not None:
+            return JSONResponse({"id": result_id, "kind": "group", "ids": [*member_ids]})
+        result = self.store.find(result_id)
         record = {"id": result.id, "name": result.name}
-        work = self.videos.find(result)
-        if work is None:
+        video_work = self.videos.find(result)
+        if video_work is None:
             return JSONResponse({**record, "kind": "photograph", "marks": result.marks})
-        return JSONResponse({**record, "kind": "video", **work.page_record()})
+        return JSONResponse({**record, "kind": "video", **video_work.progress_record()})
 
-    async def _view_file(self, request: Request) -> Response:
+    async def _send_view(self, request: Request) -> Response:
         result = self._photograph_result(request.path_params["id"])
-        return self._pinned_file_response(result, result.path / VIEW, "application/octet-stream")
+        return self._send_pinned_file(result, result.path / VIEW, "application/octet-stream")
 
-    async def _thumbnail_file(self, request: Request) -> Response:
+    async def _send_thumbnail(self, request: Request) -> Response:
         result = self._photograph_result(request.path_params["id"])
-        return self._pinned_file_response(result, result.path / THUMBNAIL, "image/jpeg")
+        return self._send_pinned_file(result, result.path / THUMBNAIL, "image/jpeg")
 
-    async def _photograph_file(self, request: Request) -> Response:
+    async def _send_photograph(self, request: Request) -> Response:
         result = self._photograph_result(request.path_params["id"])
         path = result.path / PHOTO
-        return self._pinned_file_response(result, path, "application/octet-stream", "attachment")
+        return self._send_pinned_file(result, path, "application/octet-stream", "attachment")
 
-    async def _video_output_file(self, request: Request) -> Response:
+    async def _send_video_output(self, request: Request) -> Response:
         result = self.store.find(request.path_params["id"])
         name = request.path_params["name"]
         work = self.videos.find(result)
         if work is None or name not in work.files:
-            raise Refusal(404, "this result has no such file")
+            raise Refusal(404, "this result has no file with this name")
         disposition = "attachment" if "download" in request.query_params else "inline"
-        return self._pinned_file_response(result, result.path / MADE / name, None, disposition)
+        return self._send_pinned_file(result, result.path / OUTPUT_FOLDER / name, None, disposition)
 
     async def _stop_video(self, request: Request) -> Response:
         work = self.videos.find(self.store.find(request.path_params["id"]))
         if work is None:
-            raise Refusal(404, "no video is worked on at this address")
-        work.stop.set()
+            raise Refusal(404, "no video is being processed at this address")
+        work.stop_requested.set()
         return JSONResponse({"state": "stopping"})
 
     async def _send_output_files(self, request: Request) -> Response:
-        id = request.path_params["id"]
+        result_id = request.path_params["id"]
         changes = read_params(PredictParams, request.query_params.multi_items(), {})
         outputs = parse_output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
-            raise Refusal(400, "save names files: the JSON comes with them")
-        self._photograph_result(id)  # refuses a video's result, which has no such outputs
-        with self.store.pinned(id) as result:
+            raise Refusal(400, "save must list output files; the JSON is always included")
+        self._photograph_result(result_id)  # refuses a video's result, which has no such outputs
+        with self.store.pinned(result_id) as result:
             prediction, written = await self.photographs.write_outputs(
                 result,
                 request_client(request),
                 changes,
                 outputs,
-                lambda: client_departure(request),
+                lambda: wait_for_disconnect(request),
             )
         return files_response(prediction, written, self.service.options.limits.download_seconds)
 
-    async def _zip_of_results(self, request: Request) -> Response:
-        ids = _result_ids_of_query(request)
+    async def _send_zip(self, request: Request) -> Response:
+        ids = _parse_result_ids(request)
         outputs = parse_output_names(request.query_params.get("save", "png16"))
-        results = [self._photograph_result(id) for id in ids]
+        results = [self._photograph_result(result_id) for result_id in ids]
         for result in results:
-            result.pins += 1
+            result.num_pins += 1
         return results_zip_response(
             self.photographs,
             self.store,
             results,
             client=request_client(request),
             outputs=outputs,
-            seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self.service.options.limits.download_seconds,
         )
 
-    def _photograph_result(self, id: str) -> StoredResult:
-        """Find the result of a photograph; refuse that of a video."""
-        result = self.store.find(id)
+    def _photograph_result(self, result_id: str) -> StoredResult:
+        result = self.store.find(result_id)
         if self.videos.find(result) is not None:
-            raise Refusal(404, "this result is of a video, not of a photograph")
+            raise Refusal(404, "this result is a video, not a photograph")
         return result
 
-    def _pinned_file_response(
+    def _send_pinned_file(
         self, result: StoredResult, path: Path, media_type: str | None, disposition: str = "inline"
     ) -> Response:
-        """Send a file of a result, which is not deleted meanwhile."""
-        result.pins += 1
+        """Send a file of a result, and keep it from being deleted meanwhile."""
+        result.num_pins += 1
         return _PinnedFileResponse(
             path,
             media_type=media_type,
             filename=path.name,
             content_disposition_type=disposition,
             release=lambda: self.store.release(result),
-            seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self.service.options.limits.download_seconds,
         )
 
 
-def _result_ids_of_query(request: Request) -> list[str]:
-    ids = [id for id in request.query_params.get("ids", "").split(",") if id]
+def _parse_result_ids(request: Request) -> list[str]:
+    """Parse the parameter ``ids``, which holds ids of results, separated by commas."""
+    ids = [part for part in request.query_params.get("ids", "").split(",") if part]
     if not ids:
-        raise Refusal(400, "no result is named: 'ids' names them, with commas between")
+        raise Refusal(400, "no result given: 'ids' takes result ids, separated by commas")
     if len(ids) > _MAX_RESULTS_PER_REQUEST:
         raise Refusal(
-            400, f"at most {_MAX_RESULTS_PER_REQUEST} results go together, got {len(ids)}"
+            400, f"'ids' takes at most {_MAX_RESULTS_PER_REQUEST} results, got {len(ids)}"
         )
     return ids
 
@@ -351,39 +358,43 @@ def _query_without_page_parameters(request: Request) -> list[tuple[str, str]]:
 
 
 class _TimedStaticFiles(StaticFiles):
-    """Files of the page, with the page's headers, which a client has to read in time."""
+    """Serves the files of the page with its headers; a client has to read them in time."""
 
-    def __init__(self, folder: Path, seconds: float | int) -> None:
+    def __init__(self, folder: Path, timeout_seconds: float | int) -> None:
         super().__init__(directory=folder)
-        self._seconds = seconds
+        self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _send_or_stop_silently(self._seconds, super().__call__(scope, receive, send))
+        await _send_in_time(self._timeout_seconds, super().__call__(scope, receive, send))
 
-    def file_response(self, *values: Any, **more: Any) -> Response:
-        response = super().file_response(*values, **more)
+    def file_response(self, *values: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*values, **kwargs)
         response.headers.update(_PAGE_HEADERS)
         return response
 
 
 class _TimedFileResponse(FileResponse):
-    """Response with a file, which the client has to read in time."""
+    """Response with a file, which is cut off if the client does not read it in time."""
 
-    chunk_size = 2**20  # a thread reads each chunk; smaller ones cost more than the reading
+    # Each chunk is read in a thread. With small chunks, switching threads costs more than reading.
+    chunk_size = 2**20
 
-    def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
-        super().__init__(path, **more)
-        self._seconds = seconds
+    def __init__(self, path: Path, *, timeout_seconds: float | int, **kwargs: Any) -> None:
+        super().__init__(path, **kwargs)
+        self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _send_or_stop_silently(self._seconds, super().__call__(scope, receive, send))
+        await _send_in_time(self._timeout_seconds, super().__call__(scope, receive, send))
 
 
 class _PinnedFileResponse(_TimedFileResponse):
-    """Response with a file, after which ``release`` is called."""
+    """Response with a file that must not be deleted meanwhile.
 
-    def __init__(self, path: Path, *, release: Callable[[], None], **more: Any) -> None:
-        super().__init__(path, **more)
+    ``release`` is called once the file has been sent, or sending has failed.
+    """
+
+    def __init__(self, path: Path, *, release: Callable[[], None], **kwargs: Any) -> None:
+        super().__init__(path, **kwargs)
         self._release = release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -393,8 +404,8 @@ class _PinnedFileResponse(_TimedFileResponse):
             self._release()
 
 
-async def _send_or_stop_silently(seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
-    # The server closes the connection if the answer is not complete.
+async def _send_in_time(timeout_seconds: float | int, sending: Coroutine[Any, Any, None]) -> None:
+    """Stop sending after a time; the server then closes the incomplete connection."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(timeout_seconds):
             await sending

@@ -1,4 +1,4 @@
-"""A network's answer as an npz file, from which outputs are written without another run."""
+"""The output of a network as an npz file, from which files are written without another run."""
 
 from io import BytesIO
 from pathlib import Path
@@ -7,41 +7,39 @@ from typing import Any
 import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.cameras.spelling import read_spelling, spelling_of
+from rilievo.geometry.cameras.spelling import read_spelling, spell_lens
 from rilievo.io.files.archives import read_npz_arrays
 from rilievo.models.base import Inference
 
-_FIELDS = ("depth", "normals", "confidence", "sky")
-_MEMBERS = (*_FIELDS, "valid", "shift", "lens", "source")
+_OPTIONAL_ARRAYS = ("depth", "normals", "confidence", "sky", "valid")
+"""Fields of ``Inference`` that are an array or None."""
+_ARRAY_NAMES = (*_OPTIONAL_ARRAYS, "shift", "lens", "source")
 _MAX_BYTES = 2**31
 
 
-def inference_bytes(inference: Inference) -> bytes:
-    """Write an inference as the content of an npz file; nothing is rounded."""
+def encode_inference(inference: Inference) -> bytes:
+    """Encode an inference as an npz file, without rounding."""
     arrays = {"shift": np.array(inference.shift)}
-    for name in _FIELDS:
-        field = getattr(inference, name)
-        if field is not None:
-            arrays[name] = field
-    if inference.valid is not None:
-        arrays["valid"] = inference.valid
+    for name in _OPTIONAL_ARRAYS:
+        array = getattr(inference, name)
+        if array is not None:
+            arrays[name] = array
     if inference.camera is not None:
-        arrays["lens"] = np.array(str(spelling_of(inference.camera.lens)))
+        arrays["lens"] = np.array(str(spell_lens(inference.camera.lens)))
         arrays["source"] = np.array(str(inference.camera.source))
     with BytesIO() as file:
         np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
         return file.getvalue()
 
 
-def load_inference(path: Path) -> Inference:
-    """Read a file that ``inference_bytes`` wrote."""
+def read_inference(path: Path) -> Inference:
+    """Read a file that ``encode_inference`` wrote."""
     with path.open("rb") as file:
-        arrays = read_npz_arrays(file, _MEMBERS, most_bytes=_MAX_BYTES)
+        arrays = read_npz_arrays(file, _ARRAY_NAMES, most_bytes=_MAX_BYTES)
     camera = None
     if "lens" in arrays:
+        # The spelling holds all parameters, so the size of the image makes no difference.
         lens = read_spelling(arrays["lens"].item()).lens((2, 2))
         camera = Camera(lens=lens, source=CameraSource(arrays["source"].item()))
-    fields: dict[str, Any] = {name: arrays[name] for name in _FIELDS if name in arrays}
-    return Inference(
-        camera=camera, valid=arrays.get("valid"), shift=float(arrays["shift"].item()), **fields
-    )
+    optional_arrays: dict[str, Any] = {name: arrays.get(name) for name in _OPTIONAL_ARRAYS}
+    return Inference(camera=camera, shift=float(arrays["shift"].item()), **optional_arrays)

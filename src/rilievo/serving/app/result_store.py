@@ -1,4 +1,4 @@
-"""Results that visitors find at addresses, on a bounded part of the disk.
+"""Results that visitors find at addresses, in a bounded amount of disk space.
 
 Everything here runs in the thread of the event loop, so nothing is locked.
 """
@@ -27,12 +27,13 @@ class StoredResult:
 
     Attributes:
         id: 128 random bits, as part of an address.
-        client: Visitor to whom the bytes on the disk are counted.
-        size: Bytes that are reserved for the files.
-        last_used: Time of the last use, from ``time.monotonic``.
-        pins: How many requests need the files now; files with pins are not deleted.
-        key: 128 random bits that the maker of the result knows, and needs to change ``marks``.
-        marks: Measured lines and the view, as the fragment of an address.
+        client: Visitor whose share of the disk space the files take.
+        size: Disk space that is reserved for the files [bytes].
+        last_used: Time of the last use (``time.monotonic``).
+        num_pins: Number of requests that need the files now; pinned files are not deleted.
+        is_removed: Whether it was removed from the store while its files were pinned.
+        key: 128 random bits. Only whoever created the result gets them, and may change ``marks``.
+        marks: Measured lines and the view on the page, as a URL fragment.
     """
 
     id: str
@@ -41,7 +42,7 @@ class StoredResult:
     client: str
     size: int
     last_used: float = field(default_factory=time.monotonic)
-    pins: int = 0
+    num_pins: int = 0
     is_removed: bool = False
     key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     marks: str = ""
@@ -50,8 +51,8 @@ class StoredResult:
 class ResultStore:
     """Results by id.
 
-    A new result that does not fit takes the room of the least recently used ones of the client that
-    has reserved most.
+    If there is no space for a new result, the least recently used results of the client that holds
+    most space are deleted.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, minutes: float | int) -> None:
@@ -69,75 +70,78 @@ class ResultStore:
         return self._disk.reserved_bytes
 
     def create(self, name: str, client: str, size: int) -> StoredResult:
-        """Make a result without files, whose pin the caller releases; refuse it without room."""
-        self._reserve_bytes_removing_oldest(client, size)
-        id = secrets.token_urlsafe(16)
+        """Create a result without files, pinned; the caller releases it."""
+        self._reserve_and_evict(client, size)
+        result_id = secrets.token_urlsafe(16)
+        path = self.folder / result_id
         result = StoredResult(
-            id=id, path=self.folder / id, name=name, client=client, size=size, pins=1
+            id=result_id, path=path, name=name, client=client, size=size, num_pins=1
         )
         result.path.mkdir(mode=0o700)
-        self._results[id] = result
+        self._results[result_id] = result
         return result
 
-    def find(self, id: str) -> StoredResult:
-        """Return the result of an id and mark it as used now, or raise ``Refusal``."""
-        result = self._results.get(id)
+    def find(self, result_id: str) -> StoredResult:
+        """Return the result with an id and mark it as used now, or raise a ``Refusal``."""
+        result = self._results.get(result_id)
         if result is not None:
             result.last_used = time.monotonic()
             return result
-        if _ID.fullmatch(id) is None:
-            raise Refusal(404, "no result has such an id: 'id' of an answer names a result")
+        if _ID.fullmatch(result_id) is None:
+            raise Refusal(404, "no result has this id: use the 'id' from a response")
         raise Refusal(
             404,
-            f"this result is not here any more: unused results are deleted after "
-            f"{self._keep_minutes:g} minutes; give the file again",
+            "this result no longer exists, because unused results are deleted after "
+            f"{self._keep_minutes:g} minutes: upload the file again",
         )
 
     def create_group(self, ids: Sequence[str]) -> str:
-        """Give results that are shown together an id of their own, and return it."""
-        id = secrets.token_urlsafe(16)
-        self._groups[id] = [self.find(member).id for member in ids]
+        """Give results that are shown together a common id, and return it."""
+        group_id = secrets.token_urlsafe(16)
+        self._groups[group_id] = [self.find(member_id).id for member_id in ids]
         if len(self._groups) > _MAX_GROUPS:
-            self._groups.popitem(last=False)
-        return id
+            self._groups.popitem(last=False)  # the oldest one
+        return group_id
 
-    def group_members(self, id: str) -> Sequence[str] | None:
-        """Ids of the results of a group; None if the id is not that of a group."""
-        return self._groups.get(id)
+    def group_members(self, group_id: str) -> Sequence[str] | None:
+        """Ids of the results of a group, or None if there is no group with this id."""
+        return self._groups.get(group_id)
 
-    def replace_marks(self, id: str, key: str, marks: str) -> None:
-        """Replace the marks of a result; refuse a wrong key, and malformed marks."""
-        result = self.find(id)
+    def replace_marks(self, result_id: str, key: str, marks: str) -> None:
+        """Replace the marks of a result."""
+        result = self.find(result_id)
         if not secrets.compare_digest(result.key.encode(), key.encode()):
-            raise Refusal(403, "only who made a result changes its marks: 'key' of an answer")
+            raise Refusal(403, "only the creator of a result can change its marks: send its 'key'")
         if _MARKS.fullmatch(marks) is None:
-            raise Refusal(400, "marks are the fragment of the page's address, at most 4000 letters")
+            raise Refusal(
+                400, "the marks must be the fragment of the page's address, at most 4000 characters"
+            )
         result.marks = marks
 
     @contextmanager
-    def pinned(self, id: str) -> Iterator[StoredResult]:
-        """Context in which the files of a result are not deleted."""
-        result = self.find(id)
-        result.pins += 1
+    def pinned(self, result_id: str) -> Iterator[StoredResult]:
+        """Keep the files of a result from being deleted while the block runs."""
+        result = self.find(result_id)
+        result.num_pins += 1
         try:
             yield result
         finally:
             self.release(result)
 
     def release(self, result: StoredResult) -> None:
-        """Give up one pin, and delete the files if the result was removed meanwhile."""
-        result.pins -= 1
+        """Release one pin; delete the files if the result was removed meanwhile."""
+        result.num_pins -= 1
         result.last_used = time.monotonic()
         if result.is_removed:
             self._delete_files_unless_pinned(result)
 
     def resize(self, result: StoredResult, size: int) -> None:
-        """Change the bytes that are reserved for a pinned result; refuse them without room."""
-        self._reserve_bytes_removing_oldest(result.client, size - result.size)
+        """Change how many bytes are reserved for a pinned result, or raise a ``Refusal``."""
+        self._reserve_and_evict(result.client, size - result.size)
         result.size = size
 
-    def __contains__(self, id: object) -> bool:
-        return id in self._results
+    def __contains__(self, result_id: object) -> bool:
+        return result_id in self._results
 
     def remove(self, result: StoredResult) -> None:
         """Forget a result; its files are deleted now, or once nobody has them pinned."""
@@ -149,17 +153,20 @@ class ResultStore:
         """Remove the results that nobody has used for too long."""
         earliest = time.monotonic() - 60 * self._keep_minutes
         for result in list(self._results.values()):
-            if result.last_used < earliest and not result.pins:
+            if result.last_used < earliest and not result.num_pins:
                 self.remove(result)
 
     def _delete_files_unless_pinned(self, result: StoredResult) -> None:
-        if not result.pins:
+        if not result.num_pins:
             shutil.rmtree(result.path, ignore_errors=True)
             self._disk.reserve(result.client, -result.size)
             result.size = 0
 
-    def _reserve_bytes_removing_oldest(self, client: str, size: int) -> None:
-        """Reserve bytes of the disk; remove results until there is room."""
+    def _reserve_and_evict(self, client: str, size: int) -> None:
+        """Reserve disk space, and delete results until there is enough.
+
+        These are the least recently used ones of the client that ``greediest_client`` names.
+        """
         while True:
             try:
                 self._disk.reserve(client, size)
@@ -167,8 +174,8 @@ class ResultStore:
             except Refusal as refusal:
                 greediest = self._disk.greediest_client(client, size)
                 oldest = self._least_recently_used_unpinned(greediest)
-                is_larger_than_allowed = refusal.status == 413
-                if is_larger_than_allowed or oldest is None:
+                exceeds_limit_alone = refusal.status == 413  # "content too large", see ``Disk``
+                if exceeds_limit_alone or oldest is None:
                     raise
                 self.remove(oldest)
 
@@ -176,6 +183,6 @@ class ResultStore:
         unpinned = [
             result
             for result in self._results.values()
-            if result.client == client and not result.pins
+            if result.client == client and not result.num_pins
         ]
         return min(unpinned, key=lambda result: result.last_used, default=None)

@@ -26,7 +26,7 @@ from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.page_terms import page_terms
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import Trimmed
-from rilievo.pages.relief import lens_on_pages
+from rilievo.pages.relief import page_lens
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.surface_depth import can_make_surface
@@ -39,12 +39,12 @@ _MAX_PHOTO_SIDE = 1600  # [px], longer side of the photograph in the file
 _MAX_PANORAMA_SIDE = 4096  # [px], since the page shows a part of it at a time
 _MAX_THUMBNAIL_SIDE = 192  # [px]
 _JPEG_QUALITY = 88
-_COMPRESSION_LEVEL = 1  # of 0 to 3; a quick one, as visitors wait for the file
+_COMPRESSION_LEVEL = 1  # from 0 to 3; a quick one, because visitors wait for the file
 
 
 @dataclass(frozen=True, slots=True)
 class _Lattice:
-    """The pixels that the file has depth of: every ``step``-th row and column."""
+    """The pixels whose depth the file holds: every ``step``-th row and column."""
 
     step: int
     rows: range
@@ -52,6 +52,7 @@ class _Lattice:
 
     @property
     def pixels(self) -> tuple[slice, slice]:
+        """Index of these pixels in a depth map."""
         return (
             slice(self.rows.start, None, self.step),
             slice(self.columns.start, None, self.step),
@@ -59,17 +60,20 @@ class _Lattice:
 
 
 def view_bytes(original: Prediction, name: str, model: Model, inference: Inference) -> bytes:
-    """Write the file from which the page shows a prediction, made by ``model`` of ``inference``."""
+    """Encode the file from which the page shows a prediction of ``model`` from ``inference``."""
+    # Affine depth has no surface, which the page shows, unless it is anchored.
     prediction = original.anchored if can_make_surface(original) else original
     photo = prediction.photo
-    assert photo is not None, "made by a model"
+    assert photo is not None, "predictions of models have their photograph"
 
-    lattice = _lattice_of(prediction.shape)
+    lattice = _make_lattice(prediction.shape)
+    depth = _lattice_depth(prediction, photo, lattice)
     normals, sky = _lattice_normals_and_sky(original, prediction, model, inference, lattice)
-    packed = packed_lattice(_lattice_depth(prediction, photo, lattice), normals, sky)
+    compressed_lattice = compress_lattice(depth, normals, sky)
 
-    about: dict[str, Any] = prediction_record(original, [])
-    about |= {
+    lens = _lens_record(prediction.camera, prediction.shape[1])
+    header: dict[str, Any] = prediction_record(original, [])
+    header |= {
         "name": name,
         "shown_kind": prediction.depth.kind,
         "lattice": {
@@ -79,21 +83,23 @@ def view_bytes(original: Prediction, name: str, model: Model, inference: Inferen
             "first_row": lattice.rows.start,
             "first_column": lattice.columns.start,
         },
-        "packed": len(packed),
+        "packed": len(compressed_lattice),
         "normals": normals is not None,
         "sky": sky is not None,
-        "lens": _lens_record(prediction.camera, prediction.shape[1]),
+        "lens": lens,
         "terms": _range_terms_record(prediction),
-        "outputs": [name for name in OUTPUTS.own if can_write_output(prediction, name)],
+        "outputs": [output for output in OUTPUTS.own if can_write_output(prediction, output)],
     }
-    head = json.dumps(about).encode()
+    encoded_header = json.dumps(header).encode()
+    header_length = len(encoded_header).to_bytes(4, "little")
 
-    is_panorama = about["lens"] is not None and about["lens"]["lens"] != "pinhole"
-    jpeg = shrunken_jpeg(photo.pixels, _MAX_PANORAMA_SIDE if is_panorama else _MAX_PHOTO_SIDE)
-    return b"".join((len(head).to_bytes(4, "little"), head, packed, jpeg))
+    is_panorama = lens is not None and lens["lens"] != "pinhole"
+    jpeg = resized_jpeg(photo.pixels, _MAX_PANORAMA_SIDE if is_panorama else _MAX_PHOTO_SIDE)
+    return header_length + encoded_header + compressed_lattice + jpeg
 
 
-def _lattice_of(shape: tuple[int, int]) -> _Lattice:
+def _make_lattice(shape: tuple[int, int]) -> _Lattice:
+    """Choose the step so that the lattice has at most ``_MAX_LATTICE_SIDE`` points on a side."""
     height, width = shape
     step = math.ceil(max(height, width) / _MAX_LATTICE_SIDE)
     first_row = min(step - 1, height - 1) // 2
@@ -104,7 +110,7 @@ def _lattice_of(shape: tuple[int, int]) -> _Lattice:
 
 
 def _lattice_depth(prediction: Prediction, photo: Photo, lattice: _Lattice) -> np.ndarray:
-    """Depth at the points as float32; NaN without depth, infinite where it is transparent."""
+    """Depth at the lattice as float32; NaN if it is invalid, infinite for transparent pixels."""
     depth = prediction.depth
     values = with_nan(depth.values[lattice.pixels], depth.valid[lattice.pixels]).astype(np.float32)
     if photo.transparent is not None:
@@ -119,24 +125,26 @@ def _lattice_normals_and_sky(
     inference: Inference,
     lattice: _Lattice,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Normals in int8 (127 is 1) and the sky at the points; None if they are not predicted.
+    """Normals as int8 (127 stands for 1) and sky at the lattice; None if they are not predicted.
 
-    They come from a prediction of about the lattice's size, since those of the full size, of which
-    most would be left out, take long to compute.
+    They are taken from a prediction of about the lattice's size, because normals of the full size
+    take long to compute, and most of them would be left out.
     """
     if not (prediction.has("normals") or prediction.has("sky")):
         return None, None
 
     small = prediction
     if lattice.step > 1:
-        assert prediction.photo is not None, "made by a model"
+        assert prediction.photo is not None, "predictions of models have their photograph"
         small = coarse_prediction(model, inference, prediction.photo, lattice.step)
     if prediction.depth.is_depth and not small.depth.is_depth:
+        # The normals have to match the depth, so the same anchoring applies to both.
         small = small.but(anchoring=original.anchoring).anchored
 
-    # The smaller photograph may have a row or a column more than the lattice.
+    # The smaller photograph may have one row or column more than the lattice.
     inside = np.s_[: len(lattice.rows), : len(lattice.columns)]
-    normals = sky = None
+    normals = None
+    sky = None
     if prediction.has("normals") and small.normals is not None:
         normals = np.rint(np.nan_to_num(small.normals[:, *inside]) * 127).astype(np.int8)
     if prediction.has("sky") and small.sky is not None:
@@ -144,62 +152,64 @@ def _lattice_normals_and_sky(
     return normals, sky
 
 
-def packed_lattice(
+def compress_lattice(
     depth: Shaped[np.ndarray, "h w"],
     normals: Shaped[np.ndarray, "3 h w"] | None,
     sky: Mask | None,
 ) -> bytes:
-    """Compress a lattice of float32 depth, int8 normals (127 is 1) and sky with zlib.
+    """Compress a lattice of float32 depth, int8 normals (127 stands for 1) and sky with zlib.
 
-    Second differences of neighbours, taken between the bits of float32 as integers, compress well:
-    4.7 MB become 1.3 MB. The zigzag code of Protocol Buffers moves their sign to the lowest bit, so
-    that small negative differences have zeros in the upper bytes too.
+    The bits of float32 are taken as integers. Differences between neighbouring columns, and then
+    rows, are small and compress well: 4.7 MB become 1.3 MB. The zigzag code of Protocol Buffers
+    moves their sign to the lowest bit, so that small negative numbers have zeros in the upper bytes
+    too.
 
     Returns:
-        Four planes with the bytes of the depth differences, least significant first; three planes
-        of the normals' differences; the sky as one bit a point.
+        Compressed bytes of four planes with the bytes of the depth differences, least significant
+        first; of three planes with the differences of normals; and of the sky, one bit a point.
     """
     bits = depth.astype("<f4").view("<u4")
-    differences = _mixed_second_differences(bits).view("<i4")
+    differences = _difference_columns_and_rows(bits).view("<i4")
     zigzag = (differences << 1) ^ (differences >> 31)
     height, width = zigzag.shape
-    planes: list[np.ndarray] = [np.moveaxis(zigzag.view(np.uint8).reshape(height, width, 4), 2, 0)]
+    depth_bytes = zigzag.view(np.uint8).reshape(height, width, 4)
+    planes: list[np.ndarray] = [np.moveaxis(depth_bytes, 2, 0)]
     if normals is not None:
-        rows_of_all_planes = normals.view(np.uint8).reshape(-1, normals.shape[2])
-        planes.append(_mixed_second_differences(rows_of_all_planes))
+        stacked_normals = normals.view(np.uint8).reshape(-1, normals.shape[2])  # (3 h, w)
+        planes.append(_difference_columns_and_rows(stacked_normals))
     if sky is not None:
         planes.append(np.packbits(sky))
     content = b"".join(plane.tobytes() for plane in planes)
     return isal_zlib.compress(content, _COMPRESSION_LEVEL)
 
 
-def _mixed_second_differences(values: np.ndarray) -> np.ndarray:
-    """Differences between columns, then between rows; unsigned numbers wrap around."""
-    between_columns = values.copy()
-    between_columns[:, 1:] -= values[:, :-1]
-    between_both = between_columns.copy()
-    between_both[1:] -= between_columns[:-1]
-    return between_both
+def _difference_columns_and_rows(values: np.ndarray) -> np.ndarray:
+    """Subtract from each value its left neighbour, and then the upper one (both modulo 2^n)."""
+    column_differences = values.copy()
+    column_differences[:, 1:] -= values[:, :-1]
+    differences = column_differences.copy()
+    differences[1:] -= column_differences[:-1]
+    return differences
 
 
 def _lens_record(camera: Camera | None, width: int) -> dict[str, Any] | None:
-    """Lens for the JSON; None if the page cannot draw it."""
+    """Lens as JSON, or None if the page cannot draw surfaces with it."""
     if camera is None or not isinstance(camera.lens, Pinhole | Equirectangular):
         return None
-    name, numbers = lens_on_pages(camera)
-    intrinsics = dict(zip(("fx", "fy", "cx", "cy"), map(float, numbers), strict=True))
+    name, parameters = page_lens(camera)
+    intrinsics = dict(zip(("fx", "fy", "cx", "cy"), map(float, parameters), strict=True))
     return {"lens": name, **intrinsics, "goes_round": goes_round(camera, width)}
 
 
 def _range_terms_record(prediction: Prediction) -> Any:
-    """Terms from which the page computes ranges of sizes; None without camera or depth."""
+    """Terms from which the page computes ranges of sizes; None without a camera or depth."""
     if prediction.camera is None or not prediction.depth.is_depth:
         return None
     return json.loads(to_json(page_terms(prediction, floor=False)))  # the page finds the floor
 
 
 def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: int) -> Prediction:
-    """Finish an inference for the photograph reduced ``step`` times."""
+    """Finish an inference at 1/``step`` of the photograph's size, which is quicker."""
     pixels = np.asarray(Image.fromarray(photo.pixels).reduce(step))
     camera = photo.camera or inference.camera
     if camera is not None:
@@ -212,18 +222,18 @@ def coarse_prediction(model: Model, inference: Inference, photo: Photo, step: in
 
 
 def thumbnail_jpeg(prediction: Prediction) -> bytes:
-    """Write the photograph as a small JPEG, for lists of results."""
+    """Encode the photograph as a small JPEG, for lists of results."""
     photo = prediction.photo
-    assert photo is not None, "made by a model"
-    return shrunken_jpeg(photo.pixels, _MAX_THUMBNAIL_SIDE)
+    assert photo is not None, "predictions of models have their photograph"
+    return resized_jpeg(photo.pixels, _MAX_THUMBNAIL_SIDE)
 
 
-def shrunken_jpeg(pixels: np.ndarray, side: int) -> bytes:
-    """Write a JPEG whose longer side has at most ``side`` pixels."""
+def resized_jpeg(pixels: np.ndarray, max_side: int) -> bytes:
+    """Encode a JPEG whose longer side has at most ``max_side`` pixels."""
     image = Image.fromarray(pixels)
-    # Reducing by an integer first is quick.
-    image = image.reduce(max(1, max(image.size) // side))
-    image.thumbnail((side, side), Image.Resampling.BOX)
+    # Reducing by an integer factor is quick, so most of the resizing is done by it.
+    image = image.reduce(max(1, max(image.size) // max_side))
+    image.thumbnail((max_side, max_side), Image.Resampling.BOX)
     stream = BytesIO()
     image.save(stream, "JPEG", quality=_JPEG_QUALITY)
     return stream.getvalue()

@@ -8,73 +8,78 @@ from typing import Generic, TypeVar
 import numpy as np
 
 Key = TypeVar("Key")
-SomeAnswer = TypeVar("SomeAnswer")
+Record = TypeVar("Record")
 
 
 @dataclass(slots=True)
-class _Entry(Generic[SomeAnswer]):
-    answer: SomeAnswer
-    original: SomeAnswer
-    """Copy from before any cached property of the answer was computed."""
+class _Entry(Generic[Record]):
+    record: Record
+    pristine_copy: Record
+    """Copy that was made before any cached property of ``record`` was computed."""
 
 
-class AnswerCache(Generic[Key, SomeAnswer]):
-    """Cache of answers that drops the least recently used ones above a number of bytes.
+class AnswerCache(Generic[Key, Record]):
+    """Least-recently-used cache of records with arrays, whose size is bounded in bytes.
 
-    Answers are records with arrays. What their cached properties compute counts as well, and is
-    dropped before the last answer is.
+    Arrays of cached properties count too. If a single record exceeds the bound, they are dropped
+    first.
     """
 
-    def __init__(self, max_bytes: int, copy: Callable[[SomeAnswer], SomeAnswer]) -> None:
-        """Begin empty; ``copy`` copies an answer without its cached properties."""
+    def __init__(self, max_bytes: int, copy: Callable[[Record], Record]) -> None:
+        """Start empty; ``copy`` copies a record without its cached properties."""
         self._max_bytes = max_bytes
         self._copy = copy
-        self._entries: OrderedDict[Key, _Entry[SomeAnswer]] = OrderedDict()
+        self._entries: OrderedDict[Key, _Entry[Record]] = OrderedDict()
 
-    def get(self, key: Key) -> SomeAnswer | None:
-        """Return the answer of a key and mark it as just used; None if there is none."""
+    def get(self, key: Key) -> Record | None:
+        """Return the record of a key and mark it as just used; None if there is none."""
         entry = self._entries.get(key)
         if entry is None:
             return None
         self._entries.move_to_end(key)
-        return entry.answer
+        return entry.record
 
-    def put(self, key: Key, answer: SomeAnswer) -> None:
-        """Keep an answer, however large; ``trim`` applies the bound."""
-        self._entries[key] = _Entry(answer, self._copy(answer))
+    def put(self, key: Key, record: Record) -> None:
+        """Add a record. ``trim`` applies the bound later, once cached properties are computed."""
+        self._entries[key] = _Entry(record, self._copy(record))
         self._entries.move_to_end(key)
 
     def trim(self) -> None:
-        """Drop answers, then cached properties of the last one, until the rest is in bounds."""
+        """Drop records until the rest is within the bound.
+
+        If the last record alone is too large, first its cached properties are dropped, then it.
+        """
         while len(self._entries) > 1 and self.array_bytes > self._max_bytes:
             self._entries.popitem(last=False)
         if self.array_bytes > self._max_bytes:
             for entry in self._entries.values():
-                entry.answer = self._copy(entry.original)
+                entry.record = self._copy(entry.pristine_copy)
         if self.array_bytes > self._max_bytes:
             self._entries.clear()
 
     @property
     def array_bytes(self) -> int:
-        """Bytes of all arrays; memory that several arrays share counts once."""
-        arrays = _base_arrays_in(list(self._entries.values()))
-        bytes_by_address = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
+        """Size of all arrays [bytes]; memory that several arrays share counts once."""
+        bytes_by_address = {}
+        for array in _base_arrays_in(list(self._entries.values())):
+            address, _ = array.__array_interface__["data"]
+            bytes_by_address[address] = array.nbytes
         return sum(bytes_by_address.values())
 
 
 def _base_arrays_in(record: object) -> Iterator[np.ndarray]:
-    """Yield the arrays of nested records; for a view, the array that owns its memory."""
+    """Yield all arrays in nested records and lists; for a view, the array that owns its memory."""
     if isinstance(record, np.ndarray):
         while isinstance(record.base, np.ndarray):
             record = record.base
         yield record
     elif isinstance(record, list | tuple):
-        for part in record:
-            yield from _base_arrays_in(part)
+        for item in record:
+            yield from _base_arrays_in(item)
     elif is_dataclass(record) and not isinstance(record, type):
         # Cached properties are in ``__dict__``, which a dataclass with slots does not have.
-        parts = getattr(record, "__dict__", None)
-        if not parts:
-            parts = {field.name: getattr(record, field.name) for field in fields(record)}
-        for part in parts.values():
-            yield from _base_arrays_in(part)
+        attributes = getattr(record, "__dict__", None)
+        if not attributes:
+            attributes = {field.name: getattr(record, field.name) for field in fields(record)}
+        for value in attributes.values():
+            yield from _base_arrays_in(value)

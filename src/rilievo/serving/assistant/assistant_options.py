@@ -20,13 +20,13 @@ class AssistantOptions(EngineOptions):
     }
 
     folder: Annotated[tuple[Path, ...], option(repeats=True, metavar="FOLDER")] = ()
-    """Folder with photographs that the assistant may name; repeat the option for several. Nothing
-    outside of these folders is read or written."""
+    """Folder with photographs that the assistant may open. Repeat the option for several folders.
+    Nothing outside these folders is read or written."""
     output: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Folder for surfaces, inside one of the folders; by default rilievo-output in the folder of
-    the photograph."""
+    """Folder for surfaces, inside one of the folders with photographs. By default, rilievo-output
+    in the photograph's folder."""
     model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
-    """Name that 'rilievo models' lists, or a model's file or folder."""
+    """Model to use: a name that 'rilievo models' lists, or a model's file or folder."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,6 +34,7 @@ class AssistantOptions(EngineOptions):
             raise OptionError(
                 option="folder",
                 problem=(
-                    "names the photographs that the assistant may read: rilievo mcp --folder FOLDER"
+                    "is missing: give a folder with photographs that the assistant may open, as in "
+                    "'rilievo mcp --folder FOLDER'"
                 ),
             )

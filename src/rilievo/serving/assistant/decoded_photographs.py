@@ -1,4 +1,4 @@
-"""Decoding of photographs in restricted processes, since others may have made the files."""
+"""Decoding of photographs in restricted processes, because others may have made the files."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from rilievo.options.photo_options import Refine
 from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.decoder_pool import Decoders, ImageFile
-from rilievo.serving.server.decoding.messages import nameless_file
+from rilievo.serving.server.decoding.messages import anonymous_file
 from rilievo.serving.server.server_options import ServerOptions
 
 _MAX_CPU_SECONDS = 60
@@ -22,6 +22,8 @@ _MAX_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class _DiskFile:
+    """Photograph in a file (an ``ImageFile`` of the decoders)."""
+
     path: Path
 
     @property
@@ -40,6 +42,8 @@ class _DiskFile:
 
 @dataclass(frozen=True)
 class _PastedFile:
+    """Pasted picture in memory (an ``ImageFile`` of the decoders)."""
+
     name: str
     content: bytes
 
@@ -47,7 +51,7 @@ class _PastedFile:
         return self.content
 
     def open_descriptor(self) -> int:
-        return nameless_file(self.content)
+        return anonymous_file(self.content)
 
 
 def read_photo(path: Path) -> Photo:
@@ -62,8 +66,9 @@ def decode_pasted(name: str, content: bytes) -> Photo:
 
 
 def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
+    """Decode a photograph; raise InputError if it has too many pixels, or takes too long."""
     try:
-        return _shared_decoders(max_pixels).photo(
+        return _shared_decoders(max_pixels).read_photo(
             file,
             own_depth=True,
             reading=Refine().reading,
@@ -72,7 +77,7 @@ def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
         )
     except Refusal as error:
         raise InputError(
-            f"was not decoded in {_MAX_SECONDS:g} s; make it smaller first", path=file.name
+            f"was not decoded within {_MAX_SECONDS:g} s; make it smaller first", path=file.name
         ) from error
 
 

@@ -23,6 +23,7 @@ from rilievo.serving.assistant.photographs import (
 from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
     COVERAGE_WORDS,
+    IN_COVERED_CASES,
     AssistantTool,
     ListOrText,
     Point,
@@ -46,10 +47,10 @@ class DepthArguments(ToolArguments):
     """Arguments of ``depth``."""
 
     points: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])
-    """Points [x, y] whose depth is told as well."""
+    """Points [x, y] at which to return the depth."""
     unit: Unit = "fraction"
     picture: bool = True
-    """Whether to send the picture of depth."""
+    """Whether to return a picture of the depth."""
 
 
 class DepthAt(ToolResult):
@@ -58,15 +59,15 @@ class DepthAt(ToolResult):
     pixel: list[float]
     """Column and row of the original."""
     depth: float
-    """Depth along the camera's axis; of panoramas and fisheyes, the distance from the camera."""
+    """Depth along the camera's axis; for panoramas and fisheyes, the distance from the camera."""
     low: float | None
-    """Lower end of the range that holds for eight in ten pixels; null if sizes are not known."""
+    """Lower end of the range, which holds for eight out of ten pixels; null if it is unknown."""
     high: float | None
     """Upper end of that range."""
 
 
 class DepthResult(ToolResult):
-    """Facts about depth."""
+    """Depth of a photograph."""
 
     width: int
     """Columns of the upright original."""
@@ -77,43 +78,44 @@ class DepthResult(ToolResult):
     unit: str
     """Unit of all depths here: m, camera heights, or unknown."""
     near: float
-    """Depth that 2 % of the picture are nearer than."""
+    """2nd percentile of the depth."""
     far: float
-    """Depth that 2 % of the picture are farther than."""
+    """98th percentile of the depth."""
     expected_error: float | None
-    """Relative error that the depth of eight in ten pixels should stay below."""
+    """Relative error that the depth of eight out of ten pixels should not exceed."""
     points: list[DepthAt]
-    """Depths at the points that were asked for."""
+    """Depth at each requested point."""
     field_of_view: float | None
     """Horizontal field of view in degrees."""
     camera: str | None
     """Source of the field of view: exif_35mm, given, fov, predicted, assumed, ..."""
     model: str
-    """Model that predicted."""
+    """Model that predicted the depth."""
     licence: str
     """Licence of the model's weights."""
     facts: list[str]
     """Facts stated about this photograph."""
 
 
-def depth_answer(photographs: Photographs, request: DepthArguments) -> ToolAnswer[DepthResult]:
-    """Tell the range of depth and the depth at points, and draw a picture of depth."""
+def describe_depth(photographs: Photographs, request: DepthArguments) -> ToolAnswer[DepthResult]:
+    """Describe the range of depth and the depth at points, and draw a picture of depth."""
     photograph = photographs.predict_photo(request.photo)
     pixels = pixel_points(request.points, request.unit, photograph.prediction.shape)
     prediction, unit = in_metres_or_camera_heights(photograph)
     record = _depth_result(photograph, prediction, unit, pixels)
 
+    is_distance = photograph.prediction.depth.is_distance
     lines = [
-        _range_sentence(record, is_distance=photograph.prediction.depth.is_distance),
-        *(_point_sentence(point, unit) for point in record.points),
+        _range_sentence(record, is_distance=is_distance),
+        *(_point_sentence(point, unit, is_distance=is_distance) for point in record.points),
         size_source_sentence(photograph, unit),
         _field_of_view_sentence(record),
     ]
     pictures = []
     if request.picture:
-        lines.append("In the picture of depth, near is red and far is blue.")
-        pictures.append(_shrunken_png(photograph.prediction.colour()))
-    lines.append(notes_text(photograph.notes_besides_metres))
+        lines.append("In the depth picture, near is red and far is blue.")
+        pictures.append(_resized_png(photograph.prediction.colour()))
+    lines.append(notes_text(photograph.notes_without_scale_source))
     return ToolAnswer(text=join_nonempty_lines(lines), result=record, pictures=pictures)
 
 
@@ -123,10 +125,10 @@ def _depth_result(
     unit: str,
     pixels: Sequence[tuple[float, float]],
 ) -> DepthResult:
-    """Collect the numbers of the answer; ``prediction`` is in ``unit``."""
+    """Collect the numbers of the answer, from a prediction that was converted to ``unit``."""
     values = prediction.depth.depth()[prediction.depth.valid]
     near, far = np.quantile(values, (_NEAR_QUANTILE, _FAR_QUANTILE))
-    error = expected_relative_error(prediction, unit)
+    relative_error = expected_relative_error(prediction, unit)
     camera = prediction.camera
     height, width = prediction.shape
     return DepthResult(
@@ -136,8 +138,8 @@ def _depth_result(
         unit=unit,
         near=float(near),
         far=float(far),
-        expected_error=error,
-        points=[_depth_at(prediction.depth, pixel, error) for pixel in pixels],
+        expected_error=relative_error,
+        points=[_depth_at(prediction.depth, pixel, relative_error) for pixel in pixels],
         field_of_view=None if camera is None else round(camera.field_of_view((height, width)), 2),
         camera=None if camera is None else str(camera.source),
         model=prediction.made_by.model,
@@ -146,44 +148,48 @@ def _depth_result(
     )
 
 
-def _depth_at(depth: DepthMap, pixel: tuple[float, float], error: float | None) -> DepthAt:
-    """Median depth around a pixel, with its range if the relative ``error`` is known."""
+def _depth_at(depth: DepthMap, pixel: tuple[float, float], relative_error: float | None) -> DepthAt:
     u, v = pixel
     value = median_around(depth, Pixel(u, v, f"point {u:g},{v:g}"))
-    if error is None:
+    if relative_error is None:
         return DepthAt(pixel=[u, v], depth=value, low=None, high=None)
-    return DepthAt(pixel=[u, v], depth=value, low=value / (1 + error), high=value * (1 + error))
+    factor = 1 + relative_error
+    return DepthAt(pixel=[u, v], depth=value, low=value / factor, high=value * factor)
 
 
-def _range_sentence(answer: DepthResult, *, is_distance: bool) -> str:
-    along = "Distance from the camera" if is_distance else "Depth along the camera's axis"
-    within = ""
-    if answer.expected_error is not None:
-        within = f", {COVERAGE_WORDS} pixels within {100 * answer.expected_error:.0f} %"
+def _range_sentence(result: DepthResult, *, is_distance: bool) -> str:
+    quantity = "Distance from the camera" if is_distance else "Depth along the camera's axis"
+    accuracy = ""
+    if result.expected_error is not None:
+        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * result.expected_error:.0f} %"
     return (
-        f"The original has {answer.width} columns and {answer.height} rows. {along} goes from "
-        f"{number_text(answer.near)} to {number_text(answer.far)} {_UNIT_WORDS[answer.unit]}"
-        f"{within}."
+        f"The original has {result.width} columns and {result.height} rows. {quantity} ranges from "
+        f"{number_text(result.near)} to {number_text(result.far)} {_UNIT_WORDS[result.unit]}"
+        f"{accuracy}."
     )
 
 
-def _point_sentence(point: DepthAt, unit: str) -> str:
+def _point_sentence(point: DepthAt, unit: str, *, is_distance: bool) -> str:
     u, v = point.pixel
-    sentence = f"Depth at column {u:g}, row {v:g}: {number_text(point.depth)} {_UNIT_WORDS[unit]}"
+    quantity = "Distance" if is_distance else "Depth"
+    depth = f"{number_text(point.depth)} {_UNIT_WORDS[unit]}"
+    sentence = f"{quantity} at column {u:g}, row {v:g}: {depth}"
     if point.low is None or point.high is None:
         return f"{sentence}."
-    return f"{sentence}, {number_text(point.low)} to {number_text(point.high)}, {COVERAGE_WORDS}."
+    return f"{sentence} ({number_text(point.low)} to {number_text(point.high)} {IN_COVERED_CASES})."
 
 
-def _field_of_view_sentence(answer: DepthResult) -> str:
-    if answer.field_of_view is None:
+def _field_of_view_sentence(result: DepthResult) -> str:
+    if result.field_of_view is None:
         return ""
-    assumed = answer.camera == CameraSource.ASSUMED
-    source = "assumed, as the file does not say it" if assumed else f"source: {answer.camera}"
-    return f"Field of view: {answer.field_of_view:.0f} degrees across ({source})."
+    is_assumed = result.camera == CameraSource.ASSUMED
+    source = (
+        "assumed, because the file does not state it" if is_assumed else f"source: {result.camera}"
+    )
+    return f"Horizontal field of view: {result.field_of_view:.0f} degrees ({source})."
 
 
-def _shrunken_png(picture: Image.Image) -> bytes:
+def _resized_png(picture: Image.Image) -> bytes:
     picture.thumbnail((_MAX_PICTURE_SIDE, _MAX_PICTURE_SIDE), Image.Resampling.BOX)
     stream = BytesIO()
     picture.save(stream, "PNG")
@@ -194,13 +200,14 @@ DEPTH = AssistantTool(
     name="depth",
     title="Depth of a photograph",
     description=(
-        "Predict depth of one photograph: a picture in colours (near is red) and facts, among "
-        "them the size of the original in pixels, nearest and farthest depth, the field of view; "
-        "and the depth at points, with ranges. Depth is measured along the camera's axis, of "
-        "panoramas and fisheyes along the line of sight. In "
-        "metres if a size is known (tool 'known'), else in heights of the camera above the floor."
+        "Predict the depth of one photograph. Returns a depth picture in colours (near is red), "
+        "the size of the original in pixels, the nearest and farthest depth, the field of view, "
+        "and the depth at given points with ranges. Depth is measured along the camera's axis, or "
+        "along the line of sight in panoramas and fisheye photographs. It is in metres if a size "
+        "is known (tool 'known'), and otherwise in multiples of the camera's height above the "
+        "floor."
     ),
     arguments_type=DepthArguments,
     result_type=DepthResult,
-    answer=depth_answer,
+    answer=describe_depth,
 )

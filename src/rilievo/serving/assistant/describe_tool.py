@@ -20,6 +20,7 @@ from rilievo.serving.assistant.photographs import (
 from rilievo.serving.assistant.stated_facts import pixel_fractions
 from rilievo.serving.assistant.tool import (
     COVERAGE_WORDS,
+    IN_COVERED_CASES,
     AssistantTool,
     ToolAnswer,
     ToolArguments,
@@ -31,14 +32,15 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
 )
 
-_IN_UNIT = {
+_UNIT_PHRASES = {
     METRES: "in metres",
-    CAMERA_HEIGHTS: "in heights of the camera",
+    CAMERA_HEIGHTS: "in camera heights",
     UNKNOWN_UNIT: "without a unit",
 }
+# Not the minimum and maximum, because single pixels may be wrong.
 _NEAREST_QUANTILE, _FARTHEST_QUANTILE = 0.01, 0.99
 _CELL_QUANTILES = (0.05, 0.5, 0.95)
-_MIN_VALID_FRACTION = 0.05  # of the pixels of a cell, or it has no depth
+_MIN_VALID_FRACTION = 0.05  # a cell with a smaller fraction of valid pixels has no depth
 
 
 class DescribeArguments(ToolArguments):
@@ -58,11 +60,11 @@ class CellResult(ToolResult):
     column: int
     """Column, from 1 at the left."""
     depth: float | None
-    """Median depth; null where there is none, such as in the sky."""
+    """Median depth, or null if the cell has no depth, for example in the sky."""
     nearest: float | None
-    """Depth that 5 % of the cell are nearer than."""
+    """5th percentile of the depth in the cell."""
     farthest: float | None
-    """Depth that 5 % of the cell are farther than."""
+    """95th percentile of the depth in the cell."""
 
 
 class PlaceResult(ToolResult):
@@ -73,100 +75,103 @@ class PlaceResult(ToolResult):
     y: float
     """Fraction of the height."""
     depth: float
-    """Depth there."""
+    """Depth at this place."""
 
 
 class FloorResult(ToolResult):
     """The visible floor."""
 
     camera_height: float
-    """Height of the camera above it, in the unit of the depths."""
+    """Height of the camera above the floor, in the unit of the depths."""
     share: float
-    """Share of the picture that it covers."""
+    """Fraction of the picture that the floor covers."""
     camera_pitch: float
-    """Angle by which the camera looks down (up: negative) in degrees."""
+    """Angle by which the camera looks down, in degrees; negative if it looks up."""
 
 
 class DescribeResult(ToolResult):
     """Near and far on a grid, and the floor."""
 
     unit: str
-    """Unit of all depths here: m, camera heights, or unknown; then only ratios mean anything."""
+    """Unit of all depths: m, camera heights, or unknown, so that only ratios are meaningful."""
     cells: list[CellResult]
     """Cells of the grid, row by row from the top left."""
     nearest: PlaceResult
-    """A place among the nearest hundredth of the picture."""
+    """A place in the nearest 1 % of the picture."""
     farthest: PlaceResult
-    """A place among the farthest hundredth."""
+    """A place in the farthest 1 % of the picture."""
     floor: FloorResult | None
-    """Floor; null where none is seen."""
+    """Floor, or null if none is visible."""
     expected_error: float | None
-    """Relative error that the depth of eight in ten pixels should stay below."""
+    """Relative error that the depth of eight out of ten pixels should not exceed."""
     facts: list[str]
     """Facts stated about this photograph."""
 
 
-def describe_near_and_far(
+def describe_scene(
     photographs: Photographs, request: DescribeArguments
 ) -> ToolAnswer[DescribeResult]:
-    """Tell the depth on a grid, the nearest and the farthest place, and the visible floor."""
+    """Describe depth on a grid, a place among the nearest and the farthest, and the floor."""
     photograph = photographs.predict_photo(request.photo)
     prediction, unit = in_metres_or_camera_heights(photograph)
     depth = prediction.depth.depth()
     valid = prediction.depth.valid
-    error = expected_relative_error(prediction, unit)
+    relative_error = expected_relative_error(prediction, unit)
     record = DescribeResult(
         unit=unit,
         cells=_grid_cells(depth, valid, request.rows, request.columns),
         nearest=_place_at_depth_quantile(depth, valid, _NEAREST_QUANTILE),
         farthest=_place_at_depth_quantile(depth, valid, _FARTHEST_QUANTILE),
         floor=_visible_floor(prediction),
-        expected_error=error,
+        expected_error=relative_error,
         facts=list(photograph.facts.sentences),
     )
-    within = "" if error is None else f", {COVERAGE_WORDS} pixels within {100 * error:.0f} %"
+    accuracy = ""
+    if relative_error is not None:
+        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * relative_error:.0f} %"
+    grid = f"{request.rows} rows (top to bottom) by {request.columns} columns (left to right)"
     text = join_nonempty_lines(
         (
-            f"Median depth {_IN_UNIT[unit]} of {request.rows} rows (top to bottom) by "
-            f"{request.columns} columns (left to right){within}:",
-            *_median_depth_rows(record, request.columns),
+            f"Median depth {_UNIT_PHRASES[unit]} of {grid}{accuracy}:",
+            *_median_depth_lines(record.cells, request.columns),
             _place_sentence("Nearest", record.nearest, unit),
             _place_sentence("Farthest", record.farthest, unit),
             _floor_sentence(record, unit),
             size_source_sentence(photograph, unit),
-            notes_text(photograph.notes_besides_metres),
+            notes_text(photograph.notes_without_scale_source),
         )
     )
     return ToolAnswer(text=text, result=record)
 
 
 def _grid_cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellResult]:
-    """Depth in each cell of a grid, row by row from the top left."""
+    """Summarise depth in each cell of a grid, row by row from the top left."""
     cells = []
-    for row, (top, bottom) in enumerate(_near_equal_spans(depth.shape[0], rows), 1):
-        for column, (left, right) in enumerate(_near_equal_spans(depth.shape[1], columns), 1):
+    height, width = depth.shape
+    for row, (top, bottom) in enumerate(_split_evenly(height, rows), 1):
+        for column, (left, right) in enumerate(_split_evenly(width, columns), 1):
             box = np.s_[top:bottom, left:right]
-            cells.append(_cell(row, column, depth[box], valid[box]))
+            cells.append(_summarise_cell(row, column, depth[box], valid[box]))
     return cells
 
 
-def _cell(row: int, column: int, depth: np.ndarray, valid: np.ndarray) -> CellResult:
+def _summarise_cell(row: int, column: int, depth: np.ndarray, valid: np.ndarray) -> CellResult:
     if valid.sum() < _MIN_VALID_FRACTION * valid.size:
         return CellResult(row=row, column=column, depth=None, nearest=None, farthest=None)
     near, median, far = map(float, np.quantile(depth[valid], _CELL_QUANTILES))
     return CellResult(row=row, column=column, depth=median, nearest=near, farthest=far)
 
 
-def _near_equal_spans(length: int, count: int) -> list[tuple[int, int]]:
-    """Split ``length`` pixels into parts, each (start, end) and at least one pixel long."""
+def _split_evenly(length: int, count: int) -> list[tuple[int, int]]:
+    """Split ``length`` pixels into nearly equal ranges (start, end) of at least one pixel."""
     ends = [round(length * index / count) for index in range(count + 1)]
     return [(start, max(end, start + 1)) for start, end in pairwise(ends)]
 
 
 def _place_at_depth_quantile(depth: np.ndarray, valid: np.ndarray, quantile: float) -> PlaceResult:
     """Find the pixel whose depth is closest to a quantile of all depths."""
-    target = float(np.quantile(depth[valid], quantile))
-    difference = np.where(valid, np.abs(depth - target), np.inf)
+    quantile_depth = float(np.quantile(depth[valid], quantile))
+    difference = np.where(valid, np.abs(depth - quantile_depth), np.inf)
     v, u = np.unravel_index(int(difference.argmin()), depth.shape)
     height, width = depth.shape
     x, y = pixel_fractions((float(u), float(v)), (height, width))
@@ -178,14 +183,15 @@ def _visible_floor(prediction: Prediction) -> FloorResult | None:
         floor = find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
     except CalibrationError:
         return None
-    # The normal points up; its component along the optical axis tells how far the camera is tilted.
+    # The floor's normal points up. The farther the camera looks down, the more of the normal lies
+    # along the negative optical axis.
     pitch = math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
     return FloorResult(camera_height=floor.height, share=floor.area, camera_pitch=round(pitch, 1))
 
 
-def _median_depth_rows(answer: DescribeResult, columns: int) -> list[str]:
-    shown = ["none" if cell.depth is None else number_text(cell.depth) for cell in answer.cells]
-    return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
+def _median_depth_lines(cells: list[CellResult], columns: int) -> list[str]:
+    texts = ["none" if cell.depth is None else number_text(cell.depth) for cell in cells]
+    return ["  ".join(texts[start : start + columns]) for start in range(0, len(texts), columns)]
 
 
 def _place_sentence(label: str, place: PlaceResult, unit: str) -> str:
@@ -195,21 +201,22 @@ def _place_sentence(label: str, place: PlaceResult, unit: str) -> str:
     )
 
 
-def _floor_sentence(answer: DescribeResult, unit: str) -> str:
-    if answer.floor is None:
-        return "No floor is seen."
-    floor = answer.floor
-    direction = "down" if floor.camera_pitch >= 0 else "up"
+def _floor_sentence(result: DescribeResult, unit: str) -> str:
+    """Say how much of the picture is floor, and how the camera stands above it."""
+    floor = result.floor
+    if floor is None:
+        return "No floor is visible."
+    direction = "down" if floor.camera_pitch >= 0 else "up"  # a positive pitch looks down
     sentence = (
         f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks "
         f"{abs(floor.camera_pitch):.0f} degrees {direction}"
     )
     if unit == METRES:
         sentence += f"; the camera is {number_text(floor.camera_height)} m above it"
-        if answer.expected_error is not None:
-            low = floor.camera_height / (1 + answer.expected_error)
-            high = floor.camera_height * (1 + answer.expected_error)
-            sentence += f", {number_text(low)} to {number_text(high)}, {COVERAGE_WORDS}"
+        if result.expected_error is not None:
+            low = floor.camera_height / (1 + result.expected_error)
+            high = floor.camera_height * (1 + result.expected_error)
+            sentence += f" ({number_text(low)} to {number_text(high)} {IN_COVERED_CASES})"
     return f"{sentence}."
 
 
@@ -217,12 +224,13 @@ DESCRIBE = AssistantTool(
     name="describe",
     title="Near and far in a photograph",
     description=(
-        "Tell what is near and far in one photograph: median depth on a grid, the nearest and the "
-        "farthest place, whether a floor is seen, and the height of the camera above it. It sees "
-        "depth and no names of things: combine it with what you see in the picture. In metres if "
-        "a size is known (tool 'known'), else in heights of the camera."
+        "Tell what is near and far in one photograph: the median depth on a grid, the nearest and "
+        "the farthest place, whether a floor is visible, and the camera's height above it. This "
+        "tool does not recognise objects, so combine its answer with what you see in the picture. "
+        "Depth is in metres if a size is known (tool 'known'), and otherwise in multiples of the "
+        "camera's height above the floor."
     ),
     arguments_type=DescribeArguments,
     result_type=DescribeResult,
-    answer=describe_near_and_far,
+    answer=describe_scene,
 )

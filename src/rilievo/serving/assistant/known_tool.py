@@ -1,4 +1,4 @@
-"""The tool ``known``, by which an assistant states what it knows of a photograph."""
+"""The tool ``known``, with which an assistant states what it knows about a photograph."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from rilievo.errors.messages import worded
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.schema.typed_values import metres_of
+from rilievo.schema.typed_values import parse_metres
 from rilievo.serving.assistant.photographs import (
     METRES,
     UNKNOWN_UNIT,
@@ -46,43 +46,44 @@ from rilievo.serving.assistant.tool import (
 
 _MAX_FACTS = 64
 
-_LENSES = "; ".join(
-    f"{text}: {words}".replace("`", "'")
-    for row in LENSES.values()
-    for text, words in row.guide.items()
+_LENS_GUIDE = "; ".join(
+    f"{spelling}: {meaning}".replace("`", "'")
+    for lens in LENSES.values()
+    for spelling, meaning in lens.guide.items()
 )
-"""How to write each lens, for the description of an argument."""
+"""How to spell each lens, for the description of an argument."""
 
 
 class KnownArguments(ToolArguments):
     """Arguments of ``known``."""
 
     points: Annotated[list[Point], Field(max_length=4), ListOrText] = Field(default=[])
-    """Both ends of a known length, the one point whose distance from the camera is known, or the
-    four corners of a known rectangle, in order around it."""
+    """Both ends of a known length, one point at a known distance from the camera, or the four
+    corners of a known rectangle in order around it."""
     unit: Unit = "fraction"
     metres: float | Annotated[str, Field(max_length=40)] | None = None
     """Length or distance in metres, or with its unit: 30cm, 12in, 5'11"."""
     thing: Annotated[str, Field(max_length=40)] | None = None
-    """Usual thing between the two points in place of metres, such as door, a4, letter, card,
-    brick. With four corners the rectangle: a4, a5, letter, card, euro-pallet, or its sides, from
-    corner 1 to 2 and from 2 to 3, such as 90cm x 2.1m."""
+    """Thing of a standard size between the two points, instead of metres, such as door, a4, letter,
+    card, brick. With four corners, the kind of rectangle: a4, a5, letter, card, euro-pallet, or the
+    lengths of its sides from corner 1 to 2 and from 2 to 3, such as 90cm x 2.1m."""
     along_ray: bool = True
     """Whether a distance is the straight line from the camera to the point, as a tape or a laser
-    measures it; false: depth along the camera's axis."""
+    measures it; if false, it is the depth along the camera's axis."""
     camera_height: float | Annotated[str, Field(max_length=40)] | None = None
     """Height of the camera above the visible floor in metres, or with its unit."""
     fov: float | None = None
-    """Horizontal field of view of the photograph in degrees, which narrows ranges."""
+    """Horizontal field of view of the photograph in degrees. It makes the ranges narrower."""
     projection: Annotated[str, Field(max_length=400)] | None = Field(
-        default=None, description=f"Lens of a photograph that is no ordinary one. {_LENSES}."
+        default=None,
+        description=f"Lens of the photograph, if it is not an ordinary one. {_LENS_GUIDE}.",
     )
     forget: bool = False
-    """Forget everything stated about this photograph before."""
+    """Forget everything that was stated about this photograph before."""
 
 
 class KnownResult(ToolResult):
-    """All that is known of a photograph."""
+    """All that is known about a photograph."""
 
     facts: list[str]
     """Facts stated about it, in words."""
@@ -91,34 +92,38 @@ class KnownResult(ToolResult):
     method: str | None
     """Source of the metres."""
     expected_error: float | None
-    """Relative error that the depth of eight in ten pixels should stay below."""
+    """Relative error that the depth of eight out of ten pixels should not exceed."""
     residuals: list[float]
-    """Fitted minus known metres of each length and distance: how far the facts agree."""
+    """Fitted minus known metres of each length and distance. They show how well the facts agree."""
     notes: list[str]
-    """Notes, such as facts that contradict each other."""
+    """Notes, for example on facts that contradict each other."""
 
 
 def state_fact(photographs: Photographs, request: KnownArguments) -> ToolAnswer[KnownResult]:
     """Add the stated facts to those about the photograph; facts that cannot be used are dropped."""
     _check_arguments(request)
 
-    def change(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
-        changed = _add_requested_facts(facts, request, shape)
-        _check_facts(changed)
-        return changed
+    def add_and_check(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
+        """Return the facts with the new ones; ``shape`` is (height, width)."""
+        new_facts = _add_requested_facts(facts, request, shape)
+        _check_facts(new_facts)
+        return new_facts
 
-    return _answer_with_all_facts(photographs.change_facts(request.photo, change))
+    return _list_all_facts(photographs.change_facts(request.photo, add_and_check))
 
 
 def _add_requested_facts(
     facts: StatedFacts, request: KnownArguments, shape: tuple[int, int]
 ) -> StatedFacts:
+    """Add what a request states to the facts; ``shape`` is (height, width) of the photograph."""
     if request.forget:
         facts = StatedFacts()
     if request.points:
-        facts = facts.with_fact(*_fact_and_words(request, shape))
+        size, sentence = _requested_size(request, shape)
+        facts = facts.with_size(size, sentence)
     if request.camera_height is not None:
-        sizes: Any = {"camera_height": request.camera_height}  # a number, or a text with its unit
+        # The option record also parses a text with a unit, such as "150cm".
+        sizes: Any = {"camera_height": request.camera_height}
         facts = replace(facts, camera_height=KnownSizes(**sizes).camera_height)
     if request.fov is not None:
         facts = replace(facts, fov=request.fov)
@@ -128,43 +133,51 @@ def _add_requested_facts(
 
 
 def _check_facts(facts: StatedFacts) -> None:
-    """Refuse too many facts, facts that exclude each other, and impossible values."""
+    """Raise OptionError for too many facts, facts that exclude each other, or impossible values."""
     if len(facts.known) > _MAX_FACTS:
-        raise OptionError(f"known: at most {_MAX_FACTS} facts about one photograph")
-    rectangles = sum(isinstance(fact, KnownRectangle) for fact in facts.known)
-    if rectangles > MAX_RECTANGLES:
-        raise OptionError(f"known: at most {MAX_RECTANGLES} rectangles in one photograph")
+        raise OptionError(f"known: at most {_MAX_FACTS} facts can be stated about one photograph")
+    rectangle_count = sum(isinstance(size, KnownRectangle) for size in facts.known)
+    if rectangle_count > MAX_RECTANGLES:
+        raise OptionError(
+            f"known: at most {MAX_RECTANGLES} rectangles can be stated in one photograph"
+        )
     if facts.known and facts.camera_height is not None:
         raise OptionError(
-            "known: lengths and distances do not go together with the camera's height; forget "
-            "the others first (forget: true)"
+            "known: lengths and distances cannot be combined with the camera's height; forget "
+            "the earlier facts first (forget: true)"
         )
     if facts.fov is not None and facts.projection is not None:
         raise OptionError(
-            "known: fov and projection do not go together; forget the others first (forget: true)"
+            "known: 'fov' and 'projection' cannot be combined; forget the earlier facts first "
+            "(forget: true)"
         )
-    # The options of the command line check the values.
+    # The option records of the command line check the values.
     CameraOptions(fov=facts.fov, projection=facts.projection)
     KnownSizes(camera_height=facts.camera_height)
 
 
 def _check_arguments(request: KnownArguments) -> None:
-    """Refuse arguments that do not go together, or state nothing."""
-    sizes = [option for option in (request.metres, request.thing) if option is not None]
+    """Raise OptionError for arguments that do not go together, or that state nothing."""
+    sizes = [size for size in (request.metres, request.thing) if size is not None]
     if request.points and len(sizes) != 1:
-        raise OptionError("known: points take either metres or a thing")
+        raise OptionError("known: 'points' need either 'metres' or a 'thing', but not both")
     if sizes and not request.points:
         raise OptionError(
-            "known: metres and things need points: two for a length, one for a distance"
+            "known: 'metres' and 'thing' need 'points': two for a length, one for a distance"
         )
-    count = len(request.points)
-    if count == 3 or (request.thing is not None and count == 1):
+    point_count = len(request.points)
+    if point_count == 3:
         raise OptionError(
-            f"known: a {(request.thing or 'thing')[:40]} lies between two points, or four corners, "
-            f"got {count}"
+            "known: three points do not state a size: give one point for a distance, two for a "
+            "length, or the four corners of a rectangle"
         )
-    if count == 4 and request.thing is None:
-        raise OptionError("known: four corners take a thing, such as a4 or 90cm x 2.1m")
+    if request.thing is not None and point_count == 1:
+        raise OptionError(
+            f"known: the thing '{request.thing[:40]}' needs two points or four corners, got one "
+            "point; for a distance, give metres instead"
+        )
+    if point_count == 4 and request.thing is None:
+        raise OptionError("known: four corners need a thing, such as a4 or 90cm x 2.1m")
     camera_facts = (request.camera_height, request.fov, request.projection)
     states_camera = any(fact is not None for fact in camera_facts)
     if not (request.points or states_camera or request.forget):
@@ -174,45 +187,56 @@ def _check_arguments(request: KnownArguments) -> None:
         )
 
 
-def _fact_and_words(request: KnownArguments, shape: tuple[int, int]) -> tuple[Known, str]:
-    """Read the known rectangle, length or distance of a request, and say it in a sentence."""
+def _requested_size(request: KnownArguments, shape: tuple[int, int]) -> tuple[Known, str]:
+    """Return the known size that a request states, and a sentence that repeats it to the user.
+
+    Four points are the corners of a rectangle, one point is at a known distance, and two points are
+    the ends of a known length.
+    """
     points = pixel_points(request.points, request.unit, shape)
-    fact: Known
+    size: Known
     match points:
         case [_, _, _, _]:
-            assert request.thing is not None, "checked"
-            fact = KnownRectangle(corners=tuple(points), sides=parse_sides(request.thing))
-            first, second = fact.lengths
-            words = f"the rectangle {request.thing} has sides of {first:g} and {second:g} m"
+            assert request.thing is not None, "_check_arguments has checked it"
+            sides = parse_sides(request.thing)  # from "a4", or "90cm x 2.1m"
+            size = KnownRectangle(corners=tuple(points), sides=sides)
+            first_side, second_side = size.lengths
+            sentence = (
+                f"the rectangle {request.thing} has sides of {first_side:g} and {second_side:g} m"
+            )
         case [(u, v)]:
             along = Along.RAY if request.along_ray else Along.AXIS
-            fact = KnownPoint(u=u, v=v, metres=_requested_metres(request), along=along)
-            words = f"the point {fact.u:g},{fact.v:g} is {fact.metres:g} m away"
+            size = KnownPoint(u=u, v=v, metres=_requested_metres(request), along=along)
+            sentence = f"the point {u:g},{v:g} is {size.metres:g} m away"
         case [(u1, v1), (u2, v2)] if request.thing is not None:
-            fact = parse_length(f"{u1},{v1},{u2},{v2},{request.thing.replace(',', ' ')}")
-            words = f"the {request.thing} is {fact.metres:g} m long"
+            # The syntax of --known-length, where an object such as "door" stands for its length.
+            object_name = request.thing.replace(",", " ")
+            size = parse_length(f"{u1},{v1},{u2},{v2},{object_name}")
+            sentence = f"the {request.thing} is {size.metres:g} m long"
         case [(u1, v1), (u2, v2)]:
-            fact = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_requested_metres(request))
-            words = f"the line {u1:g},{v1:g} to {u2:g},{v2:g} is {fact.metres:g} m long"
+            size = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_requested_metres(request))
+            sentence = f"the line from {u1:g},{v1:g} to {u2:g},{v2:g} is {size.metres:g} m long"
         case _:
             raise AssertionError("the number of points is checked")
-    # Read from its text, it is the same as that of the command line.
-    return parse_known(str(fact)), words
+    # Formatting and parsing rounds the numbers exactly as the command line does.
+    return parse_known(str(size)), sentence
 
 
 def _requested_metres(request: KnownArguments) -> float:
-    assert request.metres is not None, "checked"
+    """Known length or distance [m], from a number or a text with a unit."""
+    assert request.metres is not None, "_check_arguments has checked it"
     if not isinstance(request.metres, str):
         return request.metres
     try:
-        return metres_of(request.metres)
+        return parse_metres(request.metres)
     except ValueError:
         raise OptionError(
-            f"known: '{request.metres}' is no length, such as 2.35, 30cm or 5'11\""
+            f"known: '{request.metres}' is not a length; write it like 2.35, 30cm or 5'11\""
         ) from None
 
 
-def _answer_with_all_facts(photograph: PredictedPhotograph) -> ToolAnswer[KnownResult]:
+def _list_all_facts(photograph: PredictedPhotograph) -> ToolAnswer[KnownResult]:
+    """List what is known about a photograph now, and where its metres come from."""
     calibration = photograph.prediction.calibration
     record = KnownResult(
         facts=list(photograph.facts.sentences),
@@ -223,13 +247,15 @@ def _answer_with_all_facts(photograph: PredictedPhotograph) -> ToolAnswer[KnownR
         notes=[worded(note, spell_argument) for note in photograph.notes],
     )
     facts = "; ".join(photograph.facts.sentences)
-    # The first line lists the facts, so the line on the source of metres leaves them out.
+    # The first line lists the facts already, so the sentence on metres must not repeat them.
     without_facts = replace(photograph, facts=StatedFacts())
     text = join_nonempty_lines(
         (
-            f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
+            f"Facts stated about this photograph: {facts}."
+            if facts
+            else "No facts are stated about this photograph.",
             size_source_sentence(without_facts, METRES if photograph.is_metric else UNKNOWN_UNIT),
-            notes_text(photograph.notes_besides_metres),
+            notes_text(photograph.notes_without_scale_source),
         )
     )
     return ToolAnswer(text=text, result=record)
@@ -242,12 +268,11 @@ KNOWN = AssistantTool(
         "State a size that the user knows in a photograph: a length (two points, and metres or a "
         f"thing: {', '.join(NAMED_LENGTHS)}), a rectangle (four corners, and a thing or its "
         "sides), in whose plane sizes are most certain, a distance from the camera (one point and "
-        "metres), "
-        "the camera's height above the floor, its field of view, or its lens. Later answers about "
-        "this photograph use it, also those to other clients of this server; it is forgotten when "
-        "the file changes or the server ends. State only what the user said or what is certain, as "
-        "all metres depend on it. A length across the picture, near what will be measured, serves "
-        "best."
+        "metres), the camera's height above the floor, its field of view, or its lens. Later "
+        "answers about this photograph use it, including answers to other clients of this server. "
+        "It is forgotten when the file changes or the server stops. State only what the user said "
+        "or what is certain, because all metres depend on it. A length across the picture, near "
+        "what will be measured, works best."
     ),
     arguments_type=KnownArguments,
     result_type=KnownResult,

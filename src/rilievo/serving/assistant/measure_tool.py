@@ -15,7 +15,7 @@ from rilievo.serving.assistant.photographs import (
     METRES,
     Photographs,
     PredictedPhotograph,
-    in_camera_heights_or_refuse,
+    camera_heights_or_ask_for_size,
 )
 from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
@@ -33,7 +33,7 @@ from rilievo.serving.assistant.tool import (
     spell_argument,
 )
 
-_MIN_AND_MAX_POINTS = {
+_MIN_AND_MAX_POINT_COUNT = {
     "distance": (1, 1),
     "height": (1, 1),
     "height_above_plane": (1, 2),
@@ -44,7 +44,7 @@ _MIN_AND_MAX_POINTS = {
 _POINTS_IN_WORDS = {
     "distance": "one point",
     "height": "one point",
-    "height_above_plane": "one point, and its foot in the plane",
+    "height_above_plane": "one point, and the point of the plane straight below it",
     "length": "two points",
     "area": "three points or more around a flat surface",
     "angle": "two points, one on each surface",
@@ -56,16 +56,16 @@ class MeasureArguments(ToolArguments):
 
     what: Literal["distance", "length", "height", "height_above_plane", "area", "angle"]
     """Quantity. distance: straight from the camera to one point. length: straight line in space
-    between two points. height: one point above the visible floor. height_above_plane: one
-    point above the plane of a rectangle that was stated with the tool 'known', then its foot in the
-    plane, straight below it. area: three or more points around
-    a flat surface, in order. angle: between the surfaces at two points."""
+    between two points. height: one point above the visible floor. height_above_plane: one point
+    above the plane of a rectangle that was stated with the tool 'known', then the point of the
+    plane straight below it. area: three or more points around a flat surface, in order. angle:
+    between the surfaces at two points."""
     points: Annotated[list[Point], Field(min_length=1, max_length=100), ListOrText]
     """Points [x, y] in the picture."""
     unit: Unit = "fraction"
     in_plane: bool = False
-    """Whether all points lie in the plane of a rectangle that was stated with the tool 'known', as
-    on a table beside a sheet of paper; its corners measure them then, without depth."""
+    """Whether all points lie in the plane of a rectangle that was stated with the tool 'known', for
+    example on a table next to a sheet of paper. The rectangle then determines sizes, not depth."""
 
 
 class MeasureResult(ToolResult):
@@ -80,88 +80,88 @@ class MeasureResult(ToolResult):
     high: float
     """Upper end of the range."""
     coverage: float
-    """Share of such ranges that contain the true value."""
+    """Fraction of such ranges that contain the true value."""
     unit: str
-    """Unit: m, m², °; or "camera heights" and their square, if no size is known."""
+    """Unit: m, m² or °; if no size is known, camera heights or square camera heights."""
     is_metric: bool
-    """Whether the unit is one of metres or degrees, and not the camera's unknown height."""
+    """Whether the value is in metres or degrees, and not in unknown camera heights."""
     pixels: list[list[float]]
     """Points as column and row of the original; the centre of the top-left pixel is [0, 0]."""
     facts: list[str]
-    """Facts stated about this photograph, by which it was measured."""
+    """Facts stated about this photograph and used for the measurement."""
     notes: list[str]
     """Notes on the measurement."""
     command: str
-    """Command line that gives the same numbers, of a pasted picture with its name for a file."""
+    """Command line that gives the same numbers, with the name of a pasted picture as its file."""
 
 
 def measure_quantity(
-    photographs: Photographs, arguments: MeasureArguments
+    photographs: Photographs, request: MeasureArguments
 ) -> ToolAnswer[MeasureResult]:
-    """Measure one quantity, in metres, camera heights or degrees."""
-    _check_point_count(arguments)
-    photograph = photographs.predict_photo(arguments.photo)
-    points = pixel_points(arguments.points, arguments.unit, photograph.prediction.shape)
+    """Measure one quantity in metres or degrees, or in camera heights if no size is known."""
+    _check_point_count(request)
+    photograph = photographs.predict_photo(request.photo)
+    points = pixel_points(request.points, request.unit, photograph.prediction.shape)
 
     prediction = photograph.prediction
     unit = METRES
-    flags = list(photograph.facts.flags)
-    is_angle = arguments.what == "angle"
+    size_arguments = list(photograph.facts.command_line_arguments)
+    is_angle = request.what == "angle"
     if not is_angle and not photograph.is_metric:
-        prediction = in_camera_heights_or_refuse(photograph)
+        prediction = camera_heights_or_ask_for_size(photograph)
         unit = CAMERA_HEIGHTS
-        flags += ["--camera-height", "1"]
-    if arguments.in_plane:
-        flags.append("--in-plane")
+        size_arguments += ["--camera-height", "1"]
+    if request.in_plane:
+        size_arguments.append("--in-plane")
 
-    measured = _measure(prediction, points, arguments)
+    measured = _measure(prediction, points, request)
     record = MeasureResult(
         what=measured.what,
         value=measured.value,
         low=measured.low,
         high=measured.high,
         coverage=COVERAGE,
-        unit=_unit_of_answer(measured.unit, unit),
+        unit=_replace_metres(measured.unit, unit),
         is_metric=unit == METRES,
         pixels=[list(point) for point in points],
         facts=list(photograph.facts.sentences),
         notes=[worded(note, spell_argument) for note in (*photograph.notes, *measured.remarks)],
-        command=_command_line(photograph, points, arguments.what, flags),
+        command=_command_line(photograph, points, request.what, size_arguments),
     )
     text = join_nonempty_lines(
         (
             measured_text(measured, unit),
             "" if is_angle else size_source_sentence(photograph, unit),
-            notes_text((*photograph.notes_besides_metres, *measured.remarks)),
+            notes_text((*photograph.notes_without_scale_source, *measured.remarks)),
         )
     )
     return ToolAnswer(text=text, result=record)
 
 
-def _check_point_count(arguments: MeasureArguments) -> None:
-    count = len(arguments.points)
-    least, most = _MIN_AND_MAX_POINTS[arguments.what]
-    if not least <= count <= most:
+def _check_point_count(request: MeasureArguments) -> None:
+    point_count = len(request.points)
+    minimum, maximum = _MIN_AND_MAX_POINT_COUNT[request.what]
+    if not minimum <= point_count <= maximum:
         raise OptionError(
-            f"measure: {arguments.what} takes {_POINTS_IN_WORDS[arguments.what]}, got {count}"
+            f"measure: {request.what} needs {_POINTS_IN_WORDS[request.what]}, got {point_count}"
         )
 
 
 def _measure(
-    prediction: Prediction, points: list[tuple[float, float]], arguments: MeasureArguments
+    prediction: Prediction, points: list[tuple[float, float]], request: MeasureArguments
 ) -> Measurement:
+    """Measure, with a hint that fits this tool if a height cannot be measured."""
     try:
-        return measure_points(prediction, points, arguments.what, in_plane=arguments.in_plane)
+        return measure_points(prediction, points, request.what, in_plane=request.in_plane)
     except CalibrationError as error:
-        if arguments.what == "height" and error.hint:
+        if request.what == "height" and error.hint:
             # The usual hint asks for known points, which do not help to find a floor.
-            error.hint = "a height is measured above a floor that is seen: measure a length instead"
+            error.hint = "a height needs a visible floor: measure a length instead"
         raise
 
 
-def _unit_of_answer(unit: str, unit_of_lengths: str) -> str:
-    """Replace m and m² by camera heights, if these are the unit of lengths."""
-    if unit_of_lengths == METRES or unit == "°":
+def _replace_metres(unit: str, length_unit: str) -> str:
+    if length_unit == METRES or unit == "°":
         return unit
     return {"m": CAMERA_HEIGHTS, "m²": f"square {CAMERA_HEIGHTS}"}[unit]
 
@@ -170,7 +170,7 @@ def _command_line(
     photograph: PredictedPhotograph,
     points: list[tuple[float, float]],
     what: str,
-    flags: list[str],
+    size_arguments: list[str],
 ) -> str:
     """Command line of ``rilievo measure`` that measures the same."""
     words = [f"{u!r},{v!r}" for u, v in points]
@@ -179,8 +179,8 @@ def _command_line(
     elif what in ("distance", "height", "height_above_plane"):
         words.insert(0, f"--{what.replace('_', '-')}")
     model = photograph.prediction.made_by.model
-    command = ["rilievo", "measure", str(photograph.stamp.path)]
-    return shlex.join([*command, *words, *flags, "--model", model])
+    command = ["rilievo", "measure", str(photograph.photo_version.path)]
+    return shlex.join([*command, *words, *size_arguments, "--model", model])
 
 
 MEASURE = AssistantTool(
@@ -189,9 +189,10 @@ MEASURE = AssistantTool(
     description=(
         "Measure a distance from the camera, a length, a height above the floor, an area or an "
         "angle in one photograph. The answer is a best guess and a range that contains the true "
-        "value in eight of ten cases: tell the user both, never the best guess alone. Metres need "
-        "one known size: if the user knows one, state it first with the tool 'known'. Without one "
-        "the answer is in heights of the camera above the floor, and angles need none."
+        "value in eight out of ten cases. Tell the user both, never the best guess alone. Metres "
+        "need one known size: if the user knows one, state it first with the tool 'known'. "
+        "Otherwise the answer is in multiples of the camera's height above the floor. Angles need "
+        "no known size."
     ),
     arguments_type=MeasureArguments,
     result_type=MeasureResult,

@@ -21,9 +21,9 @@ _MAX_SCANNED_FILES = 2000
 
 
 class NamedFolders:
-    """The folders that the user named.
+    """The folders that the user allows the assistant to use.
 
-    Paths are resolved before they are compared, so that no link leads out of the folders.
+    Paths are resolved before they are compared, so that no symbolic link leads out of the folders.
     """
 
     def __init__(self, folders: Sequence[Path], output: Path | None = None) -> None:
@@ -35,42 +35,41 @@ class NamedFolders:
                 in the folder of each photograph.
 
         Raises:
-            OptionError: If a folder does not exist, or the one for output is outside of all.
+            OptionError: If a folder does not exist, or ``output`` is outside of all folders.
         """
         for folder in folders:
             if not folder.expanduser().is_dir():
                 raise OptionError(
-                    option="folder",
-                    problem=f"{printable(folder)}: there is no such folder",
+                    option="folder", problem=f"{printable(folder)}: there is no such folder"
                 )
         resolved = [folder.expanduser().resolve() for folder in folders]
         self.folders = tuple(dict.fromkeys(resolved))
         self._output = None if output is None else output.expanduser()
-        if self._output is not None and self._folder_around(self._output) is None:
+        if self._output is not None and self._containing_folder(self._output) is None:
             raise OptionError(
                 option="output",
                 problem=(
-                    f"{printable(self._output)} is outside of the named folders, "
-                    f"{self._folder_names}"
+                    f"{printable(self._output)} is outside the folders that this server may write "
+                    f"to, {self._folder_names}"
                 ),
             )
 
     def resolve_photograph(self, text: str) -> Path:
-        """Find the photograph of a path or a file URI, and return its resolved path.
+        """Find the photograph that a path or a file URI names, and return its resolved path.
 
         Raises:
-            InputError: If it is outside of the folders, or no regular file.
+            InputError: If it is outside of the folders, or not a regular file.
             MissingFileError: If it does not exist.
         """
         name = quoted(text)
         candidates = self._candidate_paths(text)
-        inside = [path for path in candidates if self._folder_around(path) is not None]
-        if not inside:
+        allowed = [path for path in candidates if self._containing_folder(path) is not None]
+        if not allowed:
             raise InputError(
-                f"photo {name} is outside of the folders that this server may read, "
+                f"photo {name} is outside the folders that this server may read, "
                 f"{self._folder_names}"
             )
-        for candidate in inside:
+        for candidate in allowed:
             resolved = candidate.resolve()
             if not exists(resolved):
                 continue
@@ -84,20 +83,16 @@ class NamedFolders:
         )
 
     def output_stem(self, photograph: Path) -> Path:
-        """Path, without a suffix, for the results of a photograph.
-
-        Raises:
-            InputError: If a link leads out of the folders.
-        """
+        """Path, without a suffix, for the results of a photograph, inside the named folders."""
         folder = self._output
         if folder is None:
-            # A pasted picture lies in none of the folders.
-            home = self._folder_around(photograph) or self.folders[0]
-            folder = home / "rilievo-output"
-        if self._folder_around(folder) is None:
+            # A pasted picture is in none of the folders, so its results go to the first one.
+            parent = self._containing_folder(photograph) or self.folders[0]
+            folder = parent / "rilievo-output"
+        if self._containing_folder(folder) is None:
             raise InputError(
-                f"{printable(folder)} leads out of the folders that this server may write to: "
-                "remove the link"
+                f"{printable(folder)} links to a place outside the folders that this server may "
+                "write to: remove the link"
             )
         return folder.resolve() / photograph.stem
 
@@ -105,49 +100,53 @@ class NamedFolders:
     def _folder_names(self) -> str:
         return ", ".join(map(printable, self.folders))
 
-    def _candidate_paths(self, text: str) -> list[Path]:
-        """Absolute paths that a path or file URI may mean: a relative one, one in each folder."""
-        name = quoted(text)
-        if text.startswith("file:"):
-            text = url2pathname(unquote(urlsplit(text).path))
-        elif "://" in text:
+    def _candidate_paths(self, path_or_url: str) -> list[Path]:
+        """Absolute paths that a text may mean. A relative path may be in any of the folders."""
+        quoted_text = quoted(path_or_url)
+        path_text = path_or_url
+        if path_or_url.startswith("file:"):
+            path_text = url2pathname(unquote(urlsplit(path_or_url).path))
+        elif "://" in path_or_url:
             raise InputError(
-                f"photo {name}: this server fetches nothing; name a file below {self._folder_names}"
+                f"photo {quoted_text}: this server does not download photographs; give a file in "
+                f"{self._folder_names}"
             )
-        if not text or "\0" in text:
-            raise InputError(f"photo {name} is no path of a file")
-        path = Path(os.path.expanduser(text))
+        if not path_text or "\0" in path_text:
+            raise InputError(f"photo {quoted_text} is not a file path")
+        path = Path(os.path.expanduser(path_text))
         if path.is_absolute():
             return [path]
         return [folder / path for folder in self.folders]
 
-    def _folder_around(self, path: Path) -> Path | None:
+    def _containing_folder(self, path: Path) -> Path | None:
+        """The named folder that contains a path, or None if it is outside of all."""
         try:
             resolved = path.resolve()
-        except (OSError, RuntimeError, ValueError):  # a circle of links, a name no system takes
+        except (OSError, RuntimeError, ValueError):  # a loop of links, or an invalid name
             return None
         return next((folder for folder in self.folders if resolved.is_relative_to(folder)), None)
 
 
 def _photograph_list_text(folders: Sequence[Path]) -> str:
+    """Hint that lists photographs in folders, for a message about a wrong name."""
     names = []
     for folder in folders:
         names += islice(_quoted_photograph_names(folder), _MAX_LISTED_NAMES + 1)
     if not names:
-        return "there is no photograph"
+        return "no photographs found"
     more = ", ..." if len(names) > _MAX_LISTED_NAMES else ""
-    return f"names of the photographs there: {', '.join(names[:_MAX_LISTED_NAMES])}{more}"
+    return f"available photographs: {', '.join(names[:_MAX_LISTED_NAMES])}{more}"
 
 
 def quoted(name: str) -> str:
-    """Shorten a name and put it in quotes, since others may have chosen it."""
+    """Shorten and quote a name, because others may have chosen it to mislead the assistant."""
     escaped = shortened(name, _MAX_NAME_LETTERS).replace("'", "\\'")
     return f"'{escaped}'"
 
 
 @contextmanager
 def quoting_name_in_errors(photograph: Path) -> Iterator[None]:
-    """Context in which an ``InputError`` names the photograph, quoted, in place of its path."""
+    """While the block runs, an ``InputError`` has the photograph's quoted name, not its path."""
     try:
         yield
     except InputError as error:

@@ -39,28 +39,28 @@ _MAX_PASTED_BYTES = 200_000_000
 _MAX_PHOTOGRAPHS_WITH_FACTS = 1000
 
 
-class PhotographStamp(NamedTuple):
-    """Identity of a photograph's content; it changes with the file, so that facts are forgotten.
+class PhotoVersion(NamedTuple):
+    """Identity of a photograph's content. It changes with the file, so that facts are forgotten.
 
     Attributes:
-        path: Resolved path; of a pasted picture, its name.
-        changed: Time of the last change [ns]; 0 for a pasted picture.
-        size: Bytes.
+        path: Resolved path, or the name of a pasted picture.
+        modified_ns: Time of the last modification [ns]; 0 for a pasted picture.
+        size: Size of the file [bytes].
     """
 
     path: Path
-    changed: int
+    modified_ns: int
     size: int
 
 
-_PredictionKey = tuple[PhotographStamp, StatedFacts]
+_PredictionKey = tuple[PhotoVersion, StatedFacts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedPhotograph:
-    """A photograph, the facts that were stated about it, and its prediction by these facts."""
+    """A version of a photograph, the facts stated about it, and the prediction that uses them."""
 
-    stamp: PhotographStamp
+    photo_version: PhotoVersion
     facts: StatedFacts
     prediction: Prediction
 
@@ -70,8 +70,11 @@ class PredictedPhotograph:
         return self.prediction.notes
 
     @property
-    def notes_besides_metres(self) -> tuple[str, ...]:
-        """Notes other than the one that says where the metres come from."""
+    def notes_without_scale_source(self) -> tuple[str, ...]:
+        """Notes except the one that says where the metres come from.
+
+        ``describe_calibration`` writes that note, with these words at its beginning.
+        """
         return tuple(note for note in self.notes if not note.startswith("metres from"))
 
     @property
@@ -89,12 +92,12 @@ class Photographs:
     """Predicts photographs, and remembers their predictions and the facts stated about them."""
 
     def __init__(self, folders: NamedFolders, load: Callable[[], Model] = load_model) -> None:
-        """Begin without a photograph; ``load`` loads the model when the first one needs it."""
+        """Start without a photograph; ``load`` loads the model at the first prediction."""
         self.folders = folders
-        self._load = load
+        self._load_model = load
         self._model: Model | None = None
-        self._raise_if_given_up: Callable[[], None] = _never_given_up
-        self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
+        self._raise_if_cancelled: Callable[[], None] = _never_cancelled
+        self._facts: OrderedDict[PhotoVersion, StatedFacts] = OrderedDict()
         self._pasted: OrderedDict[str, bytes] = OrderedDict()
         self._new_picture: _PastedPicture | None = None
         self._predictions = AnswerCache[_PredictionKey, PredictedPhotograph](
@@ -102,136 +105,145 @@ class Photographs:
         )
 
     @contextmanager
-    def call_context(self, raise_if_given_up: Callable[[], None]) -> Iterator[None]:
-        """Context of one call; between its steps, ``raise_if_given_up`` ends it if nobody waits."""
-        self._raise_if_given_up = raise_if_given_up
+    def call_context(self, raise_if_cancelled: Callable[[], None]) -> Iterator[None]:
+        """Run one call in the block.
+
+        ``raise_if_cancelled`` is called between the steps of a prediction, and raises an error if
+        nobody waits for the result any more.
+        """
+        self._raise_if_cancelled = raise_if_cancelled
         try:
             yield
         finally:
-            self._raise_if_given_up = _never_given_up
+            self._raise_if_cancelled = _never_cancelled
             self._new_picture = None
             self._predictions.trim()
 
-    def name_of_photo(self, photo: str) -> str:
-        """Name by which calls find a photograph: its path, or for a data URL a name by its hash.
+    def name_photo(self, photo: str) -> str:
+        """Return the name by which calls find a photograph.
 
-        Raises:
-            OptionError: If it is a data URL that cannot be decoded.
+        A path is its own name. A pasted picture (a data URL) is named by its hash, and kept while
+        the call runs.
         """
-        if len(photo) <= _MAX_PATH_LETTERS and photo[:5].lower() != "data:":
+        is_path = len(photo) <= _MAX_PATH_LETTERS and photo[:5].lower() != "data:"
+        if is_path:
             return photo
         content = decode_base64_image(photo, "photo")
         name = f"pasted-{hashlib.sha256(content).hexdigest()[:12]}"
         self._new_picture = _PastedPicture(name, content)
         return name
 
-    def keeps_picture(self, name: str) -> bool:
-        """Whether later calls may name a pasted picture."""
+    def has_pasted_picture(self, name: str) -> bool:
+        """Whether later calls may name a pasted picture by this name."""
         return name in self._pasted
 
     def _picture_content(self, name: str) -> bytes | None:
-        """Bytes of a pasted picture; None if the name is a path."""
         if self._new_picture is not None and self._new_picture.name == name:
             return self._new_picture.content
         return self._pasted.get(name)
 
     def _keep_new_picture(self, name: str) -> None:
-        """Keep the picture of this call for later calls, if it has this name."""
+        """Keep the picture that was pasted in this call for later calls, if it has this name."""
         if self._new_picture is None or self._new_picture.name != name:
             return
         self._pasted[name] = self._new_picture.content
         self._pasted.move_to_end(name)
-        while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MAX_PASTED_BYTES:
-            self._pasted.popitem(last=False)
+        # The least recently used pictures are dropped, but never the new one.
+        total_bytes = sum(len(content) for content in self._pasted.values())
+        while len(self._pasted) > 1 and total_bytes > _MAX_PASTED_BYTES:
+            _, dropped = self._pasted.popitem(last=False)
+            total_bytes -= len(dropped)
 
     def predict_photo(self, photo: str) -> PredictedPhotograph:
-        """Predict a photograph with the facts stated about it.
-
-        Raises:
-            RilievoError: If it cannot be read, or its facts contradict each other.
-        """
-        stamp = self._photograph_stamp(photo)
-        return self._predict_or_recall(stamp, self._facts.get(stamp, StatedFacts()))
+        """Predict a photograph with the facts stated about it."""
+        photo_version = self._photo_version(photo)
+        facts = self._facts.get(photo_version, StatedFacts())
+        return self._predict_or_recall(photo_version, facts)
 
     def change_facts(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
     ) -> PredictedPhotograph:
-        """Change the facts about a photograph, and predict it with the new ones.
+        """Change the facts about a photograph, and predict it with the new facts.
 
-        ``change`` gets the facts so far and the size (height, width). If the prediction fails, the
-        facts stay as they were.
+        ``change`` gets the current facts and the size (height, width). If the prediction fails, the
+        facts stay as they were, unless a second fact can still make it work.
         """
-        stamp = self._photograph_stamp(photo)
-        old_facts = self._facts.get(stamp, StatedFacts())
-        facts = change(old_facts, self._height_and_width(stamp, old_facts))
+        photo_version = self._photo_version(photo)
+        old_facts = self._facts.get(photo_version, StatedFacts())
+        facts = change(old_facts, self._height_and_width(photo_version, old_facts))
         try:
-            predicted = self._predict_or_recall(stamp, facts)
+            predicted = self._predict_or_recall(photo_version, facts)
         except CalibrationError as error:
             if self._needs_one_more_fact(facts):
-                self._remember_facts(stamp, facts)
+                self._remember_facts(photo_version, facts)
                 raise CalibrationError(
-                    problem=Text("kept, and one more fact is needed: ", error)
+                    problem=Text("the fact is stored, but one more is needed: ", error)
                 ) from error
             raise
-        self._remember_facts(stamp, facts)
+        self._remember_facts(photo_version, facts)
         return predicted
 
-    def _remember_facts(self, stamp: PhotographStamp, facts: StatedFacts) -> None:
-        self._facts[stamp] = facts
-        self._facts.move_to_end(stamp)
+    def _remember_facts(self, photo_version: PhotoVersion, facts: StatedFacts) -> None:
+        self._facts[photo_version] = facts
+        self._facts.move_to_end(photo_version)
         while len(self._facts) > _MAX_PHOTOGRAPHS_WITH_FACTS:
             self._facts.popitem(last=False)
 
     def _needs_one_more_fact(self, facts: StatedFacts) -> bool:
-        """Whether one length is too few, because affine depth has a shift besides its scale."""
+        """Whether a single known size is too few: affine depth has an unknown scale and shift."""
         if self._model is None or self._model.kind is None:
             return False
         return not self._model.kind.is_depth and len(facts.known) == 1
 
-    def _photograph_stamp(self, photo: str) -> PhotographStamp:
+    def _photo_version(self, photo: str) -> PhotoVersion:
         content = self._picture_content(photo)
         if content is not None:
-            return PhotographStamp(Path(photo), 0, len(content))
+            return PhotoVersion(Path(photo), 0, len(content))
         path = self.folders.resolve_photograph(photo)
         status = path.stat()
-        return PhotographStamp(path, status.st_mtime_ns, status.st_size)
+        return PhotoVersion(path, status.st_mtime_ns, status.st_size)
 
-    def _height_and_width(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
-        predicted = self._predictions.get((stamp, facts))
+    def _height_and_width(self, photo_version: PhotoVersion, facts: StatedFacts) -> tuple[int, int]:
+        predicted = self._predictions.get((photo_version, facts))
         if predicted is None:
-            return self._decode_photo(stamp).shape
+            return self._decode_photo(photo_version).shape
         return predicted.prediction.shape
 
-    def _decode_photo(self, stamp: PhotographStamp) -> Photo:
-        name = str(stamp.path)
+    def _decode_photo(self, photo_version: PhotoVersion) -> Photo:
+        name = str(photo_version.path)
         content = self._picture_content(name)
-        with quoting_name_in_errors(stamp.path):
+        with quoting_name_in_errors(photo_version.path):
             if content is None:
-                return read_photo(stamp.path)
+                return read_photo(photo_version.path)
             photo = decode_pasted(name, content)
         self._keep_new_picture(name)
         return photo
 
-    def _predict_or_recall(self, stamp: PhotographStamp, facts: StatedFacts) -> PredictedPhotograph:
-        remembered = self._predictions.get((stamp, facts))
-        if remembered is not None:
-            self._keep_new_picture(str(stamp.path))
-            return remembered
+    def _predict_or_recall(
+        self, photo_version: PhotoVersion, facts: StatedFacts
+    ) -> PredictedPhotograph:
+        """Return the cached prediction of a photograph with these facts, or predict it."""
+        cached = self._predictions.get((photo_version, facts))
+        if cached is not None:
+            # Decoding would do this.
+            self._keep_new_picture(str(photo_version.path))
+            return cached
 
-        self._raise_if_given_up()
+        # The caller may have left during any of these slow steps.
+        self._raise_if_cancelled()
         if self._model is None:
-            self._model = self._load()
-            self._raise_if_given_up()
-        photo = self._decode_photo(stamp)
-        self._raise_if_given_up()
-        predicted = _predict_with_facts(stamp, facts, photo, self._model)
-        self._raise_if_given_up()
-        self._predictions.put((stamp, facts), predicted)
+            self._model = self._load_model()
+            self._raise_if_cancelled()
+        photo = self._decode_photo(photo_version)
+        self._raise_if_cancelled()
+        predicted = _predict_with_facts(photo_version, facts, photo, self._model)
+        self._raise_if_cancelled()
+        self._predictions.put((photo_version, facts), predicted)
         return predicted
 
 
-def _never_given_up() -> None:
-    """Raise nothing, outside of a call."""
+def _never_cancelled() -> None:
+    """Do nothing: outside of a call, work is never given up."""
 
 
 def _copy_without_cached_properties(photograph: PredictedPhotograph) -> PredictedPhotograph:
@@ -239,9 +251,9 @@ def _copy_without_cached_properties(photograph: PredictedPhotograph) -> Predicte
 
 
 def _predict_with_facts(
-    stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model
+    photo_version: PhotoVersion, facts: StatedFacts, photo: Photo, model: Model
 ) -> PredictedPhotograph:
-    with quoting_name_in_errors(stamp.path), warnings.catch_warnings():
+    with quoting_name_in_errors(photo_version.path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the prediction has them as notes
         prediction = predict(
             photo,
@@ -251,44 +263,46 @@ def _predict_with_facts(
             fov=facts.fov,
             projection=facts.projection,
         )
-    return PredictedPhotograph(stamp=stamp, facts=facts, prediction=prediction)
+    return PredictedPhotograph(photo_version=photo_version, facts=facts, prediction=prediction)
 
 
-def in_camera_heights(prediction: Prediction) -> Prediction:
+def convert_to_camera_heights(prediction: Prediction) -> Prediction:
     """Convert a prediction to heights of the camera above the floor.
 
     Raises:
         CalibrationError: If the depth is affine, or no floor is visible.
     """
+    # With a camera height of 1 "m", the unit of lengths is one height of the camera.
     converted, _ = convert_to_metres(
-        prediction, MetricReferences(camera_height=1.0), markers=None, own_depth=None
+        prediction, MetricReferences(camera_height=1.0), marker_side=None, own_depth=None
     )
     assert converted.calibration is not None, "it has just been calibrated"
-    # The user did not state this height, so it does not count as asked for.
+    # The user did not state this height, so it must not appear as a known size.
     return converted.but(calibration=replace(converted.calibration, asked=()))
 
 
 def in_metres_or_camera_heights(photograph: PredictedPhotograph) -> tuple[Prediction, str]:
-    """Return the prediction and its unit: metres, else camera heights, else an unknown unit."""
+    """Return the prediction and its unit: metres, camera heights if those fail, or unknown."""
     if photograph.is_metric:
         return photograph.prediction, METRES
     with suppress(CalibrationError):
-        return in_camera_heights(photograph.prediction), CAMERA_HEIGHTS
+        return convert_to_camera_heights(photograph.prediction), CAMERA_HEIGHTS
     return photograph.prediction, UNKNOWN_UNIT
 
 
-def in_camera_heights_or_refuse(photograph: PredictedPhotograph) -> Prediction:
-    """Convert a prediction to heights of the camera.
+def camera_heights_or_ask_for_size(photograph: PredictedPhotograph) -> Prediction:
+    """Convert a prediction to heights of the camera above the floor.
 
     Raises:
-        CalibrationError: If no floor is visible; it asks for a known length or distance.
+        CalibrationError: If that fails. The message asks the user for a known length or distance.
     """
     try:
-        return in_camera_heights(photograph.prediction)
+        return convert_to_camera_heights(photograph.prediction)
     except RilievoError as error:
+        # An error has either a whole message, or a problem that follows the option's name.
         raise CalibrationError(
             problem=Text(
-                "nothing in this photograph has a known size, and its floor gives no unit (",
+                "no size in this photograph is known, and its floor cannot serve as a unit (",
                 error.message or error.problem,
                 "): state one length or distance with the tool 'known'",
             )

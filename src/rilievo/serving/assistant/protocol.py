@@ -51,10 +51,10 @@ from rilievo.serving.listener.process import (
     share_arenas,
     trim_heap,
 )
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import JobCancelled, Refusal
 from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.decoding.decoder_pool import start_fork_server
-from rilievo.serving.server.decoding.messages import decoding_bounds
+from rilievo.serving.server.decoding.messages import decoding_isolation
 from rilievo.version import VERSION
 
 TOOLS: tuple[AnyTool, ...] = (DESCRIBE, MEASURE, REGIONS, KNOWN, DEPTH, SURFACE)
@@ -62,13 +62,13 @@ TOOLS: tuple[AnyTool, ...] = (DESCRIBE, MEASURE, REGIONS, KNOWN, DEPTH, SURFACE)
 
 
 _INSTRUCTIONS = (
-    "rilievo measures in single photographs on this machine; nothing is sent anywhere. Name a "
-    "photograph by its path below the folders of this server, or send it as a data URL. Points "
-    "are [x, y] in fractions of the picture (0 to 1, from the top left) unless unit is 'pixel'. A "
-    "photograph alone has no size: ask the user for one length or distance in it, state it with "
-    "'known', and answers are in metres; without one they are in heights of the camera above the "
-    "floor. Each number has a range that contains the truth in eight of ten cases: tell it with "
-    "the number."
+    "rilievo measures in single photographs on this machine and sends nothing anywhere. Give a "
+    "photograph by its path in the folders of this server, or send it as a data URL. Points are "
+    "[x, y] in fractions of the picture (0 to 1, from the top left) unless unit is 'pixel'. A "
+    "photograph alone does not determine sizes: ask the user for one length or distance in it and "
+    "state it with 'known', so that answers are in metres. Without one, they are in multiples of "
+    "the camera's height above the floor. Each number has a range that contains the true value in "
+    "eight out of ten cases: always report the range with the number."
 )
 
 _MAX_WAITING_CALLS = 2000  # each takes some kB of memory
@@ -76,17 +76,17 @@ _CLIENT = "assistant"  # one client calls over standard input, and all its calls
 
 
 class Assistant:
-    """MCP server that runs the tools, one call at a time."""
+    """MCP server that runs the tools in a thread, one call at a time."""
 
     def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
         self._slots = WorkSlots(1, waiting=_MAX_WAITING_CALLS)
-        self._jobs = Jobs(math.inf)
+        self._jobs = Jobs(time_limit=math.inf)
         self._thread = ThreadPoolExecutor(1, "tool")
         self._tools = {tool.name: tool for tool in TOOLS}
 
     def make_server(self) -> "Server[Any]":
-        """Return a server of the MCP SDK for one session."""
+        """Make a server of the MCP SDK for one session."""
         # Otherwise a client could fill the log with its mistakes.
         logging.getLogger("mcp").setLevel(logging.CRITICAL)
         return Server(
@@ -102,6 +102,8 @@ class Assistant:
         return ListToolsResult(tools=[_describe_tool(tool) for tool in self._tools.values()])
 
     async def _call_tool(self, context: object, params: CallToolRequestParams) -> CallToolResult:
+        """Run a tool in its turn; return its answer, or a result that describes the error."""
+
         async def call_in_thread(job: RequestJob) -> CallToolResult:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
@@ -112,55 +114,59 @@ class Assistant:
                 params.arguments or {},
             )
 
-        departure = asyncio.Future[None]()  # never ends; the SDK cancels this task instead
+        # This future never completes: if the client leaves, the SDK cancels this task instead.
+        disconnect = asyncio.Future[None]()
         try:
             return await self._jobs.run_in_slot(
-                self._slots, RequestJob(client=_CLIENT), call_in_thread, departure
+                self._slots, RequestJob(client=_CLIENT), call_in_thread, disconnect
             )
         except Refusal as refusal:
             return _error_result(refusal.line)
 
     @property
-    def is_at_work(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a call is still running, even if its client has given it up."""
-        return self._jobs.at_work > 0
+        return self._jobs.num_running > 0
 
     def _run_tool_and_free_memory(
         self, job: RequestJob, name: str, arguments: Mapping[str, object]
     ) -> CallToolResult:
         try:
-            with self._photographs.call_context(job.raise_if_given_up):
+            with self._photographs.call_context(job.raise_if_cancelled):
                 return self._run_tool(name, arguments)
         finally:
             trim_heap()
 
     def _run_tool(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
-        photo = ""
+        """Run a tool; turn each kind of error into a result that the assistant can read."""
+        photo_name = ""
         naming_hint = ""
         try:
             tool = self._find_tool(name)
-            request = _validated_arguments(tool, arguments)
-            photo = self._photographs.name_of_photo(request.photo)
-            if photo != request.photo:
-                naming_hint = f"Name this picture '{photo}' in later calls."
-            answer = tool.answer(self._photographs, request.model_copy(update={"photo": photo}))
+            request = _validate_arguments(tool, arguments)
+            photo_name = self._photographs.name_photo(request.photo)
+            is_pasted = photo_name != request.photo
+            if is_pasted:
+                naming_hint = f"Refer to this picture as '{photo_name}' in later calls."
+            request = request.model_copy(update={"photo": photo_name})
+            answer = tool.answer(self._photographs, request)
         except RilievoError as error:
             lines = [error.worded(spell_argument)]
-            # Later calls cannot name a picture that was not decoded.
-            if self._photographs.keeps_picture(photo):
+            # A picture that could not be decoded is not kept, so later calls cannot name it.
+            if self._photographs.has_pasted_picture(photo_name):
                 lines.append(naming_hint)
             return _error_result(join_nonempty_lines(lines))
-        except GivenUp:
+        except JobCancelled:
             raise
         except MemoryError:
-            return _error_result("too little memory for this photograph: make it smaller")
+            return _error_result("not enough memory for this photograph: make it smaller")
         except OSError as error:
-            return _error_result(str(OutputError(f"the system refuses: {error}")))
+            return _error_result(str(OutputError(f"the operating system refused: {error}")))
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
             print(f"rilievo mcp: {trace.strip()}", file=sys.stderr, flush=True)  # noqa: T201
-            return _error_result("a defect of rilievo, which has written it to its log")
-        return _answer_result(answer, naming_hint)
+            return _error_result("internal error in rilievo: the details are in its log")
+        return _success_result(answer, naming_hint)
 
     def _find_tool(self, name: str) -> AnyTool:
         if name not in self._tools:
@@ -169,7 +175,7 @@ class Assistant:
 
 
 def _describe_tool(tool: AnyTool) -> Tool:
-    """Describe a tool in the record of the protocol, with JSON schemas of its arguments."""
+    """Describe a tool in the protocol's record, with JSON schemas of its arguments and result."""
     return Tool(
         name=tool.name,
         title=tool.title,
@@ -186,27 +192,27 @@ def _describe_tool(tool: AnyTool) -> Tool:
     )
 
 
-def _validated_arguments(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
-    """Validate the arguments of a call; refuse unknown, missing and wrong ones."""
+def _validate_arguments(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
+    """Validate the arguments of a call; raise OptionError for an unknown, missing or wrong one."""
     fields = tool.arguments_type.model_fields
     for name in arguments:
         if name not in fields:
-            near = suggest(str(name)[:60], fields)
-            raise OptionError(f"{tool.name} has no argument '{str(name)[:60]}'; {near}")
+            short_name = str(name)[:60]
+            hint = suggest(short_name, fields)
+            raise OptionError(f"{tool.name} has no argument '{short_name}'; {hint}")
     try:
         return tool.arguments_type.model_validate(arguments)
     except ValidationError as error:
-        first = error.errors()[0]
-        argument = ".".join(map(str, first["loc"])) or "arguments"
-        if first["type"] == "missing":
+        problem = error.errors()[0]
+        argument = ".".join(map(str, problem["loc"])) or "arguments"
+        if problem["type"] == "missing":
             raise OptionError(f"{tool.name} needs the argument '{argument}'") from None
-        got = str(first["input"])[:60]
-        raise OptionError(
-            f"{argument}: {first['msg'].lower()}, got {got}", path=tool.name
-        ) from None
+        message = problem["msg"].lower()
+        value = str(problem["input"])[:60]
+        raise OptionError(f"{argument}: {message}, got {value}", path=tool.name) from None
 
 
-def _answer_result(answer: ToolAnswer[Any], naming_hint: str) -> CallToolResult:
+def _success_result(answer: ToolAnswer[Any], naming_hint: str) -> CallToolResult:
     text = join_nonempty_lines((answer.text, naming_hint))
     pictures = [
         ImageContent(
@@ -224,18 +230,19 @@ def _error_result(line: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=one_line(line))], is_error=True)
 
 
-def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
+def run_assistant(options: AssistantOptions, explain_at_terminal: Callable[[], None]) -> None:
     """Serve the tools over standard input and output until the client closes them.
 
-    At a terminal, where no client is, ``at_terminal`` is called first to explain the command.
+    If standard input is a terminal, ``explain_at_terminal`` is called first, because a person has
+    started the command instead of a client.
     """
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))
     assistant = Assistant(photographs)
     start_fork_server()
-    complain(f"rilievo mcp: {decoding_bounds()}")
+    complain(f"rilievo mcp: {decoding_isolation()}")
     if sys.stdin.isatty():
-        at_terminal()
+        explain_at_terminal()
     share_arenas()
     with exit_at_once_on_signals():
         anyio.run(_serve_standard_streams, assistant)
@@ -245,6 +252,6 @@ async def _serve_standard_streams(assistant: Assistant) -> None:
     server = assistant.make_server()
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
-    if assistant.is_at_work:
-        # The thread of a call cannot be stopped, and nobody reads its answer.
+    if assistant.is_running:
+        # The thread of a call cannot be stopped, and nobody reads its answer any more.
         end_at_once()

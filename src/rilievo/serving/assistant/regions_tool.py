@@ -13,7 +13,7 @@ from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,
     METRES,
     Photographs,
-    in_camera_heights_or_refuse,
+    camera_heights_or_ask_for_size,
 )
 from rilievo.serving.assistant.stated_facts import pixel_points
 from rilievo.serving.assistant.tool import (
@@ -37,7 +37,7 @@ class RegionsArguments(ToolArguments):
     """Arguments of ``regions``."""
 
     regions: Annotated[dict[str, _Box], Field(min_length=1, max_length=64), ListOrText]
-    """Boxes by the names of the things in them: left, top, right and bottom, tight around each."""
+    """Boxes by name of the object: left, top, right and bottom, drawn tightly around it."""
     unit: Unit = "fraction"
 
 
@@ -45,11 +45,11 @@ class RegionsResult(ToolResult):
     """Distances and sizes of things."""
 
     things: list[dict[str, Any]]
-    """Each thing by its name: distance, nearest, width, height and depth, each with value, low and
-    high; the share of the box that it covers; and an upright box around it, whose corners are in
-    the camera's frame (x right, y down, z forward), where a floor is visible."""
+    """Each object with its name; distance, nearest, width, height and depth, each with value, low
+    and high; the fraction of the box that it covers; and, if a floor is visible, an upright box
+    around it, with corners in the camera's frame (x right, y down, z forward)."""
     coverage: float
-    """Share of such ranges that contain the true value."""
+    """Fraction of the ranges that contain the true value."""
     unit: str
     """Unit of lengths: m, or camera heights if no size is known."""
     notes: list[str]
@@ -57,31 +57,35 @@ class RegionsResult(ToolResult):
 
 
 def measure_boxes(photographs: Photographs, request: RegionsArguments) -> ToolAnswer[RegionsResult]:
-    """Measure the objects in boxes, in metres or camera heights."""
+    """Measure the things in boxes, in metres or camera heights."""
     photograph = photographs.predict_photo(request.photo)
     if photograph.is_metric:
-        prediction, unit = photograph.prediction, METRES
+        prediction = photograph.prediction
+        unit = METRES
     else:
-        prediction, unit = in_camera_heights_or_refuse(photograph), CAMERA_HEIGHTS
+        prediction = camera_heights_or_ask_for_size(photograph)
+        unit = CAMERA_HEIGHTS
 
     measurer = RegionMeasurer(prediction)
-    objects = []
+    things = []
+    notes = []
     for name, box in request.regions.items():
         top_left, bottom_right = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
-        objects.append(measurer.measure(as_region((*top_left, *bottom_right), name)))
+        thing = measurer.measure(as_region((*top_left, *bottom_right), name))
+        things.append(thing)
+        notes += [note_about(thing.name, remark) for remark in thing.remarks]
 
-    notes = [note_about(each.name, remark) for each in objects for remark in each.remarks]
     spell = partial(worded, spell=spell_argument)
     record = RegionsResult(
-        things=[region_record(each, spell) for each in objects],
+        things=[region_record(thing, spell) for thing in things],
         coverage=COVERAGE,
         unit=unit,
-        notes=[worded(note, spell_argument) for note in (*photograph.notes, *notes)],
+        notes=[spell(note) for note in (*photograph.notes, *notes)],
     )
     text = join_nonempty_lines(
         (
-            *(each.text_in(unit) for each in objects),
-            f"Ranges hold {COVERAGE_WORDS}.",
+            *(thing.text_in(unit) for thing in things),
+            f"{COVERAGE_WORDS.capitalize()} ranges contain the true value.",
             size_source_sentence(photograph, unit),
             notes_text(notes),
         )
@@ -91,12 +95,12 @@ def measure_boxes(photographs: Photographs, request: RegionsArguments) -> ToolAn
 
 REGIONS = AssistantTool(
     name="regions",
-    title="Things in boxes",
+    title="Measure objects in boxes",
     description=(
-        "Measure things in boxes that you draw tightly around them: how far each is, how near its "
-        "nearest part, how wide, high and deep what is seen of it is, and an upright box around it "
-        "in space. Every number has a range that contains the true value in eight of ten cases: "
-        "tell it with the number. Metres need one known size: tool 'known'."
+        "Measure objects in boxes that you draw tightly around them: the distance to each object "
+        "and to its nearest part, the width, height and depth of its visible part, and an upright "
+        "box around it in space. Every number has a range that contains the true value in eight "
+        "out of ten cases: report it with the number. Metres need one known size (tool 'known')."
     ),
     arguments_type=RegionsArguments,
     result_type=RegionsResult,

@@ -24,9 +24,14 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
 )
 
-_OUTPUT_NAMES = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
-"""Output that the tool writes for each value of ``format``."""
-_FORMATS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is not None}
+_OUTPUT_NAMES = {
+    output.tool.name: name for name, output in OUTPUTS.own.items() if output.tool is not None
+}
+"""Name of the output that the tool writes, by value of ``format``."""
+_FORMATS = {
+    output.tool.name: output.tool for output in OUTPUTS.own.values() if output.tool is not None
+}
+"""Description of the output for assistants, by value of ``format``."""
 _MAX_NUMBERED_FILES = 1000
 
 
@@ -53,40 +58,40 @@ class SurfaceResult(ToolResult):
 
 
 def write_surface(photographs: Photographs, request: SurfaceArguments) -> ToolAnswer[SurfaceResult]:
-    """Write the surface into a file with a name that is not taken yet."""
+    """Predict a photograph, write its surface into a new file, and report the file."""
     photograph = photographs.predict_photo(request.photo)
-    target = photographs.folders.output_stem(photograph.stamp.path)
-    path = _save_under_free_name(photograph.prediction, target, _OUTPUT_NAMES[request.format])
+    stem = photographs.folders.output_stem(photograph.photo_version.path)
+    path = _save_under_free_name(photograph.prediction, stem, _OUTPUT_NAMES[request.format])
     unit = METRES if photograph.is_metric else UNKNOWN_UNIT
     record = SurfaceResult(
         path=str(path), bytes=path.stat().st_size, unit=unit, facts=list(photograph.facts.sentences)
     )
-    megabytes = max(0.1, math.ceil(record.bytes / 1e5) / 10)  # to the next tenth
+    megabytes = math.ceil(record.bytes / 1e5) / 10  # rounded up to a tenth, so never 0
     text = join_nonempty_lines(
         (
-            f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
+            f"Wrote {quoted(path.name)} to {printable(path.parent)} ({megabytes:g} MB), "
             f"for {_FORMATS[request.format].opened_by}.",
-            "Its coordinates are in metres." if photograph.is_metric else "Its size has no unit.",
+            "Its coordinates are in metres." if photograph.is_metric else "Its scale is unknown.",
             size_source_sentence(photograph, unit),
-            notes_text(photograph.notes_besides_metres),
+            notes_text(photograph.notes_without_scale_source),
         )
     )
     return ToolAnswer(text=text, result=record)
 
 
-def _save_under_free_name(prediction: Prediction, target: Path, output: str) -> Path:
-    """Save an output at ``target``, or at target-2, target-3, ... if files are in the way."""
+def _save_under_free_name(prediction: Prediction, stem: Path, output: str) -> Path:
+    """Save an output at ``stem``, or at stem-2, stem-3, ... if such files exist already."""
     for number in range(1, _MAX_NUMBERED_FILES):
-        stem = target if number == 1 else target.with_name(f"{target.name}-{number}")
-        path = stem.with_name(stem.name + OUTPUTS[output].suffix)
-        is_taken = path.exists() or path.is_symlink() or sidecar_path(stem).exists()
+        numbered_stem = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+        path = numbered_stem.with_name(numbered_stem.name + OUTPUTS[output].suffix)
+        is_taken = path.exists() or path.is_symlink() or sidecar_path(numbered_stem).exists()
         try:
-            return save(prediction, stem, [output])[0]
+            return save(prediction, numbered_stem, [output])[0]
         except OutputError:
             if not is_taken:
                 raise
     raise OutputError(
-        f"{_MAX_NUMBERED_FILES} surfaces of this name are there", path=quoted(target.name)
+        f"{_MAX_NUMBERED_FILES} surfaces with this name already exist", path=quoted(stem.name)
     )
 
 
@@ -108,9 +113,9 @@ SURFACE = AssistantTool(
     name="surface",
     title="Surface of a photograph as a file",
     description=(
-        "Write the surface seen in one photograph into a file on this machine, and tell its path: "
-        f"{' or '.join(form.content for form in _FORMATS.values())}. In metres if a size is known "
-        "(tool 'known'). Nothing that is there is overwritten."
+        "Write the visible surface of a photograph to a file on this machine and return its path: "
+        f"{' or '.join(form.content for form in _FORMATS.values())}. Coordinates are in metres if "
+        "a size is known (tool 'known'). Existing files are not overwritten."
     ),
     arguments_type=_ARGUMENTS_WITH_FORMATS,
     result_type=SurfaceResult,

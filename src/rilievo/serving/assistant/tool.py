@@ -1,4 +1,4 @@
-"""The records that describe an assistant's tool, and sentences that several tools answer with."""
+"""Records that describe a tool of the assistant, and sentences that several tools use."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.errors.messages import worded
 from rilievo.measure.measurements import Measurement
-from rilievo.predicting.photographs.metric_references import calibration_words
+from rilievo.predicting.photographs.metric_references import describe_calibration
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,
@@ -30,15 +30,15 @@ def _parse_json_or_keep(value: Any) -> object:
 
 
 ListOrText = BeforeValidator(_parse_json_or_keep)
-"""Accepts a list also as a string of JSON, as some assistants send it."""
+"""Also accepts a list as a JSON string, because some assistants send it so."""
 Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
 Unit = Annotated[
     Literal["fraction", "pixel"],
     Field(
         description="Unit of the points. fraction: [x, y] from 0 to 1, x from the left border to "
-        "the right one, y from the top to the bottom; right for any size at which you see the "
+        "the right one, y from the top to the bottom, whatever the size at which you see the "
         "picture. pixel: column and row of the upright original at its full size, which the tool "
-        "'depth' tells."
+        "'depth' returns."
     ),
 ]
 SomeArguments = TypeVar("SomeArguments", bound="ToolArguments")
@@ -51,8 +51,8 @@ class ToolArguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     photo: Annotated[str, Field(min_length=1, max_length=MAX_PHOTO_LETTERS)]
-    """File of the photograph: a path relative to one of the folders of this server, or absolute. Or
-    a picture itself as a data URL (data:image/jpeg;base64,...); the answer names it for later."""
+    """Path of the photograph, absolute or relative to one of the folders of this server. Or the
+    picture as a data URL (data:image/jpeg;base64,...); the answer has a name for later calls."""
 
 
 class ToolResult(BaseModel):
@@ -63,7 +63,7 @@ class ToolResult(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolAnswer(Generic[SomeResult]):
-    """What a tool answers: text to read, structured numbers, and pictures as PNG files."""
+    """Answer of a tool: text to read, structured numbers, and pictures as PNG files."""
 
     text: str
     result: SomeResult
@@ -76,7 +76,9 @@ class AssistantTool(Generic[SomeArguments, SomeResult]):
 
     Attributes:
         title: Name for people.
-        only_reads: Whether it changes neither files nor what is known of a photograph.
+        description: Explanation for the assistant.
+        answer: Function that runs the tool.
+        only_reads: Whether it changes neither files nor what is known about a photograph.
     """
 
     name: str
@@ -91,24 +93,26 @@ class AssistantTool(Generic[SomeArguments, SomeResult]):
 AnyTool = AssistantTool[Any, Any]
 
 
-COVERAGE_WORDS = "eight in ten"
-"""How many of the ranges contain the true value, in words."""
+COVERAGE_WORDS = "eight out of ten"
+"""Fraction of the ranges that contain the true value, in words."""
+IN_COVERED_CASES = f"in {COVERAGE_WORDS} cases"
+"""What follows a range in a text."""
 _SIZE_OPTIONS = ("known", "known_length", "known_rectangle")
 _CAMERA_OPTIONS = ("fov", "projection", "camera_height")
 _ADVICE_TO_STATE_A_SIZE = (
-    "Metres are not known: state one length or distance in this photograph with the tool 'known'."
+    "The scale is unknown: state one length or distance in this photograph with the tool 'known'."
 )
 
 
 def measured_text(measured: Measurement, unit: str) -> str:
-    """Describe a measurement, such as "length: 1.9 m, 1.6 to 2.3, eight in ten"."""
+    """Describe a measurement, such as "length: 1.9 m, 1.6 to 2.3 in eight out of ten cases"."""
     if measured.low == measured.high:
         name, _, _ = str(measured).partition(": ")
-        return f"{name}: {measured.value:g} {unit}, as it was stated"
+        return f"{name}: {measured.value:g} {unit}, as stated"
     text = str(measured).removesuffix(")").replace(" (", ", ")
     if unit == CAMERA_HEIGHTS:
         text = text.replace(" m²", " square camera heights").replace(" m,", f" {CAMERA_HEIGHTS},")
-    return f"{text}, {COVERAGE_WORDS}"
+    return f"{text} {IN_COVERED_CASES}"
 
 
 def number_text(value: float) -> str:
@@ -120,43 +124,39 @@ def number_text(value: float) -> str:
 
 
 def size_source_sentence(photograph: PredictedPhotograph, unit: str) -> str:
-    """Say where the metres come from, or how the user gets metres."""
+    """Say where the metres come from, or how the user can get metres."""
     if unit == METRES:
         return _source_of_metres(photograph)
     if unit == CAMERA_HEIGHTS:
         return (
-            "One camera height is the height of the camera above the visible floor, some 1.5 m if "
+            "One camera height is the height of the camera above the visible floor, about 1.5 m if "
             f"a standing person took the picture. {_ADVICE_TO_STATE_A_SIZE}"
         )
     return _ADVICE_TO_STATE_A_SIZE
 
 
 def _source_of_metres(photograph: PredictedPhotograph) -> str:
+    """Say which calibration or model the metres come from, with the facts in parentheses."""
     prediction = photograph.prediction
     facts = "; ".join(photograph.facts.sentences)
     facts_in_brackets = f" ({facts})" if facts else ""
     if prediction.calibration is None:
-        return f"Metres are those of the model {prediction.made_by.model}{facts_in_brackets}."
-    source = calibration_words(prediction.calibration)
+        return f"The metres come from the model {prediction.made_by.model}{facts_in_brackets}."
+    source = describe_calibration(prediction.calibration)
     return f"{source[:1].upper()}{source[1:]}{facts_in_brackets}."
 
 
 def expected_relative_error(prediction: Prediction, unit: str) -> float | None:
-    """Relative error that the depth of eight in ten pixels stays below; None if unknown."""
+    """Relative error that eight out of ten pixels should not exceed, or None if it is unknown."""
     if unit == UNKNOWN_UNIT or prediction.calibration is None:
         return None
     return prediction.calibration.expected_error
 
 
 def spell_argument(name: str, value: str = "") -> str:
-    """Spell an option that an error names as an assistant can use it.
+    """Spell an option as an assistant can use it (``errors.messages.Spell``).
 
-    Args:
-        name: Name of the option.
-        value: Value that the error suggests; "..." for any, empty if it names the option alone.
-
-    Returns:
-        The spelling; empty if the suggestion is of no use to an assistant.
+    Return "" if an assistant cannot use the suggested value.
     """
     if name in _SIZE_OPTIONS:
         return "the tool 'known'" if value else "known"
@@ -169,11 +169,11 @@ def spell_argument(name: str, value: str = "") -> str:
 
 
 def join_nonempty_lines(lines: Iterable[str]) -> str:
-    """Join the lines of an answer, without empty ones."""
+    """Join lines, and leave out empty ones."""
     return "\n".join(filter(None, lines))
 
 
 def notes_text(notes: Iterable[str]) -> str:
-    """Join different notes to one line; empty if there are none."""
+    """Join notes into one line, each once; return "" if there are none."""
     texts = list(dict.fromkeys(worded(note, spell_argument) for note in notes))
     return f"Notes: {'; '.join(texts)}." if texts else ""

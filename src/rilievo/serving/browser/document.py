@@ -17,7 +17,7 @@ from rilievo.version import VERSION
 EXAMPLES: Mapping[str, str] = {
     "hat": "A woman with a hat",
     "coffee": "A cup of coffee",
-    "tent": "A tent before mountains",
+    "tent": "A tent in front of mountains",
     "houseboat": "A houseboat",
     "cafe": "Two people at a table",
     "bear": "A bear",
@@ -38,9 +38,9 @@ DOWNLOADS: Mapping[str, str] = {
 }
 """Labels of the outputs that the scripts make in the browser."""
 SURFACES = frozenset(name for name, row in OUTPUTS.own.items() if Need.CAMERA in row.needs)
-"""Outputs that need the camera, since they are surfaces."""
+"""Outputs that are surfaces, and therefore need the camera."""
 LENSES_TO_CHOOSE: Mapping[str, str] = {
-    "": "as it looks",
+    "": "automatic",
     **{row.choice: row.label for row in LENSES.values() if row.choice},
 }
 """Labels of the lenses that a visitor can choose, by their spelling in ``projection``."""
@@ -50,7 +50,7 @@ VIDEOS: Mapping[str, str] = {
 """Labels of the outputs of a video, the default first."""
 
 GENERATOR = "rilievo page"
-"""Mark in the HTML by which a page of ours, also an older one, is recognised."""
+"""Mark in the HTML by which pages that rilievo wrote are recognised, also older ones."""
 
 # Browsers compile WebAssembly only with 'wasm-unsafe-eval'.
 POLICY = (
@@ -66,10 +66,13 @@ class PageModel:
     """A network that visitors can choose.
 
     Attributes:
-        file: Address of its ONNX file, relative to the page.
-        kind: Kind of its depth; affine depth is anchored to that of the first network.
-        commercial: Whether its licence allows commercial use; None if unknown.
-        graph: How to run a published graph; None if the file or the scripts know it.
+        file: URL of its ONNX file, relative to the page.
+        kind: Kind of its depth. The page finds the scale and shift of affine depth from the depth
+            of the first network.
+        commercial: Whether its licence allows commercial use; None if that is unknown.
+        note: Remark that visitors should read, such as a limit of the model.
+        graph: Inputs, outputs and normalisation of an ONNX graph by others; None if they stand in
+            the file's metadata or in the page's scripts.
     """
 
     name: str
@@ -85,13 +88,13 @@ class PageModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSettings:
-    """What the page has to know of the server behind it.
+    """What the page needs to know about the server behind it.
 
     Attributes:
         base: Path of the page on its host.
         models: The models that the server offers, as ``/v1/models`` lists them.
         keep_minutes: Minutes after which a result that nobody uses is deleted.
-        max_bytes: Size of the largest file that a visitor may send.
+        max_bytes: Size of the largest file that a visitor may send [bytes].
         embeds: Whether other pages may embed results.
     """
 
@@ -104,12 +107,12 @@ class AppSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MisfitTerms:
-    """By how much the page widens the ranges of anchored depth, if the anchoring fits badly.
+    """Weights by which the page widens the ranges of anchored depth if the anchoring fits badly.
 
     Attributes:
-        misfit: Weight of the logarithm of the residual of the fit.
+        misfit: Weight of the logarithm of the fit's residual.
         disorder: Weight of 1 minus the rank correlation of the two depth maps.
-        least_residual: Smaller residuals count as this one.
+        least_residual: Lower bound of the residual.
     """
 
     misfit: float
@@ -122,11 +125,11 @@ class PageSettings:
     """Settings that the scripts read from the page.
 
     Attributes:
-        models: Networks in the browser; the first is used until a visitor chooses one.
-        colours: Colour map as 256 times RGB, in hexadecimal.
-        terms: Terms from which ranges of sizes are computed, by the kind of depth, then by
-            "assumed" or "known" for the camera.
-        app: None for a page without a server.
+        models: Networks that run in the browser; the first is used until a visitor chooses one.
+        colours: Colour map, 256 times RGB, in hexadecimal.
+        terms: Terms from which ranges of sizes are computed, first by kind of depth, then by
+            whether the camera is "assumed" or "known".
+        app: The server behind the page, or None for a page without a server.
     """
 
     version: str = VERSION

@@ -40,27 +40,27 @@ from rilievo.serving.browser.document import (
     PageSettings,
     page_html,
 )
-from rilievo.serving.browser.page_graph import PageGraph, page_graph
+from rilievo.serving.browser.page_graph import PageGraph, make_page_graph
 from rilievo.version import VERSION
 
 INDEX = "index.html"
 FIRST = "first.html"
 """Page with the result of the first example, which is shown before a network is loaded."""
-_SAVED = "page-to-save.html"  # the browser fills it with a result for a download
+_SAVED = "page-to-save.html"  # template that the browser fills with a result for a download
 _SERVICE_WORKER = "sw.js"
 _MODEL_FOLDER = "models"
 _EXAMPLE_FOLDER = "examples"
 
 _NETWORKS_OF_EVERY_PAGE = ("rilievo/small",)  # the quickest first
-_BETTER_NETWORK = "rilievo/base"  # of pages without a server, and of the first example
+_BETTER_NETWORK = "rilievo/base"  # for pages without a server, and for the first example
 _FAMILIES_THAT_SCRIPTS_KNOW = ("moge-2", "depth-pro")
 
 _RUNTIMES: Mapping[str, Sequence[str]] = {
     "cpu": ("worker.js", "ort.mjs", "ort.wasm.gz"),
     "gpu": ("worker-gpu.js", "ort-gpu.mjs", "ort-gpu.wasm.gz"),
 }
-"""Files of the ONNX runtime; a browser needs those of one device."""
-_BUILT = ("app.js", *chain.from_iterable(_RUNTIMES.values()))
+"""Files of the ONNX runtime by device; a browser needs those of one device."""
+_BUILT_FILES = ("app.js", *chain.from_iterable(_RUNTIMES.values()))
 _MANIFEST = {
     "name": "rilievo: depth and surface of a photograph",
     "short_name": "rilievo",
@@ -68,7 +68,7 @@ _MANIFEST = {
     "display": "standalone",
     "icons": [{"src": "icon.svg", "sizes": "any", "type": "image/svg+xml"}],
 }
-_NAMES = {
+_PAGE_FILES = {
     INDEX,
     FIRST,
     _SAVED,
@@ -80,9 +80,9 @@ _NAMES = {
     "icon.svg",
     "licences.txt",
     "page.webmanifest",
-    *_BUILT,
+    *_BUILT_FILES,
 }
-"""Files and folders of a page; any other one is not ours, and such a folder is not replaced."""
+"""Files and folders of a page. A folder with any other file is not replaced."""
 _ASSETS = files("rilievo.serving.browser")
 _PERFECT_ANCHORING = Anchoring(model="", rank_correlation=1.0, residual=1.0)
 
@@ -92,7 +92,7 @@ class WrittenPage:
     """A page that was written.
 
     Attributes:
-        models: Licences of its networks by their names.
+        models: Licences of the networks by their names.
         bytes: Size of all files together.
     """
 
@@ -106,23 +106,21 @@ def write_page(
 ) -> WrittenPage:
     """Write a page that predicts depth in the visitor's browser; an older one is replaced.
 
-    Args:
-        output: Folder to write.
-        models: Further networks: ONNX files that say what they are, or names.
-        app: What the page has to know of the server behind it; None for a page without one.
+    ``models`` are further networks (names, or ONNX files with metadata), and ``app`` is the server
+    behind the page, if there is one.
 
     Raises:
-        OptionError: If a model is not one ONNX file with depth, or two have one name.
+        OptionError: If a page cannot run a model, or two models have the same name.
         ModelError: If a model is not found or cannot be read.
-        OutputError: If something else is in the way, or cannot be written.
+        OutputError: If the folder holds other files, or cannot be written.
     """
     folder = Path(output).expanduser().absolute()
-    _refuse_foreign_files(folder)
+    _check_no_foreign_files(folder)
     names = [*_NETWORKS_OF_EVERY_PAGE, *models]
     if app is None and _BETTER_NETWORK not in models:
         names.append(_BETTER_NETWORK)
-    networks = [_network_for_page(name) for name in names]
-    _refuse_ambiguous_names(networks)
+    networks = [_load_network(name) for name in names]
+    _check_unique_names(networks)
 
     make_folder(folder.parent)
     with replacing_folder(folder) as new_folder:
@@ -134,7 +132,7 @@ def write_page(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Network:
-    """A network to copy into the folder; its attributes are those of ``PageModel``."""
+    """A network that is copied into the folder. ``PageModel`` explains the attributes."""
 
     name: str
     kind: DepthKind | None
@@ -146,32 +144,34 @@ class _Network:
     graph: PageGraph | None
 
 
-def _refuse_ambiguous_names(networks: Sequence[_Network]) -> None:
+def _check_unique_names(networks: Sequence[_Network]) -> None:
+    """Raise OptionError if different networks have the same name; a repeated one is allowed."""
     hashes: dict[str, str] = {}
     for network in networks:
-        if hashes.setdefault(network.name, network.sha256) != network.sha256:
+        known_hash = hashes.setdefault(network.name, network.sha256)
+        if known_hash != network.sha256:
             raise OptionError(
                 f"two networks are called '{printable(network.name)}': leave one out, or export it "
                 "under another name"
             )
 
 
-def _network_for_page(name: str | Path) -> _Network:
-    """Load a model and find its one ONNX file; refuse one that the page cannot run."""
+def _load_network(name: str | Path) -> _Network:
+    """Load a model and find its only ONNX file; raise OptionError if the page cannot run it."""
     files = _downloaded_files(name)
     model = load_model(name)
     card = model.card
-    graph = page_graph(card)
+    graph = make_page_graph(card)
     if type(model) is OnnxModel and card.kind is not None:
         files = [model.path]
     elif graph is None and not _is_runnable_published_graph(model):
         files = []
     if len(files) != 1:
         raise OptionError(
-            f"model '{printable(name)}': a page runs MoGe-2, Depth Pro, published networks from a "
-            "picture to one map of depth, and ONNX files of depth that say what they are, each of "
-            f"one file; 'rilievo export {printable(name)} -o FILE.onnx' writes one, if the model "
-            "allows"
+            f"model '{printable(name)}' cannot run in a page: use MoGe-2, Depth Pro, a published "
+            "network that turns one picture into one depth map, or a depth model as a single ONNX "
+            f"file with metadata; 'rilievo export {printable(name)} -o FILE.onnx' writes such a "
+            "file if the model can be exported"
         )
     return _Network(
         name=card.name,
@@ -190,15 +190,15 @@ def _is_runnable_published_graph(model: Model) -> bool:
 
 
 def _downloaded_files(name: str | Path) -> Sequence[Path]:
-    """Files of a published network, which must have been downloaded; none for other names."""
+    """Files of a published network, which must be downloaded already; none for other models."""
     entry = table.ENTRIES.get(str(name))
     if entry is None:
         return []
     paths = find_files(entry)
     if paths is None:
         raise ModelError(
-            f"model '{entry.name}' is not on this machine, and a page is written of files that "
-            f"are: 'rilievo models fetch {entry.name}' downloads it"
+            f"model '{entry.name}' is not on this machine: download it with "
+            f"'rilievo models fetch {entry.name}'"
         )
     return paths
 
@@ -208,7 +208,7 @@ def _write_page_files(
 ) -> None:
     (folder / _MODEL_FOLDER).mkdir()
     models = [_copy_network(folder, network) for network in networks.values()]
-    for name in _BUILT:
+    for name in _BUILT_FILES:
         _copy_asset(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):
         _copy_asset(name, folder / name)
@@ -221,19 +221,18 @@ def _write_page_files(
     _write_text(folder / _SAVED, saved_page())
     if app is None:
         _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
-        # The last file, because its version is a hash of all others.
+        # It is written last, because its version is a hash of all other files.
         _write_text(folder / _SERVICE_WORKER, _service_worker_script(folder, models))
 
 
 def _write_examples(folder: Path) -> None:
-    """Copy the photographs to try, and write the result of the first one."""
     (folder / _EXAMPLE_FOLDER).mkdir()
     for name in EXAMPLES:
         path = f"{_EXAMPLE_FOLDER}/{name}.jpg"
         _copy_asset(path, folder / path)
-    first = folder / _EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg"
-    load_model(_BETTER_NETWORK)(first).save(folder / FIRST)
-    (folder / FIRST).with_suffix(".json").unlink()
+    first_photograph = folder / _EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg"
+    load_model(_BETTER_NETWORK)(first_photograph).save(folder / FIRST)
+    (folder / FIRST).with_suffix(".json").unlink()  # the sidecar, which the page does not read
 
 
 def _page_settings(models: Sequence[PageModel], app: AppSettings | None) -> PageSettings:
@@ -266,9 +265,9 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
 
 
 def _onnx_file_name(model: str) -> str:
-    safe = re.sub("[^A-Za-z0-9]", "-", model)
-    digest = hashlib.sha256(model.encode()).hexdigest()[:6]
-    return f"{safe[:60]}-{digest}.onnx"
+    safe_name = re.sub("[^A-Za-z0-9]", "-", model)
+    digest = hashlib.sha256(model.encode()).hexdigest()[:6]  # keeps similar names apart
+    return f"{safe_name[:60]}-{digest}.onnx"
 
 
 def _copy_asset(name: str, path: Path) -> None:
@@ -280,33 +279,29 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _service_worker_script(folder: Path, models: Sequence[PageModel]) -> str:
-    """Script that keeps the page for use offline.
+    """Script that caches the page for use offline.
 
     Its version is a hash of all files, so that browsers fetch them again after a change. It lists
-    the files to keep at once, and those of the runtime by device.
+    the files to cache at once, and those of the runtime by device.
     """
     digest = hashlib.sha256(VERSION.encode())
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         digest.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
-    fetched_later = {_SAVED, *chain.from_iterable(_RUNTIMES.values())}
+    cached_later = {_SAVED, *chain.from_iterable(_RUNTIMES.values())}
     names = [file.name for file in sorted(folder.iterdir()) if file.is_file()]
+    page_files = [name for name in names if name not in cached_later]
     first_example = f"{_EXAMPLE_FOLDER}/{next(iter(EXAMPLES))}.jpg"
-    kept_at_once = [
-        "./",
-        *(name for name in names if name not in fetched_later),
-        models[0].file,
-        first_example,
-    ]
+    cached_at_once = ["./", *page_files, models[0].file, first_example]
     constants = (
         f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
-        f"const FILES = {json.dumps(kept_at_once)};\n"
+        f"const FILES = {json.dumps(cached_at_once)};\n"
         f"const RUNTIMES = {json.dumps(_RUNTIMES)};\n"
     )
     return constants + (_ASSETS / _SERVICE_WORKER).read_text("utf-8")
 
 
 def _range_terms_by_depth_and_camera() -> Mapping[str, Mapping[str, Terms]]:
-    """Terms of the ranges of sizes, by the kind of depth, then by how the camera is known."""
+    """Terms of the ranges of sizes, first by kind of depth, then by camera (assumed or known)."""
     return {
         "up_to_scale": _range_terms_by_camera(DepthKind.UP_TO_SCALE),
         "metric": _range_terms_by_camera(DepthKind.METRIC),
@@ -317,19 +312,23 @@ def _range_terms_by_depth_and_camera() -> Mapping[str, Mapping[str, Terms]]:
 def _range_terms_by_camera(
     kind: DepthKind, anchoring: Anchoring | None = None
 ) -> Mapping[str, Terms]:
+    """Terms for a camera whose field of view is assumed, and for one from EXIF."""
     sources = {"assumed": CameraSource.ASSUMED, "known": CameraSource.EXIF_35MM}
     terms = {}
     for name, source in sources.items():
-        prediction = _flat_prediction(kind, source, anchoring)
-        # The scripts draw a network's depth, whose edges are soft.
+        prediction = _placeholder_prediction(kind, source, anchoring)
+        # The page measures in depth from a network, which blurs edges.
         terms[name] = replace(page_terms(prediction), has_soft_edges=True)
     return terms
 
 
-def _flat_prediction(
+def _placeholder_prediction(
     kind: DepthKind, source: CameraSource, anchoring: Anchoring | None
 ) -> Prediction:
-    """Smallest prediction of a kind, since terms depend on its kind and camera alone."""
+    """Prediction from which ``page_terms`` computes the terms of error ranges.
+
+    They depend on the kind of depth, the camera and the anchoring only, so the pixels are dummies.
+    """
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version=VERSION)
     return Prediction(
         depth_or_none=DepthMap(values=np.ones((2, 2), np.float32), kind=kind),
@@ -340,26 +339,27 @@ def _flat_prediction(
     )
 
 
-def _refuse_foreign_files(folder: Path) -> None:
-    """Refuse a folder that holds anything besides an older page."""
+def _check_no_foreign_files(folder: Path) -> None:
+    """Raise OutputError if a folder holds anything besides a page that was written before."""
     if not folder.is_dir():
         return
     index = folder / INDEX
     is_page = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")[:4096]
     if is_page:
-        foreign = sorted(_foreign_file_names(folder))
+        other_files = sorted(_other_files_beside_page(folder))
     else:
-        foreign = sorted(path.name for path in folder.iterdir())
-    if foreign:
+        other_files = sorted(path.name for path in folder.iterdir())
+    if other_files:
         raise OutputError(
-            f"holds {printable(foreign[0])}, which is no part of a page: choose another folder",
+            f"contains {printable(other_files[0])}, which is not part of a page: "
+            "choose another folder",
             path=printable(folder),
         )
 
 
-def _foreign_file_names(folder: Path) -> Iterator[str]:
+def _other_files_beside_page(folder: Path) -> Iterator[str]:
     for path in folder.iterdir():
-        if path.name not in _NAMES:
+        if path.name not in _PAGE_FILES:
             yield path.name
     for name, suffix in ((_MODEL_FOLDER, ".onnx"), (_EXAMPLE_FOLDER, ".jpg")):
         for path in (folder / name).glob("*"):

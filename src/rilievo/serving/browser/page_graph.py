@@ -15,19 +15,19 @@ _OUTPUT_FORM = "depth"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageGraph:
-    """How to run a graph that takes one normalised picture and gives one depth map.
+    """How to run a graph that turns one normalised picture into one depth map.
 
-    The scripts read it as JSON, by the names of the attributes.
+    The page's scripts read it as JSON with the names of the attributes.
 
     Attributes:
         rule: Rule that chooses the size of the input from that of the photograph.
-        height: Parameter of the rule, as ``width``, ``area`` and ``multiple`` are; see ``Sizing``.
+        height: Parameter of the rule, like ``width``, ``area`` and ``multiple``; see ``Sizing``.
         resampling: Filter that resizes the photograph.
         padding: Width of the reflected border; see ``Preparation``.
         fill: Multiple to which the network pads its input [px].
         rescale: Factor for pixels of 0 to 255, before mean and standard deviation.
-        input: Name of the graph's input; empty for a graph with a single one.
-        back: Rule by which the answer is resized to the photograph; "back" in the scripts.
+        input: Name of the graph's input; empty if the graph has only one.
+        back: Rule by which the depth map is resized back to the photograph.
         depth: Names that the output with depth may have, in order of preference.
     """
 
@@ -48,14 +48,14 @@ class PageGraph:
     depth: Sequence[str]
 
 
-def page_graph(card: ModelCard) -> PageGraph | None:
-    """Describe the published graph of a model; None if the page cannot run it."""
+def make_page_graph(card: ModelCard) -> PageGraph | None:
+    """Describe how to run the published graph of a model; None if the page cannot run it."""
     entry = table.ENTRIES.get(card.name)
     if entry is None or card.kind is None:
         return None
     family = network_family(entry.family)
     preparation = family.preparation
-    if preparation is None or not _needs_picture_alone(family, entry):
+    if preparation is None or not _takes_only_picture(family, entry):
         return None
     sizing = preparation.sizing
     return PageGraph(
@@ -63,11 +63,11 @@ def page_graph(card: ModelCard) -> PageGraph | None:
         rule=sizing.rule,
         height=sizing.height,
         width=sizing.width,
-        area=sizing.area,
+        area=sizing.pixel_count,
         multiple=sizing.multiple,
         resampling=preparation.resampling.value,
-        padding=preparation.padding,
-        fill=preparation.fill,
+        padding=preparation.border_factor,
+        fill=preparation.pad_multiple,
         rescale=preparation.rescale,
         mean=preparation.mean,
         std=preparation.std,
@@ -77,8 +77,8 @@ def page_graph(card: ModelCard) -> PageGraph | None:
     )
 
 
-def _needs_picture_alone(family: NetworkFamily, entry: CatalogueEntry) -> bool:
-    """Whether one file makes depth of a resized picture, without anything special to the family."""
+def _takes_only_picture(family: NetworkFamily, entry: CatalogueEntry) -> bool:
+    """Whether a single file turns a resized picture into depth, without steps of the family."""
     needs_special_steps = (
         family.rotates_portraits or family.has_view_axis or family.min_sky or family.settings
     )

@@ -9,7 +9,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.serving.browser.document import AppSettings
 from rilievo.serving.browser.folder import write_page
-from rilievo.serving.server.decoding.messages import decoding_bounds
+from rilievo.serving.server.decoding.messages import decoding_isolation
 from rilievo.serving.server.server import serve
 from rilievo.serving.server.server_options import AppOptions
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
-    """Serve the page until stopped; ``ready`` gets its address once it answers."""
+    """Serve the page until stopped; ``ready`` is called with its address once it answers."""
 
     def make_site(service: "Service", folder: Path) -> "Site":
         settings = AppSettings(
@@ -36,7 +36,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
 
 
 def build_site(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
-    """Put the app together; results go to ``folder``, and the files of the page are in ``page``."""
+    """Build the app, which stores results in ``folder`` and serves the page's files in ``page``."""
     from rilievo.serving.app.app_photographs import PhotoResults
     from rilievo.serving.app.app_routes import Site
     from rilievo.serving.app.app_videos import Videos
@@ -60,14 +60,14 @@ def main(arguments: Sequence[str]) -> int:
         AppOptions,
         arguments,
         prog="rilievo app",
-        description="A page in the browser: photograph in, depth and surface out.",
+        description="Start a web app that predicts depth and surfaces for uploaded photographs.",
         examples=("rilievo app --open", "rilievo app --port 8080"),
     )
 
     def print_address(address: str) -> None:
         with printing():
-            say(f"the app: {address} (Ctrl-C ends it)", flush=True)
-            say(decoding_bounds(), flush=True)
+            say(f"the app: {address} (press Ctrl-C to stop)", flush=True)
+            say(decoding_isolation(), flush=True)
         if options.open:
             webbrowser.open(address)
 

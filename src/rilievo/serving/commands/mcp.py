@@ -23,19 +23,20 @@ _HTTP_OPTIONS = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run ``rilievo mcp``: answer an assistant over standard input and output."""
-    _refuse_http_options(arguments)
+    _check_no_http_options(arguments)
     options = parse(
         AssistantOptions,
         arguments,
         prog="rilievo mcp",
-        description="Sizes and depth in photographs as tools for an assistant, over the Model "
-        "Context Protocol: the client starts this command and speaks over its standard input.",
+        description="Give an AI assistant tools to measure sizes and depth in photographs, over "
+        "the Model Context Protocol. The MCP client starts this command and communicates with it "
+        "over standard input and output.",
         examples=("rilievo mcp --folder ~/Pictures",),
     )
 
     def explain_at_terminal() -> None:
         # Standard output belongs to the client.
-        complain("rilievo mcp: an MCP client is to start this command; Ctrl-C ends it")
+        complain("rilievo mcp: an MCP client should start this command; press Ctrl-C to stop")
 
     with needing("rilievo mcp", "mcp"):
         run_assistant = resolve_name(_RUN_ASSISTANT)
@@ -43,11 +44,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _refuse_http_options(arguments: Sequence[str]) -> None:
-    for word in arguments:
-        option = word.partition("=")[0].replace("_", "-")
-        if option.startswith("--") and option[2:] in _HTTP_OPTIONS:
+def _check_no_http_options(arguments: Sequence[str]) -> None:
+    """Raise OptionError for an option of HTTP servers, which a user may expect here."""
+    for argument in arguments:
+        flag = argument.partition("=")[0].replace("_", "-")
+        if flag.startswith("--") and flag.removeprefix("--") in _HTTP_OPTIONS:
             raise OptionError(
-                f"{option}: 'rilievo mcp' speaks over standard input and output alone; use "
+                f"{flag}: 'rilievo mcp' only communicates over standard input and output; use "
                 "'rilievo serve' for HTTP"
             )

@@ -15,10 +15,10 @@ from rilievo.serving.browser.folder import write_page
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path("site")
-    """The folder to write; an older page there is replaced."""
+    """Folder to write the website to. An older page in this folder is replaced."""
     models: Annotated[tuple[str, ...], option(name="with", metavar="MODEL")] = ()
-    """Further models that visitors can choose: ONNX files that say what they are, as 'rilievo
-    export' writes them, or names such as rilievo/base, zipdepth or moge-2/small."""
+    """Additional models that visitors can choose: ONNX files with metadata, as 'rilievo export'
+    writes them, or names such as rilievo/base, zipdepth or moge-2/small."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,8 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo page",
-        description="A folder for any static host: photograph in, depth and surface out, all in "
-        "the visitor's browser.",
+        description="Write a website for any static host. It predicts depth and surfaces of "
+        "photographs in the visitor's browser.",
         examples=(
             "rilievo page -o site",
             "rilievo page -o site --with zipdepth",
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         for name, licence in written.models.items():
             say(f"{name} ({licence})")
         say(
-            f"{folder}: {written.bytes / 1e6:.1f} MB; to look at it here: "
+            f"{folder}: {written.bytes / 1e6:.1f} MB; to view it, run: "
             f"python -m http.server --directory {folder} --bind 127.0.0.1 8000"
         )
     return 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
-from rilievo.serving.server.decoding.messages import decoding_bounds
+from rilievo.serving.server.decoding.messages import decoding_isolation
 from rilievo.serving.server.server import serve
 from rilievo.serving.server.server_options import ServeOptions
 
@@ -15,20 +15,24 @@ def main(arguments: Sequence[str]) -> int:
         ServeOptions,
         arguments,
         prog="rilievo serve",
-        description="Depth, normals, surfaces and measurements over HTTP: POST a photograph to "
-        "/v1/predict; /openapi.json lists all addresses and parameters.",
+        description="Serve depth, normals, surfaces and measurements over HTTP. To get a "
+        "prediction, POST a photograph to /v1/predict; /openapi.json lists all addresses and "
+        "parameters.",
         examples=(
             "rilievo serve",
             "rilievo serve --host 0.0.0.0 --token-file tokens.txt --hosts depth.example.org",
         ),
     )
 
-    def print_address_and_bounds(address: str) -> None:
+    def print_address_and_isolation(address: str) -> None:
         with printing():
-            say(f"serving: {address} (Ctrl-C ends it)", flush=True)
-            say(decoding_bounds(), flush=True)
+            say(f"serving: {address} (press Ctrl-C to stop)", flush=True)
+            say(decoding_isolation(), flush=True)
         if not options.is_private and not options.tokens():
-            complain("rilievo serve: whoever reaches this address may use it; see --token-file")
+            complain(
+                "rilievo serve: anyone who can reach this address can use the server; to require a "
+                "token, pass --token-file"
+            )
 
-    serve(options, print_address_and_bounds)
+    serve(options, print_address_and_isolation)
     return 0

@@ -16,7 +16,8 @@ class OpenStreams:
     """Counts of open streams by client."""
 
     def __init__(self, max_streams: int, *, max_per_client: int) -> None:
-        self._max_streams, self._max_per_client = max_streams, max_per_client
+        self._max_streams = max_streams
+        self._max_per_client = max_per_client
         self._counts: Counter[str] = Counter()
 
     def total(self) -> int:
@@ -25,16 +26,12 @@ class OpenStreams:
 
     @contextmanager
     def counted(self, client: str) -> Iterator[None]:
-        """Count a stream of a client as open while the block runs.
-
-        Raises:
-            Refusal: If there are too many.
-        """
+        """Count a stream while the block runs; raise a ``Refusal`` if too many are open."""
         if self.total() >= self._max_streams:
-            raise busy_refusal(f"{self.total()} streams are open already", _RETRY_SECONDS)
+            raise busy_refusal(f"{self.total()} streams are already open", _RETRY_SECONDS)
         client_count = self._counts[client]
         if client_count >= self._max_per_client:
-            raise busy_refusal(f"{client_count} streams of yours are open already", _RETRY_SECONDS)
+            raise busy_refusal(f"you already have {client_count} open streams", _RETRY_SECONDS)
         self._counts[client] += 1
         try:
             yield
@@ -45,66 +42,73 @@ class OpenStreams:
 
 
 def client_name(address: str) -> str:
-    """Name under which a client is counted: its IPv4 address, or its IPv6 network of 64 bits."""
+    """Name under which a client is counted: its IPv4 address, or its IPv6 /64 network.
+
+    A single customer usually gets a whole /64 network.
+    """
     try:
         host = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is None:
-        return str(ipaddress.ip_network((int(host) >> 64 << 64, 64)))
-    return str(getattr(host, "ipv4_mapped", None) or host)
+    host = _unmap_ipv4(host)
+    if isinstance(host, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((host, 64), strict=False))
+    return str(host)
+
+
+UNCOUNTED_PROXY = ""
+"""Name in place of a client's for connections from proxies, which have no limit."""
 
 
 class Connections:
-    """Counts of open connections by client."""
+    """Counts the open connections of each client, and limits their number."""
 
     def __init__(self, max_per_client: int, proxies: str = "") -> None:
-        """Begin without connections.
+        """Start with no open connections.
 
-        Args:
-            max_per_client: Number of connections that a client may have.
-            proxies: Addresses or networks of proxies, with commas, whose connections are not
-                counted; ``*`` counts none at all.
+        Connections from ``proxies`` (addresses or networks, comma-separated, or ``*`` for all) are
+        not counted.
         """
-        self._max_per_client, self._open = max_per_client, Counter[str]()
+        self._max_per_client = max_per_client
+        self._counts = Counter[str]()
         names = [name.strip() for name in proxies.split(",") if name.strip()]
-        self._trusts_all = "*" in names
-        networks = map(_ip_network_or_none, names)
-        self._proxies = [network for network in networks if network is not None]
+        self._all_are_proxies = "*" in names
+        networks = [_parse_ip_network(name) for name in names]
+        self._proxy_networks = [network for network in networks if network is not None]
 
     def admit(self, address: str) -> str | None:
-        """Count a connection, unless its client has too many.
+        """Count a connection, unless its client has too many already.
 
         Returns:
-            The client; "" for a proxy, and None if the connection is refused.
+            Name of the client, ``UNCOUNTED_PROXY``, or None if the connection must be refused.
         """
         if self._is_proxy(address):
-            return ""
+            return UNCOUNTED_PROXY
         client = client_name(address)
-        if self._open[client] >= self._max_per_client:
+        if self._counts[client] >= self._max_per_client:
             return None
-        self._open[client] += 1
+        self._counts[client] += 1
         return client
 
     def release(self, client: str) -> None:
-        """Count a connection of a client no longer."""
-        if not client:
+        """Stop counting a connection of a client."""
+        if client == UNCOUNTED_PROXY:
             return
-        self._open[client] -= 1
-        if not self._open[client]:
-            del self._open[client]
+        self._counts[client] -= 1
+        if not self._counts[client]:
+            del self._counts[client]
 
     def total(self) -> int:
         """Number of counted connections."""
-        return self._open.total()
+        return self._counts.total()
 
     def _is_proxy(self, address: str) -> bool:
         try:
             host = ipaddress.ip_address(address)
-        except ValueError:  # a socket without an address
+        except ValueError:  # a Unix socket has no IP address
             return True
-        host = getattr(host, "ipv4_mapped", None) or host
-        return self._trusts_all or any(host in network for network in self._proxies)
+        host = _unmap_ipv4(host)
+        return self._all_are_proxies or any(host in network for network in self._proxy_networks)
 
 
 @runtime_checkable
@@ -123,6 +127,7 @@ class IdleOrder(Generic[AnyConnection]):
 
     def __init__(self) -> None:
         self._clients: dict[AnyConnection, str] = {}
+        # The inner dictionaries serve as ordered sets: the first connection was idle longest.
         self._by_client: dict[str, dict[AnyConnection, None]] = {}
 
     def note_transfer(self, connection: AnyConnection, client: str) -> None:
@@ -132,7 +137,7 @@ class IdleOrder(Generic[AnyConnection]):
         self._by_client.setdefault(client, {})[connection] = None
 
     def discard(self, connection: AnyConnection) -> None:
-        """Remove a connection from the order, if it is in it."""
+        """Forget a connection, if it is known."""
         client = self._clients.pop(connection, None)
         if client is None:
             return
@@ -141,7 +146,11 @@ class IdleOrder(Generic[AnyConnection]):
             del self._by_client[client]
 
     def idlest_of_greediest_client(self, *, newcomer: AnyConnection) -> AnyConnection | None:
-        """Connection to close for a newcomer; None if no connection waits for its client."""
+        """Find the connection to close for a newcomer.
+
+        It is the one that was idle longest of the client that has most connections. Return None if
+        no connection waits for its client.
+        """
         for connections in sorted(self._by_client.values(), key=len, reverse=True):
             for connection in connections:
                 if connection is not newcomer and connection.waits_for_client:
@@ -149,8 +158,15 @@ class IdleOrder(Generic[AnyConnection]):
         return None
 
 
-def _ip_network_or_none(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _parse_ip_network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(name, strict=False)
-    except ValueError:  # uvicorn also takes names of sockets
+    except ValueError:  # uvicorn also takes names of sockets, which have no address
         return None
+
+
+def _unmap_ipv4(
+    host: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """IPv4 address that is embedded in an IPv6 address (::ffff:1.2.3.4), or the address itself."""
+    return getattr(host, "ipv4_mapped", None) or host

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rilievo.serving.listener.listening import normalized_origin
-from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
+from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse, TrackedReceive
 
 OPEN_ROUTES = frozenset({"/healthz"})
 """Routes that need no token."""
@@ -29,8 +29,11 @@ _EXPOSED_HEADERS = ("Content-Disposition", "Retry-After", "X-Depth-Kind", "X-Not
 """Headers that pages of other origins may read."""
 
 
-class _Cors(CORSMiddleware):
-    """Headers that let pages of other origins call the server."""
+class _NormalisingCors(CORSMiddleware):
+    """Middleware that lets pages of other origins call the server.
+
+    Origins are compared in a normalised form, so that a default port makes no difference.
+    """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         super().__init__(
@@ -38,6 +41,7 @@ class _Cors(CORSMiddleware):
             allow_origins=origins,
             allow_methods=("GET", "POST"),
             allow_headers=("Authorization",),
+            # With "*", any page of the internet could call a server in a private network.
             allow_private_network="*" not in origins,
             expose_headers=_EXPOSED_HEADERS,
         )
@@ -48,7 +52,10 @@ class _Cors(CORSMiddleware):
 
 
 class Guard:
-    """ASGI application that lets only allowed requests through to another one."""
+    """ASGI application that passes only allowed requests on to another application.
+
+    It checks the Host header, the Origin header and the token, in this order.
+    """
 
     def __init__(
         self,
@@ -61,19 +68,16 @@ class Guard:
     ) -> None:
         """Guard an application.
 
-        Args:
-            app: Application.
-            tokens: Secrets of which every request has to send one; none for a server without.
-            hosts: Further names of the server.
-            observe: Function that gets path, status and duration [s] of each request.
-            origins: Other origins whose pages may call the server, or ``*``.
+        Without ``tokens``, everybody may call. ``origins`` are other origins whose pages may call
+        (``*``: all). ``observe`` gets path, status and duration [s] of each request.
         """
-        self._app, self._observe = app, observe
+        self._app = app
+        self._observe = observe
         self._digests = [_sha256(token.encode()) for token in tokens]
         self._hosts = frozenset(hosts)
-        # The token is checked inside of it: a browser asks without a token whether it may call, and
-        # a page may read why its token was refused.
-        self._cors = _Cors(self._answer_if_token_is_valid, origins) if origins else None
+        # CORS is the outer layer and the token is checked inside it, because a browser sends its
+        # preflight request without a token, and a page may read why its token was refused.
+        self._cors = _NormalisingCors(self._answer_if_token_is_valid, origins) if origins else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -82,40 +86,44 @@ class Guard:
             return
         root = scope.get("root_path", "")
         if root and scope["path"].startswith(f"{root}{root}/"):
-            # uvicorn has added the path of the proxy, which the proxy had not removed.
+            # The proxy passed on the full path, and uvicorn has added the root path once more.
             scope = {**scope, "path": scope["path"].removeprefix(root)}
-        body, send = Body(receive), self._send_with_headers_and_observer(scope, send)
+        receive = TrackedReceive(receive)
+        send = self._wrap_send(scope, send)
         headers = Headers(scope=scope)
         try:
-            self._refuse_foreign_host_or_origin(headers)
+            self._check_host_and_origin(headers)
         except Refusal as refusal:
             is_http = scope["type"] == "http"
             if self._cors is not None and is_http and self._is_allowed_origin(headers):
+                # With CORS headers, the page may read why its request was refused.
                 send = partial(self._cors.send, send=send, request_headers=headers)
-            await RefusalResponse(refusal)(scope, body, send)
+            await RefusalResponse(refusal)(scope, receive, send)
             return
-        await (self._cors or self._answer_if_token_is_valid)(scope, body, send)
+        next_app = self._cors or self._answer_if_token_is_valid
+        await next_app(scope, receive, send)
 
     async def _answer_if_token_is_valid(self, scope: Scope, receive: Receive, send: Send) -> None:
         needs_token = self._digests and path_below_root(scope) not in OPEN_ROUTES
         if needs_token and not self._has_valid_token(scope):
-            line = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
+            line = "a token is required: send the header 'Authorization: Bearer TOKEN'"
             refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})
             await RefusalResponse(refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _refuse_foreign_host_or_origin(self, headers: Headers) -> None:
+    def _check_host_and_origin(self, headers: Headers) -> None:
+        """Raise a ``Refusal`` for a foreign host name, or a page whose origin is not allowed."""
         host = headers.get("host", "")
         if not self._is_own_host_name(host):
-            raise Refusal(421, "this server does not go by this name: its option hosts lists names")
+            raise Refusal(421, "host name not allowed: add it with the option hosts")
         origin = normalized_origin(headers.get("origin", ""))
         own_origin = normalized_origin(f"{origin.partition('://')[0]}://{host}")
         if origin and origin != own_origin and not self._is_allowed_origin(headers):
             raise Refusal(
                 403,
-                "web pages of other sites may not call this server, but those that the option "
-                "origins of 'rilievo serve' names",
+                "web pages of other sites may not call this server: add their origin with the "
+                "option origins of 'rilievo serve'",
             )
 
     def _is_allowed_origin(self, headers: Headers) -> bool:
@@ -124,19 +132,19 @@ class Guard:
     def _has_valid_token(self, scope: Scope) -> bool:
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         token_digest = _sha256(token.strip().encode("latin-1", "replace"))
-        # All are compared, each in constant time, so that the duration tells nothing.
+        # All digests are compared, each in constant time, so that the duration reveals nothing.
         matches = [hmac.compare_digest(token_digest, digest) for digest in self._digests]
         return scheme.lower() == "bearer" and any(matches)
 
     def _is_own_host_name(self, host: str) -> bool:
         """Whether a Host header names this server, or any IP address.
 
-        Names are checked against DNS rebinding, which is not possible with an address.
+        Checking names prevents DNS rebinding, which is not possible with an address.
         """
         name = host.lower()
-        if name.startswith("["):
+        if name.startswith("["):  # [IPv6] or [IPv6]:port
             name = name[1:].partition("]")[0]
-        elif name.count(":") == 1:
+        elif name.count(":") == 1:  # name:port
             name = name.partition(":")[0]
         if name in self._hosts or name in ("localhost", self._machine_name):
             return True
@@ -150,9 +158,10 @@ class Guard:
     def _machine_name(self) -> str:
         return socket.gethostname().lower()
 
-    def _send_with_headers_and_observer(self, scope: Scope, send: Send) -> Send:
-        """Wrap ``send`` so that it adds headers, and reports the request at its end."""
-        start, status = time.monotonic(), 0
+    def _wrap_send(self, scope: Scope, send: Send) -> Send:
+        """Wrap ``send`` so that it adds security headers, and reports the request at its end."""
+        start = time.monotonic()
+        status = 0
 
         async def send_and_observe(message: Message) -> None:
             nonlocal status
@@ -162,7 +171,8 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
+            is_end = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if is_end:
                 self._observe(path_below_root(scope), status, time.monotonic() - start)
 
         return send_and_observe

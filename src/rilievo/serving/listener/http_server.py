@@ -19,11 +19,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rilievo.serving.listener.connections import Connections, IdleOrder, client_name
 from rilievo.serving.listener.listening import AddressOptions
-from rilievo.serving.listener.process import EXIT_CODES, LAST_SECONDS, raise_limit_of_open_files
-from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, problem_json
+from rilievo.serving.listener.process import EXIT_CODES, EXIT_TIMEOUT, raise_limit_of_open_files
+from rilievo.serving.listener.request_refusals import PROBLEM_JSON, Refusal, problem_json
 from rilievo.system.signals import is_repeated_signal
 
-GRACE = 5
+GRACE_SECONDS = 5
 """Time that requests have to end after a signal [s]; containers are killed after 10."""
 _REMOVAL_SECONDS = 1.0
 """Time in which removing the server's folder is tried again [s]."""
@@ -40,21 +40,15 @@ class StoppableServer(uvicorn.Server):
     ) -> None:
         """Make a server.
 
-        Args:
-            config: Configuration of uvicorn.
-            folder: Folder to remove if the server is ended by force.
-            abandon: Function that ends other processes of the server then.
+        At an end by force, ``abandon`` ends its other processes, and ``folder`` is removed.
         """
         super().__init__(config)
-        self._folder, self._abandon = folder, abandon
+        self._folder = folder
+        self._abandon = abandon
         self._is_interrupted = False
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal stops the server.
-
-        Raises:
-            KeyboardInterrupt: If the signal was Ctrl-C.
-        """
+        """Serve until a signal stops the server; raise KeyboardInterrupt after Ctrl-C."""
         super().run(sockets)
         if self._is_interrupted:
             raise KeyboardInterrupt
@@ -67,21 +61,25 @@ class StoppableServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in order; at a second Ctrl-C at once, and after ``LAST_SECONDS`` by force."""
+        """Stop gracefully at the first signal, and at once at a second Ctrl-C.
+
+        If the server still runs ``EXIT_TIMEOUT`` after the first signal, it is ended by force.
+        """
         if is_repeated_signal():
             return
-        is_first = not self.should_exit
+        is_first_signal = not self.should_exit
         self._is_interrupted = sig == signal.SIGINT
-        self.force_exit = self._is_interrupted and not is_first
+        self.force_exit = self._is_interrupted and not is_first_signal
         self.should_exit = True
-        if is_first:
-            timer = threading.Timer(LAST_SECONDS, self._abandon_and_exit, (EXIT_CODES[sig],))
+        if is_first_signal:
+            timer = threading.Timer(EXIT_TIMEOUT, self._abandon_and_exit, (EXIT_CODES[sig],))
             timer.daemon = True
             timer.start()
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Stop from another thread; requests are cancelled after ``GRACE`` seconds, or at once."""
-        self.force_exit, self.should_exit = at_once, True
+        """Stop from another thread; requests are cancelled after ``GRACE_SECONDS``, or at once."""
+        self.force_exit = at_once
+        self.should_exit = True
 
     def _abandon_and_exit(self, code: int) -> None:
         try:
@@ -99,25 +97,26 @@ def _remove_folder_with_retries(folder: Path) -> None:
 
 
 HEAD_SECONDS = 10.0
-"""Time in which the head of a request arrives, and in which a connection is closed [s]."""
+"""Time in which the head of a request has to arrive, and a connection has to close [s]."""
 _TOO_MANY_CONNECTIONS = problem_json(
-    Refusal(429, "too many connections from this address: close some, or use them again")
+    Refusal(429, "too many connections from this address: close some, or reuse them")
 )
 _REFUSAL_TEMPLATE = (
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n%b"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
 )
 
-# The refusal is sent before a head is read, so it cannot name one origin. It tells nothing secret.
+# The refusal is sent before any head is read, so it cannot name the origin of the request. It may
+# be read by all origins, because it contains nothing secret.
 _CORS_HEADERS = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol with limits of time and of the number of connections.
+    """uvicorn's protocol with limits on time and on the number of connections.
 
-    A client has to send the head of a request in ``HEAD_SECONDS``. A client with too many
-    connections gets a refusal. If all clients together have too many, the connection that was idle
-    longest is closed, of the client that has most.
+    A client has to send the head of a request within ``HEAD_SECONDS``. A client with too many
+    connections gets a refusal. If all clients together have too many, the client with most
+    connections loses the one that has been idle longest.
     """
 
     counted = Connections(1_000_000)
@@ -136,19 +135,11 @@ class ImpatientProtocol(H11Protocol):
     _was_closing = False
 
     def connection_made(self, transport: Any) -> None:
-        """Count the connection and wait for a request, or refuse it."""
+        """Count the connection and wait for a request, or refuse the connection."""
         super().connection_made(transport)
         client = self.counted.admit(self.client[0] if self.client else "")
         if client is None:
-            # uvicorn's own limit is for all clients together, and must not count this connection.
-            self.connections.discard(self)
-            self._is_refused = True
-            body = _TOO_MANY_CONNECTIONS
-            transport.write(
-                _REFUSAL_TEMPLATE % (PROBLEM.encode(), self.cors_headers, len(body), body)
-            )
-            transport.close()
-            self._closing_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
+            self._refuse_connection(transport)
             return
         self._client_name = client
         self._note_transfer()
@@ -158,7 +149,7 @@ class ImpatientProtocol(H11Protocol):
         self._abort_if_closing_since_last_check()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client; a complete head stops its timer."""
+        """Pass on bytes from the client; once a head is complete, its timer stops."""
         if self._is_refused:
             return
         self._note_transfer()
@@ -166,18 +157,18 @@ class ImpatientProtocol(H11Protocol):
         self._start_or_cancel_head_timer()
 
     def pause_writing(self) -> None:
-        """Wait for a client that does not read."""
+        """Pause, because the client does not read fast enough."""
         self._note_transfer()
         super().pause_writing()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request on this connection."""
         self._note_transfer()
         super().on_response_complete()
         self._start_or_cancel_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timers, and count the connection no longer."""
+        """Cancel the timers, and stop counting the connection."""
         for timer in (self._head_timer, self._closing_timer):
             if timer is not None:
                 timer.cancel()
@@ -185,20 +176,34 @@ class ImpatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Count the connection no longer, because streams are counted by themselves."""
+        """Stop counting the connection, because streams have a limit of their own."""
         self._uncount_connection()
         super().handle_websocket_upgrade(event)
 
     @property
     def waits_for_client(self) -> bool:
         """Whether the client has to send or to read before anything goes on."""
-        is_sending = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
-        return self.flow.write_paused or (is_sending and not self.flow.read_paused)
+        must_read = self.flow.write_paused
+        must_send = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        return must_read or (must_send and not self.flow.read_paused)
+
+    def _refuse_connection(self, transport: Any) -> None:
+        # uvicorn's own limit is for all clients together, and must not count this connection.
+        self.connections.discard(self)
+        self._is_refused = True
+        body = _TOO_MANY_CONNECTIONS
+        transport.write(
+            _REFUSAL_TEMPLATE % (PROBLEM_JSON.encode(), self.cors_headers, len(body), body)
+        )
+        transport.close()
+        # A client that does not close its side would keep the socket open.
+        self._closing_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
 
     def _note_transfer(self) -> None:
         client = self._client_name
         if not client and self.scope is not None and self.scope["client"] is not None:
-            client = client_name(self.scope["client"][0])  # of the last request of a proxy
+            # Over a proxy's connection, this is the client of the last request.
+            client = client_name(self.scope["client"][0])
         self.idle_order.note_transfer(self, client)
 
     def _close_idlest_connection_of_greediest_client(self) -> None:
@@ -214,14 +219,16 @@ class ImpatientProtocol(H11Protocol):
         self.idle_order.discard(self)
 
     def _start_or_cancel_head_timer(self) -> None:
-        is_waiting = self.conn.their_state is h11.IDLE
-        if is_waiting and self._head_timer is None:
+        """Run the timer exactly while the head of a request is expected."""
+        expects_head = self.conn.their_state is h11.IDLE
+        if expects_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._abort_if_idle)
-        elif not is_waiting and self._head_timer is not None:
+        elif not expects_head and self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def _abort_if_closing_since_last_check(self) -> None:
+        """Check every ``HEAD_SECONDS``; abort a connection that takes longer than that to close."""
         if self._was_closing:
             self.transport.abort()
             return
@@ -239,12 +246,9 @@ class ImpatientProtocol(H11Protocol):
 def counting_protocol(
     connections: Connections, max_open: int, *, answers_pages: bool
 ) -> type[ImpatientProtocol]:
-    """Make the protocol of one server.
+    """Subclass ``ImpatientProtocol`` for one server, whose connections share its class attributes.
 
-    Args:
-        connections: Connections of the server by client.
-        max_open: Number of connections that all clients together may have.
-        answers_pages: Whether pages of other origins may call the server.
+    Pages of other origins can read its refusals if ``answers_pages`` is true.
     """
     members = {
         "counted": connections,
@@ -256,7 +260,7 @@ def counting_protocol(
 
 
 _BACKLOG = 512
-"""Connections that the system holds until the server accepts them."""
+"""New connections that the system queues until the server accepts them."""
 _MAX_CONNECTIONS = 1000
 _OPEN_FILES = 4096
 """Number of open files that the server asks of the system, which often allows 1024."""
@@ -275,13 +279,8 @@ def http_server(
 ) -> StoppableServer:
     """Make the server of an application.
 
-    Args:
-        app: Application within its guard.
-        options: Address of the server, and its proxies.
-        connections: Number of connections that a client may have.
-        frame_bytes: Size of the largest message over a WebSocket [bytes]; 0 if there are none.
-        folder: Folder with all files of the server, which is removed at an end by force.
-        abandon: Function that ends other processes of the server.
+    A client may have ``connections`` connections, and WebSocket messages at most ``frame_bytes``
+    bytes (0: no WebSockets). ``StoppableServer`` explains ``folder`` and ``abandon``.
     """
     open_files = raise_limit_of_open_files(_OPEN_FILES)
     max_open = min(_MAX_CONNECTIONS, max(open_files // 4, open_files - _RESERVED_FILES))
@@ -302,8 +301,9 @@ def http_server(
         forwarded_allow_ips=options.proxies,
         root_path=options.root_path,
         backlog=_BACKLOG,
-        # uvicorn counts requests too, which end a moment after their connections are closed.
+        # uvicorn counts connections and requests together. Requests end a moment after their
+        # connections, so the limit has room for both.
         limit_concurrency=2 * max_open,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return StoppableServer(config, folder, abandon)

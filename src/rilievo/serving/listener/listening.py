@@ -22,22 +22,22 @@ class AddressOptions(Record):
     """Address of a server, and the names it goes by."""
 
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 lets other machines in."""
+    """Address to listen on; 0.0.0.0 accepts connections from other machines."""
     port: Annotated[int, option(minimum=0, maximum=65535)] = 8000
-    """Port to listen at; 0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
     root_path: Annotated[str, option(metavar="/PATH")] = ""
-    """Path under which a proxy offers the server, such as /depth."""
+    """Path under which a proxy serves this server, such as /depth."""
     proxies: Annotated[str, option(comma_separated=True, metavar="ADDRESS,...")] = "127.0.0.1,::1"
-    """Addresses of proxies whose X-Forwarded-For header names the client."""
+    """Addresses of proxies whose X-Forwarded-For header is trusted to identify the client."""
     hosts: Annotated[str, option(comma_separated=True, metavar="NAME,...")] = ""
-    """Names under which clients reach the server, such as depth.example.org. Addresses in numbers,
-    localhost and this machine's name are always taken."""
+    """Host names under which clients reach the server, such as depth.example.org. IP addresses,
+    localhost and this machine's name are always accepted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
             raise OptionError(
-                option="root_path", problem=f"begins with one '/', got '{self.root_path}'"
+                option="root_path", problem=f"must begin with one '/', got '{self.root_path}'"
             )
 
     @property
@@ -62,35 +62,28 @@ class AddressOptions(Record):
 
 
 def split_at_commas(text: str) -> list[str]:
-    """Split a text at its commas, and leave out spaces and empty parts."""
+    """Split a text at commas; spaces around the parts and empty parts are dropped."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def parse_origins(name: str, text: str) -> tuple[str, ...]:
-    """Parse origins, with commas between them, into the spelling of browsers.
-
-    Args:
-        name: Name of the option.
-        text: Its value.
-
-    Raises:
-        OptionError: If a part is no origin.
-    """
+def parse_origins(option_name: str, text: str) -> tuple[str, ...]:
+    """Parse comma-separated origins, and spell them as browsers do."""
     origins = [origin.rstrip("/") for origin in split_at_commas(text)]
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
             raise OptionError(
-                option=name,
-                problem=f": '{origin}' is no origin",
-                hint="name scheme and host, such as https://blog.example.com",
+                option=option_name,
+                problem=f": '{origin}' is not an origin",
+                hint="give scheme and host, such as https://blog.example.com",
             )
     return tuple(map(normalized_origin, origins))
 
 
 def normalized_origin(origin: str) -> str:
-    """Origin as browsers spell it: in lower case, without the default port of its scheme."""
+    """Spell an origin as browsers do: in lower case, without the default port of its scheme."""
     origin = origin.lower()
-    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
+    default_port = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(default_port)
 
 
 HTTP_LISTENERS = ("serve", "app", "predict --live")
@@ -101,30 +94,27 @@ STREAM_LISTENERS = ("mcp",)
 
 @contextmanager
 def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.socket]:
-    """Open a socket that listens at an address, for a command of ``HTTP_LISTENERS``.
-
-    Raises:
-        OutputError: If that is not possible.
-    """
-    assert command in HTTP_LISTENERS, "each listener has a row, by which it is tested"
+    """Open a socket that listens at an address, and close it after the block."""
+    assert command in HTTP_LISTENERS, "tests go through all listeners by this list"
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         cause = reason(error).partition(" (while ")[0]
-        # Names that are no address have a negative number.
-        if error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0:
+        # Errors of name resolution have negative numbers.
+        is_unknown_name = error.errno is not None and error.errno < 0
+        if error.errno == errno.EADDRNOTAVAIL or is_unknown_name:
             raise OutputError(
                 option="host",
-                problem=f"{options.host} cannot be listened at ({cause}): take an address of this "
-                "machine, or 0.0.0.0 for all",
+                problem=f"{options.host}: cannot listen on this address ({cause}); use an address "
+                "of this machine, or 0.0.0.0 for all of them",
             ) from error
         raise OutputError(
             option="host",
             problem=Text(
                 f"{options.host} ",
                 OptionName("port", str(options.port)),
-                f" cannot be listened at ({cause}): take another port, or 0 for a free one",
+                f": cannot listen on this port ({cause}); use another one, or 0 for a free port",
             ),
         ) from error
     with listener:

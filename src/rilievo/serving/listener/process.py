@@ -14,68 +14,70 @@ from types import FrameType
 
 EXIT_CODES: Mapping[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 128 + signal.SIGINT}
 """Exit codes by signals. SIGTERM is the normal end of a service."""
-LAST_SECONDS = 6.5
+EXIT_TIMEOUT = 6.5
 """Time from a signal to an end by force [s]."""
 
 
 @contextmanager
 def exit_zero_on_sigterm() -> Iterator[None]:
-    """Exit with code 0 at SIGTERM in the block, and clean up before."""
+    """While the block runs, SIGTERM exits with code 0 after cleaning up."""
     with _signals_handled_by([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
         yield
 
 
 @contextmanager
 def exit_at_once_on_signals() -> Iterator[None]:
-    """Exit at once at signals in the block, where a thread reads standard input.
+    """While the block runs, signals exit at once, because a thread reads standard input.
 
-    Without this, the process would wait for the thread. No file is half written then.
+    Otherwise, the process would wait for that thread. No file is half written at that time.
     """
     with _signals_handled_by([*EXIT_CODES], lambda number, frame: end_at_once(number)):
         yield
 
 
 def end_at_once(number: int = signal.SIGTERM) -> None:
-    """Exit now and without cleaning up, with the code of a signal."""
+    """Exit now, without cleaning up, with the exit code of a signal."""
     os._exit(EXIT_CODES[number])
 
 
 @contextmanager
-def exit_in_time_after_signals(exit_code: int) -> Iterator[None]:
-    """Exit by force ``LAST_SECONDS`` after a signal, if the block has not ended by then.
+def force_exit_after_signal(exit_code: int) -> Iterator[None]:
+    """Exit by force if the block has not ended ``EXIT_TIMEOUT`` after a signal.
 
-    The exception of a signal may be lost in another library.
+    This is needed because another library may swallow the exception that a signal raises. A thread
+    waits for a signal, and then for the end of the block.
     """
-    signalled, ended = threading.Event(), threading.Event()
+    signalled = threading.Event()
+    ended = threading.Event()
 
     def exit_if_still_running() -> None:
         signalled.wait()
-        if not ended.wait(LAST_SECONDS):
+        if not ended.wait(EXIT_TIMEOUT):
             os._exit(exit_code)
 
-    def note_signal_and_pass_on(number: int, frame: FrameType | None) -> None:
+    def record_and_forward_signal(number: int, frame: FrameType | None) -> None:
         signalled.set()
         handler = original_handlers[number]
         if callable(handler):
             handler(number, frame)
 
     original_handlers = {number: signal.getsignal(number) for number in EXIT_CODES}
-    threading.Thread(target=exit_if_still_running, name="end in time", daemon=True).start()
+    threading.Thread(target=exit_if_still_running, name="forced exit", daemon=True).start()
     try:
-        # A process that ignores a signal, as in the background of a script, goes on to ignore it.
-        handled = [number for number, handler in original_handlers.items() if callable(handler)]
-        with _signals_handled_by(handled, note_signal_and_pass_on):
+        # Signals that the process ignores, for example in the background of a script, stay ignored.
+        numbers = [number for number, handler in original_handlers.items() if callable(handler)]
+        with _signals_handled_by(numbers, record_and_forward_signal):
             yield
     finally:
         ended.set()
-        signalled.set()
+        signalled.set()  # wakes the thread, so that it ends
 
 
 @contextmanager
 def _signals_handled_by(
     numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Handle signals in the block, if it runs in the main thread; others cannot."""
+    """Handle signals while the block runs. Outside the main thread Python allows no handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -93,13 +95,19 @@ _ARENAS = 2
 
 
 def share_arenas() -> None:
-    """Let threads that start later share the memory that they free."""
+    """Let the threads that start later share two arenas of glibc, and so their freed memory."""
     _call_glibc("mallopt", _ARENA_MAX, _ARENAS)
 
 
 def raise_limit_of_open_files(wanted: int) -> int:
-    """Raise the limit of open files and connections to ``wanted``, if possible; return it."""
-    if sys.platform == "win32":  # which has no such limit
+    """Raise the limit of open files to ``wanted``, or as far as possible.
+
+    Connections count as open files too.
+
+    Returns:
+        The limit that holds now.
+    """
+    if sys.platform == "win32":  # there is no such limit
         return wanted
     import resource
 

@@ -33,7 +33,7 @@ from rilievo.errors.messages import Text, one_line, spell_parameter
 
 _MAX_LOGGED_ERRORS = 100
 _DOWNLOAD_ERRORS = (URLError, TimeoutError, ConnectionError, HTTPException)
-_STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
+_STATUS_OF_ERRORS: tuple[tuple[type[RilievoError], int], ...] = (
     (MissingExtraError, 501),
     (OptionError, 400),
     (CalibrationError, 422),
@@ -42,19 +42,20 @@ _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
     (UnknownCameraError, 422),
     (ModelError, 500),
 )
-"""Status of each kind of error; the first that fits counts."""
+"""HTTP status of each kind of error. The first class that an error is an instance of counts."""
 _logged: set[tuple[str, str]] = set()
 """Type and place of the errors that were logged."""
 
 
 class Refusal(Exception):
-    """Answer in place of a result.
+    """HTTP error: the answer to a request that gets no result.
 
     Attributes:
         status: HTTP status.
         line: One line for the client.
         headers: Further headers of the answer.
-        facts: Parameter that is wrong (``option``), its value, what is expected, and a hint.
+        details: Parameter that is wrong (``option``), its ``value``, what is ``expected``, and a
+            ``hint``; those that are not known are left out.
     """
 
     def __init__(
@@ -62,15 +63,17 @@ class Refusal(Exception):
         status: int,
         line: str,
         headers: Mapping[str, str] | None = None,
-        facts: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(line)
-        self.status, self.line, self.headers = status, one_line(line), dict(headers or {})
-        self.facts = dict(facts or {})
+        self.status = status
+        self.line = one_line(line)
+        self.headers = dict(headers or {})
+        self.details = dict(details or {})
 
 
-class GivenUp(Exception):
-    """Ends the work for a request whose result nobody waits for any more."""
+class JobCancelled(Exception):
+    """Raised to end the work for a request, because nobody waits for its result any more."""
 
 
 def busy_refusal(line: str, seconds: float | int) -> Refusal:
@@ -80,51 +83,55 @@ def busy_refusal(line: str, seconds: float | int) -> Refusal:
     return Refusal(429, f"{line}: try again in {retry_after} s", headers)
 
 
-def stopping_refusal() -> Refusal:
+def server_stopping_refusal() -> Refusal:
     """Refusal for a request that comes while the server stops."""
     return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
 
 
-def refusal_of(error: Exception, display_names: Mapping[str, str] | None = None) -> Refusal:
-    """Refusal for an error, without paths of the server.
+def refusal_from_error(error: Exception, display_names: Mapping[str, str] | None = None) -> Refusal:
+    """Turn an error into a refusal that reveals no path of the server.
 
-    Args:
-        error: Error.
-        display_names: Names that clients see in place of the paths of models.
+    Errors that only concern those who run the server are logged, and clients get a general line.
     """
+    display_names = display_names or {}
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
-        return Refusal(503, "too little memory for this photograph: make it smaller")
-    # What cannot be written, and where, only concerns those who run the server.
-    if isinstance(error, OutputError) or not isinstance(error, RilievoError):
+        return Refusal(503, "not enough memory for this photograph: make it smaller")
+    if isinstance(error, OutputError):
         _log_once_per_line(error)
-        if isinstance(error, OutputError):
-            return Refusal(507, "the server cannot write the result: tell who runs it")
-        return Refusal(500, "a defect of the server, which has written it down")
+        return Refusal(507, "the server cannot write the result: contact its administrator")
+    if not isinstance(error, RilievoError):
+        _log_once_per_line(error)
+        return Refusal(500, "internal server error: the details are in the server's log")
     if isinstance(error, ModelError) and isinstance(error.__cause__, _DOWNLOAD_ERRORS):
         _log_once_per_line(error)
-        return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
-    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    line = error.worded(
-        spell_parameter, _display_name_or_file_name(str(error.path), display_names or {})
-    )
-    # Errors of models name files below these paths. Longer paths are replaced first.
-    names = {**(display_names or {}), os.path.expanduser("~"): "~"}
-    paths = [path for path in sorted(names, key=len, reverse=True) if len(PurePath(path).parts) > 1]
+        return Refusal(
+            503, "the model cannot be downloaded now: use another one, or try again later"
+        )
+    status = next((status for kind, status in _STATUS_OF_ERRORS if isinstance(error, kind)), 500)
+    error_path = str(error.path)
+    line = error.worded(spell_parameter, display_names.get(error_path, PurePath(error_path).name))
+    # Errors of models name files below these paths. Longer paths are replaced first, because a
+    # shorter one may be their beginning.
+    replacements = {**display_names, os.path.expanduser("~"): "~"}
+    private_paths = [path for path in replacements if len(PurePath(path).parts) > 1]
+    private_paths.sort(key=len, reverse=True)
 
-    def without_paths(text: str) -> str:
-        for path in paths:
-            text = text.replace(path, names[path])
+    def hide_paths(text: str) -> str:
+        """Replace paths of the server by the names under which clients know the files."""
+        for path in private_paths:
+            text = text.replace(path, replacements[path])
         return text
 
-    return Refusal(status, without_paths(line), facts=_facts_for_json(error, without_paths))
+    return Refusal(status, hide_paths(line), details=_error_details(error, hide_paths))
 
 
-def _facts_for_json(error: RilievoError, without_paths: Callable[[str], str]) -> dict[str, Any]:
-    """Option, value, expectation and hint of an error, where it has them."""
+def _error_details(error: RilievoError, hide_paths: Callable[[str], str]) -> dict[str, Any]:
+    """Option, value, expectation and hint of an error for JSON; those not set are left out."""
     value = error.value
-    # A client may write a whole number that is too large for a float.
+    # Numbers and booleans stay as they are. A client may also have written an integer that is too
+    # large for the floats of a JSON reader, which becomes text.
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     texts = {
         "option": error.option,
@@ -132,38 +139,37 @@ def _facts_for_json(error: RilievoError, without_paths: Callable[[str], str]) ->
         "hint": Text(error.hint).worded(spell_parameter),
         "value": "" if value is None or is_number else str(value),
     }
-    facts: dict[str, Any] = {
-        name: one_line(without_paths(text)) for name, text in texts.items() if text
+    details: dict[str, Any] = {
+        name: one_line(hide_paths(text)) for name, text in texts.items() if text
     }
-    return facts | ({"value": value} if is_number else {})
-
-
-def _display_name_or_file_name(path: str, display_names: Mapping[str, str]) -> str:
-    return display_names.get(path, PurePath(path).name)
+    if is_number:
+        details["value"] = value
+    return details
 
 
 def _log_once_per_line(error: Exception) -> None:
-    """Log an error the first time that its line of code raises it, so that the log stays small."""
+    """Log an error the first time that a line of code raises it, so that the log stays small."""
     key = (type(error).__name__, _innermost_file_and_line(error.__traceback__))
     if key in _logged or len(_logged) >= _MAX_LOGGED_ERRORS:
         return
     _logged.add(key)
-    lines = "".join(traceback.format_exception(error))
-    print(f"rilievo serve: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
+    formatted = "".join(traceback.format_exception(error))
+    print(f"rilievo serve: {formatted.strip()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _innermost_file_and_line(frames: TracebackType | None) -> str:
-    line = ""
+    file_and_line = ""
     while frames is not None:
-        line = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
+        file_and_line = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
         frames = frames.tb_next
-    return line
+    return file_and_line
 
 
 _MAX_DRAINED_BYTES = 64 * 2**20
 _MAX_DRAINED_SECONDS = 5.0
 """Size and time [s] of the rest of a body that is read after a refusal."""
-PROBLEM = "application/problem+json"
+PROBLEM_JSON = "application/problem+json"
+"""Media type of refusals (RFC 9457)."""
 
 
 class Problem(BaseModel):
@@ -172,23 +178,23 @@ class Problem(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     type: str = "about:blank"
-    """Kind of problem: the status says it all."""
+    """Always about:blank, because the status identifies the problem."""
     title: str
     """Name of the status."""
     status: int
     """Status of the answer."""
     detail: str
-    """Line about this request: what was found, what was expected, what to do."""
+    """What is wrong with this request, what was expected, and what to do."""
     error: str
-    """The same line."""
+    """The same as ``detail``."""
     option: str | None = None
-    """Parameter at fault."""
+    """Parameter that caused the problem."""
     value: bool | int | float | str | None = None
-    """Value that it was given."""
+    """Value that was given."""
     expected: str | None = None
-    """Values that it takes."""
+    """Values that the parameter accepts."""
     hint: str | None = None
-    """Remedy."""
+    """How to fix the request."""
 
 
 def problem_json(refusal: Refusal) -> bytes:
@@ -198,59 +204,64 @@ def problem_json(refusal: Refusal) -> bytes:
         status=refusal.status,
         detail=refusal.line,
         error=refusal.line,
-        **refusal.facts,
+        **refusal.details,
     )
     return problem.model_dump_json(exclude_none=True).encode()
 
 
-class Body:
-    """ASGI's ``receive`` that remembers whether the body has ended."""
+class TrackedReceive:
+    """ASGI ``receive`` that records in ``has_body_ended`` whether the request's body has ended."""
 
     def __init__(self, receive: Receive) -> None:
-        self._receive, self.is_over = receive, False
+        self._receive = receive
+        self.has_body_ended = False
 
     async def __call__(self) -> Message:
         """Receive a message."""
         message = await self._receive()
+        # Any other message, such as http.disconnect, also means that no more of the body comes.
         if message["type"] != "http.request" or not message.get("more_body", False):
-            self.is_over = True
+            self.has_body_ended = True
         return message
 
 
 class RefusalResponse(Response):
-    """Response with a refusal, after which the rest of the request is read for a while.
+    """Error response that reads the rest of the request's body before it ends.
 
-    If the connection were closed at once, it would be reset before the client can read.
+    If the connection were closed before, it would be reset, and the client could not read the
+    response. Size and time of what is read are limited.
     """
 
-    media_type = PROBLEM
+    media_type = PROBLEM_JSON
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(problem_json(refusal), refusal.status, refusal.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the refusal, and read the rest of the request."""
-        if scope["type"] == "websocket":
+        if scope["type"] == "websocket":  # the handshake is refused, and has no body
             await super().__call__(scope, receive, send)
             return
-        head = {"type": "http.response.start", "status": self.status_code}
-        await send({**head, "headers": self.raw_headers})
-        body = {"type": "http.response.body", "body": self.body}
-        # A client that waits for leave to send its body sends nothing now.
-        is_sending = not getattr(receive, "is_over", False) and "expect" not in Headers(scope=scope)
-        if is_sending:
-            await send({**body, "more_body": True})
-            await _read_and_drop_body(receive)
-            body = {"type": "http.response.body", "body": b""}
-        await send(body)
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        has_body_ended = isinstance(receive, TrackedReceive) and receive.has_body_ended
+        # With "Expect: 100-continue", a client waits for permission before it sends its body.
+        waits_for_permission = "expect" in Headers(scope=scope)
+        if has_body_ended or waits_for_permission:
+            await send({"type": "http.response.body", "body": self.body})
+            return
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await _read_and_drop_body(receive)
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _read_and_drop_body(receive: Receive) -> None:
-    count = 0
+    """Read the rest of a body, within limits of time and size."""
+    num_bytes = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(_MAX_DRAINED_SECONDS):
-            while count < _MAX_DRAINED_BYTES:
+            while num_bytes < _MAX_DRAINED_BYTES:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body", False):
                     return
-                count += len(message.get("body", b""))
+                num_bytes += len(message.get("body", b""))

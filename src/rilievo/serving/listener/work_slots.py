@@ -1,11 +1,11 @@
-"""Slots for work, for which the requests of clients wait in turn."""
+"""Slots that limit how many requests are worked on at a time, and are given to clients in turn."""
 
 import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from rilievo.serving.listener.request_refusals import busy_refusal, stopping_refusal
+from rilievo.serving.listener.request_refusals import busy_refusal, server_stopping_refusal
 
 _NEWEST_WEIGHT = 0.2  # weight of the newest duration in the mean
 
@@ -14,37 +14,39 @@ class Slot:
     """Slot that a request has taken."""
 
     def __init__(self, on_release: Callable[["Slot"], None], client: str) -> None:
-        self.client, self.taken_at = client, time.monotonic()
+        self.client = client
+        self.taken_at = time.monotonic()
         self._on_release: Callable[[Slot], None] | None = on_release
 
     def release(self) -> None:
-        """Let the next request work; further calls have no effect."""
+        """Pass the slot on to the next request; further calls have no effect."""
         on_release, self._on_release = self._on_release, None
         if on_release is not None:
             on_release(self)
 
 
 class WorkSlots:
-    """Slots for work, which clients with waiting requests get one after the other."""
+    """Fair semaphore: waiting clients get free slots one after the other (round robin)."""
 
     def __init__(self, count: int, *, waiting: int, spare: int = 0) -> None:
         """Make free slots.
 
         Args:
             count: Number of slots.
-            waiting: Number of requests that may wait; half of them may be of one client.
-            spare: Number of slots that one client alone never gets.
+            waiting: Number of requests that may wait; one client may have half of them.
+            spare: Number of slots that stay free for others while one client takes all the rest.
         """
-        self._count, self._max_waiting = count, waiting
+        self._count = count
+        self._max_waiting = waiting
         self._max_per_client = max(1, count - spare)
-        self._at_work: dict[str, int] = {}
+        self._num_taken: dict[str, int] = {}  # by client
         self._waiting: OrderedDict[str, deque[asyncio.Future[Slot]]] = OrderedDict()
         self._mean_seconds = 0.0
 
     @property
     def working(self) -> int:
         """Number of taken slots."""
-        return sum(self._at_work.values())
+        return sum(self._num_taken.values())
 
     @property
     def waiting(self) -> int:
@@ -59,21 +61,17 @@ class WorkSlots:
     def refuse_if_full(self) -> None:
         """Raise a ``Refusal`` if no further request may wait."""
         if self.waiting >= self._max_waiting:
-            raise busy_refusal(f"{self.waiting} requests are waiting already", self.seconds_to_wait)
+            raise busy_refusal(f"{self.waiting} requests are already waiting", self.seconds_to_wait)
 
     async def acquire(self, client: str) -> Slot:
-        """Wait for a slot.
-
-        Raises:
-            Refusal: If too many requests wait.
-        """
+        """Wait for a slot and take it."""
         if self._has_slot_for(client) and client not in self._waiting:
             return self._take_slot(client)
         self.refuse_if_full()
         queue = self._waiting.get(client, deque())
         if len(queue) >= max(1, self._max_waiting // 2):
             raise busy_refusal(
-                f"{len(queue)} requests of yours are waiting already", self.seconds_to_wait
+                f"you already have {len(queue)} waiting requests", self.seconds_to_wait
             )
         future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(future)
@@ -81,7 +79,9 @@ class WorkSlots:
             return await future
         except asyncio.CancelledError:
             self._leave_queue(client, future)
-            if future.done() and not future.cancelled() and future.exception() is None:
+            # The slot may have been given just before the request was cancelled.
+            has_slot = future.done() and not future.cancelled() and future.exception() is None
+            if has_slot:
                 future.result().release()
             raise
 
@@ -90,30 +90,32 @@ class WorkSlots:
         for queue in self._waiting.values():
             for future in queue:
                 if not future.done():
-                    future.set_exception(stopping_refusal())
+                    future.set_exception(server_stopping_refusal())
         self._waiting.clear()
 
     def _has_slot_for(self, client: str) -> bool:
-        return self.working < self._count and self._at_work.get(client, 0) < self._max_per_client
+        return self.working < self._count and self._num_taken.get(client, 0) < self._max_per_client
 
     def _take_slot(self, client: str) -> Slot:
-        self._at_work[client] = self._at_work.get(client, 0) + 1
+        self._num_taken[client] = self._num_taken.get(client, 0) + 1
         return Slot(self._free_slot, client)
 
     def _free_slot(self, slot: Slot) -> None:
+        """Update the mean duration of work, and give the slot to a waiting request."""
         seconds = time.monotonic() - slot.taken_at
         weight = _NEWEST_WEIGHT if self._mean_seconds else 1.0
         self._mean_seconds += weight * (seconds - self._mean_seconds)
-        self._at_work[slot.client] -= 1
-        if not self._at_work[slot.client]:
-            del self._at_work[slot.client]
+        self._num_taken[slot.client] -= 1
+        if not self._num_taken[slot.client]:
+            del self._num_taken[slot.client]
         self._give_slots_to_waiting()
 
     def _give_slots_to_waiting(self) -> None:
+        """Give free slots to the first requests of the clients, in the order of the queue."""
         while (client := next(filter(self._has_slot_for, self._waiting), None)) is not None:
             queue = self._waiting.pop(client)
             future = queue.popleft()
-            if queue:  # the client goes to the end of the line
+            if queue:  # the client goes to the end of the queue
                 self._waiting[client] = queue
             if not future.done():
                 future.set_result(self._take_slot(client))

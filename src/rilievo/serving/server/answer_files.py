@@ -26,9 +26,8 @@ class WrittenFiles:
 
     Attributes:
         name: Name of the file that the client gets.
-        paths: The files; of several, the client gets a zip.
+        paths: The files. The client gets several files as one zip.
         size: Size of the single file [bytes]; None for a zip, which is made while it is sent.
-        folder: Folder with the files.
     """
 
     name: str
@@ -38,9 +37,9 @@ class WrittenFiles:
     folder: RequestFolder
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the file or the zip in pieces; files are removed once the last one is open."""
+        """Yield the file or the zip in pieces. The files are removed once the last one is open."""
         if self.size is None:
-            return _zip_pieces(self)
+            return _zip_in_pieces(self)
         return read_chunks(self.paths[0], self.folder.remove_files)
 
     def remove(self) -> None:
@@ -49,55 +48,67 @@ class WrittenFiles:
 
 
 def file_output_names(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Names of the outputs that are files: without the JSON, and all of them for ``all``."""
+    """Names of the requested outputs that are files, so without JSON; ``all`` stands for all."""
     if "all" in outputs:
         return tuple(OUTPUTS.own)
     return tuple(name for name in outputs if name != JSON)
 
 
-def max_output_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
-    """Size that outputs have at most, for a photograph of this many pixels [bytes]."""
-    points = min(pixels, options.surface_points)
-    rows = [OUTPUTS[name] for name in names]
-    sizes = (row.max_bytes_per_pixel * pixels + row.max_bytes_per_point * points for row in rows)
-    return int(sum(sizes)) + _FIXED_BYTES * len(rows)
+def max_output_bytes(names: Sequence[str], pixel_count: int, options: SaveOptions) -> int:
+    """Upper bound on the size of outputs, for a photograph of this many pixels [bytes]."""
+    point_count = min(pixel_count, options.surface_points)
+    total = 0.0
+    for name in names:
+        output = OUTPUTS[name]
+        total += output.max_bytes_per_pixel * pixel_count
+        total += output.max_bytes_per_point * point_count
+    return int(total) + _FIXED_BYTES * len(names)
 
 
 def output_media_types() -> tuple[str, ...]:
-    """Media types of all outputs, and zip."""
-    return tuple(dict.fromkeys((*(row.media_type for row in OUTPUTS.own.values()), ZIP)))
+    """Media types of all outputs, and of a zip, each once."""
+    media_types = [output.media_type for output in OUTPUTS.own.values()]
+    return tuple(dict.fromkeys([*media_types, ZIP]))
 
 
 def have_heavy_output(outputs: Sequence[str]) -> bool:
-    """Whether some outputs take seconds to write."""
+    """Whether one of the outputs takes seconds to write."""
     return any(OUTPUTS[name].is_heavy for name in file_output_names(outputs))
 
 
-def write(
+def write_request_outputs(
     prediction: Prediction,
     outputs: Sequence[str],
     options: SaveOptions,
     folder: RequestFolder,
     stem: str,
 ) -> WrittenFiles:
-    """Write outputs into the folder of a request, and reserve their exact size there."""
+    """Write outputs into the folder of a request, and reserve their exact size.
+
+    If ``outputs`` contains "all", those that this prediction does not have are left out.
+    """
     names = file_output_names(outputs)
     if "all" in outputs:
         names = tuple(name for name in names if can_write_output(prediction, name))
     check_parts(prediction, names)
     paths = save(prediction, folder.path / stem, names, options, durable=False)
     sizes = [path.stat().st_size for path in paths]
-    folder.reserve(sum(sizes))
-    if len(outputs) == len(names) == 1:
+    folder.set_reserved_bytes(sum(sizes))  # in place of the estimate
+    is_single_file = len(outputs) == len(names) == 1  # "json,glb" is two outputs but one file
+    if is_single_file:
         return WrittenFiles(
             name=paths[0].name,
             media_type=OUTPUTS[names[0]].media_type,
-            paths=tuple(paths[:1]),  # without its sidecar
+            paths=(paths[0],),  # without its sidecar
             size=sizes[0],
             folder=folder,
         )
     return WrittenFiles(
-        name=f"{stem}.zip", media_type=ZIP, paths=tuple(paths), size=None, folder=folder
+        name=f"{stem}.zip",
+        media_type=ZIP,
+        paths=tuple(paths),
+        size=None,  # the zip is made while it is sent
+        folder=folder,
     )
 
 
@@ -119,14 +130,14 @@ def read_chunks(path: Path, on_open: Callable[[], None]) -> Iterator[bytes]:
 
 
 class Pipe(RawIOBase):
-    """File in memory from which what was written is taken again, piece by piece."""
+    """Write-only file in memory, whose content is taken out while more is being written."""
 
     def __init__(self) -> None:
         super().__init__()
         self._pieces: list[bytes] = []
 
     def writable(self) -> bool:
-        """Whether it can be written to: always."""
+        """Return True."""
         return True
 
     def write(self, data: object) -> int:
@@ -156,9 +167,9 @@ def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, written: WrittenFiles)
                 yield pipe.take_pieces()
 
 
-def _zip_pieces(written: WrittenFiles) -> Iterator[bytes]:
+def _zip_in_pieces(written: WrittenFiles) -> Iterator[bytes]:
     pipe = Pipe()
-    # Pictures are compressed already, and numbers hardly shrink.
+    # Compression is not worth its time: pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         yield from add_files_to_zip(packed, pipe, written)
     yield pipe.take_pieces()

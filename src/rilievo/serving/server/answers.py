@@ -1,4 +1,4 @@
-"""Streams: frames over a WebSocket, each answered with JSON and its depth, or an error."""
+"""Streams of frames over a WebSocket. Each frame is answered with JSON and depth, or an error."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.serving.listener.connections import client_name
-from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
+from rilievo.serving.listener.request_refusals import JobCancelled, RefusalResponse
 from rilievo.serving.server.params import StreamParams, read_params
 from rilievo.serving.server.service import ImageJob, Service, client_notes
 from rilievo.serving.server.uploads import Upload
@@ -29,30 +29,33 @@ _IDLE_SECONDS = 60.0
 """Time without a frame after which a stream ends [s]."""
 _SEND_SECONDS = 20.0
 """Time in which a client has to read an answer [s]."""
-_NORMAL, _TOO_BIG, _GONE = 1000, 1009, 1001
-"""Codes for the end of a WebSocket (RFC 6455)."""
+# Codes for the end of a WebSocket (RFC 6455).
+_NORMAL_CLOSURE = 1000
+_GOING_AWAY = 1001
+_MESSAGE_TOO_BIG = 1009
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameDepth:
-    """Answer for a frame: its description, and depth as the content of an npy file."""
+    """Depth of a frame.
+
+    Attributes:
+        description: Kind, unit, size and notes, for JSON.
+        npy: Depth as the content of an npy file.
+    """
 
     description: Mapping[str, object]
-    content: bytes
+    npy: bytes
 
 
 def frame_depth(
     model: Model, inference: Inference, photo: Photo, options: PredictOptions
 ) -> FrameDepth:
-    """Finish the depth of a frame; invalid pixels are NaN.
-
-    Raises:
-        NoDepthError: If the model gives no depth.
-    """
+    """Turn the output of a network into the depth of a frame; invalid pixels are NaN."""
     prediction = finish(model, inference, photo, options)
     depth = prediction.depth_or_none
     if depth is None:
-        raise NoDepthError("this model gives no depth: a stream is of depth")
+        raise NoDepthError("this model predicts no depth, which streams need: use another model")
     height, width = depth.shape
     unit = "metre" if depth.kind is DepthKind.METRIC else "arbitrary"
     description = {
@@ -64,14 +67,14 @@ def frame_depth(
     }
     file = BytesIO()
     np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
-    return FrameDepth(description=description, content=file.getvalue())
+    return FrameDepth(description=description, npy=file.getvalue())
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    number: int
+    index: int
     content: bytes
-    passed_over: int
+    num_dropped: int
     """Number of frames that were dropped just before it."""
 
 
@@ -85,22 +88,23 @@ class _FrameBuffer:
         self._newest = newest
         self._change = asyncio.Condition()
         self._frame: _Frame | None = None
-        self._count, self._is_over = 0, False
+        self._num_received = 0
+        self._is_over = False
 
-    async def put(self, content: bytes) -> int:
-        """Put a frame into the buffer; return the number of frames that it replaces, 0 or 1."""
+    async def put(self, content: bytes) -> bool:
+        """Put a frame into the buffer; return whether it replaced one that nobody took."""
         async with self._change:
             if not self._newest:
                 await self._change.wait_for(lambda: self._frame is None or self._is_over)
             replaced = self._frame
-            passed_over = 0 if replaced is None else replaced.passed_over + 1
-            self._frame = _Frame(self._count, content, passed_over)
-            self._count += 1
+            num_dropped = 0 if replaced is None else replaced.num_dropped + 1
+            self._frame = _Frame(self._num_received, content, num_dropped)
+            self._num_received += 1
             self._change.notify_all()
-            return int(replaced is not None)
+            return replaced is not None
 
     async def take(self) -> _Frame | None:
-        """Wait for a frame and take it; None at the end of the stream."""
+        """Wait for a frame and take it; return None at the end of the stream."""
         async with self._change:
             await self._change.wait_for(lambda: self._frame is not None or self._is_over)
             frame, self._frame = self._frame, None
@@ -114,36 +118,39 @@ class _FrameBuffer:
 
 
 async def stream(websocket: WebSocket, service: Service) -> None:
-    """Answer frames until the client leaves, or sends none for a minute."""
+    """Answer frames with their depth until the client leaves, or sends none for a minute."""
     try:
-        arguments = read_params(StreamParams, websocket.query_params.multi_items(), {})
-        _ = arguments.options  # checks them
-        service.offered.server_name(arguments.model)
+        params = read_params(StreamParams, websocket.query_params.multi_items(), {})
+        params.check_options()
+        service.offered.server_name(params.model)  # raises for an unknown model
+        # Clients on a Unix socket have no address, and count as one client.
         client = client_name("" if websocket.client is None else websocket.client.host)
-        counted = ExitStack()
-        counted.enter_context(service.streams.counted(client))
+        open_stream = ExitStack()
+        open_stream.enter_context(service.streams.counted(client))
     except Exception as error:
-        await RefusalResponse(service.refusal_of(error))(
+        await RefusalResponse(service.refusal_for(error))(
             websocket.scope, websocket.receive, websocket.send
         )
         return
-    with counted, suppress(WebSocketDisconnect):
+    with open_stream, suppress(WebSocketDisconnect):
         await websocket.accept()
-        await _Stream(websocket, service, arguments, client).run()
+        await _Stream(websocket, service, params, client).run()
 
 
 class _Stream:
     """Stream of frames of one client."""
 
     def __init__(
-        self, websocket: WebSocket, service: Service, request: StreamParams, client: str
+        self, websocket: WebSocket, service: Service, params: StreamParams, client: str
     ) -> None:
-        self._socket, self._service, self._client = websocket, service, client
-        self._options = request.options
-        self._frames = _FrameBuffer(newest=request.frames == "newest")
-        model = service.offered.video_name(request.model)
+        self._socket = websocket
+        self._service = service
+        self._client = client
+        self._options = params.options
+        self._frames = _FrameBuffer(newest=params.frames == "newest")
+        model = service.offered.video_name(params.model)
         self._display_name = service.offered.display_name(model)
-        self._variant = request.variant(service.offered.server_name(model))
+        self._variant = params.variant(service.offered.server_name(model))
 
     async def run(self) -> None:
         """Receive and answer frames until the stream ends."""
@@ -169,61 +176,67 @@ class _Stream:
                 async with asyncio.timeout(_IDLE_SECONDS):
                     message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
-                    return _GONE, "the client left"
+                    return _GOING_AWAY, "the client disconnected"
                 content = message.get("bytes")
                 if content is None:
-                    return _NORMAL, "frames are binary messages"
+                    return _NORMAL_CLOSURE, "frames must be binary messages"
                 if len(content) > self._service.options.max_bytes:
-                    return _TOO_BIG, "the frame is too large"
-                for _ in range(await self._frames.put(content)):
+                    megabytes = self._service.options.max_megabytes
+                    return _MESSAGE_TOO_BIG, f"the frame is larger than {megabytes:g} MB"
+                has_dropped_frame = await self._frames.put(content)
+                if has_dropped_frame:
                     self._service.metrics.count_frame("passed_over")
         except TimeoutError:
-            return _NORMAL, f"no frame for {_IDLE_SECONDS:g} s"
+            return _NORMAL_CLOSURE, f"no frame arrived for {_IDLE_SECONDS:g} s"
         finally:
             await self._frames.end()
 
     async def _predict_and_send(self, frame: _Frame) -> None:
         """Answer a frame with its depth, or with an error."""
         start = time.monotonic()
-        reply: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
-        answer: FrameDepth | None = None
+        reply: dict[str, object] = {"frame": frame.index, "passed_over": frame.num_dropped}
+        depth: FrameDepth | None = None
         try:
-            answer = await self._predict_frame(frame.content)
-        except GivenUp:
+            depth = await self._predict_frame(frame.content)
+        except JobCancelled:  # nobody waits for the answer, so the stream ends too
             raise WebSocketDisconnect from None
         except Exception as error:
-            reply["error"] = self._service.refusal_of(error).line
+            reply["error"] = self._service.refusal_for(error).line
         else:
-            reply |= {"model": self._display_name, **answer.description}
+            reply |= {"model": self._display_name, **depth.description}
             reply["seconds"] = round(time.monotonic() - start, 4)
-        self._service.metrics.count_frame("refused" if answer is None else "answered")
+        self._service.metrics.count_frame("refused" if depth is None else "answered")
         try:
             async with asyncio.timeout(_SEND_SECONDS):
                 await self._socket.send_text(json.dumps(reply))
-                if answer is not None:
-                    await self._socket.send_bytes(answer.content)
+                if depth is not None:
+                    await self._socket.send_bytes(depth.npy)
         except RuntimeError:  # the connection was closed meanwhile
             raise WebSocketDisconnect from None
 
     async def _predict_frame(self, content: bytes) -> FrameDepth:
-        """Predict the depth of a frame, which takes a slot as a request does."""
+        """Predict the depth of a frame, which waits for a slot as a request does."""
         service, variant, options = self._service, self._variant, self._options
 
-        async def infer_and_finish(job: ImageJob) -> FrameDepth:
+        async def decode_and_predict(job: ImageJob) -> FrameDepth:
+            """Work that runs once the frame has a slot: decode, run the network, postprocess."""
             photo = await service.decode_photo(
                 job, own_depth=options.sizes.reads_own_depth, reading=variant.refine.reading
             )
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
-            depth_alone = is_depth_sufficient(options, (), photo)
-            frame_variant = replace(variant, depth_alone=depth_alone)
+            needs_only_depth = is_depth_sufficient(options, (), photo)
+            frame_variant = replace(variant, depth_alone=needs_only_depth)
             inference = await service.networks.infer(
-                frame_variant, photo, lambda: not job.is_given_up
+                frame_variant, photo, is_wanted=lambda: not job.is_cancelled
             )
+            # Postprocessing is the same for all variants of a model.
             model = await service.networks.model(variant)
             return await service.run_in_job_pool(
                 job, lambda: frame_depth(model, inference, photo, options)
             )
 
-        job = await service.new_job(Upload(BytesIO(content), name="frame"), self._client)
-        slots, never = service.slots(is_heavy=job.is_heavy), asyncio.Future[None]()
-        return await service.jobs.run_in_slot(slots, job, infer_and_finish, never)
+        job = await service.create_job(Upload(BytesIO(content), name="frame"), self._client)
+        slots = service.slots(is_heavy=job.is_heavy)
+        # This future never completes: ``_receive`` notices if the client leaves.
+        disconnect = asyncio.Future[None]()
+        return await service.jobs.run_in_slot(slots, job, decode_and_predict, disconnect)

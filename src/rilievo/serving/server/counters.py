@@ -25,19 +25,22 @@ class Metrics:
         )
         self._seconds = Histogram(
             "rilievo_request_seconds",
-            "Time from a request's head to the end of its answer.",
+            "Time from the request's headers to the end of the response.",
             ("route",),
             buckets=_SECOND_BUCKETS,
             registry=registry,
         )
         self._batches = Histogram(
             "rilievo_batch_photographs",
-            "Photographs of one run of a network.",
+            "Photographs per batch of the network.",
             buckets=_COUNT_BUCKETS,
             registry=registry,
         )
         self._frames = Counter(
-            "rilievo_stream_frames", "Frames of streams.", ("outcome",), registry=registry
+            "rilievo_stream_frames",
+            "Frames of streams by outcome.",
+            ("outcome",),
+            registry=registry,
         )
 
     def count_request(self, route: str, status: int, seconds: float | int) -> None:

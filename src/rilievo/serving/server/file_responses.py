@@ -16,54 +16,55 @@ from rilievo.serving.server.service import client_notes
 _MAX_NOTES_LENGTH = 1000
 
 
-def files_response(prediction: Prediction, written: WrittenFiles, seconds: float | int) -> Response:
-    """Make a response that sends the outputs of a prediction and then removes them.
-
-    Args:
-        prediction: Prediction, whose kind of depth and notes are sent as headers.
-        written: Its outputs.
-        seconds: Time in which the client has to read them.
-    """
+def files_response(
+    prediction: Prediction, written: WrittenFiles, timeout_seconds: float | int
+) -> Response:
+    """Send the outputs of a prediction within ``timeout_seconds``, and then remove them."""
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
     depth = prediction.depth_or_none
     if depth is not None:
         headers["X-Depth-Kind"] = depth.kind.value
     notes = " | ".join(client_notes(prediction))
     if notes:
-        headers["X-Notes"] = one_line(notes).encode("ascii", "replace").decode()[:_MAX_NOTES_LENGTH]
+        ascii_notes = one_line(notes).encode("ascii", "replace").decode()
+        headers["X-Notes"] = ascii_notes[:_MAX_NOTES_LENGTH]
     if written.size is not None:
         headers["Content-Length"] = str(written.size)
     return TimedResponse(
         written.chunks(),
         headers=headers,
         media_type=written.media_type,
-        seconds=seconds,
-        tidy=lambda: asyncio.to_thread(written.remove),
+        timeout_seconds=timeout_seconds,
+        clean_up=lambda: asyncio.to_thread(written.remove),
     )
 
 
 class TimedResponse(StreamingResponse):
-    """Response in pieces, which the client has to read in time, and whose source is removed."""
+    """Streaming response that is cut off if the client does not read it in ``timeout_seconds``.
+
+    ``clean_up`` is called at the end, whether or not the client has read all of it.
+    """
 
     def __init__(
         self,
-        pieces: Iterator[bytes] | AsyncIterator[bytes],
+        chunks: Iterator[bytes] | AsyncIterator[bytes],
         *,
         headers: Mapping[str, str],
         media_type: str,
-        seconds: float | int,
-        tidy: Callable[[], Awaitable[None]],
+        timeout_seconds: float | int,
+        clean_up: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(pieces, headers=headers, media_type=media_type)
-        self._seconds, self._tidy = seconds, tidy
+        super().__init__(chunks, headers=headers, media_type=media_type)
+        self._timeout_seconds = timeout_seconds
+        self._clean_up = clean_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces, then remove their source."""
-        pieces = cast("AsyncGenerator[bytes]", self.body_iterator)
+        """Send the chunks, then clean up."""
+        chunks = cast("AsyncGenerator[bytes]", self.body_iterator)
         try:
-            async with asyncio.timeout(self._seconds), aclosing(pieces):
+            async with asyncio.timeout(self._timeout_seconds), aclosing(chunks):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
             return  # uvicorn closes the connection, because the answer is not complete
         finally:
-            await self._tidy()
+            await self._clean_up()

@@ -11,8 +11,8 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.schema.fields import Interface, option_names
 
 ELSEWHERE = (
-    "a depth map or the map of a sensor is measured where its file is, by 'rilievo measure "
-    "--depth' or '--sparse', or by rilievo.Prediction.from_depth"
+    "the server does not accept depth maps or sensor maps; measure them locally with 'rilievo "
+    "measure --depth' or '--sparse', or with rilievo.Prediction.from_depth"
 )
 
 

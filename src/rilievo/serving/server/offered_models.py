@@ -22,11 +22,11 @@ from rilievo.serving.server.server_options import ServerOptions
 class OfferedModels:
     """Models that a server offers.
 
-    Clients do not see paths of the server, so a model has a name for clients, and another one by
-    which the server loads it.
+    Clients must not see paths of the server. So a model has a display name for clients, and a
+    server name by which it is loaded.
 
     Attributes:
-        names: Names for loading, which may be paths, by the names for clients; the default first.
+        names: Server names, which may be paths, by display name; the default model comes first.
         options: Device, engine and precision.
     """
 
@@ -34,33 +34,32 @@ class OfferedModels:
     options: ServerOptions
 
     def server_name(self, name: str) -> str:
-        """Name by which the server loads a model, from that for clients; "" is the default.
-
-        Raises:
-            Refusal: If the server does not offer the model.
-        """
+        """Look up the server name of a display name; "" is the default model."""
         if not name:
             return next(iter(self.names.values()))
         if name not in self.names:
             hint = suggest(name[:80], self.names)
-            if not hint.startswith("did"):  # nothing is similar, so it would list all
-                hint = "/v1/models lists them"
+            if not hint.startswith("did"):  # no similar name, so the hint lists all of them
+                hint = "/v1/models lists the available ones"
             raise Refusal(404, f"this server has no model '{name[:80]}'; {hint}")
         return self.names[name]
 
     def video_name(self, name: str) -> str:
-        """Name for clients of the model for frames, whose default is the fast one."""
+        """Display name of the model for frames of a video.
+
+        If neither the request nor the server names a model, frames get the fast one.
+        """
         if not name and self.server_name("") == DEFAULT_MODEL and FAST_MODEL in self.names:
             return FAST_MODEL
         return name
 
     def display_name(self, name: str) -> str:
-        """Name for clients of a model; "" is the default."""
+        """Display name of a model; "" is the default model."""
         return name or next(iter(self.names))
 
     @property
     def display_names_by_path(self) -> Mapping[str, str]:
-        """Names for clients by the paths of the models, which messages must not show."""
+        """Display names by the paths of models, which messages to clients must not show."""
         display_names = {}
         for display_name, path in self.names.items():
             if display_name != path:
@@ -69,11 +68,7 @@ class OfferedModels:
         return display_names
 
     def load(self, name: str) -> Model:
-        """Load a model by its name on the server.
-
-        Raises:
-            ModelError: If it is a paid model.
-        """
+        """Load a model by its server name."""
         with shared_cores(cores()):
             model = self.options.load(name)
         if isinstance(model, PaidModel):
@@ -81,49 +76,49 @@ class OfferedModels:
         return model
 
     def describe(self) -> list[dict[str, object]]:
-        """Describe all models to clients."""
+        """Describe all models in JSON for clients."""
         default = self.display_name("")
-        return [
-            {
-                "name": display_name,
-                "default": display_name == default,
-                **_describe_card(MODELS.own.get(name)),
-            }
-            for display_name, name in self.names.items()
-        ]
+        descriptions = []
+        for display_name, server_name in self.names.items():
+            card = MODELS.own.get(server_name)
+            is_default = display_name == default
+            descriptions.append(
+                {"name": display_name, "default": is_default, **_describe_card(card)}
+            )
+        return descriptions
 
 
 def offered_models(options: ServerOptions) -> OfferedModels:
-    """Choose the models that a server offers, by its options.
+    """List the models that a server offers, as its options say.
+
+    A server with the default model also offers the fast one, for videos.
 
     Raises:
-        ModelError: If there is no such model, it is a paid one, or two have one name.
+        ModelError: If a model is unknown or paid, or if two would have the same display name.
     """
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
-    default, *further = options.offered
-    fast = (FAST_MODEL,) if default == DEFAULT_MODEL else ()
-    for name in dict.fromkeys((default, *fast, *further)):
+    default, *others = options.offered
+    video_models = [FAST_MODEL] if default == DEFAULT_MODEL else []
+    for name in dict.fromkeys([default, *video_models, *others]):
         if name in paid or name.startswith("replicate:"):
             raise _paid_model_error(name)
         is_public = name in MODELS.own or is_import_path(name)
         display_name = name if is_public else PurePath(name).stem
         if display_name in names:
-            raise ModelError(
-                f"two models would be called '{display_name}': rename one of the files"
-            )
+            raise ModelError(f"two models have the name '{display_name}': rename one of the files")
         if not os.path.exists(name):
-            find_card(name)
+            find_card(name)  # raises ModelError for an unknown name
         names[display_name] = name
     return OfferedModels(names, options)
 
 
 def _paid_model_error(name: str) -> ModelError:
-    return ModelError(f"model '{name}' is paid by the call, so the server does not offer it")
+    return ModelError(f"model '{name}' is a paid model, which the server does not offer")
 
 
 def _describe_card(card: ModelCard | None) -> dict[str, object]:
-    """What clients learn about a model; nothing about a file without a card."""
+    """Describe a model's card in JSON for clients; empty for a model file, which has no card."""
     if card is None:
         return {}
     return {
@@ -142,7 +137,6 @@ def _describe_card(card: ModelCard | None) -> dict[str, object]:
 
 
 def _is_downloaded_if_known(card: ModelCard) -> bool | None:
-    """Whether a model is on this machine; None if that is not known."""
     entry = table.ENTRIES.get(card.name)
     if entry is not None:
         return is_downloaded(entry)

@@ -6,50 +6,45 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Route
 
-from rilievo.serving.listener.request_refusals import PROBLEM, Problem
+from rilievo.serving.listener.request_refusals import PROBLEM_JSON, Problem
 from rilievo.serving.server.answer_files import output_media_types
 from rilievo.serving.server.params import MeasureParams, PredictParams, StreamParams
 from rilievo.version import VERSION
 
 _Json = dict[str, Any]
 _IMAGE_DESCRIPTION = (
-    "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server reads it."
+    "A photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, or HEIC if the server can read it."
 )
 REFUSALS: Mapping[str, str] = {
-    "400": "A parameter is unknown or impossible.",
+    "400": "A parameter is unknown or invalid.",
     "401": "The token is missing or wrong.",
-    "403": "Web pages of other sites, or addresses of images, are not allowed.",
+    "403": "Requests from web pages of other sites, and image addresses, are not allowed.",
     "404": "The server does not offer this model.",
     "408": "The request arrived too slowly.",
     "413": "The request or its result is too large.",
-    "421": "The server does not go by the name in the Host header.",
+    "421": "The host name in the Host header is not allowed.",
     "422": "The image cannot be read, or a known size does not determine metres.",
-    "426": "A stream is a WebSocket.",
-    "429": "Too many requests; Retry-After says when to come again [s].",
-    "500": "The model failed, or the server has a defect.",
-    "501": "The server lacks an extra that this needs.",
-    "503": "No result in time, too little memory, or the server is stopping.",
+    "426": "Streams need a WebSocket connection.",
+    "429": "Too many requests; Retry-After says how many seconds to wait.",
+    "500": "The model failed, or an internal error occurred.",
+    "501": "The server lacks an extra that this request needs.",
+    "503": "The request took too long, memory ran out, or the server is stopping.",
     "507": "The server cannot write the result.",
 }
 """Statuses of refusals, and what they mean."""
 _PREDICT_DESCRIPTION = (
-    "Facts of the prediction as JSON, one output as it is, or several as a zip. X-Depth-Kind says "
-    "what the numbers of depth are, X-Notes what deserves a look."
+    "The prediction's facts as JSON, one output as its file, or several outputs as a zip. The "
+    "header X-Depth-Kind states the kind of depth, and X-Notes lists notes on the prediction."
 )
 
 
 def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
-    """OpenAPI document of a server with these routes.
-
-    Args:
-        routes: Routes of the server; those that the app adds are described by their names.
-        root_path: Path under which a proxy offers the server.
-    """
-    files = {media_type: {} for media_type in output_media_types()}
+    """Make the OpenAPI document of a server. Routes of the app are described by their names."""
+    file_responses = {media_type: {} for media_type in output_media_types()}
     paths = {
         "/v1/predict": {
             "post": _openapi_image_operation(
-                "predict", PredictParams, _PREDICT_DESCRIPTION, files, "depth", "notes"
+                "predict", PredictParams, _PREDICT_DESCRIPTION, file_responses, "depth", "notes"
             )
         },
         "/v1/measure": {
@@ -57,24 +52,25 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
                 "measure",
                 MeasureParams,
                 "A distance, height, length, area or angle (what, value, low, high, unit), or the "
-                "things in boxes (things); eight in ten lie between low and high.",
+                "objects in boxes (things). Eight out of ten true values lie between low and high.",
                 {},
-                *("coverage", "notes"),
+                "coverage",
+                "notes",
             )
         },
         "/v1/models": {
-            "get": _openapi_operation("models", "Models that requests may name.", "models")
+            "get": _openapi_operation("models", "Models that requests can select.", "models")
         },
         "/v1/stream": {
             "get": _openapi_operation(
                 "stream",
-                "A WebSocket: frames as binary messages in, JSON and depth for each out.",
+                "A WebSocket that takes frames as binary messages, and returns JSON and depth.",
                 status="101",
             )
             | {"parameters": _query_parameters(StreamParams)}
         },
         "/healthz": {
-            "get": _openapi_operation("health", "Whether the server answers.", "status")
+            "get": _openapi_operation("health", "Whether the server is running.", "status")
             | {"security": []}
         },
         "/metrics": {"get": _openapi_operation("metrics", "Counters for Prometheus, as text.")},
@@ -89,7 +85,7 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
                 for name in route.param_convertors
             ]
             paths[route.path] = {method.lower(): operation}
-    problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    problem = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -113,30 +109,33 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
 
 
 def _openapi_operation(name: str, description: str, *required: str, status: str = "200") -> _Json:
-    """Operation whose answer is JSON with the ``required`` entries, if there are any."""
-    answer: _Json = {"description": description}
+    """Describe an operation whose response is JSON with the ``required`` entries, if any."""
+    success: _Json = {"description": description}
     if required:
-        answer["content"] = {
+        success["content"] = {
             "application/json": {"schema": {"type": "object", "required": list(required)}}
         }
     refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
-    return {"operationId": name, "summary": description, "responses": {status: answer, **refusals}}
+    return {"operationId": name, "summary": description, "responses": {status: success, **refusals}}
 
 
 def _openapi_image_operation(
-    name: str, parameters: type[BaseModel], description: str, files: _Json, *required: str
+    name: str, parameters: type[BaseModel], description: str, file_responses: _Json, *required: str
 ) -> _Json:
-    """Operation that takes a photograph, and answers with JSON or ``files``, by media type."""
+    """Describe an operation that takes a photograph, and responds with JSON or files.
+
+    ``file_responses`` are by media type, and ``required`` are the entries that the JSON always has.
+    """
     operation = _openapi_operation(name, description, *required)
-    operation["responses"]["200"]["content"] |= files
+    operation["responses"]["200"]["content"] |= file_responses
     image = {"type": "string", "format": "binary", "description": _IMAGE_DESCRIPTION}
     properties = {"image": image, **_property_schemas(parameters)}
     base64_image = {
         "type": "string",
         "contentEncoding": "base64",
-        "description": f"{_IMAGE_DESCRIPTION} Or a data URL.",
+        "description": f"{_IMAGE_DESCRIPTION} It may also be a data URL.",
     }
-    in_json = {
+    json_body = {
         "type": "object",
         "required": ["image"],
         "properties": properties | {"image": base64_image},
@@ -144,13 +143,13 @@ def _openapi_image_operation(
     return operation | {
         "parameters": _query_parameters(parameters),
         "requestBody": {
-            "description": "The image as it is, or in a form or JSON with parameters.",
+            "description": "The image itself, or a form or JSON with the image and parameters.",
             "required": False,
             "content": {
                 "image/*": {"schema": image},
                 "application/octet-stream": {"schema": image},
                 "multipart/form-data": {"schema": {"type": "object", "properties": properties}},
-                "application/json": {"schema": in_json | {"additionalProperties": False}},
+                "application/json": {"schema": json_body | {"additionalProperties": False}},
             },
         },
     }
@@ -165,14 +164,17 @@ def _query_parameters(parameters: type[BaseModel]) -> list[_Json]:
 
 
 def _property_schemas(record: type[BaseModel]) -> dict[str, _Json]:
-    """Schemas of parameters; None is left out, because a request leaves out the parameter."""
+    """JSON schemas of a model's fields, by name.
+
+    ``null`` is removed from the types, because a request leaves out a parameter instead.
+    """
     schemas: dict[str, _Json] = record.model_json_schema()["properties"]
     for schema in schemas.values():
-        choices = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
-        if len(choices) == 1:
-            schema |= choices[0]
-        elif choices:
-            schema["anyOf"] = choices
+        types = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
+        if len(types) == 1:
+            schema |= types[0]
+        elif types:
+            schema["anyOf"] = types
         if schema.get("default", "") is None:
             del schema["default"]
     return schemas

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from rilievo.calibration.sizes import MAX_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.measure.measurement_records import parse_points, quantity_of_options
+from rilievo.measure.measurement_records import parse_points, parse_quantity
 from rilievo.measure.regions import Region, as_region
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import refined
@@ -21,7 +21,7 @@ from rilievo.options.run_options import Saving
 from rilievo.predicting.options import PredictOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema.fields import Interface, OptionField, Record, Switch, option_names, options_of
+from rilievo.schema.fields import Interface, OptionField, Record, Switch, list_options, option_names
 from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.server.local_options import ELSEWHERE, depth_option_names
 
@@ -29,63 +29,66 @@ MAX_KNOWN_SIZES = 64
 """Known sizes of a request: 64 take 0.2 CPU-seconds, and the cost grows with their cube."""
 
 Text = Annotated[str, Field(max_length=500)]
-LIST = object()
-"""Annotation of parameters that are lists with commas."""
-Listed = Annotated[Text, LIST]
-Texts = Annotated[list[Text], Field(max_length=MAX_KNOWN_SIZES)]
+COMMA_SEPARATED = object()
+"""Marks parameters that are lists with commas; a request may also repeat them."""
+CommaSeparated = Annotated[Text, COMMA_SEPARATED]
+TextList = Annotated[list[Text], Field(max_length=MAX_KNOWN_SIZES)]
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
 
 
 def extend_parameters(
     base: type[Parameters],
-    *defaults: Record,
+    *default_records: Record,
     without: tuple[str, ...] = (),
     descriptions: Mapping[str, str] | None = None,
 ) -> type[Parameters]:
-    """Make a subclass with the options of records as further parameters.
+    """Subclass ``base`` with one pydantic field for each HTTP option of some option records.
 
     Args:
-        base: Class of parameters.
-        defaults: Records, whose values are the defaults of the parameters.
-        without: Options to leave out.
-        descriptions: Descriptions of parameters in place of those of the options.
+        base: Pydantic model to extend.
+        default_records: Option records. Their classes declare the options, and their values are the
+            defaults.
+        without: Names of options to leave out.
+        descriptions: Descriptions by option name, in place of the options' own ones.
     """
-    parameters: dict[str, Any] = {}
-    for record in defaults:
-        for option in options_of(type(record)):
+    fields: dict[str, Any] = {}
+    for record in default_records:
+        for option in list_options(type(record)):
             if Interface.HTTP not in option.declaration.available_in or option.name in without:
                 continue
-            own_description = (descriptions or {}).get(option.name)
-            description = own_description or option.declaration.request or option.help
+            description = option.declaration.request or option.help
+            if descriptions is not None and option.name in descriptions:
+                description = descriptions[option.name]
             default = getattr(record, option.name)
             if default == ():
-                default = []
-            parameters[option.name] = (
+                default = []  # the JSON schema of the field has a list
+            fields[option.name] = (
                 _pydantic_type(option),
                 Field(default=default, description=description),
             )
-    return create_model(base.__name__, __base__=base, __module__=base.__module__, **parameters)
+    return create_model(base.__name__, __base__=base, __module__=base.__module__, **fields)
 
 
 def _pydantic_type(option: OptionField) -> Any:
+    """Type annotation of an option as a request parameter, with limits for the lengths of texts."""
     if option.value_type is Switch:
         return Literal["on", "off"]
     value_type: Any = option.value_type
     if option.is_length:
         value_type = float | Text
     elif option.takes_many:
-        value_type = Texts
+        value_type = TextList
     elif value_type is str:
         value_type = Text
     if option.is_optional:
         value_type = value_type | None
-    return Annotated[value_type, LIST] if option.is_list else value_type
+    return Annotated[value_type, COMMA_SEPARATED] if option.is_list else value_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """Model with the refinements that a request asks for.
+    """Model together with the refinements that a request asks for.
 
     Attributes:
         name: Name by which the server loads the model.
@@ -118,59 +121,61 @@ class _RecordParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: Text = ""
-    """Model that answers, one that /v1/models lists; by default the first of them."""
+    """Model to use, from the list at /v1/models. By default, the first one."""
 
     @cached_property
     def options(self) -> PredictOptions:
-        """The same as options of ``rilievo predict``.
-
-        Raises:
-            OptionError: If they are not valid, or too many.
-        """
+        """These parameters as options of ``rilievo predict``."""
         values: dict[str, Any] = {}
         for record in (CameraOptions, KnownSizes, AnchorOptions, Refine, Saving):
             for name in option_names(record, Interface.HTTP):
-                if name in type(self).model_fields:
+                if name in type(self).model_fields:  # some requests lack some options
                     values[name] = getattr(self, name)
         if values.get("camera") is not None:
-            parse_camera_without_files(values["camera"])  # raises for the name of a file
+            # Clients must not name files of the server; this raises OptionError if they do.
+            parse_camera_without_files(values["camera"])
         options = PredictOptions(**values)
-        _check_known_sizes(options.sizes)
+        _check_known_size_counts(options.sizes)
         return options
 
+    def check_options(self) -> None:
+        """Raise OptionError if the options are not valid."""
+        _ = self.options  # building them validates them
+
     def variant(self, name: str) -> Variant:
-        """The refinements, for the model that the server loads by a name."""
+        """The model that the server loads by ``name``, with the refinements of this request."""
         options = self.options
         return Variant(
             name=name, refine=options.refine, vanishing_points=options.view.vanishing_points
         )
 
 
-def _check_known_sizes(sizes: KnownSizes) -> None:
-    count = len(sizes.known_sizes)
-    if count > MAX_KNOWN_SIZES:
+def _check_known_size_counts(sizes: KnownSizes) -> None:
+    """Raise OptionError for too many known sizes, or for a table, which would be a file."""
+    size_count = len(sizes.known_sizes)
+    if size_count > MAX_KNOWN_SIZES:
         raise OptionError(
-            "known, known_length and known_rectangle name "
-            f"{count} sizes; at most {MAX_KNOWN_SIZES} together"
+            f"known, known_length and known_rectangle give {size_count} sizes together; at most "
+            f"{MAX_KNOWN_SIZES} are allowed"
         )
-    rectangles = sum(isinstance(size, KnownRectangle) for size in sizes.known_sizes)
-    if rectangles > MAX_RECTANGLES:
+    rectangle_count = sum(isinstance(size, KnownRectangle) for size in sizes.known_sizes)
+    if rectangle_count > MAX_RECTANGLES:
         raise OptionError(
-            f"known and known_rectangle name {rectangles} rectangles; at most "
-            f"{MAX_RECTANGLES} of one photograph"
+            f"'known' and 'known_rectangle' give {rectangle_count} rectangles; at most "
+            f"{MAX_RECTANGLES} are allowed in one photograph"
         )
     if sizes.table is not None:
-        raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
+        raise OptionError("'known' expects U,V,METRES; only the command line can read a table")
 
 
 class RequestParams(_RecordParameters):
     """Parameters of requests about a photograph."""
 
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
-    """Column and row U,V of a point; repeat it for several."""
+    """Column and row U,V of a point. Repeat the parameter for several points."""
 
     def points(self) -> list[Point]:
-        """Points (u, v) [px] of ``at``."""
+        """Parse the points (u, v) [px] of ``at``."""
         return parse_points(self.at)
 
 
@@ -181,18 +186,19 @@ _MeasureParameters: Any = extend_parameters(RequestParams, *_PHOTO_OPTIONS)
 class PredictParams(_PredictParameters):
     """Parameters of a prediction."""
 
-    save: Listed = Field(
+    save: CommaSeparated = Field(
         default="json",
-        description=f"Outputs with commas: json, {', '.join(OUTPUTS.own)}; or all. One comes as it "
-        "is, several as a zip.",
+        description=f"Outputs, separated by commas: json, {', '.join(OUTPUTS.own)}; or all. One "
+        "output is returned as its file, several as a zip.",
     )
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
-    """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
+    """Column and row U,V of a point whose depth the JSON states. Repeat it for several points."""
 
     @property
     def saving(self) -> SaveOptions:
-        """Options of the files; points of surfaces are at most as many as by default."""
-        saving, max_points = self.options.saving, SaveOptions.surface_points
+        """Options of the files. A request cannot ask for more surface points than the default."""
+        saving = self.options.saving
+        max_points = SaveOptions.surface_points
         return replace(saving, surface_points=min(saving.surface_points, max_points))
 
 
@@ -200,43 +206,43 @@ class MeasureParams(_MeasureParameters):
     """Parameters of a measurement."""
 
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
-    """Column and row U,V of a point: two for a length, three or more around a surface for an area;
-    repeat it for each."""
+    """Column and row U,V of a point. Repeat the parameter for each one: two for a length, or three
+    or more around a surface for an area."""
     distance: Text = ""
-    """Column and row U,V of a point whose distance straight from the camera is measured."""
+    """Measure the straight-line distance from the camera to this point, given as column and row
+    U,V.
+    """
     height: Text = ""
-    """Column and row U,V of a point whose height above the visible floor is measured."""
+    """Measure the height of this point above the visible floor, given as column and row U,V."""
     height_above_plane: Text = ""
-    """Column and row U,V of a point whose height above the plane of the known rectangle is
-    measured; its foot in the plane is given as 'at', and the height needs no depth then."""
+    """Measure the height of this point, given as column and row U,V, above the plane of the known
+    rectangle. If 'at' is the point of the plane straight below it, depth is not needed."""
     box: list[Text] = Field(default=[], max_length=_MAX_BOXES)
-    """Box U1,V1,U2,V2 around a thing whose distance and size are measured; repeat it for several.
-    The answer has a list of things then."""
+    """Bounding box U1,V1,U2,V2 of an object to measure. Repeat the parameter for several objects.
+    The response then has a list of things."""
     angle: bool = False
     """Measure the angle between the surfaces at two points."""
     in_plane: bool = False
-    """Measure in the plane of the known rectangle, in which the points lie, without depth."""
+    """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
 
     def regions(self) -> list[Region]:
-        """Boxes of the request.
+        """Parse the boxes, around which things are measured.
 
         Raises:
-            OptionError: If a box is not valid, or the request asks for points too.
+            OptionError: If a box is not valid, or the request also asks for a point measurement.
         """
-        heights = self.height or self.height_above_plane
-        if self.box and (self.at or self.distance or heights or self.angle):
-            raise OptionError("box stands alone: ask for points by themselves")
-        if self.box and self.in_plane:
+        if not self.box:
+            return []
+        has_height = self.height or self.height_above_plane
+        if self.at or self.distance or has_height or self.angle:
+            raise OptionError("'box' cannot be combined with points: measure them in two requests")
+        if self.in_plane:
             raise OptionError(option="in_plane", without="box")
         return [as_region(text) for text in self.box]
 
     def quantity(self) -> tuple[str, list[Point]]:
-        """Quantity to measure, and its points.
-
-        Raises:
-            OptionError: If the request does not ask for one quantity.
-        """
-        return quantity_of_options(
+        """Quantity to measure, such as "length", and its points (u, v) [px]."""
+        return parse_quantity(
             self.at,
             angle=self.angle,
             distance=self.distance,
@@ -250,8 +256,8 @@ _StreamParameters = extend_parameters(
     *(UNREFINED if record == Refine() else record for record in _PHOTO_OPTIONS),
     without=("vanishing_points",),  # the answer has no camera
     descriptions={
-        "trim": "Leave uniform borders out of what the network sees; off, because borders that "
-        "come and go between frames make depth jump."
+        "trim": "Crop uniform borders before the network sees a frame. Off by default, because "
+        "borders that come and go between frames make the depth jump."
     },
 )
 
@@ -260,63 +266,58 @@ class StreamParams(_StreamParameters):
     """Parameters of a stream of frames."""
 
     frames: Literal["newest", "all"] = "newest"
-    """Whether only the newest of the frames that arrive while another is worked on is answered, or
-    all are, in turn."""
+    """Whether to process only the newest of the frames that arrive while another one is being
+    processed, or all of them in order."""
 
 
 class VideoParams(_RecordParameters):
     """Parameters of a video of the app."""
 
-    save: Listed = Field(default="colour", description=f"Outputs with commas: {', '.join(VIDEOS)}.")
+    save: CommaSeparated = Field(
+        default="colour", description=f"Outputs, separated by commas: {', '.join(VIDEOS)}."
+    )
 
 
 def read_params(
     params_type: type[SomeParams], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> SomeParams:
-    """Read the parameters of a request.
+    """Read the parameters of a request, from its address and its body together.
 
-    Args:
-        params_type: Class of parameters.
-        query: Parameters in the address.
-        form: Parameters in the body. A list may have elements in both.
-
-    Raises:
-        OptionError: If there is no such parameter, or a value is not valid.
+    A parameter that takes a list may have elements in both.
     """
-    values: dict[str, list[str]] = {}
-    pairs = [*query, *((name, value) for name, texts in form.items() for value in texts)]
-    for name, value in pairs:
+    pairs = list(query)
+    for name, texts in form.items():
+        pairs += [(name, text) for text in texts]
+    texts_by_name: dict[str, list[str]] = {}
+    for name, text in pairs:
         # American spelling is taken too, as on the command line.
-        name = name.replace("color", "colour", 1) if name.startswith("color") else name
-        values.setdefault(name, []).append(value)
-    return _validated_parameters(params_type, values)
+        if name.startswith("color"):
+            name = name.replace("color", "colour", 1)
+        texts_by_name.setdefault(name, []).append(text)
+    return _validate_parameters(params_type, texts_by_name)
 
 
 def parse_output_names(save: str) -> tuple[str, ...]:
-    """Parse the names of outputs, with commas between them.
-
-    Raises:
-        OptionError: If there is none, or no such output.
-    """
+    """Parse the names of outputs, which are separated by commas."""
     names = split_names(save)
     choices = ("json", *OUTPUTS.own, "all")
     if not names:
         hint = f"known: {', '.join(choices)}"
-        raise OptionError(option="save", problem="names nothing", hint=hint)
+        raise OptionError(option="save", problem="is empty", hint=hint)
     for name in names:
         if name not in choices:
             hint = unknown_output_hint(name, choices)
-            raise OptionError(option="save", problem=f"has no '{name}'", hint=hint)
+            raise OptionError(option="save", problem=f"does not accept '{name}'", hint=hint)
     return tuple(names)
 
 
-def _validated_parameters(
-    params_type: type[SomeParams], values: Mapping[str, list[str]]
+def _validate_parameters(
+    params_type: type[SomeParams], texts_by_name: Mapping[str, list[str]]
 ) -> SomeParams:
-    """Make parameters from the texts that a request has for each name."""
+    """Validate the texts of a request; raise OptionError for the first one that is wrong."""
     fields = params_type.model_fields
     parameters: dict[str, object] = {}
-    for name, texts in values.items():
+    for name, texts in texts_by_name.items():
         if name in depth_option_names():
             raise OptionError(f"no parameter '{name}'", hint=ELSEWHERE)
         if name not in fields:
@@ -324,20 +325,25 @@ def _validated_parameters(
             hint = suggest(synonym if synonym in fields else name, fields)
             raise OptionError(f"no parameter '{name[:60]}'", hint=hint)
         takes_many = get_origin(fields[name].annotation) is list
-        if len(texts) > 1 and not takes_many and LIST not in fields[name].metadata:
-            count = "twice" if len(texts) == 2 else f"{len(texts)} times"
-            raise OptionError(option=name, problem=f"is given {count}: give it once")
+        may_repeat = takes_many or COMMA_SEPARATED in fields[name].metadata
+        if len(texts) > 1 and not may_repeat:
+            times = "twice" if len(texts) == 2 else f"{len(texts)} times"
+            raise OptionError(option=name, problem=f"is given {times}: give it once")
         parameters[name] = texts if takes_many else ",".join(texts)
     try:
         return params_type.model_validate(parameters)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        message = first["msg"].lower()
-        expected = message.removeprefix("input should be ").partition(", unable")[0]
-        states_expectation = not message.startswith(expected)
-        raise OptionError(
-            option=str(first["loc"][0]) if first["loc"] else "parameters",
-            value=str(first["input"])[:60],
-            expected=expected if states_expectation else "",
-            problem="" if states_expectation else f": {message}",
-        ) from None
+        raise _option_error_from_pydantic(error) from None
+
+
+def _option_error_from_pydantic(error: ValidationError) -> OptionError:
+    """Describe the first problem that pydantic found."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    option = str(problem["loc"][0]) if problem["loc"] else "parameters"
+    value = str(problem["input"])[:60]
+    message = problem["msg"].lower()
+    # Most messages read "Input should be a valid number, unable to parse string as a number".
+    expected = message.removeprefix("input should be ").partition(", unable")[0]
+    if message.startswith(expected):
+        return OptionError(option=option, value=value, problem=f": {message}")
+    return OptionError(option=option, value=value, expected=expected)

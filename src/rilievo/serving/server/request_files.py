@@ -31,17 +31,15 @@ class RequestFolder:
     """Folder of one request, with the disk space that is reserved for it."""
 
     def __init__(self, path: Path, disk: "Disk", client: str) -> None:
-        self.path, self._disk, self._client = path, disk, client
-        self._reserved = 0
+        self.path = path
+        self._disk = disk
+        self._client = client
+        self._reserved_bytes = 0
 
-    def reserve(self, count: int) -> None:
-        """Reserve ``count`` bytes in place of those that were reserved before.
-
-        Raises:
-            Refusal: If there is no room.
-        """
-        self._disk.reserve(self._client, count - self._reserved)
-        self._reserved = count
+    def set_reserved_bytes(self, total: int) -> None:
+        """Change the reservation for all files of the folder to ``total`` bytes."""
+        self._disk.reserve(self._client, total - self._reserved_bytes)
+        self._reserved_bytes = total
 
     def remove_files(self) -> None:
         """Remove the files; one that is open can be read to its end, except on Windows."""
@@ -50,8 +48,7 @@ class RequestFolder:
     def remove(self) -> None:
         """Remove the files and release the disk space."""
         self.remove_files()
-        reserved, self._reserved = self._reserved, 0
-        self._disk.reserve(self._client, -reserved)
+        self.set_reserved_bytes(0)
 
 
 class Disk:
@@ -68,9 +65,10 @@ class Disk:
             return sum(self._reserved.values())
 
     def greediest_client(self, client: str, count: int) -> str:
-        """Client that has to give up space before ``client`` can reserve ``count`` bytes.
+        """Client whose results are deleted first so that ``client`` can reserve ``count`` bytes.
 
-        It is ``client`` itself if it would have more than half, and otherwise the one with most.
+        It is ``client`` itself if it would hold more than half of the disk space, and otherwise the
+        client that holds most.
         """
         with self._lock:
             if self._reserved.get(client, 0) + count > self._max_bytes // 2:
@@ -78,26 +76,27 @@ class Disk:
             return max(self._reserved, key=lambda name: self._reserved[name], default=client)
 
     def reserve(self, client: str, count: int) -> None:
-        """Reserve bytes for a client; a negative number releases them.
+        """Reserve bytes for a client; a negative ``count`` releases them.
 
         Raises:
-            Refusal: If the client, or all together, would have too many.
+            Refusal: If the client would hold more than half of the disk space, or all clients
+                together more than all of it.
         """
+        max_client_bytes = self._max_bytes // 2
+        if count > max_client_bytes:
+            raise Refusal(
+                413,
+                f"this request needs {count / 1e6:.0f} MB of disk space, but the limit is "
+                f"{self._max_bytes / 2e6:.0f} MB: ask for fewer outputs or a smaller photograph",
+            )
         with self._lock:
-            client_bytes, total = self._reserved.get(client, 0), sum(self._reserved.values())
-            if count > 0:
-                if count > self._max_bytes // 2:
-                    raise Refusal(
-                        413,
-                        f"this takes {count / 1e6:.0f} MB of disk, above the limit of "
-                        f"{self._max_bytes / 2e6:.0f} MB: ask for fewer outputs or a smaller "
-                        "photograph",
-                    )
-                is_client_full = client_bytes + count > self._max_bytes // 2
-                if is_client_full or total + count > self._max_bytes:
-                    raise busy_refusal("requests and results fill the server's disk", 5)
-            if client_bytes + count:
-                self._reserved[client] = client_bytes + count
+            client_bytes = self._reserved.get(client, 0) + count
+            total_bytes = sum(self._reserved.values()) + count
+            is_full = client_bytes > max_client_bytes or total_bytes > self._max_bytes
+            if count > 0 and is_full:
+                raise busy_refusal("the server's disk is full of requests and results", 5)
+            if client_bytes:
+                self._reserved[client] = client_bytes
             else:
                 self._reserved.pop(client, None)
 
@@ -115,16 +114,14 @@ class Folders:
 
 @contextmanager
 def server_folder() -> Iterator[Path]:
-    """Make a folder for a server, which is removed after the block.
+    """Make a temporary folder for a server, and remove it after the block.
 
-    Folders of servers that were killed are removed before.
-
-    Raises:
-        OutputError: If the folder cannot be made.
+    Folders that killed servers have left behind are removed first.
     """
     parent = Path(tempfile.gettempdir())
     remove_dead_folders(parent)
-    # It is named before it is made, so that an interruption meanwhile leaves nothing behind.
+    # The name is known before the folder exists, so that even an interruption (Ctrl-C) during mkdir
+    # leaves nothing behind.
     path = parent / (PREFIX + secrets.token_hex(8))
     try:
         try:
@@ -138,11 +135,11 @@ def server_folder() -> Iterator[Path]:
 
 
 def remove_dead_folders(parent: Path) -> list[Path]:
-    """Remove folders of killed servers; return their paths."""
+    """Remove the folders that killed servers have left behind; return their paths."""
     try:
         entries = [folder for folder in os.scandir(parent) if folder.name.startswith(PREFIX)]
     except OSError as error:
-        raise OutputError(f"{parent}: cannot be read: choose another folder") from error
+        raise OutputError(f"{parent}: cannot read this folder: choose another one") from error
     removed = []
     for entry in entries:
         with suppress(OSError):
@@ -153,6 +150,7 @@ def remove_dead_folders(parent: Path) -> list[Path]:
 
 
 def _belongs_to_dead_server(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is ours and no running server holds its lock."""
     status = entry.stat(follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
         return False

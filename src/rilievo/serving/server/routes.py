@@ -30,10 +30,10 @@ from rilievo.prediction import Prediction
 from rilievo.serving.listener.connections import client_name
 from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.request_refusals import (
-    GivenUp,
+    JobCancelled,
     Refusal,
     RefusalResponse,
-    stopping_refusal,
+    server_stopping_refusal,
 )
 from rilievo.serving.server.answer_files import JSON
 from rilievo.serving.server.answers import stream
@@ -51,21 +51,23 @@ from rilievo.serving.server.uploads import Upload
 from rilievo.version import VERSION
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]
-_CLIENT_LEFT = 499  # status for the counters, which nobody receives
+_CLIENT_LEFT = 499  # status for the counters alone; no client receives it
 
 
-def with_refusals(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap an endpoint so that its errors become refusals."""
+def turn_errors_into_refusals(
+    service: Service, endpoint: Endpoint
+) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap an endpoint so that its errors become refusals, which clients get as JSON."""
 
     async def answer_or_refuse(request: Request) -> Response:
         try:
             return await endpoint(service, request)
-        except GivenUp:
+        except JobCancelled:
             return Response(status_code=_CLIENT_LEFT)
         except asyncio.CancelledError:  # uvicorn cancels what has not ended when it stops
-            return RefusalResponse(stopping_refusal())
+            return RefusalResponse(server_stopping_refusal())
         except Exception as error:
-            return RefusalResponse(service.refusal_of(error))
+            return RefusalResponse(service.refusal_for(error))
 
     return answer_or_refuse
 
@@ -75,8 +77,8 @@ def request_client(request: Request) -> str:
     return client_name("" if request.client is None else request.client.host)
 
 
-async def client_departure(request: Request) -> None:
-    """Wait until the client leaves."""
+async def wait_for_disconnect(request: Request) -> None:
+    """Wait until the client closes the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         await asyncio.sleep(0)
 
@@ -86,11 +88,11 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>rilievo</title>
 <h1>rilievo</h1>
-<p>Depth, normals, surfaces and measurements of a photograph that is sent. Nothing is kept.</p>
+<p>Send a photograph to get its depth, normals, surface and measurements. Nothing is stored.</p>
 <pre>
 {lines}
 </pre>
-<p>Every address and parameter: <a href="{root}openapi.json">openapi.json</a>.
+<p>All addresses and parameters: <a href="{root}openapi.json">openapi.json</a>.
 Models: <a href="{root}v1/models">v1/models</a>.</p>
 </html>
 """
@@ -98,7 +100,7 @@ _PHOTO = "--data-binary @photo.jpg"
 
 
 def guide_page(root: str, *, needs_token: bool) -> str:
-    """HTML page with command lines that call the server at an address."""
+    """HTML page with example commands that call the server at the URL ``root``."""
     curl = "curl -H 'Authorization: Bearer TOKEN'" if needs_token else "curl"
     lines = (
         f"{curl} {_PHOTO} '{root}v1/predict?at=320,240'",
@@ -128,35 +130,31 @@ class Extension(Protocol):
 def application(
     service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
 ) -> ASGIApp:
-    """Make the ASGI application of a server.
-
-    Args:
-        service: Work for requests.
-        tokens: Tokens of which a request has to send one; none for a server without.
-        extension: Further routes.
-    """
+    """Make the ASGI application of a server; without ``tokens``, everybody may call it."""
 
     async def stream_endpoint(websocket: WebSocket) -> None:
         await stream(websocket, service)
 
-    guide = with_refusals(service, _guide_endpoint(needs_token=bool(tokens)))
+    def route(address: str, endpoint: Endpoint, summary: str | None = None) -> BaseRoute:
+        method, path = address.split()
+        handler = turn_errors_into_refusals(service, endpoint)
+        return Route(path, handler, methods=[method], name=summary)
+
+    guide = _guide_endpoint(needs_token=bool(tokens))
     routes: list[BaseRoute] = [
-        Route("/v1/predict", with_refusals(service, _predict), methods=["POST"]),
-        Route("/v1/measure", with_refusals(service, _measure), methods=["POST"]),
-        Route("/v1/models", with_refusals(service, _list_models), methods=["GET"]),
+        route("POST /v1/predict", _predict),
+        route("POST /v1/measure", _measure),
+        route("GET /v1/models", _list_models),
         WebSocketRoute("/v1/stream", stream_endpoint),
-        Route("/v1/stream", with_refusals(service, _refuse_stream_by_http), methods=["GET"]),
-        Route("/healthz", with_refusals(service, _health_and_version), methods=["GET"]),
-        Route(
-            "/metrics",
-            with_refusals(service, _metrics_endpoint(for_all=bool(tokens))),
-            methods=["GET"],
-        ),
-        Route("/openapi.json", with_refusals(service, _openapi_endpoint()), methods=["GET"]),
-        Route("/docs", guide, methods=["GET"], name="A page with examples."),
+        route("GET /v1/stream", _refuse_stream_by_http),
+        route("GET /healthz", _health_and_version),
+        # Anyone who has a token may read the metrics; without tokens, only this machine may.
+        route("GET /metrics", _metrics_endpoint(for_all=bool(tokens))),
+        route("GET /openapi.json", _openapi_endpoint()),
+        route("GET /docs", guide, "A page with examples."),
     ]
     if extension is None:
-        routes.append(Route("/", guide, methods=["GET"], name="The same."))
+        routes.append(route("GET /", guide, "The same page."))
     else:
         routes += extension.routes()
 
@@ -165,58 +163,59 @@ def application(
         lifespan=lambda app: _lifespan(service, extension),
         exception_handlers={HTTPException: _routing_error_response},
     )
-    app.router.redirect_slashes = False
+    app.router.redirect_slashes = False  # /docs/ is unknown, and not redirected to /docs
+    known_paths = {getattr(each, "path", "") for each in routes}
     return Guard(
         app,
         tokens=tokens,
         hosts=service.options.host_names,
         origins=service.options.calling_origins,
-        observe=_request_counter(service, {getattr(route, "path", "") for route in routes}),
+        observe=_request_counter(service, known_paths),
     )
 
 
 @asynccontextmanager
 async def _lifespan(service: Service, extension: Extension | None) -> AsyncIterator[None]:
-    tidying = asyncio.create_task(service.tidy_memory_forever())
+    releasing = asyncio.create_task(service.release_memory_forever())
     try:
         async with nullcontext() if extension is None else extension.lifespan():
             yield
     finally:
-        tidying.cancel()
+        releasing.cancel()
         await service.close()
 
 
 async def _predict(service: Service, request: Request) -> Response:
     """Answer with the JSON of a prediction, or with its outputs as files."""
-    # The parameters in the address are checked before the image is read.
-    arguments = read_params(PredictParams, request.query_params.multi_items(), {})
+    # Errors in the address are reported before the image is received.
+    params = read_params(PredictParams, request.query_params.multi_items(), {})
     client = request_client(request)
-    upload = await _read_upload_if_room(
-        service, request, client, parse_output_names(arguments.save)
-    )
+    upload = await _read_upload_if_room(service, request, client, parse_output_names(params.save))
     try:
-        arguments = read_params(PredictParams, request.query_params.multi_items(), upload.fields)
-        outputs, points = parse_output_names(arguments.save), arguments.points()
-        _ = arguments.options, arguments.saving, service.offered.server_name(arguments.model)
+        params = read_params(PredictParams, request.query_params.multi_items(), upload.fields)
+        outputs = parse_output_names(params.save)
+        points = params.points()
+        params.check_options()
+        service.offered.server_name(params.model)  # raises for an unknown model
     except BaseException:
         upload.close()
         raise
-    job = await service.new_job(upload, client, outputs)
+    job = await service.create_job(upload, client, outputs)
     slots = service.slots(is_heavy=job.is_heavy)
     if outputs == (JSON,):
-        answer = await service.jobs.run_in_slot(
+        record = await service.jobs.run_in_slot(
             slots,
             job,
-            lambda job: _predict_and_describe(service, job, arguments, points),
-            client_departure(request),
+            lambda job: _predict_and_describe(service, job, params, points),
+            wait_for_disconnect(request),
         )
-        return JSONResponse(answer)
+        return JSONResponse(record)
     prediction, written = await service.jobs.run_in_slot(
         slots,
         job,
-        lambda job: service.predict_and_write(job, arguments, outputs),
-        client_departure(request),
-        unused=lambda result: result[1].remove(),
+        lambda job: service.predict_and_write(job, params, outputs),
+        wait_for_disconnect(request),
+        dispose=lambda result: result[1].remove(),
     )
     return files_response(prediction, written, service.options.limits.download_seconds)
 
@@ -227,70 +226,77 @@ async def _measure(service: Service, request: Request) -> Response:
     client = request_client(request)
     upload = await _read_upload_if_room(service, request, client)
     try:
-        arguments = read_params(MeasureParams, request.query_params.multi_items(), upload.fields)
-        regions = arguments.regions()
+        params = read_params(MeasureParams, request.query_params.multi_items(), upload.fields)
+        regions = params.regions()
         if not regions:
-            arguments.quantity()
-        _ = arguments.options, service.offered.server_name(arguments.model)
+            params.quantity()  # raises if it is not valid
+        params.check_options()
+        service.offered.server_name(params.model)  # raises for an unknown model
     except BaseException:
         upload.close()
         raise
-    job = await service.new_job(upload, client)
-    answer = await service.jobs.run_in_slot(
+    job = await service.create_job(upload, client)
+    record = await service.jobs.run_in_slot(
         service.slots(is_heavy=job.is_heavy),
         job,
-        lambda job: _predict_and_measure(service, job, arguments, regions),
-        client_departure(request),
+        lambda job: _predict_and_measure(service, job, params, regions),
+        wait_for_disconnect(request),
     )
-    return JSONResponse(answer)
+    return JSONResponse(record)
 
 
 async def _predict_and_describe(
-    service: Service, job: ImageJob, arguments: PredictParams, points: list[Point]
+    service: Service, job: ImageJob, params: PredictParams, points: list[Point]
 ) -> dict[str, object]:
-    prediction = await service.predict(job, arguments, outputs=(JSON,))
-    job.raise_if_given_up()
+    prediction = await service.predict(job, params, outputs=(JSON,))
+    job.raise_if_cancelled()
     return await service.run_in_job_pool(job, lambda: prediction_record(prediction, points))
 
 
 async def _predict_and_measure(
-    service: Service, job: ImageJob, arguments: MeasureParams, regions: Sequence[RegionLike]
+    service: Service, job: ImageJob, params: MeasureParams, regions: Sequence[RegionLike]
 ) -> dict[str, object]:
-    prediction = await service.predict(job, arguments)
-    job.raise_if_given_up()
+    """Measure the objects in boxes, or at points if there are no boxes."""
+    prediction = await service.predict(job, params)
+    job.raise_if_cancelled()
 
     def measure() -> dict[str, object]:
         if regions:
-            return _regions_record(job, prediction, regions)
-        return _points_record(prediction, arguments)
+            return _measure_regions(job, prediction, regions)
+        return _points_record(prediction, params)
 
     return await service.run_in_job_pool(job, measure)
 
 
-_spell = partial(worded, spell=spell_parameter)
+_format_remark = partial(worded, spell=spell_parameter)
+"""Write a remark in which options are named as request parameters."""
 
 
-def _regions_record(
+def _measure_regions(
     job: ImageJob, prediction: Prediction, regions: Sequence[RegionLike]
 ) -> dict[str, object]:
+    """Measure the objects in boxes, and return them for JSON; each remark is listed once."""
     measurer = RegionMeasurer(prediction)
-    things = []
+    object_records = []
+    remarks: list[str] = []
     for region in regions:
-        job.raise_if_given_up()
-        things.append(measurer.measure(region))
-    remarks = dict.fromkeys(_spell(remark) for thing in things for remark in thing.remarks)
+        job.raise_if_cancelled()
+        measured_object = measurer.measure(region)
+        object_records.append(region_record(measured_object, _format_remark))
+        remarks += map(_format_remark, measured_object.remarks)
     return {
-        "things": [region_record(thing, _spell) for thing in things],
+        "things": object_records,
         **origin_record(prediction),
-        "notes": (*client_notes(prediction), *remarks),
+        "notes": (*client_notes(prediction), *dict.fromkeys(remarks)),
     }
 
 
-def _points_record(prediction: Prediction, arguments: MeasureParams) -> dict[str, object]:
-    quantity, points = arguments.quantity()
-    measurement = measure_points(prediction, points, quantity, in_plane=arguments.in_plane)
-    record = measurement_json(measurement, prediction, _spell)
-    return {**record, "notes": (*client_notes(prediction), *map(_spell, measurement.remarks))}
+def _points_record(prediction: Prediction, params: MeasureParams) -> dict[str, object]:
+    quantity, points = params.quantity()
+    measurement = measure_points(prediction, points, quantity, in_plane=params.in_plane)
+    record = measurement_json(measurement, prediction, _format_remark)
+    remarks = map(_format_remark, measurement.remarks)
+    return {**record, "notes": (*client_notes(prediction), *remarks)}
 
 
 async def _list_models(service: Service, request: Request) -> Response:
@@ -298,7 +304,7 @@ async def _list_models(service: Service, request: Request) -> Response:
 
 
 async def _refuse_stream_by_http(service: Service, request: Request) -> Response:
-    raise Refusal(426, "a stream is a WebSocket: open it as ws:// or wss://", _WEBSOCKET)
+    raise Refusal(426, "streams need a WebSocket connection: use ws:// or wss://", _WEBSOCKET)
 
 
 async def _health_and_version(service: Service, request: Request) -> Response:
@@ -306,11 +312,13 @@ async def _health_and_version(service: Service, request: Request) -> Response:
 
 
 def _metrics_endpoint(*, for_all: bool) -> Endpoint:
-    """Endpoint of the counters, which only this machine may read unless ``for_all`` is true."""
+    """Make the endpoint of the counters, which only this machine may read unless ``for_all``."""
 
     async def metrics(service: Service, request: Request) -> Response:
         if not (for_all or _is_from_loopback(request)):
-            raise Refusal(403, "metrics are for the machine of the server, or need a token")
+            raise Refusal(
+                403, "metrics are only available on the server's machine, or with a token"
+            )
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
     return metrics
@@ -324,6 +332,7 @@ def _guide_endpoint(*, needs_token: bool) -> Endpoint:
 
 
 def _openapi_endpoint() -> Endpoint:
+    """Make the endpoint of the OpenAPI document, which is built at the first request."""
     content = b""
 
     async def openapi(service: Service, request: Request) -> Response:
@@ -348,7 +357,7 @@ def _is_from_loopback(request: Request) -> bool:
 async def _read_upload_if_room(
     service: Service, request: Request, client: str, outputs: Sequence[str] = ()
 ) -> Upload:
-    """Read the body of a request, or refuse it if too many requests wait already."""
+    """Read the body of a request, unless too many requests of its kind wait already."""
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
     service.slots(is_heavy=service.is_heavy(size, outputs)).refuse_if_full()
@@ -356,23 +365,24 @@ async def _read_upload_if_room(
 
 
 def _routing_error_response(request: Request, error: Exception) -> Response:
-    """Answer a request that fits no route, in one line."""
+    """Explain in one line why a request matches no route."""
     assert isinstance(error, HTTPException), "Starlette calls this handler for HTTPException only"
     if error.status_code == HTTPStatus.NOT_FOUND:
-        message = "no such address; /docs has examples, and /openapi.json lists all addresses"
+        message = "no such address; see /docs for examples, and /openapi.json for all addresses"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed_methods = (error.headers or {}).get("Allow", "others")
-        message = f"this address does not take {request.method}, but {allowed_methods}"
+        message = f"this address does not accept {request.method}; use {allowed_methods}"
     else:
         message = "the request cannot be read"
     return RefusalResponse(Refusal(error.status_code, message, error.headers))
 
 
-def _request_counter(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
-    """Function that counts requests by their routes."""
+def _request_counter(service: Service, known_paths: set[str]) -> Callable[[str, int, float], None]:
+    """Make the function that counts requests by path and status, with their duration [s]."""
 
     def count_request(path: str, status: int, seconds: float) -> None:
-        # All unknown paths have one counter, because clients must not choose the names of counters.
-        service.metrics.count_request(path if path in routes else "other", status, seconds)
+        # All unknown paths share one counter. Otherwise clients could create counters at will.
+        counter = path if path in known_paths else "other"
+        service.metrics.count_request(counter, status, seconds)
 
     return count_request

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rilievo.serving.server.service import Service
 
 
+@exit_zero_on_sigterm()
 def serve(
     options: ServerOptions,
     ready: Callable[[str], None],
@@ -23,26 +24,10 @@ def serve(
 ) -> None:
     """Serve until a signal stops the process.
 
-    Args:
-        options: Address, models and limits.
-        ready: Function that gets the URL once the server listens.
-        extend: Function that makes further routes, as the app has them.
-
-    Raises:
-        MissingExtraError: If a package is not installed.
-        KeyboardInterrupt: If the signal was Ctrl-C.
+    ``ready`` gets the URL once the server listens, and ``extend`` makes the routes of the app.
     """
-    with exit_zero_on_sigterm():
-        _serve_until_stopped(options, ready, extend)
-
-
-def _serve_until_stopped(
-    options: ServerOptions,
-    ready: Callable[[str], None],
-    extend: "Callable[[Service, Path], Extension] | None",
-) -> None:
-    name = "serve" if extend is None else "app"
-    with needing("the server", name):
+    command = "serve" if extend is None else "app"
+    with needing("the server", command):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
         import python_multipart  # noqa: F401
@@ -57,8 +42,8 @@ def _serve_until_stopped(
     share_arenas()
     _silence_logs_and_warnings()
     tokens = options.tokens()
-    with listening_socket(options, name) as listener, server_folder() as folder:
-        application = _load_application(options, folder, tokens, extend)
+    with listening_socket(options, command) as listener, server_folder() as folder:
+        application = _build_application(options, folder, tokens, extend)
         ready(local_url(options, listener.getsockname()[1]))
         server = http_server(
             application,
@@ -77,13 +62,17 @@ def _silence_logs_and_warnings() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def _load_application(
+def _build_application(
     options: ServerOptions,
     folder: Path,
     tokens: tuple[str, ...],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> Any:
-    """Make the ASGI application, with the default model loaded and decoders started."""
+    """Make the ASGI application, with the default model loaded and decoders started.
+
+    ``folder`` is for the files of requests. ``extend`` makes further routes, such as the app's.
+    """
+    # Imported on demand, because these modules need packages of the extra.
     from rilievo.serving.server.counters import Metrics
     from rilievo.serving.server.offered_models import offered_models
     from rilievo.serving.server.request_files import Disk, Folders
@@ -92,7 +81,7 @@ def _load_application(
 
     disk = Disk(int(options.limits.disk_megabytes * 1e6))
     service = Service(options, offered_models(options), Folders(folder, disk), Metrics())
-    service.decoders.warm()
+    service.decoders.start_ahead()
     service.networks.load_now(options.model)
     extension = None if extend is None else extend(service, folder)
     return application(service, tokens, extension)

@@ -15,16 +15,16 @@ from rilievo.models.load_options import ONNX_ENGINES
 from rilievo.models.onnx_files.engines import shrink_arena
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
-from rilievo.serving.listener.request_refusals import GivenUp, stopping_refusal
+from rilievo.serving.listener.request_refusals import JobCancelled, server_stopping_refusal
 from rilievo.serving.server.params import Variant
 
 _MAX_LOADED = 3
-"""Models in memory. The one that was not used for longest is dropped first."""
+"""Models in memory. The least recently used one is dropped first."""
 
 
 @dataclass(slots=True)
 class _InferenceRequest:
-    """Photograph that waits for a network, and the future for its answer."""
+    """Photograph that waits for a network, and the future for the network's output."""
 
     variant: Variant
     model: Model
@@ -34,12 +34,12 @@ class _InferenceRequest:
 
     @property
     def batch_key(self) -> tuple[Variant, tuple[int, int]]:
-        """What photographs have in common that run together: the model and their size."""
+        """Photographs run in one batch if they have the same model and the same size."""
         return self.variant, self.photo.shape
 
 
 class _PoolModel(WrappedModel):
-    """Model that runs in the threads of networks, for callers in other threads."""
+    """Wraps a model so that its network runs in a given pool, whatever thread calls it."""
 
     def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
         super().__init__(model)
@@ -49,11 +49,11 @@ class _PoolModel(WrappedModel):
         try:
             future = self._pool.submit(self.model.infer, photos)
         except RuntimeError as error:  # the pool is shut down
-            raise stopping_refusal() from error
+            raise server_stopping_refusal() from error
         try:
             return future.result()
         except CancelledError as error:
-            raise stopping_refusal() from error
+            raise server_stopping_refusal() from error
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         return self.model.finish(inference, photo)
@@ -77,26 +77,24 @@ class Networks:
         window: float | int = 0.0,
         observe: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Make a collection without models.
+        """Begin without any loaded model.
 
-        Args:
-            load: Function that loads a model by its name.
-            max_batch: Number of photographs in one run.
-            window: Time that a run waits for more photographs [s].
-            observe: Function that gets the number of photographs of each run.
+        A batch waits ``window`` [s] for more photographs. ``observe`` gets the size of each batch.
         """
-        self._load, self._max_batch, self._window, self._observe = load, max_batch, window, observe
+        self._load = load
+        self._max_batch = max_batch
+        self._window = window
+        self._observe = observe
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
         self._waiting: deque[_InferenceRequest] = deque()
         self._running: dict[asyncio.Task[None], Sequence[_InferenceRequest]] = {}
-        self._arrival = asyncio.Event()
-        self._pool = ThreadPoolExecutor(1, "network")
-        self._pools = {1: self._pool}
+        self._new_request = asyncio.Event()
+        self._pools_by_size: dict[int, ThreadPoolExecutor] = {}
         self._loader = ThreadPoolExecutor(1, "load")
         self._scheduler: asyncio.Task[None] | None = None
         self._is_closed = False
-        self._ran_batches: set[str] = set()
+        self._models_that_ran_batches: set[str] = set()
         self.expected_photos = 0
 
     @property
@@ -115,33 +113,28 @@ class Networks:
     async def video_model(self, variant: Variant) -> Model:
         """Model that a video can use in a thread of its own, in turn with photographs."""
         model = await self._load_cached(variant.name)
-        return variant.refine_model(_PoolModel(model, self._pool_for_callers_of(model)))
+        return variant.refine_model(_PoolModel(model, self._pool_for(model)))
 
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
     ) -> Inference:
-        """Run a photograph, perhaps together with others.
-
-        Args:
-            variant: Model with its refinements.
-            photo: Photograph.
-            is_wanted: Function that tells whether somebody still waits for the answer.
+        """Run a photograph through a network, perhaps in a batch with others.
 
         Raises:
-            GivenUp: If nobody waits any more.
+            JobCancelled: If ``is_wanted()`` is False when its turn comes.
             Refusal: If the server stops.
         """
         if self._is_closed:
-            raise stopping_refusal()
+            raise server_stopping_refusal()
         model = await self.model(variant)
         if self._is_closed:  # it may have been closed while the model was loaded
-            raise stopping_refusal()
+            raise server_stopping_refusal()
         loop = asyncio.get_running_loop()
-        if self._scheduler is None or self._scheduler.done():
+        if self._scheduler is None or self._scheduler.done():  # not started yet, or failed
             self._scheduler = loop.create_task(self._run_batches_forever(), name="networks")
         future: asyncio.Future[Inference] = loop.create_future()
         self._waiting.append(_InferenceRequest(variant, model, photo, future, is_wanted))
-        self._arrival.set()
+        self._new_request.set()
         return await future
 
     async def release_batch_memory(self) -> None:
@@ -151,29 +144,29 @@ class Networks:
         model that ran a batch predicts a tiny picture.
         """
         loop = asyncio.get_running_loop()
-        names = list(self._ran_batches)
-        self._ran_batches.clear()
+        names = list(self._models_that_ran_batches)
+        self._models_that_ran_batches.clear()
         for name in names:
             model = self._loaded.get(name)
-            if model is None or model.settings.get("engine") != ONNX_ENGINES[0]:
-                continue
-            pool = self._pool_for_callers_of(model)
-            await loop.run_in_executor(pool, _shrink_memory_of, model)
+            if model is not None and model.settings.get("engine") == ONNX_ENGINES[0]:
+                await loop.run_in_executor(self._pool_for(model), _shrink_arena_of, model)
 
     async def close(self) -> None:
         """Refuse photographs that wait, and finish those that run."""
         self._is_closed = True
         running = [request for batch in self._running.values() for request in batch]
-        tasks = {*self._running, *filter(None, [self._scheduler])}
+        tasks = set(self._running)
+        if self._scheduler is not None:
+            tasks.add(self._scheduler)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
         for request in (*self._waiting, *running):
             if not request.future.done():
-                request.future.set_exception(stopping_refusal())
+                request.future.set_exception(server_stopping_refusal())
         self._waiting.clear()
-        for pool in self._pools.values():
+        for pool in self._pools_by_size.values():
             pool.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)
 
@@ -182,10 +175,10 @@ class Networks:
         model = self._loaded.get(name)
         if model is None:
             async with self._loading:
-                # Another request may have loaded it meanwhile.
+                # Another request may have loaded it while this one waited for the lock.
                 model = self._loaded.get(name) or await self._load_in_thread(name)
         if name in self._loaded:
-            self._loaded.move_to_end(name)
+            self._loaded.move_to_end(name)  # as the most recently used one
         return model
 
     async def _load_in_thread(self, name: str) -> Model:
@@ -193,20 +186,19 @@ class Networks:
         model = await loop.run_in_executor(self._loader, self._load, name)
         self._loaded[name] = model
         if len(self._loaded) > _MAX_LOADED:
-            self._loaded.popitem(last=False)
+            self._loaded.popitem(last=False)  # the least recently used one
         return model
 
-    def _pool_for_callers_of(self, model: Model) -> ThreadPoolExecutor:
-        """Threads for a model, as many as may call it at a time."""
-        callers = model.callers
-        if callers not in self._pools:
-            self._pools[callers] = ThreadPoolExecutor(callers, "network")
-        return self._pools[callers]
+    def _pool_for(self, model: Model) -> ThreadPoolExecutor:
+        size = model.callers
+        if size not in self._pools_by_size:
+            self._pools_by_size[size] = ThreadPoolExecutor(size, "network")
+        return self._pools_by_size[size]
 
     async def _run_batches_forever(self) -> None:
         """Run waiting photographs in batches, as many at a time as their model allows."""
         while True:
-            await self._arrival.wait()
+            await self._new_request.wait()
             batch = await self._next_batch()
             if batch:
                 task = asyncio.get_running_loop().create_task(self._infer_batch(batch))
@@ -216,50 +208,49 @@ class Networks:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _next_batch(self) -> list[_InferenceRequest]:
-        """Take the first waiting photograph, and others that can run together with it.
+        """Take the first waiting photograph, and others that can run in a batch with it.
 
-        If photographs are being decoded, they are waited for, for a moment.
+        If more photographs are being decoded, it waits a moment for them.
         """
         self._drop_given_up()
         if not self._waiting:
-            self._arrival.clear()
+            self._new_request.clear()
             return []
-        key = self._waiting[0].batch_key
-        is_on_cpu = self._waiting[0].model.settings.get("device") == "cpu"
-        max_batch = 1 if is_on_cpu else self._max_batch
+        first = self._waiting[0]
+        key = first.batch_key
+        max_batch = 1 if first.model.settings.get("device") == "cpu" else self._max_batch
         with suppress(TimeoutError):
             async with asyncio.timeout(self._window):
-                while self.expected_photos and self._number_waiting(key) < max_batch:
-                    self._arrival.clear()
-                    await self._arrival.wait()
-        self._arrival.set()
+                while self.expected_photos and self._count_waiting(key) < max_batch:
+                    self._new_request.clear()
+                    await self._new_request.wait()
+        self._new_request.set()  # more requests may wait behind this batch
         self._drop_given_up()
         batch = [request for request in self._waiting if request.batch_key == key][:max_batch]
         for request in batch:
             self._waiting.remove(request)
         return batch
 
-    def _number_waiting(self, key: object) -> int:
+    def _count_waiting(self, key: object) -> int:
         return sum(request.batch_key == key for request in self._waiting)
 
     def _drop_given_up(self) -> None:
         for request in self._waiting:
             if not request.future.done() and not request.is_wanted():
-                request.future.set_exception(GivenUp())
+                request.future.set_exception(JobCancelled())
         self._waiting = deque(request for request in self._waiting if not request.future.done())
 
     async def _infer_batch(self, batch: Sequence[_InferenceRequest]) -> None:
-        """Run a batch; if it fails, run its photographs one by one."""
+        """Run a batch. If it fails, run its photographs one by one, so that only bad ones fail."""
         self._observe(len(batch))
-        loop, model = asyncio.get_running_loop(), batch[0].model
+        loop = asyncio.get_running_loop()
+        model = batch[0].model
         photos = [request.photo for request in batch]
         if len(batch) > 1:
-            self._ran_batches.add(batch[0].variant.name)
+            self._models_that_ran_batches.add(batch[0].variant.name)
         try:
-            answers = await loop.run_in_executor(
-                self._pool_for_callers_of(model), model.infer, photos
-            )
-            answered = list(zip(batch, answers, strict=True))
+            inferences = await loop.run_in_executor(self._pool_for(model), model.infer, photos)
+            results = list(zip(batch, inferences, strict=True))
         except Exception as error:
             if len(batch) > 1:
                 for request in batch:
@@ -267,13 +258,13 @@ class Networks:
             elif not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return
-        for request, answer in answered:
+        for request, inference in results:
             if not request.future.done():
-                request.future.set_result(answer)
+                request.future.set_result(inference)
 
 
-def _shrink_memory_of(model: Model) -> None:
-    """Predict a tiny picture, after which ONNX Runtime returns the memory that it does not need."""
+def _shrink_arena_of(model: Model) -> None:
+    """Predict a tiny picture, after which ONNX Runtime releases the rest of its memory arena."""
     tiny_picture = Photo(pixels=np.zeros((64, 64, 3), np.uint8))
     with shrink_arena(), suppress(RilievoError):
         model.infer([tiny_picture])

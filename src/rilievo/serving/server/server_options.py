@@ -20,21 +20,21 @@ from rilievo.serving.listener.listening import AddressOptions, parse_origins, sp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """Numbers by which no client can occupy the whole server.
+    """Limits that keep one client from occupying the whole server.
 
     Attributes:
-        connections: Open connections of one client; those of proxies are not counted.
-        queue: Requests that wait.
-        uploads: Bodies that arrive; one client may have a quarter.
+        connections: Most open connections of one client; proxies have no limit.
+        queue: Most waiting requests.
+        uploads: Most request bodies that arrive at a time; one client may have a quarter.
         upload_seconds: Time in which a request has to arrive [s].
         download_seconds: Time in which a client has to read an answer [s].
-        streams: Open WebSocket streams; one client may have half.
-        batch: Photographs in one run of a network on a GPU; on a CPU it is always one.
+        streams: Most open WebSocket streams; one client may have half.
+        batch: Most photographs in one run of a network on a GPU; on a CPU it is always one.
         batch_seconds: Time that a network waits for more photographs [s].
         workers: Threads that decode, and threads that write.
         disk_megabytes: Disk space for requests and answers; one client may have half.
-        video_frames: Frames of a video of the app.
-        video_seconds: Time that the app works on a video [s].
+        video_frames: Most frames that the app predicts in a video.
+        video_seconds: Longest time that the app spends on a video [s].
         result_megabytes: Disk space for the app's results; one visitor may have half.
     """
 
@@ -65,21 +65,23 @@ class ServerOptions(AddressOptions, EngineOptions):
     }
 
     model: Annotated[str, option(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
-    """Model that answers unless a request names another: a name that 'rilievo models' lists, an
+    """Default model, used unless a request selects another: a name that 'rilievo models' lists, an
     ONNX file, or a run of 'rilievo train'."""
     offer: Annotated[str | None, option(comma_separated=True, metavar="NAME,...")] = None
-    """Other models that requests may name; weights are fetched at their first use."""
+    """Other models that requests can select, separated by commas. Weights are downloaded at first
+    use.
+    """
     max_megabytes: Annotated[float | int, option(above=0)] = 50.0
-    """Largest request body."""
+    """Maximum size of a request body in megabytes."""
     max_megapixels: Annotated[float | int, option(above=0)] = 24.0
-    """Largest photograph."""
+    """Maximum size of a photograph in megapixels."""
     time_limit: Annotated[float | int, option(above=0, unit="seconds")] = 60.0
-    """Seconds after which a request is given up, its wait in the queue included."""
+    """Maximum duration of a request in seconds, including its wait in the queue."""
 
     limits: Annotated[ServerLimits, option(hidden=True)] = field(default_factory=ServerLimits)
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens of which a request has to send one; none here, because a page cannot send one."""
+        """Access tokens, one of which each request has to send; by default there are none."""
         return ()
 
     @property
@@ -112,53 +114,53 @@ class ServeOptions(ServerOptions):
     }
 
     token_file: Annotated[Path | None, option(metavar="FILE")] = None
-    """File with one token in a line. Requests must send one of them as 'Authorization: Bearer
-    TOKEN'. The environment variable RILIEVO_SERVE_TOKEN holds one token in place of a file."""
+    """File with one token per line. Requests must send one of them as 'Authorization: Bearer
+    TOKEN'. Instead of a file, you can set the environment variable RILIEVO_SERVE_TOKEN to a
+    token."""
 
     origins: Annotated[str, option(comma_separated=True, metavar="ORIGIN,...|*")] = ""
-    """Origins of other hosts whose web pages may call the server, such as https://blog.example.com;
-    by default none. '*' lets every page in; a page of the internet reaches a server of a private
-    network only where it is named. Cookies are never used: a page sends a token itself."""
+    """Origins of other sites whose web pages may call the server, such as https://blog.example.com;
+    by default none. '*' allows every page, but a page on the internet can call a server on a
+    private network only if you list its origin. Cookies are never used, so a page must send a token
+    itself."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.calling_origins
+        self._parse_origins()  # raises OptionError if one is malformed
 
     @property
     def calling_origins(self) -> tuple[str, ...]:
         """Other origins whose pages may call the server, or ``*`` for all."""
-        allows_all = split_at_commas(self.origins) == ["*"]
-        return ("*",) if allows_all else parse_origins("origins", self.origins)
+        return self._parse_origins()
+
+    def _parse_origins(self) -> tuple[str, ...]:
+        if split_at_commas(self.origins) == ["*"]:
+            return ("*",)
+        return parse_origins("origins", self.origins)
 
     def tokens(self) -> tuple[str, ...]:
-        """Tokens of which a request has to send one; without any, everybody may call.
-
-        Raises:
-            OptionError: If a token is too short, or the file has none.
-        """
+        """Tokens of which a request has to send one; if there are none, everybody may call."""
         tokens = []
         if os.environ.get(TOKEN_VARIABLE):
             tokens.append(os.environ[TOKEN_VARIABLE])
         if self.token_file is not None:
-            lines = [line.strip() for line in read_text(self.token_file).splitlines()]
-            lines = [line for line in lines if line]
-            if not lines:
+            stripped_lines = [line.strip() for line in read_text(self.token_file).splitlines()]
+            file_tokens = [line for line in stripped_lines if line]
+            if not file_tokens:
                 raise OptionError(
-                    option="token_file",
-                    problem=f"{printable(self.token_file)}: holds no token",
+                    option="token_file", problem=f"{printable(self.token_file)}: contains no token"
                 )
-            tokens += lines
+            tokens += file_tokens
         for token in tokens:
             if len(token) < _MIN_TOKEN_LENGTH or not token.isascii() or " " in token:
                 raise OptionError(
-                    f"a token has {_MIN_TOKEN_LENGTH} or more ASCII characters and no space, got "
-                    f"one of {len(token)}: make one with 'openssl rand -hex 32'"
+                    f"a token must have at least {_MIN_TOKEN_LENGTH} ASCII characters and no "
+                    f"spaces, got {len(token)} characters: make one with 'openssl rand -hex 32'"
                 )
         return tuple(tokens)
 
 
-_PACKAGES = {"models": ("torch", "transformers", "diffusers")}
-"""Packages of an extra."""
+_PACKAGES_BY_EXTRA = {"models": ("torch", "transformers", "diffusers")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,22 +174,22 @@ class AppOptions(ServerOptions):
     }
 
     port: Annotated[int, option(minimum=0, maximum=65535)] = 7860
-    """Port of the page; 0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
     open: bool = False
     """Open the page in this machine's browser."""
     embed_origins: Annotated[str | None, option(comma_separated=True, metavar="ORIGIN,...")] = None
-    """Origins whose pages may embed results, in a view without uploads, such as
-    https://blog.example.com, separated by commas; by default none."""
+    """Origins whose pages may embed results in a view without uploads, such as
+    https://blog.example.com, separated by commas. By default, none."""
     offer: Annotated[str | None, option(comma_separated=True, metavar="NAME,...|all")] = None
-    """Other models that visitors may choose, separated by commas; weights are downloaded at first
-    use. 'all' is every model whose extra is installed, which is the default if only this machine
+    """Other models that visitors can choose, separated by commas. Weights are downloaded at first
+    use. 'all' means every model whose extra is installed. It is the default if only this machine
     can reach the page; otherwise the default is none. Paid models are never offered."""
     keep_minutes: Annotated[float | int, option(above=0)] = 60.0
-    """Minutes without use after which results are deleted."""
+    """Time without use after which results are deleted, in minutes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.embedding_origins
+        parse_origins("embed_origins", self.embed_origins or "")  # raises if one is malformed
 
     @property
     def embedding_origins(self) -> tuple[str, ...]:
@@ -202,11 +204,11 @@ class AppOptions(ServerOptions):
             offer = "all" if self.is_private else ""
         names = split_at_commas(offer)
         if "all" in names:
-            names = list(_names_of_free_loadable_models())
+            names = list(_free_installed_models())
         return tuple(dict.fromkeys((self.model, *names)))
 
 
-def _names_of_free_loadable_models() -> Iterator[str]:
+def _free_installed_models() -> Iterator[str]:
     paid = {card.name for card in replicate_cards.listed_cards()}
     for card in MODELS.values():
         if card.kind is not None and card.name not in paid and _has_packages_installed(card):
@@ -214,5 +216,5 @@ def _names_of_free_loadable_models() -> Iterator[str]:
 
 
 def _has_packages_installed(card: ModelCard) -> bool:
-    packages = _PACKAGES.get(card.extra or "", ())
+    packages = _PACKAGES_BY_EXTRA.get(card.extra or "", ())
     return all(find_spec(package) is not None for package in packages)

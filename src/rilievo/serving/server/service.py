@@ -16,8 +16,7 @@ from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
-from rilievo.predicting.photographs.finishing import finish as finished
-from rilievo.predicting.photographs.finishing import is_depth_sufficient
+from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.run import no_output_notes
 from rilievo.prediction import Prediction
@@ -27,14 +26,14 @@ from rilievo.records.sample import Photo
 from rilievo.serving.listener.connections import OpenStreams
 from rilievo.serving.listener.jobs import Jobs, RequestJob
 from rilievo.serving.listener.process import trim_heap
-from rilievo.serving.listener.request_refusals import Refusal, refusal_of
+from rilievo.serving.listener.request_refusals import Refusal, refusal_from_error
 from rilievo.serving.listener.work_slots import WorkSlots
 from rilievo.serving.server.answer_files import (
     WrittenFiles,
     file_output_names,
     have_heavy_output,
     max_output_bytes,
-    write,
+    write_request_outputs,
 )
 from rilievo.serving.server.counters import Metrics
 from rilievo.serving.server.decoding.decoder_pool import Decoders
@@ -46,57 +45,54 @@ from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.uploads import Upload, Uploads
 
 
-def refuse_missing_image_or_package(upload: Upload, request: RequestParams) -> None:
+def check_image_and_packages(upload: Upload, params: RequestParams) -> None:
     """Raise an error if a request has no image, or needs a package that is not installed."""
-    if request.options.sizes.markers is not None:
+    if params.options.sizes.markers is not None:
         with needing("", "markers", option="markers"):
             import cv2  # noqa: F401
     if not upload.size:
-        raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")
+        raise OptionError("no image: send it as the request body, or as the file 'image' in a form")
 
 
-def finish(
+def postprocess_for_client(
     model: Model,
     inference: Inference,
     photo: Photo,
-    request: RequestParams,
+    params: RequestParams,
     *,
     display_name: str,
     outputs: Sequence[str] | None = None,
 ) -> Prediction:
-    """Finish the answer of a network as a prediction at the photograph's size.
+    """Turn the output of a network into a prediction at the photograph's size.
 
-    Args:
-        model: Model that gave the answer.
-        inference: Answer.
-        photo: Photograph.
-        request: Parameters of the request.
-        display_name: Name of the model for clients.
-        outputs: Outputs that are to be written; None if the request asks for none. What they do not
-            need is left out, and options without effect on them are noted.
+    ``outputs`` is None if the request asks for no output. Otherwise, normals that no output needs
+    are left out, and options that have no effect on the outputs are noted.
     """
-    prediction = finished(model, inference, photo, request.options)
-    if outputs is not None:
-        names = file_output_names(outputs)
-        notes = no_output_notes(request.options, names)
-        prediction = prediction.but(notes=(*prediction.notes, *notes))
-        if Need.NORMALS not in output_parts(names):
-            prediction = prediction.but(normals=None)
-    return prediction.but(made_by=replace(prediction.made_by, model=display_name))
+    prediction = finish(model, inference, photo, params.options)
+    made_by = replace(prediction.made_by, model=display_name)
+    if outputs is None:
+        return prediction.but(made_by=made_by)
+
+    names = file_output_names(outputs)
+    unused_option_notes = no_output_notes(params.options, names)
+    prediction = prediction.but(made_by=made_by, notes=(*prediction.notes, *unused_option_notes))
+    if Need.NORMALS not in output_parts(names):
+        prediction = prediction.but(normals=None)
+    return prediction
 
 
 def client_notes(prediction: Prediction) -> list[str]:
-    """Notes on a prediction, which name parameters of requests."""
+    """Notes on a prediction. They name request parameters, not command-line options."""
     return [worded(note, spell_parameter) for note in prediction.notes]
 
 
 def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
     """Describe a prediction in JSON, with its depth at points (u, v) [px]."""
     record: dict[str, object] = json.loads(to_json(make_sidecar(prediction)))
-    for name in ("files", "earlier", "run"):  # about files on a disk
+    for name in ("files", "earlier", "run"):  # they describe files on a disk
         record.pop(name, None)
     if points:
-        record["at"] = [_value_record(prediction, u, v) for u, v in points]
+        record["at"] = [_depth_record(prediction, u, v) for u, v in points]
     notes = client_notes(prediction)
     points_note = normalized_points_note(points, prediction.shape)
     if points_note:
@@ -105,9 +101,9 @@ def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, 
     return record
 
 
-def _value_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
+def _depth_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
     if prediction.depth_or_none is None:
-        raise CalibrationError("this model gives no depth, so points have no value")
+        raise CalibrationError("this model predicts no depth, so points have no depth value")
     value = median_around(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
     return {"u": u, "v": v, "value": value}
 
@@ -118,7 +114,7 @@ class ImageJob(RequestJob):
 
     Attributes:
         upload: Image and parameters.
-        inference: Answer of the network; None if it has not run yet.
+        inference: Output of the network; None if it has not run yet.
     """
 
     upload: Upload
@@ -131,9 +127,10 @@ class ImageJob(RequestJob):
 
 _HEAVY_BYTES = 4_000_000
 _HEAVY_PIXELS = 4_000_000
-"""Size of a body and of a photograph from which a request is heavy."""
+"""Requests with larger bodies or photographs are heavy: their work takes seconds."""
 _HEAVY_SLOTS = 2
-"""Heavy requests at a time: one is decoded while the other one works. Each may take a gigabyte."""
+"""Heavy requests at a time: one is decoded while the other one is finished. Each may take a
+gigabyte."""
 _LIGHT_CPU_SECONDS = 5
 _HEAVY_CPU_SECONDS = 20
 """CPU time for decoding a photograph [s]."""
@@ -148,12 +145,19 @@ T = TypeVar("T")
 
 
 class Service:
-    """The work for requests, and what they share: models, decoders, threads and limits."""
+    """Decodes, predicts and writes for requests, which share models, decoders, threads and limits.
+
+    Heavy requests (large photographs, slow outputs) have slots and threads of their own, so that
+    light ones can pass them.
+    """
 
     def __init__(
         self, options: ServerOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
     ) -> None:
-        self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
+        self.options = options
+        self.offered = offered
+        self.folders = folders
+        self.metrics = metrics
         limits = options.limits
         self.networks = Networks(
             offered.load,
@@ -162,16 +166,15 @@ class Service:
             observe=metrics.count_batch,
         )
         workers = limits.workers
-        # Heavy requests have slots and threads of their own, so that light ones can pass them.
         self.light = WorkSlots(workers + limits.batch, waiting=limits.queue, spare=_SPARE_SLOTS)
         self.heavy = WorkSlots(_HEAVY_SLOTS, waiting=limits.queue, spare=1)
-        # One thread more than workers decodes, to keep the network busy while others write. No
-        # client alone gets the last decoding process.
+        # One thread more than there are workers decodes, so that the network stays busy while
+        # workers write. The spare slot keeps one client alone from taking all decoding processes.
         self.decoders = Decoders(max_pixels=options.max_pixels, idle=workers + 2)
         self._decoding = WorkSlots(workers + 1, waiting=4 * limits.queue, spare=1)
         self._readers = ThreadPoolExecutor(workers + 1, "read")
         self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
-        self._openers = ThreadPoolExecutor(_PARALLEL_VIDEO_OPENINGS, "open")
+        self._video_openers = ThreadPoolExecutor(_PARALLEL_VIDEO_OPENINGS, "open")
         self._workers = ThreadPoolExecutor(workers, "work")
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
         self.uploads = Uploads(
@@ -184,43 +187,45 @@ class Service:
         self.streams = OpenStreams(limits.streams, max_per_client=max(1, limits.streams // 2))
         self._register_gauges()
 
-    async def tidy_memory_forever(self) -> None:
-        """Return memory to the system whenever requests have used it."""
-        started_at_last_tidying = 0
+    async def release_memory_forever(self) -> None:
+        """Return freed memory to the system after requests, preferably when the server is idle."""
+        num_started_before = 0
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
-            new_requests = self.jobs.started - started_at_last_tidying
-            is_idle = not self.jobs.at_work
-            if new_requests >= _TIDY_REQUESTS or (new_requests and is_idle):
-                started_at_last_tidying = self.jobs.started
+            num_new = self.jobs.num_started - num_started_before
+            is_idle = not self.jobs.num_running
+            if num_new >= _TIDY_REQUESTS or (num_new > 0 and is_idle):
+                num_started_before = self.jobs.num_started
                 if is_idle:
                     await self.networks.release_batch_memory()
                 await self.run_in_worker(trim_heap)
 
     async def close(self) -> None:
-        """Refuse requests that wait, and finish those at work."""
+        """Refuse the requests that wait, and finish those that run."""
         self.light.close()
         self.heavy.close()
         self._decoding.close()
         await self.networks.close()
         await self.jobs.wait_for_all()
-        for pool in (self._readers, self._heavy_reader, self._openers):
+        for pool in (self._readers, self._heavy_reader, self._video_openers):
             pool.shutdown(cancel_futures=True)
-        self._workers.shutdown(cancel_futures=True)
-        self._heavy_worker.shutdown(cancel_futures=True)
+        for pool in (self._workers, self._heavy_worker):
+            pool.shutdown(cancel_futures=True)
         await asyncio.to_thread(self.decoders.close)
 
-    def refusal_of(self, error: Exception) -> Refusal:
-        """Refusal for an error, without paths of the server."""
-        return refusal_of(error, self.offered.display_names_by_path)
+    def refusal_for(self, error: Exception) -> Refusal:
+        """Refusal that tells a client about an error, without paths of the server."""
+        return refusal_from_error(error, self.offered.display_names_by_path)
 
-    async def new_job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
-        """Make the job for an upload, which may be heavy by its size, its outputs or its pixels.
+    async def create_job(
+        self, upload: Upload, client: str, outputs: Sequence[str] = ()
+    ) -> ImageJob:
+        """Create the job for an upload.
 
-        Raises:
-            InputError: If the upload is not a photograph.
+        It is heavy if its body is large, an output takes long to write, or its image has many
+        pixels.
         """
-        deadline = self.jobs.deadline_after(upload.received_at)
+        deadline = self.jobs.deadline_after(upload.created_at)
         job = ImageJob(
             upload=upload,
             client=client,
@@ -229,10 +234,10 @@ class Service:
         )
         try:
             if upload.size and not job.is_heavy:
-                work = self._decode_in_turn(
+                read_size = self._decode_in_turn(
                     job, lambda: self.decoders.image_size(upload, deadline=deadline)
                 )
-                height, width = await self.jobs.result_in_time(deadline, work)
+                height, width = await self.jobs.result_in_time(deadline, read_size)
                 job.is_heavy = height * width > _HEAVY_PIXELS
         except BaseException:
             upload.close()
@@ -253,58 +258,56 @@ class Service:
         params: RequestParams,
         *,
         outputs: Sequence[str] | None = None,
-        on_size: Callable[[int], None] = lambda pixels: None,
+        on_size: Callable[[int], None] = lambda pixel_count: None,
     ) -> Prediction:
-        """Predict the photograph of a job.
+        """Predict the photograph of a job; ``on_size`` gets its number of pixels early on.
 
-        Args:
-            job: Request about a photograph.
-            params: Its parameters.
-            outputs: Outputs that are to be written; None if the request asks for none.
-            on_size: Function that gets the number of pixels once it is known.
-
-        Raises:
-            GivenUp: If nobody waits for the result any more.
+        ``outputs`` is None if the request asks for no output, such as a measurement.
         """
         variant = params.variant(self.offered.server_name(params.model))
         photo = await self._read_photo_with_camera(job, params)
-        pixels = photo.shape[0] * photo.shape[1]
-        job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
-        on_size(pixels)
-        job.raise_if_given_up()
+        height, width = photo.shape
+        job.is_heavy = job.is_heavy or height * width > _HEAVY_PIXELS
+        on_size(height * width)
+        job.raise_if_cancelled()
         if outputs is not None:
             names = file_output_names(outputs)
-            depth_alone = is_depth_sufficient(params.options, names, photo)
-            variant = replace(variant, depth_alone=depth_alone)
+            needs_only_depth = is_depth_sufficient(params.options, names, photo)
+            variant = replace(variant, depth_alone=needs_only_depth)
         if job.inference is None:
-            job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
+            job.inference = await self.networks.infer(
+                variant, photo, is_wanted=lambda: not job.is_cancelled
+            )
         inference = job.inference
-        job.raise_if_given_up()
+        job.raise_if_cancelled()
         model = await self.networks.model(variant)
         display_name = self.offered.display_name(params.model)
 
-        def finish_photograph() -> Prediction:
-            return finish(
+        def postprocess() -> Prediction:
+            return postprocess_for_client(
                 model, inference, photo, params, display_name=display_name, outputs=outputs
             )
 
-        return await self.run_in_job_pool(job, finish_photograph)
+        return await self.run_in_job_pool(job, postprocess)
 
     async def predict_and_write(
-        self, job: ImageJob, parameters: PredictParams, outputs: Sequence[str]
+        self, job: ImageJob, params: PredictParams, outputs: Sequence[str]
     ) -> tuple[Prediction, WrittenFiles]:
-        """Predict the photograph of a job and write outputs, which the caller removes."""
-        names, saving, stem = file_output_names(outputs), parameters.saving, job.upload.name
+        """Predict the photograph of a job and write its outputs; the caller removes the files."""
+        names = file_output_names(outputs)
+        saving = params.saving
+        stem = job.upload.name
         folder = self.folders.make(job.client)
 
-        def reserve_files(pixels: int) -> None:
-            folder.reserve(max_output_bytes(names, pixels, saving))
+        def reserve_files(pixel_count: int) -> None:
+            """Reserve disk space for the outputs, now that the photograph's size is known."""
+            folder.set_reserved_bytes(max_output_bytes(names, pixel_count, saving))
 
         try:
-            prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve_files)
-            job.raise_if_given_up()
+            prediction = await self.predict(job, params, outputs=outputs, on_size=reserve_files)
+            job.raise_if_cancelled()
             written = await self.run_in_job_pool(
-                job, lambda: write(prediction, outputs, saving, folder, stem)
+                job, lambda: write_request_outputs(prediction, outputs, saving, folder, stem)
             )
         except BaseException:
             folder.remove()
@@ -314,14 +317,16 @@ class Service:
     async def decode_photo(
         self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments
     ) -> Photo:
-        """Decode the photograph of a job, when it is its turn.
+        """Decode the photograph of a job when its turn comes.
 
-        Networks wait a moment for it, to run it together with others.
+        Until it is decoded, ``networks.expected_photos`` counts it, so that a network can wait a
+        moment in order to run it together with others in a batch.
         """
 
         def decode() -> Photo:
-            job.raise_if_given_up()
-            return self.decoders.photo(
+            """Decode in one of the isolated processes, unless the job was cancelled meanwhile."""
+            job.raise_if_cancelled()
+            return self.decoders.read_photo(
                 job.upload,
                 own_depth=own_depth,
                 reading=reading,
@@ -338,6 +343,7 @@ class Service:
             self.networks.expected_photos -= 1
 
     async def _decode_in_turn(self, job: ImageJob, work: Callable[[], T]) -> T:
+        """Run decoding work once the job has one of the slots for decoding."""
         slot = await self._decoding.acquire(job.client)
         try:
             return await self._run_in_pool(self._readers, work)
@@ -346,7 +352,7 @@ class Service:
 
     async def open_video(self, path: Path) -> FrameSource:
         """Open a video, which the caller closes."""
-        return await self._run_in_pool(self._openers, lambda: self.decoders.video(path))
+        return await self._run_in_pool(self._video_openers, lambda: self.decoders.open_video(path))
 
     async def run_in_worker(self, work: Callable[[], T]) -> T:
         """Run short work in a thread for light requests."""
@@ -357,11 +363,12 @@ class Service:
         pool = self._heavy_worker if job.is_heavy else self._workers
         return await self._run_in_pool(pool, work)
 
-    async def _read_photo_with_camera(self, job: ImageJob, parameters: RequestParams) -> Photo:
-        refuse_missing_image_or_package(job.upload, parameters)
-        options = parameters.options
-        own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
-        photo = await self.decode_photo(job, own_depth=own_depth, reading=reading)
+    async def _read_photo_with_camera(self, job: ImageJob, params: RequestParams) -> Photo:
+        check_image_and_packages(job.upload, params)
+        options = params.options
+        photo = await self.decode_photo(
+            job, own_depth=options.sizes.reads_own_depth, reading=options.refine.reading
+        )
         job.upload.close()
         return with_camera(photo, options.view.named_camera, options.view.fov)
 
@@ -369,20 +376,22 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def _register_gauges(self) -> None:
-        """Let the counters show how much waits and runs."""
+        """Register gauges for waiting and running requests, uploads, streams and disk space."""
         add_gauge = self.metrics.add_gauge
         add_gauge(
             "requests_waiting",
-            "Requests that wait.",
+            "Waiting requests.",
             lambda: self.light.waiting + self.heavy.waiting,
         )
         add_gauge(
-            "requests_working", "Requests at work.", lambda: self.light.working + self.heavy.working
+            "requests_working",
+            "Requests in progress.",
+            lambda: self.light.working + self.heavy.working,
         )
-        add_gauge("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
+        add_gauge("uploads", "Request bodies being received.", lambda: self.uploads.arriving)
         add_gauge("streams", "Open streams.", self.streams.total)
         add_gauge(
             "disk_bytes",
-            "Bytes that requests and results take.",
+            "Disk space that requests and results use, in bytes.",
             lambda: self.folders.disk.reserved_bytes,
         )

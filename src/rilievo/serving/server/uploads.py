@@ -19,106 +19,111 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from rilievo.errors import OptionError
-from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy_refusal
-from rilievo.serving.server.decoding.messages import nameless_file
+from rilievo.serving.listener.request_refusals import JobCancelled, Refusal, busy_refusal
+from rilievo.serving.server.decoding.messages import anonymous_file
 from rilievo.serving.server.local_options import ELSEWHERE, depth_option_names
 from rilievo.serving.server.request_files import Disk
 
 _IMAGE = "image"
-"""Field of a form or a JSON with the photograph."""
+"""Name of the field of a form or a JSON that holds the photograph."""
 _MAX_FORM_FILES = 8
-"""Files of a form that are read; more than one are refused, by their names."""
+"""Files of a form that are parsed. A form may have one; the others are refused by their names."""
 _MAX_VALUES = 1000
 _MAX_VALUE_LENGTH = 2000
 _MAX_COMMAS = 20_000
-"""Commas of a JSON. Small numbers take many times their bytes in memory."""
+"""Most commas in a JSON body. Parsed small numbers take many times their bytes in memory."""
 _MAX_NON_ASCII_BYTES = 2**20
-"""Size of a JSON that is not ASCII. One wide character makes a text four times as large."""
+"""Largest JSON body that is not ASCII. One wide character makes a string four times as large."""
 
 
 def read_json_body(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
-    """Read image and parameters from a JSON body. Parameters are texts, also where it has numbers.
+    """Read the image and the parameters from a JSON body.
+
+    Numbers are returned as text, because parameters are parsed from text, as in a query string.
 
     Raises:
-        Refusal: If it is no such JSON, or has too many values.
-        OptionError: If the image is no base64.
+        Refusal: If the body is not a JSON object with an image, or has too many values.
+        OptionError: If the image is not valid base64.
     """
     body.seek(0)
-    text = body.read()
-    if text.count(b",") > _MAX_COMMAS:
-        raise Refusal(400, f"the JSON has more than {_MAX_VALUES} values")
-    if len(text) > _MAX_NON_ASCII_BYTES and not (text.isascii() and b"\\u" not in text):
-        raise Refusal(400, "a large body of JSON has base64 alone beside short ASCII values")
+    content = body.read()
+    # These limits are checked before parsing, because parsed JSON can take far more memory.
+    if content.count(b",") > _MAX_COMMAS:
+        raise Refusal(400, f"the JSON has more than {_MAX_VALUES:,} values, which is the limit")
+    decodes_to_ascii = content.isascii() and b"\\u" not in content
+    if len(content) > _MAX_NON_ASCII_BYTES and not decodes_to_ascii:
+        raise Refusal(400, "a large JSON body may only contain base64 and short ASCII values")
     try:
         values = json.loads(
-            text.decode(),
+            content.decode(),
             parse_int=str,
             parse_float=str,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_dict_refusing_duplicates,
+            parse_constant=_refuse_nan_or_infinity,
+            object_pairs_hook=_dict_without_duplicates,
         )
     except (ValueError, RecursionError):
-        raise Refusal(400, "the body cannot be read as JSON in UTF-8") from None
+        raise Refusal(400, "the body is not valid JSON in UTF-8") from None
     if not isinstance(values, dict):
-        raise Refusal(400, 'the JSON is no object: send {"image": "BASE64", ...}')
+        raise Refusal(400, 'the JSON is not an object: send {"image": "BASE64", ...}')
     image = values.pop("image", "")
     if not isinstance(image, str):
-        raise Refusal(400, "image: text is expected, base64 or a data URL")
+        raise Refusal(400, "image: expected a string with base64 or a data URL")
     fields = {
         _text_from_json("a name", name): _texts_from_json(name, value)
         for name, value in values.items()
         if value is not None
     }
-    if sum(map(len, fields.values())) > _MAX_VALUES:
-        raise Refusal(400, f"the JSON has more than {_MAX_VALUES} values")
+    num_values = sum(len(texts) for texts in fields.values())
+    if num_values > _MAX_VALUES:
+        raise Refusal(400, f"the JSON has more than {_MAX_VALUES:,} values, which is the limit")
     return decode_base64_image(image, "image"), fields
 
 
-def refuse_undeclared_json(body: IO[bytes]) -> None:
-    """Refuse a body that looks like JSON, but has another content type."""
+def check_not_undeclared_json(body: IO[bytes]) -> None:
+    """Raise a ``Refusal`` if a body looks like JSON, although its content type is another one."""
     body.seek(0)
     if body.read(64).lstrip().startswith(b"{"):
         raise Refusal(400, "the body looks like JSON: send it as Content-Type: application/json")
 
 
 def decode_base64_image(image: str, option: str) -> bytes:
-    """Decode an image in base64 or a data URL.
-
-    Raises:
-        OptionError: If it is neither.
-    """
+    """Decode an image from base64 or a data URL; ``option`` names the parameter in messages."""
     if image[:5].lower() == "data:":
         head, _, image = image.partition(",")
         if not head.lower().endswith(";base64"):
-            line = ": a data URL needs base64: data:image/jpeg;base64,..."
-            raise OptionError(option=option, problem=line)
+            problem = ": a data URL must use base64, as in data:image/jpeg;base64,..."
+            raise OptionError(option=option, problem=problem)
     try:
-        # Lines are joined at once: a list of them takes many times their bytes.
+        # Line breaks are removed in one go, because a list of lines takes many times their bytes.
         content = image.encode("ascii").translate(None, b" \t\r\n")
         return binascii.a2b_base64(content, strict_mode=True)
     except ValueError:
-        line = ": no standard base64 with padding"
-        hint = "send the file's bytes so, or a data URL"
-        raise OptionError(option=option, problem=line, hint=hint) from None
+        problem = ": is not standard base64 with padding"
+        hint = "encode the file's bytes as base64, or send a data URL"
+        raise OptionError(option=option, problem=problem, hint=hint) from None
 
 
 def _texts_from_json(name: str, value: object) -> list[str]:
-    """Texts of a parameter, which is one value or a list."""
+    """Texts of a parameter, whose JSON value is a single value or a list."""
     texts = value if isinstance(value, list) else [value]
     return [_text_from_json(name, text) for text in texts]
 
 
 def _text_from_json(name: str, value: object) -> str:
+    """Return a single JSON value as text. The parser has left numbers as text already."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
         raise Refusal(
-            400, f"{_short_ascii_name(name)}: text, a number or a list of these is expected"
+            400, f"{_short_ascii_name(name)}: expected a string, a number, or a list of these"
         )
     if len(value) > _MAX_VALUE_LENGTH:
-        raise Refusal(400, f"{_short_ascii_name(name)}: longer than {_MAX_VALUE_LENGTH} characters")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise Refusal(400, "the JSON has half a surrogate pair, which is no text")
+        raise Refusal(400, f"{_short_ascii_name(name)}: has over {_MAX_VALUE_LENGTH} characters")
+    has_lone_surrogate = not value.isascii() and any(
+        "\ud800" <= character <= "\udfff" for character in value
+    )
+    if has_lone_surrogate:
+        raise Refusal(400, "the JSON contains an unpaired surrogate, which is not valid text")
     return value
 
 
@@ -126,7 +131,7 @@ def _short_ascii_name(name: str) -> str:
     return name[:60].encode("ascii", "replace").decode()
 
 
-def _dict_refusing_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _dict_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
@@ -135,7 +140,7 @@ def _dict_refusing_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _refuse_nan_or_infinity(name: str) -> NoReturn:
     raise ValueError(name)
 
 
@@ -145,10 +150,11 @@ _MAX_BYTES_IN_MEMORY = 2**20
 """Size from which a body is on the disk."""
 _CHUNK_BYTES = 2**18
 _CREDIT_BYTES = 4_000
-"""Bytes that every body gets in addition, because its rate says little at first."""
+"""Bytes added to what every body has received, because its rate says little at first."""
 _MIN_AGE = 1e-6  # [s], so that nothing is divided by 0
 _PARALLEL_JSON_BODIES = 2
 """Bodies of JSON that are in memory at a time. Each takes four times its size."""
+_CLIENTS_AT_THE_LIMIT = 4  # one client may send this fraction of the most bodies: a quarter
 _MAX_FIELDS = 1000
 _MAX_FIELD_LENGTH = 2000
 _MAX_STEM_LENGTH = 60
@@ -160,35 +166,42 @@ class Upload:
     Attributes:
         name: Name of the image file, without suffix.
         fields: Parameters in the body.
-        received_at: Time of ``time.monotonic`` at which the request began to arrive.
+        created_at: Time of ``time.monotonic`` at which the request began to arrive; by default now.
         size: Size of the image file [bytes].
     """
 
     def __init__(
         self,
-        file: IO[bytes] | BytesIO,
+        file: IO[bytes],
         *,
         name: str = "image",
         fields: Fields | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name, self.fields = name, dict(fields or {})
-        self.received_at = time.monotonic()
-        self._file, self._on_close = file, on_close
+        self.name = name
+        self.fields = dict(fields or {})
+        self.created_at = time.monotonic()
+        self._file = file
+        self._on_close = on_close
         file.seek(0, os.SEEK_END)
         self.size = file.tell()
 
     def read(self) -> bytes:
-        """Content of the image file."""
+        """Return the content of the image file."""
         self._file.seek(0)
         return self._file.read()
 
     def open_descriptor(self) -> int:
-        """File descriptor of the content, which the caller closes."""
-        if self.size > _MAX_BYTES_IN_MEMORY and not isinstance(self._file, BytesIO):
+        """Return a file descriptor of the content, which the caller closes.
+
+        Its position may be anywhere in the file.
+        """
+        # A ``SpooledTemporaryFile`` moves its content to the disk at this size.
+        is_on_disk = self.size > _MAX_BYTES_IN_MEMORY and not isinstance(self._file, BytesIO)
+        if is_on_disk:
             self._file.flush()
             return os.dup(self._file.fileno())
-        return nameless_file(self.read())
+        return anonymous_file(self.read())
 
     def copy_to(self, path: Path) -> None:
         """Copy the image file to a path."""
@@ -197,158 +210,170 @@ class Upload:
             shutil.copyfileobj(self._file, target)
 
     def close(self) -> None:
-        """Remove the image file."""
+        """Remove the image file; further calls have no effect."""
         self._file.close()
-        on_close, self._on_close = self._on_close, lambda: None
+        on_close = self._on_close
+        self._on_close = lambda: None  # so that a second call does not release anything again
         on_close()
 
 
-class _Arrival:
-    """Body that arrives."""
+class _Transfer:
+    """Transfer of a request body that is being received.
+
+    Attributes:
+        num_bytes: Number of bytes that have arrived.
+        is_evicted: Whether it was given up for another body.
+    """
 
     def __init__(self, client: str) -> None:
-        self.client, self.started_at, self.count = client, time.monotonic(), 0
-        self.is_displaced = False
-        self._limit: asyncio.Timeout | None = None
+        self.client = client
+        self.started_at = time.monotonic()
+        self.num_bytes = 0
+        self.is_evicted = False
+        self._timeout: asyncio.Timeout | None = None
 
-    def set_time_limit(self, limit: asyncio.Timeout) -> None:
-        """Set the time limit, which ``displace`` lets expire."""
-        self._limit = limit
+    def set_timeout(self, timeout: asyncio.Timeout) -> None:
+        """Set the timeout of the receiving task, which ``evict`` makes expire."""
+        self._timeout = timeout
 
     def bytes_per_second(self, now: float) -> float:
-        """Mean rate since the start, with a credit of some bytes."""
-        return (self.count + _CREDIT_BYTES) / max(now - self.started_at, _MIN_AGE)
+        """Mean rate since the start, plus ``_CREDIT_BYTES`` so that new bodies do not look slow."""
+        return (self.num_bytes + _CREDIT_BYTES) / max(now - self.started_at, _MIN_AGE)
 
-    def displace(self) -> None:
-        """End the arrival to make room for another one."""
-        self.is_displaced = True
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(0.0)
+    def evict(self) -> None:
+        """Give up this body to make room for another one."""
+        self.is_evicted = True
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(0.0)  # a time in the past, so it expires at once
 
 
 class Uploads:
-    """Reader of bodies. If too many arrive, the slowest one is given up."""
+    """Reads the bodies of requests. If too many arrive at once, the slowest one is given up."""
 
     def __init__(
         self, disk: Disk, *, max_arrivals: int, max_bytes: int, seconds: float | int
     ) -> None:
-        """Make a reader.
-
-        Args:
-            disk: Disk space of the server.
-            max_arrivals: Bodies that may arrive at a time; one client may have a quarter.
-            max_bytes: Size of the largest body.
-            seconds: Time in which a body has to arrive.
-        """
-        self._disk, self._max_arrivals = disk, max_arrivals
-        self._max_bytes, self._seconds = max_bytes, seconds
-        self._arrivals: list[_Arrival] = []
+        """Read at most ``max_arrivals`` bodies at a time, each within ``seconds``."""
+        self._disk = disk
+        self._max_arrivals = max_arrivals
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._transfers: list[_Transfer] = []
         self._decoding = asyncio.Semaphore(_PARALLEL_JSON_BODIES)
 
     @property
     def arriving(self) -> int:
         """Number of bodies that arrive now."""
-        return len(self._arrivals)
+        return len(self._transfers)
 
     async def read(self, request: Request, client: str) -> Upload:
         """Read the body of a request; the caller closes the upload.
 
         Raises:
-            Refusal: If it is too large, too slow, one too many, or cannot be understood.
-            GivenUp: If the client leaves.
+            Refusal: If it is too large or too slow, cannot be parsed, or the client sends too many.
+            JobCancelled: If the client leaves.
         """
-        received_at = time.monotonic()
+        created_at = time.monotonic()
         upload = await self._read_body(request, client)
-        upload.received_at = received_at
+        upload.created_at = created_at
         return upload
 
     async def _read_body(self, request: Request, client: str) -> Upload:
-        """Receive a body, and read it by its content type."""
+        """Receive a body, and parse it as its content type says."""
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
-            raise self._too_large_refusal()
-        reserved = _ReservedBytes(self._disk, client)
+            raise self._too_large_error()
+        reservation = _Reservation(self._disk, client)
         body = SpooledTemporaryFile(max_size=_MAX_BYTES_IN_MEMORY)  # noqa: SIM115
         try:
-            with self._counted_arrival(client) as arrival:
-                await self._receive_in_time(request, body, reserved, arrival)
+            with self._counted_transfer(client) as transfer:
+                await self._receive_in_time(request, body, reservation, transfer)
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if content_type == "application/json":
                 async with self._decoding:
-                    upload = await asyncio.to_thread(_upload_from_json, body, reserved)
+                    upload = await asyncio.to_thread(_upload_from_json, body, reservation)
             elif content_type == "multipart/form-data":
-                upload = await _upload_from_form(request.headers, body, reserved)
+                upload = await _upload_from_form(request.headers, body, reservation)
             else:
-                refuse_undeclared_json(body)
-                return Upload(body, on_close=reserved.release)
+                # The body is the image itself, so it stays open.
+                check_not_undeclared_json(body)
+                return Upload(body, on_close=reservation.release)
             body.close()
             return upload
         except BaseException:
             body.close()
-            reserved.release()
+            reservation.release()
             raise
 
     async def _receive_in_time(
-        self, request: Request, body: IO[bytes], reserved: "_ReservedBytes", arrival: _Arrival
+        self, request: Request, body: IO[bytes], reservation: "_Reservation", transfer: _Transfer
     ) -> None:
         try:
-            async with asyncio.timeout(self._seconds) as limit:
-                arrival.set_time_limit(limit)
-                await self._copy_body(request, body, reserved, arrival)
+            async with asyncio.timeout(self._seconds) as timeout:
+                transfer.set_timeout(timeout)
+                await self._copy_body(request, body, reservation, transfer)
         except TimeoutError:
-            reason = ", and others wait for its place" if arrival.is_displaced else ""
-            line = f"the request arrives too slowly{reason}: send it over a faster connection"
+            line = "the request arrives too slowly: send it over a faster connection"
+            if transfer.is_evicted:
+                line = (
+                    "the request arrives too slowly while others are waiting: send it over a "
+                    "faster connection"
+                )
             raise Refusal(408, line) from None
         except ClientDisconnect:
-            raise GivenUp from None
+            raise JobCancelled from None
 
     async def _copy_body(
-        self, request: Request, body: IO[bytes], reserved: "_ReservedBytes", arrival: _Arrival
+        self, request: Request, body: IO[bytes], reservation: "_Reservation", transfer: _Transfer
     ) -> None:
+        """Copy the chunks of a request into ``body``, and reserve disk space for each."""
         async for chunk in request.stream():
-            arrival.count += len(chunk)
-            if arrival.count > self._max_bytes:
-                raise self._too_large_refusal()
-            reserved.add(len(chunk))
-            if arrival.count > _MAX_BYTES_IN_MEMORY:  # in a thread, because the disk may be slow
+            transfer.num_bytes += len(chunk)
+            if transfer.num_bytes > self._max_bytes:
+                raise self._too_large_error()
+            reservation.add(len(chunk))
+            if transfer.num_bytes > _MAX_BYTES_IN_MEMORY:
+                # From this size on, the spooled file is on the disk, which may be slow.
                 await asyncio.to_thread(body.write, chunk)
             else:
                 body.write(chunk)
 
     @contextmanager
-    def _counted_arrival(self, client: str) -> Iterator[_Arrival]:
-        """Count a body as arriving while the block runs."""
-        client_count = sum(arrival.client == client for arrival in self._arrivals)
-        if client_count >= self._max_arrivals // 4:
-            raise busy_refusal("too many requests of yours are arriving", 2)
-        self._displace_slowest_if_full()
-        arrival = _Arrival(client)
-        self._arrivals.append(arrival)
+    def _counted_transfer(self, client: str) -> Iterator[_Transfer]:
+        """Count the transfer of a body while the block runs."""
+        client_count = sum(transfer.client == client for transfer in self._transfers)
+        if client_count >= self._max_arrivals // _CLIENTS_AT_THE_LIMIT:
+            raise busy_refusal("you are sending too many requests at once", seconds=2)
+        self._evict_slowest_if_full()
+        transfer = _Transfer(client)
+        self._transfers.append(transfer)
         try:
-            yield arrival
+            yield transfer
         finally:
-            if not arrival.is_displaced:
-                self._arrivals.remove(arrival)
+            if not transfer.is_evicted:  # evicting removes it from the list
+                self._transfers.remove(transfer)
 
-    def _displace_slowest_if_full(self) -> None:
+    def _evict_slowest_if_full(self) -> None:
         if self.arriving < self._max_arrivals:
             return
         now = time.monotonic()
-        slowest = min(self._arrivals, key=lambda arrival: arrival.bytes_per_second(now))
-        self._arrivals.remove(slowest)
-        slowest.displace()
+        slowest = min(self._transfers, key=lambda transfer: transfer.bytes_per_second(now))
+        self._transfers.remove(slowest)
+        slowest.evict()
 
-    def _too_large_refusal(self) -> Refusal:
+    def _too_large_error(self) -> Refusal:
         return Refusal(
             413, f"the request is larger than {self._max_bytes / 1e6:g} MB: send a smaller file"
         )
 
 
-class _ReservedBytes:
+class _Reservation:
     """Disk space that is reserved for a body, as it arrives."""
 
     def __init__(self, disk: Disk, client: str) -> None:
-        self._disk, self._client, self._count = disk, client, 0
+        self._disk = disk
+        self._client = client
+        self._count = 0
 
     def add(self, count: int) -> None:
         self._disk.reserve(self._client, count)
@@ -360,7 +385,10 @@ class _ReservedBytes:
 
 
 def safe_stem(name: str | None) -> str:
-    """Stem for the files of an upload, made of letters, digits, '-', '_' and '.'; never hidden."""
+    """Make a file stem of a client's file name, with ASCII letters, digits, '-', '_' and '.' only.
+
+    It never begins with a dot, so that files are not hidden.
+    """
     stem = PurePosixPath((name or "").replace("\\", "/")).stem
     safe_name = re.sub(r"[^A-Za-z0-9_.-]", "-", stem)
     return safe_name.strip("-.")[:_MAX_STEM_LENGTH].strip("-.") or "image"
@@ -371,7 +399,7 @@ async def _chunks(body: IO[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _upload_from_json(body: IO[bytes], reserved: _ReservedBytes) -> Upload:
+def _upload_from_json(body: IO[bytes], reserved: _Reservation) -> Upload:
     content, fields = read_json_body(body)
     file = SpooledTemporaryFile(max_size=_MAX_BYTES_IN_MEMORY)  # noqa: SIM115
     try:
@@ -382,19 +410,19 @@ def _upload_from_json(body: IO[bytes], reserved: _ReservedBytes) -> Upload:
         raise
 
 
-def _refuse_other_files(form: FormData) -> None:
-    """Refuse a form with other files than one photograph."""
+def _check_single_photograph(form: FormData) -> None:
+    """Raise a ``Refusal`` if a form has other files than one photograph."""
     keys = [key for key, value in form.multi_items() if isinstance(value, UploadFile)]
     unexpected = [key for key in keys if key != _IMAGE]
     if unexpected:
         name = _short_ascii_name(unexpected[0])
         hint = f"; {ELSEWHERE}" if unexpected[0] in depth_option_names() else ""
-        raise Refusal(400, f"the form has a file '{name}', expected one file, '{_IMAGE}'{hint}")
+        raise Refusal(400, f"the form has a file '{name}', but only '{_IMAGE}' is expected{hint}")
     if len(keys) > 1:
-        raise Refusal(400, f"the form has {len(keys)} files '{_IMAGE}': send one photograph")
+        raise Refusal(400, f"the form has {len(keys)} files named '{_IMAGE}': send one photograph")
 
 
-async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _ReservedBytes) -> Upload:
+async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reservation) -> Upload:
     """Read image and parameters from a multipart form."""
     body.seek(0)
     parser = MultiPartParser(
@@ -407,12 +435,13 @@ async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reserv
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError, KeyError) as error:
-        message = getattr(error, "message", "it is no multipart form")
+        message = getattr(error, "message", "it is not a multipart form")
         raise Refusal(400, f"the form cannot be read ({message})") from error
     file: IO[bytes] | BytesIO = BytesIO()
-    name, fields = "image", {}
+    name = "image"
+    fields: dict[str, list[str]] = {}
     try:
-        _refuse_other_files(form)
+        _check_single_photograph(form)
     except Refusal:
         await form.close()
         raise
@@ -420,7 +449,7 @@ async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reserv
         if isinstance(value, UploadFile):
             file, name = value.file, safe_stem(value.filename)
         elif key == _IMAGE:
-            raise Refusal(400, "the field 'image' holds text, a file is expected: image=@photo.jpg")
+            raise Refusal(400, "the field 'image' is text, but must be a file: image=@photo.jpg")
         else:
             fields.setdefault(key, []).append(value)
     return Upload(file, name=name, fields=fields, on_close=reserved.release)

@@ -23,17 +23,15 @@ from rilievo.records.sample import Photo
 from rilievo.training.adapters.torch_model import ENGINE, torch_device, torch_dtype
 from rilievo.training.networks.features import is_out_of_memory
 
-_UNCERTAINTY_AT_HALF = 0.1
-"""Uncertainty at which confidence is one half. The members of an ensemble then differ by a tenth of
-the depth's range, or of half a turn."""
+_HALF_CONFIDENCE_UNCERTAINTY = 0.1
+"""Uncertainty at which confidence is 0.5: the members of an ensemble differ by a tenth of the
+depth's range, or of 180° for normals."""
 
 
 class DiffusionModel(Model):
     """Model from a pipeline of diffusers that predicts depth or normals.
 
-    Attributes:
-        pipeline: Pipeline, whose output has ``prediction`` and, of an ensemble, ``uncertainty``.
-        device: Device that it runs on.
+    The output of ``pipeline`` has ``prediction`` and, for an ensemble, ``uncertainty``.
     """
 
     def __init__(
@@ -44,17 +42,17 @@ class DiffusionModel(Model):
         settings: DiffusionSettings,
         *,
         weights_sha256: str,
-        recorded: Mapping[str, Setting] | None = None,
+        extra_settings: Mapping[str, Setting] | None = None,
     ) -> None:
         """Move a pipeline to its device; the number of threads applies to the whole process.
 
-        ``recorded`` are further settings to record with each prediction.
+        ``extra_settings`` are recorded with each prediction in addition to those set here.
         """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
         self.device = torch_device(options.device)
-        # On a CPU the weights stay fp32 when the arithmetic is bf16.
+        # On a CPU, weights stay fp32, so bf16 needs autocast.
         dtype = torch_dtype(options, self.device)
         self._uses_autocast = dtype is not weight_dtype(options, self.device)
         if options.threads is not None:
@@ -63,16 +61,14 @@ class DiffusionModel(Model):
         self.pipeline.set_progress_bar_config(disable=True)
         self._ensemble = settings.ensemble
         self._seed = settings.seed
-        self._steps = self._number_or_pipeline_default(
-            "steps", settings.steps, "default_denoising_steps"
-        )
-        self._resolution = self._number_or_pipeline_default(
+        self._steps = self._resolve_setting("steps", settings.steps, "default_denoising_steps")
+        self._resolution = self._resolve_setting(
             "resolution", settings.resolution, "default_processing_resolution"
         )
         multiple = getattr(pipeline, "vae_scale_factor", 1)
         if self._resolution % multiple:
             raise OptionError(
-                f"model '{card.name}': resolution is a multiple of {multiple}, got "
+                f"model '{card.name}': resolution must be a multiple of {multiple}, got "
                 f"{self._resolution}"
             )
         self.settings = {
@@ -85,32 +81,35 @@ class DiffusionModel(Model):
             "ensemble": self._ensemble,
             "seed": self._seed,
             "resolution": self._resolution,
-            **(recorded or {}),
+            **(extra_settings or {}),
         }
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict photographs one by one, each from the same noise."""
         return [self._infer_photo(photo) for photo in photos]
 
-    def _number_or_pipeline_default(self, name: str, number: int | None, attribute: str) -> int:
-        """Number of a setting; the pipeline's own, in an attribute of it, if the user set none."""
-        value = getattr(self.pipeline, attribute, None) if number is None else number
+    def _resolve_setting(self, name: str, user_value: int | None, default_attribute: str) -> int:
+        """The user's value of a setting; by default that of an attribute of the pipeline."""
+        value = user_value
+        if user_value is None:
+            value = getattr(self.pipeline, default_attribute, None)
         if not isinstance(value, int):
             raise OptionError(
                 problem=Text(
-                    f"model '{self.card.name}' has no {name} of its own: give ",
+                    f"model '{self.card.name}' has no default {name}: set it with ",
                     OptionName("set", f"{name}=..."),
                 )
             )
         return value
 
     def _infer_photo(self, photo: Photo) -> Inference:
+        """Run the pipeline on a photograph; a resolution of 0 keeps its size."""
         height, width = photo.shape
-        # The shorter side would have less than one pixel at the resolution of the longer one.
+        # After resizing, the shorter side would have less than one pixel.
         if self._resolution and min(photo.shape) * self._resolution < max(photo.shape):
             raise InputError(
-                f"{photo.name}: too narrow ({width} x {height}) for a resolution "
-                f"of {self._resolution} pixels: crop it, or give a larger resolution"
+                f"{photo.name}: is too narrow ({width} x {height}) for a resolution of "
+                f"{self._resolution} pixels: crop it, or choose a larger resolution"
             )
         # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)
@@ -129,28 +128,32 @@ class DiffusionModel(Model):
                     output_uncertainty=self._ensemble > 1,
                 )
         except (MemoryError, RuntimeError, ValueError, TypeError) as error:
-            model = f"model '{self.card.name}'"
-            if isinstance(error, MemoryError) or is_out_of_memory(error):
-                raise ModelError(
-                    f"{model}: too little memory:",
-                    problem=Text(
-                        "give a smaller ", OptionName("set", "resolution"), " or ensemble"
-                    ),
-                ) from error
-            raise ModelError(
-                f"{model}: the pipeline failed on {width} x {height} pixels: {first_line(error)}"
-            ) from error
+            raise self._pipeline_error(error, photo) from error
         return self._inference_from_output(output)
 
+    def _pipeline_error(self, error: Exception, photo: Photo) -> ModelError:
+        """Error of the pipeline on a photograph, with advice if the memory was too small."""
+        model = f"model '{self.card.name}'"
+        if isinstance(error, MemoryError) or is_out_of_memory(error):
+            return ModelError(
+                f"{model}: not enough memory:",
+                problem=Text("use a smaller ", OptionName("set", "resolution"), " or ensemble"),
+            )
+        height, width = photo.shape
+        size = f"{width} x {height} pixels"
+        return ModelError(f"{model}: the pipeline failed on {size}: {first_line(error)}")
+
     def _inference_from_output(self, output: Any) -> Inference:
-        """Check the output of the pipeline for a photograph, and convert it."""
+        """Check the output of the pipeline, and convert it to rilievo's conventions."""
         values = self._predicted_values(output)
         uncertainty = getattr(output, "uncertainty", None)
         for array in (values, uncertainty):
             if array is not None and not np.isfinite(array).all():
+                precision = self.settings["precision"]
+                hint = "its weights may be broken" if precision == "fp32" else "use fp32"
                 raise ModelError(
                     f"model '{self.card.name}' returned NaN or infinite values at precision "
-                    f"{self.settings['precision']}; fp32 is the safest"
+                    f"{precision}: {hint}"
                 )
 
         confidence = None if uncertainty is None else ensemble_confidence(uncertainty[0, ..., 0])
@@ -161,7 +164,7 @@ class DiffusionModel(Model):
                 problem=Text(
                     f"model '{self.card.name}' returned depth of an unknown kind: give ",
                     OptionName("kind", "..."),
-                    f": {', '.join(DepthKind)}",
+                    f" ({', '.join(DepthKind)})",
                 )
             )
         return Inference(depth=values[..., 0], confidence=confidence)
@@ -172,25 +175,25 @@ class DiffusionModel(Model):
         if not isinstance(prediction, np.ndarray):
             raise ModelError(
                 f"model '{self.card.name}' returned a {type(output).__name__}, which has no "
-                "prediction: expected is a pipeline of depth or normals, such as Marigold's"
+                "prediction; expected a pipeline for depth or normals, such as Marigold"
             )
         if prediction.ndim != 4 or len(prediction) != 1 or prediction.shape[-1] not in (1, 3):
             raise ModelError(
-                f"model '{self.card.name}' returned {prediction.shape}, expected (1, height, "
-                "width, 1) for depth or (1, height, width, 3) for normals"
+                f"model '{self.card.name}' returned an array of shape {prediction.shape}; expected "
+                "(1, height, width, 1) for depth or (1, height, width, 3) for normals"
             )
         return prediction[0].astype(np.float32)
 
 
 def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
-    """Convert normals from axes with y up and z towards the viewer to those of rilievo."""
+    """Convert normals from axes with y up and z towards the viewer to rilievo's camera frame."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 
 
 def ensemble_confidence(uncertainty: Field) -> Field:
-    """Confidence from the uncertainty of an ensemble: 1 without any, 0.5 at 0.1."""
-    return (1 / (1 + uncertainty / _UNCERTAINTY_AT_HALF)).astype(np.float32)
+    """Confidence from the uncertainty of an ensemble: 1 for none, 0.5 for 0.1."""
+    return (1 / (1 + uncertainty / _HALF_CONFIDENCE_UNCERTAINTY)).astype(np.float32)
 
 
 def weight_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MONODEPTH2 = "monodepth2"
 
 _LICENCE = (
-    "Monodepth2's own: non-commercial use alone; its authors name US patent 11991342 for the method"
+    "Monodepth2's own licence: non-commercial use only; its authors cite US patent 11991342 for "
+    "the method"
 )
 
 
@@ -46,34 +47,38 @@ def _monodepth2_card(name: str, summary: str, source: str, *, is_stereo: bool = 
 def family_card() -> ModelCard:
     """Card of Monodepth2 in the list of models, which says that a folder is needed."""
     summary = (
-        f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}, which are not "
-        "fetched"
+        f"depth learned from driving videos; pass --model a folder with {ENCODER} and {DEPTH}, "
+        "which rilievo does not download"
     )
     return _monodepth2_card(MONODEPTH2, summary, "https://github.com/nianticlabs/monodepth2")
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """Card of the checkpoint in a folder, whose depth is metric if it learned from stereo pairs."""
+    """Card of the checkpoint in a folder; its depth is metric if it was trained on stereo pairs."""
     with needing(f"model '{printable(folder)}'", "train"):
         from rilievo.training.networks.video.monodepth2_weights import is_depth_metric
 
     is_stereo = is_depth_metric(folder)
-    summary = f"Monodepth2, learned from {'stereo pairs' if is_stereo else 'video alone'}"
+    summary = f"Monodepth2, trained on {'stereo pairs' if is_stereo else 'video alone'}"
     card = _monodepth2_card(str(folder), summary, str(folder), is_stereo=is_stereo)
-    size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
-    return replace(card, megabytes=size / 1e6)
+    file_bytes = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
+    return replace(card, megabytes=file_bytes / 1e6)
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Load a checkpoint in torch, and print that its licence is non-commercial."""
+    """Load a checkpoint in torch, and warn on stderr that its licence is non-commercial.
+
+    Raises:
+        ModelError: If the card is that of ``family_card``, which has no folder.
+    """
     if card.name == MONODEPTH2:
         raise ModelError(
-            f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "
-            f"folder, the one of {ENCODER} and {DEPTH}"
+            f"{MONODEPTH2} is not downloaded automatically: unpack a checkpoint from {card.source} "
+            f"and pass the folder that contains {ENCODER} and {DEPTH}"
         )
 
     from rilievo.training.adapters.trained import load_video_in_torch
 
-    line = f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}"
-    sys.stderr.write(wrap_for_terminal(line, sys.stderr) + "\n")
+    warning = f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}"
+    sys.stderr.write(wrap_for_terminal(warning, sys.stderr) + "\n")
     return load_video_in_torch(card, options)

@@ -35,28 +35,29 @@ class MotionModel:
     def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
         self._networks = networks.to(device).eval()
         self._device = device
-        self._unit = networks.blueprint.unit
+        self._metres_per_unit = networks.blueprint.unit
         self.size = networks.blueprint.size
         self.metric = networks.blueprint.kind is DepthKind.METRIC
 
     @torch.inference_mode()
     def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
-        """Predict the transform from the frame of the earlier camera to that of the later one.
+        """Predict the transform from the earlier camera's frame to the later camera's frame.
 
-        Translations of the pose network ``cnn`` get their length from the depth of the earlier
-        frame.
-
-        Raises:
-            ModelError: If the weights are broken, so that the motion is not finite.
+        With the pose network ``cnn``, the length of the translation depends on the earlier frame's
+        depth, by whose mean inverse it is scaled.
         """
+        # The earlier frame is the target of the networks, and the later one is their only source.
         target, source = self._as_batch(earlier), self._as_batch(later)
         [motion] = self._networks(target, (source,)).source_T_target
-        assert motion is not None, "the pose network says it"
-        matrix = motion[0].double().cpu().numpy()
-        if not np.isfinite(matrix).all():
-            raise ModelError("the networks' motion is not finite: their weights are broken")
-        matrix[:3, 3] *= self._unit
-        return matrix
+        assert motion is not None, "load_motion refuses networks without a pose network"
+        transform = motion[0].double().cpu().numpy()
+        if not np.isfinite(transform).all():
+            raise ModelError(
+                "the camera motion that the networks predict is not finite: their weights are "
+                "broken"
+            )
+        transform[:3, 3] *= self._metres_per_unit
+        return transform
 
     def _as_batch(self, frame: Pixels) -> Images:
         """Batch of one frame, with colours in 0..1."""
@@ -65,12 +66,8 @@ class MotionModel:
 
 
 def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
-    """Load the motion network of a run on video, or of a checkpoint of Monodepth2.
-
-    Raises:
-        ModelError: If the folder is neither, has no motion network, or is broken.
-    """
-    # Masks play no part in motion, and have one channel for each source frame of the training.
+    """Load the motion network of a run on video, or of a checkpoint of Monodepth2."""
+    # Masks do not influence motion, and their channels are the source frames of the training.
     blueprint = replace(_blueprint_with_pose(folder), mask=False)
     networks = make_networks(blueprint, offsets=(1,), seed=0, start=str(folder))
     if networks.notes:
@@ -79,27 +76,28 @@ def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
 
 
 def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
-    """Blueprint of a folder's networks, one of which predicts motion."""
+    """Read the blueprint of the networks in a folder."""
     if is_video_run(folder):
         blueprint = read_video_run(folder).blueprint
         if not (folder / WEIGHTS).is_file():
             raise ModelError(
                 path=printable(folder),
                 problem=Text(
-                    f"has no {WEIGHTS} yet: let its training come to an end (",
+                    f"has no {WEIGHTS} yet: finish its training with ",
                     OptionName("resume"),
-                    ")",
                 ),
             )
-        missing = "its motion was known in training, so it has no pose network"
+        no_pose_reason = "the camera motion was known in training, so the run has no pose network"
     elif is_official_checkpoint(folder):
         blueprint = read_official_checkpoint(folder).blueprint
-        missing = f"has no {POSE}: it learned from stereo pairs, and says no motion"
+        no_pose_reason = (
+            f"has no {POSE}, because it was trained on stereo pairs and does not predict motion"
+        )
     else:
         raise ModelError(
-            f"{printable(folder)}: expected the folder of a run of 'rilievo train video', or one "
-            "of an official checkpoint with its pose files"
+            f"{printable(folder)}: expected the folder of a 'rilievo train video' run, or of an "
+            "official checkpoint with its pose files"
         )
     if blueprint.pose is PoseKind.NONE:
-        raise ModelError(f"{printable(folder)}: {missing}")
+        raise ModelError(f"{printable(folder)}: {no_pose_reason}")
     return blueprint

@@ -70,38 +70,44 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def _open_run_by_engine(
-    card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]
+    card: ModelCard, options: LoadOptions, recorded_settings: Mapping[str, Setting]
 ) -> Model:
-    """Open a run in the engine of ``options``; ``settings`` are recorded with predictions."""
-    what = f"model '{card.name}'"
-    choice = choose_engine(options, what)
-    in_torch = partial(_load_in_torch, card, options.settings)
-    cannot_convert = choice.options.engine != TORCH and find_spec("onnx") is None
-    if choice.is_default and cannot_convert:
-        return in_torch(choose_engine(replace(options, engine=TORCH), what).options)
+    """Open a run with the engine of ``options``.
+
+    Falls back to torch if the user chose no engine, and onnx, which converts the run, is not
+    installed. ``recorded_settings`` are those to record with predictions.
+    """
+    subject = f"model '{card.name}'"
+    choice = choose_engine(options, subject)
+    load_in_torch = partial(_load_in_torch, card, options.settings)
+    needs_conversion = choice.options.engine != TORCH
+    if choice.is_default and needs_conversion and find_spec("onnx") is None:
+        torch_choice = choose_engine(replace(options, engine=TORCH), subject)
+        return load_in_torch(torch_choice.options)
 
     folder = run_folder(card)
-    digest = sha256(folder / WEIGHTS)
+    weights_sha256 = sha256(folder / WEIGHTS)
     source = ConversionSource(
         card=card,
-        # The conversion is made again if the weights, the configuration or a setting changes.
+        # The run is converted again if its weights, its configuration or a setting changes.
         files={
-            WEIGHTS: digest,
+            WEIGHTS: weights_sha256,
             CONFIG: sha256(folder / CONFIG),
-            **{name: str(value) for name, value in settings.items()},
+            **{name: str(value) for name, value in recorded_settings.items()},
         },
         name=card.loader,
-        weights_sha256=digest,
-        settings=settings,
-        converter=partial(load_converter, in_torch),
-        made_by=_CONVERSION_PACKAGES,
+        weights_sha256=weights_sha256,
+        settings=recorded_settings,
+        load_converter=partial(load_converter, load_in_torch),
+        packages=_CONVERSION_PACKAGES,
     )
-    return open_converted_or_in_torch(source, choice, in_torch)
+    return open_converted_or_in_torch(source, choice, load_in_torch)
 
 
 def _load_in_torch(
     card: ModelCard, settings: Mapping[str, Setting], options: LoadOptions
 ) -> "TorchModel":
+    """Load a run in torch with ``settings`` of the user, by the loader that its card names."""
     with needing(f"model '{card.name}'", "train"):
         from rilievo.training.adapters import trained
 

@@ -1,4 +1,4 @@
-"""Folders of training runs: how to recognise one, and what its ``config.json`` says.
+"""Recognise the folders of training runs, and read their ``config.json``.
 
 Nothing here imports torch.
 """
@@ -11,7 +11,7 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.errors.messages import Text
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import check_regular, read_text
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
@@ -35,15 +35,14 @@ TUNED_FORMAT = "rilievo-tuned/1"
 INVERSE_RESIZING = Resizing(space=Space.INVERSE)
 """Resizing of depth for networks that predict inverse depth."""
 _FORMAT_CHARACTERS = 200
-"""Characters at the beginning of ``config.json`` among which its format stands."""
+"""The format is stated in so many characters at the beginning of ``config.json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRunRecord:
-    """The part of a probe's ``config.json`` from which its network is made.
+    """Fields of a probe run's ``config.json`` that determine its network.
 
-    Attributes:
-        backbone_rate: Learning rate of the backbone; 0 if it was frozen.
+    ``backbone_rate`` is the learning rate of the backbone; 0 if it was frozen.
     """
 
     format: str = ""
@@ -53,11 +52,13 @@ class ProbeRunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunRecord:
-    """The part of the ``config.json`` of a run on video that its network and licence depend on.
+    """Fields of a video run's ``config.json`` that determine its network and licence.
 
     Attributes:
-        start: Run or checkpoint that training went on from.
-        prior: Model whose depth was the prior.
+        format: Name and version of the format of the file.
+        blueprint: Settings of the networks.
+        start: Run or checkpoint whose weights training was initialised from; None for others.
+        prior: Model whose depth supervised the training as a prior; None if there was none.
     """
 
     format: str = ""
@@ -68,7 +69,7 @@ class VideoRunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedRunRecord:
-    """The part of the ``config.json`` of a fine-tuned model from which its network is made."""
+    """Fields of a fine-tuning run's ``config.json`` that determine its network."""
 
     format: str = ""
     network: TunedBlueprint
@@ -98,13 +99,13 @@ def is_video_run(folder: Path) -> bool:
 
 
 def is_tuned_run(folder: Path) -> bool:
-    """Whether a folder is a run that fine-tuned a model, of any version."""
+    """Whether a folder is a fine-tuning run, of any version."""
     return _has_format(folder, TUNED_FORMAT)
 
 
-def _has_format(folder: Path, format: str) -> bool:
-    """Whether a folder's ``config.json`` begins with a format, whatever its version."""
-    name, _, _ = format.partition("/")
+def _has_format(folder: Path, expected_format: str) -> bool:
+    """Whether a folder's ``config.json`` states a format, in any version of it."""
+    name, _, _ = expected_format.partition("/")
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
@@ -114,36 +115,38 @@ def _has_format(folder: Path, format: str) -> bool:
 
 
 def read_probe_run(folder: Path) -> ProbeRunRecord:
-    """Read the configuration of a probe's run.
-
-    Raises:
-        ModelError: If it is not one, or of another version.
-    """
-    return _read_record(ProbeRunRecord, folder, PROBE_FORMAT, "of a probe")
+    """Read the configuration of a probe's run."""
+    return _read_record(ProbeRunRecord, folder, PROBE_FORMAT, "a probe training run")
 
 
 def read_video_run(folder: Path) -> VideoRunRecord:
     """Read the configuration of a run on video; raises as ``read_probe_run`` does."""
-    return _read_record(VideoRunRecord, folder, VIDEO_FORMAT, "on video")
+    return _read_record(VideoRunRecord, folder, VIDEO_FORMAT, "a video training run")
 
 
 def read_tuned_run(folder: Path) -> TunedRunRecord:
-    """Read the configuration of a run that fine-tuned; raises as ``read_probe_run`` does."""
-    return _read_record(TunedRunRecord, folder, TUNED_FORMAT, "that trained a model further")
+    """Read the configuration of a fine-tuning run; raises as ``read_probe_run`` does."""
+    return _read_record(TunedRunRecord, folder, TUNED_FORMAT, "a fine-tuning run")
 
 
 def _read_record(
-    record_class: type[_Record], folder: Path, expected_format: str, description: str
+    record_class: type[_Record], folder: Path, expected_format: str, expected_run: str
 ) -> _Record:
+    """Read the ``config.json`` of a training run.
+
+    Raises:
+        ModelError: If it is not ``expected_run``, or has another version of the format.
+    """
     path = folder / CONFIG
     try:
         record = from_json(record_class, read_text(path))
-    except (NotThisRecord, OptionError, InputError) as error:
-        raise ModelError(f"is not a run {description}:", path=path, problem=Text(error)) from error
+    except (InvalidRecordError, OptionError, InputError) as error:
+        # The message is the path, these words, and the problem.
+        raise ModelError(f"is not {expected_run}:", path=path, problem=Text(error)) from error
     if record.format != expected_format:
         raise ModelError(
-            f"{path}: is of format '{record.format}', expected '{expected_format}': "
-            "it was trained by another version of rilievo"
+            f"{path}: has format '{record.format}', expected '{expected_format}': the run was "
+            "trained with another version of rilievo, so use that version, or train again"
         )
     return record
 

@@ -1,4 +1,4 @@
-"""Pipelines of diffusers in a folder or on the hub, loaded part by part.
+"""Load pipelines of diffusers from a folder or the hub, part by part.
 
 Each part is checked before it is loaded, and code that comes with a pipeline is never run.
 """
@@ -16,10 +16,10 @@ from rilievo.io.files.names import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import (
     EXTRA,
-    NORMALS,
+    NORMALS_PIPELINE,
     DiffusionSettings,
-    Part,
     PipelineIndex,
+    PipelinePart,
     needed_files,
     read_index,
     weights_variant,
@@ -48,7 +48,7 @@ _MARIGOLD_ARGUMENTS = (
     "generator",
     "output_uncertainty",
 )
-"""Arguments that a pipeline needs so that it can be called like Marigold."""
+"""Arguments that a pipeline must have to be called like Marigold's."""
 _PACKAGES = ("torch", "diffusers", "transformers")
 
 
@@ -63,37 +63,39 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
     dtype = weight_dtype(options, torch_device(options.device))
     snapshot = open_snapshot(card, options.revision, needed_files)
     index = read_index(snapshot.folder)
-    card = _card_with_kind_or_normals(card, index)
+    card = _complete_card(card, index)
     pipeline = _make_pipeline(card, snapshot, index, dtype)
-    recorded: dict[str, Setting] = {"source": card.source}
+    extra_settings: dict[str, Setting] = {"source": card.source}
     if snapshot.commit is not None:
-        recorded["commit"] = snapshot.commit
+        extra_settings["commit"] = snapshot.commit
     return DiffusionModel(
         card,
         pipeline,
         options,
         settings,
         weights_sha256=snapshot.weights_sha256,
-        recorded=recorded,
+        extra_settings=extra_settings,
     )
 
 
 def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
-    # diffusers aligns the members of an ensemble with scipy, and checks for it only then.
-    needed = (*_PACKAGES, "scipy") if settings.ensemble > 1 else _PACKAGES
-    if any(find_spec(name) is None for name in needed):
+    # diffusers aligns the members of an ensemble with scipy, but would notice too late that it is
+    # missing.
+    required = (*_PACKAGES, "scipy") if settings.ensemble > 1 else _PACKAGES
+    if any(find_spec(name) is None for name in required):
         raise MissingExtraError(f"model '{card.name}'", EXTRA)
 
 
-def _card_with_kind_or_normals(card: ModelCard, index: PipelineIndex) -> ModelCard:
-    """Add to a card what the index says of the pipeline: the kind of its depth, or normals."""
+def _complete_card(card: ModelCard, index: PipelineIndex) -> ModelCard:
+    """Add the kind of depth, or normals, that the index of the pipeline states."""
     if index.normals:
         if card.kind is not None:
-            raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
+            raise ModelError(f"model '{card.name}' predicts normals, not {card.kind} depth")
         return replace(card, normals=True)
     if index.kind is not None and card.kind not in (None, index.kind):
         raise ModelError(
-            f"model '{card.name}' says that its depth is {index.kind}, but {card.kind} was expected"
+            f"model '{card.name}' states that its depth is {index.kind}, but {card.kind} depth was "
+            "expected"
         )
     return replace(card, kind=card.kind or index.kind, normals=False)
 
@@ -101,17 +103,22 @@ def _card_with_kind_or_normals(card: ModelCard, index: PipelineIndex) -> ModelCa
 def _make_pipeline(
     card: ModelCard, snapshot: Snapshot, index: PipelineIndex, dtype: "torch.dtype"
 ) -> Any:
+    """Load all parts, and make the pipeline of them."""
     import diffusers
 
     folder = printable(snapshot.folder)
     pipeline_class = getattr(diffusers, index.class_name, None)
     if not isinstance(pipeline_class, type):
-        raise ModelError(f"{folder}: diffusers {diffusers.__version__} has no {index.class_name}")
+        raise ModelError(
+            f"{folder}: needs {index.class_name}, which diffusers {diffusers.__version__} does not "
+            "have: install another version of diffusers, or use another model"
+        )
     parameters = inspect.signature(pipeline_class.__call__).parameters
     if any(name not in parameters for name in _MARIGOLD_ARGUMENTS):
         raise ModelError(
-            f"{folder}: a {index.class_name}, which does not have Marigold's interface; expected a "
-            f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
+            f"{folder}: contains a {index.class_name}, which does not have Marigold's interface; "
+            "expected a pipeline for depth or normals, such as MarigoldDepthPipeline or "
+            f"{NORMALS_PIPELINE}"
         )
     parts: dict[str, Any] = {}
     for name, part in index.parts.items():
@@ -120,14 +127,14 @@ def _make_pipeline(
         return pipeline_class(**parts, **index.settings)
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"{folder}: its parts do not form a pipeline: {first_line(error)}"
+            f"{folder}: its components do not form a pipeline: {first_line(error)}"
         ) from error
 
 
 def _load_part(
-    card: ModelCard, snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype"
+    card: ModelCard, snapshot: Snapshot, name: str, part: PipelinePart, dtype: "torch.dtype"
 ) -> Any:
-    """Load a network in ``dtype``, or another part such as the scheduler."""
+    """Load a part: a network in ``dtype``, after checking its size, or a scheduler or tokenizer."""
     import diffusers
     import transformers
     from torch import nn
@@ -138,18 +145,21 @@ def _load_part(
     library = diffusers if part.library == "diffusers" else transformers
     part_class = getattr(library, part.class_name, None)
     if not isinstance(part_class, type) or not hasattr(part_class, "from_pretrained"):
-        raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
+        raise ModelError(
+            f"{folder}: needs {part.class_name}, which the installed version of {part.library} "
+            "does not have: install another version, or use another model"
+        )
     if not issubclass(part_class, nn.Module):
         return _from_local_files(part_class, folder)
 
-    with _loading_errors_in_one_line(folder):
+    with _loading_errors_as_model_error(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
         check_network_size(
             lambda: _network_without_weights(part_class, folder), snapshot.weights_bytes, folder
         )
     dtype_options: dict[str, Any] = {"dtype": dtype}
     if library is diffusers:
-        # Without accelerate, diffusers would print that loading takes more memory.
+        # Otherwise diffusers would warn that loading takes more memory without accelerate.
         dtype_options = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     network, info = _from_local_files(
         part_class,
@@ -176,13 +186,13 @@ def _network_without_weights(part_class: Any, folder: Path) -> Any:
 
 
 def _from_local_files(part_class: Any, folder: Path, **options: Any) -> Any:
-    with _loading_errors_in_one_line(folder):
+    with _loading_errors_as_model_error(folder):
         return part_class.from_pretrained(str(folder), local_files_only=True, **options)
 
 
 @contextmanager
-def _loading_errors_in_one_line(folder: Path) -> Iterator[None]:
-    """Raise a ``ModelError`` of one line for any error, and silence the libraries."""
+def _loading_errors_as_model_error(folder: Path) -> Iterator[None]:
+    """Turn any error in the block into a ``ModelError`` of one line, and silence the libraries."""
     from rilievo.training.networks.backbones.weights import silence_libraries
 
     if not folder.is_dir():
@@ -192,6 +202,6 @@ def _loading_errors_in_one_line(folder: Path) -> Iterator[None]:
             yield
     except ModelError:
         raise
-    # What broken configurations and weights raise depends on the class of the part.
+    # Broken configurations and weights raise errors that depend on the class of the part.
     except Exception as error:
         raise ModelError(f"{folder}: cannot be loaded: {first_line(error)}") from error

@@ -14,7 +14,7 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.resampling.inference import Arrays
-from rilievo.models.resampling.preparation import BEYOND, Preparation
+from rilievo.models.resampling.preparation import INFINITE_DEPTH, Preparation
 from rilievo.records.prediction_record import Setting
 from rilievo.training.arrays import Photographs
 from rilievo.training.conversion.onnx_file import TracedModel
@@ -36,10 +36,8 @@ class TorchNetwork(nn.Module, ABC):
         outputs: Names of the outputs, in their order.
         depends_on_batch: Whether the photographs of a batch affect each other. Such a network runs
             on one photograph at a time, and cannot be exported.
-        loops_over_batch: Whether the code loops over the photographs of a batch. Tracing keeps the
-            number of rounds, so such a network is exported for one photograph at a time.
-        mean: Mean that is subtracted from each channel.
-        std: Number by which each channel is then divided.
+        loops_over_batch: Whether the code loops over the photographs of a batch. A trace has a
+            fixed number of iterations, so such a network is exported for one photograph at a time.
     """
 
     outputs: tuple[str, ...] = ("depth",)
@@ -84,8 +82,9 @@ class TorchModel(TracedModel):
     ) -> None:
         """Move a network to its device; the number of threads applies to the whole process.
 
-        ``needs_focal`` means that depth is for a focal length of the photograph's width.
-        ``settings`` are recorded with each prediction, besides those of the engine.
+        ``needs_focal`` means that the network computes depth for a focal length equal to the
+        photograph's width, so it has to be rescaled. ``settings`` are recorded with each
+        prediction, in addition to those of the engine.
         """
         options = resolve_engine(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = card
@@ -108,12 +107,15 @@ class TorchModel(TracedModel):
 
     def run(self, batch: Photographs) -> Arrays:
         """Compute the network's outputs by name, in the requested precision."""
-        parts = np.split(batch, len(batch)) if self.network.depends_on_batch else [batch]
+        # One by one if the photographs of a batch would affect each other.
+        batches = np.split(batch, len(batch)) if self.network.depends_on_batch else [batch]
         try:
             with torch.inference_mode(), self._autocast():
-                results = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
-                outputs = [torch.cat(values) for values in zip(*results, strict=True)]
-        # A configuration that does not fit the weights raises any of these.
+                results = [
+                    self.network(torch.from_numpy(images).to(self.device)) for images in batches
+                ]
+                outputs = [torch.cat(tensors) for tensors in zip(*results, strict=True)]
+        # A configuration that does not fit the weights may raise any of these.
         except (RuntimeError, LookupError, ValueError) as error:
             raise _as_model_error(self.card, error, batch) from error
         names = self.network.outputs
@@ -121,7 +123,7 @@ class TorchModel(TracedModel):
 
     def _autocast(self) -> torch.autocast:
         """Context in which the network computes in the requested precision."""
-        if self._dtype is torch.float32:
+        if self._dtype is torch.float32:  # disabled, because it needs no autocast
             return torch.autocast(self.device.type, torch.bfloat16, enabled=False)
         return torch.autocast(self.device.type, self._dtype)
 
@@ -129,48 +131,45 @@ class TorchModel(TracedModel):
 def torch_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
     """Torch's type for a precision."""
     if options.precision == "fp16" and device.type == "cpu":
-        raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
+        raise OptionError("precision fp16 needs cuda; on a CPU, use fp32 or bf16")
     return _DTYPES[options.precision]
 
 
 def torch_device(name: str) -> torch.device:
-    """Device by its name; ``auto`` is the first GPU, or the CPU if there is none.
-
-    Raises:
-        OptionError: If there is no such device.
-    """
+    """Find a device by its name; ``auto`` is the first GPU, or the CPU if there is no GPU."""
     if name in ("coreml", "directml"):
         raise OptionError(
-            f"device '{name}' is for ONNX files; this model runs in torch, on auto, cpu, cuda or "
-            "cuda:N"
+            f"device '{name}' is only for ONNX files; this model runs in torch: choose auto, cpu, "
+            "cuda or cuda:N"
         )
-    kind, _, index = name.partition(":")
-    has_valid_index = not index or (kind == "cuda" and index.isdigit())
-    if kind not in ("auto", "cpu", "cuda") or not has_valid_index:
+    device_type, _, index = name.partition(":")
+    has_valid_index = not index or (device_type == "cuda" and index.isdigit())
+    if device_type not in ("auto", "cpu", "cuda") or not has_valid_index:
         raise OptionError(f"no device '{name}'; known: auto, cpu, cuda, cuda:N")
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "cpu" or (kind == "auto" and not count):
+    gpu_count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device_type == "cpu" or (device_type == "auto" and not gpu_count):
         return torch.device("cpu")
-    gpu = int(index or 0)
-    if gpu >= count:
+    gpu_index = int(index or 0)
+    if gpu_index >= gpu_count:
         raise OptionError(
-            f"device '{name}' is not available: torch sees {count} cuda devices",
+            f"device '{name}' is not available: torch finds {gpu_count} cuda devices",
             hint=Text("use ", OptionName("device", "cpu")),
         )
-    return torch.device("cuda", gpu)
+    return torch.device("cuda", gpu_index)
 
 
 def _as_model_error(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
     """Error that names the size of the batch, with advice if the memory was too small."""
     count, height, width, _ = batch.shape
     model = f"model '{card.name}'"
-    size = f"{count} x {height}x{width}"
+    photographs = "1 photograph" if count == 1 else f"{count} photographs"
+    size = f"{photographs} of {width} x {height} pixels"
     if is_out_of_memory(error):
         return ModelError(
-            f"{model}: too little memory for {size}:",
+            f"{model}: not enough memory for {size}:",
             problem=Text(
-                "give a smaller ", OptionName("batch_size"), ", or ", OptionName("device", "cpu")
+                "use a smaller ", OptionName("batch_size"), ", or ", OptionName("device", "cpu")
             ),
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -181,8 +180,8 @@ class TransformersNetwork(TorchNetwork):
     """Depth model of transformers, with its normalisation.
 
     Attributes:
-        body: Model of transformers, whose result has ``predicted_depth``.
-        offset: What its authors add to that depth and transformers leaves out [m].
+        body: Model of transformers, whose output has ``predicted_depth``.
+        depth_offset: Constant that its authors add to depth and transformers leaves out [m].
     """
 
     def __init__(
@@ -190,25 +189,26 @@ class TransformersNetwork(TorchNetwork):
         preparation: Preparation,
         body: nn.Module,
         *,
-        offset: float = 0.0,
+        depth_offset: float = 0.0,
         depends_on_batch: bool = False,
         loops_over_batch: bool = False,
     ) -> None:
+        """Wrap a model; ``TorchNetwork`` explains the last two arguments."""
         super().__init__(preparation)
         self.body = body
-        self.offset = offset
+        self.depth_offset = depth_offset
         self.depends_on_batch = depends_on_batch
         self.loops_over_batch = loops_over_batch
 
     def compute_outputs(self, pixels: Images) -> Tensors:
         """Predict depth, with the offset."""
-        padded = _pad_to_multiple(pixels, self.preparation.fill)
+        padded = _pad_to_multiple(pixels, self.preparation.pad_multiple)
         depth = self.body(pixel_values=padded).predicted_depth
-        return (depth + self.offset if self.offset else depth,)
+        return (depth + self.depth_offset if self.depth_offset else depth,)
 
 
 def _pad_to_multiple(pixels: Images, multiple: int) -> Float[Tensor, "b 3 H W"]:
-    """Pad both sides with zeros to multiples of a number, as evenly as possible."""
+    """Pad height and width with zeros to multiples, evenly on both sides as far as possible."""
     if multiple == 1:
         return pixels
     rows = -pixels.shape[-2] % multiple
@@ -235,7 +235,7 @@ class DepthProNetwork(TorchNetwork):
     def compute_outputs(self, pixels: Images) -> Tensors:
         """Predict depth [m] for a focal length of the image's width, and the field of view [°]."""
         prediction = self.body(pixel_values=pixels)
-        depth = 1 / prediction.predicted_depth.float().clamp(min=1 / BEYOND)
+        depth = 1 / prediction.predicted_depth.float().clamp(min=1 / INFINITE_DEPTH)
         if "fov" in self.outputs:
             return depth, prediction.field_of_view
         return (depth,)

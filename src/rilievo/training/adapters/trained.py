@@ -1,4 +1,4 @@
-"""Networks of training runs, loaded in torch as models."""
+"""Load the networks of training runs in torch, as models."""
 
 import hashlib
 from collections.abc import Iterator
@@ -44,7 +44,10 @@ from rilievo.training.adapters.torch_model import (
     TorchNetwork,
     TransformersNetwork,
 )
-from rilievo.training.adapters.transformers_models import empty_network, fill_body
+from rilievo.training.adapters.transformers_models import (
+    fill_transformers_network,
+    make_network_without_weights,
+)
 from rilievo.training.networks.backbones import Backbone, tensors_sha256, weights_sha256
 from rilievo.training.networks.backbones.weights import read_state, select_network_tensors
 from rilievo.training.networks.blueprint import (
@@ -63,7 +66,7 @@ from rilievo.training.networks.probe_network import (
     BackboneWithProbe,
     backbone_from_blueprint,
     probe_from_blueprint,
-    weights_of_stored,
+    rename_stored_weights,
 )
 from rilievo.training.networks.small import SmallNet, double_bilinearly
 from rilievo.training.networks.small_weights import MULTIPLE
@@ -76,9 +79,9 @@ DEPTH_PRO = "depth_pro"
 BACKBONE_SHA256_KEY = "backbone_sha256"
 """Key in the metadata of a probe's weights: hash of the backbone that it was trained on."""
 _MAX_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
-_BORDER = 0.05
-"""Share of the width, at each border, that ``blend_with_mirrored`` takes from one prediction alone.
-Over the next strip of this width it goes over to the mean."""
+_BORDER_FRACTION = 0.05
+"""Fraction of the width, at each border, that ``blend_with_mirrored`` takes from one prediction.
+Over the next strip of this width it fades to the mean."""
 
 _Network = TypeVar("_Network", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
 
@@ -110,37 +113,37 @@ def load_probed_network(folder: Path, record: ProbeRunRecord) -> BackboneWithPro
     try:
         with safe_open(path, framework="pt") as file:
             backbone_sha256 = (file.metadata() or {}).get(BACKBONE_SHA256_KEY)
-            names = file.keys()
-            state = {name: file.get_tensor(name) for name in names}
+            tensor_names = file.keys()
+            state = {name: file.get_tensor(name) for name in tensor_names}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
 
     is_frozen = not record.backbone_rate
     if is_frozen and not _has_sha256(probed.backbone, backbone_sha256):
         raise ModelError(
-            f"{path}: was trained on a backbone '{record.blueprint.backbone.name}' with other "
-            "weights than it has now: restore those weights, or train again"
+            f"{path}: was trained on the backbone '{record.blueprint.backbone.name}' with "
+            "different weights from its current ones: restore those weights, or train again"
         )
     try:
         if is_frozen:
             probed.probe.load_state_dict(state)
         else:
-            probed.load_state_dict(weights_of_stored(probed, state, path))
+            probed.load_state_dict(rename_stored_weights(probed, state, path))
     except RuntimeError as error:
-        raise ModelError(f"{path}: its weights are of another network: {reason(error)}") from error
+        raise ModelError(f"{path}: the weights do not fit this network: {reason(error)}") from error
     return probed
 
 
 def _make_probed_network(blueprint: Blueprint) -> BackboneWithProbe:
-    """Make a backbone with its weights, and a probe that waits for those of a run."""
+    """Make a backbone with its weights, and a probe without weights."""
     backbone = backbone_from_blueprint(blueprint)
     probe = probe_from_blueprint(blueprint, backbone, seed=0)
     return BackboneWithProbe(blueprint, backbone, probe)
 
 
 def _has_sha256(backbone: Backbone, digest: str | None) -> bool:
-    """Whether a backbone has the weights of a hash."""
-    # Earlier runs hashed the weights under the names of modules, not under those of stored tensors.
+    """Whether this is the hash of a backbone's weights."""
+    # Earlier versions hashed the weights under the names of modules.
     return digest in (weights_sha256(backbone), tensors_sha256(backbone.stored_weights()))
 
 
@@ -153,13 +156,14 @@ class ProbeNetwork(TorchNetwork):
     def __init__(self, preparation: Preparation, probed: BackboneWithProbe) -> None:
         super().__init__(preparation)
         self.probed = probed
-        task = probed.blueprint.task
+        target = probed.blueprint.task
+        # In the order in which compute_outputs returns them.
         outputs: list[str] = []
-        if task.has_depth:
+        if target.has_depth:
             outputs.append("depth")
-        if task.has_normals:
+        if target.has_normals:
             outputs.append("normals")
-        if task.has_normals and probed.blueprint.uncertainty:
+        if target.has_normals and probed.blueprint.uncertainty:
             outputs.append("confidence")
         self.outputs = tuple(outputs)
 
@@ -175,29 +179,30 @@ class ProbeNetwork(TorchNetwork):
 def _antialiased_resizing_as_constants() -> Iterator[None]:
     """Store the results of antialiased resizing as constants while a network is exported.
 
-    ONNX has no operator for antialiasing. What is resized with it are the position embeddings of
-    timm's backbones, which do not depend on the photograph.
+    ONNX has no operator for antialiasing. Only the position embeddings of timm's backbones are
+    resized with it, which do not depend on the photograph.
     """
     if not torch.onnx.is_in_onnx_export():
         yield
         return
-    interpolate = F.interpolate
+    original_interpolate = F.interpolate
 
-    def resize_outside_trace(*values: Any, antialias: bool = False, **options: Any) -> Tensor:
+    def interpolate_untraced(*arguments: Any, antialias: bool = False, **options: Any) -> Tensor:
         if not antialias:
-            return interpolate(*values, **options)
-        state = torch._C._get_tracing_state()
+            return original_interpolate(*arguments, **options)
+        # A tensor that was computed outside the trace is stored as a constant.
+        tracing_state = torch._C._get_tracing_state()
         torch._C._set_tracing_state(None)  # pyright: ignore[reportAttributeAccessIssue]
         try:
-            return interpolate(*values, antialias=True, **options).detach()
+            return original_interpolate(*arguments, antialias=True, **options).detach()
         finally:
-            torch._C._set_tracing_state(state)  # pyright: ignore[reportAttributeAccessIssue]
+            torch._C._set_tracing_state(tracing_state)  # pyright: ignore[reportAttributeAccessIssue]
 
-    F.interpolate = resize_outside_trace
+    F.interpolate = interpolate_untraced
     try:
         yield
     finally:
-        F.interpolate = interpolate
+        F.interpolate = original_interpolate
 
 
 def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
@@ -215,6 +220,7 @@ def load_video_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 def _load_depth_network(folder: Path) -> tuple[VideoBlueprint, DepthNet]:
+    """Load the depth network in the folder of a run on video or of a checkpoint of Monodepth2."""
     if is_official_checkpoint(folder):
         official = read_official_checkpoint(folder, pose=False)
         depth = DepthNet(official.blueprint)
@@ -229,10 +235,10 @@ def _load_depth_network(folder: Path) -> tuple[VideoBlueprint, DepthNet]:
 
 
 def _depth_weights_sha256(folder: Path) -> str:
-    """Hash of a run's weights, or of the two files of a checkpoint that depth depends on."""
+    """Hash of a run's weights; for a checkpoint, hash of the output of ``sha256sum``."""
     if not is_official_checkpoint(folder):
         return sha256(folder / WEIGHTS)
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER)]  # as sha256sum
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -256,8 +262,8 @@ class VideoNetwork(TorchNetwork):
         return (self.blueprint.unit / inverse_depth,)
 
     def _inverse_depth(self, pixels: Images) -> Float[Tensor, "b _ _"]:
-        finest = self.depth(pixels)[0]
-        return sigmoid_to_inverse_depth(finest[:, 0].float(), self.blueprint)
+        finest_sigmoid = self.depth(pixels)[0]
+        return sigmoid_to_inverse_depth(finest_sigmoid[:, 0].float(), self.blueprint)
 
 
 def blend_with_mirrored(original: Maps, mirrored: Maps) -> Maps:
@@ -267,18 +273,19 @@ def blend_with_mirrored(original: Maps, mirrored: Maps) -> Maps:
     the right border that of ``original``.
     """
     x = torch.linspace(0, 1, original.shape[-1], dtype=original.dtype, device=original.device)
-    at_left = 1 - ((x - _BORDER) / _BORDER).clamp(0, 1)
-    at_right = at_left.flip(-1)
-    mean = (1 - at_left - at_right) * (original + mirrored) / 2
-    return at_right * original + at_left * mirrored + mean
+    left_weight = 1 - ((x - _BORDER_FRACTION) / _BORDER_FRACTION).clamp(0, 1)
+    right_weight = left_weight.flip(-1)
+    weighted_mean = (1 - left_weight - right_weight) * (original + mirrored) / 2
+    return right_weight * original + left_weight * mirrored + weighted_mean
 
 
 def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
+    """How photographs are prepared: as for the embedded models with their encoder, or resized."""
     height, width = blueprint.size
     if blueprint.encoder == EMBEDDED_ENCODER:
-        area = blueprint.area or height * width
+        pixel_count = blueprint.area or height * width
         return Preparation(
-            sizing=Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE),
+            sizing=Sizing(rule=Rule.AREA, pixel_count=pixel_count, multiple=MULTIPLE),
             resampling=Resampling.TRIANGLE,
         )
     return Preparation(
@@ -288,7 +295,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
 
 
 def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a fine-tuned network that is no pipeline of diffusers."""
+    """Load a fine-tuned network that is not a pipeline of diffusers."""
     folder = run_folder(card)
     blueprint = read_tuned_run(folder).network
     network = fill_from_file(make_tuned_network(blueprint, folder), folder / WEIGHTS)
@@ -304,24 +311,33 @@ def load_tuned_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
 
 
 def make_tuned_network(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
-    """Make the network of a run that fine-tuned, for ``fill_from_file``.
+    """Create the network of a fine-tuning run; ``fill_from_file`` loads its weights.
 
-    Only the network of a pipeline of diffusers has its weights already.
+    Only the network of a diffusers pipeline has its weights already.
     """
-    if blueprint.family is Family.MARIGOLD:
-        return LatentNetwork(_open_pipeline_on_cpu(folder / PIPELINE_FOLDER).pipeline)
-    if blueprint.family is Family.SMALL:
-        return SmallNetwork(blueprint.area)
-    if blueprint.family is Family.TRANSFORMERS:
-        return empty_network(folder / TRANSFORMERS_FOLDER, blueprint.kind)
+    match blueprint.family:
+        case Family.MARIGOLD:
+            return LatentNetwork(_open_pipeline_on_cpu(folder / PIPELINE_FOLDER).pipeline)
+        case Family.SMALL:
+            return SmallNetwork(blueprint.area)
+        case Family.TRANSFORMERS:
+            return make_network_without_weights(folder / TRANSFORMERS_FOLDER, blueprint.kind)
+        case Family.PROBE:
+            return _make_probe_network_without_weights(blueprint.probed, folder)
 
-    probed = blueprint.probed
-    if probed is None:
-        problem = "states no 'probed', which networks of the family 'probe' have"
-        raise ModelError(f"{folder / CONFIG}: {problem}")
-    check_code_is_trusted(probed, folder)
+
+def _make_probe_network_without_weights(
+    probe_blueprint: Blueprint | None, folder: Path
+) -> ProbeNetwork:
+    if probe_blueprint is None:
+        raise ModelError(
+            f"{folder / CONFIG}: has no entry 'probed', which describes the network: restore the "
+            "file from a copy, or train again"
+        )
+    check_code_is_trusted(probe_blueprint, folder)
     # The weights of the backbone come with the run, so none are downloaded.
-    unfilled = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
+    random_backbone = replace(probe_blueprint.backbone, weights=RANDOM)
+    unfilled = replace(probe_blueprint, backbone=random_backbone)
     return ProbeNetwork(probe_preparation(unfilled), _make_probed_network(unfilled))
 
 
@@ -334,9 +350,9 @@ def _open_pipeline_on_cpu(folder: Path) -> DiffusionModel:
 def fill_from_file(network: _Network, path: Path) -> _Network:
     """Fill a network with the weights of a file, and return it."""
     if isinstance(network, TransformersNetwork | DepthProNetwork):
-        fill_body(network, path)
+        fill_transformers_network(network, path)
         return network
-    state = weights_of_stored(network, read_state(path), path)
+    state = rename_stored_weights(network, read_state(path), path)
     network.load_state_dict(dict(select_network_tensors(network, state, path)))
     return network
 
@@ -349,13 +365,14 @@ class SmallNetwork(TorchNetwork):
 
     outputs = ("depth", "normals")
 
-    def __init__(self, area: int) -> None:
-        sizing = Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE)
+    def __init__(self, pixel_count: int) -> None:
+        """Make the network, for photographs of about ``pixel_count`` pixels."""
+        sizing = Sizing(rule=Rule.AREA, pixel_count=pixel_count, multiple=MULTIPLE)
         super().__init__(Preparation(sizing=sizing, resampling=Resampling.TRIANGLE))
         self.network = SmallNet()
         for unused in (self.network.spread, self.network.sky):
             unused.requires_grad_(False)
-        # Files of networks without sky leave these weights as they are.
+        # Weights that files of networks without sky do not fill.
         for weights in self.network.sky.parameters():
             nn.init.zeros_(weights)
 

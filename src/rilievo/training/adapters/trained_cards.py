@@ -12,9 +12,9 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.models import find_card
 from rilievo.models.card import ModelCard
 from rilievo.models.hub import diffusion_cards
-from rilievo.models.hub.checkpoints import resizing_of
+from rilievo.models.hub.checkpoints import architecture_resizing
 from rilievo.models.requests import FoundModel, ModelRequest
-from rilievo.models.resampling.inference import PLAIN, Resizing
+from rilievo.models.resampling.inference import DEFAULT_RESIZING, Resizing
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (
     INVERSE_RESIZING,
@@ -27,7 +27,12 @@ from rilievo.training.adapters.run_models import (
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.networks.blueprint import Family, TunedBlueprint, is_official_checkpoint
+from rilievo.training.networks.blueprint import (
+    Family,
+    ProbeTarget,
+    TunedBlueprint,
+    is_official_checkpoint,
+)
 
 _NON_COMMERCIAL = ", NON-COMMERCIAL"
 """What follows the licence of a teacher that forbids commercial use."""
@@ -39,13 +44,12 @@ def find_trained(request: ModelRequest) -> FoundModel | None:
     Returns:
         The model; None if the request names no such folder, and is not "monodepth2" either.
     """
+    # Folders come first, because a clone of Monodepth2's repository has the name of the model.
+    card = None
     if os.path.isdir(request.name):
         card = _folder_card(Path(request.name).resolve())
-    # The name comes second, since a clone of Monodepth2's repository is a folder of that name.
     elif request.text == monodepth2.MONODEPTH2:
         card = monodepth2.family_card()
-    else:
-        card = None
     return None if card is None else FoundModel(card=card)
 
 
@@ -67,15 +71,16 @@ def probe_run_card(folder: Path) -> ModelCard:
     record = read_probe_run(folder)
     blueprint = record.blueprint
     task = blueprint.task
-    state = "tuned with it" if record.backbone_rate else "frozen"
-    backbone = f"{blueprint.backbone.name}, {state}"
+    predicted = "depth and normals" if task is ProbeTarget.BOTH else task
+    backbone_state = "fine-tuned" if record.backbone_rate else "frozen"
+    backbone = f"{blueprint.backbone.name}, {backbone_state}"
     return ModelCard(
         name=str(folder),
-        summary=f"{task} by a {blueprint.probe.kind} probe on {backbone}",
+        summary=f"{predicted} from a {blueprint.probe.kind} probe on {backbone}",
         kind=blueprint.depth.kind if task.has_depth else None,
         normals=task.has_normals,
         confidence=task.has_normals and blueprint.uncertainty,
-        licence="that of the backbone and of the data it was trained on",
+        licence="the licences of the backbone and of its training data",
         megabytes=_weights_megabytes(folder),
         extra="train",
         loader="probe-run",
@@ -88,13 +93,15 @@ def video_run_card(folder: Path) -> ModelCard:
     blueprint = read_video_run(folder).blueprint
     height, width = blueprint.size
     teachers = ", ".join(_teachers_with_licences(folder))
-    taught = f"; depth taught by {teachers}" if teachers else ""
+    teachers_clause = f"; depth taught by {teachers}" if teachers else ""
     return ModelCard(
         name=str(folder),
         summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
         kind=blueprint.kind,
-        licence=f"that of the footage it was trained on{taught}; US patent 11991342 is named for "
-        "the method",
+        licence=(
+            f"that of the training footage{teachers_clause}; the authors of the method cite US "
+            "patent 11991342"
+        ),
         teacher=teachers,
         commercial=False if _NON_COMMERCIAL in teachers else None,
         megabytes=_weights_megabytes(folder),
@@ -107,7 +114,7 @@ def video_run_card(folder: Path) -> ModelCard:
 
 
 def _teachers_with_licences(folder: Path) -> list[str]:
-    """Models whose depth was the prior of a run on video, or of a run that it started from."""
+    """Models whose depth was the prior of a run on video, or of the runs from which it started."""
     teachers: list[str] = []
     visited: set[Path] = set()
     while folder not in visited and is_video_run(folder):
@@ -125,44 +132,50 @@ def _name_with_licence(name: str) -> str:
     try:
         card = find_card(name)
     except RilievoError:
-        return f"{name} (its licence is not known here)"
-    return f"{name} ({card.licence}{_NON_COMMERCIAL if card.commercial is False else ''})"
+        return f"{name} (licence unknown)"
+    restriction = _NON_COMMERCIAL if card.commercial is False else ""
+    return f"{name} ({card.licence}{restriction})"
 
 
 def tuned_run_card(folder: Path) -> ModelCard:
-    """Card of a run that fine-tuned; ``ModelError`` if it is broken or has no weights yet."""
-    network = read_tuned_run(folder).network
-    probed = network.probed
+    """Card of a fine-tuning run; ``ModelError`` if it is broken or has no weights yet."""
+    blueprint = read_tuned_run(folder).network
+    probed = blueprint.probed
     probes_normals = probed is not None and probed.task.has_normals
-    loading: dict[str, Any] = {"loader": "tuned-run", "source": str(folder), "extra": "train"}
-    if network.family is Family.MARIGOLD:
-        # The run's folder holds the whole pipeline, which diffusers loads.
-        loading = {
+    loading_fields: dict[str, Any]
+    if blueprint.family is Family.MARIGOLD:
+        # The run's folder has the whole pipeline, which diffusers loads.
+        loading_fields = {
             "loader": diffusion_cards.LOADER,
             "source": str(folder / PIPELINE_FOLDER),
             "extra": diffusion_cards.EXTRA,
             "settings": diffusion_cards.SETTINGS,
         }
+    else:
+        loading_fields = {"loader": "tuned-run", "source": str(folder), "extra": "train"}
     return ModelCard(
         name=str(folder),
-        summary=f"{network.start}, trained further",
-        kind=network.kind,
-        normals=network.family is Family.SMALL or probes_normals,
+        summary=f"{blueprint.start}, fine-tuned",
+        kind=blueprint.kind,
+        normals=blueprint.family is Family.SMALL or probes_normals,
         confidence=probed is not None and probes_normals and probed.uncertainty,
-        licence=f"{network.licence}, and that of the data it was trained on",
-        teacher=network.teacher,
-        commercial=False if _NON_COMMERCIAL in network.teacher else None,
-        area=network.area or None,
-        resizing=_tuned_resizing(network),
+        licence=f"{blueprint.licence}, and that of the training data",
+        teacher=blueprint.teacher,
+        # Unknown unless a teacher forbids it.
+        commercial=False if _NON_COMMERCIAL in blueprint.teacher else None,
+        area=blueprint.area or None,
+        resizing=_tuned_resizing(blueprint),
         megabytes=_weights_megabytes(folder),
-        **loading,
+        **loading_fields,
     )
 
 
-def _tuned_resizing(network: TunedBlueprint) -> Resizing:
-    if network.family is Family.MARIGOLD:
+def _tuned_resizing(blueprint: TunedBlueprint) -> Resizing:
+    if blueprint.family is Family.MARIGOLD:
         return diffusion_cards.RESIZING
-    return resizing_of(network.architecture) if network.architecture else PLAIN
+    if not blueprint.architecture:
+        return DEFAULT_RESIZING
+    return architecture_resizing(blueprint.architecture)
 
 
 def _weights_megabytes(folder: Path) -> float:
@@ -171,6 +184,6 @@ def _weights_megabytes(folder: Path) -> float:
         raise ModelError(
             f"has no {WEIGHTS} yet: its training was stopped before the first checkpoint",
             path=folder,
-            hint=Text("go on with it (", OptionName("resume"), ")"),
+            hint=Text("resume its training with ", OptionName("resume")),
         )
     return weights.stat().st_size / 1e6

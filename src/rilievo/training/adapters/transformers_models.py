@@ -1,4 +1,4 @@
-"""Depth models of transformers, from a folder or the hub.
+"""Load depth models of transformers from a folder or the hub.
 
 Code that comes with a checkpoint is never run.
 """
@@ -15,7 +15,7 @@ from rilievo.errors import ModelError, first_line, needing
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.hub.checkpoints import resizing_of
+from rilievo.models.hub.checkpoints import architecture_resizing
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.conversion import ConversionSource
@@ -58,10 +58,12 @@ _PYTORCH_FILES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_mode
 _UNSAFE_SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 """Suffixes of further files with weights, which may also hold code."""
 _UNUSED_TENSORS = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
-"""Tensors of the first fusion layer that are never used, because it has nothing to fuse with."""
+"""Tensors of the first fusion layer, which are never used because it has nothing to fuse with."""
 _UNSUPPORTED = {
-    "prompt_depth_anything": "PromptDepthAnything completes a measured depth (its prompt), which "
-    "predict does not support",
+    "prompt_depth_anything": (
+        "PromptDepthAnything completes a measured depth map (its prompt), which 'predict' does "
+        "not support"
+    ),
     "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
 """Architectures that do not predict depth from a photograph, and why."""
@@ -73,21 +75,21 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     choice = choose_engine(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, files_to_fetch)
     model_type = _read_supported_type(snapshot.folder)
-    card = replace(card, resizing=resizing_of(model_type))
+    card = replace(card, resizing=architecture_resizing(model_type))
     settings: dict[str, Setting] = {"source": card.source}
     if snapshot.commit is not None:
         settings["commit"] = snapshot.commit
 
-    in_torch = partial(_load_in_torch, card, snapshot, model_type, settings)
+    load_in_torch = partial(_load_in_torch, card, snapshot, model_type, settings)
     source = ConversionSource(
         card=card,
         files=snapshot.files,
         weights_sha256=snapshot.weights_sha256,
         settings=settings,
-        converter=partial(load_converter, in_torch),
-        made_by=_CONVERSION_PACKAGES,
+        load_converter=partial(load_converter, load_in_torch),
+        packages=_CONVERSION_PACKAGES,
     )
-    return open_converted_or_in_torch(source, choice, in_torch)
+    return open_converted_or_in_torch(source, choice, load_in_torch)
 
 
 def _load_in_torch(
@@ -97,13 +99,14 @@ def _load_in_torch(
     settings: Mapping[str, Setting],
     options: LoadOptions,
 ) -> "TorchModel":
+    """Load a checkpoint in torch; ``MissingExtraError`` if its packages are not installed."""
     with needing(f"model '{card.name}'", card.extra or "models"):
         import torch  # noqa: F401
         import transformers  # noqa: F401
     from rilievo.training.adapters.torch_model import TorchModel
 
     preparation = read_processor(snapshot.folder, model_type)
-    network = _wrap_body(_load_body(card, snapshot), preparation, card.kind, model_type)
+    network = _wrap_network(_load_depth_model(card, snapshot), preparation, card.kind, model_type)
     return TorchModel(
         card,
         network,
@@ -115,23 +118,25 @@ def _load_in_torch(
 
 
 def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
-    """Choose the files of a checkpoint that are needed: configurations, then weights.
+    """Select the files of a checkpoint that are needed: configurations, then weights.
 
     Weights in safetensors are preferred to those of PyTorch.
     """
     if _CONFIG not in files:
-        raise ModelError(f"no {_CONFIG} among its files: not a checkpoint of transformers")
+        raise ModelError(
+            f"there is no {_CONFIG} among its files, so it is not a checkpoint for transformers"
+        )
     configurations = [name for name in (_CONFIG, PROCESSOR_FILE) if name in files]
     for patterns in (_SAFETENSORS, _PYTORCH_FILES):
         weights = [name for name in files if _matches_any(name, patterns)]
         if weights:
             return [*configurations, *weights]
 
-    problem = "no model.safetensors and no pytorch_model.bin among its files"
+    problem = "there is neither model.safetensors nor pytorch_model.bin among its files"
     unsafe = [name for name in files if name.endswith(_UNSAFE_SUFFIXES)]
     if unsafe:
         names = ", ".join(map(printable, unsafe[:_MAX_NAMES_IN_MESSAGE]))
-        problem += f"; {names} may hold code and is not read"
+        problem += f"; rilievo does not read {names}, which may contain code"
     raise ModelError(problem)
 
 
@@ -140,58 +145,60 @@ def _matches_any(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _read_supported_type(folder: Path) -> str:
-    """Read the architecture of a checkpoint, and refuse one that rilievo does not support."""
+    """Read the architecture of a checkpoint; ``ModelError`` if rilievo does not support it."""
     path = folder / _CONFIG
     config = read_config(path)
-    model_type, architectures = config.get("model_type"), config.get("architectures") or []
+    model_type = config.get("model_type")
+    architectures = config.get("architectures") or []
     if not isinstance(model_type, str) or not isinstance(architectures, list):
         raise ModelError(
-            f"{path}: names no architecture: model_type is a text, architectures a list"
+            f"{path}: states no architecture; expected a string as model_type and a list as "
+            "architectures"
         )
     if model_type in _UNSUPPORTED:
         raise ModelError(f"{path}: {_UNSUPPORTED[model_type]}")
     if model_type not in PREPARATION_READERS:
         raise ModelError(
-            f"{path}: no depth head: its architecture is '{model_type}', expected one of "
+            f"{path}: has no depth head: its architecture is '{model_type}'; expected one of "
             f"{', '.join(PREPARATION_READERS)}"
         )
     if architectures and not any("Depth" in str(architecture) for architecture in architectures):
-        raise ModelError(f"{path}: no depth head: it is a {', '.join(map(str, architectures))}")
+        raise ModelError(f"{path}: has no depth head: it is a {', '.join(map(str, architectures))}")
     check_config(config, path)
     return model_type
 
 
-def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
-    """Make the network of a checkpoint without its weights, for ``fill_body``."""
+def make_network_without_weights(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
+    """Create the network of a checkpoint; ``fill_transformers_network`` loads its weights."""
     model_type = _read_supported_type(folder)
-    body = _body_without_weights(folder)
-    return _wrap_body(body, read_processor(folder, model_type), kind, model_type)
+    network = _make_without_weights(folder)
+    return _wrap_network(network, read_processor(folder, model_type), kind, model_type)
 
 
-def _wrap_body(
-    body: Any, preparation: Preparation, kind: DepthKind | None, model_type: str
+def _wrap_network(
+    network: Any, preparation: Preparation, kind: DepthKind | None, model_type: str
 ) -> "TorchNetwork":
-    """Add the normalisation to a model of transformers, and what it does unlike its authors."""
+    """Add the normalisation to a model of transformers, and corrections for architectures."""
     from rilievo.training.adapters.torch_model import DepthProNetwork, TransformersNetwork
 
     if model_type == "depth_pro":
-        return DepthProNetwork(preparation, body)
-    backbone_config = getattr(body.config, "backbone_config", None)
+        return DepthProNetwork(preparation, network)
+    backbone_config = getattr(network.config, "backbone_config", None)
     is_dinov2 = getattr(backbone_config, "model_type", "") == "dinov2"
-    is_metric_dinov2 = model_type == "dpt" and is_dinov2 and kind is DepthKind.METRIC
-    # ZoeDepth may have two heads; all photographs of a batch vote on which one is used.
-    heads = getattr(body.config, "bin_configurations", None) or ()
+    is_metric_dpt_dinov2 = model_type == "dpt" and is_dinov2 and kind is DepthKind.METRIC
+    # ZoeDepth may have two heads. All photographs of a batch vote on which one is used.
+    heads = getattr(network.config, "bin_configurations", None) or ()
     return TransformersNetwork(
         preparation,
-        body,
-        offset=_DINOV2_OFFSET if is_metric_dinov2 else 0.0,
+        network,
+        depth_offset=_DINOV2_OFFSET if is_metric_dpt_dinov2 else 0.0,
         depends_on_batch=len(heads) > 1,
         loops_over_batch=model_type == "zoedepth",
     )
 
 
-def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
-    """Load the model of transformers from the files of a checkpoint."""
+def _load_depth_model(card: ModelCard, snapshot: Snapshot) -> Any:
+    """Load a depth model of transformers from the folder of a checkpoint."""
     import torch
     from transformers import AutoModelForDepthEstimation
 
@@ -201,31 +208,31 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     try:
         with silence_libraries("transformers"):
             check_network_size(
-                lambda: _body_without_weights(snapshot.folder),
+                lambda: _make_without_weights(snapshot.folder),
                 snapshot.weights_bytes,
                 snapshot.folder,
             )
-            body, info = AutoModelForDepthEstimation.from_pretrained(
+            network, loading_report = AutoModelForDepthEstimation.from_pretrained(
                 snapshot.folder,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=has_safetensors,
                 weights_only=True,
                 dtype=torch.float32,
-                ignore_mismatched_sizes=True,
+                ignore_mismatched_sizes=True,  # check_loading_report refuses them below
                 output_loading_info=True,
             )
     except ModelError:
         raise
-    # What broken configurations and weights raise depends on the class of the model.
+    # Broken configurations and weights raise errors that depend on the class of the model.
     except Exception as error:
         raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
-    check_loading_report(f"model '{card.name}'", info, optional=_UNUSED_TENSORS)
-    return body
+    check_loading_report(f"model '{card.name}'", loading_report, optional=_UNUSED_TENSORS)
+    return network
 
 
-def _body_without_weights(folder: Path) -> Any:
-    with needing("a model of transformers", "models"):
+def _make_without_weights(folder: Path) -> Any:
+    with needing("a transformers model", "models"):
         from transformers import AutoConfig, AutoModelForDepthEstimation
         from transformers.initialization import no_init_weights
 
@@ -234,9 +241,9 @@ def _body_without_weights(folder: Path) -> Any:
         return AutoModelForDepthEstimation.from_config(config, trust_remote_code=False)
 
 
-def fill_body(network: "TransformersNetwork | DepthProNetwork", path: Path) -> None:
-    """Fill a network with the weights of a run, whichever version of transformers named them."""
-    from rilievo.training.networks.backbones.released_names import fill_copy
+def fill_transformers_network(network: "TransformersNetwork | DepthProNetwork", path: Path) -> None:
+    """Load the weights of a run into a network; any version of transformers may have named them."""
+    from rilievo.training.networks.backbones.hub_tensor_names import fill_copy
     from rilievo.training.networks.backbones.weights import (
         check_loading_report,
         check_tensor_of_numbers,
@@ -246,12 +253,12 @@ def fill_body(network: "TransformersNetwork | DepthProNetwork", path: Path) -> N
     state = {name.removeprefix(BODY_PREFIX): tensor for name, tensor in read_state(path).items()}
     for name, tensor in state.items():
         check_tensor_of_numbers(tensor, f"{BODY_PREFIX}{name}", path)
-    body: Any = network.body
+    unfilled: Any = network.body
     try:
-        filled, info = fill_copy(body, state)
-    # What weights of another network raise depends on the conversion of their names.
-    except Exception as error:
+        filled, loading_report = fill_copy(unfilled, state)
+    except Exception as error:  # the conversion of names may raise anything
         raise ModelError(f"{path}: cannot be loaded: {first_line(error)}") from error
-    check_loading_report(printable(path), info, prefix=BODY_PREFIX)
-    filled.config = body.config
+    check_loading_report(printable(path), loading_report, prefix=BODY_PREFIX)
+    # The copy replaces the model, and keeps the configuration as it was read.
+    filled.config = unfilled.config
     network.body = filled

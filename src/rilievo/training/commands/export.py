@@ -15,7 +15,7 @@ from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     model: Annotated[str, option(positional=True, metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")]
-    """Model to export, as for 'predict --model'; or another program's ONNX file, which gets
+    """Model to export, as for 'predict --model', or a third-party ONNX file, which then gets
     rilievo's metadata.
     """
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE.onnx")]
@@ -29,15 +29,15 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo export",
-        description="Write a model as an ONNX file that needs nothing else to be run.",
+        description="Export a model to a self-contained ONNX file.",
         examples=(
             "rilievo export rilievo/small -o small.onnx",
             "rilievo export other.onnx --kind affine_inverse -o ours.onnx",
         ),
     )
-    written = export_model(request.model, request.output, request.options)
+    exported = export_model(request.model, request.output, request.options)
     with printing():
-        print(written)
-    if written.doubt is not None:
-        complain(f"rilievo: warning: {for_terminal(written.doubt)}")
+        print(exported)
+    if exported.kind_warning is not None:
+        complain(f"rilievo: warning: {for_terminal(exported.kind_warning)}")
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
+from rilievo.errors.messages import count_text
 from rilievo.schema.fields import option
 from rilievo.training.sweep.sweep_config import SweepOptions
 
@@ -14,7 +15,9 @@ from rilievo.training.sweep.sweep_config import SweepOptions
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     file: Annotated[Path, option(positional=True, metavar="FILE.toml")]
-    """Sweep to run: backbones, tasks, seeds, probes, data; docs/probes.md describes the format."""
+    """TOML file with the backbones, tasks, seeds, probes and data of a sweep; docs/probes.md
+    describes the format.
+    """
     options: Annotated[SweepOptions, option(name="")]
 
 
@@ -24,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo probe",
-        description="Train and compare probes of depth and normals on many backbones.",
+        description="Train and compare probes for depth and normals on many backbones.",
         examples=("rilievo probe sweep.toml",),
     )
     from rilievo.pages.tables import tables_as_markdown
@@ -33,5 +36,5 @@ def main(arguments: Sequence[str]) -> int:
     result = sweep_probes(request.file, request.options)
     with printing():
         print(tables_as_markdown(result.table))
-        say(f"{len(result.cells)} cells; the table is in {result.folder}")
+        say(f"{count_text(len(result.cells), 'cell')}; the table is in {result.folder}")
     return 1 if result.failures else 0

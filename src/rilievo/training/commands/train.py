@@ -8,7 +8,10 @@ from rilievo.extensions.subpackages import resolve_name
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "probe": ("train_probe:main", "a probe on a frozen backbone, for depth, normals or both"),
-    "video": ("train_video:main", "depth and camera motion from videos alone, without any truth"),
+    "video": (
+        "train_video:main",
+        "depth and camera motion from videos alone, without ground truth",
+    ),
     "supervised": (
         "train_probe:main_supervised",
         "a whole network, on photographs with depth, normals or both",
@@ -18,12 +21,12 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the subcommand that the first argument names, or show the help without any."""
+    """Run the subcommand that the first argument names; without arguments, print the help."""
     name = arguments[0] if arguments else "--help"
-    if name in ("-h", "--help"):
-        lines = [f"  {kind:<12}{summary}" for kind, (_, summary) in KINDS.items()]
+    if name in ("-h", "--help", "--all"):
+        summaries = [f"  {kind:<12}{summary}" for kind, (_, summary) in KINDS.items()]
         with printing():
-            say("\n".join(["usage: rilievo train KIND [OPTIONS]", "", *lines]))
+            say("\n".join(["usage: rilievo train KIND [OPTIONS]", "", *summaries]))
         return 0 if arguments else 2
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")

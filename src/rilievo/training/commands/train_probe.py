@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from rilievo.cli.parsing import fields_in_arguments, flag_as_written, parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, needing
+from rilievo.errors.messages import count_text
 from rilievo.schema.fields import option
 from rilievo.training.engine.progress import is_first_process
-from rilievo.training.networks.blueprint import RANDOM
+from rilievo.training.networks.blueprint import RANDOM, ProbeTarget
 from rilievo.training.probe.probe_config import (
     SUPERVISED,
     DataChoice,
@@ -26,10 +27,10 @@ from rilievo.training.tuning.tuning_record import TuningRecord
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 
 if TYPE_CHECKING:
-    from rilievo.training.probe.probe_record import TrainingRecord
+    from rilievo.training.probe.probe_record import ProbeRecord
 
-_ALSO_WITH_START = ("epochs", "batch_size", "learning_rate", "seed", "precision")
-"""Fields of a probe's configuration that have an effect with ``--start``, too."""
+_FIELDS_WITH_START = ("epochs", "batch_size", "learning_rate", "seed", "precision")
+"""Fields of a probe's configuration that also have an effect with ``--start``."""
 _FLIP = "augmentation.flip"
 """Path of the only option of augmentation that has an effect with ``--start``."""
 
@@ -43,22 +44,22 @@ class ProbeArguments:
     output: Annotated[Path, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
     dry_run: Annotated[bool, option(in_short_help=True)] = False
-    """Open the model and the images, read the first target, print what would be trained, and train
-    nothing.
+    """Open the model and the images, read the ground truth of the first image, and print what would
+    be trained, without training.
     """
     config: Annotated[UncheckedProbeConfig, option(name="")]
     run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
 
 
 def _defaults_with_start() -> dict[str, str]:
-    """Words for the help about the options whose default is another one with ``--start``."""
-    further = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
-    words = {}
-    for name in (*_ALSO_WITH_START, _FLIP):
-        default = attrgetter(name)(further)
+    """Additions to the help of the options whose default differs with ``--start``."""
+    tuning_config = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
+    additions = {}
+    for name in (*_FIELDS_WITH_START, _FLIP):
+        default = attrgetter(name)(tuning_config)
         if default != attrgetter(name)(SUPERVISED):
-            words[f"config.{name}"] = f", {default:g} with --start"
-    return words
+            additions[f"config.{name}"] = f", or {default:g} with --start"
+    return additions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +79,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def main_supervised(arguments: Sequence[str]) -> int:
-    """Train a whole network, or a model further; return 1 if it learned nothing, else 0."""
+    """Train a whole network, or fine-tune a model; return 1 if it learned nothing, else 0."""
     request, config = parse_and_complete("supervised", arguments)
-    assert isinstance(request, SupervisedArguments), "the record of this command"
-    further_config = _tuning_config(request, arguments)
-    if further_config is None:
+    assert isinstance(request, SupervisedArguments), (
+        "main_supervised parses into SupervisedArguments"
+    )
+    tuning_config = _make_tuning_config(request, arguments)
+    if tuning_config is None:
         return _train(request, config)
-    return _train_further(request, further_config)
+    return _fine_tune(request, tuning_config)
 
 
 def parse_and_complete(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
@@ -94,119 +97,141 @@ def parse_and_complete(name: str, arguments: Sequence[str]) -> tuple[ProbeArgume
     """
     command = f"rilievo train {name}"
     if name == "probe":
-        into, complete = ProbeArguments, complete_probe_config
+        arguments_class, complete_config = ProbeArguments, complete_probe_config
         description = "Train a probe on a frozen backbone, for depth, normals or both."
         examples = (
             f"{command} --backbone timm/vit_small_patch14_dinov2 --root data/ -o run",
-            f"{command} --backbone mobilenetv2 --dataset nyuv2 --root nyu/ --task both -o run",
+            f"{command} --backbone timm/resnet50 --dataset nyuv2 --root nyu/ --task both -o run",
         )
     else:
-        into, complete = SupervisedArguments, complete_supervised_config
+        arguments_class, complete_config = SupervisedArguments, complete_supervised_config
         description = "Train a whole network, on photographs with depth, normals or both."
         examples = (
             f"{command} --root data/ --network depth-cnn --preset plain -o run",
             f"{command} --root data/ --network timm/resnet18 --weights pretrained -o run",
             f"{command} --root data/ --start rilievo/small -o run",
         )
-    request = parse(into, arguments, prog=command, description=description, examples=examples)
-    return request, complete(request.config, fields_in_arguments(into, arguments, "config"))
+    request = parse(
+        arguments_class, arguments, prog=command, description=description, examples=examples
+    )
+    given_fields = fields_in_arguments(arguments_class, arguments, "config")
+    return request, complete_config(request.config, given_fields)
 
 
-def _tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
-    """Configuration of a run that trains a model further; None without ``--start``.
+def _make_tuning_config(
+    request: SupervisedArguments, arguments: Sequence[str]
+) -> TuningConfig | None:
+    """Make the configuration of fine-tuning a model; None without ``--start``.
 
     Raises:
         OptionError: If an argument has no effect with ``--start``, or none without it.
     """
 
     def flag(path: str) -> str:
+        """Option as the user wrote it, for error messages."""
         return flag_as_written(SupervisedArguments, arguments, path)
 
-    if options.tuning.start is None:
+    if request.tuning.start is None:
         tuning_fields = fields_in_arguments(SupervisedArguments, arguments, "tuning")
         if tuning_fields:
             raise OptionError(
-                f"{flag(f'tuning.{min(tuning_fields)}')} goes with --start, which names a model"
+                f"{flag(f'tuning.{min(tuning_fields)}')} needs --start, which selects the model to "
+                "fine-tune"
             )
         return None
 
     fields = fields_in_arguments(SupervisedArguments, arguments, "config")
     data_fields = {name for name in fields if name.startswith("data.") and name != "data.window"}
-    without_effect = fields - {*_ALSO_WITH_START, _FLIP} - data_fields
-    if without_effect:
-        raise OptionError(f"{flag(f'config.{min(without_effect)}')} has no effect with --start")
+    fields_without_effect = fields - {*_FIELDS_WITH_START, _FLIP} - data_fields
+    if fields_without_effect:
+        first_flag = flag(f"config.{min(fields_without_effect)}")
+        raise OptionError(f"{first_flag} has no effect with --start: leave it out")
 
-    changes = {name: getattr(options.config, name) for name in _ALSO_WITH_START if name in fields}
+    changes = {name: getattr(request.config, name) for name in _FIELDS_WITH_START if name in fields}
     if _FLIP in fields:
-        changes["augmentation"] = options.config.augmentation
-    config = TuningConfig(data=options.config.data, tuning=options.tuning)
-    return replace(config, **changes)
+        changes["augmentation"] = request.config.augmentation
+    return replace(TuningConfig(data=request.config.data, tuning=request.tuning), **changes)
 
 
 def _train(request: ProbeArguments, config: ProbeConfig) -> int:
     """Train a probe or a whole network, and print the results; return the exit code."""
     if request.dry_run:
-        _say_plan(_dry_run_lines(config))
+        is_supervised = isinstance(request, SupervisedArguments)
+        _print_plan(_describe_run(config, is_supervised=is_supervised))
         return 0
     from rilievo.training.probe.probe_run import train_probe, write_page
 
     record = train_probe(config, request.output, request.run)
-    assert record is not None, "nothing stops it before its end"
+    assert record is not None, "training without stop_at ends with a record"
     if is_first_process():
         verdict = f"The loss of the last epoch is {record.loss:.4g}."
         counts = (
-            f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held out, "
-            f"{record.cpu_seconds:.0f} CPU seconds on {record.device}"
+            f"{count_text(record.steps, 'step')} on {count_text(record.images, 'image')}, "
+            f"{record.held_out:,} held out, {record.cpu_seconds:.0f} s of CPU time on "
+            f"{record.device}"
         )
-        page_note = write_page(request.output, verdict, counts, record.doubts)
-        _say_results(request.output, record, page_note)
-    return 1 if record.doubts else 0
+        page_note = write_page(request.output, verdict, counts, record.quality_warnings)
+        _print_results(request.output, record, page_note)
+    return 1 if record.quality_warnings else 0
 
 
-def _train_further(request: SupervisedArguments, config: TuningConfig) -> int:
-    """Train a model further, and print the results; return the exit code."""
+def _fine_tune(request: SupervisedArguments, config: TuningConfig) -> int:
+    """Fine-tune a model, and print the results; return the exit code."""
     if request.dry_run:
-        _say_plan(plan_tuning(config))
+        _print_plan(plan_tuning(config))
         return 0
     record = fine_tune(config, request.output, request.run)
-    assert record is not None, "nothing stops it before its end"
+    assert record is not None, "training without stop_at ends with a record"
     if is_first_process():
-        _say_tuning_results(request.output, record)
-    return 1 if record.doubts else 0
+        _print_tuning_results(request.output, record)
+    return 1 if record.quality_warnings else 0
 
 
-def _say_tuning_results(output: Path, record: TuningRecord) -> None:
+def _print_tuning_results(run: Path, record: TuningRecord) -> None:
+    """Write the page of a finished run, and print its scores, warnings and the next command."""
     from rilievo.training.probe.probe_run import write_page
 
-    lines = [record.kept_out.words]
+    scores = [record.kept_out.words]
     if record.second is not None:
-        lines.append(record.second.words)
+        scores.append(record.second.words)
     if record.elsewhere is not None:
-        lines.append(f"other places: depth of shipped pictures changed by {record.elsewhere:.1%}")
-    early = ", ended early" if record.stopped_early else ""
+        scores.append(
+            "other scenes: the predicted depth of the bundled pictures has changed by "
+            f"{record.elsewhere:.1%}"
+        )
+    ended_early = ", stopped early" if record.stopped_early else ""
     counts = (
-        f"{record.steps} steps on {record.images} images, {record.cpu_seconds:.0f} CPU "
-        f"seconds{early}; weights of step {record.best_step}"
+        f"{count_text(record.steps, 'step')} on {count_text(record.images, 'image')}, "
+        f"{record.cpu_seconds:.0f} s of CPU time{ended_early}; the weights are those of step "
+        f"{record.best_step}"
     )
-    page_note = write_page(output, lines[0], counts, record.doubts, lines[1:])
+    verdict = f"{record.kept_out.words}."
+    page_note = write_page(run, verdict, counts, record.quality_warnings, scores[1:])
 
-    warnings = [f"warning: {doubt}" for doubt in record.doubts]
+    warnings = [f"warning: {warning}" for warning in record.quality_warnings]
     with printing():
-        say(f"{output}: {counts}")
-        say("\n".join([*lines, *warnings, page_note]))
-        say(f"next: rilievo predict PHOTO --model {output}")
+        say(f"{run}: {counts}")
+        say("\n".join([*scores, *warnings, page_note]))
+        if record.quality_warnings:
+            say("next: try a lower learning rate or more images (the exit code is 1)")
+        else:
+            say(f"next: rilievo predict PHOTO --model {run}")
 
 
-def _say_plan(lines: Sequence[str]) -> None:
+def _print_plan(lines: Sequence[str]) -> None:
     with printing():
         say("\n".join([*lines, "nothing was trained"]))
 
 
-def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
-    """Describe what would be trained, after opening the first image."""
+def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...]:
+    """Describe what would be trained in a few lines, after opening the first image.
+
+    With ``is_supervised``, backbone and probe are called encoder and decoder, as in the command.
+    """
     from rilievo.training.probe.probe_frames import describe_first_target, open_frames
 
-    frames, blueprint = open_frames(config), config.blueprint
+    frames = open_frames(config)
+    blueprint = config.blueprint
     with needing("training", "train"):
         from rilievo.training.networks.backbones.own_backbone import count_parameters
         from rilievo.training.networks.probe_network import (
@@ -214,38 +239,63 @@ def _dry_run_lines(config: ProbeConfig) -> tuple[str, ...]:
             probe_from_blueprint,
         )
 
-    # No weights are fetched for a plan.
+    # Random weights have the same sizes, and need no download.
     random_backbone = replace(blueprint.backbone, weights=RANDOM)
     backbone = backbone_from_blueprint(replace(blueprint, backbone=random_backbone))
     probe = probe_from_blueprint(blueprint, backbone, seed=config.seed)
 
-    role = "learn too" if config.backbone_rate > 0 else "stay as they are"
+    backbone_part, probe_part = ("encoder", "decoder") if is_supervised else ("backbone", "probe")
+    backbone_weights, probe_weights = count_parameters(backbone), count_parameters(probe)
+    if config.backbone_rate > 0:
+        weights = (
+            f"all {backbone_weights + probe_weights:,} are trained, {backbone_weights:,} in the "
+            f"{backbone_part} and {probe_weights:,} in the {probe_part} '{blueprint.probe.kind}'"
+        )
+    else:
+        weights = (
+            f"{probe_weights:,} in the {probe_part} '{blueprint.probe.kind}' are trained, and "
+            f"{backbone_weights:,} in the {backbone_part} stay frozen"
+        )
+    task = "depth and normals" if blueprint.task is ProbeTarget.BOTH else blueprint.task
     height, width = blueprint.size
-    steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)
+    num_steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)
     return (
-        f"network: {blueprint.backbone.name} for {blueprint.task}",
-        f"weights: {count_parameters(probe):,} of the probe '{blueprint.probe.kind}' learn, and "
-        f"{count_parameters(backbone):,} of the backbone {role}",
-        f"images: {len(frames.training)} to learn from, {len(frames.held_out)} held out, seen at "
-        f"{height} x {width} pixels",
+        f"network: {blueprint.backbone.name} for {task}",
+        f"weights: {weights}",
+        f"images: {len(frames.training)} for training, {len(frames.held_out)} held out, resized "
+        f"to {height} x {width} pixels (height x width)",
         describe_first_target(frames.training, blueprint.task),
-        f"steps: {steps} of {config.batch_size} images",
+        f"steps: {num_steps}, each with up to {config.batch_size} images",
     )
 
 
-def _say_results(output: Path, record: "TrainingRecord", page_note: str) -> None:
+def _print_results(run: Path, record: "ProbeRecord", page_note: str) -> None:
+    """Print the counts of a run, its skipped images, and its doubts."""
     with printing():
         say(
-            f"{output}: {record.steps} steps on {record.images} images, "
-            f"{record.cpu_seconds:.0f} CPU seconds; the loss of the last epoch is {record.loss:.4g}"
+            f"{run}: {count_text(record.steps, 'step')} on {count_text(record.images, 'image')}, "
+            f"{record.cpu_seconds:.0f} s of CPU time; the loss of the last epoch is "
+            f"{record.loss:.4g}"
         )
-        if record.passed_over:
-            say(
-                f"{record.passed_over} images have no valid pixel and taught nothing: "
-                f"{', '.join(record.passed_over_ids[:5])}"
-            )
-        for doubt in record.doubts:
-            say(f"warning: {doubt}")
+        if record.skipped:
+            say(_skipped_text(record.skipped, record.skipped_ids[:5]))
+        for warning in record.quality_warnings:
+            say(f"warning: {warning}")
         say(page_note)
-        if record.doubts:
-            say("next: more epochs, another learning rate or more images; exit code 1")
+        if record.quality_warnings:
+            say(
+                "next: try more epochs, a different learning rate or more images (the exit code "
+                "is 1)"
+            )
+        else:
+            say(f"next: rilievo predict PHOTO --model {run}")
+
+
+def _skipped_text(num_skipped: int, first_ids: Sequence[str]) -> str:
+    """Say which images were skipped, or some of them if there are many."""
+    ids = ", ".join(first_ids)
+    if num_skipped == 1:
+        return f"1 image has no valid pixel and was skipped: {ids}"
+    if num_skipped == len(first_ids):
+        return f"{num_skipped} images have no valid pixel and were skipped: {ids}"
+    return f"{num_skipped:,} images have no valid pixel and were skipped, for example {ids}"

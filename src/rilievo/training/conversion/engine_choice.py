@@ -36,41 +36,32 @@ LoadInTorch = Callable[[LoadOptions], TracedModel]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
-    """Engine that was chosen for a model.
-
-    Attributes:
-        options: Options with the name of the engine.
-        is_default: Whether rilievo chose the engine, because the user asked for none.
-    """
+    """Options with the chosen engine; ``is_default`` if the user did not ask for one."""
 
     options: LoadOptions
     is_default: bool
 
 
-def choose_engine(options: LoadOptions, what: str) -> EngineChoice:
+def choose_engine(options: LoadOptions, model_description: str) -> EngineChoice:
     """Replace the engine ``auto`` by one that suits the device and the precision.
 
-    Args:
-        options: Options of the user.
-        what: Model, as messages name it.
-
-    Raises:
-        OptionError: If the engine lacks the precision.
+    ``model_description`` is what messages call the model.
     """
     is_default = options.engine == AUTO
     if is_default:
         options = replace(options, engine=_default_engine(options))
     if options.engine == "openvino" and options.precision == INT8:
         raise OptionError(
-            path=what,
+            path=model_description,
             problem=Text(
-                "openvino's int8 needs photographs to calibrate on: rilievo "
-                "export MODEL --precision int8 --calibration FOLDER -o "
-                "FILE.onnx, then ",
+                "int8 on openvino needs calibration photographs: run 'rilievo export MODEL "
+                "--precision int8 --calibration FOLDER -o FILE.onnx', then use ",
                 OptionName("model", "FILE.onnx"),
             ),
         )
-    checked_options = resolve_engine(options, engines=ENGINES, what=what, precisions=PRECISIONS)
+    checked_options = resolve_engine(
+        options, engines=ENGINES, what=model_description, precisions=PRECISIONS
+    )
     return EngineChoice(options=checked_options, is_default=is_default)
 
 
@@ -111,12 +102,12 @@ def open_converted_or_in_torch(
     except NotConvertedError as error:
         if not choice.is_default:
             raise ModelError(
-                problem=Text(error), hint=Text(OptionName("engine", "torch"), " runs it")
+                problem=Text(error), hint=Text(OptionName("engine", "torch"), " can run it")
             ) from error
-        with replacing(failure_record_path(source, options)) as record:
-            record.write_text(f"{error}\n", encoding="utf-8")
-        line = f"rilievo: {for_terminal(Text(error, ': torch runs it'))}"
-        sys.stderr.write(wrap_for_terminal(line, sys.stderr) + "\n")
+        with replacing(failure_record_path(source, options)) as temporary_path:
+            temporary_path.write_text(f"{error}\n", encoding="utf-8")
+        message = f"rilievo: {for_terminal(Text(error, '; using torch instead'))}"
+        sys.stderr.write(wrap_for_terminal(message, sys.stderr) + "\n")
         return load_in_torch(torch_options)
 
 

@@ -1,4 +1,4 @@
-"""Changes of a finished ONNX file: its weights, constants, input size and metadata."""
+"""Changes to a finished ONNX file: its weights, constants, input size and metadata."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 
-_MAX_FP16 = 65504.0  # largest number in 16 bits
+_MAX_FP16 = 65504.0
+"""Largest finite number in half precision."""
 
 
 def write_fp16_weights(source: Path, target: Path) -> None:
@@ -29,20 +30,21 @@ def write_fp16_weights(source: Path, target: Path) -> None:
     graph = model.graph
     casts = []
     for weight in graph.initializer:
-        # Biases and norms are small arrays, and the most sensitive to rounding.
+        # Biases and norms have one axis. They are small, and the most sensitive to rounding.
         if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
             continue
+        name = weight.name
         values = onnx.numpy_helper.to_array(weight)
         largest = np.abs(values).max()
         if largest > _MAX_FP16:
             raise ModelError(
-                f"{source}: weight {weight.name} goes up to {largest:.3g}, beyond "
-                f"what fp16 holds ({_MAX_FP16:.0f}); keep fp32"
+                f"{source}: weight {name} reaches {largest:.3g}, which is beyond the range of fp16 "
+                f"({_MAX_FP16:.0f}); use fp32"
             )
-        name = weight.name
-        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}/fp16")
-        weight.CopyFrom(half)
-        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+        half_weight = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}/fp16")
+        weight.CopyFrom(half_weight)
+        cast = onnx.helper.make_node("Cast", [half_weight.name], [name], to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
     _set_nodes(graph, [*casts, *graph.node])
     _write_model(model, target)
 
@@ -67,19 +69,21 @@ def replace_dequantize_nodes(model: "ModelProto") -> None:
     """
     onnx = import_onnx()
     for graph in graph_and_branches(model.graph):
-        weights = {tensor.name: tensor for tensor in graph.initializer}
+        tensor_by_name = {tensor.name: tensor for tensor in graph.initializer}
         nodes: list[NodeProto] = []
         for node in graph.node:
-            has_stored_inputs = weights.keys() >= set(node.input)
+            has_stored_inputs = tensor_by_name.keys() >= set(node.input)
             if node.op_type != "DequantizeLinear" or not has_stored_inputs:
                 nodes.append(node)
                 continue
 
-            integers, scale = (weights[name] for name in node.input)
-            # One scale for each output channel; Mul needs it in the shape of the weights.
+            integers, scale = (tensor_by_name[name] for name in node.input)
+            # One scale for each output channel, which Mul broadcasts over the other axes.
             scales = onnx.numpy_helper.to_array(scale)
-            shape = (-1, *[1] * (len(integers.dims) - 1))
-            scale.CopyFrom(onnx.numpy_helper.from_array(scales.reshape(shape), scale.name))
+            broadcast_shape = (-1, *[1] * (len(integers.dims) - 1))
+            scale.CopyFrom(
+                onnx.numpy_helper.from_array(scales.reshape(broadcast_shape), scale.name)
+            )
             [output] = node.output
             floats = f"{output}/float"
             nodes += [
@@ -119,7 +123,7 @@ def store_constants_in_file(path: Path) -> None:
 
 
 def _constant_tensor(node: "NodeProto") -> "TensorProto | None":
-    """Tensor of a Constant node; None of other nodes, and of constants in another form."""
+    """Tensor of a Constant node; None for other nodes, and for constants in another form."""
     if node.op_type != "Constant" or node.attribute[0].name != "value":
         return None
     return node.attribute[0].t
@@ -134,43 +138,37 @@ def graph_and_branches(graph: "GraphProto") -> "Iterator[GraphProto]":
                 yield from graph_and_branches(attribute.g)
 
 
-def fix_size_in_file(path: Path, size: Size, name: str) -> None:
-    """Fix the size (height, width) [px] of the input and of the outputs in a file, in place.
-
-    ``name`` is that of the model, for the error if the network has another fixed size.
-    """
+def fix_size_in_file(path: Path, size: Size, model_name: str) -> None:
+    """Fix the size (height, width) [px] of the input and of the outputs in a file, in place."""
     onnx = import_onnx()
     model = onnx.load(str(path))
     graph = model.graph
     [image] = [value for value in graph.input if value.name == INPUT]
     axes = image.type.tensor_type.shape.dim[1:3]
     if any(axis.dim_value not in (0, side) for axis, side in zip(axes, size, strict=True)):
-        fixed = "x".join(str(axis.dim_value or "any") for axis in axes)
+        fixed_size = "x".join(str(axis.dim_value or "any") for axis in axes)
         raise OptionError(
-            path=name,
+            path=model_name,
             problem=Text(
-                f"its network has the fixed size {fixed}: leave ",
+                f"its network has the fixed size {fixed_size} (height x width): leave out ",
                 OptionName("size"),
-                " out, or export the model that it was made of",
+                ", or export the original model",
             ),
         )
 
-    sides_by_name = {axis.dim_param: side for axis, side in zip(axes, size, strict=True)}
+    side_by_axis_name = {axis.dim_param: side for axis, side in zip(axes, size, strict=True)}
     for axis, side in zip(axes, size, strict=True):
         axis.dim_value = side
-    # What a branch returns may be empty, so its size stays free.
-    of_branches = _outputs_of_branches(graph)
+    # The output of a branch may be empty, so its size stays free.
+    branches = [node for node in graph.node if node.op_type == "If"]
+    branch_outputs = {name for node in branches for name in node.output}
     for output in graph.output:
-        if output.name in of_branches:
+        if output.name in branch_outputs:
             continue
         for axis in output.type.tensor_type.shape.dim:
-            if axis.dim_param and axis.dim_param in sides_by_name:
-                axis.dim_value = sides_by_name[axis.dim_param]
+            if axis.dim_param and axis.dim_param in side_by_axis_name:
+                axis.dim_value = side_by_axis_name[axis.dim_param]
     _write_model(model, path)
-
-
-def _outputs_of_branches(graph: "GraphProto") -> set[str]:
-    return {name for node in graph.node if node.op_type == "If" for name in node.output}
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Export of a model to an ONNX file of our format: the options and the steps."""
+"""Export of a model to an ONNX file of rilievo's format: the options and the steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
-from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_kernels
-from rilievo.models.onnx_files.foreign_model import NetworkStatement, ultralytics_statement
+from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, original_summation_order
+from rilievo.models.onnx_files.foreign_model import NetworkSpec, ultralytics_spec
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
 from rilievo.models.onnx_files.polarity import polarity_note
 from rilievo.models.resampling.preparation import Resampling
@@ -62,29 +62,30 @@ class ExportOptions(TrustOptions):
     affine_inverse.
     """
     precision: str = FP32
-    """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
-    quarter. An ONNX file of rilievo keeps its own by default.
+    """Precision of the weights: fp32, fp16 (half the size, same arithmetic) or int8 (a quarter of
+    the size). By default, an ONNX file from rilievo keeps its precision.
     """
     calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
-    """Sample photographs for int8 activations, which OpenVINO runs fastest; else only matrix
-    products are int8.
+    """Sample photographs to calibrate int8 activations, which OpenVINO runs fastest. Without them,
+    only matrix products are int8.
     """
     size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
-    """Size of every photograph at the network's input; by default the model's rule, dynamic if
-    possible.
+    """Height and width to which every photograph is resized for the network [px]. By default the
+    model decides, with a dynamic size if possible.
     """
     overwrite: bool = False
     """Replace an existing file."""
     mean: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
-    """Third-party files: value subtracted from each channel, after the scale."""
+    """Third-party files: value that is subtracted from each channel, after scaling."""
     std: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
-    """Third-party files: divisor of each channel after that."""
+    """Third-party files: value that divides each channel, after subtracting the mean."""
     scale: float = 255.0
-    """Third-party files: divisor of pixel values, 0 to 255."""
+    """Third-party files: value that divides the pixel values, which are 0 to 255."""
     multiple: int | None = None
-    """Third-party files: keep the aspect ratio, with sides near --size and multiples of this."""
+    """Third-party files: keep the aspect ratio, and round both sides to multiples of N near --size.
+    """
     resampling: Resampling = Resampling.BILINEAR
-    """Third-party files: resampling of photographs, antialiased."""
+    """Third-party files: antialiased filter for resizing photographs."""
     licence: str = "not stated"
     """Third-party files: licence of the weights."""
     name: Annotated[str | None, option(hidden=True)] = None
@@ -94,7 +95,7 @@ class ExportOptions(TrustOptions):
         check_file_precision(self.precision)
         if self.calibration is not None and self.precision != INT8:
             raise OptionError(
-                option="calibration", problem=f"is for int8, not for {self.precision}"
+                option="calibration", problem=f"is only for int8, not for {self.precision}"
             )
         if not 0 < self.scale < float("inf"):
             raise OptionError(option="scale", expected="a positive number", value=self.scale)
@@ -103,7 +104,7 @@ class ExportOptions(TrustOptions):
         if self.std is not None and min(self.std) <= 0:
             raise OptionError(option="std", expected="three positive numbers", value=self.std)
 
-    def statement(self, path: Path) -> NetworkStatement:
+    def statement(self, path: Path) -> NetworkSpec:
         """Description of a third-party file.
 
         Raises:
@@ -111,7 +112,7 @@ class ExportOptions(TrustOptions):
         """
         if self.kind is None or self.mean is None or self.std is None:
             raise OptionError(
-                "the file has no metadata of rilievo",
+                "the file has no metadata from rilievo",
                 path=path,
                 hint=Text(
                     "give the kind of its depth with ",
@@ -120,10 +121,10 @@ class ExportOptions(TrustOptions):
                     OptionName("mean", "R,G,B"),
                     " and ",
                     OptionName("std", "R,G,B"),
-                    " (0,0,0 and 1,1,1 for pixels of 0 to 1)",
+                    " (0,0,0 and 1,1,1 for pixels from 0 to 1)",
                 ),
             )
-        return NetworkStatement(
+        return NetworkSpec(
             kind=read_kind(self.kind),
             mean=self.mean,
             std=self.std,
@@ -136,10 +137,13 @@ class ExportOptions(TrustOptions):
         )
 
 
-_NO_SINGLE_NETWORK = "is more than one network, or runs elsewhere: it has no ONNX file"
+_NO_SINGLE_NETWORK = (
+    "consists of several networks or runs elsewhere, so it cannot be exported to ONNX"
+)
 _THIRD_PARTY_OPTIONS = ("mean", "std", "scale", "multiple", "resampling", "licence")
-"""Options that describe a file of another program."""
-_MAX_CALIBRATION_PHOTOS = 64  # more change int8 almost nothing
+"""Options that describe a third-party file."""
+_MAX_CALIBRATION_PHOTOS = 64
+"""Most photographs that calibrate int8; more of them change almost nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +151,11 @@ class Exported:
     """ONNX file that was written.
 
     Attributes:
-        path: Path of the file.
-        model: Name of the model.
-        precision: Precision of the weights.
         sizing: Rule for the size of the network's input, in words.
         one_by_one: Whether the file takes only one photograph at a time.
         agreement: How far its predictions differ from those of the source model.
         calibrated_on: Number of photographs that calibrated int8.
-        doubt: Warning that the stated kind of depth looks wrong; None if it does not.
+        kind_warning: Warning that the stated kind of depth looks wrong; None if it does not.
     """
 
     path: Path
@@ -164,15 +165,19 @@ class Exported:
     one_by_one: bool
     agreement: Agreement
     calibrated_on: int
-    doubt: str | None = None
+    kind_warning: str | None = None
 
     def __str__(self) -> str:
-        one_by_one = ", one photograph at a time" if self.one_by_one else ""
-        photos = f", calibrated on {self.calibrated_on} photographs" if self.calibrated_on else ""
+        batch_note = ", one photograph at a time" if self.one_by_one else ""
+        photos = ""
+        if self.calibrated_on:
+            plural = "" if self.calibrated_on == 1 else "s"
+            photos = f", calibrated on {self.calibrated_on} photograph{plural}"
+        megabytes = self.path.stat().st_size / 1e6
         return (
-            f"{printable(self.path)}: {self.model}, {self.precision}{photos}, "
-            f"{self.path.stat().st_size / 1e6:.1f} MB; sees photographs at {self.sizing}"
-            f"{one_by_one}; differs from what it was made of by {self.agreement}"
+            f"{printable(self.path)}: {self.model}, {self.precision}{photos}, {megabytes:.1f} MB; "
+            f"input size: {self.sizing}{batch_note}; differs from the original model by "
+            f"{self.agreement}"
         )
 
 
@@ -198,34 +203,37 @@ def export_model(
     path = Path(output)
     _check_output(path, overwrite=options.overwrite)
     photos = [] if options.calibration is None else _calibration_photos(options.calibration)
-    with replacing(path) as part:
+    with replacing(path) as temporary_path:
         source = Path(name)
         is_onnx_file = source.suffix == ".onnx" and source.exists()
         if is_onnx_file and not has_rilievo_metadata(source):
-            agreement = _wrap_third_party_file(source, part, options)
+            agreement = _wrap_third_party_file(source, temporary_path, options)
         else:
-            agreement = _export_known_model(name, part, options, photos)
-        append_onnx_checksum(part)
-        written = OnnxModel(part, LoadOptions(device="cpu"))
-        doubt = polarity_note(written) if written.facts.adopted else None
+            agreement = _export_known_model(name, temporary_path, options, photos)
+        append_onnx_checksum(temporary_path)
+        written = OnnxModel(temporary_path, LoadOptions(device="cpu"))
+        kind_warning = polarity_note(written) if written.description.is_third_party else None
     return Exported(
         path=path,
         model=written.card.name,
-        precision=written.facts.precision,
+        precision=written.description.precision,
         sizing=str(written.preparation.sizing),
         one_by_one=written.one_by_one,
         agreement=agreement,
         calibrated_on=len(photos),
-        doubt=doubt,
+        kind_warning=kind_warning,
     )
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
     if path.suffix != ".onnx":
-        raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
+        expected = "a file name that ends in .onnx"
+        raise OptionError(option="output", expected=expected, value=str(path))
     if path.exists() and not overwrite:
         raise OptionError(
-            problem=Text(f"{path} is there already: give another name or ", OptionName("overwrite"))
+            problem=Text(
+                f"{path} already exists: choose another name, or use ", OptionName("overwrite")
+            )
         )
 
 
@@ -234,25 +242,31 @@ def _calibration_photos(folder: Path) -> Sequence[Path]:
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:
-        raise OptionError(option="calibration", problem=f"{folder}: no photograph in it")
+        raise OptionError(
+            option="calibration", problem=f"needs photographs, but {folder} contains none"
+        )
+    count = min(len(paths), _MAX_CALIBRATION_PHOTOS)
     step = max(1, len(paths) / _MAX_CALIBRATION_PHOTOS)
-    return [paths[int(index * step)] for index in range(min(len(paths), _MAX_CALIBRATION_PHOTOS))]
+    return [paths[int(index * step)] for index in range(count)]
 
 
-def _wrap_third_party_file(source: Path, part: Path, options: ExportOptions) -> Agreement:
+def _wrap_third_party_file(source: Path, temporary_path: Path, options: ExportOptions) -> Agreement:
+    """Wrap another program's file, as the user describes it, or as Ultralytics' metadata does."""
     if options.precision != "fp32":
         raise OptionError(
-            f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
+            f"{source}: export it in fp32 first, then export the result in {options.precision}"
         )
-    statement = None
+    spec = None
     if options.kind is None and options.mean is None:
         metadata = open_session(source, LoadOptions(device="cpu")).metadata
-        statement = ultralytics_statement(source, metadata)
-    return write_wrapped_copy(source, part, statement or options.statement(source))
+        spec = ultralytics_spec(source, metadata)
+    if spec is None:
+        spec = options.statement(source)
+    return write_wrapped_copy(source, temporary_path, spec)
 
 
 def _export_known_model(
-    name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
+    name: str | Path, temporary_path: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     """Export a model that rilievo loads: trace it, or convert its ONNX file."""
     _check_no_third_party_options(name, options)
@@ -261,8 +275,8 @@ def _export_known_model(
     published = ENTRIES.get(str(name))
     if published is not None and published.twin is None:
         raise ModelError(
-            f"model '{published.name}' is published as ONNX: 'rilievo models path "
-            f"{published.name}' says where its file lies"
+            f"model '{published.name}' is already published as ONNX: 'rilievo models path "
+            f"{published.name}' prints the path of its file"
         )
 
     is_embedded = card is not None and card.extra is None and published is None
@@ -275,29 +289,31 @@ def _export_known_model(
         trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
-        return _convert_onnx_model(model, part, options, photos)
+        return _convert_onnx_model(model, temporary_path, options, photos)
     if not isinstance(model, TracedModel):
         source = model.card.source
-        hint = f"diffusers loads {source}" if source and Path(source).is_dir() else ""
+        hint = f"load {source} with diffusers instead" if source and Path(source).is_dir() else ""
         raise ModelError(f"model '{model.card.name}' {_NO_SINGLE_NETWORK}", hint=hint)
-    return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
+    return write_onnx(
+        model, temporary_path, precision=options.precision, photos=photos, size=options.size
+    )
 
 
 def _check_no_third_party_options(name: str | Path, options: ExportOptions) -> None:
-    unsuitable = [OptionName(name) for name in changed_options(options, _THIRD_PARTY_OPTIONS)]
-    if unsuitable:
+    changed = [OptionName(option) for option in changed_options(options, _THIRD_PARTY_OPTIONS)]
+    if changed:
         raise OptionError(
-            f"model '{name}' says itself how pixels are normalised and sized:",
+            f"model '{name}' defines its own normalisation and size:",
             problem=Text(
-                "leave ",
-                join_texts(" and ", unsuitable),
-                " out, which describe files of other programs",
+                "leave out ",
+                join_texts(" and ", changed),
+                ", which only apply to third-party files",
             ),
         )
 
 
 def _check_is_single_network(name: str, card: ModelCard | None) -> None:
-    """Refuse a pipeline of diffusers or a model of a service, before anything is downloaded."""
+    """Raise ``ModelError`` for a diffusers pipeline or a remote model, before any download."""
     is_listed = card is not None and card.loader in (diffusion_cards.LOADER, replicate_cards.LOADER)
     is_remote = name.startswith(replicate_cards.PREFIX)
     if is_listed or is_remote or diffusion_cards.find_pipeline(name, None):
@@ -305,47 +321,48 @@ def _check_is_single_network(name: str, card: ModelCard | None) -> None:
 
 
 def _convert_onnx_model(
-    model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
+    model: OnnxModel, temporary_path: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     """Write the ONNX file of a model with another precision or a fixed size."""
     size, precision = options.size, options.precision
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
-    if precision != FP32 and model.facts.precision != FP32:
+    if precision != FP32 and model.description.precision != FP32:
         raise OptionError(
-            f"its weights are {model.facts.precision} already",
+            f"its weights are already {model.description.precision}",
             path=model.card.name,
             hint=Text(
-                "without ",
+                "leave out ",
                 OptionName("precision"),
-                f" it is copied as it is, and {precision} needs the model that it was made of",
+                f" to copy it unchanged, or export the original model in {precision}",
             ),
         )
     if precision == FP32 and size is None:
-        _copy_without_dequantize(model, part)
-        return measure_agreement(model, part, precision, photos)
+        _copy_without_dequantize(model, temporary_path)
+        return measure_agreement(model, temporary_path, precision, photos)
 
-    facts = replace(model.facts, preparation=preparation)
+    description = replace(model.description, preparation=preparation)
     if precision == FP32:
-        _copy_with_size(model, part, size)
+        _copy_with_size(model, temporary_path, size)
     else:
-        facts = replace(facts, precision=precision)
-        sized = random_part_path(part)
+        description = replace(description, precision=precision)
+        sized_path = random_part_path(temporary_path)
         try:
-            _copy_with_size(model, sized, size)
-            convert_precision(sized, part, precision, preparation, photos)
+            _copy_with_size(model, sized_path, size)
+            convert_precision(sized_path, temporary_path, precision, preparation, photos)
         finally:
-            sized.unlink(missing_ok=True)
+            sized_path.unlink(missing_ok=True)
     metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
-    metadata |= facts.metadata()
+    metadata |= description.metadata()
     metadata["rilievo.weights_sha256"] = model.weights_sha256
-    set_metadata(part, metadata)
+    set_metadata(temporary_path, metadata)
     if precision != FP32:
-        return measure_agreement(model, part, precision, photos)
-    # Several threads sum in an order that depends on the load of the machine. Where the network
-    # then rounds and picks a place, it would pick another one.
-    load = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
-    with plain_kernels():
-        return measure_agreement(OnnxModel(model.path, load), part, precision, photos, threads=1)
+        return measure_agreement(model, temporary_path, precision, photos)
+    # One thread: several threads sum in an order that depends on the load of the machine, and where
+    # the network rounds and then picks a place, it could pick another one.
+    load_options = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
+    with original_summation_order():
+        source_model = OnnxModel(model.path, load_options)
+        return measure_agreement(source_model, temporary_path, precision, photos, threads=1)
 
 
 def _copy_with_size(model: OnnxModel, path: Path, size: Size | None) -> None:
@@ -357,9 +374,9 @@ def _copy_with_size(model: OnnxModel, path: Path, size: Size | None) -> None:
     fix_size_in_file(path, size, model.path.name)
 
 
-def _copy_without_dequantize(model: OnnxModel, part: Path) -> None:
+def _copy_without_dequantize(model: OnnxModel, temporary_path: Path) -> None:
     """Copy the file of a model, without the operator that converts 8-bit weights."""
-    if model.facts.precision == INT8_WEIGHTS and may_have_8bit_weights(model.path):
-        write_without_dequantize(model.path, part)
+    if model.description.precision == INT8_WEIGHTS and may_have_8bit_weights(model.path):
+        write_without_dequantize(model.path, temporary_path)
     else:
-        part.write_bytes(model.path.read_bytes())
+        temporary_path.write_bytes(model.path.read_bytes())

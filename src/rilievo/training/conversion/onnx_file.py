@@ -16,9 +16,9 @@ from rilievo.io.files.atomic import random_part_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import PreparedModel
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.agreement import SHAPES, Agreement, check_agreement
+from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement, check_agreement
 from rilievo.models.onnx_files.engines import INPUT
-from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
+from rilievo.models.onnx_files.onnx_model import OnnxDescription, OnnxModel
 from rilievo.models.onnx_files.quantisation import quantise
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
 from rilievo.training.conversion.onnx_changes import (
@@ -39,20 +39,15 @@ _OPSET = 17
 _MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Most bytes of weights in a file, whose length counts in 31 bits, with room for the graph."""
 _AXES = {"normals": (0, 2, 3), "fov": (0,)}
-"""Axes of batch, height and width of inputs and outputs for which they are not 0, 1 and 2."""
+"""Axes of batch, height and width, for inputs and outputs in which they are not 0, 1 and 2."""
 _MODULES_WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
-"""Modules that call int() on sizes, of which tracing makes constants."""
+"""Modules that call int() on sizes, which tracing would therefore store as constants."""
 _MAX_COMPARED_PHOTOS = 8
 """Most photographs on which a file is compared with its model."""
 
 
 class TracedModel(PreparedModel):
-    """Model in torch that can be exported.
-
-    Attributes:
-        network: Its ``TorchNetwork``.
-        device: Device of torch that it runs on.
-    """
+    """Model in torch that can be exported; ``network`` is a ``TorchNetwork``."""
 
     network: Any
     device: Any
@@ -60,7 +55,7 @@ class TracedModel(PreparedModel):
 
 def write_onnx(
     model: TracedModel,
-    part: Path,
+    target: Path,
     *,
     precision: str = FP32,
     photos: Sequence[Path] = (),
@@ -68,15 +63,11 @@ def write_onnx(
 ) -> Agreement:
     """Write a model in fp32 as an ONNX file.
 
-    Args:
-        model: Model in torch.
-        part: File to write.
-        precision: Precision of the weights in the file.
-        photos: Photographs that calibrate int8, and on which the two are compared.
-        size: Fixed size (height, width) of the input [px]; None for that of the model's rule.
+    ``photos`` calibrate int8, and model and file are compared on them. ``size`` is a fixed (height,
+    width) of the input [px]; by default, the file keeps the model's rule.
 
     Returns:
-        How far the predictions of the two differ.
+        How far the predictions of model and file differ.
 
     Raises:
         ModelError: If the model cannot be exported, or predictions differ too much.
@@ -85,29 +76,29 @@ def write_onnx(
     check_file_precision(precision)
     if model.network.depends_on_batch:
         raise ModelError(
-            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
+            f"model '{model.card.name}' cannot be exported, because the photographs of a batch "
             "affect each other in its network"
         )
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
-    facts = replace(_onnx_facts(model, preparation), precision=precision)
+    description = replace(_make_description(model, preparation), precision=precision)
     if precision == FP32:
-        return _trace_and_compare(model, facts, part)
+        return _trace_and_compare(model, description, target)
 
-    traced = random_part_path(part)
+    fp32_path = random_part_path(target)
     try:
-        _trace_and_compare(model, facts, traced)
-        convert_precision(traced, part, precision, preparation, photos)
-        set_metadata(part, _file_metadata(model, facts))
-        return measure_agreement(model, part, precision, photos)
+        _trace_and_compare(model, description, fp32_path)
+        convert_precision(fp32_path, target, precision, preparation, photos)
+        set_metadata(target, _file_metadata(model, description))
+        return measure_agreement(model, target, precision, photos)
     finally:
-        traced.unlink(missing_ok=True)
+        fp32_path.unlink(missing_ok=True)
 
 
 def check_file_precision(precision: str) -> None:
     """Raise ``OptionError`` for a precision that an ONNX file cannot have."""
     if precision not in FILE_PRECISIONS:
         suggestion = suggest(precision, FILE_PRECISIONS)
-        raise OptionError(f"no precision '{precision}' of an ONNX file; {suggestion}")
+        raise OptionError(f"an ONNX file cannot have precision '{precision}'; {suggestion}")
 
 
 def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
@@ -116,16 +107,17 @@ def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:
         raise OptionError(
-            option="size", problem=f"is HEIGHT,WIDTH, multiples of {multiple}, got {height},{width}"
+            option="size",
+            problem=f"must be HEIGHT,WIDTH in multiples of {multiple}, got {height},{width}",
         )
     sizing = Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
     return replace(preparation, sizing=sizing)
 
 
-def _onnx_facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
+def _make_description(model: TracedModel, preparation: Preparation) -> OnnxDescription:
     path = Path(model.card.name)
-    return OnnxFacts(
-        # The file is passed on to others, who need not know in which folder a run was.
+    return OnnxDescription(
+        # Without the folder of a run, since the file is passed on to others.
         name=path.resolve().name if path.is_dir() else model.card.name,
         kind=model.card.kind,
         licence=model.card.licence,
@@ -135,29 +127,33 @@ def _onnx_facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
     )
 
 
-def _trace_and_compare(model: TracedModel, facts: OnnxFacts, path: Path) -> Agreement:
-    """Write an fp32 file and compare it, for batches of any size if that is possible."""
-    facts = replace(facts, precision=FP32)
+def _trace_and_compare(model: TracedModel, description: OnnxDescription, path: Path) -> Agreement:
+    """Write an fp32 file and compare it with its model.
+
+    The file takes batches of any size, unless its predictions for them are wrong.
+    """
+    description = replace(description, precision=FP32)
     if not model.network.loops_over_batch:
         with suppress(ModelError):
-            return _trace_and_compare_batch(model, facts, path, free_batch=True)
-    return _trace_and_compare_batch(model, facts, path, free_batch=False)
+            return _trace_and_compare_batch(model, description, path, free_batch=True)
+    return _trace_and_compare_batch(model, description, path, free_batch=False)
 
 
 def _trace_and_compare_batch(
-    model: TracedModel, facts: OnnxFacts, path: Path, *, free_batch: bool
+    model: TracedModel, description: OnnxDescription, path: Path, *, free_batch: bool
 ) -> Agreement:
-    # With a fixed size, whatever is computed from the size becomes a constant.
-    free_size = facts.preparation.sizing.rule is not Rule.FIXED
+    """Trace a network into an fp32 file, and compare the file with the model."""
+    # With a fixed size, tracing stores what is computed from the size as constants.
+    free_size = description.preparation.sizing.rule is not Rule.FIXED
     write_traced(
         model.network,
-        _black_input(facts.preparation).to(model.device),
+        _black_input(description.preparation).to(model.device),
         path,
         outputs=model.network.outputs,
         free_size=free_size,
         free_batch=free_batch,
     )
-    append_model_metadata(path, model, facts)
+    append_model_metadata(path, model, description)
     return measure_agreement(model, path, FP32)
 
 
@@ -165,7 +161,7 @@ def _black_input(preparation: Preparation) -> "Tensor":
     """Batch of one black photograph, prepared for the network."""
     import torch
 
-    black = preparation.pixels(np.zeros((*SHAPES[0], 3), np.uint8))
+    black = preparation.pixels(np.zeros((*SCENE_SHAPES[0], 3), np.uint8))
     return torch.from_numpy(np.array(black))[None]
 
 
@@ -178,15 +174,11 @@ def write_traced(
     free_size: bool,
     free_batch: bool,
 ) -> None:
-    """Write a network to an ONNX file, traced with an example of its input.
+    """Write a network to an ONNX file, traced with a batch of images as example.
 
-    Args:
-        network: Network, which returns a tuple.
-        example: Batch of images.
-        path: File to write.
-        outputs: Names of the outputs.
-        free_size: Whether the file takes images of any size, or of that of the example.
-        free_batch: Whether the file takes any number of images, or that of the example.
+    ``outputs`` are the names of the tensors in the tuple that the network returns. With
+    ``free_size``, the file takes images of any size, not only that of the example, and with
+    ``free_batch`` any number of images.
     """
     import torch
 
@@ -196,10 +188,14 @@ def write_traced(
     weight_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     if weight_bytes > _MAX_WEIGHT_BYTES:
         raise ModelError(
-            f"the weights take {weight_bytes / 2**30:.1f} GB, and an ONNX file holds 2 at most"
+            f"the weights take {weight_bytes / 2**30:.1f} GB, but an ONNX file holds at most 2 GB"
         )
     try:
-        with warnings.catch_warnings(), _trace_sizes_as_tensors(), torch.inference_mode(mode=False):
+        with (
+            warnings.catch_warnings(),
+            _tracing_sizes_as_tensors(),
+            torch.inference_mode(mode=False),
+        ):
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
@@ -224,20 +220,20 @@ def write_traced(
 
 
 def _free_axis_names(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, str]:
-    """Names of the axes of an input or output that may have any length."""
+    """Names of the axes of an input or output that may have any length, by axis."""
     batch_axis, *size_axes = _AXES.get(name, (0, 1, 2))
-    names: dict[int, str] = {}
+    axis_names: dict[int, str] = {}
     if free_batch:
-        names[batch_axis] = "batch"
+        axis_names[batch_axis] = "batch"
     if free_size and size_axes:
         height_axis, width_axis = size_axes
-        names[height_axis] = "height"
-        names[width_axis] = "width"
-    return names
+        axis_names[height_axis] = "height"
+        axis_names[width_axis] = "width"
+    return axis_names
 
 
 @contextmanager
-def _trace_sizes_as_tensors() -> Iterator[None]:
+def _tracing_sizes_as_tensors() -> Iterator[None]:
     """Replace int() in ``_MODULES_WITH_INT`` while a network is traced, so that sizes stay free."""
     modules: list[Any] = [sys.modules[name] for name in _MODULES_WITH_INT if name in sys.modules]
     for module in modules:
@@ -255,9 +251,9 @@ def _traceable_int(value: Any) -> Any:
     return value.to(torch.int64) if isinstance(value, torch.Tensor) else int(value)
 
 
-def append_model_metadata(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
+def append_model_metadata(target: Path, model: PreparedModel, description: OnnxDescription) -> None:
     """Append the metadata of a model to a file, with the hash of its weights."""
-    append_metadata(part, _file_metadata(model, facts))
+    append_metadata(target, _file_metadata(model, description))
 
 
 def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -271,8 +267,8 @@ def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
         file.write(entries.SerializeToString())
 
 
-def _file_metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
-    return {**facts.metadata(), "rilievo.weights_sha256": model.weights_sha256}
+def _file_metadata(model: PreparedModel, description: OnnxDescription) -> Mapping[str, str]:
+    return {**description.metadata(), "rilievo.weights_sha256": model.weights_sha256}
 
 
 def convert_precision(
@@ -285,26 +281,25 @@ def convert_precision(
     """Convert an fp32 file to fp16, or to int8, which ``photos`` calibrate."""
     if precision == FP16:
         write_fp16_weights(source, target)
-    else:
+    else:  # INT8
         quantise(source, target, preparation, photos)
 
 
 def measure_agreement(
     model: PreparedModel,
-    part: Path,
+    path: Path,
     precision: str,
     photos: Sequence[Path] = (),
     threads: int | None = None,
 ) -> Agreement:
     """Measure how far the predictions of a file and of its model differ."""
     try:
-        load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
-        converted = OnnxModel(part, load)
+        load_options = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
+        converted = OnnxModel(path, load_options)
         compared = [read_photo(photo, own_depth=False) for photo in photos[:_MAX_COMPARED_PHOTOS]]
-        pixels = [photo.pixels for photo in compared]
-        return check_agreement(model, converted, precision, pixels)
+        return check_agreement(model, converted, precision, [photo.pixels for photo in compared])
     except ModelError as error:
         # The name of the temporary file would mean nothing to users.
-        problem = error.text(path="" if str(error.path) == str(part) else None)
+        problem = error.text(path="" if str(error.path) == str(path) else None)
         beginning = f"model '{model.card.name}' cannot be exported:"
         raise ModelError(beginning, problem=problem) from error

@@ -18,8 +18,8 @@ from rilievo.io.files.names import printable
 from rilievo.io.json_record import from_json, to_json
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
-"""Names of what Adam remembers for each weight."""
-_MAX_NUMBER = 1e9
+"""Names of Adam's state for each weight: its step count and two moments."""
+_MAX_PLAUSIBLE_VALUE = 1e9
 """Bound of learning rates and step counts; larger ones come from a broken file."""
 
 
@@ -28,12 +28,11 @@ class RunState:
     """Counts of a run; each kind of training adds its own.
 
     Attributes:
-        step: Number of steps that are done.
         seconds: Time that the steps took, without interruptions of the run [s].
         cpu_seconds: CPU time that they took, over all threads [s].
         logs: Texts of the log files at the checkpoint, by file name.
         row: Losses of the steps since the last row of the log, by name.
-        row_began: ``seconds`` at that row.
+        row_began: ``seconds`` at the last row of the log.
     """
 
     step: int = 0
@@ -61,7 +60,7 @@ class Stateful(Protocol):
 
 
 def save_checkpoint(
-    path: Path, state: RunState, parts: Mapping[str, Stateful], *, fingerprint: str
+    path: Path, state: RunState, stateful_by_name: Mapping[str, Stateful], *, fingerprint: str
 ) -> None:
     """Write a checkpoint of the counts and the parts of a run, such as networks and optimizers.
 
@@ -70,22 +69,26 @@ def save_checkpoint(
     Raises:
         OutputError: If the file cannot be written.
     """
-    entries = {name: part.state_dict() for name, part in parts.items()}
-    # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
+    entries = {name: part.state_dict() for name, part in stateful_by_name.items()}
+    # If torch wrote to the file itself, a full disk would end the process from a destructor.
     buffer = BytesIO()
     torch.save({"fingerprint": fingerprint, "state": to_json(state), **entries}, buffer)
-    with replacing(path) as part:
+    with replacing(path) as temporary_path:
         # Not ``getbuffer``: Python 3.13 reports a view that outlives a failed write as an error.
-        part.write_bytes(buffer.getvalue())
+        temporary_path.write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(
-    path: Path, kind: type[State], parts: Mapping[str, Stateful], *, fingerprint: str
+    path: Path,
+    state_class: type[State],
+    stateful_by_name: Mapping[str, Stateful],
+    *,
+    fingerprint: str,
 ) -> State:
-    """Restore the parts of a run from a checkpoint, and return its counts, which are a ``kind``.
+    """Restore the parts of a run from a checkpoint, and return its counts.
 
     Raises:
-        InputError: If the file is no checkpoint, or that of another run.
+        InputError: If the file is not a checkpoint, or that of another run.
     """
     check_regular(path)
     try:
@@ -94,43 +97,43 @@ def load_checkpoint(
         stored_fingerprint = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise InputError(
-            f"{printable(path)}: is no checkpoint ({reason(error)}): take it away to train anew"
+            f"{printable(path)}: is not a valid checkpoint ({reason(error)}): delete it to restart "
+            "training"
         ) from error
     if stored_fingerprint != fingerprint:
         raise InputError(
-            f"{printable(path)}: was written with another configuration, version or number of "
-            "processes: go on with the same, or train into another folder"
+            f"{printable(path)}: was written with a different configuration, version or number of "
+            "processes: resume with the same ones, or train in another folder"
         )
     try:
-        state = from_json(kind, entries["state"])
-        for name, part in parts.items():
+        state = from_json(state_class, entries["state"])
+        for name, part in stateful_by_name.items():
             if isinstance(part, Optimizer):
                 _load_optimizer(part, entries[name])
             else:
                 part.load_state_dict(entries[name])
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
+            f"{printable(path)}: is a checkpoint of a different network or version: {reason(error)}"
         ) from error
     return state
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Load the state of an optimizer, and check it, since torch accepts anything.
-
-    Raises:
-        ValueError: If it is that of another optimizer.
-    """
-    settings = [_settings_except_rate(group) for group in optimizer.param_groups]
-    # Whether updates are fused depends on the device of this run.
+    """Load the state of an optimizer; ``ValueError`` if it belongs to another one."""
+    # torch itself accepts anything.
+    expected_settings = [_settings_except_rate(group) for group in optimizer.param_groups]
+    # Whether updates are fused depends on the device of this run, not of the stored one.
     fused = {"fused": optimizer.defaults.get("fused")}
     groups = [{**group, **fused} for group in stored["param_groups"]]
     optimizer.load_state_dict({**stored, "param_groups": groups})
 
-    if [_settings_except_rate(group) for group in optimizer.param_groups] != settings:
-        raise ValueError("its optimizer has other settings")
-    if not all(0 <= float(group["lr"]) < _MAX_NUMBER for group in optimizer.param_groups):
-        raise ValueError("its learning rate is none")
+    settings = [_settings_except_rate(group) for group in optimizer.param_groups]
+    if settings != expected_settings:
+        raise ValueError("its optimizer has different settings")
+    for group in optimizer.param_groups:
+        if not 0 <= float(group["lr"]) < _MAX_PLAUSIBLE_VALUE:
+            raise ValueError(f"its learning rate is {group['lr']}")
     for weight, state in optimizer.state.items():
         _check_adam_state(state, weight.shape)
 
@@ -140,30 +143,30 @@ def _settings_except_rate(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_adam_state(state: Mapping[str, Any], weight_shape: torch.Size) -> None:
-    """Check what an optimizer remembers for one weight; nothing is fine too."""
+    """Check Adam's state for one weight; an empty state is valid, before the first step."""
     for name, value in state.items():
-        shape = torch.Size() if name == "step" else weight_shape
+        expected_shape = torch.Size() if name == "step" else weight_shape
         is_known = name in _ADAM_STATE and isinstance(value, Tensor)
-        if not is_known or value.shape != shape:
-            raise ValueError(f"its optimizer has a '{name}' that fits no weight")
-        if name == "step" and not 0 <= value.item() < _MAX_NUMBER:
-            raise ValueError("its optimizer has done a number of steps that is none")
+        if not is_known or value.shape != expected_shape:
+            raise ValueError(f"its optimizer has a '{name}' that does not match any weight")
+        if name == "step" and not 0 <= value.item() < _MAX_PLAUSIBLE_VALUE:
+            raise ValueError(f"its optimizer has taken {value.item()} steps")
     if state and len(state) < len(_ADAM_STATE):
-        raise ValueError("its optimizer lacks some moments")
+        raise ValueError("the state of its optimizer is incomplete")
 
 
-def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = None) -> None:
-    """Write the weights of a network as safetensors, with ``facts`` as metadata."""
-    save_tensors(network.state_dict(), path, facts)
+def save_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write the weights of a network as safetensors."""
+    save_tensors(network.state_dict(), path, metadata)
 
 
 def save_tensors(
-    tensors: Mapping[str, Tensor], path: Path, facts: dict[str, str] | None = None
+    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write tensors by name as safetensors, with ``facts`` as metadata."""
+    """Write tensors by name as safetensors."""
     with needing("training", "train"):
         from safetensors.torch import save
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(state, metadata=facts)
-    with replacing(path) as part:
-        part.write_bytes(content)
+    cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(cpu_tensors, metadata=metadata)
+    with replacing(path) as temporary_path:
+        temporary_path.write_bytes(content)

@@ -8,36 +8,31 @@ from math import inf
 from typing import TypeVar
 
 from rilievo.errors import OptionError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 
 Config = TypeVar("Config")
 
 _PATH_FIELDS = ("root", "roots", "list_file", "camera_file")
 """Fields of a configuration's ``data`` that are paths or lists of them."""
 _RANGES: Mapping[str, Callable[[float], bool]] = {
-    "1 or more": lambda number: number >= 1,
-    "0 or more": lambda number: 0 <= number < inf,
-    "above 0": lambda number: 0 < number < inf,
-    "a share of 0 to 1": lambda number: 0 <= number <= 1,
+    "1 or more": lambda value: value >= 1,
+    "0 or more": lambda value: 0 <= value < inf,
+    "above 0": lambda value: 0 < value < inf,
+    "a number from 0 to 1": lambda value: 0 <= value <= 1,
 }
-"""Ranges by the words that error messages have for them."""
+"""Checks of ranges, by their description in error messages."""
 
 
 def check_ranges(record: object, names_by_range: Mapping[str, tuple[str, ...]]) -> None:
-    """Check that fields of a record are in range; None is always in range.
+    """Raise ``OptionError`` if a field of a record is out of range; None is always in range.
 
-    Args:
-        record: Record with the fields.
-        names_by_range: Names of fields by their range, which is a key of ``_RANGES``.
-
-    Raises:
-        OptionError: If a number is out of range.
+    ``names_by_range`` has the names of fields, by a key of ``_RANGES``.
     """
     for range_text, names in names_by_range.items():
         for name in names:
-            number = getattr(record, name)
-            if number is not None and not _RANGES[range_text](number):
-                raise OptionError(option=name, expected=range_text, value=number)
+            value = getattr(record, name)
+            if value is not None and not _RANGES[range_text](value):
+                raise OptionError(option=name, expected=range_text, value=value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +40,6 @@ class FieldDifference:
     """Field of a configuration that differs from the preset ``default``.
 
     Attributes:
-        field: Path of the field.
-        value: Its value as text.
         default: Value of the preset ``default`` as text.
         reason: Why the chosen preset differs; None if the user chose the value.
     """
@@ -60,13 +53,10 @@ class FieldDifference:
 def find_differences(
     config: object, *, default_preset: object, chosen_preset: object, reasons: Mapping[str, str]
 ) -> tuple[FieldDifference, ...]:
-    """List the fields that differ from the preset ``default``, except for the seed.
+    """List the fields in which a configuration differs from the preset ``default``.
 
-    Args:
-        config: Configuration of a run.
-        default_preset: What it would be with the preset ``default``.
-        chosen_preset: What it would be with its own preset, without further options.
-        reasons: Why presets differ, by the path of the field.
+    The seed does not count. ``chosen_preset`` is the configuration of its own preset, without
+    further options. ``reasons`` say why presets differ, by the path of the field.
     """
     default_values, chosen_values = fields_as_text(default_preset), fields_as_text(chosen_preset)
     return tuple(
@@ -86,72 +76,75 @@ def with_changed_fields(
 ) -> Config:
     """Copy a configuration with other values in some fields.
 
-    Args:
-        config: Configuration to copy.
-        changes: New values by path.
-        fixed: Beginnings of paths that cannot be changed.
-
-    Raises:
-        OptionError: If there is no such field, or it cannot have the value.
+    ``changes`` are new values by path, and paths that begin with one of ``fixed`` cannot change.
     """
     paths = fields_as_text(config)
-    data = json.loads(to_json(config))
+    root = json.loads(to_json(config))
     for path, value in changes.items():
         if path not in paths or path.startswith(fixed):
-            open_paths = [name for name in paths if not name.startswith(fixed)]
-            raise OptionError(f"training has no '{path}'; {suggest(path, open_paths)}")
-        *record_names, field_name = path.split(".")
-        record = data
-        for name in record_names:
-            record = record[name]
-        record[field_name] = value
+            changeable_paths = [name for name in paths if not name.startswith(fixed)]
+            raise OptionError(f"no training field '{path}'; {suggest(path, changeable_paths)}")
+        *parent_names, field_name = path.split(".")
+        parent = root
+        for name in parent_names:
+            parent = parent[name]
+        parent[field_name] = value
     try:
-        return from_json(type(config), json.dumps(data))
-    except NotThisRecord as error:
-        raise OptionError(f"training: {error}") from error
+        return from_json(type(config), json.dumps(root))
+    except InvalidRecordError as error:
+        raise OptionError(f"training: {error.message_in_file}") from error
 
 
-def with_fields_of(
-    base: Config, source: object, paths: Collection[str], prefix: str = ""
+def override_fields(
+    base: Config, overriding: object, paths: Collection[str], prefix: str = ""
 ) -> Config:
-    """Copy the configuration ``base`` with the fields ``paths`` of ``source``.
+    """Copy the configuration ``base``, with the fields ``paths`` taken from ``overriding``.
 
-    ``paths`` begin with ``prefix``, the path of these two records in a larger one.
+    Paths are those in a larger record, in which the two records have the path ``prefix``.
     """
-    assert is_dataclass(base), "a configuration is a record"
-    assert not isinstance(base, type), "and not the class of one"
+    assert is_dataclass(base), "a configuration is a dataclass"
+    assert not isinstance(base, type), "it is an instance, not the class"
     changes: dict[str, object] = {}
     for field in fields(base):
         path = prefix + field.name
-        base_value, source_value = getattr(base, field.name), getattr(source, field.name)
+        base_value, overriding_value = getattr(base, field.name), getattr(overriding, field.name)
         if is_dataclass(base_value):
-            changes[field.name] = with_fields_of(base_value, source_value, paths, f"{path}.")
+            changes[field.name] = override_fields(base_value, overriding_value, paths, f"{path}.")
         elif path in paths:
-            changes[field.name] = source_value
+            changes[field.name] = overriding_value
     return replace(base, **changes)
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """Copy a configuration with absolute paths of its data, as reading it from a file would."""
-    record = json.loads(to_json(config))
-    data = record["data"]
+    """Copy a configuration with absolute paths of its data.
+
+    Values also get the types that they have after reading: an integer in place of a float becomes
+    that float.
+    """
+    root = json.loads(to_json(config))
+    data = root["data"]
     for name in _PATH_FIELDS:
         value = data.get(name)
         if isinstance(value, str):
             data[name] = os.path.abspath(value)
         elif isinstance(value, list):
             data[name] = [os.path.abspath(path) for path in value]
-    return from_json(type(config), json.dumps(record))
+    return from_json(type(config), json.dumps(root))
 
 
 def describe_changes(before: object, after: object) -> list[str]:
     """Describe each field that differs between two configurations, as "path was old, is new"."""
     old_values = fields_as_text(before)
     return [
-        f"{path} was {old_values.get(path)}, is {value}"
+        f"{path} was {_value_or_not_set(old_values.get(path))}, is now {_value_or_not_set(value)}"
         for path, value in fields_as_text(after).items()
         if old_values.get(path) != value
     ]
+
+
+def _value_or_not_set(text: str | None) -> str:
+    """Text of a value for a sentence; that of None is "None"."""
+    return "not set" if text is None or text == "None" else text
 
 
 def fields_as_text(record: object, prefix: str = "") -> dict[str, str]:
@@ -159,7 +152,8 @@ def fields_as_text(record: object, prefix: str = "") -> dict[str, str]:
     assert is_dataclass(record), "a configuration is made of records"
     texts: dict[str, str] = {}
     for field in fields(record):
-        path, value = f"{prefix}{field.name}", getattr(record, field.name)
+        path = f"{prefix}{field.name}"
+        value = getattr(record, field.name)
         if is_dataclass(value):
             texts |= fields_as_text(value, f"{path}.")
         else:

@@ -24,7 +24,7 @@ class ColourChange:
         brightness: Factor of the colours; 1 changes nothing.
         contrast: Factor of their difference from the mean grey of the frame.
         saturation: Factor of their difference from the grey of the pixel.
-        hue: Rotation of the hue, as a share of the full circle, in [-0.5, 0.5].
+        hue: Rotation of the hue, as a fraction of the full circle, in [-0.5, 0.5].
     """
 
     order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
@@ -35,7 +35,10 @@ class ColourChange:
 
     def __post_init__(self) -> None:
         if sorted(self.order) != [BRIGHTNESS, CONTRAST, SATURATION, HUE]:
-            raise OptionError(f"the order of colour changes has each of 0 to 3, got {self.order}")
+            raise OptionError(
+                "the order of colour changes must contain each number from 0 to 3 once, got "
+                f"{self.order}"
+            )
 
 
 def change_colours(frame: Pixels, change: ColourChange) -> Pixels:
@@ -71,10 +74,12 @@ def _luminance(r, g, b):
 @_compile
 @no_type_check
 def _channel_at_hue(sector, largest, spread):
-    """Channel of a colour, whose ``sector`` of the six of the circle is counted from the channel.
+    """Value of a channel, from the hue as a position in the six sectors of the colour circle.
 
-    See https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative.
+    ``sector`` is counted from a start that differs between red, green and blue. See
+    https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative.
     """
+    # Wrapped into [0, 6), with conditional expressions because these vectorise.
     sector = sector + np.float32(6) if sector < 0 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
     sector = sector - np.float32(6) if sector >= 6 else sector
@@ -83,57 +88,59 @@ def _channel_at_hue(sector, largest, spread):
 
 @_compile
 @no_type_check
-def _rotate_hue_in_place(line, turn):
-    # Without branches, which vectorises.
-    shift = np.float32(6) * turn
-    for x in range(line.shape[1]):
-        r, g, b = line[0, x], line[1, x], line[2, x]
+def _rotate_hue_in_place(row, hue):
+    """Rotate the hue of the pixels of a row, (3, width) in 0..1, by a fraction of the circle."""
+    shift = np.float32(6) * hue
+    for x in range(row.shape[1]):
+        r, g, b = row[0, x], row[1, x], row[2, x]
         largest, smallest = max(r, max(g, b)), min(r, min(g, b))
         spread = largest - smallest
         inverse_spread = np.float32(1) / max(spread, np.float32(1e-12))
+        # All three are computed, because code without branches vectorises.
         red_sector = (g - b) * inverse_spread
         green_sector = np.float32(2) + (b - r) * inverse_spread
         blue_sector = np.float32(4) + (r - g) * inverse_spread
         sector = green_sector if largest == g else blue_sector
         sector = red_sector if largest == r else sector
         sector += shift
-        line[0, x] = _channel_at_hue(sector + np.float32(5), largest, spread)
-        line[1, x] = _channel_at_hue(sector + np.float32(3), largest, spread)
-        line[2, x] = _channel_at_hue(sector + np.float32(1), largest, spread)
+        row[0, x] = _channel_at_hue(sector + np.float32(5), largest, spread)
+        row[1, x] = _channel_at_hue(sector + np.float32(3), largest, spread)
+        row[2, x] = _channel_at_hue(sector + np.float32(1), largest, spread)
 
 
 @_compile
 @no_type_check
-def _scale_and_shift_in_place(line, factor, offset):
+def _scale_and_shift_in_place(row, factor, offset):
     for channel in range(3):
-        for x in range(line.shape[1]):
-            line[channel, x] = _clip_to_unit(factor * line[channel, x] + offset)
+        for x in range(row.shape[1]):
+            row[channel, x] = _clip_to_unit(factor * row[channel, x] + offset)
 
 
 @_compile
 @no_type_check
-def _scale_saturation_in_place(line, factor):
-    for x in range(line.shape[1]):
-        r, g, b = line[0, x], line[1, x], line[2, x]
+def _scale_saturation_in_place(row, factor):
+    for x in range(row.shape[1]):
+        r, g, b = row[0, x], row[1, x], row[2, x]
         grey = (np.float32(1) - factor) * _luminance(r, g, b)
-        line[0, x] = _clip_to_unit(factor * r + grey)
-        line[1, x] = _clip_to_unit(factor * g + grey)
-        line[2, x] = _clip_to_unit(factor * b + grey)
+        row[0, x] = _clip_to_unit(factor * r + grey)
+        row[1, x] = _clip_to_unit(factor * g + grey)
+        row[2, x] = _clip_to_unit(factor * b + grey)
 
 
 @_compile
 @no_type_check
-def _change_row_in_place(line, order, amounts, mean_grey):
+def _change_row_in_place(row, order, amounts, mean_grey):
+    """Apply the changes in ``order`` to a row of pixels; contrast needs the mean grey."""
     for kind in order:
         amount = amounts[kind]
         if kind == BRIGHTNESS:
-            _scale_and_shift_in_place(line, amount, np.float32(0))
+            _scale_and_shift_in_place(row, amount, np.float32(0))
         elif kind == CONTRAST:
-            _scale_and_shift_in_place(line, amount, (np.float32(1) - amount) * mean_grey)
+            _scale_and_shift_in_place(row, amount, (np.float32(1) - amount) * mean_grey)
         elif kind == SATURATION:
-            _scale_saturation_in_place(line, amount)
-        else:
-            _rotate_hue_in_place(line, amount)
+            _scale_saturation_in_place(row, amount)
+        else:  # HUE
+            _rotate_hue_in_place(row, amount)
 
 
 @_compile
@@ -141,27 +148,28 @@ def _change_row_in_place(line, order, amounts, mean_grey):
 def _change_planes_in_place(planes, order, amounts):
     """Change all rows in two passes: contrast needs the mean grey that the first one leaves."""
     height, width = planes.shape[1:]
-    contrast = 0
-    while order[contrast] != CONTRAST:
-        contrast += 1
+    contrast_index = 0
+    while order[contrast_index] != CONTRAST:
+        contrast_index += 1
 
-    total = 0.0
+    total_grey = 0.0
     for y in range(height):
-        line = planes[:, y]
-        _change_row_in_place(line, order[:contrast], amounts, np.float32(0))
-        row_total = np.float32(0)
+        row = planes[:, y]
+        _change_row_in_place(row, order[:contrast_index], amounts, np.float32(0))
+        row_grey = np.float32(0)
         for x in range(width):
-            row_total += _luminance(line[0, x], line[1, x], line[2, x])
-        total += row_total
-    mean_grey = np.float32(total / (height * width))
+            row_grey += _luminance(row[0, x], row[1, x], row[2, x])
+        total_grey += row_grey
+    mean_grey = np.float32(total_grey / (height * width))
 
     for y in range(height):
-        _change_row_in_place(planes[:, y], order[contrast:], amounts, mean_grey)
+        _change_row_in_place(planes[:, y], order[contrast_index:], amounts, mean_grey)
 
 
 @_compile
 @no_type_check
 def _write_changed_bytes(frame, order, amounts, result):
+    """Convert a frame to planes of floats in 0..1, change them, and write them as bytes."""
     height, width = frame.shape[:2]
     planes = np.empty((3, height, width), np.float32)
     for y in range(height):

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, Literal
@@ -31,37 +30,29 @@ from rilievo.training.engine.signal_deferral import SignalDeferral
 from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
 
-STEPS_A_ROW = 25
-"""Steps whose means are one row of the log."""
+STEPS_PER_ROW = 25
+"""Steps over which losses are averaged for one row of the log."""
 
-_SECONDS_A_CHECKPOINT = 60.0
-"""Least time between two checkpoints that nothing but the clock asks for [s]."""
-_MIN_TRAINING_PER_SAVING = 20
-"""Least time between two of them, over the time that writing one takes."""
-_MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
+_MIN_SECONDS_BETWEEN_CHECKPOINTS = 60.0
+"""Least time between two checkpoints that are due by the clock alone [s]."""
+_MIN_TRAINING_PER_WRITING = 20
+"""Least time between two such checkpoints, as a multiple of the time that writing one takes."""
+_FABRIC_PRECISIONS: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
-"""Names that Fabric has for our mixed precisions."""
+"""Lightning Fabric's names of our mixed precisions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Devices:
-    """Where and how a run computes.
-
-    Attributes:
-        device: auto, cpu, cuda or cuda:N.
-        precision: fp32, bf16, or fp16 on a GPU.
-        partly: Whether some weights may get no gradient in a step.
-    """
-
-    device: str = "auto"
-    precision: str = "fp32"
-    partly: bool = False
-
-
-def launch_fabric(chosen: Devices) -> Any:
+def launch_fabric(
+    device_name: str = "auto", *, precision: str = "fp32", allows_unused_weights: bool = False
+) -> Any:
     """Launch Lightning Fabric for this process, which is alone or one of torchrun's.
+
+    Args:
+        device_name: auto, cpu, cuda or cuda:N.
+        precision: fp32, bf16, or fp16 on a GPU.
+        allows_unused_weights: Whether some weights may get no gradient in a step.
 
     Raises:
         MissingExtraError: Without Lightning Fabric.
@@ -72,27 +63,34 @@ def launch_fabric(chosen: Devices) -> Any:
         from lightning_fabric.plugins.precision import MixedPrecision
         from lightning_fabric.strategies.ddp import DDPStrategy
 
-    class MixedNetwork(MixedPrecision):
-        """Mixed precision of the network alone, which leaves batches with the truth in float32."""
+    class MixedNetworkPrecision(MixedPrecision):
+        """Mixed precision of the network alone; batches, which hold the truth, stay float32."""
 
         def convert_input(self, data: Any) -> Any:
             return data
 
-    device = torch_device(chosen.device)
+    device = torch_device(device_name)
     is_cpu = device.type == "cpu"
-    if chosen.precision == "fp16" and is_cpu:
+    if precision == "fp16" and is_cpu:
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
 
-    processes_per_node, nodes = _torchrun_process_counts()
-    is_distributed = processes_per_node * nodes > 1
-    one_gpu = not is_cpu and not is_distributed
-    mixed = _MIXED.get(chosen.precision)
+    processes_per_node, num_nodes = _torchrun_process_counts()
+    is_distributed = processes_per_node * num_nodes > 1
+    # On a GPU, one process takes the chosen one. Processes of torchrun take one each.
+    is_single_gpu = not is_cpu and not is_distributed
+    strategy: Any = "auto"
+    if is_distributed:
+        strategy = DDPStrategy(find_unused_parameters=allows_unused_weights)
+    fabric_precision = _FABRIC_PRECISIONS.get(precision)
+    plugins: list[Any] = []
+    if fabric_precision is not None:
+        plugins.append(MixedNetworkPrecision(fabric_precision, device.type))
     fabric = Fabric(
         accelerator=device.type,
-        devices=[device.index or 0] if one_gpu else processes_per_node,
-        num_nodes=nodes,
-        strategy=DDPStrategy(find_unused_parameters=chosen.partly) if is_distributed else "auto",
-        plugins=[] if mixed is None else [MixedNetwork(mixed, device.type)],
+        devices=[device.index or 0] if is_single_gpu else processes_per_node,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        plugins=plugins,
     )
     fabric.launch()
     return fabric
@@ -112,27 +110,25 @@ class TrainingLoop(Generic[State]):
     def __init__(
         self, task: TrainingTask[State, Any], run: Path, *, fabric: Any, fingerprint: str
     ) -> None:
-        """Prepare to train in the folder ``run``.
+        """Prepare to train in the folder ``run``, with a ``fabric`` from ``launch_fabric``.
 
-        Args:
-            task: What is trained.
-            run: Folder of checkpoints and logs.
-            fabric: Devices, from ``launch_fabric``.
-            fingerprint: Digest of all that a run has to have in common with its checkpoint.
+        ``fingerprint`` is a digest of all that a run has to have in common with its checkpoint.
         """
-        self._task, self._run, self._fabric = task, run, fabric
+        self._task = task
+        self._run = run
+        self._fabric = fabric
         self._fingerprint = fingerprint
         self._learner: Any
         self._learner, self._optimizer = fabric.setup(task.learner, task.optimizer)
 
         # Losses since the last row of the log, and the training time at that row [s].
         self._losses: list[dict[str, Tensor]] = []
-        self._row_began = 0.0
+        self._seconds_at_row = 0.0
 
         # The last checkpoint: its step, when it was written, and how long that took [s].
-        self._saved_step: int | None = None
-        self._saved_time = time.monotonic()
-        self._saving_seconds = 0.0
+        self._checkpoint_step: int | None = None
+        self._checkpoint_time = time.monotonic()
+        self._checkpoint_duration = 0.0
 
     def train_to_end(
         self,
@@ -144,13 +140,8 @@ class TrainingLoop(Generic[State]):
     ) -> bool:
         """Train from the last checkpoint to the end; return False if the run stopped before it.
 
-        A checkpoint is written after every validation, every minute, and at SIGINT or SIGTERM.
-
-        Args:
-            tensorboard: Whether to write events for TensorBoard.
-            stop_at: Step to stop after, with a checkpoint; None for the end.
-            shown: Whether to report progress on standard error.
-            resumes: Whether the user asked to resume, so that a missing checkpoint is reported.
+        A checkpoint is written after every validation, every minute, after the step ``stop_at``,
+        and at SIGINT or SIGTERM. With ``resumes``, a missing checkpoint is reported.
 
         Raises:
             InputError: If a value is not finite, or a checkpoint cannot be used.
@@ -160,7 +151,7 @@ class TrainingLoop(Generic[State]):
         """
         task, is_first_process = self._task, self._fabric.is_global_zero
         with (
-            self._lock_and_restore(),
+            self._locked_and_restored(),
             Journal(
                 self._run,
                 task.state.logs,
@@ -171,16 +162,16 @@ class TrainingLoop(Generic[State]):
             Progress(
                 steps=task.steps,
                 first_step=task.state.step,
-                images_per_step=task.images,
+                images_per_step=task.images_per_step,
                 shown=shown and is_first_process,
-                done=task.share,
+                done=task.fraction_done,
                 first_line=self._resume_note(resumes=resumes),
             ) as progress,
             # Processes that stop after different steps would wait for each other.
             SignalDeferral(defers=self._fabric.world_size == 1) as signals,
         ):
             try:
-                with self.advise_on_failure():
+                with self.errors_with_advice():
                     needs_checkpoint = task.begin(log, progress)
                 if needs_checkpoint:
                     self._check_weights_and_save(log)
@@ -199,47 +190,47 @@ class TrainingLoop(Generic[State]):
     def _take_steps(
         self, log: Journal, progress: Progress, signals: SignalDeferral, stop_at: int | None
     ) -> None:
-        """Train until the task is over, or the step ``stop_at`` is done."""
+        """Train until the task is over, the step ``stop_at`` is done, or a signal asks to stop."""
         task, state = self._task, self._task.state
         with closing(task.batches()) as batches:
             while not task.is_over:
-                with self.advise_on_failure():
+                with self.errors_with_advice():
                     with signals.deferred():
                         loss = self._take_step(batches)
                     task.after_step(loss)
 
-                progress.step(loss, done=task.share or None)
-                if state.step % STEPS_A_ROW == 0 or task.is_over:
+                progress.step(loss, done=task.fraction_done or None)
+                if state.step % STEPS_PER_ROW == 0 or task.is_over:
                     self._log_means_over_processes(log)
 
                 is_validation_due = task.is_validation_due()
                 if is_validation_due:
-                    with self.advise_on_failure():
+                    with self.errors_with_advice():
                         task.validate(log, progress)
 
-                stops = signals.is_asked or state.step == stop_at
-                is_marked_step = state.step % task.checkpoint_steps == 0
-                if stops or is_validation_due or task.is_over or is_marked_step:
+                must_stop = signals.stop_requested or state.step == stop_at
+                is_checkpoint_step = state.step % task.checkpoint_steps == 0
+                if must_stop or is_validation_due or task.is_over or is_checkpoint_step:
                     self._check_weights_and_save(log)
                 elif self._is_checkpoint_due_by_clock():
                     self._write_checkpoint(log)
 
-                if signals.is_asked:
+                if signals.stop_requested:
                     raise KeyboardInterrupt
-                if stops:
+                if must_stop:
                     return
 
     def _take_step(self, batches: Iterator[Any]) -> Tensor | None:
         """Update the weights once; return the loss of the last batch, None if all are empty."""
         task, state = self._task, self._task.state
-        start, cpu_start = time.perf_counter(), time.process_time()
+        start_time, start_cpu_time = time.perf_counter(), time.process_time()
 
-        rate = task.rate_share()
+        rate_factor = task.learning_rate_factor()
         for index, group in enumerate(self._optimizer.param_groups):
-            group["lr"] = group["initial_lr"] * rate * task.group_rate_factor(index)
+            group["lr"] = group["initial_lr"] * rate_factor * task.group_rate_factor(index)
 
         self._learner.train()
-        loss = self._add_gradients(batches)
+        loss = self._accumulate_gradients(batches)
         if loss is not None:
             if task.clip_norm is not None:
                 self._fabric.clip_gradients(
@@ -252,34 +243,34 @@ class TrainingLoop(Generic[State]):
             self._optimizer.zero_grad()
 
         state.step += 1
-        state.seconds += time.perf_counter() - start
-        state.cpu_seconds += time.process_time() - cpu_start
+        state.seconds += time.perf_counter() - start_time
+        state.cpu_seconds += time.process_time() - start_cpu_time
         return loss
 
-    def _add_gradients(self, batches: Iterator[Any]) -> Tensor | None:
+    def _accumulate_gradients(self, batches: Iterator[Any]) -> Tensor | None:
         """Add up the gradients of the batches of a step; return the loss of the last batch."""
         task, fabric = self._task, self._fabric
-        loss: Tensor | None = None
-        for part in range(task.accumulate):
+        last_loss: Tensor | None = None
+        for batch_in_step in range(task.accumulate):
             batch = next(batches)
             if batch is None:
                 continue
 
             # Every batch of the run, over all processes, draws its own random numbers.
-            batch_number = self._task.state.step * task.accumulate + part
-            batch_number = batch_number * fabric.world_size + fabric.global_rank
-            is_last = part == task.accumulate - 1
+            local_number = task.state.step * task.accumulate + batch_in_step
+            batch_number = local_number * fabric.world_size + fabric.global_rank
+            is_last = batch_in_step == task.accumulate - 1
             with (
                 batch_seed(task.seed, batch_number, fabric.device),
-                # Processes exchange their gradients once a step.
+                # Processes exchange their gradients only once a step, after the last batch.
                 fabric.no_backward_sync(self._learner, enabled=not is_last),
             ):
                 losses = self._learner(batch)
                 check_finite("loss", losses["loss"])
                 fabric.backward(losses["loss"] / task.accumulate)
-            loss = losses["loss"].detach()
+            last_loss = losses["loss"].detach()
             self._losses.append({name: value.detach() for name, value in losses.items()})
-        return loss
+        return last_loss
 
     def _log_means_over_processes(self, log: Journal) -> None:
         """Write a row of the log with the mean losses since the last row."""
@@ -288,18 +279,20 @@ class TrainingLoop(Generic[State]):
         task, state = self._task, self._task.state
 
         step_losses = [torch.stack([*losses.values()]) for losses in self._losses]
-        means = self._fabric.all_reduce(torch.stack(step_losses).mean(dim=0), reduce_op="mean")
-        images = len(self._losses) * task.images / task.accumulate
-        seconds = max(state.seconds - self._row_began, 1e-9)
+        local_means = torch.stack(step_losses).mean(dim=0)
+        means = self._fabric.all_reduce(local_means, reduce_op="mean")
+        num_images = len(self._losses) * task.images_per_step / task.accumulate
+        seconds = max(state.seconds - self._seconds_at_row, 1e-9)
         row = {
             "step": state.step,
             **task.log_columns(),
             "learning_rate": self._optimizer.param_groups[-1]["lr"],
             **dict(zip(self._loss_names, means.tolist(), strict=True)),
-            "images_per_second": images / seconds,
+            "images_per_second": num_images / seconds,
             "seconds": state.seconds,
         }
-        self._losses, self._row_began = [], state.seconds
+        self._losses = []
+        self._seconds_at_row = state.seconds
         log.add(STEP_LOG, row)
 
     @property
@@ -307,7 +300,7 @@ class TrainingLoop(Generic[State]):
         return (*self._losses[0],) if self._losses else ()
 
     @contextmanager
-    def _lock_and_restore(self) -> Iterator[None]:
+    def _locked_and_restored(self) -> Iterator[None]:
         """Lock the folder for the whole run, and restore the last checkpoint in all processes."""
         lock_error: str | None = None
         with ExitStack() as lock:
@@ -316,6 +309,7 @@ class TrainingLoop(Generic[State]):
                     lock.enter_context(hold_run_folder(self._run))
                 except OutputError as error:
                     lock_error = str(error)
+            # All processes fail if the first one cannot lock, so that none waits for it.
             lock_error = self._fabric.broadcast(lock_error)
             if lock_error is not None:
                 raise OutputError(lock_error)
@@ -323,24 +317,25 @@ class TrainingLoop(Generic[State]):
             yield
 
     def _restore_checkpoint(self) -> None:
+        """Load the last checkpoint if there is one, with the losses that are not in the log yet."""
         task, path = self._task, self._run / CHECKPOINT
         if path.exists():
             task.state = load_checkpoint(
                 path, type(task.state), self._checkpoint_parts, fingerprint=self._fingerprint
             )
-            self._saved_step = task.state.step
+            self._checkpoint_step = task.state.step
 
-        self._row_began = task.state.seconds
+        self._seconds_at_row = task.state.seconds
         # The checkpoint has the losses of the first process alone.
         if task.state.row and self._fabric.world_size == 1:
             self._restore_losses(task.state.row)
-            self._row_began = task.state.row_began
+            self._seconds_at_row = task.state.row_began
         self._fabric.barrier()
 
-    def _restore_losses(self, row: Mapping[str, tuple[float, ...]]) -> None:
-        for numbers in zip(*row.values(), strict=False):
-            losses = torch.tensor(numbers, device=self._fabric.device)
-            self._losses.append(dict(zip(row, losses, strict=True)))
+    def _restore_losses(self, losses_by_name: Mapping[str, tuple[float, ...]]) -> None:
+        for batch_losses in zip(*losses_by_name.values(), strict=False):
+            losses = torch.tensor(batch_losses, device=self._fabric.device)
+            self._losses.append(dict(zip(losses_by_name, losses, strict=True)))
 
     @property
     def _checkpoint_parts(self) -> dict[str, Stateful]:
@@ -348,57 +343,61 @@ class TrainingLoop(Generic[State]):
 
     def _check_weights_and_save(self, log: Journal) -> None:
         """Write a checkpoint, as all processes do at the same step."""
-        with self.advise_on_failure():
+        with self.errors_with_advice():
             # No run could resume from weights that are not finite.
             check_finite("network", *self._task.learner.parameters())
         if self._fabric.is_global_zero:
             self._write_checkpoint(log)
-        self._saved_step = self._task.state.step
+        self._checkpoint_step = self._task.state.step
         self._fabric.barrier()
 
     def _is_checkpoint_due_by_clock(self) -> bool:
         if not self._fabric.is_global_zero:
             return False
-        interval = max(_SECONDS_A_CHECKPOINT, _MIN_TRAINING_PER_SAVING * self._saving_seconds)
-        if time.monotonic() - self._saved_time < interval:
+        min_seconds = max(
+            _MIN_SECONDS_BETWEEN_CHECKPOINTS, _MIN_TRAINING_PER_WRITING * self._checkpoint_duration
+        )
+        if time.monotonic() - self._checkpoint_time < min_seconds:
             return False
-        # Weights that are not finite are reported by the next step, in all processes.
+        # Weights that are not finite are not saved; the next step reports them in all processes.
         return all(bool(torch.isfinite(weight).all()) for weight in self._task.learner.parameters())
 
     def _write_checkpoint(self, log: Journal) -> None:
-        start = time.monotonic()
+        """Write a checkpoint, and let the task react to it, in the first process."""
+        start_time = time.monotonic()
         state = self._task.state
         state.logs = log.texts()
         state.row = self._losses_since_last_row()
-        state.row_began = self._row_began
+        state.row_began = self._seconds_at_row
         save_checkpoint(
             self._run / CHECKPOINT, state, self._checkpoint_parts, fingerprint=self._fingerprint
         )
         self._task.after_checkpoint()
-        self._saved_step, self._saved_time = state.step, time.monotonic()
-        self._saving_seconds = self._saved_time - start
+        self._checkpoint_step = state.step
+        self._checkpoint_time = time.monotonic()
+        self._checkpoint_duration = self._checkpoint_time - start_time
 
     def _losses_since_last_row(self) -> dict[str, tuple[float, ...]]:
         """Losses by name, for a checkpoint; empty if one is not finite."""
-        row = {
+        losses_by_name = {
             name: tuple(losses[name].item() for losses in self._losses) for name in self._loss_names
         }
-        is_finite = all(map(math.isfinite, chain.from_iterable(row.values())))
-        return row if is_finite else {}
+        is_finite = all(map(math.isfinite, chain.from_iterable(losses_by_name.values())))
+        return losses_by_name if is_finite else {}
 
-    def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
+    def finish(self, folder: RunFolder[Any, Record], make_record: Callable[[], Record]) -> Record:
         """Write the final weights and the record of a run that was trained to its end."""
-        with self.advise_on_failure():
-            content = record()
+        with self.errors_with_advice():
+            record = make_record()
         if self._fabric.is_global_zero:
             # A run that is resumed after its last step may lack the weights.
             self._task.after_checkpoint()
-            folder.finish(content)
+            folder.finish(record)
         self._fabric.barrier()
-        return content
+        return record
 
     @contextmanager
-    def advise_on_failure(self) -> Iterator[None]:
+    def errors_with_advice(self) -> Iterator[None]:
         """Raise errors with advice for values that are not finite, and for too little memory.
 
         Raises:
@@ -409,25 +408,26 @@ class TrainingLoop(Generic[State]):
             yield
         except FloatingPointError as error:
             raise InputError(
-                f"step {self._task.state.step}: {error}:", problem=self._task.advice
+                f"step {self._task.state.step}: {error}:", problem=self._task.nonfinite_advice
             ) from error
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            problem = Text("too little memory for ", self._task.less_memory)
+            problem = Text("not enough memory for ", self._task.memory_advice)
             raise OptionError(problem=problem) from error
 
     def _resume_note(self, *, resumes: bool) -> str | None:
-        if self._saved_step is not None:
-            return f"resuming from the checkpoint of step {self._saved_step}"
+        if self._checkpoint_step is not None:
+            return f"resuming from the checkpoint of step {self._checkpoint_step}"
         if resumes:
             return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
         return None
 
     def _stop_note(self) -> Note:
+        """Say where a signal stopped the run, and where it would resume."""
         stopped = f"stopped at step {self._task.state.step}"
-        if self._saved_step is not None:
-            hint = Text(OptionName("resume"), f" goes on from step {self._saved_step}")
+        if self._checkpoint_step is not None:
+            hint = Text(OptionName("resume"), f" continues from step {self._checkpoint_step}")
             return Note(stopped, hint=hint)
         return Note(
             Text(
@@ -439,9 +439,11 @@ class TrainingLoop(Generic[State]):
 
 
 @contextmanager
-def batch_seed(seed: int, number: int, device: torch.device) -> Iterator[None]:
+def batch_seed(seed: int, batch_number: int, device: torch.device) -> Iterator[None]:
     """Seed torch's random numbers by run and batch in the block, and restore them after it."""
-    # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed * 1_000_003 + number)
+    # The machine's other GPUs are left out, as forking their generators would initialise them.
+    forked_devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(forked_devices):
+        # The factor keeps the batches of different seeds apart.
+        torch.manual_seed(seed * 1_000_003 + batch_number)
         yield

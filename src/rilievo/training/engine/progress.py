@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, SupportsFloat
 
+from rilievo.errors.messages import count_text
 from rilievo.io.files.names import printable
 from rilievo.system.terminal import wrap_for_terminal
 
-_SECONDS_A_LINE = 5.0
+_SECONDS_BETWEEN_LINES = 5.0
 """Least time between two lines of progress [s]."""
-_FRAMES_A_REDRAW = 20
+_FRAMES_PER_REDRAW = 20
 """Frames after which a line of a terminal is written anew."""
 _NOTES_AT_EACH_END = 4
 """Notes that are shown from the beginning and from the end of a long list."""
@@ -33,33 +34,29 @@ class Progress:
         first_line: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin to report.
+        """Begin to report, with ``first_line`` and a line that names the ``activity``.
 
-        Args:
-            steps: Steps of the whole run; None if it ends by the clock.
-            first_step: Steps that were done before, in a run that is resumed.
-            images_per_step: Images in each step.
-            shown: Whether to print anything.
-            done: Fraction of the run that was done before, if ``steps`` is None.
-            activity: What the steps do, for the first line.
-            first_line: Line to print before it.
-            clock: Function that returns seconds.
+        ``steps`` are those of the whole run, or None if it ends by the clock. A resumed run has
+        ``first_step`` steps behind it, or without ``steps`` the fraction ``done``.
         """
-        self._shown, self._images_per_step, self._clock = shown, images_per_step, clock
-        self._steps, self._step, self._first_step = steps, first_step, first_step
-        self._first_done = first_step / steps if steps else done
+        self._shown = shown
+        self._images_per_step = images_per_step
+        self._clock = clock
+        self._steps = steps
+        self._step = self._first_step = first_step
+        self._start_fraction = first_step / steps if steps else done
         self._start_time = clock()
         self._last_line_time = -float("inf")
         self._bar: Any = None
 
         if first_line is not None:
-            self.say(first_line)
+            self.print_line(first_line)
         if shown and steps and _is_terminal():
             self._bar = _make_bar(steps, first_step, images_per_step)
             return
         position = f"{done:.0%}" if steps is None else f"step {first_step} of {steps}"
-        plural = "s" if images_per_step > 1 else ""
-        self.say(f"{activity}: {position}, {images_per_step} image{plural} a step")
+        images = count_text(images_per_step, "image")
+        self.print_line(f"{activity}: {position}, {images} a step")
 
     def __enter__(self) -> "Progress":
         return self
@@ -69,11 +66,10 @@ class Progress:
             self._bar.close()
 
     def step(self, loss: SupportsFloat | None = None, *, done: float | None = None) -> None:
-        """Count one more step.
+        """Count one more step, and print a line if one is due.
 
-        Args:
-            loss: Loss of the step. It is read only if it is printed, as reading waits for a GPU.
-            done: Fraction of the run that is done; by default from the number of steps.
+        The loss is read only if it is printed, as reading waits for a GPU. ``done`` is the fraction
+        of the run that is done, by default from the number of steps.
         """
         self._step += 1
         if self._bar is not None:
@@ -81,7 +77,7 @@ class Progress:
 
         now = self._clock()
         is_last_step = self._step == self._steps
-        is_line_due = now - self._last_line_time >= _SECONDS_A_LINE or is_last_step
+        is_line_due = now - self._last_line_time >= _SECONDS_BETWEEN_LINES or is_last_step
         if not self._shown or not is_line_due:
             return
         self._last_line_time = now
@@ -90,32 +86,37 @@ class Progress:
         if self._bar is not None:
             self._bar.set_description_str(loss_text or "train")
             return
-        if done is None:
-            done = self._step / self._steps if self._steps else self._first_done
-        done = min(done, 1.0)
-        position = f"{done:.0%}" if self._steps is None else f"of {self._steps}"
-        speed = self._speed_and_time_left(now - self._start_time, done)
-        parts = [f"step {self._step} {position}", loss_text, *speed]
-        self.say(", ".join(part for part in parts if part))
+        fraction = min(self._fraction_by_steps() if done is None else done, 1.0)
+        position = f"{fraction:.0%}" if self._steps is None else f"of {self._steps}"
+        speed_and_time = self._speed_and_time_left(now - self._start_time, fraction)
+        texts = [f"step {self._step} {position}", loss_text, *speed_and_time]
+        self.print_line(", ".join(text for text in texts if text))
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line, unless the run is silent."""
         if self._bar is not None:
             self._bar.write(wrap_for_terminal(text, sys.stderr), file=sys.stderr)
         elif self._shown:
-            say(text)
+            print_to_stderr(text)
 
-    def _speed_and_time_left(self, seconds: float, done: float) -> list[str]:
-        """Words for images per second and the time left, as far as ``seconds`` of training tell."""
+    def _fraction_by_steps(self) -> float:
+        return self._step / self._steps if self._steps else self._start_fraction
+
+    def _speed_and_time_left(self, seconds: float, fraction: float) -> list[str]:
+        """Describe the images per second and the time left, as far as they can be estimated.
+
+        ``seconds`` is the time since the start, ``fraction`` that of the whole run which is done.
+        """
         if seconds <= 0:
             return []
-        new_images = (self._step - self._first_step) * self._images_per_step
-        speed = f"{new_images / seconds:.3g} images a second"
+        num_images = (self._step - self._first_step) * self._images_per_step
+        speed = f"{num_images / seconds:.3g} images a second"
 
-        newly_done = done - self._first_done
-        if newly_done <= 0:
+        fraction_since_start = fraction - self._start_fraction
+        if fraction_since_start <= 0:
             return [speed]
-        return [speed, f"{_duration_text(seconds * (1 - done) / newly_done)} left"]
+        seconds_left = seconds * (1 - fraction) / fraction_since_start
+        return [speed, f"{_format_duration(seconds_left)} left"]
 
 
 class FrameProgress:
@@ -132,19 +133,19 @@ class FrameProgress:
             return
         text = f"{printable(sequence)}: {done} of {total} frames"
         if self._redraws_line:
-            if done == total or done % _FRAMES_A_REDRAW == 0:
+            if done == total or done % _FRAMES_PER_REDRAW == 0:
                 _redraw_line(text, is_last=done == total)
-        elif self._clock() - self._last_line_time >= _SECONDS_A_LINE:
+        elif self._clock() - self._last_line_time >= _SECONDS_BETWEEN_LINES:
             self._last_line_time = self._clock()
-            say(text)
+            print_to_stderr(text)
 
 
 def first_and_last_notes(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Notes to print: all of them, or the first and the last four and how many are left out."""
-    left_out = len(notes) - 2 * _NOTES_AT_EACH_END
-    if left_out <= 0:
+    """Shorten a long list of notes to its first and last four, and the number of the others."""
+    num_left_out = len(notes) - 2 * _NOTES_AT_EACH_END
+    if num_left_out <= 0:
         return notes
-    count_line = f"... and {left_out} more, in record.json at the end"
+    count_line = f"... and {num_left_out} more; record.json lists them all when the run ends"
     return (*notes[:_NOTES_AT_EACH_END], count_line, *notes[-_NOTES_AT_EACH_END:])
 
 
@@ -153,7 +154,7 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
-def say(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     """Print a line on standard error."""
     # A closed standard error is no reason to end a run.
     if sys.stderr is not None:
@@ -172,7 +173,7 @@ def _redraw_line(text: str, *, is_last: bool) -> None:
         sys.stderr.flush()
 
 
-def _duration_text(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -180,6 +181,7 @@ def _duration_text(seconds: float) -> str:
 
 
 def _make_bar(steps: int, first_step: int, images_per_step: int) -> Any:
+    """Make a progress bar that counts images."""
     from tqdm import tqdm
 
     # tqdm's monitor thread, which redraws slow bars, would outlive the run.

@@ -30,10 +30,10 @@ from rilievo.io.files.atomic import (
     sync_if_supported,
     unwritable,
 )
-from rilievo.io.files.commit import hold_or_refuse, lock_path
+from rilievo.io.files.commit import hold_lock_or_raise, lock_path
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.config_fields import describe_changes, with_absolute_paths
 
@@ -45,7 +45,7 @@ CHECKPOINT = "checkpoint.pt"
 """Name of the checkpoint, which exists while a run is in progress."""
 
 _POSITION_COLUMNS = ("step", "epoch")
-"""Columns that say where a run is, and that are no metrics."""
+"""Columns that say where a run is. All other columns are metrics."""
 Config = TypeVar("Config")
 Record = TypeVar("Record")
 
@@ -56,29 +56,26 @@ class Journal:
     def __init__(
         self,
         run: Path,
-        records: Mapping[str, str],
+        log_texts: Mapping[str, str],
         *,
         step: int,
         tensorboard: bool = False,
         writes: bool = True,
     ) -> None:
-        """Open the logs, and bring them back to their state at the last checkpoint.
+        """Open the logs of a run, and bring them back to their state at the last checkpoint.
 
-        Args:
-            run: Folder of the run.
-            records: Texts of the CSV files at that checkpoint, by file name.
-            step: Step of that checkpoint, or 0.
-            tensorboard: Whether to write events for TensorBoard.
-            writes: Whether to write anything, as only the first process of a run does.
+        ``log_texts`` are the texts of the CSV files at that checkpoint, by file name, and ``step``
+        is its step. ``writes`` is False in all processes but the first, which write nothing.
         """
-        self._run, self._writes = run, writes
+        self._run = run
+        self._writes = writes
         self._tensorboard: Any = None
         if not writes:
             return
         if tensorboard:
             self._tensorboard = _open_tensorboard(run, step)
         for name in LOGS:
-            _restore_file(run / name, records.get(name))
+            _restore_file(run / name, log_texts.get(name))
 
     def __enter__(self) -> "Journal":
         return self
@@ -93,17 +90,22 @@ class Journal:
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def add(self, name: str, row: Mapping[str, float | int | str]) -> None:
-        """Append a row to the CSV file ``name``, and its numbers to TensorBoard."""
+        """Append a row to the CSV file ``name``, and its metrics to TensorBoard."""
         if not self._writes:
             return
         self._append_to_csv(self._run / name, row)
-        if self._tensorboard is not None:
-            group = "train" if name == STEP_LOG else Path(name).stem
-            for column, value in row.items():
-                if column not in _POSITION_COLUMNS and isinstance(value, int | float):
-                    self._tensorboard.add_scalar(f"{group}/{column}", value, row["step"])
+        if self._tensorboard is None:
+            return
+        group = "train" if name == STEP_LOG else Path(name).stem
+        for column, value in row.items():
+            if column not in _POSITION_COLUMNS and isinstance(value, int | float):
+                self._tensorboard.add_scalar(f"{group}/{column}", value, row["step"])
 
     def _append_to_csv(self, path: Path, row: Mapping[str, float | int | str]) -> None:
+        """Append a row to a CSV file, after the header if the file is new.
+
+        The file is synced, so that a checkpoint that survives a power cut has its rows.
+        """
         cells = [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()]
         try:
             is_new = not path.exists()
@@ -113,7 +115,6 @@ class Journal:
                     writer.writerow(row)
                 writer.writerow(cells)
                 file.flush()
-                # Synced, so that a checkpoint that survives a power cut has its rows.
                 sync_if_supported(file.fileno())
             if is_new:
                 sync_folder(self._run)
@@ -129,24 +130,24 @@ class Journal:
 def _open_tensorboard(run: Path, step: int) -> Any:
     with needing("TensorBoard", "train"):
         from torch.utils.tensorboard import SummaryWriter
-    # Events after the checkpoint come again.
+    # Events after the checkpoint are deleted, as their steps are repeated.
     return SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
 
 
 def _restore_file(path: Path, text: str | None) -> None:
-    """Let a file have this text, or remove it for None."""
+    """Make a file contain ``text``, or remove it if that is None."""
     if text is None:
         remove(path)
     elif not path.is_file() or path.read_bytes() != text.encode():
-        with replacing(path) as part:
-            part.write_bytes(text.encode())
+        with replacing(path) as temporary_path:
+            temporary_path.write_bytes(text.encode())
 
 
 def read_log_rows(run: Path, name: str) -> list[dict[str, str]]:
-    """Read the rows of a log, as texts by column; without a log there are none.
+    """Read the rows of a log as texts by column; empty if the run has no such log.
 
     Raises:
-        InputError: If the file is no CSV.
+        InputError: If the file is not a CSV.
     """
     path = run / name
     if not path.exists() or is_blank(path):
@@ -154,17 +155,16 @@ def read_log_rows(run: Path, name: str) -> list[dict[str, str]]:
     try:
         return list(csv.DictReader(StringIO(read_text(path))))
     except csv.Error as error:
-        raise InputError(f"{printable(path)}: is no table of a run: {error}") from error
+        raise InputError(f"{printable(path)}: is not a valid training log: {error}") from error
 
 
 def hold_run_folder(run: Path) -> AbstractContextManager[None]:
-    """Lock a run's folder in a block.
-
-    Raises:
-        OutputError: If another process trains in the folder.
-    """
-    busy = f"{printable(run)}: another process trains in this folder: stop it, or wait for it"
-    return hold_or_refuse(lock_path(run / CHECKPOINT), busy)
+    """Lock the folder of a run in a block; ``OutputError`` if another process trains in it."""
+    busy_message = (
+        f"{printable(run)}: another process is training in this folder: stop it, or wait until it "
+        "ends"
+    )
+    return hold_lock_or_raise(lock_path(run / CHECKPOINT), busy_message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,58 +172,57 @@ class RunFolder(Generic[Config, Record]):
     """Folder of a run of one kind of training.
 
     Attributes:
-        path: The folder.
         config: Class of the configuration.
         record: Class of the record.
-        is_ours: Function that tells whether a folder has a configuration of this kind.
-        initial_folders: Folders that a run writes before its first checkpoint, besides its
-            configuration.
+        is_run_of_kind: Function that tells whether a folder has a configuration of this kind.
+        initial_folders: Folders that a run writes before its first checkpoint.
     """
 
     path: Path
     config: type[Config]
     record: type[Record]
-    is_ours: Callable[[Path], bool]
+    is_run_of_kind: Callable[[Path], bool]
     initial_folders: tuple[str, ...] = ()
 
-    def check_config(self, config: Config, *, resume: bool) -> Config:
-        """Check that a run with this configuration can begin in the folder, or resume.
+    def config_to_train(self, config: Config, *, resume: bool) -> Config:
+        """Configuration with which a run can begin or resume in the folder.
 
-        Returns:
-            The configuration; if the run resumes, as it is stored, with its spelling of paths.
+        It is the given one for a new run, and the stored one, with its spelling of paths, for a
+        resumed run. Files that an interrupted process left half-written are removed.
 
         Raises:
-            OutputError: If the folder is of something else, holds a run and ``resume`` is False, or
-                holds a run with another configuration.
+            OutputError: If the folder belongs to something else, or holds a run with another
+                configuration, or any run without ``resume``.
         """
         if self.path.is_dir():
             sweep_parts(self.path)
         if not self.has_config:
             return config
-        if not self.is_ours(self.path):
+        if not self.is_run_of_kind(self.path):
             raise OutputError(
-                f"{printable(self.path / CONFIG)}: is not ours: choose another folder"
+                f"{printable(self.path / CONFIG)}: does not belong to this kind of run: choose "
+                "another folder"
             )
-        if not resume and not self.has_weights:
-            return config
         if not resume:
+            if not self.has_weights:
+                return config
             raise OutputError(
                 path=printable(self.path),
                 problem=Text(
-                    "holds a run already: go on with it (",
+                    "already contains a run: continue it with ",
                     OptionName("resume"),
-                    "), or choose another folder",
+                    ", or choose another folder",
                 ),
             )
 
-        stored = self.read_config()
-        changes = describe_changes(with_absolute_paths(stored), config)
+        stored_config = self.read_config()
+        changes = describe_changes(with_absolute_paths(stored_config), config)
         if changes:
             raise OutputError(
-                f"{printable(self.path)}: holds a run with other options ({'; '.join(changes)}): "
-                "give those of then, or choose another folder"
+                f"{printable(self.path)}: contains a run with different options "
+                f"({'; '.join(changes)}): use the options of that run, or choose another folder"
             )
-        return stored
+        return stored_config
 
     @property
     def has_config(self) -> bool:
@@ -239,12 +238,7 @@ class RunFolder(Generic[Config, Record]):
     def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
         """Write the configuration of a new run, and leave that of a resumed run as it is.
 
-        Args:
-            config: Configuration of the run.
-            folders: Folders to write it to, relative to that of the run.
-
-        Raises:
-            OutputError: If another process trains in the folder.
+        ``folders`` are relative to that of the run.
         """
         if self.has_config and not self.has_weights:
             # The run that wrote it may still be at its first step, in another process.
@@ -253,14 +247,12 @@ class RunFolder(Generic[Config, Record]):
         text = to_json(config, indent=2)
         for folder in folders:
             path = self.path / folder / CONFIG
-            if path.parent == self.path:
-                is_written = self.has_config
-            else:
-                is_written = _has_text(path, text)
+            is_run_folder = path.parent == self.path
+            is_written = self.has_config if is_run_folder else _has_text(path, text)
             if not is_written:
                 make_folder(path.parent)
-                with replacing(path) as part:
-                    part.write_text(text, encoding="utf-8")
+                with replacing(path) as temporary_path:
+                    temporary_path.write_text(text, encoding="utf-8")
 
     def _remove_initial_files(self) -> None:
         """Remove what a run without a checkpoint has written."""
@@ -269,47 +261,40 @@ class RunFolder(Generic[Config, Record]):
         remove(self.path / CONFIG)
 
     def read_config(self) -> Config:
-        """Read the configuration.
-
-        Raises:
-            InputError: If it is of another kind of run.
-        """
-        return self._read_json(CONFIG, self.config, "is no run of this kind: {}")
+        """Read the configuration; ``InputError`` if it is of another kind of run."""
+        path = self.path / CONFIG
+        try:
+            return from_json(self.config, read_text(path))
+        except InvalidRecordError as error:
+            raise InputError(f"{printable(path)}: is not a run of this kind: {error}") from error
 
     def read_record(self) -> Record:
-        """Read the record of a finished run.
-
-        Raises:
-            InputError: If the file is something else.
-        """
-        problem = "is no record of a run ({}): take it away to train anew"
-        return self._read_json(RECORD, self.record, problem)
-
-    def _read_json(self, name: str, kind: type[Any], problem: str) -> Any:
-        path = self.path / name
+        """Read the record of a finished run; ``InputError`` if the file is something else."""
+        path = self.path / RECORD
         try:
-            return from_json(kind, read_text(path))
-        except NotThisRecord as error:
-            raise InputError(f"{printable(path)}: {problem.format(error)}") from error
+            return from_json(self.record, read_text(path))
+        except InvalidRecordError as error:
+            raise InputError(
+                f"{printable(path)}: is not the record of a run ({error}): delete it to restart "
+                "training"
+            ) from error
 
     def finish(
         self,
         record: Record,
         *,
         other_files: Sequence[str] = (),
-        sums: Mapping[str, FileSum] | None = None,
+        known_checksums: Mapping[str, FileSum] | None = None,
     ) -> None:
         """Write the record and the checksums, and then delete the checkpoint.
 
-        Args:
-            record: Record of the run.
-            other_files: Files to list in the checksums besides those of every run.
-            sums: Checksums that are known already, by file.
+        The checksums list ``other_files`` besides those of every run. ``known_checksums`` are those
+        that need not be computed, by file.
         """
-        with replacing(self.path / RECORD) as part:
-            part.write_text(to_json(record, indent=2), encoding="utf-8")
+        with replacing(self.path / RECORD) as temporary_path:
+            temporary_path.write_text(to_json(record, indent=2), encoding="utf-8")
         names = (CONFIG, WEIGHTS, RECORD, *other_files, *LOGS)
-        write_checksums(self.path / CHECKSUMS, names, sums=sums)
+        write_checksums(self.path / CHECKSUMS, names, sums=known_checksums)
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
@@ -322,29 +307,30 @@ class RunFolder(Generic[Config, Record]):
         if checkpoint.exists():
             if is_blank(checkpoint):
                 raise InputError(
-                    f"{printable(checkpoint)}: has no content, as after a power cut: take it away "
-                    "to train anew, or copy the run from elsewhere"
+                    f"{printable(checkpoint)}: is empty, perhaps because of a power cut: delete it "
+                    "to restart training, or restore the run from a copy"
                 )
             return False
         if not weights.exists() or not record.exists() or is_torn(record):
             return False
 
-        fault = self._weights_fault()
-        if fault is not None:
+        weights_fault = self._find_weights_fault()
+        if weights_fault is not None:
             raise InputError(
-                f"{printable(weights)}: {fault}, and there is no {CHECKPOINT} to go on from: "
-                f"take {RECORD} away to train anew, or copy the run from elsewhere"
+                f"{printable(weights)}: {weights_fault}, and there is no {CHECKPOINT} to resume "
+                f"from: delete {RECORD} to restart training, or restore the run from a copy"
             )
         return True
 
-    def _weights_fault(self) -> str | None:
-        """What is wrong with the file of the weights; None if nothing is."""
-        expected_sum = (read_sums(self.path / CHECKSUMS) or {}).get(WEIGHTS)
+    def _find_weights_fault(self) -> str | None:
+        """Describe what is wrong with the file of the weights; None if nothing is."""
         if is_blank(self.path / WEIGHTS):
-            return "has no content"
-        if expected_sum is None:
+            return "is empty"
+        checksums = read_sums(self.path / CHECKSUMS)
+        expected_checksum = None if checksums is None else checksums.get(WEIGHTS)
+        if expected_checksum is None:
             return None
-        return content_fault(self.path / WEIGHTS, expected_sum)
+        return content_fault(self.path / WEIGHTS, expected_checksum)
 
 
 def _has_text(path: Path, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Signals that stop a run after the step in progress."""
+"""Deferral of signals, so that they stop a run after the step in progress."""
 
 import signal
 import threading
@@ -16,12 +16,12 @@ class SignalDeferral:
     Outside of ``deferred``, or if a signal comes twice, the previous handler is called at once.
 
     Attributes:
-        is_asked: Whether a deferred signal asks the run to stop.
+        stop_requested: Whether a deferred signal asks the run to stop.
     """
 
     def __init__(self, *, defers: bool) -> None:
         """Prepare the handlers; without ``defers``, signals are left alone."""
-        self.is_asked = False
+        self.stop_requested = False
         is_main_thread = threading.current_thread() is threading.main_thread()
         self._defers = defers and is_main_thread
         self._is_in_step = False
@@ -30,15 +30,20 @@ class SignalDeferral:
     def __enter__(self) -> "SignalDeferral":
         if not self._defers:
             return self
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
             # A handler that the user installed stays.
-            if signal.getsignal(number) in (signal.default_int_handler, raise_unless_repeated):
-                self._previous_handlers[number] = signal.signal(number, self._handle_signal)
+            if signal.getsignal(signal_number) in (
+                signal.default_int_handler,
+                raise_unless_repeated,
+            ):
+                self._previous_handlers[signal_number] = signal.signal(
+                    signal_number, self._handle_signal
+                )
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
+        for signal_number, handler in self._previous_handlers.items():
+            signal.signal(signal_number, handler)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -49,9 +54,9 @@ class SignalDeferral:
         finally:
             self._is_in_step = False
 
-    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._is_in_step and not self.is_asked:
-            self.is_asked = True
+    def _handle_signal(self, signal_number: int, frame: FrameType | None) -> None:
+        if self._is_in_step and not self.stop_requested:
+            self.stop_requested = True
             is_repeated_signal()  # counts this signal as the first one
             return
-        self._previous_handlers[number](number, frame)
+        self._previous_handlers[signal_number](signal_number, frame)

@@ -1,4 +1,4 @@
-"""What a kind of training tells the engine: its network, batches, losses and validation."""
+"""Interface between the engine and a kind of training: network, batches, losses, validation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import OptionName, Text
 from rilievo.training.engine.checkpoint import State, Stateful
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
@@ -21,29 +21,29 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     Attributes:
         learner: Module that maps a batch to scalars by name, of which ``loss`` is minimised.
-        optimizer: Optimizer, whose groups have their peak learning rate as ``initial_lr``.
-        state: Counts of the run, which are part of its checkpoints.
-        images: Images per step, over all processes.
+        optimizer: Optimizer; each of its groups has its peak learning rate as ``initial_lr``.
+        state: Counts of the run, which checkpoints store.
+        images_per_step: Images per step, over all processes.
         seed: Seed of the random numbers that are drawn within a step.
         accumulate: Batches per step; their gradients are averaged.
         clip_norm: Largest norm of the gradient of a step; None for no limit.
         steps: Length of the run; None if something else ends it.
         checkpoint_steps: Steps between checkpoints.
-        advice: What to do if the loss or a weight is not finite.
-        less_memory: What memory is too small for, and what to do about it.
+        nonfinite_advice: What the user should do if the loss or a weight is not finite.
+        memory_advice: What memory is too small for, and what the user should do about it.
     """
 
     learner: Network
     optimizer: Optimizer
     state: State
-    images: int
+    images_per_step: int
     seed: int
     accumulate: int = 1
     clip_norm: float | None = None
     steps: int | None = None
     checkpoint_steps: int = 500
-    advice: str | Text = "lower the learning rate, or choose fp32"
-    less_memory: str | Text = "a step: take a smaller batch"
+    nonfinite_advice: str | Text = "lower the learning rate, or choose fp32"
+    memory_advice: str | Text = Text("a step: use a smaller ", OptionName("batch_size"))
 
     @abstractmethod
     def batches(self) -> Generator[Any, None, None]:
@@ -53,7 +53,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         """
 
     @abstractmethod
-    def rate_share(self) -> float:
+    def learning_rate_factor(self) -> float:
         """Learning rate of the current step, as a factor of the peak learning rate."""
 
     def group_rate_factor(self, group: int) -> float:
@@ -66,14 +66,14 @@ class TrainingTask(ABC, Generic[State, Network]):
         return {"learner": self.learner, "optimizer": self.optimizer}
 
     @property
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         """Fraction of the run that is done; 0 if its length is not known."""
         return self.state.step / self.steps if self.steps else 0.0
 
     @property
     def is_over(self) -> bool:
         """Whether the run has reached its end."""
-        return self.share >= 1
+        return self.fraction_done >= 1
 
     def log_columns(self) -> dict[str, float]:
         """Columns that the rows of the logs have besides the step."""
@@ -101,20 +101,20 @@ class TrainingTask(ABC, Generic[State, Network]):
         """React to a checkpoint, for example by writing the weights that the run would end with."""
 
 
-def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
+def parameter_groups(*modules_and_rates: tuple[nn.Module, float]) -> list[dict[str, Any]]:
     """Make the parameter groups of an optimizer from modules with their peak learning rates."""
     return [
         {"params": list(module.parameters()), "lr": rate, "initial_lr": rate}
-        for module, rate in parts
+        for module, rate in modules_and_rates
     ]
 
 
 def fused_option(device: torch.device) -> bool | None:
-    """Option ``fused`` of an optimizer: True on a CPU, where it is faster, else None."""
+    """Option ``fused`` of an optimizer: True on a CPU, where it is faster."""
     return True if device.type == "cpu" else None
 
 
-def check_finite(what: str, *values: Tensor) -> None:
-    """Raise ``FloatingPointError``, which names ``what``, if a value is NaN or infinite."""
+def check_finite(value_name: str, *values: Tensor) -> None:
+    """Raise ``FloatingPointError``, which names the value, if a value is NaN or infinite."""
     if not all(bool(torch.isfinite(tensor).all()) for tensor in values):
-        raise FloatingPointError(f"the {what} is not finite")
+        raise FloatingPointError(f"the {value_name} is not finite")

@@ -1,8 +1,8 @@
-"""Losses of a model's depth, by its kind. Each loss ignores what its kind of depth leaves open.
+"""Losses of a model's depth, which ignore what its kind of depth leaves open.
 
-Metric depth is compared as it is, depth up to scale up to one factor for each image, and affine
-depth or inverse depth up to a factor and a shift. The latter, and the loss of gradients, follow R.
-Ranftl et al., "Towards Robust Monocular Depth Estimation" (MiDaS), TPAMI 2022.
+Metric depth is compared as it is. Depth up to scale is compared up to one factor per image, and
+affine depth or inverse depth up to a factor and a shift. The latter, and the loss of gradients,
+follow R. Ranftl et al., "Towards Robust Monocular Depth Estimation" (MiDaS), TPAMI 2022.
 """
 
 import torch
@@ -16,7 +16,7 @@ from rilievo.training.tensors import Maps, Masks, PerImage, Scalar
 SCALES = 4
 """Number of sizes at which gradients are compared: 1, 1/2, 1/4 and 1/8."""
 LEAST_DEVIATION = 1e-2
-"""Lower limit of a prediction's mean absolute deviation, as a share of its mean size.
+"""Lower limit of a prediction's mean absolute deviation, as a fraction of its mean size.
 
 A constant prediction would be divided by zero otherwise.
 """
@@ -43,9 +43,9 @@ def depth_target(kind: DepthKind, depth: Maps) -> Maps:
 def answer_loss(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -> Scalar:
     """Compute the loss of a batch of predictions against a target from ``depth_target``.
 
-    Metric depth has the scale-invariant loss over all valid pixels. Other kinds have the mean
-    |error| and the error of gradients, averaged over the images with a valid pixel. The loss is 0
-    if no pixel is valid.
+    The loss of metric depth is the scale-invariant loss over all valid pixels. That of other kinds
+    is the mean |error| plus the error of gradients, averaged over the images with a valid pixel. It
+    is 0 if no pixel is valid.
 
     Examples:
         >>> depth = torch.rand(1, 8, 8) + 1
@@ -68,9 +68,9 @@ def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -
     """Subtract the target from the prediction, after removing what the kind leaves open.
 
     Returns:
-        Errors without a unit; 0 where not valid. Metric depth and depth up to scale are compared as
-        logarithms, the latter less the mean error of each image. Affine depth and affine inverse
-        depth are compared after each side was centred and scaled.
+        Errors without a unit; 0 where not valid. For metric depth, the difference of logarithms.
+        For depth up to scale, the same less its mean in each image. For affine depth and affine
+        inverse depth, the difference after both maps were centred and scaled.
     """
     if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         return _affine_error(predicted, target, valid)
@@ -83,10 +83,13 @@ def answer_error(kind: DepthKind, predicted: Maps, target: Maps, valid: Masks) -
 
 
 def _affine_error(predicted: Maps, target: Maps, valid: Masks) -> Maps:
+    """Difference of prediction and target after centring and scaling; 0 where not valid."""
+    # The division by the mean size makes ``LEAST_DEVIATION`` a relative limit.
     mean_size = mean_of_valid(predicted.detach().abs(), valid).clamp(min=_MIN_DEPTH)
-    shape = centre_and_scale(predicted / mean_size[:, None, None], valid, LEAST_DEVIATION)
-    target_shape = centre_and_scale(target, valid, torch.finfo(target.dtype).tiny)
-    return torch.where(valid, shape - target_shape, torch.zeros_like(shape))
+    relative = predicted / mean_size[:, None, None]
+    standardised = centre_and_scale(relative, valid, LEAST_DEVIATION)
+    standardised_target = centre_and_scale(target, valid, torch.finfo(target.dtype).tiny)
+    return torch.where(valid, standardised - standardised_target, torch.zeros_like(standardised))
 
 
 def centred_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
@@ -105,38 +108,35 @@ def gradient_error(
 ) -> PerImage:
     """Sum the mean |difference| of neighbouring errors over scales.
 
-    Every scale takes each second row and column of the scale before.
-
-    Args:
-        error: Errors in any unit.
-        valid: Pixels that count; a pair counts if both of its pixels do.
-        scales: Number of scales.
-        exact: Images whose edges are exact; the two finest scales of the others do not count. None
-            means all.
+    Every scale takes each second row and column of the scale before. A pair of pixels counts if
+    both are valid. If ``exact`` is given, the two finest scales do not count for images whose edges
+    are not exact.
     """
     total = torch.zeros_like(error[:, 0, 0])
     for scale in range(scales):
         horizontal = (error[:, :, 1:] - error[:, :, :-1]).abs()
         vertical = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        at_scale = mean_of_valid(horizontal, valid[:, :, 1:] & valid[:, :, :-1])
-        at_scale = at_scale + mean_of_valid(vertical, valid[:, 1:, :] & valid[:, :-1, :])
+        horizontal_mean = mean_of_valid(horizontal, valid[:, :, 1:] & valid[:, :, :-1])
+        vertical_mean = mean_of_valid(vertical, valid[:, 1:, :] & valid[:, :-1, :])
+        scale_error = horizontal_mean + vertical_mean
         if exact is not None and scale < _INEXACT_SCALES:
-            at_scale = at_scale * exact
-        total = total + at_scale
+            scale_error = scale_error * exact
+        total = total + scale_error
         error = error[:, ::2, ::2]
         valid = valid[:, ::2, ::2]
     return total
 
 
-def centre_and_scale(values: Maps, valid: Masks, least: float) -> Maps:
+def centre_and_scale(values: Maps, valid: Masks, min_deviation: float) -> Maps:
     """Subtract each image's median, and divide by its mean absolute deviation.
 
-    The deviation is at least ``least``. Pixels that are not valid become 0.
+    The deviation is at least ``min_deviation``. Pixels that are not valid become 0.
     """
     valid_values = values.masked_fill(~valid, torch.nan).flatten(1)
+    # NaN, in an image without valid pixels, becomes 0.
     median = valid_values.nanmedian(dim=1).values.nan_to_num()[:, None, None]
     centred = torch.where(valid, values - median, torch.zeros_like(values))
-    deviation = mean_of_valid(centred.abs(), valid).clamp(min=least)
+    deviation = mean_of_valid(centred.abs(), valid).clamp(min=min_deviation)
     return centred / deviation[:, None, None]
 
 

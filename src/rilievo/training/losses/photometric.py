@@ -22,28 +22,35 @@ _C2 = 81 * 0.03**2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetImage:
-    """Image y in 0..1, with what SSIM needs of it; Y is the sum over each window.
+    """Image y in 0..1, with the parts of SSIM that depend on it alone.
+
+    Y is the sum over each window.
 
     Attributes:
-        image: The image.
-        twice: 2Y.
-        power: Y² + C1.
-        variance: 9 Σ y² - Y² + C2.
+        image: y.
+        twice_sum: 2Y.
+        squared_sum: Y² + C1.
+        variance_term: 9 Σ y² - Y² + C2.
     """
 
     image: Channels
-    twice: Channels
-    power: Channels
-    variance: Channels
+    twice_sum: Channels
+    squared_sum: Channels
+    variance_term: Channels
 
 
 def prepare_target(image: Channels) -> TargetImage:
     """Prepare an image for comparison with many others, without gradient."""
     image = image.detach()
     total = window_sum(image)
-    power = total.square()
-    variance = window_sum(image.square()).mul_(9).sub_(power).add_(_C2)
-    return TargetImage(image=image, twice=total.mul_(2), power=power.add_(_C1), variance=variance)
+    squared_sum = total.square()
+    variance_term = window_sum(image.square()).mul_(9).sub_(squared_sum).add_(_C2)
+    return TargetImage(
+        image=image,
+        twice_sum=total.mul_(2),
+        squared_sum=squared_sum.add_(_C1),
+        variance_term=variance_term,
+    )
 
 
 def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.85) -> Maps:
@@ -54,16 +61,17 @@ def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.8
     if ssim == 0:
         return (image - target.image).abs().mean(dim=1)
     error: Tensor = _PhotometricError.apply(
-        image, target.image, target.twice, target.power, target.variance, ssim
+        image, target.image, target.twice_sum, target.squared_sum, target.variance_term, ssim
     )
     return error
 
 
 def window_sum(x: Channels) -> Channels:
-    """Sum over 3×3 pixels, with the image reflected at its border."""
+    """Sum over 3×3 pixels, with the image reflected at its border: one axis after the other."""
     for dim in (2, 3):
         total = _sum_of_both_neighbours(x, dim)
         last = x.shape[dim] - 1
+        # By reflection, both neighbours of a border pixel are its inner neighbour.
         torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
         torch.mul(x.narrow(dim, last - 1, 1), 2, out=total.narrow(dim, last, 1))
         x = total.add_(x)
@@ -71,13 +79,16 @@ def window_sum(x: Channels) -> Channels:
 
 
 def window_sum_adjoint(x: Channels) -> Channels:
-    """Distribute gradients of window sums to the pixels of the windows."""
+    """Distribute gradients of window sums to the pixels of the windows.
+
+    This is the transposed matrix of ``window_sum``.
+    """
     for dim in (3, 2):
         total = _sum_of_both_neighbours(x, dim)
         last = x.shape[dim] - 1
         total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
         total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
-        # The window at the border contains its inner neighbour twice.
+        # A window at the border contains its inner pixel twice, by reflection.
         total.narrow(dim, 1, 1).add_(x.narrow(dim, 0, 1))
         total.narrow(dim, last - 1, 1).add_(x.narrow(dim, last, 1))
         x = total.add_(x)
@@ -104,27 +115,34 @@ class _PhotometricError(Function):
         ctx: Any,
         image: Tensor,
         target: Tensor,
-        twice: Tensor,
-        power: Tensor,
-        variance: Tensor,
+        twice_sum: Tensor,
+        squared_sum: Tensor,
+        variance_term: Tensor,
         ssim: float,
     ) -> Tensor:
-        colours = image.shape[1]
+        """Compute the error, and the derivatives of SSIM if ``image`` needs a gradient."""
+        num_colours = image.shape[1]
         needs_gradient = ctx.needs_input_grad[0]
         error = image.new_empty(image.shape[0], *image.shape[2:])
-        slopes = image.new_empty(3 if needs_gradient else 0, *image.shape)
-        for part in _image_slices(image):
-            x = image.detach()[part]
-            y = target[part]
-            similarity = _ssim_and_slopes(
-                x, y, twice[part], power[part], variance[part], slopes[:, part]
+        ssim_derivatives = image.new_empty(3 if needs_gradient else 0, *image.shape)
+        for batch in _batch_slices(image):
+            x = image.detach()[batch]
+            y = target[batch]
+            similarity = _ssim_and_derivatives(
+                x,
+                y,
+                twice_sum[batch],
+                squared_sum[batch],
+                variance_term[batch],
+                ssim_derivatives[:, batch],
             )
+            # Sum over colours of ssim (1 - SSIM) / 2 + (1 - ssim) |x - y|, in place.
             similarity_sum = similarity.clamp_(-1, 1).sum(dim=1)
-            colour_sum = similarity_sum.mul_(-ssim / 2).add_(colours * ssim / 2)
+            colour_sum = similarity_sum.mul_(-ssim / 2).add_(num_colours * ssim / 2)
             colour_sum.add_((x - y).abs_().sum(dim=1), alpha=1 - ssim)
-            torch.div(colour_sum, colours, out=error[part])
+            torch.div(colour_sum, num_colours, out=error[batch])
         ctx.ssim = ssim
-        ctx.save_for_backward(image, target, slopes)
+        ctx.save_for_backward(image, target, ssim_derivatives)
         return error
 
     @staticmethod
@@ -133,65 +151,69 @@ class _PhotometricError(Function):
         """Compute the gradient of the error by ``image``; all other arguments have none.
 
         SSIM depends on a pixel x by the sums over the windows around it: Σx, 9 Σx² and 18 Σxy.
-        ``slopes`` holds the derivatives of SSIM by these three sums.
+        The chain rule leads from the loss L to the error, to SSIM, to these sums, and to x.
         """
-        image, target, slopes = ctx.saved_tensors
-        colours = image.shape[1]
-        gradient = torch.empty_like(image)
-        for part in _image_slices(image):
-            x = image[part]
-            y = target[part]
-            error_gradient = upstream[0][part][:, None]
+        image, target, ssim_derivatives = ctx.saved_tensors
+        num_colours = image.shape[1]
+        dL_dimage = torch.empty_like(image)
+        for batch in _batch_slices(image):
+            x = image[batch]
+            y = target[batch]
+            dL_derror = upstream[0][batch][:, None]
+            dL_dssim = dL_derror * (-ctx.ssim / (2 * num_colours))
 
-            # From the error to SSIM, and from the sums over windows to the terms of each pixel:
-            # x, 9 x² and 18 xy.
-            similarity_gradient = error_gradient * (-ctx.ssim / (2 * colours))
-            by_value, by_square, by_product = (
-                window_sum_adjoint(slope.mul(similarity_gradient))
-                for slope in slopes[:, part].unbind()
+            # By the terms that a pixel adds to the sums of its windows: x, 9 x² and 18 xy.
+            dL_dvalue, dL_dsquare, dL_dproduct = (
+                window_sum_adjoint(dssim_dsum.mul(dL_dssim))
+                for dssim_dsum in ssim_derivatives[:, batch].unbind()
             )
 
-            # From the terms to x: d(9 x²)/dx is 18 x, and d(18 xy)/dx is 18 y.
-            by_ssim = by_value.addcmul_(by_square, x, value=18)
-            by_ssim = by_ssim.addcmul_(by_product, y, value=18)
+            # By x: d(9 x²)/dx is 18 x, and d(18 xy)/dx is 18 y.
+            dL_dx = dL_dvalue.addcmul_(dL_dsquare, x, value=18)
+            dL_dx = dL_dx.addcmul_(dL_dproduct, y, value=18)
 
             # The derivative of |x - y| is the sign of x - y.
             sign = torch.sub(x, y).sign_()
-            difference_weight = (1 - ctx.ssim) / colours
-            torch.addcmul(
-                by_ssim, sign, error_gradient, value=difference_weight, out=gradient[part]
-            )
-        return gradient, None, None, None, None, None
+            difference_weight = (1 - ctx.ssim) / num_colours
+            torch.addcmul(dL_dx, sign, dL_derror, value=difference_weight, out=dL_dimage[batch])
+        return dL_dimage, None, None, None, None, None
 
 
-def _image_slices(image: Tensor) -> list[slice]:
-    """Slices of the images that are computed at a time: one image on a CPU, else all."""
+def _batch_slices(image: Tensor) -> list[slice]:
+    """Slices of the batch that are computed at a time: one image on a CPU, all on a GPU."""
     if image.device.type != "cpu":
         return [slice(None)]
     return [slice(index, index + 1) for index in range(image.shape[0])]
 
 
-def _ssim_and_slopes(
-    x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
+def _ssim_and_derivatives(
+    x: Tensor,
+    y: Tensor,
+    twice_sum: Tensor,
+    squared_sum: Tensor,
+    variance_term: Tensor,
+    ssim_derivatives: Tensor,
 ) -> Tensor:
-    """Compute SSIM of each window, and write its derivatives to ``slopes`` unless that is empty.
+    """Compute SSIM of each window, and write its derivatives unless their tensor is empty.
 
-    The derivatives are those by X, 9 Σx² and 18 Σxy. Letters are those of ``_PhotometricError``.
+    They are those by X, 9 Σx² and 18 Σxy, in this order. The letters are those of
+    ``_PhotometricError``. Memory of operands that are no longer needed is reused.
     """
     X = window_sum(x)
-    A2 = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
-    B2 = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)
-    A1 = torch.mul(X, twice).add_(_C1)
-    B1 = torch.addcmul(power, X, X)
+    A2 = window_sum(x * y).mul_(18).addcmul_(X, twice_sum, value=-1).add_(_C2)
+    B2 = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance_term)
+    A1 = torch.mul(X, twice_sum).add_(_C1)
+    B1 = torch.addcmul(squared_sum, X, X)
     inverse = torch.mul(B1, B2).reciprocal_()
     similarity = torch.mul(A1, A2).mul_(inverse)
-    if slopes.shape[0]:
-        by_sum, by_square, by_product = slopes
-        torch.mul(A1, inverse, out=by_product)
-        torch.mul(similarity, B1, out=by_square).mul_(inverse).neg_()
-        # 2Y (A2 - A1) - 2X SSIM (B2 - B1), over B1 B2. The values are not needed any more, so
-        # that X, A2 and B2 become parts of it.
+    if ssim_derivatives.shape[0]:
+        dssim_dX, dssim_dsquare, dssim_dproduct = ssim_derivatives
+        # dSSIM / d(18 Σxy) = A1 / (B1 B2)
+        torch.mul(A1, inverse, out=dssim_dproduct)
+        # dSSIM / d(9 Σx²) = -SSIM / B2
+        torch.mul(similarity, B1, out=dssim_dsquare).mul_(inverse).neg_()
+        # dSSIM / dX = (2Y (A2 - A1) - 2X SSIM (B2 - B1)) / (B1 B2)
         X.mul_(similarity).mul_(B2.sub_(B1)).mul_(-2)
-        X.addcmul_(A2.sub_(A1), twice)
-        torch.mul(X, inverse, out=by_sum)
+        X.addcmul_(A2.sub_(A1), twice_sum)
+        torch.mul(X, inverse, out=dssim_dX)
     return similarity

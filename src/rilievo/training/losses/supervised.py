@@ -14,13 +14,13 @@ from rilievo.extensions.user_objects import load_user_object
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]
-"""Whether ``log_gradient_loss`` compares pixels of an image, or images of the batch.
+"""What ``log_gradient_loss`` compares, by the version of Probe3D's program.
 
-"head" compares along rows and columns. "old" compares along the batch, which is an error in the
-program behind the paper's numbers.
+"head" compares pixels along rows and columns. "old" compares images along the batch, which is an
+error in the program behind the paper's numbers.
 """
 _BERHU_LIMIT = 0.2
-"""Share of the batch's largest error above which errors count squared."""
+"""Fraction of the batch's largest error above which errors count squared."""
 _LOG_OFFSET = 0.001
 """Added to depth before its logarithm [m]."""
 _GRADIENT_STRIDES = (1, 2, 4, 6)
@@ -34,25 +34,27 @@ _MAX_COSINE = 1 - 1e-4
 
 
 @cache
-def load_own_loss(place: str) -> Callable[..., Scalar]:
-    """Load a loss function of the user.
+def load_own_loss(import_path: str) -> Callable[..., Scalar]:
+    """Load a loss function of the user, and wrap it so that its result is checked.
 
-    Args:
-        place: ``package.module:NAME`` or ``path/to/file.py:NAME``.
+    ``import_path`` is ``package.module:NAME`` or ``path/to/file.py:NAME``.
 
     Raises:
         OptionError: If there is no such function, or, when it is called, if it returns anything
             but a tensor of one number.
     """
-    function = load_user_object(place, "loss")
+    function = load_user_object(import_path, "loss")
     if not callable(function):
-        raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
+        raise OptionError(
+            f"loss '{import_path}' is a {type(function).__name__}, expected a function"
+        )
 
     def checked_loss(*inputs: object) -> Scalar:
+        """Call the function, and check that it returns a scalar."""
         value = function(*inputs)
         if not (isinstance(value, Tensor) and value.ndim == 0):
             raise OptionError(
-                f"loss '{place}' returned {value!r:.60}, expected a tensor of one number"
+                f"loss '{import_path}' returned {value!r:.60}; expected a scalar tensor"
             )
         return value
 
@@ -60,9 +62,11 @@ def load_own_loss(place: str) -> Callable[..., Scalar]:
 
 
 def check_valid(valid: Masks) -> None:
-    """Refuse a batch without a valid pixel."""
+    """Raise ``InputError`` for a batch without a valid pixel."""
     if not bool(valid.any()):
-        raise InputError("a batch without a valid pixel has no loss: leave such images out")
+        raise InputError(
+            "no image of the batch has a valid pixel, so there is no loss: leave out such images"
+        )
 
 
 def l1_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
@@ -118,15 +122,15 @@ def log_gradient_loss(
     The sum of each stride is divided by its number of valid pixels, as in Probe3D.
     """
     error = _log_error(predicted, true, valid)
-    # The old program mistook (batch, 1, rows, columns) for (rows, columns): its first axis was the
-    # batch, and its second, the only channel, has no pairs.
+    # The old program took tensors (batch, 1, rows, columns) for (rows, columns). It compares along
+    # the batch, and not along the second axis, as a single channel has no pairs.
     axes = (1, 2) if form == "head" else (0,)
     total = torch.zeros_like(error.sum())
     for stride in _GRADIENT_STRIDES:
-        every = slice(None, None, stride)
-        strided = (slice(None), every, every) if form == "head" else (every,)
-        strided_error = error[strided]
-        strided_valid = valid[strided]
+        if form == "head":
+            strided_error, strided_valid = (x[:, ::stride, ::stride] for x in (error, valid))
+        else:  # "old"
+            strided_error, strided_valid = error[::stride], valid[::stride]
         count = strided_valid.sum().clamp(min=1)
         for axis in axes:
             total = total + _sum_of_differences(strided_error, strided_valid, axis) / count
@@ -135,13 +139,13 @@ def log_gradient_loss(
 
 def _sum_of_differences(values: Maps, valid: Masks, axis: int) -> Scalar:
     """Sum of |differences| between valid pixels two apart along an axis."""
-    pairs = values.shape[axis] - _PAIR_DISTANCE
-    if pairs < 1:
+    num_pairs = values.shape[axis] - _PAIR_DISTANCE
+    if num_pairs < 1:
         return torch.zeros_like(values.sum())
-    first = values.narrow(axis, 0, pairs)
-    second = values.narrow(axis, _PAIR_DISTANCE, pairs)
-    both_valid = valid.narrow(axis, 0, pairs) & valid.narrow(axis, _PAIR_DISTANCE, pairs)
-    return ((first - second).abs() * both_valid).sum()
+    earlier = values.narrow(axis, 0, num_pairs)
+    later = values.narrow(axis, _PAIR_DISTANCE, num_pairs)
+    both_valid = valid.narrow(axis, 0, num_pairs) & valid.narrow(axis, _PAIR_DISTANCE, num_pairs)
+    return ((earlier - later).abs() * both_valid).sum()
 
 
 def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:

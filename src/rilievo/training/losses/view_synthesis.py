@@ -1,4 +1,4 @@
-"""Loss of view synthesis: right depth and motion turn neighbouring frames into the target.
+"""Loss of view synthesis: with the right depth and motion, warped neighbours look like the target.
 
 C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019. Each term is
 a function and a row of ``TERMS``. ``video_loss`` adds the weighted terms of each scale, averages
@@ -27,7 +27,7 @@ from rilievo.training.losses.warped_frames import (
     Frames,
     Views,
     WarpedSource,
-    explain,
+    compare_warped_sources,
     frames_at_scale,
     warp,
 )
@@ -70,7 +70,7 @@ class VideoScene:
         motion: ``source_T_target`` of each source, known or predicted.
         full: Frames at the finest size.
         sigmoid: Predictions of the target at the finest scale.
-        masks: None without a predictive mask.
+        masks: Predicted masks; None without a predictive mask.
         agreement: Agreement with the depth of the sources; None if nothing needs it.
     """
 
@@ -85,10 +85,10 @@ class VideoScene:
     masks: tuple[StackAtScale, ...] | None = None
     source_sigmoids: tuple[Sigmoids, ...] | None = None
     agreement: SourceAgreement | None = None
-    multiplied: bool = False
+    scale_translations: bool = False
 
     def depth(self, sigmoid: Sigmoids, size: Size | None = None) -> Maps:
-        """Depth of a sigmoid, which inverse depth is linear in; by default at the finest size."""
+        """Depth of a sigmoid, in which inverse depth is linear; by default at the finest size."""
         sigmoid = sigmoid.to(self.views.target.dtype)
         resized = resize_bilinearly(sigmoid, size or self.full.size)[:, 0]
         min_inverse = 1 / self.max_depth
@@ -96,15 +96,16 @@ class VideoScene:
         return 1 / (min_inverse + (max_inverse - min_inverse) * resized)
 
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
-        """Motion of each source in the unit of ``depth``, which is that of one scale."""
-        if not self.multiplied:
+        """Motion of each source in the unit of ``depth``, which is the depth at one scale."""
+        if not self.scale_translations:
             return self.motion
         mean_inverse_depth = (1 / depth).mean(dim=(1, 2))
         motions = []
         for motion, known_motion in zip(self.motion, self.views.source_T_target, strict=True):
-            if known_motion is None:
-                motion = scale_translation(motion, mean_inverse_depth)
-            motions.append(motion)
+            is_predicted = known_motion is None
+            motions.append(
+                scale_translation(motion, mean_inverse_depth) if is_predicted else motion
+            )
         return tuple(motions)
 
     def frames(self, scale: int) -> Frames:
@@ -120,7 +121,7 @@ class AtScale:
 
     Attributes:
         scale: Number of halvings of the sigmoid's size.
-        frames: Frames that are compared; their size may be the finest.
+        frames: Frames that are compared, at the finest size or at the size of the scale.
         depth: Depth at the size of ``frames``.
         mask: Predicted masks at the same size; None without a predictive mask.
     """
@@ -144,7 +145,7 @@ def depth_disagreement(view: WarpedSource) -> Maps:
     """Compute |z - D| / (z + D) (J.-W. Bian et al., NeurIPS 2019); 0 out of the source's view.
 
     z is the depth of the target's points in the source's camera. D is the predicted depth of the
-    source at their pixels, which is the image that ``view`` was warped from.
+    source at their pixels, which is the image of ``view``.
     """
     source_depth = view.image[:, 0]
     point_depth = torch.where(view.in_view, view.depth, source_depth)
@@ -157,10 +158,10 @@ def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
 
 
 def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
-    """Edge-aware smoothness of the sigmoid d: mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|).
+    """Edge-aware smoothness: mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|).
 
-    Its division by the image's mean (C. Wang et al., CVPR 2018) keeps a network from shrinking its
-    output.
+    d is the normalised sigmoid, and I the image. The sigmoid is divided by its mean in the image
+    (C. Wang et al., CVPR 2018), because a network could shrink its output otherwise.
     """
     normalised = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _MEAN_OFFSET)
     total = sigmoid.new_zeros(())
@@ -176,28 +177,26 @@ def anchor_loss(
     prior: Maps,
     weights: Maps | None = None,
 ) -> Scalar:
-    """Weighted mean of |log depth - log prior|, less the median of each image.
+    """Weighted mean of |e - median e|, where e is log depth - log prior of each image.
 
-    Args:
-        depth: Predicted depth.
-        prior: Depth to stay near, in any unit; not positive where unknown.
-        weights: Weights in 0..1; None for 1 everywhere.
+    Without the median, a factor between the units of depth and prior would count. ``prior`` is not
+    positive where it is unknown, and ``weights`` are in 0..1, by default 1.
     """
     if weights is None:
         weights = torch.ones_like(prior)
     weights = torch.where(prior > 0, weights, 0.0)
 
     difference = depth.log() - prior.clamp(min=_MIN_DEPTH).log()
-    counted = torch.where(weights > 0, difference.detach(), torch.nan)
-    # An image without a pixel that counts has no median, and counts for nothing.
-    median = counted.flatten(1).nanmedian(dim=1).values.nan_to_num()
+    weighted_difference = torch.where(weights > 0, difference.detach(), torch.nan)
+    # The median is NaN in an image without weighted pixels, where any finite value will do.
+    median = weighted_difference.flatten(1).nanmedian(dim=1).values.nan_to_num()
 
     error = (difference - median[:, None, None]).abs()
     return (error * weights).sum() / weights.sum().clamp(min=1)
 
 
 def _no_problem(scene: VideoScene) -> None:
-    """None: the term needs nothing that could be missing."""
+    """Return None, since the term needs nothing that could be missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,11 +206,11 @@ class Term:
     Attributes:
         weight: Field of ``VideoLosses`` that is its weight or turns it on; "" for a term of the
             user's own.
-        factor: Factor of that weight; the weight itself of a term of the user's own.
-        of_batch: Function that returns its value for a batch, or None where it has none.
-        of_scale: The same for one scale; its gradient is computed at once.
-        lacks: Function that returns what the term needs and the scene lacks, as the message of an
-            error; None if it lacks nothing.
+        factor: Factor of that weight; for a term of the user's own, its weight.
+        of_batch: Function that returns its value for a batch; None for a term of scales. The value
+            is None for a batch that lacks the data.
+        of_scale: The same for one scale. The gradient of this value is computed at once.
+        lacks: Function that returns an error message if the scene lacks what the term needs.
     """
 
     weight: str = ""
@@ -228,10 +227,12 @@ class Term:
 
 
 def _photometric_term(scene: VideoScene, at: AtScale) -> Tensor:
+    """Photometric error of the best warped sources, averaged over the pixels that count."""
     return at.frames.mean(at.explanation.error)
 
 
 def _smoothness_term(scene: VideoScene, at: AtScale) -> Tensor:
+    """Edge-aware smoothness, which counts half as much at each coarser scale, as published."""
     return edge_aware_smoothness(at.sigmoid, scene.views.pyramid[at.scale]) / 2**at.scale
 
 
@@ -248,14 +249,15 @@ def _consistency_term(scene: VideoScene) -> Tensor | None:
     return scene.agreement.consistency
 
 
-def _make_anchor_term(name: str) -> Callable[[VideoScene], Tensor | None]:
-    """Make the term that keeps depth near a map of ``Views.maps``, by its name."""
+def _make_anchor_term(map_name: str) -> Callable[[VideoScene], Tensor | None]:
+    """Make the term that keeps depth near one of the maps in ``Views.maps``."""
 
     def term(scene: VideoScene) -> Tensor | None:
         maps = scene.views.maps
-        if name not in maps:
+        if map_name not in maps:
             return None
-        return anchor_loss(scene.depth(scene.sigmoid), maps[name], maps.get(f"{name}_weights"))
+        depth = scene.depth(scene.sigmoid)
+        return anchor_loss(depth, maps[map_name], maps.get(f"{map_name}_weights"))
 
     return term
 
@@ -283,11 +285,11 @@ TERMS: Mapping[str, Term] = {
 def terms_with_own(options: VideoLosses) -> Mapping[str, Term]:
     """Terms of ``TERMS``, and the user's own, which are a ``Term`` or a function of one scale."""
     terms = dict(TERMS)
-    for place, weight in options.own_weights.items():
-        term = load_user_object(place, "loss")
+    for import_path, weight in options.own_weights.items():
+        term = load_user_object(import_path, "loss")
         if not isinstance(term, Term):
-            term = Term(of_scale=load_own_loss(place))
-        terms[place] = replace(term, weight="", factor=weight)
+            term = Term(of_scale=load_own_loss(import_path))
+        terms[import_path] = replace(term, weight="", factor=weight)
     return terms
 
 
@@ -300,14 +302,14 @@ def with_early_gradient(compute: Callable[..., Scalar], *inputs: Tensor) -> Scal
 
 
 class _EarlyGradient(Function):
-    """Function of one number that keeps its gradients in place of its graph."""
+    """Scalar function that computes its gradients in the forward pass, and keeps no graph."""
 
     @staticmethod
     def forward(ctx: Any, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        needs_gradient = ctx.needs_input_grad[1:]
+        """Compute the value and its gradients; the first argument itself never has one."""
         leaves = [
-            tensor.detach().requires_grad_(needed)
-            for tensor, needed in zip(inputs, needs_gradient, strict=True)
+            tensor.detach().requires_grad_(needs_gradient)
+            for tensor, needs_gradient in zip(inputs, ctx.needs_input_grad[1:], strict=True)
         ]
         with torch.enable_grad():
             value = compute(*leaves)
@@ -322,9 +324,11 @@ class _EarlyGradient(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # Gradients are saved only for the inputs that need one.
         gradients = iter(ctx.saved_tensors)
         return tuple(
-            next(gradients) * upstream[0] if needed else None for needed in ctx.needs_input_grad
+            next(gradients) * upstream[0] if needs_gradient else None
+            for needs_gradient in ctx.needs_input_grad
         )
 
 
@@ -343,11 +347,10 @@ class VideoLoss:
     """Loss, its weighted terms, and images for display; only ``total`` has a gradient.
 
     Attributes:
-        depth: Depth of the finest scale.
-        warped: Sources warped by that depth.
+        warped: Sources warped by the depth of the finest scale.
         automask: Pixels that warped sources explain better than unmoved ones.
-        still_error: ``Frames.still``.
-        warped_error: ``Explanation.warped_error``.
+        identity_error: Photometric error of the unmoved sources, ``Frames.identity_error``.
+        warped_error: Photometric error of the warped sources, ``Explanation.warped_error``.
     """
 
     total: Scalar
@@ -355,7 +358,7 @@ class VideoLoss:
     depth: Maps
     warped: tuple[Images, ...]
     automask: Masks
-    still_error: Maps
+    identity_error: Maps
     warped_error: Maps
 
 
@@ -371,23 +374,23 @@ def video_loss(
     generator: torch.Generator | None,
     masks: tuple[StackAtScale, ...] | None = None,
     source_sigmoids: tuple[Sigmoids, ...] | None = None,
-    multiplied: bool = False,
+    scale_translations: bool = False,
 ) -> VideoLoss:
     """Compute the loss of one batch, in the precision of its frames even under autocast.
 
     Sigmoids are in 0..1, the finest first: 1 is ``min_depth``, 0 is ``max_depth``. ``scales`` are
     the numbers of halvings of their sizes. ``masks`` are factors of errors in 0..1 for a predictive
-    mask; ``source_sigmoids`` are for consistency and the motion mask. With ``multiplied``,
-    predicted translations are multiplied by the mean inverse depth of each scale. The generator is
-    that of the noise that breaks ties of the automask; None adds no noise.
+    mask. Consistency and the motion mask need ``source_sigmoids``. With ``scale_translations``,
+    predicted translations are multiplied by the mean inverse depth of each scale. ``generator``
+    draws the noise that breaks ties of the automask; None adds no noise.
 
     Raises:
         InputError: If a term with a weight lacks what it needs.
     """
     if options.scales is Scales.NATIVE and views.source_pyramids is None:
         raise InputError(
-            "native scales compare sources at coarser sizes too, and these frames have none: open "
-            "them with source_pyramids"
+            "native scales also need the sources at coarser sizes, which these frames do not have: "
+            "open the frames with source_pyramids"
         )
 
     with torch.autocast(views.target.device.type, enabled=False):
@@ -402,7 +405,7 @@ def video_loss(
             sigmoid=sigmoids[0],
             masks=masks if options.predictive_mask else None,
             source_sigmoids=source_sigmoids,
-            multiplied=multiplied,
+            scale_translations=scale_translations,
         )
         terms = terms_with_own(options)
         _check_terms(terms, scene)
@@ -416,10 +419,9 @@ def video_loss(
 
 
 def _check_terms(terms: Mapping[str, Term], scene: VideoScene) -> None:
+    """Raise ``InputError`` if a term with a weight lacks what it needs."""
     for term in terms.values():
-        if not term.weight_in(scene.options):
-            continue
-        problem = term.lacks(scene)
+        problem = term.lacks(scene) if term.weight_in(scene.options) else None
         if problem is not None:
             raise InputError(problem)
 
@@ -427,12 +429,14 @@ def _check_terms(terms: Mapping[str, Term], scene: VideoScene) -> None:
 def _average_scales_and_add_batch(
     scene: VideoScene, all_terms: Mapping[str, Term], scale_losses: list[_ScaleLoss]
 ) -> VideoLoss:
+    """Average the losses over scales, and add the terms that are computed once for the batch."""
     finest = scale_losses[0]
     total = torch.stack([scale_loss.total for scale_loss in scale_losses]).mean()
-    terms = {}
+    term_values = {}
     for name in finest.terms:
         values = [scale_loss.terms[name] for scale_loss in scale_losses]
-        terms[name] = torch.stack(values).mean()
+        term_values[name] = torch.stack(values).mean()
+
     for name, term in all_terms.items():
         weight = term.weight_in(scene.options)
         if not weight or term.of_batch is None:
@@ -440,16 +444,16 @@ def _average_scales_and_add_batch(
         value = term.of_batch(scene)
         if value is not None:
             total = total + weight * value
-            terms[name] = weight * value.detach()
+            term_values[name] = weight * value.detach()
 
-    assert finest.explanation is not None, "the first scale is kept"
+    assert finest.explanation is not None, "the finest scale keeps its explanation"
     return VideoLoss(
         total=total,
-        terms=terms,
+        terms=term_values,
         depth=finest.depth,
         warped=finest.explanation.images,
-        automask=finest.explanation.moved,
-        still_error=scene.full.still,
+        automask=finest.explanation.automask,
+        identity_error=scene.full.identity_error,
         warped_error=finest.explanation.warped_error,
     )
 
@@ -461,32 +465,35 @@ def _loss_at_scale(
     scale: int,
     sigmoid: Tensor,
 ) -> _ScaleLoss:
+    """Compute the loss of one scale, with an early gradient, so that the scales share memory."""
     frames = scene.frames(scale)
     masks = () if scene.masks is None else (scene.masks[scale_index],)
-    computed: list[_ScaleLoss] = []
+    scale_losses: list[_ScaleLoss] = []
 
-    # Tensors that may have gradients are arguments; what is no gradient leaves by ``computed``.
     def compute_total(sigmoid: Tensor, K: Tensor, *motion_and_mask: Tensor) -> Tensor:
+        """Compute the total of the weighted terms; return the rest through ``scale_losses``.
+
+        Tensors that may need a gradient have to be arguments.
+        """
         motion = motion_and_mask[: len(scene.motion)]
         mask = motion_and_mask[-1] if masks else None
-        scene_of_scale = replace(scene, motion=motion)
-        predictions = _predictions_at_scale(
-            scene_of_scale, replace(frames, K=K), scale, sigmoid, mask
-        )
-        terms = _weighted_terms(all_terms, scene_of_scale, predictions)
+        scale_scene = replace(scene, motion=motion)
+        predictions = _predictions_at_scale(scale_scene, replace(frames, K=K), scale, sigmoid, mask)
+        terms = _weighted_terms(all_terms, scale_scene, predictions)
         total = sum(terms.values(), sigmoid.new_zeros(()))
         is_finest = scale_index == 0
-        scale_loss = _ScaleLoss(
-            total=total,
-            terms={name: value.detach() for name, value in terms.items()},
-            depth=predictions.depth.detach(),
-            explanation=predictions.explanation.detached() if is_finest else None,
+        scale_losses.append(
+            _ScaleLoss(
+                total=total,
+                terms={name: value.detach() for name, value in terms.items()},
+                depth=predictions.depth.detach(),
+                explanation=predictions.explanation.detached() if is_finest else None,
+            )
         )
-        computed.append(scale_loss)
         return total
 
     total = with_early_gradient(compute_total, sigmoid, frames.K, *scene.motion, *masks)
-    return replace(computed[0], total=total)
+    return replace(scale_losses[0], total=total)
 
 
 def _weighted_terms(
@@ -507,6 +514,7 @@ def _weighted_terms(
 def _predictions_at_scale(
     scene: VideoScene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
 ) -> AtScale:
+    """Convert the outputs of one scale to depth, and warp the sources with it."""
     sigmoid = sigmoid.to(scene.views.target.dtype)
     depth = scene.depth(sigmoid, frames.size)
     if mask is not None:
@@ -521,27 +529,29 @@ def _predictions_at_scale(
         sigmoid=sigmoid,
         depth=depth,
         mask=mask,
-        explanation=explain(frames, depth, motion, scene.options, masks=mask, trust=trust),
+        explanation=compare_warped_sources(
+            frames, depth, motion, scene.options, masks=mask, trust=trust
+        ),
     )
 
 
 def _agreement_if_needed(scene: VideoScene) -> SourceAgreement | None:
+    """Compare the depth of the target with that of its sources; None if nothing needs it."""
     if not scene.options.needs_source_depth:
         return None
     if scene.source_sigmoids is None:
-        raise InputError("consistency and the motion mask need disparities of the sources too")
+        raise InputError("consistency and the motion mask also need the disparities of the sources")
 
     frames = scene.full
     depth = scene.depth(scene.sigmoid)
-    trusts = []
-    losses = []
+    trusts, losses = [], []
     for sigmoid, motion in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
         source_depth = scene.depth(sigmoid)
         warped_depth = warp(source_depth[:, None], depth, frames.K, motion)
         disagreement = depth_disagreement(warped_depth)
-        counted = warped_depth.in_view
+        is_counted = warped_depth.in_view
         if frames.valid is not None:
-            counted = counted & frames.valid
-        losses.append(consistency_loss(disagreement, counted))
+            is_counted = is_counted & frames.valid
+        losses.append(consistency_loss(disagreement, is_counted))
         trusts.append(1 - disagreement.detach())
     return SourceAgreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())

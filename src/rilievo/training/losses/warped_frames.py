@@ -1,4 +1,4 @@
-"""Frames warped to another camera, and how well they explain its frame.
+"""Source frames warped to the target's camera, and how well they explain the target frame.
 
 T. Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017. The minimum
 over the sources and the automask are those of C. Godard et al., ICCV 2019.
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.arrays.shapes import Bool, Float
-from rilievo.geometry.intrinsics import LEAST_DEPTH, project_to_source, resize_K
+from rilievo.geometry.intrinsics import MIN_DEPTH, project_to_source, resize_K
 from rilievo.training.losses.photometric import TargetImage, photometric_error, prepare_target
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.tensors import (
@@ -33,18 +33,18 @@ WORST = 1.0
 _TIE_NOISE = 1e-5
 """Standard deviation of noise on the errors of unmoved sources.
 
-Unmoved and warped sources are equal if the camera stood still; the noise breaks these ties.
+If the camera stood still, unmoved and warped sources have the same error. The noise breaks the tie.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarpedSource:
-    """Source frame, resampled where it sees the target's points.
+    """Source frame, sampled at the points that the target sees.
 
     Attributes:
         image: Colours, or other channels, of the source at ``pixels``.
         pixels: Coordinates (u, v) of the target's points in the source [px].
-        depth: Depth in the source's camera; not positive behind it.
+        depth: Depth of the target's points in the source's camera; not positive behind it.
     """
 
     image: Channels
@@ -54,7 +54,7 @@ class WarpedSource:
     @property
     def in_front(self) -> Masks:
         """Points in front of the source's camera."""
-        return self.depth > LEAST_DEPTH
+        return self.depth > MIN_DEPTH
 
     @property
     def in_view(self) -> Masks:
@@ -77,8 +77,8 @@ def warp(
 ) -> WarpedSource:
     """Warp a source frame to the target's camera by the target's depth.
 
-    If ``in_front``, the divisor of a position is positive. Otherwise it is the point's depth in the
-    source's camera plus ``PUBLISHED_EPSILON``, which mirrors points behind that camera.
+    If ``in_front``, projection divides by a positive depth. Otherwise it divides by the point's
+    depth in the source's camera plus ``PUBLISHED_EPSILON``, which mirrors points behind it.
     """
     epsilon = None if in_front else PUBLISHED_EPSILON
     projection = project_to_source(depth, K, source_T_target, epsilon=epsilon)
@@ -95,6 +95,7 @@ def sample_image(
 ) -> Channels:
     """Sample colours bilinearly at (u, v) [px], clamped to the border."""
     height, width = image.shape[-2:]
+    # grid_sample expects the outermost pixel centres at -1 and 1: grid = 2 u / (width - 1) - 1.
     grid_per_pixel = torch.tensor([[[2 / (width - 1)]], [[2 / (height - 1)]]], dtype=pixels.dtype)
     grid = torch.addcmul(pixels.new_tensor(-1), pixels, grid_per_pixel.to(pixels.device))
     return F.grid_sample(
@@ -143,14 +144,15 @@ class Frames:
 
     Attributes:
         valid: Pixels that count; None for all.
-        still: Photometric error of the best unmoved source, or the mean of all, with noise.
+        identity_error: Photometric error of the best unmoved source, or the mean of all, with
+            noise that breaks ties.
     """
 
     target: TargetImage
     sources: tuple[Images, ...]
     K: Intrinsics
     valid: Masks | None
-    still: Maps
+    identity_error: Maps
 
     @property
     def size(self) -> tuple[int, int]:
@@ -170,24 +172,23 @@ def frames_at_scale(
 ) -> Frames:
     """Take the frames of a scale, which is a number of halvings.
 
-    The generator is that of the noise on ``still``; None adds no noise.
+    ``generator`` draws the noise on the errors of the unmoved sources; None adds no noise.
     """
-    target = views.target
-    sources = views.sources
+    target, sources = views.target, views.sources
     if scale:
-        assert views.source_pyramids is not None, "sources have the sizes that are compared"
+        assert views.source_pyramids is not None, "native scales come with pyramids of the sources"
         target = views.pyramid[scale]
         sources = tuple(pyramid[scale] for pyramid in views.source_pyramids)
 
     prepared_target = prepare_target(target)
-    still_errors = torch.stack(
+    identity_errors = torch.stack(
         [photometric_error(source, prepared_target, ssim=options.ssim) for source in sources], dim=1
     )
     if not options.minimum:
-        still_errors = still_errors.mean(dim=1, keepdim=True)
+        identity_errors = identity_errors.mean(dim=1, keepdim=True)
     if generator is not None:
-        noise = torch.randn(still_errors.shape, generator=generator, device=generator.device)
-        still_errors = still_errors.add(noise.to(still_errors), alpha=_TIE_NOISE)
+        noise = torch.randn(identity_errors.shape, generator=generator, device=generator.device)
+        identity_errors = identity_errors.add(noise.to(identity_errors), alpha=_TIE_NOISE)
 
     valid = None
     if views.valid is not None:
@@ -197,26 +198,33 @@ def frames_at_scale(
         sources=sources,
         K=_K_at_scale(views, options, scale),
         valid=valid,
-        still=still_errors.amin(dim=1),
+        # Also right for the mean, of which there is only one.
+        identity_error=identity_errors.amin(dim=1),
     )
 
 
 def _K_at_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:
+    """Intrinsics at the size of a scale.
+
+    Without ``pixel_centres``, K is multiplied by the factors of the size as in the published
+    program, which moves pixel centres by up to half a pixel.
+    """
     if not scale:
         return views.K
     height, width = views.target.shape[-2:]
     new_height, new_width = views.pyramid[scale].shape[-2:]
     if options.pixel_centres:
         return resize_K(views.K, size=(height, width), new_size=(new_height, new_width))
-    factors = views.K.new_tensor([new_width / width, new_height / height, 1.0])
-    return views.K * factors[:, None]
+    row_factors = views.K.new_tensor([new_width / width, new_height / height, 1.0])
+    return views.K * row_factors[:, None]
 
 
 def _shrink_where_all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
     """Shrink a mask by a factor; a pixel is valid if all pixels that it covers are."""
     if factor == 1:
         return valid
-    return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
+    has_invalid = F.max_pool2d((~valid)[:, None].float(), factor)[:, 0]
+    return has_invalid == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,14 +232,16 @@ class Explanation:
     """Sources warped to the target, and their photometric errors.
 
     Attributes:
-        error: Error that counts; that of unmoved sources where the automask leaves a pixel out.
+        error: Error that the loss averages: that of warped sources, or of unmoved ones where the
+            automask leaves a pixel out.
         warped_error: Error of the best warped source (or their mean), without masks and trust.
-        moved: Pixels that warped sources explain better than unmoved ones.
+        automask: Pixels that warped sources explain better than unmoved ones.
+        images: Warped sources.
     """
 
     error: Maps
     warped_error: Maps
-    moved: Masks
+    automask: Masks
     images: tuple[Images, ...]
 
     def detached(self) -> "Explanation":
@@ -239,12 +249,12 @@ class Explanation:
         return Explanation(
             error=self.error.detach(),
             warped_error=self.warped_error.detach(),
-            moved=self.moved,
+            automask=self.automask,
             images=tuple(image.detach() for image in self.images),
         )
 
 
-def explain(
+def compare_warped_sources(
     frames: Frames,
     depth: Maps,
     source_T_target: tuple[Transforms, ...],
@@ -255,9 +265,10 @@ def explain(
 ) -> Explanation:
     """Warp every source to the target and compare them: minimum reprojection and auto-masking.
 
-    ``masks`` are factors of errors before the best source is chosen; ``trust`` after it.
+    ``masks`` and ``trust`` are factors of the errors of each source. The masks also affect which
+    source of a pixel is the best; the trust does not.
     """
-    warped = tuple(
+    warped_sources = tuple(
         warp(
             source,
             depth,
@@ -269,37 +280,34 @@ def explain(
         for source, motion in zip(frames.sources, source_T_target, strict=True)
     )
     unmasked_errors = torch.stack(
-        [_error_or_worst_behind(frames, projection, options) for projection in warped], dim=1
+        [_error_or_worst_behind(frames, source, options) for source in warped_sources], dim=1
     )
 
     errors = unmasked_errors if masks is None else unmasked_errors * masks
     if options.minimum:
-        # If two sources have the same error, only the first gets a gradient.
-        warped_error, best_source = errors.min(dim=1)
-        error = warped_error
+        # Unlike amin, min gives a gradient only to the first of two equal sources.
+        error, best_source = errors.min(dim=1)
         if trust is not None:
             error = error * trust.gather(1, best_source[:, None])[:, 0]
+        warped_error = unmasked_errors.min(dim=1).values
     else:
-        warped_error = errors.mean(dim=1)
-        error = warped_error if trust is None else (errors * trust).mean(dim=1)
-    if masks is not None:
-        warped_error = (
-            unmasked_errors.amin(dim=1) if options.minimum else unmasked_errors.mean(dim=1)
-        )
+        error = (errors if trust is None else errors * trust).mean(dim=1)
+        warped_error = unmasked_errors.mean(dim=1)
 
-    moved = warped_error.detach() < frames.still
+    automask = warped_error.detach() < frames.identity_error
     if options.automask:
-        error = torch.where(moved, error, frames.still)
+        error = torch.where(automask, error, frames.identity_error)
     return Explanation(
         error=error,
         warped_error=warped_error,
-        moved=moved,
-        images=tuple(projection.image for projection in warped),
+        automask=automask,
+        images=tuple(source.image for source in warped_sources),
     )
 
 
-def _error_or_worst_behind(frames: Frames, warped: WarpedSource, options: VideoLosses) -> Maps:
-    error = photometric_error(warped.image, frames.target, ssim=options.ssim)
+def _error_or_worst_behind(frames: Frames, source: WarpedSource, options: VideoLosses) -> Maps:
+    """Photometric error of a warped source; ``WORST`` for points behind its camera."""
+    error = photometric_error(source.image, frames.target, ssim=options.ssim)
     if not options.in_front:
         return error
-    return torch.where(warped.in_front, error, WORST)
+    return torch.where(source.in_front, error, WORST)

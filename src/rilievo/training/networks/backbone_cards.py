@@ -12,7 +12,7 @@ NOT_CONFIRMED = "not confirmed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneCard:
-    """Facts for choosing a backbone; one row of ``BACKBONES``.
+    """Description of a backbone, for choosing one; a row of ``BACKBONES``.
 
     Attributes:
         name: Name that ``--backbone`` takes, such as ``timm/vit_base_patch16_224.mae``.
@@ -20,12 +20,13 @@ class BackboneCard:
         paper: arXiv identifier of the paper.
         source: Repository of the Hugging Face hub that the weights are fetched from, or words.
         licence: SPDX identifier of the weights' licence, or words.
-        stated: Place where the authors state it; "" if none was found.
+        stated: Where the authors state the licence; "" if that was not found.
         commercial: Whether commercial use is allowed; None if the licence has terms of its own, or
             was not confirmed.
-        parameters: Parameters of the network as rilievo makes it; None if they were not counted.
-        patch: Side of a patch, or coarsest stride, of which both sides of an image are multiples
-            [px]; None if it was not found out.
+        weights_file: Name of the file in an example of ``--weights``; "" if rilievo has or fetches
+            the weights.
+        parameters: Number of weights as rilievo makes the network; None if they were not counted.
+        patch: Both sides of an image are multiples of this [px]; None if it is not known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class BackboneCard:
     licence: str
     stated: str = ""
     commercial: bool | None = None
+    weights_file: str = ""
     parameters: int | None = None
     patch: int | None = None
 
@@ -58,15 +60,11 @@ Examples:
 
 
 def find_backbone_card(name: str) -> BackboneCard:
-    """Find the card of a backbone; the tag of timm's weights may be left out if one has the name.
-
-    Raises:
-        ModelError: If there is no such card.
-    """
+    """Find a backbone's card; the tag of timm's weights may be left out if one has the name."""
     if name in BACKBONES:
         return BACKBONES[name]
     tagged = [card for card in BACKBONES.values() if card.name.startswith(f"{name}.")]
     if len(tagged) == 1:
         return tagged[0]
-    near = [card.name for card in tagged] or [*BACKBONES]
-    raise ModelError(f"no card of a backbone '{name}'; {suggest(name, near)}")
+    similar_names = [card.name for card in tagged] or [*BACKBONES]
+    raise ModelError(f"no card for the backbone '{name}'; {suggest(name, similar_names)}")

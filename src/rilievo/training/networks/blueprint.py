@@ -35,6 +35,8 @@ DEPTH_CNN = "depth-cnn"
 
 EMBEDDED_ENCODER = "small"
 """Name of the encoder of the embedded model ``rilievo/small``."""
+IMAGENET_START = "imagenet"
+"""Word for a start on video from encoders with weights from ImageNet."""
 TIMM = "timm/"
 """Beginning of the names of timm's encoders."""
 ENCODERS: Mapping[str, str] = {
@@ -58,52 +60,54 @@ POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 _MAX_SIDE = 8192
 """Largest height and width of an input [px]."""
 _MIN_VIDEO_SIDE = 64
-"""Least height and width on video [px]: padding by reflection needs features 2 wide."""
+"""Least height and width on video [px], because padding by reflection needs features 2 wide."""
 _VIDEO_SIDE_MULTIPLE = 32
 """Common divisor of the height and width on video [px]."""
 _MAX_CHANNELS = 65_536
-"""Most bins or hidden channels: more are a slip, or no memory holds them."""
+"""Most bins or hidden channels; a larger number is a typing error, or exceeds the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneRow:
-    """How the backbones of a family are made.
+class BackboneFamily:
+    """Family of backbones: the code that creates one, and the package that it needs.
 
     Attributes:
-        place: ``module:function`` of ``backbones`` that loads one, or the class of a whole network.
-        package: Package that it needs.
-        is_whole_network: Whether it is a small whole network, which is trained from the start.
+        import_path: ``module:name`` below ``backbones``: a function that loads a backbone
+            or, for a whole network, its class.
+        package: Package that must be installed.
+        is_whole_network: Whether it is a small network of our own, trained from random weights.
     """
 
-    place: str
+    import_path: str
     package: str = "torch"
     is_whole_network: bool = False
 
 
-BACKBONE_FAMILIES: Mapping[str, BackboneRow] = {
-    "timm/": BackboneRow(place="timm_backbones:load", package="timm"),
-    "hf/": BackboneRow(place="transformers_backbones:load", package="transformers"),
-    "diffusers/": BackboneRow(place="diffusion_backbone:load"),
-    "mobilenetv2": BackboneRow(place="mobilenet_backbone:load"),
-    DEPTH_CNN: BackboneRow(place="own_backbone:DepthCNN", is_whole_network=True),
-    "normal-cnn": BackboneRow(place="own_backbone:NormalCNN", is_whole_network=True),
+BACKBONE_FAMILIES: Mapping[str, BackboneFamily] = {
+    "timm/": BackboneFamily(import_path="timm_backbones:load", package="timm"),
+    "hf/": BackboneFamily(import_path="transformers_backbones:load", package="transformers"),
+    "diffusers/": BackboneFamily(import_path="diffusion_backbone:load"),
+    "mobilenetv2": BackboneFamily(import_path="mobilenet_backbone:load"),
+    DEPTH_CNN: BackboneFamily(import_path="own_backbone:DepthCNN", is_whole_network=True),
+    "normal-cnn": BackboneFamily(import_path="own_backbone:NormalCNN", is_whole_network=True),
 }
-"""Families of backbones, by their name or the beginning of their names. A new family is a function
-or a class, and a row. Backbones that are known by name have cards in backbones.toml."""
+"""Families of backbones by name. A key that ends with "/" is the prefix of many names. A new family
+is a function or a class, and a row. Backbones that are known by name have cards in backbones.toml.
+"""
 
 
-def find_backbone_row(name: str) -> BackboneRow | None:
-    """Find how a backbone is made; None if its name is not known."""
+def find_backbone_family(name: str) -> BackboneFamily | None:
+    """Find the family of a backbone; None if its name is not known."""
     if name in BACKBONE_FAMILIES and not name.endswith("/"):
         return BACKBONE_FAMILIES[name]
-    beginning = name.partition("/")[0] + "/"
-    return BACKBONE_FAMILIES.get(beginning) if name != beginning else None
+    family_prefix = name.partition("/")[0] + "/"
+    return None if name == family_prefix else BACKBONE_FAMILIES.get(family_prefix)
 
 
 def is_whole_network(backbone: str) -> bool:
     """Whether a name is that of a small whole network, not of a backbone to probe."""
-    row = find_backbone_row(backbone)
-    return row is not None and row.is_whole_network
+    family = find_backbone_family(backbone)
+    return family is not None and family.is_whole_network
 
 
 class ProbeTarget(StrEnum):
@@ -157,20 +161,23 @@ class BackboneChoice:
         ),
     ]
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
-    or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with.
+    or package.module:Class. depth-cnn and normal-cnn are two small complete networks to start with.
     """
     weights: Annotated[str, FIRST] = PRETRAINED
-    """Weights of the backbone: pretrained, random, or a file."""
+    """Weights of the backbone: pretrained, random, or a weights file. mobilenetv2 has no pretrained
+    weights to download; its file is an .npz with the initializers of mobilenetv2-7.onnx from the
+    ONNX Model Zoo.
+    """
     layers: Annotated[tuple[int, ...] | None, option(in_short_help=True, metavar="I,J,...")] = None
-    """Layers to take features from, from 0; by default four, evenly spread."""
+    """Layers to take features from, counted from 0. By default four, evenly spaced."""
     tokens: Annotated[bool | None, HIDDEN] = None
     """Whether class tokens add channels."""
     seed: Annotated[int, HIDDEN] = 0
-    """Seed of random weights, and of a diffusion model's noise."""
+    """Seed for random weights, and for the noise of a diffusion model."""
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise OptionError("a backbone has a name, such as timm/vit_small_patch16_224")
+            raise OptionError("the backbone needs a name, such as timm/vit_small_patch16_224")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,18 +196,20 @@ class ProbeChoice:
             names=lambda: PROBES,
         ),
     ] = "dpt"
-    """Probe on the backbone's features, or decoder of a whole network; or package.module:Class."""
+    """Probe on the backbone's features, or decoder of a complete network: a name or
+    package.module:Class.
+    """
     hidden: int | None = None
-    """Hidden channels of the probe; by default those of the kind."""
+    """Number of hidden channels of the probe. The default depends on the kind of probe."""
     kernel: Annotated[int | None, option(metavar="1|3")] = None
-    """Side of the probe's convolutions; by default 3 for dpt, else 1."""
+    """Kernel size of the probe's convolutions. By default 3 for dpt and 1 for the others."""
 
     def __post_init__(self) -> None:
         if self.kind not in PROBES and not is_import_path(self.kind):
             raise OptionError(f"no probe '{self.kind}'; {suggest(self.kind, PROBES)}")
         if self.hidden is not None and not 1 <= self.hidden <= _MAX_CHANNELS:
             raise OptionError(
-                f"a probe's hidden channels are 1 to {_MAX_CHANNELS:,}, got {self.hidden}"
+                f"a probe must have 1 to {_MAX_CHANNELS:,} hidden channels, got {self.hidden}"
             )
         if self.kernel not in (None, 1, 3):
             raise OptionError(option="kernel", expected="1 or 3", value=self.kernel)
@@ -215,38 +224,39 @@ class DepthChoice:
     form: Form = Form.BINS
     """Conversion of the probe's channels to depth."""
     readout: Readout = Readout.EXPECTATION
-    """Depth that predictions take from bins."""
+    """Depth that predictions read from the bins: their expectation, or the most probable one."""
     bins: Annotated[int, HIDDEN] = 256
-    """Number of depths to choose among."""
+    """Number of depth bins."""
     spacing: Annotated[str, HIDDEN] = "linear"
     """Spacing of the bins: linear or log."""
     normalisation: Annotated[str, HIDDEN] = "linear"
-    """Conversion to shares: linear, softmax or sigmoid."""
+    """How the bins' scores are normalised: linear, softmax or sigmoid."""
     least: Annotated[float, HIDDEN] = 1e-3
-    """Least depth [m]."""
+    """Smallest depth [m]."""
     largest: Annotated[
         float, option(in_short_help=True, aliases=("--largest",), metavar="METRES")
     ] = 10.0
-    """Largest depth that can be predicted [m]; true depth beyond it is ignored."""
+    """Largest depth that can be predicted [m]; larger ground truth is ignored."""
     kind: Annotated[DepthKind, HIDDEN] = DepthKind.METRIC
     """Kind of depth."""
 
     def __post_init__(self) -> None:
         if not 0 < self.least < self.largest < float("inf"):
             raise OptionError(
-                f"depth lies between two positive numbers, got {self.least} to {self.largest}"
+                "the smallest and largest depth must be positive and in ascending order, got "
+                f"{self.least} and {self.largest}"
             )
-        if self.readout is not Readout.EXPECTATION and self.form is not Form.BINS:
+        if self.readout is Readout.MOST_PROBABLE and self.form is not Form.BINS:
             raise OptionError(
                 problem=Text(
                     OptionName("readout"),
-                    " is of bins, and ",
+                    f" {self.readout} needs ",
                     OptionName("form"),
-                    f" is {self.form}",
+                    f" {Form.BINS}, got {self.form}",
                 )
             )
         if not 2 <= self.bins <= _MAX_CHANNELS:
-            raise OptionError(f"depth has 2 to {_MAX_CHANNELS:,} bins, got {self.bins}")
+            raise OptionError(f"depth must have 2 to {_MAX_CHANNELS:,} bins, got {self.bins}")
         _check_bin_choice("spacing", self.spacing, ("linear", "log"))
         _check_bin_choice("normalisation", self.normalisation, ("linear", "softmax", "sigmoid"))
 
@@ -256,9 +266,9 @@ class DepthChoice:
         return self.bins if self.form is Form.BINS else 1
 
 
-def _check_bin_choice(what: str, choice: str, choices: tuple[str, ...]) -> None:
+def _check_bin_choice(setting: str, choice: str, choices: tuple[str, ...]) -> None:
     if choice not in choices:
-        raise OptionError(f"bins have no {what} '{choice}'; {suggest(choice, choices)}")
+        raise OptionError(f"bins have no {setting} '{choice}'; {suggest(choice, choices)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,14 +280,16 @@ class Blueprint:
     backbone: Annotated[BackboneChoice, option(name="")]
     probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
     task: Annotated[ProbeTarget, FIRST] = ProbeTarget.DEPTH
-    """Outputs that are read."""
+    """Quantity to predict, or both."""
     size: Annotated[Size, option(in_short_help=True, metavar="HEIGHT,WIDTH")] = (480, 480)
-    """(height, width) to which every photograph is resized, whatever its aspect [px]."""
+    """Height and width to which every photograph is resized [px], regardless of its aspect ratio.
+    """
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: Annotated[bool, HIDDEN] = True
-    """Predict kappa of normals, large where they are certain."""
+    """Predict kappa for normals, which is large where they are certain."""
     treatment: Annotated[str, HIDDEN] = "default"
-    """Treatment of features: default, probe3d (as its program) or probe3d-old (as its paper)."""
+    """Treatment of features: default, probe3d (as in its program) or probe3d-old (as in its paper).
+    """
 
     def __post_init__(self) -> None:
         if self.treatment not in TREATMENTS:
@@ -285,7 +297,9 @@ class Blueprint:
                 f"no treatment '{self.treatment}'; {suggest(self.treatment, TREATMENTS)}"
             )
         if not all(1 <= side <= _MAX_SIDE for side in self.size):
-            raise OptionError(f"a size is (height, width) of 1 to {_MAX_SIDE} px, got {self.size}")
+            raise OptionError(
+                f"the size must be (height, width) from 1 to {_MAX_SIDE} px, got {self.size}"
+            )
 
     @property
     def depth_channels(self) -> int:
@@ -315,13 +329,13 @@ class TunedBlueprint:
 
     Attributes:
         family: Kind of the network.
-        start: Model from which it started.
+        start: Model from which it was initialised.
         kind: Kind of its depth.
         licence: Licence of its weights.
         teacher: Models that labelled its training data.
-        area: Number of pixels at which the family ``small`` sees a photograph.
-        probed: Backbone and probe of the family ``probe``.
-        architecture: Class of the network in its library.
+        area: Number of pixels at which the family ``small`` sees a photograph; 0 for the others.
+        probed: Blueprint of the family ``probe``; None for the others.
+        architecture: Model type of the network in transformers; "" for other families.
     """
 
     family: Family
@@ -368,59 +382,60 @@ class VideoBlueprint:
     GROUP: ClassVar[str] = "Network"
 
     encoder: Annotated[str, option(in_short_help=True, names=lambda: ENCODERS)] = "resnet18"
-    """Encoder, such as small (that of rilievo/small; the default with preset clip), or timm/NAME of
-    any timm encoder with feature maps.
+    """Encoder, such as small (the encoder of rilievo/small, and the default with preset clip), or
+    timm/NAME for any timm encoder that returns feature maps.
     """
     pose: Annotated[PoseKind, FIRST] = PoseKind.SEPARATE
-    """Source of motion: a pose network (separate, shared, cnn), geometry (with preset clip), or
-    none where --poses (metres) or the baseline of --stereo gives it.
+    """Source of the camera motion: a pose network (separate, shared or cnn), geometry (the default
+    with preset clip), or none if --poses (in metres) or the baseline of --stereo gives it.
     """
     pose_encoder: Annotated[str, HIDDEN] = "resnet18"
-    """Encoder of a separate pose network: a resnet."""
+    """Encoder of a separate pose network: a ResNet."""
     cancels_scale: Annotated[bool, HIDDEN] = False
-    """Divide 'cnn' translations by mean inverse depth (Wang et al. 2018); otherwise multiply."""
+    """Divide the translations of 'cnn' by the mean inverse depth (Wang et al. 2018); otherwise
+    multiply.
+    """
     size: Annotated[Size, option(in_short_help=True, metavar="HEIGHT,WIDTH")] = (192, 640)
-    """(height, width) at which the networks see frames [px]; multiples of 32 from 64. Preset clip
-    takes that of the start's model.
+    """Height and width to which frames are resized for the networks [px]: multiples of 32, at least
+    64. Preset clip uses the size of the start model.
     """
     area: Annotated[int | None, HIDDEN] = None
-    """Pixels at which the encoder small sees photographs; None for the size."""
+    """Number of pixels to which photographs are resized for the encoder small; None for the size.
+    """
     scales: tuple[int, ...] = (0, 1, 2, 3)
-    """Numbers of halvings of the size at which disparity is predicted, the finest first; 0 alone
-    with the encoder small.
+    """Scales at which disparity is predicted, as the number of times the size is halved, the finest
+    first. The encoder small only supports 0.
     """
     min_depth: float = 0.1
-    """Least depth that can be predicted, in the network's unit of depth."""
+    """Smallest depth that can be predicted, in the network's unit of depth."""
     max_depth: float = 100.0
-    """Largest depth that can be predicted, in the same unit."""
+    """Largest depth that can be predicted, in the network's unit of depth."""
     mask: Annotated[bool, HIDDEN] = False
-    """Predict which pixels of each source to explain (Zhou et al. 2017)."""
+    """Predict a mask of the pixels of each source that can be explained (Zhou et al. 2017)."""
     kind: Annotated[DepthKind, HIDDEN] = DepthKind.UP_TO_SCALE
-    """Kind of depth: metric if learned from metres."""
+    """Kind of depth: metric if the network learned from metres."""
     unit: Annotated[float, HIDDEN] = 1.0
     """Length of one unit of depth [m], if metric."""
 
     def __post_init__(self) -> None:
         check_encoder(self.encoder)
-        height, width = self.size
-        if (
-            min(height, width) < _MIN_VIDEO_SIDE
-            or height % _VIDEO_SIDE_MULTIPLE
-            or width % _VIDEO_SIDE_MULTIPLE
-        ):
+        is_too_small = min(self.size) < _MIN_VIDEO_SIDE
+        if is_too_small or any(side % _VIDEO_SIDE_MULTIPLE for side in self.size):
             raise OptionError(
-                f"a size is multiples of {_VIDEO_SIDE_MULTIPLE} from {_MIN_VIDEO_SIDE}, such as "
-                f"192,640, got {self.size}"
+                "the size must be a height and a width that are multiples of "
+                f"{_VIDEO_SIDE_MULTIPLE} and at least {_MIN_VIDEO_SIDE}, such as 192,640, got "
+                f"{self.size}"
             )
         if self.area is not None and not _MIN_VIDEO_SIDE**2 <= self.area <= _MAX_SIDE**2:
             raise OptionError(
-                f"an area is {_MIN_VIDEO_SIDE**2:,} to {_MAX_SIDE**2:,} pixels, got {self.area}"
+                f"the area must be from {_MIN_VIDEO_SIDE**2:,} to {_MAX_SIDE**2:,} pixels, got "
+                f"{self.area}"
             )
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(
                 problem=Text(
                     OptionName("min_depth"),
-                    " is positive and below ",
+                    " must be positive and less than ",
                     OptionName("max_depth"),
                     f", got {self.min_depth}, {self.max_depth}",
                 )
@@ -428,23 +443,24 @@ class VideoBlueprint:
         if not self.scales or sorted(set(self.scales)) != list(self.scales):
             raise OptionError(
                 problem=Text(
-                    OptionName("scales"), f" are in order and once each, got {self.scales}"
+                    OptionName("scales"),
+                    f" must be in ascending order without repetition, got {self.scales}",
                 )
             )
         if not 0 <= self.scales[0] <= self.scales[-1] <= 3:
-            raise OptionError(problem=Text(OptionName("scales"), f" are 0 to 3, got {self.scales}"))
+            raise OptionError(
+                problem=Text(OptionName("scales"), f" must be from 0 to 3, got {self.scales}")
+            )
         if self.kind not in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
-            raise OptionError(f"depth from video is up_to_scale or metric, got {self.kind}")
+            raise OptionError(f"depth from video must be up_to_scale or metric, got {self.kind}")
         if not 0 < self.unit < float("inf"):
-            raise OptionError(f"the unit of depth is a positive number of metres, got {self.unit}")
+            raise OptionError(
+                f"the unit of depth must be a positive number of metres, got {self.unit}"
+            )
 
 
 def check_encoder(name: str) -> None:
-    """Check that there is an encoder of this name; timm's are looked up when they are made.
-
-    Raises:
-        OptionError: If there is none.
-    """
+    """Raise ``OptionError`` for an unknown encoder; timm's are looked up when they are made."""
     if name not in ENCODERS and not name.startswith(TIMM):
         suggestion = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
         raise OptionError(f"no encoder '{name}'; {suggestion}")

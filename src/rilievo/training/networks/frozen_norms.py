@@ -1,4 +1,4 @@
-"""Convolutions that are merged with their batch normalisation while its statistics are fixed.
+"""Convolutions that are fused with their batch normalisation while its statistics are frozen.
 
 Training then computes and stores one map fewer for each layer.
 """
@@ -22,44 +22,43 @@ def convolve_and_norm(
     x: Channels,
     *,
     relu: bool = False,
-    most: float | None = None,
+    max_value: float | None = None,
 ) -> Strided:
-    """Convolve and normalise, by one convolution if gradients are needed and statistics are fixed.
+    """Convolve and normalise.
 
-    Args:
-        conv: Convolution without a bias.
-        norm: Its batch normalisation.
-        x: Maps.
-        relu: Whether to apply ReLU.
-        most: Upper limit of the result, which is then at least 0; None for no limits.
+    If gradients are needed and the statistics are frozen, it is a single convolution with weight
+    w * f and bias b - mean * f, where f = gamma / sqrt(variance + eps).
+
+    The result is clipped to 0 to ``max_value`` if there is one.
     """
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
-        if most is not None:
-            return F.hardtanh(y, 0.0, most)
+        if max_value is not None:
+            return F.hardtanh(y, 0.0, max_value)
         return torch.relu(y) if relu else y
-    assert isinstance(conv, nn.Conv2d), "the layer before a norm"
-    assert isinstance(norm, nn.BatchNorm2d), "a norm of maps"
-    assert norm.running_mean is not None, "its statistics are kept"
-    assert norm.running_var is not None, "its statistics are kept"
-    assert conv.bias is None, "the norm has one"
+    assert isinstance(conv, nn.Conv2d), "a norm follows a convolution"
+    assert isinstance(norm, nn.BatchNorm2d), "the norm is for feature maps"
+    assert norm.running_mean is not None, "the norm keeps statistics"
+    assert norm.running_var is not None, "the norm keeps statistics"
+    assert conv.bias is None, "the norm has the only bias"
     factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     bias = torch.addcmul(norm.bias, norm.running_mean, factor, value=-1)
     y = _convolve(conv, x, conv.weight * factor[:, None, None, None], bias)
-    # The convolution does not need its own result for its gradient.
-    if most is not None:
-        return F.hardtanh_(y, 0.0, most)
+    # In place, because the gradient of a convolution does not need its result.
+    if max_value is not None:
+        return F.hardtanh_(y, 0.0, max_value)
     return y.relu_() if relu else y
 
 
 def mix_channels(conv: nn.Conv2d, x: Channels) -> Convolved:
-    """Apply a 1×1 convolution, by the fastest way of torch if gradients are needed."""
+    """Apply a 1×1 convolution, in torch's fastest way if gradients are needed."""
     return _convolve(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 
 def _convolve(conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None) -> Strided:
+    """Convolve with the settings of ``conv``, but another weight and bias."""
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
-        # A dilation does not change a 1×1 convolution. But torch computes a dilated one by oneDNN,
-        # and another one, for few images on one thread, in a slower way.
+        # A dilation has no effect on a 1×1 convolution, but makes torch use oneDNN, which is faster
+        # for few images on one thread.
         return F.conv2d(x, weight, bias, dilation=2)
     return conv._conv_forward(x, weight, bias)

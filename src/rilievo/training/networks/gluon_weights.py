@@ -28,38 +28,42 @@ def is_batch_counter(parameter: str) -> bool:
     return parameter.endswith("num_batches_tracked")
 
 
-def read_gluon_arrays(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
-    """Read the arrays of ``.npz`` files by name; ``ModelError`` with ``where`` if one is broken."""
+def read_gluon_arrays(source: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
+    """Read the arrays of ``.npz`` files by name.
+
+    ``source`` is the file or folder that the user named, for the ``ModelError`` of a broken file.
+    """
     arrays: dict[str, np.ndarray] = {}
     try:
         for path in paths:
             check_regular(path)
             if not is_zipfile(path):
-                raise ValueError("no .npz archive")
+                raise ValueError("is not an .npz archive")
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 for name in archive.files:
                     arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = npz_member(archive, name)
     except (*BROKEN_FILE, InputError) as error:
-        raise ModelError(f"{printable(where)}: cannot read weights: {reason(error)}") from error
+        raise ModelError(f"{printable(source)}: cannot read weights: {reason(error)}") from error
     return arrays
 
 
 def fill_from_arrays(
-    encoder: nn.Module, names: Mapping[str, str], arrays: Mapping[str, np.ndarray], where: str
+    encoder: nn.Module,
+    array_names: Mapping[str, str],
+    arrays: Mapping[str, np.ndarray],
+    source: str,
 ) -> None:
-    """Fill an encoder from arrays.
+    """Fill an encoder from arrays, given the name of the array of each parameter.
 
-    ``names`` has the name of the array of each parameter, and ``where`` says where the arrays come
-    from, for errors.
-
-    Raises:
-        ModelError: If an array is missing or has another shape.
+    ``source`` describes where the arrays come from, for messages.
     """
     state = encoder.state_dict()
-    for parameter, name in names.items():
+    for parameter, array_name in array_names.items():
         shape = tuple(state[parameter].shape)
-        if name not in arrays or arrays[name].shape != shape:
-            other_shape = f", but of {arrays[name].shape}" if name in arrays else ""
-            raise ModelError(f"{where}: no array '{name}' of {shape}{other_shape}")
-        state[parameter] = torch.from_numpy(arrays[name].astype(np.float32))
+        array = arrays.get(array_name)
+        if array is None:
+            raise ModelError(f"{source}: has no array '{array_name}' of shape {shape}")
+        if array.shape != shape:
+            raise ModelError(f"{source}: array '{array_name}' is {array.shape}; expected {shape}")
+        state[parameter] = torch.from_numpy(array.astype(np.float32))
     encoder.load_state_dict(state)

@@ -1,8 +1,8 @@
-"""U-Net of a Marigold pipeline (Ke et al. 2024), which learns in its autoencoder's latent space.
+"""Train the U-Net of a Marigold pipeline (Ke et al. 2024) in its autoencoder's latent space.
 
-Depth between its 2nd and 98th percentile becomes -1 to 1. The noise is that of the start's own
-scheduler, as in the paper's program (commit 766e74a); the later one leaves no signal at the last
-time.
+Depth from its 2nd to its 98th percentile becomes -1 to 1. Noise is added by the schedule of the
+start model, as in the paper's program (commit 766e74a); its later schedule leaves no signal at the
+last time step.
 """
 
 import copy
@@ -22,7 +22,7 @@ _MAX_RANKED = 2**24
 _QUANTILES = (0.02, 0.98)
 """Quantiles of depth that become -1 and 1."""
 _NOISE_STRENGTH = 0.9
-"""Weight of coarser noise at the last time, relative to the next finer one."""
+"""Weight of a noise resolution relative to the next finer one, at the last time step."""
 _MAX_RESOLUTIONS = 10
 """Most resolutions of noise."""
 
@@ -42,18 +42,19 @@ class LatentNetwork(nn.Module):
         from diffusers import DDPMScheduler
 
         if "LCM" in type(pipeline.scheduler).__name__:
-            problem = "names a model that was distilled to few steps: start from its teacher"
+            problem = "is a model that was distilled to a few steps: start from its teacher model"
             raise OptionError(option="start", problem=problem)
-        self.unet, self._pipeline = pipeline.unet, pipeline
+        self.unet = pipeline.unet
+        self._pipeline = pipeline
         multiple = pipeline.vae_scale_factor
-        longest = pipeline.default_processing_resolution
-        sizing = Sizing(rule=Rule.LONGEST_EDGE, height=longest, width=longest, multiple=multiple)
-        if not longest:
-            sizing = Sizing(rule=Rule.FLOOR, area=10**8, multiple=multiple)
+        side = pipeline.default_processing_resolution
+        sizing = Sizing(rule=Rule.LONGEST_EDGE, height=side, width=side, multiple=multiple)
+        if not side:  # photographs keep their own size
+            sizing = Sizing(rule=Rule.FLOOR, pixel_count=10**8, multiple=multiple)
         self.preparation = Preparation(
             sizing=sizing, resampling=Resampling.BILINEAR, mean=(0.5,) * 3, std=(0.5,) * 3
         )
-        self._noising: Any = DDPMScheduler.from_config(pipeline.scheduler.config)
+        self._noise_schedule: Any = DDPMScheduler.from_config(pipeline.scheduler.config)
         self._empty_prompt: Tensor | None = None
 
     def __deepcopy__(self, memo: Any) -> "LatentNetwork":
@@ -72,10 +73,7 @@ class LatentNetwork(nn.Module):
     def forward(self, image: Shaped[Tensor, "b h w 3"], target: Maps, valid: Masks) -> Scalar:
         """Compute the squared error of a denoising step, over latent pixels of known depth.
 
-        Args:
-            image: RGB in 0..255.
-            target: Depth.
-            valid: Pixels whose depth is known. Images without any are left out.
+        Images are RGB in 0..255. Those without any valid pixel are left out.
         """
         has_depth = valid.flatten(1).any(dim=1)
         image, target, valid = image[has_depth], target[has_depth], valid[has_depth]
@@ -84,25 +82,21 @@ class LatentNetwork(nn.Module):
             image_latents = self._encode_to_latents(pixels)
             scaled_depth = _scale_percentiles_to_one(target, valid)
             depth_latents = self._encode_to_latents(scaled_depth[:, None].expand(-1, 3, -1, -1))
-            time_count = self._noising.config.num_train_timesteps
-            times = torch.randint(0, time_count, (len(image),), device=image.device)
-            noise = layered_noise(depth_latents, _NOISE_STRENGTH * times / time_count)
-            noisy = self._noising.add_noise(depth_latents, noise, times)
+            step_count = self._noise_schedule.config.num_train_timesteps
+            timesteps = torch.randint(0, step_count, (len(image),), device=image.device)
+            # Multi-resolution noise, annealed: it becomes white towards time step 0.
+            noise = layered_noise(depth_latents, _NOISE_STRENGTH * timesteps / step_count)
+            noisy_latents = self._noise_schedule.add_noise(depth_latents, noise, timesteps)
             prompt = self._encode_empty_prompt().to(image.device).expand(len(image), -1, -1)
-        unet_input = torch.cat([image_latents, noisy], dim=1)
-        predicted = self.unet(unet_input, times, prompt).sample.float()
-        goal = self._denoising_target(depth_latents, noise, times)
+        unet_input = torch.cat([image_latents, noisy_latents], dim=1)
+        predicted = self.unet(unet_input, timesteps, prompt).sample.float()
+        denoising_target = self._denoising_target(depth_latents, noise, timesteps)
 
-        # A latent pixel counts if all pixels of its patch have depth.
-        patch = tuple(
-            side // latent_side
-            for side, latent_side in zip(valid.shape[1:], depth_latents.shape[2:], strict=True)
-        )
-        is_invalid = F.max_pool2d((~valid)[:, None].float(), patch).bool()
-        is_whole = ~is_invalid.expand_as(depth_latents)
-        if not bool(is_whole.any()):
-            return 0 * predicted.sum()
-        return F.mse_loss(predicted[is_whole], goal[is_whole])
+        valid_patches = _fully_valid_patches(valid, depth_latents.shape[2:])
+        is_used = valid_patches.expand_as(depth_latents)
+        if not bool(is_used.any()):
+            return 0 * predicted.sum()  # a loss of 0, whose gradient is 0
+        return F.mse_loss(predicted[is_used], denoising_target[is_used])
 
     def _encode_to_latents(self, pixels: Images) -> Tensor:
         vae = self._pipeline.vae
@@ -116,43 +110,54 @@ class LatentNetwork(nn.Module):
         return self._empty_prompt
 
     def _denoising_target(self, depth_latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        """What the U-Net of this scheduler predicts; ``ModelError`` if it is not known."""
-        kind = self._noising.config.prediction_type
-        if kind == "v_prediction":
-            return self._noising.get_velocity(depth_latents, noise, times)
-        choices = {"sample": depth_latents, "epsilon": noise}
-        if kind not in choices:
-            raise ModelError(f"its scheduler predicts '{kind}', which cannot be trained further")
-        return choices[kind]
+        """What the U-Net has to predict; ``ModelError`` if its prediction type is not known."""
+        prediction_type = self._noise_schedule.config.prediction_type
+        if prediction_type == "v_prediction":
+            return self._noise_schedule.get_velocity(depth_latents, noise, times)
+        if prediction_type == "sample":
+            return depth_latents
+        if prediction_type == "epsilon":
+            return noise
+        raise ModelError(
+            f"its scheduler predicts '{prediction_type}', for which fine-tuning is not supported"
+        )
+
+
+def _fully_valid_patches(valid: Masks, latent_size: torch.Size) -> Tensor:
+    """Latent pixels whose whole patch of the image has depth, (b, 1, h, w)."""
+    patch = tuple(
+        side // latent_side for side, latent_side in zip(valid.shape[1:], latent_size, strict=True)
+    )
+    has_invalid = F.max_pool2d((~valid)[:, None].float(), patch).bool()
+    return ~has_invalid
 
 
 def _scale_percentiles_to_one(target: Maps, valid: Masks) -> Maps:
-    """Scale and shift the depth of each image from its quantiles to -1 and 1."""
-    maps = []
-    for values, mask in zip(target, valid, strict=True):
-        depths = values[mask]
-        depths = depths[:: 1 + len(depths) // _MAX_RANKED]
-        low, high = torch.quantile(depths, values.new_tensor(_QUANTILES)).unbind()
-        spread = (high - low).clamp(min=torch.finfo(values.dtype).tiny)
-        maps.append(((values - low) / spread * 2 - 1).clamp(-1, 1))
-    return torch.stack(maps)
+    """Scale and shift the depth of each image, so that its quantiles become -1 and 1."""
+    scaled_maps = []
+    for depth, mask in zip(target, valid, strict=True):
+        known_depths = depth[mask]
+        ranked_depths = known_depths[:: 1 + len(known_depths) // _MAX_RANKED]
+        low, high = torch.quantile(ranked_depths, depth.new_tensor(_QUANTILES)).unbind()
+        spread = (high - low).clamp(min=torch.finfo(depth.dtype).tiny)
+        scaled_maps.append(((depth - low) / spread * 2 - 1).clamp(-1, 1))
+    return torch.stack(scaled_maps)
 
 
 def layered_noise(like: Float[Tensor, "b c h w"], strength: Float[Tensor, "b"]) -> Tensor:
-    """Make noise that is the sum of several resolutions, of unit deviation (Whitaker 2023).
+    """Multi-resolution noise of unit standard deviation (Whitaker 2023).
 
-    Args:
-        like: Tensor of the same shape and device.
-        strength: Weight of a resolution relative to the next finer one, for each image.
+    ``strength`` is the weight of a resolution relative to the next finer one, for each image.
     """
     size = like.shape[2:]
     height, width = size
-    noise, strength = torch.randn_like(like), strength.reshape(-1, 1, 1, 1)
-    for number in range(_MAX_RESOLUTIONS):
-        ratio = (2 + 2 * float(torch.rand(1))) ** number
+    noise = torch.randn_like(like)
+    strength = strength.reshape(-1, 1, 1, 1)
+    for level in range(_MAX_RESOLUTIONS):
+        ratio = (2 + 2 * float(torch.rand(1))) ** level
         height, width = max(1, int(height / ratio)), max(1, int(width / ratio))
-        coarse = torch.randn(*like.shape[:2], height, width, device=like.device)
-        noise = noise + F.interpolate(coarse, size, mode="bilinear") * strength**number
+        coarse_noise = torch.randn(*like.shape[:2], height, width, device=like.device)
+        noise = noise + F.interpolate(coarse_noise, size, mode="bilinear") * strength**level
         if min(height, width) == 1:
             break
     return noise / noise.std()

@@ -20,35 +20,38 @@ from rilievo.training.tensors import Channels, FeatureMaps, Images, Resized, Str
 
 _PREFIX = "mobilenetv20_features_"
 """Beginning of the names of Gluon's arrays."""
-_OUTPUTS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
+_BLOCK_CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
 """Output channels of each block."""
 _STRIDED_BLOCKS = (1, 3, 10, 13)
 """Indices of the blocks that halve the size."""
 _LAST_BLOCKS_OF_SIZES = (0, 2, 9, 12, 16)
 """Index of the last block of each size, whose output is a map of features."""
 
-_STEM = 32
+_STEM_CHANNELS = 32
 """Output channels of the first convolution."""
-CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_BLOCKS_OF_SIZES))
+CHANNELS = (_STEM_CHANNELS, *(_BLOCK_CHANNELS[index] for index in _LAST_BLOCKS_OF_SIZES))
 """Channels of the maps of features, the finest first."""
 
 
 class Bottleneck(nn.Module):
-    """Block of a 1×1, a 3×3 depthwise and a linear 1×1 convolution, plus the input if it fits."""
+    """Inverted residual block: 1×1, depthwise 3×3 and linear 1×1 convolution.
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
+    It has a residual connection if its output has the shape of its input.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, expansion: int) -> None:
         super().__init__()
-        hidden = inputs * expansion
-        self.conv0 = nn.Conv2d(inputs, hidden, 1, bias=False)
+        hidden = in_channels * expansion
+        self.conv0 = nn.Conv2d(in_channels, hidden, 1, bias=False)
         self.batchnorm0 = nn.BatchNorm2d(hidden)
         self.conv1 = DepthwiseConv(hidden, 3, stride=stride)
         self.batchnorm1 = nn.BatchNorm2d(hidden)
-        self.conv2 = nn.Conv2d(hidden, outputs, 1, bias=False)
-        self.batchnorm2 = nn.BatchNorm2d(outputs)
-        self.is_residual = stride == 1 and inputs == outputs
+        self.conv2 = nn.Conv2d(hidden, out_channels, 1, bias=False)
+        self.batchnorm2 = nn.BatchNorm2d(out_channels)
+        self.is_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Channels) -> Strided:
-        """Compute the output of the block."""
+        """Compute the block."""
         y = convolve_and_norm(self.conv0, self.batchnorm0, x, relu=True)
         y = convolve_and_norm(self.conv1, self.batchnorm1, y, relu=True)
         y = convolve_and_norm(self.conv2, self.batchnorm2, y)
@@ -58,30 +61,34 @@ class Bottleneck(nn.Module):
 class MobileNetV2(nn.Module):
     """Encoder with features at 1/2 to 1/32 of the image's size; without the classifier."""
 
-    def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
+    def __init__(self, *, blocks: int = len(_BLOCK_CHANNELS)) -> None:
+        """Create the stem and the first ``blocks`` blocks, with random weights."""
         super().__init__()
-        self.conv0 = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
-        self.batchnorm0 = nn.BatchNorm2d(_STEM)
+        # The attributes have Gluon's names, under which weights are stored.
+        self.conv0 = nn.Conv2d(3, _STEM_CHANNELS, 3, stride=2, padding=1, bias=False)
+        self.batchnorm0 = nn.BatchNorm2d(_STEM_CHANNELS)
         self.linearbottleneck = nn.ModuleList()
-        inputs = _STEM
-        for index, outputs in enumerate(_OUTPUTS[:blocks]):
+        in_channels = _STEM_CHANNELS
+        for index, out_channels in enumerate(_BLOCK_CHANNELS[:blocks]):
             stride = 2 if index in _STRIDED_BLOCKS else 1
-            expansion = 6 if index else 1
+            expansion = 1 if index == 0 else 6
             self.linearbottleneck.append(
-                Bottleneck(inputs, outputs, stride=stride, expansion=expansion)
+                Bottleneck(in_channels, out_channels, stride=stride, expansion=expansion)
             )
-            inputs = outputs
-        self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_BLOCKS_OF_SIZES)]
+            in_channels = out_channels
+        # The stem, and each size whose last block is there.
+        size_count = sum(index < blocks for index in _LAST_BLOCKS_OF_SIZES)
+        self.channels = CHANNELS[: 1 + size_count]
 
     def forward(self, image: Images) -> FeatureMaps:
         """Compute features of RGB normalised as on ImageNet: the stem, then each size from 1/2."""
-        levels = [convolve_and_norm(self.conv0, self.batchnorm0, image, relu=True)]
-        x = levels[0]
+        x = convolve_and_norm(self.conv0, self.batchnorm0, image, relu=True)
+        features = [x]
         for index, block in enumerate(self.linearbottleneck):
             x = block(x)
             if index in _LAST_BLOCKS_OF_SIZES:
-                levels.append(x)
-        return tuple(levels)
+                features.append(x)
+        return tuple(features)
 
 
 def gluon_name(parameter: str) -> str:
@@ -95,12 +102,10 @@ def gluon_name(parameter: str) -> str:
 
 def load_gluon_mobilenet(encoder: MobileNetV2, path: Path) -> None:
     """Fill an encoder from Gluon's ``.npz``; ``ModelError`` if it lacks an array."""
-    names = {
-        entry: gluon_name(entry) for entry in encoder.state_dict() if not is_batch_counter(entry)
-    }
-    fill_from_arrays(
-        encoder, names, read_gluon_arrays(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)"
-    )
+    parameters = [name for name in encoder.state_dict() if not is_batch_counter(name)]
+    array_names = {parameter: gluon_name(parameter) for parameter in parameters}
+    arrays = read_gluon_arrays(path, [path])
+    fill_from_arrays(encoder, array_names, arrays, f"{printable(path)} (MobileNetV2 from Gluon)")
 
 
 class DepthwiseConv(nn.Conv2d):
@@ -110,10 +115,11 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(
             channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
         )
-        self._is_slow = kernel > 3 or stride > 1
+        self._is_slow_in_bfloat16 = kernel > 3 or stride > 1
 
     def _conv_forward(self, input: Channels, weight: Tensor, bias: Tensor | None) -> Resized:
-        if not (self._is_slow and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+        is_cpu_autocast = input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if not (is_cpu_autocast and self._is_slow_in_bfloat16):
             return super()._conv_forward(input, weight, bias)
         with torch.autocast("cpu", enabled=False):
             return super()._conv_forward(input.float(), weight, bias).to(input.dtype)

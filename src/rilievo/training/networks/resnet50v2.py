@@ -16,7 +16,7 @@ from rilievo.training.networks.gluon_weights import (
 )
 from rilievo.training.tensors import Channels, FeatureMaps, Images, Strided
 
-_RESNET_STEM = 64
+_STEM_CHANNELS = 64
 """Output channels of the first convolution."""
 _STAGES = ((3, 256, 1), (4, 512, 2), (6, 1024, 2))
 """Number of blocks, output channels and stride of each stage."""
@@ -25,30 +25,37 @@ _PATTERN = "resnet50v2_*.npz"
 
 
 class PreActivation(nn.Module):
-    """Block of three convolutions plus the input, with each norm before its convolution."""
+    """Residual bottleneck of ResNet V2, with each norm and ReLU before its convolution.
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+    The shortcut is a strided 1×1 convolution if the number of channels changes.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
-        hidden = outputs // 4
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in (inputs, hidden, hidden))
+        hidden = out_channels // 4  # a bottleneck's expansion is 4
+        # Lists, in the order in which Gluon counts the layers.
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in (in_channels, hidden, hidden))
         self.convs = nn.ModuleList(
             (
-                nn.Conv2d(inputs, hidden, 1, bias=False),
-                nn.Conv2d(hidden, hidden, 3, stride, 1, bias=False),
-                nn.Conv2d(hidden, outputs, 1, bias=False),
+                nn.Conv2d(in_channels, hidden, 1, bias=False),
+                nn.Conv2d(hidden, hidden, 3, stride=stride, padding=1, bias=False),
+                nn.Conv2d(hidden, out_channels, 1, bias=False),
             )
         )
-        self.is_first = inputs != outputs
-        if self.is_first:
-            self.convs.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+        self.has_projection = in_channels != out_channels
+        assert self.has_projection or stride == 1, "an identity shortcut has no stride"
+        if self.has_projection:
+            self.convs.append(nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False))
 
     def forward(self, x: Channels) -> Strided:
-        """Compute the output of the block."""
-        normalised = torch.relu(self.norms[0](x))
-        y = torch.relu(self.norms[1](self.convs[0](normalised)))
-        y = torch.relu(self.norms[2](self.convs[1](y)))
-        shortcut = self.convs[3](normalised) if self.is_first else x
-        return self.convs[2](y) + shortcut
+        """Compute the block."""
+        norm1, norm2, norm3 = self.norms
+        conv1, conv2, conv3, *projection = self.convs
+        normalised = torch.relu(norm1(x))
+        y = torch.relu(norm2(conv1(normalised)))
+        y = torch.relu(norm3(conv2(y)))
+        shortcut = projection[0](normalised) if self.has_projection else x
+        return conv3(y) + shortcut
 
 
 class ResNet50V2(nn.Module):
@@ -57,49 +64,61 @@ class ResNet50V2(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.batchnorm0 = nn.BatchNorm2d(3)
-        self.conv0 = nn.Conv2d(3, _RESNET_STEM, 7, 2, 3, bias=False)
-        self.batchnorm1 = nn.BatchNorm2d(_RESNET_STEM)
+        self.conv0 = nn.Conv2d(3, _STEM_CHANNELS, 7, stride=2, padding=3, bias=False)
+        self.batchnorm1 = nn.BatchNorm2d(_STEM_CHANNELS)
         self.stages = nn.ModuleList()
-        inputs = _RESNET_STEM
-        for blocks, outputs, stride in _STAGES:
-            stage = [PreActivation(inputs, outputs, stride=stride)]
-            stage += [PreActivation(outputs, outputs, stride=1) for _ in range(blocks - 1)]
+        in_channels = _STEM_CHANNELS
+        for block_count, out_channels, stride in _STAGES:
+            stage = [PreActivation(in_channels, out_channels, stride=stride)]
+            for _ in range(block_count - 1):
+                stage.append(PreActivation(out_channels, out_channels, stride=1))
             self.stages.append(nn.Sequential(*stage))
-            inputs = outputs
-        self.channels = (_RESNET_STEM, _RESNET_STEM, *(outputs for _, outputs, _ in _STAGES))
+            in_channels = out_channels
+        stage_channels = [out_channels for _, out_channels, _ in _STAGES]
+        self.channels = (_STEM_CHANNELS, _STEM_CHANNELS, *stage_channels)
 
     def forward(self, image: Images) -> FeatureMaps:
-        """Compute features of RGB normalised as on ImageNet; the map at 1/2 comes twice."""
-        x = torch.relu(self.batchnorm1(self.conv0(self.batchnorm0(image))))
-        levels = [x, x]
-        x = F.max_pool2d(x, 3, 2, 1)
+        """Compute features of RGB normalised as on ImageNet.
+
+        The map at 1/2 comes twice, as in ``MobileNetV2``: as the stem, and as the finest features.
+        """
+        stem = torch.relu(self.batchnorm1(self.conv0(self.batchnorm0(image))))
+        features = [stem, stem]
+        x = F.max_pool2d(stem, 3, stride=2, padding=1)
         for stage in self.stages:
             x = stage(x)
-            levels.append(torch.relu(x))
-        return tuple(levels)
+            features.append(torch.relu(x))
+        return tuple(features)
 
 
 def load_gluon_resnet(encoder: ResNet50V2, folder: Path) -> None:
     """Fill an encoder from all files ``resnet50v2_*.npz``; ``ModelError`` if they lack an array."""
     arrays = read_gluon_arrays(folder, sorted(folder.glob(_PATTERN)))
-    where = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 of Gluon)"
-    fill_from_arrays(encoder, dict(_resnet_gluon_names(encoder)), arrays, where)
+    source = f"{printable(folder)} ({_PATTERN}, ResNet50 v2 from Gluon)"
+    fill_from_arrays(encoder, dict(_gluon_parameter_names(encoder)), arrays, source)
 
 
-def _resnet_gluon_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
+def _gluon_parameter_names(encoder: ResNet50V2) -> Iterator[tuple[str, str]]:
     """Yield the name of each parameter, and the name that Gluon has for it."""
-    layer_names = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
-    for number, stage in enumerate(encoder.stages):
-        # Gluon counts the layers of a stage through all of its blocks.
-        counts = {"norms": 0, "convs": 0}
-        for block_number, block in enumerate(stage):  # pyright: ignore[reportArgumentType]
-            for kind, gluon_kind in (("norms", "batchnorm"), ("convs", "conv")):
-                for index in range(len(getattr(block, kind))):
-                    layer = f"stages.{number}.{block_number}.{kind}.{index}"
-                    layer_names[layer] = f"stage{number + 1}_{gluon_kind}{counts[kind]}"
-                    counts[kind] += 1
+    gluon_layers = _gluon_layer_names(encoder)
     for parameter in encoder.state_dict():
+        if is_batch_counter(parameter):
+            continue
         layer, _, leaf = parameter.rpartition(".")
-        if not is_batch_counter(parameter):
-            is_norm = "norm" in layer_names[layer]
-            yield parameter, f"{layer_names[layer]}_{BATCH_NORM_NAMES[leaf] if is_norm else leaf}"
+        gluon_layer = gluon_layers[layer]
+        gluon_leaf = BATCH_NORM_NAMES[leaf] if "norm" in gluon_layer else leaf
+        yield parameter, f"{gluon_layer}_{gluon_leaf}"
+
+
+def _gluon_layer_names(encoder: ResNet50V2) -> dict[str, str]:
+    """Names that Gluon has for the layers; it counts those of a stage through all blocks."""
+    names = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
+    for stage_index, stage in enumerate(encoder.stages):
+        counts = {"norms": 0, "convs": 0}
+        for block_index, block in enumerate(stage):  # pyright: ignore[reportArgumentType]
+            for group, gluon_type in (("norms", "batchnorm"), ("convs", "conv")):
+                for index in range(len(getattr(block, group))):
+                    layer = f"stages.{stage_index}.{block_index}.{group}.{index}"
+                    names[layer] = f"stage{stage_index + 1}_{gluon_type}{counts[group]}"
+                    counts[group] += 1
+    return names

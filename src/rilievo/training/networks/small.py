@@ -27,9 +27,9 @@ class Widths:
     """Size of a network.
 
     Attributes:
-        blocks: Blocks of MobileNetV2: all 17 end at 1/32 of the image's size, 13 at 1/16. None
-            for ResNet-50 V2.
-        decoder: Channels of the decoder, the coarsest first.
+        blocks: Blocks of MobileNetV2. All 17 end at 1/32 of the image's size, 13 end at 1/16. None
+            means a ResNet-50 V2 instead.
+        decoder: Channels of the decoder, the coarsest level first.
     """
 
     blocks: int | None
@@ -39,6 +39,8 @@ class Widths:
 NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
 SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
 BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
+_SURFACE_CHANNELS = 1 + 3
+"""Channels of log depth and of the normal."""
 _MAX_LOGIT = 6.0
 """Largest logit of a neighbour's weight, so that one outweighs another by 160,000 at most."""
 _SPREAD_WIDTH = 24
@@ -88,7 +90,7 @@ class SeparableConv(nn.Sequential):
 
 
 class Context(nn.Module):
-    """Coarsest layer of the decoder, which adds to each pixel what the whole image tells."""
+    """Coarsest layer of the decoder, which adds global context of the image to each pixel."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -129,10 +131,10 @@ class Merge(nn.Module):
 
 
 class ConvexUpsample(nn.Module):
-    """Doubling of a map, each of whose pixels becomes four means of its 3×3 neighbours.
+    """Convex upsampling (Teed and Deng 2020) by a factor of 2.
 
-    The weights of the means come from features. Convolutions with fixed weights, which every engine
-    computes, gather the neighbours and add them up.
+    Each pixel becomes four weighted means of its 3×3 neighbours, with weights from features.
+    Convolutions with fixed kernels, which every engine computes, gather and sum the neighbours.
     """
 
     gather: Tensor
@@ -143,7 +145,7 @@ class ConvexUpsample(nn.Module):
         self.look = nn.Conv2d(features, features, 3, padding=1, groups=features, bias=False)
         self.norm = nn.BatchNorm2d(features)
         self.weigh = nn.Conv2d(features, 36, 1)
-        # Kernels of 36 outputs: each of the 9 neighbours, for each of the 4 new pixels.
+        # 36 channels: each of the 9 neighbours, for each of the 4 new pixels.
         one_of_nine, one_of_four = torch.eye(9), torch.eye(4)
         self.register_buffer("gather", one_of_nine.repeat(4, 1).view(36, 1, 3, 3), persistent=False)
         group = one_of_four.repeat_interleave(9, dim=1).view(4, 36, 1, 1)
@@ -155,6 +157,7 @@ class ConvexUpsample(nn.Module):
         logits = mix_channels(self.weigh, context).float()
         # Half precision would round log depth to steps of 3 %.
         with torch.autocast(values.device.type, enabled=False):
+            # Weights of a softmax whose logits are limited to ±_MAX_LOGIT.
             weights = torch.exp(_MAX_LOGIT * torch.tanh(logits / _MAX_LOGIT))
             neighbours = F.conv2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), self.gather)
             weighted_sums = F.conv2d(weights * neighbours, self.group)
@@ -163,7 +166,7 @@ class ConvexUpsample(nn.Module):
 
 
 class Spread(nn.Module):
-    """Network of the expected error of depth, from a pixel's features and those of the image."""
+    """Network of the expected error of depth, from features of a pixel and of the whole image."""
 
     def __init__(self, features: int, coarsest: int) -> None:
         super().__init__()
@@ -178,9 +181,10 @@ class Spread(nn.Module):
     def forward(self, features: Channels, coarsest: Strided) -> Maps:
         """Compute the logarithm of the expected error."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
-        variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
-        whole = self.whole(torch.cat([mean, variation], dim=1))
-        return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREAD_RANGE)
+        mean_deviation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
+        global_context = self.whole(torch.cat([mean, mean_deviation], dim=1))
+        log_spread = self.join(self.local(features) + global_context)[:, 0]
+        return log_spread.float().clamp(*_LOG_SPREAD_RANGE)
 
 
 class Sky(nn.Module):
@@ -197,7 +201,7 @@ class Sky(nn.Module):
 
 
 class SmallNet(nn.Module):
-    """Network of depth up to scale, normals, expected error and sky.
+    """U-Net that predicts depth up to scale, normals, the error of depth, and sky.
 
     The height and width of images are multiples of 32 pixels.
     """
@@ -206,39 +210,49 @@ class SmallNet(nn.Module):
     deviation: Tensor
 
     def __init__(self, widths: Widths = SMALL) -> None:
+        """Create the network with random weights; the attributes are names of stored weights."""
         super().__init__()
+        # For RGB in 0..255.
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("deviation", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1) * 255)
-        self.encoder = ResNet50V2() if widths.blocks is None else MobileNetV2(blocks=widths.blocks)
-        stem, *finer, coarsest = self.encoder.channels
-        self.context = Context(coarsest, widths.decoder[0])
+        if widths.blocks is None:
+            self.encoder = ResNet50V2()
+        else:
+            self.encoder = MobileNetV2(blocks=widths.blocks)
+        stem_channels, *finer_channels, coarsest_channels = self.encoder.channels
+        self.context = Context(coarsest_channels, widths.decoder[0])
         self.merges = nn.ModuleList()
-        for coarse, outputs, lateral in zip(
-            widths.decoder[:-1], widths.decoder[1:], reversed(finer), strict=True
-        ):
-            # The finest layer is the largest, and so has less to compute.
-            is_finest = len(self.merges) == len(finer) - 1
+        assert len(widths.decoder) == len(finer_channels) + 1, "a merge joins two decoder levels"
+        # From the coarsest level to the finest one.
+        for level, lateral_channels in enumerate(reversed(finer_channels)):
+            coarse_channels, out_channels = widths.decoder[level : level + 2]
+            # The finest level has the largest maps, so it computes less for each pixel.
+            is_finest = level == len(finer_channels) - 1
             layers, kernel = (1, 3) if is_finest else (2, 5)
-            self.merges.append(Merge(coarse, lateral, outputs, layers=layers, kernel=kernel))
-        finest = widths.decoder[-1]
-        self.head = nn.Conv2d(finest, 4, 3, padding=1)
-        self.spread = Spread(stem + finest, coarsest)
-        self.upsample = ConvexUpsample(stem + finest)
-        self.sky = Sky(stem + finest)
+            self.merges.append(
+                Merge(coarse_channels, lateral_channels, out_channels, layers=layers, kernel=kernel)
+            )
+        finest_channels = widths.decoder[-1]
+        feature_channels = stem_channels + finest_channels
+        self.head = nn.Conv2d(finest_channels, _SURFACE_CHANNELS, 3, padding=1)
+        self.spread = Spread(feature_channels, coarsest_channels)
+        self.upsample = ConvexUpsample(feature_channels)
+        self.sky = Sky(feature_channels)
 
     def forward(self, image: Pictures) -> SurfaceOutput:
-        """Predict from RGB in 0..255."""
+        """Predict from RGB in 0..255, with channels last."""
         normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
         stem, *finer, coarsest = self.encoder(normalised)
         x = self.context(coarsest)
         for merge, lateral in zip(self.merges, reversed(finer), strict=True):
             x = merge(x, lateral)
-        surface = self.head(x).float()
+        surface = self.head(x).float()  # log depth and normals, at half the size
         features = torch.cat([stem, x], dim=1)
         log_depth = self.upsample(surface[:, :1], features)
-        # Inputs are detached, so that learning the expected error does not affect depth.
+        # The inputs are detached, so that learning the expected error does not affect depth.
         log_spread = self.spread(features.detach(), coarsest.detach())
-        # The sky comes last: files of networks without it have all of the layers before.
+        # Weights of ONNX files are matched in call order. Sky comes last, because older files lack
+        # it and end before it.
         return SurfaceOutput(
             log_depth=log_depth[:, 0],
             normals=surface[:, 1:],

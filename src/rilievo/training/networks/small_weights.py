@@ -1,4 +1,4 @@
-"""Weights of ``SmallNet`` from an ONNX file, in which norms are merged and no layer has a name."""
+"""Read weights of ``SmallNet`` from an ONNX file, whose layers have no names and no norms."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,60 +24,65 @@ _Arrays = tuple[np.ndarray, ...]
 def fill_from_onnx(network: SmallNet, path: Path) -> None:
     """Fill a network with the weights of an ONNX file of ``export_small``.
 
-    Layers are matched in the order in which they are called. Norms that the file merged with their
-    convolution become an identity plus the bias; further training first measures their statistics.
-
-    Raises:
-        InputError: If the file has other layers.
+    Layers are matched by the order in which they are called. The file has fused a norm with its
+    convolution if that has a bias. The norm then only adds this bias, so its statistics must be
+    measured before further training.
     """
     sky_layers = set(network.sky.modules())
     stored_layers = deque(_read_weights_by_layer(path))
-    merged_bias: Tensor | None = None
+    fused_bias: Tensor | None = None
     for layer in _layers_in_call_order(network):
         if not stored_layers and layer in sky_layers:
             break  # files of networks without sky
-        if isinstance(layer, nn.BatchNorm2d) and merged_bias is not None:
-            one = torch.ones_like(merged_bias)
-            _fill_if_shapes_match(layer, (one, merged_bias, 0 * one, one - layer.eps))
-            merged_bias = None
+        if isinstance(layer, nn.BatchNorm2d) and fused_bias is not None:
+            _fill_if_shapes_match(layer, _identity_norm_with_bias(fused_bias, layer.eps))
+            fused_bias = None
             continue
 
-        arrays = stored_layers.popleft() if stored_layers else ()
+        tensors = stored_layers.popleft() if stored_layers else ()
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
-            merged_bias = arrays[1] if len(arrays) > 1 else None
-            arrays = arrays[:1]
-        if not _fill_if_shapes_match(layer, arrays):
+            # A bias in the file belongs to the norm, which is the next layer.
+            fused_bias = tensors[1] if len(tensors) > 1 else None
+            tensors = tensors[:1]
+        if not _fill_if_shapes_match(layer, tensors):
             raise InputError(
-                f"{printable(path)}: its layers are not those of this network; give a file of the "
-                "same recipe"
+                f"{printable(path)}: the layers do not match this network; use a file with the "
+                "same architecture"
             )
     if stored_layers:
         raise InputError(
-            f"{printable(path)}: {len(stored_layers)} layers more than those of this network; give "
-            "a file of the same recipe"
+            f"{printable(path)}: has {len(stored_layers)} more layers than this network; use a "
+            "file with the same architecture"
         )
 
 
+def _identity_norm_with_bias(bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+    """Weight, bias, mean and variance of a batch normalisation that only adds ``bias``."""
+    one = torch.ones_like(bias)
+    return one, bias, torch.zeros_like(bias), one - eps
+
+
 @torch.no_grad()
-def _fill_if_shapes_match(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
-    """Fill a layer; return False, without a change, if it has tensors of other shapes."""
+def _fill_if_shapes_match(layer: nn.Module, stored: Sequence[Tensor]) -> bool:
+    """Fill a layer and return True; leave it and return False if it has other shapes."""
     tensors = [tensor for tensor in layer.state_dict().values() if tensor.is_floating_point()]
-    if [tensor.shape for tensor in tensors] != [array.shape for array in arrays]:
+    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in stored]:
         return False
-    for tensor, array in zip(tensors, arrays, strict=True):
-        tensor.copy_(array)
+    for tensor, stored_tensor in zip(tensors, stored, strict=True):
+        tensor.copy_(stored_tensor)
     return True
 
 
 def _layers_in_call_order(network: SmallNet) -> list[nn.Module]:
-    order: list[nn.Module] = []
+    """Convolutions and norms of a network, in the order in which it calls them."""
+    called_layers: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     with (
-        temporary_forward_hooks(layers, lambda layer, inputs, output: order.append(layer)),
+        temporary_forward_hooks(layers, lambda layer, inputs, output: called_layers.append(layer)),
         torch.no_grad(),
     ):
         network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
-    return order
+    return called_layers
 
 
 @contextmanager
@@ -94,25 +99,27 @@ def temporary_forward_hooks(layers: Iterable[nn.Module], hook: object) -> Iterat
 def _unfold_upsampling_weights(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
     """Undo the rearrangement of the layers of ``ConvexUpsample`` that an export may make.
 
-    Such a file computes the four pixels of a doubled map side by side, so kernels of 3×3 are padded
-    to 4×4 and come four times, and the 36 weights are in another order.
+    Such a file computes the four pixels of a doubled map side by side. Its 3×3 kernels are padded
+    to 4×4 and come four times, and its 36 weights are ordered by neighbour and then by new pixel.
     """
-    order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
+    order_by_new_pixel = np.arange(36).reshape(9, 4).T.ravel()
+    is_rearranged = False
     for layer in layers:
         kernel = layer[0]
         if kernel.shape[2:] == (4, 4):
-            is_folded = True
+            is_rearranged = True
+            bias = layer[1]
             copies = kernel.reshape(-1, 4, *kernel.shape[1:])
-            yield copies[:, 0, :, :3, :3], layer[1][::4]
-        elif is_folded and kernel.shape[0] == order.size:
-            yield tuple(array[order] for array in layer)
+            yield copies[:, 0, :, :3, :3], bias[::4]
+        elif is_rearranged and kernel.shape[0] == order_by_new_pixel.size:
+            yield tuple(array[order_by_new_pixel] for array in layer)
         else:
             yield layer
 
 
 def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
     """Read the weights of each convolution and norm, in the order of the graph."""
-    with needing("reading weights of an ONNX file", "train"):
+    with needing("reading weights from an ONNX file", "train"):
         import onnx
     try:
         check_regular(path)
@@ -121,6 +128,7 @@ def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
         # The upsampling's convolutions with fixed weights are in the graph too.
         upsample = ConvexUpsample(1)
         fixed_shapes = {upsample.gather.shape, upsample.group.shape}
+        # The first input of a node is the map that it computes from, the others are weights.
         layers = [
             tuple(arrays[name].astype(np.float32) for name in node.input[1:])
             for node in graph.node
@@ -129,24 +137,27 @@ def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
         ]
         return [tuple(map(torch.from_numpy, layer)) for layer in _unfold_upsampling_weights(layers)]
     except Exception as error:  # protobuf and onnx raise errors of many kinds
-        raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error
+        raise InputError(
+            f"{printable(path)}: is not a network that rilievo exported: {reason(error)}"
+        ) from error
 
 
 def _constant_arrays(graph: Any) -> dict[str, np.ndarray]:
-    """Constants of a graph by name, and those that follow from them, as weights in 8 bits do."""
+    """Constants of a graph by name, and arrays that are computed from them (8-bit weights)."""
     from onnx import numpy_helper
 
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
-        operands, name = [arrays.get(source) for source in node.input], node.output[0]
+        operands = [arrays.get(input_name) for input_name in node.input]
+        output_name = node.output[0]
         if node.op_type == "Constant" and node.attribute[0].name == "value":
-            arrays[name] = numpy_helper.to_array(node.attribute[0].t)
+            arrays[output_name] = numpy_helper.to_array(node.attribute[0].t)
         elif node.op_type == "Cast" and operands[0] is not None:
-            arrays[name] = operands[0].astype(np.float32)
+            arrays[output_name] = operands[0].astype(np.float32)
         elif node.op_type == "DequantizeLinear":
-            kernel, steps = (arrays[source] for source in node.input)
-            shape = (-1, *[1] * (kernel.ndim - 1))
-            arrays[name] = kernel.astype(np.float32) * steps.reshape(shape)
+            kernel, scales = (arrays[input_name] for input_name in node.input)
+            per_output = (-1, *[1] * (kernel.ndim - 1))
+            arrays[output_name] = kernel.astype(np.float32) * scales.reshape(per_output)
         elif node.op_type == "Mul" and operands[0] is not None and operands[1] is not None:
-            arrays[name] = operands[0] * operands[1]  # weights in 8 bits and their steps
+            arrays[output_name] = operands[0] * operands[1]  # 8-bit weights and their scales
     return arrays

@@ -1,8 +1,8 @@
 """Cache of the features of a frozen backbone, which are computed once for all runs.
 
-The features of each image are a file. Its name is a hash of the pixels, and that of its folder a
-hash of all else that features depend on. A file is a header of 128 bytes, and then for each layer
-the map in 16-bit floats and the class token in 32-bit floats, little-endian.
+The features of an image are stored in a file. The file's name is a hash of the pixels, and its
+folder's name a hash of everything else that features depend on. A file has a header of 128 bytes,
+and then for each layer the map in float16 and the class token in float32, little-endian.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from rilievo.io.checksums import is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, parse_json, to_json
+from rilievo.io.json_record import InvalidRecordError, parse_json, to_json
 from rilievo.io.training_caches import (
     FEATURES_HEADER,
     FEATURES_HEADER_BYTES,
@@ -31,7 +31,7 @@ from rilievo.io.training_caches import (
     FEATURES_SUFFIX,
     features_file_bytes,
 )
-from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
+from rilievo.training.networks.backbones import Backbone, BackboneProperties, weights_sha256
 from rilievo.training.networks.features import Features, box_in_padded, padded_size
 from rilievo.training.tensors import Pictures, to_unit_range
 
@@ -40,12 +40,12 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """What the features of a file depend on.
+class FeatureKey:
+    """Everything that the features in a file depend on, as SHA-256 hashes.
 
     Attributes:
-        identity: SHA-256 of all but the image; see ``Identity``.
-        image: SHA-256 of the image.
+        identity: Hash of all but the image; see ``Identity``.
+        image: Hash of the image.
     """
 
     identity: bytes
@@ -54,7 +54,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureFileLayout:
-    """Where the numbers of each layer lie in the files of images of one size.
+    """Where the values of each layer are in the files of images of one size.
 
     Attributes:
         shapes: Shape of the map of each layer: channels, height, width.
@@ -65,8 +65,8 @@ class FeatureFileLayout:
     has_tokens: bool
 
     @property
-    def fields(self) -> np.dtype:
-        """Numpy's type of the numbers, with fields ``values0``, ``token0``, ``values1`` and so on.
+    def record_type(self) -> np.dtype:
+        """Numpy's type of the values, with fields ``values0``, ``token0``, ``values1`` and so on.
 
         Each field begins at a multiple of four bytes.
         """
@@ -75,89 +75,93 @@ class FeatureFileLayout:
         offsets: list[int] = []
         end = 0
         for index, shape in enumerate(self.shapes):
-            parts = {f"values{index}": np.dtype(("<f2", shape))}
+            field_types = {f"values{index}": np.dtype(("<f2", shape))}
             if self.has_tokens:
-                parts[f"token{index}"] = np.dtype(("<f4", shape[:1]))
-            for name, part in parts.items():
+                field_types[f"token{index}"] = np.dtype(("<f4", shape[:1]))
+            for name, field_type in field_types.items():
                 names.append(name)
-                formats.append(part)
+                formats.append(field_type)
                 offsets.append(end)
-                padding = -part.itemsize % 4
-                end += part.itemsize + padding
+                padding = -field_type.itemsize % 4
+                end += field_type.itemsize + padding
         return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": end})
 
     @property
     def file_bytes(self) -> int:
         """Size of a file [bytes]."""
-        return FEATURES_HEADER_BYTES + self.fields.itemsize
+        return FEATURES_HEADER_BYTES + self.record_type.itemsize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFeatures:
     """Features of one image, whose file is mapped into memory."""
 
-    numbers: np.ndarray
-    layout: FeatureFileLayout
+    record: np.ndarray
 
     def copy_map_into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
         """Copy the map of a layer into ``target``, as 32-bit floats."""
-        target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
+        target.copy_(torch.from_numpy(self.record[f"values{layer}"]))
 
     def class_token(self, layer: int) -> Float[Tensor, " c"]:
         """Class token of a layer."""
-        return torch.from_numpy(self.numbers[f"token{layer}"])
+        return torch.from_numpy(self.record[f"token{layer}"])
 
 
 def encode_features(
     maps: Sequence[Float[Tensor, "_c _h _w"]],
     tokens: Sequence[Float[Tensor, "_c"]] | None,
     layout: FeatureFileLayout,
-    stamp: Stamp,
+    key: FeatureKey,
 ) -> bytes:
     """Encode the maps and class tokens of one image as the content of a file.
 
     Raises:
-        InputError: If a number is not finite, or too large for 16 bits.
+        InputError: If a value is not finite, or too large for 16 bits.
     """
-    numbers = np.zeros((), layout.fields)
-    for index, layer in enumerate(maps):
-        values = layer.detach().float().cpu().numpy()
+    record = np.zeros((), layout.record_type)
+    for index, feature_map in enumerate(maps):
+        values = feature_map.detach().float().cpu().numpy()
         if not np.isfinite(values).all():
-            raise InputError(f"features of layer {index} hold numbers that are not finite")
+            raise InputError(
+                f"features of layer {index} contain NaN or infinite values: select other layers, "
+                "or use fp32 instead of bf16"
+            )
         largest = np.abs(values).max()
         if largest > np.finfo(np.float16).max:
             raise InputError(
-                f"features of layer {index} reach {largest:.3g}, too large for 16-bit "
+                f"features of layer {index} reach {largest:.3g}, which is too large for 16-bit "
                 "floats: train without the cache (enabled = false in [cache])"
             )
-        numbers[f"values{index}"][...] = values
+        record[f"values{index}"][...] = values
         if tokens is not None:
-            numbers[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
-    payload = numbers.tobytes()
+            record[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
+    payload = record.tobytes()
     header = FEATURES_HEADER.pack(
-        FEATURES_MAGIC, VERSION, b"fp16", stamp.identity, stamp.image, len(payload)
+        FEATURES_MAGIC, VERSION, b"fp16", key.identity, key.image, len(payload)
     )
     return features_file_bytes(header, payload)
 
 
-def open_features(path: Path, layout: FeatureFileLayout, stamp: Stamp) -> StoredFeatures:
-    """Map a file into memory; ``InputError`` if it is broken, or of another image or backbone."""
+def open_features(path: Path, layout: FeatureFileLayout, key: FeatureKey) -> StoredFeatures:
+    """Map a file into memory; ``InputError`` if it is broken or has another key."""
     name = printable(path)
     with path.open("rb") as file:
         header = file.read(FEATURES_HEADER_BYTES)
-    size = path.stat().st_size
-    if size != layout.file_bytes or not header.startswith(FEATURES_MAGIC):
+    has_size = path.stat().st_size == layout.file_bytes
+    if not has_size or not header.startswith(FEATURES_MAGIC):
         raise InputError(
-            f"{name}: no kept features, or not the {layout.file_bytes} bytes that were expected; "
-            "remove it to have it made again"
+            f"{name}: is not a cache file with {layout.file_bytes} bytes of features; delete it, "
+            "and rilievo writes it again"
         )
-    # The identity covers the version too.
+    # The version need not be checked, because the identity depends on it.
     _, _, _, identity, image, _ = FEATURES_HEADER.unpack_from(header)
-    if identity != stamp.identity or image != stamp.image:
-        what = "another backbone or setting" if identity != stamp.identity else "another image"
-        raise InputError(f"{name}: features of {what}; remove it to have it made again")
-    numbers = np.memmap(path, layout.fields, mode="c", offset=FEATURES_HEADER_BYTES, shape=())
-    return StoredFeatures(numbers=numbers, layout=layout)
+    if identity != key.identity or image != key.image:
+        owner = "another backbone or setting" if identity != key.identity else "another image"
+        raise InputError(
+            f"{name}: contains features from {owner}; delete it, and rilievo writes it again"
+        )
+    record = np.memmap(path, layout.record_type, mode="c", offset=FEATURES_HEADER_BYTES, shape=())
+    return StoredFeatures(record=record)
 
 
 LIMIT_MEGABYTES = 20_000.0
@@ -171,14 +175,12 @@ class Identity:
     """Everything but the image that features depend on.
 
     Attributes:
-        version: Version of the format.
-        facts: Properties of the backbone, and its layers that are taken.
-        weights_sha256: SHA-256 of its weights.
-        precision: Precision in which it computes, fp32 or bf16.
+        facts: Properties of the backbone, and the layers whose features are taken.
+        precision: Precision in which the backbone computes, fp32 or bf16.
     """
 
     version: int
-    facts: Facts
+    facts: BackboneProperties
     weights_sha256: str
     precision: str
 
@@ -195,10 +197,9 @@ class FeatureCache:
 
     Attributes:
         root: Folder of all caches.
-        folder: Folder of this cache.
         identity: What the features depend on besides the image.
-        found: Number of images whose features were stored before.
-        made: Number of images whose features were computed.
+        hit_count: Number of images whose features were in the cache.
+        computed_count: Number of images whose features were computed.
     """
 
     def __init__(
@@ -209,38 +210,37 @@ class FeatureCache:
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
-        """Open or create the cache.
+        """Open or create the cache of a frozen backbone in ``root``, the folder of all caches.
 
-        Args:
-            root: Folder of all caches.
-            backbone: Frozen backbone.
-            limit_megabytes: Largest size of all caches in the folder [MB].
-            precision: Precision in which the backbone computes, fp32 or bf16.
+        ``limit_megabytes`` is the largest size of all caches in the folder [MB].
 
         Raises:
-            InputError: If the folder is that of another backbone.
+            InputError: If the cache's folder has the features of another backbone.
             OptionError: If the backbone is trained, or an option is wrong.
         """
-        if backbone.training or any(item.requires_grad for item in backbone.parameters()):
+        if backbone.training or any(weight.requires_grad for weight in backbone.parameters()):
             raise OptionError(
-                f"backbone '{backbone.name}' is being trained, so its features change: "
-                "train without a cache, or freeze it"
+                f"backbone '{backbone.name}' is being trained, so its features change: train "
+                "without a cache, or freeze the backbone"
             )
         if not limit_megabytes > 0 or precision not in ("fp32", "bf16"):
             raise OptionError(
                 "a feature cache needs a limit above 0 MB and precision fp32 or bf16, got "
                 f"{limit_megabytes} MB and '{precision}'"
             )
-        self.root, self._backbone, self._limit_bytes = root, backbone, limit_megabytes * 1e6
+        self.root = root
+        self._backbone = backbone
+        self._limit_bytes = limit_megabytes * 1e6
         self.identity = Identity(
             version=VERSION,
-            facts=backbone.facts,
+            facts=backbone.properties,
             weights_sha256=weights_sha256(backbone),
             precision=precision,
         )
         slug = re.sub(r"[^\w.-]+", "-", backbone.name)[-60:].strip("-.")
         self.folder = root / f"{slug}-{self.identity.digest.hex()[:16]}"
-        self.found = self.made = 0
+        self.hit_count = 0
+        self.computed_count = 0
         make_folder(self.folder)
         for folder in (self.folder, *self.folder.glob("??")):
             sweep_parts(folder)
@@ -248,92 +248,92 @@ class FeatureCache:
         self._used_bytes = used_bytes(root)
 
     def layout(self, size: Size) -> FeatureFileLayout:
-        """Where numbers lie in the files of images of a size (height, width) [px]."""
-        facts = self.identity.facts
-        height, width = padded_size(size, facts.patch, facts.padding)
+        """Layout of the files of images of a size (height, width) [px]."""
+        properties = self.identity.facts
+        height, width = padded_size(size, properties.patch, properties.padding)
         shapes = tuple(
             (channels, height // stride, width // stride)
-            for channels, stride in zip(facts.channels, self._backbone.strides, strict=True)
+            for channels, stride in zip(properties.channels, self._backbone.strides, strict=True)
         )
-        return FeatureFileLayout(shapes=shapes, has_tokens=facts.tokens)
+        return FeatureFileLayout(shapes=shapes, has_tokens=properties.tokens)
 
-    def features(self, image: Pictures) -> Features:
+    def features(self, images: Pictures) -> Features:
         """Read the features of RGB images, after computing and storing those that are missing.
 
         Raises:
             InputError: If features cannot be stored in 16 bits, or a file is broken.
             OutputError: If the cache is full.
         """
-        size = (image.shape[1], image.shape[2])
+        size = (images.shape[1], images.shape[2])
         layout = self.layout(size)
-        stamps = [
-            Stamp(identity=self.identity.digest, image=image_sha256(picture)) for picture in image
+        keys = [
+            FeatureKey(identity=self.identity.digest, image=image_sha256(image)) for image in images
         ]
-        missing = [i for i, stamp in enumerate(stamps) if not self._is_stored(stamp, layout)]
-        self.found += len(stamps) - len(missing)
+        missing = [index for index, key in enumerate(keys) if not self._is_stored(key, layout)]
+        self.hit_count += len(keys) - len(missing)
         if missing:
-            self._compute_and_store(image[missing], [stamps[i] for i in missing], layout)
-        stored = [open_features(self._feature_path(stamp), layout, stamp) for stamp in stamps]
+            self._compute_and_store(images[missing], [keys[index] for index in missing], layout)
+        stored = [open_features(self._feature_path(key), layout, key) for key in keys]
         return self._stack_on_device(stored, layout, size)
 
     def _compute_and_store(
-        self, image: Pictures, stamps: list[Stamp], layout: FeatureFileLayout
+        self, images: Pictures, keys: list[FeatureKey], layout: FeatureFileLayout
     ) -> None:
-        self._check_free_space(len(stamps) * layout.file_bytes)
+        """Compute the features of images, and write a file for each image."""
+        self._check_free_space(len(keys) * layout.file_bytes)
         device = self._backbone.mean.device
-        pixels = to_unit_range(image.to(device))
-        with (
-            torch.no_grad(),
-            torch.autocast(device.type, torch.bfloat16, enabled=self.identity.precision == "bf16"),
-        ):
+        pixels = to_unit_range(images.to(device))
+        uses_bf16 = self.identity.precision == "bf16"
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16):
             features = self._backbone(pixels)
-        for index, stamp in enumerate(stamps):
+        for index, key in enumerate(keys):
             maps = [batch[index] for batch in features.maps]
             tokens = None
             if features.tokens is not None:
                 tokens = [batch[index] for batch in features.tokens]
             try:
-                data = encode_features(maps, tokens, layout, stamp)
+                content = encode_features(maps, tokens, layout, key)
             except InputError as error:
                 raise InputError(
                     path=f"backbone '{self._backbone.name}'", problem=Text(error)
                 ) from error
-            path = self._feature_path(stamp)
+            path = self._feature_path(key)
             make_folder(path.parent)
-            with replacing(path) as part:
-                part.write_bytes(data)
-            self._used_bytes += len(data)
-            self.made += 1
+            with replacing(path) as temporary_path:
+                temporary_path.write_bytes(content)
+            self._used_bytes += len(content)
+            self.computed_count += 1
 
     def _stack_on_device(
         self, stored: Sequence[StoredFeatures], layout: FeatureFileLayout, size: Size
     ) -> Features:
-        """Features of a batch from those of its images."""
-        device, facts = self._backbone.mean.device, self.identity.facts
+        """Stack the features of images of one size into a batch on the backbone's device."""
+        device = self._backbone.mean.device
+        properties = self.identity.facts
         maps: list[Tensor] = []
         tokens: list[Tensor] = []
-        for index, shape in enumerate(layout.shapes):
-            batch = torch.empty((len(stored), *shape), device=device)
-            for target, image_features in zip(batch, stored, strict=True):
-                image_features.copy_map_into(target, index)
-            maps.append(batch)
+        for layer, shape in enumerate(layout.shapes):
+            layer_maps = torch.empty((len(stored), *shape), device=device)
+            for target, image_features in zip(layer_maps, stored, strict=True):
+                image_features.copy_map_into(target, layer)
+            maps.append(layer_maps)
             if layout.has_tokens:
-                image_tokens = [image_features.class_token(index) for image_features in stored]
-                tokens.append(torch.stack(image_tokens).to(device))
+                layer_tokens = [image_features.class_token(layer) for image_features in stored]
+                tokens.append(torch.stack(layer_tokens).to(device))
         return Features(
             maps=tuple(maps),
             tokens=tuple(tokens) if layout.has_tokens else None,
-            padded=padded_size(size, facts.patch, facts.padding),
-            box=box_in_padded(size, facts.patch, facts.padding),
+            padded=padded_size(size, properties.patch, properties.padding),
+            box=box_in_padded(size, properties.patch, properties.padding),
         )
 
-    def _feature_path(self, stamp: Stamp) -> Path:
-        name = stamp.image.hex()
+    def _feature_path(self, key: FeatureKey) -> Path:
+        name = key.image.hex()
         return self.folder / name[:2] / (name + FEATURES_SUFFIX)
 
-    def _is_stored(self, stamp: Stamp, layout: FeatureFileLayout) -> bool:
+    def _is_stored(self, key: FeatureKey, layout: FeatureFileLayout) -> bool:
         """Whether there is a file, which is neither truncated nor blank."""
-        path = self._feature_path(stamp)
+        path = self._feature_path(key)
         try:
             return path.stat().st_size == layout.file_bytes and not is_blank(path)
         except OSError:  # not there, or a link that leads nowhere
@@ -341,35 +341,38 @@ class FeatureCache:
 
     def _write_or_check_identity(self) -> None:
         """Write the identity of a new folder, or check that of an existing one."""
-        path, expected = self.folder / _IDENTITY_FILE, to_json(self.identity, indent=1)
-        is_written = os.path.lexists(path) and not is_blank(path)
-        stored = read_text(path) if is_written else ""
-        if not _is_json(stored):
-            with replacing(path) as part:
-                part.write_text(expected, encoding="ascii")
-        elif stored != expected:
+        path = self.folder / _IDENTITY_FILE
+        identity = to_json(self.identity, indent=1)
+        has_content = os.path.lexists(path) and not is_blank(path)
+        stored_identity = read_text(path) if has_content else ""
+        # A file that was cut short is not JSON.
+        if not _is_json(stored_identity):
+            with replacing(path) as temporary_path:
+                temporary_path.write_text(identity, encoding="ascii")
+        elif stored_identity != identity:
             raise InputError(
                 f"{printable(path)}: describes features of another backbone, setting or version; "
-                "remove its folder to have them made again"
+                "delete its folder, and rilievo computes the features again"
             )
 
     def _check_free_space(self, needed_bytes: int) -> None:
+        """Raise ``OutputError`` if so many more bytes would exceed the limit of the caches."""
         if self._used_bytes + needed_bytes > self._limit_bytes:
-            # Other processes may have freed or filled space since.
+            # Other processes may have freed or filled space since the last count.
             self._used_bytes = used_bytes(self.root)
         if self._used_bytes + needed_bytes > self._limit_bytes:
             raise OutputError(
-                f"{printable(self.root)}: the feature cache is full: "
-                f"{self._used_bytes / 1e6:.0f} MB of {self._limit_bytes / 1e6:.0f} MB, and "
-                f"{needed_bytes / 1e6:.1f} MB more are needed; raise the limit, keep fewer layers, "
-                "or remove folders that are no longer used"
+                f"{printable(self.root)}: the feature cache is full: it uses "
+                f"{self._used_bytes / 1e6:.0f} MB of {self._limit_bytes / 1e6:.0f} MB and needs "
+                f"{needed_bytes / 1e6:.1f} MB more; raise the limit (gigabytes in [cache]), use "
+                "fewer layers, or delete folders that you no longer need"
             )
 
 
 def _is_json(text: str) -> bool:
     try:
         parse_json(text)
-    except NotThisRecord:
+    except InvalidRecordError:
         return False
     return True
 

@@ -1,8 +1,8 @@
 """Batches of images with targets, which depend on the seed and the number of the step alone."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,58 +15,30 @@ from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 _MAX_COLOUR_CHANGE = 0.2
 """Largest change of brightness, contrast and saturation, and of the hue in full circles."""
 _MIN_WINDOW_AREA = 0.5
-"""Least area of a window, as a share of the image."""
-
-
-@runtime_checkable
-class BatchPlan(Protocol):
-    """Fields of a configuration that determine its batches."""
-
-    @property
-    def batch_size(self) -> int:
-        """Images of a batch."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of order and augmentation."""
-        ...
-
-    @property
-    def shuffle(self) -> bool:
-        """Whether every epoch has an order of its own."""
-        ...
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """Random changes of images."""
-        ...
+"""Least area of a window, as a fraction of the image."""
 
 
 def augment_frame(
-    frame: ProbeFrame, options: Augmentation, *, seed: int, index: int, number: int
+    frame: ProbeFrame, options: Augmentation, *, seed: int, index: int, epoch: int
 ) -> ProbeFrame:
-    """Change the colours, the window and the side of an image at random.
+    """Change the colours, crop and mirror an image at random, with given probabilities.
 
-    Args:
-        frame: Image with targets.
-        options: Probabilities of the changes.
-        seed: Seed of the run.
-        index: Index of the image in its dataset.
-        number: Number of the epoch.
+    The random numbers depend on the seed, on the index of the image in its dataset, and on the
+    epoch.
     """
     if not options.changes:
         return frame
-    rng = np.random.default_rng([seed, index, number])
+    rng = np.random.default_rng([seed, index, epoch])
     # All random numbers are drawn, used or not, so that an option affects nothing but itself.
-    jitter, crop, flip = rng.random(3)
+    jitter_draw, crop_draw, flip_draw = rng.random(3)
     factors = 1 + rng.uniform(-_MAX_COLOUR_CHANGE, _MAX_COLOUR_CHANGE, 3)
     hue = rng.uniform(-1, 1) * _MAX_COLOUR_CHANGE
-    order, area = rng.permutation(4), rng.uniform(_MIN_WINDOW_AREA, 1)
-    down, across = rng.random(2)
+    order = rng.permutation(4)
+    window_area = rng.uniform(_MIN_WINDOW_AREA, 1)
+    window_y, window_x = rng.random(2)
 
-    if jitter < options.jitter:
-        # Its kernels are compiled, and Numba looks at the folder of their cache at once.
+    if jitter_draw < options.jitter:
+        # Imported late, because Numba looks at the folder of its compiled kernels at once.
         from rilievo.training.engine.frame_colour import ColourChange, change_colours
 
         brightness, contrast, saturation = factors.tolist()
@@ -78,25 +50,32 @@ def augment_frame(
             hue=float(hue),
         )
         frame = replace(frame, image=change_colours(frame.image, change))
-    if crop < options.crop:
-        frame = crop_and_enlarge(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
-    return mirror_frame(frame) if flip < options.flip else frame
+    if crop_draw < options.crop:
+        frame = crop_and_enlarge(
+            frame,
+            window_fraction=float(np.sqrt(window_area)),
+            window_position=(float(window_y), float(window_x)),
+        )
+    return mirror_frame(frame) if flip_draw < options.flip else frame
 
 
-def crop_and_enlarge(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
+def crop_and_enlarge(
+    frame: ProbeFrame, *, window_fraction: float, window_position: tuple[float, float]
+) -> ProbeFrame:
     """Cut out a window and enlarge it to the size of the image, by nearest pixel; depth stays.
 
-    Args:
-        frame: Image with targets.
-        side: Height and width of the window, as a share of those of the image.
-        at: Where the window lies, from (0, 0) at the top left to (1, 1) at the bottom right.
+    ``window_fraction`` is the fraction of height and width that the window has. Its position goes
+    from (0, 0) at the top left to (1, 1) at the bottom right.
     """
     height, width = frame.depth.shape
-    rows = _window_indices(height, side, at[0])
-    columns = _window_indices(width, side, at[1])
-    pick = np.ix_(rows, columns)
+    rows = _window_indices(height, window_fraction, window_position[0])
+    columns = _window_indices(width, window_fraction, window_position[1])
+    pixels = np.ix_(rows, columns)
     return replace(
-        frame, image=frame.image[pick], depth=frame.depth[pick], normals=frame.normals[:, *pick]
+        frame,
+        image=frame.image[pixels],
+        depth=frame.depth[pixels],
+        normals=frame.normals[:, *pixels],
     )
 
 
@@ -106,27 +85,15 @@ def mirror_frame(frame: ProbeFrame) -> ProbeFrame:
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 
 
-def _window_indices(length: int, side: float, at: float) -> np.ndarray:
-    """For each pixel along an axis of the enlarged window, its index in the image."""
-    window_length = max(1, round(length * side))
-    start = round((length - window_length) * at)
-    return start + ((np.arange(length) + 0.5) * window_length / length).astype(int)
+def _window_indices(length: int, window_fraction: float, window_position: float) -> np.ndarray:
+    """Index in the image of each row or column of an enlarged window."""
+    window_length = max(1, round(length * window_fraction))
+    start = round((length - window_length) * window_position)
+    centres = (np.arange(length) + 0.5) * window_length / length
+    return start + centres.astype(int)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOrigin:
-    """Where an image of a batch comes from.
-
-    Attributes:
-        index: Index of the image in its dataset.
-        number: Number of the epoch, which determines its augmentation; 0 without augmentation.
-    """
-
-    index: int
-    number: int
-
-
-def steps_an_epoch(count: int, batch_size: int) -> int:
+def steps_per_epoch(count: int, batch_size: int) -> int:
     """Number of steps of an epoch of ``count`` images; the last batch may be smaller."""
     return math.ceil(count / batch_size)
 
@@ -140,27 +107,35 @@ def epoch_order(
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def step_image_origins(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
-    """Images of a step, of a dataset of ``count`` images."""
-    epoch, step_in_epoch = divmod(step, steps_an_epoch(count, config.batch_size))
-    order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
-    start = step_in_epoch * config.batch_size
-    number = epoch if config.augmentation.changes else 0
-    return tuple(
-        ImageOrigin(index=int(index), number=number)
-        for index in order[start : start + config.batch_size]
-    )
+def epoch_and_image_indices(
+    step: int, num_images: int, *, batch_size: int, seed: int, shuffle: bool
+) -> tuple[int, list[int]]:
+    """Epoch of a step, and the indices of its images in a dataset of ``num_images``."""
+    epoch, step_in_epoch = divmod(step, steps_per_epoch(num_images, batch_size))
+    order = epoch_order(num_images, seed=seed, epoch=epoch, shuffle=shuffle)
+    start = step_in_epoch * batch_size
+    return epoch, order[start : start + batch_size].tolist()
 
 
-def read_and_augment(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
-    """Read an image with its targets, and change it at random."""
-    return augment_frame(
-        frames.frame(source.index),
-        config.augmentation,
-        seed=config.seed,
-        index=source.index,
-        number=source.number,
+def read_step_frames(
+    frames: TargetFrames,
+    step: int,
+    *,
+    batch_size: int,
+    seed: int,
+    shuffle: bool,
+    augmentation: Augmentation,
+) -> Iterator[tuple[str, ProbeFrame]]:
+    """Yield the id of each image of a step, and the image with its targets, changed at random."""
+    epoch, indices = epoch_and_image_indices(
+        step, len(frames), batch_size=batch_size, seed=seed, shuffle=shuffle
     )
+    for index in indices:
+        frame = frames.frame(index)
+        yield (
+            frames.ids[index],
+            augment_frame(frame, augmentation, seed=seed, index=index, epoch=epoch),
+        )
 
 
 def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:

@@ -58,32 +58,39 @@ class DataChoice:
     GROUP: ClassVar[str] = "Images"
 
     dataset: Annotated[str, FIRST] = "folder"
-    """Name that 'rilievo datasets' lists, or package.module:Class."""
+    """Name of the dataset, as listed by 'rilievo datasets', or package.module:Class."""
     root: Annotated[str | None, option(in_short_help=True, metavar="FOLDER")] = None
     """Folder of the dataset; for 'folder', one with images/ and depth/, normals/ or both. Generated
-    datasets need none.
+    datasets do not need it.
     """
     split: Annotated[str | None, FIRST] = None
-    """Split of the dataset; by default 'all' of a folder, else 'train', else the first."""
+    """Split of the dataset. By default 'all' for a folder, otherwise 'train' or, if there is none,
+    the first split.
+    """
     variant: str | None = None
-    """Variant of the ground truth or crop; by default the first."""
+    """Variant of the ground truth or crop. By default the first variant."""
     list_file: Annotated[str | None, HIDDEN] = None
-    """Your own list of images in place of the split's."""
+    """Your own list of images, which replaces that of the split."""
     window: Annotated[tuple[int, int, int, int] | None, option(metavar="TOP,BOTTOM,LEFT,RIGHT")] = (
         None
     )
-    """Part of the image that is used [px], by default all; 45,471,41,601 leaves out NYU's edge."""
+    """Part of the image to use [px]. By default all; 45,471,41,601 cuts off the border of NYU
+    images.
+    """
     limit: Annotated[int | None, FIRST] = None
-    """Number of images to use, from the first; by default all."""
+    """Number of images to use, counted from the first. By default all."""
     held_out: Annotated[int, FIRST] = 0
-    """Images held out for validation: the last ones, since neighbours share a scene."""
+    """Number of images to hold out for validation. They are the last ones, because neighbours show
+    the same scene.
+    """
 
     def __post_init__(self) -> None:
         if self.window is not None:
             top, bottom, left, right = self.window
             if not (0 <= top < bottom and 0 <= left < right):
                 raise OptionError(
-                    f"a window is top, bottom, left, right in order, got {self.window}"
+                    "the window must be TOP,BOTTOM,LEFT,RIGHT with TOP < BOTTOM and LEFT < RIGHT, "
+                    f"got {self.window}"
                 )
         check_ranges(self, {"1 or more": ("limit",), "0 or more": ("held_out",)})
 
@@ -97,34 +104,37 @@ class Losses:
     depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = (
         "probe"
     )
-    """Loss of depth, or package.module:NAME or file.py:NAME. 'scale_invariant' is the loss of
-    AdaBins: the root of the mean squared error of log depth, less 0.85 of the squared mean, over
-    the batch. 'probe' is 10 times that and half the gradients of the error.
+    """Loss for depth, by name or as package.module:NAME or file.py:NAME. 'scale_invariant' is the
+    loss of AdaBins: the square root of the mean squared error of log depth minus 0.85 times the
+    squared mean error, over the batch. 'probe' is 10 times that loss plus half the gradients of the
+    error.
     """
     scale_invariant_weight: Annotated[float, HIDDEN] = 10.0
-    """Weight of AdaBins' loss in 'probe'; AdaBins has 10 too."""
+    """Weight of the AdaBins loss in 'probe'; AdaBins also uses 10."""
     gradient_weight: Annotated[float, HIDDEN] = 0.5
     """Weight of the gradients in 'probe'."""
     gradient_form: Annotated[GradientForm, HIDDEN] = GradientForm.HEAD
-    """Axes of these gradients: rows and columns, or as in Probe3D's paper."""
+    """Axes of the gradients in 'probe': rows and columns, or those of Probe3D's paper."""
     normals: Annotated[
         str, option(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
     ] = UNCERTAIN
-    """Loss of normals, or one of your own; 'uncertain' (Bae et al. 2021) also learns kappa, their
-    confidence.
+    """Loss for normals, by name or your own. 'uncertain' (Bae et al. 2021) also learns kappa, the
+    confidence of the normals.
     """
     zero_normals: Annotated[bool, HIDDEN] = False
-    """Count a true normal of length zero as 90° off where depth is known, as Probe3D does."""
+    """Count a ground-truth normal of length zero as a 90° error where depth is known, as Probe3D
+    does.
+    """
     normals_weight: Annotated[float, HIDDEN] = 1.0
-    """Weight of normals beside depth, which has 1."""
+    """Weight of the loss for normals; the loss for depth has the weight 1."""
 
     def __post_init__(self) -> None:
-        for what, name, losses in (
+        for quantity, name, names in (
             ("depth", self.depth, DEPTH_LOSSES),
             ("normals", self.normals, NORMALS_LOSSES),
         ):
-            if name not in losses and not is_import_path(name):
-                raise OptionError(f"no loss of {what} '{name}'; {suggest(name, losses)}")
+            if name not in names and not is_import_path(name):
+                raise OptionError(f"no loss '{name}' for {quantity}; {suggest(name, names)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +144,14 @@ class Augmentation:
     GROUP: ClassVar[str] = "Augmentation"
 
     flip: float = 0.0
-    """Probability that an image is mirrored, and its normals with it."""
+    """Probability of mirroring an image together with its ground truth."""
     jitter: Annotated[float, HIDDEN] = 0.0
-    """Probability of changed colours, by up to 20 %."""
+    """Probability of changing the colours of an image by up to 20 %."""
     crop: Annotated[float, HIDDEN] = 0.0
-    """Probability that a window of half to all of the area is enlarged."""
+    """Probability of cropping an image to half or more of its area and enlarging the crop."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"a share of 0 to 1": ("flip", "jitter", "crop")})
+        check_ranges(self, {"a number from 0 to 1": ("flip", "jitter", "crop")})
 
     @property
     def changes(self) -> bool:
@@ -163,41 +173,42 @@ class ProbeConfig:
     """Format of the run's folder."""
     data: Annotated[DataChoice, option(name="")]
     preset: Annotated[str, option(in_short_help=True, metavar="|".join(PRESETS))] = "default"
-    """Preset of the other numbers: default; plain (fused AdamW without decay, which is Adam up
-    to rounding, at a constant rate, batches of 2, mean squared errors); for probes probe3d (as its
-    program), or probe3d-old (as its paper).
+    """Preset for all numbers that you do not set. plain uses fused AdamW without weight decay,
+    which is Adam up to rounding, at a constant rate, with batches of 2 and mean squared errors. For
+    probes only, probe3d trains as the program of Probe3D does, and probe3d-old as its paper says.
     """
     blueprint: Annotated[Blueprint, option(name="")]
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
     epochs: Annotated[int, FIRST] = 10
-    """Passes through the images."""
+    """Number of passes through the images."""
     batch_size: Annotated[int, FIRST] = 8
-    """Images per step."""
+    """Number of images per step."""
     learning_rate: Annotated[float, FIRST] = 5e-4
     """Peak learning rate of the probe or decoder."""
     backbone_rate: Annotated[float, option(in_short_help=True, aliases=("--encoder-rate",))] = 0.0
-    """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
-    'train supervised' the decoder's with random weights, else a tenth of it.
+    """Learning rate of the backbone; 0 freezes it, and its features can only be cached if it is
+    frozen. In 'train supervised', the default is the decoder's rate for random weights, and a tenth
+    of it otherwise.
     """
     weight_decay: Annotated[float, HIDDEN] = 0.01
     """Weight decay of AdamW."""
     warm_up: float = 1.5
-    """Epochs over which the learning rate rises."""
+    """Number of epochs over which the learning rate rises."""
     start_factor: Annotated[float, HIDDEN] = 0.01
-    """Share of the learning rate at the first step."""
+    """Fraction of the peak learning rate at the first step."""
     final_factor: Annotated[float, HIDDEN] = 0.0
-    """Share of the learning rate at the end."""
+    """Fraction of the peak learning rate at the end."""
     schedule: Annotated[Schedule, HIDDEN] = Schedule.COSINE
     """Decay of the learning rate."""
     shuffle: Annotated[bool, HIDDEN] = True
-    """Whether every epoch has its own order."""
+    """Whether every epoch shuffles the images again."""
     seed: Annotated[int, FIRST] = 0
-    """Seed of first weights, order and augmentation."""
+    """Seed for the initial weights, the order of the images and augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""
     checkpoint_steps: Annotated[int, HIDDEN] = 500
-    """Steps between checkpoints."""
+    """Number of steps between checkpoints."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -211,7 +222,9 @@ class ProbeConfig:
             raise OptionError(option="precision", expected="fp32 or bf16", value=self.precision)
         uncertain = self.losses.normals == UNCERTAIN
         if self.blueprint.task.has_normals and uncertain and not self.blueprint.uncertainty:
-            raise OptionError("the normals loss 'uncertain' needs kappa; choose 'angular' without")
+            raise OptionError(
+                "the normals loss 'uncertain' needs kappa; turn on uncertainty, or choose 'angular'"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,13 +235,13 @@ class RunOptions:
     GROUPS: ClassVar[Groups] = {"Speed": ("device",)}
 
     device: str = "auto"
-    """Device: auto, cpu, cuda or cuda:N."""
+    """Device to run on: auto, cpu, cuda or cuda:N."""
     tensorboard: Annotated[bool, HIDDEN] = False
-    """Write events for TensorBoard beside the CSV."""
+    """Write TensorBoard events in addition to the CSV."""
     resume: bool = False
     """Resume the run in the folder."""
     stop_at: Annotated[int | None, HIDDEN] = None
-    """Step to stop after, with a checkpoint, as if killed."""
+    """Step at which to stop with a checkpoint, as if the run were interrupted."""
     shown: Annotated[bool, HIDDEN] = True
     """Whether to report progress on standard error."""
 

@@ -36,18 +36,18 @@ class ProbeFrame:
 
     def teaches(self, task: ProbeTarget) -> bool:
         """Whether the image has a pixel from which the task can learn."""
-        return bool(
-            (task.has_depth and self.depth.any()) or (task.has_normals and self.normals.any())
-        )
+        has_depth = task.has_depth and self.depth.any()
+        has_normals = task.has_normals and self.normals.any()
+        return bool(has_depth or has_normals)
 
-    def check(self, id: str, task: ProbeTarget) -> None:
-        """Check that the dataset has the targets of the task; ``InputError`` if it has not."""
+    def check(self, image_id: str, task: ProbeTarget) -> None:
+        """Raise ``InputError`` if the dataset does not have the targets of the task."""
         is_needed = {"depth": task.has_depth, "normals": task.has_normals}
         missing = [target for target in self.lacks if is_needed[target]]
         if missing:
             raise InputError(
-                f"image '{id}' has no true {missing[0]}, which the task '{task}' learns from: "
-                "choose another dataset or variant"
+                f"image '{image_id}' has no ground-truth {missing[0]}, which the task '{task}' "
+                "needs: choose another dataset or variant"
             )
 
 
@@ -64,18 +64,16 @@ class TargetFrames:
         largest: float,
         needs_focal: bool = False,
     ) -> None:
-        """Prepare to read images.
+        """Prepare to read the images ``ids`` of a dataset, cut to the window of ``data``.
 
-        Args:
-            dataset: Dataset.
-            ids: Ids of the images.
-            data: Options of the data, of which the window is used.
-            preparation: How images are resized.
-            largest: Largest depth to learn from, in the unit of the dataset.
-            needs_focal: Whether depth is divided by the focal length, in widths of the image.
+        ``largest`` is the largest depth to learn from, in the unit of the dataset. With
+        ``needs_focal``, depth is divided by the focal length in units of the image width.
         """
-        self.dataset, self.ids = dataset, ids
-        self._window, self._largest, self._preparation = data.window, largest, preparation
+        self.dataset = dataset
+        self.ids = ids
+        self._window = data.window
+        self._max_depth = largest
+        self._preparation = preparation
         self._needs_focal = needs_focal
         self._cache: dict[int, ProbeFrame] = {}
         self._free_bytes = _MAX_CACHED_BYTES
@@ -95,73 +93,82 @@ class TargetFrames:
         return frame
 
     def _read_frame(self, index: int) -> ProbeFrame:
-        id = self.ids[index]
-        image, truth = self.dataset.image(id), self.dataset.truth(id)
-        rows, columns = self._window_rows_and_columns(id, image.shape[:2])
+        """Cut an image and its targets to the window, and resize them to the training size."""
+        image_id = self.ids[index]
+        image, truth = self.dataset.image(image_id), self.dataset.truth(image_id)
+        rows, columns = self._window_rows_and_columns(image_id, image.shape[:2])
         window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        height, width = self._preparation.size((len(rows), len(columns)))
-        pixels = np.ix_(_evenly_spread(rows, height), _evenly_spread(columns, width))
+        size = self._preparation.size((len(rows), len(columns)))
+        target_pixels = np.ix_(_nearest_indices(rows, size[0]), _nearest_indices(columns, size[1]))
         return ProbeFrame(
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
-            depth=self._depth_or_zero(truth, (height, width), pixels, width=len(columns)),
-            normals=self._normals_or_zero(truth, (height, width), pixels),
+            depth=self._depth_or_zero(truth, size, target_pixels, width=len(columns)),
+            normals=self._normals_or_zero(truth, size, target_pixels),
             lacks=tuple(
                 target for target in ("depth", "normals") if getattr(truth, target) is None
             ),
         )
 
     def _window_rows_and_columns(
-        self, id: str, shape: tuple[int, ...]
+        self, image_id: str, shape: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the rows and columns of the window; ``InputError`` if it is too large."""
-        top, bottom, left, right = self._window or (0, shape[0], 0, shape[1])
-        if bottom > shape[0] or right > shape[1]:
+        height, width = shape
+        top, bottom, left, right = self._window or (0, height, 0, width)
+        if bottom > height or right > width:
             raise InputError(
-                f"image '{id}' is {shape[0]} x {shape[1]}, smaller than the window "
-                f"{top}:{bottom}, {left}:{right} (rows, columns)"
+                f"image '{image_id}' has {width}x{height} pixels, smaller than the window of rows "
+                f"{top}:{bottom} and columns {left}:{right}"
             )
         return np.arange(top, bottom), np.arange(left, right)
 
     def _depth_or_zero(
         self, truth: Truth, size: Size, pixels: tuple[np.ndarray, ...], *, width: int
     ) -> Field:
+        """True depth at ``pixels``; 0 where it is unknown or too large.
+
+        With ``needs_focal``, it is divided by the focal length in units of ``width``, that of the
+        window [px].
+        """
         if truth.depth is None:
             return np.zeros(size, np.float32)
-        assert truth.depth_valid is not None, "comes with depth"
+        assert truth.depth_valid is not None, "a depth map has a mask of valid pixels"
         depth, valid = truth.depth[pixels], truth.depth_valid[pixels]
         factor = np.float32(1)
         if self._needs_focal:
             if truth.camera is None:
                 raise InputError(f"image '{truth.id}' has no camera, which this network needs")
-            focal = truth.camera.needs_pinhole("depth of a focal length of one width")[0, 0]
+            focal = truth.camera.needs_pinhole("depth for a focal length of one width")[0, 0]
             factor = np.float32(width / focal)
-        return np.where(valid & (depth <= self._largest), depth * factor, np.float32(0))
+        return np.where(valid & (depth <= self._max_depth), depth * factor, np.float32(0))
 
     def _normals_or_zero(
         self, truth: Truth, size: Size, pixels: tuple[np.ndarray, ...]
     ) -> StoredNormals:
         if truth.normals is None:
             return np.zeros((3, *size), np.float16)
-        assert truth.normals_valid is not None, "comes with normals"
+        assert truth.normals_valid is not None, "a map of normals has a mask of valid pixels"
         normals = truth.normals[:, *pixels]
         return np.where(truth.normals_valid[pixels], normals, np.float32(0)).astype(np.float16)
 
 
 def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
     """Describe the targets of the first image in a line, after checking that the task has them."""
-    frame, id = frames.frame(0), frames.ids[0]
+    frame, image_id = frames.frame(0), frames.ids[0]
     if task is not None:
-        frame.check(id, task)
-    depths = frame.depth[frame.depth > 0]
-    parts = []
+        frame.check(image_id, task)
+    descriptions = []
     if "depth" not in frame.lacks:
-        parts.append(f"depth at {depths.size / frame.depth.size:.0%} of its pixels")
-    if depths.size:
-        unit = " m" if frames.dataset.truth(id).is_metric else ""
-        parts[-1] += f", {depths.min():.3g} to {depths.max():.3g}{unit}"
+        depths = frame.depth[frame.depth > 0]
+        description = f"depth at {depths.size / frame.depth.size:.0%} of its pixels"
+        if depths.size:
+            unit = " m" if frames.dataset.truth(image_id).is_metric else ""
+            description += f", {depths.min():.3g} to {depths.max():.3g}{unit}"
+        descriptions.append(description)
     if "normals" not in frame.lacks:
-        parts.append(f"normals at {frame.normals.any(axis=0).mean():.0%} of its pixels")
-    return f"first target, {id}: {'; '.join(parts) or 'neither depth nor normals'}"
+        descriptions.append(f"normals at {frame.normals.any(axis=0).mean():.0%} of its pixels")
+    contents = " and ".join(descriptions) or "neither depth nor normals"
+    return f"ground truth of the first image, {image_id}: {contents}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,14 +180,11 @@ class TrainingFrames:
 
 
 def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """Open the dataset of a run, and hold out its last images.
-
-    Raises:
-        RilievoError: If the dataset cannot be used.
-    """
+    """Open the dataset of a run, and hold out its last images."""
     dataset = open_training_set(config.data)
 
-    def frames_of(ids: tuple[str, ...]) -> TargetFrames:
+    def make_frames(ids: tuple[str, ...]) -> TargetFrames:
+        """Make the frames of some images, prepared for the network of the run."""
         return TargetFrames(
             dataset,
             ids,
@@ -190,22 +194,24 @@ def open_frames(config: ProbeConfig) -> TrainingFrames:
         )
 
     training_ids, held_out_ids = split_ids(dataset, config.data)
-    return TrainingFrames(training=frames_of(training_ids), held_out=frames_of(held_out_ids))
+    return TrainingFrames(training=make_frames(training_ids), held_out=make_frames(held_out_ids))
 
 
 def open_training_set(data: DataChoice) -> Dataset:
     """Open the dataset of a run; ``InputError`` if its split has no images."""
-    splits = find_dataset(data.dataset).card.splits
-    # A user's own folder has splits only if it declares them.
-    default_split = "train" if "train" in splits and splits[0] != "all" else splits[0]
-    split = data.split or default_split
+    split = data.split
+    if not split:
+        split, *other_splits = find_dataset(data.dataset).card.splits
+        # The first split is that of all images for a user's own folder, unless it declares splits.
+        if split != "all" and "train" in other_splits:
+            split = "train"
     dataset = open_dataset(
         data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
     )
     if not dataset.ids:
         raise InputError(
-            f"dataset '{data.dataset}': no image of the split '{split}' is there"
-            f"{dataset.first_missing}"
+            f"dataset '{data.dataset}': found no image of the split "
+            f"'{split}'{dataset.first_missing}"
         )
     return dataset
 
@@ -213,15 +219,16 @@ def open_training_set(data: DataChoice) -> Dataset:
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Ids of the images to train on, and of the held-out ones, which are the last."""
     ids = dataset.ids[: data.limit]
-    count = len(ids) - data.held_out
-    if count < 1:
+    num_training = len(ids) - data.held_out
+    if num_training < 1:
         raise OptionError(
-            f"dataset '{data.dataset}': of {len(ids)} images {data.held_out} are held out, so "
-            "none is left to train on"
+            f"dataset '{data.dataset}': {data.held_out} of {len(ids)} images are held out, so none "
+            "is left to train on"
         )
-    return ids[:count], ids[count:]
+    return ids[:num_training], ids[num_training:]
 
 
-def _evenly_spread(lines: np.ndarray, count: int) -> np.ndarray:
+def _nearest_indices(indices: np.ndarray, count: int) -> np.ndarray:
     """Choose ``count`` of the rows or columns, as resizing by the nearest pixel does."""
-    return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]
+    centres = (np.arange(count) + 0.5) * len(indices) / count
+    return indices[centres.astype(int)]

@@ -9,8 +9,8 @@ from rilievo.records.prediction_record import Setting
 from rilievo.training.engine.config_fields import (
     FieldDifference,
     find_differences,
+    override_fields,
     with_changed_fields,
-    with_fields_of,
 )
 from rilievo.training.networks.blueprint import RANDOM, Blueprint, DepthChoice, is_whole_network
 from rilievo.training.probe.probe_config import (
@@ -28,36 +28,40 @@ from rilievo.training.probe.probe_config import (
 )
 
 REASONS: Mapping[str, str] = {
-    "preset": "the name",
+    "preset": "the name of the preset",
     "blueprint.treatment": (
-        "inputs normalised by ImageNet for every backbone, padded by a whole patch where one side "
-        "is divisible already, and the map of the padded image stretched over the image, corners "
-        "on corners (the old state repeats cells); 'default' normalises as each backbone was "
-        "trained, pads least, cuts the padding off, and keeps the centres of pixels"
+        "inputs are normalised with ImageNet's statistics for every backbone, padded by a whole "
+        "patch even if one side is already divisible, and the map of the padded image is stretched "
+        "over the image, corner to corner (the old state repeats cells); 'default' normalises as "
+        "each backbone was trained, pads as little as possible, cuts off the padding, and keeps "
+        "pixel centres in place"
     ),
     "losses.gradient_form": (
-        "gradients between images of the batch, a mistake mended later; else between rows and "
-        "columns"
+        "gradients are taken between images of the batch, a mistake that was fixed later; "
+        "otherwise they are taken between rows and columns"
     ),
     "losses.zero_normals": (
-        "normals are learned wherever depth is known: a true normal of length zero counts as 90 "
-        "degrees off, and one without depth not at all; 'default' learns where a normal is known"
+        "normals are learned wherever depth is known: a ground-truth normal of length zero counts "
+        "as a 90 degree error, and one without depth is ignored; 'default' learns where a normal "
+        "is known"
     ),
-    "augmentation.jitter": "colours change in 80 % of the images, anew every epoch",
-    "augmentation.crop": "half of the images are cropped, anew every epoch",
+    "augmentation.jitter": (
+        "the colours of 80 % of the images are changed, differently in every epoch"
+    ),
+    "augmentation.crop": "half of the images are cropped, differently in every epoch",
     "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
-    "schedule": "a quarter of a cosine, not half of one as the paper says",
-    "shuffle": "on one GPU the program never shuffles",
+    "schedule": "the schedule is a quarter of a cosine, not half of one as the paper says",
+    "shuffle": "the program never shuffles on one GPU",
 }
 """Reasons why the presets of Probe3D differ from ``default``, by field."""
 _NO_SCHEDULE = "the learning rate is constant"
 PLAIN_REASONS: Mapping[str, str] = {
-    "preset": "the name",
-    "losses.depth": "the mean squared error",
-    "losses.normals": "the mean squared error",
-    "batch_size": "batches of two images",
-    "learning_rate": "the usual rate of Adam",
-    "weight_decay": "AdamW without decay is Adam, up to rounding",
+    "preset": "the name of the preset",
+    "losses.depth": "the loss is the mean squared error",
+    "losses.normals": "the loss is the mean squared error",
+    "batch_size": "a batch has two images",
+    "learning_rate": "this is the usual learning rate of Adam",
+    "weight_decay": "AdamW without weight decay is Adam, up to rounding",
     "warm_up": _NO_SCHEDULE,
     "final_factor": _NO_SCHEDULE,
     "schedule": _NO_SCHEDULE,
@@ -65,20 +69,22 @@ PLAIN_REASONS: Mapping[str, str] = {
 """Reasons why the preset ``plain`` differs from ``default``, by field."""
 
 
-def complete_probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the options of ``train probe``, of which only the fields ``names`` are given."""
-    # Of the losses of normals, one's own among them, this one alone learns kappa.
-    uncertainty = config.losses.normals == UNCERTAIN
-    if config.preset == PLAIN and "losses.normals" not in names:
-        uncertainty = False
-    blueprint = replace(config.blueprint, uncertainty=uncertainty)
-    return with_fields_of(preset_config(config.preset, blueprint, config.data), config, names)
+def complete_probe_config(config: ProbeConfig, given_fields: Collection[str]) -> ProbeConfig:
+    """Complete the options of ``train probe`` in which only some fields are given."""
+    # Only this loss of normals learns kappa; losses of the user do not.
+    learns_kappa = config.losses.normals == UNCERTAIN
+    if config.preset == PLAIN and "losses.normals" not in given_fields:
+        learns_kappa = False
+    blueprint = replace(config.blueprint, uncertainty=learns_kappa)
+    preset = preset_config(config.preset, blueprint, config.data)
+    return override_fields(preset, config, given_fields)
 
 
-def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
-    """Complete the options of ``train supervised``, in which only the fields ``names`` are given.
+def complete_supervised_config(config: ProbeConfig, given_fields: Collection[str]) -> ProbeConfig:
+    """Complete the options of ``train supervised`` in which only some fields are given.
 
-    A whole network has a linear probe by default, and an encoder with weights a tenth of the rate.
+    By default a whole network has a linear probe, and an encoder with pretrained weights learns at
+    a tenth of the rate.
 
     Raises:
         OptionError: If the preset is one for probes alone.
@@ -86,7 +92,7 @@ def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> P
     if config.preset not in ("default", PLAIN):
         raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
     backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
-    if is_whole_network(backbone.name) and "blueprint.probe.kind" not in names:
+    if is_whole_network(backbone.name) and "blueprint.probe.kind" not in given_fields:
         probe = replace(probe, kind="linear")
     blueprint = replace(
         config.blueprint,
@@ -102,7 +108,7 @@ def complete_supervised_config(config: ProbeConfig, names: Collection[str]) -> P
     )
     if config.preset == PLAIN:
         preset = _with_plain_preset(preset)
-    return with_fields_of(preset, config, names)
+    return override_fields(preset, config, given_fields)
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
@@ -113,8 +119,8 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     """
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
-    blueprint = replace(blueprint, depth=_depth_for_data(blueprint.depth, data))
-    # Without kappa only the plain angle can be learned from.
+    blueprint = replace(blueprint, depth=_adapt_depth_to_data(blueprint.depth, data))
+    # The uncertain loss needs kappa. Without it, only the plain angle can be learned.
     normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
     if name in ("default", PLAIN):
         config = ProbeConfig(
@@ -123,6 +129,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
             losses=Losses(normals=normals),
         )
         return config if name == "default" else _with_plain_preset(config)
+    # What remains are Probe3D's presets, of its program or of its paper.
     form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
     return ProbeConfig(
         preset=name,
@@ -137,6 +144,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
 
 
 def _with_plain_preset(config: ProbeConfig) -> ProbeConfig:
+    """Take plain Adam at a constant rate, and mean squared errors."""
     return replace(
         config,
         preset=PLAIN,
@@ -150,8 +158,8 @@ def _with_plain_preset(config: ProbeConfig) -> ProbeConfig:
     )
 
 
-def _depth_for_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
-    """Choice of depth for a dataset: NAVI's relative depth goes from 0.01 to 1 in each image."""
+def _adapt_depth_to_data(depth: DepthChoice, data: DataChoice) -> DepthChoice:
+    """Adapt the depth to a dataset: NAVI's relative depth goes from 0.01 to 1 in each image."""
     if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
         return depth
     return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
@@ -162,7 +170,7 @@ def with_overrides(config: ProbeConfig, changes: Mapping[str, Setting]) -> Probe
     return with_changed_fields(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 
-def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
+def preset_differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
     """List the fields that differ from the preset ``default`` for the same network and data."""
     return find_differences(
         config,

@@ -13,7 +13,7 @@ from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
-from rilievo.training.probe.probe_record import TrainingRecord
+from rilievo.training.probe.probe_record import ProbeRecord
 
 # torch is imported at the call, so that the core can import this module and report what is missing.
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rilievo.training.probe.feature_cache import FeatureCache
 
 
-def probe_run_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
+def probe_run_folder(run: Path) -> RunFolder[ProbeConfig, ProbeRecord]:
     """Folder of a probe's run."""
-    return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_probe_run)
+    return RunFolder(path=run, config=ProbeConfig, record=ProbeRecord, is_run_of_kind=is_probe_run)
 
 
 def train_probe(
@@ -33,8 +33,8 @@ def train_probe(
     *,
     frames: TrainingFrames | None = None,
     backbone: "Backbone | None" = None,
-    keeping: "FeatureCache | None" = None,
-) -> TrainingRecord | None:
+    feature_cache: "FeatureCache | None" = None,
+) -> ProbeRecord | None:
     """Train a probe and write a run folder, which ``load_model`` takes.
 
     A finished run is not repeated; a stopped one is a model of its last checkpoint.
@@ -52,12 +52,12 @@ def train_probe(
         1
 
     Args:
-        config: What is trained, on what data.
+        config: Network, data and options of the training.
         run: Folder to write.
         options: Options that do not change the result.
         frames: Images to use in place of those of ``config``.
         backbone: Backbone to use in place of that of ``config``.
-        keeping: Cache of the features of a frozen backbone.
+        feature_cache: Cache of the features of a frozen backbone.
 
     Returns:
         The record of the run; None if it was stopped before its end.
@@ -67,23 +67,32 @@ def train_probe(
         RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
     """
     options = options or RunOptions()
-    if keeping is not None and config.backbone_rate:
-        raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
+    if feature_cache is not None and config.backbone_rate:
+        raise OptionError(
+            "features can only be cached for a frozen backbone: set backbone_rate to 0"
+        )
     folder = probe_run_folder(run)
-    config = folder.check_config(with_absolute_paths(config), resume=options.resume)
+    config = folder.config_to_train(with_absolute_paths(config), resume=options.resume)
     if folder.is_finished():
         return folder.read_record()
-    # Data that are missing are reported before torch is imported, which takes seconds.
+    # Opened first, so that missing data are reported before torch is imported, which takes seconds.
     frames = frames or open_frames(config)
     with needing("training", "train"):
-        from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
+        from rilievo.training.engine.loop import TrainingLoop, launch_fabric
         from rilievo.training.networks.backbones import tensors_sha256
         from rilievo.training.networks.probe_network import backbone_from_blueprint
         from rilievo.training.probe.probe_task import ProbeTask
     backbone = backbone or backbone_from_blueprint(config.blueprint)
-    sha256 = tensors_sha256(backbone.stored_weights())
-    fabric = launch_fabric(Devices(device=options.device, precision=config.precision))
-    task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
+    fabric = launch_fabric(options.device, precision=config.precision)
+    task = ProbeTask(
+        config,
+        run,
+        fabric,
+        frames,
+        backbone,
+        feature_cache,
+        backbone_sha256=tensors_sha256(backbone.stored_weights()),
+    )
     fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()
     loop = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
     if fabric.is_global_zero:
@@ -99,19 +108,13 @@ def train_probe(
 
 
 def write_page(
-    run: Path, verdict: str, counts: str, doubts: Sequence[str], notes: Sequence[str] = ()
+    run: Path, verdict: str, counts: str, warnings: Sequence[str], notes: Sequence[str] = ()
 ) -> str:
     """Write the page of a finished run.
 
-    Args:
-        run: Folder of the run.
-        verdict: Sentence that says how well the run learned.
-        counts: Words for its steps, images and time.
-        doubts: Reasons to think that it learned nothing.
-        notes: Further notes.
-
-    Returns:
-        A line that says where the page is, or why there is none.
+    ``verdict`` is a sentence on how well the run learned, ``counts`` one on its steps, images and
+    time, and ``warnings`` are reasons to think that it learned nothing. Return a line that says
+    where the page is, or why there is none.
     """
     try:
         page = write_training_page(
@@ -119,7 +122,7 @@ def write_page(
             kind="Training",
             verdict=verdict,
             counts=counts,
-            doubts=doubts,
+            warnings=warnings,
             notes=notes,
         )
     except MissingExtraError as missing:

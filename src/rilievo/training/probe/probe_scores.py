@@ -15,9 +15,9 @@ from rilievo.training.probe.probe_frames import TargetFrames
 from rilievo.training.tensors import Masks, Normals, to_unit_range
 
 _MIN_SQUARED_LENGTH = 0.5
-"""Least squared length of a true normal; unit normals are stored in half precision."""
+"""Least squared length of a stored normal; it is about 1, or 0 where there is no normal."""
 _NORMALS_PER_IMAGE = 4096
-"""Normals of each image of which the constant normal is the mean."""
+"""Normals of each image from which the constant normal is computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Scores:
 
     Attributes:
         abs_rel: Mean of |predicted - true| / true, for depth as it is predicted.
-        delta1: Share of pixels that are right within a factor of 1.25.
+        delta1: Fraction of pixels that are right within a factor of 1.25.
         angle: Mean angle to the true normals [degrees].
         scaled_abs_rel: ``abs_rel`` after scaling by the median of each image.
         constant_abs_rel: ``abs_rel`` of the median of the true depth.
@@ -54,30 +54,31 @@ def score_frames(
     network.eval()
     depth_scores: list[_DepthScores] = []
     angles: list[float] = []
-    true_normals: list[Tensor] = []
+    sampled_normals: list[Tensor] = []
     for index in range(len(frames) if count is None else count):
         batch = collate([frames.frame(index)], fabric.device)
         with fabric.autocast():
             prediction = network(to_unit_range(batch["image"]))
 
-        valid = batch["depth"] > 0
-        if prediction.depth is not None and valid.any():
-            predicted = prediction.depth.float()[valid]
-            depth_scores.append(_score_depth(predicted, batch["depth"][valid]))
+        has_depth = batch["depth"] > 0
+        if prediction.depth is not None and has_depth.any():
+            predicted_depth = prediction.depth.float()[has_depth]
+            depth_scores.append(_score_depth(predicted_depth, batch["depth"][has_depth]))
 
-        valid = has_normal(batch["normals"])
-        if prediction.normals is not None and valid.any():
-            true = F.normalize(batch["normals"], dim=1).movedim(1, -1)[valid]
-            predicted = prediction.normals.float().movedim(1, -1)[valid]
-            angles.append(_mean_angle_in_degrees(predicted, true))
-            true_normals.append(true[:: len(true) // _NORMALS_PER_IMAGE + 1].cpu())
+        with_normal = has_normal(batch["normals"])
+        if prediction.normals is not None and with_normal.any():
+            true_normals = F.normalize(batch["normals"], dim=1).movedim(1, -1)[with_normal]
+            predicted_normals = prediction.normals.float().movedim(1, -1)[with_normal]
+            angles.append(_mean_angle_in_degrees(predicted_normals, true_normals))
+            stride = len(true_normals) // _NORMALS_PER_IMAGE + 1
+            sampled_normals.append(true_normals[::stride].cpu())
     return Scores(
         abs_rel=_mean_or_nan([scores.abs_rel for scores in depth_scores]),
         delta1=_mean_or_nan([scores.delta1 for scores in depth_scores]),
         angle=_mean_or_nan(angles),
         scaled_abs_rel=_mean_or_nan([scores.scaled_abs_rel for scores in depth_scores]),
         constant_abs_rel=_mean_or_nan([scores.constant_abs_rel for scores in depth_scores]),
-        constant_angle=_mean_degrees_to_mean_direction(true_normals),
+        constant_angle=_mean_degrees_to_mean_direction(sampled_normals),
     )
 
 
@@ -91,14 +92,15 @@ class _DepthScores(NamedTuple):
 
 
 def _score_depth(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> _DepthScores:
-    ratio, median = predicted / true, true.median()
-    scaled_ratio = ratio * (median / predicted.median())
+    true_median = true.median()
+    ratio = predicted / true
+    scaled_ratio = ratio * (true_median / predicted.median())
     is_close = torch.maximum(ratio, 1 / ratio) < 1.25
     return _DepthScores(
         abs_rel=float((ratio - 1).abs().mean()),
         delta1=float(is_close.float().mean()),
         scaled_abs_rel=float((scaled_ratio - 1).abs().mean()),
-        constant_abs_rel=float((median / true - 1).abs().mean()),
+        constant_abs_rel=float((true_median / true - 1).abs().mean()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Training of a probe: its losses, one step, and the task of the engine."""
+"""Training of a probe: its losses, and its batches and validation for the engine."""
 
 import math
 from collections.abc import Callable, Generator, Mapping
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
@@ -39,9 +40,8 @@ from rilievo.training.networks.probe_network import (
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import (
     collate,
-    read_and_augment,
-    step_image_origins,
-    steps_an_epoch,
+    read_step_frames,
+    steps_per_epoch,
 )
 from rilievo.training.probe.probe_config import (
     ANGULAR,
@@ -51,8 +51,8 @@ from rilievo.training.probe.probe_config import (
     Schedule,
 )
 from rilievo.training.probe.probe_frames import ProbeFrame, TrainingFrames
-from rilievo.training.probe.probe_presets import differences
-from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
+from rilievo.training.probe.probe_presets import preset_differences
+from rilievo.training.probe.probe_record import ConstantComparison, ProbeRecord
 from rilievo.training.probe.probe_scores import Scores, has_normal, score_frames
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, to_unit_range
 from rilievo.version import VERSION
@@ -68,7 +68,7 @@ _NORMALS_LOSSES: Mapping[str, Callable[..., Scalar]] = {
     "mse": normals_mse_loss,
 }
 _MAX_LISTED_IDS = 20
-"""Most ids of passed over images in the record."""
+"""Most ids of skipped images in the record."""
 _MAX_CHECKED_IMAGES = 16
 """Most training images that are compared with a constant, if none are held out."""
 
@@ -81,9 +81,9 @@ def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
     if losses.depth != "probe":
         loss = _DEPTH_LOSSES.get(losses.depth) or load_own_loss(losses.depth)
         return loss(predicted, true, valid)
-    gradient = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
-    scale = scale_invariant_loss(predicted, true, valid)
-    return losses.scale_invariant_weight * scale + losses.gradient_weight * gradient
+    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
+    value_loss = scale_invariant_loss(predicted, true, valid)
+    return losses.scale_invariant_weight * value_loss + losses.gradient_weight * gradient_loss
 
 
 def normals_objective(
@@ -96,12 +96,8 @@ def normals_objective(
 ) -> Scalar:
     """Loss of normals over the pixels that have a true normal; 0 if there are none.
 
-    Args:
-        predicted: Predicted unit normals.
-        kappa: Their concentration; None if it is not predicted.
-        true: True unit normals, or 0.
-        losses: Which loss to take. With ``zero_normals``, pixels with true depth count instead.
-        depth: True depth, or 0.
+    ``kappa`` is the concentration of the predicted normals, or None. Pixels without truth are 0 in
+    ``true`` and ``depth``. With ``losses.zero_normals``, pixels with true depth count instead.
     """
     valid = has_normal(true)
     if losses.zero_normals and depth.any():
@@ -110,56 +106,64 @@ def normals_objective(
         return 0 * predicted.sum()
     if losses.normals == UNCERTAIN and kappa is not None:
         return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
-    name = ANGULAR if losses.normals == UNCERTAIN else losses.normals
-    loss = _NORMALS_LOSSES.get(name) or load_own_loss(name)
+    # Without kappa, the angle alone can be learned.
+    loss_name = ANGULAR if losses.normals == UNCERTAIN else losses.normals
+    loss = _NORMALS_LOSSES.get(loss_name) or load_own_loss(loss_name)
     return loss(predicted, true, valid)
 
 
-class Learner(nn.Module):
+class ProbeLearner(nn.Module):
     """Backbone with a probe, and its losses.
 
     Attributes:
-        probed: Backbone with the probe.
-        config: Configuration of the run.
+        trains_backbone: Whether the backbone is trained too; otherwise it is frozen.
         cache: Cache of the features of a frozen backbone; None to compute them.
-        is_tuned: Whether the backbone is trained too.
     """
 
     def __init__(
-        self, probed: BackboneWithProbe, config: ProbeConfig, cache: FeatureCache | None = None
+        self,
+        probed: BackboneWithProbe,
+        losses: Losses,
+        *,
+        trains_backbone: bool,
+        cache: FeatureCache | None = None,
     ) -> None:
         super().__init__()
-        self.probed, self.config, self.cache = probed, config, cache
-        self.is_tuned = config.backbone_rate > 0
-        for loss_name in (config.losses.depth, config.losses.normals):
+        self.probed = probed
+        self.losses = losses
+        self.trains_backbone = trains_backbone
+        self.cache = cache
+        for loss_name in (losses.depth, losses.normals):
             if is_import_path(loss_name):
                 load_own_loss(loss_name)  # raises for a missing one before the first batch
-        probed.backbone.requires_grad_(self.is_tuned)
+        probed.backbone.requires_grad_(trains_backbone)
 
     @property
-    def learning_part(self) -> nn.Module:
+    def trained_part(self) -> nn.Module:
         """Part of the network whose weights are trained."""
-        return self.probed if self.is_tuned else self.probed.probe
+        return self.probed if self.trains_backbone else self.probed.probe
 
-    def train(self, mode: bool = True) -> "Learner":
+    def train(self, mode: bool = True) -> "ProbeLearner":
         """Set the mode; a frozen backbone keeps the statistics of its norms."""
         super().train(mode)
-        if not self.is_tuned:
+        if not self.trains_backbone:
             self.probed.backbone.eval()
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Compute ``loss``, and the losses of depth and normals without their weights."""
-        depth, normals = batch["depth"], batch["normals"]
+        losses = self.losses
+        true_depth, true_normals = batch["depth"], batch["normals"]
+        size = (true_depth.shape[-2], true_depth.shape[-1])
         features = self._cached_or_computed_features(batch["image"])
-        prediction = self.probed.predict_from_features(features, (depth.shape[-2], depth.shape[-1]))
-        depth_loss, normals_loss = depth.new_zeros(()), depth.new_zeros(())
-        losses = self.config.losses
+        prediction = self.probed.predict_from_features(features, size)
+        depth_loss = true_depth.new_zeros(())
+        normals_loss = true_depth.new_zeros(())
         if prediction.depth is not None:
-            depth_loss = depth_objective(prediction.depth.float(), depth, losses)
+            depth_loss = depth_objective(prediction.depth.float(), true_depth, losses)
         if prediction.normals is not None:
             normals_loss = normals_objective(
-                prediction.normals.float(), prediction.kappa, normals, losses, depth=depth
+                prediction.normals.float(), prediction.kappa, true_normals, losses, depth=true_depth
             )
         total = depth_loss + losses.normals_weight * normals_loss
         return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
@@ -167,19 +171,19 @@ class Learner(nn.Module):
     def _cached_or_computed_features(self, image: Pictures) -> Features:
         if self.cache is not None:
             return self.cache.features(image)
-        with torch.set_grad_enabled(self.is_tuned and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(self.trains_backbone and torch.is_grad_enabled()):
             features = self.probed.backbone(to_unit_range(image))
-        check_features(features, self.probed.backbone.name)
+        _check_features(features, self.probed.backbone.name)
         return features
 
 
-def check_features(features: Features, name: str) -> None:
-    """Raise ``InputError`` if features of the backbone ``name`` are not finite."""
-    for layer, feature_map in enumerate(features.maps):
+def _check_features(features: Features, backbone_name: str) -> None:
+    """Raise ``InputError`` if the features of a backbone are not finite."""
+    for index, feature_map in enumerate(features.maps):
         if not torch.isfinite(feature_map).all():
             raise InputError(
-                f"backbone '{name}': the features of its layer number {layer} (of those taken) are "
-                "NaN or infinite: take other layers, or fp32 in place of bf16"
+                f"backbone '{backbone_name}': the features of selected layer {index} (counted from "
+                "0) are NaN or infinite: select other layers, or use fp32 instead of bf16"
             )
 
 
@@ -188,17 +192,17 @@ class ProbeState(RunState):
     """Counts of a run of a probe.
 
     Attributes:
-        passed_over: Ids of images without a pixel to learn from.
-        epoch_loss: Sum of the losses of the current epoch.
-        epoch_losses: Their number.
+        skipped_ids: Ids of images without a pixel to learn from, which are skipped.
+        epoch_loss: Sum of the losses in the current epoch.
+        epoch_losses: Number of these losses.
     """
 
-    passed_over: tuple[str, ...] = ()
+    skipped_ids: tuple[str, ...] = ()
     epoch_loss: float = 0.0
     epoch_losses: int = 0
 
 
-class ProbeTask(TrainingTask[ProbeState, Learner]):
+class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
     """Training of a probe, for the engine's loop."""
 
     def __init__(
@@ -210,15 +214,23 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
         backbone: Backbone,
         cache: FeatureCache | None,
         *,
-        sha256: str,
+        backbone_sha256: str,
     ) -> None:
-        """Prepare a run in the folder ``run``; ``sha256`` is that of the backbone's weights."""
-        self._config, self._fabric, self._frames = config, fabric, frames
-        self._run, self._sha256 = run, sha256
+        """Prepare a run in the folder ``run``; the hash is that of the backbone's weights."""
+        self._config = config
+        self._fabric = fabric
+        self._frames = frames
+        self._run = run
+        self._backbone_sha256 = backbone_sha256
         probe = probe_from_blueprint(config.blueprint, backbone, seed=config.seed)
-        self.learner = Learner(BackboneWithProbe(config.blueprint, backbone, probe), config, cache)
+        self.learner = ProbeLearner(
+            BackboneWithProbe(config.blueprint, backbone, probe),
+            config.losses,
+            trains_backbone=config.backbone_rate > 0,
+            cache=cache,
+        )
         modules: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
-        if self.learner.is_tuned:
+        if self.learner.trains_backbone:
             # First, because the log has the learning rate of the last group.
             modules.insert(0, (backbone, config.backbone_rate))
         self.optimizer = torch.optim.AdamW(
@@ -227,69 +239,81 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
             fused=fused_option(fabric.device),
         )
         self.state = ProbeState()
-        self.images, self.seed = config.batch_size, config.seed
+        self.images_per_step, self.seed = config.batch_size, config.seed
         self.checkpoint_steps = config.checkpoint_steps
-        self._epoch_steps = steps_an_epoch(len(frames.training), config.batch_size)
-        self.steps = self._epoch_steps * config.epochs
+        self._steps_per_epoch = steps_per_epoch(len(frames.training), config.batch_size)
+        self.steps = self._steps_per_epoch * config.epochs
         height, width = config.blueprint.size
-        self.less_memory = (
-            f"a step of {config.batch_size} x {height}x{width} with the probe "
-            f"'{config.blueprint.probe.kind}': take a smaller batch_size, a smaller size, or the "
-            "probe 'light'"
+        self.memory_advice = Text(
+            f"a step with {count_text(config.batch_size, 'image')} of {width}x{height} pixels and "
+            f"the probe '{config.blueprint.probe.kind}': use a smaller ",
+            OptionName("batch_size"),
+            ", a smaller ",
+            OptionName("size"),
+            ", or ",
+            OptionName("probe", "light"),
         )
         self._scores: Scores | None = None  # on the images held out, of the latest validation
 
     @property
     def parts(self) -> dict[str, Stateful]:
         """Trained weights and the optimizer, for checkpoints."""
-        return {"learned": self.learner.learning_part, "optimizer": self.optimizer}
+        return {"learned": self.learner.trained_part, "optimizer": self.optimizer}
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
-        """Yield batches of images with a pixel to learn from; None for a batch without any.
-
-        Raises:
-            InputError: If no image of the dataset has such a pixel, or one lacks its target.
-        """
+        """Yield batches of images with a pixel to learn from; None for a batch without any."""
+        num_images = len(self._frames.training)
         step = self.state.step
         while True:
             usable = self._usable_frames(step)
             step += 1
-            if not usable and len(self.state.passed_over) == len(self._frames.training):
+            if not usable and len(self.state.skipped_ids) == num_images:
                 raise InputError(
-                    f"dataset '{self._config.data.dataset}': none of its "
-                    f"{len(self._frames.training)} images has a pixel to learn from"
+                    f"dataset '{self._config.data.dataset}': none of its images has a valid "
+                    "pixel to learn from: check its ground truth, or raise the largest depth"
                 )
-            first_ids = ", ".join(id for id, _ in usable[:3])
-            self.advice = f"lower the learning rate, or look at the truth of the images {first_ids}"
+            first_ids = ", ".join(image_id for image_id, _ in usable[:3])
+            self.nonfinite_advice = (
+                "lower the learning rate, or check the ground truth of this step's images, such as "
+                f"{first_ids}"
+            )
             frames = [frame for _, frame in usable]
             yield collate(frames, self._fabric.device) if frames else None
 
     def _usable_frames(self, step: int) -> list[tuple[str, ProbeFrame]]:
-        """Ids and images of a step that have a pixel to learn from; others are passed over."""
-        frames, target = self._frames.training, self._config.blueprint.task
+        """Ids and images of a step that have a pixel to learn from; the ids of others are noted."""
+        config, frames = self._config, self._frames.training
+        target = config.blueprint.task
+        images = read_step_frames(
+            frames,
+            step,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            shuffle=config.shuffle,
+            augmentation=config.augmentation,
+        )
         usable: list[tuple[str, ProbeFrame]] = []
-        for source in step_image_origins(self._config, len(frames), step):
-            id = frames.ids[source.index]
-            frame = read_and_augment(frames, source, self._config)
-            frame.check(id, target)
+        for image_id, frame in images:
+            frame.check(image_id, target)
             if frame.teaches(target):
-                usable.append((id, frame))
-            elif id not in self.state.passed_over:
-                self.state.passed_over += (id,)
+                usable.append((image_id, frame))
+            elif image_id not in self.state.skipped_ids:
+                self.state.skipped_ids += (image_id,)
         return usable
 
-    def rate_share(self) -> float:
+    def learning_rate_factor(self) -> float:
         """Learning rate of the current step, as a factor of the peak learning rate."""
-        return rate_factor(self._config, step=self.state.step, epoch_steps=self._epoch_steps)
+        return rate_factor(self._config, step=self.state.step, epoch_steps=self._steps_per_epoch)
 
     def log_columns(self) -> dict[str, float]:
         """Passes through the images, as ``epoch``."""
-        return {"epoch": self.state.step / self._epoch_steps}
+        return {"epoch": self.state.step / self._steps_per_epoch}
 
     def after_step(self, loss: Tensor | None) -> None:
         """Add the loss to those of the epoch."""
         state = self.state
-        if (state.step - 1) % self._epoch_steps == 0:
+        is_first_of_epoch = (state.step - 1) % self._steps_per_epoch == 0
+        if is_first_of_epoch:
             state.epoch_loss, state.epoch_losses = 0.0, 0
         if loss is not None:
             state.epoch_loss += float(loss)
@@ -297,54 +321,53 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
 
     def is_validation_due(self) -> bool:
         """Whether an epoch ends, and images are held out."""
-        return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
+        return self.state.step % self._steps_per_epoch == 0 and len(self._frames.held_out) > 0
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Score the held-out images."""
-        self._scores = scores = score_frames(
-            self.learner.probed, self._frames.held_out, self._fabric
-        )
-        named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
-        log.add(VALIDATION_LOG, {"step": self.state.step, **self.log_columns(), **named})
+        scores = score_frames(self.learner.probed, self._frames.held_out, self._fabric)
+        self._scores = scores
+        row = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
+        log.add(VALIDATION_LOG, {"step": self.state.step, **self.log_columns(), **row})
 
     def after_checkpoint(self) -> None:
         """Write the trained weights."""
-        tensors = stored_weights(self.learner.learning_part)
-        save_tensors(tensors, self._run / WEIGHTS, {BACKBONE_SHA256_KEY: self._sha256})
+        tensors = stored_weights(self.learner.trained_part)
+        save_tensors(tensors, self._run / WEIGHTS, {BACKBONE_SHA256_KEY: self._backbone_sha256})
 
-    def record(self) -> TrainingRecord:
+    def record(self) -> ProbeRecord:
         """Make the record of the run."""
         probed, state = self.learner.probed, self.state
-        return TrainingRecord(
-            backbone_sha256=self._sha256,
-            layers=probed.backbone.facts.layers,
+        return ProbeRecord(
+            backbone_sha256=self._backbone_sha256,
+            layers=probed.backbone.properties.layers,
             backbone_parameters=count_parameters(probed.backbone),
             probe_parameters=count_parameters(probed.probe),
             images=len(self._frames.training),
             held_out=len(self._frames.held_out),
-            passed_over=len(state.passed_over),
-            passed_over_ids=tuple(sorted(state.passed_over)[:_MAX_LISTED_IDS]),
+            skipped=len(state.skipped_ids),
+            skipped_ids=tuple(sorted(state.skipped_ids)[:_MAX_LISTED_IDS]),
             steps=state.step,
             loss=state.epoch_loss / state.epoch_losses if state.epoch_losses else None,
-            check=self._compare_with_constant(),
+            constant_comparison=self._compare_with_constant(),
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
             torch_version=torch.__version__,
             version=VERSION,
-            differences=differences(self._config),
+            differences=preset_differences(self._config),
         )
 
-    def _compare_with_constant(self) -> ConstantCheck:
+    def _compare_with_constant(self) -> ConstantComparison:
         """Compare the errors of the run with those of a constant, on held-out images if any."""
         is_held_out = len(self._frames.held_out) > 0
         frames = self._frames.held_out if is_held_out else self._frames.training
-        count = len(frames) if is_held_out else min(len(frames), _MAX_CHECKED_IMAGES)
-        # A run that was resumed after its last step has not validated here.
-        scores = self._scores or score_frames(
-            self.learner.probed, frames, self._fabric, count=count
-        )
-        return ConstantCheck(
-            images=count,
+        num_images = len(frames) if is_held_out else min(len(frames), _MAX_CHECKED_IMAGES)
+        scores = self._scores
+        if scores is None:
+            # Nothing is held out, or the run was resumed after its last validation.
+            scores = score_frames(self.learner.probed, frames, self._fabric, count=num_images)
+        return ConstantComparison(
+            images=num_images,
             held_out=is_held_out,
             abs_rel=_none_if_nan(scores.scaled_abs_rel),
             constant_abs_rel=_none_if_nan(scores.constant_abs_rel),
@@ -358,23 +381,19 @@ def _none_if_nan(value: float) -> float | None:
 
 
 def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
-    """Learning rate of a step, as a factor of the peak learning rate.
+    """Learning rate of a step, counted from 0, as a factor of the peak learning rate.
 
     After a linear warm-up, the rate falls along half a cosine, or a quarter of one as in Probe3D.
-
-    Args:
-        config: Configuration of the run.
-        step: Number of the step, from 0.
-        epoch_steps: Steps of an epoch.
     """
-    warm_up_steps, all_steps = config.warm_up * epoch_steps, config.epochs * epoch_steps
+    warm_up_steps = config.warm_up * epoch_steps
+    all_steps = config.epochs * epoch_steps
     if step < warm_up_steps:
         return config.start_factor + (1 - config.start_factor) * step / warm_up_steps
     if config.schedule is Schedule.CONSTANT:
         return 1.0
     progress = min(1.0, (step - warm_up_steps) / max(all_steps - warm_up_steps, 1.0))
     if config.schedule is Schedule.QUARTER_COSINE:
-        cosine = math.cos(0.5 * math.pi * progress)
-    else:
-        cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.final_factor + (1 - config.final_factor) * cosine
+        decay = math.cos(0.5 * math.pi * progress)
+    else:  # Schedule.COSINE
+        decay = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.final_factor + (1 - config.final_factor) * decay

@@ -7,7 +7,7 @@ from rilievo.errors import InputError
 from rilievo.io.checksums import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 
 CELLS_FOLDER = "cells"
 """Folder of all cells, in that of the sweep."""
@@ -21,9 +21,8 @@ class CellMetric:
     """One metric of a cell under one benchmark.
 
     Attributes:
-        unit: Unit of the value; "" for a share.
+        unit: Unit of the value; "" for a fraction.
         better: Direction in which it improves: lower, higher or zero.
-        value: The metric over all images.
         by_image: The metric of each image.
     """
 
@@ -60,11 +59,9 @@ class SweepCell:
     Attributes:
         title: Name of the backbone in tables.
         layers: Layers of the backbone whose features the probe sees.
-        task: What the probe predicts: depth, normals or both.
         run: Folder of the run, relative to the sweep's.
         training_cpu_seconds: CPU time of training, with features not cached yet [s].
         predicting_cpu_seconds: CPU time of the prediction of one photograph [s].
-        doubts: Reasons to doubt that the probe has learned.
     """
 
     format: str = _FORMAT
@@ -93,16 +90,19 @@ def read_cell(folder: Path) -> SweepCell | None:
         return None
     try:
         cell = from_json(SweepCell, read_text(path))
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise InputError(
-            f"{path}: is no record of a cell ({error}): take it away to score it anew"
+            f"{path}: is not the record of a cell ({error}): delete it to score the cell again"
         ) from error
     if cell.format != _FORMAT:
-        raise InputError(f"{path}: is of format '{cell.format}', expected '{_FORMAT}'")
+        raise InputError(
+            f"{path}: has format '{cell.format}', expected '{_FORMAT}': delete it to score the "
+            "cell again"
+        )
     return cell
 
 
 def write_cell(cell: SweepCell, folder: Path) -> None:
     """Write the record of a finished cell."""
-    with replacing(folder / _FILE) as part:
-        part.write_text(to_json(cell, indent=2), encoding="utf-8")
+    with replacing(folder / _FILE) as temporary_path:
+        temporary_path.write_text(to_json(cell, indent=2), encoding="utf-8")

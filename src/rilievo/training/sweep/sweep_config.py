@@ -12,7 +12,7 @@ from rilievo.errors.messages import Text
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, check_field_names, from_json
+from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import (
@@ -26,10 +26,10 @@ from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.probe.probe_presets import preset_config, with_overrides
 
 _MAX_SEEDS = 1000
-"""Seeds that a number may stand for; a slip would make a list that does not fit in memory."""
+"""Most seeds that a number may stand for; a mistyped one could exceed the memory."""
 _MAX_DOTS_PER_LINE = 1000
-"""tomllib takes quadratic time in the number of a key's parts."""
-_PATHS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cache", "folder"))
+"""Limit of dotted keys, for which tomllib takes quadratic time."""
+_PATH_KEYS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cache", "folder"))
 """Table and key of each path, which may be relative to the folder of the file."""
 
 
@@ -38,15 +38,15 @@ class BackboneEntry:
     """One backbone of a sweep; its table is [[backbones]]."""
 
     name: str
-    """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
+    """Backbone: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
     package.module:Class.
     """
     label: str | None = None
-    """Name in tables; by default the backbone's, with '(random)' for random weights."""
+    """Name in tables; by default the backbone's name, with '(random)' for random weights."""
     weights: str = "pretrained"
-    """pretrained, random, or a file of weights."""
+    """Weights of the backbone: pretrained, random, or a weights file."""
     layers: tuple[int, ...] | None = None
-    """Layers used; by default four, evenly spread."""
+    """Layers to take features from; by default four, evenly spaced."""
     tokens: bool | None = None
     """Whether the class token adds channels."""
     redraw: bool = False
@@ -55,7 +55,9 @@ class BackboneEntry:
     @property
     def title(self) -> str:
         """Name of the backbone in tables."""
-        return self.label or self.name + (" (random)" if self.weights == "random" else "")
+        if self.label:
+            return self.label
+        return f"{self.name} (random)" if self.weights == "random" else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +68,14 @@ class TestChoice:
     __test__ = False
 
     split: str | None = None
-    """Split to score on; by default the training dataset's first."""
+    """Split to score on; by default the first split of the training dataset."""
     list_file: str | None = None
-    """Your own list of images, in place of the split's."""
+    """Your own list of images, which replaces that of the split."""
     limit: int | None = None
-    """Number of images to use, from the first."""
+    """Number of images to use, counted from the first."""
     input_crop: str = "none"
-    """Crop before the network: none, nyu_square, nyu_eigen or kitti_benchmark; benchmarks have
-    their own.
+    """Crop before the network: none, nyu_square, nyu_eigen or kitti_benchmark. Benchmarks have
+    their own crops.
     """
     benchmarks: tuple[str, ...] = ()
     """Names from 'rilievo benchmarks'; by default 'depth', 'depth' with fitted scale and shift, and
@@ -86,10 +88,10 @@ class CacheChoice:
     """Cache for features of frozen backbones; its table is [cache]."""
 
     folder: str | None = None
-    """Folder of the cache; by default 'features' in the sweep's."""
+    """Folder of the cache; by default 'features' in the folder of the sweep."""
     enabled: bool = True
     gigabytes: float = 20.0
-    """Largest size of the cache [GB]."""
+    """Maximum size of the cache [GB]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class SweepConfig:
     title: str = "Probes on frozen features"
     """Title above the table."""
     preset: str = "default"
-    """default, probe3d, probe3d-old or plain."""
+    """Preset: default, probe3d, probe3d-old or plain."""
     backbones: tuple[BackboneEntry, ...]
     tasks: tuple[ProbeTarget, ...] = (ProbeTarget.DEPTH, ProbeTarget.NORMALS)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -119,9 +121,9 @@ class SweepConfig:
         for name in ("backbones", "tasks", "seeds", "probes"):
             values = getattr(self, name)
             if not values:
-                raise OptionError(f"a sweep has {name}, at least one")
+                raise OptionError(f"a sweep needs at least one entry in {name}")
             if len(set(values)) < len(values):
-                raise OptionError(f"two {name} of the sweep are the same")
+                raise OptionError(f"the sweep lists the same entry twice in {name}")
         titles = [entry.title for entry in self.backbones]
         repeated_titles = [title for title in titles if titles.count(title) > 1]
         if repeated_titles:
@@ -130,11 +132,10 @@ class SweepConfig:
                 "label"
             )
         # Raises an error for wrong training fields now, rather than cell by cell.
-        _ = self.base
+        self.make_base_config()
 
-    @property
-    def base(self) -> ProbeConfig:
-        """Training configuration that all cells share; its backbone is the first."""
+    def make_base_config(self) -> ProbeConfig:
+        """Make the training configuration that all cells share, with the first backbone."""
         blueprint = Blueprint(
             backbone=BackboneChoice(name=self.backbones[0].name),
             size=self.size,
@@ -154,11 +155,11 @@ class SweepOptions(TrustOptions):
     """
 
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None
-    """Folder of the sweep; by default runs/NAME of the file. Finished cells are kept, an unfinished
-    one is resumed.
+    """Folder of the sweep; by default runs/ and the name of the file. Finished cells are kept, and
+    an unfinished cell is resumed.
     """
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N, coreml or directml."""
+    """Device to run on: auto, cpu, cuda or cuda:N."""
 
 
 def read_sweep(path: Path) -> SweepConfig:
@@ -168,42 +169,43 @@ def read_sweep(path: Path) -> SweepConfig:
         InputError: If the file cannot be read, or has unknown names or invalid values.
         UntrustedCodeError: If it names code that the user has not named.
     """
-    shown_path, text = printable(path), read_text(path)
+    shown_path = printable(path)
+    text = read_text(path)
     try:
         table = _parse_toml(text)
         _expand_sweep_table(table, path.parent)
         check_field_names(SweepConfig, table)
         config = from_json(SweepConfig, json.dumps(table))
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise InputError(error.message_in_file, path=shown_path) from error
     except OptionError as error:
         raise InputError(problem=Text(error), path=shown_path) from error
     except (TypeError, ValueError, RecursionError) as error:
-        line = " ".join(str(error).split())
-        raise InputError(f"{shown_path}: is no valid TOML of a sweep: {line}") from error
-    for what, name in _names_that_may_be_code(config):
-        check_trusted(name, what, shown_path)
+        reason = " ".join(str(error).split())
+        raise InputError(f"{shown_path}: is not a valid TOML file of a sweep: {reason}") from error
+    for role, name in _names_that_may_be_code(config):
+        check_trusted(name, role, shown_path)
     return config
 
 
 def _parse_toml(text: str) -> dict[str, Any]:
-    dots = max(line.count(".") for line in text.split("\n"))
-    if dots > _MAX_DOTS_PER_LINE:
-        raise ValueError(f"{dots} dots in a line: no sweep has so many")
+    num_dots = max(line.count(".") for line in text.split("\n"))
+    if num_dots > _MAX_DOTS_PER_LINE:
+        raise ValueError(f"a line has {num_dots} dots, more than any sweep needs")
     return tomllib.loads(text)
 
 
 def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
-    """Write out the short forms of a sweep's table in place, so that they are those of the records.
+    """Expand the short forms of a sweep's table in place, to the form of the records.
 
     A number of seeds becomes a list, the name of a probe a table, nested training options one table
     with dotted names, and a relative path one that begins with ``folder``. Values of a wrong type
-    are left, for the check of the fields to report.
+    are kept, and reported later by the check of the fields.
     """
     seeds = table.get("seeds")
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if seeds > _MAX_SEEDS:
-            raise ValueError(f"seeds are at most {_MAX_SEEDS}, got {seeds}")
+            raise ValueError(f"seeds must be at most {_MAX_SEEDS}, got {seeds}")
         table["seeds"] = list(range(seeds))
 
     probes = table.get("probes")
@@ -219,10 +221,10 @@ def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
         for entry in backbones:
             if isinstance(entry, dict) and entry.get("weights") not in ("pretrained", "random"):
                 _prepend_folder(entry, "weights", folder)
-    for name, key in _PATHS:
-        part = table.get(name)
-        if isinstance(part, dict):
-            _prepend_folder(part, key, folder)
+    for table_name, key in _PATH_KEYS:
+        subtable = table.get(table_name)
+        if isinstance(subtable, dict):
+            _prepend_folder(subtable, key, folder)
 
 
 def _flatten_to_dotted_names(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -242,7 +244,7 @@ def _prepend_folder(table: dict[str, Any], key: str, folder: Path) -> None:
 
 
 def _names_that_may_be_code(config: SweepConfig) -> Iterator[tuple[str, str]]:
-    """What each name in the file names, and the name, which may be an import path."""
+    """Yield each name in the file that may be an import path, after what it names."""
     for entry in config.backbones:
         yield "backbone", entry.name
     for probe in config.probes:

@@ -22,8 +22,6 @@ class SweepResult:
     """Results of a sweep.
 
     Attributes:
-        folder: Folder of the sweep.
-        cells: Trained probes with their scores.
         failures: Cells and backbones that failed, and why.
         table: Comparison of the probes; a row is the mean over the seeds of one probe.
     """
@@ -56,7 +54,7 @@ def sweep_probes(
     # torch is imported here, so that the core can import this module without it.
     with needing("a sweep of probes", "train"):
         from rilievo.training.sweep.sweep_work import run_cells
-    # The comparison, which needs scipy, comes last; a lack of it is reported before any training.
+    # Only the comparison at the end needs scipy, but a missing one is reported before any training.
     with needing("a sweep of probes", "evaluate"):
         import scipy  # noqa: F401
     options = options or SweepOptions()
@@ -67,20 +65,20 @@ def sweep_probes(
 
     results = run_cells(config, folder, options, show=show)
     if not results.cells:
-        first = results.failures[0]
+        first_failure = results.failures[0]
         raise InputError(
-            f"{file}: none of its cells could be done; the first, {first.name}:",
-            problem=Text(first.reason),
+            f"{file}: all of its cells failed; the first, {first_failure.name}:",
+            problem=Text(first_failure.reason),
         )
-    compared: Any = load_service("probe-comparison")(
+    comparison: Any = load_service("probe-comparison")(
         config.title,
         results.cells,
         config.data.dataset,
-        config.test.split or "usual split",
+        config.test.split or "default split",
         notes=[f"Skipped: {failure.name}: {failure.reason}" for failure in results.failures],
     )
     for name in _TABLE_FILES:
-        compared.write(folder / name)
+        comparison.write(folder / name)
     return SweepResult(
-        folder=folder, cells=results.cells, failures=results.failures, table=compared.table
+        folder=folder, cells=results.cells, failures=results.failures, table=comparison.table
     )

@@ -1,4 +1,4 @@
-"""Cells of a sweep, which are planned, trained and scored one after the other."""
+"""Cells of a sweep: how they are planned, trained and scored one after the other."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ from rilievo.models import load_model
 from rilievo.predicting.work_processes import Failure
 from rilievo.training.adapters.run_models import is_probe_run
 from rilievo.training.adapters.torch_model import torch_device
-from rilievo.training.engine.progress import say
+from rilievo.training.engine.progress import print_to_stderr
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.blueprint import BackboneChoice
 from rilievo.training.networks.probe_network import backbone_from_blueprint
@@ -61,39 +61,37 @@ def run_cells(
     """Train and score every cell of a sweep that is not finished.
 
     A cell that fails is skipped, and reported on standard error if ``show`` is set.
-
-    Raises:
-        OptionError: If the benchmarks do not score what the probes predict.
     """
-    shared = _SharedResources(config=config, folder=folder, device=options.device, show=show)
-    shared.check_benchmarks()
+    resources = _SweepResources(config=config, folder=folder, device=options.device, show=show)
+    resources.check_benchmarks()
 
     failures: list[Failure] = []
 
     def skip(name: str, reason: Note) -> None:
+        """Record a failed cell or backbone, and report it if the sweep shows its progress."""
         failures.append(Failure(name=name, reason=reason))
         if show:
-            say(f"skipped: {name}: {for_terminal(reason)}")
+            print_to_stderr(f"skipped: {name}: {for_terminal(reason)}")
 
-    planned: list[PlannedCell] = []
+    planned_cells: list[PlannedCell] = []
     for entry in config.backbones:
         try:
-            planned += plan_cells(config, entry)
+            planned_cells += plan_cells(config, entry)
         except RilievoError as error:
             skip(entry.title, Note(Text(error)))
 
     cells: list[SweepCell] = []
-    for number, plan in enumerate(planned, start=1):
-        run = folder / plan.run
+    for number, planned_cell in enumerate(planned_cells, start=1):
+        run = folder / planned_cell.run
         try:
             cell = read_cell(run)
             if cell is None:
                 if show:
-                    say(f"{number} of {len(planned)}: {plan.run}")
-                cell = _train_and_score(plan, shared)
+                    print_to_stderr(f"{number} of {len(planned_cells)}: {planned_cell.run}")
+                cell = _train_and_score(planned_cell, resources)
         # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
         except (RilievoError, RuntimeError, MemoryError) as error:
-            skip(run.name, _reason_in_one_line(error, run))
+            skip(run.name, _one_line_reason(error, run))
         else:
             cells.append(cell)
     return CellResults(cells=tuple(cells), failures=tuple(failures))
@@ -102,10 +100,10 @@ def run_cells(
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
     """Plan the cells of a backbone: one for each probe, task and seed.
 
-    The name of a cell's folder ends in a hash of its configuration, so that files of sweeps that
-    share a cell share its results.
+    The name of a cell's folder ends in a hash of its configuration. Sweeps that have a cell in
+    common therefore share its results, if they write to the same folder.
     """
-    base = config.base
+    base = config.make_base_config()
     cells = []
     for probe, task, seed in itertools.product(config.probes, config.tasks, config.seeds):
         backbone = BackboneChoice(
@@ -118,29 +116,31 @@ def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
         blueprint = replace(base.blueprint, backbone=backbone, probe=probe, task=task)
         cell_config = replace(base, blueprint=blueprint, seed=seed)
 
-        hashed = f"{to_json(cell_config)}{to_json(config.test)}"
-        digest = hashlib.sha256(hashed.encode()).hexdigest()[:8]
-        words = f"{entry.title}-{probe.kind}-{task}-seed{seed}".lower()
-        name = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
-        run = f"{CELLS_FOLDER}/{name}-{digest}"
+        description = f"{to_json(cell_config)}{to_json(config.test)}"
+        digest = hashlib.sha256(description.encode()).hexdigest()[:8]
+        readable_name = f"{entry.title}-{probe.kind}-{task}-seed{seed}".lower()
+        slug = re.sub(r"[^a-z0-9.]+", "-", readable_name).strip("-.")
+        run = f"{CELLS_FOLDER}/{slug}-{digest}"
         cells.append(PlannedCell(title=entry.title, config=cell_config, run=run))
     return cells
 
 
-def _reason_in_one_line(error: Exception, run: Path) -> Note:
+def _one_line_reason(error: Exception, run: Path) -> Note:
+    """Reason why a cell failed, with advice if its run folder is to blame."""
     if not isinstance(error, RilievoError):
         # Messages of torch have several lines.
         return Note(" ".join(str(error).split()))
 
     message = str(error)
     is_about_run = isinstance(error, InputError | ModelError) and str(run) in message
-    if not is_about_run or "anew" in message:
+    has_advice = "delete " in message
+    if not is_about_run or has_advice:
         return Note(Text(error))
-    return Note(Text(error, ": take the folder of the run away to train anew"))
+    return Note(Text(error, "; delete the folder of the run to restart its training"))
 
 
 @dataclass(kw_only=True)
-class _SharedResources:
+class _SweepResources:
     """What all cells of a sweep share: options, training images and scoring."""
 
     config: SweepConfig
@@ -171,10 +171,10 @@ class _SharedResources:
     @cached_property
     def frames(self) -> TrainingFrames:
         """Images to train on; cells have the same data, size and largest depth."""
-        return open_frames(self.config.base)
+        return open_frames(self.config.make_base_config())
 
     def feature_cache(self, config: ProbeConfig, backbone: Backbone) -> FeatureCache | None:
-        """Cache of a backbone's features; None if they are not the same in every epoch."""
+        """Cache of a backbone's features; None if it is off, or they differ between epochs."""
         cache = self.config.cache
         backbone_learns = config.backbone_rate > 0
         if not cache.enabled or backbone_learns or config.augmentation.changes:
@@ -187,25 +187,27 @@ class _SharedResources:
         )
 
 
-def _train_and_score(plan: PlannedCell, shared: _SharedResources) -> SweepCell:
-    frames = shared.frames  # if data are missing, no backbone is loaded
-    run, blueprint = shared.folder / plan.run, plan.config.blueprint
-    options = RunOptions(device=shared.device, resume=is_probe_run(run), shown=shared.show)
-    backbone = backbone_from_blueprint(blueprint).to(torch_device(shared.device))
+def _train_and_score(plan: PlannedCell, resources: _SweepResources) -> SweepCell:
+    """Train the probe of a cell, score it on the test images, and write the cell's record."""
+    frames = resources.frames  # first, so that no backbone is loaded if data are missing
+    run = resources.folder / plan.run
+    blueprint = plan.config.blueprint
+    options = RunOptions(device=resources.device, resume=is_probe_run(run), shown=resources.show)
+    backbone = backbone_from_blueprint(blueprint).to(torch_device(resources.device))
     record = train_probe(
         plan.config,
         run,
         options,
         frames=frames,
         backbone=backbone,
-        keeping=shared.feature_cache(plan.config, backbone),
+        feature_cache=resources.feature_cache(plan.config, backbone),
     )
-    assert record is not None, "nothing stops it before its end"
+    assert record is not None, "training without stop_at ends with a record"
 
-    # Each model is scored once, so that making a graph of it would not pay.
-    model = load_model(run, device=shared.device, engine="torch")
+    # With torch, since a conversion to ONNX would not pay for a model that is scored once.
+    model = load_model(run, device=resources.device, engine="torch")
     task = blueprint.task
-    scores = shared.scoring.score(model, depth=task.has_depth, normals=task.has_normals)
+    scores = resources.scoring.score(model, depth=task.has_depth, normals=task.has_normals)
     cell = SweepCell(
         title=plan.title,
         layers=record.layers,
@@ -217,15 +219,15 @@ def _train_and_score(plan: PlannedCell, shared: _SharedResources) -> SweepCell:
         probe_parameters=record.probe_parameters,
         training_cpu_seconds=record.cpu_seconds,
         predicting_cpu_seconds=scores.cpu_seconds,
-        measured=tuple(map(_scores_under_benchmark, scores.benchmarks)),
-        doubts=record.doubts,
+        measured=tuple(map(_make_cell_scores, scores.benchmarks)),
+        doubts=record.quality_warnings,
     )
     write_cell(cell, run)
     return cell
 
 
-def _scores_under_benchmark(benchmark: Any) -> CellScores:
-    """Convert a ``BenchmarkScores`` of ``evaluation`` to what the record of a cell has."""
+def _make_cell_scores(benchmark: Any) -> CellScores:
+    """Convert a ``BenchmarkScores`` of ``evaluation`` to the form of a cell's record."""
     images, unscored = benchmark.scores, benchmark.unscored
     metrics = [
         CellMetric(
@@ -237,10 +239,11 @@ def _scores_under_benchmark(benchmark: Any) -> CellScores:
         )
         for summary in benchmark.summaries
     ]
+    first_reason = f"{unscored[0].id}: {unscored[0].reason}" if unscored else None
     return CellScores(
         benchmark=benchmark.benchmark,
         unscored=len(unscored),
-        reason=f"{unscored[0].id}: {unscored[0].reason}" if unscored else None,
+        reason=first_reason,
         metrics=tuple(metrics),
         ids=tuple(image.id for image in images),
         scenes=tuple(image.scene for image in images),

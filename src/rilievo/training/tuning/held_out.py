@@ -16,7 +16,7 @@ _GAP_EVERY = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DividedImages:
-    """Names of the images to learn from and of the held-out ones, and how many neither part has."""
+    """Ids of the images to learn from and of the held-out ones; ``gap`` images are in neither."""
 
     training: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -29,51 +29,50 @@ def divide_images(dataset: Dataset, data: DataChoice) -> DividedImages:
     By default the last scenes are held out, about a fifth of the images. If there is one scene, or
     ``data.held_out`` states a number, then the last images are held out, and some images before
     them are left out as a gap.
-
-    Raises:
-        OptionError: If no image is left to learn from.
     """
     ids = dataset.ids[: data.limit]
-    count = data.held_out or max(1, round(len(ids) / _HELD_OUT_EVERY))
+    num_held_out = data.held_out or max(1, round(len(ids) / _HELD_OUT_EVERY))
     if not data.held_out:
-        scenes = [dataset.scene(id) for id in ids]
-        held_out_scenes = _last_scenes(scenes, count)
+        scenes = [dataset.scene(image_id) for image_id in ids]
+        held_out_scenes = _last_scenes(scenes, num_held_out)
         if held_out_scenes:
             return _divide_by_scene(ids, scenes, held_out_scenes)
 
     gap = max(1, len(ids) // _GAP_EVERY)
-    training = ids[: max(len(ids) - count - gap, 0)]
+    training = ids[: max(len(ids) - num_held_out - gap, 0)]
     if not training:
         raise OptionError(
-            f"dataset '{data.dataset}': of {len(ids)} images {count} are kept out and {gap} beside "
-            "them are left out, so none is left to learn from"
+            f"dataset '{data.dataset}': of {len(ids)} images, {num_held_out} are held out and "
+            f"{gap} next to them are left out, so none is left to train on"
         )
-    return DividedImages(training=training, held_out=ids[-count:], gap=gap)
+    return DividedImages(training=training, held_out=ids[-num_held_out:], gap=gap)
 
 
-def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
-    """Choose the last scenes that have ``count`` images together, but never the first scene.
+def _last_scenes(scenes: Sequence[str | None], min_images: int) -> frozenset[str | None]:
+    """Choose the last scenes that together have ``min_images``, but never the first scene.
 
-    No scene is chosen if they would have more than half of all images.
+    ``scenes`` has the scene of each image. No scene is chosen if that would be more than half of
+    all images.
     """
-    last_first = list(dict.fromkeys(reversed(scenes)))
+    unique_scenes = list(dict.fromkeys(reversed(scenes)))
     images_per_scene = Counter(scenes)
     chosen: set[str | None] = set()
-    image_count = 0
-    for scene in last_first[:-1]:
+    num_images = 0
+    for scene in unique_scenes[:-1]:
         chosen.add(scene)
-        image_count += images_per_scene[scene]
-        if image_count >= count:
+        num_images += images_per_scene[scene]
+        if num_images >= min_images:
             break
-    return frozenset(chosen) if image_count <= len(scenes) / 2 else frozenset()
+    return frozenset(chosen) if num_images <= len(scenes) / 2 else frozenset()
 
 
 def _divide_by_scene(
     ids: Sequence[str], scenes: Sequence[str | None], held_out_scenes: frozenset[str | None]
 ) -> DividedImages:
-    scene_of_image = dict(zip(ids, scenes, strict=True))
-    return DividedImages(
-        training=tuple(id for id in ids if scene_of_image[id] not in held_out_scenes),
-        held_out=tuple(id for id in ids if scene_of_image[id] in held_out_scenes),
-        gap=0,
-    )
+    training, held_out = [], []
+    for image_id, scene in zip(ids, scenes, strict=True):
+        if scene in held_out_scenes:
+            held_out.append(image_id)
+        else:
+            training.append(image_id)
+    return DividedImages(training=tuple(training), held_out=tuple(held_out), gap=0)

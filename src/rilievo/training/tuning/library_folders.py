@@ -18,9 +18,9 @@ from rilievo.training.adapters.run_models import PIPELINE_FOLDER, TRANSFORMERS_F
 from rilievo.training.adapters.torch_model import DepthProNetwork, TransformersNetwork
 from rilievo.training.adapters.transformers_models import BODY_PREFIX
 from rilievo.training.engine.checkpoint import save_tensors, save_weights
-from rilievo.training.networks.backbones.released_names import (
+from rilievo.training.networks.backbones.hub_tensor_names import (
     WEIGHTS_FILE,
-    save_under_released_names,
+    save_with_hub_tensor_names,
 )
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.networks.probe_network import stored_weights
@@ -43,12 +43,12 @@ def write_library_config(network: TunedNetwork, run: Path) -> None:
 
 
 def _write_pipeline(pipeline: Any, run: Path) -> None:
-    # An interrupted run leaves no half-written pipeline.
-    part = run / f"{PIPELINE_FOLDER}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    pipeline.save_pretrained(part)
-    _copy_tokenizer(pipeline, part / _TOKENIZER)
-    part.rename(run / PIPELINE_FOLDER)
+    # Renamed at the end, so that an interrupted run leaves no half-written pipeline.
+    temporary_folder = run / f"{PIPELINE_FOLDER}.part"
+    shutil.rmtree(temporary_folder, ignore_errors=True)
+    pipeline.save_pretrained(temporary_folder)
+    _copy_tokenizer(pipeline, temporary_folder / _TOKENIZER)
+    temporary_folder.rename(run / PIPELINE_FOLDER)
 
 
 def _copy_tokenizer(pipeline: Any, target: Path) -> None:
@@ -69,19 +69,16 @@ def _write_transformers_config(config: Any, folder: Path) -> None:
     config.save_pretrained(folder)
     processor = Path(config.name_or_path) / PROCESSOR_FILE
     if processor.is_file():
-        with replacing(folder / PROCESSOR_FILE) as part:
-            part.write_bytes(processor.read_bytes())
+        with replacing(folder / PROCESSOR_FILE) as temporary_path:
+            temporary_path.write_bytes(processor.read_bytes())
 
 
 def write_run_weights(network: TunedNetwork, run: Path) -> None:
     """Write a run's own weights, and those of its folder for transformers or diffusers.
 
-    Tensors of a transformers model, also of a backbone, have the names of ``save_pretrained``. The
-    names of its modules are those of one version of transformers. Another version would not find
-    them, and would draw these tensors at random with no more than a warning.
-
-    Raises:
-        OutputError: If a file cannot be written.
+    The tensors of a transformers model or backbone are stored under the names that
+    ``save_pretrained`` gives them, because the names of its modules differ between versions. A
+    version that did not find them would fill the tensors with random numbers, and only warn.
     """
     if isinstance(network, TransformersNetwork | DepthProNetwork):
         _write_transformers_weights(network, run)
@@ -93,16 +90,17 @@ def write_run_weights(network: TunedNetwork, run: Path) -> None:
 
 
 def _write_transformers_weights(network: TransformersNetwork | DepthProNetwork, run: Path) -> None:
+    """Write weights under the names of ``save_pretrained``, for rilievo and for transformers."""
     target = run / TRANSFORMERS_FOLDER / WEIGHTS_FILE
     with TemporaryDirectory(dir=run, prefix=".transformers-") as folder:
-        saved = Path(folder, WEIGHTS_FILE)
+        saved_path = Path(folder, WEIGHTS_FILE)
         try:
-            save_under_released_names(network.body, saved.parent)
+            save_with_hub_tensor_names(network.body, saved_path.parent)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{printable(target)}: cannot be written: {reason(error)}") from error
-        tensors = load_file(saved)
+        tensors = load_file(saved_path)
         save_tensors(
             {f"{BODY_PREFIX}{name}": tensor for name, tensor in tensors.items()}, run / WEIGHTS
         )
-        with replacing(target) as part:
-            os.replace(saved, part)
+        with replacing(target) as temporary_path:
+            os.replace(saved_path, temporary_path)

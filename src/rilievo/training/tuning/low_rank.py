@@ -22,35 +22,35 @@ def add_adapters(
     Returns:
         Layers that learn: the adapters in place of the backbone's weights, and the other layers as
         they were.
-
-    Raises:
-        OptionError: If no layer of the backbone is linear.
     """
-    backbone = {id(weight) for layer in layers.weights[: layers.backbone] for weight in layer}
-    linear_names = _find_linear_layers(network, backbone)
-    with needing("adapters of low rank", "lora"):
+    backbone_layers = layers.weights[: layers.backbone]
+    backbone_ids = {id(weight) for layer in backbone_layers for weight in layer}
+    linear_names = _find_linear_layers(network, backbone_ids)
+    with needing("a low-rank adapter", "lora"):
         from peft import LoraConfig, inject_adapter_in_model
 
     weights = list(network.parameters())
-    did_learn = [weight.requires_grad for weight in weights]
+    was_trainable = [weight.requires_grad for weight in weights]
     with batch_seed(seed, 0, torch.device("cpu")):
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=linear_names)
         inject_adapter_in_model(config, network)
     # peft has frozen all weights, also those outside of the backbone.
-    for weight, learned in zip(weights, did_learn, strict=True):
-        weight.requires_grad_(learned and id(weight) not in backbone)
+    for weight, was_weight_trainable in zip(weights, was_trainable, strict=True):
+        weight.requires_grad_(was_weight_trainable and id(weight) not in backbone_ids)
 
-    adapters = _adapters_by_weight(network)
+    matrices_by_weight = _adapters_by_weight(network)
     adapted_layers: list[Layer] = []
-    for layer in layers.weights[: layers.backbone]:
-        pairs = [adapters[id(weight)] for weight in layer if id(weight) in adapters]
-        adapted_layers.append(tuple(matrix for pair in pairs for matrix in pair))
+    for layer in backbone_layers:
+        adapted_layer: list[nn.Parameter] = []
+        for weight in layer:
+            adapted_layer += matrices_by_weight.get(id(weight), [])
+        adapted_layers.append(tuple(adapted_layer))
     head = layers.weights[layers.backbone :]
     return NetworkLayers(weights=(*adapted_layers, *head), backbone=layers.backbone)
 
 
 def _find_linear_layers(network: nn.Module, weight_ids: set[int]) -> list[str]:
-    """Names of the linear layers whose weight is one of these; an ``OptionError`` without any."""
+    """Names of the linear layers whose weight has one of these ids; ``OptionError`` if none."""
     names = [
         name
         for name, module in network.named_modules()
@@ -60,9 +60,9 @@ def _find_linear_layers(network: nn.Module, weight_ids: set[int]) -> list[str]:
         return names
     raise OptionError(
         option="lora",
-        problem="has no effect: no layer of this backbone is linear",
+        problem="has no effect: this backbone has no linear layers",
         hint=Text(
-            "use ", OptionName("freeze", "backbone"), " or smaller ", OptionName("learning_rate")
+            "use ", OptionName("freeze", "backbone"), " or a smaller ", OptionName("learning_rate")
         ),
     )
 

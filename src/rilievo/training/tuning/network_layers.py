@@ -29,7 +29,7 @@ class NetworkLayers:
 def network_layers(network: TunedNetwork) -> NetworkLayers:
     """Group the weights of a network into layers, from the input to the output.
 
-    The field of view that Depth Pro predicts is left out, because it is not learned.
+    The part of Depth Pro that predicts the field of view is left out, because it is not learned.
     """
     if isinstance(network, SmallNetwork):
         return _small_network_layers(network)
@@ -38,7 +38,9 @@ def network_layers(network: TunedNetwork) -> NetworkLayers:
     if isinstance(network, ProbeNetwork):
         probe = tuple(network.probed.probe.parameters())
         return _join_layers(_backbone_layers(network.probed.backbone), [probe])
-    assert isinstance(network, TransformersNetwork | DepthProNetwork), "there is no other family"
+    assert isinstance(network, TransformersNetwork | DepthProNetwork), (
+        "no other kind of network is fine-tuned"
+    )
     return _transformers_layers(network.body)
 
 
@@ -55,87 +57,88 @@ def _small_network_layers(network: SmallNetwork) -> NetworkLayers:
 
 
 def _unet_layers(unet: Any) -> list[Layer]:
-    """One layer for each block; weights outside of blocks join the first or the last layer."""
+    """One layer for each block; weights before the blocks join the first layer, others the last."""
     blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
     layers = [list(block.parameters()) for block in blocks if block is not None]
-    weights_of_blocks = {id(weight) for layer in layers for weight in layer}
-    is_after_input = False
+    block_weight_ids = {id(weight) for layer in layers for weight in layer}
+    is_after_first_block = False
     for weight in unet.parameters():
-        if id(weight) in weights_of_blocks:
-            is_after_input = True
+        if id(weight) in block_weight_ids:
+            is_after_first_block = True
         else:
-            layers[-1 if is_after_input else 0].append(weight)
+            layers[-1 if is_after_first_block else 0].append(weight)
     return [tuple(layer) for layer in layers]
 
 
-def _transformers_layers(body: Any) -> NetworkLayers:
-    backbone = getattr(body, "backbone", None) or body.base_model
-    # The field of view is not learned: no truth of it stands beside the images.
-    not_in_head = (backbone, getattr(body, "fov_model", None))
-    head = [tuple(part.parameters()) for part in body.children() if part not in not_in_head]
-    return _join_layers(_backbone_layers(backbone), [layer for layer in head if layer])
+def _transformers_layers(model: Any) -> NetworkLayers:
+    backbone = getattr(model, "backbone", None) or model.base_model
+    # The field of view is not learned, because the images have no ground truth for it.
+    not_in_head = (backbone, getattr(model, "fov_model", None))
+    head_modules = [module for module in model.children() if module not in not_in_head]
+    head_layers = [tuple(module.parameters()) for module in head_modules]
+    return _join_layers(_backbone_layers(backbone), [layer for layer in head_layers if layer])
 
 
 def _backbone_layers(backbone: nn.Module) -> list[Layer]:
     """Group the weights of a backbone by its blocks, which are its longest lists of modules.
 
     Lists of the same length, such as those of Depth Pro's encoders, share layers: block i of each
-    is in layer i. A weight outside of blocks joins the first layer if it comes before the blocks of
-    the list whose name is most like its own, else the last layer.
+    is in layer i. A weight outside of blocks is assigned to the list whose name is most like its
+    own. It joins the first layer if it comes before the blocks of that list, and the last layer if
+    it comes after them.
     """
     list_lengths = {
         name: len(module)
         for name, module in backbone.named_modules()
         if isinstance(module, nn.ModuleList | nn.Sequential)
     }
-    block_count = max(list_lengths.values(), default=0)
-    prefixes = [f"{name}." for name, length in list_lengths.items() if length == block_count]
+    num_blocks = max(list_lengths.values(), default=0)
+    block_prefixes = [f"{name}." for name, length in list_lengths.items() if length == num_blocks]
 
-    layers: list[list[nn.Parameter]] = [[] for _ in range(max(block_count, 1))]
+    layers: list[list[nn.Parameter]] = [[] for _ in range(max(num_blocks, 1))]
     seen_prefixes: set[str] = set()
     for name, weight in backbone.named_parameters():
-        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        prefix = next((prefix for prefix in block_prefixes if name.startswith(prefix)), None)
         if prefix is not None:
             seen_prefixes.add(prefix)
-            block = int(name.removeprefix(prefix).partition(".")[0])
-        elif _most_similar_name(name, prefixes) in seen_prefixes:
-            block = len(layers) - 1
+            layer_index = int(name.removeprefix(prefix).partition(".")[0])
+        elif _most_similar_name(name, block_prefixes) in seen_prefixes:
+            layer_index = len(layers) - 1
         else:
-            block = 0
-        layers[block].append(weight)
+            layer_index = 0
+        layers[layer_index].append(weight)
     return [tuple(layer) for layer in layers]
 
 
 def _most_similar_name(name: str, candidates: Sequence[str]) -> str:
     """Find the dotted name that shares most leading parts with ``name``; "" if there is none."""
 
-    def shared_part_count(candidate: str) -> int:
-        count = 0
+    def num_shared_parts(candidate: str) -> int:
+        """Count the leading parts of a candidate that are those of ``name``."""
+        num_shared = 0
         for part, candidate_part in zip(name.split("."), candidate.split("."), strict=False):
             if part != candidate_part:
                 break
-            count += 1
-        return count
+            num_shared += 1
+        return num_shared
 
-    return max(candidates, key=shared_part_count, default="")
+    return max(candidates, key=num_shared_parts, default="")
 
 
 def checkpoint_activations(network: TunedNetwork) -> None:
-    """Make a network compute its activations anew in the backward pass, which saves memory.
-
-    Networks that cannot do that raise an ``OptionError``.
-    """
-    body: Any = getattr(network, "body", None)
+    """Make a network compute its activations again in the backward pass, which saves memory."""
+    model: Any = getattr(network, "body", None)
     if isinstance(network, LatentNetwork):
         unet: Any = network.unet
         unet.enable_gradient_checkpointing()
-    elif getattr(body, "supports_gradient_checkpointing", False):
-        # Older releases of transformers have the older name alone.
-        older = body.gradient_checkpointing_enable
-        getattr(body, "activation_checkpointing_enable", older)()
-    else:
+    elif not getattr(model, "supports_gradient_checkpointing", False):
         raise OptionError(
             option="checkpointing",
-            problem="has no effect: this network keeps its activations",
+            problem="has no effect: this network does not support checkpointing",
             hint=Text("use ", OptionName("accumulate")),
         )
+    elif hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable()
+    else:
+        # The name in older releases of transformers.
+        model.gradient_checkpointing_enable()

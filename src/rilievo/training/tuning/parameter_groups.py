@@ -20,46 +20,56 @@ def make_parameter_groups(config: TuningConfig, network: TunedNetwork) -> list[d
         OptionError: If ``replay`` or ``lora`` has no effect, or ``freeze`` leaves nothing to learn.
     """
     if isinstance(network, LatentNetwork) and config.tuning.replay:
-        problem = "has no effect: a pipeline answers in many steps"
+        problem = "has no effect on a pipeline, because it predicts in several steps"
         raise OptionError(option="replay", problem=problem, hint="leave it out")
 
     layers = network_layers(network)
     if config.tuning.lora:
         layers = add_adapters(network, layers, rank=config.tuning.lora, seed=config.seed)
-    frozen_count = _frozen_layer_count(config, layers)
+    num_frozen = _num_frozen_layers(config.tuning.freeze, layers)
+    has_trained_backbone = any(layers.weights[num_frozen : layers.backbone])
+    if config.tuning.lora and not has_trained_backbone:
+        raise OptionError(
+            option="lora",
+            problem=Text(
+                "has no effect if ",
+                OptionName("freeze", config.tuning.freeze),
+                " freezes all layers of the backbone",
+            ),
+        )
 
     groups = []
-    last = len(layers.weights) - 1
+    last_index = len(layers.weights) - 1
     for index, layer in enumerate(layers.weights):
-        learns = index >= frozen_count
+        is_trained = index >= num_frozen
         for weight in layer:
-            weight.requires_grad_(learns)
-        if learns and layer:
-            rate = config.learning_rate * config.tuning.layer_rate ** (last - index)
+            weight.requires_grad_(is_trained)
+        if is_trained and layer:
+            # The last layer has the full rate, and each one before it a fraction of the next.
+            rate = config.learning_rate * config.tuning.layer_rate ** (last_index - index)
             groups.append({"params": list(layer), "lr": rate, "initial_lr": rate})
     return groups
 
 
-def _frozen_layer_count(config: TuningConfig, layers: NetworkLayers) -> int:
-    freeze, count = config.tuning.freeze, len(layers.weights)
-    counts_by_name = {NONE: 0, BACKBONE: layers.backbone}
-    frozen_count = counts_by_name[freeze] if freeze in counts_by_name else int(freeze)
-    if frozen_count >= count:
+def _num_frozen_layers(freeze: str, layers: NetworkLayers) -> int:
+    """Number of layers, from the input, that the option ``freeze`` keeps from learning.
+
+    Raises:
+        OptionError: If no layer would learn.
+    """
+    num_layers = len(layers.weights)
+    num_by_name = {NONE: 0, BACKBONE: layers.backbone}
+    num_frozen = num_by_name[freeze] if freeze in num_by_name else int(freeze)
+    if num_frozen >= num_layers:
         raise OptionError(
             option="freeze",
             value=freeze,
-            expected=f"none, backbone ({layers.backbone} layers) or fewer layers than all {count}",
-        )
-    if config.tuning.lora and not any(layers.weights[frozen_count : layers.backbone]):
-        raise OptionError(
-            option="lora",
-            problem=Text(
-                "has no effect where ",
-                OptionName("freeze", freeze),
-                " freezes all layers of the backbone",
+            expected=(
+                f"none, backbone ({layers.backbone} layers) or a number of layers less than "
+                f"{num_layers}"
             ),
         )
-    return frozen_count
+    return num_frozen
 
 
 def count_learning_weights(groups: list[dict[str, Any]]) -> int:

@@ -31,10 +31,10 @@ class ScoredImages:
     def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
         self._dataset = dataset
         self.ids = evenly_spread(ids, _MAX_IMAGES)
-        scenes = [dataset.scene(id) for id in self.ids]
+        scenes = [dataset.scene(image_id) for image_id in self.ids]
         self.places = [
-            FramePlace(sequence=scenes.index(scene), frame=ids.index(id))
-            for id, scene in zip(self.ids, scenes, strict=True)
+            FramePlace(sequence=scenes.index(scene), frame=ids.index(image_id))
+            for image_id, scene in zip(self.ids, scenes, strict=True)
         ]
 
     def errors(self, model: Model) -> Errors:
@@ -42,12 +42,12 @@ class ScoredImages:
 
         A prediction that cannot be aligned counts as the median of the true depth everywhere.
         """
-        return tuple(self._abs_rel_of_image(model, id) for id in self.ids)
+        return tuple(self._compute_abs_rel(model, image_id) for image_id in self.ids)
 
-    def _abs_rel_of_image(self, model: Model, id: str) -> float | None:
-        image, truth = self._dataset.image(id), self._dataset.truth(id)
+    def _compute_abs_rel(self, model: Model, image_id: str) -> float | None:
+        image, truth = self._dataset.image(image_id), self._dataset.truth(image_id)
         height, width = image.shape[:2]
-        camera = self._dataset.wide_camera(id, (height, width))
+        camera = self._dataset.wide_camera(image_id, (height, width))
         # Models see other lenses in perspective views only where the dataset says so.
         if camera is None and truth.camera and isinstance(truth.camera.lens, Pinhole):
             camera = truth.camera
@@ -60,16 +60,16 @@ def _aligned_abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
     if truth.depth is None or truth.depth_valid is None:
         return None
     try:
-        depth = align(predicted, truth.depth, truth.depth_valid).depth
+        aligned = align(predicted, truth.depth, truth.depth_valid).depth
     except NoGroundTruthError:
         return None
     except CalibrationError:
-        true = truth.depth[truth.depth_valid].astype(np.float64)
-        return float(np.mean(np.abs(np.median(true) - true) / true))
+        true_depth = truth.depth[truth.depth_valid].astype(np.float64)
+        return float(np.mean(np.abs(np.median(true_depth) - true_depth) / true_depth))
 
-    is_scored = depth.valid & truth.depth_valid
-    true = truth.depth[is_scored].astype(np.float64)
-    return float(np.mean(np.abs(depth.values[is_scored] - true) / true))
+    is_scored = aligned.valid & truth.depth_valid
+    true_depth = truth.depth[is_scored].astype(np.float64)
+    return float(np.mean(np.abs(aligned.values[is_scored] - true_depth) / true_depth))
 
 
 def mean_error(errors: Errors) -> float:

@@ -1,4 +1,4 @@
-"""Models that can be trained further, opened with their networks in torch."""
+"""Models that can be fine-tuned, opened with their networks in torch."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,14 +39,14 @@ from rilievo.training.networks.small_weights import fill_from_onnx
 from rilievo.training.tuning.network_layers import TunedNetwork
 
 _EXPECTED_START = (
-    f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "
-    f"network of {SMALL}, a depth model of transformers, or a Marigold pipeline of depth"
+    f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file with the "
+    f"network of {SMALL}, a depth model from transformers, or a Marigold depth pipeline"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartModel:
-    """Model with which further training begins, and the checksum of its weights."""
+    """Model with which fine-tuning begins, and the checksum of its weights."""
 
     blueprint: TunedBlueprint
     network: TunedNetwork
@@ -60,21 +60,22 @@ class StartModel:
 
 
 def open_start_model(name: str, kind: DepthKind | None = None) -> StartModel:
-    """Open a model in order to train it further; ``name`` may be a folder or a file.
+    """Open a model in order to fine-tune it; ``name`` may be a folder or a file.
 
-    ``kind`` is the kind of depth of a folder of transformers or diffusers that does not say it.
+    ``kind`` is the kind of depth of a transformers or diffusers folder that does not state it.
 
     Raises:
-        OptionError: If the model cannot be trained further, or its kind of depth is another one.
+        OptionError: If the model cannot be fine-tuned, or its kind of depth is not ``kind``.
     """
     start = _open_by_family(name, kind)
     if kind not in (None, start.blueprint.kind):
-        problem = f"has no effect: the depth of {name} is {start.blueprint.kind}"
+        problem = f"is {kind}, but {name} predicts {start.blueprint.kind} depth: leave it out"
         raise OptionError(option="kind", problem=problem)
     return start
 
 
 def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
+    """Open a run, the small embedded network, or a model of transformers or diffusers."""
     path = Path(name)
     if is_tuned_run(path):
         return _open_tuned_run(name, path)
@@ -85,10 +86,10 @@ def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
     if path.suffix == ".onnx":
         return _open_small_network(name, path)
     if name == BASE:
-        hint = f"of two networks in one graph, start from {SMALL}"
+        hint = f"it contains two networks in one graph; start from {SMALL}"
         raise OptionError(option="start", value=name, expected=_EXPECTED_START, hint=hint)
     if is_video_run(path):
-        hint = "a run on video goes on with 'rilievo train video --start'"
+        hint = "use 'rilievo train video --start' to continue from a run on video"
         raise OptionError(option="start", value=name, expected=_EXPECTED_START, hint=hint)
 
     model = load_model(name, kind=kind, device="cpu", engine="torch")
@@ -113,9 +114,10 @@ def _open_tuned_run(name: str, folder: Path) -> StartModel:
 
 
 def _open_probe_run(name: str, folder: Path) -> StartModel:
+    """Open a run of ``train probe`` or ``train supervised``."""
     card, run = probe_run_card(folder), read_probe_run(folder)
     if card.kind is None:
-        problem = "names a model of normals alone: runs are judged by depth"
+        problem = "is a model that only predicts normals; expected one that predicts depth"
         raise OptionError(option="start", problem=problem)
     preparation = probe_preparation(run.blueprint)
     return StartModel(
@@ -133,11 +135,15 @@ def _open_probe_run(name: str, folder: Path) -> StartModel:
 
 
 def _open_small_network(name: str, path: Path) -> StartModel:
+    """Copy the weights of an ONNX file of the small embedded network into a network in torch."""
     model = OnnxModel(path, LoadOptions(device="cpu", engine="onnxruntime"))
     card, sizing = model.card, model.preparation.sizing
     if sizing.rule is not Rule.AREA or card.kind is None:
-        raise ModelError(f"{path}: is not the network of {SMALL}, which training goes on with")
-    network = SmallNetwork(sizing.area)
+        raise ModelError(
+            f"{path}: is not the network of {SMALL}, the only one that can be fine-tuned from an "
+            "ONNX file"
+        )
+    network = SmallNetwork(sizing.pixel_count)
     fill_from_onnx(network.network, path)
     return StartModel(
         blueprint=TunedBlueprint(
@@ -145,8 +151,8 @@ def _open_small_network(name: str, path: Path) -> StartModel:
             start=name,
             kind=card.kind,
             licence=card.licence,
-            teacher=model.facts.teacher,
-            area=sizing.area,
+            teacher=model.description.teacher,
+            area=sizing.pixel_count,
         ),
         network=network,
         card=replace(card, confidence=False, sky=False),
@@ -155,8 +161,9 @@ def _open_small_network(name: str, path: Path) -> StartModel:
 
 
 def _start_from_pipeline(name: str, model: DiffusionModel) -> StartModel:
+    """Start from a Marigold pipeline, of which the U-Net is trained."""
     if model.kind not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
-        problem = f"names a pipeline of {model.kind or 'normals'}: expected is affine depth"
+        problem = f"is a pipeline for {model.kind or 'normals'}; expected one for affine depth"
         raise OptionError(option="start", problem=problem)
     return StartModel(
         blueprint=TunedBlueprint(
@@ -171,13 +178,14 @@ def _start_from_pipeline(name: str, model: DiffusionModel) -> StartModel:
 def _start_from_transformers(
     name: str, model: TorchModel, network: TransformersNetwork | DepthProNetwork
 ) -> StartModel:
-    assert model.kind is not None, "depth models have one"
-    if network.depends_on_batch or network.preparation.padding:
+    """Start from a depth model of transformers."""
+    assert model.kind is not None, "depth models have a kind of depth"
+    if network.depends_on_batch or network.preparation.border_factor:
         raise OptionError(
-            f"model '{name}' cannot be trained further here: it sees a reflected border, or its "
-            "photographs affect each other"
+            f"model '{name}' cannot be fine-tuned: it pads photographs with reflected borders, or "
+            "the photographs of a batch affect each other"
         )
-    body: Any = network.body
+    backbone: Any = network.body
     return StartModel(
         blueprint=TunedBlueprint(
             family=Family.TRANSFORMERS,
@@ -185,7 +193,7 @@ def _start_from_transformers(
             kind=model.kind,
             licence=model.card.licence,
             teacher=model.card.teacher,
-            architecture=body.config.model_type,
+            architecture=backbone.config.model_type,
         ),
         network=network,
         card=model.card,

@@ -41,13 +41,14 @@ class StartPredictions:
         self, network: TorchNetwork, kind: DepthKind, device: torch.device, *, seed: int
     ) -> None:
         self._kind, self._seed, self._device = kind, seed, device
-        self._learned = self._predict_pictures(network, read_pictures(judges=False))
-        self._held_out = self._predict_pictures(network, read_pictures(judges=True))
+        self._training = self._predict_pictures(network, read_pictures(held_out=False))
+        self._held_out = self._predict_pictures(network, read_pictures(held_out=True))
 
     @torch.no_grad()
     def _predict_pictures(
         self, network: TorchNetwork, pictures: Sequence[Pixels]
     ) -> list[_Picture]:
+        """Prepare pictures, and let the network predict their depth and normals."""
         network.eval()
         predicted = []
         for picture in pictures:
@@ -58,16 +59,16 @@ class StartPredictions:
             predicted.append(_Picture(image=image, start_outputs=start_outputs))
         return predicted
 
-    def loss(self, network: TorchNetwork, batch_number: int, image_count: int) -> Scalar:
+    def loss(self, network: TorchNetwork, batch_number: int, num_images: int) -> Scalar:
         """Compute the mean loss on a few pictures, against the network's first predictions.
 
-        The number of the batch determines the pictures, and its images how many there are.
+        ``batch_number`` determines the pictures, and ``num_images`` of the batch their number.
         """
         rng = np.random.default_rng([self._seed, batch_number, _RANDOM_STREAM])
-        count = min(max(1, round(image_count / _IMAGES_PER_PICTURE)), len(self._learned))
+        num_pictures = min(max(1, round(num_images / _IMAGES_PER_PICTURE)), len(self._training))
         total = torch.zeros((), device=self._device)
-        for index in rng.choice(len(self._learned), count, replace=False):
-            picture = self._learned[int(index)]
+        for index in rng.choice(len(self._training), num_pictures, replace=False):
+            picture = self._training[int(index)]
             outputs = outputs_by_name(network, picture.image)
             target = picture.start_outputs["depth"]
             total = total + answer_loss(
@@ -75,17 +76,16 @@ class StartPredictions:
             )
             if "normals" in picture.start_outputs:
                 normals = picture.start_outputs["normals"]
-                everywhere = torch.ones_like(normals[:, 0], dtype=torch.bool)
-                total = total + angular_loss(outputs["normals"].float(), normals, everywhere)
-        return total / count
+                all_valid = torch.ones_like(normals[:, 0], dtype=torch.bool)
+                total = total + angular_loss(outputs["normals"].float(), normals, all_valid)
+        return total / num_pictures
 
     @torch.no_grad()
     def depth_change(self, network: TorchNetwork) -> float:
         """Mean change of depth on the pictures that are not learned.
 
-        Returns:
-            Mean |change of log depth|, so that 0.05 is about 5 %. For affine kinds, mean |change of
-            depth| in units of the mean deviation.
+        It is the mean |change of log depth|, so that 0.05 is about 5 %. For affine kinds, it is the
+        mean |change of depth| in units of the mean deviation.
         """
         network.eval()
         changes = []

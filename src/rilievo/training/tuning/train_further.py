@@ -1,4 +1,4 @@
-"""The run of a further training, from opening its model to its record; needs torch."""
+"""Run of fine-tuning, from opening its model to its record; needs torch."""
 
 import hashlib
 import math
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rilievo.data.datasets import Dataset
 from rilievo.io.json_record import to_json
-from rilievo.training.engine.loop import Devices, TrainingLoop, launch_fabric
+from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.probe.probe_config import RunOptions
@@ -31,33 +31,35 @@ def train_further(
     folder: RunFolder[TuningConfig, TuningRecord],
     options: RunOptions,
 ) -> TuningRecord | None:
-    """Train a model on a dataset, a part of which is held out, unless the run is finished already.
+    """Fine-tune a model on a dataset, a part of which is held out, unless the run is finished.
 
-    On the ``second`` dataset, if any, the model is scored before and after. Returns the record of
+    On the ``second`` dataset, if any, the model is scored before and after. Return the record of
     the run, or None if it was stopped before its end.
     """
-    start = _open_start(config)
-    config = folder.check_config(replace(config, network=start.blueprint), resume=options.resume)
+    start_model = _open_start(config)
+    config = folder.config_to_train(
+        replace(config, network=start_model.blueprint), resume=options.resume
+    )
     if folder.is_finished():
         return folder.read_record()
 
     divided = divide_images(dataset, config.data)
     data = TuningData(
         divided=divided,
-        frames=_training_frames(config, dataset, divided, start),
+        frames=_training_frames(config, dataset, divided, start_model),
         held_out=ScoredImages(dataset, divided.held_out),
         second=None if second is None else ScoredImages(second, second.ids),
     )
-    fabric = launch_fabric(Devices(device=options.device, precision=config.precision, partly=True))
-    task = TuningTask(config, folder.path, fabric, data, start)
-    fingerprint = hashlib.sha256(f"{start.sha256} {to_json(config)}".encode()).hexdigest()
+    fabric = launch_fabric(options.device, precision=config.precision, allows_unused_weights=True)
+    task = TuningTask(config, folder.path, fabric, data, start_model)
+    fingerprint = hashlib.sha256(f"{start_model.sha256} {to_json(config)}".encode()).hexdigest()
     loop = TrainingLoop(task, folder.path, fabric=fabric, fingerprint=fingerprint)
 
     if fabric.is_global_zero:
         # Only now, so that a run that cannot begin leaves no folder behind.
         folder.write_config(config)
         has_adapters = config.tuning.lora > 0
-        network = merge_adapters(start.network) if has_adapters else start.network
+        network = merge_adapters(start_model.network) if has_adapters else start_model.network
         write_library_config(network, folder.path)
 
     is_at_end = loop.train_to_end(
@@ -75,39 +77,40 @@ def _open_start(config: TuningConfig) -> StartModel:
 
 
 def _training_frames(
-    config: TuningConfig, dataset: Dataset, divided: DividedImages, start: StartModel
+    config: TuningConfig, dataset: Dataset, divided: DividedImages, start_model: StartModel
 ) -> TargetFrames:
     return TargetFrames(
         dataset,
         divided.training,
         config.data,
-        preparation=start.network.preparation,
+        preparation=start_model.network.preparation,
         largest=float("inf"),
-        needs_focal=start.needs_focal,
+        needs_focal=start_model.needs_focal,
     )
 
 
 def describe_run(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
     """Describe in a few lines what a run would learn, after opening its model and first image."""
-    start = _open_start(config)
+    start_model = _open_start(config)
     divided = divide_images(dataset, config.data)
-    weight_count = count_parameters(start.network)
-    learning_count = count_learning_weights(make_parameter_groups(config, start.network))
+    num_weights = count_parameters(start_model.network)
+    num_learning = count_learning_weights(make_parameter_groups(config, start_model.network))
     if config.tuning.checkpointing:
         # Only to raise an error for a network that cannot do it.
-        checkpoint_activations(start.network)
+        checkpoint_activations(start_model.network)
 
-    images, accumulate = len(divided.training), config.tuning.accumulate
-    batches = config.epochs * math.ceil(images / config.batch_size)
-    steps = math.ceil(batches / accumulate)
+    num_images = len(divided.training)
+    num_batches = config.epochs * math.ceil(num_images / config.batch_size)
+    num_steps = math.ceil(num_batches / config.tuning.accumulate)
+    images_per_step = config.batch_size * config.tuning.accumulate
     lines = [
-        f"start: {config.tuning.start}, {start.blueprint.kind} depth, {weight_count:,} weights, "
-        f"of which {learning_count:,} learn",
-        f"images: {images} to learn from, {len(divided.held_out)} kept out, {divided.gap} left out "
-        "between them",
-        describe_first_target(_training_frames(config, dataset, divided, start)),
-        f"steps: {steps} at most, of {config.batch_size * accumulate} images",
+        f"start: {config.tuning.start}, {start_model.blueprint.kind} depth, {num_weights:,} "
+        f"weights, of which {num_learning:,} are trained",
+        f"images: {num_images} for training, {len(divided.held_out)} held out, {divided.gap} left "
+        "out between them",
+        describe_first_target(_training_frames(config, dataset, divided, start_model)),
+        f"steps: at most {num_steps}, each with up to {images_per_step} images",
     ]
     if second is not None:
-        lines.append(f"second set: {config.tuning.second.dataset}, {len(second.ids)} images")
+        lines.append(f"second dataset: {config.tuning.second.dataset}, {len(second.ids)} images")
     return tuple(lines)

@@ -1,4 +1,4 @@
-"""Configuration of further training: the options of ``rilievo train supervised --start``."""
+"""Configuration of fine-tuning: the options of ``rilievo train supervised --start``."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -25,48 +25,51 @@ class SecondSet:
     GROUP: ClassVar[str] = "Start from a model"
 
     dataset: str = "folder"
-    """Name of a second dataset, scored before and after, to show what was forgotten."""
+    """Second dataset to score before and after training, which shows what the model forgot."""
     root: Annotated[str | None, option(metavar="FOLDER")] = None
-    """Folder of the second dataset; without it there is none."""
+    """Folder of the second dataset. Without it, no second dataset is scored."""
     split: str | None = None
-    """Split of the second dataset; by default the one that papers score."""
+    """Split of the second dataset. By default the one that papers score."""
     variant: str | None = None
-    """Variant of its ground truth; by default the first."""
+    """Variant of the second dataset's ground truth. By default its first variant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningOptions:
-    """Options of further training that other trainings do not have."""
+    """Options of fine-tuning that other trainings do not have."""
 
     GROUP: ClassVar[str] = "Start from a model"
 
     start: Annotated[str | None, option(in_short_help=True, metavar="MODEL")] = None
-    """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
-    probe', an ONNX file of the network of rilievo/small, a depth model of transformers (Depth
-    Anything V2, DPT, Depth Pro) or a Marigold pipeline. Network, size and losses are its own. By
-    default the network of --network is trained.
+    """Model to fine-tune: rilievo/small, the folder of a run of 'train supervised' or 'train
+    probe', an ONNX file with the network of rilievo/small, a depth model from transformers (Depth
+    Anything V2, DPT, Depth Pro) or a Marigold pipeline. The model determines the network, its size
+    and the losses. By default, the network of --network is trained instead.
     """
     kind: Annotated[DepthKind | None, option(metavar="|".join(DepthKind))] = None
-    """Kind of depth of a folder of transformers or diffusers, if it is not known."""
+    """Kind of depth that a transformers or diffusers folder predicts, if it is unknown."""
     freeze: Annotated[str, option(in_short_help=True, metavar="none|backbone|N")] = NONE
-    """Layers that do not learn: none, the whole backbone, or the first N layers from the input."""
+    """Layers to freeze: none, the whole backbone, or the first N layers from the input."""
     layer_rate: float = 0.9
-    """Factor of the learning rate from each layer to the one before it."""
+    """Factor by which the learning rate changes from each layer to the one before it."""
     average: float = 0.98
-    """Decay of the moving average of the weights, which the run keeps; 0 for none."""
+    """Decay of the moving average of the weights, which the run saves; 0 turns it off."""
     accumulate: int = 1
-    """Batches whose gradients are added before a step."""
+    """Number of batches whose gradients are added up for each step."""
     lora: Annotated[int, option(metavar="RANK")] = 0
-    """Rank of adapters (LoRA, by the extra 'lora') in place of the backbone's linear weights; 0 for
-    none.
+    """Rank of LoRA adapters (extra 'lora'), which are trained instead of the backbone's linear
+    weights; 0 turns them off.
     """
     checkpointing: bool = False
-    """Compute activations anew (transformers, pipelines): a third more time, much less memory."""
+    """Recompute activations instead of storing them, which takes a third more time, but much less
+    memory. Only models from transformers and pipelines support it.
+    """
     patience: int = 4
-    """Passes without a smaller error after which the run ends early."""
+    """Number of passes without a smaller error after which the run ends early."""
     replay: float | None = None
-    """Weight of the loss on shipped pictures of other places, where the model's first predictions
-    are the truth, so that it does not forget them; 0 for none. By default 1; pipelines have none.
+    """Weight of the loss on bundled pictures of other scenes, for which the start model's
+    predictions are the ground truth, so that the model does not forget them; 0 turns it off. By
+    default 1, and 0 for pipelines.
     """
     second: SecondSet = field(default_factory=SecondSet)
 
@@ -76,16 +79,16 @@ class TuningOptions:
             {
                 "1 or more": ("accumulate", "patience"),
                 "0 or more": ("replay", "lora"),
-                "a share of 0 to 1": ("layer_rate", "average"),
+                "a number from 0 to 1": ("layer_rate", "average"),
             },
         )
         if self.average == 1 or self.layer_rate == 0:
             raise OptionError(
                 problem=Text(
                     OptionName("average"),
-                    " is below 1, and ",
+                    " must be below 1, and ",
                     OptionName("layer_rate"),
-                    " is above 0",
+                    " must be above 0",
                 )
             )
         if self.freeze not in (NONE, BACKBONE) and not self.freeze.isdecimal():
@@ -100,7 +103,7 @@ class TuningOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningConfig:
-    """Configuration of a run of further training, which ``config.json`` stores."""
+    """Configuration of a fine-tuning run, which ``config.json`` stores."""
 
     GROUP: ClassVar[str] = "Steps"
     GROUPS: ClassVar[Groups] = {"Speed": ("precision",)}
@@ -113,23 +116,23 @@ class TuningConfig:
     tuning: Annotated[TuningOptions, option(name="")]
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5))
     epochs: Annotated[int, FIRST] = 20
-    """Passes through the images at most."""
+    """Maximum number of passes through the images."""
     batch_size: Annotated[int, FIRST] = 8
-    """Images of a batch."""
+    """Number of images per batch."""
     learning_rate: Annotated[float, FIRST] = 2e-4
     """Peak learning rate of the last layer."""
     shuffle: Annotated[bool, HIDDEN] = True
-    """Whether every epoch has its own order."""
+    """Whether every epoch shuffles the images again."""
     seed: Annotated[int, FIRST] = 0
-    """Seed of order and augmentation."""
+    """Seed for the order of the images and augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""
     checkpoint_steps: Annotated[int, HIDDEN] = 500
-    """Steps between checkpoints."""
+    """Number of steps between checkpoints."""
 
     def __post_init__(self) -> None:
         if self.tuning.start is None:
-            raise OptionError(option="start", problem="names the model to train further")
+            raise OptionError(option="start", problem="is missing: give the model to fine-tune")
         check_ranges(
             self,
             {

@@ -1,4 +1,4 @@
-"""Losses of one step of further training."""
+"""Losses of a step of fine-tuning."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,13 +12,10 @@ from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answer_losses import answer_loss, depth_target
 from rilievo.training.losses.supervised import angular_loss
 from rilievo.training.networks.latent_network import LatentNetwork
+from rilievo.training.probe.probe_scores import has_normal
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.network_layers import TunedNetwork
 from rilievo.training.tuning.start_predictions import StartPredictions, outputs_by_name
-from rilievo.training.tuning.tuning_config import TuningConfig
-
-_MIN_SQUARED_LENGTH = 0.5
-"""Squared length above which a stored normal is one; it is about 1 in half precision, or 0."""
 
 
 class TuningBatch(NamedTuple):
@@ -32,15 +29,26 @@ class TuningBatch(NamedTuple):
 
 
 class TuningLearner(nn.Module):
-    """Network with the losses by which it is trained further."""
+    """Network with the losses of fine-tuning.
 
-    replay: StartPredictions | None = None
-    """What the network predicted before, so that it does not forget other places; None without."""
+    Attributes:
+        replay: Start model's predictions on other scenes, which the network must keep; None if
+            they are not learned.
+    """
 
-    def __init__(self, network: TunedNetwork, config: TuningConfig, kind: DepthKind) -> None:
+    def __init__(
+        self,
+        network: TunedNetwork,
+        kind: DepthKind,
+        replay: StartPredictions | None,
+        *,
+        replay_weight: float,
+    ) -> None:
         super().__init__()
-        self.network, self._kind = network, kind
-        self._replay_weight = config.tuning.replay_weight
+        self.network = network
+        self.replay = replay
+        self._kind = kind
+        self._replay_weight = replay_weight
 
     def train(self, mode: bool = True) -> "TuningLearner":
         """Set the mode, except for batch normalisation, which keeps its statistics."""
@@ -51,17 +59,18 @@ class TuningLearner(nn.Module):
         return self
 
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
-        """Compute the ``loss`` of a batch, and the parts that it is the weighted sum of."""
-        image_count = sum(len(group["image"]) for group in batch.groups)
-        depth_loss = normals_loss = replay_loss = batch.groups[0]["depth"].new_zeros(())
+        """Compute the ``loss`` of a batch, and the losses of which it is the weighted sum."""
+        num_images = sum(len(group["image"]) for group in batch.groups)
+        zero = batch.groups[0]["depth"].new_zeros(())
+        depth_loss = normals_loss = replay_loss = zero
         for group in batch.groups:
-            fraction = len(group["image"]) / image_count
+            fraction = len(group["image"]) / num_images
             group_depth_loss, group_normals_loss = self._group_losses(group)
             depth_loss = depth_loss + fraction * group_depth_loss
             normals_loss = normals_loss + fraction * group_normals_loss
 
         if self.replay is not None and isinstance(self.network, TorchNetwork):
-            replay_loss = self.replay.loss(self.network, batch.number, image_count)
+            replay_loss = self.replay.loss(self.network, batch.number, num_images)
         return {
             "loss": depth_loss + normals_loss + self._replay_weight * replay_loss,
             "depth_loss": depth_loss,
@@ -71,7 +80,9 @@ class TuningLearner(nn.Module):
 
     def _group_losses(self, group: dict[str, Tensor]) -> tuple[Scalar, Scalar]:
         """Mean loss of depth, and of normals, which is 0 if the network does not predict them."""
-        target, is_known = depth_target(self._kind, group["depth"]), group["depth"] > 0
+        true_depth = group["depth"]
+        is_known = true_depth > 0
+        target = depth_target(self._kind, true_depth)
         no_loss = target.new_zeros(())
         if isinstance(self.network, LatentNetwork):
             return self.network(group["image"], target, is_known), no_loss
@@ -80,21 +91,23 @@ class TuningLearner(nn.Module):
         # Networks may compute in lower precision; losses may not.
         with torch.autocast(target.device.type, enabled=False):
             height, width = target.shape[-2:]
-            fill = self.network.preparation.fill
-            depth = _crop_to_size(outputs["depth"].float(), (height, width), fill=fill)
+            pad_multiple = self.network.preparation.pad_multiple
+            depth = _crop_to_size(
+                outputs["depth"].float(), (height, width), pad_multiple=pad_multiple
+            )
             depth_loss = answer_loss(self._kind, depth, target, is_known)
             if "normals" not in outputs:
                 return depth_loss, no_loss
             return depth_loss, _normals_loss(outputs["normals"].float(), group["normals"])
 
 
-def _crop_to_size(predicted: Maps, size: tuple[int, int], *, fill: int) -> Maps:
-    """Cut off the border with which a network padded its input to multiples of ``fill`` pixels.
+def _crop_to_size(predicted: Maps, size: tuple[int, int], *, pad_multiple: int) -> Maps:
+    """Cut off the border with which a network padded its input to a multiple of some pixels.
 
-    A network that predicts at another size than that of its padded input is resized first.
+    If the prediction does not have the size of the padded input, it is first resized to that.
     """
     height, width = size
-    border_rows, border_columns = -height % fill, -width % fill
+    border_rows, border_columns = -height % pad_multiple, -width % pad_multiple
     padded_size = (height + border_rows, width + border_columns)
     if tuple(predicted.shape[-2:]) != padded_size:
         predicted = F.interpolate(
@@ -106,7 +119,7 @@ def _crop_to_size(predicted: Maps, size: tuple[int, int], *, fill: int) -> Maps:
 
 def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
     """Angular loss where the true normals are known; 0 if they are known nowhere."""
-    valid = true.square().sum(dim=1) > _MIN_SQUARED_LENGTH
-    if not bool(valid.any()):
+    valid = has_normal(true)
+    if not valid.any():
         return 0 * predicted.sum()
     return angular_loss(predicted, F.normalize(true, dim=1), valid)

@@ -1,7 +1,8 @@
-"""Record of a run of further training, which ``record.json`` stores."""
+"""Record of a run of fine-tuning, which ``record.json`` stores."""
 
 from dataclasses import dataclass
 
+from rilievo.errors.messages import count_text
 from rilievo.training.video.gain import Gain
 
 
@@ -11,10 +12,8 @@ class SetErrors:
 
     Attributes:
         name: What the set is, for example "kept out".
-        images: Number of images with ground truth.
         before: AbsRel of the model that the run began with.
         after: AbsRel of the model that the run ended with.
-        gain: How much smaller the errors became, with its confidence interval.
     """
 
     name: str
@@ -27,22 +26,20 @@ class SetErrors:
     def words(self) -> str:
         """Both errors and the gain, in a line."""
         return (
-            f"{self.name}, {self.images} images: AbsRel {self.before:.4f} before, "
-            f"{self.after:.4f} after, {self.gain.words}"
+            f"AbsRel on {count_text(self.images, 'image')} ({self.name}): {self.before:.4f} before "
+            f"the training, {self.after:.4f} after it; {self.gain.words}"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningRecord:
-    """Results of a finished run of further training.
+    """Results of a finished run of fine-tuning.
 
     Attributes:
         start_sha256: Checksum of the weights that the run began with.
-        parameters: Number of weights, of which ``learning`` have learned.
-        images: Number of images to learn from.
-        held_out: Number of held-out images.
-        gap: Number of images left out between the two.
-        passed_over: Number of images skipped, as they have no pixel to learn from.
+        parameters: Number of weights, of which ``learning`` were trained.
+        gap: Number of images left out between those to learn from and the held-out ones.
+        skipped: Number of skipped images, which have no pixel to learn from.
         best_step: Step with the least error, whose weights are the run's; 0 is the start.
         stopped_early: Whether the run ended because its error had not fallen for some passes.
         kept_out: Errors on the held-out images. They are a little too small, as they chose the
@@ -50,8 +47,6 @@ class TuningRecord:
         second: Errors on the second dataset; None without one.
         elsewhere: Mean change of depth on pictures of other places, where 0.05 is about 5 %; None
             if none were learned.
-        seconds: Duration of the steps [s].
-        version: Version of rilievo.
     """
 
     start_sha256: str
@@ -60,7 +55,7 @@ class TuningRecord:
     images: int
     held_out: int
     gap: int
-    passed_over: int
+    skipped: int
     steps: int
     best_step: int
     stopped_early: bool
@@ -74,11 +69,11 @@ class TuningRecord:
     version: str
 
     @property
-    def doubts(self) -> tuple[str, ...]:
+    def quality_warnings(self) -> tuple[str, ...]:
         """Reasons to doubt that the run was of use."""
         if self.best_step:
             return ()
         return (
-            "the weights are those of the start: no step has a smaller error on the images kept "
-            f"out (AbsRel {self.kept_out.before:.4f})",
+            "the run keeps the weights of the start model, because no step has a smaller error on "
+            f"the held-out images (AbsRel {self.kept_out.before:.4f})",
         )

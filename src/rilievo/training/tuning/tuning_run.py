@@ -53,7 +53,7 @@ def fine_tune(
         path=run,
         config=TuningConfig,
         record=TuningRecord,
-        is_ours=is_tuned_run,
+        is_run_of_kind=is_tuned_run,
         initial_folders=(PIPELINE_FOLDER,),
     )
     return train_further(config, dataset, second, folder=folder, options=options or RunOptions())
@@ -93,6 +93,6 @@ def _open_second_set(second: SecondSet) -> Dataset | None:
     for name in ("dataset", "split", "variant"):
         if getattr(second, name) != getattr(default, name):
             raise OptionError(
-                option=f"second.{name}", problem=Text("goes with ", OptionName("second.root"))
+                option=f"second.{name}", problem=Text("needs ", OptionName("second.root"))
             )
     return None

@@ -1,4 +1,4 @@
-"""Further training as the engine's task: batches, weights that are averaged, and validation."""
+"""Fine-tuning as a task of the engine: batches, averaged weights, and validation."""
 
 import copy
 import math
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.models.base import Model
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions
@@ -22,7 +23,7 @@ from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask, fused_option
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.probe.probe_batches import collate, read_and_augment, step_image_origins
+from rilievo.training.probe.probe_batches import collate, read_step_frames
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 from rilievo.training.tuning.held_out import DividedImages
 from rilievo.training.tuning.library_folders import write_run_weights
@@ -38,8 +39,8 @@ from rilievo.training.tuning.tuning_record import SetErrors, TuningRecord
 from rilievo.training.video.gain import error_gain
 from rilievo.version import VERSION
 
-_WARM_UP = 0.1
-"""Share of the steps over which the learning rate rises."""
+_WARM_UP_FRACTION = 0.1
+"""Fraction of the steps over which the learning rate rises."""
 _WEIGHT_DECAY = 0.01
 _MAX_GRADIENT_NORM = 1.0
 """Norm to which the gradient of a step is clipped."""
@@ -47,23 +48,23 @@ _MAX_GRADIENT_NORM = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class TuningState(RunState):
-    """Counts and errors of a run of further training, which its checkpoints store.
+    """Counts and errors of a run of fine-tuning, which its checkpoints store.
 
     Attributes:
-        passed_over: Names of images that were skipped, since they have nothing to learn from.
+        skipped_ids: Ids of images without targets, which are skipped.
         start_errors: Errors of the start on the held-out images; empty before they are scored.
         best_errors: Least errors on the held-out images so far.
         second_errors: Errors of the start on the second dataset.
         best_step: Step of ``best_errors``; 0 is the start.
-        stale: Validations since ``best_step``.
+        validations_since_best: Number of validations since ``best_step``.
     """
 
-    passed_over: tuple[str, ...] = ()
+    skipped_ids: tuple[str, ...] = ()
     start_errors: Errors = ()
     best_errors: Errors = ()
     second_errors: Errors = ()
     best_step: int = 0
-    stale: int = 0
+    validations_since_best: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,12 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     def __init__(
         self, config: TuningConfig, run: Path, fabric: Any, data: TuningData, start: StartModel
     ) -> None:
-        self._config, self._run, self._fabric = config, run, fabric
-        self._data, self._start = data, start
+        """Prepare a run in the folder ``run``, with copies of the network for average and best."""
+        self._config = config
+        self._run = run
+        self._fabric = fabric
+        self._data = data
+        self._start = start
         kind, tuning = start.blueprint.kind, config.tuning
 
         network = start.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -101,26 +106,27 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         )
         self._average = copy.deepcopy(network)
         self.best = copy.deepcopy(network)
-        self._average_model = self._as_model(self._average)
-        self._best_model = self._as_model(self.best)
+        self._average_model = self._wrap_as_model(self._average)
+        self._best_model = self._wrap_as_model(self.best)
 
-        self.learner = TuningLearner(network, config, kind)
         if tuning.checkpointing:
             checkpoint_activations(network)
+        replay = None
         if tuning.replay_weight and isinstance(network, TorchNetwork):
-            # A checkpoint, which is read later, would change the predictions.
-            self.learner.replay = StartPredictions(network, kind, fabric.device, seed=config.seed)
+            # Before a checkpoint is read, because its weights would change the predictions.
+            replay = StartPredictions(network, kind, fabric.device, seed=config.seed)
+        self.learner = TuningLearner(network, kind, replay, replay_weight=tuning.replay_weight)
 
         self.state = TuningState()
-        self.images = config.batch_size * tuning.accumulate
+        self.images_per_step = config.batch_size * tuning.accumulate
         self.seed, self.clip_norm = config.seed, _MAX_GRADIENT_NORM
         self.accumulate = tuning.accumulate
         self.checkpoint_steps = config.checkpoint_steps
         self._batches_per_epoch = math.ceil(len(data.frames) / config.batch_size)
         self.steps = math.ceil(config.epochs * self._batches_per_epoch / self.accumulate)
 
-    def _as_model(self, network: TunedNetwork) -> Model:
-        """Wrap a network as the model that ``predict`` would load, in order to score it."""
+    def _wrap_as_model(self, network: TunedNetwork) -> Model:
+        """Wrap a network as the model that ``load_model`` would return, in order to score it."""
         load_options = LoadOptions(device=str(self._fabric.device))
         if isinstance(network, LatentNetwork):
             return DiffusionModel(
@@ -151,25 +157,28 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     @property
     def is_over(self) -> bool:
         """Whether all steps are done, or the error has not fallen for too many passes."""
-        return self._is_out_of_patience or self.share >= 1
+        return self._is_out_of_patience or self.fraction_done >= 1
 
     @property
     def _is_out_of_patience(self) -> bool:
-        return self.state.stale >= self._config.tuning.patience
+        return self.state.validations_since_best >= self._config.tuning.patience
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Score the start, unless a resumed run has its errors already."""
+        """Score the model to start from, unless a resumed run has its errors already."""
         state = self.state
         if state.start_errors:
             return False
 
-        progress.say(f"scoring the start on {len(self._data.held_out.ids)} images kept out")
+        progress.print_line(
+            "scoring the start model on "
+            f"{count_text(len(self._data.held_out.ids), 'held-out image')}"
+        )
         errors = self._data.held_out.errors(self._average_model)
         state.start_errors, state.best_errors = errors, errors
         if not math.isfinite(mean_error(errors)):
             raise InputError(
-                f"dataset '{self._config.data.dataset}': none of the images kept out can be "
-                f"scored: they need depth"
+                f"dataset '{self._config.data.dataset}': none of the held-out images can be "
+                "scored, because they have no ground-truth depth"
             )
         if self._data.second is not None:
             state.second_errors = self._data.second.errors(self._average_model)
@@ -179,31 +188,36 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     def batches(self) -> Generator[TuningBatch | None, None, None]:
         """Yield batches of the images with targets; None for a batch without any."""
         frames, config = self._data.frames, self._config
-        number = self.state.step * self.accumulate
+        batch_number = self.state.step * self.accumulate
         while True:
+            images = read_step_frames(
+                frames,
+                batch_number,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                shuffle=config.shuffle,
+                augmentation=config.augmentation,
+            )
             frames_by_shape: dict[tuple[int, ...], list[ProbeFrame]] = {}
-            for origin in step_image_origins(config, len(frames), number):
-                frame = read_and_augment(frames, origin, config)
+            for image_id, frame in images:
                 if self._has_targets(frame):
                     frames_by_shape.setdefault(frame.image.shape, []).append(frame)
-                    continue
-                id = frames.ids[origin.index]
-                if id not in self.state.passed_over:
-                    self.state.passed_over += (id,)
+                elif image_id not in self.state.skipped_ids:
+                    self.state.skipped_ids += (image_id,)
 
             groups = [collate(group, self._fabric.device) for group in frames_by_shape.values()]
-            yield TuningBatch(number=number, groups=groups) if groups else None
-            number += 1
+            yield TuningBatch(number=batch_number, groups=groups) if groups else None
+            batch_number += 1
 
     def _has_targets(self, frame: ProbeFrame) -> bool:
         learns_normals = "normals" in self.learner.network.outputs
         return bool((learns_normals and frame.normals.any()) or frame.depth.any())
 
-    def rate_share(self) -> float:
-        """Learning rate as a share of its peak: a linear rise, and half a cosine."""
+    def learning_rate_factor(self) -> float:
+        """Learning rate as a factor of its peak: a linear rise times half a cosine."""
         assert self.steps is not None, "a run states its epochs"
-        warm_up = min(1.0, (self.state.step + 1) / max(1, _WARM_UP * self.steps))
-        return warm_up * 0.5 * (1 + math.cos(math.pi * min(self.share, 1.0)))
+        warm_up = min(1.0, (self.state.step + 1) / max(1, _WARM_UP_FRACTION * self.steps))
+        return warm_up * 0.5 * (1 + math.cos(math.pi * min(self.fraction_done, 1.0)))
 
     def log_columns(self) -> dict[str, float]:
         """Number of passes through the images, as ``epoch``."""
@@ -215,8 +229,10 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @torch.no_grad()
     def after_step(self, loss: Tensor | None) -> None:
-        """Update the average of the weights, which follows them faster during the first steps."""
-        decay = min(self._config.tuning.average, (1 + self.state.step) / (10 + self.state.step))
+        """Update the moving average of the weights."""
+        # During the first steps the average follows faster, so that it soon forgets the start.
+        step = self.state.step
+        decay = min(self._config.tuning.average, (1 + step) / (10 + step))
         averages = self._average.state_dict().values()
         weights = self.learner.network.state_dict().values()
         for average, weight in zip(averages, weights, strict=True):
@@ -225,10 +241,9 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     def is_validation_due(self) -> bool:
         """Whether the last step ended a pass through the images, or the run."""
-        done = self._batches_done
-        done_before = done - self.accumulate
-        ends_epoch = done // self._batches_per_epoch > done_before // self._batches_per_epoch
-        return ends_epoch or self.share >= 1
+        num_passes = self._batches_done // self._batches_per_epoch
+        num_passes_before = (self._batches_done - self.accumulate) // self._batches_per_epoch
+        return num_passes > num_passes_before or self.fraction_done >= 1
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Score the average on the held-out images, and keep it if it is the best so far."""
@@ -237,13 +252,14 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         error = mean_error(errors)
         self._log_error(log, error)
 
-        state.stale += 1
+        state.validations_since_best += 1
         if error < mean_error(state.best_errors):
-            state.best_errors, state.best_step, state.stale = errors, state.step, 0
+            state.best_errors, state.best_step, state.validations_since_best = errors, state.step, 0
             self.best.load_state_dict(self._average.state_dict())
-        progress.say(
-            f"images kept out: AbsRel {error:.4f} at step {state.step}, "
-            f"{mean_error(state.start_errors):.4f} at the start, best at step {state.best_step}"
+        progress.print_line(
+            f"held-out images: AbsRel {error:.4f} at step {state.step}, "
+            f"{mean_error(state.start_errors):.4f} at the start; the best so far is that of step "
+            f"{state.best_step}"
         )
 
     def _log_error(self, log: Journal, error: float) -> None:
@@ -275,12 +291,12 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             images=len(data.frames),
             held_out=len(data.divided.held_out),
             gap=data.divided.gap,
-            passed_over=len(state.passed_over),
+            skipped=len(state.skipped_ids),
             steps=state.step,
             best_step=state.best_step,
-            stopped_early=self._is_out_of_patience and self.share < 1,
+            stopped_early=self._is_out_of_patience and self.fraction_done < 1,
             kept_out=_compare_errors(
-                "kept out", data.held_out, state.start_errors, state.best_errors
+                "held out", data.held_out, before=state.start_errors, after=state.best_errors
             ),
             second=self._compare_errors_on_second_set(),
             elsewhere=self._depth_change_elsewhere(self.best),
@@ -296,14 +312,14 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         if images is None:
             return None
         return _compare_errors(
-            f"second set, {self._config.tuning.second.dataset}",
+            f"second dataset, {self._config.tuning.second.dataset}",
             images,
-            self.state.second_errors,
-            images.errors(self._best_model),
+            before=self.state.second_errors,
+            after=images.errors(self._best_model),
         )
 
 
-def _compare_errors(name: str, images: ScoredImages, before: Errors, after: Errors) -> SetErrors:
+def _compare_errors(name: str, images: ScoredImages, *, before: Errors, after: Errors) -> SetErrors:
     gain = error_gain(images.places, _nan_for_none(before), _nan_for_none(after))
     return SetErrors(
         name=name,

@@ -1,4 +1,4 @@
-"""Numbers of a batch for the log, and scores of a target by the ground truth."""
+"""Columns of the log for a batch, and scores of a target against the ground truth."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,10 +24,7 @@ class BatchResult:
     """Predictions for a batch, and their loss.
 
     Attributes:
-        views: Targets with their sources.
         sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
-        motions: Motion to each source.
-        loss: Loss with its terms, and maps of the errors.
     """
 
     views: Views
@@ -38,26 +35,27 @@ class BatchResult:
 
 @torch.no_grad()
 def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
-    """Numbers of a batch, whose means over steps are columns of the log.
+    """Columns of the log for a batch, which are averaged over steps.
 
     ``photometric``, ``smoothness`` and ``extra`` are weighted terms that add up to the loss;
-    ``masked`` and ``saturated`` are shares of pixels; ``depth_spread`` is the standard deviation of
-    log depth; ``translation`` is in the unit of depth and ``rotation`` in degrees.
+    ``masked`` and ``saturated`` are fractions of pixels; ``depth_spread`` is the standard deviation
+    of log depth; ``translation`` is in the unit of depth and ``rotation`` in degrees.
     """
-    loss, finest_sigmoids = result.loss, result.sigmoids[0]
+    loss = result.loss
+    sigmoids = result.sigmoids[0]
     zero = torch.zeros_like(loss.total)
     extra_terms = dict(loss.terms)
     photometric = extra_terms.pop("photometric", zero)
     smoothness = extra_terms.pop("smoothness", zero)
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(result.motions)
-    is_saturated = (finest_sigmoids < _SATURATED) | (finest_sigmoids > 1 - _SATURATED)
+    is_saturated = (sigmoids < _SATURATED) | (sigmoids > 1 - _SATURATED)
     return {
         "photometric": photometric,
         "smoothness": smoothness,
         "extra": sum(extra_terms.values(), zero),
         "warp_error": loss.warped_error.mean(),
-        "identity_error": loss.still_error.mean(),
+        "identity_error": loss.identity_error.mean(),
         "masked": 1 - loss.automask.float().mean(),
         "mean_depth": loss.depth.mean(),
         "depth_spread": log_depth.std(dim=1, correction=0).mean(),
@@ -68,7 +66,7 @@ def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
 
 
 def rotation_angle(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
-    """Angle of a rotation [rad], exact near zero too."""
+    """Angle of a rotation [rad]; unlike the arc cosine of the trace, exact near zero too."""
     twice_sine = (R - R.mT).flatten(-2).norm(dim=-1) / 2**0.5
     twice_cosine = R.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
     return torch.atan2(twice_sine, twice_cosine)
@@ -92,7 +90,7 @@ class DepthScores(NamedTuple):
 
     Attributes:
         abs_rel: Mean of |predicted - true| / true.
-        delta1: Share of pixels that are right within a factor of 1.25.
+        delta1: Fraction of pixels that are right within a factor of 1.25.
         constant_abs_rel: AbsRel of the median of the true depth.
     """
 
@@ -114,9 +112,9 @@ class MotionScores(NamedTuple):
 
 
 def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
-    """Score depth by the ground truth, at the size of the latter.
+    """Score depth against the ground truth, at the size of the ground truth.
 
-    Inverse depth is interpolated, and scaled to the true median.
+    Inverse depth is interpolated to that size, and depth is scaled to the true median.
     """
     true_depth = truth.depth
     if true_depth is None or not (true_depth > 0).any():
@@ -127,18 +125,20 @@ def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
     valid = true_depth > 0
     true = true_depth[valid].astype(np.float64)
     predicted = 1 / inverse_depth[0, 0].numpy()[valid]
-    predicted = predicted * (np.median(true) / np.median(predicted))
+    true_median = np.median(true)
+    predicted = predicted * (true_median / np.median(predicted))
     is_close = np.maximum(predicted / true, true / predicted) < 1.25
     return DepthScores(
         abs_rel=float(np.mean(np.abs(predicted - true) / true)),
         delta1=float(np.mean(is_close)),
-        constant_abs_rel=float(np.mean(np.abs(np.median(true) - true) / true)),
+        constant_abs_rel=float(np.mean(np.abs(true_median - true) / true)),
     )
 
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:
     """Score the motion to each source whose true motion is known."""
     direction_angles, rotation_angles = [], []
+    # Not strict, as the truth has no motions at all if none is known.
     for motion, true_motion in zip(motions, truth.source_T_target, strict=False):
         if true_motion is None:
             continue
@@ -152,10 +152,10 @@ def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth
     )
 
 
-def _angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Angle between two vectors [rad], exact at all angles (Kahan)."""
-    a, b = a / a.norm().clamp_min(1e-30), b / b.norm()
-    return 2 * torch.atan2((a - b).norm(), (a + b).norm())
+def _angle_between(u: Tensor, v: Tensor) -> Tensor:
+    """Angle between two vectors [rad], exact at all angles: 2 atan(|u - v| / |u + v|) (Kahan)."""
+    unit_u, unit_v = u / u.norm().clamp_min(1e-30), v / v.norm()
+    return 2 * torch.atan2((unit_u - unit_v).norm(), (unit_u + unit_v).norm())
 
 
 def _mean_degrees_or_nan(angles: list[Tensor]) -> float:

@@ -1,4 +1,4 @@
-"""Motion by geometry in place of a pose network, and depth at corners, which judges a run."""
+"""Motion from tracked points in place of a pose network, and scores of depth at corners."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -28,9 +28,9 @@ from rilievo.training.video.frames.target_frames import (
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.held_out_corners import (
     Corners,
-    corner_errors_of_targets,
-    judging_targets,
+    mean_corner_errors,
     read_corners,
+    targets_with_enough_corners,
     triangulate_held_out_corners,
     write_corners,
 )
@@ -53,36 +53,38 @@ TARGETS_A_MINUTE = 100
 """Targets whose motion is estimated, for each minute of the run."""
 _BLOCK_TARGETS = 50
 """Neighbouring targets that are chosen together, so that points can be tracked along them."""
-_FEW_JUDGES = 5
-"""Judging targets below which a note says that they are few."""
-_MAX_JUDGES = 32
-"""Most held-out targets that judge a run."""
+_FEW_SCORED_TARGETS = 5
+"""Scored held-out targets below which a note says that they are few."""
+_MAX_SCORED_TARGETS = 32
+"""Most held-out targets that are scored."""
+_MEDIAN_TARGETS = 16
+"""Targets from which the network's median depth is taken."""
 _FOV_TARGETS = 40
 """Targets from which the field of view is checked."""
 _HELD_OUT = "held-out"
 """Name of the held-out targets, and of the file of their motions."""
-_REASONS = {
-    "turning": (
-        "the camera turns or stands and does not travel",
-        ": film while walking sideways or forwards",
-    ),
-    "lost": (
-        "too few corners agree on a motion",
-        ", as before blank walls, in blur, in crowds or with a wrong field of view",
-    ),
-    "odd": ("the motion is far longer or shorter than usual", ""),
+_DESCRIPTIONS = {
+    "turning": "the camera turns or stands still",
+    "lost": "too few tracked corners agree on a motion",
+    "odd": "the motion is much longer or shorter than usual",
 }
-"""Why targets are left out, by ``TrustedEstimate.left_out``, and advice where too few remain."""
+"""Why targets are left out, by the keys of ``TrustedEstimate.left_out``."""
+_ADVICE = {
+    "turning": ": film while walking sideways or forwards",
+    "lost": ", for example because of blank walls, blur, crowds or a wrong field of view",
+    "odd": "",
+}
+"""What follows the description if too few targets remain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedDepth:
-    """Errors of the depth that was learned so far.
+class HeldOutErrors:
+    """Errors of the depth that was learned so far, on held-out targets.
 
     Attributes:
-        frames: Frames with the motions of held-out targets that follow from this depth.
+        frames: Frames whose held-out targets have the motions that follow from this depth.
         error: Mean of ``errors``.
-        errors: Relative error of depth at corners of each judging target.
+        errors: Mean relative error of depth at the corners of each scored target.
     """
 
     frames: VideoFrames
@@ -97,7 +99,6 @@ class GeometryMotion:
 
     Attributes:
         corner_trust: Factor in 0..1 of the weight of corners in the loss.
-        notes: Notes on targets that are left out.
     """
 
     corner_trust: float = 1.0
@@ -112,208 +113,190 @@ class GeometryMotion:
         min_targets: int = MIN_TARGETS,
         max_targets: int | None = None,
     ) -> None:
-        """Prepare to estimate the motion of a run.
+        """Prepare to estimate the motion of the run in the folder ``run``.
 
-        Args:
-            run: Folder of the run.
-            cache: Folder for depth from the prior.
-            network: Depth network of the run.
-            fabric: Devices.
-            min_targets: Fewest training targets with trusted motion, below which a run is refused.
-            max_targets: Most training targets to use; None for all.
+        The prior's depth is stored in ``cache``. At most ``max_targets`` training targets are used,
+        and fewer than ``min_targets`` with a trusted motion are an error.
         """
-        self._run, self._cache = run, cache
+        self._run = run
+        self._cache = cache
         self._min_targets, self._max_targets = min_targets, max_targets
-        self._network, self._fabric = network, fabric
+        self._network = network
+        self._fabric = fabric
         self.notes: tuple[str, ...] = ()
         self._corners: Corners = {}
 
-    def with_motion_and_prior(self, frames: VideoFrames, prior: Prior) -> VideoFrames:
-        """Give frames motion, corners and the prior's depth, without targets of unknown motion.
-
-        Raises:
-            InputError: If motion is found for too few targets.
-        """
+    def add_motion_and_prior(self, frames: VideoFrames, prior: Prior) -> VideoFrames:
+        """Add motion, corners and the prior's depth to frames; drop targets of unknown motion."""
         training = self._limit_training_targets(frames.training)
-        held_out = frames.held_out.spread_subset(_MAX_JUDGES)
+        held_out = frames.held_out.spread_subset(_MAX_SCORED_TARGETS)
         with self._fabric.rank_zero_first():
-            training = self._with_motion(TRAINING, training, prior)
-            held_out = self._with_motion(_HELD_OUT, held_out, prior)
-            self._corners = self._read_or_find_corners(frames.whole, held_out)
-        return replace(
-            frames, training=training, held_out=held_out, notes=(*frames.notes, *self.notes)
-        )
+            training = self._add_motion(TRAINING, training, prior)
+            held_out = self._add_motion(_HELD_OUT, held_out, prior)
+            self._corners = self._read_or_find_corners(frames.all_targets, held_out)
+        notes = (*frames.notes, *self.notes)
+        return replace(frames, training=training, held_out=held_out, notes=notes)
 
-    def teaching_targets(self, frames: VideoFrames, prior: Prior) -> VideoTargetFrames:
-        """Training targets with motion that a pose network can learn.
-
-        Raises:
-            InputError: If motion is found for too few of them.
-        """
+    def pose_warm_up_targets(self, frames: VideoFrames, prior: Prior) -> VideoTargetFrames:
+        """Training targets with estimated motion, from which a pose network can learn."""
         training = self._limit_training_targets(frames.training)
         with self._fabric.rank_zero_first():
-            return self._with_motion(TRAINING, training, prior)
+            return self._add_motion(TRAINING, training, prior)
 
     def _limit_training_targets(self, training: VideoTargetFrames) -> VideoTargetFrames:
+        """Choose at most ``max_targets`` targets, spread over the footage, and add a note."""
         if self._max_targets is None or len(training) <= self._max_targets:
             return training
-        count = max(self._max_targets, _BLOCK_TARGETS)
-        chosen = training.spread_subset(count, block=_BLOCK_TARGETS)
+        max_targets = max(self._max_targets, _BLOCK_TARGETS)
+        subset = training.spread_subset(max_targets, block=_BLOCK_TARGETS)
         note = Text(
-            f"{len(chosen):,} of {len(training):,} targets are used, spread "
-            "over the footage: more need more ",
+            f"{len(subset):,} of {len(training):,} targets are used, spread over the footage; to "
+            "use more, increase ",
             OptionName("minutes"),
         )
         self.notes += (Note(note),)
-        return chosen
+        return subset
 
-    def judge_held_out(self, frames: VideoFrames) -> JudgedDepth:
+    def score_held_out(self, frames: VideoFrames) -> HeldOutErrors:
         """Score the depth that was learned so far at corners of held-out targets.
 
-        The motion of held-out targets is estimated anew from this depth.
+        The motion of held-out targets is estimated again from this depth.
         """
         held_out = frames.held_out
-        pair_motions = find_pair_motions(held_out, self._network_depths(held_out))
+        pair_motions = find_pair_motions(held_out, self._predict_depths(held_out))
         motions = {pair: motion.source_T_target for pair, motion in pair_motions.items()}
         frames = replace(frames, held_out=held_out.targets_with_motion(motions))
 
-        judging = judging_targets(held_out, self._corners)
-        errors = corner_errors_of_targets(judging, self._network_depths(judging), self._corners)
-        return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
+        scored = targets_with_enough_corners(held_out, self._corners)
+        errors = mean_corner_errors(scored, self._predict_depths(scored), self._corners)
+        return HeldOutErrors(frames=frames, error=float(np.mean(errors)), errors=errors)
 
-    def judging_places(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
-        """Places of the held-out targets that judge the run."""
-        judging = judging_targets(frames.held_out, self._corners)
-        return tuple(target.place for target in judging.targets)
+    def scored_places(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
+        """Places of the held-out targets that are scored."""
+        scored = targets_with_enough_corners(frames.held_out, self._corners)
+        return tuple(target.place for target in scored.targets)
 
     def _read_or_find_corners(
-        self, whole: VideoTargetFrames, held_out: VideoTargetFrames
+        self, all_targets: VideoTargetFrames, held_out: VideoTargetFrames
     ) -> Corners:
-        """Corners of the judging targets; empty if nothing is held out."""
+        """Corners of the held-out targets that are scored; empty if nothing is held out."""
         folder = self._run / MOTION_FOLDER
-        corners = read_corners(folder)
-        if corners or not len(held_out):
-            return corners
+        stored_corners = read_corners(folder)
+        if stored_corners or not len(held_out):
+            return stored_corners
 
-        # Targets with too few points over windows are judged by those of their own pairs.
+        # A target with too few points over windows has the corners of its own pairs.
         pair_corners = read_estimate(self._estimate_path(_HELD_OUT)).corners
-        window_corners = triangulate_held_out_corners(whole, held_out, self._network_depths)
+        window_corners = triangulate_held_out_corners(all_targets, held_out, self._predict_depths)
         corners = {**pair_corners, **window_corners}
-        judging = judging_targets(held_out, corners)
-        if not len(judging):
-            raise _error_without_judges(held_out)
-        if len(judging) < _FEW_JUDGES:
+        scored = targets_with_enough_corners(held_out, corners)
+        if not len(scored):
+            raise _error_without_scored_targets(held_out)
+        if len(scored) < _FEW_SCORED_TARGETS:
+            target_count = "1 target" if len(scored) == 1 else f"{len(scored)} targets"
             note = Text(
-                f"only {len(judging)} held-out targets judge the run, which is "
-                "little: film longer, or take a larger ",
+                f"the run is scored on only {target_count}: film longer, or use a larger ",
                 OptionName("held_out"),
             )
             self.notes += (Note(note),)
-        corners = {target.place: corners[target.place] for target in judging.targets}
-        write_corners(folder, corners)
-        return corners
+        scored_corners = {target.place: corners[target.place] for target in scored.targets}
+        write_corners(folder, scored_corners)
+        return scored_corners
 
-    def _with_motion(
-        self, name: str, targets: VideoTargetFrames, source: Prior
+    def _add_motion(
+        self, set_name: str, targets: VideoTargetFrames, prior: Prior
     ) -> VideoTargetFrames:
-        """Give targets trusted motion, corners and the depth of a prior, and leave others out."""
+        """Add trusted motion, corners and the prior's depth to targets, and leave others out.
+
+        ``set_name`` is ``TRAINING`` or ``_HELD_OUT``. A motion that the run's folder has is read.
+        """
         if not len(targets):
             return targets
-        prior = self._store_prior(targets, source)
-        path = self._estimate_path(name)
+        prior_depths = self._store_prior_depths(targets, prior)
+        path = self._estimate_path(set_name)
         if not path.exists():
-            write_estimate(path, self._estimate_motion(name, targets, prior))
+            write_estimate(path, self._estimate_motion(set_name, targets, prior_depths))
         estimate = read_estimate(path)
-        if name == TRAINING:
+        if set_name == TRAINING:
             self.corner_trust = estimate.trust
-        return targets.targets_with_motion(
-            estimate.motions, prior, CornerMaps(corners=estimate.corners)
-        )
+        corner_maps = CornerMaps(corners=estimate.corners)
+        return targets.targets_with_motion(estimate.motions, prior_depths, corner_maps)
 
-    def _store_prior(self, targets: VideoTargetFrames, source: Prior) -> StoredMaps:
-        """Store the depth of the targets; that of a model is scaled to that of the network."""
-        if source.model is None:
-            depths = self._network_depths(targets)
-            return store_prior_depths(targets, self._cache, source.key, depths)
+    def _store_prior_depths(self, targets: VideoTargetFrames, prior: Prior) -> StoredMaps:
+        """Store the prior's depth of the targets, in about the unit of the network's depth."""
+        if prior.model is None:
+            depths = self._predict_depths(targets)
+            return store_prior_depths(targets, self._cache, prior.key, depths)
+        median_depth = self._median_network_depth(targets)
         return store_prior_depths(
-            targets,
-            self._cache,
-            source.key,
-            source.depths(targets),
-            median=self._median_network_depth(targets),
+            targets, self._cache, prior.key, prior.depths(targets), median=median_depth
         )
 
     def _estimate_motion(
-        self, name: str, targets: VideoTargetFrames, prior: StoredMaps
+        self, set_name: str, targets: VideoTargetFrames, prior_depths: StoredMaps
     ) -> TrustedEstimate:
         """Estimate the motion of targets, and note which of them are left out.
 
-        Raises:
-            InputError: If too few training targets have motion, or no held-out target can judge.
+        It is an error if too few training targets have motion, or no held-out target can be scored.
         """
-        depths = (prior.maps_or_zeros(target.place) for target in targets.targets)
-        estimated = find_pair_and_window_motions(targets, depths, self._motion_progress)
+        depths = (prior_depths.maps_or_zeros(target.place) for target in targets.targets)
+        estimated = find_pair_and_window_motions(targets, depths, self._report_motion_progress)
         trusted = select_trusted_motions(targets.targets, estimated.pairs, estimated.windows)
-        self._note_left_out(name, targets, trusted)
-        if name == TRAINING:
-            self.notes += fov_notes(targets, prior)
-        elif math.isnan(mean_corner_error(estimated.pairs[pair] for pair in trusted.motions)):
-            raise _error_without_judges(targets)
+        self._note_left_out(set_name, targets, trusted)
+        if set_name == TRAINING:
+            self.notes += notes_on_field_of_view(targets, prior_depths)
+            return trusted
+
+        trusted_pairs = [estimated.pairs[pair] for pair in trusted.motions]
+        if math.isnan(mean_corner_error(trusted_pairs)):
+            raise _error_without_scored_targets(targets)
         return trusted
 
     @property
-    def _motion_progress(self) -> Callable[[int, int], None]:
+    def _report_motion_progress(self) -> Callable[[int, int], None]:
         return partial(FrameProgress(shown=self._fabric.is_global_zero), "motion by geometry")
 
     def _median_network_depth(self, targets: VideoTargetFrames) -> float:
-        some_depths = self._network_depths(targets.spread_subset(16))
-        return float(np.median([float(np.median(depth)) for depth in some_depths]))
+        sampled_depths = self._predict_depths(targets.spread_subset(_MEDIAN_TARGETS))
+        return float(np.median([float(np.median(depth)) for depth in sampled_depths]))
 
     def _note_left_out(
-        self, name: str, targets: VideoTargetFrames, trusted: TrustedEstimate
+        self, set_name: str, targets: VideoTargetFrames, trusted: TrustedEstimate
     ) -> None:
-        """Note how many targets are left out, and why.
+        """Note how many targets are left out, and why; ``InputError`` if too few remain."""
+        num_left_out = trusted.left_out.total()
+        num_remaining = len(targets) - num_left_out
+        if set_name == TRAINING and num_remaining < self._min_targets:
+            raise _error_of_few_targets(targets, trusted, num_remaining, self._min_targets)
+        if not num_left_out:
+            return
+        reasons = [
+            f"in {trusted.left_out[reason]:,} of them, {description}"
+            for reason, description in _DESCRIPTIONS.items()
+            if trusted.left_out[reason]
+        ]
+        self.notes += (
+            f"{num_left_out:,} of {len(targets):,} {set_name} targets are left out: "
+            f"{'; '.join(reasons)}",
+        )
 
-        Raises:
-            InputError: If too few training targets remain.
-        """
-        left_out = trusted.left_out.total()
-        remaining = len(targets) - left_out
-        if name == TRAINING and remaining < self._min_targets:
-            raise _error_of_few(targets, trusted, remaining, self._min_targets)
-        if left_out:
-            counts = ((trusted.left_out[kind], reason) for kind, (reason, _) in _REASONS.items())
-            summary = "; ".join(f"in {count:,} {reason}" for count, reason in counts if count)
-            self.notes += (
-                f"{left_out:,} of {len(targets):,} {name} targets are left out: {summary}",
-            )
-
-    def _network_depths(self, targets: VideoTargetFrames) -> Iterator[Field]:
+    def _predict_depths(self, targets: VideoTargetFrames) -> Iterator[Field]:
         return network_depths(self._network, targets, self._fabric.device)
 
-    def _estimate_path(self, name: str) -> Path:
-        return self._run / MOTION_FOLDER / f"{name}.npz"
+    def _estimate_path(self, set_name: str) -> Path:
+        return self._run / MOTION_FOLDER / f"{set_name}.npz"
 
 
-def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
+def notes_on_field_of_view(frames: VideoTargetFrames, prior_depths: StoredMaps) -> tuple[str, ...]:
     """Note that another field of view fits the first sequence clearly better, if one does."""
     first_target = frames.targets[0]
-    pairs = []
-    for target in frames.spread_subset(_FOV_TARGETS).targets:
-        if target.place.sequence != first_target.place.sequence:
-            continue
-        target_frame = grey(frames.frame_of(target.place))
-        source_frame = grey(frames.frame_of(target.sources[-1]))
-        tracks = track_corners(target_frame, source_frame, TRACKING)
-        pairs.append(CornerPair(tracks, prior.maps_or_zeros(target.place)))
-
-    K = frames.K_of(first_target)
-    factor = better_focal_factor(pairs, K)
-    if factor is None:
+    K = frames.get_K(first_target)
+    focal_factor = better_focal_factor(_track_first_sequence(frames, prior_depths), K)
+    if focal_factor is None:
         return ()
     better_K = K.copy()
-    better_K[[0, 1], [0, 1]] *= factor
-    width = frames.frame_of(first_target.place).shape[1]
+    better_K[[0, 1], [0, 1]] *= focal_factor
+    width = frames.read_frame(first_target.place).shape[1]
     problem = (
         f"the field of view seems wrong: tracked corners fit about "
         f"{horizontal_fov(better_K, width):.0f} degrees better than {horizontal_fov(K, width):.0f}"
@@ -322,27 +305,44 @@ def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
     return (Note(problem, hint=hint),)
 
 
-def _error_without_judges(held_out: VideoTargetFrames) -> InputError:
+def _track_first_sequence(frames: VideoTargetFrames, prior_depths: StoredMaps) -> list[CornerPair]:
+    """Track corners from some targets of the first sequence to their last source."""
+    first_sequence = frames.targets[0].place.sequence
+    pairs = []
+    for target in frames.spread_subset(_FOV_TARGETS).targets:
+        if target.place.sequence != first_sequence:
+            continue
+        target_frame = grey(frames.read_frame(target.place))
+        source_frame = grey(frames.read_frame(target.sources[-1]))
+        tracks = track_corners(target_frame, source_frame, TRACKING)
+        pairs.append(CornerPair(tracks, prior_depths.maps_or_zeros(target.place)))
+    return pairs
+
+
+def _error_without_scored_targets(held_out: VideoTargetFrames) -> InputError:
     return InputError(
         path=f"{printable(held_out.ids[0])} and after",
         problem=Text(
-            f"none of the {len(held_out):,} held-out targets has a motion that "
-            "can be trusted and enough parallax, so nothing could judge "
-            "the run: take a larger ",
+            f"none of the {len(held_out):,} held-out targets has a reliable motion and enough "
+            "parallax, so the run could not be scored: use a larger ",
             OptionName("held_out"),
             ", or footage with more parallax in its middle or at its end",
         ),
     )
 
 
-def _error_of_few(
-    targets: VideoTargetFrames, trusted: TrustedEstimate, remaining: int, min_targets: int
+def _error_of_few_targets(
+    targets: VideoTargetFrames, trusted: TrustedEstimate, num_remaining: int, min_targets: int
 ) -> InputError:
     """Error that names the most frequent reason why targets are left out, with advice."""
-    kind = max(_REASONS, key=lambda reason: trusted.left_out[reason])
-    left_out = trusted.left_out[kind]
-    why = f"; in {left_out:,} {''.join(_REASONS[kind])}" if left_out else ": take longer footage"
+    problem = (
+        f"{printable(targets.ids[0])} and after: motion was found for {num_remaining} of "
+        f"{len(targets):,} frames, but {min_targets} are needed"
+    )
+    reason = max(_DESCRIPTIONS, key=lambda reason: trusted.left_out[reason])
+    num_left_out = trusted.left_out[reason]
+    if not num_left_out:
+        return InputError(f"{problem}: use longer footage")
     return InputError(
-        f"{printable(targets.ids[0])} and after: motion is found for {remaining} of "
-        f"{len(targets):,} frames, and {min_targets} are needed{why}"
+        f"{problem}; in {num_left_out:,} of the others, {_DESCRIPTIONS[reason]}{_ADVICE[reason]}"
     )

@@ -1,7 +1,7 @@
 """Replay of pictures of other places, so that a run on one clip does not forget them.
 
-Their labels are the depth that the network predicts before it learns (Z. Li, D. Hoiem, "Learning
-without Forgetting", ECCV 2016).
+The depth that the network predicts for them before it learns serves as their ground truth (Z. Li,
+D. Hoiem, "Learning without Forgetting", ECCV 2016).
 """
 
 import io
@@ -24,7 +24,7 @@ from rilievo.training.tensors import Scalar
 ARCHIVE = Path(__file__).parent / "other_places.zip"
 """JPEG files by ``lab/studies/write_other_places.py``."""
 LARGEST_CHANGE = 0.05
-"""Mean relative change of depth of other places beyond which a run goes back towards its start."""
+"""Mean relative change of depth of other places beyond which weights return towards the start."""
 _SIDE_MULTIPLE = 32
 """Common divisor of the height and width of a network's input [px]."""
 _TARGETS_PER_PICTURE = 4
@@ -44,45 +44,44 @@ class PictureWithDepth:
 class ReplayPictures:
     """Pictures of other places, with the depth that a network predicts before it learns."""
 
-    def __init__(self, network: DepthNet, area: int, device: torch.device, *, seed: int) -> None:
-        """Let the network predict the depth of all pictures.
+    def __init__(
+        self, network: DepthNet, max_pixels: int, device: torch.device, *, seed: int
+    ) -> None:
+        """Predict the depth of all pictures, resized to ``max_pixels``, before the first step.
 
-        Args:
-            network: Network before its first step.
-            area: Number of pixels to which pictures are resized.
-            device: Device of the network.
-            seed: Seed of the choice of pictures in each step.
+        ``seed`` determines the choice of pictures in each step.
         """
-        self._seed = seed
-        self._trained, self._judges = (
-            [
-                _label_with_depth(network, _resize_to_network_input(picture, area, device))
-                for picture in read_pictures(judges=judges)
-            ]
-            for judges in (False, True)
-        )
 
-    def loss(self, network: DepthNet, step: int, targets: int) -> Scalar:
+        def read_with_depth(*, held_out: bool) -> list[PictureWithDepth]:
+            """Read the pictures to train on, or those held out, and predict their depth."""
+            inputs = [
+                _resize_to_network_input(picture, max_pixels, device)
+                for picture in read_pictures(held_out=held_out)
+            ]
+            return [_predict_start_depth(network, pixels) for pixels in inputs]
+
+        self._seed = seed
+        self._training = read_with_depth(held_out=False)
+        self._held_out = read_with_depth(held_out=True)
+
+    def loss(self, network: DepthNet, step: int, num_targets: int) -> Scalar:
         """Mean |log depth - log depth of the start| of random pictures, up to a factor each.
 
-        Args:
-            network: Network in training.
-            step: Number of the batch, which determines the pictures.
-            targets: Number of targets in the batch, which determines how many there are.
+        The number of the batch determines the pictures, and its number of targets how many.
         """
         rng = np.random.default_rng([self._seed, step, _REPLAY_STREAM])
-        count = max(1, round(targets / _TARGETS_PER_PICTURE))
-        chosen = rng.choice(len(self._trained), min(count, len(self._trained)), replace=False)
-        return _mean_log_difference(network, [self._trained[int(index)] for index in chosen])
+        num_pictures = min(max(1, round(num_targets / _TARGETS_PER_PICTURE)), len(self._training))
+        indices = rng.choice(len(self._training), num_pictures, replace=False)
+        return _mean_log_difference(network, [self._training[int(index)] for index in indices])
 
     @torch.no_grad()
     def depth_change(self, network: DepthNet) -> float:
-        """Mean |log depth - log depth of the start| of the pictures that judge; 0.05 is about 5 %.
+        """Mean |log depth - log depth of the start| of pictures that are never trained on.
 
-        These pictures are never trained on.
+        0.05 is about 5 %.
         """
         network.eval()
-        return float(_mean_log_difference(network, self._judges))
+        return float(_mean_log_difference(network, self._held_out))
 
 
 def _mean_log_difference(network: DepthNet, pictures: Sequence[PictureWithDepth]) -> Scalar:
@@ -94,26 +93,26 @@ def _mean_log_difference(network: DepthNet, pictures: Sequence[PictureWithDepth]
 
 
 @torch.no_grad()
-def _label_with_depth(network: DepthNet, pixels: Float[Tensor, "1 3 h w"]) -> PictureWithDepth:
+def _predict_start_depth(network: DepthNet, pixels: Float[Tensor, "1 3 h w"]) -> PictureWithDepth:
     network.eval()
     return PictureWithDepth(pixels=pixels, depth=network.depth(pixels))
 
 
 def _resize_to_network_input(
-    picture: UInt8[np.ndarray, "_ _ 3"], area: int, device: torch.device
+    picture: UInt8[np.ndarray, "_ _ 3"], max_pixels: int, device: torch.device
 ) -> Float[Tensor, "1 3 h w"]:
-    height, width = network_size(picture.shape[:2], area=area, multiple=_SIDE_MULTIPLE)
+    height, width = network_size(picture.shape[:2], pixel_count=max_pixels, multiple=_SIDE_MULTIPLE)
     resized = np.array(Image.fromarray(picture).resize((width, height)))
     return torch.from_numpy(resized).to(device).permute(2, 0, 1)[None].float() / 255
 
 
-def read_pictures(*, judges: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
-    """Read the shipped pictures: the last third, which judge, or the others, to train on."""
+def read_pictures(*, held_out: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
+    """Read the shipped pictures: the last third, which is held out, or those to train on."""
     with zipfile.ZipFile(ARCHIVE) as archive:
         names = sorted(archive.namelist())
-        first_judge = len(names) * 2 // 3
-        chosen = names[first_judge:] if judges else names[:first_judge]
-        return [_decode_rgb(archive.read(name)) for name in chosen]
+        num_training = len(names) * 2 // 3
+        selected = names[num_training:] if held_out else names[:num_training]
+        return [_decode_rgb(archive.read(name)) for name in selected]
 
 
 def _decode_rgb(stored: bytes) -> UInt8[np.ndarray, "_ _ 3"]:

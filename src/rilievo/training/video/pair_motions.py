@@ -1,12 +1,12 @@
 """Camera motion between targets and their sources, estimated by geometry.
 
-Motion is estimated in two ways. By pairs, each source is tracked from its target alone. Over
-windows, points are tracked along a chain of targets. Sources lie a stride away from their target,
+Motion is estimated in two ways. For a pair, corners are tracked from a target to one source. Over
+a window, points are tracked along a chain of targets. Sources lie a stride away from their target,
 so a clip falls into as many chains as the stride has frames. Neighbouring frames of different
-chains are estimated independently, so their difference shows by how much triangulated depth errs.
+chains are estimated independently, so their difference shows how wrong triangulated depth is.
 
 Transforms are ``source_T_target``. Positions are (x, y) [px]. Depth and translations have the unit
-of the depth that was given, up to one factor a target until ``unify_scales``.
+of the depth that was passed in, up to one factor a target until ``unify_scales``.
 """
 
 import itertools
@@ -55,15 +55,17 @@ Pair = tuple[FramePlace, FramePlace]
 """A target and one of its sources."""
 Motions = Mapping[Pair, Transform]
 """``source_T_target`` of pairs."""
-Progress = Callable[[int, int], None]
-"""Function of the number of targets that are done, and of all."""
+ProgressCallback = Callable[[int, int], None]
+"""Function that takes the number of finished targets, and of all targets."""
 
 MOTION_FOLDER = "motions"
 """Folder of a run's motions."""
 TRAINING = "training"
 """Name of the training targets, and of the file of their motions."""
 
-_WINDOW_TRACKING = Tracking(corners=800, quality=0.005, apart=4, comes_back=0.3)
+_WINDOW_TRACKING = Tracking(
+    max_corners=800, min_quality=0.005, min_distance=4, max_return_distance=0.3
+)
 """Tracking over windows. With half as many corners, directions in five clips were up to 12.7
 degrees off, in place of 11.8."""
 _MAX_LOG_DEPTH_ERROR = 0.1
@@ -72,9 +74,9 @@ _MIN_POINTS = 20
 """Fewest points of a target whose motion over a window is used."""
 _MIN_RATIOS = 10
 """Fewest ratios of depth that have a meaningful median."""
-_SAME_POINT = 1.0
+_MAX_SAME_POINT_DISTANCE = 1.0
 """Largest distance between two observations of the same point [px]."""
-_NEIGHBOUR_FRAMES = 3
+_MAX_NEIGHBOUR_DISTANCE = 3
 """Largest distance between targets of two chains that are compared [frames]."""
 
 _MIN_RELATIVE_LENGTH, _MAX_RELATIVE_LENGTH = 0.1, 5.0
@@ -106,36 +108,36 @@ class WindowMotion:
     parallax: float
     points: PointDepths
 
-    def unit_factor(self, corners: Triangulated) -> float:
-        """Factor from the unit of a pair's corners to the unit of the chain.
+    def scale_to_chain(self, corners: Triangulated) -> float:
+        """Factor that converts the depth of a pair's corners to the unit of the chain.
 
-        It is the median over points that both know; NaN if there are too few of them.
+        It is the median depth ratio of the points that the pair and the window share. It is NaN if
+        there are too few of them.
         """
         if not len(corners.depth):
             return math.nan
 
-        nearest = _nearest_points(corners.places, self.points.places)
-        ratios = self.points.depth[nearest.index] / corners.depth
-        is_same = nearest.distance < _SAME_POINT
-        if is_same.sum() < _MIN_RATIOS:
+        nearest = _nearest_points(corners.positions, self.points.positions)
+        depth_ratios = self.points.depth[nearest.index] / corners.depth
+        is_same_point = nearest.distance < _MAX_SAME_POINT_DISTANCE
+        if is_same_point.sum() < _MIN_RATIOS:
             return math.nan
-        return float(np.median(ratios[is_same]))
+        return float(np.median(depth_ratios[is_same_point]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
-    """Motion of all targets over windows.
+class WindowEstimates:
+    """Motion of all targets over windows, and the errors of depth that it shows.
 
     Attributes:
-        targets: Motion by target; targets with too few points are missing.
-        error: Mean relative error of triangulated depth, from the differences between independent
-            chains; NaN for a single chain.
-        given_error: Mean relative error of the given depth; NaN without motion.
+        motion_by_target: Motion of each target; targets with too few points are missing.
+        triangulation_error: Mean relative error of triangulated depth; NaN for a single chain.
+        model_depth_error: Mean relative error of the depth that was passed in; NaN without motion.
     """
 
-    targets: Mapping[FramePlace, WindowMotion]
-    error: float
-    given_error: float
+    motion_by_target: Mapping[FramePlace, WindowMotion]
+    triangulation_error: float
+    model_depth_error: float
 
 
 @dataclass(slots=True)
@@ -158,81 +160,88 @@ class WindowTracker:
         self._chains: list[_Chain] = []
         self._chain_by_last_target: dict[FramePlace, _Chain] = {}
 
-    def add(self, target: Target, depth: AnyPlane) -> None:
-        """Track points into the next target, whose ``depth`` is in any unit.
+    def add_target(self, target: Target, depth: AnyPlane) -> None:
+        """Track the points of the earlier targets into the next one, whose ``depth`` has any unit.
 
-        Targets with a source in another sequence, as of a stereo pair, are ignored.
-
-        Raises:
-            MissingExtraError: Without OpenCV.
+        Targets with a source in another sequence, such as the other camera of a stereo pair, are
+        ignored. OpenCV is needed.
         """
         if any(source.sequence != target.place.sequence for source in target.sources):
             return
 
-        chain = self._continued_chain(target) or self._start_chain(target)
-        chain.tracker.add(self._frames.frame_of(target.place), depth)
+        chain = self._pop_continued_chain(target)
+        if chain is None:
+            chain = self._start_chain(target)
+        chain.tracker.add(self._frames.read_frame(target.place), depth)
         chain.targets.append(target)
         self._chain_by_last_target[target.place] = chain
 
-    def _continued_chain(self, target: Target) -> _Chain | None:
-        """Chain that ends at the nearest earlier source."""
+    def _pop_continued_chain(self, target: Target) -> _Chain | None:
+        """Find the chain that ends at the nearest earlier source, and forget its old end."""
         earlier_sources = [source for source in target.sources if source < target.place]
         if not earlier_sources:
             return None
-        return self._chain_by_last_target.pop(max(earlier_sources), None)
+        nearest_source = max(earlier_sources)
+        return self._chain_by_last_target.pop(nearest_source, None)
 
     def _start_chain(self, target: Target) -> _Chain:
-        K = self._frames.K_of(target)
+        K = self._frames.get_K(target)
         chain = _Chain(K=K, tracker=ClipTracker(K, _WINDOW_TRACKING))
         self._chains.append(chain)
         return chain
 
-    def estimate_windows(self) -> Windows:
+    def estimate_windows(self) -> WindowEstimates:
         """Estimate the motion of all targets with enough points, and the errors of depth."""
-        motions: dict[FramePlace, WindowMotion] = {}
-        chain_of: dict[FramePlace, int] = {}
-        for number, chain in enumerate(self._chains):
+        motion_by_target: dict[FramePlace, WindowMotion] = {}
+        chain_index_by_target: dict[FramePlace, int] = {}
+        for chain_index, chain in enumerate(self._chains):
             chain_motions = _chain_window_motions(chain, chain.tracker.motion())
-            motions |= chain_motions
-            chain_of |= dict.fromkeys(chain_motions, number)
+            motion_by_target |= chain_motions
+            chain_index_by_target |= dict.fromkeys(chain_motions, chain_index)
 
-        differences = self._differences_between_chains(motions, chain_of)
-        model_errors = _model_depth_errors(motions.values())
-        return Windows(
-            targets=motions,
-            # Both frames err; the mean error of one of them is smaller by the root of two.
-            error=_mean_or_nan(differences) / math.sqrt(2),
-            given_error=_mean_or_nan(model_errors),
+        differences = self._differences_between_chains(motion_by_target, chain_index_by_target)
+        # Both chains contribute to a difference, so the error of one of them is smaller by √2.
+        triangulation_error = _mean_or_nan(differences) / math.sqrt(2)
+        return WindowEstimates(
+            motion_by_target=motion_by_target,
+            triangulation_error=triangulation_error,
+            model_depth_error=_mean_or_nan(_model_depth_errors(motion_by_target.values())),
         )
 
     def _differences_between_chains(
-        self, motions: Mapping[FramePlace, WindowMotion], chain_of: Mapping[FramePlace, int]
+        self,
+        motion_by_target: Mapping[FramePlace, WindowMotion],
+        chain_index_by_target: Mapping[FramePlace, int],
     ) -> Float64[np.ndarray, "m"]:
         """Relative differences of depth between neighbouring targets of different chains."""
         differences = [np.zeros(0)]
-        for first, second in itertools.pairwise(sorted(motions)):
-            is_same_chain = chain_of[first] == chain_of[second]
-            if is_same_chain or second.frame - first.frame > _NEIGHBOUR_FRAMES:
-                continue
-            if first.sequence == second.sequence:
-                differences.append(self._depth_differences(first, second, motions))
+        for first, second in itertools.pairwise(sorted(motion_by_target)):
+            is_close = second.frame - first.frame <= _MAX_NEIGHBOUR_DISTANCE
+            is_same_chain = chain_index_by_target[first] == chain_index_by_target[second]
+            if first.sequence == second.sequence and is_close and not is_same_chain:
+                differences.append(self._depth_differences(first, second, motion_by_target))
         return np.concatenate(differences)
 
     def _depth_differences(
-        self, first: FramePlace, second: FramePlace, motions: Mapping[FramePlace, WindowMotion]
+        self,
+        first: FramePlace,
+        second: FramePlace,
+        motion_by_target: Mapping[FramePlace, WindowMotion],
     ) -> Float64[np.ndarray, "m"]:
-        """Relative differences at points of the first frame that are found again in the second."""
-        first_frame = grey(self._frames.frame_of(first))
-        second_frame = grey(self._frames.frame_of(second))
-        first_points, second_points = motions[first].points, motions[second].points
+        """Relative depth differences at points of the first frame that the second one has too."""
+        first_frame = grey(self._frames.read_frame(first))
+        second_frame = grey(self._frames.read_frame(second))
+        first_points = motion_by_target[first].points
+        second_points = motion_by_target[second].points
 
-        tracked, is_tracked = track_positions(
-            first_frame, second_frame, first_points.places, TRACKING
+        tracked_positions, is_tracked = track_positions(
+            first_frame, second_frame, first_points.positions, TRACKING
         )
-        nearest = _nearest_points(tracked, second_points.places)
-        is_same = is_tracked & (nearest.distance < _SAME_POINT)
-        second_depth = second_points.depth[nearest.index[is_same]]
-        return _deviations_from_median(first_points.depth[is_same] / second_depth)
+        nearest = _nearest_points(tracked_positions, second_points.positions)
+        is_same_point = is_tracked & (nearest.distance < _MAX_SAME_POINT_DISTANCE)
+        first_depth = first_points.depth[is_same_point]
+        second_depth = second_points.depth[nearest.index[is_same_point]]
+        return _deviations_from_median(first_depth / second_depth)
 
 
 class _NearestPoints(NamedTuple):
@@ -240,70 +249,81 @@ class _NearestPoints(NamedTuple):
     distance: Values
 
 
-def _nearest_points(places: Positions, candidates: Float64[np.ndarray, "m 2"]) -> _NearestPoints:
-    """For each place, the index of the nearest candidate and its distance [px]."""
-    distances = np.linalg.norm(places[:, None] - candidates[None], axis=2)
+def _nearest_points(positions: Positions, candidates: Float64[np.ndarray, "m 2"]) -> _NearestPoints:
+    """For each position, find the nearest candidate and its distance [px]."""
+    distances = np.linalg.norm(positions[:, None] - candidates[None], axis=2)
     return _NearestPoints(index=distances.argmin(axis=1), distance=distances.min(axis=1))
 
 
 def _chain_window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
-    """Motions of the targets of a chain that have enough points."""
-    index_of = {target.place: index for index, target in enumerate(chain.targets)}
-    motions = {}
+    """Relative motions between the targets of a chain, for targets with enough precise points."""
+    index_by_place = {target.place: index for index, target in enumerate(chain.targets)}
+    window_motions = {}
     for index, target in enumerate(chain.targets):
         points = _precise_points(motion.points[index])
         if len(points.depth) < _MIN_POINTS:
             continue
+        source_T_target = _motions_to_sources(motion, index_by_place, target)
+        if not source_T_target:
+            continue
+        parallaxes = [_median_parallax(points, T, chain.K) for T in source_T_target.values()]
+        window_motions[target.place] = WindowMotion(
+            motions=source_T_target,
+            # Unlike min, np.min returns NaN if any parallax is NaN.
+            parallax=float(np.min(parallaxes)),
+            points=points,
+        )
+    return window_motions
 
-        world_T_target = invert(motion.cam_T_world[index])
-        source_T_target = {}
-        for source in target.sources:
-            source_index = index_of.get(source)
-            # Poses before and after a cut have no relation.
-            if source_index is not None and motion.parts[source_index] == motion.parts[index]:
-                source_T_target[source] = motion.cam_T_world[source_index] @ world_T_target
-        if source_T_target:
-            parallaxes = [_median_parallax(points, T, chain.K) for T in source_T_target.values()]
-            motions[target.place] = WindowMotion(
-                # A NaN among them stays, whatever the order of the sources.
-                motions=source_T_target,
-                parallax=float(np.min(parallaxes)),
-                points=points,
-            )
-    return motions
+
+def _motions_to_sources(
+    motion: ClipMotion, index_by_place: Mapping[FramePlace, int], target: Target
+) -> dict[FramePlace, Transform]:
+    """``source_T_target`` of the sources that are in the chain, on the same side of each cut."""
+    target_index = index_by_place[target.place]
+    world_T_target = invert(motion.cam_T_world[target_index])
+    source_T_target = {}
+    for source in target.sources:
+        source_index = index_by_place.get(source)
+        if source_index is None:
+            continue
+        # Poses before and after a cut have no relation.
+        if motion.parts[source_index] == motion.parts[target_index]:
+            source_T_target[source] = motion.cam_T_world[source_index] @ world_T_target
+    return source_T_target
 
 
 def _precise_points(points: PointDepths) -> PointDepths:
-    """Points whose depth has a small standard error."""
-    is_precise = points.doubt < _MAX_LOG_DEPTH_ERROR
+    """Keep the points whose depth has a small standard error."""
+    is_precise = points.log_depth_std < _MAX_LOG_DEPTH_ERROR
     return replace(
         points,
-        places=points.places[is_precise],
+        positions=points.positions[is_precise],
         depth=points.depth[is_precise],
-        given=points.given[is_precise],
-        doubt=points.doubt[is_precise],
+        model_depth=points.model_depth[is_precise],
+        log_depth_std=points.log_depth_std[is_precise],
     )
 
 
 def _median_parallax(points: PointDepths, source_T_target: Transform, K: Matrix) -> float:
-    """Median displacement of points by the translation alone [px]."""
+    """Median displacement of points that the translation alone causes [px]."""
     R, t = source_T_target[:3, :3], source_T_target[:3, 3]
-    rotated = rays_at(points.places, K) @ R.T
-    moved = rotated * points.depth[:, None] + t
+    rotated_rays = rays_at(points.positions, K) @ R.T
+    moved_points = rotated_rays * points.depth[:, None] + t
     focal_lengths = K[[0, 1], [0, 1]]
-    displacement = (_perspective_divide(moved) - _perspective_divide(rotated)) * focal_lengths
-    return float(np.median(np.linalg.norm(displacement, axis=1)))
+    displacements = _perspective_divide(moved_points) - _perspective_divide(rotated_rays)
+    return float(np.median(np.linalg.norm(displacements * focal_lengths, axis=1)))
 
 
 def _perspective_divide(points: Points) -> Positions:
-    """Points (x / z, y / z), finite behind the camera too."""
+    """Points (x / z, y / z); z is at least 1e-6, so that points behind the camera stay finite."""
     return points[:, :2] / np.maximum(points[:, 2:], 1e-6)
 
 
 def _model_depth_errors(motions: Iterable[WindowMotion]) -> Float64[np.ndarray, "m"]:
-    """Relative errors of the model's depth at triangulated points, up to a factor a target."""
-    ratios = [motion.points.given / motion.points.depth for motion in motions]
-    return np.concatenate([np.zeros(0), *map(_deviations_from_median, ratios)])
+    """Relative errors of the model depth at triangulated points, up to a factor per target."""
+    depth_ratios = [motion.points.model_depth / motion.points.depth for motion in motions]
+    return np.concatenate([np.zeros(0), *map(_deviations_from_median, depth_ratios)])
 
 
 def _deviations_from_median(ratios: Values) -> Float64[np.ndarray, "m"]:
@@ -314,17 +334,17 @@ def _deviations_from_median(ratios: Values) -> Float64[np.ndarray, "m"]:
     return np.minimum(np.abs(finite / np.median(finite) - 1), 1)
 
 
-def _mean_or_nan(numbers: Float64[np.ndarray, "m"]) -> float:
-    return float(numbers.mean()) if len(numbers) else math.nan
+def _mean_or_nan(values: Float64[np.ndarray, "m"]) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class MotionEstimate:
     """Motion of targets by geometry, as it is stored.
 
     Attributes:
         motions: ``source_T_target`` of pairs.
-        corners: Columns x [px], y [px] and depth up to one factor a target, by target.
+        corners: x [px], y [px] and depth, up to one factor per target, by target.
         trust: Factor in 0..1 of the weight of corners in the loss.
     """
 
@@ -334,12 +354,12 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedEstimate(Estimate):
-    """Motion of the targets that can be trusted.
+class TrustedEstimate(MotionEstimate):
+    """Motion of the targets whose motion can be trusted.
 
     Attributes:
-        left_out: Number of other targets by reason: "lost" (too few corners agree), "turning" (no
-            clear translation), "odd" (an unusual length).
+        left_out: Number of targets that are left out, by reason: "lost" (too few corners agree on a
+            motion), "turning" (no clear translation) or "odd" (a translation of unusual length).
     """
 
     left_out: Counter[str]
@@ -347,222 +367,262 @@ class TrustedEstimate(Estimate):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatedMotion:
-    """Motion by pairs and over windows, before it is judged."""
+    """Motion by pairs and over windows, before untrustworthy targets are left out."""
 
     pairs: Mapping[Pair, PairMotion]
-    windows: Windows
+    windows: WindowEstimates
 
 
 def find_pair_motions(
-    frames: VideoTargetFrames, depths: Iterable[AnyPlane], progress: Progress | None = None
+    frames: VideoTargetFrames,
+    depths: Iterable[AnyPlane],
+    report_progress: ProgressCallback | None = None,
 ) -> dict[Pair, PairMotion]:
     """Estimate the motion from each target to each of its sources.
 
-    ``depths`` are those of the targets, in units that are about the same.
-
-    Raises:
-        MissingExtraError: Without OpenCV.
+    ``depths`` are those of the targets, in units that are about the same. OpenCV is needed.
     """
     motions: dict[Pair, PairMotion] = {}
-    for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
-        target_frame, K = grey(frames.frame_of(target.place)), frames.K_of(target)
+    for num_done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
+        target_frame = grey(frames.read_frame(target.place))
+        K = frames.get_K(target)
         for source in target.sources:
-            tracks = track_corners(target_frame, grey(frames.frame_of(source)), TRACKING)
+            tracks = track_corners(target_frame, grey(frames.read_frame(source)), TRACKING)
             motions[target.place, source] = motion_of_tracks(tracks, depth, K)
-        if progress is not None:
-            progress(done, len(frames))
+        if report_progress is not None:
+            report_progress(num_done, len(frames))
     return motions
 
 
 def find_pair_and_window_motions(
-    frames: VideoTargetFrames, depths: Iterable[AnyPlane], progress: Progress | None = None
+    frames: VideoTargetFrames,
+    depths: Iterable[AnyPlane],
+    report_progress: ProgressCallback | None = None,
 ) -> EstimatedMotion:
     """Estimate motion by pairs and over windows, in one pass over the frames.
 
-    ``depths`` are those of the targets, in units that are about the same.
-
-    Raises:
-        MissingExtraError: Without OpenCV.
+    The arguments and errors are those of ``find_pair_motions``.
     """
     tracker = WindowTracker(frames)
 
-    def track_each() -> Iterator[AnyPlane]:
+    def depths_after_tracking() -> Iterator[AnyPlane]:
+        """Pass each depth on to the windows, and then to the pairs, as it is not kept."""
         for target, depth in zip(frames.targets, depths, strict=True):
-            tracker.add(target, depth)
+            tracker.add_target(target, depth)
             yield depth
 
-    pairs = find_pair_motions(frames, track_each(), progress)
+    pairs = find_pair_motions(frames, depths_after_tracking(), report_progress)
     return EstimatedMotion(pairs=pairs, windows=tracker.estimate_windows())
 
 
 def mean_corner_error(motions: Iterable[PairMotion]) -> float:
-    """Mean relative error of the given depth at triangulated corners; NaN without any."""
-    judging = [motion for motion in motions if motion.judges]
-    if not judging:
+    """Mean relative error of the model depth over all triangulated corners; NaN without any."""
+    # Motions without such corners have an error of NaN.
+    motions_with_corners = [motion for motion in motions if motion.num_depth_checks]
+    if not motions_with_corners:
         return math.nan
-    total = sum(motion.depth_error * motion.judges for motion in judging)
-    return total / sum(motion.judges for motion in judging)
+    total_error = sum(
+        motion.depth_error * motion.num_depth_checks for motion in motions_with_corners
+    )
+    num_corners = sum(motion.num_depth_checks for motion in motions_with_corners)
+    return total_error / num_corners
 
 
 def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) -> float:
-    """Factor in 0..1 of the weight of corners, by the motions of pairs.
+    """Factor in 0..1 of the weight of corners, from the motions of pairs.
 
-    The error of triangulated depth follows from how much the sources of a target disagree; see
-    ``_trust_from_errors``. It is 1 where nothing can be compared.
+    The sources of a target triangulate the same corners independently, so the differences of their
+    depths show the error of triangulation. The factor is 1 if nothing can be compared.
     """
     differences = [np.zeros(0)]
     for target in targets:
         corners = [motions[target.place, source].corners for source in sorted(target.sources)]
-        differences += [
-            _relative_depth_differences(first, second)
-            for first, second in itertools.combinations(corners, 2)
-        ]
-    disagreement = _mean_or_nan(np.concatenate(differences))
+        for first, second in itertools.combinations(corners, 2):
+            differences.append(_relative_depth_differences(first, second))
+    mean_difference = _mean_or_nan(np.concatenate(differences))
 
-    depth_error = mean_corner_error(
+    total_error = mean_corner_error(
         motions[target.place, source] for target in targets for source in target.sources
     )
-    if math.isnan(disagreement) or math.isnan(depth_error):
+    if math.isnan(mean_difference) or math.isnan(total_error):
         return 1.0
-    triangulation_error = math.hypot(disagreement, _SHARED_PAIR_ERROR)
-    return _trust_from_errors(triangulation_error, depth_error)
+    triangulation_error = math.hypot(mean_difference, _SHARED_PAIR_ERROR)
+    return _trust_from_errors(triangulation_error, total_error)
 
 
 def _relative_depth_differences(
     first: Triangulated, second: Triangulated
 ) -> Float64[np.ndarray, "m"]:
     """Relative differences of depth at the corners of a target that two sources see."""
-    _, i, j = np.intersect1d(_corner_keys(first), _corner_keys(second), return_indices=True)
-    parallax = np.minimum(first.parallax[i], second.parallax[j])
-    return depth_errors(first.depth[i] / second.depth[j], parallax)
+    _, first_index, second_index = np.intersect1d(
+        _corner_keys(first), _corner_keys(second), return_indices=True
+    )
+    depth_ratios = first.depth[first_index] / second.depth[second_index]
+    parallax = np.minimum(first.parallax[first_index], second.parallax[second_index])
+    return depth_errors(depth_ratios, parallax)
 
 
 def _corner_keys(corners: Triangulated) -> np.ndarray:
-    """Positions x + iy, which are equal for the same corner of a target, whatever the source."""
-    return corners.places.round(3) @ [1, 1j]
+    """Positions as complex numbers x + iy, which ``np.intersect1d`` can compare.
+
+    They are the same for a corner of a target, whatever its source.
+    """
+    return corners.positions.round(3) @ [1, 1j]
 
 
 def _trust_from_errors(triangulation_error: float, total_error: float) -> float:
-    """Share by which triangulated depth errs less than given depth, in 0..1.
+    """Fraction by which the error of triangulated depth is below that of the model depth, in 0..1.
 
-    Given depth is compared with triangulated depth, so ``total_error`` contains the errors of both:
-    given depth itself errs by √(total² - triangulation²).
+    ``total_error`` is the difference between both depths, so it contains the errors of both. The
+    model depth alone has the error √(total² - triangulation²).
     """
     if triangulation_error >= total_error:
         return 0.0
-    given_error = math.sqrt(total_error**2 - triangulation_error**2)
-    return max(0.0, 1 - triangulation_error / given_error)
+    model_depth_error = math.sqrt(total_error**2 - triangulation_error**2)
+    return max(0.0, 1 - triangulation_error / model_depth_error)
+
+
+class _TrustedTarget(NamedTuple):
+    """Motions of a target by source, and its corners (x, y, depth)."""
+
+    motions: Mapping[FramePlace, Transform]
+    corners: Points
 
 
 def select_trusted_motions(
-    targets: Sequence[Target], estimates: Mapping[Pair, PairMotion], windows: Windows | None = None
+    targets: Sequence[Target],
+    pair_motions: Mapping[Pair, PairMotion],
+    windows: WindowEstimates | None = None,
 ) -> TrustedEstimate:
     """Select the targets whose motions can be trusted, at one scale along each sequence.
 
     A target has the motion over its window, or if that cannot be trusted, the motion of its pairs.
     """
-    window_of = {} if windows is None else windows.targets
-    median_length = _median_length(estimates.values(), window_of.values())
+    window_by_target = {} if windows is None else windows.motion_by_target
+    median_length = _median_length(pair_motions.values(), window_by_target.values())
 
     motions: dict[Pair, Transform] = {}
     corners: dict[FramePlace, Points] = {}
     left_out: Counter[str] = Counter()
     for target in targets:
-        pairs = {source: estimates[target.place, source] for source in target.sources}
-        window = window_of.get(target.place)
-        window_motions = _trusted_window_motions(pairs, window, median_length)
-        pair_fault = _reason_to_leave_out(pairs.values(), median_length)
-        if window is not None and window_motions is not None:
-            by_source = window_motions
-            corners[target.place] = np.column_stack([window.points.places, window.points.depth])
-        elif pair_fault is None:
-            by_source = {source: pair.source_T_target for source, pair in pairs.items()}
-            corners[target.place] = _merge_corners([pair.corners for pair in pairs.values()])
-        else:
-            by_source = {}
-            left_out[pair_fault] += 1
-        motions |= {(target.place, source): motion for source, motion in by_source.items()}
+        pairs = {source: pair_motions[target.place, source] for source in target.sources}
+        trusted = _trust_window(pairs, window_by_target.get(target.place), median_length)
+        if trusted is None:
+            reason = _reason_to_leave_out(pairs.values(), median_length)
+            if reason is not None:
+                left_out[reason] += 1
+                continue
+            trusted = _trust_pairs(pairs)
+        corners[target.place] = trusted.corners
+        for source, motion in trusted.motions.items():
+            motions[target.place, source] = motion
 
-    trusted = [target for target in targets if target.place in corners]
+    trusted_targets = [target for target in targets if target.place in corners]
     return TrustedEstimate(
         motions=unify_scales(motions),
         corners=corners,
-        trust=_trust_by_windows_or_pairs(trusted, estimates, windows),
+        trust=_trust_by_windows_or_pairs(trusted_targets, pair_motions, windows),
         left_out=left_out,
     )
 
 
 def _median_length(pairs: Iterable[PairMotion], windows: Iterable[WindowMotion]) -> float:
-    """Usual length of a translation; NaN if nothing travels.
+    """Median length of the translation of pairs; NaN if the camera does not move.
 
-    Pairs tell it alone if enough of them travel. Otherwise the windows tell it with them.
+    If too few pairs have a clear direction, the translations over windows count as well.
     """
-    lengths = [_translation_length(pair) for pair in pairs if pair.travels]
+    lengths = [
+        _translation_length(pair.source_T_target) for pair in pairs if pair.is_direction_known
+    ]
     if len(lengths) < _MIN_RATIOS:
-        lengths += [_length(motion) for window in windows for motion in window.motions.values()]
+        for window in windows:
+            lengths += [_translation_length(motion) for motion in window.motions.values()]
     return float(np.median(lengths)) if lengths else math.nan
 
 
 def _trust_by_windows_or_pairs(
-    targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
+    targets: Sequence[Target],
+    pair_motions: Mapping[Pair, PairMotion],
+    windows: WindowEstimates | None,
 ) -> float:
-    if windows is None or math.isnan(windows.error) or math.isnan(windows.given_error):
-        return corner_trust(targets, motions)
-    triangulation_error = math.hypot(windows.error, _SHARED_WINDOW_ERROR)
-    return _trust_from_errors(triangulation_error, windows.given_error)
+    """Factor in 0..1 of the weight of corners, from the errors over windows.
+
+    If these are not known, such as for a single chain, the factor follows from the pairs.
+    """
+    if (
+        windows is None
+        or math.isnan(windows.triangulation_error)
+        or math.isnan(windows.model_depth_error)
+    ):
+        return corner_trust(targets, pair_motions)
+    triangulation_error = math.hypot(windows.triangulation_error, _SHARED_WINDOW_ERROR)
+    return _trust_from_errors(triangulation_error, windows.model_depth_error)
 
 
-def _trusted_window_motions(
+def _trust_window(
     pairs: Mapping[FramePlace, PairMotion], window: WindowMotion | None, median_length: float
-) -> dict[FramePlace, Transform] | None:
-    """Motion of a target to all its sources; None unless all can be trusted."""
-    # A parallax that is NaN is none.
+) -> _TrustedTarget | None:
+    """Motions and corners over a window; None if the motion to a source cannot be trusted."""
+    # A parallax of NaN is too small as well.
     if window is None or not window.parallax >= _MIN_PARALLAX:
         return None
 
     motions: dict[FramePlace, Transform] = {}
     for source, pair in pairs.items():
         motion = _motion_in_unit_of_window(source, pair, window, median_length)
-        if motion is None or not _has_usual_length(_length(motion), median_length):
+        if motion is None or not _has_usual_length(motion, median_length):
             return None
         motions[source] = motion
-    return motions
+    corners = np.column_stack([window.points.positions, window.points.depth])
+    return _TrustedTarget(motions=motions, corners=corners)
+
+
+def _trust_pairs(pairs: Mapping[FramePlace, PairMotion]) -> _TrustedTarget:
+    return _TrustedTarget(
+        motions={source: pair.source_T_target for source, pair in pairs.items()},
+        corners=_merge_corners([pair.corners for pair in pairs.values()]),
+    )
 
 
 def _motion_in_unit_of_window(
     source: FramePlace, pair: PairMotion, window: WindowMotion, median_length: float
 ) -> Transform | None:
-    """Motion over the window, or if it does not hold the source, of the pair; None if unknown."""
+    """Motion to a source, in the unit of the window; None if it is not known.
+
+    It is the motion over the window. If the source is not in the window, it is that of the pair.
+    """
     if source in window.motions:
         return window.motions[source]
     if _reason_to_leave_out([pair], median_length) is not None:
         return None
-    factor = window.unit_factor(pair.corners)
-    return None if math.isnan(factor) else _scale_translation(pair.source_T_target, factor)
+    factor = window.scale_to_chain(pair.corners)
+    if math.isnan(factor):
+        return None
+    return _scale_translation(pair.source_T_target, factor)
 
 
 def _reason_to_leave_out(pairs: Iterable[PairMotion], median_length: float) -> str | None:
-    """Why a target with these motions is left out, see ``TrustedEstimate``; None if it is not."""
+    """Key of ``TrustedEstimate.left_out`` for a target with these motions; None to keep it."""
     pairs = list(pairs)
-    if not all(pair.known for pair in pairs):
+    if not all(pair.is_known for pair in pairs):
         return "lost"
-    if not all(pair.travels and pair.direction_error < _MAX_DIRECTION_ERROR for pair in pairs):
+    if not all(
+        pair.is_direction_known and pair.direction_error < _MAX_DIRECTION_ERROR for pair in pairs
+    ):
         return "turning"
-    if not all(_has_usual_length(_translation_length(pair), median_length) for pair in pairs):
+    if not all(_has_usual_length(pair.source_T_target, median_length) for pair in pairs):
         return "odd"
     return None
 
 
-def _has_usual_length(length: float, median_length: float) -> bool:
+def _has_usual_length(motion: Transform, median_length: float) -> bool:
     """Whether a translation is neither far longer nor far shorter than the others."""
-    return _MIN_RELATIVE_LENGTH * median_length < length < _MAX_RELATIVE_LENGTH * median_length
+    min_length = _MIN_RELATIVE_LENGTH * median_length
+    max_length = _MAX_RELATIVE_LENGTH * median_length
+    return min_length < _translation_length(motion) < max_length
 
 
-def _translation_length(pair: PairMotion) -> float:
-    return _length(pair.source_T_target)
-
-
-def _length(motion: Transform) -> float:
+def _translation_length(motion: Transform) -> float:
     return float(np.linalg.norm(motion[:3, 3]))
 
 
@@ -572,49 +632,59 @@ def _scale_translation(motion: Transform, factor: float) -> Transform:
     return scaled
 
 
-def _merge_corners(corners: Sequence[Triangulated]) -> Points:
-    """Columns x, y, depth of a target's corners: means over sources, by squared parallax."""
-    all_places = np.concatenate([source.places for source in corners])
-    log_depths = np.log(np.concatenate([source.depth for source in corners]))
-    weights = np.concatenate([source.parallax for source in corners]) ** 2
+def _merge_corners(corners_by_source: Sequence[Triangulated]) -> Points:
+    """Merge the corners that the sources of a target triangulated, as columns x, y and depth.
 
-    # A corner is at the same position for all sources.
-    places, corner_index = np.unique(all_places.round(3), axis=0, return_inverse=True)
+    The log depth of a corner is the mean over its sources. A source weighs by its squared parallax,
+    since the variance of triangulated log depth falls with it.
+    """
+    all_positions = np.concatenate([corners.positions for corners in corners_by_source])
+    log_depths = np.log(np.concatenate([corners.depth for corners in corners_by_source]))
+    weights = np.concatenate([corners.parallax for corners in corners_by_source]) ** 2
+
+    # A corner has the same position in the target for all sources.
+    positions, corner_index = np.unique(all_positions.round(3), axis=0, return_inverse=True)
     corner_index = corner_index.ravel()
-    total_weight = np.bincount(corner_index, weights, len(places))
-    total_log_depth = np.bincount(corner_index, weights * log_depths, len(places))
-    return np.column_stack([places, np.exp(total_log_depth / total_weight)])
+    total_weights = np.bincount(corner_index, weights, len(positions))
+    weighted_log_depths = np.bincount(corner_index, weights * log_depths, len(positions))
+    return np.column_stack([positions, np.exp(weighted_log_depths / total_weights)])
 
 
 def unify_scales(motions: Motions) -> dict[Pair, Transform]:
     """Bring motions to one scale along each sequence.
 
-    Afterwards the motions of two targets that are sources of each other have the same length, up to
-    a weak pull towards the scale that each of them had. The order of the motions, and that of the
-    sources of a target, make no difference.
+    Afterwards the motions between two targets that are sources of each other have the same length,
+    up to a weak pull towards the scale that each of them had. The result does not depend on the
+    order of the motions.
     """
-    places = sorted({target for target, _ in motions})
-    index_of = {place: index for index, place in enumerate(places)}
+    targets = sorted({target for target, _ in motions})
+    index_by_target = {target: index for index, target in enumerate(targets)}
     links = []
     for target, source in sorted(motions):
+        if not target < source:
+            continue  # each pair of targets gives one link, from its earlier target
         log_ratio = _log_length_ratio(motions, target, source)
-        if target < source and log_ratio is not None:
-            links.append(
-                ScaleLink(first=index_of[target], second=index_of[source], log_ratio=log_ratio)
-            )
-    factors = np.exp(linked_log_scales(len(places), links))
+        if log_ratio is not None:
+            first_index = index_by_target[target]
+            second_index = index_by_target[source]
+            links.append(ScaleLink(first=first_index, second=second_index, log_ratio=log_ratio))
+    factors = np.exp(linked_log_scales(len(targets), links))
     return {
-        (target, source): _scale_translation(motion, float(factors[index_of[target]]))
+        (target, source): _scale_translation(motion, float(factors[index_by_target[target]]))
         for (target, source), motion in motions.items()
     }
 
 
 def _log_length_ratio(motions: Motions, target: FramePlace, source: FramePlace) -> float | None:
-    """Log of the length from ``target`` to ``source`` over that of the way back, if both exist."""
+    """Log of the length of the motion to ``source`` over that of the motion back.
+
+    Return None if one of them is missing, or has no positive finite length.
+    """
     forward, backward = motions.get((target, source)), motions.get((source, target))
     if forward is None or backward is None:
         return None
-    forward_length, backward_length = _length(forward), _length(backward)
+    forward_length = _translation_length(forward)
+    backward_length = _translation_length(backward)
     if not (0 < forward_length < math.inf and 0 < backward_length < math.inf):
         return None
     return math.log(forward_length / backward_length)
@@ -626,30 +696,38 @@ def read_training_motions(run: Path) -> Motions:
     return read_estimate(path).motions if path.is_file() else {}
 
 
-def write_estimate(path: Path, estimate: Estimate) -> None:
+def write_estimate(path: Path, estimate: MotionEstimate) -> None:
     """Write motions, corners and trust to an ``.npz`` file, which ``read_estimate`` reads.
 
-    Members: ``places`` (target sequence, target frame, source sequence, source frame) and
-    ``source_T_target`` of each pair; ``corner_counts`` (sequence, frame, number of corners) of each
+    Its members are ``places`` (target sequence, target frame, source sequence, source frame) and
+    ``source_T_target`` of each pair, ``corner_counts`` (sequence, frame, number of corners) of each
     target, ``corners`` of all targets one after another, and ``trust``.
     """
     make_folder(path.parent)
-    corners = estimate.corners
-    places = np.array([[*target, *source] for target, source in estimate.motions], np.int64)
-    counts = np.array([[*place, len(points)] for place, points in corners.items()], np.int64)
-    with replacing(path) as part, part.open("wb") as file:
+    pairs = [[*target, *source] for target, source in estimate.motions]
+    counts = [[*place, len(corners)] for place, corners in estimate.corners.items()]
+    # Reshaped and padded with no rows, so that empty arrays have the right shape too.
+    corners = np.concatenate([*estimate.corners.values(), np.zeros((0, 3))])
+    with replacing(path) as temporary_path, temporary_path.open("wb") as file:
         np.savez(
             file,
-            places=places.reshape(-1, 4),
+            places=np.array(pairs, np.int64).reshape(-1, 4),
             source_T_target=np.array(list(estimate.motions.values())).reshape(-1, 4, 4),
-            corner_counts=counts.reshape(-1, 3),
-            corners=np.concatenate([*corners.values(), np.zeros((0, 3))]).astype(np.float32),
+            corner_counts=np.array(counts, np.int64).reshape(-1, 3),
+            corners=corners.astype(np.float32),
             trust=np.float64(estimate.trust),
         )
 
 
 class _StoredArrays(NamedTuple):
-    """Arrays of a file of motions; see ``write_estimate``."""
+    """Arrays of a file of motions; see ``write_estimate``.
+
+    Attributes:
+        places: Rows (target sequence, target frame, source sequence, source frame), one per pair.
+        corner_counts: Rows (sequence, frame, number of corners), one per target.
+        corners: Rows (x [px], y [px], depth) of all targets, one after another.
+        trust: Factor in 0..1 of the weight of corners in the loss.
+    """
 
     places: np.ndarray
     source_T_target: np.ndarray
@@ -659,39 +737,43 @@ class _StoredArrays(NamedTuple):
 
     def check(self) -> None:
         """Raise ``ValueError`` for arrays that ``write_estimate`` cannot have written."""
-        self._check_shapes()
-        self._check_places()
-        self._check_numbers()
+        self._check_shapes_and_types()
+        self._check_places_and_counts()
+        self._check_values()
 
-    def _check_shapes(self) -> None:
-        tables = (self.places, self.source_T_target, self.corner_counts, self.corners)
-        shapes = [table.shape[1:] for table in tables]
-        is_shaped = shapes == [(4,), (4, 4), (3,), (3,)]
-        if not is_shaped or len(self.places) != len(self.source_T_target):
-            raise ValueError(f"shapes {shapes}")
-        kinds = [array.dtype.kind for array in (self.places, self.corner_counts)]
-        if kinds != ["i", "i"] or self.source_T_target.dtype.kind != "f":
-            raise ValueError("places and counts are whole numbers")
-
-    def _check_places(self) -> None:
-        if (self.places < 0).any() or (self.corner_counts < 0).any():
-            raise ValueError("places and counts are not negative")
-        if self.corner_counts[:, 2].sum() != len(self.corners):
+    def _check_shapes_and_types(self) -> None:
+        arrays = (self.places, self.source_T_target, self.corner_counts, self.corners)
+        row_shapes = [array.shape[1:] for array in arrays]
+        if row_shapes != [(4,), (4, 4), (3,), (3,)]:
+            raise ValueError(f"shapes {row_shapes}")
+        if len(self.places) != len(self.source_T_target):
             raise ValueError(
-                f"counts of {self.corner_counts[:, 2].sum()} corners, "
-                f"expected those of {len(self.corners)}"
+                f"there are {len(self.places)} pairs but {len(self.source_T_target)} motions"
             )
-        for rows in (self.places, self.corner_counts[:, :2]):
-            if len(np.unique(rows, axis=0)) != len(rows):
-                raise ValueError("two entries of one place")
+        has_integers = self.places.dtype.kind == self.corner_counts.dtype.kind == "i"
+        if not has_integers or self.source_T_target.dtype.kind != "f":
+            raise ValueError("places and counts are not integers, or motions are not floats")
 
-    def _check_numbers(self) -> None:
+    def _check_places_and_counts(self) -> None:
+        if (self.places < 0).any() or (self.corner_counts < 0).any():
+            raise ValueError("places or counts are negative")
+        num_corners = self.corner_counts[:, 2].sum()
+        if num_corners != len(self.corners):
+            raise ValueError(
+                f"the counts add up to {num_corners} corners, expected {len(self.corners)}"
+            )
+        targets_with_corners = self.corner_counts[:, :2]
+        for keys in (self.places, targets_with_corners):
+            if len(np.unique(keys, axis=0)) != len(keys):
+                raise ValueError("there are two entries for one place")
+
+    def _check_values(self) -> None:
         if not 0 <= self.trust <= 1:
-            raise ValueError(f"a trust of {self.trust:g}, expected 0 to 1")
+            raise ValueError(f"the trust is {self.trust:g}, expected 0 to 1")
         if not _are_rigid(self.source_T_target):
-            raise ValueError("motions that are not a rotation and a translation")
+            raise ValueError("a motion is not a rotation and a translation")
         if not np.isfinite(self.corners).all() or (self.corners[:, 2] <= 0).any():
-            raise ValueError("corners without a place or a positive depth")
+            raise ValueError("a corner has no position or no positive depth")
 
 
 def _are_rigid(transforms: Transforms) -> bool:
@@ -704,28 +786,33 @@ def _are_rigid(transforms: Transforms) -> bool:
     return bool(is_orthonormal.all() and (np.linalg.det(R) > 0).all() and has_last_row)
 
 
-def read_estimate(path: Path) -> Estimate:
+def read_estimate(path: Path) -> MotionEstimate:
     """Read motions, corners and trust, as ``write_estimate`` stores them.
 
     Raises:
-        InputError: If the file is broken or something else.
+        InputError: If the file is broken, or does not contain motions.
     """
     check_regular(path)
     try:
         stored = _load_arrays(path)
         stored.check()
     except BROKEN_FILE as error:
-        raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
+        raise InputError(
+            f"{printable(path)}: is not a valid file of motions: {reason(error)}; delete it, and "
+            "rilievo finds the motions again"
+        ) from error
 
     motions = {}
     for place, matrix in zip(stored.places.tolist(), stored.source_T_target, strict=True):
-        motions[FramePlace(*place[:2]), FramePlace(*place[2:])] = matrix
+        target, source = FramePlace(*place[:2]), FramePlace(*place[2:])
+        motions[target, source] = matrix
 
-    corners, start = {}, 0
+    corners = {}
+    first_row = 0
     for sequence, frame, count in stored.corner_counts.tolist():
-        corners[FramePlace(sequence, frame)] = stored.corners[start : start + count]
-        start += count
-    return Estimate(motions=motions, corners=corners, trust=stored.trust)
+        corners[FramePlace(sequence, frame)] = stored.corners[first_row : first_row + count]
+        first_row += count
+    return MotionEstimate(motions=motions, corners=corners, trust=stored.trust)
 
 
 def _load_arrays(path: Path) -> _StoredArrays:

@@ -23,33 +23,34 @@ def warm_up_pose(
     learner: VideoLearner, batches: Iterator[Batch], *, steps: int, seed: int, fabric: Any
 ) -> None:
     """Fit the pose network to the known motions of ``steps`` batches; depth stays as it is."""
-    device, networks = fabric.device, learner.networks.to(fabric.device)
-    assert networks.pose is not None, "the motion of the run is not known"
+    device = fabric.device
+    networks = learner.networks.to(device)
+    assert networks.pose is not None, "runs with known motion have no warm-up"
     networks.eval()
     networks.pose.train()
-    # The shared encoder belongs to depth, which stays as it is.
+    # The encoder that both networks may share belongs to depth, so it must not learn here.
     depth_weights = [weight for weight in networks.depth.parameters() if weight.requires_grad]
     networks.depth.requires_grad_(False)
     optimizer = torch.optim.Adam(
         networks.pose.parameters(), lr=_PEAK_RATE, fused=fused_option(device)
     )
-    progress = FrameProgress(shown=fabric.is_global_zero)
+    report_progress = FrameProgress(shown=fabric.is_global_zero)
     for step, batch in enumerate(islice(batches, steps)):
         optimizer.param_groups[0]["lr"] = _PEAK_RATE * (1 + math.cos(math.pi * step / steps)) / 2
         with batch_seed(seed, batch.step, device):
-            _mean_motion_difference(learner, batch).backward()
+            _mean_motion_error(learner, batch).backward()
         optimizer.step()
         optimizer.zero_grad()
-        size = len(batch.ids)
-        progress("warm-up of the pose network", (step + 1) * size, steps * size)
+        batch_size = len(batch.ids)
+        report_progress("warm-up of the pose network", (step + 1) * batch_size, steps * batch_size)
     for weight in depth_weights:
         weight.requires_grad_(True)
 
 
-def _mean_motion_difference(learner: VideoLearner, batch: Batch) -> Scalar:
-    """Mean of the angle between rotations [rad] plus the difference of translations.
+def _mean_motion_error(learner: VideoLearner, batch: Batch) -> Scalar:
+    """Mean error of predicted motions: angle [rad] plus distance of the translations.
 
-    Translations are in units of the median depth of the prior.
+    The unit of the distance is the median depth of the prior.
     """
     views = batch.views
     motions = learner.networks(views.target_seen, views.sources_seen).source_T_target

@@ -24,12 +24,11 @@ def network_depths(
 ) -> Iterator[Field]:
     """Yield the depth of each target, as a depth network predicts it."""
     network.eval()
-    for first in range(0, len(frames), _BATCH_SIZE):
-        targets = frames.targets[first : first + _BATCH_SIZE]
-        batch = np.stack([frames.frame_of(target.place) for target in targets])
-        pixels = to_unit_range(torch.from_numpy(batch).to(device))
+    for first_index in range(0, len(frames), _BATCH_SIZE):
+        targets = frames.targets[first_index : first_index + _BATCH_SIZE]
+        images = np.stack([frames.read_frame(target.place) for target in targets])
         with torch.no_grad():
-            depths = network.depth(pixels)
+            depths = network.depth(to_unit_range(torch.from_numpy(images).to(device)))
         yield from depths.cpu().numpy()
 
 
@@ -49,7 +48,7 @@ class Prior:
         """Yield the depth of each target by the model, in its own unit; 0 where unknown."""
         assert self.model is not None, "without a model, depth comes from ``network_depths``"
         for target in frames.targets:
-            depth = self.model(frames.frame_of(target.place)).depth
+            depth = self.model(frames.read_frame(target.place)).depth
             yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
 
 
@@ -61,27 +60,28 @@ def store_prior_depths(
     *,
     median: float | None = None,
 ) -> StoredMaps:
-    """Store the depth of all targets in a file, unless one of the same key has it.
+    """Store the depth of all targets in a file, unless the folder has a file of the same key.
 
-    Args:
-        frames: Targets.
-        folder: Folder of the file.
-        key: Text that differs between sources of depth.
-        depths: Depth of each target.
-        median: Median over the targets to scale the depths to, with one factor; None to keep them.
+    ``key`` is a text that differs between sources of depth. With ``median``, depths are scaled by
+    one factor, so that their median over the targets is this number.
     """
-    key = "\n".join([key, str(median), *frames.ids])
+    file_key = "\n".join([key, str(median), *frames.ids])
     places = (target.place for target in frames.targets)
-    return store_maps(folder, ("prior",), key, places, _scale_to_median(depths, median))
+    return store_maps(folder, ("prior",), file_key, places, _scale_to_median(depths, median))
 
 
 def _scale_to_median(
     depths: Iterable[Field], median: float | None
 ) -> Iterator[Float16[np.ndarray, "h w"]]:
-    """Yield depths in half precision, after scaling the median of their medians to ``median``."""
-    halves = [np.clip(depth, 0, _MAX_DEPTH).astype(np.float16) for depth in depths]
+    """Yield depths in half precision, scaled by one factor so that their median is ``median``.
+
+    The median of several targets is that of their medians.
+    """
+    half_depths = [np.clip(depth, 0, _MAX_DEPTH).astype(np.float16) for depth in depths]
     if median is not None:
-        medians = [float(np.median(depth[depth > 0])) for depth in halves if (depth > 0).any()]
-        factor = median / max(float(np.median(medians or [median])), 1e-6)
-        halves = [(depth * np.float32(factor)).astype(np.float16) for depth in halves]
-    yield from halves
+        medians = [float(np.median(depth[depth > 0])) for depth in half_depths if (depth > 0).any()]
+        # Without any known depth, the factor is 1.
+        overall_median = float(np.median(medians or [median]))
+        factor = median / max(overall_median, 1e-6)
+        half_depths = [(depth * np.float32(factor)).astype(np.float16) for depth in half_depths]
+    yield from half_depths

@@ -17,20 +17,19 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _MILESTONE_FACTOR = 0.1
 """Factor of the learning rate at each milestone."""
-_MIN_TRAINING_SHARE = 0.25
-"""Least share of a run's minutes that training has, however long the preparation took."""
-_MAX_VALIDATION_SHARE = 0.25
-"""Largest share of the time of training that validations take."""
-_ROUNDING = 1e-9
-"""Number by which rounding may put a time before the validation that it begins."""
+_MIN_TRAINING_FRACTION = 0.25
+"""Least fraction of a run's minutes for training, however long the preparation took."""
+_MAX_VALIDATION_FRACTION = 0.25
+"""Largest fraction of the training time that validations take."""
+_ROUNDING_ERROR = 1e-9
+"""Tolerance by which rounded progress may fall short of the event that it reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class VideoSchedule:
     """Steps, validations and learning rates of a run.
 
     Attributes:
-        steps: Steps of the run.
         batches: Batches per step, over all processes.
         epoch_batches: Batches of one pass through the targets.
         images: Targets per step.
@@ -38,7 +37,7 @@ class Course:
         minutes: Time of the run in place of ``steps``.
         patience: Validations without a smaller error after which the run ends.
         warm_up: Steps over which the learning rate rises.
-        milestones: Epochs after which it falls; without any it falls along half a cosine.
+        milestones: Epochs after which the rate falls; without any it falls along half a cosine.
     """
 
     steps: int
@@ -53,36 +52,29 @@ class Course:
 
     @classmethod
     def from_config(
-        cls, config: VideoConfig, targets: int, *, processes: int, left_out: str = ""
-    ) -> "Course":
-        """Plan a run on ``targets`` targets.
+        cls, config: VideoConfig, num_targets: int, *, processes: int, left_out: str = ""
+    ) -> "VideoSchedule":
+        """Plan a run on ``num_targets`` targets, whose steps are shared by ``processes``.
 
-        Args:
-            config: Configuration of the run.
-            targets: Number of targets to train on.
-            processes: Number of processes that share each step.
-            left_out: Words for the frames that are no targets, for the error.
-
-        Raises:
-            InputError: If the targets fill no batch.
+        ``left_out`` describes the frames that are no targets, for the error message.
         """
-        epoch_batches = targets // config.batch_size
+        epoch_batches = num_targets // config.batch_size
         if not epoch_batches:
-            verb = "target is" if targets == 1 else "targets are"
+            verb = "target is" if num_targets == 1 else "targets are"
             other_frames = f" (other frames: {left_out})" if left_out else ""
             raise InputError(
                 problem=(
-                    f"{targets} {verb} fewer than a batch of {config.batch_size}{other_frames}"
+                    f"{num_targets} {verb} fewer than a batch of {config.batch_size}{other_frames}"
                 ),
-                hint=Text("take a smaller ", OptionName("batch_size"), ", or more footage"),
+                hint=Text("use a smaller ", OptionName("batch_size"), " or more footage"),
             )
-        batches = config.accumulate * processes
-        steps_of_epochs = math.ceil(config.epochs * epoch_batches / batches)
+        batches_per_step = config.accumulate * processes
+        steps_of_epochs = math.ceil(config.epochs * epoch_batches / batches_per_step)
         return cls(
             steps=steps_of_epochs if config.steps is None else config.steps,
-            batches=batches,
+            batches=batches_per_step,
             epoch_batches=epoch_batches,
-            images=batches * config.batch_size,
+            images=batches_per_step * config.batch_size,
             validations=config.validations,
             minutes=config.minutes,
             patience=config.patience,
@@ -90,22 +82,20 @@ class Course:
             milestones=config.milestones,
         )
 
-    def rate(self, step: int, share: float = 0.0) -> float:
+    def learning_rate_factor(self, step: int, fraction_done: float = 0.0) -> float:
         """Learning rate of a step, as a factor of the peak learning rate.
 
-        Args:
-            step: Number of the step, from 0.
-            share: Fraction of the run that is done before it.
-
-        A milestone of 15 means that epochs 1 to 15 are trained at the full rate.
+        ``step`` counts from 0, and ``fraction_done`` says how much of the run lies before it. A
+        milestone of 15 means that epochs 1 to 15 are trained at the full rate.
         """
         warm_up = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
         if not self.milestones:
-            return warm_up * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+            return warm_up * (1 + math.cos(math.pi * min(fraction_done, 1.0))) / 2  # half a cosine
         epoch = self.passes_before(step)
-        # Rounding may put a step just before the epoch that it begins.
-        passed_milestones = sum(epoch >= milestone - 1e-9 for milestone in self.milestones)
-        return warm_up * _MILESTONE_FACTOR**passed_milestones
+        passed_milestones = [
+            milestone for milestone in self.milestones if epoch >= milestone - _ROUNDING_ERROR
+        ]
+        return warm_up * _MILESTONE_FACTOR ** len(passed_milestones)
 
     def passes_before(self, step: int) -> float:
         """Number of passes through the targets that are done before a step."""
@@ -115,67 +105,75 @@ class Course:
         """Whether a validation follows a step, counted from 1."""
         if self.validations is None:
             return self.ends_epoch(step)
-        due = step * self.validations // self.steps
-        due_before = (step - 1) * self.validations // self.steps
-        return due > due_before
+        num_due = step * self.validations // self.steps
+        num_due_before = (step - 1) * self.validations // self.steps
+        return num_due > num_due_before
 
     def ends_epoch(self, step: int) -> bool:
         """Whether a step, counted from 1, ends a pass through the targets, or the run."""
-        passes = step * self.batches // self.epoch_batches
-        passes_before = (step - 1) * self.batches // self.epoch_batches
-        return passes > passes_before or step == self.steps
+        num_passes = step * self.batches // self.epoch_batches
+        num_passes_before = (step - 1) * self.batches // self.epoch_batches
+        return num_passes > num_passes_before or step == self.steps
 
 
 @dataclass(slots=True, kw_only=True)
-class Minutes:
+class TimeBudget:
     """Time of a run that ends by the clock.
 
     Attributes:
-        given: Time for training and validation, after the preparation [s].
-        used: Time that is used of it [s].
-        share: Fraction of the training that is done.
-        validated: ``share`` at the last validation.
-        validations: Number of validations, evenly over the run; None for one after each epoch.
-        validation: Duration of the last validation, for which time is kept at the end [s].
+        total_seconds: Time of training and validation together, after the preparation [s].
+        used_seconds: Time of these that is used [s].
+        fraction_done: Fraction of the training that is done.
+        fraction_at_validation: ``fraction_done`` at the last validation.
+        num_validations: Validations, evenly over the run; None for one after each epoch.
+        validation_seconds: Duration of the last validation, which is reserved for the last one [s].
     """
 
-    given: float
-    used: float = 0.0
-    share: float = 0.0
-    validated: float = 0.0
-    validations: int | None = None
-    validation: float = 0.0
+    total_seconds: float
+    used_seconds: float = 0.0
+    fraction_done: float = 0.0
+    fraction_at_validation: float = 0.0
+    num_validations: int | None = None
+    validation_seconds: float = 0.0
 
     @classmethod
     def after_preparation(
-        cls, minutes: float, *, spent: float, validations: int | None, validation: float
-    ) -> "Minutes":
+        cls,
+        minutes: float,
+        *,
+        preparation_seconds: float,
+        num_validations: int | None,
+        validation_seconds: float,
+    ) -> "TimeBudget":
         """Divide the minutes of a run after its preparation.
 
-        Args:
-            minutes: Minutes of the whole run. Training has at least a quarter of them.
-            spent: Time that the preparation took [s].
-            validations: Number of validations that is wanted. It is lowered, so that they take at
-                most a quarter of the training.
-            validation: Duration of a validation [s]; 0 if it is not known.
+        Training has at least a quarter of the minutes, however long the preparation took. The
+        number of validations is lowered so that they take at most a quarter of the training; their
+        duration is 0 as long as it is not known.
         """
         run_seconds = 60 * minutes
-        seconds = max(run_seconds - spent, _MIN_TRAINING_SHARE * run_seconds)
-        if validations is not None and validation:
-            max_validations = int(_MAX_VALIDATION_SHARE * seconds / validation)
-            validations = max(1, min(validations, max_validations))
-        return cls(given=seconds, validations=validations, validation=validation)
+        total_seconds = max(run_seconds - preparation_seconds, _MIN_TRAINING_FRACTION * run_seconds)
+        if num_validations is not None and validation_seconds:
+            max_validations = int(_MAX_VALIDATION_FRACTION * total_seconds / validation_seconds)
+            num_validations = max(1, min(num_validations, max_validations))
+        return cls(
+            total_seconds=total_seconds,
+            num_validations=num_validations,
+            validation_seconds=validation_seconds,
+        )
 
     def add_seconds(self, seconds: float) -> float:
         """Count time that was used; return the fraction of the training that is done."""
-        self.used += seconds
-        training_seconds = max(self.given - self.validation, 1e-6)
-        return max(self.share, min(1.0, self.used / training_seconds))
+        self.used_seconds += seconds
+        training_seconds = max(self.total_seconds - self.validation_seconds, 1e-6)
+        return max(self.fraction_done, min(1.0, self.used_seconds / training_seconds))
 
     def is_validation_due(self) -> bool:
         """Whether the time of the next validation has come."""
-        count = self.validations or 0
-        return int(self.share * count + _ROUNDING) > int(self.validated * count + _ROUNDING)
+        num_validations = self.num_validations or 0
+        num_due = int(self.fraction_done * num_validations + _ROUNDING_ERROR)
+        num_done = int(self.fraction_at_validation * num_validations + _ROUNDING_ERROR)
+        return num_due > num_done
 
 
 @dataclass(slots=True, kw_only=True)
@@ -185,26 +183,24 @@ class VideoState(RunState):
     Attributes:
         best_error: Smallest error on the held-out targets; None before the first validation.
         best_step: Step at which the validation gave this error.
-        sums: Size and SHA-256 of the best weights and of the pictures, by file name.
-        stale: Number of validations since the best one.
-        minutes: Time budget of a run that ends by the clock. It is None for a run of a fixed number
-            of steps, and until the preparation is over.
-        gentler: Factor of the learning rate, which falls when the depth of pictures of other places
-            changes too much.
+        checksums: Size and SHA-256 of the best weights and of the pictures, by file name.
+        validations_since_best: Number of validations since the best one.
+        time_budget: Time of a run that ends by the clock; None during its preparation.
+        rate_reduction: Factor of the learning rate, which falls when depth of other places changes.
         start_errors: Error of each held-out target with the weights from which the run started.
         learned_errors: Error of each held-out target with the best learned weights.
     """
 
     best_error: float | None = None
     best_step: int = 0
-    sums: Mapping[str, FileSum] = field(default_factory=dict)
-    stale: int = 0
-    minutes: Minutes | None = None
-    gentler: float = 1.0
+    checksums: Mapping[str, FileSum] = field(default_factory=dict)
+    validations_since_best: int = 0
+    time_budget: TimeBudget | None = None
+    rate_reduction: float = 1.0
     start_errors: tuple[float, ...] = ()
     learned_errors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, entry in self.sums.items():
+        for name, entry in self.checksums.items():
             if not _FILE_WITH_SUM.fullmatch(name) or not _SHA256.fullmatch(entry.sha256):
-                raise ValueError(f"its checksums name {name!r}, which is no file of a run")
+                raise ValueError(f"its checksums list {name!r}, which is not a file of a run")

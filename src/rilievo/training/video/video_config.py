@@ -14,6 +14,7 @@ from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import (
     FIRST,
     HIDDEN,
+    IMAGENET_START,
     POSE_NETWORKS,
     PoseKind,
     VideoBlueprint,
@@ -27,22 +28,22 @@ class VideoAugmentation:
     """Random changes of samples, which are the same for all frames of a sample."""
 
     flip: float = 0.5
-    """Probability that a sample is mirrored."""
+    """Probability of mirroring a sample."""
     jitter: float = 0.5
-    """Probability that the colours that the networks see are changed."""
+    """Probability of changing the colours of the networks' input."""
     brightness: float = 0.2
-    """Largest change of brightness, as a share."""
+    """Maximum change of brightness, as a fraction."""
     contrast: float = 0.2
-    """Largest change of contrast, as a share."""
+    """Maximum change of contrast, as a fraction."""
     saturation: float = 0.2
-    """Largest change of saturation, as a share."""
+    """Maximum change of saturation, as a fraction."""
     hue: float = 0.1
-    """Largest change of hue, as a share of the colour circle."""
+    """Maximum change of hue, as a fraction of the colour circle."""
     move_centre: bool = True
-    """Whether a flip moves the principal point; the published program leaves it."""
+    """Whether mirroring moves the principal point; the published program leaves it in place."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"a share of 0 to 1": ("flip", "jitter")})
+        check_ranges(self, {"a number from 0 to 1": ("flip", "jitter")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,63 +67,76 @@ class VideoConfig:
             default="clip, unless an option asks for more",
         ),
     ] = "default"
-    """Preset that gives the numbers which are not given: clip refines an embedded model in minutes;
-    default trains all networks; faithful trains as the authors of Monodepth2 did."""
+    """Preset for all numbers that you do not set: clip refines an embedded model in minutes,
+    default trains all networks, and faithful trains as the authors of Monodepth2 did.
+    """
     blueprint: Annotated[VideoBlueprint, option(name="")] = field(default_factory=VideoBlueprint)
     start: Annotated[str | None, FIRST] = None
     """Weights to start from: rilievo/small (the default for the encoder small), the folder of a run
-    or of an official checkpoint, imagenet for the encoders (the default for those that have it), or
-    scratch for random weights."""
+    or of an official checkpoint, imagenet for the encoders (the default if they have such weights),
+    or scratch for random weights.
+    """
     prior: Annotated[str | None, option(in_short_help=True, metavar="MODEL")] = None
-    """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
-    default the weights that the run starts from."""
+    """Model whose depth gives the initial motion by geometry, and to which --losses.anchor keeps
+    the learned depth close. By default the weights that the run starts from.
+    """
     labels: Annotated[str | None, option(in_short_help=True, metavar="FOLDER")] = None
-    """Folder of labels of 'rilievo fuse CLIP --teach FOLDER', which depth learns too."""
+    """Folder of labels from 'rilievo fuse CLIP --teach FOLDER', from which depth is also learned.
+    """
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: Annotated[VideoAugmentation, HIDDEN] = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
-    """Offsets of the sources from their target in time, in strides."""
+    """Time offsets from a target to its sources, in strides."""
     minutes: Annotated[float | None, FIRST] = None
-    """Time for the whole run, in place of epochs: steps follow from the pace of the first ones; 10
-    with preset clip."""
+    """Time for the whole run in minutes, instead of epochs. The number of steps follows from the
+    speed of the first ones. 10 with preset clip.
+    """
     epochs: Annotated[int, FIRST] = 20
-    """Passes through the targets."""
+    """Number of passes through the targets."""
     steps: Annotated[int | None, FIRST] = None
-    """Number of steps, in place of epochs."""
+    """Number of steps, instead of epochs."""
     validations: Annotated[int | None, HIDDEN] = None
-    """Number of validations, evenly over the run; by default one after every epoch, and 6 with
-    preset clip."""
+    """Number of validations, evenly spread over the run; by default one after every epoch, and 6
+    with preset clip.
+    """
     patience: Annotated[int | None, HIDDEN] = None
-    """Validations without a smaller error after which the run ends; 4 with preset clip."""
+    """Number of validations without a smaller error after which the run ends; 4 with preset clip.
+    """
     start_share: Annotated[float, HIDDEN] = 0.0
-    """Share of the start in the weights that are kept (Wortsman et al., CVPR 2022); 0.4 with preset
-    clip."""
+    """Share of the start weights in the weights that the run keeps (Wortsman et al., CVPR 2022);
+    0.4 with preset clip.
+    """
     keep_best: Annotated[bool, HIDDEN] = False
-    """Keep the weights with the least error on the held-out targets, as with preset clip; otherwise
-    the last."""
+    """Keep the weights with the smallest error on the held-out targets, as preset clip does,
+    instead of the last ones.
+    """
     pose_warm_up: Annotated[int, HIDDEN] = 0
-    """Steps before those of the run, in which the pose network alone learns motions by geometry."""
+    """Number of steps before the run in which only the pose network is trained, on motions by
+    geometry.
+    """
     batch_size: Annotated[int, FIRST] = 12
-    """Targets per forward pass on each device; 4 with preset clip."""
+    """Number of targets per forward pass on each device; 4 with preset clip."""
     accumulate: Annotated[int, HIDDEN] = 1
-    """Batches whose gradients are added before a step."""
+    """Number of batches whose gradients are added up for each step."""
     learning_rate: Annotated[float, FIRST] = 1e-4
     """Peak learning rate; 5e-5 with preset clip."""
     milestones: Annotated[tuple[int, ...], option(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth; without any, as with preset clip, it
     falls along half a cosine."""
     warm_up: Annotated[int, HIDDEN] = 0
-    """Steps over which the learning rate rises from zero; 200 with preset default, 20 with clip."""
+    """Number of steps over which the learning rate rises from zero; 200 with preset default, 20
+    with clip.
+    """
     camera_rate: Annotated[float, HIDDEN] = 1e-3
-    """Learning rate of the focal lengths' logarithms, where they are refined."""
+    """Learning rate of the logarithms of the focal lengths, if they are refined."""
     clip_norm: Annotated[float | None, HIDDEN] = None
-    """Largest norm of a step's gradient; 10 with presets default and clip."""
+    """Maximum norm of a step's gradient; 10 with presets default and clip."""
     seed: Annotated[int, FIRST] = 0
-    """Seed of the first weights, of the order of the targets and of augmentation."""
+    """Seed for the initial weights, the order of the targets and augmentation."""
     precision: Annotated[str, option(metavar="|".join(PRECISIONS))] = "fp32"
-    """Precision of the networks; fp16 on a GPU alone."""
+    """Precision of the networks; fp16 needs a GPU."""
     checkpoint_steps: Annotated[int, HIDDEN] = 500
-    """Steps between checkpoints."""
+    """Number of steps between checkpoints."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -155,90 +169,134 @@ class VideoConfig:
     @property
     def starts_without_depth(self) -> bool:
         """Whether the weights to start from do not predict depth yet."""
-        return self.start in (None, "imagenet")
+        return self.start in (None, IMAGENET_START)
 
 
 def _check_steps(config: VideoConfig) -> None:
+    """Check the options of steps, and the mean with the start."""
     if not 0 <= config.start_share < 1:
-        raise OptionError(f"start_share is 0 to 1, less than 1, got {config.start_share}")
+        raise OptionError(
+            f"start_share must be at least 0 and less than 1, got {config.start_share}"
+        )
     if config.precision not in PRECISIONS:
         raise OptionError(
             option="precision", expected=", ".join(PRECISIONS), value=config.precision
         )
-    is_ordered = list(config.milestones) == sorted(set(config.milestones))
-    if not is_ordered or min((1, *config.milestones)) < 1:
+    milestones = list(config.milestones)
+    is_rising = milestones == sorted(set(milestones))
+    if not is_rising or any(epoch < 1 for epoch in milestones):
         raise OptionError(
-            problem=Text(OptionName("milestones"), f" are epochs in order, got {config.milestones}")
+            problem=Text(
+                OptionName("milestones"),
+                f" must be epochs in ascending order, got {config.milestones}",
+            )
         )
 
 
 def _check_sources(config: VideoConfig) -> None:
+    """Check that each target has sources, and each of them once."""
     if 0 in config.offsets or len(set(config.offsets)) < len(config.offsets):
         raise OptionError(
             problem=Text(
-                OptionName("offsets"), f" are neighbours, once each and without 0: {config.offsets}"
+                OptionName("offsets"),
+                f" must differ from each other and from 0, got {config.offsets}",
             )
         )
     if config.data.temporal and not config.offsets:
-        raise OptionError("neighbours in time need offsets, such as -1,1")
+        raise OptionError(
+            problem=Text(
+                OptionName("offsets"), " must name at least one neighbouring frame, such as -1,1"
+            )
+        )
     if not config.data.temporal and not config.data.stereo:
         raise OptionError(
-            "without neighbours in time the other camera of the pair is the only source: give "
-            "poses, or set stereo"
+            problem=Text(
+                "a target has no source frame whose motion is known: give the motion of the camera "
+                "with ",
+                OptionName("poses", "..."),
+                ", or use the other camera of a stereo pair with ",
+                OptionName("stereo"),
+            )
         )
 
 
 def _check_motion(config: VideoConfig) -> None:
+    """Check that motion comes from one place, which has what it needs."""
     if config.blueprint.pose is PoseKind.NONE and not config.knows_motion:
         raise OptionError(
-            "the motion between neighbours is not known: follow poses, or choose where it "
-            f"comes from ({', '.join(kind for kind in PoseKind if kind != PoseKind.NONE)})"
+            problem=Text(
+                "the motion between neighbouring frames is unknown: give ",
+                OptionName("poses", "..."),
+                ", or choose another source of the motion with ",
+                OptionName("pose"),
+                f" ({', '.join(kind for kind in PoseKind if kind != PoseKind.NONE)})",
+            )
         )
     if config.is_by_geometry and (config.knows_motion or config.data.stereo):
         raise OptionError(
-            "motion by geometry is up to scale and needs no other: leave follow_poses and "
-            "stereo away, or set pose to none"
+            problem=Text(
+                "motion by geometry is up to scale and cannot be combined with known motion: leave "
+                "out follow_poses and ",
+                OptionName("stereo"),
+                ", or use ",
+                OptionName("pose", "none"),
+            )
         )
     if config.is_by_geometry and config.data.learn_camera:
         raise OptionError(
             problem=Text(
-                "motion by geometry needs fixed focal lengths: leave ", OptionName("learn_camera")
+                "motion by geometry needs fixed focal lengths: leave out ",
+                OptionName("learn_camera"),
             )
         )
     needs_depth = config.is_by_geometry or config.pose_warm_up > 0
     if needs_depth and config.prior is None and config.starts_without_depth:
         raise OptionError(
-            "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
-            "small) or from a run, or give the prior of a model"
+            "motion by geometry needs initial depth: start from rilievo/small (encoder small) or "
+            "from a run, or choose a model as prior"
         )
     learns_motion = not config.knows_motion and config.blueprint.pose in POSE_NETWORKS
     if config.pose_warm_up > 0 and not learns_motion:
-        raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
+        raise OptionError(
+            problem=Text(
+                "pose_warm_up trains a pose network, but this run has none: choose one with ",
+                OptionName("pose"),
+            )
+        )
 
 
 def _check_losses(config: VideoConfig) -> None:
+    """Check that networks and motion provide what the losses need."""
     if config.losses.replay > 0 and config.starts_without_depth:
         raise OptionError(
             problem=Text(
                 OptionName("losses.replay"),
-                " keeps what the start knows of other places: start from "
-                "rilievo/small or from a run",
+                " preserves the start model's predictions on other scenes, but this run has no "
+                "start model: start from rilievo/small or from a run",
             )
         )
     if config.start_share > 0 and not config.is_by_geometry:
-        raise OptionError("start_share goes with motion by geometry: set pose to it")
-    for name in ("anchor", "corners", "replay"):
-        if getattr(config.losses, name) and not config.is_by_geometry:
+        raise OptionError(
+            problem=Text(
+                "start_share needs motion by geometry: use ", OptionName("pose", "geometry")
+            )
+        )
+    losses = config.losses
+    weights = {"anchor": losses.anchor, "corners": losses.corners, "replay": losses.replay}
+    for name, weight in weights.items():
+        if weight and not config.is_by_geometry:
             raise OptionError(
                 problem=Text(
-                    OptionName(f"losses.{name}"), " goes with motion by geometry: set pose to it"
+                    OptionName(f"losses.{name}"),
+                    " needs motion by geometry: use ",
+                    OptionName("pose", "geometry"),
                 )
             )
     if config.losses.predictive_mask != config.blueprint.mask:
         raise OptionError(
             problem=Text(
                 OptionName("losses.predictive_mask"),
-                " and the head of the network for it go together: set blueprint.mask to the same",
+                " needs a network with a mask head: set blueprint.mask to the same value",
             )
         )
 
@@ -253,17 +311,17 @@ class VideoRunOptions(TrustOptions):
     }
 
     device: Annotated[str, FIRST] = "auto"
-    """Device: auto, cpu, cuda or cuda:N."""
+    """Device to run on: auto, cpu, cuda or cuda:N."""
     workers: Annotated[int, FIRST] = 0
-    """Threads that prefetch frames; 0 reads frames in the training thread."""
+    """Number of threads that prefetch frames; 0 reads frames in the training thread."""
     cache: Annotated[str | None, option(metavar="FOLDER")] = None
-    """Folder of decoded frames; by default in the run's folder."""
+    """Folder for decoded frames; by default inside the folder of the run."""
     tensorboard: bool = False
-    """Write events for TensorBoard beside the CSV."""
+    """Write TensorBoard events in addition to the CSV."""
     resume: Annotated[bool, FIRST] = False
     """Resume the run in the folder."""
     stop_at: Annotated[int | None, HIDDEN] = None
-    """Step to stop after, with a checkpoint, as if killed then."""
+    """Step at which to stop with a checkpoint, as if the run were interrupted."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"0 or more": ("workers",)})

@@ -1,4 +1,4 @@
-"""One training step of the networks on video, and their scores in validation."""
+"""Loss of the networks on video for a training step, and their scores in validation."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,20 +61,24 @@ class VideoLearner(nn.Module):
     ) -> None:
         """Prepare to learn; ``seed`` is that of the noise that breaks ties of the auto-mask."""
         super().__init__()
-        self.networks, self.losses, self.camera, self._seed = networks, losses, camera, seed
+        self.networks = networks
+        self.losses = losses
+        self.camera = camera
+        self._seed = seed
         terms_with_own(losses)  # raises for terms that cannot be loaded, before the first batch
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Compute the loss of a batch, and the other columns of the log."""
-        noise = torch.Generator(batch.views.target.device)
-        noise.manual_seed(self._seed * 1_000_003 + batch.step)
-        result = self.predict_with_loss(views=batch.views, generator=noise)
+        """Compute ``loss`` of a batch, and the other columns of the log."""
+        noise_generator = torch.Generator(batch.views.target.device)
+        # The factor keeps the batches of different seeds apart.
+        noise_generator.manual_seed(self._seed * 1_000_003 + batch.step)
+        result = self.predict_with_loss(views=batch.views, generator=noise_generator)
         columns = {"loss": result.loss.total, **batch_log_columns(result)}
         if self.replay is None:
             return columns
 
-        targets = len(batch.views.target)
-        replay_loss = self.replay.loss(self.networks.depth, batch.step, targets)
+        num_targets = len(batch.views.target)
+        replay_loss = self.replay.loss(self.networks.depth, batch.step, num_targets)
         weighted_loss = self.losses.replay * replay_loss
         return {
             **columns,
@@ -85,9 +89,7 @@ class VideoLearner(nn.Module):
     def predict_with_loss(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
         """Predict depth and motion of a batch, and compute their loss.
 
-        Args:
-            views: Targets with their sources.
-            generator: Generator of the noise that breaks ties of the auto-mask; None for no noise.
+        ``generator`` draws the noise that breaks ties of the auto-mask; None adds no noise.
 
         Raises:
             FloatingPointError: If depth or motion is not finite: sampling would read outside
@@ -103,18 +105,18 @@ class VideoLearner(nn.Module):
             if self.camera is not None:
                 views = replace(views, K=self.camera(views.K))
             motions = known_or_predicted_motion(views, prediction.source_T_target)
-            # The published program scales this motion by each scale's own depth, in the loss.
-            unscaled = prediction.unscaled
-            loss_motions = (
-                motions if unscaled is None else known_or_predicted_motion(views, unscaled)
-            )
-            check_finite("depth", *prediction.disparities)
+            loss_motions = motions
+            unscaled_motions = prediction.unscaled
+            if unscaled_motions is not None:
+                # As in the published program, the loss multiplies them by each scale's own depth.
+                loss_motions = known_or_predicted_motion(views, unscaled_motions)
+            check_finite("depth", *prediction.sigmoids)
             check_finite("motion", *motions)
 
             blueprint = self.networks.blueprint
             loss = video_loss(
                 views,
-                prediction.disparities,
+                prediction.sigmoids,
                 loss_motions,
                 min_depth=blueprint.min_depth,
                 max_depth=blueprint.max_depth,
@@ -123,9 +125,9 @@ class VideoLearner(nn.Module):
                 generator=generator,
                 masks=prediction.masks,
                 source_sigmoids=source_sigmoids,
-                multiplied=unscaled is not None,
+                scale_translations=unscaled_motions is not None,
             )
-        return BatchResult(views=views, sigmoids=prediction.disparities, motions=motions, loss=loss)
+        return BatchResult(views=views, sigmoids=prediction.sigmoids, motions=motions, loss=loss)
 
 
 def known_or_predicted_motion(
@@ -147,22 +149,18 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def average_with_start(
-    network: nn.Module, start: Mapping[str, Tensor], start_share: float
+    network: nn.Module, start_weights: Mapping[str, Tensor], start_share: float
 ) -> Iterator[None]:
     """Give a network, in a block, the mean of its weights and those it started from.
 
-    Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
-
-    Args:
-        network: Network, which has its own weights again after the block.
-        start: Weights from which it started, by name.
-        start_share: Weight of the start in the mean, in 0..1.
+    ``start_share`` is the weight of the start in the mean, in 0..1. After the block the network has
+    its own weights again. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
     """
     if not start_share:
         yield
         return
     learned_weights = copy_weights(network)
-    move_weights_towards(network, start, start_share)
+    move_weights_towards(network, start_weights, start_share)
     try:
         yield
     finally:
@@ -170,11 +168,13 @@ def average_with_start(
 
 
 @torch.no_grad()
-def move_weights_towards(network: nn.Module, goal: Mapping[str, Tensor], fraction: float) -> None:
-    """Move the weights of a network towards those of ``goal``: not at all for 0, to them for 1."""
+def move_weights_towards(
+    network: nn.Module, goal_weights: Mapping[str, Tensor], fraction: float
+) -> None:
+    """Move the weights of a network by a fraction of their distance to other weights."""
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            value.lerp_(goal[name].to(value), fraction)
+            value.lerp_(goal_weights[name].to(value), fraction)
 
 
 class VideoScores(NamedTuple):
@@ -184,7 +184,7 @@ class VideoScores(NamedTuple):
         warp_error: Photometric error of the sources warped to the target.
         identity_error: Photometric error of the sources as they are.
         abs_rel: AbsRel of depth that is scaled by the median of each image.
-        delta1: Share of pixels whose scaled depth is right within a factor of 1.25.
+        delta1: Fraction of pixels whose scaled depth is right within a factor of 1.25.
         constant_abs_rel: AbsRel of a constant depth, for comparison.
         translation_angle: Angle to the true direction of the translation [degrees].
         rotation_error: Angle to the true rotation [degrees].
@@ -201,31 +201,40 @@ class VideoScores(NamedTuple):
 
 @torch.no_grad()
 def mean_video_scores(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> VideoScores:
-    """Score the networks on targets, which the processes divide among them."""
+    """Score the networks on targets, which the processes divide among them.
+
+    A score that is not known for a target does not count in its mean.
+    """
     learner.eval()
-    sums, counts = np.zeros((2, len(VideoScores._fields)))
+    sums = np.zeros(len(VideoScores._fields))
+    counts = np.zeros(len(VideoScores._fields))
     for index in range(fabric.global_rank, len(frames), fabric.world_size):
-        views = collate([frames.sample_of(index)], fabric.device)
+        views = collate([frames.read_sample(index)], fabric.device)
         with fabric.autocast():
             result = learner.predict_with_loss(views=views, generator=None)
-        scores = np.array(_target_scores(result, frames.truth_of(index)))
+        scores = np.array(_score_target(result, frames.read_truth(index)))
         is_finite = np.isfinite(scores)
         sums += np.where(is_finite, scores, 0)
         counts += is_finite
 
     totals = fabric.all_reduce(torch.from_numpy(np.stack([sums, counts])), reduce_op="sum")
-    sums, counts = totals.cpu().numpy()
+    total_sums, total_counts = totals.cpu().numpy()
+    # 0 / 0 is NaN, for scores that are not known for any target.
     with np.errstate(invalid="ignore"):
-        return VideoScores(*map(float, sums / counts))
+        return VideoScores(*map(float, total_sums / total_counts))
 
 
-def _target_scores(result: BatchResult, truth: VideoTruth) -> VideoScores:
+def _score_target(result: BatchResult, truth: VideoTruth) -> VideoScores:
     """Score the prediction for a batch of one target."""
-    # The best source of each pixel counts.
-    warp_error, identity_error = result.loss.warped_error, result.loss.still_error
+    depth = depth_scores(result.loss.depth[0], truth)
+    motion = motion_scores(result.motions, truth)
     return VideoScores(
-        float(warp_error.mean()),
-        float(identity_error.mean()),
-        *depth_scores(result.loss.depth[0], truth),
-        *motion_scores(result.motions, truth),
+        # The error of each pixel is that of its best source.
+        warp_error=float(result.loss.warped_error.mean()),
+        identity_error=float(result.loss.identity_error.mean()),
+        abs_rel=depth.abs_rel,
+        delta1=depth.delta1,
+        constant_abs_rel=depth.constant_abs_rel,
+        translation_angle=motion.translation_angle,
+        rotation_error=motion.rotation_error,
     )

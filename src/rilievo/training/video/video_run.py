@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from rilievo.errors import RilievoError
-from rilievo.errors.messages import OptionName, Text, for_terminal
+from rilievo.errors.messages import OptionName, Text, count_text, for_terminal
 from rilievo.extensions.trust import trust
-from rilievo.io.checksums import sum_of
+from rilievo.io.checksums import compute_file_sum
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
@@ -23,12 +23,13 @@ from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.progress import Progress, first_and_last_notes
 from rilievo.training.engine.run_folder import VALIDATION_LOG, WARNING_LOG, Journal
 from rilievo.training.engine.task import TrainingTask
-from rilievo.training.video.frames.target_frames import Batch
+from rilievo.training.video.frames.target_frames import Batch, batches
 from rilievo.training.video.frames.video_frames import VideoFrames
 from rilievo.training.video.gain import Gain, error_gain
+from rilievo.training.video.geometry_motion import HeldOutErrors
 from rilievo.training.video.other_places import LARGEST_CHANGE, ReplayPictures
 from rilievo.training.video.pair_motions import MOTION_FOLDER
-from rilievo.training.video.schedule import Minutes, VideoState
+from rilievo.training.video.schedule import TimeBudget, VideoSchedule, VideoState
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import (
     VideoLearner,
@@ -36,16 +37,25 @@ from rilievo.training.video.video_learner import (
     mean_video_scores,
     move_weights_towards,
 )
-from rilievo.training.video.video_plan import BEST, CACHE, VideoPlan, device_options, make_plan
 from rilievo.training.video.video_records import VideoRecord, video_run_folder
+from rilievo.training.video.video_setup import (
+    VideoSetup,
+    may_leave_weights_unused,
+    set_up_training,
+)
 from rilievo.training.video.video_summary import make_video_record, save_picture
 
+BEST = "best"
+"""Folder of the best weights so far, in that of the run."""
+CACHE = "frames"
+"""Folder of decoded frames, in that of the run."""
+
 _MIN_GAIN = 0.02
-"""Share by which learned weights have to err less than the start to replace it."""
-_HALVINGS = 5
-"""Halvings of the interval in which the way back towards the start is searched."""
+"""Fraction by which the error of learned weights has to be below that of the start."""
+_BISECTION_STEPS = 5
+"""Bisections of the interval in which the return towards the start is searched."""
 _RATE_FACTOR_AFTER_RETURN = 0.5
-"""Factor of the learning rate after a run went back towards its start."""
+"""Factor of the learning rate after the weights were moved back towards the start."""
 
 
 def train_video(
@@ -61,7 +71,7 @@ def train_video(
     have ended with.
 
     Args:
-        config: What is trained, on what data.
+        config: Data, networks, losses and schedule.
         run: Folder to write.
         options: Options that do not change the result.
         frames: Frames to use in place of those of ``config.data``.
@@ -78,21 +88,28 @@ def train_video(
     # As it will be read back: a whole number given for a float becomes that float.
     config = with_absolute_paths(config)
     folder = video_run_folder(run)
-    fabric = launch_fabric(device_options(config, options))
-    with _remove_new_folders_on_error(run, removes=fabric.is_global_zero):
+    fabric = launch_fabric(
+        options.device,
+        precision=config.precision,
+        allows_unused_weights=may_leave_weights_unused(config),
+    )
+    with _removing_new_folders_on_error(run, is_enabled=fabric.is_global_zero):
         if fabric.is_global_zero:
             make_folder(run)
             if (run / BEST).exists():
                 sweep_parts(run / BEST)
-            folder.check_config(config, resume=options.resume)
+            folder.config_to_train(config, resume=options.resume)
         fabric.barrier()
         if folder.has_weights:
             config = folder.read_config()  # its paths may be spelled differently
         if folder.is_finished():
             return folder.read_record()
 
-        plan = make_plan(config, run, options, fabric, frames)
-        task = VideoTask(plan, run, fabric=fabric, start_time=start_time)
+        cache = run / CACHE if options.cache is None else Path(options.cache)
+        setup = set_up_training(config, run, cache, fabric, frames)
+        task = VideoTask(
+            config, setup, run, fabric=fabric, workers=options.workers, start_time=start_time
+        )
         if fabric.is_global_zero:
             # Only now, so that a run that cannot begin leaves nothing behind.
             folder.write_config(config, folders=(BEST, "."))
@@ -109,22 +126,21 @@ def train_video(
         # A run that is resumed after its last step may lack the weights.
         task.after_checkpoint()
         best_files = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
-        folder.finish(task.record(), other_files=best_files, sums=task.state.sums)
+        folder.finish(task.record(), other_files=best_files, known_checksums=task.state.checksums)
     fabric.barrier()
     return folder.read_record()
 
 
 @contextmanager
-def _remove_new_folders_on_error(run: Path, *, removes: bool) -> Iterator[None]:
+def _removing_new_folders_on_error(run: Path, *, is_enabled: bool) -> Iterator[None]:
     """Remove the folders that the block made, if it raises one of our errors."""
-    new_folders = [
-        folder for folder in (run / CACHE, run / BEST, run / MOTION_FOLDER) if not folder.exists()
-    ]
+    subfolders = (run / CACHE, run / BEST, run / MOTION_FOLDER)
+    new_folders = [folder for folder in subfolders if not folder.exists()]
     is_new_run = not run.exists()
     try:
         yield
     except RilievoError:
-        if removes:
+        if is_enabled:
             for folder in new_folders:
                 shutil.rmtree(folder, ignore_errors=True)
             if is_new_run:
@@ -136,108 +152,162 @@ def _remove_new_folders_on_error(run: Path, *, removes: bool) -> Iterator[None]:
 class VideoTask(TrainingTask[VideoState, VideoLearner]):
     """Training of depth and motion on video, for the engine's loop."""
 
-    def __init__(self, plan: VideoPlan, run: Path, *, fabric: Any, start_time: float) -> None:
-        """Prepare a run that began at ``start_time``, as ``time.monotonic`` tells it [s]."""
-        self._plan, self._run, self._fabric = plan, run, fabric
-        self._frames, self._geometry, self._course = plan.frames, plan.geometry, plan.course
-        self._start_time = self._last_counted_time = start_time
+    def __init__(
+        self,
+        config: VideoConfig,
+        setup: VideoSetup,
+        run: Path,
+        *,
+        fabric: Any,
+        workers: int,
+        start_time: float,
+    ) -> None:
+        """Prepare a run that began at ``start_time``, as ``time.monotonic`` tells it [s].
+
+        Raises:
+            InputError: If there are fewer targets than a batch has.
+        """
+        self._config = config
+        self._run = run
+        self._fabric = fabric
+        self._workers = workers
+        self._frames = setup.frames
+        self._geometry = setup.geometry
+        self._start_weights = setup.start_weights
+        self._schedule = VideoSchedule.from_config(
+            config,
+            len(setup.frames.training),
+            processes=fabric.world_size,
+            left_out=setup.frames.left_out,
+        )
+        self._start_time = start_time
+        self._last_counted_time = start_time
         self._validation_seconds = 0.0
         self._copied_best_step: int | None = None
 
-        self.learner, self.optimizer, self.state = plan.learner, plan.optimizer, VideoState()
-        self.images = plan.course.images
-        self.steps = None if plan.course.minutes else plan.course.steps
-        self.seed, self.accumulate, self.clip_norm = plan.seed, plan.accumulate, plan.clip_norm
-        self.checkpoint_steps, self.less_memory = plan.checkpoint_steps, plan.less_memory
-        self.advice = Text(
-            "lower the learning rate, choose fp32, or look at the intrinsics; ",
+        self.learner = setup.learner
+        self.optimizer = setup.optimizer
+        self.state = VideoState()
+        self.images_per_step = self._schedule.images
+        self.steps = None if self._schedule.minutes else self._schedule.steps
+        self.seed = config.seed
+        self.accumulate = config.accumulate
+        self.clip_norm = config.clip_norm
+        self.checkpoint_steps = config.checkpoint_steps
+        height, width = config.blueprint.size
+        self.memory_advice = Text(
+            f"a step with {count_text(config.batch_size, 'target')} of {width}x{height} pixels and "
+            f"the encoder {config.blueprint.encoder}: use a smaller ",
+            OptionName("batch_size"),
+            ", a smaller ",
+            OptionName("size"),
+            ", or ",
+            OptionName("precision", "bf16"),
+        )
+        self.nonfinite_advice = Text(
+            "lower the learning rate, choose fp32, or check the intrinsics; ",
             OptionName("resume"),
-            " begins at the last checkpoint",
+            " continues from the last checkpoint",
         )
 
     @property
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         """Fraction of the run that is done, by steps or by the clock."""
-        minutes = self.state.minutes
-        if self._course.minutes is None:
-            return self.state.step / self._course.steps
-        return 0.0 if minutes is None else minutes.share
+        budget = self.state.time_budget
+        if self._schedule.minutes is None:
+            return self.state.step / self._schedule.steps
+        return 0.0 if budget is None else budget.fraction_done
 
     @property
     def is_over(self) -> bool:
         """Whether all steps are done, or the error has not fallen for too many validations."""
-        patience = self._course.patience
-        if patience is not None and self.state.stale >= patience:
+        patience = self._schedule.patience
+        if patience is not None and self.state.validations_since_best >= patience:
             return True
-        # A run of minutes takes one step however late it is.
-        return self.share >= 1 and self.state.step > 0
+        # A run of minutes takes at least one step, even if its preparation took too long.
+        return self.fraction_done >= 1 and self.state.step > 0
 
     def begin(self, log: Journal, progress: Progress) -> bool:
-        """Print notes, and score the start of a new run."""
+        """Print notes, and score the start of a new run if its best weights are kept."""
         for note in first_and_last_notes((*self._frames.notes, *self.learner.networks.notes)):
-            progress.say(f"note: {for_terminal(note)}")
+            progress.print_line(f"note: {for_terminal(note)}")
 
-        is_new = not self.state.step and self.state.best_error is None
-        scores_start = self._plan.keep_best and is_new
+        is_new_run = not self.state.step and self.state.best_error is None
+        scores_start = self._config.keep_best and is_new_run
         if scores_start:
-            progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")
+            progress.print_line(
+                "scoring the start weights on "
+                f"{count_text(len(self._frames.held_out), 'held-out target')}"
+            )
             self.validate(log, progress)
 
-        if self._course.minutes is not None and self.state.minutes is None:
-            self._start_minutes(self._course.minutes, progress)
+        if self._schedule.minutes is not None and self.state.time_budget is None:
+            self._start_time_budget(self._schedule.minutes, progress)
         self._last_counted_time = time.monotonic()
         return scores_start
 
-    def _start_minutes(self, minutes: float, progress: Progress) -> None:
-        """Divide the minutes of a run into training and validation, after its preparation."""
+    def _start_time_budget(self, minutes: float, progress: Progress) -> None:
+        """Start the time budget of a run, of which the preparation has already used some."""
         spent_seconds = time.monotonic() - self._start_time
-        own_minutes = Minutes.after_preparation(
+        local_budget = TimeBudget.after_preparation(
             minutes,
-            spent=spent_seconds,
-            validations=self._course.validations,
-            validation=self._validation_seconds,
+            preparation_seconds=spent_seconds,
+            num_validations=self._schedule.validations,
+            validation_seconds=self._validation_seconds,
         )
-        self.state.minutes = self._fabric.broadcast(own_minutes)
-        training_seconds = self.state.minutes.given
+        self.state.time_budget = self._fabric.broadcast(local_budget)
+        training_seconds = self.state.time_budget.total_seconds
         if training_seconds > 60 * minutes - spent_seconds:
-            progress.say(
-                f"note: preparation took {spent_seconds / 60:.1f} of {minutes:g} minutes; training "
-                f"takes {training_seconds / 60:.1f} more"
+            progress.print_line(
+                f"note: preparation took {spent_seconds / 60:.1f} of {minutes:g} minutes, so the "
+                f"run takes longer: training takes another {training_seconds / 60:.1f} minutes"
             )
 
     def batches(self) -> Generator[Batch, None, None]:
         """Yield the batches of this process."""
-        first_batch = self.state.step * self._course.batches
-        return self._plan.batches(start_step=first_batch + self._fabric.global_rank)
+        config, fabric = self._config, self._fabric
+        first_batch = self.state.step * self._schedule.batches
+        return batches(
+            self._frames.training,
+            start_step=first_batch + fabric.global_rank,
+            stride=fabric.world_size,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            augmentation=config.augmentation,
+            workers=self._workers,
+            device=fabric.device,
+        )
 
-    def rate_share(self) -> float:
+    def learning_rate_factor(self) -> float:
         """Learning rate of the current step, as a factor of the peak learning rate."""
-        return self.state.gentler * self._course.rate(self.state.step, self.share)
+        scheduled = self._schedule.learning_rate_factor(self.state.step, self.fraction_done)
+        return self.state.rate_reduction * scheduled
 
     def log_columns(self) -> dict[str, float]:
         """Passes through the targets, as ``epoch``."""
-        return {"epoch": self._course.passes_before(self.state.step)}
+        return {"epoch": self._schedule.passes_before(self.state.step)}
 
     def after_step(self, loss: Tensor | None) -> None:
         """Count the time of the step."""
-        self._count_minutes()
+        self._count_time()
 
-    def _count_minutes(self) -> None:
-        minutes = self.state.minutes
-        if minutes is None:
+    def _count_time(self) -> None:
+        budget = self.state.time_budget
+        if budget is None:
             return
         now = time.monotonic()
-        minutes.share = self._fabric.broadcast(minutes.add_seconds(now - self._last_counted_time))
+        fraction_done = budget.add_seconds(now - self._last_counted_time)
+        budget.fraction_done = self._fabric.broadcast(fraction_done)
         self._last_counted_time = now
 
     def is_validation_due(self) -> bool:
         """Whether to validate now, by steps, epochs or the clock."""
-        minutes, step = self.state.minutes, self.state.step
-        if minutes is None:
-            return self._course.is_validation_due(step)
-        if minutes.validations is None:
-            return minutes.share >= 1 or self._course.ends_epoch(step)
-        return minutes.is_validation_due()
+        budget, step = self.state.time_budget, self.state.step
+        if budget is None:
+            return self._schedule.is_validation_due(step)
+        if budget.num_validations is None:
+            return budget.fraction_done >= 1 or self._schedule.ends_epoch(step)
+        return budget.is_validation_due()
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the held-out targets and keep the best weights."""
@@ -247,44 +317,46 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             self._score_held_out(log, progress, depth_change)
         self._validation_seconds = self._fabric.broadcast(time.monotonic() - start_time)
 
-        minutes = self.state.minutes
-        if minutes is not None:
-            minutes.validation = self._validation_seconds
-            self._count_minutes()
-            minutes.validated = minutes.share
+        budget = self.state.time_budget
+        if budget is not None:
+            budget.validation_seconds = self._validation_seconds
+            self._count_time()
+            budget.fraction_at_validation = budget.fraction_done
 
     def _averaged_with_start(self) -> AbstractContextManager[None]:
         """Give the networks, in a block, the weights that the run would keep."""
-        return average_with_start(self.learner.networks, self._plan.start, self._plan.start_share)
+        networks, start_share = self.learner.networks, self._config.start_share
+        return average_with_start(networks, self._start_weights, start_share)
 
     def _score_held_out(self, log: Journal, progress: Progress, depth_change: float | None) -> None:
         """Score the networks, write a picture and a row of the log, and keep the best weights.
 
-        ``depth_change`` is the relative change of depth of other places; None without replay.
+        ``depth_change`` is the relative change of depth on replayed pictures; None without replay.
         """
-        state, judged = self.state, None
+        step = self.state.step
+        corner_errors: HeldOutErrors | None = None
         if self._geometry is not None and len(self._frames.held_out):
-            judged = self._geometry.judge_held_out(self._frames)
-            self._frames = judged.frames
-        picture = save_picture(self.learner, self._frames, self._run, log, self._fabric, state.step)
+            corner_errors = self._geometry.score_held_out(self._frames)
+            self._frames = corner_errors.frames
+        picture = save_picture(self.learner, self._frames, self._run, log, self._fabric, step)
         if picture is not None:
             self._record_checksum(picture)
         if not len(self._frames.held_out):
             return
 
         scores = mean_video_scores(self.learner, self._frames.held_out, self._fabric)
-        row = {"step": state.step, **self.log_columns(), **scores._asdict()}
-        if judged is not None:
-            row["corner_error"] = judged.error
-            self._remember_errors(judged.errors)
+        row = {"step": step, **self.log_columns(), **scores._asdict()}
+        if corner_errors is not None:
+            row["corner_error"] = corner_errors.error
+            self._remember_errors(corner_errors.errors)
         if depth_change is not None:
             row["elsewhere"] = depth_change
         log.add(VALIDATION_LOG, row)
 
-        error = scores.warp_error if judged is None else judged.error
-        if self._plan.keep_best:
-            gain = self._gain_over_start(() if judged is None else judged.errors)
-            progress.say(self._error_line(error, gain, depth_change))
+        error = scores.warp_error if corner_errors is None else corner_errors.error
+        if self._config.keep_best:
+            gain = self._gain_over_start(() if corner_errors is None else corner_errors.errors)
+            progress.print_line(self._describe_error(error, gain, depth_change))
         self._keep_if_best(error)
 
     def _remember_errors(self, errors: tuple[float, ...]) -> None:
@@ -296,43 +368,45 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             state.learned_errors = errors
 
     def _gain_over_start(self, errors: tuple[float, ...]) -> Gain | None:
+        """Compare the errors at corners with those of the start; None if one of them is missing."""
         start_errors = self.state.start_errors
         if self._geometry is None or not start_errors or not errors:
             return None
-        return error_gain(self._geometry.judging_places(self._frames), start_errors, errors)
+        return error_gain(self._geometry.scored_places(self._frames), start_errors, errors)
 
-    def _error_line(self, error: float, gain: Gain | None, depth_change: float | None) -> str:
+    def _describe_error(self, error: float, gain: Gain | None, depth_change: float | None) -> str:
         step = self.state.step
-        line = f"held out: error {error:.4f} at step {step}"
+        name = "photometric error" if self._geometry is None else "depth error at corners"
+        text = f"held-out targets: {name} {error:.4f} at step {step}"
         if gain is not None and step:
-            line += f", {gain.words}"
+            text += f", {gain.words}"
         if depth_change is not None:
-            line += f"; depth of other places has changed by {depth_change:.1%}"
-        return line
+            text += f"; depth of other scenes has changed by {depth_change:.1%}"
+        return text
 
     def _keep_if_best(self, error: float) -> None:
         """Store the weights if their error is the least so far."""
         state = self.state
-        state.stale += 1
+        state.validations_since_best += 1
         if not self._is_better_than_best(error):
             return
-        state.best_error, state.best_step, state.stale = error, state.step, 0
+        state.best_error, state.best_step, state.validations_since_best = error, state.step, 0
         if self._fabric.is_global_zero:
             save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
             self._record_checksum(self._run / BEST / WEIGHTS)
 
     def _is_better_than_best(self, error: float) -> bool:
-        state = self.state
-        if state.best_error is None:
+        """Whether an error is the smallest; to replace the start it must be clearly smaller."""
+        best_error = self.state.best_error
+        if best_error is None:
             return error < float("inf")
-        is_start_best = self._plan.keep_best and state.step > 0 and state.best_step == 0
-        return error < state.best_error * (1 - _MIN_GAIN if is_start_best else 1)
+        is_start_best = self._config.keep_best and self.state.step > 0 and self.state.best_step == 0
+        return error < best_error * (1 - _MIN_GAIN if is_start_best else 1)
 
     def _limit_depth_change(self, log: Journal, progress: Progress) -> float | None:
-        """Go back towards the start, if depth of other places has changed too much.
+        """Move the weights back towards the start, if depth of other places has changed too much.
 
-        Returns:
-            Relative change of that depth, after the return; None without replay.
+        Return the relative change of that depth, after the return; None without replay.
         """
         replay, state = self.learner.replay, self.state
         if replay is None:
@@ -343,60 +417,62 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             return change
 
         fraction, limited_change = self._fabric.broadcast(self._find_return_to_start(replay))
-        move_weights_towards(self.learner.networks, self._plan.start, fraction)
-        state.gentler *= _RATE_FACTOR_AFTER_RETURN
+        move_weights_towards(self.learner.networks, self._start_weights, fraction)
+        state.rate_reduction *= _RATE_FACTOR_AFTER_RETURN
         text = (
-            f"depth of other places has changed by {change:.1%} since the start, more than "
-            f"{LARGEST_CHANGE:.0%}: the run goes back to {limited_change:.1%}, and on with a "
-            f"learning rate of {state.gentler:g} of what it would be"
+            f"depth of other scenes has changed by {change:.1%} since the start, more than "
+            f"{LARGEST_CHANGE:.0%}: the run returns to a change of {limited_change:.1%}, and "
+            f"continues with {state.rate_reduction:g} times its learning rate"
         )
         log.add(WARNING_LOG, {"step": state.step, "kind": "strayed", "text": text})
-        progress.say(f"note: step {state.step}: {text}")
+        progress.print_line(f"note: step {state.step}: {text}")
         return limited_change
 
     def _find_return_to_start(self, replay: ReplayPictures) -> tuple[float, float]:
-        """Least fraction of the way back to the start that changes depth little enough.
+        """Find by bisection how far to move the weights back, so that depth changes little enough.
 
-        Returns:
-            The fraction, and the change of depth that it leaves.
+        Return the fraction of the distance to the start, and the change of depth that it leaves.
         """
-        networks, start_share = self.learner.networks, self._plan.start_share
-        too_little, enough, limited_change = 0.0, 1.0, 0.0
-        for _ in range(_HALVINGS):
-            fraction = (too_little + enough) / 2
-            share_after_return = start_share + (1 - start_share) * fraction
-            with average_with_start(networks, self._plan.start, share_after_return):
+        networks, start_share = self.learner.networks, self._config.start_share
+        # At the start itself, depth has not changed.
+        too_small, large_enough = 0.0, 1.0
+        limited_change = 0.0
+        for _ in range(_BISECTION_STEPS):
+            fraction = (too_small + large_enough) / 2
+            # Weight of the start in the kept mean, after the learned weights moved by the fraction.
+            start_weight = start_share + (1 - start_share) * fraction
+            with average_with_start(networks, self._start_weights, start_weight):
                 change = replay.depth_change(networks.depth)
             if change <= LARGEST_CHANGE:
-                enough, limited_change = fraction, change
+                large_enough, limited_change = fraction, change
             else:
-                too_little = fraction
-        return enough, limited_change
+                too_small = fraction
+        return large_enough, limited_change
 
     def _record_checksum(self, path: Path) -> None:
         name = path.relative_to(self._run).as_posix()
-        self.state.sums = {**self.state.sums, name: sum_of(path)}
+        self.state.checksums = {**self.state.checksums, name: compute_file_sum(path)}
 
     def after_checkpoint(self) -> None:
         """Write the weights that the run would end with."""
-        best = self._run / BEST / WEIGHTS
-        if not self._plan.keep_best or not best.exists():
+        best_path = self._run / BEST / WEIGHTS
+        if not self._config.keep_best or not best_path.exists():
             with self._averaged_with_start():
                 save_weights(self.learner.networks, self._run / WEIGHTS)
         elif self._copied_best_step != self.state.best_step:
-            with replacing(self._run / WEIGHTS) as part:
-                shutil.copyfile(best, part)
+            with replacing(self._run / WEIGHTS) as temporary_path:
+                shutil.copyfile(best_path, temporary_path)
             self._copied_best_step = self.state.best_step
 
     def record(self) -> VideoRecord:
         """Make the record of the run."""
         return make_video_record(
             self._run,
+            self._config,
             learner=self.learner,
             state=self.state,
-            course=self._course,
+            schedule=self._schedule,
             frames=self._frames,
             gain=self._gain_over_start(self.state.learned_errors),
-            device=self._fabric.device,
-            processes=self._fabric.world_size,
+            fabric=self._fabric,
         )

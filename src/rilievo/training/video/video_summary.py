@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from rilievo.arrays.shapes import Float32, Pixels, Points
+from rilievo.errors.messages import count_text
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import colourise
 from rilievo.io.png import write_png
-from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
+from rilievo.pages.charts import ACCENT, MUTED, Chart, chart_canvas
 from rilievo.pages.training import write_training_page
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.training.engine.run_folder import (
@@ -30,37 +31,38 @@ from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, c
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.gain import Gain
 from rilievo.training.video.pair_motions import Motions, read_training_motions
-from rilievo.training.video.schedule import Course, VideoState
+from rilievo.training.video.schedule import VideoSchedule, VideoState
+from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_presets import preset_differences
-from rilievo.training.video.video_records import SequenceFacts, VideoRecord, video_run_folder
+from rilievo.training.video.video_records import TrainedSequence, VideoRecord
 from rilievo.version import VERSION
 
-FOLDER = "pictures"
+PICTURES_FOLDER = "pictures"
 """Folder of the pictures of validations, in that of the run."""
 
 
 @torch.no_grad()
 def make_video_record(
     run: Path,
+    config: VideoConfig,
     *,
     learner: VideoLearner,
     state: VideoState,
-    course: Course,
+    schedule: VideoSchedule,
     frames: VideoFrames,
     gain: Gain | None,
-    device: torch.device,
-    processes: int,
+    fabric: Any,
 ) -> VideoRecord:
     """Make the record of a run from its networks, its counts, and the logs in its folder.
 
     ``gain`` is that of the best learned weights over the start.
     """
-    losses = _finite_numbers_of_last_row(run, STEP_LOG)
-    scores = _finite_numbers_of_last_row(run, VALIDATION_LOG)
-    focal_factors, pose = _learned_focal_factors(learner), learner.networks.pose
+    losses = _last_finite_values(run, STEP_LOG)
+    scores = _last_finite_values(run, VALIDATION_LOG)
+    focal_factors = _learned_focal_factors(learner)
+    pose = learner.networks.pose
     is_validated = state.best_error is not None
-    config = video_run_folder(run).read_config()
     kept_step = state.best_step if config.keep_best else state.step
     return VideoRecord(
         targets=len(frames.training),
@@ -69,8 +71,8 @@ def make_video_record(
         depth_parameters=count_parameters(learner.networks.depth),
         pose_parameters=0 if pose is None else count_parameters(pose),
         steps=state.step,
-        epochs=course.passes_before(state.step),
-        processes=processes,
+        epochs=schedule.passes_before(state.step),
+        processes=fabric.world_size,
         loss=losses.get("loss"),
         warp_error=scores.get("warp_error"),
         identity_error=scores.get("identity_error"),
@@ -85,14 +87,14 @@ def make_video_record(
         elsewhere=_depth_change_at_step(run, kept_step),
         kept_start=config.keep_best and is_validated and state.best_step == 0,
         sequences=tuple(
-            _sequence_facts(clip, focal_factors or (1.0, 1.0)) for clip in frames.sequences
+            _describe_sequence(clip, focal_factors or (1.0, 1.0)) for clip in frames.sequences
         ),
         focal_factors=focal_factors,
         warnings=tuple(
             f"step {row['step']}: {row['text']}" for row in read_log_rows(run, WARNING_LOG)
         ),
         seconds=state.seconds,
-        device=str(device),
+        device=str(fabric.device),
         torch_version=torch.__version__,
         version=VERSION,
         differences=preset_differences(config),
@@ -107,34 +109,29 @@ def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
     return fx, fy
 
 
-def _sequence_facts(clip: OpenClip, focal_factors: tuple[float, float]) -> SequenceFacts:
-    camera = clip.sequence.camera.camera
-    K = camera.K
-    return SequenceFacts(
-        id=clip.sequence.id,
-        size=clip.sequence.shape,
-        camera=(
-            float(K[0, 0]) * focal_factors[0],
-            float(K[1, 1]) * focal_factors[1],
-            float(K[0, 2]),
-            float(K[1, 2]),
-        ),
+def _describe_sequence(open_clip: OpenClip, focal_factors: tuple[float, float]) -> TrainedSequence:
+    camera = open_clip.clip.camera.camera
+    fx, fy, cx, cy = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    return TrainedSequence(
+        id=open_clip.clip.id,
+        size=open_clip.clip.shape,
+        camera=(fx * focal_factors[0], fy * focal_factors[1], cx, cy),
         source=str(camera.source),
-        stride=clip.stride,
+        stride=open_clip.stride,
     )
 
 
-def _finite_numbers_of_last_row(run: Path, log: str) -> dict[str, float]:
-    """Finite numbers of the last row of a log by column; empty without a row."""
+def _last_finite_values(run: Path, log: str) -> dict[str, float]:
+    """Finite values in the last row of a log, by column; empty without a row."""
     rows = read_log_rows(run, log)
     if not rows:
         return {}
-    numbers = {column: float(cell) for column, cell in rows[-1].items()}
-    return {column: number for column, number in numbers.items() if math.isfinite(number)}
+    values = {column: float(cell) for column, cell in rows[-1].items()}
+    return {column: value for column, value in values.items() if math.isfinite(value)}
 
 
 def _start_error(run: Path) -> float | None:
-    """Error of the first validation, which is that of the start; None without a validation."""
+    """Error of the first validation, which scored the start; None without a validation."""
     rows = read_log_rows(run, VALIDATION_LOG)
     if not rows:
         return None
@@ -155,9 +152,9 @@ def write_video_run_page(run: Path, record: VideoRecord) -> Path:
         run,
         kind="Depth from video",
         verdict=_verdict_text(record),
-        counts=f"{record.steps:,} steps on {record.targets:,} targets, {record.held_out:,} held "
-        f"out, {record.seconds:.0f} seconds on {record.device}",
-        doubts=record.doubts,
+        counts=f"{count_text(record.steps, 'step')} on {count_text(record.targets, 'target')}, "
+        f"{record.held_out:,} held out, {record.seconds:.0f} s on {record.device}",
+        warnings=record.quality_warnings,
         notes=(*record.notes, *record.warnings),
         more=() if trajectory is None else (trajectory,),
     )
@@ -169,56 +166,61 @@ def camera_trajectories(motions: Motions) -> list[Points]:
     In a chain, each target is followed by its nearest later source in the same sequence. The first
     target stands at the origin.
     """
-    next_place: dict[FramePlace, FramePlace] = {}
+    next_target: dict[FramePlace, FramePlace] = {}
+    # In reverse order, so that the nearest later source is the last one to be stored.
     for target, source in sorted(motions, reverse=True):
         if source.sequence == target.sequence and source > target:
-            next_place[target] = source
-    continued = {place for place in next_place.values() if place in next_place}
+            next_target[target] = source
+    continued = {target for target in next_target.values() if target in next_target}
 
-    longest: dict[int, list[np.ndarray]] = {}
-    for first in sorted(set(next_place) - continued):
-        positions = _positions_along_chain(first, next_place, motions)
-        if len(positions) > len(longest.get(first.sequence, [])):
-            longest[first.sequence] = positions
-    return [np.array(positions) for positions in longest.values()]
+    longest_by_sequence: dict[int, list[np.ndarray]] = {}
+    for first_target in sorted(set(next_target) - continued):
+        positions = _positions_along_chain(first_target, next_target, motions)
+        if len(positions) > len(longest_by_sequence.get(first_target.sequence, [])):
+            longest_by_sequence[first_target.sequence] = positions
+    return [np.array(positions) for positions in longest_by_sequence.values()]
 
 
 def _positions_along_chain(
-    first: FramePlace, next_place: Mapping[FramePlace, FramePlace], motions: Motions
+    first_target: FramePlace, next_target: Mapping[FramePlace, FramePlace], motions: Motions
 ) -> list[np.ndarray]:
+    """Positions of the camera in the frame of the first target of a chain."""
     world_T_cam = np.eye(4)
     positions = [np.zeros(3)]
-    place = first
-    while place in next_place:
-        later = next_place[place]
-        world_T_cam = world_T_cam @ invert(motions[place, later])
+    target = first_target
+    while target in next_target:
+        later_target = next_target[target]
+        world_T_cam = world_T_cam @ invert(motions[target, later_target])
         positions.append(world_T_cam[:3, 3])
-        place = later
+        target = later_target
     return positions
 
 
 def _verdict_text(record: VideoRecord) -> str:
     """Sentences that say whether the run learned, for its page."""
-    start, best = record.start_error, record.best_error
+    start_error, best_error = record.start_error, record.best_error
     if record.warp_error is None or record.identity_error is None:
-        return "No frames were held out, so nothing says whether the run learned."
-    if start is None or best is None:
+        return "No frames were held out, so it is unknown whether the run learned anything."
+    if start_error is None or best_error is None:
         return (
-            f"The photometric error on held-out frames is {record.warp_error:.4f} warped by depth "
-            f"and motion, {record.identity_error:.4f} as they are."
+            f"The photometric error on held-out frames is {record.warp_error:.4f} with warping by "
+            f"depth and motion, and {record.identity_error:.4f} without warping."
         )
     if record.kept_start:
-        gain = "" if record.gain is None else f" Weights of the run: {record.gain.words}."
-        return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}.{gain}"
+        gain = "" if record.gain is None else f" The best later weights: {record.gain.words}."
+        return (
+            f"The run keeps its start weights, because their {record.error_name} on held-out "
+            f"frames is the smallest: {start_error:.4f}.{gain}"
+        )
     gain = "" if record.gain is None else f": {record.gain.words}"
     verdict = (
-        f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
-        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's{gain}."
+        f"The {record.error_name} on held-out frames fell from {start_error:.4f} at the start to "
+        f"{best_error:.4f} at step {record.best_step:,}, whose weights the run keeps{gain}."
     )
     if record.elsewhere is None:
         return verdict
     return (
-        f"{verdict} Depth of other places, shipped pictures of them, has changed by "
+        f"{verdict} The depth of the bundled pictures of other scenes has changed by "
         f"{record.elsewhere:.1%}."
     )
 
@@ -227,7 +229,7 @@ def _trajectory_chart(trajectories: list[Points]) -> Chart | None:
     """Chart of trajectories from above; None without any."""
     if not trajectories:
         return None
-    with drawing(height=3.6) as canvas:
+    with chart_canvas(height=3.6) as canvas:
         [axes] = canvas.axes
         for positions in trajectories:
             axes.plot(positions[:, 0], positions[:, 2], color=ACCENT, linewidth=1.4)
@@ -237,8 +239,11 @@ def _trajectory_chart(trajectories: list[Points]) -> Chart | None:
         axes.set_ylabel("z [unit of depth]")
     return Chart(
         svg=canvas.svg,
-        words="Trajectory of the camera from above",
-        caption="Trajectory from above, by geometry on the learned depth; a dot marks the start.",
+        description="Trajectory of the camera from above",
+        caption=(
+            "Trajectory from above, estimated by geometry from the learned depth; a dot marks the "
+            "start."
+        ),
     )
 
 
@@ -246,36 +251,35 @@ def _trajectory_chart(trajectories: list[Points]) -> Chart | None:
 def save_picture(
     learner: VideoLearner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
-    """Draw the first held-out target, or without one the first training target.
+    """Write a picture of the results for the first held-out target, or else training target.
 
-    Returns:
-        The file; None in other processes than the first.
+    Return its path, or None in other processes than the first.
     """
     if not fabric.is_global_zero:
         return None
     targets = frames.held_out if len(frames.held_out) else frames.training
-    views = collate([targets.sample_of(0)], fabric.device)
+    views = collate([targets.read_sample(0)], fabric.device)
     learner.eval()
     with fabric.autocast():
         picture = draw_result(learner.predict_with_loss(views=views, generator=None))
-    make_folder(run / FOLDER)
-    path = run / FOLDER / f"step-{step:07d}.png"
-    with replacing(path) as part:
-        write_png(part, picture, {})
+    make_folder(run / PICTURES_FOLDER)
+    path = run / PICTURES_FOLDER / f"step-{step:07d}.png"
+    with replacing(path) as temporary_path:
+        write_png(temporary_path, picture, {})
     log.add_image("pictures", picture, step)
     return path
 
 
 def draw_result(result: BatchResult) -> Pixels:
     """Draw the first target of a batch, and below it its depth, warped sources and auto-mask."""
-    loss, views = result.loss, result.views
+    loss = result.loss
     depth = DepthMap(values=_to_numpy(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
-    mask = np.repeat(_to_numpy(loss.automask[0].float())[..., None], 3, axis=-1)
+    automask = np.repeat(_to_numpy(loss.automask[0].float())[..., None], 3, axis=-1)
     pictures = [
-        _to_bytes(views.target[0]),
+        _to_bytes(result.views.target[0]),
         colourise(depth),
         *(_to_bytes(frame[0]) for frame in loss.warped),
-        (255 * mask).astype(np.uint8),
+        (255 * automask).astype(np.uint8),
     ]
     return np.concatenate(pictures, axis=0)
 

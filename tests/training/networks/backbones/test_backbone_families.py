@@ -39,7 +39,7 @@ def test_every_family_sees_each_image_for_itself_as_its_facts_say(
 ) -> None:
     backbone = made(family, tmp_path)
     torch.manual_seed(0)
-    size = backbone.facts.fixed or (42, 59)
+    size = backbone.properties.fixed or (42, 59)
     image = torch.rand(3, 3, *size)
     before, after = seen(backbone, image[:2]), seen(backbone, image[[1, 2]])
     pairs = [*zip(before.maps, after.maps, strict=True)]
@@ -59,7 +59,7 @@ def test_every_family_sees_each_image_for_itself_as_its_facts_say(
     assert 1 <= len(before.maps) <= 4
     assert not backbone.training
     assert not any(each.requires_grad for each in backbone.parameters())
-    assert backbone.facts.positions
+    assert backbone.properties.positions
 
 
 def test_strides_of_transformers_pyramids_are_those_of_their_maps(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_timms_layers_are_its_blocks_run_by_hand() -> None:
     backbone = make_backbone("timm/test_vit", pretrained=False, layers=(0, 3), tokens=True)
     image = torch.rand(1, 3, 160, 160)
     body: Any = backbone.get_submodule("body")
-    assert backbone.facts.normalisation.mean == tuple(body.pretrained_cfg["mean"])
+    assert backbone.properties.normalisation.mean == tuple(body.pretrained_cfg["mean"])
     mean, std = (torch.tensor(body.pretrained_cfg[each])[:, None, None] for each in ("mean", "std"))
     features = seen(backbone, image)
     with torch.no_grad():
@@ -150,9 +150,9 @@ def test_probe3d_takes_mae_one_block_early_and_computes_its_positions() -> None:
     name = "timm/vit_base_patch16_224.mae"
     ours = make_backbone(name, pretrained=False)
     theirs = make_backbone(name, pretrained=False, preset="probe3d")
-    assert ours.facts.layers == (2, 5, 8, 11)
-    assert theirs.facts.layers == (1, 4, 7, 10)
-    assert theirs.facts.positions != ours.facts.positions
+    assert ours.properties.layers == (2, 5, 8, 11)
+    assert theirs.properties.layers == (1, 4, 7, 10)
+    assert theirs.properties.positions != ours.properties.positions
     with pytest.raises(InputError, match="both sides must be multiples of 16"):
         theirs(torch.rand(1, 3, 30, 32))
     assert seen(theirs, torch.rand(1, 3, 32, 48)).maps[0].shape == (1, 768, 2, 3)
@@ -160,8 +160,8 @@ def test_probe3d_takes_mae_one_block_early_and_computes_its_positions() -> None:
 
 def test_probe3d_takes_every_stage_of_a_convolutional_masked_autoencoder() -> None:
     backbone = make_backbone("timm/convnextv2_atto.fcmae", pretrained=False, preset="probe3d")
-    assert backbone.facts.layers == (0, 1, 2, 3)
-    assert backbone.facts.padding is Padding.OVER
+    assert backbone.properties.layers == (0, 1, 2, 3)
+    assert backbone.properties.padding is Padding.OVER
 
 
 @pytest.mark.slow
@@ -172,21 +172,21 @@ def test_probe3d_resizes_pyramids_and_normalises_all_alike(tmp_path: Path) -> No
         assert {tuple(each.shape[2:]) for each in maps} == {(4, 6)}
         assert backbone.strides == (16, 16, 16, 16)
     clip = made("CLIPVisionConfig", tmp_path / "clip", preset="probe3d")
-    assert clip.facts.normalisation == IMAGENET
-    assert clip.facts.padding is Padding.OVER
+    assert clip.properties.normalisation == IMAGENET
+    assert clip.properties.padding is Padding.OVER
     radio = made("RadioConfig", tmp_path / "radio", preset="probe3d")
-    assert radio.facts.normalisation == NONE
+    assert radio.properties.normalisation == NONE
 
 
 def test_normalisation_comes_from_the_checkpoint_where_it_says_one(tmp_path: Path) -> None:
     name = save_config(tmp_path, "ViTConfig")
     said = '{"do_normalize": true, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}'
     (tmp_path / "preprocessor_config.json").write_text(said)
-    facts = make_backbone(name, pretrained=False).facts
+    facts = make_backbone(name, pretrained=False).properties
     assert facts.normalisation.mean == (0.1, 0.2, 0.3)
     assert facts.normalisation.std == (0.4, 0.5, 0.6)
     (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": false}')
-    assert make_backbone(name, pretrained=False).facts.normalisation == NONE
+    assert make_backbone(name, pretrained=False).properties.normalisation == NONE
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.1, "red"]}')
     with pytest.raises(ModelError, match=r"preprocessor_config\.json cannot be read"):
         make_backbone(name, pretrained=False)
@@ -204,7 +204,7 @@ def test_class_tokens_are_taken_from_dino_unless_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["SiglipVisionConfig", "timm/test_resnet", "mobilenetv2"])
 def test_a_backbone_without_class_token_says_so(family: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="has no class token to take: leave tokens off"):
+    with pytest.raises(OptionError, match="has no class token: turn tokens off"):
         made(family, tmp_path, tokens=True)
 
 
@@ -213,12 +213,12 @@ def test_a_backbone_without_class_token_says_so(family: str, tmp_path: Path) -> 
 def test_layers_that_do_not_exist_are_named_with_those_that_do(family: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"has no layer 30; its \d+ layers are 0, 1, 2, 3"):
         made(family, tmp_path, layers=(1, 30))
-    with pytest.raises(OptionError, match="do not ascend"):
+    with pytest.raises(OptionError, match="are not in ascending order"):
         made(family, tmp_path, layers=(2, 1))
     with pytest.raises(OptionError, match="has no features of no layers"):
         made(family, tmp_path, layers=())
-    depth = made(family, tmp_path).facts.depth
-    assert made(family, tmp_path, layers=(-1,)).facts.layers == (depth - 1,)
+    depth = made(family, tmp_path).properties.depth
+    assert made(family, tmp_path, layers=(-1,)).properties.layers == (depth - 1,)
 
 
 @pytest.mark.slow
@@ -239,11 +239,11 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
     import transformers
 
     transformers.BertConfig(num_hidden_layers=1, hidden_size=12).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="no features of an image alone"):
+    with pytest.raises(ModelError, match="cannot run with an image as its only input"):
         make_backbone(f"hf/{tmp_path}", pretrained=False)
     for config, message in (
-        (transformers.HieraConfig(), "order of its mask units"),
-        (transformers.ViTMAEConfig(), r"masks patches.*take timm/vit_base_patch16_224\.mae"),
+        (transformers.HieraConfig(), "orders its tokens by mask unit"),
+        (transformers.ViTMAEConfig(), r"masks patches.*use timm/vit_base_patch16_224\.mae"),
     ):
         config.save_pretrained(tmp_path)
         with pytest.raises(ModelError, match=message):
@@ -256,11 +256,14 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
         ("timm/vit_bse_patch16_224", r"no model 'vit_bse_patch16_224' in timm; did you mean 'vit_"),
         ("resnet50", "no backbone 'resnet50'; known are timm/MODEL"),
         ("mobilenetv3", "no backbone 'mobilenetv3'; known are"),
-        ("no_such_module:Class", "No module named 'no_such_module'; looked where Python finds"),
+        (
+            "no_such_module:Class",
+            "No module named 'no_such_module'; rilievo searched Python's module path",
+        ),
         ("support.tiny_backbones:Nothing", "has no attribute .Nothing."),
-        ("support.tiny_backbones:Unmakeable", "Unmakeable' cannot be made: KeyError: 'depth'"),
+        ("support.tiny_backbones:Unmakeable", "Unmakeable' cannot be created: KeyError: 'depth'"),
         ("support.tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),
-        ("support.tiny_backbones:Silent", "does not say its 'patch' and 'available' layers"),
+        ("support.tiny_backbones:Silent", "does not define 'patch' and 'available'"),
     ],
 )
 def test_names_that_are_no_backbone_get_a_clear_line(name: str, message: str) -> None:

@@ -180,7 +180,7 @@ def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bo
         (copied / name).write_bytes(pickle.dumps(payload))
     else:
         replace(copied, name, {**loaded(copied, name), "payload": payload})
-    with pytest.raises(ModelError, match=rf"{name}: holds more than tensors") as caught:
+    with pytest.raises(ModelError, match=rf"{name}: contains more than tensors") as caught:
         read_official_checkpoint(copied)
     assert "\n" not in str(caught.value)
     assert not touched.exists()
@@ -197,7 +197,7 @@ def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bo
             r"encoder\.conv1\.weight \(64, 4, 7, 7\) instead of \(64, 3, 7, 7\)",
         ),
         ("encoder.pth", {"encoder.layer3.1.conv1.weight": None}, "have 2, 2, 1, 2 blocks"),
-        ("encoder.pth", {"encoder.bn1.bias": "none"}, "'encoder.bn1.bias' is no tensor of numbers"),
+        ("encoder.pth", {"encoder.bn1.bias": "none"}, "'encoder.bn1.bias' is not a numeric tensor"),
         (
             "encoder.pth",
             {"encoder.bn1.bias": torch.zeros(64, dtype=torch.complex64)},
@@ -207,14 +207,14 @@ def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bo
         (
             "encoder.pth",
             {"height": 190},
-            r"multiples of 32 from 64, such as 192,640, got \(190, 96\)",
+            r"multiples of 32, at least 64, such as 192,640, got \(190, 96\)",
         ),
         ("encoder.pth", {"use_stereo": 1}, "use_stereo is 1, expected true or false"),
         ("depth.pth", {"decoder.10.conv.weight": None}, "its heads"),
         ("depth.pth", {"decoder.12.conv.weight": torch.zeros(1, 20, 3, 3)}, "over 16, 32, 64, 128"),
         ("depth.pth", {"decoder.12.conv.weight": torch.zeros(3)}, "its heads"),
         ("depth.pth", {"decoder.3.conv.conv.bias": torch.zeros(9)}, r"\(9,\) instead of \(128,\)"),
-        ("pose.pth", {"net.1.weight": torch.zeros(256, 768, 3, 3)}, "over 3 frames at once"),
+        ("pose.pth", {"net.1.weight": torch.zeros(256, 768, 3, 3)}, "for 3 frames at once"),
         ("pose.pth", {"net.3.bias": torch.zeros(6)}, r"\(6,\) instead of \(12,\)"),
     ],
 )
@@ -250,14 +250,14 @@ def test_a_file_that_is_cut_off_is_refused_in_a_line(
 def test_what_a_failed_download_left_is_not_taken_for_code(copied: Path, content: bytes) -> None:
     (copied / "encoder.pth").unlink()
     (copied / "encoder.pth").write_bytes(content)
-    with pytest.raises(ModelError, match=r"encoder\.pth: is no file of torch.*fetch it again"):
+    with pytest.raises(ModelError, match=r"encoder\.pth: is not a PyTorch file.*download it again"):
         read_official_checkpoint(copied)
 
 
 @pytest.mark.parametrize("held", [[1, 2], torch.zeros(3), {1: torch.zeros(3)}, 7])
 def test_a_file_that_holds_anything_else_is_refused(copied: Path, held: object) -> None:
     replace(copied, "encoder.pth", held)
-    with pytest.raises(ModelError, match="expected tensors by their names"):
+    with pytest.raises(ModelError, match="expected named tensors"):
         read_official_checkpoint(copied)
 
 

@@ -108,12 +108,12 @@ def test_an_encoder_that_does_not_serve_is_refused_in_a_line(encoder: str, words
 
 
 def test_a_scale_that_the_encoders_features_are_too_fine_for_is_refused() -> None:
-    with pytest.raises(OptionError, match="too fine for scale 3: take scales up to 2"):
+    with pytest.raises(OptionError, match="too fine for scale 3: use scales up to 2"):
         DepthDecoder((16, 32), (4, 8), (0, 1, 2, 3))
 
 
 def test_a_pose_network_has_a_resnet_for_encoder() -> None:
-    with pytest.raises(OptionError, match="no encoder 'lite' of a pose network"):
+    with pytest.raises(OptionError, match="no pose encoder 'lite'"):
         make_pose_net(VideoBlueprint(size=SIZE, pose_encoder="lite"), (1,))
 
 
@@ -182,7 +182,7 @@ def test_disparity_and_motion_come_in_float32_whatever_computes_them(encoder: st
     networks = make_networks(blueprint, offsets=(1,), seed=0).eval()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         said = networks(image(), (image(seed=1),))
-    assert {each.dtype for each in said.disparities} == {torch.float32}
+    assert {each.dtype for each in said.sigmoids} == {torch.float32}
     assert said.source_T_target[0].dtype == torch.float32
 
 
@@ -198,7 +198,7 @@ def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -
         said = networks(target, (before, after, eye))
         unit = torch.ones(1)
         if pose is PoseKind.CNN:
-            unit = (0.01 + 9.99 * said.disparities[0]).mean()
+            unit = (0.01 + 9.99 * said.sigmoids[0]).mean()
         first = networks.pose(before, target)
         second = networks.pose(target, after)
     expected = source_T_target(first[0], first[1] * unit, source_is_earlier=True)
@@ -209,7 +209,7 @@ def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -
     assert [tuple(each.shape) for each in said.masks] == [
         (1, 3, SIZE[0] >> scale, SIZE[1] >> scale) for scale in range(4)
     ]
-    torch.testing.assert_close(said.disparities, networks.depth(target))
+    torch.testing.assert_close(said.sigmoids, networks.depth(target))
 
 
 @pytest.mark.slow
@@ -222,7 +222,7 @@ def test_a_shared_encoder_sees_all_frames_of_a_step_in_one_batch() -> None:
     said = networks(views[0], views[1:])
     maps = alone.depth.encoder(torch.cat(views))
     target, before, after = (tuple(each[2 * k : 2 * k + 2] for each in maps) for k in range(3))
-    torch.testing.assert_close(said.disparities, alone.depth.decoder(target))
+    torch.testing.assert_close(said.sigmoids, alone.depth.decoder(target))
     first = alone.pose.predict_from_features(before, target)
     expected = source_T_target(*first, source_is_earlier=True)
     torch.testing.assert_close(said.source_T_target[0], expected)
@@ -241,7 +241,7 @@ def parallaxes_of(blueprint: VideoBlueprint, shift: float) -> torch.Tensor:
         head.conv.bias.data += shift
     with torch.no_grad():
         answer = networks(image().double(), (image(seed=1).double(),))
-    inverse = sigmoid_to_inverse_depth(answer.disparities[0][0, 0], blueprint)
+    inverse = sigmoid_to_inverse_depth(answer.sigmoids[0][0, 0], blueprint)
     return inverse * answer.source_T_target[0][0, :3, 3].norm()
 
 
@@ -271,7 +271,7 @@ def test_motion_of_a_float64_network_keeps_its_digits(cancels: bool) -> None:
     with torch.no_grad():
         answer = networks(image().double(), (image(seed=1).double(),))
         _, translation = networks.pose(image().double(), image(seed=1).double())
-    mean = sigmoid_to_inverse_depth(answer.disparities[0], blueprint).mean()
+    mean = sigmoid_to_inverse_depth(answer.sigmoids[0], blueprint).mean()
     expected = translation[0] / mean if cancels else translation[0] * mean
     torch.testing.assert_close(answer.source_T_target[0][0, :3, 3], expected, rtol=1e-13, atol=0.0)
 

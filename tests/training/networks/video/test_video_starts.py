@@ -82,7 +82,9 @@ def test_imagenet_without_a_network_says_so_in_a_line(monkeypatch: pytest.Monkey
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(timm, "create_model", refused)
-    with pytest.raises(ModelError, match=r"resnet18\.tv_in1k.*is there a network") as caught:
+    with pytest.raises(
+        ModelError, match=r"resnet18\.tv_in1k.*is there an internet connection"
+    ) as caught:
         make_networks(VideoBlueprint(size=SIZE), offsets=(1,), seed=0, start="imagenet")
     assert "\n" not in str(caught.value)
 
@@ -90,7 +92,7 @@ def test_imagenet_without_a_network_says_so_in_a_line(monkeypatch: pytest.Monkey
 def test_the_light_encoder_has_no_published_weights_and_it_is_said() -> None:
     networks = make_networks(SMALL, offsets=(1,), seed=0, start="imagenet")
     assert networks.notes == (
-        "the encoder lite has no published weights: it starts from random weights",
+        "the encoder lite has no published weights, so it starts from random weights",
     )
 
 
@@ -109,7 +111,7 @@ def test_what_a_run_does_not_hold_starts_from_random_weights_and_is_said(tmp_pat
     save_file(source.state_dict(), tmp_path / "weights.safetensors")
     networks = make_networks(SMALL, offsets=(1,), seed=6, start=str(tmp_path))
     [note] = networks.notes
-    assert note.endswith("holds no pose network: it starts from random weights")
+    assert note.endswith("contains no pose network, so it starts from random weights")
 
 
 @pytest.mark.slow
@@ -123,9 +125,9 @@ def test_a_run_of_other_networks_is_refused_by_its_first_tensors(tmp_path: Path)
 
 @pytest.mark.parametrize("broken", ["nothing", "text", "cut"])
 def test_a_folder_to_start_from_that_holds_nothing_is_refused(tmp_path: Path, broken: str) -> None:
-    path, words = tmp_path / "weights.safetensors", "no weights"
+    path, words = tmp_path / "weights.safetensors", "no readable weights"
     if broken == "nothing":
-        words = "nothing to start from: expected 'imagenet'"
+        words = "has no weights to start from; expected 'imagenet'"
     elif broken == "text":
         path.write_text("weights")
     else:
@@ -144,7 +146,7 @@ def test_an_official_checkpoint_without_pose_leaves_it_at_random_and_says_so(
     blueprint = VideoBlueprint(size=SIZE, scales=(1, 3))
     networks = make_networks(blueprint, offsets=(-1, 1), seed=0, start=str(tmp_path))
     [note] = networks.notes
-    assert "holds no pose network (pose.pth): it starts from random weights" in note
+    assert "contains no pose network (pose.pth), so it starts from random weights" in note
     # The heads that are kept are those of their scales, not the first of the file.
     theirs = torch.load(tmp_path / "depth.pth", weights_only=True)
     heads = networks.depth.decoder.decoder[10:]

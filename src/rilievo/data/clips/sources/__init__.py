@@ -44,33 +44,40 @@ def list_sequences(data: VideoData) -> list[Clip]:
 
 
 def _check_options(data: VideoData) -> None:
+    """Check options that contradict the kind of footage or are out of range."""
     if not data.roots:
-        raise OptionError("no frames are named; give videos, folders of frames, or a dataset")
+        raise OptionError(
+            "there are no frames to read; give videos, folders of frames, or a dataset"
+        )
     if data.kind is SourceKind.FRAMES:
-        _refuse_options_of_datasets(data)
+        _check_options_for_frames(data)
     elif len(data.roots) > 1:
-        raise OptionError(f"{data.kind} is one folder, but {len(data.roots)} are named")
+        raise OptionError(f"{data.kind} takes one folder, but you gave {len(data.roots)}")
     if data.follow_poses and data.poses is None:
         raise OptionError(
             problem=Text(
-                "follow_poses needs ", OptionName("poses"), ": 'auto', or the name of their file"
+                "follow_poses needs ",
+                OptionName("poses"),
+                ": give 'auto' or the path of the pose file",
             )
         )
     _check_counts(data)
     _check_lengths(data)
 
 
-def _refuse_options_of_datasets(data: VideoData) -> None:
+def _check_options_for_frames(data: VideoData) -> None:
+    """Check that no option is given that only named datasets know."""
     if data.split is not None:
         raise OptionError(
             problem=Text(
-                OptionName("split"), f" is for named datasets, but the kind is {data.kind}"
+                OptionName("split"), f" only applies to named datasets, but the kind is {data.kind}"
             )
         )
     if data.stereo:
         raise OptionError(
             problem=Text(
-                OptionName("stereo"), " is known for kitti-raw, kitti-odometry and cityscapes alone"
+                OptionName("stereo"),
+                " is only supported for kitti-raw, kitti-odometry and cityscapes",
             )
         )
 
@@ -79,18 +86,20 @@ def _check_counts(data: VideoData) -> None:
     if data.stride is not None and data.stride < 1:
         raise OptionError(option="stride", expected="at least 1", value=data.stride)
     if data.held_out_stretches < 1:
-        raise OptionError(f"held_out_stretches are 1 or more, got {data.held_out_stretches}")
+        raise OptionError(f"held_out_stretches must be at least 1, got {data.held_out_stretches}")
     if data.limit is not None and data.limit < 1:
-        raise OptionError(f"limit is at least 1, got {data.limit}")
+        raise OptionError(f"limit must be at least 1, got {data.limit}")
 
 
 def _check_lengths(data: VideoData) -> None:
     if not 0 <= data.held_out < 1:
-        raise OptionError(option="held_out", expected="a share of 0 to 1", value=data.held_out)
+        raise OptionError(option="held_out", expected="a fraction from 0 to 1", value=data.held_out)
     if not 0 <= data.least_motion < math.inf:
-        raise OptionError(f"least_motion is a number of pixels, got {data.least_motion:g}")
+        raise OptionError(
+            f"least_motion must be a number of pixels, at least 0, got {data.least_motion:g}"
+        )
     if data.baseline is not None and not 0 < data.baseline < math.inf:
-        raise OptionError(f"baseline is a positive length, got {data.baseline:g}")
+        raise OptionError(f"baseline must be a positive length, got {data.baseline:g}")
 
 
 class ClipReader:
@@ -99,8 +108,8 @@ class ClipReader:
     Args:
         place: The video or the folder.
         poses: File of true poses, or ``auto`` for the one beside the frames.
-        camera: Camera by the user.
-        beside: Calibration that a file of poses states, used if nothing else is known.
+        camera: Camera given by the user.
+        file_calibration: Calibration stated in a file of poses, used if nothing else is known.
 
     Attributes:
         clip: The clip.
@@ -114,25 +123,33 @@ class ClipReader:
         poses: Path | None = None,
         camera: ClipCamera | None = None,
         *,
-        beside: FrameCalibration | None = None,
+        file_calibration: FrameCalibration | None = None,
     ) -> None:
         data = _video_data(place, poses, camera or ClipCamera())
         clips = list_sequences(data)
         if len(clips) > 1:
             raise InputError(
-                f"{printable(place)}: holds {len(clips)} clips, such as {printable(clips[0].id)} "
-                f"and {printable(clips[1].id)}; name one of them"
+                f"{printable(place)}: contains {len(clips)} clips, such as "
+                f"{printable(clips[0].id)} and {printable(clips[1].id)}; give the path of one of "
+                "them"
             )
-        [self.clip] = clips
-        if beside is not None and self.clip.camera.camera.source is CameraSource.ASSUMED:
-            chosen = choose_camera(data, self.clip.shape, self.clip.id, beside=beside)
-            self.clip = replace(self.clip, camera=chosen)
-        files, video = self.clip.files, self.clip.video
-        self.count = len(files) if video is None else open_video(video).frame_estimate or 0
+        [clip] = clips
+        if file_calibration is not None and clip.camera.camera.source is CameraSource.ASSUMED:
+            clip = replace(
+                clip,
+                camera=choose_camera(data, clip.shape, clip.id, file_calibration=file_calibration),
+            )
+        self.clip = clip
+        self.count = len(clip.files)
+        if clip.video is not None:
+            self.count = open_video(clip.video).frame_estimate or 0
         self.fault: str | None = None
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        """Yield every ``stride``-th frame, without lens distortion."""
+        """Yield every ``stride``-th frame at a size, without lens distortion.
+
+        A frame that cannot be read has a problem in place of pixels.
+        """
         if self.clip.video is not None:
             yield from self._walk_video(self.clip.video, size, stride)
             return
@@ -144,15 +161,15 @@ class ClipReader:
             yield ClipFrame(
                 index=index,
                 name=file.name,
-                seconds=_seconds_by_name_or_number(file, self.clip.numbers[index]),
+                seconds=_seconds_by_name_or_number(file, self.clip.frame_numbers[index]),
                 pixels=None if is_broken else pixels_or_problem,
                 problem=pixels_or_problem if is_broken else None,
             )
 
     def true_poses(self) -> Transforms | None:
-        """True ``world_T_cam`` of all frames, NaN where unknown; None if there are none.
+        """Return true ``world_T_cam`` of all frames, NaN where unknown; None if there are none.
 
-        Those of a video are known after ``walk``, which counts its frames.
+        Poses of a video are known after ``walk``, which counts its frames.
         """
         if self.clip.poses_file is None:
             return self.clip.poses
@@ -160,6 +177,7 @@ class ClipReader:
         return read_poses_of_files(self.clip.poses_file, frame_names)
 
     def _walk_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        """Yield every ``stride``-th frame of a video, and count all frames on the way."""
         reader = open_video(video)
         undistortion = sequence_undistortion(self.clip)
         count = 0
@@ -178,7 +196,7 @@ class ClipReader:
 
 
 def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
-    """Options of one clip. A folder such as sequences/09 of KITTI odometry is read as such."""
+    """Options that list one clip: a sequence of KITTI odometry by its layout, or any footage."""
     has_kitti_files = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
     folder = clip.resolve()
     is_odometry = has_kitti_files and folder.parent.name == "sequences"
@@ -195,7 +213,7 @@ def _video_data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData
 
 
 def _seconds_by_name_or_number(file: Path, number: int) -> float:
-    """Time in the name of a file, as in TUM RGB-D, or else the frame's number."""
+    """Time in the name of a file, as in TUM RGB-D; without one, the number of the frame."""
     times = parse_numbers(file.stem) if "." in file.stem else None
     if times and len(times) == 1 and np.isfinite(times[0]):
         return times[0]

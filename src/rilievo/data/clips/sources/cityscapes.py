@@ -12,7 +12,7 @@ from typing import Any
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
-from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, OtherEye, first_photo
+from rilievo.data.clips.sequences import NO_TARGETS, Clip, OtherEye, first_photo
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.intrinsics import pinhole_K
@@ -29,13 +29,7 @@ _SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Snippet:
-    """Frames of a drive through a city, without gaps.
-
-    Attributes:
-        city: Name of the city.
-        drive: Number of the drive.
-        numbers: Numbers of the frames.
-    """
+    """Numbers of consecutive frames of a drive through a city."""
 
     city: str
     drive: str
@@ -46,12 +40,12 @@ class _Snippet:
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List a sequence for each snippet (and camera) of the split, ``train`` by default."""
+    """List a clip for each camera of each snippet of the split, ``train`` by default."""
     root, split = Path(data.roots[0]), data.split or "train"
     if split not in _SPLITS:
-        raise OptionError(f"cityscapes has the splits {', '.join(_SPLITS)}, got '{split}'")
+        raise OptionError(f"cityscapes has no split '{split}'; choose one of {', '.join(_SPLITS)}")
     if data.poses is not None:
-        raise OptionError("poses of cityscapes are not read; kitti-odometry has them")
+        raise OptionError("poses are not supported for cityscapes; kitti-odometry has them")
     cities = root / f"{_LEFT}_sequence" / split
     snippets = [
         snippet
@@ -60,16 +54,17 @@ def sequences(data: VideoData) -> list[Clip]:
     ]
     if not snippets:
         raise InputError(
-            f"{printable(root)}: is no Cityscapes with sequences: {_LEFT}_sequence/{split}/CITY "
-            f"is expected, found {contents_text(root)}"
+            f"{printable(root)}: is not the root folder of Cityscapes with sequences: expected "
+            f"{_LEFT}_sequence/{split}/CITY, found {contents_text(root)}"
         )
-    eyes = (_LEFT, _RIGHT) if data.stereo else (_LEFT,)
+    sides = (_LEFT, _RIGHT) if data.stereo else (_LEFT,)
     return [
-        _clip_of_snippet(root, split, snippet, eye, data) for snippet in snippets for eye in eyes
+        _clip_of_snippet(root, split, snippet, side, data) for snippet in snippets for side in sides
     ]
 
 
 def _snippets_without_gaps(city: Path) -> Iterator[_Snippet]:
+    """Split the frames of each drive wherever the frame numbers are not consecutive."""
     numbers_by_drive: dict[str, list[int]] = {}
     for name in names_in(city):
         match = _NAME.fullmatch(name)
@@ -82,30 +77,32 @@ def _snippets_without_gaps(city: Path) -> Iterator[_Snippet]:
             yield _Snippet(city=city.name, drive=drive, numbers=tuple(numbers[start:end]))
 
 
-def _clip_of_snippet(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoData) -> Clip:
-    folder = root / f"{eye}_sequence" / split / snippet.city
-    files = tuple(folder / snippet.file_name(number, f"{eye}.png") for number in snippet.numbers)
-    place = f"{split}/{snippet.city}/{snippet.drive}_{snippet.numbers[0]:06d}"
+def _clip_of_snippet(root: Path, split: str, snippet: _Snippet, side: str, data: VideoData) -> Clip:
+    """Describe the clip of one camera; the name of its folder begins with ``side``."""
+    folder = root / f"{side}_sequence" / split / snippet.city
+    files = tuple(folder / snippet.file_name(number, f"{side}.png") for number in snippet.numbers)
+    snippet_id = f"{split}/{snippet.city}/{snippet.drive}_{snippet.numbers[0]:06d}"
     photo = first_photo(files, folder)
     entries = _read_camera_entries(root / "camera" / split / snippet.city, snippet)
+    calibration = _calibration_of_entries(entries)
     other_eye = None
     if data.stereo:
         baseline = entries["baseline"]
         other_eye = OtherEye(
-            sequence=f"{place}/{_RIGHT if eye == _LEFT else _LEFT}",
-            shift=-baseline if eye == _LEFT else baseline,
+            sequence=f"{snippet_id}/{_RIGHT if side == _LEFT else _LEFT}",
+            x_offset=-baseline if side == _LEFT else baseline,
         )
     return Clip(
-        id=f"{place}/{eye}",
+        id=f"{snippet_id}/{side}",
         files=files,
-        numbers=snippet.numbers,
+        frame_numbers=snippet.numbers,
         shape=photo.shape,
-        camera=choose_camera(data, photo.shape, place, beside=_calibration_of_entries(entries)),
+        camera=choose_camera(data, photo.shape, snippet_id, file_calibration=calibration),
         other_eye=other_eye,
-        listed=None if eye == _LEFT else SOURCE_ALONE,
-        measured=eye == _LEFT,
+        listed_targets=None if side == _LEFT else NO_TARGETS,
+        measures_motion=side == _LEFT,
         stride=data.stride or 1,
-        hood=_BONNET_FRACTION,
+        bonnet_fraction=_BONNET_FRACTION,
     )
 
 
@@ -115,6 +112,7 @@ def _calibration_of_entries(entries: Mapping[str, float]) -> FrameCalibration:
 
 
 def _read_camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
+    """Read fx, fy, u0, v0 [px] and baseline [m] from the camera file of any frame of a snippet."""
     names = names_in(folder)
     candidates: Sequence[str] = [
         snippet.file_name(number, "camera.json") for number in snippet.numbers
@@ -129,6 +127,6 @@ def _read_camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]
         }
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{printable(path)}: is no camera of Cityscapes ({reason(error)}); intrinsic with fx, "
-            "fy, u0, v0 and extrinsic with baseline are expected"
+            f"{printable(path)}: is not a Cityscapes camera file ({reason(error)}); expected "
+            "'intrinsic' with fx, fy, u0, v0 and 'extrinsic' with baseline"
         ) from error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
-from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, ListedTargets, OtherEye, first_photo
+from rilievo.data.clips.sequences import NO_TARGETS, Clip, ListedTargets, OtherEye, first_photo
 from rilievo.data.clips.split_lists import (
     OTHER_SIDE,
     ListedSequences,
@@ -22,11 +22,11 @@ def sequences(data: VideoData) -> list[Clip]:
     """List a sequence for each camera of each drive."""
     root = Path(data.roots[0])
     if data.poses is not None:
-        raise OptionError("poses of kitti-raw are not read; kitti-odometry has them")
+        raise OptionError("poses are not supported for kitti-raw; kitti-odometry has them")
     if data.split is None:
         return _clips_of_all_drives(root, data)
     lists = read_split_lists(root, data.split, stereo=data.stereo)
-    _refuse_missing_cameras(root, lists)
+    _check_cameras_exist(root, lists)
     return [
         _clip_of_drive(root / folder, side, data, targets)
         for (folder, side), targets in lists.targets.items()
@@ -34,6 +34,7 @@ def sequences(data: VideoData) -> list[Clip]:
 
 
 def _clips_of_all_drives(root: Path, data: VideoData) -> list[Clip]:
+    """List the cameras of all drives in the folders of dates below the root."""
     drives = [
         day / drive
         for day in (root / name for name in sorted(names_in(root)))
@@ -42,18 +43,19 @@ def _clips_of_all_drives(root: Path, data: VideoData) -> list[Clip]:
     ]
     if not drives:
         raise InputError(
-            f"{printable(root)}: is no KITTI raw: folders such as "
-            f"2011_09_26/2011_09_26_drive_0002_sync are expected, found {contents_text(root)}"
+            f"{printable(root)}: is not KITTI raw: expected folders such as "
+            f"2011_09_26/2011_09_26_drive_0002_sync, found {contents_text(root)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
     return [
-        _clip_of_drive(drive, side, data, None if side == "l" else SOURCE_ALONE)
+        _clip_of_drive(drive, side, data, None if side == "l" else NO_TARGETS)
         for drive in drives
         for side in sides
     ]
 
 
-def _refuse_missing_cameras(root: Path, lists: ListedSequences) -> None:
+def _check_cameras_exist(root: Path, lists: ListedSequences) -> None:
+    """Check that the folder of each listed camera exists."""
     missing = [
         f"{folder}/{CAMERAS[side]}"
         for folder, side in lists.targets
@@ -61,29 +63,29 @@ def _refuse_missing_cameras(root: Path, lists: ListedSequences) -> None:
     ]
     if missing:
         raise InputError(
-            f"{printable(root)}: {printable(lists.path)} lists frames of {len(missing)} of "
-            f"{len(lists.targets)} cameras that are not there, the first {printable(missing[0])}; "
-            "fetch them, or make a list without them"
+            f"{printable(root)}: {len(missing)} of the {len(lists.targets)} cameras that "
+            f"{printable(lists.path)} lists are missing, such as {printable(missing[0])}; download "
+            "them, or write a list without them"
         )
 
 
 def _clip_of_drive(drive: Path, side: str, data: VideoData, listed: ListedTargets | None) -> Clip:
+    """Describe the clip of one colour camera of a drive; ``side`` is "l" or "r"."""
     camera = CAMERAS[side]
-    numbered = numbered_files(drive / camera / "data")
-    numbers, files = tuple(numbered), tuple(numbered.values())
+    files_by_number = numbered_files(drive / camera / "data")
+    files = tuple(files_by_number.values())
     photo = first_photo(files, drive / camera / "data")
-    id = f"{drive.parent.name}/{drive.name}/{camera}"
+    clip_id = f"{drive.parent.name}/{drive.name}/{camera}"
+    calibration = _calibration_by_file_or_size(drive, camera, photo.shape)
     return Clip(
-        id=id,
+        id=clip_id,
         files=files,
-        numbers=numbers,
+        frame_numbers=tuple(files_by_number),
         shape=photo.shape,
-        camera=choose_camera(
-            data, photo.shape, id, beside=_calibration_by_file_or_size(drive, camera, photo.shape)
-        ),
-        listed=listed,
+        camera=choose_camera(data, photo.shape, clip_id, file_calibration=calibration),
+        listed_targets=listed,
         other_eye=_other_eye(drive, side) if data.stereo else None,
-        measured=listed is None,
+        measures_motion=listed is None,
         stride=data.stride or 1,
     )
 
@@ -91,18 +93,23 @@ def _clip_of_drive(drive: Path, side: str, data: VideoData, listed: ListedTarget
 def _calibration_by_file_or_size(
     drive: Path, camera: str, shape: tuple[int, int]
 ) -> FrameCalibration | None:
+    """Read the calibration of the drive's day, or recognise the camera by its image size."""
     if (drive.parent / CAMERA_FILE).is_file():
         calibration = read_camera(drive.parent, camera)
         return FrameCalibration(K=calibration.camera.K, shape=calibration.shape)
-    camera_model = camera_of_shape(shape)
-    return None if camera_model is None else FrameCalibration(K=camera_model.K, shape=shape)
+    known_camera = camera_of_shape(shape)
+    return None if known_camera is None else FrameCalibration(K=known_camera.K, shape=shape)
 
 
 def _other_eye(drive: Path, side: str) -> OtherEye:
-    left, right = (read_camera(drive.parent, CAMERAS[eye]).P for eye in "lr")
-    shift = float((right[0, 3] - left[0, 3]) / left[0, 0])
+    """Describe the other colour camera of a drive.
+
+    P[0, 3] / P[0, 0] is the translation in x from the frame of camera 0 to that of the camera.
+    """
+    left_P, right_P = (read_camera(drive.parent, CAMERAS[eye]).P for eye in "lr")
+    left_to_right = float((right_P[0, 3] - left_P[0, 3]) / left_P[0, 0])
     other = CAMERAS[OTHER_SIDE[side]]
     return OtherEye(
         sequence=f"{drive.parent.name}/{drive.name}/{other}",
-        shift=shift if side == "l" else -shift,
+        x_offset=left_to_right if side == "l" else -left_to_right,
     )

@@ -8,7 +8,7 @@ from rilievo.arrays.shapes import Float64, Transforms
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.pose_files import AUTO, read_kitti_poses
 from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
-from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, ListedTargets, OtherEye, first_photo
+from rilievo.data.clips.sequences import NO_TARGETS, Clip, ListedTargets, OtherEye, first_photo
 from rilievo.data.clips.split_lists import OTHER_SIDE, numbered_files, read_split_lists
 from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
@@ -21,29 +21,32 @@ _MATRICES = {"l": "P2", "r": "P3"}
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List a sequence for each camera of named sequences: "00,01", a list's, or all."""
+    """List a clip for each camera of the sequences that the split names.
+
+    The split is "00,01", or a list of frames. Without a split, all sequences are listed.
+    """
     root = Path(data.roots[0])
     folder = root / "sequences" if (root / "sequences").is_dir() else root
     present = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())
     if not present:
         raise InputError(
-            f"{printable(root)}: is no KITTI odometry: sequences/00/image_2 is expected, found "
+            f"{printable(root)}: is not KITTI odometry: expected sequences/00/image_2, found "
             f"{contents_text(folder)}"
         )
     if data.split is not None and not _are_sequence_numbers(data.split):
         return _clips_of_split_lists(root, folder, present, data, data.split)
-    wanted = present
+    names = present
     if data.split is not None:
-        wanted = [f"{int(name):02d}" for name in data.split.split(",")]
-    missing = [name for name in wanted if name not in present]
+        names = [f"{int(name):02d}" for name in data.split.split(",")]
+    missing = [name for name in names if name not in present]
     if missing:
         raise OptionError(
-            f"{printable(root)}: has no sequence {missing[0]}; there are {', '.join(present)}"
+            f"{printable(root)}: has no sequence {missing[0]}; choose one of {', '.join(present)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
     return [
-        _clip_of_camera(root, folder / name, side, data, None if side == "l" else SOURCE_ALONE)
-        for name in wanted
+        _clip_of_camera(root, folder / name, side, data, None if side == "l" else NO_TARGETS)
+        for name in names
         for side in sides
     ]
 
@@ -55,12 +58,13 @@ def _are_sequence_numbers(split: str) -> bool:
 def _clips_of_split_lists(
     root: Path, folder: Path, present: list[str], data: VideoData, split: str
 ) -> list[Clip]:
+    """List the cameras in the lists of a split, whose sequences must be present."""
     lists = read_split_lists(root, split, stereo=data.stereo)
     for name, _ in lists.targets:
         if not is_whole(name) or f"{int(name):02d}" not in present:
             raise InputError(
-                f"{printable(lists.path)}: lists frames of the sequence {shortened(name)}, "
-                f"but there are {', '.join(present)}"
+                f"{printable(lists.path)}: lists frames of sequence {shortened(name)}, but the "
+                f"download only has {', '.join(present)}"
             )
     return [
         _clip_of_camera(root, folder / f"{int(name):02d}", side, data, targets)
@@ -69,52 +73,59 @@ def _clips_of_split_lists(
 
 
 def _clip_of_camera(
-    root: Path, folder: Path, side: str, data: VideoData, listed: ListedTargets | None
+    root: Path, folder: Path, side: str, data: VideoData, listed_targets: ListedTargets | None
 ) -> Clip:
-    numbered = numbered_files(folder / _CAMERAS[side])
-    numbers, files = tuple(numbered), tuple(numbered.values())
+    """Describe the clip of one colour camera of a sequence; ``side`` is "l" or "r"."""
+    files_by_number = numbered_files(folder / _CAMERAS[side])
+    files = tuple(files_by_number.values())
+    frame_numbers = tuple(files_by_number)
     photo = first_photo(files, folder)
-    P = _read_projections_by_side(folder / "calib.txt")
-    id = f"{folder.name}/{_CAMERAS[side]}"
+    projections = _read_projections_by_side(folder / "calib.txt")
+    P = projections[side]
+    clip_id = f"{folder.name}/{_CAMERAS[side]}"
     other_eye = None
     if data.stereo:
-        right_minus_left = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
+        # P[0, 3] / P[0, 0] is the translation in x from camera 0's frame to the camera's.
+        left_to_right = float(
+            (projections["r"][0, 3] - projections["l"][0, 3]) / projections["l"][0, 0]
+        )
         other_eye = OtherEye(
             sequence=f"{folder.name}/{_CAMERAS[OTHER_SIDE[side]]}",
-            shift=float(right_minus_left if side == "l" else -right_minus_left),
+            x_offset=left_to_right if side == "l" else -left_to_right,
         )
     return Clip(
-        id=id,
+        id=clip_id,
         files=files,
-        numbers=numbers,
+        frame_numbers=frame_numbers,
         shape=photo.shape,
         camera=choose_camera(
-            data, photo.shape, id, beside=FrameCalibration(K=P[side][:, :3].copy())
+            data, photo.shape, clip_id, file_calibration=FrameCalibration(K=P[:, :3].copy())
         ),
-        poses=_poses_of_camera(root, folder, P[side], numbers, data),
-        listed=listed,
+        poses=_poses_of_camera(root, folder, P, frame_numbers, data),
+        listed_targets=listed_targets,
         other_eye=other_eye,
-        measured=listed is None,
+        measures_motion=listed_targets is None,
         stride=data.stride or 1,
     )
 
 
 def _read_projections_by_side(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
-    """Projection matrices of the left and the right colour camera, by "l" and "r"."""
+    """Read the projection matrices of the left and the right colour camera, by "l" and "r"."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
-        name, _, rest = line.text.partition(":")
-        entries[name.strip()] = parse_numbers(rest) or ()
+        name, _, numbers = line.text.partition(":")
+        entries[name.strip()] = parse_numbers(numbers) or ()
     for name in _MATRICES.values():
         if len(entries.get(name, ())) != 12 or not np.isfinite(entries[name]).all():
             raise InputError(
-                f"{printable(path)}: has no '{name}:' with 12 numbers; fetch the calibration of "
-                "the colour pictures again"
+                f"{printable(path)}: has no '{name}:' with 12 numbers; download the calibration of "
+                "the colour images again"
             )
-        if not 1e-3 < entries[name][0] < 1e9 or abs(entries[name][3]) > 1e9:
+        focal, offset = entries[name][0], entries[name][3]
+        if not 1e-3 < focal < 1e9 or abs(offset) > 1e9:
             raise InputError(
-                f"{printable(path)}: '{name}:' has no focal length [px] or no place of its camera; "
-                "fetch the calibration of the colour pictures again"
+                f"{printable(path)}: '{name}:' has no valid focal length [px] or camera position; "
+                "download the calibration of the colour images again"
             )
     return {side: np.array(entries[name]).reshape(3, 4) for side, name in _MATRICES.items()}
 
@@ -123,20 +134,23 @@ def _poses_of_camera(
     root: Path,
     folder: Path,
     P: Float64[np.ndarray, "3 4"],
-    numbers: tuple[int, ...],
+    frame_numbers: tuple[int, ...],
     data: VideoData,
 ) -> Transforms | None:
-    """Poses ``world_T_cam`` of a colour camera, from those of the grey camera 0."""
+    """Read poses ``world_T_cam`` of a colour camera; None if there are none and none are required.
+
+    The files have the poses of the grey camera 0, from which P gives the colour camera's offset.
+    """
     path = root / "poses" / f"{folder.name}.txt"
     if data.poses not in (None, AUTO):
         path = Path(data.poses)
     elif data.poses is None and not path.is_file():
         return None
     world_T_grey = read_kitti_poses(path)
-    if numbers[-1] >= len(world_T_grey):
+    if frame_numbers[-1] >= len(world_T_grey):
         raise InputError(
-            f"{printable(path)}: has {len(world_T_grey)} poses, but {printable(folder)} has "
-            f"a frame {numbers[-1]}"
+            f"{printable(path)}: has {len(world_T_grey)} poses, but the frames in "
+            f"{printable(folder)} go up to number {frame_numbers[-1]}"
         )
     cam_T_grey = rigid(np.eye(3), np.linalg.solve(P[:, :3], P[:, 3]))
-    return world_T_grey[list(numbers)] @ invert(cam_T_grey)
+    return world_T_grey[list(frame_numbers)] @ invert(cam_T_grey)

@@ -40,35 +40,36 @@ class _Footage:
     """A video, or the frames of a folder.
 
     Attributes:
-        id: Name of the clip.
-        folder: Folder of the video, or of the frames. Frames may lie in a subfolder for colour.
-        files: Frames; none for a video.
+        clip_id: Name of the clip.
+        folder: Folder of the video, or the folder that holds the frames or their subfolder for
+            colour.
+        files: Frames; empty for a video.
         video: The video; None for a folder of frames.
     """
 
-    id: str
+    clip_id: str
     folder: Path
     files: tuple[Path, ...] = ()
     video: Path | None = None
 
 
 def sequences(data: VideoData) -> list[Clip]:
-    """List the sequences of all roots, in natural order."""
+    """List the clips of all roots, in natural order."""
     clips: list[Clip] = []
-    for number, root in enumerate(map(Path, data.roots)):
+    for root_index, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
             raise MissingFileError(f"{relative_printable(root)}: no such file or folder")
         footage = list(_find_footage(root, _folder_name(root), 0))
         if not footage:
             raise InputError(
-                f"{relative_printable(root)}: has neither photographs nor videos, "
-                f"found {contents_text(root)}"
+                f"{relative_printable(root)}: contains neither photographs nor videos, found "
+                f"{contents_text(root)}"
             )
         # Roots of the same name are told apart by a number.
-        names_before = [_folder_name(Path(path)) for path in data.roots[:number]]
-        repeats = names_before.count(_folder_name(root))
-        suffix = f"~{repeats + 1}" if repeats else ""
-        clips.extend(_clip_of_footage(item, data, suffix) for item in footage)
+        earlier_names = [_folder_name(Path(path)) for path in data.roots[:root_index]]
+        repeats = earlier_names.count(_folder_name(root))
+        id_suffix = f"~{repeats + 1}" if repeats else ""
+        clips.extend(_clip_of_footage(item, data, id_suffix) for item in footage)
     return clips
 
 
@@ -76,35 +77,31 @@ def _folder_name(root: Path) -> str:
     return root.resolve().name or "frames"
 
 
-def _find_footage(path: Path, id: str, depth: int) -> Iterator[_Footage]:
+def _find_footage(path: Path, clip_id: str, depth: int) -> Iterator[_Footage]:
     """Find the footage of a path: a video, the frames of a folder, or what its subfolders have.
 
-    A folder with fewer than three photographs is taken for one around footage, and its photographs
-    for frames only if its subfolders have none.
-
-    Args:
-        path: Video or folder.
-        id: Name of the clip.
-        depth: Number of folders between the user's folder and this one.
+    A folder with at most two photographs is searched for footage in its subfolders first, and its
+    photographs are taken for frames only if there is none. ``depth`` is the number of folders
+    between the user's folder and this one.
     """
     if path.is_file():
         if not is_video(path):
-            raise InputError(f"{printable(path)}: is no video; a video or a folder is expected")
-        yield _Footage(id=id, folder=path.parent, video=path)
+            raise InputError(f"{printable(path)}: is not a video; expected a video or a folder")
+        yield _Footage(clip_id=clip_id, folder=path.parent, video=path)
         return
     files = _frames_of_folder(path)
     nested: list[_Footage] = []
     if len(files) < MIN_PHOTOGRAPHS:
         names = sorted(_visible_names(path), key=natural_sort_key)
-        nested = list(_find_footage_below(path, names, id, depth))
+        nested = list(_find_footage_below(path, names, clip_id, depth))
     if nested:
         yield from nested
     elif files:
-        yield _Footage(id=id, folder=path, files=files)
+        yield _Footage(clip_id=clip_id, folder=path, files=files)
 
 
 def _frames_of_folder(folder: Path) -> tuple[Path, ...]:
-    """Photographs in the first subfolder for colour that has any, or else in the folder itself."""
+    """Photographs in the first subfolder for colour that has any, or in the folder itself."""
     for name in _COLOUR_FOLDERS:
         files = _colour_photographs(folder / name)
         if files:
@@ -112,13 +109,17 @@ def _frames_of_folder(folder: Path) -> tuple[Path, ...]:
     return _colour_photographs(folder)
 
 
-def _find_footage_below(path: Path, names: list[str], id: str, depth: int) -> Iterator[_Footage]:
+def _find_footage_below(
+    path: Path, names: list[str], clip_id: str, depth: int
+) -> Iterator[_Footage]:
+    """Find the footage of the named entries of a folder, except in subfolders without colours."""
     for name in names:
-        below = path / name
-        if below.is_dir() and depth < _MAX_FOLDER_DEPTH and not _NOT_COLOUR.search(name.lower()):
-            yield from _find_footage(below, f"{id}/{name}", depth + 1)
-        elif below.suffix.lower() in VIDEO_SUFFIXES and below.is_file():
-            yield _Footage(id=f"{id}/{name}", folder=path, video=below)
+        entry = path / name
+        is_searched = depth < _MAX_FOLDER_DEPTH and not _NOT_COLOUR.search(name.lower())
+        if is_searched and entry.is_dir():
+            yield from _find_footage(entry, f"{clip_id}/{name}", depth + 1)
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
+            yield _Footage(clip_id=f"{clip_id}/{name}", folder=path, video=entry)
 
 
 def _visible_names(folder: Path) -> list[str]:
@@ -126,40 +127,48 @@ def _visible_names(folder: Path) -> list[str]:
 
 
 def _colour_photographs(folder: Path) -> tuple[Path, ...]:
+    """List the colour photographs of a folder; all photographs if no name looks like colour."""
     names = [name for name in _visible_names(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
-    colours = [name for name in names if ".color." in name.lower()]
-    frames = colours or [name for name in names if not _NOT_COLOUR.search(Path(name).stem.lower())]
-    return tuple(folder / name for name in sorted(frames or names, key=natural_sort_key))
+    marked_names = [name for name in names if ".color." in name.lower()]
+    colour_names = marked_names or [
+        name for name in names if not _NOT_COLOUR.search(Path(name).stem.lower())
+    ]
+    return tuple(folder / name for name in sorted(colour_names or names, key=natural_sort_key))
 
 
-def _clip_of_footage(footage: _Footage, data: VideoData, suffix: str) -> Clip:
+def _clip_of_footage(footage: _Footage, data: VideoData, id_suffix: str) -> Clip:
+    """Describe a clip, with the calibration and the poses that lie beside its frames."""
     if footage.video is not None:
-        return _clip_of_video(footage, footage.video, data, suffix)
+        return _clip_of_video(footage, footage.video, data, id_suffix)
     photo = first_photo(footage.files, footage.folder)
     calibration = _calibration_beside_frames(footage)
     folders = (footage.folder, footage.files[0].parent)
     return Clip(
-        id=footage.id + suffix,
+        id=footage.clip_id + id_suffix,
         files=footage.files,
-        numbers=tuple(range(len(footage.files))),
+        frame_numbers=tuple(range(len(footage.files))),
         shape=photo.shape,
-        camera=choose_camera(data, photo.shape, footage.id, beside=calibration, exif=photo.camera),
+        camera=choose_camera(
+            data, photo.shape, footage.clip_id, file_calibration=calibration, exif=photo.camera
+        ),
         poses=sequence_poses(data.poses, folders, footage.files),
         stride=data.stride,
     )
 
 
-def _clip_of_video(footage: _Footage, video: Path, data: VideoData, suffix: str) -> Clip:
+def _clip_of_video(footage: _Footage, video: Path, data: VideoData, id_suffix: str) -> Clip:
+    """Describe the clip of a video, whose frames are not counted yet."""
     reader = open_video(video)
     calibration = _calibration_beside_video(video)
     poses_file = None
     if data.poses is not None:
+        # AUTO asks for the file beside the video.
         poses_file = video.with_suffix(".txt") if data.poses == AUTO else Path(data.poses)
     return Clip(
-        id=footage.id + suffix,
+        id=footage.clip_id + id_suffix,
         video=video,
         shape=reader.size,
-        camera=choose_camera(data, reader.size, footage.id, beside=calibration),
+        camera=choose_camera(data, reader.size, footage.clip_id, file_calibration=calibration),
         poses_file=poses_file,
         stride=data.stride,
     )
@@ -173,7 +182,7 @@ def _calibration_beside_video(video: Path) -> FrameCalibration | None:
 
 
 def _calibration_beside_frames(footage: _Footage) -> FrameCalibration | None:
-    """Calibration of a file beside the frames, or of a room of TUM RGB-D."""
+    """Read the first camera file beside the frames, or recognise a room of TUM RGB-D."""
     for folder in dict.fromkeys((footage.folder, footage.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():

@@ -22,6 +22,8 @@ ANNOTATIONS = "annotations.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
+    """A photograph, and its pairs of points as (row, column)."""
+
     image: Path
     nearer: Int64[np.ndarray, "n 2"]
     farther: Int64[np.ndarray, "n 2"]
@@ -42,8 +44,8 @@ class Da2k(PhotoFiles[_Entry]):
         entries = {}
         for name, pairs in _read_annotations(path).items():
             if request.split == "all" or request.split in Path(name).parts:
-                id = Path(name).with_suffix("").as_posix()
-                entries[id] = _entry_of_pairs(request.root / name, pairs, path)
+                image_id = Path(name).with_suffix("").as_posix()
+                entries[image_id] = _parse_pairs(request.root / name, pairs, path)
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
@@ -53,8 +55,8 @@ class Da2k(PhotoFiles[_Entry]):
         for points in (entry.nearer, entry.farther):
             if (points < 0).any() or (points >= [height, width]).any():
                 raise InputError(
-                    f"{entry.image}: a point of {ANNOTATIONS} lies outside its {height} x {width} "
-                    "pixels"
+                    f"{entry.image}: a point of {ANNOTATIONS} lies outside the image of "
+                    f"{width}x{height} pixels"
                 )
         order = OrderedPoints(size=(height, width), nearer=entry.nearer, farther=entry.farther)
         return Truth(id=id, order=order)
@@ -64,25 +66,25 @@ def _read_annotations(path: Path) -> Mapping[str, Any]:
     try:
         record = parse_json(read_text(path))
     except ValueError as error:
-        raise InputError(f"{path}: is no JSON: {error}") from error
+        raise InputError(f"{path}: is not JSON: {error}") from error
     if not isinstance(record, dict):
         raise InputError(f"{path}: expected photographs with their pairs of points")
     return record
 
 
-def _entry_of_pairs(image: Path, pairs: Any, path: Path) -> _Entry:
-    """Check the pairs of an image; ``path`` is their file."""
+def _parse_pairs(image: Path, pairs: Any, annotations: Path) -> _Entry:
+    """Parse the pairs of an image, of which ``closer_point`` names the nearer point."""
     nearer, farther = [], []
     try:
         for pair in pairs:
             nearer_name = pair["closer_point"]
             farther_name = {"point1": "point2", "point2": "point1"}[nearer_name]
-            nearer.append(_row_and_column(pair[nearer_name]))
-            farther.append(_row_and_column(pair[farther_name]))
+            nearer.append(_parse_row_and_column(pair[nearer_name]))
+            farther.append(_parse_row_and_column(pair[farther_name]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{path}: the pairs of '{image.name}' are not point1, point2 and closer_point: "
-            f"{json.dumps(pairs)[:200]}"
+            f"{annotations}: each pair of '{image.name}' needs point1, point2 and closer_point, "
+            f"got {json.dumps(pairs)[:200]}"
         ) from error
     return _Entry(
         image=image,
@@ -91,10 +93,10 @@ def _entry_of_pairs(image: Path, pairs: Any, path: Path) -> _Entry:
     )
 
 
-def _row_and_column(value: Any) -> tuple[int, int]:
+def _parse_row_and_column(value: Any) -> tuple[int, int]:
     row, column = value
     if type(row) is bool or type(column) is bool or int(row) != row or int(column) != column:
-        raise ValueError(f"{value} are no row and column")
+        raise ValueError(f"{value} is not a row and a column")
     if max(abs(row), abs(column)) > MAX_PIXELS:
-        raise ValueError(f"{value} lie beyond any picture")
+        raise ValueError(f"{value} is outside any image")
     return int(row), int(column)

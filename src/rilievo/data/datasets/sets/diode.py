@@ -10,7 +10,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Mask, Vectors
 from rilievo.data.datasets.dataset import Request, own_card
 from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
-from rilievo.data.datasets.stored_normals import NormalAxes, normals_of_stored
+from rilievo.data.datasets.stored_normals import NormalAxes, decode_normals
 from rilievo.data.datasets.text_files import contents_text, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
@@ -36,7 +36,7 @@ def _read_depth(path: Path) -> MaskedValues:
 _FILES = DepthPatterns(
     image="{id}.png",
     depth="{id}_depth.npy",
-    read=_read_depth,
+    read_depth=_read_depth,
     masks=("{id}_depth_mask.npy",),
     camera=Camera(K=_K),
 )
@@ -49,37 +49,42 @@ class Diode(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        part, _, only_place = request.split.partition("-")
-        folder = request.root / part if (request.root / part).is_dir() else request.root
-        places = [only_place] if only_place else list(_PLACES)
+        # A split is "val", or "val-indoors" for one of the two places.
+        split_folder, _, chosen_place = request.split.partition("-")
+        folder = request.root / split_folder
+        if not folder.is_dir():
+            folder = request.root
+        places = [chosen_place] if chosen_place else list(_PLACES)
         if not any((folder / place).is_dir() for place in places):
             raise InputError(
-                f"{request.root}: expected {part}/ with {' and '.join(places)} inside, found "
-                f"{contents_text(request.root)}"
+                f"{request.root}: expected {split_folder}/ with {' and '.join(places)} inside, "
+                f"found {contents_text(request.root)}"
             )
         entries = {}
-        ids = [id for place in places for id in _ids_below(folder, place)]
-        for id in ids:
-            scene = _SCENE.search(id)
-            files = _FILES.files_of_image(id, folder, scene[0] if scene else None)
+        ids = [image_id for place in places for image_id in _ids_below(folder, place)]
+        for image_id in ids:
+            scene_match = _SCENE.search(image_id)
+            scene = scene_match[0] if scene_match else None
+            files = _FILES.files_of_image(image_id, folder, scene)
             if request.variant == "normals":
-                files = replace(files, needs=(folder / f"{id}_normal.npy",))
-            entries[id] = files
+                files = replace(files, required_files=(folder / f"{image_id}_normal.npy",))
+            entries[image_id] = files
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read depth [m] inside the mask, and normals in the variant ``normals``."""
         truth = super().truth(id)
-        for path in self._entry(id).needs:
-            assert truth.depth is not None, "every image has depth"
-            assert truth.depth_valid is not None, "depth comes with a mask"
-            normals, valid = _signed_normals(path, truth.depth, truth.depth_valid)
-            truth = replace(truth, normals=normals, normals_valid=valid)
-        return truth
+        if self.request.variant != "normals":
+            return truth
+        [normals_file] = self._entry(id).required_files
+        assert truth.depth is not None, "every image has depth"
+        assert truth.depth_valid is not None, "depth comes with a mask"
+        normals, valid = _read_normals(normals_file, truth.depth, truth.depth_valid)
+        return replace(truth, normals=normals, normals_valid=valid)
 
 
 def _ids_below(folder: Path, place: str) -> list[str]:
-    """Ids of the photographs and depth files below a subfolder."""
+    """List the ids of the photographs and depth files below a subfolder."""
     ids = set()
     for parent, _, names in walk(folder / place):
         for name in names:
@@ -89,25 +94,28 @@ def _ids_below(folder: Path, place: str) -> list[str]:
     return sorted(ids)
 
 
-def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
+def _read_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
     """Read normals, and choose the signs of their axes that agree best with depth."""
-    stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
+    stored, valid = decode_normals(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
-        raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")
-    fitted, has_fit = normals_from_depth(depth, _K, depth_valid, window=7)
-    both = has_fit & valid
-    if not both.any():
+        raise InputError(f"{path}: has the shape {valid.shape}, but the depth has {depth.shape}")
+    depth_normals, has_depth_normal = normals_from_depth(depth, _K, depth_valid, window=7)
+    is_compared = has_depth_normal & valid
+    if not is_compared.any():
         raise InputError(
-            f"{path}: no pixel has both depth and a normal, so that its axes cannot be told"
+            f"{path}: no pixel has both depth and a normal, so the axes of its normals cannot be "
+            "determined"
         )
-    agreement = np.mean(stored[:, both] * fitted[:, both], axis=1)
+    # The mean cosine is a sum over the axes, in which the sign of each axis is a factor.
+    axis_agreement = np.mean(stored[:, is_compared] * depth_normals[:, is_compared], axis=1)
     signs = max(
-        itertools.product((1, -1), repeat=3), key=lambda signs: float(np.dot(signs, agreement))
+        itertools.product((1, -1), repeat=3), key=lambda signs: float(np.dot(signs, axis_agreement))
     )
-    best = float(np.dot(signs, agreement))
-    if best < _MIN_AGREEMENT:
+    mean_cosine = float(np.dot(signs, axis_agreement))
+    if mean_cosine < _MIN_AGREEMENT:
         raise InputError(
-            f"{path}: agrees with the normals of its depth to a mean cosine of {best:.2f} at best, "
-            f"expected {_MIN_AGREEMENT}: are they of another image?"
+            f"{path}: its normals agree with those of the depth to a mean cosine of only "
+            f"{mean_cosine:.2f}, expected {_MIN_AGREEMENT}: check that both files belong to the "
+            "same image"
         )
     return stored * np.array(signs, np.float32)[:, None, None], valid

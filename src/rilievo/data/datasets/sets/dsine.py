@@ -38,9 +38,9 @@ class _NormalsFormat:
     """How a set stores normals.
 
     Attributes:
-        suffix: Suffix of its files.
-        read: Function of a file and the size of the photograph, which reads normals that point away
-            from the camera, and the mask of pixels that have them.
+        suffix: Suffix of the files.
+        read: Function of a file and the photograph's size. It returns normals that point away from
+            the camera, and the mask of pixels that have them.
     """
 
     suffix: str
@@ -57,15 +57,15 @@ class Dsine(PhotoFiles[_Entry]):
         self._format = _FORMATS[request.split]
         folder = _folder_of_split(request)
         entries = {
-            id: _Entry(
+            image_id: _Entry(
                 image=image,
                 normals=image.with_name(f"{stem}_normal{self._format.suffix}"),
                 intrinsics=image.with_name(f"{stem}_intrins.npy"),
             )
-            for id, stem, image in _ids_stems_and_paths(folder)
+            for image_id, stem, image in _find_photographs(folder)
         }
         if not entries:
-            raise InputError(f"{folder}: holds no NAME_img.png or .jpg")
+            raise InputError(f"{folder}: contains no NAME_img.png or .jpg")
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
@@ -75,15 +75,17 @@ class Dsine(PhotoFiles[_Entry]):
         outward, valid = self._format.read(entry.normals, (height, width))
         if outward.shape != (height, width, 3):
             raise InputError(
-                f"{entry.normals}: has shape {outward.shape}, the photograph {(height, width, 3)}"
+                f"{entry.normals}: has shape {outward.shape}, but the photograph has "
+                f"{(height, width, 3)}"
             )
         inward = -np.moveaxis(outward, 2, 0).astype(np.float32)
         length = np.sqrt(np.square(inward).sum(axis=0))
         valid = valid & np.isfinite(length) & (length > 0)
-        unit = np.where(valid, inward / np.where(valid, length, 1), 0)
+        # Invalid vectors are divided by 1, so that nothing is divided by 0; they become 0.
+        unit_normals = np.where(valid, inward / np.where(valid, length, 1), 0)
         return Truth(
             id=id,
-            normals=unit.astype(np.float32),
+            normals=unit_normals.astype(np.float32),
             normals_valid=valid,
             camera=Camera(K=read_K(entry.intrinsics)),
             scene=id.rpartition("/")[0] if self.request.split in _WITH_SCENES else None,
@@ -91,11 +93,14 @@ class Dsine(PhotoFiles[_Entry]):
 
 
 def _folder_of_split(request: Request) -> Path:
+    """Find the folder of a split at or below the root."""
     root, split = request.root, request.split
     for folder in (root / _FOLDER / split, root / split):
         if folder.is_dir():
             return folder
-    if root.name == split or (root.name not in _FORMATS and _ids_stems_and_paths(root)):
+    # A user may have renamed the folder of a split. A folder called like another set is not one.
+    is_renamed_folder = root.name not in _FORMATS and bool(_find_photographs(root))
+    if root.name == split or is_renamed_folder:
         return root
     raise InputError(
         f"{request.root}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
@@ -103,17 +108,17 @@ def _folder_of_split(request: Request) -> Path:
     )
 
 
-def _ids_stems_and_paths(folder: Path) -> list[tuple[str, str, Path]]:
-    """Ids, names without "_img" and paths of the photographs below a folder."""
-    images = []
+def _find_photographs(folder: Path) -> list[tuple[str, str, Path]]:
+    """List (id, name without "_img", path) of the photographs below a folder, sorted by id."""
+    photographs = []
     for parent, _, names in walk(folder):
         for name in names:
             stem, separator, suffix = name.rpartition("_img")
             if separator and suffix.lower() in (".png", ".jpg", ".jpeg"):
                 path = Path(parent) / name
-                id = (path.parent.relative_to(folder) / stem).as_posix()
-                images.append((id, stem, path))
-    return sorted(images)
+                image_id = (path.parent.relative_to(folder) / stem).as_posix()
+                photographs.append((image_id, stem, path))
+    return sorted(photographs)
 
 
 def _read_colours(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
@@ -131,21 +136,25 @@ def _read_floats(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray,
 
 
 def _read_rectangle(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
-    """Read the normals of a rectangle, which are 0 outside of it. x and y change sign."""
+    """Read a pickle of normals in a rectangle of the picture; they are 0 outside of it.
+
+    The axes x and y of the stored normals are opposite to those of the other sets.
+    """
     content = read_pickle(path)
     try:
         top, bottom, left, right = (
             int(content[name]) for name in ("min_y", "max_y", "min_x", "max_x")
         )
-        part = np.asarray(content["normal"], np.float32)
+        rectangle = (slice(top, bottom + 1), slice(left, right + 1))
+        stored = np.asarray(content["normal"], np.float32)
         normals = np.zeros((*size, 3), np.float32)
-        if min(top, left) < 0 or part.shape != normals[top : bottom + 1, left : right + 1].shape:
-            raise ValueError(f"normals of {part.shape} in rows {top} to {bottom}")
+        if min(top, left) < 0 or stored.shape != normals[rectangle].shape:
+            raise ValueError(f"normals of shape {stored.shape} for rows {top} to {bottom}")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: is no part of a picture with min_y, max_y, min_x, max_x and normal ({error})"
+            f"{path}: is not a dictionary with min_y, max_y, min_x, max_x and normal ({error})"
         ) from error
-    normals[top : bottom + 1, left : right + 1] = part * np.array([-1, -1, 1], np.float32)
+    normals[rectangle] = stored * np.array([-1, -1, 1], np.float32)
     return normals, (normals != 0).any(axis=2)
 
 
@@ -153,7 +162,9 @@ def _require_three_channels(
     path: Path, stored: Shaped[np.ndarray, "..."]
 ) -> Shaped[np.ndarray, "h w 3"]:
     if stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(f"{path}: has shape {stored.shape}, expected normals (height, width, 3)")
+        raise InputError(
+            f"{path}: has shape {stored.shape}, expected normals of shape (height, width, 3)"
+        )
     return stored
 
 

@@ -14,7 +14,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import decode
+from rilievo.io.photographs.decode import decode_image
 from rilievo.io.photographs.pixels import upright_pixels
 
 _CALIBRATION = "dslr_calibration_jpg"
@@ -32,8 +32,8 @@ class Eth3d(DepthSet):
         folders = _scene_folders(request.root)
         if not folders:
             raise InputError(
-                f"{request.root}: holds no scene with {_CALIBRATION}/, images/ and "
-                f"ground_truth_depth/, as ETH3D's do; it holds {contents_text(request.root)}"
+                f"{request.root}: contains no ETH3D scene, which has {_CALIBRATION}/, images/ and "
+                f"ground_truth_depth/; found {contents_text(request.root)}"
             )
         views: dict[str, DepthFiles] = {}
         for folder in folders:
@@ -46,13 +46,13 @@ class Eth3d(DepthSet):
         size_bytes, name = check_regular(path), printable(path)
         try:
             with path.open("rb") as file:
-                image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
+                image = decode_image(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
                 return upright_pixels(image, orientation=1, name=name)
         except OSError as error:
             raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
     def photo_file(self, id: str) -> Path | None:
-        """None, because other programs turn the photographs by EXIF."""
+        """Return None, because other programs would rotate the photographs by EXIF."""
         return None
 
 
@@ -62,9 +62,11 @@ def _scene_folders(root: Path) -> list[Path]:
 
 
 def _views_by_id(scene: Path) -> dict[str, DepthFiles]:
+    """List the photographs of a scene, with K and poses from its COLMAP reconstruction."""
     calibration = scene / _CALIBRATION
     cameras = read_cameras(calibration / "cameras.txt")
-    depths = _depth_folder(scene)
+    depth_folder = _depth_folder(scene)
+    scene_name = scene.resolve().name
     views = {}
     images: list[ColmapImage] = sorted(
         read_images(calibration / "images.txt"), key=lambda image: image.name
@@ -72,35 +74,35 @@ def _views_by_id(scene: Path) -> dict[str, DepthFiles]:
     for image in images:
         if image.camera_id not in cameras:
             raise InputError(
-                f"{calibration}: images.txt names camera {image.camera_id}, which cameras.txt has "
-                "not"
+                f"{calibration}: images.txt refers to camera {image.camera_id}, which is missing "
+                "from cameras.txt"
             )
         name, camera = Path(image.name).name, cameras[image.camera_id]
-        views[f"{scene.resolve().name}/{Path(name).stem}"] = DepthFiles(
+        views[f"{scene_name}/{Path(name).stem}"] = DepthFiles(
             image=scene / _PICTURES / name,
-            depth=depths / name,
-            read=partial(_read_raw_depth, height=camera.height, width=camera.width),
+            depth=depth_folder / name,
+            read_depth=partial(_read_raw_depth, height=camera.height, width=camera.width),
             camera=Camera(K=camera.K),
             pose=image.world_T_cam,
-            scene=scene.resolve().name,
+            scene=scene_name,
         )
     return views
 
 
 def _depth_folder(scene: Path) -> Path:
-    """Folder of depth in the scene's folder, or in the folder of the depth download."""
+    """Folder of depth inside the scene; if there is none, in the unmerged download of depth."""
     merged = scene / _DEPTHS
     separate = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
     return separate if not names_in(merged) and names_in(separate) else merged
 
 
 def _read_raw_depth(path: Path, *, height: int, width: int) -> MaskedValues:
-    """Read depth [m] of a file without header."""
-    size, expected = check_regular(path), 4 * height * width
-    if size != expected:
+    """Read depth [m] from a file of float32 without header."""
+    size_bytes, expected_bytes = check_regular(path), 4 * height * width
+    if size_bytes != expected_bytes:
         raise InputError(
-            f"{path}: has {size} bytes, expected {expected}: float32 of {width} x {height} pixels; "
-            "fetch it again"
+            f"{path}: has {size_bytes} bytes, expected {expected_bytes} (float32 for {width} x "
+            f"{height} pixels); download it again"
         )
     depth = np.fromfile(path, "<f4").astype(np.float32).reshape(height, width)
     valid = np.isfinite(depth) & (depth > 0)

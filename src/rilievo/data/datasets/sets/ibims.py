@@ -20,7 +20,7 @@ def _read_depth(path: Path) -> MaskedValues:
 _FILES = DepthPatterns(
     image="rgb/{id}.png",
     depth="depth/{id}.png",
-    read=_read_depth,
+    read_depth=_read_depth,
     masks=("mask_invalid/{id}.png", "mask_transp/{id}.png"),
     camera="calib/{id}.txt",
 )
@@ -33,25 +33,31 @@ class Ibims(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        for folder in (request.root, request.root / _SUBFOLDER):
-            names = [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
-            if (folder / "depth").is_dir() and names:
-                entries = {
-                    name: _FILES.files_of_image(name, folder)
-                    for name in _ids_of_list_or_folder(folder, names)
-                }
-                self._set_entries_of_list(entries, request.list_file)
-                return
-        raise InputError(
-            f"{request.root}: expected {_SUBFOLDER}/ with rgb/ and depth/, found "
-            f"{contents_text(request.root)}"
-        )
+        folder = _find_folder(request.root)
+        entries = {
+            image_id: _FILES.files_of_image(image_id, folder) for image_id in _list_ids(folder)
+        }
+        self._set_entries_of_list(entries, request.list_file)
 
 
-def _ids_of_list_or_folder(folder: Path, present: list[str]) -> tuple[str, ...]:
-    """Ids in the authors' list, or else those of the photographs that are present."""
-    for listing in (folder / "imagelist.txt", folder.parent / "imagelist.txt"):
-        if listing.is_file():
-            ids = [line.text.removesuffix(".png") for line in text_lines(listing)]
-            return checked_ids(ids, printable(listing))
-    return tuple(sorted(present))
+def _find_folder(root: Path) -> Path:
+    """Find the folder with rgb/ and depth/: the root or its ``ibims1_core_raw``."""
+    for folder in (root, root / _SUBFOLDER):
+        if (folder / "depth").is_dir() and _photograph_stems(folder):
+            return folder
+    raise InputError(
+        f"{root}: expected {_SUBFOLDER}/ with rgb/ and depth/, found {contents_text(root)}"
+    )
+
+
+def _photograph_stems(folder: Path) -> list[str]:
+    return [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
+
+
+def _list_ids(folder: Path) -> tuple[str, ...]:
+    """List the ids of the authors' list; if there is none, those of the photographs."""
+    for list_file in (folder / "imagelist.txt", folder.parent / "imagelist.txt"):
+        if list_file.is_file():
+            ids = [line.text.removesuffix(".png") for line in text_lines(list_file)]
+            return checked_ids(ids, printable(list_file))
+    return tuple(sorted(_photograph_stems(folder)))

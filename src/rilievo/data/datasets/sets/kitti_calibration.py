@@ -51,7 +51,7 @@ class KittiCamera:
 
 
 def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
-    """Known intrinsics of the date whose pictures have this size; None if no date's have."""
+    """Known intrinsics of the date whose pictures have this size; None if there is no such date."""
     for height, width, focal, cx, cy in _COLOUR_CAMERAS.values():
         if shape == (height, width):
             return Camera(K=pinhole_K(focal, focal, cx, cy))
@@ -62,14 +62,12 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
     """Read a rectified camera, such as "image_02", from the calibration in the folder of a date."""
     path = day / CAMERA_FILE
     entries = _read_number_entries(path)
-    number = camera[-2:]
-    width, height = _entry_as_array(entries, f"S_rect_{number}", (2,), path).tolist()
-    P = _entry_as_array(entries, f"P_rect_{number}", (3, 4), path)
+    camera_number = camera[-2:]
+    width, height = _entry_as_array(entries, f"S_rect_{camera_number}", (2,), path).tolist()
+    P = _entry_as_array(entries, f"P_rect_{camera_number}", (3, 4), path)
     camera_from_K(P[:, :3], path)
     return KittiCamera(
-        shape=(int(height), int(width)),
-        P=P,
-        R=_entry_as_array(entries, "R_rect_00", (3, 3), path),
+        shape=(int(height), int(width)), P=P, R=_entry_as_array(entries, "R_rect_00", (3, 3), path)
     )
 
 
@@ -82,17 +80,17 @@ def read_laser(day: Path) -> Transform:
 
 
 def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
-    """Projection of homogeneous laser points [m] to (u z, v z, z), with u and v in pixels."""
+    """Projection matrix from homogeneous laser points [m] to (u z, v z, z), u and v in pixels."""
     rectified = rigid(camera.R, np.zeros(3))
     return camera.P @ rectified @ read_laser(day)
 
 
 def _read_number_entries(path: Path) -> dict[str, tuple[float, ...]]:
-    """Read the lines "name: numbers" of a calibration file, and leave out other lines."""
+    """Read the lines "name: numbers" of a calibration file, and skip other lines."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
-        name, colon, rest = line.text.partition(":")
-        numbers = parse_numbers(rest) if colon else None
+        name, colon, value = line.text.partition(":")
+        numbers = parse_numbers(value) if colon else None
         if numbers:
             entries[name.strip()] = numbers
     return entries
@@ -101,12 +99,13 @@ def _read_number_entries(path: Path) -> dict[str, tuple[float, ...]]:
 def _entry_as_array(
     entries: Mapping[str, tuple[float, ...]], name: str, shape: tuple[int, ...], path: Path
 ) -> Float64[np.ndarray, "..."]:
+    """Check that an entry has the numbers of an array of this shape, and return the array."""
     size = int(np.prod(shape))
     numbers = entries.get(name)
     if numbers is None or len(numbers) != size or not (np.abs(numbers) < _MAX_NUMBER).all():
-        problem = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
+        problem = "is missing" if numbers is None else f"has {len(numbers)} numbers"
         raise InputError(
-            f"{path}: {problem}, but '{name}: ' with {size} finite numbers is expected; fetch the "
+            f"{path}: the entry '{name}:' {problem}, expected {size} finite numbers; download the "
             "calibration of this date again"
         )
     return np.array(numbers, np.float64).reshape(shape)

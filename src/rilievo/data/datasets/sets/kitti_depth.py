@@ -21,9 +21,9 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 
 STEPS_PER_METRE = 256.0
-"""Stored numbers of a metre of depth."""
+"""Stored numbers in a metre of depth."""
 _PARTS = ("val", "train", "")
-"""Folders of the annotated depth that have drives; "" for a folder that has drives itself."""
+"""Subfolders of the annotated depth that contain drives; "" if the drives lie in it directly."""
 _DEPTH_FOLDER = Path("proj_depth", "groundtruth")  # in the folder of a drive
 _DATE = re.compile(r"\d{4}_\d\d_\d\d")
 
@@ -38,12 +38,12 @@ class KittiDepth(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         files = _SPLITS[request.split](request)
-        checked_ids([id for id, _ in files], str(request.list_file or request.root))
+        checked_ids([image_id for image_id, _ in files], str(request.list_file or request.root))
         self._set_entries(dict(files))
 
 
 def _files_of_list(request: Request) -> list[IdAndFiles]:
-    """Files of the frames in a list, from any part of the download."""
+    """Find the files of the frames in a list, in any part of the download."""
     annotated, raw = annotated_folder(request.root), raw_folder(request.root)
     frames = listed_frames(request, KittiDepth.card.counts)
     cached_names_in = cache(names_in)
@@ -54,7 +54,7 @@ def _files_of_list(request: Request) -> list[IdAndFiles]:
 
 
 def _files_of_part(request: Request) -> list[IdAndFiles]:
-    """Files of every depth map of ``train`` or ``val``, for both cameras."""
+    """List every depth map of ``train`` or ``val``, for both cameras, with its picture."""
     if request.list_file is not None:
         return _files_of_list(request)
     part = annotated_folder(request.root) / request.split
@@ -62,7 +62,7 @@ def _files_of_part(request: Request) -> list[IdAndFiles]:
     drives = sorted(name for name in names_in(part) if DRIVE_NAME.fullmatch(name))
     if not drives:
         raise InputError(
-            f"{part}: folders such as 2011_09_26_drive_0002_sync are expected here, found "
+            f"{part}: expected folders such as 2011_09_26_drive_0002_sync, found "
             f"{contents_text(part)}"
         )
     cached_names_in = cache(names_in)
@@ -78,16 +78,16 @@ def _files_of_part(request: Request) -> list[IdAndFiles]:
 
 
 def _files_of_equal_names(request: Request) -> list[IdAndFiles]:
-    """Files of the folders ``rgb`` and ``depth`` that have equal names."""
+    """Pair the files of the folders ``rgb`` and ``depth`` by their names."""
     if request.list_file is not None:
         raise OptionError(
-            f"split '{request.split}' of kitti-depth takes no list file; "
+            f"the split '{request.split}' of kitti-depth does not accept a list file; "
             "eigen_benchmark, val and train do"
         )
     pictures, depths = request.root / "rgb", request.root / "depth"
     if not (pictures.is_dir() and depths.is_dir()):
         raise InputError(
-            f"{request.root}: the folders rgb and depth are expected in it, found "
+            f"{request.root}: expected the folders rgb and depth, found "
             f"{contents_text(request.root)}"
         )
     images = {
@@ -113,26 +113,29 @@ _SPLITS: Mapping[str, Callable[[Request], list[IdAndFiles]]] = {
 
 
 def annotated_folder(root: Path) -> Path:
-    """Folder of annotated depth, with ``train`` and ``val`` or with drives: the root or below."""
+    """Find the folder of annotated depth: the root or a folder in it.
+
+    It contains ``train`` and ``val``, or the drives themselves.
+    """
     for folder in _root_and_subfolders(root):
         for part in _PARTS:
             drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
             if any((folder / part / drive / "proj_depth").is_dir() for drive in drives):
                 return folder
     raise InputError(
-        f"{root}: has no annotated depth: data_depth_annotated with train and val is expected in "
-        f"it, found {contents_text(root)}; 'pairs' is another split"
+        f"{root}: has no annotated depth: expected data_depth_annotated with train and val, found "
+        f"{contents_text(root)}; for the folders rgb and depth, choose the split 'pairs'"
     )
 
 
 def raw_folder(root: Path) -> Path:
-    """Folder with the dates of KITTI raw: the root or one below it."""
+    """Find the folder with the dates of KITTI raw: the root or a folder in it."""
     for folder in _root_and_subfolders(root):
         if any(_DATE.fullmatch(name) for name in names_in(folder)):
             return folder
     raise InputError(
-        f"{root}: has no pictures: KITTI raw, folders such as "
-        f"2011_09_26/2011_09_26_drive_0002_sync, is expected in it, found {contents_text(root)}"
+        f"{root}: has no images: expected the folders of KITTI raw, such as "
+        f"2011_09_26/2011_09_26_drive_0002_sync, found {contents_text(root)}"
     )
 
 
@@ -143,7 +146,7 @@ def _root_and_subfolders(root: Path) -> Iterator[Path]:
 
 
 def _depth_path(frame: KittiFrame, annotated: Path) -> Path:
-    """File of a frame's depth, in whichever part has it; a path in ``val`` if none has."""
+    """Path of a frame's depth in the part that has it, or in ``val`` if no part has it."""
     relative = Path(frame.drive) / _DEPTH_FOLDER / frame.camera / f"{frame.index}.png"
     candidates = [annotated / part / relative for part in _PARTS]
     return next((path for path in candidates if path.is_file()), candidates[0])
@@ -158,13 +161,13 @@ def _files_of_frame(
 
 
 def _files_of_paths(
-    id: str, image: Path, depth: Path, camera: Callable[[tuple[int, int]], Camera | None]
+    image_id: str, image: Path, depth: Path, camera: Callable[[tuple[int, int]], Camera | None]
 ) -> IdAndFiles:
-    drive = DRIVE_NAME.search(id)
-    return id, DepthFiles(
+    drive = DRIVE_NAME.search(image_id)
+    return image_id, DepthFiles(
         image=image,
         depth=depth,
-        read=partial(read_steps, steps=STEPS_PER_METRE),
+        read_depth=partial(read_steps, steps=STEPS_PER_METRE),
         camera=camera,
         scene=None if drive is None else drive[0],
     )

@@ -73,9 +73,9 @@ class KittiRaw(DepthSet):
             files[frame.id] = DepthFiles(
                 image=picture_path(frame, request.root, cached_names_in),
                 depth=scans / f"{frame.index}.bin",
-                read=partial(_read_depth, day=day, camera=frame.camera, rule=request.variant),
+                read_depth=partial(_read_depth, day=day, camera=frame.camera, rule=request.variant),
                 camera=partial(_camera_of_day, day=day, camera=frame.camera),
-                needs=(day / CAMERA_FILE, day / LASER_FILE),
+                required_files=(day / CAMERA_FILE, day / LASER_FILE),
                 scene=frame.drive,
             )
         self._set_entries(files)
@@ -119,13 +119,7 @@ class KittiFrame:
 
 
 def picture_path(frame: KittiFrame, raw: Path, names_in_folder: NamesInFolder) -> Path:
-    """File of a picture: the published PNG, or a JPEG if only that is there.
-
-    Args:
-        frame: The picture.
-        raw: Folder with the dates of KITTI raw.
-        names_in_folder: ``names_in``, usually with a cache.
-    """
+    """Path of a picture of KITTI raw: the published PNG, or a JPEG if only that exists."""
     folder = raw / frame.date / frame.drive / frame.camera / "data"
     jpg = f"{frame.index}.jpg"
     png = f"{frame.index}.png"
@@ -134,12 +128,13 @@ def picture_path(frame: KittiFrame, raw: Path, names_in_folder: NamesInFolder) -
 
 
 def _frames_of_request(request: Request) -> list[KittiFrame]:
+    """List the frames of a list or an official split, or all frames with a laser scan."""
     root = request.root
     drives = list(_drive_folders(root))
     if not drives:
         raise InputError(
-            f"{root}: is no KITTI raw: folders such as 2011_09_26/2011_09_26_drive_0002_sync are "
-            f"expected in it, found {contents_text(root)}"
+            f"{root}: is not KITTI raw: expected folders such as "
+            f"2011_09_26/2011_09_26_drive_0002_sync, found {contents_text(root)}"
         )
     if request.list_file is not None or not request.split.startswith("all"):
         return listed_frames(request, KittiRaw.card.counts)
@@ -166,9 +161,7 @@ def _drive_folders(root: Path) -> Iterator[Path]:
 def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFrame]:
     """Read the frames of the user's list, or of the split ``eigen`` or ``eigen_benchmark``.
 
-    Args:
-        request: The part of the dataset that is asked for.
-        counts: Number of frames in each split, which the list of the split must have.
+    ``counts`` has the official number of frames in each split.
 
     Raises:
         InputError: If the list is missing, broken, or of another length.
@@ -181,30 +174,31 @@ def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFram
     path = next((root / name for name in candidates if (root / name).is_file()), None)
     if path is None:
         raise InputError(
-            f"{root}: has no list of the split '{split}' (looked for {', '.join(candidates)}); put "
-            "it there, or name a list file of your own"
+            f"{root}: has no list for the split '{split}' (rilievo looked for "
+            f"{', '.join(candidates)}); put the list there, or give a list file of your own"
         )
     frames = _read_frame_list(path, has_annotated_depth=has_annotated_depth)
     if len(frames) != counts[split]:
         raise InputError(
-            f"{path}: lists {len(frames)} frames, but the split '{split}' has {counts[split]}; "
-            "name it as a list file of your own if it is what you mean"
+            f"{path}: lists {len(frames)} frames, but the split '{split}' has {counts[split]}; to "
+            "use it anyway, give it as a list file of your own"
         )
     return frames
 
 
 def _read_frame_list(path: Path, *, has_annotated_depth: bool) -> list[KittiFrame]:
-    """Read a list of frames, without those whose annotated depth is "None" in the list."""
+    """Read a list of frames, except those for which the list says that depth is "None"."""
     frames: list[KittiFrame] = []
     for line in text_lines(path):
         match = _LINE_WITH_PICTURE.fullmatch(line.text)
         if has_annotated_depth and match is not None and match["depth"] == "None":
             continue
-        frames.append(_frame_of_line(line, path))
+        frames.append(_parse_frame(line, path))
     return frames
 
 
-def _frame_of_line(line: Line, path: Path) -> KittiFrame:
+def _parse_frame(line: Line, path: Path) -> KittiFrame:
+    """Parse a line with the path of a picture, or with a drive, a number and a side."""
     match = _LINE_WITH_PICTURE.fullmatch(line.text)
     if match is not None:
         return KittiFrame(drive=match["drive"], camera=match["camera"], index=match["index"])

@@ -22,18 +22,18 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
     size = check_regular(path)
     if size % _POINT_BYTES:
         raise InputError(
-            f"{path}: has {size} bytes, which is no multiple of {_POINT_BYTES} (a point); it is "
-            "cut short: fetch it again"
+            f"{path}: has {size} bytes, which is not a multiple of {_POINT_BYTES} (the size of one "
+            "point), so it is cut short; download it again"
         )
     try:
         points = np.fromfile(path, "<f4").reshape(-1, 4)[:, :3]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
-    broken = int((~np.isfinite(points)).any(axis=1).sum())
-    if broken:
+    broken_count = int((~np.isfinite(points)).any(axis=1).sum())
+    if broken_count:
         raise InputError(
-            f"{path}: {broken} of {len(points)} points are NaN or infinite, but a scan has none; "
-            "fetch it again"
+            f"{path}: {broken_count} of {len(points)} points are NaN or infinite, so the file is "
+            "damaged; download it again"
         )
     return points
 
@@ -47,38 +47,33 @@ def project_monodepth2(
 ) -> Float64[np.ndarray, "h w"]:
     """Project a scan to a depth map [m] by the rule of papers since SfMLearner (2017).
 
-    The rule leaves out points behind the laser, and takes 1 off the coordinates, a relic of MATLAB.
-
-    Args:
-        points: Points of the laser [m].
-        image_from_laser: Their projection.
-        shape: Size of the map.
-        forward: Whether to store the laser's x instead of z, as Monodepth2's ground truth does
-            (``vel_depth``).
+    The rule leaves out points behind the laser, and subtracts 1 from the pixel coordinates, a relic
+    of MATLAB. With ``forward``, the laser's x is stored instead of z, as in Monodepth2's ground
+    truth (``vel_depth``).
 
     Returns:
-        Depth of the nearest point of each pixel, 0 for none.
+        Depth of the nearest point of each pixel, or 0 if there is no point.
     """
     height, width = shape
     points = points[points[:, 0] >= 0]
-    x, y, z = _project(points, image_from_laser)
+    uz, vz, z = _project(points, image_from_laser)
     # Points in the camera's own plane project to infinity, outside the picture.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        u, v = np.round(x / z) - 1, np.round(y / z) - 1
-    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
-    u, v = u[inside].astype(np.int64), v[inside].astype(np.int64)
-    stored = (points[:, 0].astype(np.float64) if forward else z)[inside]
+        u, v = np.round(uz / z) - 1, np.round(vz / z) - 1
+    is_inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+    u, v = u[is_inside].astype(np.int64), v[is_inside].astype(np.int64)
+    point_depth = (points[:, 0].astype(np.float64) if forward else z)[is_inside]
     depth = np.zeros(shape)
-    depth[v, u] = stored
+    depth[v, u] = point_depth
 
     # Those programs number the pixels such that the last pixel of a row and the first of the next
-    # share a number. The pixel of the earlier point then gets the least depth of both, and the
-    # other one keeps that of its latest point.
+    # share a number. Among points with the same number, the pixel of the first point gets the least
+    # depth, and another pixel keeps the depth of its last point.
     pixel_number = v * (width - 1) + u - 1
-    _, first, group = np.unique(pixel_number, return_index=True, return_inverse=True)
-    least = np.full(len(first), np.inf)
-    np.minimum.at(least, group, stored)
-    depth[v[first], u[first]] = least
+    _, first_point, group = np.unique(pixel_number, return_index=True, return_inverse=True)
+    least_depth = np.full(len(first_point), np.inf)
+    np.minimum.at(least_depth, group, point_depth)
+    depth[v[first_point], u[first_point]] = least_depth
     return np.maximum(depth, 0)
 
 
@@ -87,27 +82,26 @@ def project_nearest(
     image_from_laser: Float64[np.ndarray, "3 4"],
     shape: tuple[int, int],
 ) -> Float64[np.ndarray, "h w"]:
-    """Project a scan to the depth z [m] of the nearest point of each pixel, 0 for none.
+    """Project a scan to the depth z [m] of the nearest point of each pixel; 0 without a point.
 
     Pixels extend half a pixel from their centres.
     """
     height, width = shape
-    x, y, z = _project(points, image_from_laser)
-    is_in_front = z > 0
-    x, y, z = x[is_in_front], y[is_in_front], z[is_in_front]
+    projected = _project(points, image_from_laser)
+    uz, vz, z = projected[:, projected[2] > 0]  # points in front of the camera
     with np.errstate(over="ignore"):
-        u, v = np.floor(x / z + 0.5), np.floor(y / z + 0.5)
-    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
-    pixels = (v[inside].astype(np.int64), u[inside].astype(np.int64))
+        u, v = np.floor(uz / z + 0.5), np.floor(vz / z + 0.5)
+    is_inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+    pixels = (v[is_inside].astype(np.int64), u[is_inside].astype(np.int64))
     depth = np.full(shape, np.inf)
-    np.minimum.at(depth, pixels, z[inside])
+    np.minimum.at(depth, pixels, z[is_inside])
     return np.where(np.isinf(depth), 0, depth)
 
 
 def _project(
     points: Float32[np.ndarray, "n 3"], image_from_laser: Float64[np.ndarray, "3 4"]
 ) -> Float64[np.ndarray, "3 n"]:
-    """Homogeneous pixels (u z, v z, z) of points."""
+    """Homogeneous pixel coordinates (u z, v z, z) of points."""
     homogeneous = np.c_[points, np.ones(len(points), points.dtype)]
     return image_from_laser @ homogeneous.T
 

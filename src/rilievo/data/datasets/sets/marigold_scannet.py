@@ -25,7 +25,7 @@ class MarigoldScannet(DepthSet):
             raise InputError(
                 path=request.root,
                 problem=Text(
-                    f"expected {_LIST_FILE} beside the unpacked frames (or name it with ",
+                    f"expected {_LIST_FILE} beside the extracted frames (or give its path with ",
                     OptionName("list"),
                     f"), found {contents_text(request.root)}",
                 ),
@@ -34,13 +34,16 @@ class MarigoldScannet(DepthSet):
         for line in text_lines(path):
             words = line.text.split()
             if len(words) < 2 or not Path(words[0]).name:
-                raise InputError(f"{path}: '{line.text}' is no photograph with its depth")
-            id = Path(words[0]).with_suffix("").as_posix()
-            entries[id] = DepthFiles(
-                image=request.root / words[0],
-                depth=request.root / words[1],
-                read=partial(read_steps, steps=_STEPS_PER_METRE),
-                # Frames are named by their scene's folder where they have one.
-                scene=next((part for part in Path(id).parts if part.startswith("scene")), None),
+                raise InputError(
+                    f"{path}: the line '{line.text}' must list a photograph and its depth map"
+                )
+            image_name, depth_name = words[:2]
+            image_id = Path(image_name).with_suffix("").as_posix()
+            scenes = [part for part in Path(image_id).parts if part.startswith("scene")]
+            entries[image_id] = DepthFiles(
+                image=request.root / image_name,
+                depth=request.root / depth_name,
+                read_depth=partial(read_steps, steps=_STEPS_PER_METRE),
+                scene=scenes[0] if scenes else None,
             )
         self._set_entries_of_list(entries, None)

@@ -25,8 +25,8 @@ class _Calibration:
 
     Attributes:
         K: Intrinsics of the left camera [px].
-        baseline: Distance of the cameras [m].
-        doffs: Difference of the two principal points, which is added to disparity [px].
+        baseline: Distance between the cameras [m].
+        doffs: Difference of the two principal points in x, which is added to disparity [px].
     """
 
     K: Matrix
@@ -35,7 +35,7 @@ class _Calibration:
 
 
 class Middlebury(DepthSet):
-    """Left photographs of the scenes, with depth of their disparity."""
+    """Left photographs of the scenes, with depth from their disparity."""
 
     card = own_card("middlebury")
 
@@ -44,24 +44,26 @@ class Middlebury(DepthSet):
         scenes = _find_scenes(request.root)
         if not scenes:
             raise InputError(
-                f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
-                f"Middlebury 2014 does; it holds {contents_text(request.root)}"
+                f"{request.root}: contains no scene of Middlebury 2014, which has im0.png and "
+                f"calib.txt; found {contents_text(request.root)}"
             )
         self._set_entries_of_list(scenes, request.list_file)
 
 
 def _read_depth(path: Path, *, calibration: Path) -> MaskedValues:
-    """Read depth [m], which is f · baseline / (disparity + doffs)."""
-    camera = _read_calibration(calibration)
+    """Read depth [m], which is focal · baseline / (disparity + doffs)."""
+    stereo = _read_calibration(calibration)
     # A signalling NaN in the file counts as unknown too.
     with np.errstate(invalid="ignore"):
-        disparity = read_map(path).astype(np.float64) + camera.doffs
+        disparity = read_map(path).astype(np.float64) + stereo.doffs
     valid = np.isfinite(disparity) & (disparity > 0)
 
+    focal = stereo.K[0, 0]
     with np.errstate(over="ignore"):
-        depth = camera.K[0, 0] * camera.baseline / np.where(valid, disparity, 1)
+        # Invalid pixels get any positive disparity, and are masked out.
+        depth = focal * stereo.baseline / np.where(valid, disparity, 1)
         depth = depth.astype(np.float32)
-    # A tiny disparity is at the horizon, where other files have infinity.
+    # Depth from a tiny disparity overflows to infinity, which other files use for the horizon.
     valid &= np.isfinite(depth)
     return MaskedValues(np.where(valid, depth, np.float32(0)), valid)
 
@@ -71,24 +73,27 @@ def _left_camera(_: tuple[int, int], *, calibration: Path) -> Camera:
 
 
 def _find_scenes(root: Path) -> dict[str, DepthFiles]:
+    """Find the folders with im0.png and calib.txt, sorted by id."""
     scenes = {}
     for parent, _, names in walk(root):
-        if {"im0.png", "calib.txt"} <= set(names):
-            folder, calibration = Path(parent), Path(parent, "calib.txt")
-            # Scenes of the evaluation have another name of the disparity than those for training.
-            disparity = "disp0GT.pfm" if "disp0GT.pfm" in names else "disp0.pfm"
-            id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
-            scenes[id] = DepthFiles(
-                image=folder / "im0.png",
-                depth=folder / disparity,
-                read=partial(_read_depth, calibration=calibration),
-                camera=partial(_left_camera, calibration=calibration),
-                needs=(calibration,),
-            )
+        if not {"im0.png", "calib.txt"} <= set(names):
+            continue
+        folder, calibration = Path(parent), Path(parent, "calib.txt")
+        # The disparity of evaluation scenes has another name than that of training scenes.
+        disparity = "disp0GT.pfm" if "disp0GT.pfm" in names else "disp0.pfm"
+        image_id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+        scenes[image_id] = DepthFiles(
+            image=folder / "im0.png",
+            depth=folder / disparity,
+            read_depth=partial(_read_depth, calibration=calibration),
+            camera=partial(_left_camera, calibration=calibration),
+            required_files=(calibration,),
+        )
     return dict(sorted(scenes.items()))
 
 
 def _read_calibration(path: Path) -> _Calibration:
+    """Read the lines "key=value" of calib.txt, whose baseline is in millimetres."""
     values = {}
     for line in text_lines(path):
         key, _, value = line.text.partition("=")
@@ -96,11 +101,12 @@ def _read_calibration(path: Path) -> _Calibration:
     try:
         entries = [float(word) for word in re.findall(r"[^\s;\[\]]+", values["cam0"])]
         K = np.array(entries).reshape(3, 3)
-        baseline, doffs = float(values["baseline"]) / 1000, float(values.get("doffs", 0))
-        if not (
-            0 < baseline < _MAX_NUMBER and abs(doffs) < _MAX_NUMBER and abs(K).max() < _MAX_NUMBER
-        ):
-            raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
+        baseline = float(values["baseline"]) / 1000  # from mm to m
+        doffs = float(values.get("doffs", 0))
+        has_plausible_K = abs(K).max() < _MAX_NUMBER  # False for NaN
+        has_plausible_offsets = 0 < baseline < _MAX_NUMBER and abs(doffs) < _MAX_NUMBER
+        if not (has_plausible_K and has_plausible_offsets):
+            raise ValueError(f"baseline is {values['baseline']} and doffs is {doffs:g}")
     except (KeyError, ValueError) as error:
         raise InputError(
             f"{path}: expected cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES ({error})"

@@ -15,17 +15,18 @@ from rilievo.data.datasets.sets.moge_view import (
     CentredView,
     centred_view,
     view_depth,
-    view_numbers,
+    view_labels,
     view_photo,
 )
 from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.statements import read_depth_statement
-from rilievo.io.depth.stored_depth import decode_numbers
+from rilievo.io.depth.code_range import Spacing
+from rilievo.io.depth.depth_metadata import read_depth_metadata
+from rilievo.io.depth.stored_depth import decode_depth
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
@@ -34,9 +35,9 @@ from rilievo.records.sample import Truth
 _INDEX_FILE = ".index.txt"
 _MAX_DEPTH_RATIO = 1000.0
 """Largest depth that counts, relative to the first percentile of depth."""
-_MAX_OBJECTS = 100  # of an image, the largest first
+_MAX_OBJECTS = 100  # in an image; the largest are kept
 _MIN_OBJECT_PIXELS = 1000
-_NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
+_BACKGROUND_NAMES = frozenset({"undefined", "unannotated", "background", "sky"})
 """Labels that name no object."""
 
 
@@ -71,6 +72,8 @@ SETS: Mapping[str, BundleSet] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
+    """Files of one image."""
+
     image: Path
     depth: Path
     meta: Path
@@ -89,8 +92,8 @@ class MogeBundle(FileList[_Entry]):
             folder = request.root
         if not (folder / _INDEX_FILE).is_file():
             raise InputError(
-                f"{request.root}: expected {request.split}/{_INDEX_FILE}, or {_INDEX_FILE} in it, "
-                f"found {contents_text(request.root)}"
+                f"{request.root}: expected {request.split}/{_INDEX_FILE} or {_INDEX_FILE}, found "
+                f"{contents_text(request.root)}"
             )
         entries = {
             line.text.strip("/"): _Entry(
@@ -112,53 +115,60 @@ class MogeBundle(FileList[_Entry]):
     def truth(self, id: str) -> Truth:
         """Read depth, camera and objects in the view that is scored."""
         entry = self._entry(id)
-        stored = read_log_depth(entry.depth)
-        view = self._view_of_entry(entry, (stored.shape[0], stored.shape[1]))
-        depth, valid = view_depth(view, stored, np.isfinite(stored))
+        photo_depth = read_log_depth(entry.depth)
+        view = self._view_of_entry(entry, (photo_depth.shape[0], photo_depth.shape[1]))
+        depth, valid = view_depth(view, photo_depth, np.isfinite(photo_depth))
         if valid.any():
             near_depth = np.quantile(depth[valid].astype(np.float64), 0.01)
-            valid &= depth <= near_depth * _MAX_DEPTH_RATIO
+            valid &= depth <= near_depth * _MAX_DEPTH_RATIO  # as MoGe's program does
         return Truth(
             id=id,
             depth=np.where(valid, depth, np.float32(0)),
             depth_valid=valid,
-            objects=self._largest_object_numbers(entry, view),
-            camera=Camera(K=view.K_px),
+            objects=self._number_largest_objects(entry, view),
+            camera=Camera(K=view.K),
             is_metric=self._set.is_metric,
         )
 
     def _view_of_entry(self, entry: _Entry, size: tuple[int, int]) -> CentredView:
+        """Find the scored view in a photograph of a size, by the intrinsics in ``meta.json``."""
         try:
             return centred_view(read_intrinsics(entry.meta), size, self._set.shape)
+        except InputError:
+            raise
         except (np.linalg.LinAlgError, ZeroDivisionError, OverflowError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(
-                f"{entry.meta}: its intrinsics give no view of the picture ({error})"
+                f"{entry.meta}: its intrinsics do not fit the image ({error})"
             ) from error
 
-    def _largest_object_numbers(
+    def _number_largest_objects(
         self, entry: _Entry, view: CentredView
     ) -> Int64[np.ndarray, "h w"] | None:
-        """Objects in the view, numbered from 1 from the largest on; 0 is none."""
-        path = entry.meta.with_name("segmentation.png")
-        if not (self._set.has_objects and path.is_file()):
+        """Number the objects in the view by size, from 1 for the largest; 0 means no object.
+
+        Returns:
+            The numbers, or None if the set or the image has no objects.
+        """
+        segmentation_file = entry.meta.with_name("segmentation.png")
+        if not (self._set.has_objects and segmentation_file.is_file()):
             return None
-        segmentation = read_segmentation(path)
-        labels = view_numbers(view, segmentation.mask)
-        seen_labels, pixel_counts = np.unique(labels, return_counts=True)
-        sizes = dict(zip(seen_labels.tolist(), pixel_counts.tolist(), strict=True))
+        segmentation = read_segmentation(segmentation_file)
+        labels = view_labels(view, segmentation.mask)
+        visible_labels, pixel_counts = np.unique(labels, return_counts=True)
+        pixels_by_label = dict(zip(visible_labels.tolist(), pixel_counts.tolist(), strict=True))
 
         object_labels = [
-            label for name, label in segmentation.labels.items() if name not in _NO_OBJECTS
+            label for name, label in segmentation.labels.items() if name not in _BACKGROUND_NAMES
         ]
-        object_labels.sort(key=lambda label: -sizes.get(label, 0))
+        object_labels.sort(key=lambda label: -pixels_by_label.get(label, 0))
+        large_labels = [
+            label
+            for label in object_labels[:_MAX_OBJECTS]
+            if pixels_by_label.get(label, 0) >= _MIN_OBJECT_PIXELS
+        ]
         objects = np.zeros(labels.shape, np.int64)
-        number = 0
-        for label in object_labels[:_MAX_OBJECTS]:
-            if sizes.get(label, 0) >= _MIN_OBJECT_PIXELS:
-                number += 1
-                objects[labels == label] = number
+        for object_number, label in enumerate(large_labels, start=1):
+            objects[labels == label] = object_number
         return objects
 
 
@@ -171,28 +181,28 @@ class Segmentation:
 
 
 def read_log_depth(path: Path) -> Field:
-    """Read depth that a PNG file stores as logarithms: NaN if unknown, infinite for sky."""
-    stored, statement = _read_sixteen_bits(path), read_depth_statement(path)
-    if statement.logarithmic_range is None:
+    """Read depth from a PNG file that stores its logarithm: NaN where unknown, infinite for sky."""
+    stored, statement = _read_sixteen_bits(path), read_depth_metadata(path)
+    if statement.spacing is not Spacing.LOGARITHMIC:
         raise InputError(
-            f"{path}: has no number 'near' in its text, or no 'far', by which MoGe's bundle codes "
-            "depth"
+            f"{path}: its PNG text must contain the numbers 'near' and 'far', with which MoGe's "
+            "bundle encodes depth"
         )
-    return decode_numbers(stored, statement).astype(np.float32)
+    return decode_depth(stored, statement).astype(np.float32)
 
 
 def read_segmentation(path: Path) -> Segmentation:
     """Read a PNG file of labels, whose text ``labels`` names the objects."""
     stored = read_map(path)
     if stored.dtype.kind != "u":
-        raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
+        raise InputError(f"{path}: holds {stored.dtype}, expected integers")
     text = _read_png_texts(path).get("labels", "{}")
     try:
         labels = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{path}: its labels are no JSON: {error}") from error
+        raise InputError(f"{path}: its labels are not JSON: {error}") from error
     if not isinstance(labels, dict) or not all(type(label) is int for label in labels.values()):
-        raise InputError(f"{path}: its labels are no names with whole numbers")
+        raise InputError(f"{path}: its labels must map names to integers")
     return Segmentation(mask=stored, labels=labels)
 
 
@@ -200,7 +210,7 @@ def read_intrinsics(path: Path) -> Matrix:
     """Read K from ``meta.json``, as fractions of the sides; the middle is (0.5, 0.5)."""
     try:
         meta = parse_json(read_text(path))
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise InputError(f"is {error}", path=path) from error
     if not isinstance(meta, dict) or "intrinsics" not in meta:
         raise InputError("has no intrinsics; expected an object with a 3x3 matrix", path=path)
@@ -208,7 +218,7 @@ def read_intrinsics(path: Path) -> Matrix:
     intrinsics = _matrix_or_none(rows)
     if intrinsics is None or not (intrinsics[0, 0] and intrinsics[1, 1]):
         raise InputError(
-            "has intrinsics that are no finite 3x3 matrix with focal lengths: "
+            "its intrinsics must be a finite 3x3 matrix with focal lengths, got "
             f"{json.dumps(rows)[:200]}",
             path=path,
         )
@@ -216,7 +226,7 @@ def read_intrinsics(path: Path) -> Matrix:
 
 
 def _matrix_or_none(rows: object) -> Matrix | None:
-    """Finite 3x3 matrix of rows of numbers; None if they are none."""
+    """Return a finite 3x3 matrix from rows of numbers; None if ``rows`` is anything else."""
     try:
         matrix = np.array(rows, np.float64)
     except (TypeError, ValueError):  # words, or rows of several lengths

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from rilievo.alignment.subsample import nearest_pixel_of_cells
+from rilievo.alignment.subsample import nearest_valid_pixels
 from rilievo.arrays.shapes import (
     Bool,
     Field,
@@ -20,105 +20,119 @@ from rilievo.arrays.shapes import (
     Vector,
 )
 
-_MAX_SIDE = 16384  # [px], of the photograph once it is shrunk
+_MAX_SIDE = 16384  # [px], of the resized photograph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CentredView:
-    """View of a photograph, turned such that its optical axis meets the photograph's middle.
+    """View of a photograph, rotated so that its optical axis meets the photograph's middle.
+
+    Sizes are (height, width).
 
     Attributes:
         shape: Size of the view.
-        raw_K: Intrinsics of the photograph, as fractions of its sides.
-        K: Intrinsics of the view, as fractions of its sides.
-        shrunk: Size of the photograph once its pixels are as large as the view's.
-        source: Column and row in the shrunk photograph of each pixel of the view [px].
+        photo_K: Normalised intrinsics of the photograph, as fractions of its sides.
+        view_K: Normalised intrinsics of the view, as fractions of its sides.
+        resized: Size of the photograph after resizing, so that its pixels are as large as the
+            view's.
+        sampled_xy: Column and row in the resized photograph of each pixel of the view [px].
     """
 
     shape: tuple[int, int]
-    raw_K: Matrix
-    K: Matrix
-    shrunk: tuple[int, int]
-    source: Float32[np.ndarray, "2 h w"]
+    photo_K: Matrix
+    view_K: Matrix
+    resized: tuple[int, int]
+    sampled_xy: Float32[np.ndarray, "2 h w"]
 
     @property
-    def K_px(self) -> Matrix:
+    def K(self) -> Matrix:
         """Intrinsics of the view [px]."""
         height, width = self.shape
-        K = self.K * np.array([[width], [height], [1.0]])
+        K = self.view_K * np.array([[width], [height], [1.0]])
         K[:2, 2] -= 0.5
         return K
 
 
-def centred_view(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredView:
+def centred_view(K: Matrix, photo_size: tuple[int, int], shape: tuple[int, int]) -> CentredView:
     """Find the largest view of a shape whose optical axis meets the photograph's middle.
 
-    Args:
-        K: Intrinsics of the photograph, as fractions of its sides.
-        raw: Size of the photograph.
-        shape: Size of the view.
+    K is normalised, in fractions of the photograph's sides. Sizes are (height, width).
 
     Raises:
-        ValueError: If the photograph would be shrunk to an impossible size.
+        ValueError: If the photograph would be resized to an impossible size.
     """
-    # The bundle's program reads them in 32 bits.
+    # MoGe's program stores intrinsics as float32. Rounding as there gives the same views.
     K = K.astype(np.float32).astype(np.float64)
+    photo_height, photo_width = photo_size
     height, width = shape
-    R = _rotation_onto_z(np.linalg.inv(K) @ [0.5, 0.5, 1.0])
+    middle_ray = np.linalg.inv(K) @ [0.5, 0.5, 1.0]
+    R = _rotation_onto_z(middle_ray)
     view_width, view_height = _view_width_and_height(K, R, width / height)
     view_K = np.array([[1 / view_width, 0, 0.5], [0, 1 / view_height, 0.5], [0, 0, 1.0]])
 
     # Width and height of one pixel at depth 1.
-    raw_pixel = abs(1 / K[0, 0]) / raw[1], abs(1 / K[1, 1]) / raw[0]
-    pixel = view_width / width, view_height / height
-    shrunk = int(raw[0] * raw_pixel[1] / pixel[1]), int(raw[1] * raw_pixel[0] / pixel[0])
-    if not (min(shrunk) > 0 and max(shrunk) < _MAX_SIDE):
-        raise ValueError(f"the picture would have {shrunk[0]} x {shrunk[1]} pixels")
-    raw_from_view = K @ R.T @ np.linalg.inv(view_K)
-    homogeneous = _matrix_times_pixel_centres(raw_from_view, height, width)
-    sides = np.array([shrunk[1], shrunk[0]], np.float64)[:, None, None]
-    source = homogeneous[:2] / (homogeneous[2] + 1e-12) * sides - 0.5
+    photo_pixel_width = abs(1 / K[0, 0]) / photo_width
+    photo_pixel_height = abs(1 / K[1, 1]) / photo_height
+    pixel_width, pixel_height = view_width / width, view_height / height
+    # Rounded down, as MoGe's program does.
+    resized_height = int(photo_height * photo_pixel_height / pixel_height)
+    resized_width = int(photo_width * photo_pixel_width / pixel_width)
+    resized = (resized_height, resized_width)
+    if not (min(resized) > 0 and max(resized) < _MAX_SIDE):
+        raise ValueError(f"the image would have {resized_width}x{resized_height} pixels")
+    photo_from_view = K @ R.T @ np.linalg.inv(view_K)
+    homogeneous = _matrix_times_pixel_centres(photo_from_view, height, width)
+    resized_sides = np.array([resized_width, resized_height], np.float64)[:, None, None]
+    # The centre of the top-left pixel is (0, 0). MoGe's program adds 1e-12 as well.
+    sampled_xy = homogeneous[:2] / (homogeneous[2] + 1e-12) * resized_sides - 0.5
     return CentredView(
-        shape=shape, raw_K=K, K=view_K, shrunk=shrunk, source=source.astype(np.float32)
+        shape=shape,
+        photo_K=K,
+        view_K=view_K,
+        resized=resized,
+        sampled_xy=sampled_xy.astype(np.float32),
     )
 
 
 def _rotation_onto_z(direction: Vector) -> Matrix:
-    """Shortest rotation that takes a direction to the z axis."""
+    """Smallest rotation that takes a direction d to the z axis: 1 + [c] + [c]² / (1 + d·z).
+
+    Here c = d × z, and [c] is its cross-product matrix (Rodrigues' formula).
+    """
     x, y, z = direction / np.linalg.norm(direction)
-    cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])
-    return np.eye(3) + cross + cross @ cross / (1 + z)
+    cross_matrix = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])
+    return np.eye(3) + cross_matrix + cross_matrix @ cross_matrix / (1 + z)
 
 
 def _view_width_and_height(K: Matrix, R: Matrix, aspect: float) -> tuple[float, float]:
-    """Width and height at depth 1 of the largest turned view inside the photograph.
+    """Width and height at depth 1 of the largest rotated view inside the photograph.
 
-    Args:
-        K: Intrinsics of the photograph, as fractions of its sides.
-        R: Rotation from the photograph's camera frame to the view's.
-        aspect: Width of the view over its height.
+    K is normalised, R is the rotation from the photograph's camera frame to the view's, and
+    ``aspect`` is the view's width over its height.
     """
-    raw_width, raw_height = abs(1 / K[0, 0]), abs(1 / K[1, 1])
-    raw_corners = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 0, 1.0]])
-    corners = raw_corners @ (np.linalg.inv(K).T @ R.T)
+    photo_width, photo_height = abs(1 / K[0, 0]), abs(1 / K[1, 1])
+    photo_corners = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 0, 1.0]])
+    corners = photo_corners @ (np.linalg.inv(K).T @ R.T)
     corners = corners[:, :2] / corners[:, 2:]
-    width, height = raw_width, raw_height
+    width, height = photo_width, photo_height
+    # The diagonals of the view must not cross any side of the photograph.
     for start, end in zip(np.roll(corners, 1, axis=0), corners, strict=True):
         for diagonal in ((aspect, 1.0), (aspect, -1.0)):
-            # Where the view's diagonal meets the line of this side of the photograph.
+            # Solve t diagonal = start + s (end - start), where the two lines meet.
             lines = np.stack([np.array(diagonal), start - end], axis=1)
             x, y = np.array(diagonal) * np.linalg.solve(lines, start)[0]
             width, height = min(width, 2 * abs(x)), min(height, 2 * abs(y))
-    unturned_width = min(raw_width, raw_height * aspect)
-    return min(unturned_width, width), min(unturned_width / aspect, height)
+    unrotated_width = min(photo_width, photo_height * aspect)
+    return min(unrotated_width, width), min(unrotated_width / aspect, height)
 
 
 def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> Pixels:
     """Sample a photograph in the view, black outside of it, exactly as OpenCV 5 does."""
-    height, width = view.shrunk
+    height, width = view.resized
     resized = Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS)
+    # A black border of one pixel, so that samples near the edge blend into black.
     padded = np.pad(np.asarray(resized), ((1, 1), (1, 1), (0, 0))).astype(np.float64)
-    column, row = view.source.astype(np.float64)
+    column, row = view.sampled_xy.astype(np.float64)
     column, row = np.clip(column, -1, width) + 1, np.clip(row, -1, height) + 1
     left = np.minimum(column.astype(np.int64), width)
     top = np.minimum(row.astype(np.int64), height)
@@ -133,55 +147,57 @@ def view_depth(
 ) -> tuple[Field, Mask]:
     """Sample depth of the photograph in the view, and the mask of pixels that have it.
 
-    A distance along the ray does not change when the camera turns, so distances are sampled, and
-    turned into depth of the view.
+    A distance along the ray does not change when the camera rotates, so distances are sampled, and
+    converted to depth of the view.
     """
-    chosen = nearest_pixel_of_cells(valid, view.shrunk)
-    height, width = view.shrunk
-    depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.indices].astype(np.float64)
-    distances = depths * _ray_lengths(view.raw_K, height, width)
-    maps = np.stack([distances, chosen.has_pixel.astype(np.float64)])
-    samples, inside = _nearest_samples_and_inside(view, maps)
-    distance, has_depth = samples
-    depth = distance / (_ray_lengths(view.K, *view.shape) + 1e-12)
-    return depth.astype(np.float32), inside & (has_depth > 0)
+    nearest_pixels = nearest_valid_pixels(valid, view.resized)
+    height, width = view.resized
+    # Invalid pixels get any finite depth, because the mask excludes them.
+    filled = np.where(valid, depth, np.float32(1)).ravel()
+    resized_depth = filled[nearest_pixels.indices].astype(np.float64)
+    distances = resized_depth * _ray_lengths(view.photo_K, height, width)
+    maps = np.stack([distances, nearest_pixels.has_pixel.astype(np.float64)])
+    (distance, has_depth), is_inside = _nearest_samples_and_inside(view, maps)
+    view_depths = distance / (_ray_lengths(view.view_K, *view.shape) + 1e-12)
+    return view_depths.astype(np.float32), is_inside & (has_depth > 0)
 
 
-def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[np.ndarray, "h w"]:
-    """Sample whole numbers, such as labels, in the view; they are 0 outside of the photograph."""
-    height, width = view.shrunk
-    rows = _nearest_indices(height, numbers.shape[0])
-    columns = _nearest_indices(width, numbers.shape[1])
-    shrunk = numbers[rows[:, None], columns].astype(np.float64)
-    samples, _ = _nearest_samples_and_inside(view, shrunk[None])
+def view_labels(view: CentredView, labels: Shaped[np.ndarray, "a b"]) -> Int[np.ndarray, "h w"]:
+    """Sample integer labels in the view; they are 0 outside of the photograph."""
+    height, width = view.resized
+    rows = _nearest_indices(height, labels.shape[0])
+    columns = _nearest_indices(width, labels.shape[1])
+    resized = labels[rows[:, None], columns].astype(np.float64)
+    samples, _ = _nearest_samples_and_inside(view, resized[None])
     return samples[0].astype(np.int64)
 
 
-def _nearest_indices(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """Old index whose pixel holds the first corner of each new pixel."""
-    return np.minimum((np.arange(new) * (old / new)).astype(np.int64), old - 1)
+def _nearest_indices(new_size: int, old_size: int) -> Int[np.ndarray, "{new_size}"]:
+    """Index of the old pixel that contains the first corner of each new pixel."""
+    indices = (np.arange(new_size) * (old_size / new_size)).astype(np.int64)
+    return np.minimum(indices, old_size - 1)
 
 
 def _nearest_samples_and_inside(
     view: CentredView, maps: Float64[np.ndarray, "k a b"]
 ) -> tuple[Float64[np.ndarray, "k h w"], Mask]:
-    """Sample maps of the shrunk photograph in the view, and tell which pixels lie inside of it."""
-    height, width = view.shrunk
-    column, row = (np.rint(coordinates).astype(np.int64) for coordinates in view.source)
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    """Sample maps of the resized photograph; return samples and the mask of those inside it."""
+    height, width = view.resized
+    column, row = (np.rint(coordinates).astype(np.int64) for coordinates in view.sampled_xy)
+    is_inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     samples = maps[:, np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
-    return np.where(inside, samples, 0.0), inside
+    return np.where(is_inside, samples, 0.0), is_inside
 
 
 def _ray_lengths(K: Matrix, height: int, width: int) -> Float64[np.ndarray, "{height} {width}"]:
-    """Distance along the ray of each pixel to depth 1; K is in fractions of the sides."""
+    """Length of each pixel's ray up to depth 1; K is in fractions of the sides."""
     return np.linalg.norm(_matrix_times_pixel_centres(np.linalg.inv(K), height, width), axis=0)
 
 
 def _matrix_times_pixel_centres(
     matrix: Matrix, height: int, width: int
 ) -> Float64[np.ndarray, "3 h w"]:
-    """Product of a matrix and the homogeneous centres of pixels, in fractions of the sides."""
+    """Multiply a matrix by the homogeneous pixel centres, which are in fractions of the sides."""
     u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     grid = np.stack([*np.meshgrid(u, v), np.ones((height, width))])
     return np.einsum("ij,jhw->ihw", matrix, grid)

@@ -17,43 +17,43 @@ from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
 from rilievo.records.sample import Truth
 
 _METRES_TIMES_NUMBER = 65535 * 10 / 1000
-"""Depth times a stored number, which is inverse depth (decode_depth in NAVI's tutorial)."""
+"""Depth [m] times a stored number of inverse depth (decode_depth in NAVI's tutorial)."""
 _WILD_SCENE = "wild_set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Split:
-    """Scenes and views that a split takes.
+    """Scenes and views of a split.
 
     Attributes:
-        kind: What the names of the scenes begin with.
-        first: Where the range of an object's scenes begins, as a fraction of their number.
-        last: Where it ends.
-        posed_twice: Whether objects need both multiview and wild scenes, as Probe3D's do.
-        step: Step between views that are taken.
+        kind: Word with which the names of the scenes begin.
+        first: Start of the range of an object's scenes, as a fraction of their number.
+        last: End of that range.
+        needs_both_kinds: Whether an object must have multiview and wild scenes, as Probe3D's do.
+        step: Step between the views of the split.
     """
 
     kind: str
     first: float = 0.0
     last: float = 1.0
-    posed_twice: bool = False
+    needs_both_kinds: bool = False
     step: int = 1
 
 
 _SPLITS: Mapping[str, _Split] = {
-    "test": _Split(kind="wild", posed_twice=True),
-    "train": _Split(kind="multiview", last=0.9, posed_twice=True),
-    "valid": _Split(kind="multiview", first=0.9, posed_twice=True),
-    "probe3d-test": _Split(kind="wild", posed_twice=True, step=4),
-    "probe3d-train": _Split(kind="multiview", last=0.9, posed_twice=True, step=4),
-    "probe3d-valid": _Split(kind="multiview", first=0.9, posed_twice=True, step=4),
-    "probe3d-trainval": _Split(kind="multiview", posed_twice=True, step=4),
+    "test": _Split(kind="wild", needs_both_kinds=True),
+    "train": _Split(kind="multiview", last=0.9, needs_both_kinds=True),
+    "valid": _Split(kind="multiview", first=0.9, needs_both_kinds=True),
+    "probe3d-test": _Split(kind="wild", needs_both_kinds=True, step=4),
+    "probe3d-train": _Split(kind="multiview", last=0.9, needs_both_kinds=True, step=4),
+    "probe3d-valid": _Split(kind="multiview", first=0.9, needs_both_kinds=True, step=4),
+    "probe3d-trainval": _Split(kind="multiview", needs_both_kinds=True, step=4),
     "multiview": _Split(kind="multiview"),
     "wild": _Split(kind="wild"),
     "video": _Split(kind="video"),
@@ -95,7 +95,7 @@ class Navi(FileList[_View]):
         all_views: dict[str, _View] = {}
         unlisted: list[Absent] = []
         for scene in _scenes_of_split(request.root, split):
-            views = _views_by_id(scene, request.root)
+            views = _read_views(scene, request.root)
             all_views |= views
             unlisted += _photographs_without_annotation(scene, views, request.root)
         if request.list_file is None:
@@ -111,8 +111,11 @@ class Navi(FileList[_View]):
             return pixels
         depth = _read_depth(view)
         if depth.shape != pixels.shape[:2]:
-            raise InputError(f"{view.depth}: is {depth.shape}, the photograph {pixels.shape[:2]}")
-        return _crop_around_object(depth, view).crop_photo(pixels)
+            raise InputError(
+                f"{view.depth}: has {_size_text(depth.shape)} pixels, but the photograph has "
+                f"{_size_text(pixels.shape)}"
+            )
+        return _find_object_crop(depth, view).crop_photo(pixels)
 
     def photo_file(self, id: str) -> Path | None:
         """File of the photograph; None if a crop of it is read."""
@@ -121,17 +124,17 @@ class Navi(FileList[_View]):
     def truth(self, id: str) -> Truth:
         """Read depth [m] (relative depth in its variants), K, and normals in ``normals-crop``."""
         view = self._entry(id)
-        whole = _read_depth(view)
-        nearest_depth = whole[whole > 0].min(initial=np.inf)
-        depth, K = whole, _intrinsics_at_size(view, whole.shape)
+        photo_depth = _read_depth(view)
+        nearest_depth = photo_depth[photo_depth > 0].min(initial=np.inf)
+        depth, K = photo_depth, _intrinsics_at_size(view, photo_depth.shape)
         if self.request.variant.endswith("-crop"):
-            crop = _crop_around_object(whole, view)
-            depth, K = crop.crop_map(whole), crop.K(K)
-            nearest_depth = crop.least_depth(whole)
+            crop = _find_object_crop(photo_depth, view)
+            depth, K = crop.crop_map(photo_depth), crop.K(K)
+            nearest_depth = crop.least_depth(photo_depth)
 
         valid = depth > 0
         if self.request.variant.startswith("relative"):
-            depth = _relative_depth(depth, valid, nearest_depth)
+            depth = _normalise_depth(depth, valid, nearest_depth)
         depth = depth.astype(np.float32)
         normals, normals_valid = None, None
         if self.request.variant == "normals-crop":
@@ -148,7 +151,7 @@ class Navi(FileList[_View]):
 
 
 def _scenes_of_split(root: Path, split: _Split) -> list[Path]:
-    """Folders of the scenes of a split, object by object."""
+    """List the folders of a split's scenes, object by object."""
     folders = root.iterdir() if root.is_dir() else ()
     objects = sorted(folder for folder in folders if folder.is_dir())
     scenes: list[Path] = []
@@ -158,39 +161,41 @@ def _scenes_of_split(root: Path, split: _Split) -> list[Path]:
             name for name in names_in(folder) if (folder / name / "annotations.json").is_file()
         )
         has_any_scene = has_any_scene or bool(names)
-        has_multiview = any(name.startswith("multiview") for name in names)
-        if split.posed_twice and not (has_multiview and _WILD_SCENE in names):
+        has_both_kinds = _WILD_SCENE in names and any(
+            name.startswith("multiview") for name in names
+        )
+        if split.needs_both_kinds and not has_both_kinds:
             continue
         candidates = [name for name in names if name.startswith(split.kind)]
         first, last = int(split.first * len(candidates)), int(split.last * len(candidates))
         scenes += [folder / name for name in candidates[first:last]]
     if not has_any_scene:
         raise InputError(
-            f"{root}: expected folders of objects with multiview_*/, multiview-*/ or "
-            f"{_WILD_SCENE}/ and annotations.json inside, found {contents_text(root)}"
+            f"{root}: expected object folders with multiview_*/, multiview-*/ or {_WILD_SCENE}/ "
+            f"and annotations.json inside, found {contents_text(root)}"
         )
     return scenes
 
 
-def _views_by_id(scene: Path, root: Path) -> dict[str, _View]:
-    """Views that the annotations of a scene list."""
+def _read_views(scene: Path, root: Path) -> dict[str, _View]:
+    """Read the views that the annotations of a scene list, by id."""
     path = scene / "annotations.json"
     check_regular(path)
     try:
         # The file is a bare list, but records are read from JSON objects.
         text = f'{{"images": {path.read_text(encoding="utf-8")}}}'
         annotations = from_json(_Annotations, text).images
-    except (NotThisRecord, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}; fetch it again") from error
+    except (InvalidRecordError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}; download it again") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     views = {}
     for annotation in sorted(annotations, key=lambda annotation: annotation.filename):
         stem = Path(annotation.filename).stem
-        id = f"{scene.relative_to(root).as_posix()}/{stem}"
-        if id in views:
+        image_id = f"{scene.relative_to(root).as_posix()}/{stem}"
+        if image_id in views:
             raise InputError(f"{path}: lists '{annotation.filename}' twice")
-        views[id] = _View(
+        views[image_id] = _View(
             image=scene / "images" / annotation.filename,
             depth=scene / "depth" / f"{stem}.png",
             annotation=annotation,
@@ -201,7 +206,7 @@ def _views_by_id(scene: Path, root: Path) -> dict[str, _View]:
 def _photographs_without_annotation(
     scene: Path, views: Mapping[str, _View], root: Path
 ) -> Sequence[Absent]:
-    """Photographs of a scene that its annotations do not list."""
+    """List the photographs of a scene that its annotations do not list."""
     listed = {view.image.name for view in views.values()}
     return [
         Absent(
@@ -217,37 +222,48 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
     """Read depth [m]; 0 is unknown."""
     stored = read_map(view.depth)
     if stored.dtype != np.uint16:
-        raise InputError(f"{view.depth}: is {stored.dtype}, expected 16 bits of disparity")
+        raise InputError(f"{view.depth}: holds {stored.dtype}, expected 16-bit disparity")
     return np.where(stored > 0, _METRES_TIMES_NUMBER / np.maximum(stored, 1), 0.0)
 
 
 def _intrinsics_at_size(view: _View, size: tuple[int, ...]) -> Matrix:
-    """K of the annotation, at the size of the depth map."""
-    shape = view.annotation.image_size
-    if min(shape) < 1:
-        raise InputError(f"{view.depth}: the annotations say that its picture is {shape} pixels")
-    if (shape[0] > shape[1]) != (size[0] > size[1]) and shape[0] != shape[1]:
+    """Intrinsics of the annotation, scaled to the size of the depth map."""
+    annotated_size = view.annotation.image_size
+    if min(annotated_size) < 1:
         raise InputError(
-            f"{view.depth}: is {size}, but the annotations say {shape}: one of them lies on its "
-            "side"
+            f"{view.depth}: its annotation states an image size of "
+            f"{_size_text(annotated_size)} pixels, "
+            "expected positive numbers"
+        )
+    is_annotated_upright = annotated_size[0] > annotated_size[1]
+    is_square = annotated_size[0] == annotated_size[1]
+    if is_annotated_upright != (size[0] > size[1]) and not is_square:
+        raise InputError(
+            f"{view.depth}: has {_size_text(size)} pixels, but the annotations say "
+            f"{_size_text(annotated_size)}: one of them is rotated by 90 degrees"
         )
     focal = view.annotation.camera.focal_length
-    K = K_from_focal(focal, focal, shape)
-    return resize_K(K, size=shape, new_size=(size[0], size[1]))
+    K = K_from_focal(focal, focal, annotated_size)
+    return resize_K(K, size=annotated_size, new_size=(size[0], size[1]))
 
 
-def _crop_around_object(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
+def _size_text(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _find_object_crop(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
+    """Find the square around the object, whose pixels are those that have depth."""
     if not (depth > 0).any():
         raise InputError(f"{view.depth}: no pixel has depth, so there is no object")
     crop = object_crop(depth > 0)
     if crop is None:
-        raise InputError(f"{view.depth}: the object is outside of the middle square of the image")
+        raise InputError(f"{view.depth}: the object is outside the central square of the image")
     return crop
 
 
-def _relative_depth(
+def _normalise_depth(
     depth: Float64[np.ndarray, "h w"], valid: Mask, nearest_depth: float
 ) -> Float64[np.ndarray, "h w"]:
-    """Probe3D's relative depth: 0.01 at the nearest depth, 1 at the farthest, 0 if unknown."""
-    spread = max(0.01, depth.max() - nearest_depth)
-    return np.where(valid, (depth - nearest_depth) / spread * 0.99 + 0.01, 0.0)
+    """Compute Probe3D's relative depth: 0.01 at the nearest, 1 at the farthest, 0 if unknown."""
+    depth_range = max(0.01, depth.max() - nearest_depth)
+    return np.where(valid, (depth - nearest_depth) / depth_range * 0.99 + 0.01, 0.0)

@@ -26,6 +26,7 @@ from rilievo.data.datasets.text_files import (
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.geometry.transforms import is_rigid_motion
 from rilievo.io.files.names import printable
 
 _SIZE = (480, 640)
@@ -51,16 +52,20 @@ class SevenScenes(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         cached_names_in = cache(names_in)
-        ids, absent = _ids_and_absent(request)
+        ids, absent = _list_ids_and_absent(request)
         ids = checked_ids(ids, str(request.list_file or request.root))
-        self._set_entries({id: _files_of_frame(request, id, cached_names_in) for id in ids})
+        self._set_entries(
+            {image_id: _files_of_frame(request, image_id, cached_names_in) for image_id in ids}
+        )
         self.absent = (*absent, *self.absent)
 
 
 def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
     stored = read_grey_integers(path)
     if stored.shape != _SIZE:
-        raise InputError(f"{path}: is {stored.shape}, but 7-Scenes is {_SIZE} (height, width)")
+        raise InputError(
+            f"{path}: is {stored.shape}, but 7-Scenes images are {_SIZE} (height, width)"
+        )
     if registered:
         stored = register_depth(stored)
     valid = ~np.isin(stored, _INVALID_NUMBERS)
@@ -68,10 +73,11 @@ def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
 
 
 def register_depth(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
-    """Resample a depth map to the colour camera, as if both stood in one place.
+    """Resample a depth map to the colour camera, as if both cameras stood in one place.
 
     Pixels that the depth camera does not see are 0.
     """
+    # Both cameras have one principal point, about which pixels scale with the focal length.
     cx, cy = _PRINCIPAL_POINT
     ratio = _DEPTH_FOCAL / _COLOUR_FOCAL
     height, width = _SIZE
@@ -83,8 +89,9 @@ def register_depth(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, 
     return registered
 
 
-def _ids_and_absent(request: Request) -> tuple[list[str], list[Absent]]:
-    """Ids of the frames that are asked for, and sequences without frames."""
+def _list_ids_and_absent(request: Request) -> tuple[list[str], list[Absent]]:
+    """List the ids of the requested frames, and the sequences without frames."""
+    # Before the list is read, so that a wrong root is an error with a list as well.
     sequences = list(_sequence_paths(request))
     if request.list_file is not None:
         return [line.text for line in text_lines(request.list_file)], []
@@ -95,27 +102,27 @@ def _ids_and_absent(request: Request) -> tuple[list[str], list[Absent]]:
         stems = _frame_stems(folder)
         ids.extend((Path(sequence) / stem).as_posix() for stem in stems)
         if not stems:
-            reason = f"{printable(folder)} has no frames; unpack its zip there"
+            reason = f"{printable(folder)} has no frames; extract its zip file there"
             absent.append(Absent(id=sequence, reason=reason))
     return ids, absent
 
 
 def _sequence_paths(request: Request) -> Iterator[str]:
-    """Yield the folders of sequences, relative to the root; "" if the root has frames itself."""
+    """Yield the folders of sequences, relative to the root; "" if frames lie in the root itself."""
     root = request.root
     if _frame_stems(root):
         if request.split != "all" and request.list_file is None:
             raise InputError(
-                f"{root}: is a bare folder of frames, which has no split '{request.split}'; take "
-                "the split 'all'"
+                f"{root}: is a single folder of frames, which has no split '{request.split}'; "
+                "choose the split 'all'"
             )
         yield ""
         return
     scenes = [name for name in ("", *sorted(names_in(root))) if _has_sequences(root / name)]
     if not scenes:
         raise InputError(
-            f"{root}: scenes with folders such as seq-01, or frames such as "
-            f"frame-000000.color.png, are expected in it, found {contents_text(root)}"
+            f"{root}: expected scenes with folders such as seq-01, or frames such as "
+            f"frame-000000.color.png, found {contents_text(root)}"
         )
     for scene in scenes:
         for sequence in _sequences_of_split(root / scene, request):
@@ -123,6 +130,7 @@ def _sequence_paths(request: Request) -> Iterator[str]:
 
 
 def _sequences_of_split(scene: Path, request: Request) -> list[str]:
+    """List the sequences of a scene that belong to the split, or all of them for a list."""
     if request.split == "all" or request.list_file is not None:
         return sorted(name for name in names_in(scene) if _SEQUENCE.fullmatch(name))
     path = scene / _SPLIT_FILES[request.split]
@@ -147,9 +155,10 @@ def _frame_stems(folder: Path) -> list[str]:
 
 
 def _files_of_frame(
-    request: Request, id: str, names_in_folder: Callable[[Path], frozenset[str]]
+    request: Request, image_id: str, names_in_folder: Callable[[Path], frozenset[str]]
 ) -> DepthFiles:
-    folder, stem = (request.root / id).parent, Path(id).name
+    """Files of a frame: its picture (PNG, or JPEG if there is no PNG), its depth and its pose."""
+    folder, stem = (request.root / image_id).parent, Path(image_id).name
     png, jpg = f"{stem}.color.png", f"{stem}.color.jpg"
     present = names_in_folder(folder)
     registered = request.variant == "registered"
@@ -157,10 +166,10 @@ def _files_of_frame(
     return DepthFiles(
         image=folder / (jpg if jpg in present and png not in present else png),
         depth=folder / f"{stem}.depth.png",
-        read=partial(_read_depth, registered=registered),
+        read_depth=partial(_read_depth, registered=registered),
         camera=Camera(K=pinhole_K(focal, focal, *_PRINCIPAL_POINT)),
         pose=partial(read_if_present, _read_pose, folder / f"{stem}.pose.txt"),
-        scene=scene_by_folders(id, request.root),
+        scene=scene_by_folders(image_id, request.root),
     )
 
 
@@ -170,10 +179,9 @@ def _read_pose(path: Path) -> Transform:
     numbers = parse_numbers(words)
     if numbers is not None and len(numbers) == 16:
         pose = np.array(numbers).reshape(4, 4)
-        R = pose[:3, :3]
-        if np.isfinite(pose).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3):
+        if is_rigid_motion(pose):
             return pose
     raise InputError(
-        f"{path}: says '{words[:60]}'; a pose, the 4x4 numbers of a rotation and a place, is "
-        "expected"
+        f"{path}: contains '{words[:60]}'; expected a pose as a 4x4 matrix of rotation and "
+        "translation"
     )

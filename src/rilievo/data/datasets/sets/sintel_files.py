@@ -7,7 +7,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Transform
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.transforms import invert, rigid
+from rilievo.geometry.transforms import invert, is_rigid_motion, rigid
 from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.limits import check_regular, check_size, reason
 from rilievo.io.files.names import printable
@@ -18,7 +18,7 @@ _CAMERA_BYTES = 4 + 8 * (9 + 12)  # tag, K and cam_T_world, in 64 bits
 
 
 def read_dpt(path: Path) -> Field:
-    """Read the depth [m] of a ``.dpt`` file."""
+    """Read depth [m] from a ``.dpt`` file."""
     content = _read_tagged_file(path, "depth (.dpt)")
     width, height = (
         int(number) for number in np.frombuffer(content[4:_DEPTH_HEADER_BYTES], "<i4", 2)
@@ -27,35 +27,35 @@ def read_dpt(path: Path) -> Field:
     depth_bytes = len(content) - _DEPTH_HEADER_BYTES
     if depth_bytes != 4 * width * height:
         raise InputError(
-            f"{printable(path)}: has {depth_bytes} bytes of depth, and {width} x {height} pixels "
-            f"have {4 * width * height}; fetch the original file again"
+            f"{printable(path)}: has {depth_bytes} bytes of depth, but {width} x {height} pixels "
+            f"need {4 * width * height}; download the original file again"
         )
     numbers = np.frombuffer(content, "<f4", offset=_DEPTH_HEADER_BYTES).astype(np.float32)
     return numbers.reshape(height, width)
 
 
 def read_cam(path: Path) -> tuple[Camera, Transform]:
-    """Read the camera and its pose ``world_T_cam`` [m] of a ``.cam`` file."""
-    content = _read_tagged_file(path, "a camera (.cam)")
+    """Read a camera and its pose ``world_T_cam`` [m] from a ``.cam`` file."""
+    content = _read_tagged_file(path, "camera (.cam)")
     if len(content) != _CAMERA_BYTES:
         raise InputError(
-            f"{printable(path)}: has {len(content)} bytes, and a camera of Sintel {_CAMERA_BYTES}"
+            f"{printable(path)}: has {len(content)} bytes, but a Sintel camera file has "
+            f"{_CAMERA_BYTES}"
         )
     numbers = np.frombuffer(content, "<f8", offset=4).astype(np.float64)
     K, cam_T_world = numbers[:9].reshape(3, 3), numbers[9:].reshape(3, 4)
-    R = cam_T_world[:, :3]
-    if not (np.isfinite(numbers).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3)):
-        raise InputError(f"{printable(path)}: its transform is no rotation with a translation")
-    return camera_from_K(K, path), invert(rigid(R, cam_T_world[:, 3]))
+    if not is_rigid_motion(cam_T_world):
+        raise InputError(f"{printable(path)}: its transform is not a rotation and a translation")
+    return camera_from_K(K, path), invert(rigid(cam_T_world[:, :3], cam_T_world[:, 3]))
 
 
-def _read_tagged_file(path: Path, what: str) -> bytes:
-    """Bytes of a file that begins with Sintel's tag; ``what`` is its name in messages."""
+def _read_tagged_file(path: Path, description: str) -> bytes:
+    """Read a file that must begin with Sintel's tag; messages describe what was expected."""
     check_regular(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
     if not content.startswith(_TAG) or len(content) < _DEPTH_HEADER_BYTES:
-        raise InputError(f"{printable(path)}: is no {what.removeprefix('a ')} of Sintel")
+        raise InputError(f"{printable(path)}: is not a Sintel {description} file")
     return content

@@ -40,11 +40,12 @@ _SAMPLED_FILES = 15
 def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
     """Whether millimetres seem to be rotated left by three bits, as the authors publish them.
 
-    If so, the three low bits are 0 below 8.192 m. In millimetres they are 0 in one pixel of eight.
+    Rotated numbers below 8.192 m have three low bits of 0. Plain millimetres have them in one pixel
+    of eight. A map without depth counts as rotated.
     """
     numbers = stored[stored > 0]
-    has_low_bits = np.count_nonzero(numbers & 7) > numbers.size / 2
-    return not (numbers.size > 0 and has_low_bits)
+    mostly_has_low_bits = np.count_nonzero(numbers & 7) > numbers.size / 2
+    return not (numbers.size > 0 and mostly_has_low_bits)
 
 
 def decode_metres(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
@@ -55,15 +56,15 @@ def decode_metres(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
 
 
 class _DepthReader:
-    """Reads the depth files of a tree in the way in which most of them are stored.
+    """Reads depth files, all of them in the way in which most files of the tree are stored.
 
     Args:
         frames: Folders of the frames by id.
-        folder: Name of the folder of depth in each.
+        depth_folder: Name of the subfolder of depth in each.
     """
 
-    def __init__(self, frames: Mapping[str, Path], folder: str) -> None:
-        self._frames, self._folder = frames, folder
+    def __init__(self, frames: Mapping[str, Path], depth_folder: str) -> None:
+        self._frames, self._depth_folder = frames, depth_folder
 
     def read(self, path: Path) -> MaskedValues:
         """Read depth [m], where 0 is unknown."""
@@ -74,9 +75,9 @@ class _DepthReader:
     def is_rotated(self) -> bool:
         """Whether most of a sample of the files are rotated."""
         votes: list[bool] = []
-        for id in evenly_spread(sorted(self._frames), _SAMPLED_FILES):
-            folder = self._frames[id] / self._folder
-            # A broken file is refused when its own depth is read.
+        for image_id in evenly_spread(sorted(self._frames), _SAMPLED_FILES):
+            folder = self._frames[image_id] / self._depth_folder
+            # A broken file has no vote here. Its error appears when its own depth is read.
             with suppress(InputError):
                 for name in _names_with_suffix(folder)[:1]:
                     votes.append(is_rotated(read_grey_integers(folder / name)))
@@ -85,10 +86,10 @@ class _DepthReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tree:
-    """Folders of the frames by id, and the files of the splits."""
+    """Folders of the frames by id, and the files that list the splits."""
 
     frames: Mapping[str, Path]
-    splits: Sequence[Path]
+    split_files: Sequence[Path]
 
 
 class SunRgbd(DepthSet):
@@ -101,126 +102,139 @@ class SunRgbd(DepthSet):
         tree = _find_tree(request.root)
         if not tree.frames:
             raise InputError(
-                f"{request.root}: holds no frame of SUN RGB-D, which is a folder with image/ and "
-                f"depth/ or depth_bfx/; found {contents_text(request.root)}"
+                f"{request.root}: contains no SUN RGB-D frames, which are folders with image/ and "
+                f"either depth/ or depth_bfx/; found {contents_text(request.root)}"
             )
         depth = _DEPTH_FOLDERS[request.variant]
         ids, reader = _ids_of_request(request, tree), _DepthReader(tree.frames, depth)
         self._set_entries(
-            {id: _files_of_frame(id, tree.frames.get(id), depth, reader) for id in ids}
+            {
+                image_id: _files_of_frame(image_id, tree.frames.get(image_id), depth, reader)
+                for image_id in ids
+            }
         )
 
 
 def _find_tree(root: Path) -> _Tree:
+    """Find the frames below the root, and split files above, in and below it."""
     frames: dict[str, Path] = {}
-    splits: list[Path] = []
-    above = [root.absolute(), *root.absolute().parents][: _MAX_PARENTS + 1]
-    for base in above:
-        paths = (base / folder / _SPLIT_FILE for folder in _SPLIT_FOLDERS)
-        splits += [path for path in paths if path.is_file()]
-    for folder in _frame_folders(root, _MAX_FOLDER_DEPTH, splits):
-        id = _id_of_folder(folder, root)
-        if id in frames:
+    split_files: list[Path] = []
+    root_and_parents = [root.absolute(), *root.absolute().parents][: _MAX_PARENTS + 1]
+    for parent in root_and_parents:
+        paths = (parent / folder / _SPLIT_FILE for folder in _SPLIT_FOLDERS)
+        split_files += [path for path in paths if path.is_file()]
+    for folder in _frame_folders(root, _MAX_FOLDER_DEPTH, split_files):
+        image_id = _id_of_folder(folder, root)
+        if image_id in frames:
             raise InputError(
-                f"{folder}: is there twice, also as {frames[id]}; give the one tree as the root"
+                f"{folder}: this frame exists twice, also as {frames[image_id]}; give only one of "
+                "the two copies as the root"
             )
-        frames[id] = folder
-    return _Tree(frames=frames, splits=splits)
+        frames[image_id] = folder
+    return _Tree(frames=frames, split_files=split_files)
 
 
-def _frame_folders(folder: Path, max_depth: int, splits: list[Path]) -> Iterator[Path]:
-    """Yield the folders of frames, and append files of splits on the way to ``splits``."""
+def _frame_folders(folder: Path, max_depth: int, split_files: list[Path]) -> Iterator[Path]:
+    """Yield the folders of frames, and append split files found on the way to ``split_files``."""
     names = names_in(folder)
     if "image" in names and names & set(_DEPTH_FOLDERS.values()):
         yield folder
         return
     if _SPLIT_FILE in names:
-        splits.append(folder / _SPLIT_FILE)
+        split_files.append(folder / _SPLIT_FILE)
     if not max_depth:
         return
     for name in sorted(names):
         if (folder / name).is_dir():
-            yield from _frame_folders(folder / name, max_depth - 1, splits)
+            yield from _frame_folders(folder / name, max_depth - 1, split_files)
 
 
 def _id_of_folder(folder: Path, root: Path) -> str:
+    """Official path of a frame from its sensor on; without a sensor, its path below the root."""
     sensor_path = _path_from_sensor(folder.absolute().parts)
     if sensor_path is not None:
         return sensor_path
     return folder.name if folder == root else folder.relative_to(root).as_posix()
 
 
-def sun3d_recording(id: str) -> str | None:
+def sun3d_recording(image_id: str) -> str | None:
     """Recording of SUN3D that an id names; None for other parts of the dataset."""
-    _, separator, rest = id.partition("sun3ddata/")
-    return rest.split("/")[0] if separator else None
+    _, separator, recording_path = image_id.partition("sun3ddata/")
+    return recording_path.split("/")[0] if separator else None
 
 
-def _path_from_sensor(parts: Sequence[str]) -> str | None:
-    """Path from the last folder of a sensor on, such as "kv1/NYUdata/NYU0001"; None without one.
+def _path_from_sensor(path_parts: Sequence[str]) -> str | None:
+    """Part of a path from its last sensor on, such as "kv1/NYUdata/NYU0001"; None without sensor.
 
     Only folders below the last "SUNRGBD" count, if there is one.
     """
-    starts = [index + 1 for index, part in enumerate(parts) if part == "SUNRGBD"]
-    if starts:
-        parts = parts[starts[-1] :]
-    sensors = [index for index, part in enumerate(parts) if part in _SENSORS]
-    return "/".join(parts[sensors[-1] :]) if sensors else None
+    after_root = [index + 1 for index, part in enumerate(path_parts) if part == "SUNRGBD"]
+    if after_root:
+        path_parts = path_parts[after_root[-1] :]
+    sensor_indices = [index for index, part in enumerate(path_parts) if part in _SENSORS]
+    return "/".join(path_parts[sensor_indices[-1] :]) if sensor_indices else None
 
 
 def _ids_of_request(request: Request, tree: _Tree) -> tuple[str, ...]:
-    """Sorted ids of the user's list or of the split, also of frames that are missing."""
+    """List the ids of the user's list or of the split, sorted, including missing frames."""
     if request.list_file is not None:
         return _ids_of_list(request.list_file, tree)
     if request.split == "all":
         return tuple(sorted(tree.frames))
-    official = _ids_of_official_split(request, tree)
-    # For a part of the tree, only its part of the split counts.
-    part = _path_from_sensor(request.root.absolute().parts)
-    ids = official
-    if part is not None:
-        ids = tuple(id for id in official if id == part or id.startswith(f"{part}/"))
+    official_ids = _ids_of_official_split(request, tree)
+    # If the root is a part of the tree, only that part of the split is expected.
+    root_path = _path_from_sensor(request.root.absolute().parts)
+    if root_path is None:
+        ids = official_ids
+    else:
+        ids = tuple(
+            image_id
+            for image_id in official_ids
+            if image_id == root_path or image_id.startswith(f"{root_path}/")
+        )
     if tree.frames.keys().isdisjoint(ids):
         raise InputError(
             f"{request.root}: none of its {len(tree.frames)} frames is in the official "
-            f"'{request.split}' split; take 'all', or give a list"
+            f"'{request.split}' split; choose the split 'all', or give a list"
         )
     return tuple(sorted(ids))
 
 
 def _ids_of_official_split(request: Request, tree: _Tree) -> tuple[str, ...]:
-    if not tree.splits:
+    """Read the ids of a split from the authors' MATLAB file, which has a path in each cell."""
+    if not tree.split_files:
         raise InputError(
-            f"{request.root}: {_SPLIT_FILE} is neither under it nor beside it, so which frames are "
-            f"'{request.split}' is not known: get SUNRGBDtoolbox.zip, give a list, or take the "
-            "split 'all'"
+            f"{request.root}: {_SPLIT_FILE} is neither in this folder nor beside it, so rilievo "
+            f"does not know which frames are in the split '{request.split}': download "
+            "SUNRGBDtoolbox.zip, give a list, or choose the split 'all'"
         )
-    path, name = tree.splits[0], _SPLIT_VARIABLES[request.split]
+    path, name = tree.split_files[0], _SPLIT_VARIABLES[request.split]
     ids: list[str] = []
     for cell in read_mat(path, name)[name].ravel():
         text = str(np.asarray(cell).ravel()[0]) if np.size(cell) else ""
-        id = _path_from_sensor([part for part in text.split("/") if part])
-        if id is None:
+        image_id = _path_from_sensor([part for part in text.split("/") if part])
+        if image_id is None:
             raise InputError(
-                f"{path}: '{name}' names '{text}', expected a path as "
+                f"{path}: '{name}' contains '{text}', expected a path such as "
                 ".../SUNRGBD/kv1/NYUdata/NYU0001"
             )
-        ids.append(id)
+        ids.append(image_id)
     return checked_ids(ids, printable(path))
 
 
 def _ids_of_list(list_file: Path, tree: _Tree) -> tuple[str, ...]:
+    """Read a list of ids, or of paths that contain them."""
     ids: list[str] = []
     for line in text_lines(list_file):
         word = line.text.split()[0].rstrip("/")
         sensor_path = _path_from_sensor([part for part in word.split("/") if part])
-        id = word if word in tree.frames else sensor_path
-        if id is None:
+        image_id = word if word in tree.frames else sensor_path
+        if image_id is None:
             raise InputError(
-                f"{list_file}:{line.number}: there is no frame '{word}'; lines are as "
+                f"{list_file}:{line.number}: there is no frame '{word}'; lines look like "
                 "kv1/NYUdata/NYU0001"
             )
-        ids.append(id)
+        ids.append(image_id)
     return tuple(sorted(checked_ids(ids, printable(list_file))))
 
 
@@ -229,22 +243,23 @@ def _names_with_suffix(folder: Path, suffixes: tuple[str, ...] = (".png",)) -> l
 
 
 def _files_of_frame(
-    id: str, folder: Path | None, depth_folder: str, reader: _DepthReader
+    image_id: str, folder: Path | None, depth_folder: str, reader: _DepthReader
 ) -> DepthFiles | Absent:
+    """Find the one picture and the one depth map of a frame, or say why it is absent."""
     if folder is None:
-        return Absent(id=id, reason="there is no such folder under the root")
+        return Absent(id=image_id, reason="there is no such folder in the root")
     paths: list[Path] = []
     for name, suffixes in (("image", (".jpg", ".jpeg", ".png")), (depth_folder, (".png",))):
         files = _names_with_suffix(folder / name, suffixes)
         if len(files) != 1:
-            count = f"{len(files)} pictures" if files else "no picture"
-            reason = f"{printable(folder / name)} has {count}, where one is expected"
-            return Absent(id=id, reason=reason)
+            found = f"{len(files)} pictures" if files else "no picture"
+            reason = f"{printable(folder / name)} has {found}, expected one"
+            return Absent(id=image_id, reason=reason)
         paths.append(folder / name / files[0])
     return DepthFiles(
         image=paths[0],
         depth=paths[1],
-        read=reader.read,
+        read_depth=reader.read,
         camera=partial(read_if_present, file_camera, folder / "intrinsics.txt"),
-        scene=sun3d_recording(id),
+        scene=sun3d_recording(image_id),
     )

@@ -37,7 +37,7 @@ _INTRINSICS: Mapping[str, tuple[float, float, float, float]] = {
 }
 """fx, fy, cx, cy [px] of the colour camera of each room, from the authors' calibration."""
 _KINECT_INTRINSICS = (525.0, 525.0, 319.5, 239.5)
-"""The same as Kinects have by default."""
+"""fx, fy, cx, cy [px] of a Kinect by default."""
 _STEPS_PER_METRE = 5000
 
 
@@ -67,14 +67,14 @@ class TimedPoses:
 
 def read_timed_pictures(path: Path) -> list[TimedPicture]:
     """Read the pictures in ``rgb.txt`` or ``depth.txt``."""
-    return [_picture_of_words(line.text.split(), line, path) for line in text_lines(path)]
+    return [_parse_picture(line.text.split(), line, path) for line in text_lines(path)]
 
 
 def read_pairs(path: Path) -> Iterator[tuple[TimedPicture, TimedPicture]]:
     """Read the pairs of a picture and its depth that the benchmark's ``associate.py`` prints."""
     for line in text_lines(path):
         words = line.text.split()
-        yield _picture_of_words(words[:2], line, path), _picture_of_words(words[2:4], line, path)
+        yield _parse_picture(words[:2], line, path), _parse_picture(words[2:4], line, path)
 
 
 def read_trajectory(path: Path) -> TimedPoses:
@@ -86,7 +86,7 @@ def read_trajectory(path: Path) -> TimedPoses:
             raise _line_error(line, path, "seconds tx ty tz qx qy qz qw")
         # Quaternions are printed with four decimals, so rounding changes the length by about 1e-4.
         if abs(np.linalg.norm(row[4:]) - 1) > 0.01:
-            raise _line_error(line, path, "a quaternion qx qy qz qw of length 1 at its end")
+            raise _line_error(line, path, "a unit quaternion qx qy qz qw at its end")
         rows.append(row)
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
     return TimedPoses(
@@ -101,39 +101,40 @@ def associate(colour: Sequence[float], depth: Sequence[float]) -> list[int | Non
     Pairs less than ``MAX_SECONDS`` apart are taken nearest first, and each picture at most once.
 
     Returns:
-        For each colour picture the index of its depth picture, or None.
+        Index of the depth picture of each colour picture, or None.
     """
     order = np.argsort(depth, kind="stable")
-    times = np.asarray(depth, np.float64)[order]
-    # Times break ties, as in the benchmark's program.
+    sorted_depth_times = np.asarray(depth, np.float64)[order]
+    # Sorted by difference; times break ties, as in the benchmark's program.
     candidates: list[tuple[float, float, float, int, int]] = []
     for colour_index, seconds in enumerate(colour):
-        first, last = np.searchsorted(times, (seconds - MAX_SECONDS, seconds + MAX_SECONDS))
+        time_range = (seconds - MAX_SECONDS, seconds + MAX_SECONDS)
+        first, last = np.searchsorted(sorted_depth_times, time_range)
         for rank in range(int(first), int(last)):
-            depth_seconds = float(times[rank])
+            depth_seconds = float(sorted_depth_times[rank])
             difference = abs(seconds - depth_seconds)
             if difference < MAX_SECONDS:
                 depth_index = int(order[rank])
                 candidates.append((difference, seconds, depth_seconds, colour_index, depth_index))
 
-    partners: list[int | None] = [None] * len(colour)
-    used: set[int] = set()
+    depth_of_colour: list[int | None] = [None] * len(colour)
+    paired_depths: set[int] = set()
     for _, _, _, colour_index, depth_index in sorted(candidates):
-        if partners[colour_index] is None and depth_index not in used:
-            partners[colour_index] = depth_index
-            used.add(depth_index)
-    return partners
+        if depth_of_colour[colour_index] is None and depth_index not in paired_depths:
+            depth_of_colour[colour_index] = depth_index
+            paired_depths.add(depth_index)
+    return depth_of_colour
 
 
 def room_camera(folder: Path) -> Camera:
-    """Camera of the room that a sequence names, in ``rgb.txt`` or as its folder.
+    """Camera of the room that the sequence's ``rgb.txt`` or folder names.
 
-    If it names none, the camera is a Kinect's, and its source says that this is assumed.
+    If neither names a room, it is a default Kinect, and its source says that it is assumed.
     """
-    listing = folder / "rgb.txt"
+    list_file = folder / "rgb.txt"
     header = ""
-    if listing.is_file():
-        with listing.open(encoding="utf-8", errors="replace") as file:
+    if list_file.is_file():
+        with list_file.open(encoding="utf-8", errors="replace") as file:
             header = file.read(_HEADER_CHARACTERS)
     room = _ROOM_NAME.search(header) or _ROOM_NAME.search(folder.resolve().name)
     if room is None:
@@ -141,11 +142,11 @@ def room_camera(folder: Path) -> Camera:
     return Camera(K=pinhole_K(*_INTRINSICS[room[1]]), source=CameraSource.GIVEN)
 
 
-def _picture_of_words(words: Sequence[str], line: Line, path: Path) -> TimedPicture:
+def _parse_picture(words: Sequence[str], line: Line, path: Path) -> TimedPicture:
     seconds = parse_numbers(words[0]) if len(words) == 2 else None
     if seconds is None or not np.isfinite(seconds[0]):
         raise _line_error(
-            line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'"
+            line, path, "a time in seconds and the path of an image, such as '1.5 rgb/1.5.png'"
         )
     return TimedPicture(seconds=seconds[0], file=words[1])
 
@@ -156,7 +157,7 @@ def _line_error(line: Line, path: Path, expected: str) -> InputError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
-    """What all frames of a sequence share."""
+    """Camera and trajectory of a sequence, which all of its frames share."""
 
     camera: Camera
     trajectory: TimedPoses | None
@@ -170,18 +171,18 @@ class Tum(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         frames = list(_frames_of_request(request))
-        checked_ids([id for id, _ in frames], str(request.list_file or request.root))
+        checked_ids([image_id for image_id, _ in frames], str(request.list_file or request.root))
         self._set_entries(dict(frames))
 
 
 def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
-    """Yield ids and files of the pairs in the user's list, or of all pairs that fit in time."""
+    """Yield ids and files of the pairs in the user's list, or of all pairs close in time."""
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequence_folders(root)
     if not folders:
         raise InputError(
-            f"{root}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them is expected, "
-            f"found {contents_text(root)}"
+            f"{root}: expected a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of "
+            f"sequences, found {contents_text(root)}"
         )
     cached_recording = cache(_read_recording)
     if request.list_file is not None:
@@ -193,11 +194,11 @@ def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Abs
     for folder in folders:
         colours = read_timed_pictures(root / folder / "rgb.txt")
         depths = read_timed_pictures(root / folder / "depth.txt")
-        partners = associate(
+        depth_indices = associate(
             [picture.seconds for picture in colours], [picture.seconds for picture in depths]
         )
-        for colour, partner in zip(colours, partners, strict=True):
-            depth = None if partner is None else depths[partner]
+        for colour, depth_index in zip(colours, depth_indices, strict=True):
+            depth = None if depth_index is None else depths[depth_index]
             yield _id_and_files(root, folder, colour, depth, cached_recording(root / folder))
 
 
@@ -218,16 +219,17 @@ def _id_and_files(
     depth: TimedPicture | None,
     recording: _Recording,
 ) -> tuple[str, DepthFiles | Absent]:
+    """Id of a colour picture, with its files, or with the reason why it has no depth."""
     image, trajectory = folder / colour.file, recording.trajectory
-    id = (image.parent / image.stem).as_posix()
+    image_id = (image.parent / image.stem).as_posix()
     if depth is None:
-        reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
-        return id, Absent(id=id, reason=reason)
-    return id, DepthFiles(
+        reason = f"no unused depth map is within {MAX_SECONDS:g} s of it"
+        return image_id, Absent(id=image_id, reason=reason)
+    return image_id, DepthFiles(
         image=root / image,
         depth=root / folder / depth.file,
-        read=partial(read_steps, steps=_STEPS_PER_METRE),
+        read_depth=partial(read_steps, steps=_STEPS_PER_METRE),
         camera=recording.camera,
         pose=None if trajectory is None else trajectory.nearest_pose(colour.seconds),
-        scene=scene_by_folders(id, root, names=2),
+        scene=scene_by_folders(image_id, root, names=2),
     )

@@ -22,7 +22,7 @@ from rilievo.errors import InputError
 from rilievo.errors.messages import Text
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.records.sample import Truth
 
 _MAX_STEPS_PER_METRE = 1e300
@@ -37,23 +37,28 @@ class VideoSet:
 
     Attributes:
         download: The set as its authors publish it.
-        frame_slice: Which frames of each video are taken.
-        part: Rows and columns that are scored.
+        frame_slice: Slice of the frames of each video; its stop is a number.
+        scored_part: Slices of the rows and columns that are scored.
     """
 
     download: Download
     frame_slice: slice
-    part: tuple[slice, slice] = (slice(None), slice(None))
+    scored_part: tuple[slice, slice] = (slice(None), slice(None))
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames that the slice takes from a long video."""
+        return len(range(*self.frame_slice.indices(self.frame_slice.stop)))
 
 
 SETS: Mapping[str, VideoSet] = {
     "sintel": VideoSet(download=SINTEL, frame_slice=slice(100)),
-    "kitti": VideoSet(download=KITTI, frame_slice=slice(110), part=_KITTI_PART),
-    "kitti-500": VideoSet(download=KITTI, frame_slice=slice(500), part=_KITTI_PART),
+    "kitti": VideoSet(download=KITTI, frame_slice=slice(110), scored_part=_KITTI_PART),
+    "kitti-500": VideoSet(download=KITTI, frame_slice=slice(500), scored_part=_KITTI_PART),
     "bonn": VideoSet(download=BONN, frame_slice=slice(30, 140)),
     "bonn-500": VideoSet(download=BONN, frame_slice=slice(500)),
-    "scannet": VideoSet(download=SCANNET, frame_slice=slice(0, 270, 3), part=INSIDE_MARGINS),
-    "scannet-500": VideoSet(download=SCANNET, frame_slice=slice(500), part=INSIDE_MARGINS),
+    "scannet": VideoSet(download=SCANNET, frame_slice=slice(0, 270, 3), scored_part=INSIDE_MARGINS),
+    "scannet-500": VideoSet(download=SCANNET, frame_slice=slice(500), scored_part=INSIDE_MARGINS),
 }
 """Sets by split: the name of the set, and its length where there are two."""
 
@@ -67,7 +72,9 @@ class VdaVideos(DepthSet):
         self.request = request
         self._set = SETS[request.split]
         entries = _frames_of_request(request, self._set)
-        frames = {id: entry for id, entry in entries.items() if isinstance(entry, DepthFiles)}
+        frames = {
+            image_id: entry for image_id, entry in entries.items() if isinstance(entry, DepthFiles)
+        }
         self._set_entries_of_list(frames, request.list_file)
         if request.list_file is None:
             missing_videos = [entry for entry in entries.values() if isinstance(entry, Absent)]
@@ -75,59 +82,63 @@ class VdaVideos(DepthSet):
 
     def truth(self, id: str) -> Truth:
         """Read the depth and the camera of the part that is scored, and the pose."""
-        truth, part = super().truth(id), self._set.part
+        truth = super().truth(id)
+        part = self._set.scored_part
         assert truth.depth is not None, "every frame has depth"
         assert truth.depth_valid is not None, "depth comes with a mask"
         depth = truth.depth[part]
         if not depth.size:
-            raise InputError(f"{self._entry(id).depth}: is too small for the part that is scored")
-        top, left = (side.start or 0 for side in part)
+            raise InputError(
+                f"{self._entry(id).depth}: is too small to contain the region that is scored"
+            )
+        top, left = (indices.start or 0 for indices in part)  # a slice may begin with None
         camera = None if truth.camera is None else truth.camera.cropped(top=top, left=left)
         return replace(truth, depth=depth, depth_valid=truth.depth_valid[part], camera=camera)
 
 
 def _frames_of_request(request: Request, videos: VideoSet) -> Mapping[str, DepthFiles | Absent]:
-    """Find the frames in the list that the authors' scripts write, or else in the download."""
+    """Read the frames from the list of the authors' scripts; without a list, scan the download.
+
+    The list of the split "bonn-500" is ``bonn_video_500.json``.
+    """
     root = request.root
-    name, _, length = request.split.partition("-")
-    listing = f"{name}_video_{length}.json" if length else f"{name}_video.json"
-    own_folder = root / name
-    for folder in (own_folder, root):
-        if (folder / listing).is_file():
+    set_name, _, clip_length = request.split.partition("-")
+    length_suffix = f"_{clip_length}" if clip_length else ""
+    list_name = f"{set_name}_video{length_suffix}.json"
+    set_folder = root / set_name
+    for folder in (set_folder, root):
+        if (folder / list_name).is_file():
             if request.variant != DEFAULT_VARIANT:
                 raise InputError(
-                    f"{printable(folder / listing)}: this list says which frames there are, so "
-                    f"the variant '{request.variant}' has to be read from the set as downloaded"
+                    f"{printable(folder / list_name)}: this list does not offer the variant "
+                    f"'{request.variant}'; remove the list to read the variant from the original "
+                    "download"
                 )
-            frame_slice = videos.frame_slice
-            frame_count = len(range(*frame_slice.indices(frame_slice.stop)))
-            return listed_frames(folder / listing, name, frame_count)
+            # The list has the frames of the slice already, so only their number is needed.
+            return listed_frames(folder / list_name, set_name, videos.frame_count)
     try:
-        folder = own_folder if own_folder.is_dir() else root
+        folder = set_folder if set_folder.is_dir() else root
         return downloaded_frames(videos.download, folder, request.variant, videos.frame_slice)
     except InputError as error:
         raise InputError(
             problem=Text(error),
-            hint=f"{name}/{listing}, as the authors' scripts write it, also does",
+            hint=f"{set_name}/{list_name}, as written by the authors' scripts, is also accepted",
         ) from error
 
 
 def listed_frames(path: Path, key: str, max_frames: int) -> dict[str, DepthFiles]:
-    """Read the frames in a list of the authors' scripts, by id.
+    """Read the frames in a JSON list of the authors' scripts, by id.
 
-    Args:
-        path: JSON file.
-        key: Name of the set, under which it has the videos.
-        max_frames: Number of frames that are taken of each video, from the first.
+    ``key`` is the name of the set in the list. The first ``max_frames`` of each video are taken.
     """
     entries: dict[str, DepthFiles] = {}
     for scene, frames in _frames_by_video(path, key):
         for frame in frames[:max_frames]:
-            entry = _files_of_frame(path, scene, frame)
-            id = entry.image.relative_to(path.parent).with_suffix("").as_posix()
-            if id in entries:
-                raise InputError(f"{path}: lists '{printable(id)}' twice")
-            entries[id] = entry
+            entry = _parse_frame(path, scene, frame)
+            image_id = entry.image.relative_to(path.parent).with_suffix("").as_posix()
+            if image_id in entries:
+                raise InputError(f"{path}: lists '{printable(image_id)}' twice")
+            entries[image_id] = entry
     return entries
 
 
@@ -135,21 +146,25 @@ def _frames_by_video(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
     """Yield the name of each video, and what the list says about its frames."""
     try:
         content = parse_json(read_text(path))
-    except NotThisRecord as error:
+    except InvalidRecordError as error:
         raise InputError(f"{printable(path)}: {error}") from error
     videos = content.get(key) if isinstance(content, dict) else None
     if not isinstance(videos, list):
         raise InputError(f"{path}: has no list of videos under '{key}'")
     for video in videos:
         if not isinstance(video, dict):
-            raise InputError(f"{path}: holds a {type(video).__name__}, expected a video by name")
+            raise InputError(
+                f"{path}: contains a {type(video).__name__}, expected the name of a video with its "
+                "frames"
+            )
         for scene, frames in video.items():
             if not isinstance(frames, list):
-                raise InputError(f"{path}: the video '{printable(scene)}' is no list of frames")
+                raise InputError(f"{path}: the video '{printable(scene)}' is not a list of frames")
             yield scene, frames
 
 
-def _files_of_frame(path: Path, scene: str, frame: Any) -> DepthFiles:
+def _parse_frame(path: Path, scene: str, frame: Any) -> DepthFiles:
+    """Parse a frame with its "image", "gt_depth" and "factor", the stored numbers in a metre."""
     if not isinstance(frame, dict):
         frame = {}
     factor = frame.get("factor")
@@ -160,16 +175,16 @@ def _files_of_frame(path: Path, scene: str, frame: Any) -> DepthFiles:
         image=_path_below_list(path, scene, frame.get("image")),
         depth=_path_below_list(path, scene, frame.get("gt_depth")),
         scene=scene,
-        read=partial(read_steps, steps=float(factor)),
+        read_depth=partial(read_steps, steps=float(factor)),
     )
 
 
 def _path_below_list(path: Path, scene: str, name: object) -> Path:
-    """Path that the list at ``path`` names, which may not leave the list's folder."""
+    """Resolve a path in the list at ``path``, which may not lead out of the list's folder."""
     relative = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
     if not name or relative is None or relative.is_absolute() or ".." in relative.parts:
         raise InputError(
-            f"{path}: a frame of '{printable(scene)}' names no 'image' and 'gt_depth' below "
-            "the list's folder"
+            f"{path}: a frame of '{printable(scene)}' needs an 'image' and a 'gt_depth' inside the "
+            "list's folder"
         )
     return path.parent / relative

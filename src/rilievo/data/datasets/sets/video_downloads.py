@@ -54,7 +54,8 @@ class Download:
 
     Attributes:
         videos: Names of the videos that papers use.
-        open: Function of the root and the variant, which finds the parts of the download.
+        open: Function of the root and the variant. It finds the parts of the download, and returns
+            a function that lists the frames of a video.
         variants: Variants besides the default one.
     """
 
@@ -66,13 +67,9 @@ class Download:
 def downloaded_frames(
     download: Download, root: Path, variant: str, frame_slice: slice
 ) -> dict[str, DepthFiles | Absent]:
-    """Find the frames of a download by id. A video without frames is ``Absent``.
+    """Find the frames of a download by id, of which ``frame_slice`` takes a part of each video.
 
-    Args:
-        download: The set of videos.
-        root: Folder of the download.
-        variant: Name of the variant.
-        frame_slice: Which frames of each video are taken.
+    A video without frames is ``Absent``.
 
     Raises:
         OptionError: If the set has no such variant.
@@ -80,24 +77,22 @@ def downloaded_frames(
     """
     variants = (DEFAULT_VARIANT, *download.variants)
     if variant not in variants:
-        raise OptionError(f"these videos have no variant '{variant}', but {', '.join(variants)}")
+        raise OptionError(
+            f"these videos have no variant '{variant}'; choose one of {', '.join(variants)}"
+        )
     list_frames = download.open(root, variant)
     entries: dict[str, DepthFiles | Absent] = {}
     for video in download.videos:
         frames = dict(list_frames(video, frame_slice))
         entries |= frames
         if not frames:
-            reason = f"the download in {printable(root)} has no frames of this video"
+            reason = f"the download in {printable(root)} has no frames for this video"
             entries[video] = Absent(id=video, reason=reason)
     return entries
 
 
 def _find_folder(root: Path, expected: str, is_wanted: Callable[[Path], bool]) -> Path:
-    """Find the first folder, up to two levels below the root, that is wanted.
-
-    Raises:
-        InputError: If there is none; the message says what was ``expected``.
-    """
+    """Find the first folder, up to two levels below the root, for which ``is_wanted`` is true."""
     for folder in _folders_by_level(root):
         if is_wanted(folder):
             return folder
@@ -110,12 +105,12 @@ def _find_folder_of_videos(root: Path, videos: Sequence[str], expected: str) -> 
 
 
 def _sorted_stems(folder: Path, suffix: str) -> list[str]:
-    """Names in a folder that have the suffix, without it."""
+    """List the names in a folder that have a suffix, without the suffix."""
     return sorted(name[: -len(suffix)] for name in names_in(folder) if name.endswith(suffix))
 
 
 def _folders_by_level(root: Path) -> Iterator[Path]:
-    """Yield the root, then its subfolders, then theirs."""
+    """Yield the root, then its subfolders, then their subfolders."""
     level = [root]
     yield root
     for _ in range(_SEARCH_DEPTH):
@@ -141,18 +136,19 @@ def _kitti_frame_lister(root: Path, _: str) -> FrameLister:
     cached_names_in = cache(names_in)
 
     def frames_of_video(video: str, frame_slice: slice) -> Frames:
-        candidates = (annotated / part / video / "proj_depth" for part in ("val", "train", ""))
+        """Yield the id and the files of each frame of one drive."""
+        candidates = (annotated / split / video / "proj_depth" for split in ("val", "train", ""))
         folder = next((path for path in candidates if path.is_dir()), annotated / video)
-        depths = folder / "groundtruth" / _LEFT_CAMERA
-        for stem in _sorted_stems(depths, ".png")[frame_slice]:
+        depth_folder = folder / "groundtruth" / _LEFT_CAMERA
+        for stem in _sorted_stems(depth_folder, ".png")[frame_slice]:
             frame = KittiFrame(drive=video, camera=_LEFT_CAMERA, index=stem)
             files = DepthFiles(
                 image=picture_path(frame, raw, cached_names_in),
-                depth=depths / f"{stem}.png",
+                depth=depth_folder / f"{stem}.png",
                 scene=video,
-                read=partial(read_steps, steps=STEPS_PER_METRE),
+                read_depth=partial(read_steps, steps=STEPS_PER_METRE),
                 camera=partial(_left_camera_of_day, day=raw / frame.date),
-                cut=_crop_to_even_sides,
+                crop_image=_crop_to_even_sides,
             )
             yield f"{video}/rgb/{stem}", files
 
@@ -202,18 +198,20 @@ _BONN_VIDEOS = (
 def _bonn_frame_lister(root: Path, variant: str) -> FrameLister:
     """Find Bonn's videos, and return a function that lists the frames of one."""
     folder = _find_folder_of_videos(
-        root, _BONN_VIDEOS, "folders of Bonn RGB-D such as rgbd_bonn_balloon2"
+        root, _BONN_VIDEOS, "Bonn RGB-D folders such as rgbd_bonn_balloon2"
     )
 
     def frames_of_video(video: str, frame_slice: slice) -> Frames:
-        for colour, depth in _colour_and_depth_stems(folder / video, variant, frame_slice):
+        """Yield the id and the files of each frame of one video."""
+        stems = _colour_and_depth_stems(folder / video, variant, frame_slice)
+        for colour_stem, depth_stem in stems:
             frame = DepthFiles(
-                image=folder / video / "rgb" / f"{colour}.png",
-                depth=folder / video / "depth" / f"{depth}.png",
+                image=folder / video / "rgb" / f"{colour_stem}.png",
+                depth=folder / video / "depth" / f"{depth_stem}.png",
                 scene=video,
-                read=partial(read_steps, steps=_BONN_STEPS_PER_METRE),
+                read_depth=partial(read_steps, steps=_BONN_STEPS_PER_METRE),
             )
-            yield f"{video}/rgb/{colour}", frame
+            yield f"{video}/rgb/{colour_stem}", frame
 
     return frames_of_video
 
@@ -221,15 +219,16 @@ def _bonn_frame_lister(root: Path, variant: str) -> FrameLister:
 def _colour_and_depth_stems(
     folder: Path, variant: str, frame_slice: slice
 ) -> Iterator[tuple[str, str]]:
-    """Yield the names, without suffix, of each picture and its depth map."""
-    colours, depths = _stems_by_time(folder / "rgb"), _stems_by_time(folder / "depth")
+    """Yield the stem, which is a time [s], of each picture and of its depth map."""
+    colour_stems = _stems_by_time(folder / "rgb")
+    depth_stems = _stems_by_time(folder / "depth")
     if variant != ASSOCIATED:
-        yield from zip(colours[frame_slice], depths[frame_slice], strict=False)
+        yield from zip(colour_stems[frame_slice], depth_stems[frame_slice], strict=False)
         return
-    indices = associate([float(stem) for stem in colours], [float(stem) for stem in depths])
+    depth_indices = associate(list(map(float, colour_stems)), list(map(float, depth_stems)))
     pairs = [
-        (colour, depths[index])
-        for colour, index in zip(colours, indices, strict=True)
+        (colour_stem, depth_stems[index])
+        for colour_stem, index in zip(colour_stems, depth_indices, strict=True)
         if index is not None
     ]
     yield from pairs[frame_slice]
@@ -257,10 +256,11 @@ def _crop_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
 def _scannet_frame_lister(root: Path, _: str) -> FrameLister:
     """Find ScanNet's scenes, and return a function that lists the frames of one."""
     folder = _find_folder_of_videos(
-        root, _SCANNET_VIDEOS, "exported scenes of ScanNet such as scene0707_00"
+        root, _SCANNET_VIDEOS, "exported ScanNet scenes such as scene0707_00"
     )
 
     def frames_of_video(video: str, frame_slice: slice) -> Frames:
+        """Yield the id and the files of each frame of one scene."""
         scene = folder / video
         numbers = filter(is_whole, _sorted_stems(scene / "color", ".jpg"))
         for number in sorted(numbers, key=int)[frame_slice]:
@@ -268,14 +268,14 @@ def _scannet_frame_lister(root: Path, _: str) -> FrameLister:
                 image=scene / "color" / f"{number}.jpg",
                 depth=scene / "depth" / f"{number}.png",
                 scene=video,
-                read=partial(read_steps, steps=_SCANNET_STEPS_PER_METRE),
+                read_depth=partial(read_steps, steps=_SCANNET_STEPS_PER_METRE),
                 camera=partial(
                     read_if_present, _read_depth_camera, scene / "intrinsic/intrinsic_depth.txt"
                 ),
                 pose=partial(
                     read_if_present, _read_pose_unless_lost, scene / "pose" / f"{number}.txt"
                 ),
-                cut=_crop_margins,
+                crop_image=_crop_margins,
             )
             yield f"{video}/color/{number}", frame
 
@@ -335,27 +335,33 @@ _SINTEL_VIDEOS = (
 
 def _sintel_frame_lister(root: Path, variant: str) -> FrameLister:
     """Find Sintel's pictures and depth, and return a function that lists the frames of a video."""
-    name = FINAL if variant == FINAL else "clean"
-    pictures, depths = _find_sintel_part(root, name), _find_sintel_part(root, "depth")
-    cameras = depths.with_name("camdata_left")
+    render_pass = FINAL if variant == FINAL else "clean"
+    image_folder = _find_sintel_part(root, render_pass)
+    depth_folder = _find_sintel_part(root, "depth")
+    camera_folder = depth_folder.with_name("camdata_left")
 
     def frames_of_video(video: str, frame_slice: slice) -> Frames:
-        for stem in _sorted_stems(pictures / video, ".png")[frame_slice]:
-            camera = cameras / video / f"{stem}.cam"
+        """Yield the id and the files of each frame of one video."""
+        for stem in _sorted_stems(image_folder / video, ".png")[frame_slice]:
+            camera_file = camera_folder / video / f"{stem}.cam"
             frame = DepthFiles(
-                image=pictures / video / f"{stem}.png",
-                depth=depths / video / f"{stem}.dpt",
+                image=image_folder / video / f"{stem}.png",
+                depth=depth_folder / video / f"{stem}.dpt",
                 scene=video,
-                read=_read_sintel_depth,
-                camera=partial(read_if_present, _camera_of_cam_file, camera),
-                pose=partial(read_if_present, _pose_of_cam_file, camera),
+                read_depth=_read_sintel_depth,
+                camera=partial(read_if_present, _read_sintel_camera, camera_file),
+                pose=partial(read_if_present, _read_sintel_pose, camera_file),
             )
-            yield f"{name}/{video}/{stem}", frame
+            yield f"{render_pass}/{video}/{stem}", frame
 
     return frames_of_video
 
 
 def _find_sintel_part(root: Path, name: str) -> Path:
+    """Find the folder of Sintel's "clean", "final" or "depth", which has a folder for each video.
+
+    It may lie in a download of its own.
+    """
     expected = f"Sintel's training/{name}"
 
     def has_videos(folder: Path) -> bool:
@@ -368,11 +374,11 @@ def _read_sintel_depth(path: Path) -> MaskedValues:
     return masked_metres(read_dpt(path))
 
 
-def _camera_of_cam_file(path: Path) -> Camera:
+def _read_sintel_camera(path: Path) -> Camera:
     return read_cam(path)[0]
 
 
-def _pose_of_cam_file(path: Path) -> Transform:
+def _read_sintel_pose(path: Path) -> Transform:
     return read_cam(path)[1]
 
 

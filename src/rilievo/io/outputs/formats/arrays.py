@@ -1,4 +1,4 @@
-"""Lossless numbers: npy, npz, float32 TIFF, and OpenEXR (extra ``formats``)."""
+"""Files with exact numbers: npy, npz, float32 TIFF, and OpenEXR (extra ``formats``)."""
 
 import os
 import zipfile
@@ -15,8 +15,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from rilievo.arrays.shapes import Vectors
 from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import spelling_of
-from rilievo.io.checksums import crc32_of_npz, crc32_of_numbers
+from rilievo.geometry.cameras.spelling import spell_lens
+from rilievo.io.checksums import npz_crc32, numbers_crc32
 from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import read_npz_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
@@ -41,7 +41,7 @@ def write_depth_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
-def read_depth_npy(path: Path, facts: FileFacts) -> Stored:
+def read_depth_npy(path: Path, file_facts: FileFacts) -> Stored:
     """Read the values."""
     return from_nan(_load_npy(path))
 
@@ -50,10 +50,10 @@ def write_normals_npy(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write normals (h, w, 3), in our axes."""
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
-    return replace(job.facts("normals"), axes=OUR_AXES)
+    return replace(job.describe_file("normals"), axes=OUR_AXES)
 
 
-def read_normals_npy(path: Path, facts: FileFacts) -> Stored:
+def read_normals_npy(path: Path, file_facts: FileFacts) -> Stored:
     """Read normals (h, w, 3) as (3, h, w)."""
     return Stored(normals=np.ascontiguousarray(np.moveaxis(_load_npy(path), 2, 0)))
 
@@ -66,27 +66,29 @@ def _load_npy(path: Path) -> np.ndarray:
 
 def write_npz(job: WriteJob) -> FileFacts:
     """Write all parts and the JSON."""
-    facts = _npz_facts(job)
-    # numpy compresses at level 6: five times slower, and only a tenth smaller.
+    file_facts = _npz_facts(job)
+    # Level 1, because numpy's level 6 is five times slower for files that are a tenth smaller.
     method = zipfile.ZIP_DEFLATED if job.options.compress else zipfile.ZIP_STORED
     with zipfile.ZipFile(job.path, "w", method, allowZip64=True, compresslevel=1) as archive:
         for name, array in _npz_arrays(job).items():
             _write_member(archive, name, array)
-        facts = replace(facts, crc32=crc32_of_npz(archive))
-        _write_member(archive, _ABOUT, np.array(job.about.embedded_json(facts)))
-    return facts
+        file_facts = replace(file_facts, crc32=npz_crc32(archive))
+        _write_member(archive, _ABOUT, np.array(job.sidecar.embedded_json(file_facts)))
+    return file_facts
 
 
 def _npz_facts(job: WriteJob) -> FileFacts:
-    prediction, about = job.prediction, job.about
+    """Describe an npz file by the names of its arrays and the unit of its depth."""
+    prediction, sidecar = job.prediction, job.sidecar
     sensor_maps = [
         name for name in ("network_depth", "measured") if getattr(prediction, name) is not None
     ]
-    facts = replace(job.facts(", ".join((_NPZ_CONTENT, *sensor_maps))), axes=about.normals)
+    content = ", ".join((_NPZ_CONTENT, *sensor_maps))
+    file_facts = replace(job.describe_file(content), axes=sidecar.normals)
     if prediction.depth_or_none is None:
-        return facts
-    unit = about.depth.unit if about.depth else None
-    return replace(facts, unit=unit, scale=1.0, offset=0.0, invalid="nan")
+        return file_facts
+    unit = sidecar.depth.unit if sidecar.depth else None
+    return replace(file_facts, unit=unit, scale=1.0, offset=0.0, invalid="nan")
 
 
 def _npz_arrays(job: WriteJob) -> dict[str, np.ndarray]:
@@ -114,7 +116,7 @@ def _npz_arrays(job: WriteJob) -> dict[str, np.ndarray]:
     if camera is not None and isinstance(camera.lens, Pinhole):
         arrays["K"] = camera.K
     elif camera is not None:
-        arrays["lens"] = np.array(str(spelling_of(camera.lens)))
+        arrays["lens"] = np.array(str(spell_lens(camera.lens)))
     return arrays
 
 
@@ -123,13 +125,11 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> Non
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def read_npz(path: Path, facts: FileFacts) -> Stored:
+def read_npz(path: Path, file_facts: FileFacts) -> Stored:
     """Read all maps and the photograph."""
     with path.open("rb") as file:
         arrays = read_npz_arrays(
-            file,
-            (*_MAPS, "K", "photo", "transparent"),
-            most_bytes=_MAX_ARRAY_BYTES,
+            file, (*_MAPS, "K", "photo", "transparent"), most_bytes=_MAX_ARRAY_BYTES
         )
     return Stored(
         values=arrays.get("depth"),
@@ -154,18 +154,18 @@ def read_npz_json(path: Path) -> str:
 def write_depth_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth values, NaN where invalid, and the JSON."""
     values = with_nan(depth.values, depth.valid)
-    facts = job.float_depth_facts(job.depth_facts.meaning)
-    facts = replace(facts, crc32=crc32_of_numbers(values))
+    file_facts = job.float_depth_facts(job.depth_facts.meaning)
+    file_facts = replace(file_facts, crc32=numbers_crc32(values))
     tags = ImageFileDirectory_v2()
-    tags[_IMAGE_DESCRIPTION] = job.about.embedded_json(facts)
+    tags[_IMAGE_DESCRIPTION] = job.sidecar.embedded_json(file_facts)
     tags[_SOFTWARE] = "rilievo"
     image = Image.fromarray(values)
     compression = "tiff_adobe_deflate" if job.options.compress else None
     image.save(job.path, "TIFF", tiffinfo=tags, compression=compression)
-    return facts
+    return file_facts
 
 
-def read_depth_tiff(path: Path, facts: FileFacts) -> Stored:
+def read_depth_tiff(path: Path, file_facts: FileFacts) -> Stored:
     """Read the values."""
     with open_stored_image(TiffImageFile, path) as image:
         return from_nan(np.array(image, np.float32))
@@ -179,18 +179,18 @@ def read_tiff_json(path: Path) -> str:
 
 
 def write_depth_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
+    """Write depth into channel Z, or affine values into channel Y; NaN where invalid."""
     channel = _depth_channel_name(depth)
-    facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
+    file_facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
-    facts = replace(facts, crc32=crc32_of_numbers(values))
+    file_facts = replace(file_facts, crc32=numbers_crc32(values))
     header = {
         "kind": depth.kind.value,
         "unit": job.depth_facts.unit,
         _EXR_CHECKSUM: f"{zlib.crc32(values.data):08x}",
     }
-    _write_exr_channels(job, facts, header, {channel: values})
-    return facts
+    _write_exr_layers(job, file_facts, header, {channel: values})
+    return file_facts
 
 
 def _depth_channel_name(depth: DepthMap) -> str:
@@ -200,81 +200,85 @@ def _depth_channel_name(depth: DepthMap) -> str:
 def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth, its mask, normals, sky and colours as layers of one EXR file.
 
-    Depth is the channel Z, or Y for affine kinds; normals are N.X to N.Z, masks mask.A and sky.A,
-    and colours R, G and B in linear light, as programs for compositing expect them.
+    Depth is the channel Z, or Y for affine kinds. Normals are N.X to N.Z, masks are mask.A and
+    sky.A, and colours are R, G and B in linear light, as programs for compositing expect them.
     """
     depth_channel = _depth_channel_name(depth)
-    layers = _exr_layers(job.prediction, depth, depth_channel)
-    facts = job.float_depth_facts(
-        f"layers: {depth_channel} ({job.depth_facts.meaning}), mask.A, and normals N, sky.A, R, G, "
-        "B where the answer has them"
+    layers = _make_exr_channels(job.prediction, depth, depth_channel)
+    file_facts = job.float_depth_facts(
+        f"layers: {depth_channel} ({job.depth_facts.meaning}), mask.A and, where the prediction "
+        "has them, normals N.X to N.Z, sky.A and colours R, G, B"
     )
-    facts = replace(facts, crc32=crc32_of_numbers(layers[depth_channel]))
+    file_facts = replace(file_facts, crc32=numbers_crc32(layers[depth_channel]))
     if job.prediction.normals is not None:
-        facts = replace(facts, axes=OUR_AXES)
-    _write_exr_channels(job, facts, _exr_header(job, depth), layers)
-    return facts
+        file_facts = replace(file_facts, axes=OUR_AXES)
+    _write_exr_layers(job, file_facts, _exr_header(job, depth), layers)
+    return file_facts
 
 
-def _exr_layers(
+def _make_exr_channels(
     prediction: PredictionRecord, depth: DepthMap, depth_channel: str
 ) -> dict[str, np.ndarray]:
-    """Layers by the names of their channels."""
-    layers = {
+    """EXR channels by name, such as "N.X" for the x of the normals."""
+    channels = {
         depth_channel: with_nan(depth.values, depth.valid),
         "mask.A": depth.valid.astype(np.float32),
     }
     if prediction.normals is not None:
         valid = np.broadcast_to(depth.valid, prediction.normals.shape)
         normals = with_nan(prediction.normals, valid)
-        layers |= {f"N.{axis}": values for axis, values in zip("XYZ", normals, strict=True)}
+        channels |= {f"N.{axis}": values for axis, values in zip("XYZ", normals, strict=True)}
     if prediction.sky is not None:
-        layers["sky.A"] = prediction.sky.astype(np.float32)
+        channels["sky.A"] = prediction.sky.astype(np.float32)
     if prediction.photo is not None:
-        linear_of_level = linear_light().astype(np.float16)
-        linear_rgb = linear_of_level[prediction.photo.pixels]
-        layers |= {name: linear_rgb[..., index] for index, name in enumerate("RGB")}
-    return layers
+        # Half floats hold 8-bit colours well enough, in half of the space.
+        linear_by_level = linear_light().astype(np.float16)
+        linear_rgb = linear_by_level[prediction.photo.pixels]
+        channels |= {name: linear_rgb[..., index] for index, name in enumerate("RGB")}
+    return channels
 
 
 def _exr_header(job: WriteJob, depth: DepthMap) -> dict[str, str]:
-    """Kind and unit of depth and the camera, as texts."""
+    """Attributes of an EXR file: kind and unit of depth, and the camera, as texts."""
     header = {"kind": depth.kind.value, "unit": job.depth_facts.unit}
     camera = job.prediction.camera
     if camera is not None and isinstance(camera.lens, Pinhole):
         header["K"] = " ".join(f"{value:.9g}" for value in camera.K.reshape(-1))
     elif camera is not None:
-        header["lens"] = str(spelling_of(camera.lens))
+        header["lens"] = str(spell_lens(camera.lens))
     return header
 
 
-def _write_exr_channels(
-    job: WriteJob, facts: FileFacts, header: Mapping[str, str], channels: Mapping[str, np.ndarray]
+def _write_exr_layers(
+    job: WriteJob,
+    file_facts: FileFacts,
+    header: Mapping[str, str],
+    channels: Mapping[str, np.ndarray],
 ) -> None:
-    """Write channels, with a header that has the JSON among its attributes."""
+    """Write channels, with the JSON as an attribute of the header."""
     OpenEXR = _import_openexr(job.output)
     compression = OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
-    whole_header = {
+    full_header = {
         "compression": compression,
         "type": OpenEXR.scanlineimage,
         **header,
-        _EXR_JSON: job.about.embedded_json(facts),
+        _EXR_JSON: job.sidecar.embedded_json(file_facts),
     }
-    rows = {name: np.ascontiguousarray(values) for name, values in channels.items()}
+    contiguous = {name: np.ascontiguousarray(values) for name, values in channels.items()}
     try:
-        with OpenEXR.File(whole_header, rows) as image:
-            image.write(os.fsencode(job.path))  # it takes paths in Unicode, or bytes of any kind
+        with OpenEXR.File(full_header, contiguous) as image:
+            image.write(os.fsencode(job.path))  # As bytes, so that any path is allowed.
     except (RuntimeError, ValueError, TypeError) as error:
-        # OpenEXR raises these where the disk is full or the name is not allowed.
+        # OpenEXR raises these if the disk is full or the name is not allowed.
         raise OSError(str(error).replace(job.path.name, job.file)) from error
 
 
-def read_depth_exr(path: Path, facts: FileFacts) -> Stored:
+def read_depth_exr(path: Path, file_facts: FileFacts) -> Stored:
     """Read the values."""
     channels = _exr_channels(path)
     [name] = channels.names
     values = np.array(channels.read_channel(name), np.float32)
-    # OpenEXR returns zeros for rows that it cannot read.
+    # OpenEXR returns zeros for rows that it cannot read, which only the checksum reveals.
     if channels.attribute_text(_EXR_CHECKSUM) != f"{zlib.crc32(values.data):08x}":
         raise ValueError("the checksum of its pixels does not match")
     return from_nan(values)

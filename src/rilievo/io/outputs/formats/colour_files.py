@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.arrays.shapes import Mask, Pixels
 from rilievo.io.map_pictures import (
     ColourRange,
-    Drawn,
+    DrawnQuantity,
     colour_levels,
     colour_range,
     colour_range_from_depths,
@@ -26,36 +26,36 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 
 _DRAWN_QUANTITIES = {
-    (True, Drawn.INVERSE_DEPTH): "1/depth",
-    (True, Drawn.DEPTH): "depth",
-    (False, Drawn.INVERSE_DEPTH): "values",
-    (False, Drawn.DEPTH): "-values",
+    (True, DrawnQuantity.INVERSE_DEPTH): "1/depth",
+    (True, DrawnQuantity.DEPTH): "depth",
+    (False, DrawnQuantity.INVERSE_DEPTH): "values",
+    (False, DrawnQuantity.DEPTH): "-values",
 }
-"""What a picture draws, by whether the values are depth and by the option."""
-_TICKS = 5
-_CSS_COLOURS = 17
+"""Quantity that a picture draws, by whether the values are depth and by the option ``draw``."""
+_TICK_COUNT = 5
+_CSS_COLOUR_COUNT = 17
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as a colour picture."""
     options, sky = job.options, coloured_sky(job.prediction)
     extended = extend_ground_to_sky(depth, sky)
-    limits = _range_of_extended(extended, options, sky)
+    limits = _range_up_to_sky(extended, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
-    facts = replace(job.facts("picture of depth"), colour=colour)
+    file_facts = replace(job.describe_file("picture of depth"), colour=colour)
     if depth.valid.all():
         palette = colour_table if sky is None else sky_table
         levels = colour_levels(extended, limits, options.draw, sky)
-        return job.write_png(levels, facts, palette(options.colour_map))
-    # The colour of invalid pixels is not among the 256.
+        return job.write_png(levels, file_facts, palette(options.colour_map))
+    # The colour of invalid pixels is not in the palette of 256 colours, so RGB is written.
     picture = colourise(
         extended, colour_map=options.colour_map, limits=limits, quantity=options.draw, sky=sky
     )
-    return job.write_png(picture, facts)
+    return job.write_png(picture, file_facts)
 
 
 def coloured_sky(prediction: PredictionRecord) -> Mask | None:
-    """Mask of the sky that pictures colour, without objects before it; None without any."""
+    """Mask of the sky that pictures colour, without objects before it; None if there is no sky."""
     return sky_behind_objects(prediction.depth, prediction.sky)
 
 
@@ -68,28 +68,28 @@ def depth_picture(
 ) -> Pixels:
     """Draw depth at some rows and columns, by default with the colour range of the whole map."""
     depth, sky = prediction.depth, coloured_sky(prediction)
-    part = DepthMap(
+    sampled_depth = DepthMap(
         values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
     )
-    sky_of_part = None if sky is None else sky[rows, columns]
+    sampled_sky = None if sky is None else sky[rows, columns]
     return colourise(
-        extend_ground_to_sky(part, sky_of_part),
+        extend_ground_to_sky(sampled_depth, sampled_sky),
         colour_map=options.colour_map,
         limits=limits or picture_range(depth, options, sky),
         quantity=options.draw,
-        sky=sky_of_part,
+        sky=sampled_sky,
     )
 
 
 def picture_range(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> ColourRange:
-    """Colour range of the options, or of the map up to its sky."""
+    """Colour range in the options, or else that of the map with its ground continued to the sky."""
     if options.colour_limits is None:
         depth = extend_ground_to_sky(depth, sky)
-    return _range_of_extended(depth, options, sky)
+    return _range_up_to_sky(depth, options, sky)
 
 
-def _range_of_extended(extended: DepthMap, options: SaveOptions, sky: Mask | None) -> ColourRange:
-    """Colour range of a map whose ground was continued up to the sky."""
+def _range_up_to_sky(extended: DepthMap, options: SaveOptions, sky: Mask | None) -> ColourRange:
+    """Colour range in the options, or else that of a map whose ground was already continued."""
     if options.colour_limits is None:
         return colour_range(extended, options.draw, sky)
     near, far = options.colour_limits
@@ -118,7 +118,7 @@ def colour_facts(
 class Bar:
     """Colour bar: evenly spaced CSS colours and labels, from left to right."""
 
-    facts: ColourFacts
+    colour_facts: ColourFacts
     colours: tuple[str, ...]
     ticks: tuple[str, ...]
     caption: str
@@ -126,9 +126,9 @@ class Bar:
 
 
 def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> Bar:
-    """Colour bar of a map; only depths have labels."""
+    """Make the colour bar of a map, with numbers as labels only if its values are depth."""
     limits = picture_range(depth, options, sky)
-    ends = ("far", "near") if options.draw is Drawn.INVERSE_DEPTH else ("near", "far")
+    ends = ("far", "near") if options.draw is DrawnQuantity.INVERSE_DEPTH else ("near", "far")
     has_numbers = depth.is_depth and limits.low > 0
     unit = " m" if depth.kind is DepthKind.METRIC else ""
     captions = {
@@ -138,12 +138,12 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     caption = f"{ends[0]} on the left, {ends[1]} on the right; " + captions.get(
         depth.kind, "without labels, because the values are not depth"
     )
-    is_known = depth.valid if sky is None else depth.valid | sky
-    if not is_known.all():
+    has_colour = depth.valid if sky is None else depth.valid | sky
+    if not has_colour.all():
         no_depth_colour = "dark red" if options.colour_map == "grey" else "grey"
         caption += f"; {no_depth_colour} where there is no depth"
     return Bar(
-        facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
+        colour_facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
         colours=css_colours(options.colour_map),
         ticks=_tick_labels(limits, options.draw, unit) if has_numbers else ends,
         caption=caption,
@@ -151,10 +151,10 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     )
 
 
-def css_colours(colour_map: str, steps: int = _CSS_COLOURS) -> tuple[str, ...]:
-    """Colours of a map at even steps, as ``#rrggbb``."""
+def css_colours(colour_map: str, count: int = _CSS_COLOUR_COUNT) -> tuple[str, ...]:
+    """Evenly spaced colours of a colour map, as ``#rrggbb``."""
     table = colour_table(colour_map)
-    indices = np.linspace(0, len(table) - 1, steps).round().astype(int)
+    indices = np.linspace(0, len(table) - 1, count).round().astype(int)
     return tuple(map(hex_colour, table[indices].tolist()))
 
 
@@ -163,7 +163,7 @@ def hex_colour(colour: Sequence[int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _tick_labels(limits: ColourRange, quantity: Drawn, unit: str) -> tuple[str, ...]:
-    numbers = np.linspace(limits.low, limits.high, _TICKS)
-    depths = 1 / numbers if quantity is Drawn.INVERSE_DEPTH else numbers
+def _tick_labels(limits: ColourRange, quantity: DrawnQuantity, unit: str) -> tuple[str, ...]:
+    drawn_values = np.linspace(limits.low, limits.high, _TICK_COUNT)
+    depths = 1 / drawn_values if quantity is DrawnQuantity.INVERSE_DEPTH else drawn_values
     return tuple(f"{depth:.3g}{unit}" for depth in depths)

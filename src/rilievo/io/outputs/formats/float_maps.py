@@ -1,7 +1,7 @@
 """Depth and normals as float maps: PFM, and the dense maps of COLMAP.
 
-PFM has rows from the bottom up. COLMAP has a header ``width&height&channels&``, then planes, in
-which 0 means no value; its camera frame is rilievo's.
+PFM stores rows from the bottom up. COLMAP stores a header ``width&height&channels&``, then planes,
+in which 0 means no value. Its camera frame is the same as rilievo's.
 """
 
 import re
@@ -18,7 +18,7 @@ from rilievo.io.outputs.sky import normals_mask
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.records.depth_map import DepthMap
 
-_MAX_HEADER_BYTES = 64  # of a line of PFM, and of all of COLMAP's
+_MAX_HEADER_BYTES = 64  # for each line of PFM's header, or for COLMAP's whole header
 _COLMAP_HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
 
 
@@ -31,16 +31,13 @@ def write_depth_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
-def read_depth_pfm(path: Path, facts: FileFacts) -> Stored:
-    """Read a PFM that rilievo wrote; NaN is invalid.
-
-    Raises:
-        ValueError: If it is another kind of file.
-    """
+def read_depth_pfm(path: Path, file_facts: FileFacts) -> Stored:
+    """Read a PFM that rilievo wrote; raise ``ValueError`` for another kind of file."""
     with path.open("rb") as file:
-        signature, size, scale = (file.readline(_MAX_HEADER_BYTES).strip() for _ in range(3))
+        header = [file.readline(_MAX_HEADER_BYTES).strip() for _ in range(3)]
+        signature, size, scale = header
         if signature != b"Pf" or scale != b"-1.0":
-            raise ValueError("this is not a map of float values that rilievo wrote")
+            raise ValueError("this is not a float map that rilievo wrote")
         width, height = _parse_width_and_height(size.split())
         values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
     return from_nan(np.ascontiguousarray(values[::-1], np.float32))
@@ -53,7 +50,7 @@ def write_depth_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
     return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
 
 
-def read_depth_colmap(path: Path, facts: FileFacts) -> Stored:
+def read_depth_colmap(path: Path, file_facts: FileFacts) -> Stored:
     """Read depth from a map of COLMAP; numbers that are not positive are invalid."""
     [values] = _read_colmap_planes(path, 1)
     valid = values > 0
@@ -67,11 +64,11 @@ def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     if valid is not None:
         has_normal &= valid
     _write_colmap_planes(job.path, np.where(has_normal, normals, np.float32(0)))
-    return replace(job.facts("normals"), axes=OUR_AXES, invalid=0)
+    return replace(job.describe_file("normals"), axes=OUR_AXES, invalid=0)
 
 
-def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
-    """Read normals from a map of COLMAP; pixels without one face the camera, as in memory."""
+def read_colmap_normals(path: Path, file_facts: FileFacts) -> Stored:
+    """Read normals from a map of COLMAP; a pixel without a normal gets one towards the camera."""
     normals = _read_colmap_planes(path, 3)
     has_normal = normals.any(axis=0)
     normals[:, ~has_normal] = np.array([[0], [0], [-1]], np.float32)
@@ -93,7 +90,7 @@ def _read_colmap_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w
     with path.open("rb") as file:
         header = _COLMAP_HEADER.match(file.read(_MAX_HEADER_BYTES))
         if header is None or int(header[3]) != channels:
-            raise ValueError(f"this is not a map of COLMAP with {channels} channels")
+            raise ValueError(f"this is not a COLMAP map with {channels} channels")
         width, height = _parse_width_and_height(header.group(1, 2))
         file.seek(header.end())
         values = np.frombuffer(file.read(4 * channels * width * height), "<f4")
@@ -103,5 +100,5 @@ def _read_colmap_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w
 def _parse_width_and_height(parts: Sequence[bytes]) -> tuple[int, int]:
     width, height = (int(part) for part in parts)
     if not 0 < width * height <= MAX_PIXELS:
-        raise ValueError(f"{width}x{height} pixels are no size that rilievo writes")
+        raise ValueError(f"{width}x{height} pixels is not a size that rilievo writes")
     return width, height

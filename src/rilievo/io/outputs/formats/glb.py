@@ -28,7 +28,7 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 AXES = "x right, y up, z backwards (glTF)"
 
 NO_METRES = "arbitrary, not metres: the depth is known only up to scale"
-"""Unit that a file states if its depth is relative, in a format whose unit is the metre."""
+"""Unit that a file states for relative depth, in a format whose unit is the metre."""
 
 _JPEG_QUALITY = 90
 
@@ -36,10 +36,10 @@ _FLATNESS = 0.004
 """Relative change of depth up to which triangles are joined; networks are ten times less exact."""
 _MAX_POINTS = 26_000  # of a mesh; a larger surface is made coarser
 _TO_GLTF = np.array([1, -1, -1], np.float32)
-"""Factors from rilievo's axes to those of glTF."""
+"""Factors from the camera frame, y down and z forward, to the axes of glTF, y up and z back."""
 
 _MESH_OUTPUTS = ("glb", "usdz")
-"""Outputs that share a mesh."""
+"""Outputs that are made from the same mesh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,42 +47,41 @@ class TexturedMesh:
     """Textured surface in glTF's axes, and the description of its file."""
 
     mesh: TriangleMesh
-    facts: FileFacts
+    file_facts: FileFacts
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the surface as binary glTF, textured if there is a photograph."""
     textured = textured_mesh(job, depth, camera)
-    # glTF can describe the cameras of pinholes alone; the surface of another lens needs none.
+    # glTF can only describe pinhole cameras. The surface is right without a camera, too.
     is_pinhole = isinstance(camera.lens, Pinhole)
     write_gltf(
         job.path,
         textured.mesh,
-        name=Path(job.about.source.file).stem,
-        about=json.loads(job.about.embedded_json(textured.facts)),
+        name=Path(job.sidecar.source.file).stem,
+        about=json.loads(job.sidecar.embedded_json(textured.file_facts)),
         camera=_gltf_camera(camera.K, depth.shape) if is_pinhole else None,
         unit="" if depth.kind is DepthKind.METRIC else NO_METRES,
     )
-    return textured.facts
+    return textured.file_facts
 
 
 def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
-    """Make the textured mesh of a surface, or take the one that another output left.
-
-    Raises:
-        InputError: If no surface is left.
-    """
-    key = ("mesh", job.options)
-    textured: TexturedMesh | None = job.shared.pop(key, None)
+    """Make the textured mesh of a surface, or take the one that another output made."""
+    cache_key = ("mesh", job.options)
+    textured: TexturedMesh | None = job.cache.pop(cache_key, None)
     if textured is None:
         textured = _make_textured_mesh(job, depth, camera)
-    is_needed_later = not job.later.isdisjoint(_MESH_OUTPUTS)
+    is_needed_later = not job.later_outputs.isdisjoint(_MESH_OUTPUTS)
     if is_needed_later:
-        job.shared[key] = textured
-    return replace(textured, facts=replace(textured.facts, file=job.file, output=job.output))
+        job.cache[cache_key] = textured
+    return replace(
+        textured, file_facts=replace(textured.file_facts, file=job.file, output=job.output)
+    )
 
 
 def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
+    """Make the mesh of a surface in glTF's axes, with the photograph as its texture."""
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(
@@ -99,16 +98,20 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
         backing=options.mesh_backing,
     )
     if not len(surface.triangles):
-        raise InputError("no surface is left to write as a mesh", path=job.about.source.file)
+        raise InputError(
+            "no surface is left to write as a mesh: sky, pixels without depth and dropped parts "
+            "are left out",
+            path=job.sidecar.source.file,
+        )
     texture = None
     texture_width = None
     if photo is not None:
-        picture = shrink_to_image(photo, options.texture_side)
+        texture_image = shrink_to_image(photo, options.texture_side)
         wraps_around = goes_round(camera, depth.shape[1])
-        texture = Texture(jpeg=_jpeg_bytes(picture), wraps_around=wraps_around)
-        texture_width = picture.width
-    facts = replace(
-        job.facts("mesh of the surface"),
+        texture = Texture(jpeg=_jpeg_bytes(texture_image), wraps_around=wraps_around)
+        texture_width = texture_image.width
+    file_facts = replace(
+        job.describe_file("mesh of the surface"),
         unit=job.depth_facts.unit,
         axes=f"{AXES}; the camera is at the origin and looks along -z",
         surface=mesh_facts(job, surface, step=step, texture_width=texture_width),
@@ -121,7 +124,7 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
             texture_coordinates=_texture_coordinates(surface, depth.shape),
             texture=texture,
         ),
-        facts=facts,
+        file_facts=file_facts,
     )
 
 
@@ -132,13 +135,13 @@ def _jpeg_bytes(image: Image.Image) -> bytes:
 
 
 def _texture_coordinates(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]:
-    """Convert pixels, whose (0, 0) is the centre of the first one, to shares of the texture."""
+    """Convert pixels, with (0, 0) at the centre of the first one, to fractions of the texture."""
     height, width = shape
     return (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
 
 
 def _gltf_camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
-    """Describe a pinhole camera for glTF, which requires the centre as principal point."""
+    """Describe a pinhole camera for glTF, whose principal point is always the picture's centre."""
     height, width = shape
     return {
         "type": "perspective",

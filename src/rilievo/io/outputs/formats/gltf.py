@@ -12,12 +12,12 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, Int32, Matrix, UInt8, UInt16
 from rilievo.io.map_pictures import linear_light
 
-# Numbers of OpenGL that glTF uses.
+# Constants of OpenGL that glTF uses.
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 _REPEAT, _CLAMP = 10497, 33071
 _LINEAR, _LINEAR_MIPMAP_LINEAR = 9729, 9987
-_MAX_SHORT_INDICES = 65535  # of 16 bits, of which glTF keeps the largest number free
+_MAX_SHORT_VERTICES = 65535  # with 16-bit indices, of which glTF reserves the largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Texture:
     """JPEG picture on a mesh.
 
     Attributes:
-        wraps_around: Whether its right edge continues on the left, as that of a panorama.
+        wraps_around: Whether its right edge continues on the left, as in a panorama.
     """
 
     jpeg: bytes
@@ -34,11 +34,11 @@ class Texture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriangleMesh:
-    """Triangle mesh with colours, with a texture, or with neither.
+    """Triangle mesh with vertex colours, with a texture, or with neither.
 
     Attributes:
-        normals: Unit normals, towards the side that was seen.
-        triangles: Numbers of their corners, counter-clockwise as seen from that side.
+        normals: Unit normals, towards the side that the camera saw.
+        triangles: Vertex indices of the corners, counter-clockwise as seen from that side.
         texture_coordinates: Horizontal and vertical position in the texture, from 0 to 1. (0, 0) is
             the outer corner of the top-left pixel.
     """
@@ -59,11 +59,10 @@ class TriangleMesh:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BufferPart:
-    """Piece of the binary buffer.
+    """Part of the binary buffer.
 
     Attributes:
-        data: Bytes of the piece.
-        target: What OpenGL uses it for; None for a picture.
+        target: OpenGL's constant for its use; None for a picture.
         accessor: glTF's description of the numbers in it; None for a picture.
     """
 
@@ -81,25 +80,25 @@ def write_gltf(
     camera: Mapping[str, Any] | None = None,
     unit: str = "",
 ) -> None:
-    """Write a mesh as binary glTF; its axes must be those of glTF.
+    """Write a mesh as binary glTF.
 
     Args:
         path: File to write.
-        mesh: Triangles, with colours or a texture.
+        mesh: Triangles in the axes of glTF, with colours or a texture.
         name: Name of the mesh in programs.
         about: JSON that becomes ``asset.extras.rilievo``.
-        camera: Camera of glTF, at the origin.
-        unit: Sentence on the unit, if it is not the metre that glTF's is; programs show it as a
-            property of the object.
+        camera: Camera at the origin, as glTF describes it; None for none.
+        unit: Sentence on the unit, which programs show as a property of the object; "" for metres,
+            which are glTF's unit.
     """
     attributes = {
-        "POSITION": _vector_part(mesh.points, is_bounded=True),
-        "NORMAL": _vector_part(mesh.normals),
+        "POSITION": _attribute_part(mesh.points, with_bounds=True),
+        "NORMAL": _attribute_part(mesh.normals),
     }
     if mesh.texture_coordinates is not None:
-        attributes["TEXCOORD_0"] = _vector_part(mesh.texture_coordinates)
+        attributes["TEXCOORD_0"] = _attribute_part(mesh.texture_coordinates)
     if mesh.colours is not None:
-        attributes["COLOR_0"] = _vector_part(_linear_colours(mesh.colours))
+        attributes["COLOR_0"] = _attribute_part(_linear_colours(mesh.colours))
     parts = [*attributes.values(), _index_part(mesh.triangles, len(mesh.points))]
     if mesh.texture is not None:
         parts.append(_BufferPart(data=mesh.texture.jpeg))
@@ -107,14 +106,14 @@ def write_gltf(
         **_scene_json(name, list(attributes), about, camera, unit),
         **_material_json(mesh.texture is not None),
         **_buffer_json(parts),
-        **_texture_json(mesh.texture, image_part=len(parts) - 1),
+        **_texture_json(mesh.texture, image_part=len(parts) - 1),  # the last part
     }
     _write_glb(path, document, parts)
 
 
 def _index_part(triangles: Int32[np.ndarray, "m 3"], vertex_count: int) -> _BufferPart:
-    """Make the part of the triangles' corners, with 16 bits a number if they suffice."""
-    is_short = vertex_count <= _MAX_SHORT_INDICES
+    """Make the part with the vertex indices of triangles, of 16 bits each if they suffice."""
+    is_short = vertex_count <= _MAX_SHORT_VERTICES
     return _BufferPart(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
         target=_ELEMENT_ARRAY_BUFFER,
@@ -126,41 +125,41 @@ def _index_part(triangles: Int32[np.ndarray, "m 3"], vertex_count: int) -> _Buff
     )
 
 
-def _vector_part(
-    rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
+def _attribute_part(
+    vectors: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, with_bounds: bool = False
 ) -> _BufferPart:
-    """Make a part with a vector for each vertex; glTF needs the bounds of positions."""
-    is_float = rows.dtype == np.float32
+    """Make the buffer part of a vertex attribute, such as normals.
+
+    glTF requires the bounds of positions. 16-bit integers, as of colours, stand for 0 to 1.
+    """
+    is_float = vectors.dtype == np.float32
     accessor: dict[str, Any] = {
         "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,
-        "count": len(rows),
-        "type": f"VEC{rows.shape[1]}",
+        "count": len(vectors),
+        "type": f"VEC{vectors.shape[1]}",
     }
     if not is_float:
         accessor["normalized"] = True
-    if is_bounded:
-        accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
-    data = rows.astype("<f4" if is_float else "<u2").tobytes()
+    if with_bounds:
+        accessor |= {"min": vectors.min(axis=0).tolist(), "max": vectors.max(axis=0).tolist()}
+    data = vectors.astype("<f4" if is_float else "<u2").tobytes()
     return _BufferPart(data=data, target=_ARRAY_BUFFER, accessor=accessor)
 
 
 def _linear_colours(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
-    """Convert sRGB colours to linear, opaque RGBA of 16 bits, as glTF needs them."""
+    """Convert sRGB colours to linear, opaque RGBA of 16 bits, as glTF requires them."""
     linear = linear_light()[colours]
     alpha = np.ones((len(colours), 1), np.float32)
     return np.rint(np.concatenate([linear, alpha], axis=1) * 65535).astype(np.uint16)
 
 
 def _scene_json(
-    name: str,
-    attributes: Sequence[str],
-    about: Any,
-    camera: Mapping[str, Any] | None,
-    unit: str,
+    name: str, attributes: Sequence[str], about: Any, camera: Mapping[str, Any] | None, unit: str
 ) -> dict[str, Any]:
     """Describe a scene with the mesh and, if there is one, a camera."""
     primitive = {
-        "attributes": {attribute: number for number, attribute in enumerate(attributes)},
+        # Indices of accessors: those of the attributes come first, then that of the triangles.
+        "attributes": {attribute: index for index, attribute in enumerate(attributes)},
         "indices": len(attributes),
         "material": 0,
     }
@@ -192,7 +191,7 @@ def _material_json(has_texture: bool) -> dict[str, Any]:
 
 
 def _buffer_json(parts: Sequence[_BufferPart]) -> dict[str, Any]:
-    """Describe where each part lies in the buffer, at multiples of 4 bytes."""
+    """Describe where each part lies in the buffer; parts begin at multiples of 4 bytes."""
     views: list[dict[str, Any]] = []
     offset = 0
     for part in parts:
@@ -209,7 +208,7 @@ def _buffer_json(parts: Sequence[_BufferPart]) -> dict[str, Any]:
 
 
 def _texture_json(texture: Texture | None, *, image_part: int) -> dict[str, Any]:
-    """Describe the texture, whose JPEG is a part of the buffer; nothing without a texture."""
+    """Describe the texture, whose JPEG is a part of the buffer; {} if there is no texture."""
     if texture is None:
         return {}
     sampler = {
@@ -244,5 +243,4 @@ def _padded(data: bytes, filler: bytes = b"\0") -> bytes:
 
 
 def _padding(data: bytes) -> int:
-    """Number of bytes up to the next multiple of 4."""
     return -len(data) % 4

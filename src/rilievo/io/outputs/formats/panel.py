@@ -44,13 +44,15 @@ class _PanelSizes:
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write photograph, depth and normals side by side."""
     bar = colour_bar(depth, job.options, coloured_sky(job.prediction))
-    facts = job.facts("photograph, depth and, where there are some, normals, with legends")
+    file_facts = job.describe_file(
+        "photograph, depth and, where there are some, normals, with legends"
+    )
     picture = np.asarray(panel_picture(job.prediction, job.options))
-    return job.write_png(picture, replace(facts, colour=bar.facts))
+    return job.write_png(picture, replace(file_facts, colour=bar.colour_facts))
 
 
 def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = None) -> Image.Image:
-    """Draw those of photograph, depth and normals that exist."""
+    """Draw the photograph, depth and normals side by side, as far as the prediction has them."""
     options = options or SaveOptions()
     pictures = _pictures_by_title(prediction, options)
     width, height = next(iter(pictures.values())).size
@@ -64,22 +66,26 @@ def panel_picture(prediction: PredictionRecord, options: SaveOptions | None = No
         left = sizes.margin + index * (width + sizes.margin)
         draw.text((left, sizes.margin // 2), title, _INK, font)
         sheet.paste(picture, (left, sizes.top_margin))
-        box = (left, sizes.top_margin + height + sizes.margin // 2, width)
+        legend_top = sizes.top_margin + height + sizes.margin // 2
         if title == "Depth":
             bar = colour_bar(prediction.depth, options, coloured_sky(prediction))
-            _draw_legend(sheet, bar, box, sizes, font)
+            _draw_legend(sheet, bar, (left, legend_top, width), sizes, font)
         elif title == "Normals":
             ball = _normals_ball(2 * sizes.line_height)
-            sheet.paste(ball, box[:2])
-            text_at = (left + ball.width + sizes.margin // 2, box[1] + sizes.line_height // 2)
-            draw.text(text_at, _NORMALS_LEGEND, _INK, font)
+            sheet.paste(ball, (left, legend_top))
+            text_left = left + ball.width + sizes.margin // 2
+            text_top = legend_top + sizes.line_height // 2
+            draw.text((text_left, text_top), _NORMALS_LEGEND, _INK, font)
     return sheet
 
 
 def _pictures_by_title(
     prediction: PredictionRecord, options: SaveOptions
 ) -> dict[str, Image.Image]:
-    """Pictures of what exists, reduced by sampling, since means of depth or normals are neither."""
+    """Draw the parts that the prediction has, each at most ``_MAX_WIDTH`` wide.
+
+    Depth and normals are reduced by sampling, because means of them would be on no surface.
+    """
     step = math.ceil(prediction.shape[1] / _MAX_WIDTH)
     rows, columns = sample_slices(prediction.shape, step)
     pictures = {}
@@ -105,38 +111,40 @@ def _draw_legend(
     sizes: _PanelSizes,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    """Draw a colour bar with its labels into a box: left, top and width [px]."""
+    """Draw a colour bar with its labels and caption into a box: left, top and width [px]."""
     left, top, width = box
     draw = ImageDraw.Draw(sheet)
-    height, text_top_offset = round(0.7 * sizes.line_height), sizes.line_height // 5
+    bar_height = round(0.7 * sizes.line_height)
+    label_top = top + bar_height + sizes.line_height // 5
     if bar.sky is not None:
         sky_width = round(draw.textlength("sky", font))
-        draw.rectangle((left, top, left + sky_width, top + height - 1), bar.sky)
-        draw.text((left, top + height + text_top_offset), "sky", _INK, font)
+        draw.rectangle((left, top, left + sky_width, top + bar_height - 1), bar.sky)
+        draw.text((left, label_top), "sky", _INK, font)
         left += sky_width + sizes.margin
         width -= sky_width + sizes.margin
 
     ramp = Image.new("RGB", (len(bar.colours), 1))
     ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
-    sheet.paste(ramp.resize((width, height), Image.Resampling.BILINEAR), (left, top))
+    sheet.paste(ramp.resize((width, bar_height), Image.Resampling.BILINEAR), (left, top))
     for index, tick in enumerate(bar.ticks):
         fraction = index / (len(bar.ticks) - 1)
         x = left + fraction * (width - draw.textlength(tick, font))
-        draw.text((x, top + height + text_top_offset), tick, _INK, font)
+        draw.text((x, label_top), tick, _INK, font)
 
-    _, _, words = bar.caption.partition("; ")
-    while words and draw.textlength(words, font) > width:
-        # Captions of several lines are broken between sentences.
-        words = words.rpartition("; " if "; " in words else " ")[0]
-    draw.text((left, top + height + sizes.line_height + text_top_offset), words, _INK, font)
+    # The first clause of the caption says which side is near, as the labels do.
+    _, _, caption = bar.caption.partition("; ")
+    while caption and draw.textlength(caption, font) > width:
+        # What does not fit is left out, whole clauses first, then words.
+        caption = caption.rpartition("; " if "; " in caption else " ")[0]
+    draw.text((left, label_top + sizes.line_height), caption, _INK, font)
 
 
 def _normals_ball(side: int) -> Image.Image:
-    """Picture of a ball's normals, as a legend of their colours."""
+    """Draw a ball's normals, as a legend of their colours."""
     radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
     v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
     is_inside = u * u + v * v < 1
-    z = -np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
+    z = -np.sqrt(np.clip(1 - u * u - v * v, 0, 1))  # negative, towards the camera
     picture = normals_picture(np.stack([u, v, z]).astype(np.float32))
     picture[~is_inside] = _PAPER
     return Image.fromarray(picture).resize((side, side), Image.Resampling.BOX)

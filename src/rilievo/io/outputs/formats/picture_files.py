@@ -12,7 +12,7 @@ from rilievo.io.map_pictures import (
     NORMALS_AXES,
     PICTURE_AXES,
     ColourRange,
-    Drawn,
+    DrawnQuantity,
     colour_range_from_depths,
     normals_picture,
 )
@@ -21,30 +21,30 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import normals_mask, sky_share
 from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
-from rilievo.io.png import bands
+from rilievo.io.png import row_bands
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write normals as colours of 8 bits, in the axes of the options."""
+    """Write normals as 8-bit colours, in the axes that the options choose."""
     axes = job.options.normals_axes
-    facts = replace(job.facts("picture of normals"), axes=NORMALS_AXES[axes][1])
+    file_facts = replace(job.describe_file("picture of normals"), axes=NORMALS_AXES[axes][1])
     picture = normals_picture(normals, normals_mask(job.prediction), axes=axes)
-    return job.write_png(picture, facts)
+    return job.write_png(picture, file_facts)
 
 
-def read_normals(path: Path, facts: FileFacts) -> Stored:
+def read_normals(path: Path, file_facts: FileFacts) -> Stored:
     """Read normals in rilievo's axes, exact to half a degree.
 
-    Pixels without a normal face the camera.
+    A pixel without a normal gets one towards the camera.
     """
     with open_stored_image(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
-    normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
-    signs_of_axes = {description: signs for signs, description in NORMALS_AXES.values()}
+    normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)  # 0 to 255 → ±1
+    signs_by_description = {description: signs for signs, description in NORMALS_AXES.values()}
     default_signs, _ = NORMALS_AXES[PICTURE_AXES]
-    signs = signs_of_axes.get(facts.axes or "", default_signs)
+    signs = signs_by_description.get(file_facts.axes or "", default_signs)
     normals *= np.array(signs, np.float32)[:, None, None]
     has_no_normal = (picture == NO_NORMAL).all(axis=2)
     normals[:, has_no_normal] = np.array([[0], [0], [-1]], np.float32)
@@ -52,18 +52,18 @@ def read_normals(path: Path, facts: FileFacts) -> Stored:
 
 
 def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
-    """Write two pictures, as two eyes would see the photograph."""
+    """Write a stereo pair: the photograph as two eyes would see it."""
     options = job.options.stereo_options
     limits = stereo_range(depth.kind, job.options)
     picture = stereo_picture(photo.pixels, depth, options, limits)
-    return job.write_png(picture, job.facts(describe_stereo(options)))
+    return job.write_png(picture, job.describe_file(describe_stereo(options)))
 
 
 def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
     """Convert the range of depth in the options to inverse depth; None if they have none."""
     if options.colour_limits is None:
         return None
-    return colour_range_from_depths(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
+    return colour_range_from_depths(*options.colour_limits, kind, DrawnQuantity.INVERSE_DEPTH)
 
 
 def describe_stereo(options: StereoOptions) -> str:
@@ -77,13 +77,13 @@ def describe_stereo(options: StereoOptions) -> str:
 def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:
     """Write the confidence as grey: 255 is 1."""
     picture = np.empty(confidence.shape, np.uint8)
-    for rows in bands(confidence.shape):
+    for rows in row_bands(confidence.shape):
         picture[rows] = np.rint(confidence[rows] * np.float32(255))
-    facts = job.facts("confidence in [0, 1], larger is surer")
-    return job.write_png(picture, replace(facts, scale=1 / 255, offset=0.0))
+    file_facts = job.describe_file("confidence in [0, 1], larger is surer")
+    return job.write_png(picture, replace(file_facts, scale=1 / 255, offset=0.0))
 
 
-def read_confidence(path: Path, facts: FileFacts) -> Stored:
+def read_confidence(path: Path, file_facts: FileFacts) -> Stored:
     """Read the confidence, exact to 1/510."""
     with open_stored_image(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))
@@ -91,12 +91,12 @@ def read_confidence(path: Path, facts: FileFacts) -> Stored:
 
 def write_sky(job: WriteJob, sky: Mask) -> FileFacts:
     """Write 255 for sky and 0 elsewhere."""
-    facts = job.facts("mask of the sky: 255 where no surface is seen, else 0")
+    file_facts = job.describe_file("mask of the sky: 255 where no surface is seen, else 0")
     picture = sky.astype(np.uint8) * np.uint8(255)
-    return job.write_png(picture, replace(facts, sky=sky_share(job.prediction)))
+    return job.write_png(picture, replace(file_facts, sky=sky_share(job.prediction)))
 
 
-def read_sky(path: Path, facts: FileFacts) -> Stored:
+def read_sky(path: Path, file_facts: FileFacts) -> Stored:
     """Read the mask of the sky."""
     with open_stored_image(PngImageFile, path) as image:
         return Stored(sky=np.asarray(image.convert("L")) > 127)

@@ -20,17 +20,17 @@ from rilievo.records.depth_map import DepthMap
 _MAX_COMMENT_PIECE = 200
 """Characters of the JSON in a line; readers built on RPly fail above 1,023 characters a line."""
 _FACE = np.dtype([("count", "u1"), ("vertex_indices", "<i4", (3,))])
-"""Row of a triangle: the number of its corners, and the corners."""
+"""Row of a triangle: the number of its corners, and their vertex indices."""
 _FACE_PROPERTIES = ("property list uchar int vertex_indices",)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the points of the surface as PLY."""
-    cloud, facts = surface_points(
+    cloud, file_facts = surface_points(
         job, depth, camera, form="a point cloud", holds="points of the surface"
     )
-    write_ply_points(job.path, cloud, header_comments(job, facts))
-    return facts
+    write_ply_points(job.path, cloud, header_comments(job, file_facts))
+    return file_facts
 
 
 def write_ply_points(path: Path, cloud: PointCloud, comments: list[str]) -> None:
@@ -50,29 +50,25 @@ def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -
 
 def _write_elements(path: Path, comments: list[str], elements: Mapping[str, np.ndarray]) -> None:
     """Write a header, then the rows of each element; a column is a property of the element."""
-    lines = []
+    element_lines = []
     for name, rows in elements.items():
-        lines.append(f"element {name} {len(rows)}")
-        lines += _FACE_PROPERTIES if rows.dtype == _FACE else _scalar_properties(rows.dtype)
+        element_lines.append(f"element {name} {len(rows)}")
+        is_face = rows.dtype == _FACE
+        element_lines += _FACE_PROPERTIES if is_face else _scalar_properties(rows.dtype)
     with path.open("wb") as file:
-        file.write(ply_header(comments, lines))
+        file.write(ply_header(comments, element_lines))
         for rows in elements.values():
             file.write(rows.data)
 
 
 def _scalar_properties(columns: np.dtype) -> list[str]:
-    """Declare columns that hold one number each, as lines of the header."""
+    """Declare columns that hold one number each, in lines of the header."""
     types = {np.dtype("<f4"): "float", np.dtype("u1"): "uchar"}
     return [f"property {types[columns[name]]} {name}" for name in columns.names or ()]
 
 
 def ply_header(comments: list[str], elements: list[str]) -> bytes:
-    """Build the header of a little-endian binary PLY (Turk, The PLY Polygon File Format, 1994).
-
-    Args:
-        comments: Texts of the comments, a line each.
-        elements: The lines of the elements and of their properties.
-    """
+    """Build the header of a little-endian binary PLY (Turk, The PLY Polygon File Format, 1994)."""
     lines = (
         "ply",
         "format binary_little_endian 1.0",
@@ -83,17 +79,17 @@ def ply_header(comments: list[str], elements: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def header_comments(job: WriteJob, facts: FileFacts) -> list[str]:
+def header_comments(job: WriteJob, file_facts: FileFacts) -> list[str]:
     """List the comments of a file: its unit, its axes, and the embedded JSON in pieces."""
     return [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
-        *json_comments(job.about.embedded_json(facts)),
+        *json_comments(job.sidecar.embedded_json(file_facts)),
     ]
 
 
 def json_comments(text: str) -> list[str]:
-    """Write a JSON as comments ``rilievo: ...``, a piece each."""
+    """Write a JSON as comments ``rilievo: ...``, one for each piece."""
     return [f"rilievo: {piece}" for piece in _json_pieces(text)]
 
 
@@ -119,7 +115,7 @@ def _vertex_rows(
     normals: Float32[np.ndarray, "n 3"],
     colours: UInt8[np.ndarray, "n 3"] | None,
 ) -> np.ndarray:
-    """Put the numbers of vertices into columns x y z, nx ny nz, red green blue."""
+    """Make the rows of vertices, with columns x y z, nx ny nz, and red green blue if coloured."""
     columns = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
     if colours is not None:
         columns += [(name, "u1") for name in ("red", "green", "blue")]

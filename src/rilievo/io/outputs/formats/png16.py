@@ -10,11 +10,11 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import UInt16
-from rilievo.io.checksums import crc32_of_numbers
+from rilievo.io.checksums import numbers_crc32
 from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
-from rilievo.io.png import bands, write_png
+from rilievo.io.png import row_bands, write_png
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 KEY = "rilievo"
@@ -24,24 +24,26 @@ _MILLIMETRE = 0.001  # [m]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantisation:
-    """Scale and offset of stored numbers 1 to 65535: value = number * scale + offset."""
+    """Scale and offset of the stored numbers 1 to 65535: value = number * scale + offset."""
 
     scale: float
     offset: float
 
 
 def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisation:
-    """Choose scale and offset for a range of values.
+    """Choose scale and offset for values from ``low`` to ``high``.
 
-    Depth has an offset only if the nearest point would fall below the first step.
+    Metric depth is stored in millimetres if it fits. Other depth has an offset only if its nearest
+    point would be stored as less than 1.
     """
-    # Half a step more, as 65.535 m in float32 is a little above itself.
+    # Half a step more, because 65.535 m as float32 is slightly larger.
     fits_in_millimetres = low >= _MILLIMETRE and high < (_MAX_NUMBER + 0.5) * _MILLIMETRE
     if kind is DepthKind.METRIC and fits_in_millimetres:
         return Quantisation(scale=_MILLIMETRE, offset=0.0)
     is_depth = kind.is_depth
     if is_depth and low >= high / _MAX_NUMBER:
         return Quantisation(scale=high / _MAX_NUMBER, offset=0.0)
+    # If all values are equal, any scale other than 0 will do.
     scale = (high - low) / (_MAX_NUMBER - 1) or abs(low) or 1.0
     if is_depth:
         # The first step has to stay positive in float32 arithmetic.
@@ -50,102 +52,108 @@ def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisatio
 
 
 def count_note(file: str, low: float, high: float) -> str | None:
-    """Note on metric depth from ``low`` to ``high`` [m] whose counts are not millimetres.
+    """Warn that a file with metric depth from ``low`` to ``high`` [m] does not hold millimetres.
 
-    It is None where they are millimetres, as programs expect of such files (ROS's REP 118).
+    Returns None if it does, as other programs expect of 16-bit depth (ROS's REP 118).
     """
-    coding = choose_quantisation(DepthKind.METRIC, low, high)
-    if coding.scale == _MILLIMETRE and not coding.offset:
+    quantisation = choose_quantisation(DepthKind.METRIC, low, high)
+    scale, offset = quantisation.scale, quantisation.offset
+    if scale == _MILLIMETRE and not offset:
         return None
-    farthest = _MAX_NUMBER * _MILLIMETRE
-    if high > farthest:
-        reason = f"depth reaches {high:.4g} m, and 16 bits of millimetres end at {farthest:g} m"
+    max_depth = _MAX_NUMBER * _MILLIMETRE
+    if high > max_depth:
+        reason = f"depth reaches {high:.4g} m, but 16 bits in millimetres end at {max_depth:g} m"
     else:
-        reason = f"depth begins at {low:.2g} m, below one millimetre"
-    if coding.offset:
-        begin, reading = f", counted from {coding.offset:.4g} m", "something else"
+        reason = f"depth begins at {low:.2g} m, which is below one millimetre"
+    step = f"{1000 * scale:.4g} mm"
+    if offset:
+        step += f", counted from {offset:.4g} m"
+        consequence = "wrong depth"
     else:
-        begin, reading = "", f"{_MILLIMETRE / coding.scale:.3g} of it"
+        consequence = f"{_MILLIMETRE / scale:.3g} times the depth"
     return (
-        f"{file} has counts of {1000 * coding.scale:.4g} mm{begin}, because {reason}: a program "
-        f"that takes millimetres, such as ROS for 16UC1, reads {reading}; the scale stands in the "
-        "file, and npy and tiff hold metres"
+        f"{file} is in steps of {step}, because {reason}. A program that expects millimetres, "
+        f"such as ROS for 16UC1, reads {consequence}; the file gives its scale, and npy and tiff "
+        "are in metres"
     )
 
 
-def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
-    """Stored numbers, 0 where invalid; values out of range are clamped."""
+def encode(depth: DepthMap, quantisation: Quantisation) -> UInt16[np.ndarray, "h w"]:
+    """Convert values to stored numbers, 0 where invalid; values out of range are clamped."""
     stored = np.empty(depth.shape, np.uint16)
-    for rows in bands(depth.shape):
+    for rows in row_bands(depth.shape):  # A few rows at a time save memory.
         valid = depth.valid[rows]
-        steps = np.where(valid, depth.values[rows], 0) - np.float32(coding.offset)
-        steps /= np.float32(coding.scale)
-        np.clip(np.rint(steps, out=steps), 1, _MAX_NUMBER, out=steps)
-        stored[rows] = np.where(valid, steps, 0)
+        numbers = np.where(valid, depth.values[rows], 0) - np.float32(quantisation.offset)
+        numbers /= np.float32(quantisation.scale)
+        np.clip(np.rint(numbers, out=numbers), 1, _MAX_NUMBER, out=numbers)
+        stored[rows] = np.where(valid, numbers, 0)
     return stored
 
 
 def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write inverse depth: the nearest is white; black is invalid."""
+    """Write inverse depth as 16-bit grey: the nearest point is white; black is invalid."""
     inverse = replace(depth, values=picture_quantity(depth))
-    values = inverse.values[inverse.valid]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    coding = choose_quantisation(DepthKind.AFFINE_INVERSE, low, high)
-    facts = job.facts("inverse depth: the nearest is white, the farthest nearly black")
-    stored = encode(inverse, coding)
-    facts = replace(
-        facts,
-        scale=coding.scale,
-        offset=coding.offset,
+    valid_values = inverse.values[inverse.valid]
+    low, high = 0.0, 1.0  # any range, if no pixel is valid
+    if valid_values.size:
+        low, high = float(valid_values.min()), float(valid_values.max())
+    quantisation = choose_quantisation(DepthKind.AFFINE_INVERSE, low, high)
+    stored = encode(inverse, quantisation)
+    file_facts = replace(
+        job.describe_file("inverse depth: the nearest is white, the farthest nearly black"),
+        scale=quantisation.scale,
+        offset=quantisation.offset,
         invalid=0,
-        crc32=crc32_of_numbers(stored),
+        crc32=numbers_crc32(stored),
     )
-    text = {"Software": "rilievo", KEY: job.about.embedded_json(facts)}
+    text = {"Software": "rilievo", KEY: job.sidecar.embedded_json(file_facts)}
     write_png(job.path, stored, text)
-    return facts
+    return file_facts
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write depth as stored numbers."""
-    about = job.depth_facts
-    low, high = job.extent or (about.minimum, about.maximum)
-    coding = choose_quantisation(
+    """Write depth as 16-bit numbers, with scale and offset as texts of the PNG."""
+    depth_facts = job.depth_facts
+    low, high = job.depth_range or (depth_facts.minimum, depth_facts.maximum)
+    # Without a valid pixel there is no range, and any quantisation will do.
+    quantisation = choose_quantisation(
         depth.kind, 1.0 if low is None else low, 1.0 if high is None else high
     )
     note = None
     if depth.kind is DepthKind.METRIC and low is not None and high is not None:
         note = count_note("it", low, high)
-    meaning = about.meaning if note is None else f"{about.meaning}; {note}"
-    stored = encode(depth, coding)
-    facts = replace(
+    meaning = depth_facts.meaning if note is None else f"{depth_facts.meaning}; {note}"
+    stored = encode(depth, quantisation)
+    file_facts = replace(
         job.float_depth_facts(meaning),
-        scale=coding.scale,
-        offset=coding.offset,
+        scale=quantisation.scale,
+        offset=quantisation.offset,
         invalid=0,
-        crc32=crc32_of_numbers(stored),
+        crc32=numbers_crc32(stored),
     )
     text = {
         "Software": "rilievo",
         "kind": depth.kind.value,
-        "unit": about.unit,
-        "scale": repr(coding.scale),
-        "offset": repr(coding.offset),
+        "unit": depth_facts.unit,
+        "scale": repr(quantisation.scale),
+        "offset": repr(quantisation.offset),
         "invalid": "0",
-        KEY: job.about.embedded_json(facts),
+        KEY: job.sidecar.embedded_json(file_facts),
     }
     write_png(job.path, stored, text)
-    return facts
+    return file_facts
 
 
-def read(path: Path, facts: FileFacts) -> Stored:
-    """Read depth, within half a ``scale``."""
+def read(path: Path, file_facts: FileFacts) -> Stored:
+    """Read depth, which is exact to half of its scale."""
     with open_stored_image(PngImageFile, path) as image:
         stored = np.asarray(image)
-    if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
+    if stored.dtype != np.uint16 or file_facts.scale is None or file_facts.offset is None:
         raise ValueError("it does not have 16 bits, or its JSON has no scale")
-    # Counted from the first step, which may be a small difference of scale and offset.
-    values = (stored - np.float32(1)) * np.float32(facts.scale)
-    values += np.float32(facts.offset + facts.scale)
+    # The value of number 1, scale + offset, may be tiny compared with both of them. It is computed
+    # in double precision, and float32 only counts the steps from there.
+    values = (stored - np.float32(1)) * np.float32(file_facts.scale)
+    values += np.float32(file_facts.offset + file_facts.scale)
     return Stored(values=values, valid=stored > 0)
 
 

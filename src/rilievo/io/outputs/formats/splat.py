@@ -26,9 +26,9 @@ CONSTANT_HARMONIC = 0.5 / np.sqrt(np.pi)
 """Spherical harmonic of degree 0: a colour from 0 to 1 is 0.5 plus this times f_dc."""
 OPACITY = 0.98
 _DEFAULT_BACKING = 0.01
-"""Share of the width by which far surfaces continue behind near ones, against gaps at outlines."""
+"""How far surfaces continue behind nearer ones, against gaps at outlines [fraction of width]."""
 _SPLAT_OUTPUTS = ("splat", "spz")
-"""Outputs that share their splats."""
+"""Outputs that are made from the same splats."""
 _GREY_LEVEL = 128  # of splats without a photograph
 
 
@@ -37,14 +37,13 @@ class PreparedSplats:
     """Splats of a prediction, ready to be written.
 
     Attributes:
-        cloud: Points of the surface, a splat each.
-        chunks: Splats of the points, in chunks; possibly an iterator that can be read only once.
-        facts: Description of the file.
+        cloud: Points of the surface, with one splat for each.
+        chunks: Splats in chunks; possibly an iterator, which can be read only once.
     """
 
     cloud: PointCloud
     chunks: Iterable[Splats]
-    facts: FileFacts
+    file_facts: FileFacts
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
@@ -53,20 +52,19 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     with job.path.open("wb") as file:
         properties = [f"property float {name}" for name in PROPERTIES]
         lines = [f"element vertex {len(prepared.cloud.points)}", *properties]
-        file.write(ply_header(header_comments(job, prepared.facts), lines))
+        file.write(ply_header(header_comments(job, prepared.file_facts), lines))
         for chunk in prepared.chunks:
             rows = _splat_rows(chunk, splat_colours(prepared.cloud, chunk))
             file.write(rows.data)
-    return prepared.facts
+    return prepared.file_facts
 
 
 def prepare_splats(job: WriteJob, depth: DepthMap, camera: Camera) -> PreparedSplats:
-    """Compute the splats of a surface, or take those that another output left.
+    """Compute the splats of a surface, or take those that another output computed.
 
-    Raises:
-        InputError: If no surface is left.
+    The chunks are an iterator, and are kept in memory only if a later output needs them too.
     """
-    cloud, facts = surface_points(
+    cloud, file_facts = surface_points(
         job,
         depth,
         camera,
@@ -74,16 +72,16 @@ def prepare_splats(job: WriteJob, depth: DepthMap, camera: Camera) -> PreparedSp
         holds="Gaussian splats of the surface",
         default_backing=_DEFAULT_BACKING,
     )
-    key = ("splats", job.options)
-    chunks = job.shared.pop(key, None)
+    cache_key = ("splats", job.options)
+    chunks = job.cache.pop(cache_key, None)
     if chunks is None:
         step = surface_step(depth.shape, job.options.surface_points)
         chunks = splats(cloud, camera, shape=depth.shape, step=step)
-    is_needed_later = not job.later.isdisjoint(_SPLAT_OUTPUTS)
+    is_needed_later = not job.later_outputs.isdisjoint(_SPLAT_OUTPUTS)
     if is_needed_later:
         chunks = tuple(chunks)
-        job.shared[key] = chunks
-    return PreparedSplats(cloud=cloud, chunks=chunks, facts=facts)
+        job.cache[cache_key] = chunks
+    return PreparedSplats(cloud=cloud, chunks=chunks, file_facts=file_facts)
 
 
 def splat_colours(cloud: PointCloud, chunk: Splats) -> UInt8[np.ndarray, "n 3"]:

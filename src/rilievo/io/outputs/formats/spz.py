@@ -1,7 +1,8 @@
-"""Gaussian splats as SPZ, a sixth of the PLY's size.
+"""Gaussian splats as SPZ, which takes a sixth of the PLY's size.
 
 Version 2 (Niantic, github.com/nianticlabs/spz) is a gzip of a 16-byte header and of fixed-point
-numbers, one kind after the other. The frame is x right, y up, z backwards.
+numbers: all positions, then all opacities, colours, scales and rotations. The frame is x right,
+y up, z backwards.
 """
 
 import math
@@ -27,7 +28,7 @@ from rilievo.records.depth_map import DepthMap
 _MAGIC, _VERSION = 0x5053474E, 2
 _MAX_FRACTION_BITS = 20
 _MAX_24_BIT = 2**23 - 1
-_COLOUR_SCALE = 0.15  # of the format, from harmonics to a range of 1
+_COLOUR_SCALE = 0.15  # of the format, from harmonics to colours of 0 to 1
 _COMPRESSION = 2
 """Effort of isal, 0 to 3: 5 % more bytes than zlib's level 6, in a tenth of the time."""
 _TO_SPZ = np.array([1, -1, -1], np.float32)
@@ -43,38 +44,40 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         positions.append(_fixed_point_24_bits(chunk.centres * _TO_SPZ, fraction_bits))
         harmonics = (splat_colours(prepared.cloud, chunk) / 255 - 0.5) / CONSTANT_HARMONIC
         colours.append(_round_to_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
+        # SPZ stores scales as (ln(scale) + 10) * 16.
         scales.append(_round_to_bytes((np.log(chunk.scales) + 10) * 16))
-        # The w of the quaternion follows from its length, and is not negative.
+        # Only x, y, z of a unit quaternion are stored, so w must not be negative. The quaternions q
+        # and -q are the same rotation.
         sign = np.where(chunk.rotations[:, :1] < 0, -1, 1)
         xyz = chunk.rotations[:, 1:] * sign * _TO_SPZ
         rotations.append(_round_to_bytes(xyz * 127.5 + 127.5))
-    count = sum(map(len, positions))
-    opacities = np.full(count, round(OPACITY * 255), np.uint8)
+    splat_count = sum(map(len, positions))
+    opacities = np.full(splat_count, round(OPACITY * 255), np.uint8)
     harmonics_degree, flags, reserved = 0, 0, 0
     header = struct.pack(
-        "<IIIBBBB", _MAGIC, _VERSION, count, harmonics_degree, fraction_bits, flags, reserved
+        "<IIIBBBB", _MAGIC, _VERSION, splat_count, harmonics_degree, fraction_bits, flags, reserved
     )
-    # Neither the time nor the part file's name stands in the gzip: a second run writes the same
-    # bytes. Another kind of processor may deflate to others, since isal picks code by its features.
+    # The gzip holds neither the time nor the temporary file's name, so that a second run writes the
+    # same bytes. On another kind of processor, isal may compress to other bytes.
     with (
         job.path.open("wb") as compressed,
         igzip.IGzipFile("", "wb", compresslevel=_COMPRESSION, fileobj=compressed, mtime=0) as file,
     ):
         file.write(header)
-        for rows in (*positions, opacities, *colours, *scales, *rotations):
-            file.write(rows.tobytes())
-    return replace(prepared.facts, axes=AXES)
+        for block in (*positions, opacities, *colours, *scales, *rotations):
+            file.write(block.tobytes())
+    return replace(prepared.file_facts, axes=AXES)
 
 
 def _fraction_bits(points: Float32[np.ndarray, "n 3"]) -> int:
     """Choose the number of binary places with which all coordinates fit into 24 bits."""
-    largest = max(float(np.abs(points).max()), 1e-6)
+    largest = max(float(np.abs(points).max()), 1e-6)  # against a division by 0
     fitting_bits = math.floor(math.log2(_MAX_24_BIT / largest))
     return max(0, min(_MAX_FRACTION_BITS, fitting_bits))
 
 
 def _fixed_point_24_bits(points: Float32[np.ndarray, "n 3"], bits: int) -> UInt8[np.ndarray, "n 9"]:
-    """Encode coordinates as little-endian integers of 3 bytes, with some binary places."""
+    """Encode coordinates as little-endian integers of 3 bytes, with ``bits`` binary places."""
     integers = np.clip(np.rint(points * 2.0**bits), -_MAX_24_BIT, _MAX_24_BIT)
     four_bytes = integers.astype("<i4").view(np.uint8).reshape(len(points), 3, 4)
     return np.ascontiguousarray(four_bytes[:, :, :3]).reshape(len(points), 9)

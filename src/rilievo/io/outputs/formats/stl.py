@@ -17,42 +17,45 @@ from rilievo.records.depth_map import DepthMap
 _DEFAULT_SIDE = 100.0  # [mm], of the longer side
 _MAX_POINTS = 60_000
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-"""Row of a triangle in a file."""
+"""Row of a triangle in the file."""
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write inverse depth as a closed relief [mm]."""
     heights = _relief_heights(job, depth)
     width = job.options.relief_width
-    cells = (max(heights.shape) if width is None else heights.shape[1]) - 1
-    points = _relief_points(heights, pitch=(width or _DEFAULT_SIDE) / cells)
+    if width is None:
+        pitch = _DEFAULT_SIDE / (max(heights.shape) - 1)
+    else:
+        pitch = width / (heights.shape[1] - 1)
+    points = _relief_points(heights, pitch)
     triangles = _relief_triangles(heights.shape)
     rows = np.zeros(len(triangles), _TRIANGLE)
     rows["corners"] = points[triangles]
     rows["normal"] = _unit_normals(rows["corners"])
     with job.path.open("wb") as file:
-        file.write(b"rilievo: closed relief in millimetres".ljust(80))
+        file.write(b"rilievo: closed relief in millimetres".ljust(80))  # header of 80 bytes
         file.write(np.uint32(len(rows)).astype("<u4").tobytes())
         file.write(rows.tobytes())
     holds = "closed relief: near is high, the back is flat"
-    return replace(job.facts(holds), unit="mm", axes="x right, y up, z towards the viewer")
+    return replace(job.describe_file(holds), unit="mm", axes="x right, y up, z towards the viewer")
 
 
 def _relief_heights(job: WriteJob, depth: DepthMap) -> Field:
-    """Height above the table [mm] of a grid of points; pixels without depth are at the base.
-
-    Raises:
-        InputError: If the photograph is too narrow.
-    """
+    """Heights above the table [mm] on a grid of points; points without depth are at the base."""
     options = job.options
     step = surface_step(depth.shape, min(options.surface_points, _MAX_POINTS))
     grid = sample_slices(depth.shape, step)
     inverse_depth, valid = picture_quantity(depth)[grid], depth.valid[grid]
     if min(inverse_depth.shape) < 2:
-        raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
+        raise InputError(
+            "the image is too small for a relief, which needs at least 2x2 points",
+            path=job.sidecar.source.file,
+        )
     limits = picture_range(depth, options)
-    span = (limits.high - limits.low) or 1.0
-    nearness = np.clip((np.where(valid, inverse_depth, limits.low) - limits.low) / span, 0, 1)
+    value_range = (limits.high - limits.low) or 1.0  # any, if all depths are equal
+    inverse_depth = np.where(valid, inverse_depth, limits.low)
+    nearness = np.clip((inverse_depth - limits.low) / value_range, 0, 1)
     return options.relief_base + options.relief_height * nearness.astype(np.float32)
 
 
@@ -63,7 +66,10 @@ def _unit_normals(corners: Float32[np.ndarray, "m 3 3"]) -> Float32[np.ndarray, 
 
 
 def _relief_points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
-    """Points of the surface by rows, those of its outline on the table, and one in their middle."""
+    """Points of a relief [mm]: the surface row by row, its outline on the table, and their middle.
+
+    ``pitch`` is the distance between neighbouring points of the grid [mm].
+    """
     row, column = np.indices(heights.shape)
     last_row = len(heights) - 1
     top = np.stack([column * pitch, (last_row - row) * pitch, heights], axis=2).reshape(-1, 3)
@@ -72,7 +78,7 @@ def _relief_points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
 
 
 def _outline_indices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
-    """Indices of the points along the outline of the surface, counter-clockwise from above."""
+    """Indices of the points along the outline of the surface, counter-clockwise seen from above."""
     index = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     bottom, right = index[-1, :-1], index[:0:-1, -1]
     top, left = index[0, :0:-1], index[:-1, 0]
@@ -80,7 +86,10 @@ def _outline_indices(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
 
 
 def _relief_triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
-    """Triangles of the surface, of its walls and of its back, by indices of ``_relief_points``."""
+    """Triangles of the surface, of its walls and of its back, by indices of ``_relief_points``.
+
+    Corners are counter-clockwise as seen from outside.
+    """
     index = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     top_left, top_right = index[:-1, :-1].reshape(-1), index[:-1, 1:].reshape(-1)
     bottom_left, bottom_right = index[1:, :-1].reshape(-1), index[1:, 1:].reshape(-1)
@@ -90,10 +99,13 @@ def _relief_triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
     middle = np.full_like(outline, index.size + len(outline))
     next_outline, next_ground = np.roll(outline, -1), np.roll(ground, -1)
     triangles = (
+        # surface
         (top_left, bottom_left, bottom_right),
         (top_left, bottom_right, top_right),
+        # walls
         (ground, next_ground, next_outline),
         (ground, next_outline, outline),
+        # back
         (middle, next_ground, ground),
     )
     return np.concatenate([np.stack(corners, axis=1) for corners in triangles])

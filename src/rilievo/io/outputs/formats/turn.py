@@ -1,6 +1,7 @@
-"""Turning surface, three seconds from the photograph's view and back, as WebP or video.
+"""The outputs ``turn`` and ``turn-mp4``: the surface turns for three seconds, as WebP or video.
 
-Sky stays far behind. In a panorama or fisheye the camera looks around.
+The camera swings around the surface, from the photograph's view and back, with the sky far behind.
+In a panorama or fisheye it looks around instead.
 """
 
 import math
@@ -29,7 +30,7 @@ from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Photo
 
 RATE = Fraction(20)
-"""Frames a second."""
+"""Frames per second."""
 SECONDS = 3
 GROUND = (24, 26, 30)
 """Colour where no surface is seen."""
@@ -38,24 +39,24 @@ _SIDE = 480  # [px], of the longer side of a frame
 _SAMPLES = 2
 """Samples along each side of a pixel, whose mean is its colour."""
 _EVEN_BYTES = np.uint32(0x00FF00FF)
-"""The first and third of the four colours that a number of 32 bits holds."""
-_SAMPLE_BITS = np.uint32((_SAMPLES**2).bit_length() - 1)
-"""Bits by which a sum of all samples of a pixel is shifted to their mean."""
-_HALF = np.uint32(_SAMPLES**2 // 2 * 0x00010001)
-"""Half of the number of samples, for each of the two colours: their means are rounded."""
+"""Mask of the first and third of the four bytes of a 32-bit number."""
+_MEAN_SHIFT = np.uint32((_SAMPLES**2).bit_length() - 1)
+"""Bits by which the sum of all samples of a pixel is shifted to divide it by their number."""
+_ROUNDING = np.uint32(_SAMPLES**2 // 2 * 0x00010001)
+"""Half of the number of samples in both channels of a sum, so that the shift rounds."""
 
 _SWING_DEGREES = (8.0, 2.5)
-"""How far the camera swings around the surface: to the side, and down."""
+"""How far the camera swings around the surface, to the side and down."""
 _LOOK_DEGREES = 25.0
 """How far a camera inside of the surface looks to each side."""
-_WINDOW_DEGREES = 75.0
-"""Horizontal field of view of that camera."""
+_INSIDE_FOV_DEGREES = 75.0
+"""Horizontal field of view of a camera inside of the surface."""
 _ZOOM = 1.06
 """Enlargement that hides the border of the surface."""
 
 _MAX_POINTS = 250_000
 _FLATNESS = 0.004
-"""Relative change of depth for which triangles may be joined; networks are ten times less exact."""
+"""Relative change of depth up to which triangles are joined; networks are ten times less exact."""
 _WITHOUT_CUTS = Cut(grazing=0.0, jump=1e9)
 
 _SKY_CELLS = 64
@@ -63,21 +64,20 @@ _SKY_CELLS = 64
 _BLENDED_PIXELS = 3
 """Pixels at the border of the sky in which photographs blend it with what stands before it."""
 _SKY_BELOW = 1 / 12
-"""Share of the height by which the sky's surface continues below the sky."""
+"""How far the sky's surface continues below the sky, as a fraction of the height."""
 _SKY_DISTANCE = 3.0
-"""Depth of the sky relative to the 98th percentile."""
+"""Depth of the sky relative to the 98th percentile of the other depths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Surface that turns, in the camera's frame.
+    """Surface to turn, in the camera frame.
 
     Attributes:
         mesh: Surface, and the sky behind it.
-        photo: Photograph that colours it.
-        camera: Camera of the photograph.
-        pivot: Point about which it turns; the camera itself if the surface surrounds it.
-        step: Step between pixels of depth that became points.
+        photo: Photograph that colours the surface.
+        pivot: Point about which the surface turns; the camera itself if the surface surrounds it.
+        step: Step between the pixels of depth that became points.
     """
 
     mesh: Mesh
@@ -94,7 +94,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Surface and frames of its turn, ``RATE`` a second."""
+    """Surface and the frames of its turn, ``RATE`` per second."""
 
     scene: Scene
     frames: tuple[Pixels, ...]
@@ -102,12 +102,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScaledPhoto:
-    """Photograph of about the size of the samples of a frame.
+    """Photograph, scaled to about as many pixels as a frame has samples.
 
     Attributes:
-        colours: Colours of its pixels by rows, each as a number of 32 bits; the last is ``GROUND``.
-        size: Height and width [px].
-        scale: Its size relative to that of the photograph, along columns and rows.
+        colours: Colours of the pixels, row by row, each as a 32-bit number. ``GROUND`` follows as
+            the last one.
+        scale: Size relative to that of the photograph, along columns and rows.
     """
 
     colours: UInt[np.ndarray, "n"]
@@ -117,12 +117,11 @@ class _ScaledPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Camera around a scene.
+    """Camera that looks at a scene from one direction.
 
     Attributes:
-        size: Height and width of its picture [px].
-        K: Its intrinsics [px].
-        yaw: Angle to the right, or from inside to the left [degrees].
+        size: Height and width of the picture [px].
+        yaw: Angle to the right, or to the left if the surface surrounds the camera [degrees].
         pitch: Angle down [degrees].
     """
 
@@ -155,14 +154,18 @@ def make_scene(
     photo: Photo,
     options: SaveOptions,
 ) -> Scene:
-    """Make the surface, with the sky far behind it.
+    """Make the scene of the turntable clip: the surface, with the sky far behind it.
 
     Raises:
-        InputError: If there is no surface.
+        InputError: If no surface is left.
     """
     mask = surface_pixels(prediction, options.drops)
     if not mask.any():
-        raise InputError("no surface is left to turn", path=photo.name)
+        raise InputError(
+            "nothing to show in the turntable clip: no pixel of the surface is left, because all "
+            "are sky, have no depth or were dropped",
+            path=photo.name,
+        )
     depths = depth.depth()[mask]
     is_pinhole = isinstance(camera.lens, Pinhole)
     step = surface_step(depth.shape, min(options.surface_points, _MAX_POINTS))
@@ -174,16 +177,21 @@ def make_scene(
         normals=prediction.normals,
         step=step,
         cut=options.cut,
-        # A large triangle may reach from before the camera to behind it.
+        # Around a panoramic camera, a large merged triangle might span the camera, so none merge.
         flatness=_FLATNESS if is_pinhole else 0,
         smooth=True,
         backing=options.mesh_backing,
         pieces=MAX_PIECE_FRACTION,
     )
     if not len(surface.triangles):
-        raise InputError("no surface is left to turn", path=photo.name)
+        raise InputError(
+            "nothing to show in the turntable clip: the pixels of the surface that are left form "
+            "no triangle",
+            path=photo.name,
+        )
     sky = surface_sky(prediction)
     if "sky" not in options.drops and sky.any():
+        # A percentile, because a few pixels may be much too far.
         sky_depth = np.float32(_SKY_DISTANCE * np.percentile(depths, 98))
         surface = _join_meshes(surface, _sky_mesh(sky, sky_depth, camera, photo))
 
@@ -194,9 +202,9 @@ def make_scene(
 
 
 def _sky_mesh(sky: Mask, depth: np.float32, camera: Camera, photo: Photo) -> Mesh:
-    """Surface of the sky at a depth, from the top of the photograph to a little below the sky.
+    """Mesh a backdrop of constant depth, from the top edge to a little below the sky.
 
-    Each of its points has the colour of the nearest pixel that is certainly sky.
+    Each of its vertices gets the colour of the nearest pixel that is certainly sky.
     """
     step = math.ceil(max(sky.shape) / _SKY_CELLS)
     mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
@@ -205,18 +213,21 @@ def _sky_mesh(sky: Mask, depth: np.float32, camera: Camera, photo: Photo) -> Mes
     surface = mesh(np.full(sky.shape, depth), camera, mask, step=step, cut=_WITHOUT_CUTS)
 
     columns, rows = np.rint(surface.pixels.T).astype(int)
+    # The last column of a full panorama's surface is its first one again.
     columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
-    is_sky_around = _erode(sky, radius=max(step, _BLENDED_PIXELS))
-    sources = np.flatnonzero(is_sky_around[rows, columns])
-    if not sources.size:
-        # A sky without such a point is of one colour.
-        middle = np.argwhere(sky)[np.count_nonzero(sky) // 2, ::-1].astype(np.float32)
-        return replace(surface, pixels=np.tile(middle, (len(surface.pixels), 1)))
-    return replace(surface, pixels=_nearest_points(surface.pixels, surface.pixels[sources]))
+    is_certain_sky = _erode(sky, radius=max(step, _BLENDED_PIXELS))
+    is_source = is_certain_sky[rows, columns]
+    if not is_source.any():
+        # No vertex is certainly sky, so the whole surface gets the colour of one pixel of the sky.
+        sky_rows, sky_columns = np.nonzero(sky)
+        middle = len(sky_rows) // 2
+        pixel = np.array([sky_columns[middle], sky_rows[middle]], np.float32)
+        return replace(surface, pixels=np.tile(pixel, (len(surface.pixels), 1)))
+    return replace(surface, pixels=_nearest_points(surface.pixels, surface.pixels[is_source]))
 
 
 def _erode(mask: Mask, radius: int) -> Mask:
-    """Mask without pixels that have a false one in the square around them."""
+    """Erode a mask by a square that extends ``radius`` pixels to each side."""
     picture = Image.fromarray(mask).convert("L")
     return np.asarray(picture.filter(ImageFilter.MinFilter(2 * radius + 1)))
 
@@ -224,7 +235,6 @@ def _erode(mask: Mask, radius: int) -> Mask:
 def _nearest_points(
     points: Float32[np.ndarray, "n 2"], candidates: Float32[np.ndarray, "k 2"]
 ) -> Float32[np.ndarray, "n 2"]:
-    """The nearest candidate of each point."""
     squared_distance = np.subtract.outer(points[:, 0], candidates[:, 0]) ** 2
     squared_distance += np.subtract.outer(points[:, 1], candidates[:, 1]) ** 2
     return candidates[squared_distance.argmin(axis=1)]
@@ -241,11 +251,14 @@ def _join_meshes(front: Mesh, sky: Mesh) -> Mesh:
 
 
 def first_view(scene: Scene, side: int = _SIDE) -> View:
-    """View of the photograph's camera, or a window from inside; its longer side has ``side`` px."""
+    """View of the photograph's camera, or a 3:2 view if the surface surrounds the camera.
+
+    The longer side of the picture has at most ``side`` pixels.
+    """
     height, width = scene.photo.shape[:2]
     if scene.is_inside:
         size = (side * 2 // 3, side)
-        focal = side / 2 / math.tan(math.radians(_WINDOW_DEGREES / 2))
+        focal = side / 2 / math.tan(math.radians(_INSIDE_FOV_DEGREES / 2))
         return View(size=size, K=K_from_focal(focal, focal, size))
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -253,19 +266,21 @@ def first_view(scene: Scene, side: int = _SIDE) -> View:
 
 
 def draw_turn(scene: Scene) -> Turn:
-    """Draw the frames of a turn; it swings back through the same views."""
+    """Draw the frames of a turn, whose yaw follows one period of a sine."""
     first = first_view(scene)
     K = first.K if scene.is_inside else _zoomed_K(first)
     max_yaw, max_pitch = (_LOOK_DEGREES, 0.0) if scene.is_inside else _SWING_DEGREES
     photo = _scale_photo(scene.photo, first.size)
 
-    count = int(RATE * SECONDS)
-    swings = [round(math.sin(2 * math.pi * number / count), 9) for number in range(count)]
-    frames: dict[float, Pixels] = {}
+    frame_count = int(RATE * SECONDS)
+    # Rounded, so that the views of the way back are equal to those of the way out.
+    phases = [2 * math.pi * index / frame_count for index in range(frame_count)]
+    swings = [round(math.sin(phase), 9) for phase in phases]
+    frames_by_swing: dict[float, Pixels] = {}
     for swing in dict.fromkeys(swings):
         view = replace(first, K=K, yaw=max_yaw * swing, pitch=max_pitch * swing**2)
-        frames[swing] = _draw_view(scene, view, photo)
-    return Turn(scene=scene, frames=tuple(frames[swing] for swing in swings))
+        frames_by_swing[swing] = _draw_view(scene, view, photo)
+    return Turn(scene=scene, frames=tuple(frames_by_swing[swing] for swing in swings))
 
 
 def _zoomed_K(view: View) -> Matrix:
@@ -278,7 +293,7 @@ def _zoomed_K(view: View) -> Matrix:
 
 
 def rasterise_view(scene: Scene, view: View, samples: int = 1) -> Raster:
-    """Raster of a view, with so many samples along each side of a pixel."""
+    """Rasterise a view, with ``samples`` along each side of a pixel."""
     height, width = view.size
     points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
     size = (samples * height, samples * width)
@@ -292,47 +307,48 @@ def draw_view(scene: Scene, view: View) -> Pixels:
 
 
 def _draw_view(scene: Scene, view: View, photo: _ScaledPhoto) -> Pixels:
+    """Draw a view: look up each sample's colour in the photograph, and average the samples."""
     raster = rasterise_view(scene, view, _SAMPLES)
     height, width = photo.size
-    columns = _scaled_pixels(raster.pixels[0], photo.scale[0])
-    rows = _scaled_pixels(raster.pixels[1], photo.scale[1])
-    if scene.is_inside:
+    columns = _scale_coordinates(raster.pixels[0], photo.scale[0])
+    rows = _scale_coordinates(raster.pixels[1], photo.scale[1])
+    if scene.is_inside:  # The columns of a panorama continue at its other end.
         columns = columns.astype(np.intp) % width
     else:
         columns = np.clip(columns, 0, width - 1, out=columns).astype(np.intp)
-    indices = np.clip(rows, 0, height - 1, out=rows).astype(np.intp)
-    indices *= width
-    indices += columns
-    indices[raster.inverse_depth == 0] = height * width  # nothing is seen there
-    return _mean_colours(photo.colours.take(indices))
+    flat_indices = np.clip(rows, 0, height - 1, out=rows).astype(np.intp)
+    flat_indices *= width
+    flat_indices += columns
+    ground_index = height * width
+    flat_indices[raster.inverse_depth == 0] = ground_index  # No surface is seen there.
+    return _mean_colours(photo.colours.take(flat_indices))
 
 
 def _mean_colours(samples: UInt[np.ndarray, "h w"]) -> Pixels:
-    """Rounded means of the samples of each pixel, each of four colours in 32 bits.
+    """Average the samples of each pixel, whose colours have 4 channels in one 32-bit number.
 
-    Sums of the first and third colour, and of the second and fourth, fit into 32 bits each.
+    To add up two channels at a time, the even and the odd bytes are summed separately, so that each
+    sum has 16 bits.
     """
     rows, columns = (length // _SAMPLES for length in samples.shape)
-    samples = samples.reshape(rows, _SAMPLES, columns, _SAMPLES)
-    even = np.full((rows, columns), _HALF, np.uint32)
-    odd = even.copy()
+    samples_by_pixel = samples.reshape(rows, _SAMPLES, columns, _SAMPLES)
+    even_sums = np.full((rows, columns), _ROUNDING, np.uint32)
+    odd_sums = even_sums.copy()
     for row, column in np.ndindex(_SAMPLES, _SAMPLES):
-        sample = samples[:, row, :, column]
-        even += sample & _EVEN_BYTES
-        odd += (sample >> np.uint32(8)) & _EVEN_BYTES
-    even >>= _SAMPLE_BITS
-    even &= _EVEN_BYTES
-    odd >>= _SAMPLE_BITS
-    odd &= _EVEN_BYTES
-    means = even | (odd << np.uint32(8))
+        sample = samples_by_pixel[:, row, :, column]
+        even_sums += sample & _EVEN_BYTES
+        odd_sums += (sample >> np.uint32(8)) & _EVEN_BYTES
+    even_means = (even_sums >> _MEAN_SHIFT) & _EVEN_BYTES
+    odd_means = (odd_sums >> _MEAN_SHIFT) & _EVEN_BYTES
+    means = even_means | (odd_means << np.uint32(8))
     return np.ascontiguousarray(means.view(np.uint8).reshape(rows, columns, 4)[..., :3])
 
 
-def _scaled_pixels(
+def _scale_coordinates(
     pixels: Float32[np.ndarray, "h w"], scale: np.float32
 ) -> Float32[np.ndarray, "h w"]:
-    """Coordinates of a photograph's pixels in a scaled one, to whole pixels."""
-    # The outer corner of the first pixel stays where it is, half a pixel before its centre.
+    """Scale coordinates of a photograph's pixels, and round them to whole pixels."""
+    # The outer corner of the first pixel, at -0.5, stays where it is.
     scaled = pixels + np.float32(0.5)
     scaled *= scale
     scaled -= np.float32(0.5)
@@ -340,7 +356,10 @@ def _scaled_pixels(
 
 
 def _scale_photo(photo: Pixels, size: tuple[int, int]) -> _ScaledPhoto:
-    """Shrink a photograph to the samples of a frame of this size; a smaller one stays."""
+    """Shrink a photograph to ``_SAMPLES`` pixels per pixel of a frame; never enlarge it.
+
+    The colours, packed as one integer each, end with that of the background.
+    """
     height, width = photo.shape[:2]
     scale = min(1.0, _SAMPLES * max(size) / max(height, width))
     scaled = photo
@@ -359,33 +378,34 @@ def _scale_photo(photo: Pixels, size: tuple[int, int]) -> _ScaledPhoto:
     )
 
 
-_OUTPUTS = ("turn", "turn-mp4")
-_QUALITY = 72
-_EFFORT = 2
-"""Effort of WebP, 0 to 6; 6 saves an eighth of the bytes in four times the time."""
+_TURN_OUTPUTS = ("turn", "turn-mp4")
+"""Outputs that are made from the same frames."""
+_WEBP_QUALITY = 72
+_WEBP_EFFORT = 2
+"""From 0 to 6; 6 saves an eighth of the bytes in four times the time."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write the turn as an endless WebP animation."""
     turn = _make_or_reuse_turn(job, depth, camera, photo)
-    first, *rest = (Image.fromarray(frame) for frame in turn.frames)
+    first, *later_frames = (Image.fromarray(frame) for frame in turn.frames)
     with job.path.open("wb") as file:
         first.save(
             file,
-            # Pillow loads all its formats for one whose module is not imported.
+            # Importing the format's module keeps Pillow from loading all its formats.
             WebPImagePlugin.WebPImageFile.format,
             save_all=True,
-            append_images=rest,
+            append_images=later_frames,
             duration=round(1000 / RATE),
-            loop=0,
-            quality=_QUALITY,
-            method=_EFFORT,
+            loop=0,  # for ever
+            quality=_WEBP_QUALITY,
+            method=_WEBP_EFFORT,
         )
     return _turn_facts(job, turn.scene)
 
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
-    """Write the turn as H.264 in MP4."""
+    """Write the turntable clip as H.264 in MP4."""
     from rilievo.io.videos.frame_source import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
@@ -395,22 +415,25 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
         size=(height, width), rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
     )
     with writing_part(job.path.with_name(job.file), job.path, video_format) as writer:
-        for number, frame in enumerate(turn.frames):
-            writer.write(frame, number)
+        for frame_index, frame in enumerate(turn.frames):
+            writer.write(frame, frame_index)
     return _turn_facts(job, turn.scene)
 
 
 def _make_or_reuse_turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
     """Draw the turn, or take the one that was drawn for another format."""
-    key = ("turn", job.options)
-    turn = job.shared.pop(key, None)
+    cache_key = ("turn", job.options)
+    turn = job.cache.pop(cache_key, None)
     if turn is None:
         turn = draw_turn(make_scene(job.prediction, depth, camera, photo, job.options))
-    if not job.later.isdisjoint(_OUTPUTS):
-        job.shared[key] = turn
+    is_needed_later = not job.later_outputs.isdisjoint(_TURN_OUTPUTS)
+    if is_needed_later:
+        job.cache[cache_key] = turn
     return turn
 
 
 def _turn_facts(job: WriteJob, scene: Scene) -> FileFacts:
     surface = mesh_facts(job, scene.mesh, step=scene.step)
-    return replace(job.facts(f"the surface, turning for {SECONDS} seconds"), surface=surface)
+    return replace(
+        job.describe_file(f"the surface, turning for {SECONDS} seconds"), surface=surface
+    )

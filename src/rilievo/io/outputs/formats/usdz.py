@@ -1,7 +1,7 @@
-"""Textured mesh as USDZ, for AR Quick Look and studios.
+"""Textured mesh as USDZ, for AR Quick Look and 3-D programs.
 
 The zip stores its files without compression, each at a multiple of 64 bytes (Pixar). The photograph
-is the emission of a black surface, since it contains its own lighting.
+is the emission of a black surface, because it contains its own lighting.
 """
 
 import json
@@ -22,7 +22,7 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 _ALIGNMENT = 64  # [bytes]
 _LOCAL_HEADER_BYTES = 30
 _PADDING_ID = 0x1986
-"""Number of the extra field of a zip with which Pixar's own writer pads."""
+"""Identifier of the extra field of a zip with which Pixar's own writer pads."""
 _TEXTURE = "photograph.jpg"
 _LAYER = """#usda 1.0
 (
@@ -45,7 +45,7 @@ def Xform "Surface" (
         uniform bool doubleSided = 1
         float3[] extent = [{extent}]
         int[] faceVertexCounts = [{counts}]
-        int[] faceVertexIndices = [{corners}]
+        int[] faceVertexIndices = [{vertex_indices}]
         rel material:binding = </Surface/Photograph>
         normal3f[] normals = [{normals}] (
             interpolation = "vertex"
@@ -99,14 +99,14 @@ _TEXTURE_READER = """
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the textured mesh that ``glb`` also writes."""
     textured = textured_mesh(job, depth, camera)
-    # A string of USD is one of JSON, but for escapes of characters outside ASCII.
-    about = json.dumps(job.about.embedded_json(textured.facts), ensure_ascii=False)
+    # USD writes strings as JSON does, except for characters outside of ASCII, which stay.
+    about = json.dumps(job.sidecar.embedded_json(textured.file_facts), ensure_ascii=False)
     unit = "" if depth.kind is DepthKind.METRIC else _UNIT.format(unit=NO_METRES)
     files = {"surface.usda": _usd_layer_text(textured.mesh, about, unit).encode()}
     if textured.mesh.texture is not None:
         files[_TEXTURE] = textured.mesh.texture.jpeg
     _write_usdz(job.path, files)
-    return textured.facts
+    return textured.file_facts
 
 
 def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
@@ -116,7 +116,9 @@ def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
         # The origin of USD's texture coordinates is the lower left corner.
         flipped = mesh.texture_coordinates * [1, -1] + [0, 1]
         texture_coordinates = _TEXTURE_COORDINATES.format(pairs=_usd_tuples(flipped))
-    emission, texture_shaders = " = (0.5, 0.5, 0.5)", ""
+    # The rest of the template's line "color3f inputs:emissiveColor": a value or a connection.
+    emission = " = (0.5, 0.5, 0.5)"
+    texture_shaders = ""
     if mesh.texture is not None:
         emission = ".connect = </Surface/Photograph/Texture.outputs:rgb>"
         wrap = "repeat" if mesh.texture.wraps_around else "clamp"
@@ -126,7 +128,7 @@ def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
         unit=unit,
         extent=_usd_tuples(np.stack([mesh.points.min(axis=0), mesh.points.max(axis=0)])),
         counts=", ".join(["3"] * len(mesh.triangles)),
-        corners=", ".join(map(str, mesh.triangles.reshape(-1).tolist())),
+        vertex_indices=", ".join(map(str, mesh.triangles.reshape(-1).tolist())),
         normals=_usd_tuples(mesh.normals),
         points=_usd_tuples(mesh.points),
         texture_coordinates=texture_coordinates,
@@ -136,20 +138,19 @@ def _usd_layer_text(mesh: TriangleMesh, about: str, unit: str) -> str:
 
 
 def _usd_tuples(rows: np.ndarray) -> str:
-    """Write rows of numbers as tuples of USD, with six digits a number."""
-    numbers = ", ".join(["%.6g"] * rows.shape[1])
-    template = f"({numbers})"
+    """Write rows of numbers as tuples of USD, with six digits for each number."""
+    template = "(" + ", ".join(["%.6g"] * rows.shape[1]) + ")"
     return ", ".join(template % tuple(row) for row in rows.tolist())
 
 
 def _write_usdz(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a zip, each behind an extra field that aligns its first byte."""
+    """Write files into a zip, each after an extra field that aligns its first byte."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name)
-            assert archive.fp is not None
-            extra_field_at = archive.fp.tell() + _LOCAL_HEADER_BYTES + len(name)
+            assert archive.fp is not None, "the archive is open"
+            extra_field_start = archive.fp.tell() + _LOCAL_HEADER_BYTES + len(name)
             extra_header_bytes = 4
-            padding = -(extra_field_at + extra_header_bytes) % _ALIGNMENT
+            padding = -(extra_field_start + extra_header_bytes) % _ALIGNMENT
             entry.extra = struct.pack("<HH", _PADDING_ID, padding) + bytes(padding)
             archive.writestr(entry, data)

@@ -54,7 +54,7 @@ _START_SECONDS = 60.0
 _HEADER_CPU_SECONDS = 2
 _FRAME_CPU_SECONDS = 20
 _FRAME_SECONDS = 60.0
-"""Time in which a video has to give a frame [s]."""
+"""Time in which a frame of a video has to be decoded [s]."""
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
     "from rilievo.serving.server.decoding.decoder_process import main; main({file})"
@@ -62,13 +62,13 @@ _PROGRAM = (
 _PASSED_VARIABLES = (
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT"),
 )
-"""Environment variables that decoding processes get; others may be secrets."""
+"""Environment variables that decoding processes inherit; others may be secrets."""
 _ADDED_VARIABLES = {
     # A process that forks must have only one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # The memory of a photograph is used again for the next one. New memory costs a page fault for
-    # each 4 kB, a third of the time of decoding. 32 MB is the largest threshold of glibc.
+    # Keep the memory of a photograph for the next one. New memory costs a page fault for each 4 kB,
+    # which takes a third of the decoding time. 32 MB is the largest threshold that glibc allows.
     "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**27}",
 }
 
@@ -100,11 +100,11 @@ class _DecodingProcess:
     channel: socket.socket
 
     def is_alive(self) -> bool:
-        """Whether it still waits for work."""
+        """Whether the process still has its end of the channel open."""
         try:
             self.channel.settimeout(0)
-            return bool(self.channel.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
+            return bool(self.channel.recv(1, socket.MSG_PEEK))  # b"" if the other end is closed
+        except BlockingIOError:  # nothing to read, but open
             return True
         except OSError:
             return False
@@ -120,16 +120,18 @@ class _ForkServer:
 
     def start(self) -> None:
         with self._lock:
-            self._channel_after_start()
+            self._open_channel()
 
     def fork(self) -> _DecodingProcess:
-        reply, files = self._ask_with_one_restart({"do": "fork"})
-        return _DecodingProcess(reply["pid"], socket.socket(fileno=files[0]))
+        """Fork a decoding process."""
+        reply, descriptors = self._send_and_receive({"task": "fork"})
+        return _DecodingProcess(reply["pid"], socket.socket(fileno=descriptors[0]))
 
     def kill(self, child: _DecodingProcess) -> int:
         """End a decoding process; return its exit status, which is negative for a signal."""
         child.channel.close()
-        return self._ask_with_one_restart({"do": "kill", "pid": child.pid})[0]["status"]
+        reply, _ = self._send_and_receive({"task": "kill", "pid": child.pid})
+        return reply["status"]
 
     def end(self) -> None:
         """End the fork server with all decoding processes."""
@@ -139,11 +141,14 @@ class _ForkServer:
             channel.close()
             process.wait()
 
-    def _ask_with_one_restart(self, message: Message) -> tuple[Message, list[int]]:
-        """Send a message and wait for the reply; if that fails, do so after a restart."""
+    def _send_and_receive(self, message: Message) -> tuple[Message, list[int]]:
+        """Send a message to the fork server; return its reply and file descriptors.
+
+        If that fails, the fork server is restarted once.
+        """
         with self._lock:
             for _ in range(2):
-                channel = self._channel_after_start()
+                channel = self._open_channel()
                 try:
                     send_message(channel, message)
                     reply = receive_message(channel)
@@ -154,29 +159,28 @@ class _ForkServer:
                 self.end()
         raise DecodeDefect("the decoding process cannot be started")
 
-    def _channel_after_start(self) -> socket.socket:
-        """Channel to the fork server, which is started if it does not run."""
-        if self._channel is None:
-            server_end, child_end = socket.socketpair()
-            server_end.settimeout(_START_SECONDS)
-            with child_end:
-                path = [folder or os.getcwd() for folder in sys.path]
-                program = _PROGRAM.format(path=path, file=child_end.fileno())
-                environment = {
-                    name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ
-                }
-                self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", program],
-                    pass_fds=(child_end.fileno(),),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    # Clients could write into the log through what decoders print.
-                    stderr=subprocess.DEVNULL,
-                    env={**environment, **_ADDED_VARIABLES},
-                    start_new_session=True,  # so that Ctrl-C reaches the server only
-                )
-            self._channel = server_end
-        return self._channel
+    def _open_channel(self) -> socket.socket:
+        """Return the channel to the fork server, which is started if it does not run."""
+        if self._channel is not None:
+            return self._channel
+        server_end, child_end = socket.socketpair()
+        server_end.settimeout(_START_SECONDS)
+        with child_end:
+            path = [folder or os.getcwd() for folder in sys.path]
+            program = _PROGRAM.format(path=path, file=child_end.fileno())
+            inherited = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", program],
+                pass_fds=(child_end.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                # A hostile file must not write into the server's log through what decoders print.
+                stderr=subprocess.DEVNULL,
+                env={**inherited, **_ADDED_VARIABLES},
+                start_new_session=True,  # so that Ctrl-C reaches the server only
+            )
+        self._channel = server_end
+        return server_end
 
 
 def start_fork_server() -> None:
@@ -193,21 +197,17 @@ def _fork_server() -> _ForkServer:
 
 
 class Decoders:
-    """The decoding processes of a server, of which some wait for work."""
+    """Pool of decoding processes, of which some wait for work."""
 
     def __init__(self, *, max_pixels: int, idle: int) -> None:
-        """Make a pool without processes.
-
-        Args:
-            max_pixels: Pixels of the largest photograph.
-            idle: Number of processes that may wait for work.
-        """
-        self._max_pixels, self._max_idle = max_pixels, idle
+        """Make a pool, of which ``idle`` processes may wait for work."""
+        self._max_pixels = max_pixels
+        self._max_idle = idle
         self._idle: list[_DecodingProcess] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
-    def warm(self) -> None:
+    def start_ahead(self) -> None:
         """Start the processes that wait for work, before there is any."""
         if can_fork_and_pass_files():
             children = [_fork_server().fork() for _ in range(self._max_idle)]
@@ -215,7 +215,7 @@ class Decoders:
                 self._keep_idle_or_kill(child)
 
     def close(self) -> None:
-        """End the processes that wait; the others end after their work."""
+        """End the processes that wait for work; the others end after their work."""
         self._is_closed = True
         while (child := self._pop_idle_process()) is not None:
             _fork_server().kill(child)
@@ -232,15 +232,7 @@ class Decoders:
         return [child.pid for child in self._idle]
 
     def image_size(self, upload: ImageFile, *, deadline: float) -> tuple[int, int]:
-        """Read the size (height, width) in the header of a photograph.
-
-        Args:
-            upload: Photograph.
-            deadline: Time of ``time.monotonic`` at which a process is killed.
-
-        Raises:
-            InputError: If it is not a photograph, or takes too long or too much memory.
-        """
+        """Read the size (height, width) from the header of a photograph, until ``deadline``."""
         if not can_fork_and_pass_files():
             return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
         reply, files = self._ask_about_file("size", upload, _HEADER_CPU_SECONDS, deadline)
@@ -248,7 +240,7 @@ class Decoders:
         height, width = map(int, reply["size"])
         return height, width
 
-    def photo(
+    def read_photo(
         self,
         upload: ImageFile,
         *,
@@ -257,55 +249,55 @@ class Decoders:
         cpu_seconds: int,
         deadline: float,
     ) -> Photo:
-        """Read a photograph as ``read_photo`` does.
+        """Read a photograph in a decoding process, as the function ``read_photo`` does.
 
         Args:
             upload: Photograph.
-            own_depth: Whether to read the file's depth map.
-            reading: Further arguments of ``read_photo``.
-            cpu_seconds: CPU time that it may take [s].
-            deadline: Time of ``time.monotonic`` at which a process is killed.
+            own_depth: Whether to read the depth map that the file itself may hold.
+            reading: Further arguments of the function.
+            cpu_seconds: CPU time that decoding may take [s].
+            deadline: Time of ``time.monotonic`` at which the process is killed.
 
         Raises:
             InputError: If it cannot be read, or takes too long or too much memory.
         """
-        if not can_fork_and_pass_files():
+        if not can_fork_and_pass_files():  # such as Windows, which has no decoding processes
             return read_photo(
                 NamedImage(upload.read(), upload.name),
                 max_pixels=self._max_pixels,
                 own_depth=own_depth,
                 **reading,
             )
-        reply, files = self._ask_about_file(
+        reply, descriptors = self._ask_about_file(
             "photo", upload, cpu_seconds, deadline, own_depth=own_depth, reading=reading
         )
         try:
-            return photo_from_message(reply, files, self._max_pixels)
+            return photo_from_message(reply, descriptors, self._max_pixels)
         except (LookupError, TypeError, ValueError) as error:
             raise _decoder_failure(upload.name) from error
         finally:
-            close_files(files)
+            close_files(descriptors)
 
-    def video(self, path: Path) -> FrameSource:
-        """Open a video, in a process of its own."""
+    def open_video(self, path: Path) -> FrameSource:
+        """Open a video, in a process of its own if this system can fork."""
         return ForeignVideo(self, path) if can_fork_and_pass_files() else open_video(path)
 
     def _ask_about_file(
-        self, task: str, upload: ImageFile, cpu_seconds: int, deadline: float, **more: object
+        self, task: str, upload: ImageFile, cpu_seconds: int, deadline: float, **arguments: object
     ) -> tuple[Message, list[int]]:
-        """Let a process do a task with a file; return its reply and files."""
-        order = {
-            "do": task,
+        """Let a process do a task with a file; return its reply and file descriptors."""
+        message = {
+            "task": task,
             "name": upload.name,
             "max_pixels": self._max_pixels,
             "cpu_seconds": cpu_seconds,
-            "bytes": self._max_pixels * _BYTES_PER_PIXEL + _BASE_BYTES,
-            **more,
+            "extra_bytes": self._max_pixels * _BYTES_PER_PIXEL + _BASE_BYTES,
+            **arguments,
         }
         descriptor = upload.open_descriptor()
         try:
             child = self.take_process()
-            reply = self.ask_process(child, order, [descriptor], deadline)
+            reply = self.ask_process(child, message, [descriptor], deadline)
         finally:
             os.close(descriptor)
         self._keep_idle_or_kill(child)
@@ -326,40 +318,42 @@ class Decoders:
     def ask_process(
         self, child: _DecodingProcess, message: Message, files: list[int], deadline: float
     ) -> tuple[Message, list[int]]:
-        """Send a message to a process; return its reply and files.
+        """Send a message to a process; return its reply and file descriptors.
 
-        A process that fails is ended.
+        A process that crashes, or is too slow, is ended. One that reports an error can go on.
 
         Raises:
-            Refusal: If it is not done at the deadline.
+            Refusal: If there is no reply at the deadline.
             InputError: If the file cannot be decoded.
             DecodeDefect: If rilievo has a defect.
         """
         name = str(message["name"])
         try:
-            child.channel.settimeout(max(0.001, deadline - time.monotonic()))
+            child.channel.settimeout(max(0.001, deadline - time.monotonic()))  # 0 never waits
             send_message(child.channel, message, files)
-            reply = receive_message(child.channel)
+            received = receive_message(child.channel)
         except TimeoutError:
             self.end_process(child)
             raise Refusal(
-                503, f"{name}: not decoded in time: the server is busy", {"Retry-After": "10"}
+                503,
+                f"{name}: was not decoded in time, because the server is busy",
+                {"Retry-After": "10"},
             ) from None
         except (OSError, ValueError):
-            reply = None
-        if reply is None:
+            received = None
+        if received is None:  # the process has ended
             status = self.end_process(child)
-            if _exceeded_cpu_time(status):
+            if _was_ended_for_cpu_time(status):
                 raise _slow_decoding_error(name, message["cpu_seconds"])
             raise _decoder_failure(name)
-        answer, _ = reply
-        if "error" in answer:
+        reply, descriptors = received
+        if "error" in reply:
             self._keep_idle_or_kill(child)
-            raise _error_of_reply(answer, name)
-        if "defect" in answer:
+            raise _error_from_reply(reply, name)
+        if "traceback" in reply:
             self._keep_idle_or_kill(child)
-            raise DecodeDefect(answer["defect"])
-        return reply
+            raise DecodeDefect(reply["traceback"])
+        return reply, descriptors
 
     def _pop_idle_process(self) -> _DecodingProcess | None:
         with self._lock:
@@ -373,42 +367,44 @@ class Decoders:
         _fork_server().kill(child)
 
 
-def _exceeded_cpu_time(status: int) -> bool:
+def _was_ended_for_cpu_time(status: int) -> bool:
     return sys.platform != "win32" and status == -signal.SIGXCPU
 
 
-def _error_of_reply(reply: Message, name: str) -> InputError:
+def _error_from_reply(reply: Message, name: str) -> InputError:
+    """Error that a process reports. Its reply may be hostile, so entries may be missing."""
     try:
         return InputError(path=str(reply["path"]), problem=text_from_json(reply["error"]))
     except (LookupError, TypeError, ValueError):
         return _decoder_failure(name)
 
 
-def _notes_of_reply(reply: Message) -> tuple[Note, ...]:
+def _notes_from_reply(reply: Message) -> tuple[Note, ...]:
     return tuple(Note(text_from_json(note)) for note in reply["notes"])
 
 
 def _slow_decoding_error(name: str, seconds: int) -> InputError:
     return InputError(
-        f"takes more than {seconds} s to decode; export it anew as JPEG or PNG", path=name
+        f"takes more than {seconds} s to decode; export it again as JPEG or PNG", path=name
     )
 
 
 def _decoder_failure(name: str) -> InputError:
-    return InputError("the decoder fails at it; export it anew as JPEG or PNG", path=name)
+    return InputError("cannot be decoded; export it again as JPEG or PNG", path=name)
 
 
 def photo_from_message(message: Message, descriptors: list[int], max_pixels: int) -> Photo:
-    """Make a photograph from the reply of a process, which may be hostile.
+    """Make a photograph from the reply of a process, which a hostile file may have taken over.
 
     Raises:
         LookupError: If an entry is missing.
-        TypeError: If an entry has another type.
-        ValueError: If a value is not possible.
+        TypeError: If an entry has a wrong type.
+        ValueError: If a value is impossible.
     """
     height, width = _checked_height_and_width(message["shape"][:2], max_pixels)
     own_depth_message, camera_message = message["own_depth"], message["camera"]
-    # The file has the file's own depth, the pixels and the mask of transparent ones, in this order.
+    # The shared file holds the photograph's own depth, its pixels and the mask of transparent ones,
+    # in this order. The first and the last one may be absent.
     shapes_and_types: list[Any] = [((height, width, 3), np.uint8)]
     if own_depth_message is not None and own_depth_message["shape"] is not None:
         depth_shape = _checked_height_and_width(own_depth_message["shape"], max_pixels)
@@ -420,15 +416,16 @@ def photo_from_message(message: Message, descriptors: list[int], max_pixels: int
     pixels = arrays.pop()
     metres = arrays.pop() if arrays else None
 
-    camera, own_depth = None, None
+    camera = None
     if camera_message is not None:
         camera = _camera_from_message(camera_message)
+    own_depth = None
     if own_depth_message is not None:
         own_depth = _own_depth_from_message(own_depth_message, metres)
     return Photo(
         pixels=pixels,
         transparent=transparent,
-        notes=_notes_of_reply(message),
+        notes=_notes_from_reply(message),
         camera=camera,
         own_depth=own_depth,
         name=str(message["name"]),
@@ -436,14 +433,15 @@ def photo_from_message(message: Message, descriptors: list[int], max_pixels: int
     )
 
 
-def _checked_height_and_width(numbers: Sequence[int], max_pixels: int) -> tuple[int, int]:
-    height, width = map(int, numbers)
+def _checked_height_and_width(shape: Sequence[int], max_pixels: int) -> tuple[int, int]:
+    height, width = map(int, shape)
     if not (height > 0 and width > 0 and height * width <= max_pixels):
         raise ValueError(f"a size of {width}x{height}")
     return height, width
 
 
 def _camera_from_message(message: Message) -> Camera:
+    # The spelling holds all parameters, so the size of the image makes no difference.
     lens = read_spelling(message["lens"]).lens((2, 2))
     return Camera(lens=lens, source=CameraSource(message["source"]))
 
@@ -459,29 +457,33 @@ def _own_depth_from_message(message: Message, metres: np.ndarray | None) -> OwnD
 
 
 class ForeignVideo(FrameSource):
-    """Video that a decoding process reads."""
+    """Video that is decoded in a process of its own.
+
+    It has the same attributes and frames as a video that ``open_video`` opens.
+    """
 
     has_alpha = False
 
     def __init__(self, decoders: Decoders, path: Path) -> None:
         check_regular(path)
-        self.path, self.fault = path, None
+        self.path = path
+        self.fault = None
         self._decoders = decoders
         self._child: _DecodingProcess | None = decoders.take_process()
-        # Two threads may read frames: one reads shots ahead.
-        self._asking = threading.Lock()
+        # Two threads may read frames, because one looks for shots ahead of the other.
+        self._lock = threading.Lock()
         description = self._open_in_process()
         self.size = _checked_height_and_width(description["size"], sys.maxsize)
         self.frame_estimate = description["frame_estimate"]
         self.has_audio = bool(description["has_audio"])
-        self.notes = _notes_of_reply(description)
+        self.notes = _notes_from_reply(description)
         self.rate = Fraction(*description["rate"])
         self.time_base = Fraction(*description["time_base"])
         self.origin = Fraction(*description["origin"])
 
     def __iter__(self) -> Iterator[Frame]:
-        number = self._start_iterator()
-        while (frame := self._next_frame(number)) is not None:
+        iterator_index = self._start_iterator()
+        while (frame := self._next_frame(iterator_index)) is not None:
             yield frame
 
     def close(self) -> None:
@@ -491,20 +493,19 @@ class ForeignVideo(FrameSource):
             self._decoders.end_process(child)
 
     def _open_in_process(self) -> Message:
-        with self.path.open("rb") as file:  # the process cannot open it
+        with self.path.open("rb") as file:  # the process may not open files itself
             description, descriptors = self._ask("video", [file.fileno()])
         close_files(descriptors)
         return description
 
     def _start_iterator(self) -> int:
-        """Start an iterator over the frames in the process; return its number."""
         reply, descriptors = self._ask("frames")
         close_files(descriptors)
         return reply["number"]
 
-    def _next_frame(self, number: int) -> Frame | None:
-        """Next frame of an iterator; None at its end."""
-        reply, descriptors = self._ask("next", number=number)
+    def _next_frame(self, iterator_index: int) -> Frame | None:
+        """Next frame of an iterator; None at the end, and then ``fault`` says if it came early."""
+        reply, descriptors = self._ask("next", number=iterator_index)
         try:
             if "fault" in reply:
                 self.fault = reply["fault"]
@@ -516,23 +517,23 @@ class ForeignVideo(FrameSource):
         return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
     def _ask(
-        self, task: str, descriptors: Sequence[int] = (), **more: object
+        self, task: str, descriptors: Sequence[int] = (), **arguments: object
     ) -> tuple[Message, list[int]]:
-        """Let the process do a task; return its reply and files."""
+        """Let the process do a task; return its reply and file descriptors."""
         if self._child is None:
             raise _decoder_failure(str(self.path))
-        order = {
-            "do": task,
+        message = {
+            "task": task,
             "name": str(self.path),
             "cpu_seconds": _FRAME_CPU_SECONDS,
-            "bytes": _VIDEO_BYTES,
-            **more,
+            "extra_bytes": _VIDEO_BYTES,
+            **arguments,
         }
         try:
-            with self._asking:
+            with self._lock:
                 deadline = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.ask_process(self._child, order, [*descriptors], deadline)
+                return self._decoders.ask_process(self._child, message, [*descriptors], deadline)
         except BaseException:
-            # The process was ended, or works for other files again.
+            # The process was ended, or is back in the pool.
             self._child = None
             raise

@@ -1,8 +1,8 @@
-"""What runs in decoding processes: the fork server, and its workers, which decode.
+"""Code of the decoding processes: the fork server, and its workers, which decode.
 
 The fork server loads all modules once, and has a single thread so that it can fork. Workers have
 limits of CPU time and memory, and where the kernel filters system calls, they cannot open files.
-They get nothing of the server's environment, and end with the server.
+They inherit no secrets from the server's environment, and end with the server.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.geometry import cameras
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.spelling import spelling_of
+from rilievo.geometry.cameras.spelling import spell_lens
 from rilievo.io import photographs
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
@@ -39,14 +39,15 @@ from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import (
     Message,
     NamedImage,
+    anonymous_file,
     close_files,
-    nameless_file,
     read_descriptor,
     receive_message,
     send_message,
 )
 
 _MAX_OPEN_FILES = 64
+_MAX_TRACEBACK_LENGTH = 8000  # [characters], counted from the end, where the error is
 _IDLE_SECONDS = 10.0
 """Time without work after which a worker returns memory to the system [s]."""
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
@@ -67,7 +68,7 @@ _PRELOADED_MODULES = (
     "xml.etree.ElementTree",
     *(f"encodings.{name}" for name in _ENCODINGS),
 )
-"""Modules that a worker may need, which it cannot load itself."""
+"""Modules that a worker may need. It cannot load them itself, because it may not open files."""
 
 
 def main(descriptor: int) -> None:
@@ -78,12 +79,12 @@ def main(descriptor: int) -> None:
     workers: set[int] = set()
     with socket.socket(fileno=descriptor) as server:
         try:
-            while (message := _receive_unless_broken(server)) is not None:
-                order, _ = message
-                if order["do"] == "fork":
+            while (received := _receive_unless_broken(server)) is not None:
+                message, _ = received
+                if message["task"] == "fork":
                     _fork_worker(server, workers)
                 else:
-                    send_message(server, {"status": _kill_worker(order["pid"], workers)})
+                    send_message(server, {"status": _kill_worker(message["pid"], workers)})
         finally:
             for pid in list(workers):
                 _kill_worker(pid, workers)
@@ -101,7 +102,7 @@ def _fork_worker(server: socket.socket, workers: set[int]) -> None:
     server_end, worker_end = socket.socketpair()
     with server_end, worker_end:
         pid = os.fork()
-        if not pid:
+        if pid == 0:  # the worker
             server.close()
             server_end.close()
             _work_and_exit(worker_end)
@@ -110,12 +111,12 @@ def _fork_worker(server: socket.socket, workers: set[int]) -> None:
 
 
 def _kill_worker(pid: int, workers: set[int]) -> int:
-    """Kill a worker; return its exit code, and 0 for any other process."""
+    """Kill a worker; return its exit code, or 0 if ``pid`` is not a worker."""
     if pid not in workers:
         return 0
     workers.discard(pid)
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    if not ended:
+    ended_pid, status = os.waitpid(pid, os.WNOHANG)
+    if ended_pid == 0:  # still running
         # It may be ending already, because it closes its channel first. Then its own status counts.
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -123,16 +124,16 @@ def _kill_worker(pid: int, workers: set[int]) -> int:
 
 
 def _work_and_exit(server: socket.socket) -> None:
-    code = 1
+    exit_code = 1
     try:
         _Worker(server).run()
-        code = 0
+        exit_code = 0
     finally:
-        os._exit(code)
+        os._exit(exit_code)
 
 
 class _Worker:
-    """Worker that decodes what the server sends."""
+    """Decodes the files that the server sends over a socket."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server = server
@@ -140,56 +141,62 @@ class _Worker:
             "size": self._send_size,
             "photo": self._send_photo,
             "video": self._open_video,
-            "frames": self._send_new_iterator_number,
+            "frames": self._start_iterator,
             "next": self._send_next_frame,
         }
         self._iterators: list[Iterator[Frame]] = []
 
     def run(self) -> None:
-        """Answer messages until the server closes the channel."""
+        """Answer messages until the server closes the channel.
+
+        An error is sent to the server as a message, and the worker goes on.
+        """
         limit_open_files()
         initial_bytes = address_space_bytes()
         if syscall_filter.is_available():
-            syscall_filter.install()
-        while (message := self._wait_for_order()) is not None:
-            order, files = message
+            syscall_filter.install_syscall_filter()
+        while (received := self._wait_for_message()) is not None:
+            message, descriptors = received
             limit_cpu_and_memory(
-                cpu_seconds=order["cpu_seconds"], max_bytes=initial_bytes + order["bytes"]
+                cpu_seconds=message["cpu_seconds"], max_bytes=initial_bytes + message["extra_bytes"]
             )
+            run_task = self._tasks[message["task"]]
             try:
-                self._tasks[order["do"]](order, files)
+                run_task(message, descriptors)
             except RilievoError as error:
-                text = error.text(path="").to_json()
-                send_message(self._server, {"error": text, "path": str(error.path)})
+                self._send_error(error.text(path=""), str(error.path))
             except MemoryError:
-                text = Text("needs too much memory").to_json()
-                send_message(self._server, {"error": text, "path": order["name"]})
+                self._send_error(Text("needs too much memory"), message["name"])
             except Exception:
-                send_message(self._server, {"defect": format_exc()[-8000:]})
+                send_message(self._server, {"traceback": format_exc()[-_MAX_TRACEBACK_LENGTH:]})
             finally:
-                close_files(files)
+                close_files(descriptors)
 
-    def _wait_for_order(self) -> tuple[Message, list[int]] | None:
-        """Wait for a message and its files; None at the end of the channel."""
-        work = select.poll()
-        work.register(self._server, select.POLLIN)
-        if not work.poll(1000 * _IDLE_SECONDS):
+    def _send_error(self, text: Text, path: str) -> None:
+        send_message(self._server, {"error": text.to_json(), "path": path})
+
+    def _wait_for_message(self) -> tuple[Message, list[int]] | None:
+        poll = select.poll()
+        poll.register(self._server, select.POLLIN)
+        is_idle = not poll.poll(1000 * _IDLE_SECONDS)
+        if is_idle:
             _return_free_memory()
         return _receive_unless_broken(self._server)
 
-    def _send_size(self, message: Message, files: list[int]) -> None:
-        content = BytesIO(read_descriptor(files[0]))
+    def _send_size(self, message: Message, descriptors: list[int]) -> None:
+        content = BytesIO(read_descriptor(descriptors[0]))
         size = header_size(content, message["name"], max_pixels=message["max_pixels"])
         send_message(self._server, {"size": size})
 
-    def _send_photo(self, message: Message, files: list[int]) -> None:
+    def _send_photo(self, message: Message, descriptors: list[int]) -> None:
+        """Decode a photograph, and send its description and its arrays."""
         photo = read_photo(
-            NamedImage(read_descriptor(files[0]), message["name"]),
+            NamedImage(read_descriptor(descriptors[0]), message["name"]),
             max_pixels=message["max_pixels"],
             own_depth=message["own_depth"],
             **message["reading"],
         )
-        # Floats come first, so that their addresses are multiples of four.
+        # Floats come first in the shared file, so that their addresses are multiples of four.
         arrays = [photo.pixels]
         if photo.own_depth is not None and photo.own_depth.metres is not None:
             arrays.insert(0, photo.own_depth.metres)
@@ -197,8 +204,10 @@ class _Worker:
             arrays.append(photo.transparent)
         self._send_arrays(photo_message(photo), *arrays)
 
-    def _open_video(self, message: Message, files: list[int]) -> None:
-        source = open_video(OpenFile(os.dup(files[0]), message["name"]))
+    def _open_video(self, message: Message, descriptors: list[int]) -> None:
+        """Open a video for later messages, and describe it to the server."""
+        # The original descriptor is closed after this message.
+        source = open_video(OpenFile(os.dup(descriptors[0]), message["name"]))
         self._source = source
         send_message(
             self._server,
@@ -213,11 +222,11 @@ class _Worker:
             },
         )
 
-    def _send_new_iterator_number(self, message: Message, files: list[int]) -> None:
+    def _start_iterator(self, message: Message, descriptors: list[int]) -> None:
         self._iterators.append(iter(self._source))
         send_message(self._server, {"number": len(self._iterators) - 1})
 
-    def _send_next_frame(self, message: Message, files: list[int]) -> None:
+    def _send_next_frame(self, message: Message, descriptors: list[int]) -> None:
         frame = next(self._iterators[message["number"]], None)
         if frame is None:
             send_message(self._server, {"fault": self._source.fault})
@@ -226,8 +235,8 @@ class _Worker:
         self._send_arrays(reply, frame.photo.pixels)
 
     def _send_arrays(self, reply: Message, *arrays: np.ndarray) -> None:
-        """Send a reply with a file that has the arrays one after the other."""
-        descriptor = nameless_file(*map(np.ascontiguousarray, arrays))
+        """Send a reply, and with it a file that holds the arrays one after the other."""
+        descriptor = anonymous_file(*map(np.ascontiguousarray, arrays))
         try:
             send_message(self._server, reply, [descriptor])
         finally:
@@ -242,11 +251,12 @@ def _return_free_memory() -> None:
 
 def photo_message(photo: Photo) -> Message:
     """Message that describes a photograph, without its arrays."""
-    own, camera = photo.own_depth, photo.camera
+    camera = photo.camera
+    own_depth = photo.own_depth
     return {
         "shape": photo.pixels.shape,
         "camera": None if camera is None else _camera_message(camera),
-        "own_depth": None if own is None else _own_depth_message(own),
+        "own_depth": None if own_depth is None else _own_depth_message(own_depth),
         "is_transparent": photo.transparent is not None,
         "notes": [Text(note).to_json() for note in photo.notes],
         "name": photo.name,
@@ -255,16 +265,16 @@ def photo_message(photo: Photo) -> Message:
 
 
 def _camera_message(camera: Camera) -> Message:
-    return {"lens": str(spelling_of(camera.lens)), "source": str(camera.source)}
+    return {"lens": str(spell_lens(camera.lens)), "source": str(camera.source)}
 
 
-def _own_depth_message(own: OwnDepth) -> Message:
+def _own_depth_message(own_depth: OwnDepth) -> Message:
     return {
-        "source": own.source,
-        "shape": None if own.metres is None else own.metres.shape,
-        "along_ray": own.along_ray,
-        "unused": own.unused,
-        "broken": own.broken,
+        "source": own_depth.source,
+        "shape": None if own_depth.metres is None else own_depth.metres.shape,
+        "along_ray": own_depth.along_ray,
+        "unused": own_depth.unused,
+        "broken": own_depth.broken,
     }
 
 
@@ -282,16 +292,18 @@ def limit_cpu_and_memory(*, cpu_seconds: int, max_bytes: int) -> None:
     if sys.platform == "linux":
         import resource
 
+        # The system counts CPU time from the start of the process, in whole seconds.
         max_seconds = int(process_time()) + 1 + cpu_seconds
         for kind, limit in ((resource.RLIMIT_AS, max_bytes), (resource.RLIMIT_CPU, max_seconds)):
-            hard = resource.getrlimit(kind)[1]
+            _, hard = resource.getrlimit(kind)
+            # The hard limit stays, so that the soft one can be raised for the next file.
             soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (soft, hard))
 
 
 def address_space_bytes() -> int:
-    """Address space that this process uses; 0 if unknown."""
+    """Size of the address space of this process [bytes], or 0 if it is unknown."""
     if sys.platform != "linux":
         return 0
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    num_pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    return num_pages * os.sysconf("SC_PAGE_SIZE")

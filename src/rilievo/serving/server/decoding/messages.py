@@ -27,12 +27,16 @@ def close_files(descriptors: Sequence[int]) -> None:
             os.close(descriptor)
 
 
-def nameless_file(*parts: "bytes | np.ndarray") -> int:
-    """Write bytes and arrays into a file without a name; return its descriptor."""
-    descriptor = _open_nameless_file()
+def anonymous_file(*parts: "bytes | np.ndarray") -> int:
+    """Write bytes and arrays into a file without a name, in memory if possible.
+
+    Returns:
+        Its file descriptor, which the caller closes. Its position is at the end of the file.
+    """
+    descriptor = _open_anonymous_file()
     try:
         for part in parts:
-            remaining = memoryview(_flat_bytes(part))
+            remaining = memoryview(_as_contiguous_bytes(part))
             while remaining:
                 written = os.write(descriptor, remaining)
                 remaining = remaining[written:]
@@ -42,11 +46,11 @@ def nameless_file(*parts: "bytes | np.ndarray") -> int:
     return descriptor
 
 
-def _flat_bytes(part: "bytes | np.ndarray") -> Any:
+def _as_contiguous_bytes(part: "bytes | np.ndarray") -> Any:
     return part if isinstance(part, bytes) else part.reshape(-1).view(np.uint8)
 
 
-def _open_nameless_file() -> int:
+def _open_anonymous_file() -> int:
     if sys.platform == "linux":
         return os.memfd_create("rilievo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with tempfile.TemporaryFile() as file:
@@ -59,7 +63,7 @@ def read_descriptor(descriptor: int) -> bytes:
     content = bytearray()
     while len(content) < size:
         piece = os.pread(descriptor, size - len(content), len(content))
-        if not piece:  # the file was cut meanwhile
+        if not piece:  # the file was truncated meanwhile
             break
         content += piece
     return bytes(content)
@@ -71,25 +75,27 @@ def map_arrays(
     """Map an open file into memory as arrays, which lie in it one after the other.
 
     Raises:
-        ValueError: If they do not fill the file, or it could still shrink.
+        ValueError: If the arrays do not fill the file exactly, or the file could still shrink.
     """
     if sys.platform == "linux":
-        # If the file could be cut afterwards, that would end this process when it reads there.
+        # Reading a mapped page of a file that was truncated meanwhile would kill this process
+        # (SIGBUS). The seal prevents truncation.
         import fcntl
 
         try:
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         except OSError as error:
-            raise ValueError("a file that cannot be held at its size") from error
-    sizes = [prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes_and_types]
-    if not sum(sizes) or sum(sizes) != os.fstat(descriptor).st_size:
-        raise ValueError("a file is not of the size that was told")
-    content = mmap.mmap(descriptor, sum(sizes), access=mmap.ACCESS_COPY)
-    arrays, offset = [], 0
-    for (shape, dtype), size in zip(shapes_and_types, sizes, strict=True):
+            raise ValueError("the file cannot be sealed against truncation") from error
+    total_bytes = sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes_and_types)
+    if not total_bytes or total_bytes != os.fstat(descriptor).st_size:
+        raise ValueError("the file does not have the announced size")
+    content = mmap.mmap(descriptor, total_bytes, access=mmap.ACCESS_COPY)
+    arrays = []
+    offset = 0
+    for shape, dtype in shapes_and_types:
         array = np.frombuffer(content, dtype, prod(shape), offset).reshape(shape)
         arrays.append(array)
-        offset += size
+        offset += array.nbytes
     return arrays
 
 
@@ -114,15 +120,15 @@ def can_fork_and_pass_files() -> bool:
     return hasattr(socket, "send_fds") and hasattr(os, "fork")
 
 
-def decoding_bounds() -> str:
-    """Sentence for users on what code may do that decodes their files."""
+def decoding_isolation() -> str:
+    """Sentence for users on how far the code that decodes files is isolated on this system."""
     if not can_fork_and_pass_files():
-        return "files are decoded in threads, with the rights of this process"
+        return "files are decoded in threads with the rights of this process"
     if syscall_filter.is_available():
-        return "files are decoded in processes that cannot open files, connect or start others"
+        return "files are decoded in processes that cannot open files, connect or start processes"
     return (
-        "files are decoded in processes with limits of time and memory, but with the rights of "
-        "this user: the system has no filter of system calls (seccomp)"
+        "files are decoded in processes with time and memory limits, but with the rights of this "
+        "user, because the operating system cannot filter system calls (seccomp)"
     )
 
 
@@ -138,8 +144,7 @@ def send_message(
 def receive_message(channel: socket.socket) -> tuple[Message, list[int]] | None:
     """Wait for a message and the descriptors of its files; None at the end of the channel.
 
-    Raises:
-        ValueError: If it is not a message.
+    The message begins with its length in bytes.
     """
     head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH_BYTES, _MAX_FILES)
     try:
@@ -148,10 +153,10 @@ def receive_message(channel: socket.socket) -> tuple[Message, list[int]] | None:
         head += _receive_exactly(channel, _LENGTH_BYTES - len(head))
         length = int.from_bytes(head, "little")
         if length > _MAX_MESSAGE_BYTES:
-            raise ValueError(f"a message of {length} bytes")
+            raise ValueError(f"a message of {length} bytes is too long")
         message = json.loads(_receive_exactly(channel, length))
         if not isinstance(message, dict):
-            raise ValueError("a message is an object")
+            raise ValueError("the message is not a JSON object")
     except BaseException:
         close_files(descriptors)
         raise
@@ -163,6 +168,6 @@ def _receive_exactly(channel: socket.socket, count: int) -> bytes:
     while len(content) < count:
         piece = channel.recv(count - len(content))
         if not piece:
-            raise ValueError("a message was cut short")
+            raise ValueError("the message was cut short")
         content += piece
     return bytes(content)

@@ -18,17 +18,17 @@ from typing import NamedTuple
 
 
 class _Machine(NamedTuple):
-    """Numbers of one processor architecture.
+    """Constants of one processor architecture.
 
     Attributes:
-        audit: Its value of ``AUDIT_ARCH_*``.
-        column: Its column in ``_CALLS``.
-        seccomp: Number of the system call ``seccomp``.
+        audit_arch: Its value of ``AUDIT_ARCH_*``.
+        number_index: Index of its numbers in ``_CALLS``.
+        seccomp_number: Number of the system call ``seccomp``.
     """
 
-    audit: int
-    column: int
-    seccomp: int
+    audit_arch: int
+    number_index: int
+    seccomp_number: int
 
 
 _MACHINES: Mapping[str, _Machine] = {
@@ -96,16 +96,14 @@ _CALLS: Mapping[str, tuple[int, ...]] = {
     "uname": (63, 160),
     "getrandom": (318, 278),
 }
-"""Numbers of the allowed calls on x86_64 and aarch64."""
-_CLONE, _CLONE3, _FCNTL, _NEWFSTATAT, _PRLIMIT, _TGKILL = (
-    (56, 220),
-    (435, 435),
-    (72, 25),
-    (262, 79),
-    (302, 261),
-    (234, 131),
-)
-"""Numbers of calls that are allowed with some arguments only."""
+"""Numbers of the allowed calls on x86_64 and aarch64. The latter lacks a few old calls."""
+# Numbers of calls that are allowed with some arguments only.
+_CLONE = (56, 220)
+_CLONE3 = (435, 435)
+_FCNTL = (72, 25)
+_NEWFSTATAT = (262, 79)
+_PRLIMIT = (302, 261)
+_TGKILL = (234, 131)
 _CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000
 """Flags of ``clone`` and ``newfstatat``."""
 _F_GETLK, _F_LINUX_SPECIFIC_BASE = 5, 1024
@@ -113,12 +111,23 @@ _F_GETLK, _F_LINUX_SPECIFIC_BASE = 5, 1024
 _X32_CALL_BIT = 0x40000000
 """Bit in the numbers of the x32 calls of x86_64."""
 
-_LOAD, _EQUAL, _AT_LEAST, _SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-"""Instructions of BPF: load a word; jump if it is equal, at least, or has a bit set; return."""
-_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-"""Offsets in ``struct seccomp_data``."""
+_Instruction = tuple[int, int, int, int]
+"""Code, instructions to skip if the test is true, instructions to skip if it is false, operand."""
+# Codes of BPF instructions: load a word into the accumulator; jump if it equals the operand, is at
+# least the operand, or has one of its bits; return the operand.
+_LOAD = 0x20
+_JUMP_IF_EQUAL = 0x15
+_JUMP_IF_AT_LEAST = 0x35
+_JUMP_IF_BIT_SET = 0x45
+_RETURN = 0x06
+_CALL_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+"""Offsets in ``struct seccomp_data`` [bytes]."""
+_ARGUMENT_BYTES = 8
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 """What a filter returns: run the call, let it fail with an error number, or kill the process."""
+_ALLOW_CALL = (_RETURN, 0, 0, _ALLOW)
+_REFUSE_CALL = (_RETURN, 0, 0, _FAIL | errno.EPERM)
+_PRETEND_CALL_IS_MISSING = (_RETURN, 0, 0, _FAIL | errno.ENOSYS)
 
 _NO_NEW_PRIVILEGES = 38
 """Option of ``prctl``, without which a user may not install a filter."""
@@ -127,32 +136,20 @@ _SET_FILTER, _IS_AVAILABLE = 1, 2
 _KEEP_SPECULATION = 4
 """Flag of ``seccomp``: do not slow down the process against attacks by speculation."""
 
-_Instruction = tuple[int, int, int, int]
-"""Code, jump if true, jump if false, and operand."""
 
-
-def bpf_program(name: str, process: int) -> Sequence[_Instruction]:
-    """The filter as BPF instructions.
-
-    Args:
-        name: Name of the processor architecture.
-        process: Id of the process, which may signal itself.
-    """
-    return list(_bpf_instructions(_MACHINES[name], process))
+def bpf_program(architecture: str, pid: int) -> Sequence[_Instruction]:
+    """The filter as BPF instructions, for the process ``pid``, which may signal itself."""
+    return list(_bpf_instructions(_MACHINES[architecture], pid))
 
 
 def is_available() -> bool:
-    """Whether this kernel has such filters, for an architecture whose numbers are known."""
+    """Whether this kernel has such filters, and the numbers of this architecture are known."""
     action = struct.pack("=I", _FAIL)
-    return _numbers_of_this_machine() is not None and not _seccomp(_IS_AVAILABLE, 0, action)
+    return _this_machine() is not None and _seccomp(_IS_AVAILABLE, 0, action) == 0
 
 
-def install() -> None:
-    """Filter the system calls of this process from now on. It must have a single thread.
-
-    Raises:
-        OSError: If the kernel refuses it.
-    """
+def install_syscall_filter() -> None:
+    """Filter the system calls of this process from now on. It must have a single thread."""
     code = b"".join(
         struct.pack("=HBBI", *instruction)
         for instruction in bpf_program(platform.machine(), os.getpid())
@@ -161,17 +158,18 @@ def install() -> None:
     # struct sock_fprog: number of instructions, padding, pointer.
     program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    # Old kernels slow down processes that have a filter, against attacks by speculation. The flag
-    # prevents it; kernels that do not know the flag refuse it.
-    has_failed = _seccomp(_SET_FILTER, _KEEP_SPECULATION, program)
-    if has_failed and _seccomp(_SET_FILTER, 0, program):
-        number = ctypes.get_errno()
-        raise OSError(number, f"no filter of system calls: {os.strerror(number)}")
+    # Old kernels slow down processes that have a filter, as a defence against speculation attacks.
+    # The flag prevents it. Kernels that do not know the flag fail, so it is left out then.
+    has_failed = _seccomp(_SET_FILTER, _KEEP_SPECULATION, program) != 0
+    if has_failed and _seccomp(_SET_FILTER, 0, program) != 0:
+        error_number = ctypes.get_errno()
+        message = f"cannot filter system calls: {os.strerror(error_number)}"
+        raise OSError(error_number, message)
 
 
-def _numbers_of_this_machine() -> _Machine | None:
-    is_known = sys.platform == "linux" and sys.maxsize > 2**32
-    return _MACHINES.get(platform.machine()) if is_known else None
+def _this_machine() -> _Machine | None:
+    is_64_bit_linux = sys.platform == "linux" and sys.maxsize > 2**32
+    return _MACHINES.get(platform.machine()) if is_64_bit_linux else None
 
 
 def _libc() -> ctypes.CDLL:
@@ -179,51 +177,64 @@ def _libc() -> ctypes.CDLL:
 
 
 def _seccomp(operation: int, flags: int, argument: bytes) -> int:
-    machine = _numbers_of_this_machine()
-    assert machine is not None, "a machine that is known"
-    numbers = (ctypes.c_long(number) for number in (machine.seccomp, operation, flags))
+    """Call ``seccomp``; return 0 if it succeeds."""
+    machine = _this_machine()
+    assert machine is not None, "callers check that the machine is known"
+    numbers = [ctypes.c_long(number) for number in (machine.seccomp_number, operation, flags)]
     return int(_libc().syscall(*numbers, argument))
 
 
-def _bpf_instructions(machine: _Machine, process: int) -> Iterator[_Instruction]:
+def _bpf_instructions(machine: _Machine, pid: int) -> Iterator[_Instruction]:
     """Yield the instructions of the filter, which end with the refusal of all other calls."""
-    # Calls of another architecture have other numbers, so they end the process.
-    yield _LOAD, 0, 0, _ARCHITECTURE
-    yield _EQUAL, 1, 0, machine.audit
+    # Another architecture numbers its calls differently, so its calls kill the process.
+    yield _LOAD, 0, 0, _ARCHITECTURE_OFFSET
+    yield _JUMP_IF_EQUAL, 1, 0, machine.audit_arch
     yield _RETURN, 0, 0, _KILL
-    yield _LOAD, 0, 0, _NUMBER
-    yield _AT_LEAST, 0, 1, _X32_CALL_BIT
-    yield _RETURN, 0, 0, _FAIL | errno.EPERM
-    column = machine.column
+    yield _LOAD, 0, 0, _CALL_NUMBER_OFFSET
+    # The x32 calls of x86_64 could bypass the rules below, because their numbers have one bit more.
+    yield _JUMP_IF_AT_LEAST, 0, 1, _X32_CALL_BIT
+    yield _REFUSE_CALL
+
+    index = machine.number_index
     for numbers in _CALLS.values():
-        if column < len(numbers):
-            yield _EQUAL, 0, 1, numbers[column]
-            yield _RETURN, 0, 0, _ALLOW
-    # glibc starts threads by ``clone`` where the system has no ``clone3``, whose flags lie in
-    # memory that no filter sees.
-    yield _EQUAL, 0, 1, _CLONE3[column]
-    yield _RETURN, 0, 0, _FAIL | errno.ENOSYS
-    yield from _allow_if_argument_passes(_CLONE[column], 0, _SET, _CLONE_THREAD)
+        if index < len(numbers):  # the call exists on this machine
+            yield from _if_call(numbers[index], _ALLOW_CALL)
+
+    # The flags of ``clone3`` lie in memory, which no filter sees. If the call seems not to exist
+    # (ENOSYS), glibc starts threads with ``clone`` instead.
+    yield from _if_call(_CLONE3[index], _PRETEND_CALL_IS_MISSING)
+    starts_thread = _allow_if_argument(0, _JUMP_IF_BIT_SET, _CLONE_THREAD)
+    yield from _if_call(_CLONE[index], *starts_thread)
     # With this flag the call is about an open file, and not about a path.
-    yield from _allow_if_argument_passes(_NEWFSTATAT[column], 3, _SET, _AT_EMPTY_PATH)
-    yield _EQUAL, 0, 5, _FCNTL[column]
-    yield _LOAD, 0, 0, _ARGUMENTS + 8
-    yield _AT_LEAST, 1, 0, _F_LINUX_SPECIFIC_BASE
-    yield _AT_LEAST, 1, 0, _F_GETLK
-    yield _RETURN, 0, 0, _ALLOW
-    yield _RETURN, 0, 0, _FAIL | errno.EPERM
-    yield from _allow_if_argument_passes(_PRLIMIT[column], 0, _EQUAL, 0)
+    is_about_open_file = _allow_if_argument(3, _JUMP_IF_BIT_SET, _AT_EMPTY_PATH)
+    yield from _if_call(_NEWFSTATAT[index], *is_about_open_file)
+    # ``fcntl`` is allowed unless _F_GETLK <= command < _F_LINUX_SPECIFIC_BASE.
+    yield from _if_call(
+        _FCNTL[index],
+        _load_argument(1),
+        (_JUMP_IF_AT_LEAST, 1, 0, _F_LINUX_SPECIFIC_BASE),  # jumps to _ALLOW_CALL
+        (_JUMP_IF_AT_LEAST, 1, 0, _F_GETLK),  # jumps to _REFUSE_CALL
+        _ALLOW_CALL,
+        _REFUSE_CALL,
+    )
+    is_about_this_process = _allow_if_argument(0, _JUMP_IF_EQUAL, 0)
+    yield from _if_call(_PRLIMIT[index], *is_about_this_process)
     # ``abort`` sends a signal to its own process.
-    yield from _allow_if_argument_passes(_TGKILL[column], 0, _EQUAL, process)
-    yield _RETURN, 0, 0, _FAIL | errno.EPERM
+    signals_itself = _allow_if_argument(0, _JUMP_IF_EQUAL, pid)
+    yield from _if_call(_TGKILL[index], *signals_itself)
+    yield _REFUSE_CALL
 
 
-def _allow_if_argument_passes(
-    call: int, argument_index: int, test: int, operand: int
-) -> Iterator[_Instruction]:
-    """Allow a call if one of its arguments passes a test, such as ``_EQUAL`` with an operand."""
-    yield _EQUAL, 0, 4, call
-    yield _LOAD, 0, 0, _ARGUMENTS + 8 * argument_index
-    yield test, 0, 1, operand
-    yield _RETURN, 0, 0, _ALLOW
-    yield _RETURN, 0, 0, _FAIL | errno.EPERM
+def _if_call(number: int, *body: _Instruction) -> Iterator[_Instruction]:
+    """Run instructions, the last of which returns, if the accumulator holds this call's number."""
+    yield _JUMP_IF_EQUAL, 0, len(body), number
+    yield from body
+
+
+def _load_argument(argument_index: int) -> _Instruction:
+    return (_LOAD, 0, 0, _ARGUMENTS_OFFSET + _ARGUMENT_BYTES * argument_index)
+
+
+def _allow_if_argument(argument_index: int, test: int, operand: int) -> Sequence[_Instruction]:
+    """Allow the call if one of its arguments passes ``test``, a jump; refuse it otherwise."""
+    return (_load_argument(argument_index), (test, 0, 1, operand), _ALLOW_CALL, _REFUSE_CALL)

@@ -11,15 +11,15 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.backbones.backbone import Backbone as Backbone
+from rilievo.training.networks.backbones.backbone import BackboneProperties as BackboneProperties
 from rilievo.training.networks.backbones.backbone import BackboneRequest, find_preset
-from rilievo.training.networks.backbones.backbone import Facts as Facts
 from rilievo.training.networks.backbones.backbone import Layer as Layer
 from rilievo.training.networks.backbones.backbone import Normalisation as Normalisation
 from rilievo.training.networks.backbones.own_backbone import OwnBackbone as OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, temporary_torch_seed
 from rilievo.training.networks.backbones.weights import tensors_sha256 as tensors_sha256
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
-from rilievo.training.networks.blueprint import BackboneRow, find_backbone_row
+from rilievo.training.networks.blueprint import BackboneFamily, find_backbone_family
 
 
 def make_backbone(
@@ -53,31 +53,33 @@ def make_backbone(
         preset=find_preset(preset),
         seed=seed,
     )
-    return _load(request).requires_grad_(False).eval()
+    return _load_backbone(request).requires_grad_(False).eval()
 
 
-def _load(request: BackboneRequest) -> Backbone:
+def _load_backbone(request: BackboneRequest) -> Backbone:
+    """Load a backbone of the user's, or of one of the families in ``BACKBONE_FAMILIES``."""
     name = request.name
     if is_import_path(name):
         return _make_own_backbone(request, load_user_object(name, "backbone"))
-    row = find_backbone_row(name)
-    if row is not None and row.is_whole_network:
-        return _make_own_backbone(request, _object_of_row(row))
+    family = find_backbone_family(name)
+    if family is not None and family.is_whole_network:
+        return _make_own_backbone(request, _import_loader(family))
     with needing(f"backbone '{name}'", EXTRA):
-        if row is None:
+        if family is None:
             from rilievo.training.networks.backbones.timm_backbones import unknown_backbone_error
 
             raise unknown_backbone_error(name)
-        import_module(row.package)
-    return _object_of_row(row)(request)
+        import_module(family.package)
+    return _import_loader(family)(request)
 
 
-def _object_of_row(row: BackboneRow) -> Any:
-    return resolve_name(f"rilievo.training.networks.backbones.{row.place}")
+def _import_loader(family: BackboneFamily) -> Any:
+    """Import the function or class that creates the backbones of a family."""
+    return resolve_name(f"rilievo.training.networks.backbones.{family.import_path}")
 
 
-def _make_own_backbone(request: BackboneRequest, network_class: Any) -> Backbone:
-    """Make a network of the user's, or one of our small whole networks."""
+def _make_own_backbone(request: BackboneRequest, network_class: Any) -> OwnBackbone:
+    """Instantiate a class of the user's, or a small network that is trained from scratch."""
     try:
         with temporary_torch_seed(request.seed):
             backbone = network_class()
@@ -85,14 +87,14 @@ def _make_own_backbone(request: BackboneRequest, network_class: Any) -> Backbone
         raise
     except Exception as error:  # user code may raise anything
         raise ModelError(
-            f"backbone '{request.name}' cannot be made: {type(error).__name__}: {reason(error)}"
+            f"backbone '{request.name}' cannot be created: {type(error).__name__}: {reason(error)}"
         ) from error
     if not isinstance(backbone, OwnBackbone):
         raise ModelError(
             f"backbone '{request.name}' is a {type(backbone).__name__}; expected a class derived "
             f"from {OwnBackbone.__module__}.OwnBackbone"
         )
-    backbone.set_layers(layers=request.layers, tokens=request.tokens)
+    backbone.select_features(layers=request.layers, tokens=request.tokens)
     if isinstance(request.pretrained, Path):
         load_weights(backbone, request.pretrained)
     return backbone

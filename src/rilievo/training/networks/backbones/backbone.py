@@ -1,4 +1,4 @@
-"""Base class of backbones, which compute maps of features from images."""
+"""Base class of backbones, which compute feature maps from images."""
 
 import logging
 import math
@@ -26,14 +26,16 @@ from rilievo.training.networks.features import (
 )
 from rilievo.training.tensors import Channels, Images, Resized
 
+_PROBE3D_PYRAMID_STRIDE = 16
+"""Stride to which Probe3D resizes the maps of a pyramid [px]."""
 Colour = tuple[float, float, float]
 """Red, green and blue."""
-Run = Callable[[Tensor], object]
+RunNetwork = Callable[[Tensor], object]
 """Function that runs a network on pixels; its result is not used."""
 
 
 class Preset(StrEnum):
-    """How images are prepared and maps are taken."""
+    """How images are prepared and feature maps are taken."""
 
     DEFAULT = "default"
     """As each network was trained."""
@@ -44,14 +46,16 @@ class Preset(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalisation:
-    """Mean and standard deviation of RGB in 0..1, by which pixels are normalised."""
+    """Mean and standard deviation of RGB in 0..1; the input is (pixels - mean) / std."""
 
     mean: Colour
     std: Colour
 
     def __post_init__(self) -> None:
         if min(self.std) <= 0:
-            raise OptionError(f"a normalisation's deviations must be above 0, found {self.std}")
+            raise OptionError(
+                f"the standard deviations of a normalisation must be above 0, got {self.std}"
+            )
 
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -65,11 +69,9 @@ NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """Shape of the map that a layer computes.
+    """Channels and stride of the feature map that a layer computes.
 
-    Attributes:
-        channels: Number of its channels.
-        stride: Side of the square of the image that a pixel of the map stands for [px].
+    The stride is the side of the square of the image that one pixel of the map stands for [px].
     """
 
     channels: int
@@ -77,22 +79,24 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """Properties of a backbone, and the layers that are taken from it.
+class BackboneProperties:
+    """Properties of a backbone, and the layers whose features are selected.
+
+    They are stored with cached features under the names of the fields.
 
     Attributes:
         name: Name that ``make_backbone`` takes.
-        patch: Number of which the height and width of its input are multiples [px].
-        depth: Number of layers that it has.
-        layers: Indices of the layers that are taken.
-        taken: Shapes of their maps.
-        tokens: Whether class tokens are taken too.
-        normalisation: Normalisation of its input.
-        positions: How it knows positions at other sizes, in words.
-        fixed: Height and width of its input, if it takes one size alone [px].
+        patch: Number of pixels of which the height and width of the input are multiples.
+        depth: Count of all layers of the network.
+        layers: Indices of the selected layers.
+        taken: Channels and strides of the selected layers.
+        tokens: Whether the class tokens of these layers are selected too.
+        normalisation: Normalisation of the input.
+        positions: Description of how the position embedding adapts to other sizes.
+        fixed: The only (height, width) that the network takes [px]; None if it takes any.
         padding: How images are padded to multiples of ``patch``.
         resized: Stride to which Probe3D resizes pyramids [px]; None if maps are not resized.
-        details: Further settings that features depend on, in words.
+        details: Description of further settings that features depend on.
     """
 
     name: str
@@ -115,57 +119,56 @@ class Facts:
 
 
 def default_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
-    """Choose four layers to take, by the strides of all layers.
+    """Choose four layers of the backbone ``name``, given the strides of all its layers.
 
-    They are the last ones of each quarter of the network (2, 5, 8 and 11 of twelve), or the last
-    four of a pyramid. ``name`` is that of the backbone, for errors.
-
-    Raises:
-        OptionError: If there are no layers.
+    They are the last of each quarter of the network (2, 5, 8 and 11 of twelve), or the last four
+    of a pyramid, whose strides differ.
     """
-    count = len(strides)
-    if not count:
-        raise OptionError(f"backbone '{name}' has no layer with features at places of the image")
-    if count <= 4 or len(set(strides)) > 1:
-        return tuple(range(max(0, count - 4), count))
-    return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
+    layer_count = len(strides)
+    if not layer_count:
+        raise OptionError(f"backbone '{name}' has no layer with spatial features")
+    is_pyramid = len(set(strides)) > 1
+    if layer_count <= 4 or is_pyramid:
+        return tuple(range(max(0, layer_count - 4), layer_count))
+    return (layer_count // 4 - 1, layer_count // 2 - 1, 3 * layer_count // 4 - 1, layer_count - 1)
 
 
-def layers_or_default(
+def resolve_layers(
     name: str, strides: Sequence[int], layers: Sequence[int] | None
 ) -> tuple[int, ...]:
-    """Indices of the layers that were asked for, or by default those of ``default_layers``."""
+    """Indices of the requested layers, or of ``default_layers`` if none were requested."""
     defaults = default_layers(name, strides)
     return defaults if layers is None else layer_indices(name, layers, len(strides))
 
 
-def layer_indices(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Convert ascending layers of a backbone, of which -1 is the last one, to indices from 0.
-
-    ``depth`` is the number of layers that it has, and ``name`` its name, for errors.
+def layer_indices(name: str, layers: Sequence[int], layer_count: int) -> tuple[int, ...]:
+    """Convert layers of the backbone ``name`` to indices; negative ones count from the end.
 
     Raises:
-        OptionError: If there is no such layer, or they do not ascend.
+        OptionError: If a layer does not exist, or the layers do not ascend.
     """
-    indices = tuple(layer + depth if layer < 0 else layer for layer in layers)
-    wrong = [layer for layer, index in zip(layers, indices, strict=True) if not 0 <= index < depth]
-    if wrong or not indices:
-        missing = f"layer {', '.join(map(str, wrong))}" if wrong else "features of no layers"
+    indices = tuple(layer + layer_count if layer < 0 else layer for layer in layers)
+    unknown = [
+        layer for layer, index in zip(layers, indices, strict=True) if not 0 <= index < layer_count
+    ]
+    if unknown or not indices:
+        missing = f"has no layer {', '.join(map(str, unknown))}"
+        problem = missing if unknown else "needs at least one layer to take features from"
         raise OptionError(
-            f"backbone '{name}' has no {missing}; its {depth} layers are "
-            f"{', '.join(map(str, range(depth)))}"
+            f"backbone '{name}' {problem}; its {layer_count} layers are "
+            f"{', '.join(map(str, range(layer_count)))}"
         )
     if list(indices) != sorted(set(indices)):
         raise OptionError(
-            f"layers {', '.join(map(str, layers))} of backbone '{name}' do not ascend: "
-            "name each once, the shallowest first"
+            f"layers {', '.join(map(str, layers))} of backbone '{name}' are not in ascending "
+            "order: list each layer once, the shallowest first"
         )
     return indices
 
 
-def no_tokens_error(name: str) -> OptionError:
+def no_class_token_error(name: str) -> OptionError:
     """Error for a backbone that has no class tokens to take."""
-    return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
+    return OptionError(f"backbone '{name}' has no class token: turn tokens off")
 
 
 def find_preset(preset: str) -> Preset:
@@ -176,8 +179,8 @@ def find_preset(preset: str) -> Preset:
         raise OptionError(f"no preset '{preset}'; known: {', '.join(Preset)}") from error
 
 
-class Taps:
-    """Hooks that record the outputs of some layers of a network."""
+class LayerRecorder:
+    """Forward hooks that record the outputs of some layers of a network."""
 
     def __init__(self, layers: Mapping[int, nn.Module]) -> None:
         self._outputs: dict[int, Tensor] = {}
@@ -185,10 +188,10 @@ class Taps:
             layer.register_forward_hook(self._make_hook(index)) for index, layer in layers.items()
         ]
 
-    def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
-        """Run a network on pixels, and return the output of each layer by its index."""
+    def record_outputs(self, run_network: RunNetwork, pixels: Tensor) -> dict[int, Tensor]:
+        """Run the network on pixels, and return the output of each layer by its index."""
         self._outputs.clear()
-        run(pixels)
+        run_network(pixels)
         outputs = dict(self._outputs)
         self._outputs.clear()
         return outputs
@@ -199,6 +202,8 @@ class Taps:
             hook.remove()
 
     def _make_hook(self, index: int) -> Callable[[nn.Module, Any, Any], None]:
+        """Make the hook of the layer ``index``."""
+
         def record(_layer: nn.Module, _inputs: Any, output: Any) -> None:
             # Some layers return their map in tuples.
             while not isinstance(output, Tensor):
@@ -209,25 +214,23 @@ class Taps:
 
 
 def output_shapes_by_layer(
-    name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size
-) -> Any:
-    """Find the shape of each layer's output for an image of a size, without computing numbers.
+    name: str, record_outputs: Callable[[Tensor], dict[int, Tensor]], size: Size
+) -> dict[int, tuple[int, ...]]:
+    """Find the shape of each layer's output for an image of a size, without computing it.
 
-    ``run`` returns the outputs by layer, and ``name`` is that of the backbone, for errors.
-
-    Raises:
-        ModelError: If the network does not run on an image alone.
+    ``record_outputs`` runs the network ``name`` on pixels, and returns its outputs by layer.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
+        # Fake tensors have shapes but no numbers.
         with _silence_fake_tensors(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            outputs = run(torch.zeros(1, 3, *size))
+            outputs = record_outputs(torch.zeros(1, 3, *size))
             return {index: tuple(output.shape) for index, output in outputs.items()}
-    # A network that needs more than images may raise anything.
+    # A network that needs other inputs too may raise anything.
     except Exception as error:
         raise ModelError(
-            f"backbone '{name}': its layers give no features of an image alone: {reason(error)}"
+            f"backbone '{name}' cannot run with an image as its only input: {reason(error)}"
         ) from error
 
 
@@ -251,39 +254,50 @@ def layer_from_shape(
 ) -> Layer:
     """Find the channels and the stride of a layer from the shape of its output.
 
-    Args:
-        name: Name of the backbone, for errors.
-        shape: Shape of the output: a map, with channels first or last, or a sequence of tokens.
-        size: Height and width of the image [px].
-        patch: Side of a patch, if the network has patches [px].
-
-    Raises:
-        ModelError: If the output has no positions in the image.
+    The output is a map, with channels first or last, or a sequence of tokens. ``patch`` is the side
+    of a patch [px], or None for a network without patches; ``size`` is the (height, width) of the
+    image [px].
     """
-    height, width = size
+    layer = None
     if len(shape) == 4:
-        is_channels_last = patch is not None and shape[1:3] == (height // patch, width // patch)
-        rows, channels = (shape[1], shape[3]) if is_channels_last else (shape[2], shape[1])
-        return Layer(channels=channels, stride=height // rows)
-    if len(shape) == 3:
-        _, token_count, channels = shape
-        if patch is not None and token_count >= (height // patch) * (width // patch):
-            return Layer(channels=channels, stride=patch)
-        stride = math.isqrt(height * width // token_count)
-        if (height // stride) * (width // stride) == token_count:
-            return Layer(channels=channels, stride=stride)
-    raise ModelError(
-        f"backbone '{name}' has no spatial features: a layer gives {shape} for an image of {size}"
-    )
+        layer = _layer_from_map_shape(shape, size, patch=patch)
+    elif len(shape) == 3:
+        layer = _layer_from_token_shape(shape, size, patch=patch)
+    if layer is None:
+        raise ModelError(
+            f"backbone '{name}' has no spatial features: a layer returns the shape {shape} for an "
+            f"image of {_size_text(size)}"
+        )
+    return layer
+
+
+def _layer_from_map_shape(shape: tuple[int, ...], size: Size, *, patch: int | None) -> Layer:
+    """Layer of a map (b, c, h, w), or (b, h, w, c) if the two in the middle count patches."""
+    height, width = size
+    if patch is not None and shape[1:3] == (height // patch, width // patch):
+        return Layer(channels=shape[3], stride=height // shape[1])
+    return Layer(channels=shape[1], stride=height // shape[2])
+
+
+def _layer_from_token_shape(
+    shape: tuple[int, ...], size: Size, *, patch: int | None
+) -> Layer | None:
+    """Layer of a sequence of tokens (b, n, c); None if they do not cover the image."""
+    height, width = size
+    _, token_count, channels = shape
+    # Class and register tokens may come in addition to the patches.
+    if patch is not None and token_count >= (height // patch) * (width // patch):
+        return Layer(channels=channels, stride=patch)
+    # Tokens of a later stage of a pyramid, each of which covers a square of the image.
+    stride = math.isqrt(height * width // token_count)
+    covers_image = (height // stride) * (width // stride) == token_count
+    return Layer(channels=channels, stride=stride) if covers_image else None
 
 
 def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
-    """Convert the output of a layer to a map with channels first.
+    """Convert the output of a layer, a map or tokens, to a map with channels first.
 
-    Args:
-        output: Map, or tokens of which those of the patches come last.
-        layer: Shape of the map.
-        size: Height and width of the image [px].
+    The tokens of patches come after class and register tokens. ``size`` is the image's [px].
     """
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
@@ -294,7 +308,7 @@ def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerOutputs:
-    """Maps of the layers that are taken, and their class tokens; None without tokens."""
+    """Maps of the selected layers, and their class tokens; None if these are not selected."""
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
     tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
@@ -303,102 +317,101 @@ class LayerOutputs:
 class Backbone(nn.Module, ABC):
     """Network whose features are taken.
 
-    It is frozen and computes in float32, and the images of a batch do not affect one another.
-
-    Attributes:
-        facts: Its properties, and the layers that are taken.
-        mean: Mean of the normalisation of its input.
-        std: Standard deviation of that normalisation.
-        resampling: How Probe3D resizes its pyramids.
+    It is frozen and computes in float32, and the images of a batch do not affect one another. An
+    instance normalises its input by the buffers ``mean`` and ``std``. ``resampling`` is how Probe3D
+    resizes its pyramids.
     """
 
     mean: Tensor
     std: Tensor
     resampling: ClassVar[str] = "bilinear"
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, properties: BackboneProperties) -> None:
         super().__init__()
-        self.facts = facts
-        normalisation = facts.normalisation
+        self.properties = properties
+        normalisation = properties.normalisation
         for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
             constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
             self.register_buffer(name, constant, persistent=False)
 
     def stored_weights(self) -> Mapping[str, Tensor]:
-        """Tensors under the names that a run stores, which outlive the releases of a library."""
+        """Tensors under the names that a run stores, which are the same in all library releases."""
         return self.state_dict()
 
-    def weights_of_stored(self, stored: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
-        """Stored tensors under the names of this network's modules.
+    def rename_stored_weights(
+        self, stored: Mapping[str, Tensor], path: Path
+    ) -> Mapping[str, Tensor]:
+        """Rename stored tensors to this network's parameters; undoes ``stored_weights``.
 
         Args:
-            stored: Tensors by ``stored_weights``, perhaps of another release of a library.
+            stored: Result of ``stored_weights``, perhaps with another release of a library.
             path: Their file, for messages.
 
         Raises:
-            ModelError: If they are of another network.
+            ModelError: If they belong to a different network.
         """
         return stored
 
     @property
     def name(self) -> str:
         """Name that ``make_backbone`` takes."""
-        return self.facts.name
+        return self.properties.name
 
     @property
     def patch(self) -> int:
-        """Number of which the height and width of its input are multiples [px]."""
-        return self.facts.patch
+        """The height and width of its input are multiples of this [px]."""
+        return self.properties.patch
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Number of channels of each map."""
-        return self.facts.channels
+        return self.properties.channels
 
     @property
     def token_channels(self) -> tuple[int, ...] | None:
         """Number of channels of each class token; None if tokens are not taken."""
-        return self.facts.channels if self.facts.tokens else None
+        return self.properties.channels if self.properties.tokens else None
 
     @property
     def strides(self) -> tuple[int, ...]:
         """Stride of each map [px]; see ``Layer``."""
-        if self.facts.resized is not None:
-            return (self.facts.resized,) * len(self.facts.taken)
-        return tuple(layer.stride for layer in self.facts.taken)
+        if self.properties.resized is not None:
+            return (self.properties.resized,) * len(self.properties.taken)
+        return tuple(layer.stride for layer in self.properties.taken)
 
     def forward(self, image: Images) -> Features:
-        """Compute features of RGB in 0..1.
+        """Pad and normalise images, which are RGB in 0..1, and compute their features.
 
         Raises:
             InputError: If the network does not take images of this size.
             ModelError: If it computes other maps than expected.
         """
-        facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
+        properties = self.properties
+        size = (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
             raise ModelError(
                 f"backbone '{self.name}' is on {self.mean.device} but the images are on "
                 f"{image.device}: move one of them"
             )
-        padded = padded_size(size, facts.patch, facts.padding)
-        box = box_in_padded(size, facts.patch, facts.padding)
-        if facts.fixed is not None and padded != facts.fixed:
-            raise InputError(
-                self._size_refusal_beginning(size) + f"it takes {_size_text(facts.fixed)} alone"
-            )
+        padded = padded_size(size, properties.patch, properties.padding)
+        box = box_in_padded(size, properties.patch, properties.padding)
+        if properties.fixed is not None and padded != properties.fixed:
+            only_size = _size_text(properties.fixed)
+            raise self._size_error(size, f"it only takes {only_size}, so choose this size")
         normalised = (image - self.mean) / self.std
-        outputs = self._outputs_or_input_error(pad(normalised, box, padded), size)
+        outputs = self._compute_outputs(pad(normalised, box, padded), size)
         maps = tuple(
-            self._check_and_resize_map(feature_map, index, padded)
+            self._resize_map(self._check_map(feature_map, index, padded), padded)
             for index, feature_map in enumerate(outputs.maps)
         )
         return Features(maps=maps, tokens=outputs.tokens, padded=padded, box=box)
 
     @abstractmethod
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
-        """Compute the maps and class tokens that are taken, of normalised and padded pixels."""
+        """Compute the selected maps and class tokens of normalised and padded pixels."""
 
-    def _outputs_or_input_error(self, pixels: Images, size: Size) -> LayerOutputs:
+    def _compute_outputs(self, pixels: Images, size: Size) -> LayerOutputs:
+        """Compute ``layer_outputs``; ``InputError`` if the network does not take this size."""
         try:
             return self.layer_outputs(pixels)
         except RilievoError:
@@ -407,26 +420,34 @@ class Backbone(nn.Module, ABC):
         except (AssertionError, RuntimeError, ValueError) as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(self._size_refusal_beginning(size) + reason(error)) from error
+            raise self._size_error(size, reason(error)) from error
 
-    def _check_and_resize_map(self, feature_map: Channels, index: int, padded: Size) -> Resized:
-        shape = (feature_map.shape[1], feature_map.shape[2], feature_map.shape[3])
-        expected = self.facts.taken[index]
-        size = (padded[0] // expected.stride, padded[1] // expected.stride)
-        if shape != (expected.channels, *size):
+    def _check_map(self, feature_map: Channels, index: int, padded: Size) -> Channels:
+        """Return the map of the selected layer ``index``; ``ModelError`` if its shape is wrong."""
+        channels, height, width = feature_map.shape[1:]
+        layer = self.properties.taken[index]
+        expected_height, expected_width = (side // layer.stride for side in padded)
+        if (channels, height, width) != (layer.channels, expected_height, expected_width):
             raise ModelError(
-                f"backbone '{self.name}', layer {self.facts.layers[index]}: a map of "
-                f"{shape[0]} x {shape[1]} x {shape[2]} (channels, height, width) for an image of "
-                f"{_size_text(padded)}, but {expected.channels} x {size[0]} x {size[1]} was "
-                "expected"
+                f"backbone '{self.name}', layer {self.properties.layers[index]}: returned a map of "
+                f"{channels} x {height} x {width} (channels, height, width) for an image of "
+                f"{_size_text(padded)}; expected {layer.channels} x {expected_height} x "
+                f"{expected_width}"
             )
-        if self.facts.resized is None:
-            return feature_map
-        sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
-        return nn.functional.interpolate(feature_map, sides, mode=self.resampling)
+        return feature_map
 
-    def _size_refusal_beginning(self, size: Size) -> str:
-        return f"backbone '{self.name}' does not take images of {_size_text(size)}: "
+    def _resize_map(self, feature_map: Channels, padded: Size) -> Resized:
+        """Resize the map of a pyramid with Probe3D's preset; other maps stay the same."""
+        stride = self.properties.resized
+        if stride is None:
+            return feature_map
+        new_size = (padded[0] // stride, padded[1] // stride)
+        return nn.functional.interpolate(feature_map, new_size, mode=self.resampling)
+
+    def _size_error(self, size: Size, cause: str) -> InputError:
+        return InputError(
+            f"backbone '{self.name}' does not take images of {_size_text(size)}: {cause}"
+        )
 
 
 def _size_text(size: Size) -> str:
@@ -435,16 +456,7 @@ def _size_text(size: Size) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneRequest:
-    """Name and settings of a backbone that is to be made.
-
-    Attributes:
-        name: Name, such as timm/MODEL.
-        pretrained: True for published weights, False for random ones, or a file of weights.
-        layers: Layers to take; None for the default ones.
-        tokens: Whether to take class tokens; None for those of DINO alone.
-        preset: How images are prepared and maps are taken.
-        seed: Seed of random weights, and of a diffusion model's noise.
-    """
+    """Arguments of ``make_backbone``, which explains them."""
 
     name: str
     pretrained: bool | Path = True
@@ -454,42 +466,44 @@ class BackboneRequest:
     seed: int = 0
 
 
-def make_facts(
+def make_properties(
     request: BackboneRequest,
     layers: Sequence[Layer],
     normalisation: Normalisation,
-    positions: str,
     *,
-    tokens: bool = False,
-    fixed: Size | None = None,
+    positions: str,
+    with_class_tokens: bool = False,
+    fixed_size: Size | None = None,
     refuses_padding: bool = False,
-    one_block_early: bool = False,
+    selects_one_block_early: bool = False,
     patch: int | None = None,
     details: str = "",
-) -> Facts:
-    """Combine the properties of a network, see ``Facts``, with what was asked for.
+) -> BackboneProperties:
+    """Combine the properties of a network with the request; see ``BackboneProperties``.
 
-    ``layers`` are the shapes of all layers, from the shallowest to the deepest. ``patch`` is the
-    largest stride by default. ``refuses_padding`` and ``one_block_early`` tell what Probe3D does
-    with this network: it refuses images that need padding, or takes the layers one block early.
+    ``layers`` are all layers of the network, from the shallowest to the deepest. ``patch`` is the
+    largest stride by default. Two arguments only matter for Probe3D's preset: it refuses images
+    that need padding if ``refuses_padding``, and by default selects the layers before those of the
+    default preset if ``selects_one_block_early``.
     """
     is_probe3d = request.preset is Preset.PROBE3D
     strides = [layer.stride for layer in layers]
-    chosen = layers_or_default(request.name, strides, request.layers)
-    if is_probe3d and one_block_early and request.layers is None:
-        chosen = tuple(max(0, layer - 1) for layer in chosen)
-    padding = Padding.NONE if refuses_padding else Padding.OVER
-    return Facts(
+    selected_indices = resolve_layers(request.name, strides, request.layers)
+    if is_probe3d and selects_one_block_early and request.layers is None:
+        selected_indices = tuple(max(0, index - 1) for index in selected_indices)
+    probe3d_padding = Padding.NONE if refuses_padding else Padding.OVER
+    is_pyramid = len(set(strides)) > 1
+    return BackboneProperties(
         name=request.name,
         patch=patch or max(strides),
         depth=len(layers),
-        layers=chosen,
-        taken=tuple(layers[layer] for layer in chosen),
-        tokens=tokens,
+        layers=selected_indices,
+        taken=tuple(layers[index] for index in selected_indices),
+        tokens=with_class_tokens,
         normalisation=normalisation,
         positions=positions,
-        fixed=fixed,
-        padding=padding if is_probe3d else Padding.MINIMAL,
-        resized=16 if is_probe3d and len(set(strides)) > 1 else None,
+        fixed=fixed_size,
+        padding=probe3d_padding if is_probe3d else Padding.MINIMAL,
+        resized=_PROBE3D_PYRAMID_STRIDE if is_probe3d and is_pyramid else None,
         details=details,
     )

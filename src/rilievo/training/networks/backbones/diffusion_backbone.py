@@ -15,17 +15,17 @@ from rilievo.training.networks.backbones.backbone import (
     HALF,
     IMAGENET,
     Backbone,
+    BackboneProperties,
     BackboneRequest,
-    Facts,
     Layer,
     LayerOutputs,
+    LayerRecorder,
     Preset,
-    Taps,
-    make_facts,
-    no_tokens_error,
+    make_properties,
+    no_class_token_error,
 )
 from rilievo.training.networks.backbones.weights import (
-    check_whole,
+    check_complete_weights,
     download_error,
     temporary_torch_seed,
 )
@@ -38,21 +38,33 @@ _TIMESTEP = 1
 
 
 class DiffusionBackbone(Backbone):
-    """The up-blocks of the U-Net of Stable Diffusion, with an empty prompt."""
+    """Up-blocks of the U-Net of Stable Diffusion, which denoises latents with an empty prompt."""
 
     prompt: Tensor
     resampling = "nearest"
 
-    def __init__(self, facts: Facts, parts: Mapping[str, Any], request: BackboneRequest) -> None:
-        super().__init__(facts)
-        self.unet, self.vae = parts["unet"], parts["vae"].encoder
-        self.quantise = parts["vae"].quant_conv
-        self.scale = float(parts["vae"].config.scaling_factor)
+    def __init__(
+        self,
+        properties: BackboneProperties,
+        pipeline_parts: Mapping[str, Any],
+        request: BackboneRequest,
+    ) -> None:
+        """Take the U-Net and the VAE's encoder from the parts of a pipeline."""
+        super().__init__(properties)
+        # The names of these three modules are part of stored weights.
+        self.unet = pipeline_parts["unet"]
+        self.vae = pipeline_parts["vae"].encoder
+        self.quantise = pipeline_parts["vae"].quant_conv  # None in some pipelines
+        self.latent_scale = float(pipeline_parts["vae"].config.scaling_factor)
         self.seed = request.seed
-        signal_share = float(parts["scheduler"].alphas_cumprod[_TIMESTEP])
-        self.signal, self.noise = signal_share**0.5, (1 - signal_share) ** 0.5
-        self.register_buffer("prompt", _encode_empty_prompt(parts), persistent=False)
-        self.taps = Taps({layer: self.unet.up_blocks[layer] for layer in facts.layers})
+        # noisy = sqrt(alpha_bar) * latents + sqrt(1 - alpha_bar) * noise
+        alpha_bar = float(pipeline_parts["scheduler"].alphas_cumprod[_TIMESTEP])
+        self.signal_scale = alpha_bar**0.5
+        self.noise_scale = (1 - alpha_bar) ** 0.5
+        self.register_buffer("prompt", _encode_empty_prompt(pipeline_parts), persistent=False)
+        self.recorder = LayerRecorder(
+            {layer: self.unet.up_blocks[layer] for layer in properties.layers}
+        )
 
     def layer_outputs(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
         """Encode pixels, add noise of the seed, and run the U-Net once."""
@@ -60,10 +72,11 @@ class DiffusionBackbone(Backbone):
         if self.quantise is not None:
             moments = self.quantise(moments)
         mean, _log_variance = moments.chunk(2, dim=1)
-        latents = mean * self.scale
-        noisy = self.signal * latents + self.noise * self._seeded_noise(latents)
-        outputs = self.taps.run(self._run_unet, noisy)
-        return LayerOutputs(maps=tuple(outputs[layer] for layer in self.facts.layers))
+        latents = mean * self.latent_scale
+        noise = self._seeded_noise(latents)
+        noisy = self.signal_scale * latents + self.noise_scale * noise
+        output_by_layer = self.recorder.record_outputs(self._run_unet, noisy)
+        return LayerOutputs(maps=tuple(output_by_layer[layer] for layer in self.properties.layers))
 
     def _run_unet(self, noisy: Tensor) -> object:
         time = torch.full((noisy.shape[0],), _TIMESTEP, device=noisy.device)
@@ -78,32 +91,32 @@ class DiffusionBackbone(Backbone):
 def load(request: BackboneRequest) -> Backbone:
     """Load the U-Net of a latent diffusion pipeline, from a repository or a folder."""
     if request.tokens:
-        raise no_tokens_error(request.name)
+        raise no_class_token_error(request.name)
     if isinstance(request.pretrained, Path):
         raise OptionError(
-            f"backbone '{request.name}' reads its weights from its own folder: name that folder "
-            f"as {PREFIX}FOLDER instead of a file of weights"
+            f"backbone '{request.name}' reads its weights from its own folder: pass that folder as "
+            f"{PREFIX}FOLDER instead of a weights file"
         )
     parts = _load_pipeline_parts(request)
-    return DiffusionBackbone(_unet_facts(request, parts), parts, request)
+    return DiffusionBackbone(_unet_properties(request, parts), parts, request)
 
 
-def _unet_facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
-    unet = parts["unet"]
+def _unet_properties(request: BackboneRequest, parts: Mapping[str, Any]) -> BackboneProperties:
+    """Properties of a U-Net, whose layers are its up-blocks, the coarsest first."""
     latent_stride = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
-    widths = unet.config.block_out_channels[::-1]
-    coarsest_stride = latent_stride * 2 ** (len(widths) - 1)
-    # Every up-block but the last doubles the size of its output.
+    up_block_channels = parts["unet"].config.block_out_channels[::-1]
+    coarsest_stride = latent_stride * 2 ** (len(up_block_channels) - 1)
+    # Every up-block but the last doubles the size; the last one stays at the size of the latents.
     layers = [
-        Layer(channels=width, stride=max(latent_stride, coarsest_stride // 2 ** (index + 1)))
-        for index, width in enumerate(widths)
+        Layer(channels=channels, stride=max(latent_stride, coarsest_stride // 2 ** (index + 1)))
+        for index, channels in enumerate(up_block_channels)
     ]
-    # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
-    return make_facts(
+    # The encoder expects -1 to 1. Probe3D uses ImageNet's normalisation for every network.
+    return make_properties(
         request,
         layers,
         IMAGENET if request.preset is Preset.PROBE3D else HALF,
-        "none beyond the network's borders",
+        positions="none beyond the network's borders",
         patch=coarsest_stride,
         details=f"diffusers {version('diffusers')}, timestep {_TIMESTEP}, "
         f"noise of seed {request.seed}",
@@ -111,11 +124,12 @@ def _unet_facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
 
 
 def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
+    """Load the parts of a pipeline by name; the U-Net has random weights if that was requested."""
     with needing(f"backbone '{request.name}'", _EXTRA):
         diffusers: Any = import_module("diffusers")
         transformers: Any = import_module("transformers")
-    where = request.name.removeprefix(PREFIX)
-    kinds = {
+    source = request.name.removeprefix(PREFIX)
+    part_classes = {
         "unet": diffusers.UNet2DConditionModel,
         "vae": diffusers.AutoencoderKL,
         "text_encoder": transformers.CLIPTextModel,
@@ -123,30 +137,34 @@ def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
         "scheduler": diffusers.DDIMScheduler,
     }
     try:
-        parts = {part: _load_whole_part(kinds[part], where, part, request.name) for part in kinds}
+        parts = {
+            part: _load_part(part_class, source, part, request.name)
+            for part, part_class in part_classes.items()
+        }
         if request.pretrained is False:
             with temporary_torch_seed(request.seed):
                 parts["unet"] = diffusers.UNet2DConditionModel.from_config(parts["unet"].config)
     except RilievoError:
         raise
-    # Errors of the hub, its client, a configuration or a file of weights.
-    except Exception as error:
+    except Exception as error:  # errors of the hub, its client, a configuration or the weights
         raise download_error(request.name, error) from error
-    if parts["unet"].config.in_channels != parts["vae"].config.latent_channels:
+    unet_channels = parts["unet"].config.in_channels
+    latent_channels = parts["vae"].config.latent_channels
+    if unet_channels != latent_channels:
         raise ModelError(
-            f"backbone '{request.name}': its U-Net takes {parts['unet'].config.in_channels} "
-            f"channels, but an image has {parts['vae'].config.latent_channels} latents: "
-            "a U-Net that sees images alone is expected"
+            f"backbone '{request.name}': its U-Net takes {unet_channels} channels, expected only "
+            f"the {latent_channels} channels of an image's latents"
         )
     return parts
 
 
-def _load_whole_part(kind: Any, where: str, part: str, name: str) -> Any:
+def _load_part(part_class: Any, source: str, part: str, name: str) -> Any:
+    """Load a part; ``ModelError`` if the weights of a network are incomplete."""
     if part in ("tokenizer", "scheduler"):
-        return kind.from_pretrained(where, subfolder=part)
-    network, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)
+        return part_class.from_pretrained(source, subfolder=part)
+    network, info = part_class.from_pretrained(source, subfolder=part, output_loading_info=True)
     misshapen = sorted(str(mismatch[0]) for mismatch in info["mismatched_keys"])
-    check_whole(f"backbone '{name}', {part}", sorted(info["missing_keys"]), misshapen)
+    check_complete_weights(f"backbone '{name}', {part}", sorted(info["missing_keys"]), misshapen)
     return network
 
 

@@ -20,6 +20,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,13 +31,13 @@ from rilievo.errors import ModelError
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     Backbone,
-    Facts,
+    BackboneProperties,
     Layer,
     LayerOutputs,
     Normalisation,
     default_layers,
     layer_indices,
-    no_tokens_error,
+    no_class_token_error,
 )
 from rilievo.training.networks.frozen_norms import make_conv_norm
 from rilievo.training.tensors import Images
@@ -46,11 +47,11 @@ class OwnBackbone(Backbone):
     """Base class of your own backbones, whose ``__init__`` takes no arguments.
 
     Attributes:
-        patch: Number of which height and width are multiples [px]; a multiple of every stride.
-        available: Shapes of all maps, from the shallowest layer to the deepest.
+        patch: Height and width are multiples of this, which is a multiple of every stride [px].
+        available: Channels and stride of all maps, from the shallowest layer to the deepest.
         normalisation: Normalisation of pixels.
-        positions: How the network knows positions at other sizes, in words.
-        fixed: Height and width of the input, if it takes one size alone [px].
+        positions: How the position embedding adapts to other sizes, in words.
+        fixed: Height and width of the input if it takes only one size [px].
         has_tokens: Whether ``class_tokens`` computes class tokens.
     """
 
@@ -62,41 +63,49 @@ class OwnBackbone(Backbone):
     has_tokens: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        kind = type(self)
-        name = f"{kind.__module__}:{kind.__qualname__}"
-        if not getattr(kind, "patch", 0) or not getattr(kind, "available", ()):
-            raise ModelError(f"backbone '{name}' does not say its 'patch' and 'available' layers")
-        uneven = [layer.stride for layer in kind.available if kind.patch % layer.stride]
-        if uneven:
-            raise ModelError(f"backbone '{name}': patch {kind.patch} is no multiple of {uneven[0]}")
-        layers = default_layers(name, [layer.stride for layer in kind.available])
+        own_class = type(self)
+        name = f"{own_class.__module__}:{own_class.__qualname__}"
+        if not getattr(own_class, "patch", 0) or not getattr(own_class, "available", ()):
+            raise ModelError(
+                f"backbone '{name}' does not define 'patch' and 'available' (its layers)"
+            )
+        strides = [layer.stride for layer in own_class.available]
+        for stride in strides:
+            if own_class.patch % stride:
+                raise ModelError(
+                    f"backbone '{name}': patch {own_class.patch} is not a multiple of the stride "
+                    f"{stride}"
+                )
+        selected_indices = default_layers(name, strides)
         super().__init__(
-            Facts(
+            BackboneProperties(
                 name=name,
-                patch=kind.patch,
-                depth=len(kind.available),
-                layers=layers,
-                taken=tuple(kind.available[layer] for layer in layers),
-                normalisation=kind.normalisation,
-                positions=kind.positions,
-                fixed=kind.fixed,
-                details=f"code {_source_file_sha256(kind)[:16]}",
+                patch=own_class.patch,
+                depth=len(own_class.available),
+                layers=selected_indices,
+                taken=tuple(own_class.available[index] for index in selected_indices),
+                normalisation=own_class.normalisation,
+                positions=own_class.positions,
+                fixed=own_class.fixed,
+                details=f"code {_source_file_sha256(own_class)[:16]}",
             )
         )
 
-    def set_layers(
+    def select_features(
         self, *, layers: Sequence[int] | None = None, tokens: bool | None = None
     ) -> None:
-        """Choose the layers to take, and whether to take class tokens; None changes nothing."""
-        facts = self.facts
+        """Select layers, and whether to use class tokens; None keeps the current selection."""
+        properties = self.properties
         if tokens and not self.has_tokens:
-            raise no_tokens_error(facts.name)
-        chosen = facts.layers if layers is None else layer_indices(facts.name, layers, facts.depth)
-        self.facts = replace(
-            facts,
-            layers=chosen,
-            taken=tuple(self.available[layer] for layer in chosen),
-            tokens=facts.tokens if tokens is None else tokens,
+            raise no_class_token_error(properties.name)
+        selected_indices = properties.layers
+        if layers is not None:
+            selected_indices = layer_indices(properties.name, layers, len(self.available))
+        self.properties = replace(
+            properties,
+            layers=selected_indices,
+            taken=tuple(self.available[index] for index in selected_indices),
+            tokens=properties.tokens if tokens is None else tokens,
         )
 
     @abstractmethod
@@ -105,21 +114,25 @@ class OwnBackbone(Backbone):
 
     def class_tokens(self, pixels: Images) -> Sequence[Tensor]:
         """Compute the class token of each layer, with as many channels as its map."""
-        raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
+        raise ModelError(
+            f"backbone '{self.name}' sets has_tokens but does not define 'class_tokens'"
+        )
 
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
-        """Compute the maps and class tokens of the layers that are taken."""
-        maps, layers = self.maps(pixels), self.facts.layers
-        if len(maps) != len(self.available):
+        """Compute the maps and class tokens of the selected layers."""
+        selected_indices = self.properties.layers
+        all_maps = self.maps(pixels)
+        if len(all_maps) != len(self.available):
             raise ModelError(
-                f"backbone '{self.name}' gave {len(maps)} maps, but says {len(self.available)} "
-                "layers are available"
+                f"backbone '{self.name}' returned {len(all_maps)} maps, but 'available' lists "
+                f"{len(self.available)} layers"
             )
-        tokens = None
-        if self.facts.tokens:
-            all_tokens = self.class_tokens(pixels)
-            tokens = tuple(all_tokens[layer] for layer in layers)
-        return LayerOutputs(maps=tuple(maps[layer] for layer in layers), tokens=tokens)
+        selected_maps = tuple(all_maps[index] for index in selected_indices)
+        if not self.properties.tokens:
+            return LayerOutputs(maps=selected_maps)
+        all_tokens = self.class_tokens(pixels)
+        selected_tokens = tuple(all_tokens[index] for index in selected_indices)
+        return LayerOutputs(maps=selected_maps, tokens=selected_tokens)
 
 
 def _source_file_sha256(kind: type) -> str:
@@ -132,9 +145,9 @@ def _source_file_sha256(kind: type) -> str:
 
 
 class DepthCNN(OwnBackbone):
-    """Small whole network for depth: four convolutions that halve, two that double.
+    """Small network for depth, trained from scratch; it has 0.2 million weights.
 
-    It has 0.2 million weights.
+    Four convolutions halve the size, and two double it.
     """
 
     patch: ClassVar[int] = 16
@@ -143,27 +156,28 @@ class DepthCNN(OwnBackbone):
 
     def __init__(self) -> None:
         super().__init__()
-        inputs = (3, *self.widths[:-1])
         self.down = nn.ModuleList(
-            make_conv_norm(before, after, nn.ReLU(), stride=2)
-            for before, after in zip(inputs, self.widths, strict=True)
+            make_conv_norm(in_channels, out_channels, nn.ReLU(), stride=2)
+            for in_channels, out_channels in pairwise((3, *self.widths))
         )
-        last, middle, first = self.widths[-1], self.widths[-2], self.available[0].channels
+        up_widths = (self.widths[-1], self.widths[-2], self.available[0].channels)
         self.up = nn.ModuleList(
-            (make_conv_norm(last, middle, nn.ReLU()), make_conv_norm(middle, first, nn.ReLU()))
+            make_conv_norm(in_channels, out_channels, nn.ReLU())
+            for in_channels, out_channels in pairwise(up_widths)
         )
 
     def maps(self, pixels: Images) -> Sequence[Tensor]:
-        """Compute the only map, at a quarter of the size."""
-        for step in self.down:
-            pixels = step(pixels)
-        for step in self.up:
-            pixels = step(nn.functional.interpolate(pixels, scale_factor=2.0, mode="nearest"))
-        return (pixels,)
+        """Compute the only map, at 1/4 of the image's size."""
+        x = pixels
+        for layer in self.down:
+            x = layer(x)
+        for layer in self.up:
+            x = layer(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return (x,)
 
 
 class NormalCNN(DepthCNN):
-    """Small whole network for normals: a wider ``DepthCNN`` with 0.4 million weights."""
+    """Small network for normals: a wider ``DepthCNN`` with 0.4 million weights."""
 
     widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
 

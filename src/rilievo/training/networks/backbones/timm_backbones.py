@@ -15,14 +15,14 @@ from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     Backbone,
+    BackboneProperties,
     BackboneRequest,
-    Facts,
     Layer,
     LayerOutputs,
     Normalisation,
     Preset,
-    make_facts,
-    no_tokens_error,
+    make_properties,
+    no_class_token_error,
 )
 from rilievo.training.networks.backbones.weights import (
     download_error,
@@ -31,8 +31,11 @@ from rilievo.training.networks.backbones.weights import (
 )
 
 PREFIX = "timm/"
-_ANY_SIZE: tuple[Mapping[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
-"""Options by which families of timm take any size; a family refuses those that it does not have."""
+_ANY_SIZE_OPTIONS: tuple[Mapping[str, Any], ...] = (
+    {"dynamic_img_size": True},
+    {"strict_img_size": False},
+)
+"""Options with which families of timm take any size; a family has at most one of them."""
 _WITH_CLASS_TOKEN = "dino"
 """Part of the names of networks whose class token Probe3D takes."""
 _UNPADDED = ("deit3_", "samvit_", ".mae")
@@ -43,46 +46,51 @@ _COMPUTED_POSITIONS = "sin-cos, computed anew for each size"
 class TimmBackbone(Backbone):
     """Network of timm, whose layers are its blocks or the stages of its pyramid."""
 
-    def __init__(self, facts: Facts, body: Any) -> None:
-        super().__init__(facts)
-        self.body = body
+    def __init__(self, properties: BackboneProperties, network: Any) -> None:
+        super().__init__(properties)
+        self.body = network
 
     def layer_outputs(self, pixels: Float[Tensor, "b 3 h w"]) -> LayerOutputs:
         """Compute the outputs of layers, before the last norm of the network."""
-        options = {"return_prefix_tokens": True} if self.facts.tokens else {}
-        grids = self.body.forward_intermediates(
+        options = {"return_prefix_tokens": True} if self.properties.tokens else {}
+        outputs = self.body.forward_intermediates(
             pixels,
-            indices=list(self.facts.layers),
+            indices=list(self.properties.layers),
             norm=False,
             stop_early=True,
             output_fmt="NCHW",
             intermediates_only=True,
             **options,
         )
-        if not self.facts.tokens:
-            return LayerOutputs(maps=tuple(grids))
+        if not self.properties.tokens:
+            return LayerOutputs(maps=tuple(outputs))
         return LayerOutputs(
-            maps=tuple(grid for grid, _ in grids), tokens=tuple(prefix[:, 0] for _, prefix in grids)
+            maps=tuple(feature_map for feature_map, _ in outputs),
+            tokens=tuple(prefix_tokens[:, 0] for _, prefix_tokens in outputs),
         )
 
 
 def load(request: BackboneRequest) -> Backbone:
-    """Load a network of timm; ``ModelError`` if there is none or it cannot be used."""
-    body, any_size = _create_model(request)
+    """Load a timm network; ``ModelError`` if it does not exist or cannot be used."""
+    network, takes_any_size = _create_model(request)
     if isinstance(request.pretrained, Path):
         # Many modules of timm have a function that converts the authors' files.
-        convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
+        convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
         load_weights(
-            body, request.pretrained, renamed=convert and (lambda state: convert(state, body))
+            network, request.pretrained, rename=convert and (lambda state: convert(state, network))
         )
-    facts = _timm_facts(request, body, any_size=any_size)
-    if facts.positions == _COMPUTED_POSITIONS:
-        replace_position_embedding(body)
-    return TimmBackbone(facts, body)
+    properties = _timm_properties(request, network, takes_any_size=takes_any_size)
+    if properties.positions == _COMPUTED_POSITIONS:
+        replace_position_embedding(network)
+    return TimmBackbone(properties, network)
 
 
 def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
-    """Make a network of timm, and tell whether it takes images of any size."""
+    """Create a timm network.
+
+    Returns:
+        The network, and whether it was created with an option of ``_ANY_SIZE_OPTIONS``.
+    """
     import timm
 
     name = request.name.removeprefix(PREFIX)
@@ -91,111 +99,124 @@ def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
     is_pretrained = request.pretrained is True
     if is_pretrained and not timm.models.is_model_pretrained(name):
         raise ModelError(
-            f"backbone '{request.name}' has no published weights: give pretrained=False or a file"
+            f"backbone '{request.name}' has no published weights: choose random weights, or pass "
+            "a weights file"
         )
-    for options in (*_ANY_SIZE, {}):
+    # A model raises TypeError for an option that it does not have. The last attempt has none.
+    for options in (*_ANY_SIZE_OPTIONS, {}):
         try:
             with temporary_torch_seed(request.seed):
-                body = timm.create_model(name, pretrained=is_pretrained, num_classes=0, **options)
+                network = timm.create_model(
+                    name, pretrained=is_pretrained, num_classes=0, **options
+                )
         except TypeError:
             if not options:
                 raise
         except Exception as error:  # errors of the hub, its client or the file fetched
             raise download_error(request.name, error) from error
         else:
-            return body, bool(options)
-    raise AssertionError("the last attempt has no options that could be refused")
+            return network, bool(options)
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _timm_facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts:
+def _timm_properties(
+    request: BackboneRequest, network: Any, *, takes_any_size: bool
+) -> BackboneProperties:
+    """Find the properties of a network from what timm records about it."""
     name = request.name
-    if not hasattr(body, "forward_intermediates"):
-        raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
-    stages: Sequence[Layer] = [
-        Layer(channels=stage["num_chs"], stride=stage["reduction"]) for stage in body.feature_info
+    if not hasattr(network, "forward_intermediates"):
+        raise ModelError(f"timm cannot extract spatial features from backbone '{name}'")
+    layers: Sequence[Layer] = [
+        Layer(channels=stage["num_chs"], stride=stage["reduction"])
+        for stage in network.feature_info
     ]
-    fixed = _fixed_size_or_none(body, any_size=any_size)
-    return make_facts(
+    fixed_size = _find_fixed_size(network, takes_any_size=takes_any_size)
+    return make_properties(
         request,
-        stages,
-        _imagenet_or_own_normalisation(request, body.pretrained_cfg),
-        _describe_positions(request, body, fixed),
-        tokens=_takes_tokens_as_requested_or_dino(request, body),
-        fixed=fixed,
+        layers,
+        _choose_normalisation(request, network.pretrained_cfg),
+        positions=_describe_positions(request, network, fixed_size),
+        with_class_tokens=_uses_class_tokens(request, network),
+        fixed_size=fixed_size,
         refuses_padding=any(part in name for part in _UNPADDED),
-        one_block_early=".mae" in name,
+        selects_one_block_early=".mae" in name,
         details=f"timm {version('timm')}",
     )
 
 
-def _takes_tokens_as_requested_or_dino(request: BackboneRequest, body: Any) -> bool:
-    """Whether class tokens are taken, by default those of DINO alone."""
-    parameters = inspect.signature(body.forward_intermediates).parameters
-    has_prefix_tokens = bool(getattr(body, "num_prefix_tokens", 0))
+def _uses_class_tokens(request: BackboneRequest, network: Any) -> bool:
+    """Whether class tokens are features: as requested, or by default only for DINO."""
+    parameters = inspect.signature(network.forward_intermediates).parameters
+    has_prefix_tokens = bool(getattr(network, "num_prefix_tokens", 0))
     has_class_token = (
         has_prefix_tokens
         and "return_prefix_tokens" in parameters
-        and getattr(body, "cls_token", None) is not None
+        and getattr(network, "cls_token", None) is not None
     )
     if request.tokens and not has_class_token:
-        raise no_tokens_error(request.name)
+        raise no_class_token_error(request.name)
     if request.tokens is None:
         return has_class_token and _WITH_CLASS_TOKEN in request.name
     return request.tokens
 
 
-def _imagenet_or_own_normalisation(
-    request: BackboneRequest, config: Mapping[str, Any]
-) -> Normalisation:
+def _choose_normalisation(request: BackboneRequest, config: Mapping[str, Any]) -> Normalisation:
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
 
 
-def _fixed_size_or_none(body: Any, *, any_size: bool) -> Size | None:
-    """Height and width of the input, if the network takes one size alone [px]."""
-    embedding, config = getattr(body, "patch_embed", None), body.pretrained_cfg
-    is_strict = getattr(embedding, "strict_img_size", False) and not any_size
+def _find_fixed_size(network: Any, *, takes_any_size: bool) -> Size | None:
+    """The only (height, width) that the network takes [px]; None if it takes any size."""
+    patch_embedding = getattr(network, "patch_embed", None)
+    config = network.pretrained_cfg
+    is_strict = getattr(patch_embedding, "strict_img_size", False) and not takes_any_size
     # Hiera's tokens follow its mask units, which are laid out for one size. SAM resamples its
-    # positions whatever its patch embedding would check.
-    is_fixed = is_strict or type(body).__name__ == "Hiera"
+    # positions, even if its patch embedding is strict.
+    is_fixed = is_strict or type(network).__name__ == "Hiera"
     if not config.get("fixed_input_size") or not is_fixed:
         return None
-    size = getattr(embedding, "img_size", None) or config["input_size"][1:]
+    size = getattr(patch_embedding, "img_size", None) or config["input_size"][1:]
     return int(size[0]), int(size[1])
 
 
-def _describe_positions(request: BackboneRequest, body: Any, fixed: Size | None) -> str:
-    if fixed is not None:
-        return f"learnt for {fixed[0]} x {fixed[1]} alone"
-    if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:
+def _describe_positions(request: BackboneRequest, network: Any, fixed_size: Size | None) -> str:
+    """Describe how the position embedding of a network adapts to other sizes.
+
+    The description is stored with cached features, so its words must not change.
+    """
+    if fixed_size is not None:
+        return f"learnt for {fixed_size[0]} x {fixed_size[1]} alone"
+    position_embedding = getattr(network, "pos_embed", None)
+    has_rotary_embedding = getattr(network, "rope", None) is not None
+    if has_rotary_embedding and position_embedding is None:
         return "rotary, computed for any size"
-    embedding = getattr(body, "pos_embed", None)
-    if isinstance(embedding, Tensor):
+    if isinstance(position_embedding, Tensor):
+        # Probe3D replaces the embedding of masked autoencoders (replace_position_embedding).
         if request.preset is Preset.PROBE3D and ".mae" in request.name:
             return _COMPUTED_POSITIONS
         return "learnt, resampled bicubically with antialiasing to any size"
-    if embedding is not None:
+    if position_embedding is not None:
         return "computed for any size"
     return "none beyond the network's windows and borders"
 
 
-def replace_position_embedding(body: Any) -> None:
-    """Let a masked autoencoder compute its positions anew for each size, as Probe3D does."""
+def replace_position_embedding(network: Any) -> None:
+    """Make a masked autoencoder compute its position embedding for each size, as Probe3D does."""
 
     def embed(patches: Float[Tensor, "b h w c"]) -> Float[Tensor, "b n c"]:
         count, rows, columns, channels = patches.shape
         positions = sine_positions(rows, columns, channels).to(patches)
-        class_tokens = (body.cls_token + body.pos_embed[:, :1]).expand(count, -1, -1)
+        class_tokens = (network.cls_token + network.pos_embed[:, :1]).expand(count, -1, -1)
         return torch.cat((class_tokens, patches.flatten(1, 2) + positions), 1)
 
-    body._pos_embed = embed
+    network._pos_embed = embed
 
 
 def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c"]:
-    """Embeddings of the positions of a grid, row by row: of the column, then of the row.
+    """Sine-cosine embedding of the positions of a grid, row by row.
 
-    Each quarter of the channels has sines or cosines of one of them.
+    The quarters of the channels are sines and cosines of the column, then of the row.
     """
     quarter = channels // 4
     frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
@@ -211,6 +232,7 @@ def unknown_backbone_error(name: str) -> OptionError:
 
     near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])
     return OptionError(
-        f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/..., "
-        f"mobilenetv2 and package.module:Class" + (f"; {near}" if near.startswith("did") else "")
+        f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, "
+        "diffusers/ORG/NAME, mobilenetv2, depth-cnn, normal-cnn and package.module:Class"
+        + (f"; {near}" if near.startswith("did") else "")
     )

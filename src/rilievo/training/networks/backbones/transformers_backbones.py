@@ -21,24 +21,24 @@ from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     NONE,
     Backbone,
+    BackboneProperties,
     BackboneRequest,
-    Facts,
     Layer,
     LayerOutputs,
+    LayerRecorder,
     Normalisation,
     Preset,
-    Taps,
     layer_from_shape,
-    make_facts,
-    no_tokens_error,
+    make_properties,
+    no_class_token_error,
     output_shapes_by_layer,
     to_channels_first,
 )
-from rilievo.training.networks.backbones.released_names import fill_copy, released_tensors
+from rilievo.training.networks.backbones.hub_tensor_names import fill_copy, tensors_by_hub_name
 from rilievo.training.networks.backbones.weights import (
+    check_complete_weights,
     check_loading_report,
     check_tensor_of_numbers,
-    check_whole,
     download_error,
     load_weights,
     silence_libraries,
@@ -48,42 +48,48 @@ from rilievo.training.tensors import Images
 
 PREFIX = "hf/"
 _BODY = "body."
+"""Beginning of the names of stored tensors, after the attribute ``body``."""
 _PREPROCESSOR = "preprocessor_config.json"
-_TOWERS = ("vision_model", "vision_encoder", "vision_tower")
+_VISION_TOWERS = ("vision_model", "vision_encoder", "vision_tower")
 """Attributes in which models of images and text have their network of images."""
 _UNUSED = ("pooler", "mask_token", "layernorm_post", "post_layernorm")
 """Parts of the names of weights that features do not depend on."""
 _UNPADDED = ("deit", "dpt", "sam")
 """Beginnings of the types of models for which Probe3D does not pad images."""
-_REFUSED: Mapping[str, str] = {
-    "hiera": "keeps its tokens in the order of its mask units, not of places: take timm/hiera_...",
-    "vit_mae": "masks patches and shuffles the rest: take timm/vit_base_patch16_224.mae",
+_UNSUPPORTED_REASONS: Mapping[str, str] = {
+    "hiera": "orders its tokens by mask unit instead of position: use timm/hiera_...",
+    "vit_mae": "masks patches and shuffles the others: use timm/vit_base_patch16_224.mae",
 }
-"""Types of models that cannot be used, with the reason."""
+"""Types of models that cannot be used, with the reason as the end of a sentence."""
 
 
 class TransformersBackbone(Backbone):
-    """Network of transformers, whose layers are its blocks, before any last norm."""
+    """Model from transformers, whose features are the outputs of its blocks before the last norm.
 
-    def __init__(self, facts: Facts, body: nn.Module) -> None:
-        super().__init__(facts)
-        self.body = body
-        blocks = _longest_module_list(facts.name, body)
-        self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
+    ``properties.taken`` are the channels and strides of the selected blocks.
+    """
+
+    def __init__(self, properties: BackboneProperties, network: nn.Module) -> None:
+        super().__init__(properties)
+        self.body = network
+        blocks = _longest_module_list(properties.name, network)
+        self.recorder = LayerRecorder({layer: blocks[layer] for layer in properties.layers})
 
     def stored_weights(self) -> Mapping[str, Tensor]:
-        """Tensors under the names of released files."""
-        tensors = released_tensors(self.body)
+        """Tensors under the names that files on the hub have; see ``rename_stored_weights``."""
+        tensors = tensors_by_hub_name(self.body)
         return {f"{_BODY}{name}": tensor for name, tensor in tensors.items()}
 
-    def weights_of_stored(self, stored: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
-        """Tensors of released files, or of another release, under this network's names."""
+    def rename_stored_weights(
+        self, stored: Mapping[str, Tensor], path: Path
+    ) -> Mapping[str, Tensor]:
+        """Rename tensors of the hub, or of any version of transformers, to this network's."""
         tensors = {name.removeprefix(_BODY): tensor for name, tensor in stored.items()}
         for name, tensor in tensors.items():
             check_tensor_of_numbers(tensor, f"{_BODY}{name}", path)
         try:
             filled, report = fill_copy(self.body, tensors)
-        # Weights of another network raise as many types of errors as there are conversions.
+        # The conversion of names may raise anything for weights of another network.
         except Exception as error:
             raise ModelError(f"{path}: cannot be loaded: {first_line(error)}") from error
         check_loading_report(printable(path), report, prefix=f"backbone.{_BODY}")
@@ -91,107 +97,118 @@ class TransformersBackbone(Backbone):
 
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
         """Compute the outputs of blocks, without register tokens."""
-        facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
-        features = self.taps.run(partial(_run_at_any_size, self.body), pixels)
-        outputs = [features[layer] for layer in facts.layers]
-        return LayerOutputs(
-            maps=tuple(map(to_channels_first, outputs, facts.taken, [size] * len(outputs))),
-            tokens=tuple(output[:, 0] for output in outputs) if facts.tokens else None,
-        )
+        properties = self.properties
+        size = (pixels.shape[-2], pixels.shape[-1])
+        output_by_layer = self.recorder.record_outputs(partial(_run_at_any_size, self.body), pixels)
+        outputs = [output_by_layer[layer] for layer in properties.layers]
+        maps = [
+            to_channels_first(output, layer, size)
+            for output, layer in zip(outputs, properties.taken, strict=True)
+        ]
+        class_tokens = tuple(output[:, 0] for output in outputs) if properties.tokens else None
+        return LayerOutputs(maps=tuple(maps), tokens=class_tokens)
 
 
 def load(request: BackboneRequest) -> Backbone:
     """Load a network from a repository or a folder; ``ModelError`` if it cannot be used."""
-    where = request.name.removeprefix(PREFIX)
-    config = _load_config(request, where)
-    if config.model_type in _REFUSED:
-        raise ModelError(f"backbone '{request.name}' {_REFUSED[config.model_type]}")
-    body = _load_body(request, where, config)
+    repo_or_folder = request.name.removeprefix(PREFIX)
+    config = _load_config(request, repo_or_folder)
+    if config.model_type in _UNSUPPORTED_REASONS:
+        raise ModelError(f"backbone '{request.name}' {_UNSUPPORTED_REASONS[config.model_type]}")
+    network = _load_network(request, repo_or_folder, config)
     if isinstance(request.pretrained, Path):
-        load_weights(body, request.pretrained)
-    vision = getattr(config, "vision_config", None) or config
-    normalisation = _read_normalisation_or_default(request, where, config.model_type)
-    return TransformersBackbone(_transformers_facts(request, vision, body, normalisation), body)
+        load_weights(network, request.pretrained)
+    vision_config = getattr(config, "vision_config", None) or config
+    normalisation = _choose_normalisation(request, repo_or_folder, config.model_type)
+    properties = _transformers_properties(request, vision_config, network, normalisation)
+    return TransformersBackbone(properties, network)
 
 
-def _load_config(request: BackboneRequest, where: str) -> Any:
+def _load_config(request: BackboneRequest, repo_or_folder: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(where, trust_remote_code=False)
+        return AutoConfig.from_pretrained(repo_or_folder, trust_remote_code=False)
     # Errors of the hub, its client, or a file that is no configuration.
     except Exception as error:
         raise download_error(request.name, error) from error
 
 
-def _load_body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
+def _load_network(request: BackboneRequest, repo_or_folder: str, config: Any) -> nn.Module:
+    """Load the vision tower with its published weights, or create it with random ones."""
     from transformers import AutoModel
 
     if request.pretrained is not True:
         try:
             with temporary_torch_seed(request.seed), silence_libraries("transformers"):
-                whole = AutoModel.from_config(config, trust_remote_code=False)
-        except ValueError as error:
+                model = AutoModel.from_config(config, trust_remote_code=False)
+        except ValueError as error:  # no model of transformers has this configuration
             raise download_error(request.name, error) from error
-        return _vision_tower_or_whole(whole.float())
+        return _find_vision_tower(model.float())
     try:
         with silence_libraries("transformers"):
-            whole, info = AutoModel.from_pretrained(
-                where,
+            model, loading_report = AutoModel.from_pretrained(
+                repo_or_folder,
                 trust_remote_code=False,
                 weights_only=True,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except Exception as error:  # as above, and errors of the file of weights
+    except Exception as error:  # errors of the hub, its client or the file of weights
         raise download_error(request.name, error) from error
-    tower = _vision_tower_or_whole(whole)
-    tower_path = next((path for path, module in whole.named_modules() if module is tower), "")
-    _check_loaded_tensors(request.name, f"{tower_path}." if tower_path else "", info)
+    tower = _find_vision_tower(model)
+    _check_loaded_tensors(request.name, _parameter_prefix(model, tower), loading_report)
     return tower
 
 
-def _check_loaded_tensors(name: str, prefix: str, info: Mapping[str, Any]) -> None:
+def _parameter_prefix(model: nn.Module, module: nn.Module) -> str:
+    """Prefix of the names of a module's parameters in a model; "" if it is the whole model."""
+    path = next((path for path, other in model.named_modules() if other is module), "")
+    return f"{path}." if path else ""
+
+
+def _check_loaded_tensors(name: str, prefix: str, loading_report: Mapping[str, Any]) -> None:
     """Raise ``ModelError`` if weights that features depend on are missing or misshapen."""
-    missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
-    misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
-    check_whole(
-        f"backbone '{name}'",
-        sorted(key for key in missing if not any(part in key for part in _UNUSED)),
-        sorted(misshapen),
-    )
+    missing = [
+        key
+        for key in loading_report["missing_keys"]
+        if key.startswith(prefix) and not any(part in key for part in _UNUSED)
+    ]
+    misshapen = [str(key) for key, *_shapes in loading_report["mismatched_keys"]]
+    check_complete_weights(f"backbone '{name}'", sorted(missing), sorted(misshapen))
 
 
-def _vision_tower_or_whole(whole: nn.Module) -> nn.Module:
-    """Network of images in a model of images and text, or the model itself."""
-    for attribute in _TOWERS:
-        tower = getattr(whole, attribute, None)
+def _find_vision_tower(model: nn.Module) -> nn.Module:
+    """Vision tower of a model of images and text; the model itself if it has images only."""
+    for attribute in _VISION_TOWERS:
+        tower = getattr(model, attribute, None)
         if not isinstance(tower, nn.Module):
             continue
         if "pixel_values" in inspect.signature(tower.forward).parameters:
             return tower
-    return whole
+    return model
 
 
-def _transformers_facts(
-    request: BackboneRequest, config: Any, body: nn.Module, normalisation: Normalisation
-) -> Facts:
-    layout = _find_output_layout(request.name, config, body)
-    if request.tokens and not layout.has_token:
-        raise no_tokens_error(request.name)
-    takes_tokens = request.tokens
-    if takes_tokens is None:
-        # Probe3D takes the class token of every DINO.
+def _transformers_properties(
+    request: BackboneRequest, config: Any, network: nn.Module, normalisation: Normalisation
+) -> BackboneProperties:
+    """Find the properties of a network; ``OptionError`` if requested class tokens do not exist."""
+    layout = _find_output_layout(request.name, config, network)
+    if request.tokens and not layout.has_class_token:
+        raise no_class_token_error(request.name)
+    with_class_tokens = request.tokens
+    if with_class_tokens is None:
+        # As Probe3D does, use the class tokens of DINO models by default.
         is_dino = "dino" in f"{request.name} {config.model_type}".lower()
-        takes_tokens = layout.has_token and is_dino
-    return make_facts(
+        with_class_tokens = layout.has_class_token and is_dino
+    return make_properties(
         request,
         layout.layers,
         normalisation,
-        "as transformers does it",
-        tokens=takes_tokens,
-        fixed=layout.fixed,
+        positions="as transformers does it",
+        with_class_tokens=with_class_tokens,
+        fixed_size=layout.fixed_size,
         refuses_padding=config.model_type.startswith(_UNPADDED),
         details=f"transformers {version('transformers')}",
     )
@@ -199,102 +216,106 @@ def _transformers_facts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputLayout:
-    """Shapes of the outputs of blocks, and the only size that the network takes, if it has one."""
+    """Outputs of the blocks: their layers, and whether a class token is among them.
+
+    ``fixed_size`` is the only size of images that the network takes; None if it takes any.
+    """
 
     layers: Sequence[Layer]
-    has_token: bool
-    fixed: Size | None
+    has_class_token: bool
+    fixed_size: Size | None
 
 
-def _find_output_layout(name: str, config: Any, body: nn.Module) -> _OutputLayout:
-    """Find the shapes of the outputs of blocks, at any size or else at the network's own size.
-
-    Raises:
-        ModelError: If the network runs at neither of them, or its outputs have no positions.
-    """
-    patch, own_size = _patch_side_unless_pyramid(config), _image_size_or_none(config)
-    any_size = (4 * patch, 8 * patch) if patch else (256, 512)
-    failure: ModelError | None = None
-    for size in (any_size, own_size):
+def _find_output_layout(name: str, config: Any, network: nn.Module) -> _OutputLayout:
+    """Find the layout of blocks' outputs, from a trial size or else the configured size."""
+    patch, configured_size = _vit_patch_side(config), _configured_image_size(config)
+    # Height and width differ, so that they cannot be mistaken for one another.
+    trial_size = (4 * patch, 8 * patch) if patch else (256, 512)
+    trial_error: ModelError | None = None
+    for size in (trial_size, configured_size):
         if size is None:
             continue
         try:
-            shapes = _output_shapes_of_blocks(name, body, size)
+            shapes = _block_output_shapes(name, network, size)
         except ModelError as error:
-            failure = failure or error
+            trial_error = trial_error or error  # that of the first size
             continue
-        has_token = False
+        has_class_token = False
         if patch is not None and len(shapes[0]) == 3:
-            has_token = shapes[0][1] > (size[0] // patch) * (size[1] // patch)
+            has_class_token = shapes[0][1] > (size[0] // patch) * (size[1] // patch)
         return _OutputLayout(
             layers=tuple(layer_from_shape(name, shape, size, patch=patch) for shape in shapes),
-            has_token=has_token,
-            fixed=own_size if size == own_size else None,
+            has_class_token=has_class_token,
+            fixed_size=configured_size if size == configured_size else None,
         )
-    raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
+    raise trial_error or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
 
 
-def _output_shapes_of_blocks(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
-    blocks = _longest_module_list(name, body)
-    taps = Taps(dict(enumerate(blocks)))
+def _block_output_shapes(name: str, network: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
+    """Find the shapes of all blocks' outputs for an image of a size."""
+    blocks = _longest_module_list(name, network)
+    recorder = LayerRecorder(dict(enumerate(blocks)))
 
-    def run(pixels: Tensor) -> dict[int, Tensor]:
-        return taps.run(partial(_run_at_any_size, body), pixels)
+    def record_outputs(pixels: Tensor) -> dict[int, Tensor]:
+        return recorder.record_outputs(partial(_run_at_any_size, network), pixels)
 
     try:
-        shapes = output_shapes_by_layer(name, run, size)
+        shapes = output_shapes_by_layer(name, record_outputs, size)
     finally:
-        taps.remove()
+        recorder.remove()
     return [shapes[index] for index in range(len(blocks))]
 
 
-def _run_at_any_size(body: nn.Module, pixels: Tensor) -> object:
+def _run_at_any_size(network: nn.Module, pixels: Tensor) -> object:
     options: dict[str, Any] = {}
-    if "interpolate_pos_encoding" in inspect.signature(body.forward).parameters:
+    if "interpolate_pos_encoding" in inspect.signature(network.forward).parameters:
         options["interpolate_pos_encoding"] = True
-    return body(pixel_values=pixels, **options)
+    return network(pixel_values=pixels, **options)
 
 
-def _longest_module_list(name: str, body: nn.Module) -> Sequence[nn.Module]:
-    """Blocks of a network: the longest of its lists of modules that is not inside another list."""
+def _longest_module_list(name: str, network: nn.Module) -> Sequence[nn.Module]:
+    """Blocks of a network, which are its longest ``ModuleList`` that is not inside another one."""
     lists: dict[str, nn.ModuleList] = {}
-    for path, module in body.named_modules():
+    for path, module in network.named_modules():
         is_inside = any(path.startswith(f"{parent}.") for parent in lists)
         if isinstance(module, nn.ModuleList) and len(module) and not is_inside:
             lists[path] = module
     if not lists:
-        raise ModelError(f"backbone '{name}' has no blocks whose outputs could be taken")
+        raise ModelError(f"backbone '{name}' has no blocks whose outputs can be used as features")
     return tuple(max(lists.values(), key=len))
 
 
-def _patch_side_unless_pyramid(config: Any) -> int | None:
+def _vit_patch_side(config: Any) -> int | None:
+    """Side of a patch [px]; None for a pyramid, whose configuration lists its stages."""
     patch = getattr(config, "patch_size", None)
-    lists = [getattr(config, name, None) for name in ("depths", "hidden_sizes", "embed_dims")]
-    if not patch or any(isinstance(value, list | tuple) for value in lists):
+    stages = [getattr(config, name, None) for name in ("depths", "hidden_sizes", "embed_dims")]
+    is_pyramid = any(isinstance(value, list | tuple) for value in stages)
+    if not patch or is_pyramid:
         return None
     return int(patch[0] if isinstance(patch, list | tuple) else patch)
 
 
-def _image_size_or_none(config: Any) -> Size | None:
+def _configured_image_size(config: Any) -> Size | None:
     size = getattr(config, "image_size", None)
     if isinstance(size, list | tuple):
         return int(size[0]), int(size[-1])
     return None if size is None else (int(size), int(size))
 
 
-def _read_normalisation_or_default(
-    request: BackboneRequest, where: str, model_type: str
+def _choose_normalisation(
+    request: BackboneRequest, repo_or_folder: str, model_type: str
 ) -> Normalisation:
+    """Normalisation of the checkpoint's preprocessor; ImageNet's for Probe3D or without one."""
     if model_type == "radio":  # which normalises its input itself
         return NONE
     if request.preset is Preset.PROBE3D:
         return IMAGENET
-    path = _preprocessor_file(where)
+    path = _preprocessor_file(repo_or_folder)
     if path is None:
         if request.pretrained is True:
             warnings.warn(
-                f"backbone '{request.name}' has no {_PREPROCESSOR}: pixels are normalised by"
-                " ImageNet's mean and deviation",
+                f"backbone '{request.name}' has no {_PREPROCESSOR}: pixels are normalised with "
+                "ImageNet's mean and standard deviation",
                 stacklevel=4,
             )
         return IMAGENET
@@ -309,11 +330,12 @@ def _read_normalisation_or_default(
     return Normalisation(mean=(red, green, blue), std=(std_red, std_green, std_blue))
 
 
-def _preprocessor_file(where: str) -> Path | None:
+def _preprocessor_file(repo_or_folder: str) -> Path | None:
+    """Find or fetch the preprocessor's configuration; None if the checkpoint has none."""
     from transformers.utils.hub import cached_file
 
     file = cached_file(
-        where,
+        repo_or_folder,
         _PREPROCESSOR,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,

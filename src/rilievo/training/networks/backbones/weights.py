@@ -28,21 +28,35 @@ _WRAPPERS = ("state_dict", "model", "teacher", "student", "network", "module")
 _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 """Beginnings that training programs add to the names of tensors."""
 
+_OFFLINE = (
+    "its files are not in the cache and cannot be downloaded: is there an internet connection?"
+)
+_NOT_FOUND = (
+    "the repository does not exist on huggingface.co, or you have no access: check its name, or "
+    "set HF_TOKEN"
+)
+_UNREACHABLE = "huggingface.co cannot be reached: is there an internet connection?"
+_EXPLANATIONS_BY_ERROR_NAME = (
+    ("OfflineMode", _OFFLINE),
+    ("LocalEntryNotFound", _OFFLINE),
+    ("Gated", "its authors restrict access: accept its terms on huggingface.co, and set HF_TOKEN"),
+    ("RepositoryNotFoundError", _NOT_FOUND),
+    ("RevisionNotFoundError", _NOT_FOUND),
+    ("Connect", _UNREACHABLE),
+    ("Timeout", _UNREACHABLE),
+)
+"""Why a download failed, by a part of the name of an error's class; the first match counts."""
+
 State = Mapping[str, Tensor]
 """Tensors by name."""
 Entries = Mapping[str, Any]
 """Contents of a file by name, which may be anything."""
-Renamed = Callable[[State], State]
-"""Function that renames tensors."""
+Rename = Callable[[State], State]
+"""Function that gives tensors other names."""
 
 
 def read_state(path: Path) -> State:
-    """Read the tensors of a file by their names, without what training programs wrap them in.
-
-    Raises:
-        MissingExtraError: Without safetensors.
-        ModelError: If the file has no tensors, or is broken.
-    """
+    """Read the tensors of a file by their names, also if a training program wrapped them."""
     check_regular(path)
     try:
         if path.suffix == ".safetensors":
@@ -55,46 +69,41 @@ def read_state(path: Path) -> State:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"{printable(path)}: safetensors", EXTRA) from error
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise ModelError(f"{path}: no weights: {reason(error)}") from error
+        raise ModelError(f"{path}: contains no readable weights: {reason(error)}") from error
     entries = _unwrap(content)
     tensors = {str(key): entry for key, entry in entries.items() if isinstance(entry, Tensor)}
     if not tensors:
-        raise ModelError(f"{path}: no weights: expected tensors by their names")
+        raise ModelError(f"{path}: contains no weights; expected named tensors")
     return tensors
 
 
 def _unwrap(content: Any) -> Entries:
-    """Contents of a file in which training programs put them; empty if there are none."""
+    """Innermost mapping under ``_WRAPPERS`` in the content of a file; empty if it has none."""
     while isinstance(content, Mapping):
-        wrapped = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-        if not wrapped:
+        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
             return content
-        content = wrapped[0]
+        content = inner[0]
     return {}
 
 
-def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
-    """Fill a network from a file, and warn of tensors that it does not have.
+def load_weights(network: nn.Module, path: Path, *, rename: Rename | None = None) -> None:
+    """Load the weights of a network from a file, and warn of tensors in it that are not used.
 
-    Args:
-        network: Network to fill.
-        path: File of weights.
-        renamed: Function that gives the tensors the network's names.
-
-    Raises:
-        ModelError: If a tensor is missing or has another shape.
+    ``rename`` maps the names of a checkpoint's tensors to those of the network.
     """
     expected = network.state_dict()
-    state = _strip_prefixes_that_hide_keys(read_state(path), expected)
+    state = _strip_known_prefixes(read_state(path), expected)
     try:
-        state = renamed(state) if renamed is not None else state
+        if rename is not None:
+            state = rename(state)
     except (KeyError, RuntimeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{path}: not weights of {type(network).__name__}: {reason(error)}"
+            f"{path}: the weights do not fit {type(network).__name__}: {reason(error)}"
         ) from error
     network.load_state_dict(select_network_tensors(network, state, path))
     extra = [key for key in state if key not in expected]
-    check_whole(printable(path), (), (), extra)
+    check_complete_weights(printable(path), missing=(), misshapen=(), extra=extra)
 
 
 def select_network_tensors(
@@ -102,14 +111,10 @@ def select_network_tensors(
 ) -> State:
     """Select the tensors of a network from the contents of a file.
 
-    Args:
-        network: Network whose tensors are selected.
-        entries: Contents of the file by name.
-        path: The file, for errors.
-        prefix: Beginning of their names in the file.
+    ``entries`` are the contents of the file ``path``, in which names begin with ``prefix``.
 
     Raises:
-        ModelError: If a tensor is missing, has another shape, or is none.
+        ModelError: If a tensor is missing, has another shape, or is not a tensor of numbers.
     """
     state: dict[str, Tensor] = {}
     missing: list[str] = []
@@ -129,63 +134,56 @@ def select_network_tensors(
             misshapen.append(f"{prefix}{key} {shapes}")
             continue
         state[key] = tensor.to(expected.dtype)
-    check_whole(printable(path), missing, misshapen)
+    check_complete_weights(printable(path), missing, misshapen)
     return state
 
 
 def check_tensor_of_numbers(tensor: object, name: str, path: Path) -> None:
     """Raise ``ModelError`` for anything but a dense tensor of real numbers."""
     if not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
-        raise ModelError(f"{path}: '{name}' is no tensor of numbers")
+        raise ModelError(f"{path}: '{name}' is not a numeric tensor")
     if tensor.is_complex() or tensor.is_quantized or tensor.dtype is torch.bool:
         raise ModelError(f"{path}: '{name}' is {tensor.dtype}, expected float32")
 
 
-def check_whole(
+def check_complete_weights(
     name: str, missing: Sequence[str], misshapen: Sequence[str], extra: Sequence[str] = ()
 ) -> None:
-    """Check that weights fill a whole network, and warn of those that are not used.
+    """Check that weights fill a whole network, and warn of ``extra`` ones that are not used.
 
-    Args:
-        name: Name of the network or file, for the messages.
-        missing: Names of tensors that are missing.
-        misshapen: Names of tensors of another shape.
-        extra: Names of tensors that the network does not have.
-
-    Raises:
-        ModelError: If tensors are missing or misshapen.
+    ``name`` is the network or file in messages; the other arguments are names of tensors.
     """
-    kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
-    details = "; ".join(f"{words}: {_first_three_names(keys)}" for words, keys in kinds if keys)
+    problems = (("missing", missing), ("wrong shape", misshapen), ("extra", extra))
+    details = "; ".join(
+        f"{problem}: {_first_three_names(tensors)}" for problem, tensors in problems if tensors
+    )
     if missing or misshapen:
-        raise ModelError(f"{name}: weights that do not fill the network, {details}")
+        raise ModelError(f"{name}: the weights do not fit the network; {details}")
     if extra:
-        warnings.warn(f"{name} has unused tensors, {details}", stacklevel=4)
+        warnings.warn(
+            f"{name} has tensors that the network does not use: {_first_three_names(extra)}",
+            stacklevel=4,
+        )
 
 
 def check_loading_report(
     name: str, info: Mapping[str, Any], *, prefix: str = "", optional: re.Pattern[str] | None = None
 ) -> None:
-    """Check what ``from_pretrained`` of transformers or diffusers reports, as ``check_whole`` does.
+    """Check the loading report of transformers or diffusers as ``check_complete_weights`` does.
 
-    Args:
-        name: Name of the network or file, for the messages.
-        info: The report.
-        prefix: Beginning to add to the names of tensors.
-        optional: Pattern of tensors that may be missing or unused.
-
-    Raises:
-        ModelError: If tensors are missing or misshapen.
+    The names of tensors get a ``prefix``; those that match ``optional`` may be missing or unused.
     """
-    missing, extra = (
-        sorted(prefix + key for key in info[keys] if not (optional and optional.search(key)))
-        for keys in ("missing_keys", "unexpected_keys")
-    )
+
+    def required_names(keys: Sequence[str]) -> list[str]:
+        return sorted(prefix + key for key in keys if not (optional and optional.search(key)))
+
+    missing = required_names(info["missing_keys"])
+    extra = required_names(info["unexpected_keys"])
     misshapen = sorted(
         f"{prefix}{key} {tuple(shape)} instead of {tuple(expected)}"
         for key, shape, expected in info["mismatched_keys"]
     )
-    check_whole(name, missing, misshapen, extra)
+    check_complete_weights(name, missing, misshapen, extra)
 
 
 def weights_sha256(network: nn.Module) -> str:
@@ -214,32 +212,28 @@ def temporary_torch_seed(seed: int) -> Iterator[None]:
 @contextmanager
 def silence_libraries(*libraries: str) -> Iterator[None]:
     """Silence the logs and progress bars of transformers or diffusers in the block."""
-    with ExitStack() as restored:
+    with ExitStack() as restore_at_exit:
         for library in libraries:
             logging = import_module(f"{library}.utils.logging")
-            restored.callback(logging.set_verbosity, logging.get_verbosity())
+            restore_at_exit.callback(logging.set_verbosity, logging.get_verbosity())
             logging.set_verbosity(CRITICAL)
-            # The loaders of diffusers draw with the bars of transformers.
+            # The loaders of diffusers use the progress bars of transformers.
             if library == "transformers" and logging.is_progress_bar_enabled():
-                restored.callback(logging.enable_progress_bar)
+                restore_at_exit.callback(logging.enable_progress_bar)
                 logging.disable_progress_bar()
         yield
 
 
 def download_error(name: str, error: BaseException) -> ModelError:
     """Error that explains in one line why a backbone cannot be downloaded or loaded."""
-    kinds = [type(cause).__name__ for cause in _error_and_causes(error)]
-    if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
-        why = "its files are not in the cache and cannot be fetched: is there a network?"
-    elif any("Gated" in kind for kind in kinds):
-        why = "accept its terms on its page at huggingface.co and set HF_TOKEN"
-    elif any(kind in ("RepositoryNotFoundError", "RevisionNotFoundError") for kind in kinds):
-        why = "huggingface.co has no such repository, or it needs HF_TOKEN"
-    elif any("Connect" in kind or "Timeout" in kind for kind in kinds):
-        why = "huggingface.co cannot be reached: is there a network?"
-    else:
-        why = f"cannot be loaded: {reason(error)}"
-    return ModelError(f"backbone '{name}': {why}")
+    # The errors of huggingface_hub and its HTTP client are told apart by their names.
+    class_names = [type(cause).__name__ for cause in _error_and_causes(error)]
+    explanation = f"cannot be loaded: {reason(error)}"
+    for error_name_part, known_explanation in _EXPLANATIONS_BY_ERROR_NAME:
+        if any(error_name_part in class_name for class_name in class_names):
+            explanation = known_explanation
+            break
+    return ModelError(f"backbone '{name}': {explanation}")
 
 
 def _error_and_causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -248,14 +242,13 @@ def _error_and_causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _strip_prefixes_that_hide_keys(state: State, expected: State) -> State:
-    """Remove those prefixes from names without which more names are expected ones."""
+def _strip_known_prefixes(state: State, expected: State) -> State:
+    """Remove a prefix from the names of tensors if more of them are expected names then."""
     for prefix in _PREFIXES:
-        shorter = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-        if len(shorter) == len(state) and len(shorter.keys() & expected) > len(
-            state.keys() & expected
-        ):
-            state = shorter
+        stripped = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+        is_unique = len(stripped) == len(state)
+        if is_unique and len(stripped.keys() & expected) > len(state.keys() & expected):
+            state = stripped
     return state
 
 

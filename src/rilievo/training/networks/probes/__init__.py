@@ -11,28 +11,26 @@ from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.dense_probes import (
     load_probe3d_weights as load_probe3d_weights,
 )
-from rilievo.training.networks.probes.enlargement import Enlargement
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.training.networks.probes.probe import Logits as Logits
 from rilievo.training.networks.probes.probe import Probe
+from rilievo.training.networks.probes.upsampling import UpsamplingMode
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
 
 
 def find_probe_class(kind: str) -> type[Probe]:
-    """Find the class of a probe by its name in ``PROBES``, or as ``package.module:Class``.
-
-    Raises:
-        OptionError: If there is none.
-    """
+    """Find the class of a probe by its name in ``PROBES``, or as ``package.module:Class``."""
     if kind not in PROBES and not is_import_path(kind):
         raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
     import_path = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
-    probe = load_user_object(import_path, "probe")
-    if not (isinstance(probe, type) and issubclass(probe, Probe)):
-        raise OptionError(f"'{kind}' is no probe: it does not derive from {Probe.__module__}.Probe")
-    return probe
+    probe_class = load_user_object(import_path, "probe")
+    if not (isinstance(probe_class, type) and issubclass(probe_class, Probe)):
+        raise OptionError(
+            f"'{kind}' is not a probe: it does not derive from {Probe.__module__}.Probe"
+        )
+    return probe_class
 
 
 def make_probe(
@@ -52,31 +50,27 @@ def make_probe(
         channels: Channels of each map of the features.
         token_channels: Channels of each class token; 0 for none.
         outputs: Number of outputs that the heads read together.
-        preset: How maps are enlarged and cropped.
+        preset: How maps are upsampled and cropped.
         hidden: Hidden channels; None for those of the kind.
         kernel: Side of the convolutions; None for 3 with dpt, else 1.
-
-    Raises:
-        OptionError: If the kind is unknown, or has no hidden channels or kernel to choose.
-        ModelError: If the counts or the kernel are impossible.
     """
-    probe = find_probe_class(kind)
-    if hidden is not None and not probe.usual_hidden:
-        raise OptionError(f"a {kind} probe has no hidden: leave it out")
-    if kernel is not None and not probe.usual_kernel:
-        raise OptionError(f"a {kind} probe has no kernel: leave it out")
-    enlargement: Enlargement = "corners" if preset == "probe3d" else "centres"
-    # The old DPT probe repeated pixels; the other kinds have always been bilinear.
+    probe_class = find_probe_class(kind)
+    if hidden is not None and not probe_class.default_hidden:
+        raise OptionError(f"a {kind} probe has no hidden channels: leave out 'hidden'")
+    if kernel is not None and not probe_class.default_kernel:
+        raise OptionError(f"a {kind} probe has no kernel: leave out 'kernel'")
+    upsampling_mode: UpsamplingMode = "corners" if preset == "probe3d" else "centres"
+    # Only the old DPT probe repeated pixels; the other kinds have always been bilinear.
     if preset == "probe3d-old" and kind == "dpt":
-        enlargement = "nearest"
+        upsampling_mode = "nearest"
     try:
-        return probe(
+        return probe_class(
             channels,
             token_channels,
             outputs,
             hidden=hidden,
             kernel=kernel,
-            enlargement=enlargement,
+            upsampling_mode=upsampling_mode,
             crop=preset == "default",
         )
     except RilievoError:
@@ -85,5 +79,5 @@ def make_probe(
         if kind in PROBES:
             raise
         raise ModelError(
-            f"probe '{kind}' cannot be made: {type(error).__name__}: {reason(error)}"
+            f"probe '{kind}' cannot be created: {type(error).__name__}: {reason(error)}"
         ) from error

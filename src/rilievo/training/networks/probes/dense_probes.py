@@ -1,17 +1,16 @@
 """Linear and multiscale probes of Probe3D (El Banani et al., CVPR 2024), and its weights."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.training.networks.probes.dpt_probes import DptProbe
-from rilievo.training.networks.probes.enlargement import enlarge, resize
-from rilievo.training.networks.probes.lift import Lifting, lift_conv
 from rilievo.training.networks.probes.probe import Probe, TokenConv, concatenate_maps_and_tokens
+from rilievo.training.networks.probes.upsampled_convolution import Upsampling, upsample_conv
+from rilievo.training.networks.probes.upsampling import resize, upsample
 from rilievo.training.tensors import Channels, Outputs, Tensors
 
 _DPT_NAMES = (
@@ -32,69 +31,80 @@ _MULTISCALE_NAMES = (
     (r"conv_out\.2", r"answer"),
 )
 _LINEAR_NAMES = ((r"conv", r"answer"),)
-"""Patterns of the names of layers in Probe3D, and ours."""
+"""Patterns of the names that layers have in Probe3D, and our names."""
 _SCALE = 4
-"""Factor by which outputs are enlarged."""
+"""Factor by which outputs are upsampled."""
 
 
 def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
-    """Load the weights of a probe that Probe3D's program trained.
+    """Load the weights of a probe that was trained with Probe3D's code.
 
-    Args:
-        probe: Probe of the same kind and layers.
-        state: Tensors by the names of that program, perhaps after ``module.`` or ``head.``.
-
-    Raises:
-        ModelError: If they are of another probe.
+    The names of tensors in ``state`` may begin with ``module.`` or ``head.``.
     """
-    table = _probe3d_layer_patterns(probe)
-    renamed = {_name_from_probe3d(name, table): tensor for name, tensor in state.items()}
+    name_patterns = _probe3d_name_patterns(probe)
+    renamed = {_name_from_probe3d(name, name_patterns): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
-    missing, foreign = expected.keys() - renamed.keys(), renamed.keys() - expected.keys()
-    if missing or foreign:
+    missing, extra = expected.keys() - renamed.keys(), renamed.keys() - expected.keys()
+    if missing or extra:
+        problems = []
+        if missing:
+            problems.append(f"they lack {_tensors_text(missing)}")
+        if extra:
+            problems.append(f"they have {_tensors_text(extra)} too many")
         raise ModelError(
-            f"not the weights of this probe: {len(missing)} tensors are missing "
-            f"({', '.join(sorted(missing)[:2])}), {len(foreign)} have no place "
-            f"({', '.join(sorted(foreign)[:2])}); make the probe of the same kind and layers"
+            f"the weights do not fit this probe, because {' and '.join(problems)}; create a probe "
+            "of the same kind with the same layers"
         )
     for name, tensor in renamed.items():
         if tensor.shape != expected[name].shape:
-            # What make_probe takes to give weights their shape.
-            same_kernel = tensor.shape[2:] == expected[name].shape[2:]
-            cause = "widths" if same_kernel else f"kernel: kernel={tensor.shape[-1]}"
+            has_same_kernel = tensor.shape[2:] == expected[name].shape[2:]
+            hint = "create the probe with the same widths"
+            if not has_same_kernel:
+                hint = f"create the probe with kernel={tensor.shape[-1]}"
             raise ModelError(
-                f"weights {name} of shape {tuple(tensor.shape)}: this probe has "
-                f"{tuple(expected[name].shape)}; make it with the same {cause}"
+                f"the weights {name} have the shape {tuple(tensor.shape)}, but this probe expects "
+                f"{tuple(expected[name].shape)}; {hint}"
             )
     probe.load_state_dict(renamed)
 
 
-def _probe3d_layer_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
-    tables = {DptProbe: _DPT_NAMES, MultiscaleProbe: _MULTISCALE_NAMES, LinearProbe: _LINEAR_NAMES}
-    for kind, table in tables.items():
-        if isinstance(probe, kind):
-            return table
+def _tensors_text(names: Collection[str]) -> str:
+    """Number of tensors, and the names of the first two."""
+    count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
+    etc = ", ..." if len(names) > 2 else ""
+    return f"{count} ({', '.join(sorted(names)[:2])}{etc})"
+
+
+def _probe3d_name_patterns(probe: Probe) -> tuple[tuple[str, str], ...]:
+    patterns_by_class = {
+        DptProbe: _DPT_NAMES,
+        MultiscaleProbe: _MULTISCALE_NAMES,
+        LinearProbe: _LINEAR_NAMES,
+    }
+    for probe_class, name_patterns in patterns_by_class.items():
+        if isinstance(probe, probe_class):
+            return name_patterns
     raise ModelError(
-        f"Probe3D has no probe like {type(probe).__name__}: expected a dpt, multiscale or linear "
-        "one"
+        f"Probe3D has no probe like {type(probe).__name__}; expected a dpt, multiscale or linear "
+        "probe"
     )
 
 
-def _name_from_probe3d(name: str, table: tuple[tuple[str, str], ...]) -> str:
+def _name_from_probe3d(name: str, name_patterns: tuple[tuple[str, str], ...]) -> str:
     """Name that a tensor of Probe3D has in our probe."""
-    bare = name.removeprefix("module.").removeprefix("head.")
-    layer, _, parameter = bare.rpartition(".")
-    for pattern, ours in table:
+    unprefixed = name.removeprefix("module.").removeprefix("head.")
+    layer, _, parameter = unprefixed.rpartition(".")
+    for pattern, our_layer in name_patterns:
         layer_match = re.fullmatch(pattern, layer)
         if layer_match:
-            return f"{layer_match.expand(ours)}.{parameter}"
-    return bare
+            return f"{layer_match.expand(our_layer)}.{parameter}"
+    return unprefixed
 
 
 class LinearProbe(Probe):
-    """Probe of one convolution of all maps; a 1×1 convolution comes before their enlargement."""
+    """Probe of one convolution of all maps; a 1×1 convolution comes before their upsampling."""
 
-    usual_kernel = 1
+    default_kernel = 1
 
     def build(self, hidden: int) -> None:
         """Make the convolution."""
@@ -103,11 +113,11 @@ class LinearProbe(Probe):
         self.last_scale = _SCALE if kernel == 1 else 1
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs before their enlargement."""
+        """Compute the outputs before their upsampling."""
         x = concatenate_maps_and_tokens(maps, tokens)
         if self.kernel == 1:
             return self.answer(x)
-        return lift_conv(x, self.answer, Lifting(_SCALE, self.enlargement))
+        return upsample_conv(x, self.answer, Upsampling(_SCALE, self.upsampling_mode))
 
 
 class BatchNormProbe(Probe):
@@ -120,53 +130,60 @@ class BatchNormProbe(Probe):
         self.normalise = nn.BatchNorm2d(self.inputs)
         self.answer = nn.Conv2d(self.inputs, self.outputs, 1)
         nn.init.normal_(self.answer.weight, std=0.01)
-        assert self.answer.bias is not None, "made with one"
+        assert self.answer.bias is not None, "convolutions have a bias by default"
         nn.init.zeros_(self.answer.bias)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs before their enlargement."""
+        """Compute the outputs before their upsampling."""
         x = concatenate_maps_and_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
         return self.answer(self.normalise(x))
 
 
 class MultiscaleProbe(Probe):
-    """Probe3D's multiscale probe, which enlarges features by 2 and by 4 with convolutions between.
+    """Probe3D's multiscale probe, which upsamples features by 2 and by 4 with convolutions between.
 
     A kernel above 1 shifts the map, as in the original.
     """
 
-    usual_hidden = 512
-    usual_kernel = 1
+    default_hidden = 512
+    default_kernel = 1
 
     def build(self, hidden: int) -> None:
-        """Make the convolutions."""
+        """Create the convolutions; stored weights have the names of these attributes."""
         kernel = self.kernel
         self.project = nn.ModuleList(
-            TokenConv(c, self.token_channels, hidden, kernel) for c in self.channels
+            TokenConv(channels, self.token_channels, hidden, kernel) for channels in self.channels
         )
         self.middle = nn.ModuleList(
-            nn.Conv2d(inputs, hidden, kernel)
-            for inputs in (hidden * len(self.channels), hidden, hidden)
+            nn.Conv2d(in_channels, hidden, kernel)
+            for in_channels in (hidden * len(self.channels), hidden, hidden)
         )
-        self.widen = nn.Conv2d(hidden, hidden, kernel)
+        self.widen = nn.Conv2d(hidden, hidden, kernel)  # with an upsampling by _SCALE
         self.answer = nn.Conv2d(hidden, self.outputs, kernel)
         self.to(memory_format=torch.channels_last)
 
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute outputs at eight times the size of the features."""
-        projected = [
-            project(feature_map, None if tokens is None else tokens[layer])
-            for layer, (project, feature_map) in enumerate(zip(self.project, maps, strict=True))
+        """Compute outputs at eight times the size of the features: by 2, and then by 4."""
+        layer_tokens = [None] * len(maps) if tokens is None else tokens
+        projected_maps = [
+            project(feature_map, token)
+            for project, feature_map, token in zip(self.project, maps, layer_tokens, strict=True)
         ]
-        height, width = projected[-1].shape[2:]
-        x = torch.cat([resize(x, (height, width), self.enlargement) for x in projected], dim=1)
+        height, width = projected_maps[-1].shape[2:]
+        resized = [resize(x, (height, width), self.upsampling_mode) for x in projected_maps]
+        x = torch.cat(resized, dim=1).relu_()
         first, second, third = self.middle
-        x = self._convolve_enlarged(first, F.relu(x, inplace=True), 2).relu_()
-        x = third(second(x).relu_()).relu_()
-        return self.answer(self._convolve_enlarged(self.widen, x, _SCALE).relu_())
+        x = self._upsample_and_convolve(first, x, scale=2).relu_()
+        x = second(x).relu_()
+        x = third(x).relu_()
+        x = self._upsample_and_convolve(self.widen, x, scale=_SCALE).relu_()
+        return self.answer(x)
 
-    def _convolve_enlarged(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
-        """Convolve the enlarged ``x``; a 1×1 convolution may come first."""
+    def _upsample_and_convolve(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
+        """Upsample ``x`` and convolve.
+
+        A 1×1 convolution comes before the upsampling, which has the same result and is cheaper.
+        """
         if self.kernel == 1:
-            return enlarge(convolution(x), scale, self.enlargement)
-        return convolution(enlarge(x, scale, self.enlargement))
+            return upsample(convolution(x), scale, self.upsampling_mode)
+        return convolution(upsample(x, scale, self.upsampling_mode))

@@ -1,4 +1,4 @@
-"""The base class of probes: small networks on the features of a backbone."""
+"""Base class of probes, which are small networks on the features of a backbone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import ModelError
 from rilievo.training.networks.features import Box, Features
-from rilievo.training.networks.probes.enlargement import Enlargement, enlarge, resize
+from rilievo.training.networks.probes.upsampling import UpsamplingMode, resize, upsample
 from rilievo.training.tensors import Channels, LiftedOutputs, Outputs, Resized, Tensors
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -22,64 +22,64 @@ _PYRAMID_STRIDE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logits:
-    """Outputs of a probe before their last enlargement, which a head computes.
+    """Outputs of a probe before their last upsampling, which is left to the head.
 
     Attributes:
         values: Outputs for the padded image.
-        scale: Factor of the last enlargement.
-        enlargement: How it enlarges.
+        scale: Factor of the last upsampling.
+        upsampling_mode: How it upsamples.
         padded: Height and width of the padded image [px].
-        box: Where the image lies in it.
-        crop: Whether the image is cut out of the padded one; if not, the whole is resized to it.
+        box: Where the image lies in the padded image.
+        crop: Whether the image is cropped from the padded one; otherwise the padded one is squeezed
+            to its size, as in Probe3D.
     """
 
     values: Outputs
     scale: int
-    enlargement: Enlargement
+    upsampling_mode: UpsamplingMode
     padded: Size
     box: Box
     crop: bool
 
     def select_channels(self, start: int, stop: int) -> "Logits":
-        """Select the outputs from ``start`` to ``stop``, without the latter."""
+        """Select the outputs from ``start`` up to but not including ``stop``."""
         return replace(self, values=self.values[:, start:stop])
 
 
-def enlarge_outputs(logits: Logits) -> LiftedOutputs:
-    """Compute the last enlargement of outputs."""
-    return enlarge(logits.values, logits.scale, logits.enlargement)
+def upsample_outputs(logits: Logits) -> LiftedOutputs:
+    """Compute the last upsampling of outputs."""
+    return upsample(logits.values, logits.scale, logits.upsampling_mode)
 
 
 def crop_and_resize(
-    whole: Channels,
+    padded_map: Channels,
     logits: Logits,
     size: Size,
     interpolation: Interpolation = "bilinear",
 ) -> Resized:
-    """Cut the image out of a map of the padded image, and resize it.
+    """Crop the image from a map of the padded image, and resize it to ``size``.
 
-    Args:
-        whole: Map of the padded image.
-        logits: Outputs that it was computed from, which tell where the image lies.
-        size: Height and width of the result [px].
-        interpolation: How it is resized.
+    ``logits`` are the outputs from which the map was computed. They record where the image lies in
+    the padded one, and whether it is cropped at all.
     """
-    align_corners = logits.enlargement == "corners"
-    is_unpadded = (logits.box.height, logits.box.width) == logits.padded
+    align_corners = logits.upsampling_mode == "corners"
+    box = logits.box
+    is_unpadded = (box.height, box.width) == logits.padded
     if is_unpadded or not logits.crop:
-        if whole.shape[2:] == size:
-            return whole
-        return F.interpolate(whole, size=size, mode=interpolation, align_corners=align_corners)
+        if padded_map.shape[2:] == size:
+            return padded_map
+        return F.interpolate(padded_map, size=size, mode=interpolation, align_corners=align_corners)
+    padded_height, padded_width = logits.padded
     rows = _sampling_coordinates(
-        logits.box.top, logits.box.height, logits.padded[0], size[0], whole, align_corners
+        box.top, box.height, padded_height, size[0], like=padded_map, align_corners=align_corners
     )
     columns = _sampling_coordinates(
-        logits.box.left, logits.box.width, logits.padded[1], size[1], whole, align_corners
+        box.left, box.width, padded_width, size[1], like=padded_map, align_corners=align_corners
     )
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)
     return F.grid_sample(
-        whole,
-        grid.expand(len(whole), *grid.shape),
+        padded_map,
+        grid.expand(len(padded_map), *grid.shape),
         mode=interpolation,
         padding_mode="border",
         align_corners=align_corners,
@@ -87,37 +87,40 @@ def crop_and_resize(
 
 
 def _sampling_coordinates(
-    start: int, length: int, padded: int, count: int, like: Tensor, align_corners: bool
-) -> Float[Tensor, "count"]:
-    """Coordinates for ``F.grid_sample`` of the pixel centres of a resized crop, along one axis.
+    crop_start: int,
+    crop_length: int,
+    padded_length: int,
+    output_length: int,
+    *,
+    like: Tensor,
+    align_corners: bool,
+) -> Float[Tensor, "output_length"]:
+    """Coordinates of the pixel centres of a resized crop for ``F.grid_sample``, along one axis.
 
-    Args:
-        start: First pixel of the crop in the padded image.
-        length: Length of the crop [px].
-        padded: Length of the padded image [px].
-        count: Length of the result [px].
-        like: Tensor whose type and device the coordinates have.
-        align_corners: Whether -1 and 1 are the centres of the first and last pixel, not the edges.
+    All lengths are in pixels. The coordinates -1 and 1 are the edges of the padded image or, with
+    ``align_corners``, the centres of its first and last pixel.
     """
-    pixel = torch.arange(count, dtype=like.dtype, device=like.device)
-    position = start + (pixel + 0.5) * (length / count)  # from the edge of the padded image
+    pixel = torch.arange(output_length, dtype=like.dtype, device=like.device)
+    # From the edge of the padded image, in its pixels.
+    position = crop_start + (pixel + 0.5) * (crop_length / output_length)
     if align_corners:
-        return 2 * (position - 0.5) / (padded - 1) - 1
-    return 2 * position / padded - 1
+        pixel_index = position - 0.5
+        return 2 * pixel_index / (padded_length - 1) - 1
+    return 2 * position / padded_length - 1
 
 
 class Probe(nn.Module, ABC):
     """Network on features. A kind of probe defines ``build``, ``decode`` and the class attributes.
 
     Attributes:
-        last_scale: Factor of the enlargement that follows ``decode``.
-        usual_hidden: Hidden channels by default; 0 if the probe has none.
-        usual_kernel: Side of the convolutions by default; 0 if it cannot be chosen.
+        last_scale: Factor of the upsampling that follows ``decode``.
+        default_hidden: Default number of hidden channels; 0 if the probe has none.
+        default_kernel: Default side of the convolutions; 0 if it cannot be chosen.
     """
 
     last_scale: int = 1
-    usual_hidden: ClassVar[int] = 0
-    usual_kernel: ClassVar[int] = 0
+    default_hidden: ClassVar[int] = 0
+    default_kernel: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -127,29 +130,35 @@ class Probe(nn.Module, ABC):
         *,
         hidden: int | None = None,
         kernel: int | None = None,
-        enlargement: Enlargement = "centres",
+        upsampling_mode: UpsamplingMode = "centres",
         crop: bool = True,
     ) -> None:
+        """Create a probe with random weights.
+
+        ``make_probe`` explains the arguments, and ``Logits`` explains ``upsampling_mode`` and
+        ``crop``.
+        """
         super().__init__()
         if not channels or min(channels) < 1 or token_channels < 0 or outputs < 1:
             raise ModelError(
-                f"a probe of {tuple(channels)} channels, {token_channels} of a class token and "
-                f"{outputs} outputs: expected at least one layer, and positive counts"
+                "a probe needs at least one layer and positive counts, got channels "
+                f"{tuple(channels)}, {token_channels} channels of a class token and {outputs} "
+                "outputs"
             )
         self.channels = tuple(channels)
         self.token_channels = token_channels
         self.outputs = outputs
-        self.enlargement: Enlargement = enlargement
+        self.upsampling_mode: UpsamplingMode = upsampling_mode
         self.crop = crop
-        kernel = self.usual_kernel if kernel is None else kernel
-        if self.usual_kernel and (kernel < 1 or kernel % 2 == 0):
-            raise ModelError(f"a probe of kernel {kernel}: expected an odd one, 1 or more")
+        kernel = self.default_kernel if kernel is None else kernel
+        if self.default_kernel and (kernel < 1 or kernel % 2 == 0):
+            raise ModelError(f"the kernel of a probe must be odd and at least 1, got {kernel}")
         self.kernel = kernel
-        self.build(self.usual_hidden if hidden is None else hidden)
+        self.build(self.default_hidden if hidden is None else hidden)
 
     @abstractmethod
     def build(self, hidden: int) -> None:
-        """Make the layers, with so many hidden channels."""
+        """Create the layers, with ``hidden`` hidden channels."""
 
     @property
     def inputs(self) -> int:
@@ -158,7 +167,7 @@ class Probe(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
-        """Compute the outputs before the last enlargement."""
+        """Compute the outputs before the last upsampling."""
 
     def logits(self, features: Features) -> Logits:
         """Compute the outputs that a head reads."""
@@ -166,7 +175,7 @@ class Probe(nn.Module, ABC):
         return Logits(
             values=self.decode(_resize_pyramid_to_sixteenth(features), features.tokens),
             scale=self.last_scale,
-            enlargement=self.enlargement,
+            upsampling_mode=self.upsampling_mode,
             padded=features.padded,
             box=features.box,
             crop=self.crop,
@@ -175,40 +184,47 @@ class Probe(nn.Module, ABC):
     def forward(self, features: Features, size: Size) -> Outputs:
         """Compute the outputs at a size (height, width) [px]."""
         logits = self.logits(features)
-        return crop_and_resize(enlarge_outputs(logits), logits, size)
+        return crop_and_resize(upsample_outputs(logits), logits, size)
 
     def _check_channels(self, features: Features) -> None:
-        widths = tuple(x.shape[1] for x in features.maps)
-        tokens = {x.shape[1] for x in features.tokens} if features.tokens is not None else {0}
-        if widths != self.channels or tokens != {self.token_channels}:
+        """Raise ``ModelError`` if the channels differ from those that the probe was built for."""
+        channels = tuple(x.shape[1] for x in features.maps)
+        token_channels = (0,) * len(channels)
+        if features.tokens is not None:
+            token_channels = tuple(token.shape[1] for token in features.tokens)
+        has_expected_tokens = all(count == self.token_channels for count in token_channels)
+        if channels != self.channels or not has_expected_tokens:
             raise ModelError(
-                f"features of {widths} channels with class tokens of {max(tokens)}: this probe was "
-                f"made for {self.channels} with {self.token_channels}; take the backbone's layers "
-                "that it was made for"
+                f"the features have {channels} channels with class tokens of "
+                f"{max(token_channels)}, but this probe was created for {self.channels} with "
+                f"{self.token_channels}; use the backbone layers that it was created for"
             )
 
 
 class TokenConv(nn.Conv2d):
     """Convolution of a map to which a class token is appended at all pixels; it does not pad."""
 
-    def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
-        super().__init__(channels + token_channels, outputs, kernel)
-        self.map_channels = channels
+    def __init__(
+        self, map_channels: int, token_channels: int, out_channels: int, kernel_size: int = 1
+    ) -> None:
+        super().__init__(map_channels + token_channels, out_channels, kernel_size)
+        self.map_channels = map_channels
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Channels, token: Float[Tensor, "b t"] | None = None
     ) -> LiftedOutputs:
-        """Convolve the map and the token apart, which is the same and takes less time."""
+        """Convolve the map and the token separately, which is cheaper than concatenating them."""
         x = x.contiguous(memory_format=torch.channels_last)
         if token is None:
             return F.conv2d(x, self.weight, self.bias)
         map_weight, token_weight = self.weight.split([self.map_channels, token.shape[1]], dim=1)
+        # The token is the same at all pixels, so the weights of a window are summed.
         token_outputs = F.linear(token, token_weight.sum(dim=(2, 3)), self.bias)
         return F.conv2d(x, map_weight) + token_outputs[:, :, None, None]
 
 
 def _resize_pyramid_to_sixteenth(features: Features) -> Tensors:
-    """Maps of one size: those of a pyramid are resized to a sixteenth of the image."""
+    """Bring the maps of a pyramid to one size, a sixteenth of the image; others stay the same."""
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
     height, width = (max(1, round(side / _PYRAMID_STRIDE)) for side in features.padded)
@@ -219,7 +235,7 @@ def concatenate_maps_and_tokens(maps: Tensors, tokens: Tensors | None) -> Channe
     """Concatenate maps, each followed by its class token, which is repeated at all pixels."""
     if tokens is None:
         return torch.cat(maps, dim=1)
-    parts: list[Tensor] = []
+    maps_and_tokens: list[Tensor] = []
     for x, token in zip(maps, tokens, strict=True):
-        parts += [x, token[:, :, None, None].expand(-1, -1, *x.shape[2:])]
-    return torch.cat(parts, dim=1)
+        maps_and_tokens += [x, token[:, :, None, None].expand(-1, -1, *x.shape[2:])]
+    return torch.cat(maps_and_tokens, dim=1)

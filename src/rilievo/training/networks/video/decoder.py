@@ -1,4 +1,4 @@
-"""Decoder of the depth network: from features of several sizes to sigmoids at several scales."""
+"""Decoder of the depth network, from features of several sizes to sigmoids at several scales."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from rilievo.arrays.shapes import Float
 from rilievo.errors import OptionError
-from rilievo.training.networks.probes.enlargement import is_tracing_or_exporting
+from rilievo.training.networks.probes.upsampling import is_tracing_or_exporting
 from rilievo.training.networks.video.doubled_convolution import double_and_convolve
 from rilievo.training.tensors import FeatureMap, FeatureMaps, StackAtScale, at_least_float32
 
@@ -36,33 +36,27 @@ class DepthDecoder(nn.Module):
     ) -> None:
         """Make a decoder with random weights.
 
-        Args:
-            channels: Channels of each map of the encoder.
-            reductions: Factors by which the maps are smaller than the image.
-            scales: Levels that have a head.
-            outputs: Channels of each head.
-
-        Raises:
-            OptionError: If the features are not at powers of 2, or too fine for the scales.
+        ``channels`` and ``reductions`` describe the encoder's maps. ``scales`` are the levels that
+        have a head, of ``outputs`` channels each.
         """
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
-        feature_of_level = {
+        # Index of the encoder's map at each level. Of two maps of one size, the last one is taken.
+        map_index_by_level = {
             _count_halvings(reduction): index for index, reduction in enumerate(reductions)
         }
-        self.levels = max(feature_of_level)
-        self.coarsest = feature_of_level[self.levels]
+        self.levels = max(map_index_by_level)
+        self.coarsest = map_index_by_level[self.levels]
         if self.levels <= max(scales):
             raise OptionError(
-                f"the encoder's coarsest features are at 1/{max(reductions)}, too fine for scale "
-                f"{max(scales)}: take scales up to {self.levels - 1}"
+                f"the encoder's coarsest features are at 1/{max(reductions)} of the image, which "
+                f"is too fine for scale {max(scales)}: use scales up to {self.levels - 1}"
             )
         self.skips = {
-            level: feature_of_level[level]
-            for level in range(self.levels)
-            if level in feature_of_level
+            level: index for level, index in map_index_by_level.items() if level < self.levels
         }
-        convolutions, inputs = [], channels[self.coarsest]
+        convolutions: list[nn.Module] = []
+        inputs = channels[self.coarsest]
         for level in self._levels_in_order():
             width = _WIDTHS[min(level, len(_WIDTHS) - 1)]
             skip_channels = channels[self.skips[level]] if level in self.skips else 0
@@ -80,8 +74,9 @@ class DepthDecoder(nn.Module):
         x = features[self.coarsest]
         sigmoids: dict[int, StackAtScale] = {}
         for step, level in enumerate(self._levels_in_order()):
+            # The list has two convolutions for each level, and the heads after them.
             first, second = self.decoder[2 * step], self.decoder[2 * step + 1]
-            assert isinstance(second, ConvELU), "a level has two of them"
+            assert isinstance(second, ConvELU), "a level has two convolutions"
             skip = features[self.skips[level]] if level in self.skips else None
             x = second.forward_doubled(first(x), skip)
             if level in self.scales:
@@ -103,23 +98,24 @@ class Conv3x3(nn.Module):
 
 
 class ConvELU(nn.Module):
-    """3×3 convolution and exponential linear unit."""
+    """3×3 convolution and exponential linear unit (ELU)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = Conv3x3(inputs, outputs)
+        self.conv = Conv3x3(in_channels, out_channels)
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """Convolve, and apply the unit."""
+        """Convolve, and apply the ELU."""
         return _elu_in_place(self.conv(x))
 
     def forward_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
-        """Double ``x`` by repetition, append ``skip``, convolve, and apply the unit."""
+        """Upsample ``x`` by 2 (nearest), concatenate ``skip``, convolve, and apply the ELU."""
         return _elu_in_place(double_and_convolve(x, skip, self.conv.conv))
 
 
 def _elu_in_place(x: FeatureMap) -> FeatureMap:
-    # In half precision, exp(x) - 1 of a small x would be 0.
+    """Exponential linear unit; ``_ELU`` is faster in training on a CPU in single precision."""
+    # In half precision, its exp(x) - 1 would be 0 for small x.
     is_half_or_gpu = x.element_size() < 4 or x.device.type != "cpu"
     if is_tracing_or_exporting() or is_half_or_gpu or not torch.is_grad_enabled():
         return F.elu(x, inplace=True)
@@ -127,12 +123,15 @@ def _elu_in_place(x: FeatureMap) -> FeatureMap:
 
 
 class _ELU(Function):
-    """Exponential linear unit in place, whose gradient follows from its result alone."""
+    """Exponential linear unit in place: x for x > 0, else exp(x) - 1.
+
+    Its gradient is computed from its result, so the input need not be kept.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        negative = x.clamp(max=0).exp_().sub_(1)
-        result = x.relu_().add_(negative)
+        negative_part = x.clamp(max=0).exp_().sub_(1)
+        result = x.relu_().add_(negative_part)
         ctx.mark_dirty(result)
         ctx.save_for_backward(result)
         return result
@@ -140,16 +139,18 @@ class _ELU(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        [result], [gradient] = ctx.saved_tensors, upstream
-        return torch.ops.aten.elu_backward(gradient, 1, 1, 1, True, result)
+        [result] = ctx.saved_tensors
+        [gradient] = upstream
+        alpha, scale, input_scale, is_result = 1, 1, 1, True
+        return torch.ops.aten.elu_backward(gradient, alpha, scale, input_scale, is_result, result)
 
 
 def _count_halvings(reduction: int) -> int:
-    """Number of halvings that make features smaller by ``reduction``; ``OptionError`` if none."""
+    """Logarithm of ``reduction`` to base 2; ``OptionError`` if it is not a whole number to 5."""
     halvings = round(math.log2(reduction)) if reduction > 0 else -1
     if not 0 <= halvings <= 5 or 2**halvings != reduction:
         raise OptionError(
-            f"the encoder has features at 1/{reduction} of the image; a depth network takes "
-            "those at 1, 1/2, 1/4, ... 1/32"
+            f"the encoder has features at 1/{reduction} of the image's size; a depth network can "
+            "only use features at 1, 1/2, 1/4, 1/8, 1/16 and 1/32"
         )
     return halvings

@@ -1,4 +1,4 @@
-"""The depth network: an encoder and a decoder, from one frame to depth at several scales."""
+"""The depth network, whose encoder and decoder predict depth of one frame at several scales."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ class SmallEncoder(_FrozenNorms, Encoder):
 
 
 class SmallDecoder(_FrozenNorms):
-    """Decoder of the embedded model, whose depth is converted to a sigmoid."""
+    """Decoder of the embedded model, whose depth is converted to the sigmoid of ``DepthNet``."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
@@ -66,37 +66,41 @@ class SmallDecoder(_FrozenNorms):
         self._blueprint = blueprint
 
     def forward(self, features: FeatureMaps) -> tuple[OneChannel, ...]:
-        """Compute the sigmoid of the only scale."""
-        stem, *finer, coarsest = features
-        x = self.context(coarsest)
-        for merge, lateral in zip(self.merges, reversed(finer), strict=True):
-            x = merge(x, lateral)
-        log_depth = self.upsample(self.head(x)[:, :1].float(), torch.cat([stem, x], dim=1))
-        # Exponents beyond the range of depth would overflow before they are clamped.
+        """Predict inverse depth in 0..1, from the largest depth to the least, at one scale.
+
+        ``features`` are those of the encoder, the finest first. The embedded decoder predicts log
+        depth, which is converted to the values that a ``DepthNet`` has after its sigmoid.
+        """
+        stem, *finer_features, coarsest = features
+        merged = self.context(coarsest)
+        for merge, skip_features in zip(self.merges, reversed(finer_features), strict=True):
+            merged = merge(merged, skip_features)
+        coarse_log_depth = self.head(merged)[:, :1].float()  # The head's first channel is depth.
+        log_depth = self.upsample(coarse_log_depth, torch.cat([stem, merged], dim=1))
+
+        # No depth reaches these limits; without them, the exponential might overflow.
         inverse_depth = torch.exp(-log_depth.clamp(-30.0, 30.0))
-        far, near = 1 / self._blueprint.max_depth, 1 / self._blueprint.min_depth
-        return (((inverse_depth - far) / (near - far)).clamp(0, 1),)
+        min_inverse_depth = 1 / self._blueprint.max_depth
+        max_inverse_depth = 1 / self._blueprint.min_depth
+        scaled = (inverse_depth - min_inverse_depth) / (max_inverse_depth - min_inverse_depth)
+        return (scaled.clamp(0, 1),)
 
 
 def make_small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
-    """Make the decoder of the embedded model.
-
-    Raises:
-        OptionError: If masks or several scales are wanted, which it cannot predict.
-    """
-    name = blueprint.encoder
+    """Make the decoder of the embedded model."""
+    encoder_name = blueprint.encoder
     if outputs != 1:
-        raise OptionError(f"the encoder '{name}' has no mask: choose lite or a ResNet")
+        raise OptionError(f"the encoder '{encoder_name}' has no mask head: choose lite or a ResNet")
     if blueprint.scales != (0,):
         raise OptionError(
-            f"the encoder '{name}' predicts depth at the frames' own size alone, got scales "
+            f"the encoder '{encoder_name}' only predicts depth at the frames' own size, got scales "
             f"{','.join(map(str, blueprint.scales))}: set blueprint.scales=[0]"
         )
     return SmallDecoder(blueprint)
 
 
 def copy_small_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> None:
-    """Copy the weights of the embedded model; its normals, error and sky stay unused."""
+    """Copy the weights of the embedded model, without those of normals, error and sky."""
     state = network.state_dict()
     encoder.load_state_dict(
         {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
@@ -128,15 +132,16 @@ class DepthNet(nn.Module):
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
     """Make a blueprint's encoder; ``OptionError`` if it does not take the size."""
-    kind: type[Encoder] = import_network_class(ENCODERS.get(blueprint.encoder, TIMM_ENCODER))
-    return kind.from_blueprint(blueprint)
+    import_path = ENCODERS.get(blueprint.encoder, TIMM_ENCODER)
+    encoder_class: type[Encoder] = import_network_class(import_path)
+    return encoder_class.from_blueprint(blueprint)
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> nn.Module:
     """Make the decoder of an encoder: its own, or a ``DepthDecoder``."""
-    own = encoder.make_own_decoder(blueprint, outputs=outputs)
-    if own is not None:
-        return own
+    own_decoder = encoder.make_own_decoder(blueprint, outputs=outputs)
+    if own_decoder is not None:
+        return own_decoder
     return DepthDecoder(encoder.channels, encoder.reductions, blueprint.scales, outputs=outputs)
 
 
@@ -144,8 +149,8 @@ def sigmoid_to_inverse_depth(
     sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint
 ) -> Float[Any, "*b"]:
     """Convert sigmoids to inverse depth, from 1 / ``max_depth`` to 1 / ``min_depth``."""
-    far, near = 1 / blueprint.max_depth, 1 / blueprint.min_depth
-    return far + (near - far) * sigmoid
+    min_inverse, max_inverse = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+    return min_inverse + (max_inverse - min_inverse) * sigmoid
 
 
 def sigmoid_to_depth(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:

@@ -15,47 +15,48 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.arrays.shapes import Float
-from rilievo.training.networks.probes.enlargement import is_tracing_or_exporting
+from rilievo.training.networks.probes.upsampling import is_tracing_or_exporting
 from rilievo.training.tensors import Channels
 
-_TAPS_OF_PHASES = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
+_PHASE_TAPS = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
 """For each phase of an axis, which of the three taps fall on the first and the second pixel."""
-_BORDER = [1, 1, 1, 1]
+_ONE_PIXEL = [1, 1, 1, 1]
 """Padding of one pixel at each side."""
 
 
 def double_and_convolve(
     x: Channels, skip: Float[Tensor, "b _ h2 w2"] | None, convolution: torch.nn.Conv2d
 ) -> Float[Tensor, "b _ h2 w2"]:
-    """Double ``x`` by repetition, append the channels of ``skip``, and convolve by 3×3.
+    """Double ``x`` by repetition, append the channels of ``skip``, and convolve with 3×3.
 
-    Training on a CPU computes it from the small map, which is faster.
+    In training on a CPU it is computed from the small map, which is faster.
     """
     trains_on_cpu = torch.is_grad_enabled() and x.device.type == "cpu"
     is_autocast = torch.is_autocast_enabled(x.device.type)
     if is_tracing_or_exporting() or is_autocast or not trains_on_cpu:
-        large = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return convolution(large if skip is None else torch.cat((large, skip), dim=1))
+        doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return convolution(doubled if skip is None else torch.cat((doubled, skip), dim=1))
     return _DoubledConv.apply(x, skip, convolution.weight, convolution.bias)  # pyright: ignore[reportReturnType]
 
 
 class _DoubledConv(Function):
-    """``double_and_convolve`` with its gradients, for reflected borders."""
+    """``double_and_convolve`` with its gradients, for reflected borders and any skip connection."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, skip: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, skip, weight)
-        # Where the large map is reflected, it repeats the border of the small one.
-        padded_x, layout = F.pad(x, _BORDER, "replicate"), _memory_layout(weight)
+        layout = _memory_layout(weight)
+        # Reflecting the border of the doubled map is repeating the border of the small map.
+        padded_x = F.pad(x, _ONE_PIXEL, "replicate")
         phases = F.conv2d(padded_x, _phase_kernels(weight[:, : x.shape[1]], layout))
         if skip is None:
             shape = len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3]
-            output = _empty(x, shape, layout)
+            output = _empty_like(x, shape, layout)
             for phase, output_pixels in _phase_views(phases, output):
                 torch.add(phase, bias[:, None, None], out=output_pixels)
             return output
 
-        padded_skip = F.pad(skip, _BORDER, "reflect")
+        padded_skip = F.pad(skip, _ONE_PIXEL, "reflect")
         output = F.conv2d(padded_skip, weight[:, x.shape[1] :], bias)
         for phase, output_pixels in _phase_views(phases, output):
             output_pixels += phase
@@ -66,32 +67,33 @@ class _DoubledConv(Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, skip, weight = ctx.saved_tensors
         [gradient] = upstream
-        x_channels, layout = x.shape[1], _memory_layout(weight)
+        x_channels = x.shape[1]
+        layout = _memory_layout(weight)
 
         # Gradients of the part that comes from the small map.
-        padded_x = F.pad(x, _BORDER, "replicate")
+        padded_x = F.pad(x, _ONE_PIXEL, "replicate")
         kernels = _phase_kernels(weight[:, :x_channels], layout)
         phases_shape = (len(x), 4 * len(weight), x.shape[2] + 1, x.shape[3] + 1)
-        phases_gradient = _empty(x, phases_shape, layout).zero_()
+        phases_gradient = _empty_like(x, phases_shape, layout).zero_()
         for phase, output_pixels in _phase_views(phases_gradient, gradient):
             phase.copy_(output_pixels)
         padded_x_gradient, kernels_gradient, _ = _conv_gradients(
             phases_gradient, padded_x, kernels, bias=False
         )
-        x_gradient = _add_border_to_inside(padded_x_gradient).contiguous(memory_format=layout)
+        x_gradient = _replication_pad_gradient(padded_x_gradient).contiguous(memory_format=layout)
         weight_gradient = torch.empty_like(weight)
         weight_gradient[:, :x_channels] = _weight_gradient(kernels_gradient)
         if skip is None:
             return x_gradient, None, weight_gradient, gradient.sum(dim=(0, 2, 3))
 
         # Gradients of the part that comes from the skip connection.
-        padded_skip = F.pad(skip, _BORDER, "reflect")
+        padded_skip = F.pad(skip, _ONE_PIXEL, "reflect")
         padded_skip_gradient, skip_weight_gradient, bias_gradient = _conv_gradients(
             gradient, padded_skip, weight[:, x_channels:], bias=True
         )
         weight_gradient[:, x_channels:] = skip_weight_gradient
         skip_gradient = torch.ops.aten.reflection_pad2d_backward(
-            padded_skip_gradient, skip, _BORDER
+            padded_skip_gradient, skip, _ONE_PIXEL
         )
         return x_gradient, skip_gradient, weight_gradient, bias_gradient
 
@@ -103,31 +105,35 @@ def _memory_layout(weight: Tensor) -> torch.memory_format:
 
 
 def _phase_kernels(weight: Tensor, layout: torch.memory_format) -> Tensor:
-    """2×2 kernels of the four phases, stacked along the outputs."""
-    taps = weight.new_tensor(_TAPS_OF_PHASES)
+    """2×2 kernels of the four phases, stacked along the outputs.
+
+    For the phase (a, b), the output o and the channel c, the kernel at (s, u) is the sum of those
+    weights (t, r) that fall on this pixel.
+    """
+    taps = weight.new_tensor(_PHASE_TAPS)
     kernels = torch.einsum("ast,bur,octr->abocsu", taps, taps, weight)
     return kernels.flatten(0, 2).contiguous(memory_format=layout)
 
 
 def _weight_gradient(kernels_gradient: Tensor) -> Tensor:
-    """Gradient of the 3×3 weights from that of the kernels of the phases."""
-    taps = kernels_gradient.new_tensor(_TAPS_OF_PHASES)
+    """Gradient of the 3×3 weights from that of ``_phase_kernels``, whose indices it sums."""
+    taps = kernels_gradient.new_tensor(_PHASE_TAPS)
     by_phase = kernels_gradient.unflatten(0, (2, 2, -1))
     return torch.einsum("ast,bur,abocsu->octr", taps, taps, by_phase)
 
 
 def _phase_views(phases: Tensor, output: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Views of each phase, and of the pixels of the output that it is."""
+    """Yield a view of each phase, and one of the output's pixels at which the phase belongs."""
     height, width = (side // 2 for side in output.shape[2:])
-    for number, phase in enumerate(phases.chunk(4, dim=1)):
-        row, column = divmod(number, 2)
+    for phase_index, phase in enumerate(phases.chunk(4, dim=1)):
+        row, column = divmod(phase_index, 2)
         # A phase begins at its own row and column of the padded small map.
         phase_pixels = phase[:, :, row : row + height, column : column + width]
         yield phase_pixels, output[:, :, row::2, column::2]
 
 
-def _add_border_to_inside(padded_gradient: Tensor) -> Tensor:
-    """Gradient of a map from that of the map padded by repeating its border."""
+def _replication_pad_gradient(padded_gradient: Tensor) -> Tensor:
+    """Backward pass of padding a map by its border; the gradient of the border is added to it."""
     for dim in (2, 3):
         last = padded_gradient.shape[dim] - 1
         for border, inside in ((0, 1), (last, last - 1)):
@@ -139,11 +145,25 @@ def _add_border_to_inside(padded_gradient: Tensor) -> Tensor:
 def _conv_gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool
 ) -> tuple[Tensor, ...]:
-    wanted, ones = [True, True, bias], [1, 1]
+    """Torch's gradients of a convolution without padding, with respect to x, weight and bias."""
+    bias_sizes = [len(weight)]
+    stride = dilation = [1, 1]
+    padding = output_padding = [0, 0]
+    is_transposed, groups, output_mask = False, 1, [True, True, bias]
     return torch.ops.aten.convolution_backward(
-        gradient, x, weight, [len(weight)], ones, [0, 0], ones, False, [0, 0], 1, wanted
+        gradient,
+        x,
+        weight,
+        bias_sizes,
+        stride,
+        padding,
+        dilation,
+        is_transposed,
+        output_padding,
+        groups,
+        output_mask,
     )
 
 
-def _empty(like: Tensor, shape: tuple[int, ...], layout: torch.memory_format) -> Tensor:
+def _empty_like(like: Tensor, shape: tuple[int, ...], layout: torch.memory_format) -> Tensor:
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)

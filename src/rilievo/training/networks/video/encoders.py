@@ -19,7 +19,7 @@ _PACKAGE = __name__.rpartition(".")[0]
 _MEAN, _DEVIATION = 0.45, 0.225
 """Normalisation of colours in Monodepth2's program."""
 _SIZE_OPTIONS: Sequence[str] = ("img_size", "dynamic_img_size", "")
-"""Options by which models of timm take their size; a model refuses those that it does not have."""
+"""Options by which models of timm take their size; a model has at most one of them."""
 
 
 class Encoder(nn.Module, ABC):
@@ -61,10 +61,9 @@ class Encoder(nn.Module, ABC):
 
 
 class TimmEncoder(Encoder):
-    """Encoder of timm, at one size of images.
+    """Encoder of timm, for images of one size.
 
-    Attributes:
-        channels_last: Whether the model gives maps with their channels last.
+    ``channels_last`` says whether the maps of the model have their channels last.
     """
 
     channels_last: bool = False
@@ -94,11 +93,7 @@ class TimmEncoder(Encoder):
         )
 
     def _check_shapes_and_set_layout(self, name: str, size: Size) -> None:
-        """Find out by a black image where the maps have their channels.
-
-        Raises:
-            OptionError: If the model does not take the size, or its maps are no pyramid.
-        """
+        """Run the model on a black image, to find out whether its maps have their channels last."""
         shapes = self._feature_shapes(name, size)
         expected = [
             (channels, size[0] // reduction, size[1] // reduction)
@@ -108,8 +103,9 @@ class TimmEncoder(Encoder):
         self.channels_last = shapes != expected
         if shapes not in (expected, expected_channels_last):
             raise OptionError(
-                f"encoder '{name}' gives features {shapes} of {size[0]}x{size[1]}, expected "
-                f"{expected}: it is no pyramid of halvings"
+                f"encoder '{name}' returns features of shapes {shapes} for images of {size[0]} x "
+                f"{size[1]} pixels (height x width); expected {expected}, a pyramid that halves "
+                "the size at each level"
             )
 
     def _feature_shapes(self, name: str, size: Size) -> list[tuple[int, ...]]:
@@ -120,15 +116,16 @@ class TimmEncoder(Encoder):
             return [tuple(feature.shape[1:]) for feature in features]
         except (AssertionError, RuntimeError, ValueError) as error:
             raise OptionError(
-                f"encoder '{name}' at {size[0]}x{size[1]}: {reason(error)}"
+                f"encoder '{name}' does not take images of {size[0]} x {size[1]} pixels (height x "
+                f"width): {reason(error)}"
             ) from error
         finally:
             self.train(was_training)
 
 
-def import_network_class(place: str) -> Any:
+def import_network_class(import_path: str) -> Any:
     """Import a class by ``module:Class``, relative to this package."""
-    return resolve_name(f"{_PACKAGE}.{place}")
+    return resolve_name(f"{_PACKAGE}.{import_path}")
 
 
 def _import_timm(name: str) -> Any:
@@ -139,28 +136,39 @@ def _import_timm(name: str) -> Any:
 
 def timm_model_name(name: str) -> str:
     """Name of a model in timm, without ``timm/``; ``ModelError`` if there is none."""
-    timm, model = _import_timm(name), name.removeprefix(TIMM)
-    if not timm.is_model(model):
-        raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")
-    return model
+    timm = _import_timm(name)
+    model_name = name.removeprefix(TIMM)
+    if not timm.is_model(model_name):
+        suggestion = suggest(model_name, timm.list_models())
+        raise ModelError(f"no model '{model_name}' in timm; {suggestion}")
+    return model_name
 
 
 def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
-    timm, model = _import_timm(name), timm_model_name(name)
-    if pretrained and not timm.models.is_model_pretrained(model):
-        raise ModelError(f"encoder '{name}' has no published weights: start without 'imagenet'")
+    """Create the model of an encoder, with the option by which it takes the size."""
+    timm = _import_timm(name)
+    model_name = timm_model_name(name)
+    if pretrained and not timm.models.is_model_pretrained(model_name):
+        raise ModelError(
+            f"encoder '{name}' has no published weights: choose a start other than 'imagenet'"
+        )
     option_values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}
     for option in _SIZE_OPTIONS:
         options = {option: option_values[option]} if option else {}
         try:
-            return timm.create_model(model, features_only=True, pretrained=pretrained, **options)
+            return timm.create_model(
+                model_name, features_only=True, pretrained=pretrained, **options
+            )
         except (TypeError, KeyError):
+            # The model does not have this option.
             if not option:
                 raise
         except (AttributeError, RuntimeError) as error:
             if pretrained:
                 raise download_error(name, error) from error
-            raise ModelError(f"encoder '{name}' gives no feature maps: {reason(error)}") from error
+            raise ModelError(
+                f"encoder '{name}' returns no feature maps: {reason(error)}"
+            ) from error
         except Exception as error:  # errors of the hub, its client or the file fetched
             raise download_error(name, error) from error
     raise AssertionError("the last attempt has no option that could be refused")
@@ -197,17 +205,22 @@ class ResNetEncoder(Encoder):
         return cls(blueprint.encoder)
 
     def load_imagenet_weights(self) -> bool:
-        """Fetch weights that torchvision publishes, and spread them over several frames."""
+        """Fetch torchvision's weights from timm (``tv_in1k``); always returns True.
+
+        The first convolution is replicated over all stacked input frames.
+        """
         with needing("a start from 'imagenet'", "train"):
             import timm
-        create: Any = timm.create_model
+        model_name = f"{self.name}.tv_in1k"
+        create_model: Any = timm.create_model
         try:
-            state = create(f"{self.name}.tv_in1k", pretrained=True).state_dict()
+            state = create_model(model_name, pretrained=True).state_dict()
         except Exception as error:  # errors of the hub, its client or the file fetched
-            raise download_error(f"timm/{self.name}.tv_in1k", error) from error
-        frames = self.encoder.conv1.in_channels // 3
-        # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
-        state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
+            raise download_error(f"timm/{model_name}", error) from error
+        frame_count = self.encoder.conv1.in_channels // 3
+        # Divided, so that the outputs stay the same if all frames are equal.
+        repeated_weight = torch.cat([state["conv1.weight"]] * frame_count, dim=1)
+        state["conv1.weight"] = repeated_weight / frame_count
         self.encoder.load_state_dict({key: state[key] for key in self.encoder.state_dict()})
         return True
 

@@ -14,13 +14,13 @@ from rilievo.training.networks.video.decoder import Conv3x3, ConvELU
 from rilievo.training.networks.video.encoders import Encoder
 from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale, at_least_float32
 
-_WIDTHS = (16, 48, 80, 128)
+_STAGE_CHANNELS = (16, 48, 80, 128)
 """Channels of the encoder's features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
 _DILATIONS = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
 """Dilations of the blocks at 1/4, 1/8 and 1/16."""
 _EXPANSIONS = (2, 4, 4)
 """Factors of the channels within blocks at 1/4, 1/8 and 1/16: less where maps are large."""
-_DECODER_WIDTHS = (16, 24, 48, 80)
+_DECODER_CHANNELS = (16, 24, 48, 80)
 """Channels of the decoder's features at 1/2, 1/4, 1/8 and 1/16."""
 _HEADS = 8
 """Groups of channels among which attention is computed."""
@@ -29,39 +29,39 @@ _HEADS = 8
 class LiteEncoder(Encoder):
     """Encoder with features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
 
-    channels, reductions = _WIDTHS, (2, 4, 8, 16)
+    channels, reductions = _STAGE_CHANNELS, (2, 4, 8, 16)
 
     def __init__(self) -> None:
         super().__init__()
-        first = _WIDTHS[0]
+        stem_channels = _STAGE_CHANNELS[0]
         self.stem = nn.Sequential(
-            make_conv_norm(3, first, nn.GELU(), stride=2), make_conv_norm(first, first, nn.GELU())
+            make_conv_norm(3, stem_channels, nn.GELU(), stride=2),
+            make_conv_norm(stem_channels, stem_channels, nn.GELU()),
         )
-        # No activation follows a halving, so signs are kept.
+        # Without an activation after downsampling, features keep their signs.
+        # The 3 further channels are those of the image (see ``maps``).
         self.halving = nn.ModuleList(
-            make_conv_norm(inputs + 3, outputs, stride=2) for inputs, outputs in pairwise(_WIDTHS)
+            make_conv_norm(in_channels + 3, out_channels, stride=2)
+            for in_channels, out_channels in pairwise(_STAGE_CHANNELS)
         )
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                *(DilatedBlock(width, dilation, expansion) for dilation in dilations),
-                ChannelAttention(width),
-            )
-            for width, expansion, dilations in zip(
-                _WIDTHS[1:], _EXPANSIONS, _DILATIONS, strict=True
-            )
-        )
+        self.stages = nn.ModuleList()
+        for width, expansion, dilations in zip(
+            _STAGE_CHANNELS[1:], _EXPANSIONS, _DILATIONS, strict=True
+        ):
+            blocks = [DilatedBlock(width, dilation, expansion) for dilation in dilations]
+            self.stages.append(nn.Sequential(*blocks, ChannelAttention(width)))
 
     def make_own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
         """Make a ``LiteDecoder``."""
         return LiteDecoder(blueprint.scales, outputs=outputs)
 
     def maps(self, image: Images) -> FeatureMaps:
-        """Compute features of a normalised image, which each halving sees too, at its size."""
-        features, pooled_image = [self.stem(image)], image
-        for halving, stage in zip(self.halving, self.stages, strict=True):
+        """Compute features; each downsampling also gets the image, pooled to its input's size."""
+        features = [self.stem(image)]
+        pooled_image = image
+        for downsample, stage in zip(self.halving, self.stages, strict=True):
             pooled_image = F.avg_pool2d(pooled_image, 2)
-            halved = halving(torch.cat((features[-1], pooled_image), dim=1))
-            features.append(stage(halved))
+            features.append(stage(downsample(torch.cat((features[-1], pooled_image), dim=1))))
         return tuple(features)
 
 
@@ -71,19 +71,19 @@ class LiteDecoder(nn.Module):
     def __init__(self, scales: Sequence[int], *, outputs: int = 1) -> None:
         super().__init__()
         self.scales = tuple(scales)
-        coarsest = len(_DECODER_WIDTHS) - 1
-        steps = [ConvELU(_WIDTHS[coarsest], _DECODER_WIDTHS[coarsest])]
+        coarsest = len(_DECODER_CHANNELS) - 1
+        steps = [ConvELU(_STAGE_CHANNELS[coarsest], _DECODER_CHANNELS[coarsest])]
         for level in reversed(range(coarsest)):
-            inputs = _DECODER_WIDTHS[level + 1] + _WIDTHS[level]
-            steps.append(ConvELU(inputs, _DECODER_WIDTHS[level]))
+            in_channels = _DECODER_CHANNELS[level + 1] + _STAGE_CHANNELS[level]
+            steps.append(ConvELU(in_channels, _DECODER_CHANNELS[level]))
         self.steps = nn.ModuleList(steps)
-        self.heads = nn.ModuleList(Conv3x3(_DECODER_WIDTHS[scale], outputs) for scale in scales)
+        self.heads = nn.ModuleList(Conv3x3(_DECODER_CHANNELS[scale], outputs) for scale in scales)
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
-        """Compute the sigmoids of ``scales``."""
+        """Compute the sigmoids of ``scales``, from the coarsest level to level 0."""
         x = features[-1]
         sigmoids: dict[int, StackAtScale] = {}
-        coarsest = len(_DECODER_WIDTHS) - 1
+        coarsest = len(_DECODER_CHANNELS) - 1
         for step, level in zip(self.steps, reversed(range(coarsest + 1)), strict=True):
             if level < coarsest:
                 x = torch.cat((double_bilinearly(x), features[level]), dim=1)
@@ -95,10 +95,11 @@ class LiteDecoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """Residual block of a dilated depthwise and two 1×1 convolutions."""
+    """Residual block of a dilated depthwise and two 1×1 (pointwise) convolutions."""
 
     def __init__(self, width: int, dilation: int, expansion: int) -> None:
         super().__init__()
+        # Stored weights have the names spread (depthwise), mix (pointwise) and share (LayerScale).
         self.spread = nn.Conv2d(
             width, width, 3, padding=dilation, dilation=dilation, groups=width, bias=False
         )
@@ -111,29 +112,31 @@ class DilatedBlock(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Channels) -> Channels:
-        """Add a learned share of the convolutions to ``x``."""
-        return x + self.share * self.mix(self.norm(self.spread(x)))
+        """Return ``x`` plus the scaled residual."""
+        depthwise, pointwise, layer_scale = self.spread, self.mix, self.share
+        return x + layer_scale * pointwise(self.norm(depthwise(x)))
 
 
 class ChannelAttention(nn.Module):
-    """Residual attention among the channels of each group, over all pixels."""
+    """Residual cross-covariance attention: among the channels of a head, over all pixels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        # Stored weights have these names.
         self.norm = nn.BatchNorm2d(width)
-        self.ask = nn.Conv2d(width, 3 * width, 1)
-        self.mix = nn.Conv2d(width, width, 1)
-        self.sharpness = nn.Parameter(torch.ones(_HEADS, 1, 1))
-        self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
+        self.ask = nn.Conv2d(width, 3 * width, 1)  # to query, key and value
+        self.mix = nn.Conv2d(width, width, 1)  # output projection
+        self.sharpness = nn.Parameter(torch.ones(_HEADS, 1, 1))  # factor of the logits
+        self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))  # LayerScale
 
     def forward(self, x: Channels) -> Channels:
-        """Add a learned share of the attention to ``x``."""
+        """Return ``x`` plus the scaled attention."""
         size = (x.shape[-2], x.shape[-1])
+        # Each (b, c, h * w), and then split into heads: (b, heads, c / heads, h * w).
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
-        query, key = (
-            F.normalize(projection, dim=-1).unflatten(1, (_HEADS, -1))
-            for projection in (query, key)
-        )
-        weights = (query @ key.transpose(-1, -2) * self.sharpness).softmax(dim=-1)
-        mixed = (weights @ value.unflatten(1, (_HEADS, -1))).flatten(1, 2).unflatten(-1, size)
-        return x + self.share * self.mix(mixed)
+        query = F.normalize(query, dim=-1).unflatten(1, (_HEADS, -1))
+        key = F.normalize(key, dim=-1).unflatten(1, (_HEADS, -1))
+        value = value.unflatten(1, (_HEADS, -1))
+        logits = query @ key.transpose(-1, -2) * self.sharpness
+        attended = (logits.softmax(dim=-1) @ value).flatten(1, 2).unflatten(-1, size)
+        return x + self.share * self.mix(attended)

@@ -1,4 +1,4 @@
-"""Checkpoints of Monodepth2's program, read without running code."""
+"""Read checkpoints of Monodepth2's program, without running code."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import Text
 from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
-from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
+from rilievo.io.files.limits import check_regular, reason, unreadable
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.networks.backbones.weights import Entries, State, select_network_tensors
 from rilievo.training.networks.blueprint import (
@@ -32,8 +32,8 @@ STEREO_UNIT = 5.4
 
 _FILE_BEGINNINGS = (b"PK", b"\x80")
 """First bytes of a zip archive, and of an old pickle."""
-_FIRST_HEAD = 10
-"""Index of the first head in the decoder of depth."""
+_FIRST_HEAD_INDEX = 10
+"""Index of the first head in the list of the depth decoder's layers."""
 _SCALE_OF_CHANNELS = {16: 0, 32: 1, 64: 2, 128: 3}
 """Scale of a head by the number of its input channels."""
 _POSE_CHANNELS = 256
@@ -47,8 +47,6 @@ class OfficialWeights:
     """Weights of an official checkpoint.
 
     Attributes:
-        blueprint: Settings of its networks.
-        depth: Weights of the depth network.
         pose: Weights of the pose network; None if it was not read, or there is none.
     """
 
@@ -67,21 +65,14 @@ class _PoseWeights:
 
 
 def read_official_checkpoint(folder: Path, *, pose: bool = True) -> OfficialWeights:
-    """Read an official checkpoint.
+    """Read a checkpoint of Monodepth2's program from the folder with its files ``.pth``.
 
-    Args:
-        folder: Folder with ``encoder.pth`` and ``depth.pth``.
-        pose: Whether to read the pose network too.
-
-    Raises:
-        ModelError: If a file is missing, broken, or of another network.
+    ``pose`` is whether to read the pose network too, if there is one.
     """
     encoder_file, depth_file = folder / ENCODER, folder / DEPTH
     entries = _read_encoder_entries(folder)
-    encoder_name, is_stereo = (
-        _resnet_name(entries, encoder_file),
-        _uses_stereo(entries, encoder_file),
-    )
+    encoder_name = _resnet_name(entries, encoder_file)
+    is_stereo = _uses_stereo(entries, encoder_file)
     encoder = _make_without_weights(ResNetEncoder, encoder_name)
     depth_weights = _select_and_prefix_weights("encoder", encoder, entries, encoder_file)
 
@@ -112,19 +103,15 @@ def is_depth_metric(folder: Path) -> bool:
 
 
 def read_torch_file(path: Path) -> Entries:
-    """Read tensors and numbers by their names from a file of torch, without running code.
-
-    Raises:
-        ModelError: If the file is broken, or holds code.
-    """
+    """Read tensors and numbers by their names from a file of torch, without running code."""
     _check_is_torch_file(path)
     try:
         check_zip_ratio(path, most_ratio=STORED_RATIO)
         entries = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise ModelError(f"{path}: {_loading_fault(error)}") from error
+        raise ModelError(f"{path}: {_describe_loading_error(error)}") from error
     if not isinstance(entries, Mapping) or not all(isinstance(key, str) for key in entries):
-        raise ModelError(f"{path}: holds {type(entries).__name__}, expected tensors by their names")
+        raise ModelError(f"{path}: contains a {type(entries).__name__}; expected named tensors")
     return entries
 
 
@@ -132,7 +119,8 @@ def _read_encoder_entries(folder: Path) -> Entries:
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
             raise ModelError(
-                f"{folder}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} and {DEPTH}"
+                f"{folder}: has no {name}; a Monodepth2 checkpoint consists of {ENCODER} and "
+                f"{DEPTH}"
             )
     return read_torch_file(folder / ENCODER)
 
@@ -145,7 +133,7 @@ def _uses_stereo(entries: Entries, path: Path) -> bool:
 
 
 def _read_pose_weights(folder: Path, depth_encoder: ResNetEncoder) -> _PoseWeights:
-    """Read the pose network, of a kind that its weights tell."""
+    """Read the pose network, whose kind follows from the names and shapes of its weights."""
     path = folder / POSE
     if not path.is_file():
         return _PoseWeights()
@@ -154,6 +142,8 @@ def _read_pose_weights(folder: Path, depth_encoder: ResNetEncoder) -> _PoseWeigh
         network = _make_without_weights(PoseCNN)
         return _PoseWeights(kind=PoseKind.CNN, state=select_network_tensors(network, entries, path))
 
+    # The second layer takes the features of all inputs side by side. A separate pose network has
+    # one input, a pair of frames; a shared one has two inputs, one for each frame.
     shape = getattr(entries.get("net.1.weight"), "shape", (0, 0))
     frames = shape[1] // _POSE_CHANNELS
     if frames == 2:
@@ -165,7 +155,8 @@ def _read_pose_weights(folder: Path, depth_encoder: ResNetEncoder) -> _PoseWeigh
         )
     if frames > 2:
         raise ModelError(
-            f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
+            f"{path}: contains a pose network for {frames} frames at once; expected one for pairs "
+            "of frames"
         )
     return _read_separate_pose_weights(folder, entries)
 
@@ -174,7 +165,10 @@ def _read_separate_pose_weights(folder: Path, decoder_entries: Entries) -> _Pose
     """Read a pose network with an encoder of its own."""
     encoder_file = folder / POSE_ENCODER
     if not encoder_file.is_file():
-        raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
+        raise ModelError(
+            f"{folder}: has {POSE} but no {POSE_ENCODER}, which belongs to it: copy both files of "
+            "the checkpoint"
+        )
     encoder_entries = read_torch_file(encoder_file)
     name = _resnet_name(encoder_entries, encoder_file)
     encoder = _make_without_weights(ResNetEncoder, name, colours=6)
@@ -187,19 +181,19 @@ def _read_separate_pose_weights(folder: Path, decoder_entries: Entries) -> _Pose
 def _select_and_prefix_weights(
     part: str, network: Any, entries: Entries, path: Path
 ) -> dict[str, Tensor]:
-    """Weights of a part of a network, under their names in the whole network."""
+    """Select the weights of a part of a network, under their names in the whole network."""
     tensors = select_network_tensors(network, entries, path)
     return {f"{part}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def _make_without_weights(kind: Any, *arguments: Any, **options: Any) -> Any:
-    """Make a network that has shapes alone."""
+def _make_without_weights(network_class: Any, *arguments: Any, **options: Any) -> Any:
+    """Make a network whose tensors have shapes but no memory."""
     with torch.device("meta"):
-        return kind(*arguments, **options)
+        return network_class(*arguments, **options)
 
 
 def _resnet_name(entries: Entries, path: Path) -> str:
-    """Name of the ResNet that has as many blocks in each layer."""
+    """Find the ResNet whose layers have as many blocks as the weights."""
     blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == digit for layer, _ in blocks) for digit in "1234"]
     has_bottlenecks = "encoder.layer1.0.conv3.weight" in entries
@@ -207,38 +201,44 @@ def _resnet_name(entries: Entries, path: Path) -> str:
         if design == (tuple(counts), has_bottlenecks):
             return name
     raise ModelError(
-        f"{path}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
-        f"{', '.join(map(str, counts))} blocks"
+        f"{path}: contains an unknown ResNet: its layers have {', '.join(map(str, counts))} "
+        f"blocks; expected one of {', '.join(RESNETS)}"
     )
 
 
 def _read_scales(entries: Entries, path: Path) -> tuple[int, ...]:
-    """Scales of the heads, by the channels of their weights."""
-    matches = [match for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])]
-    indices = sorted(int(match[1]) for match in matches if int(match[1]) >= _FIRST_HEAD)
-    shapes = [getattr(entries[f"decoder.{index}.conv.weight"], "shape", ()) for index in indices]
-    scales = tuple(
-        _SCALE_OF_CHANNELS.get(shape[1], -1) if len(shape) == 4 else -1 for shape in shapes
-    )
-    is_complete = indices == list(range(_FIRST_HEAD, _FIRST_HEAD + len(indices)))
-    is_ordered = sorted(set(scales)) == list(scales)
-    if not scales or min(scales) < 0 or not is_complete or not is_ordered:
+    """Find the scales of the heads by the input channels of their weights.
+
+    Heads are the decoder's layers from ``_FIRST_HEAD_INDEX`` on, with the finest scale first.
+    """
+    matches = [match for match in map(_HEAD.fullmatch, entries) if match]
+    head_indices = sorted(int(match[1]) for match in matches if int(match[1]) >= _FIRST_HEAD_INDEX)
+    weights = [entries[f"decoder.{index}.conv.weight"] for index in head_indices]
+    shapes = [tuple(getattr(weight, "shape", ())) for weight in weights]
+    head_scales = [
+        _SCALE_OF_CHANNELS.get(shape[1]) if len(shape) == 4 else None for shape in shapes
+    ]
+    scales = tuple(scale for scale in head_scales if scale is not None)
+    expected_indices = range(_FIRST_HEAD_INDEX, _FIRST_HEAD_INDEX + len(head_indices))
+    is_consecutive = head_indices == list(expected_indices)
+    is_ascending = sorted(set(scales)) == list(scales)
+    if not scales or None in head_scales or not is_consecutive or not is_ascending:
         raise ModelError(
-            f"{path}: its heads, decoder.{_FIRST_HEAD} and after, are of shapes "
-            f"{[tuple(shape) for shape in shapes]}, expected 1 to 4 over 16, 32, 64, 128 channels"
+            f"{path}: its heads, decoder.{_FIRST_HEAD_INDEX} and after, have the shapes {shapes}; "
+            "expected 1 to 4 heads for 16, 32, 64, 128 channels"
         )
     return scales
 
 
 def _read_size(entries: Entries, path: Path) -> tuple[int, int]:
+    """Read the (height, width) of a checkpoint's images; ``ModelError`` for other sizes."""
     height, width = entries.get("height"), entries.get("width")
     if type(height) is not int or type(width) is not int:
         raise ModelError(
-            f"{path}: its height is {height!r} and its width {width!r}, expected whole numbers, as "
-            "the published checkpoints have them"
+            f"{path}: its height is {height!r} and its width {width!r}; expected integers"
         )
     try:
-        VideoBlueprint(size=(height, width))
+        VideoBlueprint(size=(height, width))  # checks the size
     except OptionError as error:
         raise ModelError(path=path, problem=Text(error)) from error
     return height, width
@@ -249,17 +249,16 @@ def _check_is_torch_file(path: Path) -> None:
     check_regular(path)
     try:
         with path.open("rb") as file:
-            beginning = file.read(2)
+            first_bytes = file.read(2)
     except OSError as error:
         raise unreadable(error, path) from error
-    if not beginning.startswith(_FILE_BEGINNINGS):
+    if not first_bytes.startswith(_FILE_BEGINNINGS):
         raise ModelError(
-            f"{path}: is no file of torch: a failed download often leaves such a file; fetch it "
-            "again from where it came"
+            f"{path}: is not a PyTorch file, perhaps because a download failed; download it again"
         )
 
 
-def _loading_fault(error: Exception) -> str:
+def _describe_loading_error(error: Exception) -> str:
     if "weights_only" in str(error) or "Unsupported" in str(error):
-        return "holds more than tensors, which may be code, and is not read"
-    return f"is broken: {reason(error)}; fetch it again from where it came"
+        return "contains more than tensors, which may be code, so rilievo does not read it"
+    return f"is broken: {reason(error)}; download it again"

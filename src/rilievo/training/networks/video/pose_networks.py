@@ -56,9 +56,10 @@ class PoseNet(PoseNetwork):
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
         self.encoder = ResNetEncoder(encoder, colours=6)
-        # Values and gradients are the same, and the large map before the pooling is not rectified.
-        body = self.encoder.encoder
-        body.act1, body.maxpool = nn.Identity(), nn.Sequential(body.maxpool, body.act1)
+        # ReLU and max pooling commute. After the pooling, the ReLU has a smaller map to rectify.
+        resnet = self.encoder.encoder
+        resnet.maxpool = nn.Sequential(resnet.maxpool, resnet.act1)
+        resnet.act1 = nn.Identity()
         # The published program's decoder has two motions, of which only the first is used.
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
@@ -67,7 +68,7 @@ class PoseNet(PoseNetwork):
         """Make a network with the blueprint's ``pose_encoder``."""
         name = blueprint.pose_encoder
         if name not in RESNETS:
-            raise OptionError(f"no encoder '{name}' of a pose network; {suggest(name, RESNETS)}")
+            raise OptionError(f"no pose encoder '{name}'; {suggest(name, RESNETS)}")
         return cls(name)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
@@ -80,14 +81,14 @@ class SharedPoseNet(PoseNetwork):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        # A list hides it from torch: its weights belong to the depth network.
+        # In a list, torch does not register it, since its weights belong to the depth network.
         self._encoder = [encoder]
         self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
         """Make a network on the depth network's encoder."""
-        assert encoder is not None, "a shared encoder is handed over"
+        assert encoder is not None, "make_pose_net gets the depth network's encoder"
         return cls(encoder)
 
     def forward(self, earlier: Images, later: Images) -> Motion:
@@ -118,9 +119,9 @@ class PoseDecoder(nn.Module):
         self.net = nn.ModuleList(layers)
 
     def forward(self, *features: FeatureMap) -> Motion:
-        """Predict the motion; a decoder of several motions has the first one used."""
-        narrow, first, second, last = self.net
-        x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
+        """Predict the first of ``motions`` from the coarsest feature map of each input."""
+        squeeze, first, second, last = self.net
+        x = torch.cat([F.relu(squeeze(feature)) for feature in features], dim=1)
         return _mean_small_motion(last(F.relu(second(F.relu(first(x))))))
 
 
@@ -167,14 +168,11 @@ def make_pose_net(
 def source_T_target(
     axis_angle: Vectors, translation: Vectors, *, source_is_earlier: bool
 ) -> Transforms:
-    """Convert a predicted motion to a transform.
+    """Convert a predicted motion to a transform from the target's to the source's camera.
 
-    Args:
-        axis_angle: Axis times angle [rad], from the earlier to the later frame.
-        translation: Translation from the earlier to the later frame.
-        source_is_earlier: Whether the source is the earlier one, so that the motion is inverted.
+    ``axis_angle`` [rad] and ``translation`` take points from the earlier to the later camera.
     """
-    # Products of small matrices are cheap, and half precision would lose three digits.
+    # Half precision would lose three digits, and is not needed for such small matrices.
     with torch.autocast(axis_angle.device.type, enabled=False):
         R = rotation_from_axis_angle(at_least_float32(axis_angle))
         later_T_earlier = rigid(R, at_least_float32(translation))
@@ -182,6 +180,6 @@ def source_T_target(
 
 
 def _mean_small_motion(output: Float[Tensor, "b six _ _"]) -> Motion:
-    """Mean of the first motion over all pixels."""
+    """First motion of the output, averaged over all pixels and scaled to the usual small size."""
     mean = _MOTION_FACTOR * at_least_float32(output).mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]

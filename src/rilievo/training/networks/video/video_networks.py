@@ -18,6 +18,7 @@ from rilievo.training.networks.backbones.weights import (
 )
 from rilievo.training.networks.blueprint import (
     EMBEDDED_ENCODER,
+    IMAGENET_START,
     PoseKind,
     VideoBlueprint,
     is_official_checkpoint,
@@ -42,27 +43,26 @@ from rilievo.training.tensors import FeatureMaps, Images, Sigmoids, StackAtScale
 
 View = TypeVar("View")
 
-IMAGENET = "imagenet"
-"""Word for a start from encoders that were trained on ImageNet."""
 WEIGHTS = "weights.safetensors"
 """File of the weights in the folder of a run."""
-_STARTS_RANDOM = "starts from random weights"
-_FIRST_HEAD = 10
+_FIRST_HEAD_INDEX = 10
 """Index of the first head in the decoder of an official checkpoint."""
 
 
-class VideoAnswer(NamedTuple):
+class VideoOutput(NamedTuple):
     """Output for target frames and their sources.
 
     Attributes:
-        disparities: Sigmoids of the target, the finest scale first.
-        source_T_target: Motion to each source, in the unit of the finest depth; None where no
-            network predicts it.
-        masks: How much each source explains each pixel, for each scale; None without such a head.
+        sigmoids: Outputs of the depth network for the target, in 0..1, the finest scale first;
+            ``sigmoid_to_inverse_depth`` converts them.
+        source_T_target: 4×4 transform from the target's to each source's camera, in the unit of
+            the finest depth; None for a source whose motion no network predicts.
+        masks: Explainability masks (Zhou et al. 2017) of each source, for each scale; None if the
+            networks do not predict them.
         unscaled: Motion before it was multiplied by the mean inverse depth; None if it was not.
     """
 
-    disparities: tuple[Sigmoids, ...]
+    sigmoids: tuple[Sigmoids, ...]
     source_T_target: tuple[Transforms | None, ...]
     masks: tuple[StackAtScale, ...] | None
     unscaled: tuple[Transforms | None, ...] | None = None
@@ -73,9 +73,8 @@ class VideoNetworks(nn.Module):
 
     Attributes:
         offsets: Offsets of the sources in time; 0 for the other camera of a stereo pair.
-        depth: Depth network.
         pose: Pose network; None if motion comes from elsewhere.
-        mask: Decoder of how much each source explains each pixel; None for none.
+        mask: Decoder of how much each source explains each pixel; None if masks are not predicted.
         notes: Notes on parts that start from random weights.
     """
 
@@ -86,81 +85,88 @@ class VideoNetworks(nn.Module):
         self.blueprint, self.offsets = blueprint, tuple(offsets)
         self.depth = DepthNet(blueprint)
         self.pose = make_pose_net(blueprint, offsets, encoder=self.depth.encoder)
-        self.mask = (
-            make_decoder(self.depth.encoder, blueprint, outputs=len(self.offsets))
-            if blueprint.mask
-            else None
-        )
+        self.mask = None
+        if blueprint.mask:
+            self.mask = make_decoder(self.depth.encoder, blueprint, outputs=len(self.offsets))
 
-    def forward(self, target: Images, sources: tuple[Images, ...]) -> VideoAnswer:
+    def forward(self, target: Images, sources: tuple[Images, ...]) -> VideoOutput:
         """Predict the target's depth, the motion to each source, and masks; RGB is in 0..1."""
         if isinstance(self.pose, SharedPoseNet):
             target_features, source_features = self._encode_all(target, sources)
-            disparities = self.depth.decoder(target_features)
+            sigmoids = self.depth.decoder(target_features)
             predict = self.pose.predict_from_features
             motions = self._predict_motions(predict, target_features, source_features)
         else:
             target_features = self.depth.encoder(target)
-            disparities = self.depth.decoder(target_features)
+            sigmoids = self.depth.decoder(target_features)
             motions = self._predict_motions(self.pose, target, sources)
 
         unscaled = None
         if self.blueprint.pose is PoseKind.CNN:
-            # Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018,
-            # divide inverse depth by its mean. Translation would have to be divided by that mean
-            # too; the published program multiplies.
-            factor = sigmoid_to_inverse_depth(disparities[0], self.blueprint).mean(dim=(1, 2, 3))
-            if self.blueprint.cancels_scale:
-                factor = 1 / factor.detach()
-            else:
-                unscaled = motions
-            motions = tuple(
-                None if motion is None else scale_translation(motion, factor.to(motion.dtype))
-                for motion in motions
-            )
-        return VideoAnswer(
-            disparities=disparities,
+            unscaled = None if self.blueprint.cancels_scale else motions
+            motions = self._scale_by_mean_inverse_depth(motions, sigmoids[0])
+        return VideoOutput(
+            sigmoids=sigmoids,
             source_T_target=motions,
             masks=None if self.mask is None else self.mask(target_features),
             unscaled=unscaled,
         )
 
+    def _scale_by_mean_inverse_depth(
+        self, motions: tuple[Transforms | None, ...], finest_sigmoid: Sigmoids
+    ) -> tuple[Transforms | None, ...]:
+        """Scale translations as Wang et al. do ("Learning Depth from Monocular Videos", CVPR 2018).
+
+        They divide inverse depth by its mean. The consistent factor of translations is 1 / mean
+        (``cancels_scale``), but the authors' code multiplies by the mean, which is the default.
+        """
+        inverse_depth = sigmoid_to_inverse_depth(finest_sigmoid, self.blueprint)
+        factor = inverse_depth.mean(dim=(1, 2, 3))
+        if self.blueprint.cancels_scale:
+            factor = 1 / factor.detach()  # a constant; only the authors' factor has a gradient
+        return tuple(
+            None if motion is None else scale_translation(motion, factor.to(motion.dtype))
+            for motion in motions
+        )
+
     def _encode_all(
         self, target: Images, sources: tuple[Images, ...]
     ) -> tuple[FeatureMaps, list[FeatureMaps]]:
-        """Features of the target and of the sources."""
+        """Compute the features of the target and of the sources."""
         frames = (target, *sources)
-        # One pass over all frames, so that batch statistics cover all of them.
-        maps_of_all = self.depth.encoder(torch.cat(frames))
-        maps_by_frame = zip(*(maps.chunk(len(frames)) for maps in maps_of_all), strict=True)
+        # In one pass over all frames, so that batch statistics cover all of them.
+        batched_maps = self.depth.encoder(torch.cat(frames))
+        maps_by_frame = zip(*(maps.chunk(len(frames)) for maps in batched_maps), strict=True)
         target_features, *source_features = map(tuple, maps_by_frame)
         return target_features, source_features
 
     def _predict_motions(
         self,
-        predict: Callable[[View, View], Motion] | None,
+        predict_earlier_to_later: Callable[[View, View], Motion] | None,
         target: View,
         sources: Sequence[View],
     ) -> tuple[Transforms | None, ...]:
-        """Motion to each source; None where no network predicts it.
+        """Predict the motion from the target to each source.
 
-        ``predict`` takes the earlier and the later of two frames, or their features.
+        It is None if there is no network, or for the other camera of a stereo pair (offset 0),
+        whose pose is known. A ``View`` is a frame, or its features.
         """
         motions: list[Transforms | None] = []
         for source, offset in zip(sources, self.offsets, strict=True):
-            if predict is None or offset == 0:
+            if predict_earlier_to_later is None or offset == 0:
                 motions.append(None)
                 continue
             is_earlier = offset < 0
-            motion = predict(source, target) if is_earlier else predict(target, source)
-            motions.append(source_T_target(*motion, source_is_earlier=is_earlier))
+            earlier, later = (source, target) if is_earlier else (target, source)
+            axis_angle, translation = predict_earlier_to_later(earlier, later)
+            motions.append(source_T_target(axis_angle, translation, source_is_earlier=is_earlier))
         return tuple(motions)
 
 
 def make_networks(
     blueprint: VideoBlueprint, *, offsets: Sequence[int], seed: int, start: str | None = None
 ) -> VideoNetworks:
-    """Make networks with the weights of ``start``, see ``fill_from_start``, or random ones."""
+    """Make networks with random weights, or with those of ``start`` (see ``fill_from_start``)."""
     with temporary_torch_seed(seed):
         networks = VideoNetworks(blueprint, offsets)
     networks.notes = () if start is None else fill_from_start(networks, start)
@@ -179,72 +185,80 @@ def fill_from_start(networks: VideoNetworks, start: str) -> tuple[str, ...]:
 
     Raises:
         ModelError: If there is no such start, or it is of other networks.
-        OptionError: If the encoder is not that of the start.
+        OptionError: If the start has another encoder.
     """
-    if start == IMAGENET:
-        return _fill_from_imagenet_with_notes(networks)
+    if start == IMAGENET_START:
+        return _fill_from_imagenet(networks)
     if start == SMALL:
         fill_depth_from_embedded(networks)
         return ()
     folder = Path(start)
     if is_official_checkpoint(folder):
-        return _fill_from_official_with_notes(networks, folder)
+        return _fill_from_official(networks, folder)
     if not (folder / WEIGHTS).is_file():
         raise ModelError(
-            f"{folder}: nothing to start from: expected 'imagenet', the folder of a run "
+            f"{folder}: has no weights to start from; expected 'imagenet', the folder of a run "
             f"({WEIGHTS}) or of an official checkpoint (encoder.pth and depth.pth)"
         )
-    return _fill_from_run_with_notes(networks, folder / WEIGHTS)
+    return _fill_from_run(networks, folder / WEIGHTS)
 
 
 def fill_depth_from_embedded(networks: VideoNetworks) -> None:
-    """Fill the depth network with the weights of ``rilievo/small``."""
+    """Load the weights of the embedded model ``rilievo/small`` into the depth network."""
     encoder = networks.blueprint.encoder
     if encoder != EMBEDDED_ENCODER:
         raise OptionError(
             f"a start from '{SMALL}' needs the encoder '{EMBEDDED_ENCODER}', got '{encoder}'"
         )
-    embedded = SmallNet()
     with needing(f"a start from '{SMALL}'", "train"):
         import onnx  # noqa: F401
-    fill_from_onnx(embedded, embedded_file(SMALL))
-    copy_small_weights(networks.depth.encoder, networks.depth.decoder, embedded)
+    small_net = SmallNet()
+    fill_from_onnx(small_net, embedded_file(SMALL))
+    copy_small_weights(networks.depth.encoder, networks.depth.decoder, small_net)
 
 
-def _fill_from_run_with_notes(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
-    state, notes = read_state(path), []
-    for name, part in networks.named_children():
+def _fill_from_run(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
+    """Load the subnetworks that a run contains, and return a note on each that it lacks."""
+    state = read_state(path)
+    notes = []
+    for name, subnetwork in networks.named_children():
         if any(key.startswith(f"{name}.") for key in state):
-            part.load_state_dict(select_network_tensors(part, state, path, f"{name}."))
+            subnetwork.load_state_dict(select_network_tensors(subnetwork, state, path, f"{name}."))
         elif name == "depth":
-            raise ModelError(f"{path}: holds no depth network; is it a run on video?")
+            raise ModelError(f"{path}: contains no depth network; is it a video training run?")
         else:
-            notes.append(f"{printable(path)} holds no {name} network: it {_STARTS_RANDOM}")
+            notes.append(
+                f"{printable(path)} contains no {name} network, so it starts from random weights"
+            )
     return tuple(notes)
 
 
-def _fill_from_official_with_notes(networks: VideoNetworks, folder: Path) -> tuple[str, ...]:
+def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...]:
+    """Load the subnetworks of a checkpoint of Monodepth2; return a note on each that it lacks."""
     blueprint = networks.blueprint
     official = read_official_checkpoint(folder, pose=networks.pose is not None)
     stored = official.blueprint
     if stored.encoder != blueprint.encoder:
         raise ModelError(
-            f"{folder}: its depth network has a {stored.encoder}, this run's a "
+            f"{folder}: its depth network has the encoder {stored.encoder}, but this run uses "
             f"{blueprint.encoder}: choose the encoder {stored.encoder}"
         )
     depth_weights = _renumber_heads(official.depth, stored.scales, blueprint.scales)
     networks.depth.load_state_dict(select_network_tensors(networks.depth, depth_weights, folder))
-    notes = [] if networks.mask is None else [f"the mask network {_STARTS_RANDOM}"]
+    notes = [] if networks.mask is None else ["the mask network starts from random weights"]
     if networks.pose is None:
         return tuple(notes)
 
     if official.pose is None:
-        notes.append(f"{printable(folder)} holds no pose network (pose.pth): it {_STARTS_RANDOM}")
+        notes.append(
+            f"{printable(folder)} contains no pose network (pose.pth), so it starts from random "
+            "weights"
+        )
         return tuple(notes)
     if stored.pose is not blueprint.pose:
         raise ModelError(
-            f"{folder}: its pose network is '{stored.pose}', this run's '{blueprint.pose}': choose "
-            f"the pose network {stored.pose}"
+            f"{folder}: its pose network is '{stored.pose}', but this run uses '{blueprint.pose}': "
+            f"choose the pose network {stored.pose}"
         )
     networks.pose.load_state_dict(select_network_tensors(networks.pose, official.pose, folder))
     return tuple(notes)
@@ -253,7 +267,7 @@ def _fill_from_official_with_notes(networks: VideoNetworks, folder: Path) -> tup
 def _renumber_heads(
     state: Mapping[str, Tensor], stored_scales: tuple[int, ...], scales: tuple[int, ...]
 ) -> Mapping[str, Tensor]:
-    """Rename the heads of stored scales to the positions that they have among ``scales``.
+    """Rename the stored heads, whose index is that of their scale, for a network with ``scales``.
 
     Heads of other scales are left out.
     """
@@ -270,14 +284,17 @@ def _renumber_heads(
 
 
 def _head_prefix(index: int) -> str:
-    return f"decoder.decoder.{_FIRST_HEAD + index}."
+    return f"decoder.decoder.{_FIRST_HEAD_INDEX + index}."
 
 
-def _fill_from_imagenet_with_notes(networks: VideoNetworks) -> tuple[str, ...]:
+def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
+    """Fill the encoders with ImageNet's weights; return a note if none are published."""
     notes = []
     if not networks.depth.encoder.load_imagenet_weights():
         name = networks.blueprint.encoder
-        notes.append(f"the encoder {name} has no published weights: it {_STARTS_RANDOM}")
+        notes.append(
+            f"the encoder {name} has no published weights, so it starts from random weights"
+        )
     if isinstance(networks.pose, PoseNet):
         networks.pose.encoder.load_imagenet_weights()
     return tuple(notes)

@@ -29,7 +29,7 @@ from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, u
 from rilievo.io.files.limits import is_whole, read_text, unreadable
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.training_caches import (
     FRAME_RECORD,
     FRAMES_FORMAT,
@@ -47,11 +47,11 @@ from rilievo.training.video.frames.image_motion import METHOD
 
 _SPARE_DISK_SPACE = 256 * 2**20
 """Space that is left free on the disk [bytes]."""
-_FRAMES_A_SYNC = 64
-"""Frames that are synced together."""
+_FRAMES_PER_SYNC = 64
+"""Frames after which they are synced to the disk, and then their checksums are written."""
 
 Progress = Callable[[str, int, int], None]
-"""Function that is told a sequence's id, the number of its frames that are done, and of all."""
+"""Function that takes a sequence's id, the number of its finished frames, and of all its frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +59,6 @@ class StoreDescription:
     """Description of a complete store.
 
     Attributes:
-        format: Version of the format.
-        sequence: Id of the sequence.
-        size: Height and width of the frames [px].
-        count: Number of frames.
         broken: What is wrong with each broken frame, by its index as text.
         fault: What is wrong with the whole video; None if nothing is.
     """
@@ -77,14 +73,20 @@ class StoreDescription:
     def __post_init__(self) -> None:
         has_indices = all(map(str.isdecimal, self.broken))
         if self.format != FRAMES_FORMAT or self.count < 0 or not has_indices:
-            raise NotThisRecord("no description of frames")
+            raise InvalidRecordError("is not a description of frames")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheFiles:
-    """Files of the store of one sequence."""
+    """Files of the store of one sequence.
+
+    Attributes:
+        frames: File of the frames' pixels.
+        size: (height, width) of the stored frames [px].
+    """
 
     frames: Path
+    size: Size
 
     @property
     def checksums_path(self) -> Path:
@@ -97,30 +99,24 @@ class CacheFiles:
         return frames_description_path(self.frames)
 
     def check_regular_files(self) -> None:
-        """Check that links or folders are not in place of the files.
-
-        Raises:
-            OutputError: If one is.
-        """
+        """Raise ``OutputError`` if a link or a folder is in place of one of the files."""
         for path in (self.frames, self.checksums_path, self.description_path):
             if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-                raise OutputError(f"{printable(path)}: is no regular file: take it away")
+                raise OutputError(f"{printable(path)}: is not a regular file: move or delete it")
 
     def check_free_space(self, count: int, size: Size) -> None:
-        """Check that the disk has space for ``count`` frames.
-
-        Raises:
-            OutputError: If it has not.
-        """
-        what = f"a cache of {count:,} frames of {size[1]}x{size[0]}"
-        hint = "name a folder on another disk, or train at a smaller size"
-        needed = count * size[0] * size[1] * 3
-        check_disk_space(self.frames.parent, needed, what, hint, spare=_SPARE_DISK_SPACE)
+        """Raise ``OutputError`` if the disk lacks space for ``count`` frames."""
+        check_disk_space(
+            self.frames.parent,
+            count * _frame_bytes(size),
+            f"a cache of {count:,} frames of {size[1]}x{size[0]}",
+            "choose a folder on another disk, or train at a smaller size",
+            spare=_SPARE_DISK_SPACE,
+        )
 
     def has_length(self, count: int, size: Size) -> bool:
         """Whether the file of frames is as long as ``count`` frames are."""
-        expected_bytes = count * size[0] * size[1] * 3
-        return self.frames.is_file() and self.frames.stat().st_size == expected_bytes
+        return self.frames.is_file() and self.frames.stat().st_size == count * _frame_bytes(size)
 
     def read_records(self, count: int, size: Size) -> np.ndarray:
         """Read the state and checksum of each frame; 0 for frames that are missing."""
@@ -131,18 +127,19 @@ class CacheFiles:
         return records
 
     def read_description(self) -> StoreDescription | None:
-        """Read the description; None if the store is not complete."""
+        """Read the description; None if the store is not complete, or if the file is damaged."""
         if not self.description_path.is_file() or not self.frames.is_file():
             return None
         try:
-            return from_json(StoreDescription, read_text(self.description_path))
-        except (InputError, NotThisRecord):
+            description = from_json(StoreDescription, read_text(self.description_path))
+        except (InputError, InvalidRecordError):
             return None
+        return description if description.size == self.size else None
 
     def write_description(self, description: StoreDescription) -> None:
         """Write the description, which completes the store."""
-        with replacing(self.description_path) as part:
-            part.write_text(to_json(description, indent=1), encoding="utf-8")
+        with replacing(self.description_path) as temporary_path:
+            temporary_path.write_text(to_json(description, indent=1), encoding="utf-8")
 
     def motion_file(self, K: Matrix, min_motion: float) -> Path:
         """JSON file of the ``MovingFrames`` that were found with these arguments."""
@@ -152,8 +149,9 @@ class CacheFiles:
 
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
     """Files of the store of a sequence at a size, in a folder."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
-    return CacheFiles(folder / f"{name or 'frames'}-{_frames_hash(sequence, size)}{FRAMES_SUFFIX}")
+    readable_name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.") or "frames"
+    frames = folder / f"{readable_name}-{_store_key(sequence, size)}{FRAMES_SUFFIX}"
+    return CacheFiles(frames=frames, size=size)
 
 
 def allocated_bytes(frames: Path) -> int:
@@ -163,14 +161,20 @@ def allocated_bytes(frames: Path) -> int:
     return status.st_size if blocks is None else 512 * blocks
 
 
-def _frames_hash(sequence: Clip, size: Size) -> str:
+def _store_key(sequence: Clip, size: Size) -> str:
+    """Hash of all that the stored frames depend on: the footage and its processing."""
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()
-    digest = hashlib.sha256(repr((FRAMES_FORMAT, size, sequence.shape, lens, K)).encode())
+    processing = (FRAMES_FORMAT, size, sequence.shape, lens, K)
+    digest = hashlib.sha256(repr(processing).encode())
     for file in files:
         digest.update(f"{file.name}\0{_size_and_mtime(file)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _frame_bytes(size: Size) -> int:
+    return size[0] * size[1] * 3
 
 
 def _size_and_mtime(file: Path) -> str:
@@ -187,9 +191,6 @@ class FrameStore:
     """Stored frames of one sequence.
 
     Attributes:
-        path: File of the frames.
-        count: Number of frames.
-        size: Height and width of a frame [px].
         broken: What is wrong with each broken frame, by its index.
         fault: What is wrong with the whole video; None if nothing is.
     """
@@ -197,8 +198,10 @@ class FrameStore:
     def __init__(self, files: CacheFiles) -> None:
         """Open a complete store."""
         description = files.read_description()
-        assert description is not None, "it is written last"
-        self.path, self.count, self.size = files.frames, description.count, description.size
+        assert description is not None, "the description is written last"
+        self.path = files.frames
+        self.count = description.count
+        self.size = description.size
         self.broken = {
             int(index): reason for index, reason in description.broken.items() if is_whole(index)
         }
@@ -210,11 +213,7 @@ class FrameStore:
         return {**self.__dict__, "_mapped_frames": None}
 
     def frame(self, index: int) -> Pixels:
-        """Read a frame.
-
-        Raises:
-            InputError: If it is broken.
-        """
+        """Read a frame; ``InputError`` if it is broken."""
         if index in self.broken:
             raise InputError(self.broken[index])
         if self._mapped_frames is None:
@@ -233,16 +232,8 @@ def open_store(
 ) -> FrameStore:
     """Open the stored frames of a sequence, after decoding those that are missing.
 
-    Args:
-        sequence: Images or a video.
-        size: Height and width of the stored frames [px].
-        folder: Folder of the store.
-        wanted: Indices of the images that are needed; None for all. Videos are decoded whole.
-        progress: Function that is told about each decoded frame.
-
-    Raises:
-        InputError: If a video cannot be read.
-        OutputError: If the store cannot be written.
+    ``wanted`` are the indices of the images that are needed, or None for all. Of a video, all
+    frames are decoded.
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
@@ -251,7 +242,7 @@ def open_store(
         if sequence.video is not None:
             _store_video_frames(sequence, sequence.video, size, files, progress)
         else:
-            _store_missing_frames(sequence, size, files, wanted, progress)
+            _store_missing_images(sequence, size, files, wanted, progress)
         return FrameStore(files)
     except RilievoError:
         raise
@@ -259,41 +250,44 @@ def open_store(
         raise unwritable(files.frames, error) from error
 
 
-def _store_missing_frames(
+def _store_missing_images(
     sequence: Clip,
     size: Size,
     files: CacheFiles,
     wanted: Sequence[int] | None,
     progress: Progress | None,
 ) -> None:
-    count, bytes_per_frame = len(sequence.files), size[0] * size[1] * 3
+    """Decode and store the wanted images that the store lacks, and write its description."""
+    num_images, frame_bytes = len(sequence.files), _frame_bytes(size)
     stored_description = files.read_description()
+    if stored_description is not None and stored_description.count != num_images:
+        stored_description = None
     description = stored_description or StoreDescription(
-        sequence=sequence.id, size=size, count=count
+        sequence=sequence.id, size=size, count=num_images
     )
-    records = files.read_records(count, size)
-    needed = range(count) if wanted is None else sorted(set(wanted))
+    records = files.read_records(num_images, size)
+    needed = range(num_images) if wanted is None else sorted(set(wanted))
+    # Frames that are known to be broken are not decoded again.
     stored = {index for index in needed if records[index]["state"] == FrameState.STORED}
     done = stored | {index for index in needed if str(index) in description.broken}
     if len(done) == len(needed) and stored_description is not None:
         return
 
     if stored and stored_description is None:
-        # They were perhaps on their way to the disk when the power failed.
-        done -= set(damaged_frame_indices(files.frames, records, sorted(stored), bytes_per_frame))
+        # A run was stopped. If the power failed, not all its frames had reached the disk.
+        done -= set(damaged_frame_indices(files.frames, records, sorted(stored), frame_bytes))
     missing = [index for index in needed if index not in done]
     if missing:
         files.check_free_space(len(missing), size)
-        read = partial(
-            frame_or_reason, sequence, size=size, undistortion=sequence_undistortion(sequence)
-        )
-        # A few are decoded in parallel: Pillow releases the GIL.
-        frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
-        with _FrameWriter(files, count, bytes_per_frame) as writer:
-            for decoded, (index, frame) in enumerate(zip(missing, frames, strict=True), start=1):
-                writer.write_frame_or_reason(index, frame)
+        undistortion = sequence_undistortion(sequence)
+        read_image = partial(frame_or_reason, sequence, size=size, undistortion=undistortion)
+        # Threads pay off, because Pillow releases the GIL while it decodes.
+        images = map_ahead(read_image, missing, workers=min(8, os.cpu_count() or 1))
+        with _FrameWriter(files, num_images, frame_bytes) as writer:
+            for num_decoded, (index, image) in enumerate(zip(missing, images, strict=True), 1):
+                writer.write_frame_or_reason(index, image)
                 if progress is not None:
-                    progress(sequence.id, len(done) + decoded, len(needed))
+                    progress(sequence.id, len(done) + num_decoded, len(needed))
         description = replace(description, broken={**description.broken, **writer.broken})
     files.write_description(description)
 
@@ -305,19 +299,22 @@ def _store_video_frames(
     files: CacheFiles,
     progress: Progress | None,
 ) -> None:
+    """Decode and store all frames of a video, unless the store is complete."""
     description = files.read_description()
     if description is not None and files.has_length(description.count, size):
         return
-    reader, undistortion = open_video(video), sequence_undistortion(sequence)
-    files.check_free_space(reader.frame_estimate or 0, size)
+    reader = open_video(video)
+    undistortion = sequence_undistortion(sequence)
+    estimated_count = reader.frame_estimate or 0
+    files.check_free_space(estimated_count, size)
     count = 0
-    with _FrameWriter(files, 0, size[0] * size[1] * 3) as writer:
+    with _FrameWriter(files, 0, _frame_bytes(size)) as writer:
         for frame in reader:
             pixels = undistort_and_resize(frame.photo.pixels, size, undistortion)
             writer.write_frame_or_reason(count, pixels)
             count += 1
             if progress is not None:
-                progress(sequence.id, count, max(count, reader.frame_estimate or 0))
+                progress(sequence.id, count, max(count, estimated_count))
         writer.set_frame_count(count)
     files.write_description(
         StoreDescription(sequence=sequence.id, size=size, count=count, fault=reader.fault)
@@ -333,13 +330,15 @@ class _FrameWriter:
 
     def __init__(self, files: CacheFiles, count: int, bytes_per_frame: int) -> None:
         """Prepare to write ``count`` frames; 0 if their number is not known yet."""
-        self._files, self._bytes_per_frame, self._count = files, bytes_per_frame, count
+        self._files = files
+        self._bytes_per_frame = bytes_per_frame
+        self._count = count
         self._unsynced_records: dict[int, bytes] = {}
         self.broken: dict[str, str] = {}
 
     def __enter__(self) -> "_FrameWriter":
         self._frames = _open_or_create_without_links(self._files.frames)
-        self._sums = _open_or_create_without_links(self._files.checksums_path)
+        self._checksums = _open_or_create_without_links(self._files.checksums_path)
         if self._count:
             self.set_frame_count(self._count)
         return self
@@ -348,16 +347,18 @@ class _FrameWriter:
         # The description of the store is written after this.
         try:
             self._sync_and_write_records()
-            sync_if_supported(self._sums.fileno())
+            sync_if_supported(self._checksums.fileno())
         finally:
             self._frames.close()
-            self._sums.close()
+            self._checksums.close()
 
     def set_frame_count(self, count: int) -> None:
+        """Give both files the length of ``count`` frames; what is not written yet is a hole."""
         self._frames.truncate(count * self._bytes_per_frame)
-        self._sums.truncate(count * FRAME_RECORD.itemsize)
+        self._checksums.truncate(count * FRAME_RECORD.itemsize)
 
     def write_frame_or_reason(self, index: int, frame: Pixels | str) -> None:
+        """Write a frame, or note the reason why it cannot be read."""
         if isinstance(frame, str):
             self.broken[str(index)] = frame
             self._unsynced_records[index] = frame_record_bytes(FrameState.UNREADABLE, b"")
@@ -365,13 +366,13 @@ class _FrameWriter:
             pixels = np.ascontiguousarray(frame).tobytes()
             _write_at(self._frames, pixels, index * self._bytes_per_frame)
             self._unsynced_records[index] = frame_record_bytes(FrameState.STORED, pixels)
-        if len(self._unsynced_records) >= _FRAMES_A_SYNC:
+        if len(self._unsynced_records) >= _FRAMES_PER_SYNC:
             self._sync_and_write_records()
 
     def _sync_and_write_records(self) -> None:
         sync_if_supported(self._frames.fileno())
         for index, record in self._unsynced_records.items():
-            _write_at(self._sums, record, index * FRAME_RECORD.itemsize)
+            _write_at(self._checksums, record, index * FRAME_RECORD.itemsize)
         self._unsynced_records = {}
 
 

@@ -13,6 +13,7 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
+from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames, store_maps
 from rilievo.training.video.frames.targets import FramePlace
 
@@ -22,85 +23,122 @@ _MAX_DEPTH = 6e4
 """Largest depth that is stored; half precision ends at 65504."""
 
 
-def with_label_maps(frames: VideoFrames, labels: Path, cache: Path) -> VideoFrames:
-    """Add the depth and weights of labels to the training targets that have some.
+def with_label_maps(frames: VideoFrames, labels_folder: Path, cache: Path) -> VideoFrames:
+    """Let the training targets that have a depth label learn from it, too.
 
-    ``labels`` is the folder that ``rilievo fuse --teach`` wrote. Labels at the training size are
-    stored in ``cache``.
+    Labels are resized to the training size, and a note says how many targets have one.
+
+    Args:
+        frames: Frames of a single clip.
+        labels_folder: Folder that ``rilievo fuse --teach`` wrote for this clip.
+        cache: Folder in which the resized labels are stored.
 
     Raises:
-        InputError: If the folder is of other frames or of another camera.
+        InputError: If no target has a label, or if the labels belong to another clip or camera.
     """
-    training, record = frames.training, read_labels_record(labels)
-    size = training.size
-    names = _frame_names_of_targets(frames, labels)
-    labelled_names = set(record.names)
-    labelled = {place: name for place, name in names.items() if name in labelled_names}
-    if not labelled:
-        raise InputError(
-            f"{printable(labels)}: has labels of {printable(record.names[0])} and "
-            f"{len(record.names) - 1:,} more frames, of which none is a training target, such as "
-            f"{printable(next(iter(names.values())))}: take the folder that 'rilievo fuse' made of "
-            "this clip"
-        )
-    _check_focal_lengths(training, record, labels)
+    training = frames.training
+    record = read_labels_record(labels_folder)
+    name_by_target = _frame_names_of_targets(frames, labels_folder)
+    label_by_target = _find_labels(name_by_target, record, labels_folder)
+    _check_focal_lengths(training, record, labels_folder)
+    label_names = label_by_target.values()
     maps = store_maps(
         cache,
         ("labels", "labels_weights"),
-        key="\n".join([to_json(record), str(size), *labelled.values()]),
-        places=labelled,
-        maps=(_read_resized_label(labels, name, record, size) for name in labelled.values()),
+        key="\n".join([to_json(record), str(training.size), *label_names]),
+        places=label_by_target,
+        maps=(
+            _read_resized_label(labels_folder, name, record, training.size) for name in label_names
+        ),
     )
-    note = f"{printable(labels)}: labels {len(labelled):,} of {len(names):,} training targets"
+    note = (
+        f"{printable(labels_folder)}: has labels for {len(label_by_target):,} of "
+        f"{len(name_by_target):,} training targets"
+    )
     return replace(frames, training=training.with_maps(maps), notes=(*frames.notes, note))
 
 
-def _frame_names_of_targets(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
+def _find_labels(
+    name_by_target: dict[FramePlace, str], record: LabelsRecord, labels_folder: Path
+) -> dict[FramePlace, str]:
+    """Map each training target that has a label to the name of the label.
+
+    Args:
+        name_by_target: Name of the frame of each target.
+        record: Record of the labels, which lists the names of the frames that have one.
+        labels_folder: Folder of the labels, for the error.
+
+    Raises:
+        InputError: If no target has a label.
+    """
+    labelled_names = set(record.names)
+    label_by_target = {
+        target: name for target, name in name_by_target.items() if name in labelled_names
+    }
+    if not label_by_target:
+        target_name = next(iter(name_by_target.values()))
+        raise InputError(
+            f"{printable(labels_folder)}: has no label for any frame of this clip; the first label "
+            f"is for {printable(record.names[0])}, and the first frame is "
+            f"{printable(target_name)}: give the folder that 'rilievo fuse' wrote for this clip"
+        )
+    return label_by_target
+
+
+def _frame_names_of_targets(frames: VideoFrames, labels_folder: Path) -> dict[FramePlace, str]:
+    """Names of the labels of the training targets; ``InputError`` if they are of several clips."""
     targets = frames.training.targets
     if len({target.place.sequence for target in targets}) > 1:
         raise InputError(
-            f"{printable(labels)}: labels are of one clip, and {len(frames.sequences)} are trained "
-            "on: give that clip alone"
+            f"{printable(labels_folder)}: the labels belong to one clip, but training uses "
+            f"{len(frames.sequences)} clips: give only the clip of the labels"
         )
-    files = frames.sequences[targets[0].place.sequence].sequence.files
+    files = frames.sequences[targets[0].place.sequence].clip.files
     names: dict[FramePlace, str] = {}
     for target in targets:
-        index = target.place.frame
-        names[target.place] = frame_stem(files[index].name) if files else f"{index:06d}"
+        frame_index = target.place.frame
+        # Frames of a video have no file.
+        names[target.place] = frame_stem(files[frame_index].name) if files else f"{frame_index:06d}"
     return names
 
 
-def _check_focal_lengths(training: VideoTargetFrames, record: LabelsRecord, labels: Path) -> None:
+def _check_focal_lengths(
+    training: VideoTargetFrames, record: LabelsRecord, labels_folder: Path
+) -> None:
     """Raise ``InputError`` if the labels were made with other focal lengths than the clip has."""
-    clip_K = training.K_of(training.targets[0])
+    clip_K = training.get_K(training.targets[0])
     label_K = resize_K(labels_K(record), size=record.size, new_size=training.size)
     difference = max(abs(label_K[axis, axis] / clip_K[axis, axis] - 1) for axis in (0, 1))
-    if difference > _MAX_FOCAL_DIFFERENCE:
-        raise InputError(
-            path=printable(labels),
-            problem=Text(
-                f"its camera has focal lengths of {label_K[0, 0]:.4g} and "
-                f"{label_K[1, 1]:.4g} px at the training size, the clip's "
-                f"{clip_K[0, 0]:.4g} and {clip_K[1, 1]:.4g}: give 'rilievo fuse' and training "
-                "the same ",
-                OptionName("camera"),
-                " or ",
-                OptionName("fov"),
-            ),
-        )
+    if difference <= _MAX_FOCAL_DIFFERENCE:
+        return
+    raise InputError(
+        path=printable(labels_folder),
+        problem=Text(
+            f"its camera has focal lengths of {label_K[0, 0]:.4g} and {label_K[1, 1]:.4g} px at "
+            f"the training size, but the clip has {clip_K[0, 0]:.4g} and {clip_K[1, 1]:.4g} px: "
+            "give 'rilievo fuse' and the training the same ",
+            OptionName("camera"),
+            " or ",
+            OptionName("fov"),
+        ),
+    )
 
 
 def _read_resized_label(
-    labels: Path, name: str, record: LabelsRecord, size: Size
+    labels_folder: Path, name: str, record: LabelsRecord, size: Size
 ) -> Float16[np.ndarray, "2 h w"]:
     """Read depth and weights, resized to ``size`` by the nearest pixel.
 
-    A mean of two pixels at an edge would lie on no surface.
+    The mean of two pixels on both sides of an edge would lie on no surface.
     """
-    label = read_label(labels, name, record)
-    rows, columns = (
-        ((np.arange(new_length) + 0.5) * old_length / new_length).astype(int)
-        for old_length, new_length in zip(record.size, size, strict=True)
-    )
+    label = read_label(labels_folder, name, record)
+    rows = _nearest_source_pixels(record.size[0], size[0])
+    columns = _nearest_source_pixels(record.size[1], size[1])
     depth_and_weight = np.stack([label.depth.clip(0, _MAX_DEPTH), label.weight])
     return depth_and_weight[:, rows[:, None], columns].astype(np.float16)
+
+
+def _nearest_source_pixels(length: int, new_length: int) -> Indices:
+    """Index of the row or column that holds the centre of each new one, after resizing."""
+    centres = (np.arange(new_length) + 0.5) * length / new_length
+    return centres.astype(int)

@@ -1,10 +1,10 @@
-"""Image motion from frame to frame, for skipping static frames, cutting scenes and the stride.
+"""Image motion between frames, which shows static frames and scene cuts, and gives the stride.
 
-A frame is compared with the last one that was kept, so that slow motion adds up.
+A frame is compared with the last frame that was kept, so that slow motion adds up.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,10 @@ LARGEST_STRIDE = 10
 
 _MIN_TRACKS = 12
 """Fewest tracked corners from which motion is measured."""
-_MIN_TRACKED_SHARE = 0.2
-"""Least share of the corners that is found again unless there is a cut."""
-_ROUNDS = 10
-"""Rounds of the fit of a rotation, which reweights displacements by their errors."""
+_MIN_TRACKED_FRACTION = 0.2
+"""Least fraction of the corners that is found again unless there is a cut."""
+_REWEIGHTINGS = 10
+"""Iterations of the fit of a rotation, each of which reweights displacements by their errors."""
 _MIN_ERROR = 0.05
 """Error below which a displacement weighs no more [px]."""
 
@@ -54,7 +54,7 @@ class MovingFrames:
         runs: Indices of frames between cuts.
         parallaxes: Parallax between successive frames of these runs [px].
         still: Number of frames that moved too little.
-        cuts: Number of cuts.
+        cuts: Number of cuts between scenes.
         largest: Largest displacement between two frames [px].
     """
 
@@ -63,6 +63,17 @@ class MovingFrames:
     still: int
     cuts: int
     largest: float
+
+    @classmethod
+    def concatenate(cls, motions: Sequence["MovingFrames"]) -> "MovingFrames":
+        """Join the motion of successive parts of a sequence; nothing is compared between them."""
+        return cls(
+            runs=tuple(run for motion in motions for run in motion.runs),
+            parallaxes=tuple(parallax for motion in motions for parallax in motion.parallaxes),
+            still=sum(motion.still for motion in motions),
+            cuts=sum(motion.cuts for motion in motions),
+            largest=max((motion.largest for motion in motions), default=0.0),
+        )
 
     @property
     def parallax(self) -> float:
@@ -80,9 +91,10 @@ def motion_between(
     tracks = _find_tracks(first, second)
     if tracks is None:
         return _CUT
-    parallax = tracks.way - rotation_displacements(tracks, K)
+    displacements = tracks.displacement
+    parallax = displacements - rotation_displacements(tracks, K)
     return Motion(
-        pixels=float(np.median(np.linalg.norm(tracks.way, axis=1))),
+        pixels=float(np.median(np.linalg.norm(displacements, axis=1))),
         parallax=float(np.median(np.linalg.norm(parallax, axis=1))),
         is_cut=False,
     )
@@ -91,35 +103,43 @@ def motion_between(
 def _find_tracks(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]
 ) -> Tracks | None:
-    """Track corners, the second time from a homography; None if too few are found again."""
+    """Track corners; None if too few are found again.
+
+    If tracking from the same position fails, it begins at the positions that a homography predicts.
+    """
     for track in (track_corners, track_by_homography):
         tracks = track(first, second)
-        if len(tracks.way) >= _MIN_TRACKS and tracks.share >= _MIN_TRACKED_SHARE:
+        if (
+            len(tracks.displacement) >= _MIN_TRACKS
+            and tracks.returned_fraction >= _MIN_TRACKED_FRACTION
+        ):
             return tracks
     return None
 
 
 def rotation_displacements(tracks: Tracks, K: Matrix) -> Positions:
-    """Displacements [px] by the small rotation that explains those of the tracks best.
+    """Fit a small rotation of the camera to tracks; return the displacements that it causes [px].
 
     The flow of a rotation does not depend on depth (Longuet-Higgins and Prazdny 1980). The sum of
-    the absolute errors is minimised, by least squares with weights.
+    the absolute errors is minimised by iteratively reweighted least squares.
     """
+    # Normalised image coordinates.
     x = (tracks.start[:, 0] - K[0, 2]) / K[0, 0]
     y = (tracks.start[:, 1] - K[1, 2]) / K[1, 1]
-    # Displacement of each corner along x and y by a rotation about each axis.
-    flow_x = np.stack((x * y, -(1 + x * x), y), axis=1) * K[0, 0]
-    flow_y = np.stack((1 + y * y, -x * y, -x), axis=1) * K[1, 1]
-    flow = np.stack((flow_x, flow_y), axis=1)
+    # Derivatives of the displacement (u, v) of each corner by the angles about x, y and z.
+    du_dangles = np.stack((x * y, -(1 + x * x), y), axis=1) * K[0, 0]
+    dv_dangles = np.stack((1 + y * y, -x * y, -x), axis=1) * K[1, 1]
+    jacobian = np.stack((du_dangles, dv_dangles), axis=1)  # corners x 2 x 3
 
-    explained = np.zeros_like(tracks.way)
-    weights = np.ones(len(tracks.way))
-    for _ in range(_ROUNDS):
-        normal_matrix = np.einsum("n,nij,nik->jk", weights, flow, flow)
-        right_side = np.einsum("n,nij,ni->j", weights, flow, tracks.way)
-        rotation = np.linalg.lstsq(normal_matrix, right_side, rcond=None)[0]
-        explained = flow @ rotation
-        errors = np.linalg.norm(tracks.way - explained, axis=1)
+    measured = tracks.displacement
+    explained = np.zeros_like(measured)
+    weights = np.ones(len(measured))
+    for _ in range(_REWEIGHTINGS):
+        normal_matrix = np.einsum("n,nij,nik->jk", weights, jacobian, jacobian)
+        right_side = np.einsum("n,nij,ni->j", weights, jacobian, measured)
+        angles = np.linalg.lstsq(normal_matrix, right_side, rcond=None)[0]
+        explained = jacobian @ angles
+        errors = np.linalg.norm(measured - explained, axis=1)
         weights = 1 / np.maximum(errors, _MIN_ERROR)
     return explained
 
@@ -130,16 +150,14 @@ def find_moving_frames(
     *,
     min_motion: float,
 ) -> MovingFrames:
-    """Keep the frames that moved by at least ``min_motion`` [px] since the last one that is kept.
+    """Keep the frames that moved far enough since the last one that was kept.
 
-    Args:
-        frames: Frames with their index.
-        K: Intrinsics of the frames [px].
-        min_motion: Least median displacement of corners [px].
+    Frames come with their index. ``min_motion`` is the least median displacement of corners [px].
     """
     runs: list[list[int]] = []
     parallaxes: list[float] = []
-    still, largest = 0, 0.0
+    num_still = 0
+    largest_motion = 0.0
     last_kept: np.ndarray | None = None
     for index, frame in frames:
         grey_frame = grey(frame)
@@ -149,9 +167,9 @@ def find_moving_frames(
             last_kept = grey_frame
             continue
 
-        largest = max(largest, motion.pixels)
+        largest_motion = max(largest_motion, motion.pixels)
         if motion.pixels < min_motion:
-            still += 1
+            num_still += 1
         else:
             runs[-1].append(index)
             parallaxes.append(motion.parallax)
@@ -159,22 +177,22 @@ def find_moving_frames(
     return MovingFrames(
         runs=tuple(map(tuple, runs)),
         parallaxes=tuple(parallaxes),
-        still=still,
+        still=num_still,
         cuts=max(0, len(runs) - 1),
-        largest=largest,
+        largest=largest_motion,
     )
 
 
-def stride_for_parallax(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
+def stride_for_parallax(parallax: float, width: int, min_parallax: float = ENOUGH_PARALLAX) -> int:
     """Stride [frames] at which neighbours have enough parallax, 1 to ``LARGEST_STRIDE``.
 
-    Args:
-        parallax: Median parallax between successive frames [px]; NaN if it is not known.
-        width: Width of the frames [px].
-        enough: Parallax that is wanted [px at a width of 640].
+    ``parallax`` is the median between successive frames [px], or NaN if it is not known, and
+    ``min_parallax`` the one to reach [px at a width of 640].
     """
+    # Also true for NaN.
     if not parallax > 0:
         return 1
-    wanted_parallax = enough * width / 640
-    # If up to a tenth of a frame is missing, the stride is not raised.
-    return min(LARGEST_STRIDE, max(1, math.ceil(wanted_parallax / parallax - 0.1)))
+    required_parallax = min_parallax * width / 640
+    # A stride that lacks at most a tenth of a frame is good enough.
+    stride = math.ceil(required_parallax / parallax - 0.1)
+    return min(LARGEST_STRIDE, max(1, stride))

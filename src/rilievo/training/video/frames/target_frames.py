@@ -8,7 +8,7 @@ import hashlib
 import itertools
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ from rilievo.training.video.video_config import VideoAugmentation
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 """Transform that mirrors x."""
 PREFETCHED_BATCHES = 2
-"""Batches that workers read ahead."""
+"""Batches that workers read ahead, beside the next one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +55,9 @@ class TargetSample:
     """One target frame and its sources, at the training size, as bytes.
 
     Attributes:
-        id: Name of the target.
         frames: The target and then its sources.
-        seen: The same with changed colours, as the networks see them; None for no change.
-        pyramid: The target at scales 1 to 3, with its sources if they are compared there.
-        K: Intrinsics [px].
+        seen: The same frames with changed colours, as the networks see them; None for no change.
+        pyramid: Frames at scales 1 to 3: the target, and its sources if they are compared there.
         source_T_target: Motion to each source; None where the network predicts it.
         true_motion: Motion to each source by poses or the baseline; None where it is not known.
         valid: Pixels to learn from; None for all.
@@ -84,8 +82,6 @@ class Batch:
     Attributes:
         step: Number of the batch in the run, from 0.
         epoch: Number of the pass through the targets, from 0.
-        views: Targets with their sources.
-        ids: Names of the targets.
     """
 
     step: int
@@ -97,34 +93,37 @@ class Batch:
 def collate(samples: list[TargetSample], device: torch.device | str = "cpu") -> Views:
     """Stack samples into tensors on a device; colours become floats in 0..1."""
     first = samples[0]
-    assert all(sample.maps.keys() == first.maps.keys() for sample in samples), "of one set"
+    assert all(sample.maps.keys() == first.maps.keys() for sample in samples), (
+        "all samples are of one set"
+    )
     frames = _stack_float_frames([sample.frames for sample in samples], device)
-    seen = frames
+    seen_frames = frames
     if any(sample.seen is not None for sample in samples):
-        seen = _stack_float_frames(
+        seen_frames = _stack_float_frames(
             [sample.frames if sample.seen is None else sample.seen for sample in samples], device
         )
     coarser_levels = [
         _stack_float_frames([sample.pyramid[level] for sample in samples], device)
         for level in range(len(first.pyramid))
     ]
-    # Without pyramids of the sources, the coarser levels have the target alone.
+    # From levels of frames to a pyramid for each frame. Not strict: without pyramids of the
+    # sources, the coarser levels have the target alone.
     target_pyramid, *source_pyramids = zip(frames, *coarser_levels, strict=False)
+    motions_by_source = zip(*(sample.source_T_target for sample in samples), strict=True)
+    true_motions_by_source = zip(*(sample.true_motion for sample in samples), strict=True)
     return Views(
         target=frames[0],
         sources=frames[1:],
-        target_seen=seen[0],
-        sources_seen=seen[1:],
+        target_seen=seen_frames[0],
+        sources_seen=seen_frames[1:],
         pyramid=target_pyramid,
         source_pyramids=tuple(source_pyramids) or None,
         K=_to_device(np.stack([sample.K for sample in samples]), device),
         source_T_target=tuple(
-            _stack_motion_if_any([sample.source_T_target[source] for sample in samples], device)
-            for source in range(len(first.source_T_target))
+            _stack_motions_or_none(motions, device) for motions in motions_by_source
         ),
         true_motion=tuple(
-            _stack_motion_or_nan([sample.true_motion[source] for sample in samples], device)
-            for source in range(len(first.true_motion))
+            _stack_motions_or_nan(motions, device) for motions in true_motions_by_source
         ),
         valid=_stack_valid_masks(samples, device),
         maps={
@@ -137,17 +136,19 @@ def collate(samples: list[TargetSample], device: torch.device | str = "cpu") -> 
 def _stack_float_frames(
     stacks: list[FrameStack], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
-    """Batch of each frame: of the targets, of their first sources, and so on."""
-    batches_of_bytes = _to_device(np.stack(stacks, axis=1), device)
+    """Batch of each frame in the stacks: of the targets, of their first sources, and so on."""
+    # Bytes are sent to the device, and become floats there.
+    byte_batches = _to_device(np.stack(stacks, axis=1), device)
     return tuple(
         batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        for batch in batches_of_bytes
+        for batch in byte_batches
     )
 
 
-def _stack_motion_if_any(
-    motions: list[Motion | None], device: torch.device | str
+def _stack_motions_or_none(
+    motions: Sequence[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
+    """Stack the motions of the targets to one source; None if the network predicts them."""
     known_motions = [motion for motion in motions if motion is not None]
     if not known_motions:
         return None
@@ -155,9 +156,10 @@ def _stack_motion_if_any(
     return _to_device(np.stack(known_motions), device)
 
 
-def _stack_motion_or_nan(
-    motions: list[Motion | None], device: torch.device | str
+def _stack_motions_or_nan(
+    motions: Sequence[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
+    """Stack true motions to one source, with NaN where unknown; None if all are unknown."""
     if all(motion is None for motion in motions):
         return None
     unknown = np.full((4, 4), np.nan, np.float32)
@@ -183,23 +185,29 @@ def _to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
 def augment(
     sample: TargetSample, augmentation: VideoAugmentation, rng: np.random.Generator
 ) -> TargetSample:
-    """Mirror a sample and change its colours at random; the state of ``rng`` determines how."""
-    flip, jitter = rng.random(2)
-    change = draw_colour_change(augmentation, rng)
-    if flip < augmentation.flip:
+    """Mirror a sample and change its colours at random."""
+    # All numbers are drawn, whether they are used or not, so that the later ones stay the same.
+    flip_draw, jitter_draw = rng.random(2)
+    colour_change = draw_colour_change(augmentation, rng)
+    if flip_draw < augmentation.flip:
         sample = mirror_sample(sample, move_centre=augmentation.move_centre)
-    if jitter < augmentation.jitter:
-        seen = np.stack([change_colours(frame, change) for frame in sample.frames])
+    if jitter_draw < augmentation.jitter:
+        seen = np.stack([change_colours(frame, colour_change) for frame in sample.frames])
         sample = replace(sample, seen=seen)
     return sample
 
 
 def draw_colour_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
-    """Draw a change of colours at random, which is the same for all frames of a sample."""
-    spreads = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
-    brightness, contrast, saturation = (
-        float(rng.uniform(max(0.0, 1 - spread), 1 + spread)) for spread in spreads
-    )
+    """Draw a random change of colours, which is meant for all frames of a sample."""
+
+    def draw_factor(max_change: float) -> float:
+        """Draw a factor in 1 ± ``max_change`` that is not negative."""
+        return float(rng.uniform(max(0.0, 1 - max_change), 1 + max_change))
+
+    # The order of the draws is part of what a seed means.
+    brightness = draw_factor(augmentation.brightness)
+    contrast = draw_factor(augmentation.contrast)
+    saturation = draw_factor(augmentation.saturation)
     return ColourChange(
         hue=float(rng.uniform(-augmentation.hue, augmentation.hue)),
         brightness=brightness,
@@ -218,14 +226,14 @@ def mirror_sample(sample: TargetSample, *, move_centre: bool = True) -> TargetSa
     K = flip_K(sample.K, width=width).astype(np.float32) if move_centre else sample.K
     return replace(
         sample,
-        frames=_flip_axis(sample.frames, 2),
-        seen=None if sample.seen is None else _flip_axis(sample.seen, 2),
-        pyramid=tuple(_flip_axis(level, 2) for level in sample.pyramid),
+        frames=_flip(sample.frames, axis=2),
+        seen=None if sample.seen is None else _flip(sample.seen, axis=2),
+        pyramid=tuple(_flip(level, axis=2) for level in sample.pyramid),
         K=K,
         source_T_target=_mirror_motions(sample.source_T_target),
         true_motion=_mirror_motions(sample.true_motion),
-        valid=None if sample.valid is None else _flip_axis(sample.valid, 1),
-        maps={name: _flip_axis(values, 1) for name, values in sample.maps.items()},
+        valid=None if sample.valid is None else _flip(sample.valid, axis=1),
+        maps={name: _flip(values, axis=1) for name, values in sample.maps.items()},
     )
 
 
@@ -233,67 +241,67 @@ def _mirror_motions(motions: tuple[Motion | None, ...]) -> tuple[Motion | None, 
     return tuple(None if motion is None else _MIRROR @ motion @ _MIRROR for motion in motions)
 
 
-def _flip_axis(array: np.ndarray, axis: int) -> np.ndarray:
+def _flip(array: np.ndarray, *, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array, axis))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenClip:
-    """Sequence whose frames are stored.
+    """Clip whose frames are stored at the training size.
 
     Attributes:
         K: Intrinsics at the training size [px].
         valid: Pixels to learn from; None for all.
-        shift: x of the translation to the other camera of a stereo pair, in the unit of depth; None
-            without such a camera.
-        stride: Frames between neighbours.
+        eye_shift: x of the translation to the other camera of a stereo pair, in the unit of depth;
+            None without such a camera.
     """
 
-    sequence: Clip
+    clip: Clip
     frames: FrameStore
     K: Matrix
     valid: Mask | None = None
-    shift: float | None = None
+    eye_shift: float | None = None
     stride: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetMaps(ABC):
-    """Maps of targets that losses take, such as depth of a prior.
+    """Source of maps that the losses take for each target, such as depth of a prior.
 
-    Attributes:
-        names: Names that the losses have for the maps.
+    ``names`` are the names of the maps in the losses.
     """
 
     names: tuple[str, ...]
 
     @abstractmethod
-    def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
+    def maps_for_target(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
         """Maps of a target by name; ``size`` is (height, width)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMaps(TargetMaps):
-    """Maps of targets in an ``.npy`` file.
+    """Maps of targets in an ``.npy`` file of half precision.
 
     Attributes:
-        path: File in half precision.
-        places: Index of each target in the file.
+        index_by_target: Index of each target in the file.
     """
 
     path: Path
-    places: Mapping[FramePlace, int]
+    index_by_target: Mapping[FramePlace, int]
 
     def maps_or_zeros(self, place: FramePlace) -> Float32[np.ndarray, "*n h w"]:
-        """Stacked maps of a target; zeros if the file has none."""
-        stored, index = np.load(self.path, mmap_mode="r"), self.places.get(place)
+        """Stacked maps of a target; zeros if the file does not have the target."""
+        stored_maps = np.load(self.path, mmap_mode="r")
+        index = self.index_by_target.get(place)
         if index is None:
-            return np.zeros(stored.shape[1:], np.float32)
-        return stored[index].astype(np.float32)
+            return np.zeros(stored_maps.shape[1:], np.float32)
+        return stored_maps[index].astype(np.float32)
 
-    def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
+    def maps_for_target(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
         """Maps of a target by name."""
-        return dict(zip(self.names, self.maps_or_zeros(place).reshape(-1, *size), strict=True))
+        # A file of one map per target has no axis for the maps.
+        maps = self.maps_or_zeros(place).reshape(-1, *size)
+        return dict(zip(self.names, maps, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,20 +309,21 @@ class CornerMaps(TargetMaps):
     """Depth at triangulated corners, and 0 at other pixels.
 
     Attributes:
-        corners: x [px], y [px] and depth up to one factor a target, by target.
+        corners: x [px], y [px] and depth, up to one factor per target, by target.
     """
 
     corners: Mapping[FramePlace, Points]
     names: tuple[str, ...] = ("corners",)
 
-    def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
-        """Map of a target; none if no target has corners."""
+    def maps_for_target(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
+        """Depth map of the target's corners; no map at all if no target has corners."""
         if not self.corners:
             return {}
-        depth = np.zeros(size, np.float32)
+        height, width = size
         corners = self.corners.get(place, np.zeros((0, 3)))
         column, row = corners[:, :2].round().astype(int).T
-        depth[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)] = corners[:, 2]
+        depth = np.zeros(size, np.float32)
+        depth[row.clip(0, height - 1), column.clip(0, width - 1)] = corners[:, 2]
         return {self.names[0]: depth}
 
 
@@ -325,24 +334,20 @@ def store_maps(
     places: Iterable[FramePlace],
     maps: Iterable[np.ndarray],
 ) -> StoredMaps:
-    """Store maps of targets in a file, unless there is one of the same key.
+    """Store maps of targets in a file, unless the folder has a file of the same key.
 
-    Args:
-        folder: Folder of the file.
-        names: Names that the losses have for the maps; the first one is part of the file's name.
-        key: Text that determines the maps.
-        places: Places of the targets.
-        maps: Maps of each target, which are computed only if they are stored.
+    ``names`` are the names of the maps in the losses, and ``key`` is a text that determines the
+    maps. ``maps`` has those of each target, and is only read if they have to be stored.
     """
-    path = folder / f"{names[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    key_hash = hashlib.sha256(key.encode()).hexdigest()[:16]
+    path = folder / f"{names[0]}-{key_hash}.npy"
     if not path.exists():
         stacked_maps = np.stack([*maps])
         make_folder(folder)
-        with replacing(path) as part, part.open("wb") as file:
+        with replacing(path) as temporary_path, temporary_path.open("wb") as file:
             np.save(file, stacked_maps)
-    return StoredMaps(
-        path=path, places={place: index for index, place in enumerate(places)}, names=names
-    )
+    index_by_target = {place: index for index, place in enumerate(places)}
+    return StoredMaps(path=path, index_by_target=index_by_target, names=names)
 
 
 class VideoTargetFrames:
@@ -350,23 +355,24 @@ class VideoTargetFrames:
 
     Attributes:
         targets: Places of the targets and of their sources.
-        ids: Names of the targets.
-        additions: Maps of targets for the losses.
+        map_sources: Sources of the maps that the losses take.
     """
 
     def __init__(
         self,
-        sequences: Sequence[OpenClip],
+        clips: Sequence[OpenClip],
         targets: Sequence[Target],
         *,
         source_pyramids: bool = False,
     ) -> None:
-        """Prepare to read targets; ``source_pyramids`` tells whether sources have pyramids too."""
-        self._sequences, self.targets = tuple(sequences), tuple(targets)
-        self._source_pyramids, self._follows_poses = source_pyramids, False
+        """Prepare to read targets, and with ``source_pyramids`` pyramids of the sources too."""
+        self._clips = tuple(clips)
+        self._has_source_pyramids = source_pyramids
+        self._follows_poses = False
         self._estimated_motions: Mapping[tuple[FramePlace, FramePlace], Transform] | None = None
-        self.additions: tuple[TargetMaps, ...] = ()
-        self.ids = tuple(self._id_of(target.place) for target in self.targets)
+        self.targets = tuple(targets)
+        self.ids = tuple(self._make_id(target.place) for target in self.targets)
+        self.map_sources: tuple[TargetMaps, ...] = ()
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -374,128 +380,125 @@ class VideoTargetFrames:
     @property
     def size(self) -> Size:
         """Height and width of the frames [px]."""
-        return self._sequences[0].frames.size
+        return self._clips[0].frames.size
 
-    def with_motion_of_poses(self) -> "VideoTargetFrames":
-        """Copy of the targets that has motion from recorded poses, not from a pose network."""
-        changed = copy.copy(self)
-        changed._follows_poses = True
-        return changed
+    def with_motion_from_poses(self) -> "VideoTargetFrames":
+        """Copy of the targets whose motion comes from recorded poses, not from a pose network."""
+        copied = copy.copy(self)
+        copied._follows_poses = True
+        return copied
 
     def targets_with_motion(
         self, motions: Mapping[tuple[FramePlace, FramePlace], Transform], *maps: TargetMaps
     ) -> "VideoTargetFrames":
         """Copy of those targets that have an estimated motion to all their sources.
 
-        Args:
-            motions: ``source_T_target`` by target and source; earlier motions of others stay.
-            maps: Further maps of the targets.
+        ``motions`` are ``source_T_target`` by target and source; those of other pairs stay.
+        ``maps`` are further maps of the targets.
         """
         all_motions = {**(self._estimated_motions or {}), **motions}
 
         def has_motion(target: Target) -> bool:
+            """Whether the motion to every source of a target is known."""
             return all((target.place, source) in all_motions for source in target.sources)
 
-        changed = self.subset(
+        copied = self.subset(
             [index for index, target in enumerate(self.targets) if has_motion(target)]
         )
-        changed._estimated_motions = all_motions
-        return changed.with_maps(*maps)
+        copied._estimated_motions = all_motions
+        return copied.with_maps(*maps)
 
     def with_maps(self, *maps: TargetMaps) -> "VideoTargetFrames":
         """Copy of the targets that has further maps."""
-        changed = copy.copy(self)
-        changed.additions = (*self.additions, *maps)
-        return changed
+        copied = copy.copy(self)
+        copied.map_sources = (*self.map_sources, *maps)
+        return copied
 
-    def spread_subset(self, count: int, *, block: int = 1) -> "VideoTargetFrames":
-        """Choose at most ``count`` targets, in blocks of about ``block`` that are spread evenly."""
+    def spread_subset(self, max_count: int, *, block: int = 1) -> "VideoTargetFrames":
+        """Choose at most ``max_count`` targets, in blocks of about ``block`` neighbours.
+
+        The blocks are spread evenly over all targets.
+        """
         blocks = np.array_split(np.arange(len(self)), max(1, len(self) // block))
-        block_count = max(1, count // block)
-        chosen_blocks = np.linspace(0, len(blocks) - 1, block_count).round().astype(int)
-        indices = np.concatenate([blocks[index] for index in np.unique(chosen_blocks)])[:count]
+        num_blocks = max(1, max_count // block)
+        block_indices = np.linspace(0, len(blocks) - 1, num_blocks).round().astype(int)
+        # Unique, as there may be fewer blocks than are asked for.
+        indices = np.concatenate([blocks[index] for index in np.unique(block_indices)])[:max_count]
         return self.subset([int(index) for index in indices])
 
     def subset(self, indices: Sequence[int]) -> "VideoTargetFrames":
         """Copy that has only the targets with these indices."""
-        changed = copy.copy(self)
-        changed.targets = tuple(self.targets[index] for index in indices)
-        changed.ids = tuple(self.ids[index] for index in indices)
-        return changed
+        copied = copy.copy(self)
+        copied.targets = tuple(self.targets[index] for index in indices)
+        copied.ids = tuple(self.ids[index] for index in indices)
+        return copied
 
-    def frame_of(self, place: FramePlace) -> Pixels:
+    def read_frame(self, place: FramePlace) -> Pixels:
         """Read a frame; ``InputError`` if it is broken."""
-        return self._sequences[place.sequence].frames.frame(place.frame)
+        return self._clips[place.sequence].frames.frame(place.frame)
 
-    def stride_of(self, place: FramePlace) -> int:
+    def get_stride(self, place: FramePlace) -> int:
         """Number of frames from a frame of this sequence to its neighbours."""
-        return self._sequences[place.sequence].stride
+        return self._clips[place.sequence].stride
 
-    def K_of(self, target: Target) -> Matrix:
+    def get_K(self, target: Target) -> Matrix:
         """Intrinsics of a target [px]."""
-        return self._sequences[target.place.sequence].K
+        return self._clips[target.place.sequence].K
 
-    def sample_of(self, index: int) -> TargetSample:
+    def read_sample(self, index: int) -> TargetSample:
         """Read a target with its sources, motions and maps."""
         target = self.targets[index]
-        sequence = self._sequences[target.place.sequence]
-        frames = np.stack([self.frame_of(place) for place in target.places])
-        frames_with_pyramid = frames if self._source_pyramids else frames[:1]
-        pyramids = [frame_pyramid(frame) for frame in frames_with_pyramid]
+        open_clip = self._clips[target.place.sequence]
+        frames = np.stack([self.read_frame(place) for place in target.places])
         recorded_motions = self._recorded_motions(target)
-        height, width = frames.shape[1:3]
         maps: dict[str, Field] = {}
-        for addition in self.additions:
-            maps |= addition.maps_of(target.place, (height, width))
+        for map_source in self.map_sources:
+            maps |= map_source.maps_for_target(target.place, self.size)
         return TargetSample(
             id=self.ids[index],
             frames=frames,
             seen=None,
-            pyramid=tuple(map(np.stack, zip(*pyramids, strict=True))),
-            K=sequence.K.astype(np.float32),
+            pyramid=_coarser_levels(frames if self._has_source_pyramids else frames[:1]),
+            K=open_clip.K.astype(np.float32),
             source_T_target=self._loss_motions(target, recorded_motions),
-            true_motion=tuple(
-                None if motion is None else motion.astype(np.float32) for motion in recorded_motions
-            ),
-            valid=sequence.valid,
+            true_motion=tuple(map(_to_float32, recorded_motions)),
+            valid=open_clip.valid,
             maps=maps,
         )
 
-    def truth_of(self, index: int) -> VideoTruth:
-        """Ground truth of depth and motion of a target, as far as it is known."""
+    def read_truth(self, index: int) -> VideoTruth:
+        """Ground truth of the depth and motion of a target, as far as it is known."""
         target = self.targets[index]
-        sequence = self._sequences[target.place.sequence].sequence
-        # Depth of a distorted frame does not fit the undistorted one.
-        is_undistorted = sequence.camera.lens is None
-        file = sequence.files[target.place.frame] if sequence.files else None
-        return VideoTruth(
-            depth=read_true_depth(file) if file is not None and is_undistorted else None,
-            source_T_target=self._recorded_motions(target),
-        )
+        clip = self._clips[target.place.sequence].clip
+        depth = None
+        # Stored depth does not fit a frame whose distortion was removed.
+        is_as_stored = clip.camera.lens is None
+        if clip.files and is_as_stored:
+            depth = read_true_depth(clip.files[target.place.frame])
+        return VideoTruth(depth=depth, source_T_target=self._recorded_motions(target))
 
-    def _id_of(self, place: FramePlace) -> str:
-        sequence = self._sequences[place.sequence].sequence
-        name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
-        return f"{sequence.id}/{name}"
+    def _make_id(self, place: FramePlace) -> str:
+        clip = self._clips[place.sequence].clip
+        name = clip.files[place.frame].stem if clip.files else f"{place.frame:06d}"
+        return f"{clip.id}/{name}"
 
     def _loss_motions(
         self, target: Target, recorded_motions: Sequence[Transform | None]
     ) -> tuple[Motion | None, ...]:
         """Motion to each source for the loss; None where the network predicts it."""
-        motions: list[Motion | None] = []
+        motions: list[Transform | None] = []
         for source, recorded_motion in zip(target.sources, recorded_motions, strict=True):
             if self._estimated_motions is not None:
-                motion = self._estimated_motions[target.place, source]
+                motions.append(self._estimated_motions[target.place, source])
             elif self._follows_poses or target.is_other_eye(source):
-                motion = recorded_motion
+                motions.append(recorded_motion)
             else:
-                motion = None
-            motions.append(None if motion is None else motion.astype(np.float32))
-        return tuple(motions)
+                motions.append(None)
+        return tuple(map(_to_float32, motions))
 
     def _recorded_motions(self, target: Target) -> tuple[Transform | None, ...]:
         """Motion to each source by poses or the baseline; None where it is not known."""
-        clip = self._sequences[target.place.sequence].sequence
+        clip = self._clips[target.place.sequence].clip
         return tuple(
             self._stereo_motion(target)
             if target.is_other_eye(source)
@@ -504,11 +507,21 @@ class VideoTargetFrames:
         )
 
     def _stereo_motion(self, target: Target) -> Transform:
-        shift = self._sequences[target.place.sequence].shift
-        assert shift is not None, "the shift to the other camera is known"
+        eye_shift = self._clips[target.place.sequence].eye_shift
+        assert eye_shift is not None, "the shift to the other camera is known"
         motion = np.eye(4)
-        motion[0, 3] = shift
+        motion[0, 3] = eye_shift
         return motion
+
+
+def _coarser_levels(frames: FrameStack) -> tuple[UInt8[np.ndarray, "m _ _ 3"], ...]:
+    """Frames at scales 1 to 3, stacked at each scale."""
+    pyramids = [frame_pyramid(frame) for frame in frames]
+    return tuple(np.stack(level) for level in zip(*pyramids, strict=True))
+
+
+def _to_float32(motion: Transform | None) -> Motion | None:
+    return None if motion is None else motion.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -516,18 +529,15 @@ class VideoFrames:
     """Frames that a run trains on and is validated with.
 
     Attributes:
-        training: Targets to train on.
-        held_out: Targets to validate on.
-        whole: All targets, in the order of time.
+        all_targets: Targets of both kinds and between them, in the order of time.
         offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
-        sequences: Sequences of these frames.
         notes: Notes on frames that are left out, and on the cameras.
-        left_out: Counts of frames that are no targets, with reasons.
+        left_out: Description of the frames that are no targets: counts with reasons.
     """
 
     training: VideoTargetFrames
     held_out: VideoTargetFrames
-    whole: VideoTargetFrames
+    all_targets: VideoTargetFrames
     offsets: tuple[int, ...]
     sequences: tuple[OpenClip, ...]
     notes: tuple[str, ...] = ()
@@ -545,77 +555,73 @@ def batches(
     augmentation: VideoAugmentation | None = None,
     device: torch.device | str = "cpu",
 ) -> Generator[Batch, None, None]:
-    """Yield batches without end.
+    """Yield batches without end, each of which depends on the seed and its own number alone.
 
-    Every batch depends on the seed and its own number alone.
-
-    Args:
-        frames: Targets.
-        seed: Seed of the order of the targets and of augmentation.
-        batch_size: Targets per batch.
-        start_step: Number of the first batch, from 0 through all epochs.
-        stride: Difference of the numbers of successive batches: the number of processes.
-        workers: Threads that read ahead; 0 to read in this thread.
-        augmentation: Augmentation; None for none.
-        device: Device of the tensors.
-
-    Raises:
-        InputError: If there are fewer targets than a batch has.
+    Batches are numbered through all epochs. The first one is ``start_step``, and the numbers rise
+    by ``stride``, which is the number of processes. So many ``workers`` read ahead in threads; with
+    0 of them, this thread reads.
     """
     if len(frames) < batch_size:
         raise InputError(
-            f"{len(frames)} targets are fewer than a batch of {batch_size}: take a smaller batch, "
-            "or more footage"
+            f"there are {len(frames)} targets, fewer than a batch of {batch_size}: use a smaller "
+            "batch or more footage"
         )
-    epoch_batches = len(frames) // batch_size
+    batches_per_epoch = len(frames) // batch_size
 
     def read_sample(step: int, slot: int) -> TargetSample:
-        epoch, batch_in_epoch = divmod(step, epoch_batches)
+        """Read and augment the sample at position ``slot`` of the batch number ``step``."""
+        epoch, batch_in_epoch = divmod(step, batches_per_epoch)
         order = _epoch_order(len(frames), seed, epoch)
-        sample = frames.sample_of(int(order[batch_in_epoch * batch_size + slot]))
+        sample = frames.read_sample(int(order[batch_in_epoch * batch_size + slot]))
         if augmentation is None:
             return sample
         return augment(sample, augmentation, np.random.default_rng([seed, step, slot]))
 
-    with closing(
-        _read_in_order(read_sample, batch_size, start_step, stride, workers)
-    ) as numbered_samples:
-        for step, samples in numbered_samples:
+    steps = itertools.count(start_step, stride)
+    with closing(_read_batches(read_sample, batch_size, steps, workers)) as sample_batches:
+        for step, samples in sample_batches:
             yield Batch(
                 step=step,
-                epoch=step // epoch_batches,
+                epoch=step // batches_per_epoch,
                 views=collate(samples, device),
                 ids=tuple(sample.id for sample in samples),
             )
 
 
-def _read_in_order(
+def _read_batches(
     read_sample: Callable[[int, int], TargetSample],
     batch_size: int,
-    start_step: int,
-    stride: int,
+    steps: Iterator[int],
     workers: int,
 ) -> Generator[tuple[int, list[TargetSample]], None, None]:
-    """Yield the number and the samples of each batch; workers read those of the next batches."""
+    """Yield the number and the samples of each batch.
+
+    ``read_sample`` takes the number of a batch, and that of a sample within it. Worker threads read
+    the samples of the next batches ahead.
+    """
     if not workers:
-        for step in itertools.count(start_step, stride):
+        for step in steps:
             yield step, [read_sample(step, slot) for slot in range(batch_size)]
+        return
 
     with ThreadPoolExecutor(workers, "frames") as pool:
-        pending: deque[list[Future[TargetSample]]] = deque()
+
+        def submit_next_batch() -> tuple[int, list[Future[TargetSample]]]:
+            """Let the threads read the next batch; return its number and its future samples."""
+            step = next(steps)
+            return step, [pool.submit(read_sample, step, slot) for slot in range(batch_size)]
+
+        pending = deque(submit_next_batch() for _ in range(PREFETCHED_BATCHES))
         try:
-            for step in itertools.count(start_step, stride):
-                while len(pending) <= PREFETCHED_BATCHES:
-                    next_step = step + stride * len(pending)
-                    pending.append(
-                        [pool.submit(read_sample, next_step, slot) for slot in range(batch_size)]
-                    )
-                yield step, [future.result() for future in pending.popleft()]
+            while True:
+                pending.append(submit_next_batch())
+                step, futures = pending.popleft()
+                yield step, [future.result() for future in futures]
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 @lru_cache(maxsize=4)
-def _epoch_order(count: int, seed: int, epoch: int) -> Indices:
-    """Order of the targets in one pass through them."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
+def _epoch_order(num_targets: int, seed: int, epoch: int) -> Indices:
+    """Random order of the indices of the targets in one pass through them."""
+    return np.random.default_rng([seed, epoch]).permutation(num_targets)

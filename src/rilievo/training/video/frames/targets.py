@@ -1,4 +1,4 @@
-"""Targets of a run: which frames depth is learned of, and which frames are their sources."""
+"""Targets of a run: the frames whose depth is learned, and the frames that are their sources."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ OTHER_EYE = 0
 """Offset of the frame of the other camera of a stereo pair."""
 _MAX_GAP = 5
 """Most targets between those to train on and a held-out stretch."""
-_MAX_GAP_SHARE = 1 / 20
-"""Their largest share of the targets of a sequence."""
+_MAX_GAP_FRACTION = 1 / 20
+"""Largest gap as a fraction of the targets of a sequence."""
 _MIN_STRETCH = 3
 """Fewest targets of a held-out stretch, if a sequence has several."""
 
@@ -47,12 +47,12 @@ class SequenceTargets:
     Attributes:
         targets: Targets to train on, and to hold some out from if none are listed.
         listed_held_out: Targets that a list of the dataset holds out; None without such a list.
-        lonely: Number of frames that lack a source, and so are no targets.
+        num_without_sources: Number of frames that are no targets, because a source is missing.
     """
 
     targets: tuple[Target, ...]
     listed_held_out: tuple[Target, ...] | None = None
-    lonely: int = 0
+    num_without_sources: int = 0
 
     @property
     def all_targets(self) -> tuple[Target, ...]:
@@ -65,16 +65,14 @@ class TargetSplit:
     """Targets of a run, split for training and validation.
 
     Attributes:
-        training: Targets to train on.
-        held_out: Targets to validate on.
-        between: Number of targets that are neither, as they are next to held-out ones.
-        short: Number of sequences that are too short for all held-out stretches.
+        num_near_held_out: Number of targets in neither set, because they are next to held-out ones.
+        num_too_short: Number of sequences that are too short for all held-out stretches.
     """
 
     training: tuple[Target, ...]
     held_out: tuple[Target, ...]
-    between: int
-    short: int = 0
+    num_near_held_out: int
+    num_too_short: int = 0
 
 
 class Neighbours:
@@ -83,128 +81,137 @@ class Neighbours:
     def __init__(
         self, sequences: Sequence[Clip], runs: Mapping[int, Sequence[Sequence[int]]]
     ) -> None:
-        """Index sequences.
-
-        Args:
-            sequences: Sequences of a run.
-            runs: Indices of frames that follow one another, by the index of the sequence.
-        """
+        """Index sequences; ``runs`` has the runs of frame indices by the index of a sequence."""
         self._sequences, self._runs = sequences, runs
         self._index_of_sequence = {sequence.id: index for index, sequence in enumerate(sequences)}
         self._index_by_number: dict[int, dict[int, int]] = {}
 
-    def find_targets(self, sequence: int, offsets: Sequence[int], stride: int) -> SequenceTargets:
+    def find_targets(
+        self, sequence_index: int, offsets: Sequence[int], stride: int
+    ) -> SequenceTargets:
         """Find the targets of a sequence: listed or all frames that have all sources.
 
-        Args:
-            sequence: Index of the sequence.
-            offsets: Offsets of the sources in time, in strides; ``OTHER_EYE`` for the other camera.
-            stride: Frames between neighbours.
+        ``offsets`` are those of the sources in time, in strides, or ``OTHER_EYE`` for the other
+        camera.
         """
-        listed = self._sequences[sequence].listed
+        listed = self._sequences[sequence_index].listed_targets
         if listed is None:
-            return self._targets_in_runs(sequence, offsets, stride)
-        training = self._targets_with_numbers(sequence, listed.training, offsets, stride)
+            return self._targets_in_runs(sequence_index, offsets, stride)
+        training = self._targets_with_numbers(sequence_index, listed.training, offsets, stride)
         if listed.held_out is None:
             return training
-        held_out = self._targets_with_numbers(sequence, listed.held_out, offsets, stride)
+        held_out = self._targets_with_numbers(sequence_index, listed.held_out, offsets, stride)
         return SequenceTargets(
             targets=training.targets,
             listed_held_out=held_out.targets,
-            lonely=training.lonely + held_out.lonely,
+            num_without_sources=training.num_without_sources + held_out.num_without_sources,
         )
 
     def _targets_in_runs(
-        self, sequence: int, offsets: Sequence[int], stride: int
+        self, sequence_index: int, offsets: Sequence[int], stride: int
     ) -> SequenceTargets:
-        """Targets among all frames; neighbours are counted within runs."""
+        """Targets among all frames; neighbours are counted within runs of frames."""
         targets: list[Target] = []
-        lonely = 0
-        for run in self._runs[sequence]:
-            for position, frame in enumerate(run):
+        num_without_sources = 0
+        for run in self._runs[sequence_index]:
+            for position, frame_index in enumerate(run):
                 temporal_sources: dict[int, FramePlace | None] = {}
                 for offset in offsets:
-                    source = position + offset * stride
-                    is_in_run = 0 <= source < len(run)
-                    place = FramePlace(sequence, run[source]) if is_in_run else None
-                    temporal_sources[offset] = place
-                target = self._target_with_all_sources(sequence, frame, temporal_sources)
+                    source_position = position + offset * stride
+                    is_in_run = 0 <= source_position < len(run)
+                    temporal_sources[offset] = (
+                        FramePlace(sequence_index, run[source_position]) if is_in_run else None
+                    )
+                target = self._target_with_all_sources(
+                    sequence_index, frame_index, temporal_sources
+                )
                 if target is None:
-                    lonely += 1
+                    num_without_sources += 1
                 else:
                     targets.append(target)
-        return SequenceTargets(targets=tuple(targets), lonely=lonely)
+        return SequenceTargets(targets=tuple(targets), num_without_sources=num_without_sources)
 
     def _targets_with_numbers(
-        self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
+        self, sequence_index: int, frame_numbers: Sequence[int], offsets: Sequence[int], stride: int
     ) -> SequenceTargets:
-        """Targets among the frames with these numbers; neighbours are counted by numbers."""
-        indices = self._indices_by_number(sequence)
+        """Targets among the frames with these numbers; neighbours are counted by frame numbers."""
+        index_by_number = self._frame_indices(sequence_index)
         targets: list[Target] = []
-        for number in numbers:
-            if number not in indices:
+        for number in frame_numbers:
+            if number not in index_by_number:
                 continue
             temporal_sources = {
-                offset: self._place_of_number(sequence, number + offset * stride)
+                offset: self._find_place(sequence_index, number + offset * stride)
                 for offset in offsets
             }
-            target = self._target_with_all_sources(sequence, indices[number], temporal_sources)
+            frame_index = index_by_number[number]
+            target = self._target_with_all_sources(sequence_index, frame_index, temporal_sources)
             if target is not None:
                 targets.append(target)
-        return SequenceTargets(targets=tuple(targets), lonely=len(numbers) - len(targets))
+        return SequenceTargets(
+            targets=tuple(targets), num_without_sources=len(frame_numbers) - len(targets)
+        )
 
     def _target_with_all_sources(
-        self, sequence: int, frame: int, temporal_sources: Mapping[int, FramePlace | None]
+        self,
+        sequence_index: int,
+        frame_index: int,
+        temporal_sources: Mapping[int, FramePlace | None],
     ) -> Target | None:
-        """Target with its sources by offset; None if one of them is missing."""
+        """Make a target; None if a source is missing.
+
+        ``temporal_sources`` are neighbours in time by offset. The one at ``OTHER_EYE`` is replaced
+        by the frame of the other camera.
+        """
         sources: list[FramePlace] = []
         for offset, temporal_source in temporal_sources.items():
-            is_stereo = offset == OTHER_EYE
-            source = self._other_eye_place(sequence, frame) if is_stereo else temporal_source
+            source = temporal_source
+            if offset == OTHER_EYE:
+                source = self._other_eye_place(sequence_index, frame_index)
             if source is None:
                 return None
             sources.append(source)
-        return Target(place=FramePlace(sequence, frame), sources=tuple(sources))
+        return Target(place=FramePlace(sequence_index, frame_index), sources=tuple(sources))
 
-    def _place_of_number(self, sequence: int, number: int) -> FramePlace | None:
-        frame = self._indices_by_number(sequence).get(number)
-        return None if frame is None else FramePlace(sequence, frame)
+    def _find_place(self, sequence_index: int, frame_number: int) -> FramePlace | None:
+        frame_index = self._frame_indices(sequence_index).get(frame_number)
+        return None if frame_index is None else FramePlace(sequence_index, frame_index)
 
-    def _other_eye_place(self, sequence: int, frame: int) -> FramePlace | None:
+    def _other_eye_place(self, sequence_index: int, frame_index: int) -> FramePlace | None:
         """Place of the frame that the other camera of a stereo pair took at the same time."""
-        eye = self._sequences[sequence].other_eye
+        eye = self._sequences[sequence_index].other_eye
         if eye is None or eye.sequence not in self._index_of_sequence:
             return None
-        number = self._sequences[sequence].numbers[frame]
-        return self._place_of_number(self._index_of_sequence[eye.sequence], number)
+        number = self._sequences[sequence_index].frame_numbers[frame_index]
+        return self._find_place(self._index_of_sequence[eye.sequence], number)
 
-    def _indices_by_number(self, sequence: int) -> dict[int, int]:
-        if sequence not in self._index_by_number:
-            numbers = self._sequences[sequence].numbers
-            self._index_by_number[sequence] = {
-                number: index for index, number in enumerate(numbers)
+    def _frame_indices(self, sequence_index: int) -> dict[int, int]:
+        """Index of each frame by its number, for one sequence."""
+        if sequence_index not in self._index_by_number:
+            frame_numbers = self._sequences[sequence_index].frame_numbers
+            self._index_by_number[sequence_index] = {
+                number: index for index, number in enumerate(frame_numbers)
             }
-        return self._index_by_number[sequence]
+        return self._index_by_number[sequence_index]
 
 
 def split_targets(
-    sequences: Sequence[SequenceTargets], share: float, stretches: int = 1
+    sequences: Sequence[SequenceTargets], held_out_fraction: float, num_stretches: int = 1
 ) -> TargetSplit:
     """Split targets into those to train on and those held out.
 
-    No frame of a held-out target is used in training, and with several stretches, none that is next
-    to one. Of sequences so short that their share is less than half a target, whole ones are held
-    out now and then.
+    No frame of a held-out target is used in training. With several stretches, targets next to a
+    held-out one are not used either. Some sequences are so short that their fraction is less than
+    half a target. Of these, a whole one is held out as soon as enough fractions have added up.
 
-    Args:
-        sequences: Targets of each sequence. Sequences with listed held-out targets keep those.
-        share: Share of the targets of each sequence to hold out.
-        stretches: Where they lie: 1 for the end of a sequence, 2 for its middle and its end.
+    Sequences with listed held-out targets keep those. Of the others, one stretch is held out at the
+    end, or with two stretches in the middle and at the end.
     """
     training: list[Target] = []
     held_out: list[Target] = []
-    between, short = 0, 0
-    owed = 0.0  # held-out targets that shorter sequences owe
+    num_near_held_out = 0
+    num_too_short = 0
+    carried_over = 0.0  # held-out targets that shorter sequences did not supply
     is_single = sum(bool(sequence.targets) for sequence in sequences) == 1
     for sequence in sequences:
         if sequence.listed_held_out is not None:
@@ -212,73 +219,95 @@ def split_targets(
             held_out.extend(sequence.listed_held_out)
             continue
 
-        targets = sorted(sequence.targets, key=_place_of)  # lists are often shuffled
-        wanted = share * len(targets)
+        targets = sorted(
+            sequence.targets, key=lambda target: target.place
+        )  # lists are often shuffled
+        wanted = held_out_fraction * len(targets)
         count = _held_out_count(wanted, is_single=is_single)
         if wanted and not count:
-            owed += wanted
-            if owed >= len(targets) / 2:
+            carried_over += wanted
+            if carried_over >= len(targets) / 2:
                 count = len(targets)
-                owed -= count
+                carried_over -= count
+        if num_stretches > 1 and 0 < count < _MIN_STRETCH * num_stretches:
+            num_too_short += 1
 
-        needed_for_stretches = _MIN_STRETCH * stretches
-        has_stretches = needed_for_stretches <= count < len(targets)
-        if stretches > 1 and 0 < count < needed_for_stretches:
-            short += 1
-        chosen = _held_out_indices(len(targets), count, stretches if has_stretches else 1)
-        sequence_held_out = [targets[index] for index in chosen]
-
-        gap = min(_MAX_GAP, int(_MAX_GAP_SHARE * len(targets))) if stretches > 1 else 0
-        forbidden = {place for target in sequence_held_out for place in target.places}
-        forbidden |= _places_around(targets, sequence_held_out, gap)
-        sequence_training = [
-            target for target in targets if not forbidden.intersection(target.places)
-        ]
-        training.extend(sequence_training)
-        held_out.extend(sequence_held_out)
-        between += len(targets) - count - len(sequence_training)
+        sequence_split = _split_sequence(targets, count, num_stretches)
+        training.extend(sequence_split.training)
+        held_out.extend(sequence_split.held_out)
+        num_near_held_out += sequence_split.num_near_held_out
     if not training:
-        return TargetSplit(training=tuple(held_out), held_out=(), between=between)
+        # Footage that is too short for both is trained on.
+        return TargetSplit(
+            training=tuple(held_out), held_out=(), num_near_held_out=num_near_held_out
+        )
     return TargetSplit(
-        training=tuple(training), held_out=tuple(held_out), between=between, short=short
+        training=tuple(training),
+        held_out=tuple(held_out),
+        num_near_held_out=num_near_held_out,
+        num_too_short=num_too_short,
     )
 
 
-def _place_of(target: Target) -> FramePlace:
-    return target.place
+def _split_sequence(targets: Sequence[Target], count: int, num_stretches: int) -> TargetSplit:
+    """Hold out ``count`` targets of one sequence, and leave a gap to those to train on."""
+    # Too few targets for all stretches are held out at the end. A whole sequence is one stretch.
+    can_spread = _MIN_STRETCH * num_stretches <= count < len(targets)
+    indices = _held_out_indices(len(targets), count, num_stretches if can_spread else 1)
+    held_out = [targets[index] for index in indices]
+
+    gap = 0
+    if num_stretches > 1:
+        gap = min(_MAX_GAP, int(_MAX_GAP_FRACTION * len(targets)))
+    excluded = {place for target in held_out for place in target.places}
+    excluded |= _places_around(targets, held_out, gap)
+    training = [target for target in targets if not excluded.intersection(target.places)]
+    return TargetSplit(
+        training=tuple(training),
+        held_out=tuple(held_out),
+        num_near_held_out=len(targets) - count - len(training),
+    )
 
 
 def _held_out_count(wanted: float, *, is_single: bool) -> int:
-    """Number of held-out targets; a single sequence has at least one, if any are wanted."""
+    """Round the number of held-out targets; a single sequence has at least one, if any."""
     if not wanted or (wanted < 0.5 and not is_single):
         return 0
     return max(1, round(wanted))
 
 
-def _held_out_indices(length: int, count: int, stretches: int) -> list[int]:
-    """Indices of ``count`` of ``length`` targets, in stretches: the last one ends at the end."""
+def _held_out_indices(num_targets: int, count: int, num_stretches: int) -> list[int]:
+    """Indices of ``count`` targets to hold out, in stretches that are spread over the sequence.
+
+    The sequence is divided into as many equal parts as there are stretches. The last stretch ends
+    with the sequence. The others lie around the end of their part: of two stretches, the first is
+    in the middle of the sequence.
+    """
     indices: list[int] = []
-    for number in range(stretches):
-        size = (count + number) // stretches
-        # Other stretches lie in the middle of theirs.
-        is_last = number == stretches - 1
-        end = round((number + 1) / stretches * length + (0 if is_last else size / 2))
-        indices.extend(range(end - size, end))
+    for stretch in range(num_stretches):
+        length = (count + stretch) // num_stretches
+        part_end = (stretch + 1) / num_stretches * num_targets
+        is_last = stretch == num_stretches - 1
+        end = round(part_end + (0 if is_last else length / 2))
+        indices.extend(range(end - length, end))
     return indices
 
 
 def _places_around(
     targets: Sequence[Target], held_out: Sequence[Target], gap: int
 ) -> set[FramePlace]:
-    """Places of used frames that are at most ``gap`` used frames from a held-out target."""
-    used = sorted({place for target in targets for place in target.places})
-    rank = {place: index for index, place in enumerate(used)}
-    around: set[FramePlace] = set()
+    """Frames of the same sequence that are at most ``gap`` frames from a held-out target.
+
+    Only frames that belong to a target are counted.
+    """
+    frames = sorted({place for target in targets for place in target.places})
+    rank_by_frame = {frame: rank for rank, frame in enumerate(frames)}
+    places: set[FramePlace] = set()
     for target in held_out:
-        first = max(0, rank[target.place] - gap)
-        neighbours = used[first : rank[target.place] + gap + 1]
-        around.update(place for place in neighbours if place.sequence == target.place.sequence)
-    return around
+        rank = rank_by_frame[target.place]
+        neighbours = frames[max(0, rank - gap) : rank + gap + 1]
+        places.update(place for place in neighbours if place.sequence == target.place.sequence)
+    return places
 
 
 def has_all_frames(target: Target, broken: Collection[FramePlace]) -> bool:

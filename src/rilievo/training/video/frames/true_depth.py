@@ -1,4 +1,4 @@
-"""Ground truth of depth that is stored beside frames, in the layouts of known datasets."""
+"""Ground truth of depth that lies beside frames, in the layouts of known datasets."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -19,36 +19,36 @@ _SEVEN_SCENES_SIZE = (480, 640)
 """Height and width of depth of 7-Scenes [px]."""
 _SEVEN_SCENES_UNKNOWN = 65535
 """Number that 7-Scenes stores where depth is not known."""
-_SEVEN_SCENES_STEPS = 1000
-"""Steps of depth of 7-Scenes per metre."""
+_SEVEN_SCENES_STEPS_PER_METRE = 1000
+"""7-Scenes stores millimetres."""
 
 
 def read_true_depth(frame: Path) -> Field | None:
-    """Read the true depth of a frame [m], 0 where it is not known.
+    """Read the true depth of a frame [m], 0 where it is not known; None if there is none.
 
-    It is searched in a folder that describes itself as a dataset, and where 7-Scenes and KITTI have
-    it. None means that there is none.
+    It is read from a dataset in rilievo's own folder layout, or from 7-Scenes or KITTI.
     """
-    images = frame.parent
-    if (images.parent / FILE_NAME).is_file():
-        return _depth_of_dataset(images.parent, frame.stem)
+    image_folder = frame.parent
+    if (image_folder.parent / FILE_NAME).is_file():
+        return _read_dataset_depth(image_folder.parent, frame.stem)
     if ".color." in frame.name:
-        return _depth_of_seven_scenes(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
+        frame_name = frame.name.split(".")[0]
+        return _read_seven_scenes_depth(frame.with_name(f"{frame_name}.depth.png"))
 
     # KITTI: DATE/DRIVE/image_02/data/0000000000.png.
-    camera_folder = images.parent
+    camera_folder = image_folder.parent
     drive = camera_folder.parent
     scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
     if not scan.is_file():
         return None
-    return _depth_of_kitti(scan, drive.parent, camera_folder.name.removeprefix("image_"))
+    return _project_kitti_scan(scan, drive.parent, camera_folder.name.removeprefix("image_"))
 
 
-def _depth_of_dataset(root: Path, id: str) -> Field | None:
+def _read_dataset_depth(root: Path, image_id: str) -> Field | None:
     dataset = _open_dataset_or_none(root)
-    if dataset is None or id not in dataset.ids:
+    if dataset is None or image_id not in dataset.ids:
         return None
-    truth = dataset.truth(id)
+    truth = dataset.truth(image_id)
     if truth.depth is None or truth.depth_valid is None:
         return None
     return np.where(truth.depth_valid, truth.depth, 0)
@@ -63,7 +63,7 @@ def _open_dataset_or_none(root: Path) -> Dataset | None:
         return None
 
 
-def _depth_of_seven_scenes(path: Path) -> Field | None:
+def _read_seven_scenes_depth(path: Path) -> Field | None:
     if not path.is_file():
         return None
     stored = read_grey_integers(path)
@@ -71,11 +71,14 @@ def _depth_of_seven_scenes(path: Path) -> Field | None:
         return None
     steps = register_depth(stored)
     known_steps = np.where(steps == _SEVEN_SCENES_UNKNOWN, 0, steps)
-    return known_steps.astype(np.float32) / _SEVEN_SCENES_STEPS
+    return known_steps.astype(np.float32) / _SEVEN_SCENES_STEPS_PER_METRE
 
 
-def _depth_of_kitti(scan: Path, day: Path, camera_name: str) -> Field:
-    """Project the points of a laser scan; ``day`` has the calibration, ``camera_name`` is "02"."""
+def _project_kitti_scan(scan: Path, day: Path, camera_name: str) -> Field:
+    """Project the points of a laser scan into a camera, which is called "02" for example.
+
+    ``day`` is the folder with the calibration.
+    """
     camera = read_camera(day, camera_name)
     points = read_velodyne(scan)
     return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold some out."""
+"""Frames of a run from footage on disk: they are decoded, matched with sources, and split."""
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from rilievo.data.clips.sequences import Clip, sequence_undistortion
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.clips.undistortion import shrink_mask
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,
@@ -46,7 +46,7 @@ from rilievo.training.video.frames.targets import (
 )
 
 _MONODEPTH2_CAMERA = (0.58, 1.92, 0.5, 0.5)
-"""fx and cx of KITTI as shares of the width, fy and cy of the height (Godard et al. 2019)."""
+"""fx, fy, cx, cy of KITTI, as fractions of width and height (Godard et al. 2019)."""
 _MIN_PARALLAX = 0.1
 """Median parallax below which a camera only rotates [px at a width of 640]."""
 _MAX_BROKEN_NOTES = 10
@@ -54,32 +54,48 @@ _MAX_BROKEN_NOTES = 10
 
 
 @dataclass(slots=True, kw_only=True)
-class OpeningState:
-    """What is gathered while the frames of a run are opened.
+class _StoreOpener:
+    """Opens the frame stores of sequences, and collects which frames are broken.
 
     Attributes:
-        data: Options of the footage.
-        size: Training size, (height, width) [px].
-        offsets: Offsets of the sources in time; ``OTHER_EYE`` for the other camera.
+        size: Training size [px].
         cache: Folder of decoded frames.
-        progress: Function that is told about each decoded frame.
-        source_pyramids: Whether sources are compared at coarser scales.
-        notes: Notes for the user.
-        broken: Broken frames.
-        moving: Measured motion, by the index of the sequence.
-        runs: Indices of frames that follow one another, by the index of the sequence.
+        notes: List to which notes on broken frames are added.
     """
 
-    data: VideoData
     size: Size
-    offsets: tuple[int, ...]
     cache: Path
     progress: Progress | None
-    source_pyramids: bool = False
-    notes: list[str] = field(default_factory=list)
-    broken: set[FramePlace] = field(default_factory=set)
-    moving: dict[int, MovingFrames] = field(default_factory=dict)
-    runs: dict[int, Sequence[Sequence[int]]] = field(default_factory=dict)
+    notes: list[str]
+    broken_frames: set[FramePlace] = field(default_factory=set)
+
+    def open(
+        self, sequence_index: int, sequence: Clip, needed_frames: Sequence[int] | None = None
+    ) -> FrameStore:
+        """Decode the needed frames of a sequence that are not stored yet; None means all."""
+        store = open_store(
+            sequence, self.size, self.cache, wanted=needed_frames, progress=self.progress
+        )
+        for frame, reason in store.broken.items():
+            self.broken_frames.add(FramePlace(sequence_index, frame))
+            if len(self.broken_frames) <= _MAX_BROKEN_NOTES:
+                self.notes.append(Note(Text("skipped: ", reason)))
+        return store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SequenceRuns:
+    """Runs of frames of a sequence that follow one another.
+
+    Attributes:
+        runs: Indices of the frames of each run.
+        stride: Number of frames from a target to its neighbours.
+        motion: Motion from which runs and stride follow; None if it is not measured.
+    """
+
+    runs: Sequence[Sequence[int]]
+    stride: int
+    motion: MovingFrames | None = None
 
 
 def open_frames(
@@ -94,310 +110,325 @@ def open_frames(
     """Decode the frames of a run, find targets with their sources, and hold some out.
 
     Frames that hardly moved are skipped, sequences end at scene cuts, and the stride is chosen by
-    the motion.
-
-    Args:
-        data: Options of the footage.
-        size: Training size, (height, width) [px].
-        offsets: Offsets of the sources in time, in strides.
-        cache: Folder of decoded frames.
-        progress: Function that is told about each decoded frame.
-        source_pyramids: Whether sources are compared at coarser scales.
+    the motion. ``size`` is the training size, ``offsets`` are those of the sources in strides, and
+    ``cache`` is the folder of decoded frames. With ``source_pyramids``, sources are compared at
+    coarser scales too.
 
     Raises:
         InputError: If the footage cannot be used.
     """
-    opening = OpeningState(
-        data=data,
-        size=size,
-        offsets=offsets_of_all_sources(data, offsets),
-        cache=cache,
-        progress=progress,
-        source_pyramids=source_pyramids,
-    )
+    notes: list[str] = []
+    opener = _StoreOpener(size=size, cache=cache, progress=progress, notes=notes)
     sequences = list_sequences(data)
     stores: dict[int, FrameStore] = {}
     for index, sequence in enumerate(sequences):
-        # All frames of these must be read before their targets are known.
+        # The targets of these sequences are only known after all their frames are decoded.
         if sequence.video is not None or _needs_measured_motion(sequence, data):
-            stores[index] = _open_store_and_note_broken(opening, index, sequence, None)
+            stores[index] = opener.open(index, sequence)
 
     sequences = [
         _with_frame_numbers(sequence, stores.get(index)) for index, sequence in enumerate(sequences)
     ]
-    strides = [
-        _set_runs_and_find_stride(opening, index, sequence, stores.get(index))
-        for index, sequence in enumerate(sequences)
-    ]
-    neighbours = Neighbours(sequences, opening.runs)
+    runs_by_sequence: list[_SequenceRuns] = []
+    for index, sequence in enumerate(sequences):
+        sequence_runs = _find_runs(sequence, stores.get(index), data, size, cache)
+        runs_by_sequence.append(sequence_runs)
+        if sequence_runs.motion is not None:
+            notes += _motion_notes(
+                sequence, sequence_runs.motion, sequence_runs.stride, stores[index]
+            )
+    offsets = offsets_of_all_sources(data, offsets)
+    neighbours = Neighbours(
+        sequences, {index: each.runs for index, each in enumerate(runs_by_sequence)}
+    )
     target_sets = [
-        neighbours.find_targets(index, opening.offsets, stride)
-        for index, stride in enumerate(strides)
+        neighbours.find_targets(index, offsets, each.stride)
+        for index, each in enumerate(runs_by_sequence)
     ]
 
     for index, sequence in enumerate(sequences):
         if index not in stores:
-            needed = _frame_indices_of_targets(target_sets, index)
-            stores[index] = _open_store_and_note_broken(opening, index, sequence, needed)
-    _note_broken_and_disk_use(opening, stores.values())
+            needed_frames = _frames_of_targets(target_sets, index)
+            stores[index] = opener.open(index, sequence, needed_frames)
+    num_unlisted = len(opener.broken_frames) - _MAX_BROKEN_NOTES
+    if num_unlisted > 0:
+        notes.append(f"skipped: {count_text(num_unlisted, 'more broken frame')}")
+    megabytes = sum(allocated_bytes(store.path) for store in stores.values()) / 1e6
+    notes.append(f"{printable(cache)}: the decoded frames take {megabytes:,.1f} MB")
+
     clips = [
-        _make_open_clip(opening, sequence, stores[index], strides[index])
+        _make_open_clip(sequence, stores[index], runs_by_sequence[index].stride, data, size)
         for index, sequence in enumerate(sequences)
     ]
-    return split_into_video_frames(opening, clips, target_sets)
+    if not data.published_camera:
+        camera_notes = (sequence.camera.note for sequence in sequences)
+        notes += [note for note in camera_notes if note is not None]
+    return _split_into_video_frames(
+        data,
+        clips,
+        target_sets,
+        motions=[each.motion for each in runs_by_sequence if each.motion is not None],
+        broken_frames=opener.broken_frames,
+        offsets=offsets,
+        source_pyramids=source_pyramids,
+        notes=notes,
+    )
 
 
 def offsets_of_all_sources(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
-    """Offsets of the sources in time, if these are used, and ``OTHER_EYE`` for a stereo pair."""
+    """Offsets of the neighbours in time, if they are sources, and ``OTHER_EYE`` for stereo."""
     temporal_offsets = offsets if data.temporal else ()
     return (*temporal_offsets, OTHER_EYE) if data.stereo else temporal_offsets
 
 
 def _needs_measured_motion(sequence: Clip, data: VideoData) -> bool:
-    if not sequence.measured:
+    if not sequence.measures_motion:
         return False
     return data.least_motion > 0 or sequence.stride is None
 
 
-def _open_store_and_note_broken(
-    opening: OpeningState, index: int, sequence: Clip, needed: Sequence[int] | None
-) -> FrameStore:
-    store = open_store(
-        sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
-    )
-    for frame, reason in store.broken.items():
-        opening.broken.add(FramePlace(index, frame))
-        if len(opening.broken) <= _MAX_BROKEN_NOTES:
-            opening.notes.append(Note(Text("skipped: ", reason)))
-    return store
-
-
 def _with_frame_numbers(sequence: Clip, frames: FrameStore | None) -> Clip:
-    """Number the frames of a video, which are counted by decoding, and read their poses."""
+    """Give a video its frame numbers and poses, since its frames are only counted by decoding."""
     if sequence.video is None or frames is None:
         return sequence
-    names = tuple(Path(f"{index:06d}") for index in range(frames.count))
-    poses = None if sequence.poses_file is None else read_poses_of_files(sequence.poses_file, names)
-    return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
+    poses = None
+    if sequence.poses_file is not None:
+        names = tuple(Path(f"{index:06d}") for index in range(frames.count))
+        poses = read_poses_of_files(sequence.poses_file, names)
+    return replace(sequence, frame_numbers=tuple(range(frames.count)), poses=poses)
 
 
-def _set_runs_and_find_stride(
-    opening: OpeningState, index: int, sequence: Clip, frames: FrameStore | None
-) -> int:
-    """Find the runs of frames of a sequence, by motion if it is measured, and its stride."""
-    if frames is None or not _needs_measured_motion(sequence, opening.data):
-        opening.runs[index] = _consecutive_index_runs(sequence.numbers)
-        return sequence.stride or 1
+def _find_runs(
+    sequence: Clip, frames: FrameStore | None, data: VideoData, size: Size, cache: Path
+) -> _SequenceRuns:
+    """Find the runs of frames of a sequence and its stride, from its motion if that is needed."""
+    if frames is None or not _needs_measured_motion(sequence, data):
+        runs = _consecutive_index_runs(sequence.frame_numbers)
+        return _SequenceRuns(runs=runs, stride=sequence.stride or 1)
 
-    if frames.fault is not None:
-        opening.notes.append(frames.fault)
-    moving = _read_or_measure_motion(opening, sequence, frames)
-    opening.moving[index], opening.runs[index] = moving, moving.runs
-    width = opening.size[1]
+    K = _training_K(sequence, size, is_published=data.published_camera)
+    path = cache_files(sequence, size, cache).motion_file(K, data.least_motion)
+    motion = _read_moving_frames_if_valid(path, sequence)
+    if motion is None:
+        motion = _measure_motion(sequence, frames, K, min_motion=data.least_motion)
+        with replacing(path) as temporary_path:
+            temporary_path.write_text(to_json(motion), encoding="utf-8")
+
     stride = sequence.stride
     if stride is None:
-        stride = stride_for_parallax(moving.parallax, width, opening.data.parallax)
-    opening.notes.extend(motion_notes(sequence, moving, stride, frames.count, width))
-    return stride
+        _, width = size
+        stride = stride_for_parallax(motion.parallax, width, data.parallax)
+    return _SequenceRuns(runs=motion.runs, stride=stride, motion=motion)
 
 
-def _consecutive_index_runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Runs of the indices of frames whose numbers follow one another."""
+def _consecutive_index_runs(frame_numbers: Sequence[int]) -> list[list[int]]:
+    """Split the indices of frames into runs in which the frame number rises by 1."""
     runs: list[list[int]] = []
-    for index, number in enumerate(numbers):
-        if not index or number != numbers[index - 1] + 1:
+    for index, number in enumerate(frame_numbers):
+        if not index or number != frame_numbers[index - 1] + 1:
             runs.append([])
         runs[-1].append(index)
     return runs
 
 
-def _read_or_measure_motion(
-    opening: OpeningState, sequence: Clip, frames: FrameStore
+def _measure_motion(
+    sequence: Clip, frames: FrameStore, K: Matrix, *, min_motion: float
 ) -> MovingFrames:
-    """Read the motion of a sequence from the cache, or measure and store it."""
-    K, min_motion = training_K(opening, sequence), opening.data.least_motion
-    path = cache_files(sequence, opening.size, opening.cache).motion_file(K, min_motion)
-    cached = _read_moving_frames_if_valid(path, sequence)
-    if cached is not None:
-        return cached
-
-    pieces = []
-    for run in _consecutive_index_runs(sequence.numbers):
-        whole_frames = ((index, frames.frame(index)) for index in run if index not in frames.broken)
-        pieces.append(find_moving_frames(whole_frames, K, min_motion=min_motion))
-    moving = MovingFrames(
-        runs=tuple(run for piece in pieces for run in piece.runs),
-        parallaxes=tuple(parallax for piece in pieces for parallax in piece.parallaxes),
-        still=sum(piece.still for piece in pieces),
-        cuts=sum(piece.cuts for piece in pieces),
-        largest=max((piece.largest for piece in pieces), default=0.0),
-    )
-    with replacing(path) as part:
-        part.write_text(to_json(moving), encoding="utf-8")
-    return moving
+    """Measure the motion of a sequence between its readable frames, for each run by itself."""
+    run_motions = []
+    for run in _consecutive_index_runs(sequence.frame_numbers):
+        readable_frames = (
+            (index, frames.frame(index)) for index in run if index not in frames.broken
+        )
+        run_motions.append(find_moving_frames(readable_frames, K, min_motion=min_motion))
+    return MovingFrames.concatenate(run_motions)
 
 
 def _read_moving_frames_if_valid(path: Path, sequence: Clip) -> MovingFrames | None:
-    """Read stored motion; None if there is none, or if it is not of this sequence."""
+    """Read stored motion; None if there is none, or if it does not fit the sequence."""
     try:
-        moving = from_json(MovingFrames, read_text(path))
-    except (InputError, NotThisRecord):
+        moving_frames = from_json(MovingFrames, read_text(path))
+    except (InputError, InvalidRecordError):
         return None
-    indices = [index for run in moving.runs for index in run]
-    is_in_order = all(first < second for first, second in itertools.pairwise(indices))
-    has_parallaxes = all(0 <= parallax < math.inf for parallax in moving.parallaxes)
-    has_frames = set(range(len(sequence.numbers))).issuperset(indices)
-    return moving if is_in_order and has_parallaxes and has_frames else None
+    indices = [index for run in moving_frames.runs for index in run]
+    is_in_order = all(earlier < later for earlier, later in itertools.pairwise(indices))
+    is_in_sequence = set(range(len(sequence.frame_numbers))).issuperset(indices)
+    has_parallaxes = all(0 <= parallax < math.inf for parallax in moving_frames.parallaxes)
+    return moving_frames if is_in_order and is_in_sequence and has_parallaxes else None
 
 
-def motion_notes(
-    sequence: Clip, moving: MovingFrames, stride: int, count: int, width: int
+def _motion_notes(
+    sequence: Clip, moving_frames: MovingFrames, stride: int, frames: FrameStore
 ) -> list[str]:
-    """Notes on the motion of a sequence of ``count`` frames that are ``width`` wide [px]."""
+    """Notes on the motion of a sequence, and on what is wrong with its whole video."""
     name = printable(sequence.id)
+    parallax = moving_frames.parallax
+    _, width = frames.size
     notes: list[str] = []
-    if moving.still or moving.cuts or stride > 1:
+    if frames.fault is not None:
+        notes.append(frames.fault)
+    if moving_frames.still or moving_frames.cuts or stride > 1:
+        texts = []
+        if moving_frames.still:
+            texts.append(
+                f"{moving_frames.still:,} of {frames.count:,} frames are skipped because the "
+                "camera hardly moves"
+            )
+        if moving_frames.cuts:
+            texts.append(f"the footage has {count_text(moving_frames.cuts, 'cut')}")
+        texts.append(f"the stride is {stride} (median parallax {parallax:.1f} px per frame)")
+        notes.append(f"{name}: {'; '.join(texts)}")
+    # Also false if the parallax is NaN, since it was not measured.
+    if parallax * 640 / width < _MIN_PARALLAX:
         notes.append(
-            f"{name}: {moving.still:,} of {count:,} frames stand still and are skipped, "
-            f"{moving.cuts} cuts; the stride is {stride} (median parallax "
-            f"{moving.parallax:.1f} px a frame)"
-        )
-    parallax_at_640 = moving.parallax * 640 / width
-    if math.isfinite(parallax_at_640) and parallax_at_640 < _MIN_PARALLAX:
-        notes.append(
-            f"{name}: the camera turns but hardly travels (median parallax {moving.parallax:.2f} "
-            f"px a frame), so that {LARGEST_STRIDE} frames apart little depth can be seen"
+            f"{name}: the camera turns but hardly moves (median parallax {parallax:.2f} px per "
+            f"frame), so even frames {LARGEST_STRIDE} apart show little depth"
         )
     return notes
 
 
-def _frame_indices_of_targets(target_sets: Sequence[SequenceTargets], sequence: int) -> list[int]:
+def _frames_of_targets(target_sets: Sequence[SequenceTargets], sequence_index: int) -> list[int]:
     """Indices of the frames of a sequence that are targets, or sources of any target."""
     places: set[FramePlace] = set()
     for target_set in target_sets:
         for target in target_set.all_targets:
             places.update(target.places)
-    return sorted(place.frame for place in places if place.sequence == sequence)
-
-
-def _note_broken_and_disk_use(opening: OpeningState, stores: Iterable[FrameStore]) -> None:
-    if len(opening.broken) > _MAX_BROKEN_NOTES:
-        count = len(opening.broken) - _MAX_BROKEN_NOTES
-        opening.notes.append(f"skipped: {count:,} more broken frames")
-    megabytes = sum(allocated_bytes(store.path) for store in stores) / 1e6
-    opening.notes.append(
-        f"{printable(opening.cache)}: decoded frames take {megabytes:,.1f} MB there"
-    )
+    return sorted(place.frame for place in places if place.sequence == sequence_index)
 
 
 def _make_open_clip(
-    opening: OpeningState, sequence: Clip, frames: FrameStore, stride: int
+    sequence: Clip, frames: FrameStore, stride: int, data: VideoData, size: Size
 ) -> OpenClip:
-    if sequence.camera.note is not None and not opening.data.published_camera:
-        opening.notes.append(sequence.camera.note)
-    shift = None if sequence.other_eye is None else sequence.other_eye.shift
-    if shift is not None and opening.data.baseline is not None:
-        shift = math.copysign(opening.data.baseline, shift)
+    """Combine a sequence with its stored frames, and with its camera at the training size."""
+    eye_shift = None if sequence.other_eye is None else sequence.other_eye.x_offset
+    if eye_shift is not None and data.baseline is not None:
+        # The user's baseline has no sign: which eye is on the left stays as it was.
+        eye_shift = math.copysign(data.baseline, eye_shift)
     return OpenClip(
-        sequence=sequence,
+        clip=sequence,
         frames=frames,
-        K=training_K(opening, sequence),
-        valid=valid_pixels(sequence, opening.size),
-        shift=shift,
+        K=_training_K(sequence, size, is_published=data.published_camera),
+        valid=_valid_pixels(sequence, size),
+        eye_shift=eye_shift,
         stride=stride,
     )
 
 
-def training_K(opening: OpeningState, sequence: Clip) -> Matrix:
+def _training_K(sequence: Clip, size: Size, *, is_published: bool) -> Matrix:
     """Intrinsics at the training size [px]: the sequence's own, or those of Monodepth2's code."""
-    height, width = opening.size
-    if opening.data.published_camera:
-        fx, fy, cx, cy = _MONODEPTH2_CAMERA
-        return pinhole_K(fx * width, fy * height, cx * width, cy * height)
-    return sequence.K_at(opening.size)
+    if not is_published:
+        return sequence.K_at(size)
+    height, width = size
+    fx, fy, cx, cy = _MONODEPTH2_CAMERA
+    return pinhole_K(fx * width, fy * height, cx * width, cy * height)
 
 
-def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
-    """Pixels of undistorted frames that show a scene, not the car's bonnet; None for all."""
+def _valid_pixels(sequence: Clip, size: Size) -> Mask | None:
+    """Pixels that show the scene, at the training size; None for all.
+
+    Pixels without a scene are the border that undistortion leaves empty, and the car's bonnet.
+    """
     undistortion = sequence_undistortion(sequence)
-    if undistortion is None and not sequence.hood:
+    if undistortion is None and not sequence.bonnet_fraction:
         return None
     if undistortion is None:
         valid = np.ones(size, bool)
     else:
         valid = np.array(shrink_mask(undistortion.valid, size))
-    valid[math.floor(size[0] * (1 - sequence.hood)) :] = False
+    height, _ = size
+    first_bonnet_row = math.floor(height * (1 - sequence.bonnet_fraction))
+    valid[first_bonnet_row:] = False
     return valid
 
 
-def split_into_video_frames(
-    opening: OpeningState, clips: Sequence[OpenClip], target_sets: Sequence[SequenceTargets]
+def _split_into_video_frames(
+    data: VideoData,
+    clips: Sequence[OpenClip],
+    target_sets: Sequence[SequenceTargets],
+    *,
+    motions: Sequence[MovingFrames],
+    broken_frames: Collection[FramePlace],
+    offsets: tuple[int, ...],
+    source_pyramids: bool,
+    notes: list[str],
 ) -> VideoFrames:
     """Leave out unusable targets, hold some of the others out, and note how many there are.
+
+    ``motions`` are those of the sequences in which motion was measured.
 
     Raises:
         InputError: If no target is left to train on.
     """
-    usable_sets = [_usable_targets(opening, clips, target_set) for target_set in target_sets]
-    split = split_targets(usable_sets, opening.data.held_out, opening.data.held_out_stretches)
-    training = split.training[: opening.data.limit]
+    usable_sets = [
+        _usable_targets(target_set, clips, broken_frames, needs_poses=data.follow_poses)
+        for target_set in target_sets
+    ]
+    split = split_targets(usable_sets, data.held_out, data.held_out_stretches)
+    training = split.training[: data.limit]
     if not training:
-        raise _error_without_targets(opening, clips, target_sets)
+        _require_moving_camera(data.least_motion, clips, motions)
+        raise _missing_neighbours_error(clips, target_sets, motions, len(broken_frames), offsets)
 
     usable = [target for target_set in usable_sets for target in target_set.all_targets]
-    all_count = sum(len(target_set.all_targets) for target_set in target_sets)
-    unusable_count = all_count - len(usable)
-    lonely_count = sum(target_set.lonely for target_set in target_sets)
+    num_found = sum(len(target_set.all_targets) for target_set in target_sets)
+    num_unusable = num_found - len(usable)
+    num_without_sources = sum(target_set.num_without_sources for target_set in target_sets)
     counts = {
-        "that stand still": sum(moving.still for moving in opening.moving.values()),
-        "without a neighbour on each side": lonely_count,
-        "with a broken frame or an unknown pose": unusable_count,
-        "next to those held out": split.between,
+        "without motion": sum(motion.still for motion in motions),
+        "without a neighbour on each side": num_without_sources,
+        "with a broken frame or an unknown pose": num_unusable,
+        "next to those held out": split.num_near_held_out,
         "held out": len(split.held_out),
         "beyond the limit": len(split.training) - len(training),
     }
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
-    if lonely_count or unusable_count or split.between:
-        opening.notes.append(f"{len(training):,} targets; other frames: {left_out}")
-    if split.short:
-        opening.notes.append(
-            f"{_short_clips_text(split.short, len(target_sets))} too short for a held-out stretch "
-            "in the middle: only the end is held out, "
-            f"{len(split.held_out):,} targets in all; film longer"
+    if num_without_sources or num_unusable or split.num_near_held_out:
+        notes.append(f"{count_text(len(training), 'target')} to train on; other frames: {left_out}")
+    if split.num_too_short:
+        notes.append(
+            f"{_name_short_clips(split.num_too_short, len(target_sets))} too short to hold out a "
+            f"stretch in the middle, so only the end is held out, {len(split.held_out):,} targets "
+            "in all; film longer"
         )
 
-    def frames_of(targets: Sequence[Target]) -> VideoTargetFrames:
-        frames = VideoTargetFrames(clips, targets, source_pyramids=opening.source_pyramids)
-        return frames.with_motion_of_poses() if opening.data.follow_poses else frames
+    def make_frames(targets: Sequence[Target]) -> VideoTargetFrames:
+        """Make the frames of some targets, with motion from poses if the run follows them."""
+        frames = VideoTargetFrames(clips, targets, source_pyramids=source_pyramids)
+        return frames.with_motion_from_poses() if data.follow_poses else frames
 
     return VideoFrames(
-        training=frames_of(training),
-        held_out=frames_of(split.held_out),
-        whole=frames_of(sorted(usable, key=lambda target: target.place)),
-        offsets=opening.offsets,
+        training=make_frames(training),
+        held_out=make_frames(split.held_out),
+        all_targets=make_frames(sorted(usable, key=lambda target: target.place)),
+        offsets=offsets,
         sequences=tuple(clips),
-        notes=tuple(opening.notes),
+        notes=tuple(notes),
         left_out=left_out,
     )
 
 
-def _short_clips_text(short: int, count: int) -> str:
-    if count == 1:
+def _name_short_clips(num_too_short: int, num_sequences: int) -> str:
+    if num_sequences == 1:
         return "the footage is"
-    return f"{short:,} of {count:,} sequences are"
+    return f"{num_too_short:,} of {num_sequences:,} sequences are"
 
 
 def _usable_targets(
-    opening: OpeningState, clips: Sequence[OpenClip], target_set: SequenceTargets
+    target_set: SequenceTargets,
+    clips: Sequence[OpenClip],
+    broken_frames: Collection[FramePlace],
+    *,
+    needs_poses: bool,
 ) -> SequenceTargets:
-    """Targets without broken frames, and with the poses that motion follows."""
+    """Keep the targets without broken frames, and with known poses if these are needed."""
 
     def is_usable(target: Target) -> bool:
-        if not has_all_frames(target, opening.broken):
+        """Whether all frames can be read, and the poses of temporal sources are known if needed."""
+        if not has_all_frames(target, broken_frames):
             return False
-        if not opening.data.follow_poses:
+        if not needs_poses:
             return True
-        clip = clips[target.place.sequence].sequence
+        clip = clips[target.place.sequence].clip
         return all(
             target.is_other_eye(source) or clip.motion(source.frame, target.place.frame) is not None
             for source in target.sources
@@ -406,39 +437,50 @@ def _usable_targets(
     listed_held_out = target_set.listed_held_out
     if listed_held_out is not None:
         listed_held_out = tuple(filter(is_usable, listed_held_out))
-    return SequenceTargets(
-        targets=tuple(filter(is_usable, target_set.targets)),
-        listed_held_out=listed_held_out,
-        lonely=target_set.lonely,
+    usable = tuple(filter(is_usable, target_set.targets))
+    return replace(target_set, targets=usable, listed_held_out=listed_held_out)
+
+
+def _require_moving_camera(
+    min_motion: float, clips: Sequence[OpenClip], motions: Sequence[MovingFrames]
+) -> None:
+    """Raise ``InputError`` if most of the frames whose motion was measured hardly move."""
+    num_moving = sum(len(run) for motion in motions for run in motion.runs)
+    num_still = sum(motion.still for motion in motions)
+    if not num_still or num_still < num_moving:
+        return
+    largest_motion = max(motion.largest for motion in motions)
+    raise InputError(
+        f"{_name_footage(clips)}: the camera stands still: {num_still:,} of "
+        f"{num_still + num_moving:,} frames move less than {min_motion:g} px, and the largest "
+        f"motion is {largest_motion:.2f} px; film with a moving camera, because depth is learned "
+        "from its motion"
     )
 
 
-def _error_without_targets(
-    opening: OpeningState, clips: Sequence[OpenClip], target_sets: Sequence[SequenceTargets]
+def _missing_neighbours_error(
+    clips: Sequence[OpenClip],
+    target_sets: Sequence[SequenceTargets],
+    motions: Sequence[MovingFrames],
+    num_broken: int,
+    offsets: Sequence[int],
 ) -> InputError:
-    """Error that says why no target is left to train on."""
-    moving = list(opening.moving.values())
-    name = printable(clips[0].sequence.id) if len(clips) == 1 else f"{len(clips)} sequences"
-    moving_count = sum(len(run) for motion in moving for run in motion.runs)
-    still_count = sum(motion.still for motion in moving)
-    if still_count and still_count >= moving_count:
-        largest = max(motion.largest for motion in moving)
-        return InputError(
-            f"{name}: the camera stands still: {still_count:,} of {still_count + moving_count:,} "
-            f"frames move less than {opening.data.least_motion:g} px, the most by {largest:.2f} "
-            "px; depth is learned from a camera that travels"
-        )
-    frame_count = sum(clip.frames.count for clip in clips)
-    lonely_count = sum(target_set.lonely for target_set in target_sets)
-    cut_count = sum(motion.cuts for motion in moving)
+    """Error that no frame can be a target, with counts of the reasons."""
+    num_frames = sum(clip.frames.count for clip in clips)
+    num_without_sources = sum(target_set.num_without_sources for target_set in target_sets)
+    num_cuts = sum(motion.cuts for motion in motions)
     return InputError(
         (
-            f"no target is left of {frame_count:,} frames: {lonely_count:,} have no neighbour on "
-            f"each side ({cut_count} cuts, {len(opening.broken)} broken frames, offsets "
-            f"{','.join(map(str, opening.offsets))})"
+            f"none of {num_frames:,} frames can be a target: {num_without_sources:,} have no "
+            f"neighbour on each side ({count_text(num_cuts, 'cut')}, "
+            f"{count_text(num_broken, 'broken frame')}, offsets {','.join(map(str, offsets))})"
         ),
-        path=name,
+        path=_name_footage(clips),
         hint=Text(
-            "give more footage, or a smaller ", OptionName("stride"), " or ", OptionName("held_out")
+            "use more footage, or a smaller ", OptionName("stride"), " or ", OptionName("held_out")
         ),
     )
+
+
+def _name_footage(clips: Sequence[OpenClip]) -> str:
+    return printable(clips[0].clip.id) if len(clips) == 1 else f"{len(clips)} sequences"

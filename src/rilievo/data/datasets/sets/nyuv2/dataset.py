@@ -40,23 +40,23 @@ class NYUv2(Dataset):
         self.request = request
         self._layout = _recognise_layout(request.root)
         if request.variant not in self._layout.variants:
-            variants = " or ".join(f"'{variant}'" for variant in self._layout.variants)
             choices = [OptionName("variant", variant) for variant in self._layout.variants]
             raise InputError(
-                f"is {self._layout.what}, which does not hold '{request.variant}' but {variants}:",
+                f"is {self._layout.description}, which has no variant '{request.variant}'",
                 path=request.root,
-                problem=Text("say ", AnyOf(*choices)),
+                hint=Text("use ", AnyOf(*choices)),
             )
         listing = self._layout.listing(request.split, request.list_file)
-        where = printable(request.list_file or request.root)
-        self.ids, self.absent = checked_ids(listing.ids, where), listing.absent
+        source_name = printable(request.list_file or request.root)
+        self.ids = checked_ids(listing.ids, source_name)
+        self.absent = listing.absent
 
     def image(self, id: str) -> Pixels:
         """Read the photograph."""
         return self._layout.image(id)
 
     def scene(self, id: str) -> str | None:
-        """Scene that was recorded; None if the layout does not tell."""
+        """Scene that was recorded; None if the layout does not state it."""
         return self._layout.scene(id)
 
     def truth(self, id: str) -> Truth:
@@ -67,9 +67,9 @@ class NYUv2(Dataset):
             depth_variant = "raw" if "raw" in self._layout.variants else "filled"
         depth = self._layout.depth(id, depth_variant)
         normals = self._layout.normals(id) if variant == "normals" else None
-        values = normals if depth is None else depth
-        assert values is not None, "every variant of a layout gives depth or normals"
-        camera = Camera(K=K) if values.valid.shape == SIZE else None
+        depth_or_normals = normals if depth is None else depth
+        assert depth_or_normals is not None, "every variant of a layout has depth or normals"
+        camera = Camera(K=K) if depth_or_normals.valid.shape == SIZE else None
         if variant == "depth_normals" and depth is not None:
             normals = self._normals_from_depth(id, depth, camera)
         return Truth(
@@ -83,13 +83,14 @@ class NYUv2(Dataset):
         )
 
     def _normals_from_depth(
-        self, id: str, depth: MaskedValues, camera: Camera | None
+        self, image_id: str, depth: MaskedValues, camera: Camera | None
     ) -> MaskedValues:
+        """Compute normals from depth, if the image has the size of the known intrinsics."""
         if camera is None:
             height, width = depth.valid.shape
             raise InputError(
-                f"{self.request.root}: image '{id}' is {width} x {height}, but its intrinsics, "
-                "which normals need, are known for 640 x 480 alone"
+                f"{self.request.root}: image '{image_id}' is {width} x {height}, but normals need "
+                "intrinsics, which are only known for 640x480 pixels"
             )
         values, valid = normals_from_depth(
             depth.values, camera, depth.valid, window=_NORMALS_WINDOW
@@ -98,7 +99,7 @@ class NYUv2(Dataset):
 
 
 def _recognise_layout(root: Path) -> NyuLayout:
-    """Find out in which layout a download lies."""
+    """Recognise the layout of a download by the names of its files."""
     if root.is_file():
         return _layout_of_labelled_mat(root)
     for recognise in _LAYOUTS:
@@ -106,9 +107,9 @@ def _recognise_layout(root: Path) -> NyuLayout:
         if layout is not None:
             return layout
     raise InputError(
-        f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_FILE}, folders of "
-        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files "
-        "(DSINE's NNNNNN_img.png are dataset 'dsine', split 'nyuv2'); found "
+        f"{root}: is not NYU Depth V2 in a known layout; expected {_LABELLED_FILE}, folders of "
+        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files (for "
+        "DSINE's NNNNNN_img.png files, choose the dataset 'dsine' with the split 'nyuv2'); found "
         f"{contents_text(root)}"
     )
 
@@ -141,7 +142,7 @@ def _sync_layout(root: Path) -> NyuLayout | None:
     return None if pairs is None or not pairs.complete else SyncFolders(root, pairs)
 
 
-# The first match counts. Layouts that one name tells come before those that need a search.
+# The first match counts. Layouts that one file name reveals come before those that need a search.
 _LAYOUTS: tuple[Callable[[Path], NyuLayout | None], ...] = (
     _layout_of_labelled_mat_in,
     _layout_of_two_folders,

@@ -23,7 +23,7 @@ _DEPTH_ARRAYS = {"raw": "rawDepths", "filled": "depths"}
 class LabelledMat(NyuLayout):
     """Labelled images in one MATLAB 7.3 file; ids are indices from 0."""
 
-    what = "the labelled set as published (nyu_depth_v2_labeled.mat)"
+    description = "the labelled set as published (nyu_depth_v2_labeled.mat)"
 
     def __init__(self, root: Path, normals_reader: NormalsReader | None) -> None:
         self.root = root
@@ -34,13 +34,12 @@ class LabelledMat(NyuLayout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a list or of an official split."""
+        """List the images of the user's list or of an official split."""
         if list_file is not None:
             all_ids = [f"{index:04d}" for index in range(self._count)]
-            ids_by_word = dict(zip(all_ids, all_ids, strict=True))
-            return read_image_list(
-                list_file, ids_by_word, {}, f"ids are 0000 to {self._count - 1:04d}"
-            )
+            ids_by_word = {image_id: image_id for image_id in all_ids}
+            expected = f"ids are 0000 to {self._count - 1:04d}"
+            return read_image_list(list_file, ids_by_word, {}, expected=expected)
         if split == "all":
             indices = tuple(range(self._count))
         elif self._count == LABELLED_IMAGES:
@@ -48,7 +47,8 @@ class LabelledMat(NyuLayout):
         else:
             raise InputError(
                 f"{self.root}: has {self._count} images, not the official {LABELLED_IMAGES}, so "
-                f"which are '{split}' is not known: give a list, or take the split 'all'"
+                f"rilievo does not know which of them are in the split '{split}': give a list, or "
+                "choose the split 'all'"
             )
         return Listing(ids=tuple(f"{index:04d}" for index in indices))
 
@@ -61,7 +61,7 @@ class LabelledMat(NyuLayout):
         return masked_metres(self._file.slice(_DEPTH_ARRAYS.get(variant, "rawDepths"), int(id)).T)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """Read true normals from their own file; None without one."""
+        """Read true normals from their own file; None if there is no such file."""
         return None if self._normals_reader is None else self._normals_reader(int(id))
 
     def scene(self, id: str) -> str | None:
@@ -69,7 +69,7 @@ class LabelledMat(NyuLayout):
         return self._file.text("scenes", int(id))
 
     def _check_shapes_and_count(self) -> int:
-        """Number of images, after a check of the arrays' shapes."""
+        """Check the shapes of the arrays, and return the number of images."""
         all_shapes = self._file.shapes()
         shapes = {name: all_shapes.get(name, ()) for name in ("images", "depths", "rawDepths")}
         images = shapes["images"]
@@ -80,5 +80,5 @@ class LabelledMat(NyuLayout):
         raise InputError(
             f"{self.root}: holds images {shapes['images']}, depths {shapes['depths']} and "
             f"rawDepths {shapes['rawDepths']}, expected (1449, 3, 640, 480) and twice (1449, 640, "
-            "480): is it nyu_depth_v2_labeled.mat?"
+            "480): check that this is nyu_depth_v2_labeled.mat"
         )

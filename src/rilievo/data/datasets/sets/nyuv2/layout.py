@@ -17,7 +17,7 @@ LABELLED_IMAGES = 1449
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Ids of the images of a split, and those of them that cannot be read."""
+    """Ids of the readable images of a split, and the images that cannot be read."""
 
     ids: tuple[str, ...]
     absent: tuple[Absent, ...] = ()
@@ -28,17 +28,17 @@ class NyuLayout(ABC):
 
     Attributes:
         root: Folder or file of the download.
-        what: The layout in words, for messages.
+        description: The layout in words, for messages.
         variants: Kinds of ground truth that it has.
     """
 
     root: Path
-    what: str
+    description: str
     variants: tuple[str, ...]
 
     @abstractmethod
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a split, or of the user's list if there is one."""
+        """List the images of a split, or of the user's list if there is one."""
 
     @abstractmethod
     def image(self, id: str) -> Pixels:
@@ -58,27 +58,31 @@ class NyuLayout(ABC):
 
 
 def read_image_list(
-    list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], expected: str
+    list_file: Path,
+    ids_by_word: Mapping[str, str],
+    absent_by_word: Mapping[str, Absent],
+    *,
+    expected: str,
 ) -> Listing:
-    """Read a list of images, each the first word of a line.
+    """Read a list of images, each named by the first word of a line.
 
     Args:
         list_file: The list.
-        ids: Id of an image by each word that may name it.
-        absent: Images that cannot be read, by words in the same way.
-        expected: What words are like, for the message about a word that names no image.
+        ids_by_word: Id of an image by each word that may name it.
+        absent_by_word: Images that cannot be read, by each word that may name them.
+        expected: How words look, for the message about a word that names no image.
     """
     listed_ids: list[str] = []
-    missing: list[Absent] = []
+    absent: list[Absent] = []
     for line in text_lines(list_file):
         word = line.text.split()[0].lstrip("/")
-        if word in ids:
-            listed_ids.append(ids[word])
-        elif word in absent:
-            missing.append(absent[word])
+        if word in ids_by_word:
+            listed_ids.append(ids_by_word[word])
+        elif word in absent_by_word:
+            absent.append(absent_by_word[word])
         else:
             raise InputError(f"{list_file}:{line.number}: there is no image '{word}'; {expected}")
-    return Listing(ids=tuple(listed_ids), absent=tuple(missing))
+    return Listing(ids=tuple(listed_ids), absent=tuple(absent))
 
 
 def official_indices(split: str) -> tuple[int, ...]:
@@ -92,7 +96,7 @@ def official_indices(split: str) -> tuple[int, ...]:
 
 
 def _official_test_indices() -> tuple[int, ...]:
-    """Indices in ``official_test.txt``, which has words such as "0" and "13-14"."""
+    """Read the indices in ``official_test.txt``, which has words such as "0" and "13-14"."""
     indices: list[int] = []
     for line in text_lines(Path(__file__).with_name("official_test.txt")):
         for word in line.text.split():

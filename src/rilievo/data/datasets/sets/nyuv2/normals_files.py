@@ -23,14 +23,14 @@ K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
 """Intrinsics of the labelled images and of their depth [px]."""
 
 _MIN_LENGTH = 0.5  # of a stored vector that is a normal
-_UNPACKING = threading.Lock()
+_UNPACKING_LOCK = threading.Lock()
 
 NormalsReader = Callable[[int], MaskedValues]
 """Function that reads the normals of a labelled image, by its index from 0."""
 
 
 def find_normals_reader(folder: Path) -> NormalsReader | None:
-    """Find Ladický's or GeoNet's normals in a folder; None if it has neither."""
+    """Find Ladický's or GeoNet's normals in or below a folder; None if there are none."""
     for parent in (folder, folder / "surfacenormal_metadata"):
         if (parent / "all_normals.pklz").is_file():
             return partial(_read_ladicky_normals, parent / "all_normals.pklz")
@@ -45,15 +45,15 @@ def find_normals_reader(folder: Path) -> NormalsReader | None:
 
 
 def _read_ladicky_normals(path: Path, index: int) -> MaskedValues:
-    """Read normals of ``all_normals.pklz``, whose names count from 1."""
+    """Read the normals of an image from ``all_normals.pklz``, whose names count from 1."""
     # Without the lock, every prefetching thread would unpack the file.
-    with _UNPACKING:
+    with _UNPACKING_LOCK:
         content = _read_ladicky_arrays(path)
     if index + 1 not in content.rows:
-        raise InputError(f"{path}: has no normals of image {index + 1}")
+        raise InputError(f"{path}: has no normals for image {index + 1}")
     row = content.rows[index + 1]
     mask = None if content.masks is None else content.masks[row] != 0
-    return inward_normals(np.moveaxis(content.normals[row], -1, 0), mask, path)
+    return orient_normals_inward(np.moveaxis(content.normals[row], -1, 0), mask, path)
 
 
 def _read_geonet_normals(
@@ -61,11 +61,11 @@ def _read_geonet_normals(
 ) -> MaskedValues:
     normals = stored.slice("norm_gt_l", index).transpose(0, 2, 1)
     mask = None if masks is None else masks.slice("masks", index).T != 0
-    return inward_normals(normals, mask, stored.path)
+    return orient_normals_inward(normals, mask, stored.path)
 
 
 class _LadickyArrays(NamedTuple):
-    """Normals and masks of all images; ``rows`` has the index of an image by its number from 1."""
+    """Normals and masks of all images, and the row of an image by its number from 1."""
 
     normals: np.ndarray
     masks: np.ndarray | None
@@ -74,6 +74,7 @@ class _LadickyArrays(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _read_ladicky_arrays(path: Path) -> _LadickyArrays:
+    """Unpack the file, and check the shapes of its arrays and its names."""
     content = read_gzip_pickle(path)
     contents = sorted(content) if isinstance(content, dict) else type(content).__name__
     if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
@@ -89,53 +90,52 @@ def _read_ladicky_arrays(path: Path) -> _LadickyArrays:
     masks_fit = masks is None or masks.shape == normals.shape[:3]
     if not (normals_fit and masks_fit):
         raise InputError(
-            f"{path}: has normals {normals.shape}, {len(names)} names and masks "
+            f"{path}: has normals of shape {normals.shape}, {len(names)} names and masks of shape "
             f"{None if masks is None else masks.shape}, expected (1449, 480, 640, 3), 1449 and "
             "(1449, 480, 640)"
         )
     not_numbers = [name for name in names if not is_whole(name)]
     if not_numbers:
         raise InputError(
-            f"{path}: has names that are no numbers, such as {shortened(not_numbers[0])}"
+            f"{path}: has names that are not numbers, such as {shortened(not_numbers[0])}"
         )
     return _LadickyArrays(normals, masks, {int(name): row for row, name in enumerate(names)})
 
 
-def inward_normals(
-    outward: Float[np.ndarray, "3 h w"],
-    mask: Mask | None,
-    path: Path,
+def orient_normals_inward(
+    outward: Float[np.ndarray, "3 h w"], mask: Mask | None, path: Path
 ) -> MaskedValues:
-    """Turn normals that point away from the camera towards it, with length 1.
+    """Negate normals that point away from the camera, and scale them to length 1.
 
-    Args:
-        outward: Stored vectors: x right, y down, z forward.
-        mask: Pixels that have normals; None for all with a vector.
-        path: Their file, for messages.
+    The axes are x right, y down, z forward. Without a mask, all pixels with a vector have normals.
 
     Raises:
         InputError: If the mask has another size, or most of the result points away.
     """
     if mask is not None and mask.shape != outward.shape[1:]:
-        raise InputError(f"{path}: has normals of {outward.shape[1:]} and a mask of {mask.shape}")
+        raise InputError(
+            f"{path}: the normals have the shape {outward.shape[1:]}, but the mask has {mask.shape}"
+        )
     length = np.sqrt(np.square(outward, dtype=np.float32).sum(axis=0))
     valid = np.isfinite(length) & (length > _MIN_LENGTH)
     if mask is not None:
         valid &= mask
+    # Invalid lengths are replaced by 1, so that nothing is divided by 0.
     scale = np.where(valid, -1 / np.where(valid, length, 1), 0).astype(np.float32)
     values = np.where(valid, outward, 0).astype(np.float32) * scale
-    _require_normals_towards_camera(values, valid, path)
+    _check_normals_face_camera(values, valid, path)
     return MaskedValues(values, valid)
 
 
-def _require_normals_towards_camera(normals: Vectors, valid: Mask, path: Path) -> None:
+def _check_normals_face_camera(normals: Vectors, valid: Mask, path: Path) -> None:
+    """Check that at least half of the normals face the camera, by the rays of its pixels."""
     if valid.shape != SIZE:
         return
     is_away = (normals * rays(K, *SIZE)).sum(axis=0) > 0
     fraction = float(is_away[valid].mean()) if valid.any() else 0.0
     if fraction > 0.5:
         raise InputError(
-            f"{path}: {fraction:.0%} of the normals point away from the camera once turned as this "
-            "layout needs: they have another convention, so export them with (0, 0, 1) for a wall "
-            "seen head-on, x right and y down"
+            f"{path}: {fraction:.0%} of the normals point away from the camera after the "
+            "conversion for this layout, so they follow a different convention: export them with "
+            "(0, 0, 1) for a wall seen head-on, x right and y down"
         )

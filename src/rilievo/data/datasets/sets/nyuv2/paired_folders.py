@@ -43,40 +43,41 @@ class PairedLayout(NyuLayout):
         """Read the photograph."""
         return read_photo(self._pair(id).photo, own_depth=False).pixels
 
-    def _pair(self, id: str) -> Pair:
-        return find_entry(self._pairs.complete, id, self.root)
+    def _pair(self, image_id: str) -> Pair:
+        return find_entry(self._pairs.complete, image_id, self.root)
 
 
 class SyncFolders(PairedLayout):
     """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS)."""
 
-    what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
+    description = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
     variants = ("raw", "depth_normals")
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of a list, or those with a folder of the split's name in their id."""
+        """List the images of the user's list, or those below a folder with the split's name."""
         pairs, absent = self._pairs.complete, self._pairs.absent
         if list_file is not None:
             return read_image_list(
                 list_file,
-                _by_unique_spelling({id: id for id in pairs}),
+                _by_unique_spelling({image_id: image_id for image_id in pairs}),
                 _by_unique_spelling(absent),
-                "lines are as kitchen/rgb_00045.jpg or kitchen/00045",
+                expected="lines look like kitchen/rgb_00045.jpg or kitchen/00045",
             )
         if split == "all":
             return Listing(ids=tuple(pairs), absent=tuple(absent.values()))
-        ids = tuple(id for id in pairs if _has_folder(id, split))
+        ids = tuple(image_id for image_id in pairs if _has_folder(image_id, split))
         if not ids:
             raise InputError(
                 path=self.root,
                 problem=Text(
-                    f"these frames have no folder '{split}', so which are "
-                    f"'{split}' is not known: give a list (",
+                    f"there is no folder '{split}', so rilievo does not know which frames are in "
+                    f"the split '{split}': give a list (",
                     OptionName("list"),
-                    "), or take the split 'all'",
+                    "), or choose the split 'all'",
                 ),
             )
-        return Listing(ids=ids, absent=tuple(absent[id] for id in absent if _has_folder(id, split)))
+        split_absent = [absent[image_id] for image_id in absent if _has_folder(image_id, split)]
+        return Listing(ids=ids, absent=tuple(split_absent))
 
     def scene(self, id: str) -> str | None:
         """Recording among the folders of the id."""
@@ -103,32 +104,37 @@ class LabelledImages(PairedLayout):
         has_holes = not self._is_8_bit and bool((numbers == 0).any())
         bits = 8 if self._is_8_bit else 16
         depth_variant = "raw" if has_holes else "filled"
-        self.what = f"labelled images with {depth_variant} depth of {bits} bits"
+        self.description = f"labelled images with {depth_variant} depth in {bits} bits"
         self._first_number = self._find_first_number()
         self.variants = (depth_variant, "depth_normals")
         if normals_reader is not None:
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """Images of the user's list, of SPLIT.txt beside the folders, or of the official split."""
+        """List the images of the user's list, of SPLIT.txt, or of the official split."""
         images, absent = self._pairs.complete, self._pairs.absent
         if list_file is None and split != "all":
             list_file = self.root / f"{split}.txt"
             if not list_file.is_file():
                 return self._listing_of_official_split(split)
-        if list_file is not None:
-            listed = {line.text.split()[0] for line in text_lines(list_file)}
-            without_files = {
-                name: Absent(id=name, reason=f"{printable(name)} is in neither folder")
-                for name in listed - set(images)
-                if name.isdecimal()
-            }
-            ids = {id: id for id in images}
-            return read_image_list(list_file, ids, {**without_files, **absent}, "ids are as 0045")
-        return Listing(ids=tuple(images), absent=tuple(absent.values()))
+        if list_file is None:
+            return Listing(ids=tuple(images), absent=tuple(absent.values()))
+
+        listed_names = {line.text.split()[0] for line in text_lines(list_file)}
+        without_files = {
+            name: Absent(id=name, reason=f"{printable(name)} is in neither folder")
+            for name in listed_names - set(images)
+            if name.isdecimal()
+        }
+        return read_image_list(
+            list_file,
+            {image_id: image_id for image_id in images},
+            {**without_files, **absent},
+            expected="ids look like 0045",
+        )
 
     def depth(self, id: str, variant: str) -> MaskedValues:
-        """Read depth [m] of 16 or 8 bits."""
+        """Read depth [m] from 16 or 8 bits."""
         path = self._pair(id).depth
         if not self._is_8_bit:
             return read_steps(path, steps=_STEPS_PER_METRE)
@@ -137,26 +143,29 @@ class LabelledImages(PairedLayout):
         return MaskedValues(values=metres, valid=numbers > 0)
 
     def normals(self, id: str) -> MaskedValues | None:
-        """Read true normals from their own file; None without one."""
+        """Read true normals from their own file; None if there is no such file."""
         if self._normals_reader is None:
             return None
         return self._normals_reader(int(id) - (self._first_number or 0))
 
     def _find_first_number(self) -> int | None:
-        """Number from which the images are counted, 0 or 1; None if the names do not tell."""
-        numbers = {int(id) for id in self._pairs.complete if id.isdecimal()}
+        """Find out whether the images are counted from 0 or 1; None if the names do not show it."""
+        numbers = {int(image_id) for image_id in self._pairs.complete if image_id.isdecimal()}
         if 0 in numbers:
             return 0
         return 1 if LABELLED_IMAGES in numbers else None
 
     def _listing_of_official_split(self, split: str) -> Listing:
+        """List the images of an official split by their numbers."""
         if self._first_number is None:
             raise InputError(
-                f"{self.root}: names of the images do not tell whether they count from 0 or 1, so "
-                f"which are '{split}' is not known: put {split}.txt beside the folders, give a "
-                "list, or take the split 'all'"
+                f"{self.root}: the image names do not show whether they count from 0 or 1, so "
+                f"rilievo does not know which images are in the split '{split}': put {split}.txt "
+                "beside the folders, give a list, or choose the split 'all'"
             )
-        by_number = {int(id): id for id in self._pairs.complete if id.isdecimal()}
+        by_number = {
+            int(image_id): image_id for image_id in self._pairs.complete if image_id.isdecimal()
+        }
         ids, absent = [], []
         for index in official_indices(split):
             number = index + self._first_number
@@ -164,35 +173,35 @@ class LabelledImages(PairedLayout):
                 ids.append(by_number[number])
             else:
                 name = f"{number:04d}"
-                reason = f"no pair of this number in {printable(self.root)}"
+                reason = f"no pair with this number in {printable(self.root)}"
                 absent.append(self._pairs.absent.get(name, Absent(id=name, reason=reason)))
         return Listing(ids=tuple(ids), absent=tuple(absent))
 
 
-def recorded_scene(id: str) -> str | None:
-    """Recording among the folders of an id: ``kitchen_0045a``, not ``kitchen``; None if none is."""
-    return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
+def recorded_scene(image_id: str) -> str | None:
+    """Find the recording among the folders of an id: ``kitchen_0045a``, but not ``kitchen``."""
+    return next((part for part in image_id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
-def _has_folder(id: str, name: str) -> bool:
-    return name in id.split("/")[:-1]
+def _has_folder(image_id: str, name: str) -> bool:
+    return name in image_id.split("/")[:-1]
 
 
 def _by_unique_spelling(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Entries of images by every spelling of an id that no other id has."""
+    """Index entries by all spellings of their ids, except spellings that several ids share."""
     by_spelling: dict[str, Entry] = {}
     ambiguous: set[str] = set()
-    for id, entry in entries.items():
-        for spelling in _spellings_of_id(id):
+    for image_id, entry in entries.items():
+        for spelling in _spellings_of_id(image_id):
             if spelling in by_spelling:
                 ambiguous.add(spelling)
             by_spelling[spelling] = entry
     return {spelling: entry for spelling, entry in by_spelling.items() if spelling not in ambiguous}
 
 
-def _spellings_of_id(id: str) -> Iterator[str]:
+def _spellings_of_id(image_id: str) -> Iterator[str]:
     """Yield an id with fewer and fewer of its first folders, each also as the photograph's name."""
-    parts = id.split("/")
+    parts = image_id.split("/")
     for start in range(max(1, len(parts) - 1)):
         folder = "".join(f"{part}/" for part in parts[start:-1])
         yield f"{folder}{parts[-1]}"

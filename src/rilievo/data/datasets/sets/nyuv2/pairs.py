@@ -36,7 +36,7 @@ def find_pairs(root: Path) -> Pairs | None:
     """Pair the files in two folders, such as ``rgb`` and ``depth``, by their names.
 
     Returns:
-        None if one of the folders is missing.
+        The pairs, or None if one of the folders is missing.
     """
     photos = next((root / name for name in _PHOTO_FOLDERS if (root / name).is_dir()), None)
     depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
@@ -51,20 +51,20 @@ def find_sync_pairs(root: Path) -> Pairs | None:
     """Pair ``rgb_NNNNN`` and ``sync_depth_NNNNN`` in the folders of scenes.
 
     Returns:
-        None if there are no photographs, or no depth maps.
+        The pairs, or None if there are no photographs, or no depth maps.
     """
     photos: dict[str, Path] = {}
     depths: dict[str, Path] = {}
     for path in _picture_files(root, _MAX_FOLDER_DEPTH):
         folder = path.parent.relative_to(root).as_posix()
-        number = _id_of_file_name(path.name)
-        if number is None or number == path.stem:
+        number = _parse_image_name(path.name)
+        if number is None or number == path.stem:  # the name has neither of the prefixes
             continue
-        id = number if folder == "." else f"{folder}/{number}"
+        image_id = number if folder == "." else f"{folder}/{number}"
         if path.name.startswith("sync_depth_"):
-            depths[id] = path
+            depths[image_id] = path
         else:
-            photos[id] = path
+            photos[image_id] = path
     if not (photos and depths):
         return None
     return _pair_files(photos, depths, photo_folder=root, depth_folder=root)
@@ -83,38 +83,39 @@ def _pair_files(
     photo_folder: Path,
     depth_folder: Path,
 ) -> Pairs:
-    """Pair files by id; the folders are where messages say that the other file is missing."""
+    """Pair files by id; the folders are named in the reasons why an image is absent."""
     complete: dict[str, Pair] = {}
     absent: dict[str, Absent] = {}
-    for id in sorted(set(photos) | set(depths)):
-        if id in photos and id in depths:
-            complete[id] = Pair(photo=photos[id], depth=depths[id])
-        elif id in photos:
-            reason = f"{printable(photos[id])} has no depth map in {printable(depth_folder)}"
-            absent[id] = Absent(id=id, reason=reason)
+    for image_id in sorted(set(photos) | set(depths)):
+        if image_id in photos and image_id in depths:
+            complete[image_id] = Pair(photo=photos[image_id], depth=depths[image_id])
+        elif image_id in photos:
+            reason = f"{printable(photos[image_id])} has no depth map in {printable(depth_folder)}"
+            absent[image_id] = Absent(id=image_id, reason=reason)
         else:
-            reason = f"{printable(depths[id])} has no photograph in {printable(photo_folder)}"
-            absent[id] = Absent(id=id, reason=reason)
+            reason = f"{printable(depths[image_id])} has no photograph in {printable(photo_folder)}"
+            absent[image_id] = Absent(id=image_id, reason=reason)
     return Pairs(complete=complete, absent=absent)
 
 
 def _paths_by_id(folder: Path) -> dict[str, Path]:
+    """List the pictures in a folder by their names without prefix and suffix."""
     paths: dict[str, Path] = {}
     for name in sorted(names_in(folder)):
-        id = _id_of_file_name(name)
-        if id is None:
+        image_id = _parse_image_name(name)
+        if image_id is None:
             continue
-        if id in paths:
+        if image_id in paths:
             raise InputError(
-                f"{folder / name}: the image '{id}' is there twice, also as {paths[id].name}; keep "
-                "one"
+                f"{folder / name}: the image '{image_id}' exists twice, also as "
+                f"{paths[image_id].name}; keep only one"
             )
-        paths[id] = folder / name
+        paths[image_id] = folder / name
     return paths
 
 
-def _id_of_file_name(name: str) -> str | None:
-    """Name without suffix and prefix, such as "00045" of "rgb_00045.jpg"; None if no picture."""
+def _parse_image_name(name: str) -> str | None:
+    """Remove prefix and suffix, as in "00045" from "rgb_00045.jpg"; None if it is no picture."""
     path = Path(name)
     if path.suffix.lower() not in PHOTO_SUFFIXES:
         return None
@@ -122,7 +123,7 @@ def _id_of_file_name(name: str) -> str | None:
 
 
 def _picture_files(folder: Path, max_depth: int) -> Iterator[Path]:
-    """Yield the pictures in a folder, and in its folders up to so many levels below."""
+    """Yield the pictures in a folder, and in its subfolders up to ``max_depth`` levels below."""
     for name in sorted(names_in(folder)):
         path = folder / name
         if path.suffix.lower() in PHOTO_SUFFIXES:

@@ -1,6 +1,6 @@
-"""Names and numbers with which other programs state the unit and the range of depth.
+"""Parse texts in which other programs state the unit, the range and the scale of depth.
 
-Writers differ in case, separators and nesting: ``min``, ``Depth Min``, ``depth_min``, ``zMin``,
+Programs differ in case, separators and nesting: ``min``, ``Depth Min``, ``depth_min``, ``zMin``,
 JSON in a text, ``{"depth": {"range": [0.5, 10]}}``, "0.5 m". All of them mean one number.
 """
 
@@ -13,16 +13,16 @@ from enum import Enum
 from typing import Any
 
 from rilievo.io.depth.units import (
-    SentenceUnit,
+    ParsedUnit,
+    find_unit_in_sentence,
     may_describe_encoding,
-    metres_of_unit_text,
-    unit_of_sentence,
+    parse_unit_text,
 )
 from rilievo.schema.typed_values import METRES_PER_UNIT
 
 MIN_COUNTS_PER_METRE = 10
-"""Larger factors are counts of a metre, such as 1000 and 5000."""
-_MAX_COUNT = 0.1  # [m]; smaller factors are metres of a count, such as 0.001
+"""Factors from here on are counts per metre, such as 1000 and 5000."""
+_MAX_COUNT = 0.1  # [m]; factors up to it are metres per count, such as 0.001
 
 # Names as ``_name_forms`` spells them: lower case, without separators.
 _LOW = ("minimum", "min", "low", "lower", "vmin", "minvalue", "valuemin", "black")
@@ -35,9 +35,9 @@ _SCALE = ("scale",)
 _OFFSET = ("offset",)
 _INVALID = ("invalid", "invalidvalue", "nodata", "nodatavalue", "fillvalue", "novalue", "missing")
 _COUNTS = ("depthscale", "integerdepthscale", "depthfactor", "scalefactor", "pngdepthscale")
-"""Names of metres of a count, or of counts of a metre; the number tells which."""
+"""Names of metres per count, or of counts per metre; the size of the number tells which."""
 _FILLERS = ("depthmap", "depth", "range", "z", "m", "metres", "meters")
-"""Words beside a name that add nothing to it."""
+"""Words in a name that add nothing to its meaning."""
 # fmt: off
 _ABOUT_PROGRAM = (
     "artist", "author", "camera", "colorspace", "colourspace", "copyright", "creator",
@@ -45,7 +45,7 @@ _ABOUT_PROGRAM = (
     "lens", "make", "model", "path", "photo", "program", "scene", "serial", "software",
     "source", "time", "timestamp", "url", "version", "writer",
 )
-"""Names of texts about the program, the file or the scene, which say nothing of the numbers."""
+"""Names of texts about the program, the file or the scene, which do not describe the depth."""
 # fmt: on
 _ARBITRARY_UNITS = ("arbitrary", "relative", "up to scale", "none", "unitless")
 _COUNT_UNITS = ("px", "pixel", "pixels", "count", "counts", "raw", "dn", "")
@@ -56,20 +56,25 @@ _TWO_NUMBERS = re.compile(
     r"[\[(]?\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\s*(?:,|;|\bto\b|\.\.+|-|–|\s)\s*"
     r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\s*[\])]?"
 )
-_NAME_AND_VALUE = re.compile(r"([A-Za-z][A-Za-z _.-]*?)\s*[:=]\s*([^,;\n]+)")
+_NAME_AND_VALUE = re.compile(
+    r"(?<![A-Za-z])([A-Za-z][A-Za-z_.-]*+(?: ++[A-Za-z_.-]++)*+)\s*+[:=]\s*([^,;\n]+)"
+)
+
 
 # Bounds on what is read of a file, and on what is quoted of it.
 _MAX_PARSED_TEXT = 20_000  # [characters]
+_MAX_NAMED_TEXT = 4000  # [characters] that are searched for names, which takes quadratic time
+_MAX_NUMBERS_TEXT = 100  # [characters] of one or two numbers with their units
 _MAX_DEPTH = 3  # nested levels
-_MAX_ENTRIES = 1000
+_MAX_ENTRIES = 1000  # that are searched for sentences
 _MAX_SENTENCE = 300  # [characters], of a text that is searched for a quantity
 _MAX_UNREAD_SENTENCE = 200  # [characters], of a text that is quoted as not understood
 _MAX_QUOTED = 80  # [characters]
-_MAX_EXPONENT = 300  # power of ten of a number whose rounding is known
+_MAX_EXPONENT = 300  # of ten; 10.0**power would overflow beyond it
 
 
 class StoredQuantity(Enum):
-    """What numbers are, or how they lie between the ends of their range; values are their names."""
+    """Quantity that raw values measure, or in which codes are evenly spaced, in words."""
 
     LINEAR = "depth"
     DISTANCE = "distance along the ray"
@@ -78,6 +83,11 @@ class StoredQuantity(Enum):
     LOGARITHM = "the logarithm of depth"
     BUFFER = "values of a z-buffer"
     ROOT = "the square root of depth"
+
+    @property
+    def is_decodable(self) -> bool:
+        """Whether depth can follow from it; files name the others without their parameters."""
+        return self not in (StoredQuantity.LOGARITHM, StoredQuantity.BUFFER, StoredQuantity.ROOT)
 
 
 _QUANTITIES_IN_METRES = (None, StoredQuantity.LINEAR, StoredQuantity.DISTANCE)
@@ -115,30 +125,25 @@ _QUANTITY_PATTERNS = {
 }
 """Words of each quantity in a text of lower case without underscores and hyphens."""
 _ALONG_AXIS = re.compile(r"\bplan(e|ar)\b|\bax(is|ial)\b|\bnot (the )?(distance|inverse|log)")
-"""Words of depth along the axis, which deny another quantity that the text names."""
+"""Words for depth along the optical axis, which rule out any other quantity that a text names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatedNumbers:
-    """What the texts of a file state about its numbers, as the file writes it.
+class TextMetadata:
+    """Metadata that the texts of a depth file state, before it is checked and interpreted.
 
     Attributes:
-        kind: Kind as the file names it.
-        quantity: What texts call the numbers, or how they say that these lie in the range.
-        quantity_text: Text that says so.
-        unit: Metres of the unit that is named, or that a number gives.
+        quantity: Quantity of the raw values, or in which they are evenly spaced.
+        unit: Stated unit [m].
         unit_is_named: Whether the unit is a name, such as "mm".
-        unit_sentence: Sentence that names the unit, if no name such as ``unit`` does.
+        unit_text: Free text that names the unit, if no entry such as ``unit`` does.
         is_up_to_scale: Whether the unit is said to be arbitrary.
-        linear_range: Values at zero and at the largest number of the type.
-        range_rounding: Half of the last digit of each of these.
+        range_rounding: Half a unit in the last digit of each of these.
         near_and_far: Values that are called near and far.
-        has_moge_names: Whether these stand at the top level, as MoGe writes them.
-        scale: Factor of the numbers.
-        offset: Summand after the factor.
-        count_unit: Metres of a count.
-        invalid: Numbers that mean "no depth".
-        unread_texts: Texts about depth that are not understood.
+        has_moge_names: Whether near and far stand at the top level, as MoGe writes them.
+        count_unit: Metres per count.
+        invalid: Raw values that mean "no depth".
+        unread_text: Text about depth that is not understood; empty if there is none.
     """
 
     kind: str | None = None
@@ -146,7 +151,7 @@ class StatedNumbers:
     quantity_text: str = ""
     unit: float | None = None
     unit_is_named: bool = False
-    unit_sentence: str = ""
+    unit_text: str = ""
     is_up_to_scale: bool = False
     linear_range: tuple[float, float] | None = None
     range_rounding: tuple[float, float] = (0.0, 0.0)
@@ -156,75 +161,71 @@ class StatedNumbers:
     offset: float = 0.0
     count_unit: float | None = None
     invalid: tuple[float, ...] = ()
-    unread_texts: tuple[str, ...] = ()
-
-    def unread_warnings(self, source: str) -> tuple[str, ...]:
-        """Sentences on texts of a source that were not understood."""
-        return tuple(
-            f"{source} says '{text}', which is not read: say 'scale' and 'offset' if it is about "
-            "the numbers"
-            for text in self.unread_texts
-        )
+    unread_text: str = ""
 
 
-def is_stated_name(name: str) -> bool:
+def is_metadata_name(name: str) -> bool:
     """Whether an entry of this name may state a unit, a range or a kind."""
-    numbers = (*_LOW, *_HIGH, *_NEAR, *_FAR, *_RANGE, *_SCALE, *_OFFSET, *_INVALID, *_COUNTS)
-    return not {*numbers, *_UNIT, "kind", "quantity"}.isdisjoint(_name_forms(name))
+    ranges = (*_LOW, *_HIGH, *_NEAR, *_FAR, *_RANGE)
+    metadata_names = {*ranges, *_SCALE, *_OFFSET, *_INVALID, *_COUNTS, *_UNIT, "kind", "quantity"}
+    return not metadata_names.isdisjoint(_name_forms(name))
 
 
-def quantity_of_name(name: str) -> tuple[StoredQuantity | None, float | None]:
-    """Quantity and unit [m] that the name of an array or channel states; None if it does not.
+def parse_array_name(name: str) -> tuple[StoredQuantity | None, float | None]:
+    """Parse the quantity and the unit [m] in the name of an array; None for what it does not name.
 
     Examples:
-        >>> quantity_of_name("inverse_depth")[0]
+        >>> parse_array_name("inverse_depth")[0]
         <StoredQuantity.INVERSE: 'inverse depth'>
-        >>> quantity_of_name("depth_cm")
+        >>> parse_array_name("depth_cm")
         (None, 0.01)
     """
-    words = _words_of_name(name)
+    words = _split_name(name)
     quantities = [_QUANTITY_OF_WORD[word] for word in words if word in _QUANTITY_OF_WORD]
     unit = METRES_PER_UNIT.get(words[-1]) if len(words) > 1 else None
     return quantities[0] if quantities else None, unit
 
 
-def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
-    """Read what texts state about the numbers of a file, whether flat, nested or as JSON."""
+def parse_text_metadata(texts: Mapping[str, Any]) -> TextMetadata:
+    """Parse the metadata in texts by name, whether they are flat, nested or JSON."""
     entries = [*_flatten(texts)]
     values: dict[str, Any] = {}
     for name, value in entries:
         for form in _name_forms(name):
             values.setdefault(form, value)
+    entries = entries[:_MAX_ENTRIES]
 
     unit_value = _first_value(values, _UNIT)
-    unit_text = "" if unit_value is None else str(unit_value).strip().lower()
-    unit = _metres_of_unit(unit_value, unit_text)
+    unit_entry = "" if unit_value is None else str(unit_value).strip().lower()
+    unit = _parse_unit(unit_value, unit_entry)
     linear_range = _read_range(values)
     near, far = _first_number(values, _NEAR), _first_number(values, _FAR)
     near_and_far = None if near is None or far is None else (near, far)
-    scale, offset = _first_number(values, _SCALE), _first_number(values, _OFFSET)
+    scale = _first_number(values, _SCALE)
+    offset = _first_number(values, _OFFSET)
     count_unit = _read_count_unit(values)
     invalid = _first_number(values, _INVALID)
     kind = _first_value(values, ("kind",))
     quantity, quantity_text = _find_quantity(entries)
 
-    unit_sentence = ""
-    has_unit = (scale, count_unit, unit) != (None, None, None)
-    if not has_unit and quantity in _QUANTITIES_IN_METRES:
-        # Beside a range, only a bare unit such as "mm" can be that of its ends.
+    unit_text = ""
+    is_unit_stated = any(number is not None for number in (scale, count_unit, unit))
+    if not is_unit_stated and quantity in _QUANTITIES_IN_METRES:
+        # If there is a range, the unit is that of its ends, so it must be bare, such as "mm".
         has_range = linear_range is not None or near_and_far is not None
-        unit, unit_sentence = _find_unit_sentence(entries, only_bare_units=has_range)
+        unit, unit_text = _find_unit_in_texts(entries, only_bare_units=has_range)
 
-    is_up_to_scale = unit_text in _ARBITRARY_UNITS
-    has_numbers = (linear_range, near_and_far, scale, count_unit, unit) != (None,) * 5
+    is_up_to_scale = unit_entry in _ARBITRARY_UNITS
+    numbers = (linear_range, near_and_far, scale, count_unit, unit)
+    has_numbers = any(number is not None for number in numbers)
     is_understood = has_numbers or quantity is not None or is_up_to_scale
-    return StatedNumbers(
+    return TextMetadata(
         kind=None if kind is None else str(kind).strip().lower().replace("-", "_"),
         quantity=quantity,
         quantity_text=quantity_text,
         unit=unit,
-        unit_is_named=unit_text in METRES_PER_UNIT,
-        unit_sentence=unit_sentence,
+        unit_is_named=unit_entry in METRES_PER_UNIT,
+        unit_text=unit_text,
         is_up_to_scale=is_up_to_scale,
         linear_range=linear_range,
         range_rounding=(_rounding_of_number(values, _LOW), _rounding_of_number(values, _HIGH)),
@@ -234,7 +235,7 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
         offset=offset or 0.0,
         count_unit=count_unit,
         invalid=() if invalid is None else (invalid,),
-        unread_texts=() if is_understood else tuple(_find_unread_text(entries)),
+        unread_text="" if is_understood else _find_unread_text(entries),
     )
 
 
@@ -242,14 +243,18 @@ def read_stated_numbers(texts: Mapping[str, Any]) -> StatedNumbers:
 
 
 def _flatten(texts: Mapping[str, Any], level: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield names with values, also those of JSON and of "name: value" within texts."""
+    """Yield all (name, value) pairs, including those in nested mappings and parsed from texts.
+
+    A nested entry is yielded with its parent's name in front, such as "depth min", so that it is
+    not confused with an entry about something else. If the parent is about depth, it is also
+    yielded under its own name alone.
+    """
     for name, value in texts.items():
         if isinstance(value, Mapping) and level < _MAX_DEPTH:
-            inner = [*_flatten(value, level + 1)]
-            yield from ((f"{name} {key}", item) for key, item in inner)
-            # What is said of depth goes before what is said of anything else.
+            nested_entries = [*_flatten(value, level + 1)]
+            yield from ((f"{name} {key}", nested) for key, nested in nested_entries)
             if "depth" in str(name).lower() or level == 0:
-                yield from inner
+                yield from nested_entries
         elif isinstance(value, str) and level < _MAX_DEPTH and len(value) < _MAX_PARSED_TEXT:
             yield str(name), value
             if not _is_about_program(str(name)):
@@ -259,7 +264,7 @@ def _flatten(texts: Mapping[str, Any], level: int = 0) -> Iterator[tuple[str, An
 
 
 def _parse_text(text: str) -> Mapping[str, Any]:
-    """Names and values of JSON, or of "name: value" and "name=value"."""
+    """Parse names and values from JSON, or from "name: value" and "name=value"."""
     if text.lstrip()[:1] == "{":
         try:
             entries = json.loads(text)
@@ -267,34 +272,38 @@ def _parse_text(text: str) -> Mapping[str, Any]:
             entries = None
         if isinstance(entries, dict):
             return entries
-    return {name.strip(): value.strip() for name, value in _NAME_AND_VALUE.findall(text)}
+    matches = _NAME_AND_VALUE.findall(text[:_MAX_NAMED_TEXT])
+    return {name.strip(): value.strip() for name, value in matches}
 
 
 def _name_forms(name: str) -> Iterator[str]:
-    """Yield a name in lower case without separators, and without words that add nothing."""
-    words = _words_of_name(str(name))
+    """Yield the normalized spellings of a name: lower case, no separators, without filler words.
+
+    "Depth Min" and "zMin" both yield "min", for example.
+    """
+    words = _split_name(str(name))
     joined = "".join(words)
     yield joined
     if joined in _COUNTS:
-        return  # "depth_scale" is not "scale".
+        return  # "depth_scale" has a meaning of its own, which is not that of "scale".
 
-    essential = [word for word in words if word not in _FILLERS]
-    if essential and essential != words:
-        yield "".join(essential)
-    if not essential and "range" in words:
+    essential_words = [word for word in words if word not in _FILLERS]
+    if essential_words and essential_words != words:
+        yield "".join(essential_words)
+    if not essential_words and "range" in words:
         yield "range"
     if len(words) > 1:
         yield "".join(word for word in words if word not in ("value", "in"))
     for filler in _FILLERS:
-        # Names without separators, such as mindepth or zmin.
+        # Fillers in names without separators, such as mindepth or zmin.
         if joined != filler and joined.startswith(filler):
             yield joined[len(filler) :]
         if joined != filler and joined.endswith(filler) and len(filler) > 1:
             yield joined[: -len(filler)]
 
 
-def _words_of_name(name: str) -> list[str]:
-    """Words of a name in lower case, which separators, or capital letters inside it, begin."""
+def _split_name(name: str) -> list[str]:
+    """Split a name into lower-case words at separators and inner capital letters."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return re.findall(r"[a-z0-9]+", spaced.lower())
 
@@ -308,16 +317,16 @@ def _is_about_program(name: str) -> bool:
 # Units, ranges and numbers.
 
 
-def _metres_of_unit(value: Any, text: str) -> float | None:
-    """Metres of a unit, by its name, by a number, or by a text such as "tenths of mm"."""
+def _parse_unit(value: Any, text: str) -> float | None:
+    """Parse a unit [m], given by its name, a number, or words such as "tenths of mm"."""
     if text in METRES_PER_UNIT:
         return METRES_PER_UNIT[text]
     number = None if value is None else _parse_number(value)
-    return metres_of_unit_text(text) if number is None else number
+    return parse_unit_text(text) if number is None else number
 
 
 def _read_range(values: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Least and largest value, by a name for each, or else by one for both."""
+    """Read minimum and maximum, from an entry for each or from one entry such as "range"."""
     low, high = _first_number(values, _LOW), _first_number(values, _HIGH)
     if low is None and high is None:
         return _parse_pair(_first_value(values, _RANGE))
@@ -325,7 +334,10 @@ def _read_range(values: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _read_count_unit(values: Mapping[str, Any]) -> float | None:
-    """Metres of a count; None between what a count has and what a metre has of them."""
+    """Read the metres per count, which files state directly or as counts per metre.
+
+    Return None if the number is neither small enough for the one nor large enough for the other.
+    """
     number = _first_number(values, _COUNTS)
     if number is None or number <= 0:
         return None
@@ -343,72 +355,82 @@ def _first_value(values: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _first_number(values: Mapping[str, Any], names: Sequence[str]) -> float | None:
-    """Number of the first name that has one, in metres if a unit stands behind it."""
+    """Return the number of the first name that has one, in metres if it is followed by a unit."""
     numbers = (_parse_number(values.get(name)) for name in names)
     return next((number for number in numbers if number is not None), None)
 
 
 def _rounding_of_number(values: Mapping[str, Any], names: Sequence[str]) -> float:
-    """Half of the last digit of the first number that has one of the names; 0 without one."""
+    """Return the rounding error of the first number with one of the names, as a file writes it.
+
+    That is half a unit in its last significant digit, in metres if it is followed by a unit. Return
+    0 if no name has a number.
+    """
     name = next((name for name in names if _has_number(values, name)), None)
-    match = None if name is None else _NUMBER.fullmatch(str(values[name]))
+    match = None if name is None else _match_numbers(_NUMBER, str(values[name]))
     if match is None:
         return 0.0
     digits, _, exponent = match[1].lower().partition("e")
-    whole, _, fraction = digits.partition(".")
-    # Zeros at the end of a whole number are rounded, too: 1900 mm is 1850 to 1950.
-    zeros = 0 if fraction else len(whole) - len(whole.rstrip("0"))
-    power = int(exponent or 0) - len(fraction) + zeros
+    integer_part, _, fraction = digits.partition(".")
+    # Trailing zeros of an integer are rounded, too: 1900 mm is 1850 to 1950.
+    trailing_zeros = 0 if fraction else len(integer_part) - len(integer_part.rstrip("0"))
+    power = int(exponent or 0) - len(fraction) + trailing_zeros
     if abs(power) > _MAX_EXPONENT:
         return 0.0
     return 0.5 * 10.0**power * METRES_PER_UNIT.get(match[2].lower(), 1.0)
 
 
 def _parse_number(value: Any) -> float | None:
-    """Finite number of a value, in metres if a unit stands behind it; None if it is none."""
+    """Parse a finite number, in metres if it is followed by a unit; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    factor = 1.0
+    if isinstance(value, str):
+        match = _match_numbers(_NUMBER, value)
+        unit = "" if match is None else match[2].lower()
+        if match is None or (unit and unit not in METRES_PER_UNIT):
+            return None
+        value, factor = match[1], METRES_PER_UNIT.get(unit, 1.0)
     try:
-        number = _parse_length(value) if isinstance(value, str) else float(value)
-    except OverflowError:
+        number = float(value) * factor
+    except OverflowError:  # an integer that is too large for a float
         return None
-    return number if number is not None and math.isfinite(number) else None
-
-
-def _parse_length(text: str) -> float | None:
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return None
-    unit = match[2].lower()
-    if unit and unit not in METRES_PER_UNIT:
-        return None
-    return float(match[1]) * METRES_PER_UNIT.get(unit, 1.0)
+    return number if math.isfinite(number) else None
 
 
 def _parse_pair(value: Any) -> tuple[float, float] | None:
-    """Both numbers of a range; a unit behind the second, as in "0.5-10 m", is that of both."""
+    """Parse both numbers of a range; a single unit at the end, as in "0.5-10 m", is that of both.
+
+    Return None if the value is no pair of numbers.
+    """
     if isinstance(value, str):
-        match = _TWO_NUMBERS.fullmatch(value.strip())
+        match = _match_numbers(_TWO_NUMBERS, value.strip())
         if match is None:
             return None
         low, low_unit, high, high_unit = match.groups()
         value = (f"{low} {low_unit or high_unit}", f"{high} {high_unit}")
     if not isinstance(value, Sequence) or len(value) != 2:
         return None
-    first, second = (_parse_number(part) for part in value)
-    return None if first is None or second is None else (first, second)
+    low_number, high_number = (_parse_number(end) for end in value)
+    return None if low_number is None or high_number is None else (low_number, high_number)
+
+
+def _match_numbers(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """Match a whole text; longer texts are no numbers, and the patterns would take minutes."""
+    return pattern.fullmatch(text) if len(text) <= _MAX_NUMBERS_TEXT else None
 
 
 # Sentences.
 
 
 def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[StoredQuantity | None, str]:
-    """Find what texts call the numbers, and the text that does."""
-    for name, value in entries[:_MAX_ENTRIES]:
+    """Find the quantity that a text names, and the text that names it."""
+    for name, value in entries:
         if isinstance(value, Mapping) or _is_about_program(name) or _is_negation(value):
             continue
         text = f"{name}: {value}".strip(": ")
-        if len(text) > _MAX_SENTENCE or "colo" in name.lower():
+        is_about_colour = "colo" in name.lower()
+        if len(text) > _MAX_SENTENCE or is_about_colour:
             continue
         spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
         words = re.sub(r"[_-]+", " ", spaced).lower()
@@ -425,40 +447,45 @@ def _is_negation(value: Any) -> bool:
     return value is False or str(value).strip().lower() in _NEGATIONS
 
 
-def _find_unit_sentence(
+def _find_unit_in_texts(
     entries: Sequence[tuple[str, Any]], *, only_bare_units: bool
 ) -> tuple[float | None, str]:
-    """Find the unit [m] that sentences name, and the first that does; None if they disagree."""
-    units: dict[str, SentenceUnit] = {}
+    """Find the unit [m] that sentences name, and the first sentence that names it.
+
+    Return None and an empty text if no sentence names a unit, or if they disagree.
+    """
+    unit_by_sentence: dict[str, ParsedUnit] = {}
     for sentence in _sentences(entries):
-        unit = unit_of_sentence(sentence)
+        unit = find_unit_in_sentence(sentence)
         if unit is not None and (unit.is_bare or not only_bare_units):
-            units[sentence] = unit
-    if not units:
+            unit_by_sentence[sentence] = unit
+    if not unit_by_sentence:
         return None, ""
-    first_sentence = next(iter(units))
-    metres = units[first_sentence].metres
-    if not all(math.isclose(unit.metres, metres) for unit in units.values()):
+    first_sentence = next(iter(unit_by_sentence))
+    metres = unit_by_sentence[first_sentence].metres
+    if not all(math.isclose(unit.metres, metres) for unit in unit_by_sentence.values()):
         return None, ""
     return metres, first_sentence[:_MAX_QUOTED]
 
 
 def _sentences(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
-    """Yield names with their texts and numbers, but for those about programs and files."""
-    for name, value in entries[:_MAX_ENTRIES]:
+    """Yield each entry as "name: value", except entries about programs and files."""
+    for name, value in entries:
         is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
         if is_text and not _is_about_program(name):
             yield f"{name}: {value}".strip(": ")
 
 
-def _find_unread_text(entries: Sequence[tuple[str, Any]]) -> Iterator[str]:
-    """Yield an unknown unit, or else a sentence that may tell how numbers become depth."""
-    for name, value in entries[:_MAX_ENTRIES]:
-        is_unit = isinstance(value, str) and not {*_UNIT}.isdisjoint(_name_forms(name))
-        if is_unit and value.strip().lower() not in _COUNT_UNITS:
-            yield f"{name}: {value}"[:_MAX_QUOTED]
-            return
+def _find_unread_text(entries: Sequence[tuple[str, Any]]) -> str:
+    """Find a text that was not understood: an unknown unit, or else words on the encoding.
+
+    Return an empty text if there is none.
+    """
+    for name, value in entries:
+        is_unit_text = isinstance(value, str) and not {*_UNIT}.isdisjoint(_name_forms(name))
+        if is_unit_text and value.strip().lower() not in _COUNT_UNITS:
+            return f"{name}: {value}"[:_MAX_QUOTED]
     for sentence in _sentences(entries):
         if may_describe_encoding(sentence) and len(sentence) < _MAX_UNREAD_SENTENCE:
-            yield sentence[:_MAX_QUOTED]
-            return
+            return sentence[:_MAX_QUOTED]
+    return ""
