@@ -2,7 +2,7 @@
 
 Of the GLB that the default writes of each of sixteen photographs: the share of the picture that is
 hole from its own camera, and within 15 degrees of turning about the median depth; the share of
-pixels at which the first surface is within 2 % of the depth map; triangles of the front that are
+pixels at which the first surface is within 2% of the depth map; triangles of the front that are
 stretched over a step by more than a tenth; bytes. Photographs are scikit-image's and those of the
 folder RILIEVO_DATA; names may be paths of others, too.
 
@@ -63,7 +63,7 @@ class Holes:
     Attributes:
         rest: Share of the picture that is hole from its own camera.
         turned: The same from each of the turned views.
-        first: Share of pixels at which one of four rays meets the depth map first, within 2 %.
+        first: Share of pixels at which one of four rays meets the depth map first, within 2%.
         middle: Share of pixels at which the ray through its middle does.
         smears: Share of rays that meet a smear, from the worse side.
         stretched: Number of stretched triangles.
@@ -231,13 +231,13 @@ def main(names: list[str]) -> None:
         sys.exit(f"no photograph is named {', '.join(names)}: leave the names out for all")
     turned, smears = np.array([row.turned for row in rows]), [row.smears for row in rows]
     print(
-        f"smears at 15 degrees mean {np.mean(smears):.2%} (1.5 %), worst {max(smears):.2%} (8 %), "
+        f"smears at 15 degrees mean {np.mean(smears):.2%} (1.5%), worst {max(smears):.2%} (8%), "
         f"median {np.median(smears):.2%}"
     )
     print(
-        f"{len(rows)} photographs: holes at most {max(row.rest for row in rows):.3%} (0.02 %); "
-        f"within 15 degrees median {np.median(turned):.2%} (1 %), worst {turned.max():.2%}; first "
-        f"surface at least {min(row.first for row in rows):.2%} (99 %); stretched "
+        f"{len(rows)} photographs: holes at most {max(row.rest for row in rows):.3%} (0.02%); "
+        f"within 15 degrees median {np.median(turned):.2%} (1%), worst {turned.max():.2%}; first "
+        f"surface at least {min(row.first for row in rows):.2%} (99%); stretched "
         f"{sum(row.stretched for row in rows)} (0); at most "
         f"{max(row.size for row in rows) / 1e6:.2f} MB (1.6)"
     )

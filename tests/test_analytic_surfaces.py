@@ -181,7 +181,7 @@ def test_normals_of_the_depth_are_the_surfaces_own(view: View, off) -> None:
 
 
 def test_the_area_of_the_boxs_visible_faces_is_measured() -> None:
-    """Three faces of 0.8, 0.6 and 0.7 m; less half a pixel all along the rim, some 4 %."""
+    """Three faces of 0.8, 0.6 and 0.7 m; less half a pixel all along the rim, some 4%."""
     surface = mesh_of(depth_of(predict(the_box())))
     a, b, c = (surface.points[surface.triangles[:, k]].astype(float) for k in range(3))
     areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2

@@ -37,7 +37,7 @@ class StepScores(NamedTuple):
 def outline_width(logs: Float[Tensor, "h w"]) -> float:
     """Median width of outlines of log depth [% of the diagonal]; NaN where there are too few.
 
-    At ridges of the slope of inverse depth, the step across 4 % of the diagonal to each side over
+    At ridges of the slope of inverse depth, the step across 4% of the diagonal to each side over
     the steepest slope on the way; steps of a quarter of the picture's range or more count.
     """
     inverse = torch.exp(-logs.float())

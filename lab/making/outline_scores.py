@@ -104,9 +104,9 @@ def main(arguments: Sequence[str]) -> None:
         scores = step_scores(*batches)
         sys.stdout.write(
             f"{printable(path)}: {len(truth)} frames, F1 {scores.f1:.3f}, invented "
-            f"{scores.invented:.2f} %, AbsRel {scores.abs_rel:.4f}, beside steps "
+            f"{scores.invented:.2f}%, AbsRel {scores.abs_rel:.4f}, beside steps "
             f"{scores.near_steps:.4f}, beside the sky {scores.near_sky:.4f}, width "
-            f"{np.nanmedian(width):.2f} %\n"
+            f"{np.nanmedian(width):.2f}%\n"
         )
 
 

@@ -45,7 +45,7 @@ def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> R
 
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.162, δ1 0.757, normals 26.6°;
     rendered (64) 0.176, 0.786, 20.4°. On 94 NYU test frames 0.154, 0.777, 31.8°. That run had
-    neither the agreement loss nor a confidence yet; darkened frames were added at 45 %.
+    neither the agreement loss nor a confidence yet; darkened frames were added at 45%.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -74,7 +74,7 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.161, δ1 0.747, normals 25.6°;
     rendered (64) 0.158, 0.804, 18.7°. Scores on other data sets are in its card, ``rilievo models
     rilievo/small``. In that run the loss between depth and the network's own normals was added at
-    74 %, and one frame in eighty showed no scene. The run of ``small_rendered`` had such frames
+    74%, and one frame in eighty showed no scene. The run of ``small_rendered`` had such frames
     too, but not that loss.
     """
     config = TrainConfig(

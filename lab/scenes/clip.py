@@ -79,7 +79,7 @@ def render_clip(
         textures: Texture bank; by default one made from scikit-image's free photographs, once per
             process.
         kind: Kind of scene.
-        step: Distance between consecutive frames [m]; by default 1 % to 4 % of the first view's
+        step: Distance between consecutive frames [m]; by default 1% to 4% of the first view's
             median distance, and a third of that in hand-held clips.
         hand_held: Whether the camera is carried by hand: it bobs, trembles and looks around.
 

@@ -62,7 +62,7 @@ def choose_hand_held(
         size: (height, width) of the frames [px].
         frames: Number of frames.
         step: Mean distance between consecutive frames [m], apart from bobbing and swaying; by
-            default 0.5 % to 1.5 % of the first view's median depth, less where there is little
+            default 0.5% to 1.5% of the first view's median depth, less where there is little
             room.
     """
     depth, _ = look(scene, view, size)

@@ -1,4 +1,4 @@
-"""Rooms and streets behind something near that covers 30 to 60 % of the picture.
+"""Rooms and streets behind something near that covers 30 to 60% of the picture.
 
 Frames of occluders have their origin at the edge that ends in the picture: the occluder stands on
 x >= 0, and the camera is at -y.

@@ -126,7 +126,7 @@ every ``scale`` metres; ``gloss``: strength of highlights; ``emission``: radianc
 """
 
 GLASS = 0.08
-"""``mirror`` of a window pane: both of its sides reflect 4 %."""
+"""``mirror`` of a window pane: both of its sides reflect 4%."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

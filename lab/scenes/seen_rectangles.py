@@ -63,7 +63,7 @@ def seen_rectangles(
         error: Largest distance of a corner from its true place [px], evenly by area;
             or the standard deviation of column and row.
         gaussian: Whether errors of corners are normal; their error is told to the rectangle then.
-        distorted: Whether the lens distorts, by up to 9 % at the corners; else it is a pinhole.
+        distorted: Whether the lens distorts, by up to 9% at the corners; else it is a pinhole.
     """
     chance = np.random.default_rng(seed)
     while count:

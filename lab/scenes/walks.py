@@ -59,7 +59,7 @@ def choose_walk(
         dice: Random generator.
         size: (height, width) of the frames [px].
         frames: Number of frames.
-        step: Distance between consecutive frames [m]; by default 1 % to 4 % of the first view's
+        step: Distance between consecutive frames [m]; by default 1% to 4% of the first view's
             median depth, less where there is little room.
     """
     depth, _ = look(scene, view, size)

@@ -8,7 +8,7 @@ geometry, and a pose network, with labels and without, which alone has a warm-up
 whole, and once without each part; pairs have the same clip, frames and seed. Scores are AbsRel,
 each frame scaled to the median of its truth: on the clip's frames, and on frames of other places.
 A table has the mean paired difference, as a share of the whole run's error, with Student's
-interval of 95 % over pairs of clip and seed. Depth in the kitchen is not registered to colour.
+interval of 95% over pairs of clip and seed. Depth in the kitchen is not registered to colour.
 
 A run that is scored is a line of ``OUTPUT/scores.jsonl``, and is not made again.
 """
@@ -272,7 +272,7 @@ def run(
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Mean of paired differences and half of Student's interval of 95 %."""
+    """Mean of paired differences and half of Student's interval of 95%."""
     count = len(differences)
     if count < 2:
         return statistics.fmean(differences), float("nan")
@@ -313,7 +313,7 @@ def table(rows: Sequence[Mapping[str, str | int | float]]) -> str:
             for name in ("clip", "elsewhere", "cpu_seconds"):
                 shares = [100 * (float(cut[name]) / float(full[name]) - 1) for full, cut in pairs]
                 mean, half = interval(shares)
-                cells.append(f"{mean:+.1f} % [{mean - half:+.1f}, {mean + half:+.1f}]")
+                cells.append(f"{mean:+.1f}% [{mean - half:+.1f}, {mean + half:+.1f}]")
             lines.append(f"| {part} ({way.name}) | {len(pairs)} | {' | '.join(cells)} |")
     return "\n".join((*totals, "", *lines))
 

@@ -88,7 +88,7 @@ def judged(found: Sequence[Trial], what: str) -> str:
     size = np.array([expected_error(what, each.given) for each in chosen])
     constant = float(np.quantile(errors, float((errors <= size).mean())))
     words = [
-        f"{what}, panel: {100 * (errors <= size).mean():.0f} % of {len(chosen)} inside, "
+        f"{what}, panel: {100 * (errors <= size).mean():.0f}% of {len(chosen)} inside, "
         f"width {np.sinh(size).mean() / math.sinh(constant):.2f} of one constant range"
     ]
     for name in panel.DECIDING:
@@ -111,7 +111,7 @@ def _shares(
     of: Bool[np.ndarray, "n"],
 ) -> str:
     inside = (errors <= size)[of].mean(), (errors <= constant)[of].mean()
-    return f"{100 * inside[0]:.0f} % inside, {100 * inside[1]:.0f} % inside the constant one"
+    return f"{100 * inside[0]:.0f}% inside, {100 * inside[1]:.0f}% inside the constant one"
 
 
 def learned(found: Sequence[Trial], turned: Sequence[float]) -> dict[str, object]:
@@ -143,7 +143,7 @@ def main() -> None:
     for what in ("length", "depth"):
         print(judged(found, what))
     error = angle_error(is_anchored=True)
-    print(f"angle, panel: {100 * np.mean(np.array(turned) <= error):.0f} % within {error}")
+    print(f"angle, panel: {100 * np.mean(np.array(turned) <= error):.0f}% within {error}")
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> 
 
 
 def _pair(frame: Frame, chance: np.random.Generator) -> tuple[Pixel, Pixel]:
-    """Two pixels with true depth, 10 to 60 % of the picture's width apart."""
+    """Two pixels with true depth, 10 to 60% of the picture's width apart."""
     height, width = frame.truth.shape
     while True:
         u, v = chance.integers(0, width, 2), chance.integers(0, height, 2)
@@ -218,7 +218,7 @@ def lines_of_methods(table: TrialTable, weights: Float64[np.ndarray, "k"]) -> It
             if mask.any():
                 errors = np.expm1(table.errors[mask])
                 yield (
-                    f"  {method}, camera {words}: median {np.median(errors):.3f}, 80 % "
+                    f"  {method}, camera {words}: median {np.median(errors):.3f}, 80% "
                     f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials, "
                     f"{(table.errors <= expected)[mask].mean():.0%} inside"
                 )
@@ -250,7 +250,7 @@ def main() -> None:
             print(line)
     degrees = round(float(np.quantile(turned, COVERAGE)), 1)
     learned["angle"] = {"degrees": degrees}
-    print(f"angle: 80 % of {len(turned)} within {degrees}")
+    print(f"angle: 80% of {len(turned)} within {degrees}")
     frames_of = {camera: set[int]() for camera in {trial.camera for trial in tries}}
     for trial in tries:
         if trial.set in JUDGES:

@@ -173,9 +173,9 @@ def tracked_views(
 
 
 def fit_surfaces(views: Sequence[ClipView], truths: Sequence[ClipView]) -> Similarity:
-    """Fit the similarity from views to the truth at the same pixels; the worst 30 % do not count.
+    """Fit the similarity from views to the truth at the same pixels; the worst 30% do not count.
 
-    The path of a short walk says too little of scale and turn: 11 % of scale in a room of 1.3 m.
+    The path of a short walk says too little of scale and turn: 11% of scale in a room of 1.3 m.
     """
     both = [view.valid & truth.valid for view, truth in zip(views, truths, strict=True)]
     p, q = (
@@ -245,7 +245,7 @@ def score(name: str, model: Model, shots: Sequence[Shot]) -> float:
     true = _fused([shot.truth for shot in shots])
     print(
         f"{name}: {len(shots)} frames, scale {found:.3f} (truth {scale:.3f}), frames disagree by "
-        f"{100 * together.difference_before:.1f} % -> {100 * together.difference_after:.1f} %"
+        f"{100 * together.difference_before:.1f}% -> {100 * together.difference_after:.1f}%"
     )
     scores: dict[str, float] = {}
     kinds = {"points": depth_points(naive), "naive": _fused(naive)}

@@ -256,7 +256,7 @@ def main() -> None:
     for name, mean in zip(MAPS, means, strict=True):
         print(f"| {name} | {mean:.3f} | {means[0] / mean:.2f} |")
     wide, frame = np.mean(pairs, axis=0)
-    print(f"\nFalse steps between views, 95th percentile: {100 * np.mean(steps):.1f} %")
+    print(f"\nFalse steps between views, 95th percentile: {100 * np.mean(steps):.1f}%")
     print(f"Fisheye {wide:.3f}, perspective frame {frame:.3f}: {wide / frame:.2f}")
 
 

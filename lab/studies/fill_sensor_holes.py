@@ -7,7 +7,7 @@ Half of the pixels that a sensor measured is hidden in blobs of 10 to 80 px, wit
 frames of four sets of RGB-D: RealSense, ICL-NUIM as Open3D has it, TUM RGB-D and SUN RGB-D. The
 rest is given as ``sparse``. Printed are, for each set, the median relative error in the hidden
 pixels of our answer, of the nearest measured pixel and of the network alone (scaled by the median
-ratio), the share of the given pixels that stay within 1 %, and the share of the hidden ones inside
+ratio), the share of the given pixels that stay within 1%, and the share of the hidden ones inside
 the stated range. With a fifth of the given pixels multiplied by random factors it prints how many
 of those, and how many of the others, were left out.
 """
@@ -154,7 +154,7 @@ def _score(found: _Scores, photo: Path, true: np.ndarray, seed: int) -> None:
     found.errors["nearest"].append(np.abs(_nearest(given)[test] / true[test] - 1))
     found.errors["network"].append(np.abs(alone[test] / true[test] - 1))
     stay = np.abs(made.depth.values[kept] / true[kept] - 1) < _KNOWN
-    found.shares["within 1 %"].append(float(stay.mean()))
+    found.shares["within 1%"].append(float(stay.mean()))
     found.shares["in range"].append(float((answer <= calibration.expected_error).mean()))
     planted = kept & (chance.random(true.shape) < _PLANTED)
     factors = np.exp(chance.choice([-1, 1], true.shape) * chance.uniform(0.3, 1.2, true.shape))

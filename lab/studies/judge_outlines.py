@@ -1,6 +1,6 @@
 """Outlines of things in pictures of depth: their width, and splinters.
 
-Width: at ridges of the gradient of inverse depth, the step across 4 % of the diagonal to both sides
+Width: at ridges of the gradient of inverse depth, the step across 4% of the diagonal to both sides
 over the steepest slope on the way, in % of the diagonal; only steps of at least a quarter of the
 photograph's range count. Splinters: share [%] of pixels, sky left out, that a median of 15x15 px
 moves by more than 0.08 in log depth. A halo is a photograph whose outlines have a median width of

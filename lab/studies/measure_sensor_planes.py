@@ -3,12 +3,12 @@
 Usage: ``RILIEVO_DATA=... python lab/studies/measure_sensor_planes.py``.
 
 In frames of six depth cameras, squares of a fifth to a half of the picture's height are drawn at
-random (seed 0). Those whose depth is a plane, within 2 % for 90 % of their pixels, count as flat
+random (seed 0). Those whose depth is a plane, within 2% for 90% of their pixels, count as flat
 surfaces of the scene. For each camera the script prints
 
-- the 80 % quantile of the relative difference between the median of 5 x 5 pixels, with which
+- the 80% quantile of the relative difference between the median of 5 x 5 pixels, with which
   ``rilievo.measure`` reads depth, and the plane through the square;
-- the 80 % quantile of the angle between the planes of two discs of 4 % of the picture's width in
+- the 80% quantile of the angle between the planes of two discs of 4% of the picture's width in
   the same square, as ``rilievo.measure.angle`` fits them. The true angle is 0 degrees, except that
   some squares hold a small object or a crease, mostly in the frames of the Kinect.
 
@@ -123,8 +123,8 @@ def main() -> None:
         every = np.concatenate(errors)
         told = f"{np.quantile(angles, 0.8):.1f}°" if angles else "-"
         print(
-            f"{name}: {len(errors)} squares at {np.median(depths):.2f} m, 80 % of medians within "
-            f"{100 * np.quantile(every, 0.8):.2f} %, of angles within {told} ({len(angles)})"
+            f"{name}: {len(errors)} squares at {np.median(depths):.2f} m, 80% of medians within "
+            f"{100 * np.quantile(every, 0.8):.2f}%, of angles within {told} ({len(angles)})"
         )
 
 

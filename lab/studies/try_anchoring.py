@@ -1,7 +1,7 @@
 """Try anchoring on real frames: ``RILIEVO_DATA=... python lab/studies/try_anchoring.py``.
 
 The truth stands in the place of a strong model: the inverse depth of real frames with a random
-scale and shift, exact, or seen at 288x224 pixels with a smooth error of 8 %. It is anchored to the
+scale and shift, exact, or seen at 288x224 pixels with a smooth error of 8%. It is anchored to the
 depth of the embedded model. AbsRel is that of the panel (``lab/studies/panel.py``), depth scaled by
 the ratio of medians, over the frames that are not refused. ``--frames learned`` tries the frames
 outside the panel (``lab/studies/anchoring_frames.py``), on which the fit's constant was chosen.

@@ -99,7 +99,7 @@ def _error_picture(
     words = (
         "ground truth, 2 to 5 m",
         "prediction with the same median",
-        "blue: 30 % too near, red: 30 % too far",
+        "blue: 30% too near, red: 30% too far",
     )
     small = [of_height(each, 266) for each in pictures]
     return grid([[_captioned(*each) for each in zip(small, words, strict=True)]], gap=6)
@@ -276,7 +276,7 @@ def robotics() -> Pictures:
         (Image.fromarray(photo), "frame 0030"),
         (_room_depth(prediction, sensor), "sensor, 2 to 5 m"),
         (_room_depth(prediction, aligned), "network, with the same median"),
-        (Image.fromarray(error), "blue: 30 % too near, red: 30 % too far"),
+        (Image.fromarray(error), "blue: 30% too near, red: 30% too far"),
     )
     small = [_captioned(of_height(image, 222), words) for image, words in panels]
     yield "single", grid([small], gap=6)

@@ -130,7 +130,7 @@ def _table(readers: list[Reader], journal: Journal) -> str:
 
 def _row(name: str, counts: Counter[str], dearest: Sequence[float]) -> Sequence[object]:
     cells = (counts.total(), counts[FINE], counts[REFUSED], counts[BAD])
-    said = (f"{dearest[0]:.2f} CPU-s", f"{100 * dearest[1]:.0f} %") if dearest else ("", "")
+    said = (f"{dearest[0]:.2f} CPU-s", f"{100 * dearest[1]:.0f}%") if dearest else ("", "")
     return name, *cells, *said
 
 

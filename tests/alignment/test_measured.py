@@ -91,7 +91,7 @@ def test_a_smaller_map_is_kept_at_the_pixels_that_it_covers() -> None:
         (24.0, [20, 20, 23, 24]),
         (40.0, [20, 20, 40, 40]),
     ],
-    ids=["one surface", "exactly 5 % at the second pixel", "an edge"],
+    ids=["one surface", "exactly 5% at the second pixel", "an edge"],
 )
 def test_a_coarse_map_is_interpolated_where_that_changes_it_by_less_than_5_per_cent(
     far: float, expected: list[float]

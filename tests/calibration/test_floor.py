@@ -117,7 +117,7 @@ def test_a_counter_that_hides_the_floor_is_not_taken_for_it() -> None:
     """
     view = room(20, 0, block(20, [0.0, HEIGHT - 0.4, 2.0], [2.4, 0.4, 0.6]))
     assert (view.part == 0).sum() < 0.03 * view.part.size
-    with pytest.raises(CalibrationError, match=r"is probably a table, with \d+ %"):
+    with pytest.raises(CalibrationError, match=r"is probably a table, with \d+%"):
         calibrate_height(up_to_scale(view), CAMERA, HEIGHT)
 
 
@@ -145,7 +145,7 @@ def test_a_large_photograph_gives_what_a_small_one_does() -> None:
 def test_a_wall_alone_is_no_floor() -> None:
     view = plane(RAYS, np.array([0.2, 0.1, -1.0]) / np.sqrt(1.05), 3.0)
     with pytest.raises(
-        CalibrationError, match=r"no floor is visible: only 0.0 % of the picture is in"
+        CalibrationError, match=r"no floor is visible: only 0.0% of the picture is in"
     ):
         calibrate_height(up_to_scale(view), CAMERA, HEIGHT)
 
@@ -165,7 +165,7 @@ def test_a_roof_above_the_middle_of_the_picture_is_no_floor() -> None:
         valid=view.seen & upper,
     )
     with pytest.raises(
-        CalibrationError, match=r"no floor is visible: only 0.0 % of the picture is in"
+        CalibrationError, match=r"no floor is visible: only 0.0% of the picture is in"
     ):
         calibrate_height(depth, CAMERA, HEIGHT)
 
@@ -230,7 +230,7 @@ def test_normals_of_another_size_are_refused() -> None:
 
 
 def test_a_street_whose_depth_bends_down_is_taken_as_a_level_cameras() -> None:
-    """Ground 1.5 m below, which a network puts 40 % too far beyond eight metres."""
+    """Ground 1.5 m below, which a network puts 40% too far beyond eight metres."""
     height, width = SIZE
     K = np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, 0.3 * height], [0, 0, 1]])
     rows = np.arange(height)[:, None] - 0.3 * height

@@ -78,7 +78,7 @@ def test_two_points_that_disagree_meet_in_the_geometric_mean() -> None:
     assert [residual.metres for residual in result.residuals] == pytest.approx([0.5, -0.75])
     assert result.warning is not None
     assert "5,5,1 is suspicious" in result.warning
-    assert "+50 %" in result.warning
+    assert "+50%" in result.warning
     assert "contradict each other by a factor of 2.25" in result.warning
 
 
@@ -152,7 +152,7 @@ def test_a_slip_among_four_points_moves_no_line_and_is_named(kind: DepthKind) ->
 
 @pytest.mark.parametrize("kind", AFFINE_KINDS)
 def test_hardly_any_line_has_less_absolute_error_in_the_logarithm(kind: DepthKind) -> None:
-    """Compared with a fine search over slopes and offsets, with errors of up to 25 % in five
+    """Compared with a fine search over slopes and offsets, with errors of up to 25% in five
     points.
     """
     generator = np.random.default_rng(0)
@@ -219,7 +219,7 @@ def test_a_distance_along_the_ray_is_longer_than_depth() -> None:
 
 
 def test_a_residual_is_along_what_was_measured() -> None:
-    """At the second point, 45 degrees off the axis, the map is 10 % too far."""
+    """At the second point, 45 degrees off the axis, the map is 10% too far."""
     K = np.array([[40.0, 0, 10.0], [0, 40.0, 5.0], [0, 0, 1.0]])
     camera, values = Camera(K=K, source=CameraSource.GIVEN), np.full(SIZE, 2.0)
     values[:, 40:] = 2.2

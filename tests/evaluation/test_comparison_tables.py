@@ -97,7 +97,7 @@ def test_the_page_has_every_number_and_the_images_on_which_runs_disagree(tmp_pat
     page = (tmp_path / "c.html").read_text()
     assert f"{values.mean():.4f}" in page
     assert f"{other.mean():.4f}" in page
-    assert "b is better than a on 1 of 40 images (2.5 %)" in page
+    assert "b is better than a on 1 of 40 images (2.5%)" in page
 
 
 @pytest.mark.slow

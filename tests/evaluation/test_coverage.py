@@ -1,4 +1,4 @@
-"""Coverage of 95 % intervals of the mean: for independent images, and for frames of scenes.
+"""Coverage of 95% intervals of the mean: for independent images, and for frames of scenes.
 
 The errors are lognormal, skewed as those of images are. The figures are those of
 docs/reference/statistics.md; a percentile bootstrap, measured beside, is what they are better than.

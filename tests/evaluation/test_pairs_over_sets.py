@@ -18,7 +18,7 @@ from support.evaluations import METRICS, evaluation
 ABS_REL, _, DELTA1 = METRICS
 MODELS = ("a", "b", "c", "d", "e")
 ALLOWED = 0.064
-"""5 %, and what 1,000 draws scatter by: 1.96 times the root of 0.05 x 0.95 / 1,000."""
+"""5%, and what 1,000 draws scatter by: 1.96 times the root of 0.05 x 0.95 / 1,000."""
 
 
 def equal_models(
@@ -47,7 +47,7 @@ def false_claims(scenes: tuple[int, ...], models: int, *, tries: int, draws: int
 
 @pytest.mark.parametrize(("scenes", "models"), [((10, 20, 40), 2), ((8, 8, 8), 5)])
 def test_equal_models_are_seldom_said_to_differ(scenes: tuple[int, ...], models: int) -> None:
-    # 200 tries scatter by 3 %.
+    # 200 tries scatter by 3%.
     assert false_claims(scenes, models, tries=200, draws=300) <= 0.08
 
 

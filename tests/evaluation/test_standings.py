@@ -436,7 +436,7 @@ def test_the_command_makes_a_leaderboard_of_folders(
         (folder / "report.html").write_text(f"{index}")
     assert main(["compare", "runs"]) == 0
     printed = capsys.readouterr().out
-    assert "mean rank (95 % interval)" in printed
+    assert "mean rank (95% interval)" in printed
     assert main(["compare", "runs/good", "runs/fair", "-o", "board.html"]) == 0
     html = (tmp_path / "board.html").read_text()
     assert set(re.findall(r'href="([^"#:]+)"', html)) == {

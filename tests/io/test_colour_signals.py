@@ -208,7 +208,7 @@ def pq_codes() -> np.ndarray:
 def test_a_png_that_says_pq_is_converted(chunks: dict[bytes, bytes]) -> None:
     content = png_with({b"cICP": bytes((9, 16, 0, 1)), **chunks}, pq_codes())
     photo = rilievo.read_photo(content)
-    # 8 bits of PQ are coarse: one level is 3 % of light.
+    # 8 bits of PQ are coarse: one level is 3% of light.
     assert np.abs(photo.pixels.astype(int) - card() // 2).mean() < 2
     assert any("(PQ) was mapped to sRGB" in note for note in photo.notes)
 

@@ -49,7 +49,7 @@ def columns_of_the_square(picture: np.ndarray) -> list[int]:
 
 
 def test_what_is_near_moves_right_for_the_left_eye_and_left_for_the_right() -> None:
-    """A parallax of 8 % of 100 pixels from the wall, in the screen, to the square: 4 each way."""
+    """A parallax of 8% of 100 pixels from the wall, in the screen, to the square: 4 each way."""
     left, right = eyes(strength=0.08, convergence=0.0)
     assert columns_of_the_square(left) == list(range(44, 64))
     assert columns_of_the_square(right) == list(range(36, 56))

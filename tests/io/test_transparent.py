@@ -172,7 +172,7 @@ def test_transparent_pixels_are_found_and_black_and_others_as_kept(form: str, sh
     assert not photo.pixels[photo.transparent].any()
     [note] = [each for each in photo.notes if "transparent" in each]
     assert "alpha='keep'" in note
-    share = float(note.split("(")[1].split(" %")[0])
+    share = float(note.split("(")[1].split("%")[0])
     assert share == pytest.approx(100 * mask.mean(), abs=2 if form in LOSSY else 0.05 * share)
     assert kept.transparent is None
     assert not [each for each in kept.notes if "transparent" in each]

@@ -9,7 +9,7 @@ command, names of the files that it writes, keys and numbers of JSON, and shape,
 
 Numbers agree to 1e-4 of their size or of their array's spread. Other kernels (another kind of
 processor, other versions of torch or ONNX Runtime) compute other float32 numbers: there, say
-``--tolerance 0.01``. Pictures may differ by some levels, points of surfaces by 0.5 %.
+``--tolerance 0.01``. Pictures may differ by some levels, points of surfaces by 0.5%.
 """
 
 import argparse

@@ -54,7 +54,7 @@ def half_width(measured: rilievo.measure.Measurement) -> float:
 
 
 def save_instrument(folder: Path, *names: str) -> rilievo.Prediction:
-    """Depth of an instrument with an error of 0.3 %, saved as ``map``."""
+    """Depth of an instrument with an error of 0.3%, saved as ``map``."""
     prediction = given(SLANTED, camera=K, depth_error="0.3%")
     prediction.save(folder / "map", names)
     return prediction

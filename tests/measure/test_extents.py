@@ -139,7 +139,7 @@ def test_what_is_behind_the_thing_does_not_count() -> None:
 
 
 def test_on_a_street_the_foot_of_a_thing_tells_its_distance() -> None:
-    """A network takes the thing for 30 % farther than it is, but sees where it meets the street."""
+    """A network takes the thing for 30% farther than it is, but sees where it meets the street."""
     true, mask = traced(Cuboid(x=0.5, z=6.0, width=1.8, height=1.5, depth=1.0), wall=40.0)
     wrong = np.where(mask, 1.3 * true, true)
     # Edges of a network's depth are soft.

@@ -106,7 +106,7 @@ def test_a_far_height_keeps_the_range_of_a_length() -> None:
 
 @pytest.mark.parametrize("name", ["known", "camera_height"])
 def test_a_network_that_moves_a_low_object_leaves_its_height_in_the_range(name: str) -> None:
-    """Tops of plates 15 % too far away, as a network that melts objects into the floor has them."""
+    """Tops of plates 15% too far away, as a network that melts objects into the floor has them."""
     true = 0.3
     exact, empty = depth_of_room(true), depth_of_room(0.0)
     melted = np.where(exact < empty, np.minimum(1.15 * exact, empty), exact)

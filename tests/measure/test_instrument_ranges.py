@@ -329,7 +329,7 @@ def test_the_origin_survives_saving(sensed: rilievo.Prediction, tmp_path: Path) 
     ("text", "error"),
     [
         ("1%", DepthError(relative=0.01)),
-        (" 0.5 % ", DepthError(relative=0.005)),
+        (" 0.5% ", DepthError(relative=0.005)),
         ("10mm", DepthError(absolute=0.01)),
         ("0.5in", DepthError(absolute=0.0127)),
         ("0.3%/m", DepthError(growth=0.003)),

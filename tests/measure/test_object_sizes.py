@@ -31,7 +31,7 @@ MOST_ERROR = 0.02
 
 def measured(scene: TracedScene, region: str) -> RegionMeasurement:
     """Measure the object of a scene in its mask, or in a box that is tight or loose."""
-    looseness = {"tight box": 0.0, "box 5 % larger": 0.05, "box 10 % larger": 0.1}
+    looseness = {"tight box": 0.0, "box 5% larger": 0.05, "box 10% larger": 0.1}
     place = scene.mask if region == "mask" else scene.tight_box(looseness[region])
     return scene.prediction().measure_box(place)
 
@@ -58,8 +58,8 @@ SLOW = pytest.mark.slow
     "region",
     [
         "tight box",
-        "box 10 % larger",
-        pytest.param("box 5 % larger", marks=SLOW),
+        "box 10% larger",
+        pytest.param("box 5% larger", marks=SLOW),
         pytest.param("mask", marks=SLOW),
     ],
 )
@@ -138,7 +138,7 @@ def test_holes_in_the_mask_and_in_the_depth_change_little() -> None:
 
 @pytest.mark.parametrize("seeds", [9, pytest.param(24, marks=SLOW)])
 def test_noise_of_a_sensor_changes_little(seeds: int) -> None:
-    """Normally distributed errors of 1 % from pixel to pixel."""
+    """Normally distributed errors of 1% from pixel to pixel."""
     errors = []
     for scene in whole_scenes("cuboids on a floor", seeds):
         noise = np.random.default_rng(5).standard_normal(scene.depth.shape)
@@ -181,7 +181,7 @@ def test_sizes_in_other_places_are_right(
     solids: list[Solid], surroundings: list[Solid], view: View
 ) -> None:
     scene = trace_scene(solids, surroundings, view, wall=6.0)
-    for region in ("tight box", "box 5 % larger", "mask"):
+    for region in ("tight box", "box 5% larger", "mask"):
         found = measured(scene, region)
         for what in ("width", "height"):
             value = getattr(found, what).value

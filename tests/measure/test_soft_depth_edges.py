@@ -109,8 +109,8 @@ CHANGES = [
     pytest.param(on_grid(2, 1), 0.03, id="every second pixel"),
     pytest.param(on_grid(3, 1), 0.03, id="every third pixel"),
     pytest.param(lambda depth: blurred(noisy(0.005)(depth)), 0.05, id="blurred noise"),
-    pytest.param(noisy(0.0012), 0.02, id="noise of .12 %"),
-    pytest.param(noisy(0.003), 0.02, id="noise of .3 %"),
+    pytest.param(noisy(0.0012), 0.02, id="noise of .12%"),
+    pytest.param(noisy(0.003), 0.02, id="noise of .3%"),
 ]
 
 

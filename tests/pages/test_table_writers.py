@@ -22,7 +22,7 @@ BEST = Entry(text="0.05", interval="0.04 to 0.06", is_best=True, is_marked=True)
 TABLE = Table(
     title="rooms",
     lead=("Three images.",),
-    caption="rooms: 50 %",
+    caption="rooms: 50%",
     heads=(
         Heading(text="model"),
         Heading(text="AbsRel ↓", group="a_b"),

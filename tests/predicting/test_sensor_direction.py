@@ -103,6 +103,6 @@ def test_the_note_does_not_promise_the_tests_error_for_a_hole_over_an_object() -
     error = np.abs(made.depth.values / with_box - 1)[hole]
     assert np.quantile(error, 0.8) > 3 * calibration.expected_error
     [note] = [note for note in made.notes if note.startswith("metres from")]
-    stated = f"{100 * calibration.expected_error:.1f} %"
+    stated = f"{100 * calibration.expected_error:.1f}%"
     assert f"in a test on hidden pixels, 8 in 10 were filled to within {stated}, but" in note
     assert "should be within" not in note

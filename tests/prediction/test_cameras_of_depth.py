@@ -57,7 +57,7 @@ def test_depth_where_a_fisheye_sees_nothing_is_left_out_with_a_note() -> None:
     away = np.hypot(u - 319.5, v - 239.5) / 250
     seen = away <= lens.farthest
     np.testing.assert_array_equal(prediction.depth.valid, seen)
-    assert any(f"{100 - 100 * seen.mean():.3g} % of the depth" in n for n in prediction.notes)
+    assert any(f"{100 - 100 * seen.mean():.3g}% of the depth" in n for n in prediction.notes)
     with pytest.raises(rilievo.CalibrationError, match="without depth"):
         prediction.measure((10, 10), (300, 200))
 

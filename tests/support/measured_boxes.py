@@ -236,8 +236,8 @@ def main(data: Path) -> None:
         for what in dict.fromkeys(one.what for one in found):
             quality = range_quality(found, what)
             sys.stdout.write(
-                f"| {kind} | {what} | {quality.count} | {100 * quality.error:.0f} % "
-                f"| {100 * quality.inside:.0f} % | {100 * quality.half_width:.0f} % "
+                f"| {kind} | {what} | {quality.count} | {100 * quality.error:.0f}% "
+                f"| {100 * quality.inside:.0f}% | {100 * quality.half_width:.0f}% "
                 f"| {quality.excess:.2f} |\n"
             )
 

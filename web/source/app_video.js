@@ -138,5 +138,5 @@ function progressInWords({ state, share, frames, left }) {
   if (state === "waiting") return "waiting in the queue";
   if (share === null) return `${Math.floor(frames / 2)} frames`;
   const rest = left === null ? "" : `, about ${Math.ceil(left)} s left`;
-  return `${Math.round(100 * share)} % done${rest}`;
+  return `${Math.round(100 * share)}% done${rest}`;
 }

@@ -96,7 +96,7 @@ export async function readPhotograph(file) {
   if (found) {
     picture.transparent = found.mask;
     found.mask.forEach((each, at) => { if (each) picture.values.fill(0, 4 * at, 4 * at + 3); });
-    notes.push(`its transparent pixels (${Number((100 * found.share).toPrecision(3))} %) have no depth`);
+    notes.push(`its transparent pixels (${Number((100 * found.share).toPrecision(3))}%) have no depth`);
   }
   const [low, high] = levelsOf(picture);
   if (high - low < LEAST_LEVELS) {

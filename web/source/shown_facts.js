@@ -54,7 +54,7 @@ function anchoringInWords({ model, rank_correlation: correlation, residual, refu
   if (refused) return refused;
   const difference = (100 * residual).toFixed(1);
   return `scale and shift are fitted to depth by ${model}; rank correlation ${correlation}, `
-    + `median difference ${difference} %`;
+    + `median difference ${difference}%`;
 }
 
 function timeInWords({ all, read }, threads) {

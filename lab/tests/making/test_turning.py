@@ -61,7 +61,7 @@ def test_a_turned_camera_sees_the_turned_plane(
     seen = seen_by(frame, R, camera, shape)
     new = rays(camera, shape)
     depth = OFFSET / np.tensordot(R @ NORMAL, new, 1)
-    # Half a pixel of the frame is 0.3 % of depth here; the turn itself up to 20 %.
+    # Half a pixel of the frame is 0.3% of depth here; the turn itself up to 20%.
     np.testing.assert_allclose(seen.log_depth, np.log(depth), atol=5e-3)
     np.testing.assert_allclose(seen.normals[:, 5, 5] / 127, R @ NORMAL, atol=0.01)
     back = np.einsum("ji,jhw->ihw", R, new)

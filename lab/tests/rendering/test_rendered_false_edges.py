@@ -20,7 +20,7 @@ STRONG = 25
 
 
 def false_share(kind: Kind, textures: TextureBank, frames: int) -> float:
-    """Share of the strong edges of pictures that have no step of depth of 4 % within 2 pixels."""
+    """Share of the strong edges of pictures that have no step of depth of 4% within 2 pixels."""
     strong, false = 0, 0
     for seed in range(frames):
         sample = render(seed, size=SIZE, textures=textures, kind=kind)

@@ -57,7 +57,7 @@ def test_fringes_move_red_out_and_blue_in_and_leave_green() -> None:
     red, green, blue = np.moveaxis(fringed(light, 0.03), -1, 0)
     np.testing.assert_array_equal(green, light[..., 1])
     columns = np.arange(81)
-    # 20 px right of the middle, 3 % of that either way.
+    # 20 px right of the middle, 3% of that either way.
     assert (red[20] * columns).sum() / red[20].sum() == pytest.approx(60.6, abs=0.05)
     assert (blue[20] * columns).sum() / blue[20].sum() == pytest.approx(59.4, abs=0.05)
 

@@ -34,7 +34,7 @@ def step_map(blur: int) -> np.ndarray:
 
 
 def test_the_width_of_an_outline_is_that_of_its_ramp() -> None:
-    """A ramp of 12 px of a diagonal of 600 px is 2 %; the blur widens it a little."""
+    """A ramp of 12 px of a diagonal of 600 px is 2%; the blur widens it a little."""
     assert outline_width(step_map(12)) == pytest.approx(2.0, rel=0.1)
     assert outline_width(step_map(24)) == pytest.approx(4.0, rel=0.1)
     assert outline_width(step_map(1)) < 0.5

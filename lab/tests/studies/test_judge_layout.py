@@ -92,7 +92,7 @@ def test_abs_rel_knows_no_scale_and_grows_with_the_error() -> None:
     depth[:3] = 0
     log = np.log(np.where(depth > 0, depth, 1))
     assert abs_rel(log + np.float32(0.7), depth) == pytest.approx(0, abs=1e-5)
-    # Fourteen columns of 32 are 10 % too far, so the median is that of the others.
+    # Fourteen columns of 32 are 10% too far, so the median is that of the others.
     columns = np.tile(np.arange(32) < 14, (24, 1))
     far = np.where(columns, np.float32(np.log(1.1)), np.float32(0))
     assert abs_rel(far, np.ones((24, 32), np.float32)) == pytest.approx(0.1 * 14 / 32, rel=1e-3)

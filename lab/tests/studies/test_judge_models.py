@@ -126,7 +126,7 @@ def scores(camera: str, error: float, expected: float, count: int = 24) -> list[
 
 
 def test_ranges_are_learned_on_the_other_cameras() -> None:
-    """80 % of normal errors lie within 1.2816 deviations, however large the expected ones are."""
+    """80% of normal errors lie within 1.2816 deviations, however large the expected ones are."""
     alike = {name: scores(name, 0.2, 0.9) for name in DECIDING}
     held, wide = relearned(alike, DECIDING[0])
     assert held == pytest.approx(0.8, abs=0.02)

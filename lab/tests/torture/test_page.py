@@ -202,7 +202,7 @@ def test_a_commit_that_is_not_there_says_nothing(checkout: Path, tmp_path: Path)
 
 def test_a_long_table_keeps_its_dearest_rows_and_its_faults() -> None:
     header = ("reader", "inputs", "read", "refused", "bad", "dearest", "of what is allowed")
-    rows = [(f"reader {n}", 9, 8, 1, int(n == 3), "0.1 CPU-s", f"{n} %") for n in range(40)]
+    rows = [(f"reader {n}", 9, 8, 1, int(n == 3), "0.1 CPU-s", f"{n}%") for n in range(40)]
     total = ("**all**", 360, 320, 40, 1, "", "")
     short = shortened(table_of(header, [*rows, total])).splitlines()
     assert [line.split("|")[1].strip() for line in short[2:]] == [

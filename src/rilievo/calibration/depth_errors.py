@@ -14,8 +14,8 @@ from rilievo.schema.typed_values import UNITS, parse_metres
 ASSUMED_ERROR = DepthError(relative=0.02)
 """Error of eight in ten depths that is assumed where nobody states one.
 
-Makers of depth cameras promise 2 % within 2 m (RealSense D435), and Khoshelham and Elberink
-("Accuracy and Resolution of Kinect Depth Data", Sensors 2012) found 1 % at 3 m for the first
+Makers of depth cameras promise 2% within 2 m (RealSense D435), and Khoshelham and Elberink
+("Accuracy and Resolution of Kinect Depth Data", Sensors 2012) found 1% at 3 m for the first
 Kinect, without an error of the whole scale."""
 
 _MAX_ROUNDING = 0.5
@@ -46,7 +46,7 @@ def parse_depth_error(text: object) -> DepthError:
         text: ``1%``, ``10mm``, ``0.3%/m``, a sum of these, or a ``DepthError``.
 
     Raises:
-        OptionError: If it is anything else, not positive, or 100 % or more.
+        OptionError: If it is anything else, not positive, or 100% or more.
     """
     if isinstance(text, DepthError):
         return text
@@ -61,7 +61,7 @@ def parse_depth_error(text: object) -> DepthError:
     if not 0 < error.relative + error.absolute + error.growth < math.inf:
         raise OptionError(option="depth_error", expected=_EXPECTED, value=text)
     if max(error.relative, error.growth) >= _MAX_RELATIVE_ERROR:
-        raise OptionError(option="depth_error", expected="less than 100 % of depth", value=text)
+        raise OptionError(option="depth_error", expected="less than 100% of depth", value=text)
     return error
 
 

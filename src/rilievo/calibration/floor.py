@@ -266,10 +266,10 @@ def _require_upward_pixels(upward_count: int, depth_count: int, max_angle: float
         )
     if upward_count < _MIN_AREA_FRACTION * depth_count:
         raise CalibrationError(
-            f"no floor is visible: only {100 * upward_count / depth_count:.1f} % of the "
+            f"no floor is visible: only {100 * upward_count / depth_count:.1f}% of the "
             "picture is in its lower half and faces up (within "
             f"{math.degrees(max_angle):.0f} degrees), but a floor needs "
-            f"{100 * _MIN_AREA_FRACTION:.0f} %",
+            f"{100 * _MIN_AREA_FRACTION:.0f}%",
             hint=_HINT,
         )
 
@@ -323,7 +323,7 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
             if level_plane is not None:
                 return level_plane
             faults.append(
-                f"is probably a table, with {100 * fraction_below:.0f} % of the picture below it"
+                f"is probably a table, with {100 * fraction_below:.0f}% of the picture below it"
             )
 
         is_candidate &= _depth_differences(surfaces.points, plane.m) > 2 * _INLIER_TOLERANCE

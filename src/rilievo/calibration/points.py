@@ -250,7 +250,7 @@ def _suspicious_size_warnings(residuals: Sequence[Residual]) -> list[str]:
     """Warning on each size that the fit misses by a large factor."""
     return [
         f"{_size_name(residual)} is suspicious: the fitted depth differs from it by "
-        f"{100 * residual.relative:+.0f} %"
+        f"{100 * residual.relative:+.0f}%"
         for residual in residuals
         if not 1 / _MAX_CERTAIN_SIZE_RATIO <= residual.relative + 1 <= _MAX_CERTAIN_SIZE_RATIO
     ]

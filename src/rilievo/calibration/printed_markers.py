@@ -208,7 +208,7 @@ def _draw_foot(page: Image.Image, side: float, height: float) -> None:
     for x in (left, right):
         draw.line([(x, line_y - tick), (x, line_y + tick)], fill=0, width=4)
     text_left = _PAGE_MARGIN + _RULER_LENGTH + _TEXT_HEIGHT
-    _draw_text(page, text_left, ruler_y - 0.003, "100 mm when printed at 100 %")
+    _draw_text(page, text_left, ruler_y - 0.003, "100 mm when printed at 100%")
     command = f"rilievo predict photo.jpg --markers {side:g}"
     explanation = f"black squares of {1000 * side:g} mm: {command}"
     _draw_text(page, _PAGE_MARGIN, ruler_y + 0.006, explanation)

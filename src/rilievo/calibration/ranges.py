@@ -59,7 +59,7 @@ class Circumstances:
         radial_fraction: Fraction of the measured line that points away from the camera, 0 to 1.
         log_depth_ratio: Absolute log ratio of the depth and that of the nearest known size.
         known_radial_fraction: The same fraction of the known length.
-        doubt: 1 minus the 10 % quantile of the picture's confidence (``picture_doubt``).
+        doubt: 1 minus the 10% quantile of the picture's confidence (``picture_doubt``).
         anchoring: Disagreement of anchored depth; None for other depth.
     """
 

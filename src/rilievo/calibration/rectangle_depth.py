@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 NOISE_PER_MEDIAN = math.log(5) / math.log(2)
-"""Ratio of the 80 % quantile to the median of absolute errors with a Laplace distribution. The
+"""Ratio of the 80% quantile to the median of absolute errors with a Laplace distribution. The
 median is used because an object on the rectangle changes it less than the quantile."""
 
 _MAX_PIXELS = 4000

@@ -65,7 +65,7 @@ class KnownPoint:
         '320,240,2.35'
 
     Attributes:
-        along: Direction of the distance; at 30 degrees off the axis the two differ by 15 %.
+        along: Direction of the distance; at 30 degrees off the axis the two differ by 15%.
 
     Raises:
         OptionError: If a number is not finite or the distance not positive.

@@ -50,6 +50,6 @@ def main(arguments: Sequence[str]) -> int:
     with printing():
         say(
             f"{printable(request.page)}: has the markers {page.ids[0]} to {page.ids[-1]}; "
-            f"print it at 100 % and predict with --markers {page.side:g}"
+            f"print it at 100% and predict with --markers {page.side:g}"
         )
     return 0

@@ -49,10 +49,10 @@ WORST_IMAGES = 500
 """Number of images in that shortened table."""
 
 _METRIC_HEADS = make_heads(
-    *("metric", "value", "95 % interval", "mean of images", "median of images"),
+    *("metric", "value", "95% interval", "mean of images", "median of images"),
     *("all pixels pooled", "images", "pixels"),
 )
-_SUBSET_HEADS = make_heads("metric", "value", "95 % interval", "median of images")
+_SUBSET_HEADS = make_heads("metric", "value", "95% interval", "median of images")
 
 
 def write_results(

@@ -1,4 +1,4 @@
-"""95 % confidence intervals over images or scenes, and tests for differences beyond chance."""
+"""95% confidence intervals over images or scenes, and tests for differences beyond chance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ _STUDENT_T = (
     *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
     *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
 )
-"""Two-sided 95 % quantiles of Student's t, from 1 degree of freedom on."""
+"""Two-sided 95% quantiles of Student's t, from 1 degree of freedom on."""
 _NORMAL_QUANTILE = 1.959964
-"""Two-sided 95 % quantile of the normal distribution."""
+"""Two-sided 95% quantile of the normal distribution."""
 _MAX_LOG_FACTOR = 100.0
 """Largest logarithm of the factor from an estimate to the end of its interval, against overflow."""
 
 
 class Interval(NamedTuple):
-    """A 95 % confidence interval."""
+    """A 95% confidence interval."""
 
     low: float
     high: float
@@ -72,7 +72,7 @@ def mean_statistic(
 
 
 def jackknife_interval(statistic: Statistic, scenes: Scenes) -> Interval | None:
-    """95 % interval by leaving out one scene at a time (Tukey 1958).
+    """95% interval by leaving out one scene at a time (Tukey 1958).
 
     Return None with fewer than three scenes.
     """
@@ -117,7 +117,7 @@ def scene_count(scenes: Scenes) -> int:
 
 
 def _student_t(degrees_of_freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t.
+    """Two-sided 95% quantile of Student's t.
 
     Beyond the table it is z + g1 / n + g2 / n² + g3 / n³, where g1 to g3 are polynomials in the
     normal quantile z (Hill 1970).
@@ -154,7 +154,7 @@ def mean_interval(
     *,
     by_scene: bool = False,
 ) -> Interval | None:
-    """95 % interval of the mean of one value for each image.
+    """95% interval of the mean of one value for each image.
 
     Images of the same scene are not independent; without ``scenes``, all images are. With
     ``by_scene``, the mean is taken over scenes. Return None with fewer than three images or scenes.

@@ -54,7 +54,7 @@ class Summary:
 
     Attributes:
         value: Value to quote, averaged as the benchmark prescribes.
-        low: Lower end of the 95 % confidence interval of ``value``. None with fewer than three
+        low: Lower end of the 95% confidence interval of ``value``. None with fewer than three
             images or scenes, and for a pooled median.
         per_image: Mean of the images' values, as ``median`` is their median.
         pooled: Value over the pixels of all images; None if the metric cannot be pooled.

@@ -396,7 +396,7 @@ def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
         table_rows.append((mean.label, mean.metric.label, number(value), NOTHING, NOTHING))
     return Table(
         heads=make_heads(
-            "benchmark", "metric", "value", "95 % interval", "images", words=["metric"]
+            "benchmark", "metric", "value", "95% interval", "images", words=["metric"]
         ),
         rows=tuple(table_rows),
         notes=means_notes(means),

@@ -284,7 +284,7 @@ _DOUBT_QUANTILE = 0.1
 
 
 def picture_doubt(prediction: PredictionRecord) -> float:
-    """Doubt of a picture: 1 minus the 10 % quantile of the confidence in its central part.
+    """Doubt of a picture: 1 minus the 10% quantile of the confidence in its central part.
 
     A bad picture shows more clearly in this quantile than in the mean confidence, which a wrong
     part of the picture hardly changes. The borders are left out, because confidence is low there in

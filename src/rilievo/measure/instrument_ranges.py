@@ -29,8 +29,8 @@ from rilievo.records.prediction_record import PredictionRecord
 VARYING_FRACTION = 0.3
 """Fraction of the assumed error that varies between the pixels of one surface.
 
-Eight in ten medians of 5 x 5 pixels lie within .53 to .88 % of the plane through a flat surface,
-for six depth cameras (``lab/studies/measure_sensor_planes.py``). That is .27 to .44 of 2 %, and
+Eight in ten medians of 5 x 5 pixels lie within .53 to .88% of the plane through a flat surface,
+for six depth cameras (``lab/studies/measure_sensor_planes.py``). That is .27 to .44 of 2%, and
 includes what is not quite flat."""
 COMMON_FRACTION = math.sqrt(1 - VARYING_FRACTION**2)
 """Fraction of the assumed error that all pixels have in common."""

@@ -400,7 +400,7 @@ def area(
     return add_remark(
         measurement,
         "the surface inside the outline is not flat: its depth deviates from the plane by "
-        f"{100 * offset:.2g} %, and the area is that of the flat polygon in the plane",
+        f"{100 * offset:.2g}%, and the area is that of the flat polygon in the plane",
     )
 
 

@@ -42,7 +42,7 @@ class RegionMeasurement:
         box: First column and row of the region, and last ones [px].
         share: Fraction of the region's pixels that show the object.
         distance: Median distance [m].
-        nearest: 10 % quantile of the distance [m].
+        nearest: 10% quantile of the distance [m].
         width: Horizontal extent across the view [m].
         height: Vertical extent [m].
         depth: Visible extent along the view [m].
@@ -76,7 +76,7 @@ class RegionMeasurement:
                 ("depth", self.depth),
             )
         )
-        return f"{self.name or 'object'}: {sizes}; it covers {100 * self.share:.0f} % of its region"
+        return f"{self.name or 'object'}: {sizes}; it covers {100 * self.share:.0f}% of its region"
 
     def with_origin(self, origin: MeasurementOrigin) -> "RegionMeasurement":
         """Copy in which all measurements have the same origin."""

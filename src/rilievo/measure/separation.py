@@ -301,7 +301,7 @@ _MIN_CROSSING_PIXELS = 12
 """Fewest pixels of a part that can show that it passes through a plane."""
 _MIN_CROSSING_FRACTION = 0.15
 """Least fraction of the pixels of such a part in the outer half of a plane's tolerance, on each
-side. Of normally distributed errors within three standard deviations, 7 % lie there."""
+side. Of normally distributed errors within three standard deviations, 7% lie there."""
 
 
 def _passes_through(

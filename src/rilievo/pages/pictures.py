@@ -298,7 +298,7 @@ def _depth_error_panel(
     has_both = true_depth.valid & depth.valid
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         error = np.where(has_both, depth.values / true_depth.values - 1, 0)  # 0 is masked out
-    percent = f"{100 * max_error:.0f} %"
+    percent = f"{100 * max_error:.0f}%"
     return Panel(
         title=f"{model}, error",
         description=f"Relative error of {model}: blue is too near, red is too far",

@@ -1,7 +1,7 @@
 """Encode a surface for pages, as depths on a lattice and flags for the triangles that exist.
 
 The logarithm of depth is stored in 16 bits. For depths from 1 to 100, the relative precision is
-0.004 %.
+0.004%.
 """
 
 import zlib

@@ -506,7 +506,7 @@ def _notes_on_unseen(valid: Mask, seen: Mask, label: str) -> tuple[str, ...]:
             "has depth only outside the field of view of the camera's lens", path=label
         )
     return (
-        f"{100 * unseen_fraction:.3g} % of the depth lies outside the field of view of the "
+        f"{100 * unseen_fraction:.3g}% of the depth lies outside the field of view of the "
         "camera's lens and is left out",
     )
 

@@ -76,7 +76,7 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             depth_error: Error that eight in ten depths stay below, from which the ranges of
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
                 sum of these; or "network", if a network predicted the depth. By default that of
-                rilievo's record of the file, else 2 %.
+                rilievo's record of the file, else 2%.
             known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, or their texts. They
                 scale depth that is not metric. Metric depth stays, and contradictions are noted.
 

@@ -79,7 +79,7 @@ def test_a_map_of_other_proportions_is_not_only_resized(root: Path, shape: tuple
     depth = smaller(shape)
     with pytest.raises(InputError, match="'crop: stretched' in 'depth:'"):
         truth_of(root, depth)
-    with pytest.raises(InputError, match=r"their proportions differ by 33 %.*'crop: stretched'"):
+    with pytest.raises(InputError, match=r"their proportions differ by 33%.*'crop: stretched'"):
         truth_of(root, depth, YAML_CAMERA + "depth: {crop: resized}")
     sample = truth_of(root, depth, YAML_CAMERA + "depth: {crop: stretched}")
     assert sample.depth is not None
@@ -94,7 +94,7 @@ def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> No
         place = place_map(size, picture, "resized", names)
         assert place.crop.shape == picture
         [note] = place.notes
-        assert f"differ by {share} %" in note
+        assert f"differ by {share}%" in note
     # A RealSense, and networks that round to multiples of 14 and of 8.
     for size in ((480, 848), (518, 924), (518, 910), (360, 640)):
         assert place_map(size, (720, 1280), "resized", names).notes == ()

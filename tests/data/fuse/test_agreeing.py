@@ -115,7 +115,7 @@ def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[ClipView])
 def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[ClipView]) -> None:
     agreement = neighbour_indices(true, 3)
     assert set(agreement) == {0, 1, 2, 4, 5, 6}
-    # 5 % of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
+    # 5% of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
     assert agreement[0] in (1, 2, 4, 5)
 
 

@@ -122,7 +122,7 @@ def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
         assert all(f"{value:.4f}" in words for value in score.values.values())
     for fact in ("ab" * 32, "cd" * 32, "ef" * 32, made.command, "659", "data/rooms", "Apache-2.0"):
         assert fact in words
-    assert f"{100 * made.summaries[0].value:.1f} %" in words
+    assert f"{100 * made.summaries[0].value:.1f}%" in words
     assert DEPTH_METRICS["abs_rel"].summary in words
 
 
@@ -133,7 +133,7 @@ def test_the_headline_says_what_was_fitted_to_the_truth(tmp_path: Path) -> None:
         headline = (tmp_path / "report.html").read_text("utf-8").split('<main id="content">')[0]
         assert words in headline, method
         # Three metrics, each with its interval.
-        assert headline.count('class="tile"') == headline.count("95 %: 0.") == 3
+        assert headline.count('class="tile"') == headline.count("95%: 0.") == 3
 
 
 def test_a_training_run_is_named_by_its_folder_and_not_by_an_absolute_path(tmp_path: Path) -> None:
@@ -235,10 +235,10 @@ def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own(
     ]
     assert true.legend == predicted.legend
     assert error.legend is not None
-    assert error.legend.marks == ("−50 % too near", "+50 % too far")
+    assert error.legend.marks == ("−50% too near", "+50% too far")
     assert (true.pixels[0, 0] == 128).all()
     assert (error.pixels[0, 0] == 128).all()
-    # 25 % too far of 50 % is three quarters along the map, which is orange there.
+    # 25% too far of 50% is three quarters along the map, which is orange there.
     red, green, blue = _decoded(error.uri)[30, 30]
     assert red > 220
     assert 110 < green < 200

@@ -94,7 +94,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
     fitted = anchor(expected.depth, reference.depth)
     assert fitted.agrees
     told = re.search(
-        r"by rilievo/small; rank correlation ([\d.]+), median difference ([\d.]+) %", facts
+        r"by rilievo/small; rank correlation ([\d.]+), median difference ([\d.]+)%", facts
     )
     assert told, facts
     assert float(told[1]) == pytest.approx(fitted.rank_correlation, abs=1e-3)

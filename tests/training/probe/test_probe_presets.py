@@ -121,7 +121,7 @@ def test_a_change_that_cannot_be_is_refused(path: str, value: str | float, words
 
 
 def test_probe3ds_learning_rate_worked_out_by_hand() -> None:
-    """100 steps an epoch: 150 of warm-up from 1 %, then a quarter of a cosine over 850 to 1 %."""
+    """100 steps an epoch: 150 of warm-up from 1%, then a quarter of a cosine over 850 to 1%."""
     config = of_preset("probe3d")
     factor = {step: rate_factor(config, step=step, epoch_steps=100) for step in (0, 75, 150, 575)}
     assert factor[0] == pytest.approx(0.01)

@@ -89,15 +89,15 @@ def test_student_s_factors_are_those_of_scipy() -> None:
 @pytest.mark.parametrize(
     ("gain", "words"),
     [
-        (Gain(share=0.04, low=0.012, high=0.068, frames=20), "better by 4 % (1 to 7)"),
-        (Gain(share=-0.03, low=-0.05, high=-0.01, frames=20), "worse by 3 % (1 to 5)"),
+        (Gain(share=0.04, low=0.012, high=0.068, frames=20), "better by 4% (1 to 7)"),
+        (Gain(share=-0.03, low=-0.05, high=-0.01, frames=20), "worse by 3% (1 to 5)"),
         (
             Gain(share=0.005, low=-0.02, high=0.03, frames=20),
-            "no measurable difference on 20 held-out frames (\u22122 to +3 %)",
+            "no measurable difference on 20 held-out frames (\u22122 to +3%)",
         ),
         (
             Gain(share=-0.01, low=-0.03, high=0.01, frames=1),
-            "no measurable difference on 1 held-out frame (\u22123 to +1 %)",
+            "no measurable difference on 1 held-out frame (\u22123 to +1%)",
         ),
         (
             Gain(share=0.4, frames=1),
@@ -131,4 +131,4 @@ def test_a_start_that_is_kept_says_what_the_best_of_the_run_was() -> None:
         version="1",
         differences=(),
     )
-    assert record.quality_warnings[0].endswith("the best later weights: worse by 3 % (1 to 5)")
+    assert record.quality_warnings[0].endswith("the best later weights: worse by 3% (1 to 5)")

@@ -16,8 +16,8 @@ from rilievo.data.clips.tracks import (
 )
 
 MAX_FRAMES_OF_POINT = 15
-"""Frames through which a point is followed. Points slide: a path was off by 0.3 % with 15 frames,
-and by 1.1 % with 30."""
+"""Frames through which a point is followed. Points slide: a path was off by 0.3% with 15 frames,
+and by 1.1% with 30."""
 FOLLOWING = Tracking(max_corners=400, min_quality=0.005, min_distance=8, max_return_distance=0.3)
 """Settings for frames of 640 px and more."""
 _MIN_FOLLOWED_FRACTION = 0.7

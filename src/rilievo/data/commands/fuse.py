@@ -67,9 +67,9 @@ def _report_lines(record: FuseRecord, output: Path, labels: Path | None) -> Iter
     )
     if record.disagreement is not None and record.disagreement_before is not None:
         yield (
-            f"the depths of neighbouring frames differ by {100 * record.disagreement:.1f} %; with "
+            f"the depths of neighbouring frames differ by {100 * record.disagreement:.1f}%; with "
             f"one scale for all frames, they would differ by "
-            f"{100 * record.disagreement_before:.1f} %"
+            f"{100 * record.disagreement_before:.1f}%"
         )
     yield str(output)
     if labels is not None and record.labels is not None:

@@ -118,6 +118,6 @@ def _position_error_lines(scores: TrajectoryScores) -> Iterator[str]:
     if scores.part_translation is not None and scores.part_rotation is not None:
         yield (
             f"motion over {scores.parts} segments of 100 to 800 m: off by "
-            f"{100 * scores.part_translation:.2f} % of the length and {scores.part_rotation:.4f} "
+            f"{100 * scores.part_translation:.2f}% of the length and {scores.part_rotation:.4f} "
             "degrees per metre (mean)"
         )

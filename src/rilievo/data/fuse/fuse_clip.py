@@ -328,7 +328,7 @@ def _notes_on_results(results: _FuseResults) -> list[str]:
 
 def _note_on_disagreement(disagreement: float, *, has_estimated_poses: bool) -> Note:
     """Explain what may be wrong if depth disagrees by ``disagreement``, a fraction of depth."""
-    percent = f"{100 * disagreement:.0f} %"
+    percent = f"{100 * disagreement:.0f}%"
     camera_options = AnyOf(OptionName("camera"), OptionName("fov"))
     if has_estimated_poses:
         return Note(

@@ -161,8 +161,8 @@ def monodepth2_snippet_errors(
 
     The program multiplies the motions of points, which are inverse to the camera's, in forward
     order and compares the translations of the products. Every frame but the last begins a snippet,
-    so the last snippets are shorter. Means differ by up to 2 % from ``snippet_errors``, single
-    snippets by 90 %.
+    so the last snippets are shorter. Means differ by up to 2% from ``snippet_errors``, single
+    snippets by 90%.
 
     Raises:
         InputError: If lengths differ, or a pose of the estimate is not finite.

@@ -24,7 +24,7 @@ from rilievo.predicting.options import BatchOptions, ClusterOptions
 from rilievo.schema.fields import Groups, option
 
 USAGE_ERROR = 2
-_SUMMARY_HEADS = ("metric", "value", "95 % interval", "median", "images", "better")
+_SUMMARY_HEADS = ("metric", "value", "95% interval", "median", "images", "better")
 _BETTER_WORDS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 

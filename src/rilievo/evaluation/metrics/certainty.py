@@ -214,7 +214,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         label="coverage - 0.9",
         better=Better.ZERO,
         summary=(
-            "fraction of errors e inside the 90 % range that the confidence implies (Laplace), "
+            "fraction of errors e inside the 90% range that the confidence implies (Laplace), "
             "minus 0.9"
         ),
         sums=count_in_range,

@@ -398,7 +398,7 @@ def _significance_notes(first_run: Evaluation, num_images: int) -> Iterator[str]
         yield "There are too few images for intervals and significance tests."
         return
     yield (
-        "The 95 % intervals of the differences are by Student's t, and p is by Wilcoxon's "
+        "The 95% intervals of the differences are by Student's t, and p is by Wilcoxon's "
         "signed-rank test with Holm's correction for the runs of each metric. An asterisk marks "
         f"p < {SIGNIFICANCE_LEVEL:g} with an interval that excludes zero. Bold marks the best run "
         "if it is significantly better than every other run."

@@ -19,7 +19,7 @@ class Difference:
 
     Attributes:
         mean: Mean of the differences of the images, or of the scenes.
-        low: Lower end of its paired 95 % interval; None with too few images or scenes.
+        low: Lower end of its paired 95% interval; None with too few images or scenes.
         p: P-value with Holm's correction for all runs of the column.
     """
 
@@ -41,7 +41,7 @@ class Cell:
     """One metric of one row.
 
     Attributes:
-        low: Lower end of the 95 % interval of ``value``; None if there is no interval.
+        low: Lower end of the 95% interval of ``value``; None if there is no interval.
         rank: Rank among the runs, 1 for the best; None in a published row.
         difference: Difference from the reference; None for the reference and published rows.
         is_best: Whether it is significantly better than every other run.
@@ -77,7 +77,7 @@ class ColumnImages:
         return scene_means(values, self.scenes) if self.by_scene else values
 
     def cell(self, values: Values, value_range: ValueRange = ValueRange.ANY) -> Cell:
-        """Mean of the images' values with its 95 % interval."""
+        """Mean of the images' values with its 95% interval."""
         mean = float(self.means(values).mean())
         interval = mean_interval(values, self.scenes, value_range, by_scene=self.by_scene)
         low, high = interval or (None, None)
@@ -206,7 +206,7 @@ class PairOverSets:
 
     Attributes:
         ratio: Error of the better over that of the worse, a geometric mean over the benchmarks.
-        low: Lower end of its interval. The intervals of all pairs hold together in 95 % of cases.
+        low: Lower end of its interval. The intervals of all pairs hold together in 95% of cases.
         p: P-value corrected for all pairs.
     """
 
@@ -230,7 +230,7 @@ class Standing:
     Attributes:
         ranks: Rank on each benchmark by its label; models with equal numbers share the mean rank.
         mean_rank: Mean over the benchmarks that all models have; None if there are none.
-        low: Lower end of its 95 % interval; None if there is no interval.
+        low: Lower end of its 95% interval; None if there is no interval.
     """
 
     name: str

@@ -49,7 +49,7 @@ def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
     if not on_page and len(sentences) == 1:
         notes = [*sentences, *notes]
     if any(entry.interval for row in rows for entry in row):
-        notes.append("The range beside or below a number is its 95 % confidence interval.")
+        notes.append("The range beside or below a number is its 95% confidence interval.")
     return Table(
         title=group.benchmark,
         lead=(*title, f"{data}."),
@@ -87,7 +87,7 @@ def differences_table(group: ColumnGroup) -> Table:
         rows.append((subject, column_head(column), mean, interval, _p_text(difference)))
     return Table(
         heads=make_heads(
-            "difference", "metric", "mean", "95 % interval", "p (Holm)", words=["metric"]
+            "difference", "metric", "mean", "95% interval", "p (Holm)", words=["metric"]
         ),
         rows=tuple(rows),
         is_sortable=True,

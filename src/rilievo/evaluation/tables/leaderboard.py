@@ -27,7 +27,7 @@ def ranks_table(comparison: Comparison) -> Table:
         entry = _mean_rank_entry(model)
         rank = f"{entry.text} ({entry.interval})" if entry.interval else entry
         rows.append((model.name, rank))
-    return Table(heads=make_heads("model", "mean rank (95 % interval)"), rows=tuple(rows))
+    return Table(heads=make_heads("model", "mean rank (95% interval)"), rows=tuple(rows))
 
 
 def ranks_by_benchmark_table(comparison: Comparison) -> Table:
@@ -66,7 +66,7 @@ def model_pairs_table(comparison: Comparison) -> Table:
                 "yes" if pair.is_claimed else "no",
             )
         )
-    error_heading = "error over all benchmarks (95 %, all pairs together)"
+    error_heading = "error over all benchmarks (95%, all pairs together)"
     return Table(
         heads=make_heads("model", "against", error_heading, "p", "significantly better"),
         rows=tuple(rows),
@@ -74,9 +74,9 @@ def model_pairs_table(comparison: Comparison) -> Table:
 
 
 def _ratio_as_change(ratio: float) -> str:
-    """Text such as "+3.2 %", or "x 12" from a tenfold error on."""
+    """Text such as "+3.2%", or "x 12" from a tenfold error on."""
     if ratio < _MAX_PERCENT_RATIO:
-        return f"{100 * (ratio - 1):+.1f} %"
+        return f"{100 * (ratio - 1):+.1f}%"
     return f"x {ratio:.3g}"
 
 
@@ -180,6 +180,6 @@ def _mean_rank_chart(comparison: Comparison) -> Chart:
     ]
     caption = (
         f"Mean rank over {count_text(len(comparison.shared_benchmarks), 'benchmark')}, where 1 is "
-        "the best. The lines are 95 % intervals, from resampling images"
+        "the best. The lines are 95% intervals, from resampling images"
     )
     return draw_intervals(marks, "mean rank", caption)

@@ -62,7 +62,7 @@ def histogram(summary: Summary, values: Values) -> Chart:
         svg=canvas.svg,
         description=(
             f"Histogram of {summary.label} over {values.size:,} images: mean {number(mean)}, "
-            f"median {number(median)}, 90 % from {number(percentile_5)} to {number(percentile_95)}."
+            f"median {number(median)}, 90% from {number(percentile_5)} to {number(percentile_95)}."
         ),
         caption=caption,
     )
@@ -219,7 +219,7 @@ def standing_chart(group: ColumnGroup, column: Column) -> Chart:
     ]
     caption = f"{column.label} of each model"
     if any(mark.low is not None for mark in marks):
-        caption = f"{column.label} of each model with its 95 % confidence interval"
+        caption = f"{column.label} of each model with its 95% confidence interval"
     if any(mark.hollow for mark in marks):
         caption += "; hollow dots are published results"
     return draw_intervals(marks, head(column), caption)

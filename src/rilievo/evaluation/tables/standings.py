@@ -215,7 +215,7 @@ def _ranking_notes(
             "models have, by the first metric of each benchmark."
         )
         if not without_draws:
-            yield "Their 95 % intervals come from resampling images or scenes."
+            yield "Their 95% intervals come from resampling images or scenes."
     unshared = [group.label for group in groups if group.label not in shared]
     if unshared and num_models > 1:
         yield (
@@ -243,7 +243,7 @@ def _pair_notes(compared: Sequence[str], shared: Collection[str]) -> Iterator[st
             "Two models are compared by the ratio of their errors in the first metric (for a "
             f"fraction, 1 minus it), as a geometric mean over {', '.join(compared)} with equal "
             "weights. The intervals come from resampling scenes, the same ones for all models, and "
-            "hold for all pairs together with a probability of 95 %. They apply to new scenes of "
+            "hold for all pairs together with a probability of 95%. They apply to new scenes of "
             "these benchmarks, not to other benchmarks."
         )
     omitted = [label for label in shared if label not in compared]

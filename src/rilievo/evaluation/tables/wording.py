@@ -104,7 +104,7 @@ def bounds(low: float | None, high: float | None) -> str:
 
 def percentage(fraction: float) -> str:
     """A fraction, 0 to 1, in per cent."""
-    return f"{100 * fraction:.1f} %"
+    return f"{100 * fraction:.1f}%"
 
 
 def head(metric: Summary | Column) -> str:

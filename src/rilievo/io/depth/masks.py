@@ -159,7 +159,7 @@ def _confidence_notes(planes: _ValidityPlanes) -> Iterator[str]:
 
 
 def _percentage(mask: Mask) -> str:
-    """Format the fraction of true pixels, so that a few pixels do not read as 0 %."""
+    """Format the fraction of true pixels, so that a few pixels do not read as 0%."""
     fraction = float(mask.mean())
     return "less than 0.1%" if 0 < fraction < 0.001 else f"{fraction:.1%}"
 

@@ -333,7 +333,7 @@ def _place_resized(pair: _MapInPicture) -> MapPlacement:
     difference = difference_in_proportions(pair.map_size, pair.picture_size)
     if not pair.may_be_resized:
         raise InputError(
-            f"{pair.sizes_text}: their proportions differ by {100 * difference:.0f} %, which is "
+            f"{pair.sizes_text}: their proportions differ by {100 * difference:.0f}%, which is "
             "more than rounding explains",
             hint=Text(
                 "if it is padded, cut off the padding; if it covers a part, use ",
@@ -345,7 +345,7 @@ def _place_resized(pair: _MapInPicture) -> MapPlacement:
     if difference <= _MAX_SILENT_DIFFERENCE:
         return pair.place_in_whole_picture(*_padded_or_cut_notes(pair))
     return pair.place_in_whole_picture(
-        f"{pair.map_text}, and its proportions differ by {100 * difference:.1f} % from "
+        f"{pair.map_text}, and its proportions differ by {100 * difference:.1f}% from "
         f"{pair.picture_text}; it was stretched to cover all of it, which is right if its sides "
         "were rounded, and wrong if it only covers a part"
     )
@@ -403,7 +403,7 @@ def _place_resized_part(pair: _MapInPicture, crop: DepthCrop) -> MapPlacement:
     if not may_be_resized(pair.map_size, crop.shape):
         raise InputError(
             f"{pair.map_text}, but the given crop is {format_size(crop.shape)}: "
-            f"their proportions differ by {100 * difference:.0f} %",
+            f"their proportions differ by {100 * difference:.0f}%",
             hint="give the part of the image that the map covers",
         )
 
@@ -415,7 +415,7 @@ def _place_resized_part(pair: _MapInPicture, crop: DepthCrop) -> MapPlacement:
             "a crop"
         )
     elif difference > _MAX_SILENT_DIFFERENCE:
-        note += f", whose proportions differ by {100 * difference:.1f} %"
+        note += f", whose proportions differ by {100 * difference:.1f}%"
     return MapPlacement(crop=crop, notes=(note,))
 
 

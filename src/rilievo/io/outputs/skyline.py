@@ -1,6 +1,6 @@
 """Skyline in pictures of depth: objects before the sky, and the ground up to it.
 
-Networks blend ground and sky over about 1.5 % of the diagonal, so pictures continue the ground.
+Networks blend ground and sky over about 1.5% of the diagonal, so pictures continue the ground.
 """
 
 import math

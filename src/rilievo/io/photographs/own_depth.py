@@ -65,7 +65,7 @@ _APPLE_QUANTITIES = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", 
 _MATCHED_WIDTH = 1280  # [px], to which two views are reduced
 _MIN_MATCHED_DEPTH = 0.25  # [m]
 _MAX_MATCHED_BASELINES = 200.0
-"""Largest matched depth in baselines, where an error of half a pixel is 5 % of the depth, if the
+"""Largest matched depth in baselines, where an error of half a pixel is 5% of the depth, if the
 focal length is 2,000 px."""
 _MIN_MATCHES = 20
 _MAX_ROTATION = 2.5e-4  # between views that count as parallel: half a pixel in 2,000

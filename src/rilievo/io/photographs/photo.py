@@ -220,7 +220,7 @@ def _photo_from_image(
 
 def _transparent_note(transparent: Mask) -> Note:
     return Note(
-        f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth",
+        f"its transparent pixels ({100 * transparent.mean():.3g}%) have no depth",
         hint=Text(OptionName("alpha", "keep"), " reads them over white"),
     )
 

@@ -68,7 +68,7 @@ def _percentiles_1_and_99(image: Image.Image) -> tuple[int, int] | None:
 def _narrow_span_error(name: str, low: int, high: int, remedy: str | Text) -> InputError:
     return InputError(
         f"its 16-bit values span only {high - low} of {MAX_16_BIT} levels (from {low} to {high}, "
-        f"without the lowest and highest 1 %); expected at least {_MIN_SPAN}",
+        f"without the lowest and highest 1%); expected at least {_MIN_SPAN}",
         path=name,
         hint=Text(remedy, " to the full range of 16 bits first"),
     )

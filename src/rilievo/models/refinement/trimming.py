@@ -93,7 +93,7 @@ def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
 
 
 def is_worth_a_note(margins: Margins, size: tuple[int, int]) -> bool:
-    """Whether borders cover more than 3 % of the pixels."""
+    """Whether borders cover more than 3% of the pixels."""
     rows, columns = margins.inside(size)
     pixels_inside = (rows.stop - rows.start) * (columns.stop - columns.start)
     return pixels_inside < _MIN_INSIDE_WITHOUT_NOTE * size[0] * size[1]

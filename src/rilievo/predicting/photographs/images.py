@@ -91,7 +91,7 @@ def predict(
         sparse: Depth from another instrument: an array (h, w) with 0 and NaN as gaps, or a file.
         sparse_unit: Metres of one count, needed for whole numbers.
         depth_error: Error that eight in ten depths of ``sparse`` stay below: "1%", "10mm", "0.3%/m"
-            or a sum of these; by default 2 % is assumed.
+            or a sum of these; by default 2% is assumed.
         sparse_kind: metric, along the optical axis, or distance, along the ray; by default what the
             file states, else metric, and distance of a fisheye or panorama.
         sparse_crop: Part of the photograph that a map is of: "TOP,LEFT,HEIGHT,WIDTH", a word for a

@@ -98,7 +98,7 @@ def describe_calibration(calibration: Calibration, instrument: Instrument | None
         # The test hides pixels elsewhere, so it does not know what the real holes hide.
         return (
             f"metres from {source}; in a test on hidden pixels, 8 in 10 were filled to within "
-            f"{100 * expected_error:.1f} %, but the error can be several times as large in holes "
+            f"{100 * expected_error:.1f}%, but the error can be several times as large in holes "
             "over whole objects or glass, and at the border of the picture"
         )
     source = calibration.method
@@ -108,7 +108,7 @@ def describe_calibration(calibration: Calibration, instrument: Instrument | None
         return f"metres from {source}"
     return (
         f"metres from {source}; the depth of 8 in 10 pixels should be within "
-        f"{100 * expected_error:.0f} %"
+        f"{100 * expected_error:.0f}%"
     )
 
 
@@ -121,7 +121,7 @@ def _describe_sensor(
     if outlier_count:
         outlier_fraction = outlier_count / (measured_count + outlier_count)
         noun = "outlier" if outlier_count == 1 else "outliers"
-        outliers = f" and replaces {outlier_count:,} {noun} ({100 * outlier_fraction:.2g} %)"
+        outliers = f" and replaces {outlier_count:,} {noun} ({100 * outlier_fraction:.2g}%)"
     error = ""
     if instrument is not None:
         error_source = "assumed" if instrument.is_assumed else "stated"

@@ -40,7 +40,7 @@ class StoredInferences:
     """Inferences of the frames of a video, quantized and stored in a file.
 
     Iteration yields the inference and the brightness (or None) of each frame. Depth has 16 bits
-    over the range of its frame, and is logarithmic if it is positive (errors of 0.01 % from 1 to
+    over the range of its frame, and is logarithmic if it is positive (errors of 0.01% from 1 to
     500). Normals have steps of 1/32767, confidence of 1/65535 and sky of 1/255.
     """
 

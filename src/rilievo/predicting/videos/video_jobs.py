@@ -212,7 +212,7 @@ class _ProgressMeter:
     def __call__(self, done: int, total: int | None) -> None:
         """Show the progress in steps, of which each frame has two, one in each pass."""
         steps_per_second = done / max(time.perf_counter() - self._start, 1e-9)
-        progress = f"{100 * done // total} %" if total else f"{done // 2} frames"
+        progress = f"{100 * done // total}%" if total else f"{done // 2} frames"
         time_left = f", {(total - done) / steps_per_second:.0f} s left" if total else ""
         frames_per_second = steps_per_second / 2
         speed = f"{frames_per_second:.1f} frames a second"

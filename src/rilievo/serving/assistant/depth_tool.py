@@ -161,7 +161,7 @@ def _range_sentence(result: DepthResult, *, is_distance: bool) -> str:
     quantity = "Distance from the camera" if is_distance else "Depth along the camera's axis"
     accuracy = ""
     if result.expected_error is not None:
-        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * result.expected_error:.0f} %"
+        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * result.expected_error:.0f}%"
     return (
         f"The original has {result.width} columns and {result.height} rows. {quantity} ranges from "
         f"{number_text(result.near)} to {number_text(result.far)} {_UNIT_WORDS[result.unit]}"

@@ -97,9 +97,9 @@ class DescribeResult(ToolResult):
     cells: list[CellResult]
     """Cells of the grid, row by row from the top left."""
     nearest: PlaceResult
-    """A place in the nearest 1 % of the picture."""
+    """A place in the nearest 1% of the picture."""
     farthest: PlaceResult
-    """A place in the farthest 1 % of the picture."""
+    """A place in the farthest 1% of the picture."""
     floor: FloorResult | None
     """Floor, or null if none is visible."""
     expected_error: float | None
@@ -128,7 +128,7 @@ def describe_scene(
     )
     accuracy = ""
     if relative_error is not None:
-        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * relative_error:.0f} %"
+        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * relative_error:.0f}%"
     grid = f"{request.rows} rows (top to bottom) by {request.columns} columns (left to right)"
     text = join_nonempty_lines(
         (
@@ -208,7 +208,7 @@ def _floor_sentence(result: DescribeResult, unit: str) -> str:
         return "No floor is visible."
     direction = "down" if floor.camera_pitch >= 0 else "up"  # a positive pitch looks down
     sentence = (
-        f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks "
+        f"A floor covers {100 * floor.share:.0f}% of the picture; the camera looks "
         f"{abs(floor.camera_pitch):.0f} degrees {direction}"
     )
     if unit == METRES:

@@ -193,5 +193,5 @@ def _make_bar(steps: int, first_step: int, images_per_step: int) -> Any:
         unit="",
         file=sys.stderr,
         dynamic_ncols=True,
-        bar_format="{desc} |{bar}| {percentage:.0f} %, {rate_noinv_fmt} images, {remaining} left",
+        bar_format="{desc} |{bar}| {percentage:.0f}%, {rate_noinv_fmt} images, {remaining} left",
     )

@@ -48,7 +48,7 @@ _SPREAD_WIDTH = 24
 _SKY_WIDTH = 24
 """Channels of the network of the sky."""
 _LOG_SPREAD_RANGE = (-5.0, 2.0)
-"""Range of ``log_spread``: errors from 0.7 % to a factor of 1600."""
+"""Range of ``log_spread``: errors from 0.7% to a factor of 1600."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -155,7 +155,7 @@ class ConvexUpsample(nn.Module):
         """Double ``values``; the result stays within the range of the neighbours."""
         context = convolve_and_norm(self.look, self.norm, features, relu=True)
         logits = mix_channels(self.weigh, context).float()
-        # Half precision would round log depth to steps of 3 %.
+        # Half precision would round log depth to steps of 3%.
         with torch.autocast(values.device.type, enabled=False):
             # Weights of a softmax whose logits are limited to ±_MAX_LOGIT.
             weights = torch.exp(_MAX_LOGIT * torch.tanh(logits / _MAX_LOGIT))

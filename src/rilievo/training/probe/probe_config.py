@@ -146,7 +146,7 @@ class Augmentation:
     flip: float = 0.0
     """Probability of mirroring an image together with its ground truth."""
     jitter: Annotated[float, HIDDEN] = 0.0
-    """Probability of changing the colours of an image by up to 20 %."""
+    """Probability of changing the colours of an image by up to 20%."""
     crop: Annotated[float, HIDDEN] = 0.0
     """Probability of cropping an image to half or more of its area and enlarging the crop."""
 

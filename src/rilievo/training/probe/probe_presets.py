@@ -46,10 +46,10 @@ REASONS: Mapping[str, str] = {
         "is known"
     ),
     "augmentation.jitter": (
-        "the colours of 80 % of the images are changed, differently in every epoch"
+        "the colours of 80% of the images are changed, differently in every epoch"
     ),
     "augmentation.crop": "half of the images are cropped, differently in every epoch",
-    "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
+    "final_factor": "the learning rate ends at 1% of its peak, not at 0",
     "schedule": "the schedule is a quarter of a cosine, not half of one as the paper says",
     "shuffle": "the program never shuffles on one GPU",
 }

@@ -84,7 +84,7 @@ class StartPredictions:
     def depth_change(self, network: TorchNetwork) -> float:
         """Mean change of depth on the pictures that are not learned.
 
-        It is the mean |change of log depth|, so that 0.05 is about 5 %. For affine kinds, it is the
+        It is the mean |change of log depth|, so that 0.05 is about 5%. For affine kinds, it is the
         mean |change of depth| in units of the mean deviation.
         """
         network.eval()

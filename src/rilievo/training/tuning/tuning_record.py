@@ -45,7 +45,7 @@ class TuningRecord:
         kept_out: Errors on the held-out images. They are a little too small, as they chose the
             step.
         second: Errors on the second dataset; None without one.
-        elsewhere: Mean change of depth on pictures of other places, where 0.05 is about 5 %; None
+        elsewhere: Mean change of depth on pictures of other places, where 0.05 is about 5%; None
             if none were learned.
     """
 

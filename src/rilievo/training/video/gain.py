@@ -18,7 +18,7 @@ _STUDENT_QUANTILES = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
 )
-"""Quantiles of Student's distribution for a 95 % interval, for 1 to 20 degrees of freedom."""
+"""Quantiles of Student's distribution for a 95% interval, for 1 to 20 degrees of freedom."""
 _NORMAL_QUANTILE, _STUDENT_CORRECTION = 1.960, 2.5
 """For n > 20 degrees of freedom, the quantile is about 1.960 + 2.5 / n."""
 
@@ -29,7 +29,7 @@ class Gain:
 
     Attributes:
         share: Fraction by which the error is smaller; negative if it is larger.
-        low: Lower end of the 95 % confidence interval of ``share``; None for too few frames.
+        low: Lower end of the 95% confidence interval of ``share``; None for too few frames.
         high: Upper end of the same interval.
     """
 
@@ -40,18 +40,18 @@ class Gain:
 
     @property
     def words(self) -> str:
-        """Description such as "better by 4 % (1 to 7)"."""
+        """Description such as "better by 4% (1 to 7)"."""
         plural = "" if self.frames == 1 else "s"
         no_difference = f"no measurable difference on {self.frames:,} held-out frame{plural}"
         if self.low is None or self.high is None:
             return f"{no_difference} (too few)"
         if self.low > 0:
             interval = f"{_percent(self.low)} to {_percent(self.high)}"
-            return f"better by {_percent(self.share)} % ({interval})"
+            return f"better by {_percent(self.share)}% ({interval})"
         if self.high < 0:
             interval = f"{_percent(-self.high)} to {_percent(-self.low)}"
-            return f"worse by {_percent(-self.share)} % ({interval})"
-        return f"{no_difference} ({_signed_percent(self.low)} to {_signed_percent(self.high)} %)"
+            return f"worse by {_percent(-self.share)}% ({interval})"
+        return f"{no_difference} ({_signed_percent(self.low)} to {_signed_percent(self.high)}%)"
 
 
 def _percent(fraction: float) -> str:
@@ -113,7 +113,7 @@ def _block_indices(places: Sequence[FramePlace]) -> Indices:
 def _half_confidence_interval(
     errors: Float64[np.ndarray, "2 n"], block_indices: Indices
 ) -> float | None:
-    """Half the width of the 95 % interval of the gain; None for a single block.
+    """Half the width of the 95% interval of the gain; None for a single block.
 
     The rows of ``errors`` are those of the start and of the learned weights. Whole blocks are
     resampled, because neighbouring frames err alike.

@@ -78,7 +78,7 @@ class ReplayPictures:
     def depth_change(self, network: DepthNet) -> float:
         """Mean |log depth - log depth of the start| of pictures that are never trained on.
 
-        0.05 is about 5 %.
+        0.05 is about 5%.
         """
         network.eval()
         return float(_mean_log_difference(network, self._held_out))

@@ -132,8 +132,8 @@ def set_up_training(
 def fastest_layout(device: torch.device) -> torch.memory_format:
     """Memory layout of weights and maps with which a training step takes least time.
 
-    With the channels last, steps of Monodepth2 take 4 to 12 % less time on a processor with
-    AVX-512, and 6 to 11 % more without it. Sums are taken in another order, so the bits of a run
+    With the channels last, steps of Monodepth2 take 4 to 12% less time on a processor with
+    AVX-512, and 6 to 11% more without it. Sums are taken in another order, so the bits of a run
     differ between the two.
     """
     if device.type == "cpu" and "AVX512" not in torch.backends.cpu.get_cpu_capability():

@@ -30,7 +30,7 @@ _MAX_FRACTION_BITS = 20
 _MAX_24_BIT = 2**23 - 1
 _COLOUR_SCALE = 0.15  # of the format, from harmonics to colours of 0 to 1
 _COMPRESSION = 2
-"""Effort of isal, 0 to 3: 5 % more bytes than zlib's level 6, in a tenth of the time."""
+"""Effort of isal, 0 to 3: 5% more bytes than zlib's level 6, in a tenth of the time."""
 _TO_SPZ = np.array([1, -1, -1], np.float32)
 """Factors from rilievo's axes to those of SPZ."""
 

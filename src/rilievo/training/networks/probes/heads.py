@@ -67,7 +67,7 @@ class DepthHead(nn.Module):
             takes_mean = choice.readout is Readout.EXPECTATION or self.training
             compute_depth = expected_depth if takes_mean else most_probable_depth
             return compute_depth(logits.values, bin_centres(choice), settings)
-        # Half precision would round depth to steps of 1 %.
+        # Half precision would round depth to steps of 1%.
         output = at_least_float32(upsample_outputs(logits)[:, 0])
         if choice.form is Form.EXPONENTIAL:
             return output.exp()
