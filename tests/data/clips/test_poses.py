@@ -126,7 +126,7 @@ def test_a_distorted_camera_is_said(tmp_path: Path) -> None:
         ("a.txt", "", "empty"),
         ("a.json", "{", "JSON"),
         ("a.json", "[]", "frames"),
-        ("a.json", '{"frames": [{"transform_matrix": [[1]]}]}', "frame 0"),
+        ("a.json", '{"frames": [{"transform_matrix": [[1]]}]}', r"frames\[0\]"),
         ("a.json", '{"frames": [{"file_path": "a", "transform_matrix": [[2,0,0,0],[0,1,0,0],'
          '[0,0,1,0],[0,0,0,1]]}]}', "rigid"),
         ("images.bin", "x", "ends at byte 1, inside the number of images"),

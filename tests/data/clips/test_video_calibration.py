@@ -114,6 +114,7 @@ def test_a_lens_of_zeros_is_none(tmp_path: Path) -> None:
         ("camera_matrix: 5\n", "no camera in a supported form; its entries are camera_matrix"),
         ("cam0:\n  intrinsics: [1, 1, 5, 5, 0.9]\n", "number of intrinsics in the file is 5"),
         ("K: [500, 500, 320, 240]\ndistortion_model: equidistant\nD: [1, 2, 3, 4]\n", "'fisheye'"),
+        ("lens: pinhole\n", "without its intrinsics"),
     ],
 )
 def test_other_files_are_refused_in_a_line(text: str, says: str, tmp_path: Path) -> None:

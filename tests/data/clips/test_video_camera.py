@@ -41,14 +41,12 @@ def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
 
 def test_where_a_focal_length_comes_from_and_that_it_is_held_fixed_is_said_once() -> None:
     note = choose_camera(data(), SHAPE, "clip", exif=EXIF).note
-    held = "stays fixed while poses are estimated"
-    assert note == f"clip: the focal length of 1040 px comes from EXIF, and {held}"
-    assert (
-        str(choose_camera(data(), SHAPE, "clip").note).count(f"is assumed, and {held}; give") == 1
-    )
+    held = "does not refine it"
+    assert note == f"clip: rilievo takes the focal length of 1040 px from EXIF and {held}"
+    assert str(choose_camera(data(), SHAPE, "clip").note).count(f" degrees and {held}; give") == 1
     learned = data(learn_camera=True)
-    assert "stays fixed" not in str(choose_camera(learned, SHAPE, "clip", exif=EXIF).note)
-    assert "stays fixed" not in str(choose_camera(learned, SHAPE, "clip").note)
+    assert "refine" not in str(choose_camera(learned, SHAPE, "clip", exif=EXIF).note)
+    assert "refine" not in str(choose_camera(learned, SHAPE, "clip").note)
     assert choose_camera(data(fov=60.0), SHAPE, "clip", exif=EXIF).note is None
 
 
@@ -59,12 +57,14 @@ def test_a_camera_that_says_its_size_is_scaled_to_the_frames() -> None:
     )
     expected = [[260, 0, 159.5], [0, 260.5, 119.5], [0, 0, 1]]
     np.testing.assert_allclose(found.camera.K, expected, atol=1e-12)
-    assert found.note == "clip: the camera was calibrated at 640x480 and is scaled to 320x240"
+    assert found.note == (
+        "clip: the camera was calibrated at 640x480, so rilievo scales its intrinsics to 320x240"
+    )
 
 
 def test_a_camera_of_frames_that_were_cropped_is_refused() -> None:
     with pytest.raises(
-        InputError, match="calibrated for frames of 640x480, but these frames are 640x360"
+        InputError, match="calibrated for frames of 640x480, but these frames of 640x360"
     ):
         choose_camera(
             data(), (360, 640), "clip", file_calibration=FrameCalibration(K=K, shape=SHAPE)

@@ -116,7 +116,7 @@ def test_poses_of_seven_scenes_lie_beside_each_frame(tmp_path: Path) -> None:
     ("text", "says"),
     [
         (kitti_pose_lines([(0, 0, 0)] * 2), "has 2 poses, but the clip has 3 frames"),
-        ("1 2 3\n", "expected poses from KITTI"),
+        ("1 2 3\n", "expected poses in the format of KITTI"),
         ("2 0 0 0 0 1 0 0 0 0 1 0\n" * 3, "pose 1 is not a rigid motion"),
         ("1 0 0 0 0 1 0 0 0 0 1 0\n" * 2 + "x\n", "line 3 is 'x'"),
         ("5.0 1 2 3 0 0 0 1\n", "has no pose for any frame"),
@@ -136,7 +136,7 @@ def test_poses_that_nobody_asked_for_may_be_of_something_else(tmp_path: Path) ->
     write_frames(tmp_path, [0.0] * 3)
     (tmp_path / "poses.txt").write_text("names of yoga poses\n")
     assert frames(tmp_path)[0].poses is None
-    with pytest.raises(InputError, match="expected poses from KITTI"):
+    with pytest.raises(InputError, match="expected poses in the format of KITTI"):
         frames(tmp_path, poses="auto")
     (tmp_path / "poses.txt").unlink()
     with pytest.raises(
@@ -200,9 +200,7 @@ def test_a_list_of_drives_that_are_not_there_is_refused(tmp_path: Path) -> None:
     write_kitti(tmp_path)
     path = tmp_path / "mine.txt"
     path.write_text("2011_10_03/2011_10_03_drive_0042_sync 5 l\n")
-    with pytest.raises(
-        InputError, match=r"1 of the 1 cameras that .* lists are missing, such as 2011_10_03"
-    ):
+    with pytest.raises(InputError, match=r"lacks 1 camera folder of 1 in .*, such as 2011_10_03"):
         kitti(tmp_path, split=str(path))
     path.write_text("drive five\n")
     with pytest.raises(InputError, match="line 1 is 'drive five'"):
@@ -301,21 +299,21 @@ def test_snippets_of_cityscapes_end_at_gaps_and_have_their_own_camera(tmp_path: 
     [
         ({"roots": ()}, "there are no frames to read"),
         ({"stride": 0}, "stride must be at least 1"),
-        ({"held_out": 1.0}, "held_out must be a fraction"),
-        ({"least_motion": -1.0}, "least_motion must be a number"),
+        ({"held_out": 1.0}, "held_out must be at least 0 and less than 1"),
+        ({"least_motion": -1.0}, "least_motion must be a finite number"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"baseline": -0.5}, "baseline must be a positive length"),
-        ({"split": "00"}, "split only applies to named datasets"),
+        ({"split": "00"}, "split only applies to kitti-raw"),
         ({"stereo": True}, "stereo is only supported for"),
         ({"follow_poses": True}, "follow_poses needs poses"),
         ({"roots": ("nowhere",)}, "no such file or folder"),
-        ({"kind": SourceKind.KITTI_RAW, "roots": ("nowhere",)}, "is not KITTI raw"),
+        ({"kind": SourceKind.KITTI_RAW, "roots": ("nowhere",)}, "is not a KITTI raw folder"),
         ({"kind": SourceKind.KITTI_RAW, "roots": ("a", "b")}, "one folder, but you gave 2"),
         ({"kind": SourceKind.KITTI_RAW, "poses": "auto"}, "poses are not supported for kitti-raw"),
-        ({"kind": SourceKind.KITTI_ODOMETRY, "roots": ("nowhere",)}, "is not KITTI odometry"),
+        ({"kind": SourceKind.KITTI_ODOMETRY, "roots": ("nowhere",)}, "is not a KITTI odometry"),
         (
             {"kind": SourceKind.CITYSCAPES, "roots": ("nowhere",)},
-            "not the root folder of Cityscapes",
+            "not the root folder of the Cityscapes",
         ),
         ({"kind": SourceKind.CITYSCAPES, "split": "demo"}, "choose one of train, val, test"),
     ],

@@ -141,5 +141,5 @@ def test_a_projection_without_a_focal_length_is_one_line(tmp_path: Path, focal: 
         f"P2: {focal} 0 47 4.8 0 80 31 0 0 0 1 0\nP3: 80 0 47 -37.6 0 80 31 0 0 0 1 0\n"
     )
     data = VideoData(roots=(str(tmp_path),), kind=SourceKind.KITTI_ODOMETRY)
-    with pytest.raises(InputError, match=r"calib\.txt: 'P2:' has no valid focal length"):
+    with pytest.raises(InputError, match=r"calib\.txt: the entry 'P2:' has no valid focal length"):
         list_sequences(data)

@@ -19,7 +19,7 @@ from rilievo.data.datasets.colmap import ColmapCamera, ColmapImage, read_cameras
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.data.datasets.text_files import parse_numbers, text_lines
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, read_text
@@ -61,8 +61,8 @@ class _PosesByLine:
     def find_poses(self, frames: Sequence[ClipFrame], count: int) -> Sequence[Transform | None]:
         if len(self.poses) != count:
             raise InputError(
-                f"{printable(self.path)}: has {len(self.poses)} poses, but the clip has {count} "
-                "frames; expected one line per frame"
+                f"{printable(self.path)}: has {count_text(len(self.poses), 'pose')}, but the clip "
+                f"has {count_text(count, 'frame')}; expected one line per frame"
             )
         return [self.poses[frame.index] for frame in frames]
 
@@ -124,9 +124,9 @@ class PoseFile:
         poses = np.stack([unknown if pose is None else pose for pose in found])
         if np.isnan(poses).all():
             raise InputError(
-                f"{printable(self.path)}: has no pose for any frame of this clip, which begins "
-                f"with '{printable(frames[0].name)}'; the names (COLMAP, transforms.json) or times "
-                "(TUM) must match the frames"
+                f"{printable(self.path)}: has no pose for any frame of this clip, such as "
+                f"'{printable(frames[0].name)}'; the image names (COLMAP, transforms.json) or "
+                "times (TUM) in the file must match those of the frames"
             )
         return poses
 
@@ -157,8 +157,9 @@ def read_poses(path: Path) -> PoseFile:
         return PoseFile(path=path, poses=_PosesByTime(read_trajectory(path)))
     found = "an empty file" if first_line is None else f"'{printable(first_line.text[:60])}'"
     raise InputError(
-        f"{printable(path)}: expected poses from KITTI (12 numbers per line), TUM (8 numbers per "
-        f"line), COLMAP (images.txt, images.bin) or transforms.json, found {found}"
+        f"{printable(path)}: expected poses in the format of KITTI (12 numbers per line), TUM (8 "
+        "numbers per line), COLMAP (images.txt or images.bin) or NeRF (transforms.json), found "
+        f"{found}"
     )
 
 
@@ -197,8 +198,8 @@ def check_rigid_poses(poses: Transforms, path: Path) -> None:
     invalid = np.flatnonzero(~is_rotation)
     if invalid.size:
         raise InputError(
-            f"{printable(path)}: pose {int(invalid[0]) + 1} is not a rigid motion: expected "
-            "world_T_cam in row-major order, with an orthonormal rotation"
+            f"{printable(path)}: pose {int(invalid[0]) + 1} is not a rigid motion; expected the "
+            "transform from camera to world, row by row, with an orthonormal rotation"
         )
 
 
@@ -210,7 +211,7 @@ def _pose_file_in(folder: Path) -> Path:
     if (folder / "transforms.json").is_file():
         return folder / "transforms.json"
     raise InputError(
-        f"{printable(folder)}: contains neither {' or '.join(_COLMAP_FILES)} from COLMAP nor "
+        f"{printable(folder)}: contains no pose file called {', '.join(_COLMAP_FILES)} or "
         "transforms.json; give the path of the pose file instead"
     )
 
@@ -219,7 +220,10 @@ def _read_colmap_poses(path: Path) -> PoseFile:
     """Read the poses of COLMAP's images, and their one camera from the file beside them."""
     images = list(read_images(path))
     if not images:
-        raise InputError(f"{printable(path)}: has no image with a pose")
+        raise InputError(
+            f"{printable(path)}: has no image with a pose; expected a COLMAP reconstruction with "
+            "registered images"
+        )
     camera: FrameCalibration | None = None
     notes: list[str] = []
     cameras_path = path.with_name(f"cameras{path.suffix}")
@@ -246,7 +250,7 @@ def _single_colmap_camera(
     if len(camera_ids) > 1:
         raise InputError(
             f"{printable(path)}: its images use {len(camera_ids)} cameras, but a clip must have a "
-            "single camera: run COLMAP with --ImageReader.single_camera 1"
+            "single camera; run COLMAP with --ImageReader.single_camera 1"
         )
     return read_cameras(cameras_path).get(images[0].camera_id)
 
@@ -254,8 +258,8 @@ def _single_colmap_camera(
 def _note_on_colmap_distortion(model: str, cameras_path: Path) -> Note:
     return Note(
         Text(
-            f"rilievo does not remove the distortion of the {model} camera: run 'colmap "
-            "image_undistorter', or give ",
+            f"rilievo ignores the distortion of the {model} camera; undistort the frames with "
+            "'colmap image_undistorter', or give a calibration file with ",
             OptionName("camera_file"),
         ),
         path=printable(cameras_path),
@@ -271,7 +275,8 @@ def _read_nerf_transforms(path: Path) -> PoseFile:
     frames = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(frames, list) or not frames:
         raise InputError(
-            f"{printable(path)}: has no list 'frames'; expected frames with a transform_matrix each"
+            f"{printable(path)}: expected a list 'frames', in which each frame has a "
+            "'transform_matrix'"
         )
     poses: dict[str, Transform] = {}
     for index, frame in enumerate(frames):
@@ -284,7 +289,8 @@ def _read_nerf_transforms(path: Path) -> PoseFile:
         notes.append(
             Note(
                 Text(
-                    "rilievo does not remove this camera's distortion: give ",
+                    "rilievo ignores this camera's distortion; undistort the frames, or give a "
+                    "calibration file with ",
                     OptionName("camera_file"),
                 ),
                 path=printable(path),
@@ -306,8 +312,8 @@ def _parse_transform_matrix(frame: Any, path: Path, frame_index: int) -> Transfo
         pose = np.concatenate([pose, [[0, 0, 0, 1]]])
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
         raise InputError(
-            f"{printable(path)}: frame {frame_index} needs a 'transform_matrix' of 4 x 4 finite "
-            "numbers"
+            f"{printable(path)}: 'frames[{frame_index}]' needs a 'transform_matrix' of 4 x 4 "
+            "finite numbers"
         )
     return pose
 

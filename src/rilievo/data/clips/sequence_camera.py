@@ -41,10 +41,15 @@ def read_calibration(path: Path) -> FrameCalibration:
         InputError: If the file has another lens, or states a field of view alone.
     """
     record = read_lens(path)
-    if record.name not in ("pinhole", "opencv") or record.is_bare_pinhole:
+    if record.is_bare_pinhole:
+        raise InputError(
+            f"{printable(path)}: names the pinhole lens without its intrinsics; add fx, fy, cx and "
+            "cy in pixels"
+        )
+    if record.name not in ("pinhole", "opencv"):
         raise InputError(
             f"{printable(path)}: describes a '{record.name}' lens, but rilievo undistorts frames "
-            "only for the lenses pinhole and opencv: undistort the frames first, with the program "
+            "only for the lenses pinhole and opencv; undistort the frames first, with the program "
             "that calibrated the camera"
         )
     has_only_fov = len(record.numbers) == 1
@@ -52,7 +57,9 @@ def read_calibration(path: Path) -> FrameCalibration:
         raise InputError(
             path=printable(path),
             problem=Text(
-                "states only a field of view: give ", OptionName("fov", f"{record.numbers[0]:.6g}")
+                "states only a field of view, not the intrinsics; give ",
+                OptionName("fov", f"{record.numbers[0]:.6g}"),
+                " instead of this file",
             ),
         )
     # The numbers of these lenses do not depend on the size, so any size serves if none is stated.
@@ -152,10 +159,10 @@ def choose_camera(
     if file_calibration is not None:
         return _camera_for_shape(file_calibration, shape, name)
 
-    fixed_note = "" if data.learn_camera else ", and stays fixed while poses are estimated"
+    fixed_note = "" if data.learn_camera else " and does not refine it"
     if exif is not None:
         note = (
-            f"{printable(name)}: the focal length of {exif.focal:.4g} px comes from "
+            f"{printable(name)}: rilievo takes the focal length of {exif.focal:.4g} px from "
             f"EXIF{fixed_note}"
         )
         return SequenceCamera(camera=exif, note=note)
@@ -166,8 +173,8 @@ def choose_camera(
 
 def _note_on_assumed_camera(camera: Camera, shape: Size, name: str, fixed_note: str) -> Note:
     return Note(
-        f"the camera is unknown, so a field of view of {camera.field_of_view(shape):.0f} degrees "
-        f"is assumed{fixed_note}",
+        "the camera is unknown, so rilievo assumes a field of view of "
+        f"{camera.field_of_view(shape):.0f} degrees{fixed_note}",
         path=printable(name),
         hint=Text("give ", AnyOf(*map(OptionName, ("fov", "camera", "camera_file")))),
     )
@@ -179,14 +186,14 @@ def _note_on_user_camera(
     """Note that the user's camera replaces a file, or is used for several roots; None otherwise."""
     if file_calibration is not None:
         return (
-            f"{printable(name)}: rilievo ignores the camera file beside it, because you gave a "
-            "camera"
+            f"{printable(name)}: rilievo ignores the calibration that comes with these frames, "
+            "because you gave a camera"
         )
     if len(data.roots) < 2:
         return None
     return (
-        f"{printable(name)}: uses the one camera that you gave; to give each folder its own "
-        "camera, put a file such as camera.yaml beside the frames"
+        f"{printable(name)}: rilievo uses your camera for all inputs; if their cameras differ, put "
+        "a file such as camera.yaml beside the frames of each input instead"
     )
 
 
@@ -207,18 +214,18 @@ def _camera_for_shape(calibration: FrameCalibration, shape: Size, name: str) -> 
         aspect_ratio_change = (shape[1] / shape[0]) / calibrated_aspect
         if abs(aspect_ratio_change - 1) > _MAX_ASPECT_DEVIATION:
             raise InputError(
-                f"the camera was calibrated for frames of {calibrated_size}, but these frames are "
-                f"{_size_text(shape)}, which is a different aspect ratio, so they were cropped",
+                f"the camera was calibrated for frames of {calibrated_size}, but these frames of "
+                f"{_size_text(shape)} have a different aspect ratio",
                 path=printable(name),
                 hint=Text(
-                    "calibrate the camera for these frames, or give their intrinsics with ",
+                    "calibrate the camera at this size, or give its intrinsics at this size with ",
                     OptionName("camera"),
                 ),
             )
         K = resize_K(K, size=calibration.shape, new_size=shape)
         scaling_note = (
-            f"{printable(name)}: the camera was calibrated at {calibrated_size} and is scaled to "
-            f"{_size_text(shape)}"
+            f"{printable(name)}: the camera was calibrated at {calibrated_size}, so rilievo scales "
+            f"its intrinsics to {_size_text(shape)}"
         )
         note = _join_notes(note, scaling_note)
     _check_intrinsics(K, shape, name)
@@ -242,7 +249,7 @@ def _check_intrinsics(K: Matrix, shape: Size, name: str) -> None:
         raise InputError(
             f"{printable(name)}: the focal lengths {K[0, 0]:g} and {K[1, 1]:g} px give frames of "
             f"{_size_text(shape)} a field of view of {horizontal_degrees:.3g} x "
-            f"{vertical_degrees:.3g} degrees, expected {_MIN_FOV:g} to {_MAX_FOV:g}: check that "
+            f"{vertical_degrees:.3g} degrees, expected {_MIN_FOV:g} to {_MAX_FOV:g}; check that "
             "the focal lengths are in pixels and belong to this frame size"
         )
 

@@ -129,7 +129,7 @@ def first_photo(files: tuple[Path, ...], folder: Path) -> Photo:
     Raises:
         InputError: If no frame can be read; it says why the last one cannot.
     """
-    last_problem = "there is none"
+    last_problem = "the folder contains no frames"
     for file in files:
         try:
             check_regular(file)
@@ -159,7 +159,7 @@ def read_frame(clip: Clip, index: int, size: Size, undistortion: UndistortionMap
         raise OddSizeError(
             f"{printable(path)}: is {image.width}x{image.height}, but {printable(neighbour.name)} "
             f"and the other frames are {width}x{height}; all frames of a sequence must have the "
-            "same size: move these frames to a separate folder"
+            "same size: move those of another size to a separate folder"
         )
     return undistort_and_resize(image, size, undistortion)
 

@@ -29,10 +29,10 @@ def _find_training_list(root: Path, split: str) -> Path:
     training_list = next((path for path in candidates if path.is_file()), None)
     if training_list is None:
         raise OptionError(
-            f"no list for the split '{printable(split)}': expected a file, a folder with "
-            f"train_files.txt, or the name of a list in {printable(root / 'splits')} (found "
-            f"{contents_text(root / 'splits')}); for eigen_zhou and others, copy the folder "
-            "splits/ of github.com/nianticlabs/monodepth2 there"
+            f"there is no list for the split '{printable(split)}'; expected a list file, a folder "
+            f"with train_files.txt, or the name of a list in {printable(root / 'splits')} (found "
+            f"{contents_text(root / 'splits')}); for a split such as eigen_zhou, copy the folder "
+            f"splits/ from github.com/nianticlabs/monodepth2 into {printable(root)}"
         )
     return training_list
 
@@ -52,7 +52,10 @@ def read_frame_list(path: Path) -> list[ListedFrame]:
         side = words[2] if len(words) == 3 else "l"
         frames.append(ListedFrame(folder=words[0], number=int(words[1]), side=side))
     if not frames:
-        raise InputError(f"{printable(path)}: lists no frames")
+        raise InputError(
+            f"{printable(path)}: lists no frames; expected a line such as "
+            "'2011_09_26/2011_09_26_drive_0001_sync 0000000005 l' for each frame"
+        )
     return frames
 
 

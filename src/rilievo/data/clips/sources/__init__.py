@@ -70,7 +70,9 @@ def _check_options_for_frames(data: VideoData) -> None:
     if data.split is not None:
         raise OptionError(
             problem=Text(
-                OptionName("split"), f" only applies to named datasets, but the kind is {data.kind}"
+                OptionName("split"),
+                " only applies to kitti-raw, kitti-odometry and cityscapes, not to your own videos "
+                "and frames",
             )
         )
     if data.stereo:
@@ -93,10 +95,12 @@ def _check_counts(data: VideoData) -> None:
 
 def _check_lengths(data: VideoData) -> None:
     if not 0 <= data.held_out < 1:
-        raise OptionError(option="held_out", expected="a fraction from 0 to 1", value=data.held_out)
+        raise OptionError(
+            option="held_out", expected="at least 0 and less than 1", value=data.held_out
+        )
     if not 0 <= data.least_motion < math.inf:
         raise OptionError(
-            f"least_motion must be a number of pixels, at least 0, got {data.least_motion:g}"
+            f"least_motion must be a finite number of pixels, at least 0, got {data.least_motion:g}"
         )
     if data.baseline is not None and not 0 < data.baseline < math.inf:
         raise OptionError(f"baseline must be a positive length, got {data.baseline:g}")

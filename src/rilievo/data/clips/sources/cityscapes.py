@@ -45,7 +45,10 @@ def sequences(data: VideoData) -> list[Clip]:
     if split not in _SPLITS:
         raise OptionError(f"cityscapes has no split '{split}'; choose one of {', '.join(_SPLITS)}")
     if data.poses is not None:
-        raise OptionError("poses are not supported for cityscapes; kitti-odometry has them")
+        raise OptionError(
+            "poses are not supported for cityscapes; of the named datasets, only kitti-odometry "
+            "has poses"
+        )
     cities = root / f"{_LEFT}_sequence" / split
     snippets = [
         snippet
@@ -54,7 +57,7 @@ def sequences(data: VideoData) -> list[Clip]:
     ]
     if not snippets:
         raise InputError(
-            f"{printable(root)}: is not the root folder of Cityscapes with sequences: expected "
+            f"{printable(root)}: is not the root folder of the Cityscapes sequences: expected "
             f"{_LEFT}_sequence/{split}/CITY, found {contents_text(root)}"
         )
     sides = (_LEFT, _RIGHT) if data.stereo else (_LEFT,)

@@ -15,6 +15,7 @@ from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_
 from rilievo.data.datasets.sets.kitti_raw import CAMERAS, DRIVE_NAME
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import count_text
 from rilievo.io.files.names import printable
 
 
@@ -22,7 +23,10 @@ def sequences(data: VideoData) -> list[Clip]:
     """List a sequence for each camera of each drive."""
     root = Path(data.roots[0])
     if data.poses is not None:
-        raise OptionError("poses are not supported for kitti-raw; kitti-odometry has them")
+        raise OptionError(
+            "poses are not supported for kitti-raw; of the named datasets, only kitti-odometry "
+            "has poses"
+        )
     if data.split is None:
         return _clips_of_all_drives(root, data)
     lists = read_split_lists(root, data.split, stereo=data.stereo)
@@ -43,7 +47,7 @@ def _clips_of_all_drives(root: Path, data: VideoData) -> list[Clip]:
     ]
     if not drives:
         raise InputError(
-            f"{printable(root)}: is not KITTI raw: expected folders such as "
+            f"{printable(root)}: is not a KITTI raw folder: expected folders such as "
             f"2011_09_26/2011_09_26_drive_0002_sync, found {contents_text(root)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
@@ -63,9 +67,9 @@ def _check_cameras_exist(root: Path, lists: ListedSequences) -> None:
     ]
     if missing:
         raise InputError(
-            f"{printable(root)}: {len(missing)} of the {len(lists.targets)} cameras that "
-            f"{printable(lists.path)} lists are missing, such as {printable(missing[0])}; download "
-            "them, or write a list without them"
+            f"{printable(root)}: lacks {count_text(len(missing), 'camera folder')} of "
+            f"{len(lists.targets)} in {printable(lists.path)}, such as {printable(missing[0])}; "
+            "download what is missing, or remove it from the list"
         )
 
 

@@ -12,6 +12,7 @@ from rilievo.data.clips.sequences import NO_TARGETS, Clip, ListedTargets, OtherE
 from rilievo.data.clips.split_lists import OTHER_SIDE, numbered_files, read_split_lists
 from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import count_text
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole
 from rilievo.io.files.names import printable, shortened
@@ -30,8 +31,8 @@ def sequences(data: VideoData) -> list[Clip]:
     present = sorted(name for name in names_in(folder) if (folder / name / "image_2").is_dir())
     if not present:
         raise InputError(
-            f"{printable(root)}: is not KITTI odometry: expected sequences/00/image_2, found "
-            f"{contents_text(folder)}"
+            f"{printable(root)}: is not a KITTI odometry folder: expected sequences/00/image_2, "
+            f"found {contents_text(folder)}"
         )
     if data.split is not None and not _are_sequence_numbers(data.split):
         return _clips_of_split_lists(root, folder, present, data, data.split)
@@ -118,14 +119,14 @@ def _read_projections_by_side(path: Path) -> dict[str, Float64[np.ndarray, "3 4"
     for name in _MATRICES.values():
         if len(entries.get(name, ())) != 12 or not np.isfinite(entries[name]).all():
             raise InputError(
-                f"{printable(path)}: has no '{name}:' with 12 numbers; download the calibration of "
-                "the colour images again"
+                f"{printable(path)}: has no entry '{name}:' with 12 finite numbers; download the "
+                "calibration of the colour images again"
             )
         focal, offset = entries[name][0], entries[name][3]
         if not 1e-3 < focal < 1e9 or abs(offset) > 1e9:
             raise InputError(
-                f"{printable(path)}: '{name}:' has no valid focal length [px] or camera position; "
-                "download the calibration of the colour images again"
+                f"{printable(path)}: the entry '{name}:' has no valid focal length or camera "
+                "position; download the calibration of the colour images again"
             )
     return {side: np.array(entries[name]).reshape(3, 4) for side, name in _MATRICES.items()}
 
@@ -149,8 +150,9 @@ def _poses_of_camera(
     world_T_grey = read_kitti_poses(path)
     if frame_numbers[-1] >= len(world_T_grey):
         raise InputError(
-            f"{printable(path)}: has {len(world_T_grey)} poses, but the frames in "
-            f"{printable(folder)} go up to number {frame_numbers[-1]}"
+            f"{printable(path)}: has {count_text(len(world_T_grey), 'pose')}, but the last frame "
+            f"in {printable(folder)} is number {frame_numbers[-1]}; expected one line per frame "
+            "from number 0"
         )
     cam_T_grey = rigid(np.eye(3), np.linalg.solve(P[:, :3], P[:, 3]))
     return world_T_grey[list(frame_numbers)] @ invert(cam_T_grey)

@@ -86,7 +86,9 @@ def _find_footage(path: Path, clip_id: str, depth: int) -> Iterator[_Footage]:
     """
     if path.is_file():
         if not is_video(path):
-            raise InputError(f"{printable(path)}: is not a video; expected a video or a folder")
+            raise InputError(
+                f"{printable(path)}: is not a video; expected a video or a folder of frames"
+            )
         yield _Footage(clip_id=clip_id, folder=path.parent, video=path)
         return
     files = _frames_of_folder(path)
