@@ -132,10 +132,10 @@ def test_lists_that_are_none_are_refused_in_a_line(tmp_path: Path) -> None:
     frame = {"image": "a/0.png", "gt_depth": "a/1.png", "factor": 1000}
     for content, words in (
         ([], "no list of videos under 'scannet'"),
-        ({"scannet": [[frame]]}, "contains a list, expected the name of a video"),
-        ({"scannet": [{"a": 3}]}, "'a' is not a list of frames"),
-        ({"scannet": [{"a": [{**frame, "factor": 0}]}]}, "no positive number 'factor'"),
-        ({"scannet": [{"a": [{**frame, "factor": True}]}]}, "no positive number 'factor'"),
+        ({"scannet": [[frame]]}, "contains a list, expected objects that map"),
+        ({"scannet": [{"a": 3}]}, "expected a list of frames for 'a'"),
+        ({"scannet": [{"a": [{**frame, "factor": 0}]}]}, "needs a positive number 'factor'"),
+        ({"scannet": [{"a": [{**frame, "factor": True}]}]}, "needs a positive number 'factor'"),
         ({"scannet": [{"a": [{**frame, "gt_depth": "../x.png"}]}]}, "inside the list's folder"),
         ({"scannet": [{"a": [{**frame, "image": "/etc/passwd"}]}]}, "inside the list's folder"),
         ({"scannet": [{"a": [frame]}, {"b": [frame]}]}, "lists 'a/0' twice"),

@@ -101,7 +101,7 @@ def test_every_pair_counts_the_same(
     ("text", "words"),
     [
         ("{", "is not JSON"),
-        ("[]", "expected photographs"),
+        ("[]", "expected a JSON object"),
         ('{"images/indoor/a.jpg": [{"point1": [1, 2]}]}', "needs point1, point2"),
         (
             '{"images/indoor/a.jpg": [{"point1": [1], "point2": 2, "closer_point": "point1"}]}',
@@ -118,7 +118,7 @@ def test_broken_annotations_are_one_line(da2k: Path, text: str, words: str) -> N
 def test_points_outside_the_photograph_are_refused(da2k: Path) -> None:
     pair = {"point1": [48, 0], "point2": [0, 0], "closer_point": "point1"}
     (da2k / "annotations.json").write_text(json.dumps({"images/indoor/a.jpg": [pair]}))
-    with pytest.raises(InputError, match="lies outside the image of 64x48 pixels"):
+    with pytest.raises(InputError, match="lies outside the image, which has 64x48 pixels"):
         open_dataset("da2k", da2k).truth("images/indoor/a")
     (da2k / "annotations.json").write_text(json.dumps({"images/indoor/c.jpg": [pair]}))
     assert [each.id for each in open_dataset("da2k", da2k).absent] == ["images/indoor/c"]

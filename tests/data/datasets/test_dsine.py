@@ -125,7 +125,9 @@ def test_marigolds_scannet_is_listed_in_pairs(tmp_path: Path) -> None:
     np.testing.assert_allclose(truth.depth, stored / 1000, rtol=1e-6)
     assert truth.scene == "scene0001_00"
     (tmp_path / "other.txt").write_text("one.jpg\n")
-    with pytest.raises(InputError, match="must list a photograph"):
+    with pytest.raises(InputError, match="expected the paths of a photograph"):
         open_dataset("marigold-scannet", tmp_path, list_file=tmp_path / "other.txt")
+    with pytest.raises(InputError, match=r"absent\.txt: no such file"):
+        open_dataset("marigold-scannet", tmp_path, list_file=tmp_path / "absent.txt")
     with pytest.raises(InputError, match="expected scannet_val"):
         open_dataset("marigold-scannet", tmp_path / "scene0001_00")

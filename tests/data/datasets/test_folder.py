@@ -254,10 +254,10 @@ def test_a_download_is_described_from_outside(
         ("depth: {kind: distance}", "depth of kind 'distance' needs a camera"),
         (
             "depth: {kind: disparity}\ncamera: {fx: 1, cx: 1, cy: 1}",
-            "needs the baseline",
+            "add 'baseline' in metres",
         ),
         ("camera: {fx: 40}", "a camera with fx also needs cx and cy"),
-        ("camera: {width: 3}", "either a file, a lens, or fx, fy, cx and cy"),
+        ("camera: {width: 3}", "exactly one of the keys 'file', 'lens' and 'fx'"),
         ("image: photo.png", "pattern 'photo.png' must contain {id}"),
         ("splits: {tset: x}", "has no split 'tset'; did you mean 'test'"),
         ("- a\n- b", "expected a mapping of keys to values"),

@@ -74,7 +74,7 @@ def test_an_array_without_entries_and_a_group_are_one_line(tmp_path: Path) -> No
     with mat(tmp_path / "x.mat") as file:
         file.create_dataset("depths", (0, 3), "f4")
         file.create_group("group")
-    with pytest.raises(InputError, match="cannot be read at 0"):
+    with pytest.raises(InputError, match=r"entry 0 of .* cannot be read"):
         Hdf5MatFile(tmp_path / "x.mat").slice("depths", 0)
     with pytest.raises(InputError, match="it is not an array"):
         Hdf5MatFile(tmp_path / "x.mat").whole("group")

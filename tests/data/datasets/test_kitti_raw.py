@@ -175,7 +175,7 @@ def test_a_split_without_its_list_says_where_it_looked(root: Path) -> None:
 
 
 def test_a_wrong_root_says_what_was_expected_and_found(root: Path) -> None:
-    with pytest.raises(InputError, match=f"is not KITTI raw.*found {DRIVE}, calib_cam"):
+    with pytest.raises(InputError, match=f"is not a KITTI raw folder.*found {DRIVE}, calib_cam"):
         opened(root / DATE)
 
 

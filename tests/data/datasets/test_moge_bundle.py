@@ -215,7 +215,7 @@ def test_missing_and_broken_files_are_told(small: Path) -> None:
     with pytest.raises(InputError, match="'near' is 0; expected a positive number"):
         data.truth("room1/0001")
     Image.fromarray(np.ones((48, 70), np.uint8)).save(place / "depth.png")
-    with pytest.raises(InputError, match="expected 16-bit PNG"):
+    with pytest.raises(InputError, match="expected a 16-bit PNG"):
         data.truth("room1/0001")
 
 
@@ -223,8 +223,8 @@ def test_missing_and_broken_files_are_told(small: Path) -> None:
     ("text", "words"),
     [
         ("{", r"meta\.json: is not valid JSON \("),
-        ("{}", r"meta\.json: has no intrinsics; expected"),
-        ("[1, 2]", "has no intrinsics; expected"),
+        ("{}", r"meta\.json: has no 'intrinsics'; expected"),
+        ("[1, 2]", "has no 'intrinsics'; expected"),
         ('{"intrinsics": null}', "its intrinsics must be a finite 3x3 matrix .*, got null"),
         ('{"intrinsics": "K"}', 'must be a finite 3x3 matrix .*, got "K"'),
         ('{"intrinsics": [[1, 2, 3], [4]]}', "its intrinsics must be a finite 3x3 matrix"),

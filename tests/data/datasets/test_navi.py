@@ -254,7 +254,7 @@ def test_broken_files_and_a_wrong_root_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"depth/000\.png: this PNG file is truncated"):
         dataset.truth("chair/wild_set/000")
     write_png(folder / "depth" / "000.png", disparity().T.copy())
-    with pytest.raises(InputError, match="one of them is rotated by 90 degrees"):
+    with pytest.raises(InputError, match="one of the two is rotated by 90 degrees"):
         dataset.truth("chair/wild_set/000")
     write_png(folder / "depth" / "000.png", np.zeros(SIZE, np.uint16))
     with pytest.raises(InputError, match="no pixel has depth, so there is no object"):

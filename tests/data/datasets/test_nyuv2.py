@@ -111,7 +111,7 @@ def test_a_damaged_image_in_a_labelled_file_is_told_when_it_is_read(
     whole[start + 20 : start + 4000] = bytes(3980)
     (tmp_path / "nyu_depth_v2_labeled.mat").write_bytes(bytes(whole))
     dataset = open_dataset("nyuv2", tmp_path, split="all")
-    with pytest.raises(InputError, match="cannot be read at 0"):
+    with pytest.raises(InputError, match=r"entry 0 of .* cannot be read"):
         dataset.sample("0000")
 
 

@@ -129,10 +129,10 @@ class _Command:
     [
         (_Command(), "refers to builtins.exec, which is not an array"),
         ({"all_normals": np.zeros((1, 480, 640, 3))}, "expected 'all_normals', 'all_filenames'"),
-        ([1, 2], "holds list"),
+        ([1, 2], "contains list"),
         (
             {"all_normals": np.zeros((2, 4, 4, 3)), "all_filenames": ["00001"]},
-            r"has normals of shape \(2, 4, 4, 3\), 1 names",
+            r"has normals of shape \(2, 4, 4, 3\), .* and 1 name,",
         ),
         (
             {"all_normals": np.zeros((1, 4, 4, 3)), "all_filenames": ["attic"]},

@@ -157,7 +157,9 @@ def test_a_scene_without_the_list_of_a_split_says_so(scene: Path) -> None:
 
 def test_a_line_of_a_split_that_makes_no_sense_is_named(scene: Path) -> None:
     (scene / "TestSplit.txt").write_text("sequence2\nthe rest\n")
-    with pytest.raises(InputError, match=r"TestSplit\.txt: line 2 is 'the rest'; expected 'seq"):
+    with pytest.raises(
+        InputError, match=r"TestSplit\.txt: line 2 is 'the rest'; expected a name such as 'seq"
+    ):
         opened(scene, "test")
 
 
@@ -172,7 +174,7 @@ def test_a_pose_that_is_none_is_said_in_one_line(tmp_path: Path, text: str) -> N
 
 
 def test_depth_of_another_size_is_refused(scene: Path) -> None:
-    with pytest.raises(InputError, match=r"is \(32, 32\), but 7-Scenes images are \(480, 640\)"):
+    with pytest.raises(InputError, match=r"has the shape \(32, 32\), expected \(480, 640\)"):
         opened(scene).truth("seq-01/frame-000000")
 
 

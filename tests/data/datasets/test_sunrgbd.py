@@ -210,7 +210,9 @@ def test_a_split_file_that_is_missing_broken_or_strange_is_told(tmp_path: Path) 
     write_split(split, train=[NYU_2], test=["NYU0001"])
     with pytest.raises(InputError, match=r"contains '.*NYU0001', expected a path such as"):
         open_dataset("sunrgbd", tmp_path)
-    with pytest.raises(InputError, match="none of its 1 frames is in the official 'train' split"):
+    with pytest.raises(
+        InputError, match=r"none of its frames \(1\) is in the official 'train' split"
+    ):
         open_dataset("sunrgbd", tmp_path, split="train")
     write_split(split, train=[NYU_2], test=[NYU_1, NYU_1])
     with pytest.raises(InputError, match="'kv1/NYUdata/NYU0001' occurs twice"):

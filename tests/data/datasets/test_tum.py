@@ -137,7 +137,7 @@ def test_colour_without_depth_near_in_time_is_absent(tmp_path: Path) -> None:
     dataset = opened(write_sequence(tmp_path, depth=(10.012,)))
     assert dataset.ids == ("rgb/10.000000",)
     (absent,) = dataset.absent
-    assert absent.reason == "no unused depth map is within 0.02 s of it"
+    assert absent.reason == "no unused depth map is within 0.02 s of this image"
 
 
 def test_listed_files_that_are_not_there_are_absent(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_list_as_associate_py_prints_it_replaces_our_association(tmp_path: Pat
 
 def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path) -> None:
     write_sequence(tmp_path)
-    with pytest.raises(InputError, match=r"a sequence \(rgb.txt.*found 10.000000.png, 10.03"):
+    with pytest.raises(InputError, match=r"a sequence with rgb.txt.*found 10.000000.png, 10.03"):
         opened(tmp_path / "rgb")
 
 

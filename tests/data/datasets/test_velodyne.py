@@ -183,7 +183,7 @@ def test_an_empty_scan_is_said_in_one_line(tmp_path: Path) -> None:
 def test_points_that_are_not_finite_are_counted_and_refused(tmp_path: Path, odd: float) -> None:
     path = tmp_path / "0.bin"
     path.write_bytes(struct.pack("<8f", 1, 2, 3, 0, 1, odd, odd, 0))
-    with pytest.raises(InputError, match="1 of 2 points are NaN or infinite"):
+    with pytest.raises(InputError, match="NaN or infinite coordinates in 1 of 2 points"):
         read_velodyne(path)
 
 

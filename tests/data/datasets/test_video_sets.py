@@ -130,7 +130,7 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path, split: str) -> N
 
 def test_variants_are_of_their_sets_alone(tmp_path: Path) -> None:
     write_bonn(tmp_path)
-    with pytest.raises(OptionError, match="no variant 'final'; choose one of default, associated"):
+    with pytest.raises(OptionError, match="no variant 'final'; choose default or associated"):
         opened(tmp_path, "bonn", "final")
 
 

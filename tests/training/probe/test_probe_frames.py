@@ -123,7 +123,7 @@ def test_an_empty_folder_beside_full_ones_is_named(tmp_path: Path, empty: str, f
         Image.new("RGB", (16, 12)).save(tmp_path / "images" / f"{id}.png")
         values = np.ones((12, 16) if full == "depth" else (12, 16, 3), np.float32)
         np.save(tmp_path / full / f"{id}.npy", values)
-    with pytest.raises(InputError, match=f"first missing image: no {empty} at .*/{empty}/a"):
+    with pytest.raises(InputError, match=f"'a' is missing: no {empty} at .*/{empty}/a"):
         open_training_set(DataChoice(dataset="folder", root=str(tmp_path)))
 
 

@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo check",
         description=(
-            "Check a downloaded dataset: image counts, missing and broken files, depth, camera."
+            "Check a downloaded dataset: image counts, missing and broken files, depth, normals "
+            "and cameras."
         ),
         examples=("rilievo check nyuv2 nyu/ --sheet sheet.jpg", "rilievo check folder mine/"),
     )
@@ -144,8 +145,8 @@ def _depth_lines(images: Sequence[ImageSummary]) -> Iterator[str]:
     if ranges:
         near, median, far = np.array(ranges).T
         yield (
-            f"depth     {near.min():.3g} to {far.max():.3g} m; image medians {median.min():.3g} to "
-            f"{median.max():.3g} m"
+            f"depth     {near.min():.3g} to {far.max():.3g} m, with medians of "
+            f"{median.min():.3g} to {median.max():.3g} m per image"
         )
 
 

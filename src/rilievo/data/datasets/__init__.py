@@ -106,7 +106,7 @@ def open_dataset(
     if root is None and card.needs_root:
         raise OptionError(
             f"dataset '{card.name}' needs the folder of its files; 'rilievo datasets {card.name}' "
-            "shows where to get it and which folder layout it needs"
+            "shows where to get the dataset and which folder layout it needs"
         )
     request = Request(
         name=name,

@@ -215,12 +215,12 @@ def _warning_texts(
     if medians and not interpretation.is_unit_given:
         warning = unit_warning(float(np.median(medians)))
         if warning is not None:
-            yield f"for half of the images, {warning}"
+            yield f"in at least half of the images, {warning}"
     without_camera = sum(image.camera is None for image in images)
     if without_camera:
         yield (
-            f"{without_camera} of {len(images)} images have no intrinsics, so points and normals "
-            f"cannot be computed{dataset.camera_advice}"
+            f"intrinsics are missing in {without_camera} of {count_text(len(images), 'image')}, so "
+            f"points and normals cannot be computed{dataset.camera_advice}"
         )
     for size, count in _odd_sizes(images):
         verb = "has" if count == 1 else "have"

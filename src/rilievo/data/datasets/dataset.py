@@ -154,7 +154,10 @@ class Dataset(ABC):
     @property
     def first_missing(self) -> str:
         """Text on the first absent image, which follows a message; "" if none is absent."""
-        return f"; the first missing image: {self.absent[0].reason}" if self.absent else ""
+        if not self.absent:
+            return ""
+        first = self.absent[0]
+        return f"; for example, '{first.id}' is missing: {first.reason}"
 
     @abstractmethod
     def truth(self, id: str) -> Truth:
@@ -205,7 +208,10 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
         parts = image_id.split("/")
         has_odd_part = not all(parts) or not {".", ".."}.isdisjoint(parts)
         if has_odd_part or "\\" in image_id or "\0" in image_id:
-            raise InputError(f"{where}: the id '{image_id}' must be a relative path")
+            raise InputError(
+                f"{where}: the id '{image_id}' must be a relative path without '.', '..' or "
+                "backslashes"
+            )
         if image_id in unique_ids:
             raise InputError(
                 f"{where}: the id '{image_id}' occurs twice, but every image is scored only once; "

@@ -78,8 +78,8 @@ class Folder(PhotoFiles[ImageFiles]):
         if list_file is None:
             if split not in self._layout.splits:
                 raise OptionError(
-                    f"{self.request.root}: no split '{split}'; add its list of ids under 'splits' "
-                    f"in {FILE_NAME}, or choose the split 'all'"
+                    f"{self.request.root}: has no split '{split}'; add its list of ids under "
+                    f"'splits' in {FILE_NAME}, or choose the split 'all'"
                 )
             list_file = yaml_path.parent / self._layout.splits[split]
             if not list_file.is_file():
@@ -328,6 +328,7 @@ def _valid_inside_mask(
         return None
     if mask.shape != valid.shape:
         raise InputError(
-            f"{path}: the mask has the shape {mask.shape}, but depth and normals have {valid.shape}"
+            f"{path}: the mask has the shape {mask.shape}, but the ground truth has {valid.shape} "
+            "(height, width)"
         )
     return valid & mask

@@ -49,12 +49,12 @@ class FolderDepth:
         if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
             raise InputError(
                 f"{self.path}: states depth of kind '{stated}' ({source}), which has an unknown "
-                "shift and cannot be ground truth; calibrate it first"
+                "shift and cannot be ground truth; convert it to metric depth first"
             )
         if stated == INVERSE:
             raise InputError(
                 f"{self.path}: states inverse depth ({source}), but ground truth must be depth or "
-                "disparity: store the reciprocals of its values"
+                "disparity; store the reciprocals of its values"
             )
         yaml_kind = self.layout.kind
         if stated is None:
@@ -127,13 +127,16 @@ class FolderDepth:
             values = self._disparity_to_depth(np.where(valid, values, 1), camera)
         elif kind is StoredKind.DISTANCE:
             if camera is None:
-                raise InputError(f"{self.path}: holds distance along the ray, which needs a camera")
+                raise InputError(
+                    f"{self.path}: contains distance along the ray, which can only be converted to "
+                    f"depth with a camera; add 'camera' to {FILE_NAME}"
+                )
             ray_lengths = np.linalg.norm(camera.points(np.ones(self.size)), axis=0)
             values = values / ray_lengths
         elif camera is not None and camera.lens.has_unit_rays:
             raise InputError(
                 f"{self.path}: depth for a {camera.lens.name} lens must be the distance along the "
-                f"ray: set 'kind: distance' in {FILE_NAME}"
+                f"ray; set 'kind: distance' in {FILE_NAME}"
             )
 
         max_depth = self.layout.max_depth
@@ -159,7 +162,8 @@ class FolderDepth:
         """Convert positive disparity [px] to depth focal · baseline / disparity [m]."""
         if camera is None or self.layout.baseline is None:
             raise InputError(
-                f"{self.path}: holds disparity, which needs a camera and 'baseline' in {FILE_NAME}"
+                f"{self.path}: contains disparity, which can only be converted to depth with a "
+                f"camera and a baseline; add 'camera' and 'baseline' to {FILE_NAME}"
             )
         focal = camera.needs_pinhole("disparity")[0, 0]
         return focal * self.layout.baseline / disparity

@@ -294,7 +294,10 @@ def _check_patterns(layout: FolderLayout, yaml_name: str) -> None:
     patterns += [section.file for section in sections if section is not None]
     for pattern in patterns:
         if pattern and "{id}" not in pattern:
-            raise InputError(f"{yaml_name}: the pattern '{pattern}' must contain {{id}}")
+            raise InputError(
+                f"{yaml_name}: the pattern '{pattern}' must contain {{id}}, which stands for the "
+                "name of an image"
+            )
 
 
 def _check_camera(camera: CameraLayout, yaml_name: str) -> None:
@@ -303,7 +306,9 @@ def _check_camera(camera: CameraLayout, yaml_name: str) -> None:
         source for source in (camera.file, camera.fx, camera.lens) if source is not None
     ]
     if len(given_sources) != 1:
-        raise InputError(f"{yaml_name}: a camera needs either a file, a lens, or fx, fy, cx and cy")
+        raise InputError(
+            f"{yaml_name}: 'camera' needs exactly one of the keys 'file', 'lens' and 'fx'"
+        )
     if camera.lens is not None:
         with _naming_file_in_errors(yaml_name):
             read_spelling(camera.lens, "camera.lens")  # only to check it
@@ -323,9 +328,14 @@ def _check_depth(depth: DepthLayout, camera: CameraLayout | None, yaml_name: str
     if depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:
-        raise InputError(f"{yaml_name}: depth of kind '{depth.kind}' needs a camera")
+        raise InputError(
+            f"{yaml_name}: depth of kind '{depth.kind}' needs a camera; add 'camera' to this file"
+        )
     if depth.kind is StoredKind.DISPARITY and depth.baseline is None:
-        raise InputError(f"{yaml_name}: depth of kind 'disparity' needs the baseline [m]")
+        raise InputError(
+            f"{yaml_name}: depth of kind 'disparity' needs the distance between the two cameras; "
+            "add 'baseline' in metres to 'depth'"
+        )
 
 
 @contextmanager

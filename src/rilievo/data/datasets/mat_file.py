@@ -104,7 +104,7 @@ class Hdf5MatFile:
 
     def slice(self, name: str, index: int) -> np.ndarray:
         """Read entry ``index`` of the first stored axis."""
-        with self._one_line_errors(f"'{name}' cannot be read at {index}"):
+        with self._one_line_errors(f"entry {index} of '{name}' cannot be read"):
             return np.asarray(self._checked_array(name, is_sliced=True)[index])
 
     def whole(self, name: str) -> np.ndarray:
@@ -117,7 +117,7 @@ class Hdf5MatFile:
         file = self._open()
         if name not in file:
             return None
-        with self._one_line_errors(f"'{name}' cannot be read at {index}"):
+        with self._one_line_errors(f"entry {index} of '{name}' cannot be read"):
             references = np.asarray(file[name]).ravel()
             characters = np.asarray(file[references[index]])
             return "".join(map(chr, characters.ravel().tolist()))
@@ -164,7 +164,9 @@ class Hdf5MatFile:
 
 def _open_hdf5(path: Path) -> Any:
     if not is_hdf5(path):
-        raise InputError(f"{path}: is not a MATLAB 7.3 file (HDF5)")
+        raise InputError(
+            f"{path}: is not a MATLAB 7.3 file (HDF5); download the original file again"
+        )
     try:
         import h5py
     except ImportError as error:

@@ -81,8 +81,8 @@ def _unpickle_bounded(
             # Latin-1, because pickles of Python 2 hold bytes that are not ASCII.
             return _ArrayUnpickler(io.BufferedReader(bounded), encoding="latin1").load()
     except MemoryError as error:
-        raise InputError(f"{path}: there is not enough memory to unpack it") from error
+        raise InputError(f"{path}: there is not enough memory to unpack this file") from error
     except _DAMAGE_ERRORS as error:
         raise InputError(
-            f"{path}: is not a valid {format_name} of arrays ({reason(error)})"
+            f"{path}: is not a valid {format_name} of arrays ({reason(error)}); download it again"
         ) from error

@@ -41,7 +41,8 @@ def text_lines(path: Path) -> Iterator[Line]:
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > _MAX_LINE_CHARACTERS:
             raise InputError(
-                f"{path}: line {number} has {len(line):,} characters, which is too many"
+                f"{path}: line {number} has {len(line):,} characters, expected at most "
+                f"{_MAX_LINE_CHARACTERS:,}"
             )
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):

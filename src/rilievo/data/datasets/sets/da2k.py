@@ -55,7 +55,7 @@ class Da2k(PhotoFiles[_Entry]):
         for points in (entry.nearer, entry.farther):
             if (points < 0).any() or (points >= [height, width]).any():
                 raise InputError(
-                    f"{entry.image}: a point of {ANNOTATIONS} lies outside the image of "
+                    f"{entry.image}: a point in {ANNOTATIONS} lies outside the image, which has "
                     f"{width}x{height} pixels"
                 )
         order = OrderedPoints(size=(height, width), nearer=entry.nearer, farther=entry.farther)
@@ -68,7 +68,9 @@ def _read_annotations(path: Path) -> Mapping[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: is not JSON: {error}") from error
     if not isinstance(record, dict):
-        raise InputError(f"{path}: expected photographs with their pairs of points")
+        raise InputError(
+            f"{path}: expected a JSON object that maps each photograph to its pairs of points"
+        )
     return record
 
 

@@ -57,7 +57,7 @@ class Diode(DepthSet):
         places = [chosen_place] if chosen_place else list(_PLACES)
         if not any((folder / place).is_dir() for place in places):
             raise InputError(
-                f"{request.root}: expected {split_folder}/ with {' and '.join(places)} inside, "
+                f"{request.root}: expected {split_folder}/ with {' or '.join(places)} inside, "
                 f"found {contents_text(request.root)}"
             )
         entries = {}
@@ -98,7 +98,9 @@ def _read_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors,
     """Read normals, and choose the signs of their axes that agree best with depth."""
     stored, valid = decode_normals(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
-        raise InputError(f"{path}: has the shape {valid.shape}, but the depth has {depth.shape}")
+        raise InputError(
+            f"{path}: its normals have the shape {valid.shape}, but the depth has {depth.shape}"
+        )
     depth_normals, has_depth_normal = normals_from_depth(depth, _K, depth_valid, window=7)
     is_compared = has_depth_normal & valid
     if not is_compared.any():
@@ -114,8 +116,8 @@ def _read_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors,
     mean_cosine = float(np.dot(signs, axis_agreement))
     if mean_cosine < _MIN_AGREEMENT:
         raise InputError(
-            f"{path}: its normals agree with those of the depth to a mean cosine of only "
-            f"{mean_cosine:.2f}, expected {_MIN_AGREEMENT}: check that both files belong to the "
-            "same image"
+            f"{path}: the mean cosine between its normals and those of the depth is only "
+            f"{mean_cosine:.2f}, expected at least {_MIN_AGREEMENT}; check that both files belong "
+            "to the same image"
         )
     return stored * np.array(signs, np.float32)[:, None, None], valid

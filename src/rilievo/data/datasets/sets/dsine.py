@@ -65,7 +65,9 @@ class Dsine(PhotoFiles[_Entry]):
             for image_id, stem, image in _find_photographs(folder)
         }
         if not entries:
-            raise InputError(f"{folder}: contains no NAME_img.png or .jpg")
+            raise InputError(
+                f"{folder}: contains no photographs called NAME_img.png or NAME_img.jpg"
+            )
         self._set_entries_of_list(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
@@ -124,7 +126,7 @@ def _find_photographs(folder: Path) -> list[tuple[str, str, Path]]:
 def _read_colours(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     stored = _require_three_channels(path, read_numbers(path))
     if stored.dtype != np.uint8:
-        raise InputError(f"{path}: holds {stored.dtype}, expected 8-bit colours")
+        raise InputError(f"{path}: has {stored.dtype} values, expected 8-bit colours")
     normals = stored.astype(np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
     return normals, stored.sum(axis=2) > 0
 
@@ -149,7 +151,10 @@ def _read_rectangle(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarr
         stored = np.asarray(content["normal"], np.float32)
         normals = np.zeros((*size, 3), np.float32)
         if min(top, left) < 0 or stored.shape != normals[rectangle].shape:
-            raise ValueError(f"normals of shape {stored.shape} for rows {top} to {bottom}")
+            raise ValueError(
+                f"normals of shape {stored.shape} do not fit rows {top} to {bottom} and columns "
+                f"{left} to {right}"
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: is not a dictionary with min_y, max_y, min_x, max_x and normal ({error})"

@@ -9,6 +9,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float64, Matrix, Transform
 from rilievo.data.datasets.text_files import parse_numbers, text_lines
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
@@ -103,7 +104,7 @@ def _entry_as_array(
     size = int(np.prod(shape))
     numbers = entries.get(name)
     if numbers is None or len(numbers) != size or not (np.abs(numbers) < _MAX_NUMBER).all():
-        problem = "is missing" if numbers is None else f"has {len(numbers)} numbers"
+        problem = "is missing" if numbers is None else f"has {count_text(len(numbers), 'number')}"
         raise InputError(
             f"{path}: the entry '{name}:' {problem}, expected {size} finite numbers; download the "
             "calibration of this date again"

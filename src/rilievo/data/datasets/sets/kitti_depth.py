@@ -81,7 +81,7 @@ def _files_of_equal_names(request: Request) -> list[IdAndFiles]:
     """Pair the files of the folders ``rgb`` and ``depth`` by their names."""
     if request.list_file is not None:
         raise OptionError(
-            f"the split '{request.split}' of kitti-depth does not accept a list file; "
+            f"the split '{request.split}' of kitti-depth does not accept a list file; only "
             "eigen_benchmark, val and train do"
         )
     pictures, depths = request.root / "rgb", request.root / "depth"
@@ -124,7 +124,7 @@ def annotated_folder(root: Path) -> Path:
                 return folder
     raise InputError(
         f"{root}: has no annotated depth: expected data_depth_annotated with train and val, found "
-        f"{contents_text(root)}; for the folders rgb and depth, choose the split 'pairs'"
+        f"{contents_text(root)}; if you have the folders rgb and depth, choose the split 'pairs'"
     )
 
 

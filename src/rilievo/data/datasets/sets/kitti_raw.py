@@ -133,7 +133,7 @@ def _frames_of_request(request: Request) -> list[KittiFrame]:
     drives = list(_drive_folders(root))
     if not drives:
         raise InputError(
-            f"{root}: is not KITTI raw: expected folders such as "
+            f"{root}: is not a KITTI raw folder: expected folders such as "
             f"2011_09_26/2011_09_26_drive_0002_sync, found {contents_text(root)}"
         )
     if request.list_file is not None or not request.split.startswith("all"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float32, Float64
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.io.files.limits import check_regular, reason
 
 _POINT_BYTES = 16  # x, y, z and reflectance, in 32 bits each
@@ -32,8 +33,8 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
     broken_count = int((~np.isfinite(points)).any(axis=1).sum())
     if broken_count:
         raise InputError(
-            f"{path}: {broken_count} of {len(points)} points are NaN or infinite, so the file is "
-            "damaged; download it again"
+            f"{path}: contains NaN or infinite coordinates in {broken_count} of "
+            f"{count_text(len(points), 'point')}, so the file is damaged; download it again"
         )
     return points
 

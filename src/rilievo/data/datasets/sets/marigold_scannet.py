@@ -21,13 +21,13 @@ class MarigoldScannet(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         path = request.list_file or request.root / _LIST_FILE
-        if not path.is_file():
+        if request.list_file is None and not path.is_file():
             raise InputError(
                 path=request.root,
                 problem=Text(
-                    f"expected {_LIST_FILE} beside the extracted frames (or give its path with ",
+                    f"expected {_LIST_FILE} beside the extracted frames, found "
+                    f"{contents_text(request.root)}; if the list is elsewhere, give its path with ",
                     OptionName("list"),
-                    f"), found {contents_text(request.root)}",
                 ),
             )
         entries = {}
@@ -35,7 +35,8 @@ class MarigoldScannet(DepthSet):
             words = line.text.split()
             if len(words) < 2 or not Path(words[0]).name:
                 raise InputError(
-                    f"{path}: the line '{line.text}' must list a photograph and its depth map"
+                    f"{path}: line {line.number} is '{line.text}'; expected the paths of a "
+                    "photograph and its depth map"
                 )
             image_name, depth_name = words[:2]
             image_id = Path(image_name).with_suffix("").as_posix()

@@ -195,7 +195,7 @@ def read_segmentation(path: Path) -> Segmentation:
     """Read a PNG file of labels, whose text ``labels`` names the objects."""
     stored = read_map(path)
     if stored.dtype.kind != "u":
-        raise InputError(f"{path}: holds {stored.dtype}, expected integers")
+        raise InputError(f"{path}: has {stored.dtype} values, expected integer labels")
     text = _read_png_texts(path).get("labels", "{}")
     try:
         labels = parse_json(text)
@@ -213,7 +213,10 @@ def read_intrinsics(path: Path) -> Matrix:
     except InvalidRecordError as error:
         raise InputError(f"is {error}", path=path) from error
     if not isinstance(meta, dict) or "intrinsics" not in meta:
-        raise InputError("has no intrinsics; expected an object with a 3x3 matrix", path=path)
+        raise InputError(
+            "has no 'intrinsics'; expected a JSON object with a 3x3 matrix under this key",
+            path=path,
+        )
     rows = meta["intrinsics"]
     intrinsics = _matrix_or_none(rows)
     if intrinsics is None or not (intrinsics[0, 0] and intrinsics[1, 1]):
@@ -237,7 +240,7 @@ def _matrix_or_none(rows: object) -> Matrix | None:
 def _read_sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
     stored = read_map(path)
     if stored.dtype != np.uint16:
-        raise InputError(f"{path}: holds {stored.dtype}, expected 16-bit PNG")
+        raise InputError(f"{path}: has {stored.dtype} values, expected a 16-bit PNG file")
     return stored
 
 

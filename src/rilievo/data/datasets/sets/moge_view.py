@@ -79,7 +79,7 @@ def centred_view(K: Matrix, photo_size: tuple[int, int], shape: tuple[int, int])
     resized_width = int(photo_width * photo_pixel_width / pixel_width)
     resized = (resized_height, resized_width)
     if not (min(resized) > 0 and max(resized) < _MAX_SIDE):
-        raise ValueError(f"the image would have {resized_width}x{resized_height} pixels")
+        raise ValueError(f"the resized image would have {resized_width}x{resized_height} pixels")
     photo_from_view = K @ R.T @ np.linalg.inv(view_K)
     homogeneous = _matrix_times_pixel_centres(photo_from_view, height, width)
     resized_sides = np.array([resized_width, resized_height], np.float64)[:, None, None]

@@ -211,7 +211,7 @@ def _photographs_without_annotation(
     return [
         Absent(
             id=f"{scene.relative_to(root).as_posix()}/{Path(name).stem}",
-            reason=f"{printable(scene / 'annotations.json')} does not list it",
+            reason=f"{printable(scene / 'annotations.json')} does not list this photograph",
         )
         for name in sorted(names_in(scene / "images") - listed)
         if name.endswith(".jpg") and not name.startswith((".", "downsampled_"))
@@ -222,7 +222,7 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
     """Read depth [m]; 0 is unknown."""
     stored = read_map(view.depth)
     if stored.dtype != np.uint16:
-        raise InputError(f"{view.depth}: holds {stored.dtype}, expected 16-bit disparity")
+        raise InputError(f"{view.depth}: has {stored.dtype} values, expected 16-bit disparity")
     return np.where(stored > 0, _METRES_TIMES_NUMBER / np.maximum(stored, 1), 0.0)
 
 
@@ -239,8 +239,8 @@ def _intrinsics_at_size(view: _View, size: tuple[int, ...]) -> Matrix:
     is_square = annotated_size[0] == annotated_size[1]
     if is_annotated_upright != (size[0] > size[1]) and not is_square:
         raise InputError(
-            f"{view.depth}: has {_size_text(size)} pixels, but the annotations say "
-            f"{_size_text(annotated_size)}: one of them is rotated by 90 degrees"
+            f"{view.depth}: has {_size_text(size)} pixels, but its annotation states "
+            f"{_size_text(annotated_size)}, so one of the two is rotated by 90 degrees"
         )
     focal = view.annotation.camera.focal_length
     K = K_from_focal(focal, focal, annotated_size)

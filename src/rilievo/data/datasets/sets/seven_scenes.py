@@ -63,9 +63,7 @@ class SevenScenes(DepthSet):
 def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
     stored = read_grey_integers(path)
     if stored.shape != _SIZE:
-        raise InputError(
-            f"{path}: is {stored.shape}, but 7-Scenes images are {_SIZE} (height, width)"
-        )
+        raise InputError(f"{path}: has the shape {stored.shape}, expected {_SIZE} (height, width)")
     if registered:
         stored = register_depth(stored)
     valid = ~np.isin(stored, _INVALID_NUMBERS)
@@ -139,7 +137,8 @@ def _sequences_of_split(scene: Path, request: Request) -> list[str]:
         match = _SPLIT_LINE.fullmatch(line.text)
         if match is None:
             raise InputError(
-                f"{path}: line {line.number} is '{line.text[:80]}'; expected 'sequence1'"
+                f"{path}: line {line.number} is '{line.text[:80]}'; expected a name such as "
+                "'sequence1'"
             )
         sequences.append(f"seq-{int(match[1]):02d}")
     return sequences

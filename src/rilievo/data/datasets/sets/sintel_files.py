@@ -40,12 +40,15 @@ def read_cam(path: Path) -> tuple[Camera, Transform]:
     if len(content) != _CAMERA_BYTES:
         raise InputError(
             f"{printable(path)}: has {len(content)} bytes, but a Sintel camera file has "
-            f"{_CAMERA_BYTES}"
+            f"{_CAMERA_BYTES}; download the original file again"
         )
     numbers = np.frombuffer(content, "<f8", offset=4).astype(np.float64)
     K, cam_T_world = numbers[:9].reshape(3, 3), numbers[9:].reshape(3, 4)
     if not is_rigid_motion(cam_T_world):
-        raise InputError(f"{printable(path)}: its transform is not a rotation and a translation")
+        raise InputError(
+            f"{printable(path)}: its camera pose is not a rotation and a translation; download the "
+            "original file again"
+        )
     return camera_from_K(K, path), invert(rigid(cam_T_world[:, :3], cam_T_world[:, 3]))
 
 

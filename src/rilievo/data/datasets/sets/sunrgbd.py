@@ -194,8 +194,8 @@ def _ids_of_request(request: Request, tree: _Tree) -> tuple[str, ...]:
         )
     if tree.frames.keys().isdisjoint(ids):
         raise InputError(
-            f"{request.root}: none of its {len(tree.frames)} frames is in the official "
-            f"'{request.split}' split; choose the split 'all', or give a list"
+            f"{request.root}: none of its frames ({len(tree.frames):,}) is in the official "
+            f"'{request.split}' split; choose the split 'all', or give a list file"
         )
     return tuple(sorted(ids))
 
@@ -205,8 +205,8 @@ def _ids_of_official_split(request: Request, tree: _Tree) -> tuple[str, ...]:
     if not tree.split_files:
         raise InputError(
             f"{request.root}: {_SPLIT_FILE} is neither in this folder nor beside it, so rilievo "
-            f"does not know which frames are in the split '{request.split}': download "
-            "SUNRGBDtoolbox.zip, give a list, or choose the split 'all'"
+            f"does not know which frames are in the split '{request.split}'; download "
+            "SUNRGBDtoolbox.zip, give a list file, or choose the split 'all'"
         )
     path, name = tree.split_files[0], _SPLIT_VARIABLES[request.split]
     ids: list[str] = []

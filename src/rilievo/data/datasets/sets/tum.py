@@ -86,7 +86,7 @@ def read_trajectory(path: Path) -> TimedPoses:
             raise _line_error(line, path, "seconds tx ty tz qx qy qz qw")
         # Quaternions are printed with four decimals, so rounding changes the length by about 1e-4.
         if abs(np.linalg.norm(row[4:]) - 1) > 0.01:
-            raise _line_error(line, path, "a unit quaternion qx qy qz qw at its end")
+            raise _line_error(line, path, "a unit quaternion qx qy qz qw at the end of the line")
         rows.append(row)
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
     return TimedPoses(
@@ -181,8 +181,8 @@ def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Abs
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequence_folders(root)
     if not folders:
         raise InputError(
-            f"{root}: expected a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of "
-            f"sequences, found {contents_text(root)}"
+            f"{root}: expected a sequence with rgb.txt, depth.txt, rgb/ and depth/, or a folder "
+            f"of sequences, found {contents_text(root)}"
         )
     cached_recording = cache(_read_recording)
     if request.list_file is not None:
@@ -223,7 +223,7 @@ def _id_and_files(
     image, trajectory = folder / colour.file, recording.trajectory
     image_id = (image.parent / image.stem).as_posix()
     if depth is None:
-        reason = f"no unused depth map is within {MAX_SECONDS:g} s of it"
+        reason = f"no unused depth map is within {MAX_SECONDS:g} s of this image"
         return image_id, Absent(id=image_id, reason=reason)
     return image_id, DepthFiles(
         image=root / image,

@@ -154,12 +154,12 @@ def _frames_by_video(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
     for video in videos:
         if not isinstance(video, dict):
             raise InputError(
-                f"{path}: contains a {type(video).__name__}, expected the name of a video with its "
-                "frames"
+                f"{path}: the list '{key}' contains a {type(video).__name__}, expected objects "
+                "that map the name of a video to its frames"
             )
         for scene, frames in video.items():
             if not isinstance(frames, list):
-                raise InputError(f"{path}: the video '{printable(scene)}' is not a list of frames")
+                raise InputError(f"{path}: expected a list of frames for '{printable(scene)}'")
             yield scene, frames
 
 
@@ -170,7 +170,9 @@ def _parse_frame(path: Path, scene: str, frame: Any) -> DepthFiles:
     factor = frame.get("factor")
     is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
     if not is_number or not 0 < factor < _MAX_STEPS_PER_METRE:
-        raise InputError(f"{path}: a frame of '{printable(scene)}' has no positive number 'factor'")
+        raise InputError(
+            f"{path}: a frame of '{printable(scene)}' needs a positive number 'factor'"
+        )
     return DepthFiles(
         image=_path_below_list(path, scene, frame.get("image")),
         depth=_path_below_list(path, scene, frame.get("gt_depth")),
@@ -184,7 +186,7 @@ def _path_below_list(path: Path, scene: str, name: object) -> Path:
     relative = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
     if not name or relative is None or relative.is_absolute() or ".." in relative.parts:
         raise InputError(
-            f"{path}: a frame of '{printable(scene)}' needs an 'image' and a 'gt_depth' inside the "
-            "list's folder"
+            f"{path}: a frame of '{printable(scene)}' needs 'image' and 'gt_depth', which must be "
+            "paths inside the list's folder"
         )
     return path.parent / relative

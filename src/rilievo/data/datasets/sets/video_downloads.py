@@ -33,6 +33,7 @@ from rilievo.data.datasets.sets.sintel_files import read_cam, read_dpt
 from rilievo.data.datasets.sets.tum import associate
 from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import join_alternatives
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.limits import is_whole
@@ -78,7 +79,7 @@ def downloaded_frames(
     variants = (DEFAULT_VARIANT, *download.variants)
     if variant not in variants:
         raise OptionError(
-            f"these videos have no variant '{variant}'; choose one of {', '.join(variants)}"
+            f"these videos have no variant '{variant}'; choose {join_alternatives(variants)}"
         )
     list_frames = download.open(root, variant)
     entries: dict[str, DepthFiles | Absent] = {}

@@ -89,8 +89,8 @@ class NYUv2(Dataset):
         if camera is None:
             height, width = depth.valid.shape
             raise InputError(
-                f"{self.request.root}: image '{image_id}' is {width} x {height}, but normals need "
-                "intrinsics, which are only known for 640x480 pixels"
+                f"{self.request.root}: image '{image_id}' has {width}x{height} pixels, but "
+                "normals need intrinsics, which are only known for 640x480 pixels"
             )
         values, valid = normals_from_depth(
             depth.values, camera, depth.valid, window=_NORMALS_WINDOW
@@ -108,9 +108,9 @@ def _recognise_layout(root: Path) -> NyuLayout:
             return layout
     raise InputError(
         f"{root}: is not NYU Depth V2 in a known layout; expected {_LABELLED_FILE}, folders of "
-        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files (for "
-        "DSINE's NNNNNN_img.png files, choose the dataset 'dsine' with the split 'nyuv2'); found "
-        f"{contents_text(root)}"
+        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, or GeoNet's .mat files, found "
+        f"{contents_text(root)}; for DSINE's NNNNNN_img.png files, choose the dataset 'dsine' with "
+        "the split 'nyuv2'"
     )
 
 

@@ -24,7 +24,7 @@ class GeoNetFolder(NyuLayout):
     Arrays are 481 x 641, of which the last row and column are dropped.
     """
 
-    description = "the training files of GeoNet (.mat with img, depth, norm)"
+    description = "the training files of GeoNet (.mat with img, depth and norm)"
     variants = ("normals", "raw", "depth_normals")
 
     def __init__(self, root: Path, files: dict[str, Path]) -> None:
@@ -35,7 +35,9 @@ class GeoNetFolder(NyuLayout):
         if list_file is not None:
             ids_by_word = {f"{image_id}.mat": image_id for image_id in self._files}
             ids_by_word |= {image_id: image_id for image_id in self._files}
-            return read_image_list(list_file, ids_by_word, {}, expected="ids are file names")
+            return read_image_list(
+                list_file, ids_by_word, {}, expected="ids are names of .mat files"
+            )
         if split not in ("all", "train"):
             raise InputError(
                 f"{self.root}: GeoNet's files are for training and do not contain the split "
@@ -66,7 +68,7 @@ class GeoNetFolder(NyuLayout):
         path = find_entry(self._files, id, self.root)
         arrays = read_mat(path)
         if "norm" not in arrays:
-            raise InputError(f"{path}: has no variable 'norm'")
+            raise InputError(f"{path}: has no variable 'norm'; download the file again")
         normals = np.moveaxis(_crop_array(path, "norm", arrays["norm"], axes=3), -1, 0)
         mask = None
         if "mask" in arrays:

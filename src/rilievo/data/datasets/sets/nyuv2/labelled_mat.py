@@ -47,8 +47,8 @@ class LabelledMat(NyuLayout):
         else:
             raise InputError(
                 f"{self.root}: has {self._count} images, not the official {LABELLED_IMAGES}, so "
-                f"rilievo does not know which of them are in the split '{split}': give a list, or "
-                "choose the split 'all'"
+                f"rilievo does not know which of them are in the split '{split}'; give a list "
+                "file, or choose the split 'all'"
             )
         return Listing(ids=tuple(f"{index:04d}" for index in indices))
 
@@ -78,7 +78,8 @@ class LabelledMat(NyuLayout):
             if shapes["depths"] == shapes["rawDepths"] == (count, width, height):
                 return count
         raise InputError(
-            f"{self.root}: holds images {shapes['images']}, depths {shapes['depths']} and "
-            f"rawDepths {shapes['rawDepths']}, expected (1449, 3, 640, 480) and twice (1449, 640, "
-            "480): check that this is nyu_depth_v2_labeled.mat"
+            f"{self.root}: 'images' has the shape {shapes['images']}, 'depths' "
+            f"{shapes['depths']} and 'rawDepths' {shapes['rawDepths']}, expected (1449, 3, 640, "
+            "480) for 'images' and (1449, 640, 480) for 'depths' and 'rawDepths'; check that this "
+            "is nyu_depth_v2_labeled.mat"
         )

@@ -13,6 +13,7 @@ from rilievo.data.datasets.loaders import MaskedValues
 from rilievo.data.datasets.mat_file import Hdf5MatFile
 from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.geometry.intrinsics import pinhole_K, rays
 from rilievo.io.files.limits import is_whole
 from rilievo.io.files.names import shortened
@@ -79,7 +80,7 @@ def _read_ladicky_arrays(path: Path) -> _LadickyArrays:
     contents = sorted(content) if isinstance(content, dict) else type(content).__name__
     if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
         raise InputError(
-            f"{path}: holds {contents}, expected 'all_normals', 'all_filenames' and "
+            f"{path}: contains {contents}, expected 'all_normals', 'all_filenames' and "
             "'all_valid_depth_masks'"
         )
     normals = np.asarray(content["all_normals"])
@@ -90,14 +91,14 @@ def _read_ladicky_arrays(path: Path) -> _LadickyArrays:
     masks_fit = masks is None or masks.shape == normals.shape[:3]
     if not (normals_fit and masks_fit):
         raise InputError(
-            f"{path}: has normals of shape {normals.shape}, {len(names)} names and masks of shape "
-            f"{None if masks is None else masks.shape}, expected (1449, 480, 640, 3), 1449 and "
-            "(1449, 480, 640)"
+            f"{path}: has normals of shape {normals.shape}, masks of shape "
+            f"{None if masks is None else masks.shape} and {count_text(len(names), 'name')}, "
+            "expected the shapes (1449, 480, 640, 3) and (1449, 480, 640), and 1,449 names"
         )
     not_numbers = [name for name in names if not is_whole(name)]
     if not_numbers:
         raise InputError(
-            f"{path}: has names that are not numbers, such as {shortened(not_numbers[0])}"
+            f"{path}: has image names that are not numbers, such as {shortened(not_numbers[0])}"
         )
     return _LadickyArrays(normals, masks, {int(name): row for row, name in enumerate(names)})
 
@@ -135,7 +136,7 @@ def _check_normals_face_camera(normals: Vectors, valid: Mask, path: Path) -> Non
     fraction = float(is_away[valid].mean()) if valid.any() else 0.0
     if fraction > 0.5:
         raise InputError(
-            f"{path}: {fraction:.0%} of the normals point away from the camera after the "
-            "conversion for this layout, so they follow a different convention: export them with "
-            "(0, 0, 1) for a wall seen head-on, x right and y down"
+            f"{path}: {fraction:.0%} of the normals point away from the camera, so they "
+            "follow a different convention; export them with x right and y down, and (0, 0, 1) for "
+            "a wall seen head-on"
         )

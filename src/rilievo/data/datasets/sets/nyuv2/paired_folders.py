@@ -71,9 +71,9 @@ class SyncFolders(PairedLayout):
                 path=self.root,
                 problem=Text(
                     f"there is no folder '{split}', so rilievo does not know which frames are in "
-                    f"the split '{split}': give a list (",
+                    f"the split '{split}'; give a list file with ",
                     OptionName("list"),
-                    "), or choose the split 'all'",
+                    ", or choose the split 'all'",
                 ),
             )
         split_absent = [absent[image_id] for image_id in absent if _has_folder(image_id, split)]
@@ -122,7 +122,7 @@ class LabelledImages(PairedLayout):
 
         listed_names = {line.text.split()[0] for line in text_lines(list_file)}
         without_files = {
-            name: Absent(id=name, reason=f"{printable(name)} is in neither folder")
+            name: Absent(id=name, reason="it has neither a photograph nor a depth map")
             for name in listed_names - set(images)
             if name.isdecimal()
         }
@@ -160,8 +160,8 @@ class LabelledImages(PairedLayout):
         if self._first_number is None:
             raise InputError(
                 f"{self.root}: the image names do not show whether they count from 0 or 1, so "
-                f"rilievo does not know which images are in the split '{split}': put {split}.txt "
-                "beside the folders, give a list, or choose the split 'all'"
+                f"rilievo does not know which images are in the split '{split}'; put {split}.txt "
+                "beside the folders, give a list file, or choose the split 'all'"
             )
         by_number = {
             int(image_id): image_id for image_id in self._pairs.complete if image_id.isdecimal()
@@ -173,7 +173,7 @@ class LabelledImages(PairedLayout):
                 ids.append(by_number[number])
             else:
                 name = f"{number:04d}"
-                reason = f"no pair with this number in {printable(self.root)}"
+                reason = f"{printable(self.root)} has no photograph and depth map of this number"
                 absent.append(self._pairs.absent.get(name, Absent(id=name, reason=reason)))
         return Listing(ids=tuple(ids), absent=tuple(absent))
 
