@@ -234,7 +234,7 @@ def test_frames_are_spread_and_those_beyond_the_limit_are_said(
     monkeypatch.setattr(fuse_run, "ClipReader", Uncounted)
     record = fuse_clip(tmp_path / "clip.mp4", tmp_path / "b.ply", asked)
     assert record.names == tuple(f"{k:06d}" for k in range(4))
-    assert any("last 3 frames" in note for note in record.notes)
+    assert any("3 frames at the end" in note for note in record.notes)
 
 
 def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ def test_inverse_depth_of_frames_is_noticed(tmp_path: Path) -> None:
         ("--depth d --encoding mm", "--depth-encoding has 'mm', which is not a pair"),
         (
             "--depth d --encoding scale=1 --depth-unit 1",
-            "state the same thing; give only one of them",
+            "both state the unit; give only one of them",
         ),
     ],
 )

@@ -212,8 +212,8 @@ def test_a_torn_or_missing_record_is_one_line(tmp_path: Path) -> None:
     [
         (np.full(SIZE, np.nan), np.ones(SIZE), "finite"),
         (np.full(SIZE, -1.0), np.ones(SIZE), "not negative"),
-        (np.ones(SIZE), np.full(SIZE, 2.0), "0 to 1"),
-        (np.ones(SIZE), np.full(SIZE, np.nan), "0 to 1"),
+        (np.ones(SIZE), np.full(SIZE, 2.0), "between 0 and 1"),
+        (np.ones(SIZE), np.full(SIZE, np.nan), "between 0 and 1"),
         (np.ones((4, 4)), np.ones(SIZE), "labels.json says"),
         (np.ones((2, *SIZE)), np.ones(SIZE), "one value per pixel"),
     ],
@@ -271,5 +271,5 @@ def test_labels_and_surface_have_places_of_their_own(tmp_path: Path) -> None:
     room = write_room(tmp_path / "clip", walk(3, 0.12))
     with pytest.raises(OutputError, match="does not replace it"):
         fuse_clip(room, tmp_path / "a.ply", options(room, teach=room / "rgb"))
-    with pytest.raises(OptionError, match="need different names"):
+    with pytest.raises(OptionError, match="cannot have the same name"):
         fuse_clip(room, tmp_path / "a.ply", options(room, teach=tmp_path / "a.ply"))

@@ -106,7 +106,7 @@ def test_a_leap_of_the_camera_is_no_cut(tmp_path: Path) -> None:
 
 
 def test_depth_with_an_unknown_shift_gives_no_motion(walls: Path) -> None:
-    with pytest.raises(ModelError, match="metric or up to scale"):
+    with pytest.raises(ModelError, match="from which motion cannot be estimated"):
         estimate_trajectory("support.wall_depths:load_shifted", walls / "images")
     options = TrajectoryOptions(camera=(80.0, -80.0, 47.5, 31.5))
     with pytest.raises(OptionError, match="camera must be fx,fy,cx,cy"):

@@ -338,7 +338,7 @@ def test_folders_without_motion_are_refused_in_a_line(tmp_path: Path) -> None:
 
 def test_clips_that_are_none_or_several_are_refused(run: Path, tmp_path: Path) -> None:
     write_frames(tmp_path / "one" / "a", [0])
-    with pytest.raises(InputError, match="only 1 of 1 frames can be used at a stride of 1"):
+    with pytest.raises(InputError, match="only 1 of 1 frame can be used at a stride of 1"):
         estimate_trajectory(run, tmp_path / "one" / "a", CPU)
     write_frames(tmp_path / "two" / "a", [0, 3, 6])
     write_frames(tmp_path / "two" / "b", [0, 3, 6])
@@ -346,7 +346,7 @@ def test_clips_that_are_none_or_several_are_refused(run: Path, tmp_path: Path) -
         estimate_trajectory(run, tmp_path / "two", CPU)
     (tmp_path / "poses.txt").write_text(kitti_pose_lines([(0, 0, 0)]))
     asked = TrajectoryOptions(device="cpu", poses=tmp_path / "poses.txt")
-    with pytest.raises(InputError, match="has 1 poses, but the clip has 3 frames"):
+    with pytest.raises(InputError, match="has 1 pose, but the clip has 3 frames"):
         estimate_trajectory(run, tmp_path / "two" / "a", asked)
     with pytest.raises(OptionError, match="stride must be 1 or more, got 0"):
         TrajectoryOptions(stride=0)

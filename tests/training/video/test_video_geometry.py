@@ -222,7 +222,7 @@ def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
 def test_a_model_whose_depth_has_a_shift_is_no_prior(walls: Path, tmp_path: Path) -> None:
     """It is refused before frames are decoded, which takes minutes."""
     options = replace(CPU, cache=str(tmp_path / "cache"))
-    with pytest.raises(ModelError, match="metric or up to scale"):
+    with pytest.raises(ModelError, match="from which motion cannot be estimated"):
         train_video(
             clip_config(walls, prior="support.wall_depths:load_shifted"), tmp_path / "run", options
         )

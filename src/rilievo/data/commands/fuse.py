@@ -21,9 +21,9 @@ from rilievo.errors.messages import for_terminal
 from rilievo.schema.fields import option
 
 _UNIT_WORDS = {
-    METRE: "in metres",
-    ARBITRARY: "in an unknown unit",
-    UNIT_OF_POSES: "in the poses' unit",
+    METRE: "m wide",
+    ARBITRARY: "wide in an unknown unit",
+    UNIT_OF_POSES: "wide in the unit of the poses",
 }
 _SECONDS_BETWEEN_LINES = 10.0
 """Time between lines of progress where there is no terminal."""
@@ -62,13 +62,13 @@ def main(arguments: Sequence[str]) -> int:
 def _report_lines(record: FuseRecord, output: Path, labels: Path | None) -> Iterator[str]:
     """Yield size, agreement and files of a fused surface as lines of text."""
     yield (
-        f"{record.frames} frames, {record.triangles:,} triangles, voxels {record.voxel:.3g} wide "
-        f"({_UNIT_WORDS[record.unit]}), {record.volume_bytes / 1e6:.0f} MB of memory"
+        f"{record.frames} frames, {record.triangles:,} triangles, voxels {record.voxel:.3g} "
+        f"{_UNIT_WORDS[record.unit]}, {record.volume_bytes / 1e6:.0f} MB of memory"
     )
     if record.disagreement is not None and record.disagreement_before is not None:
         yield (
-            f"the depths of neighbouring frames differ by {100 * record.disagreement:.1f}%; with "
-            f"one scale for all frames, they would differ by "
+            "the depth of neighbouring frames differs by a median of "
+            f"{100 * record.disagreement:.1f}%; with one scale for all frames, it would differ by "
             f"{100 * record.disagreement_before:.1f}%"
         )
     yield str(output)

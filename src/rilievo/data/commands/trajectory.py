@@ -13,7 +13,7 @@ from rilievo.data.trajectories.records import (
     TrajectoryRecord,
     TrajectoryScores,
 )
-from rilievo.errors.messages import for_terminal
+from rilievo.errors.messages import count_text, for_terminal
 from rilievo.models.default.embedded import SMALL
 from rilievo.schema.fields import option
 
@@ -86,12 +86,13 @@ def _error_lines(scores: TrajectoryScores) -> Iterator[str]:
     if scores.monodepth2_mean is not None:
         yield (
             f"ATE-5 as Monodepth2 computes it: {scores.monodepth2_mean:.4f} ± "
-            f"{scores.monodepth2_deviation:.4f} over {scores.monodepth2_snippets} snippets"
+            f"{scores.monodepth2_deviation:.4f} over "
+            f"{count_text(scores.monodepth2_snippets, 'snippet')}"
         )
     if scores.snippet_mean is not None:
         yield (
             f"ATE-5 of positions: {scores.snippet_mean:.4f} ± {scores.snippet_deviation:.4f} "
-            f"over {scores.snippets} snippets"
+            f"over {count_text(scores.snippets, 'snippet')}"
         )
     yield from _position_error_lines(scores)
 
@@ -117,7 +118,7 @@ def _position_error_lines(scores: TrajectoryScores) -> Iterator[str]:
         yield f"direction of motion between frames: off by {scores.direction:.1f} degrees (median)"
     if scores.part_translation is not None and scores.part_rotation is not None:
         yield (
-            f"motion over {scores.parts} segments of 100 to 800 m: off by "
+            f"motion over {count_text(scores.parts, 'segment')} of 100 to 800 m: off by "
             f"{100 * scores.part_translation:.2f}% of the length and {scores.part_rotation:.4f} "
             "degrees per metre (mean)"
         )

@@ -84,13 +84,15 @@ def collect_views(
         views = _views_with_poses(read, poses, clip_poses, footage.count)
         without_pose = len(read.views) - len(views)
         if without_pose:
-            notes.append(f"{count_text(without_pose, 'frame')} without a pose cannot be fused")
+            notes.append(
+                f"rilievo leaves out {count_text(without_pose, 'frame')} whose pose is unknown"
+            )
     notes += _notes_on_unread_frames(read)
 
     read_frames = len(read.views) + len(read.problems)
     if len(views) < _MIN_VIEWS:
-        summary = f"{len(views)} of {read_frames} frames have depth and a pose"
-        problem = join_texts("; ", [f"fusing needs at least {_MIN_VIEWS}", *notes])
+        summary = f"depth and pose are known for {len(views)} of {count_text(read_frames, 'frame')}"
+        problem = join_texts("; ", [f"fusing needs at least {_MIN_VIEWS} frames", *notes])
         raise InputError(f"{summary};", problem=problem)
     return CollectedViews(
         views=tuple(views),
@@ -214,8 +216,8 @@ def _longest_tracked_part(
         first, last = read.views[longest_part[0]].name, read.views[longest_part[-1]].name
         notes.append(
             "rilievo loses track of the camera, for example at a cut, at a blank wall or in a "
-            f"crowd, so the clip falls into {len(frames_per_part)} parts: rilievo fuses only the "
-            f"longest one, {first} to {last} ({len(longest_part)} of {len(read.views)} frames)"
+            f"crowd, so it only fuses the longest of {len(frames_per_part)} parts of the clip, "
+            f"from frame {first} to {last} ({len(longest_part)} of {len(read.views)} frames)"
         )
     views = []
     for index in longest_part:
@@ -232,9 +234,10 @@ def _notes_on_unread_frames(read: _ReadViews) -> list[str]:
         notes.append(
             Note(
                 Text(
-                    f"rilievo does not use the last {count_text(read.num_unused, 'frame')}, "
-                    "because the video does not state its number of frames: raise ",
+                    f"rilievo leaves out {count_text(read.num_unused, 'frame')} at the end, "
+                    "because the video does not state how many frames it has; raise ",
                     OptionName("frames"),
+                    " to use them",
                 )
             )
         )

@@ -183,8 +183,11 @@ class _FileDepth:
         if self._unit is not None and metadata.is_decodable:
             raise OptionError(
                 option="depth_unit",
-                problem="only applies to files that do not state their unit",
-                hint=f"{printable(path)} does ({metadata.source})",
+                problem=(
+                    f"only applies to files that do not state their unit, but {printable(path)} "
+                    f"states it ({metadata.source})"
+                ),
+                hint="leave out the option",
             )
 
     def _paste_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
@@ -254,8 +257,8 @@ def _require_fusible(depth: DepthMap, path: Path) -> None:
     if depth.is_distance:
         raise InputError(
             f"{printable(path)}: contains distances along the ray, but fusing needs depth along "
-            "the optical axis of an undistorted camera; undistort the frames and predict them "
-            "again"
+            "the optical axis of an undistorted camera; undistort the frames and predict "
+            "their depth again"
         )
 
 
@@ -263,8 +266,8 @@ def _depth_kind(metadata: DepthMetadata, path: Path) -> DepthKind:
     """Return the kind of depth that a file states, if it can be fused."""
     if metadata.kind not in list(DepthKind):
         raise InputError(
-            f"states the kind '{metadata.kind}', which cannot be fused; convert the file to depth "
-            "along the optical axis",
+            f"contains depth of kind '{metadata.kind}', which cannot be fused into a surface; "
+            "convert the file to depth along the optical axis",
             path=printable(path),
         )
     return DepthKind(metadata.kind)

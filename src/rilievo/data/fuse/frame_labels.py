@@ -193,7 +193,7 @@ def read_labels_record(folder: Path) -> LabelsRecord:
     if record.format != FORMAT:
         raise InputError(
             f"{printable(path)}: its format is '{printable(record.format)}', expected '{FORMAT}'; "
-            f"create it with '{_COMMAND}'"
+            f"create it again with '{_COMMAND}'"
         )
     if not all(math.isfinite(number) and number > 0 for number in numbers) or not record.names:
         raise InputError(
@@ -220,8 +220,8 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
     is_depth = np.isfinite(depth).all() and (depth >= 0).all()
     if not (is_depth and ((weight >= 0) & (weight <= 1)).all()):
         raise InputError(
-            f"{printable(path)}: depth must be finite and not negative, and weights must be 0 to "
-            "1: create the labels again"
+            f"{printable(path)}: depth must be finite and not negative, and weights must be "
+            "between 0 and 1: create the labels again"
         )
     return FrameLabel(depth=depth.astype(np.float32), weight=weight.astype(np.float32))
 

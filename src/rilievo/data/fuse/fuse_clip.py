@@ -148,7 +148,11 @@ def fuse_clip(
     _check_output(output, options)
     if options.teach is not None:
         if options.teach.absolute() == output.absolute():
-            raise OptionError(f"{printable(output)}: labels and the surface need different names")
+            raise OptionError(
+                "the surface and its labels cannot have the same name",
+                path=printable(output),
+                hint=Text("choose another name for ", OptionName("teach")),
+            )
         check_labels_folder(options.teach, overwrite=options.overwrite)
     _check_packages()
     footage, poses = _open_clip(clip, options)
@@ -244,8 +248,9 @@ def _scale_to_poses(collected: CollectedViews) -> float:
     is_metric = collected.kind is DepthKind.METRIC
     if scale is None and not is_metric:
         raise InputError(
-            "the scale of the depth cannot be determined: the camera hardly moves, or the poses "
-            "do not belong to these frames; use metric depth (a model of kind 'metric')"
+            "the scale of the depth cannot be determined, because the camera hardly moves or the "
+            "poses do not belong to these frames; check the poses, or use metric depth (from a "
+            "model of kind 'metric')"
         )
     if scale is None:
         return 1.0
@@ -314,7 +319,7 @@ def _notes_on_results(results: _FuseResults) -> list[str]:
     if not math.isfinite(results.agreed.difference_after):
         notes.append(
             "no two frames are far enough apart to compare their depth, because the camera stands "
-            "still or only rotates: each frame keeps the scale that the model predicts"
+            "still or only rotates, so rilievo does not correct the scale of each frame"
         )
     elif results.agreed.difference_unaveraged > _MAX_TRUSTED_DISAGREEMENT:
         notes.append(
@@ -332,14 +337,15 @@ def _note_on_disagreement(disagreement: float, *, has_estimated_poses: bool) -> 
     camera_options = AnyOf(OptionName("camera"), OptionName("fov"))
     if has_estimated_poses:
         return Note(
-            f"the depth of neighbouring frames differs by a median of {percent}: the field of "
-            "view or the estimated poses are wrong, or much of the scene moves",
+            f"the depth of neighbouring frames differs by a median of {percent}, which suggests "
+            "that the field of view or the estimated poses are wrong, or that much of the scene "
+            "moves",
             hint=Text("check ", camera_options, ", or give ", OptionName("poses", "...")),
         )
     return Note(
-        f"with the given poses, the depth of neighbouring frames differs by a median of {percent}: "
-        "the model is inaccurate for this scene, the field of view is wrong, or much of the scene "
-        "moves",
+        f"with the given poses, the depth of neighbouring frames differs by a median of {percent}, "
+        "which suggests that the model is inaccurate for this scene, that the field of view is "
+        "wrong, or that much of the scene moves",
         hint=Text(
             "check ",
             camera_options,

@@ -69,7 +69,7 @@ class FuseOptions(ClipCamera):
             parse_placement(self.depth_crop, "depth_crop")
         self._check_encoding()
         if self.depth is not None and self.model:
-            raise OptionError("depth files and a model cannot be combined: give only one of them")
+            raise OptionError(option="depth", without="model")
         if sum(choice is not None for choice in (self.camera, self.camera_file, self.fov)) > 1:
             raise OptionError(
                 problem=Text(
@@ -78,7 +78,7 @@ class FuseOptions(ClipCamera):
                     OptionName("camera_file"),
                     " and ",
                     OptionName("fov"),
-                    " cannot be combined: give only one of them",
+                    " cannot be combined; give only one of them",
                 )
             )
 
@@ -109,7 +109,7 @@ class FuseOptions(ClipCamera):
             raise OptionError(
                 option="depth_unit",
                 problem=Text(
-                    "and the scale in ", OptionName("depth_encoding"), " state the same thing"
+                    "and the scale in ", OptionName("depth_encoding"), " both state the unit"
                 ),
                 hint="give only one of them",
             )

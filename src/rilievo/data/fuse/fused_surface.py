@@ -62,7 +62,8 @@ def fuse_views(
     valid_depths = [view.depth[view.valid] for view in views if view.valid.any()]
     if not valid_depths:
         raise InputError(
-            "there is no surface to write: no two frames agree on one, or no frame has valid depth"
+            "there is no surface to write, because there is no valid depth on which two frames "
+            "agree; check the depth, the poses and the camera"
         )
     median_depth = float(np.median([np.median(depths) for depths in valid_depths]))
     if max_depth is None:
@@ -126,9 +127,9 @@ def _note_on_coarse_voxels(voxel: float, default_voxel: float, max_bytes: int) -
     return Note(
         Text(
             f"voxels are {voxel:.3g} wide instead of {default_voxel:.3g}, so that the volume fits "
-            f"into {max_bytes / 1e6:.0f} MB: leave out distant depth with ",
+            f"into {max_bytes / 1e6:.0f} MB; for smaller voxels, leave out distant depth with ",
             OptionName("farthest"),
-            ", or choose the size with ",
+            " or choose their size with ",
             OptionName("voxel"),
         )
     )

@@ -119,7 +119,13 @@ class Volume:
                 raise InputError(
                     f"{view.name}: its surface is {farthest * block_side:g} from the origin, which "
                     f"is too far for voxels of {self.voxel:g}",
-                    hint=Text("leave out distant depth with ", OptionName("farthest")),
+                    hint=Text(
+                        "use larger voxels (",
+                        OptionName("voxel"),
+                        ") or leave out distant depth (",
+                        OptionName("farthest"),
+                        ")",
+                    ),
                 )
             blocks = np.concatenate([blocks, _distinct_positions(positions.astype(np.int32))])
         return _distinct_positions(blocks)
@@ -133,7 +139,7 @@ class Volume:
             raise InputError(
                 problem=Text(
                     f"the surface needs more than {self._max_bytes / 1e6:.0f} MB at voxels of "
-                    f"{self.voxel:g}: use larger voxels (",
+                    f"{self.voxel:g}; use larger voxels (",
                     OptionName("voxel"),
                     ") or leave out distant depth (",
                     OptionName("farthest"),

@@ -9,6 +9,7 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Float32, Int32
 from rilievo.data.fuse.volume import BLOCK_SIDE, TRUNCATION, Volume
 from rilievo.errors import InputError, needing
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 
 _PIECE_BLOCKS = 8
@@ -41,7 +42,14 @@ def extract_mesh(volume: Volume, *, max_speck_fraction: float = 0.0) -> Triangle
     triangles = _remove_specks(mesh.triangles, len(mesh.points), max_speck_fraction)
     if not len(triangles):
         raise InputError(
-            "there is no surface to write: no two views agree on one, or no view has valid depth"
+            "there is no surface to write, because the depth does not form a surface within range",
+            hint=Text(
+                "check the poses and the camera, use smaller voxels (",
+                OptionName("voxel"),
+                ") or keep more distant depth (",
+                OptionName("farthest"),
+                ")",
+            ),
         )
 
     # Points that no triangle uses any more are left out, and the others renumbered.

@@ -24,6 +24,7 @@ from rilievo.arrays.shapes import (
     Vector,
 )
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import count_text
 
 Poses = Float[np.ndarray, "n 4 4"]
 TruePoses = Float[np.ndarray, "m 4 4"]
@@ -312,7 +313,7 @@ def length_errors(estimate: Poses, true: TruePoses) -> LengthErrors | None:
     check_finite_same_length(estimate, true)
     if not known_poses(true).all():
         raise InputError(
-            "errors over segments need all true poses; leave out the frames without one"
+            "errors over segments need all true poses; leave out the frames without a true pose"
         )
 
     travelled = _travelled_distances(true)
@@ -374,9 +375,12 @@ def known_poses(poses: Poses) -> Bool[np.ndarray, "n"]:
 def check_finite_same_length(estimate: Poses, true: TruePoses) -> None:
     """Check that there is an estimate for each true pose, and that all estimates are finite."""
     if len(estimate) != len(true):
-        raise InputError(f"there are {len(estimate)} estimated poses, but {len(true)} true poses")
+        raise InputError(
+            f"there are {count_text(len(estimate), 'estimated pose')}, but "
+            f"{count_text(len(true), 'true pose')}; expected equally many"
+        )
     if not known_poses(estimate).all():
-        raise InputError("an estimated pose contains NaN or infinite values")
+        raise InputError("the estimated poses must be finite, but some are NaN or infinite")
 
 
 def check_paths(estimate: Poses, true: TruePoses) -> None:
@@ -385,6 +389,6 @@ def check_paths(estimate: Poses, true: TruePoses) -> None:
     finite_count = int(known_poses(true).sum())
     if len(true) < 2 or finite_count < len(true):
         raise InputError(
-            f"a path must have at least two poses, all of them finite; of these {len(true)} poses, "
-            f"{finite_count} are finite"
+            "a path must have at least two true poses, all of them finite; got "
+            f"{count_text(len(true), 'pose')} ({finite_count} finite)"
         )

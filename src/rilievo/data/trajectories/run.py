@@ -60,8 +60,9 @@ def estimate_trajectory(
     usable_count = int(path.chain.estimated.sum())
     if usable_count < 2:
         raise InputError(
-            f"{printable(clip)}: only {usable_count} of {len(path.frames)} frames can be used at a "
-            f"stride of {options.stride}; motion needs at least two"
+            f"{printable(clip)}: only {usable_count} of "
+            f"{count_text(len(path.frames), 'frame')} can be used at a stride of {options.stride}; "
+            "a trajectory needs at least two"
         )
     true_poses = reader.true_poses()
     if true_poses is not None:

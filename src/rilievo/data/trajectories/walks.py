@@ -13,6 +13,7 @@ from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
 from rilievo.data.trajectories.motion_chain import MotionChain
 from rilievo.errors import ModelError, needing
+from rilievo.errors.messages import count_text
 from rilievo.extensions.subpackages import load_service
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.names import printable
@@ -53,9 +54,10 @@ def walk_by_depth(clip: ClipReader, model: Model, stride: int) -> EstimatedPath:
     """
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        prediction = "normals alone" if kind is None else f"depth of kind '{kind}'"
         raise ModelError(
-            f"{printable(model.card.name)}: its depth is {kind}, but motion needs depth that is "
-            "metric or up to scale; see 'rilievo models'"
+            f"{printable(model.card.name)}: predicts {prediction}, from which motion cannot be "
+            "estimated; choose a model of kind 'metric' or 'up_to_scale' (see 'rilievo models')"
         )
 
     size = _size_for_tracking(clip.clip.shape)
@@ -124,9 +126,9 @@ def _motion_notes(
     lost_count = len(pairs) - len(known_pairs)
     if lost_count and lost_count >= _MIN_LOST_FRACTION * len(pairs):
         yield (
-            f"{lost_count:,} of {len(pairs):,} frames share too few corners with the frames before "
-            "them, for example because of blank walls, blur or moving objects: the path stands "
-            "still there"
+            f"too few corners match in {lost_count:,} of "
+            f"{count_text(len(pairs), 'pair')} of neighbouring frames, for example because of "
+            "blank walls, blur or moving objects, so the path stands still there"
         )
     elif motion.cuts:
         usable_names = [frame.name for frame in frames if frame.problem is None]

@@ -214,9 +214,11 @@ def _load_prior(config: VideoConfig) -> Prior:
         return Prior(key=key)
     model = load_by_name(model_name, LoadOptions())
     if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        kind = model.card.kind
+        prediction = "normals alone" if kind is None else f"depth of kind '{kind}'"
         raise ModelError(
-            f"{printable(model_name)}: its depth is {model.card.kind}, but motion needs depth that "
-            "is metric or up to scale; see 'rilievo models'"
+            f"{printable(model_name)}: predicts {prediction}, from which motion cannot be "
+            "estimated; choose a model of kind 'metric' or 'up_to_scale' (see 'rilievo models')"
         )
     return Prior(key=key, model=model)
 
