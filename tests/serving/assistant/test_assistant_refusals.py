@@ -195,8 +195,8 @@ def test_files_of_others_are_not_overwritten(desktop: Desktop, pictures: Path) -
         ("depth", {"photo": "a.png", "points": [[30, 20]]}, "set unit to 'pixel'"),
         ("depth", {"photo": "a.png", "points": [[300, 2]], "unit": "pixel"}, "160 columns"),
         ("describe", {"photo": "a.png", "rows": 400}, "rows: input should be less than"),
-        ("known", {"photo": "a.png"}, "state a length"),
-        ("known", {"photo": "a.png", "points": POINTS}, "either 'metres' or a 'thing'"),
+        ("known", {"photo": "a.png"}, "nothing was stated"),
+        ("known", {"photo": "a.png", "points": POINTS}, "either 'metres' or 'thing'"),
         ("known", {"photo": "a.png", "metres": 2}, "need 'points'"),
         ("known", {"photo": "a.png", "points": POINTS, "thing": "dor"}, "did you mean 'door'"),
         ("known", {"photo": "a.png", "points": POINTS[:1], "thing": "a4"}, "needs two points"),
@@ -221,7 +221,7 @@ def test_wrong_arguments_are_told_in_one_line(
     [
         ("length", 1, "length needs two points, got 1"),
         ("height", 2, "height needs one point, got 2"),
-        ("area", 2, "area needs three points or more"),
+        ("area", 2, "area needs 3 to 100 points"),
         ("angle", 3, "angle needs two points"),
     ],
 )
@@ -235,7 +235,7 @@ def test_quantities_take_their_points(what: str, count: int, words: str, desktop
     ("options", "words"),
     [
         ((), "--folder is missing"),
-        (("--folder", "{}/absent"), "there is no such folder"),
+        (("--folder", "{}/absent"), "there is no folder at this path"),
         (("--folder", "{}", "--output", "/"), "--output / is outside the folders"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
     for bad, words in (
         ({"camera_height": "5 apples"}, "camera_height"),
         ({"points": corners[:3], "thing": "a4"}, "four corners"),
-        ({"points": corners, "metres": 1}, "need a thing"),
+        ({"points": corners, "metres": 1}, "corners of a rectangle"),
         ({"points": corners[::2] + corners[1::2], "thing": "a4"}, "sides cross"),
         ({"points": LINE, "metres": "1 apple"}, "is not a length"),
     ):
@@ -161,7 +161,7 @@ def test_a_thing_has_its_usual_length(desktop: Desktop) -> None:
     said = thing.text
     desktop.call("known", photo="bike.png", forget=True)
     metres = desktop.call("known", photo="bike.png", points=LINE, metres=0.297)
-    assert "a4 is 0.297 m long" in said
+    assert "(a4) is 0.297 m long" in said
     assert thing.told["expected_error"] == metres.told["expected_error"]
 
 

@@ -77,7 +77,7 @@ def _decode_in_process(file: ImageFile, max_pixels: int) -> Photo:
         )
     except Refusal as error:
         raise InputError(
-            f"was not decoded within {_MAX_SECONDS:g} s; make it smaller first", path=file.name
+            f"takes more than {_MAX_SECONDS:g} s to decode; reduce its size", path=file.name
         ) from error
 
 

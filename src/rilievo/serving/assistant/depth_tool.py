@@ -161,7 +161,11 @@ def _range_sentence(result: DepthResult, *, is_distance: bool) -> str:
     quantity = "Distance from the camera" if is_distance else "Depth along the camera's axis"
     accuracy = ""
     if result.expected_error is not None:
-        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * result.expected_error:.0f}%"
+        error_percent = f"{100 * result.expected_error:.0f}%"
+        accuracy = (
+            f". The depth of {COVERAGE_WORDS} pixels should be within {error_percent} of the "
+            "true depth"
+        )
     return (
         f"The original has {result.width} columns and {result.height} rows. {quantity} ranges from "
         f"{number_text(result.near)} to {number_text(result.far)} {_UNIT_WORDS[result.unit]}"

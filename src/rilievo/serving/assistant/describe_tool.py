@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rilievo.calibration.floor import find_floor
 from rilievo.errors import CalibrationError
+from rilievo.errors.messages import count_text
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,
@@ -128,11 +129,17 @@ def describe_scene(
     )
     accuracy = ""
     if relative_error is not None:
-        accuracy = f"; {COVERAGE_WORDS} pixels should be within {100 * relative_error:.0f}%"
-    grid = f"{request.rows} rows (top to bottom) by {request.columns} columns (left to right)"
+        error_percent = f"{100 * relative_error:.0f}%"
+        accuracy = (
+            f"; the depth of {COVERAGE_WORDS} pixels should be within {error_percent} of the "
+            "true depth"
+        )
+    row_text = count_text(request.rows, "row")
+    column_text = count_text(request.columns, "column")
+    grid = f"a grid of {row_text} (top to bottom) by {column_text} (left to right)"
     text = join_nonempty_lines(
         (
-            f"Median depth {_UNIT_PHRASES[unit]} of {grid}{accuracy}:",
+            f"Median depth {_UNIT_PHRASES[unit]} in {grid}{accuracy}:",
             *_median_depth_lines(record.cells, request.columns),
             _place_sentence("Nearest", record.nearest, unit),
             _place_sentence("Farthest", record.farthest, unit),
@@ -208,11 +215,11 @@ def _floor_sentence(result: DescribeResult, unit: str) -> str:
         return "No floor is visible."
     direction = "down" if floor.camera_pitch >= 0 else "up"  # a positive pitch looks down
     sentence = (
-        f"A floor covers {100 * floor.share:.0f}% of the picture; the camera looks "
-        f"{abs(floor.camera_pitch):.0f} degrees {direction}"
+        f"A floor covers {100 * floor.share:.0f}% of the picture. The camera looks {direction} by "
+        f"{abs(floor.camera_pitch):.0f}°"
     )
     if unit == METRES:
-        sentence += f"; the camera is {number_text(floor.camera_height)} m above it"
+        sentence += f" and is {number_text(floor.camera_height)} m above the floor"
         if result.expected_error is not None:
             low = floor.camera_height / (1 + result.expected_error)
             high = floor.camera_height * (1 + result.expected_error)

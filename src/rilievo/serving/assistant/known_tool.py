@@ -135,11 +135,15 @@ def _add_requested_facts(
 def _check_facts(facts: StatedFacts) -> None:
     """Raise OptionError for too many facts, facts that exclude each other, or impossible values."""
     if len(facts.known) > _MAX_FACTS:
-        raise OptionError(f"known: at most {_MAX_FACTS} facts can be stated about one photograph")
+        raise OptionError(
+            f"known: at most {_MAX_FACTS} facts can be stated about one photograph; forget the "
+            "earlier facts first (forget: true)"
+        )
     rectangle_count = sum(isinstance(size, KnownRectangle) for size in facts.known)
     if rectangle_count > MAX_RECTANGLES:
         raise OptionError(
-            f"known: at most {MAX_RECTANGLES} rectangles can be stated in one photograph"
+            f"known: at most {MAX_RECTANGLES} rectangles can be stated about one photograph; "
+            "forget the earlier facts first (forget: true)"
         )
     if facts.known and facts.camera_height is not None:
         raise OptionError(
@@ -160,10 +164,11 @@ def _check_arguments(request: KnownArguments) -> None:
     """Raise OptionError for arguments that do not go together, or that state nothing."""
     sizes = [size for size in (request.metres, request.thing) if size is not None]
     if request.points and len(sizes) != 1:
-        raise OptionError("known: 'points' need either 'metres' or a 'thing', but not both")
+        raise OptionError("known: give either 'metres' or 'thing' with 'points', but not both")
     if sizes and not request.points:
         raise OptionError(
-            "known: 'metres' and 'thing' need 'points': two for a length, one for a distance"
+            "known: 'metres' and 'thing' need 'points': one for a distance, two for a length, or "
+            "the four corners of a rectangle"
         )
     point_count = len(request.points)
     if point_count == 3:
@@ -173,17 +178,20 @@ def _check_arguments(request: KnownArguments) -> None:
         )
     if request.thing is not None and point_count == 1:
         raise OptionError(
-            f"known: the thing '{request.thing[:40]}' needs two points or four corners, got one "
-            "point; for a distance, give metres instead"
+            f"known: '{request.thing[:40]}' is the size of an object, so it needs two points (a "
+            "length) or four (a rectangle), got one; to state a distance, give 'metres' instead"
         )
     if point_count == 4 and request.thing is None:
-        raise OptionError("known: four corners need a thing, such as a4 or 90cm x 2.1m")
+        raise OptionError(
+            "known: four points are the corners of a rectangle; give its kind or its sides as "
+            "'thing', such as a4 or 90cm x 2.1m"
+        )
     camera_facts = (request.camera_height, request.fov, request.projection)
     states_camera = any(fact is not None for fact in camera_facts)
     if not (request.points or states_camera or request.forget):
         raise OptionError(
-            "known: state a length (two points and metres, or a thing), a distance (one point and "
-            "metres), camera_height, fov or projection"
+            "known: nothing was stated; give 'points' with 'metres' or 'thing', or give "
+            "'camera_height', 'fov' or 'projection'"
         )
 
 
@@ -207,12 +215,14 @@ def _requested_size(request: KnownArguments, shape: tuple[int, int]) -> tuple[Kn
         case [(u, v)]:
             along = Along.RAY if request.along_ray else Along.AXIS
             size = KnownPoint(u=u, v=v, metres=_requested_metres(request), along=along)
-            sentence = f"the point {u:g},{v:g} is {size.metres:g} m away"
+            quantity = "distance from the camera" if request.along_ray else "depth"
+            sentence = f"the {quantity} of the point {u:g},{v:g} is {size.metres:g} m"
         case [(u1, v1), (u2, v2)] if request.thing is not None:
             # The syntax of --known-length, where an object such as "door" stands for its length.
             object_name = request.thing.replace(",", " ")
             size = parse_length(f"{u1},{v1},{u2},{v2},{object_name}")
-            sentence = f"the {request.thing} is {size.metres:g} m long"
+            ends = f"{u1:g},{v1:g} to {u2:g},{v2:g}"
+            sentence = f"the line from {ends} ({request.thing}) is {size.metres:g} m long"
         case [(u1, v1), (u2, v2)]:
             size = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_requested_metres(request))
             sentence = f"the line from {u1:g},{v1:g} to {u2:g},{v2:g} is {size.metres:g} m long"
@@ -265,14 +275,15 @@ KNOWN = AssistantTool(
     name="known",
     title="State a known size",
     description=(
-        "State a size that the user knows in a photograph: a length (two points, and metres or a "
-        f"thing: {', '.join(NAMED_LENGTHS)}), a rectangle (four corners, and a thing or its "
-        "sides), in whose plane sizes are most certain, a distance from the camera (one point and "
-        "metres), the camera's height above the floor, its field of view, or its lens. Later "
-        "answers about this photograph use it, including answers to other clients of this server. "
-        "It is forgotten when the file changes or the server stops. State only what the user said "
-        "or what is certain, because all metres depend on it. A length across the picture, near "
-        "what will be measured, works best."
+        "State what the user knows about a photograph: a length (two points, and metres or a "
+        f"thing: {', '.join(NAMED_LENGTHS)}), a rectangle (four corners, and a thing or the "
+        "lengths of its sides), a distance from the camera (one point and metres), or the camera's "
+        "height above the floor, field of view or lens. Later answers about this photograph use "
+        "the fact, including answers to other clients of this server. The server forgets the fact "
+        "when the file changes or the server stops. State only what the user said or what is "
+        "certain, because all metres depend on it. A length works best if it lies across the "
+        "picture and near the object to measure. Sizes in the plane of a known rectangle are the "
+        "most certain."
     ),
     arguments_type=KnownArguments,
     result_type=KnownResult,

@@ -44,9 +44,9 @@ _MIN_AND_MAX_POINT_COUNT = {
 _POINTS_IN_WORDS = {
     "distance": "one point",
     "height": "one point",
-    "height_above_plane": "one point, and the point of the plane straight below it",
+    "height_above_plane": "one point, and optionally the point of the plane straight below it",
     "length": "two points",
-    "area": "three points or more around a flat surface",
+    "area": "3 to 100 points around a flat surface",
     "angle": "two points, one on each surface",
 }
 

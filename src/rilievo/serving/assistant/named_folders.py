@@ -40,7 +40,7 @@ class NamedFolders:
         for folder in folders:
             if not folder.expanduser().is_dir():
                 raise OptionError(
-                    option="folder", problem=f"{printable(folder)}: there is no such folder"
+                    option="folder", problem=f"{printable(folder)}: there is no folder at this path"
                 )
         resolved = [folder.expanduser().resolve() for folder in folders]
         self.folders = tuple(dict.fromkeys(resolved))
@@ -50,7 +50,7 @@ class NamedFolders:
                 option="output",
                 problem=(
                     f"{printable(self._output)} is outside the folders that this server may write "
-                    f"to, {self._folder_names}"
+                    f"to ({self._folder_names}); choose a folder inside one of them"
                 ),
             )
 
@@ -66,8 +66,8 @@ class NamedFolders:
         allowed = [path for path in candidates if self._containing_folder(path) is not None]
         if not allowed:
             raise InputError(
-                f"photo {name} is outside the folders that this server may read, "
-                f"{self._folder_names}"
+                f"photo {name} is outside the folders that this server may read "
+                f"({self._folder_names}); give a file inside one of them"
             )
         for candidate in allowed:
             resolved = candidate.resolve()
@@ -112,7 +112,10 @@ class NamedFolders:
                 f"{self._folder_names}"
             )
         if not path_text or "\0" in path_text:
-            raise InputError(f"photo {quoted_text} is not a file path")
+            raise InputError(
+                f"photo {quoted_text} is not a file path; give the path of a photograph in "
+                f"{self._folder_names}"
+            )
         path = Path(os.path.expanduser(path_text))
         if path.is_absolute():
             return [path]

@@ -302,7 +302,8 @@ def camera_heights_or_ask_for_size(photograph: PredictedPhotograph) -> Predictio
         # An error has either a whole message, or a problem that follows the option's name.
         raise CalibrationError(
             problem=Text(
-                "no size in this photograph is known, and its floor cannot serve as a unit (",
+                "no size in this photograph is known, and the camera's height above the floor "
+                "cannot serve as the unit (",
                 error.message or error.problem,
                 "): state one length or distance with the tool 'known'",
             )

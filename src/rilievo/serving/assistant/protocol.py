@@ -66,9 +66,9 @@ _INSTRUCTIONS = (
     "photograph by its path in the folders of this server, or send it as a data URL. Points are "
     "[x, y] in fractions of the picture (0 to 1, from the top left) unless unit is 'pixel'. A "
     "photograph alone does not determine sizes: ask the user for one length or distance in it and "
-    "state it with 'known', so that answers are in metres. Without one, they are in multiples of "
-    "the camera's height above the floor. Each number has a range that contains the true value in "
-    "eight out of ten cases: always report the range with the number."
+    "state it with 'known', so that answers are in metres. Without a known size, answers are in "
+    "multiples of the camera's height above the floor. Each number has a range that contains the "
+    "true value in eight out of ten cases: always report the range with the number."
 )
 
 _MAX_WAITING_CALLS = 2000  # each takes some kB of memory
@@ -159,13 +159,15 @@ class Assistant:
         except JobCancelled:
             raise
         except MemoryError:
-            return _error_result("not enough memory for this photograph: make it smaller")
+            return _error_result("not enough memory for this photograph: reduce its size")
         except OSError as error:
-            return _error_result(str(OutputError(f"the operating system refused: {error}")))
+            return _error_result(str(OutputError(f"the operating system reports: {error}")))
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
             print(f"rilievo mcp: {trace.strip()}", file=sys.stderr, flush=True)  # noqa: T201
-            return _error_result("internal error in rilievo: the details are in its log")
+            return _error_result(
+                "internal error in rilievo: the details are in the log of 'rilievo mcp'"
+            )
         return _success_result(answer, naming_hint)
 
     def _find_tool(self, name: str) -> AnyTool:

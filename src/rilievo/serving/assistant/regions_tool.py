@@ -100,7 +100,8 @@ REGIONS = AssistantTool(
         "Measure objects in boxes that you draw tightly around them: the distance to each object "
         "and to its nearest part, the width, height and depth of its visible part, and an upright "
         "box around it in space. Every number has a range that contains the true value in eight "
-        "out of ten cases: report it with the number. Metres need one known size (tool 'known')."
+        "out of ten cases: report the range with the number. Metres need one known size (tool "
+        "'known')."
     ),
     arguments_type=RegionsArguments,
     result_type=RegionsResult,

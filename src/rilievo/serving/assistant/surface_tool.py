@@ -91,7 +91,8 @@ def _save_under_free_name(prediction: Prediction, stem: Path, output: str) -> Pa
             if not is_taken:
                 raise
     raise OutputError(
-        f"{_MAX_NUMBERED_FILES} surfaces with this name already exist", path=quoted(stem.name)
+        f"{_MAX_NUMBERED_FILES - 1} surfaces with this name already exist; move or delete some",
+        path=quoted(stem.name),
     )
 
 

@@ -35,10 +35,10 @@ Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems
 Unit = Annotated[
     Literal["fraction", "pixel"],
     Field(
-        description="Unit of the points. fraction: [x, y] from 0 to 1, x from the left border to "
-        "the right one, y from the top to the bottom, whatever the size at which you see the "
-        "picture. pixel: column and row of the upright original at its full size, which the tool "
-        "'depth' returns."
+        description="Unit of the points. fraction: x runs from 0 at the left border to 1 at the "
+        "right border, and y from 0 at the top to 1 at the bottom, at whatever size you see the "
+        "picture. pixel: column and row in the upright original, whose full size the tool 'depth' "
+        "returns."
     ),
 ]
 SomeArguments = TypeVar("SomeArguments", bound="ToolArguments")
