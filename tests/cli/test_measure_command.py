@@ -94,7 +94,9 @@ def test_a_folder_is_told_to_name_the_photograph(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["measure", str(tmp_path), "1,2", "30,40", "--known", "9,9,2"]) == 2
-    assert capsys.readouterr().err.endswith("is a folder; give the photograph itself\n")
+    assert capsys.readouterr().err.endswith(
+        "is a folder; to measure at points, give a single photograph\n"
+    )
 
 
 def test_a_table_of_lengths_gives_metres_of_many_photographs(photo: str, tmp_path: Path) -> None:

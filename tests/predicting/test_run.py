@@ -345,7 +345,7 @@ def test_the_camera_comes_from_the_user_or_is_assumed(
     ("options", "words"),
     [
         ({"save": "colr"}, "did you mean 'colour'"),
-        ({"save": ""}, "names no output"),
+        ({"save": ""}, "save is empty"),
         ({"camera": "1,2,3"}, "FX,FY,CX,CY"),
         ({"known": ("1,2,3", "1,2")}, "u,v,metres"),
         ({"camera": "nan,1,2,3"}, "finite"),

@@ -10,6 +10,7 @@ import pytest
 from rilievo.cli import main, parsing
 from rilievo.cli.parsing import MAX_SHORT_OPTIONS, parse_words
 from rilievo.errors import OptionError
+from rilievo.errors.messages import count_text
 from rilievo.schema.fields import list_options
 
 
@@ -47,7 +48,8 @@ def check_help(name: str, columns: int, capsys: pytest.CaptureFixture[str]) -> N
     rows = [re.findall(r"^ {2,6}(?:-\w, +)?--[a-z]", text, re.M) for text in (first, whole)]
     shown, every = map(len, rows)
     assert shown <= MAX_SHORT_OPTIONS + 1, "--help is one more"
-    assert (f"\n{every - shown} more options: rilievo {name} " in first) is (shown < every)
+    hidden = count_text(every - shown, "more option")
+    assert (f"\n{hidden}: rilievo {name} " in first) is (shown < every)
 
 
 def _check_help(words: list[str], columns: int, capsys: pytest.CaptureFixture[str]) -> str:

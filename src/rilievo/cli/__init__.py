@@ -102,13 +102,13 @@ def _system_problem_hint(error: BaseException) -> str:
     # Libraries wrap the system's errors in their own, so the text counts, and not ``errno``.
     text = str(error)
     if os.strerror(errno.EMFILE) in text:
-        return "too many open files: raise their limit (ulimit -n 1024)"
+        return "too many open files: raise the limit on open files (ulimit -n 4096)"
     if "can't start new thread" in text:
-        return "no more threads can be started: raise the limit of processes (ulimit -u)"
+        return "no more threads can be started: raise the limit on processes (ulimit -u)"
     try:
         os.getcwd()
     except FileNotFoundError:
-        return "the working folder was deleted: change to another one (cd)"
+        return "the working folder was deleted: change to another folder (cd)"
     return ""
 
 
@@ -170,7 +170,7 @@ _FIRST_COMMANDS: Mapping[str, str] = {
     "rilievo predict photo.jpg": "a depth picture in rilievo-output/",
     "rilievo predict photo.jpg --quality good": "finer, in metres; downloads 141 MB",
     "rilievo predict photos/ --save all -o out": "all outputs for a whole folder",
-    "rilievo help COMMAND": "help of a command; full with --all",
+    "rilievo help COMMAND": "help on a command; --all lists every option",
     "rilievo --version": "",
 }
 """Command lines for beginners, and what they do."""

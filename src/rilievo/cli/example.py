@@ -94,7 +94,9 @@ def _example_file(name: str) -> Path:
         path = folder / "examples" / EXAMPLES[name]
         if path.is_file():
             return path
-    raise OptionError(f"example '{name}' is missing from this installation of rilievo")
+    raise OptionError(
+        f"example '{name}' is missing from this installation of rilievo; reinstall rilievo"
+    )
 
 
 def _summary(source: Path) -> str:

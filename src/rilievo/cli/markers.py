@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     with printing():
         say(
-            f"{printable(request.page)}: has the markers {page.ids[0]} to {page.ids[-1]}; "
-            f"print it at 100% and predict with --markers {page.side:g}"
+            f"{printable(request.page)}: shows the markers {page.ids[0]} to {page.ids[-1]}; "
+            f"print the page at 100%, and predict photographs of it with --markers {page.side:g}"
         )
     return 0

@@ -143,7 +143,7 @@ def _read_known_sizes(sizes: KnownSizes, photo: str | Path | Photo) -> tuple[Kno
     if isinstance(photo, Photo):
         raise OptionError(
             option="known",
-            problem="cannot be a table, because a table has no sizes of the frames of a video",
+            problem="cannot be a table for a video, because a table has sizes of photographs only",
             hint=Text("use ", OptionName("camera_height"), " or ", OptionName("markers")),
         )
     return read_photo_sizes(Path(photo), sizes.table)
@@ -159,7 +159,10 @@ def _measure_points(request: _Arguments) -> int:
         height_above_plane=request.height_above_plane,
     )
     if Path(request.photo).is_dir():
-        raise InputError("is a folder; give the photograph itself", path=printable(request.photo))
+        raise InputError(
+            "is a folder; to measure at points, give a single photograph",
+            path=printable(request.photo),
+        )
     prediction = _predict_or_read_depth(request, request.photo)
     measurement = measure_points(prediction, points, quantity, in_plane=request.in_plane)
     for remark in _remarks_to_print(request, prediction, measurement):

@@ -24,22 +24,22 @@ from rilievo.schema.fields import option
 
 _EMBEDDED: Mapping[str, str] = {
     BASE: "the default for photographs",
-    SMALL: "the default for videos, five times as fast",
+    SMALL: "the default for videos, five times as fast as rilievo/base",
 }
 """Embedded models, and what they are good for."""
 _RECOMMENDED: Mapping[str, str] = {
     "zipdepth": "the best for its size",
-    "depth-anything-v2/small": "finer, eight times as large",
-    "depth-anything-3/small": "also predicts focal length",
+    "depth-anything-v2/small": "finer depth, larger file",
+    "depth-anything-3/small": "predicts the focal length",
     "moge-2/small": "metres without a known size",
-    "moge-2/large": "most accurate of these",
+    "moge-2/large": "the most accurate of these",
 }
 """Models that the overview offers for download, and what they are good for."""
 
 _DEPTH_WORDS: Mapping[DepthKind | None, str] = {
     DepthKind.METRIC: "metres",
     DepthKind.UP_TO_SCALE: "depth up to scale",
-    DepthKind.AFFINE: "depth up to scale, shift",
+    DepthKind.AFFINE: "depth up to scale and shift",
     DepthKind.AFFINE_INVERSE: "inverse depth",
 }
 _UNKNOWN = "-"
@@ -51,7 +51,7 @@ def _overview_text() -> str:
     downloaded = [name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)]
     available = [*_EMBEDDED, *downloaded]
     offered = [name for name in _RECOMMENDED if name not in available]
-    sections = [f"Available on this machine, offline:\n{_available_table(available)}"]
+    sections = [f"Available offline on this machine:\n{_available_table(available)}"]
     if offered:
         sections.append(
             f"Downloaded at first use, or with 'rilievo models fetch NAME...':\n"
@@ -138,20 +138,20 @@ _ACTIONS = {
 }
 
 _NOTES_OF_ALL = f"""\
-The default is {DEFAULT_MODEL}. 'rilievo models NAME' describes a model. 'speed' is for 640x480 \
-pixels on two processor cores.
+The default is {DEFAULT_MODEL}. 'rilievo models NAME' describes a model. 'speed' is the time for a \
+photograph of 640x480 pixels on two processor cores.
 'rilievo predict --model FILE.onnx' runs any ONNX file with metadata.
 '--model ORG/NAME --kind KIND' runs a depth model from the Hugging Face hub, and '--model FOLDER' \
-one on disk.
+runs one from a folder.
 '--model package.module:load' runs a function of your own (docs/extending.md).
 '--model replicate:OWNER/NAME' runs a model at replicate.com, which charges for each photograph.
 'rilievo models fetch NAME' downloads a model in advance, and 'rilievo models path NAME' prints \
 its path."""
 
 _NOTES_OF_BACKBONES = f"""\
-'rilievo models NAME' shows one in detail. Both sides of an image are padded to multiples of the \
-patch size. {_UNKNOWN} means that a number is unknown, and 'not confirmed' that we found no \
-licence statement by the authors.
+'rilievo models NAME' describes a network in detail. Both sides of an image are padded to \
+multiples of the patch size. {_UNKNOWN} means that a number is unknown, and 'not confirmed' that \
+we found no licence statement by the authors.
 'rilievo train probe --backbone NAME' also accepts any other timm/MODEL, hf/ORG/NAME and \
 diffusers/ORG/NAME, and your own package.module:Class."""
 _BACKBONE_PREFIXES = ("timm/", "hf/", "diffusers/")
@@ -159,7 +159,7 @@ _BACKBONE_PREFIXES = ("timm/", "hf/", "diffusers/")
 
 _FIRST_DOWNLOAD = (
     "not published: rilievo records the size and SHA-256 that the hub states at the first "
-    "download, and checks them then and at every later use"
+    "download, and checks the file against them then and at every later use"
 )
 
 _COMMERCIAL_USE = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
@@ -347,7 +347,7 @@ def _backbone_text(card: Any) -> str:
         parameters = f"{card.parameters:,}"
     patch = "not confirmed"
     if card.patch is not None:
-        patch = f"{card.patch} px; both sides of an image are padded to multiples of this"
+        patch = f"{card.patch} px; both sides of an image are padded to multiples of this size"
     entries = {
         "summary": card.summary,
         "parameters": parameters,
@@ -397,7 +397,7 @@ def _setting_line(setting: SettingDescription) -> str:
 def _text_if_unpublished(card: ModelCard) -> str:
     """Sentence on the accuracy of a model for which nobody has published a number."""
     if read_long_card(card) is not None:
-        return "no results by others; our own results are below"
+        return "no results published by others; our own results are below"
     if card.kind is None:
         return "unknown"
     return f"unknown; to measure it: rilievo evaluate -m {card.name} --benchmark nyuv2-eigen"
@@ -412,9 +412,9 @@ def _card_text(card: ModelCard) -> str:
         if card.normals
         else "no",
         "confidence": "yes: 0 to 1 for each pixel" if card.confidence else "no",
-        "sky": "yes: a mask, which surfaces leave out" if card.sky else "no",
+        "sky": "yes: a mask; surfaces leave out the sky" if card.sky else "no",
         "camera": "yes: it predicts the focal length" if card.camera else "no",
-        "sees": "" if card.area is None else f"{card.area:,} pixels of a photograph",
+        "sees": "" if card.area is None else f"{card.area:,} pixels of the resized photograph",
         "resized": card.resizing.description,
         "licence": card.licence + _COMMERCIAL_USE[card.commercial],
         "stated on": card.stated,

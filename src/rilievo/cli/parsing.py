@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
-from rilievo.errors.messages import set_terminal_spelling, spell_flag, worded
+from rilievo.errors.messages import count_text, set_terminal_spelling, spell_flag, worded
 from rilievo.schema.fields import OptionField, build_record, list_options
 from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
@@ -309,7 +309,8 @@ def help_text(
     lines[-1] = "  -h, --help              Show this help."
     num_hidden = len(options) - len(positional) - len(flagged)
     if num_hidden:
-        lines += ["", dim(wrap_line(f"{num_hidden} more options: {prog} --help --all", width, 2))]
+        hidden = count_text(num_hidden, "more option")
+        lines += ["", dim(wrap_line(f"{hidden}: {prog} --help --all", width, 2))]
     if examples:
         lines += ["", bold("Examples:"), *_wrap_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)

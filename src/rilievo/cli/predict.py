@@ -125,7 +125,9 @@ def _show_live(arguments: _Arguments, source: str, option_paths: Collection[str]
 
     if arguments.inputs:
         raise OptionError(
-            option="live", problem="cannot be combined with inputs", hint="give only one of them"
+            option="live",
+            problem="cannot be combined with inputs",
+            hint="give either a live source or inputs",
         )
     _check_live_options(option_paths)
 
@@ -140,6 +142,7 @@ def _show_live(arguments: _Arguments, source: str, option_paths: Collection[str]
         raise OptionError(
             option="live",
             problem=f"cannot use the paid model '{model_name}', because it charges for each frame",
+            hint="choose another model",
         )
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,

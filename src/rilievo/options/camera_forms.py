@@ -181,11 +181,11 @@ def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
     if numbers.shape == (3, 3):
         numbers = numbers.ravel()
     if not np.isfinite(numbers).all():
-        raise OptionError("its numbers are not finite")
+        raise OptionError("the numbers must be finite")
     if numbers.size == 1 and numbers.ndim <= 1:
         focal = float(numbers.reshape(-1)[0])
         if not 0 < focal < math.inf:
-            raise OptionError(f"its focal length {focal:g} is not positive")
+            raise OptionError(f"the focal length must be positive, got {focal:g}")
         return focal
     if numbers.shape == (4,):
         fx, fy, cx, cy = map(float, numbers)
@@ -231,7 +231,8 @@ class CameraOptions(Record):
             python_type=CameraLike | None,
             request="Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY "
             "or the nine numbers of K; or 24mm (35 mm equivalent), 18mm/23.5mm (focal length over "
-            "the sensor's width), or a lens as in projection. Otherwise from EXIF, else assumed.",
+            "the sensor's width), or a lens as in projection. By default, the intrinsics come from "
+            "EXIF, or are assumed if EXIF does not state them.",
         ),
     ] = None
     """Camera intrinsics, in pixels of the upright photograph, with (0, 0) at the centre of the

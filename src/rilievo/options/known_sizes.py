@@ -60,7 +60,7 @@ class KnownSizes(Record):
             recorded="never",
             python_type=Sequence[KnownLike],
             request="Point whose depth is known: U,V,METRES, or U,V,METRES,ray for a distance "
-            "straight from the camera; repeat it for several.",
+            "straight from the camera. Repeat the parameter for several points.",
         ),
     ] = ()
     """Known depth at one point of a photograph: column, row and metres along the optical axis. For
@@ -77,8 +77,8 @@ class KnownSizes(Record):
             available_in=Interface.COMMAND | Interface.HTTP,
             recorded="never",
             python_type=Sequence[str],
-            request="Length that is known: U1,V1,U2,V2,METRES, or a common object such as a4 or "
-            "door in place of the metres; repeat it for several.",
+            request="Known length: U1,V1,U2,V2,METRES, or a common object such as a4 or door in "
+            "place of the metres. Repeat the parameter for several lengths.",
         ),
     ] = ()
     """Known length in a photograph: column and row of both ends, then metres or the name of an
@@ -93,9 +93,9 @@ class KnownSizes(Record):
             available_in=Interface.COMMAND | Interface.HTTP,
             recorded="never",
             python_type=Sequence[str],
-            request="Rectangle that is known: column and row of its corners, in order around it, "
-            "and a4, a5, letter, card, euro-pallet or its sides, such as 90cm x 2.1m (from corner "
-            "1 to 2, then 2 to 3); repeat it for several.",
+            request="Known rectangle: column and row of the corners, in order around it, and then "
+            "a4, a5, letter, card, euro-pallet or the sides, such as 90cm x 2.1m (from corner 1 to "
+            "2, then from 2 to 3). Repeat the parameter for several rectangles.",
         ),
     ] = ()
     """Known rectangle in a photograph: column and row of its four corners, in order around it, then
@@ -235,8 +235,8 @@ class KnownSizes(Record):
         if csv_names and size_count > 1:
             raise OptionError(
                 option="known",
-                problem="must be either one table or points U,V,METRES",
-                hint="give only one of them",
+                problem="cannot combine a table with other known sizes",
+                hint="give either one table or sizes on the command line",
             )
         return Path(csv_names[0]) if csv_names else None
 

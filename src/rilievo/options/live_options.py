@@ -11,16 +11,16 @@ from rilievo.io.outputs.save_options import PICTURES
 from rilievo.schema.fields import OptionField, Switch, list_options
 
 NOT_LIVE: Mapping[str, str] = {
-    "yes": "a stream has no end, so there is no total cost to agree to",
+    "yes": "a stream has no end, so its total cost cannot be known",
     "own_depth": "frames contain no depth map",
     "alpha": "frames have no transparent pixels",
     "stretch": "frames are not 16-bit grey pictures",
     "batch_size": "frames are predicted one by one, as they arrive",
     "sequence": "a folder of frames is not a stream",
     "independent": "each frame of a stream has its own scale anyway",
-    "inputs": "the stream replaces them",
-    "verbose": "it reports on files, and a stream writes none",
-    "json": "it summarises files, and a stream writes none",
+    "inputs": "the stream replaces the inputs",
+    "verbose": "the messages are about files, and a stream writes none",
+    "json": "the summary is about files, and a stream writes none",
     "shard": "one process predicts a stream",
     "ray": "one process predicts a stream",
     "workers": "one process predicts a stream",

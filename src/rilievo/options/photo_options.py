@@ -48,8 +48,8 @@ class Mirroring(Record):
             raise OptionError(
                 option="flip",
                 without="confidence",
-                hint="the average with the mirror image agrees with it everywhere, so give only "
-                "one of them",
+                hint="the average agrees with the mirror image everywhere, which says nothing "
+                "about confidence; give only one of them",
             )
 
     @property

@@ -129,7 +129,7 @@ class Saving(SaveOptions):
         names = split_names(self.save)
         if not names:
             known_names = ", ".join(OUTPUTS)
-            raise OptionError(option="save", problem=f"names no output; known: {known_names}, all")
+            raise OptionError(option="save", problem=f"is empty; known: {known_names}, all")
         for name in names:
             _check_output(name)
         names_in_all = OUTPUTS.own if ALL in names else ()
