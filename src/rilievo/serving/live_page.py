@@ -168,7 +168,7 @@ async def _multipart_pictures(newest: NewestPicture) -> AsyncIterator[bytes]:
 
 def _routing_error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "Starlette calls this handler for HTTPException only"
-    line = "no such address: open the one that the command has printed"
+    line = "no such address: open the address that the command printed"
     return RefusalResponse(Refusal(error.status_code, line, error.headers))
 
 

@@ -194,11 +194,11 @@ def test_what_was_not_given_or_is_gone_is_told(app: App) -> None:
     for path in ("", "/view", "/thumbnail", "/photo", "/files?save=npy", "/made/a.mp4"):
         answer = app.client.get(f"/app/results/{'A' * 22}{path}")
         check_refused(answer, 404, "no longer exists")
-    check_refused(app.client.get(f"/app/results/{id}/made/photo"), 404, "no file with this name")
+    check_refused(app.client.get(f"/app/results/{id}/made/photo"), 404, "no such file")
     check_refused(app.client.get(f"/app/zip?ids={id},{'A' * 22}"), 404, "no longer exists")
     check_refused(app.client.get("/app/results/forged"), 404, "no result has this id")
     for query in ("", "?ids=", "?ids=,"):
-        check_refused(app.client.get(f"/app/zip{query}"), 400, "'ids' takes")
+        check_refused(app.client.get(f"/app/zip{query}"), 400, "no results given")
     check_refused(app.files(id, "save=normals"), 400, "normals")
     check_refused(app.files(id, "save=../photo"), 400, "'../photo'")
     check_refused(app.client.post("/app/results?name=a.jpg", content=b"no"), 422, "a: ")
@@ -234,7 +234,7 @@ def test_results_that_are_shown_together_have_one_short_address(app: App) -> Non
     group = app.client.post(f"/app/groups?ids={','.join(ids)}").json()["id"]
     assert len(group) == 22
     assert app.client.get(f"/app/results/{group}").json()["ids"] == ids
-    check_refused(app.client.post("/app/groups?ids="), 400, "no result given")
+    check_refused(app.client.post("/app/groups?ids="), 400, "no results given")
     check_refused(app.client.post(f"/app/groups?ids={'A' * 22}"), 404, "no longer exists")
 
 

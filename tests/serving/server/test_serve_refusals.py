@@ -57,7 +57,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
             "/v1/predict?known=1,1,9,1,9,9,1,9,a4&"
             + "&".join(8 * ["known_rectangle=1,1,9,1,9,9,1,9,a4"]),
             400,
-            "at most 8 are allowed in one photograph",
+            "at most 8 are allowed for one photograph",
         ),
         ("/v1/predict?at=1", 400, "point '1'"),
         ("/v1/predict?at=500,1", 422, "outside"),

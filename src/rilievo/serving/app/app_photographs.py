@@ -99,7 +99,7 @@ class PhotoResults:
         With default parameters, the example is predicted once and all visitors share the result.
         """
         if name not in example_names():
-            raise Refusal(404, "there is no such example")
+            raise Refusal(404, f"there is no such example; known: {', '.join(example_names())}")
         has_default_parameters = params == PredictParams(model=params.model)
         if not has_default_parameters:
             return await self.predict(_example_upload(name), client, params, wait_for_disconnect)
@@ -183,7 +183,7 @@ class PhotoResults:
     ) -> StoredResult:
         """Store the files of a result, and return it pinned."""
         inference = job.inference
-        assert inference is not None, "the job was predicted just before"
+        assert inference is not None, "the job has just been predicted"
         service = self._service
         variant = params.variant(service.offered.server_name(params.model))
         model = await service.networks.model(variant)

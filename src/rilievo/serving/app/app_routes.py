@@ -109,17 +109,25 @@ class Site:
                 self._send_page,
                 "The page with one or more results, whose ids are separated by commas.",
             ),
-            route("GET /embed", self._send_embed, "The page for embedding, without uploads."),
-            route("GET /embed/{ids}", self._send_embed, "The page for embedding, with results."),
+            route(
+                "GET /embed",
+                self._send_embed,
+                "The page for other sites to embed, without uploads.",
+            ),
+            route(
+                "GET /embed/{ids}",
+                self._send_embed,
+                "The page for other sites to embed, with results.",
+            ),
             route(
                 "POST /app/results",
                 self._predict_upload_result_or_example,
-                "Predict a photograph, an example, or the photograph of a result again.",
+                "Predict an uploaded photograph or an example, or predict a result again.",
             ),
             route(
                 "POST /app/groups",
                 self._create_result_group,
-                "Give several results (ids) one address that shows them together.",
+                "Create one address that shows several results (ids) together.",
             ),
             route(
                 "GET /app/results/{id}",
@@ -127,7 +135,9 @@ class Site:
                 "Name, kind and progress of a result.",
             ),
             route(
-                "GET /app/results/{id}/view", self._send_view, "Depth and photograph for the page."
+                "GET /app/results/{id}/view",
+                self._send_view,
+                "Depth and photograph of a result, in the format of the page.",
             ),
             route(
                 "GET /app/results/{id}/thumbnail",
@@ -148,7 +158,7 @@ class Site:
             route(
                 "PUT /app/results/{id}/marks",
                 self._replace_marks,
-                "Save the lines and the view of a result; needs the key of its creator.",
+                "Save the lines and the view of a result. Only its creator has the required key.",
             ),
             route("POST /app/results/{id}/stop", self._stop_video, "Stop processing a video."),
             route("POST /app/videos", self._begin_video, "Start processing a video."),
@@ -221,7 +231,9 @@ class Site:
         upload = await self.service.uploads.read(request, request_client(request))
         try:
             if upload.size > _MAX_MARK_BYTES:
-                raise Refusal(413, f"the marks are too large: at most {_MAX_MARK_BYTES} bytes")
+                raise Refusal(
+                    413, f"the marks have more than {_MAX_MARK_BYTES} bytes: remove lines"
+                )
             content = upload.read()
         finally:
             upload.close()
@@ -277,14 +289,16 @@ class Site:
         name = request.path_params["name"]
         work = self.videos.find(result)
         if work is None or name not in work.files:
-            raise Refusal(404, "this result has no file with this name")
+            raise Refusal(
+                404, "this result has no such file: GET /app/results/ID lists the files of a video"
+            )
         disposition = "attachment" if "download" in request.query_params else "inline"
         return self._send_pinned_file(result, result.path / OUTPUT_FOLDER / name, None, disposition)
 
     async def _stop_video(self, request: Request) -> Response:
         work = self.videos.find(self.store.find(request.path_params["id"]))
         if work is None:
-            raise Refusal(404, "no video is being processed at this address")
+            raise Refusal(404, "this result is not a video, so there is nothing to stop")
         work.stop_requested.set()
         return JSONResponse({"state": "stopping"})
 
@@ -293,7 +307,7 @@ class Site:
         changes = read_params(PredictParams, request.query_params.multi_items(), {})
         outputs = parse_output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
-            raise Refusal(400, "save must list output files; the JSON is always included")
+            raise Refusal(400, "'save' must name an output other than json")
         self._photograph_result(result_id)  # refuses a video's result, which has no such outputs
         with self.store.pinned(result_id) as result:
             prediction, written = await self.photographs.write_outputs(
@@ -323,7 +337,9 @@ class Site:
     def _photograph_result(self, result_id: str) -> StoredResult:
         result = self.store.find(result_id)
         if self.videos.find(result) is not None:
-            raise Refusal(404, "this result is a video, not a photograph")
+            raise Refusal(
+                404, "this result is a video, but this address only exists for photographs"
+            )
         return result
 
     def _send_pinned_file(
@@ -345,7 +361,7 @@ def _parse_result_ids(request: Request) -> list[str]:
     """Parse the parameter ``ids``, which holds ids of results, separated by commas."""
     ids = [part for part in request.query_params.get("ids", "").split(",") if part]
     if not ids:
-        raise Refusal(400, "no result given: 'ids' takes result ids, separated by commas")
+        raise Refusal(400, "no results given: list their ids in 'ids', separated by commas")
     if len(ids) > _MAX_RESULTS_PER_REQUEST:
         raise Refusal(
             400, f"'ids' takes at most {_MAX_RESULTS_PER_REQUEST} results, got {len(ids)}"

@@ -210,14 +210,16 @@ class Videos:
             if elapsed > limits.video_seconds:
                 raise InputError(
                     f"was not processed within the time limit of {limits.video_seconds:g} s; "
-                    "shorten it or reduce its size first",
+                    "shorten the video or reduce its resolution",
                     path=result.name,
                 )
             # The number of frames in the header may be wrong.
             has_too_many_frames = num_done > _VIDEO_PASSES * limits.video_frames
             if has_too_many_frames or _folder_bytes(result.path) > max_bytes:
                 raise InputError(
-                    "is longer than its header says; shorten it first", path=result.name
+                    "is longer than its header states, and exceeds the limits of this server; "
+                    "shorten the video",
+                    path=result.name,
                 )
             work.num_frames_processed = num_done
             fraction = min(num_done / total, 1.0) if total else None
@@ -254,7 +256,8 @@ def check_video_limits(source: FrameSource, name: str, options: AppOptions) -> N
     limit = options.limits.video_frames
     if num_frames is not None and num_frames > limit:
         raise InputError(
-            f"has {num_frames} frames, but at most {limit} are allowed; shorten it first", path=name
+            f"has {num_frames} frames, but at most {limit} are allowed; shorten the video",
+            path=name,
         )
 
 

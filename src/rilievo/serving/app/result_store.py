@@ -88,11 +88,11 @@ class ResultStore:
             result.last_used = time.monotonic()
             return result
         if _ID.fullmatch(result_id) is None:
-            raise Refusal(404, "no result has this id: use the 'id' from a response")
+            raise Refusal(404, "no result has this id: use the 'id' that the server returned")
         raise Refusal(
             404,
-            "this result no longer exists, because unused results are deleted after "
-            f"{self._keep_minutes:g} minutes: upload the file again",
+            "this result no longer exists: upload the file again (unused results are deleted after "
+            f"{self._keep_minutes:g} min, or earlier if the server needs the space)",
         )
 
     def create_group(self, ids: Sequence[str]) -> str:
@@ -111,10 +111,15 @@ class ResultStore:
         """Replace the marks of a result."""
         result = self.find(result_id)
         if not secrets.compare_digest(result.key.encode(), key.encode()):
-            raise Refusal(403, "only the creator of a result can change its marks: send its 'key'")
+            raise Refusal(
+                403,
+                "only the creator of a result can change its marks: send the 'key' that the server "
+                "returned with the result",
+            )
         if _MARKS.fullmatch(marks) is None:
             raise Refusal(
-                400, "the marks must be the fragment of the page's address, at most 4000 characters"
+                400,
+                "the marks must be the fragment of the page's address, of at most 4000 characters",
             )
         result.marks = marks
 

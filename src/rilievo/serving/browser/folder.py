@@ -151,8 +151,8 @@ def _check_unique_names(networks: Sequence[_Network]) -> None:
         known_hash = hashes.setdefault(network.name, network.sha256)
         if known_hash != network.sha256:
             raise OptionError(
-                f"two networks are called '{printable(network.name)}': leave one out, or export it "
-                "under another name"
+                f"two networks are called '{printable(network.name)}': leave one of them out, or "
+                "export it under another name"
             )
 
 
@@ -168,10 +168,10 @@ def _load_network(name: str | Path) -> _Network:
         files = []
     if len(files) != 1:
         raise OptionError(
-            f"model '{printable(name)}' cannot run in a page: use MoGe-2, Depth Pro, a published "
-            "network that turns one picture into one depth map, or a depth model as a single ONNX "
-            f"file with metadata; 'rilievo export {printable(name)} -o FILE.onnx' writes such a "
-            "file if the model can be exported"
+            f"model '{printable(name)}' cannot run in a page, which accepts MoGe-2, Depth Pro, "
+            "published networks that predict one depth map from one picture, and depth models in a "
+            "single ONNX file with metadata: try to write such a file with "
+            f"'rilievo export {printable(name)} -o FILE.onnx'"
         )
     return _Network(
         name=card.name,
@@ -197,8 +197,7 @@ def _downloaded_files(name: str | Path) -> Sequence[Path]:
     paths = find_files(entry)
     if paths is None:
         raise ModelError(
-            f"model '{entry.name}' is not on this machine: download it with "
-            f"'rilievo models fetch {entry.name}'"
+            f"model '{entry.name}' is not downloaded: run 'rilievo models fetch {entry.name}'"
         )
     return paths
 
@@ -351,8 +350,8 @@ def _check_no_foreign_files(folder: Path) -> None:
         other_files = sorted(path.name for path in folder.iterdir())
     if other_files:
         raise OutputError(
-            f"contains {printable(other_files[0])}, which is not part of a page: "
-            "choose another folder",
+            f"contains {printable(other_files[0])}, which is not part of a page that rilievo "
+            "wrote: choose another folder",
             path=printable(folder),
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from rilievo.errors.messages import count_text
 from rilievo.serving.listener.request_refusals import busy_refusal
 
 _RETRY_SECONDS = 10
@@ -28,10 +29,13 @@ class OpenStreams:
     def counted(self, client: str) -> Iterator[None]:
         """Count a stream while the block runs; raise a ``Refusal`` if too many are open."""
         if self.total() >= self._max_streams:
-            raise busy_refusal(f"{self.total()} streams are already open", _RETRY_SECONDS)
+            open_streams = count_text(self.total(), "open stream")
+            raise busy_refusal(f"the server already has {open_streams}", _RETRY_SECONDS)
         client_count = self._counts[client]
         if client_count >= self._max_per_client:
-            raise busy_refusal(f"you already have {client_count} open streams", _RETRY_SECONDS)
+            raise busy_refusal(
+                f"you already have {count_text(client_count, 'open stream')}", _RETRY_SECONDS
+            )
         self._counts[client] += 1
         try:
             yield

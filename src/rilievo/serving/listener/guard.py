@@ -106,7 +106,7 @@ class Guard:
     async def _answer_if_token_is_valid(self, scope: Scope, receive: Receive, send: Send) -> None:
         needs_token = self._digests and path_below_root(scope) not in OPEN_ROUTES
         if needs_token and not self._has_valid_token(scope):
-            line = "a token is required: send the header 'Authorization: Bearer TOKEN'"
+            line = "a valid token is required: send the header 'Authorization: Bearer TOKEN'"
             refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})
             await RefusalResponse(refusal)(scope, receive, send)
             return
@@ -116,7 +116,7 @@ class Guard:
         """Raise a ``Refusal`` for a foreign host name, or a page whose origin is not allowed."""
         host = headers.get("host", "")
         if not self._is_own_host_name(host):
-            raise Refusal(421, "host name not allowed: add it with the option hosts")
+            raise Refusal(421, "this host name is not allowed: add it to the server's option hosts")
         origin = normalized_origin(headers.get("origin", ""))
         own_origin = normalized_origin(f"{origin.partition('://')[0]}://{host}")
         if origin and origin != own_origin and not self._is_allowed_origin(headers):

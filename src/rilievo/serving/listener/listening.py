@@ -37,7 +37,8 @@ class AddressOptions(Record):
         super().__post_init__()
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
             raise OptionError(
-                option="root_path", problem=f"must begin with one '/', got '{self.root_path}'"
+                option="root_path",
+                problem=f"must begin with '/' and not contain '//', got '{self.root_path}'",
             )
 
     @property
@@ -74,7 +75,7 @@ def parse_origins(option_name: str, text: str) -> tuple[str, ...]:
             raise OptionError(
                 option=option_name,
                 problem=f": '{origin}' is not an origin",
-                hint="give scheme and host, such as https://blog.example.com",
+                hint="give a scheme and a host, such as https://blog.example.com",
             )
     return tuple(map(normalized_origin, origins))
 
@@ -114,7 +115,7 @@ def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.s
             problem=Text(
                 f"{options.host} ",
                 OptionName("port", str(options.port)),
-                f": cannot listen on this port ({cause}); use another one, or 0 for a free port",
+                f": cannot listen on this port ({cause}); use another port, or 0 for a free one",
             ),
         ) from error
     with listener:

@@ -97,7 +97,7 @@ def refusal_from_error(error: Exception, display_names: Mapping[str, str] | None
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
-        return Refusal(503, "not enough memory for this photograph: make it smaller")
+        return Refusal(503, "not enough memory for this photograph: reduce its size")
     if isinstance(error, OutputError):
         _log_once_per_line(error)
         return Refusal(507, "the server cannot write the result: contact its administrator")
@@ -107,7 +107,7 @@ def refusal_from_error(error: Exception, display_names: Mapping[str, str] | None
     if isinstance(error, ModelError) and isinstance(error.__cause__, _DOWNLOAD_ERRORS):
         _log_once_per_line(error)
         return Refusal(
-            503, "the model cannot be downloaded now: use another one, or try again later"
+            503, "the model cannot be downloaded now: use another model, or try again later"
         )
     status = next((status for kind, status in _STATUS_OF_ERRORS if isinstance(error, kind)), 500)
     error_path = str(error.path)

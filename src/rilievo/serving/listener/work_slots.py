@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from rilievo.errors.messages import count_text
 from rilievo.serving.listener.request_refusals import busy_refusal, server_stopping_refusal
 
 _NEWEST_WEIGHT = 0.2  # weight of the newest duration in the mean
@@ -61,7 +62,8 @@ class WorkSlots:
     def refuse_if_full(self) -> None:
         """Raise a ``Refusal`` if no further request may wait."""
         if self.waiting >= self._max_waiting:
-            raise busy_refusal(f"{self.waiting} requests are already waiting", self.seconds_to_wait)
+            waiting_requests = count_text(self.waiting, "waiting request")
+            raise busy_refusal(f"the server already has {waiting_requests}", self.seconds_to_wait)
 
     async def acquire(self, client: str) -> Slot:
         """Wait for a slot and take it."""
@@ -71,7 +73,8 @@ class WorkSlots:
         queue = self._waiting.get(client, deque())
         if len(queue) >= max(1, self._max_waiting // 2):
             raise busy_refusal(
-                f"you already have {len(queue)} waiting requests", self.seconds_to_wait
+                f"you already have {count_text(len(queue), 'waiting request')}",
+                self.seconds_to_wait,
             )
         future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(future)

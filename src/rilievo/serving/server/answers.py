@@ -179,7 +179,10 @@ class _Stream:
                     return _GOING_AWAY, "the client disconnected"
                 content = message.get("bytes")
                 if content is None:
-                    return _NORMAL_CLOSURE, "frames must be binary messages"
+                    return (
+                        _NORMAL_CLOSURE,
+                        "frames must be binary messages, each with an image file",
+                    )
                 if len(content) > self._service.options.max_bytes:
                     megabytes = self._service.options.max_megabytes
                     return _MESSAGE_TOO_BIG, f"the frame is larger than {megabytes:g} MB"

@@ -32,13 +32,13 @@ class Metrics:
         )
         self._batches = Histogram(
             "rilievo_batch_photographs",
-            "Photographs per batch of the network.",
+            "Photographs that the network processes in one batch.",
             buckets=_COUNT_BUCKETS,
             registry=registry,
         )
         self._frames = Counter(
             "rilievo_stream_frames",
-            "Frames of streams by outcome.",
+            "Stream frames by outcome.",
             ("outcome",),
             registry=registry,
         )

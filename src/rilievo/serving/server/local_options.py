@@ -11,8 +11,8 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.schema.fields import Interface, option_names
 
 ELSEWHERE = (
-    "the server does not accept depth maps or sensor maps; measure them locally with 'rilievo "
-    "measure --depth' or '--sparse', or with rilievo.Prediction.from_depth"
+    "the server does not accept depth maps or sensor maps; use them locally with 'rilievo measure "
+    "--depth' or '--sparse', or with rilievo.Prediction.from_depth"
 )
 
 

@@ -40,7 +40,7 @@ class OfferedModels:
         if name not in self.names:
             hint = suggest(name[:80], self.names)
             if not hint.startswith("did"):  # no similar name, so the hint lists all of them
-                hint = "/v1/models lists the available ones"
+                hint = "/v1/models lists the available models"
             raise Refusal(404, f"this server has no model '{name[:80]}'; {hint}")
         return self.names[name]
 
@@ -114,7 +114,10 @@ def offered_models(options: ServerOptions) -> OfferedModels:
 
 
 def _paid_model_error(name: str) -> ModelError:
-    return ModelError(f"model '{name}' is a paid model, which the server does not offer")
+    return ModelError(
+        f"model '{name}' is paid for each photograph, so a server cannot offer it: choose another "
+        "model"
+    )
 
 
 def _describe_card(card: ModelCard | None) -> dict[str, object]:

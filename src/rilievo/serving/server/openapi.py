@@ -18,7 +18,7 @@ _IMAGE_DESCRIPTION = (
 REFUSALS: Mapping[str, str] = {
     "400": "A parameter is unknown or invalid.",
     "401": "The token is missing or wrong.",
-    "403": "Requests from web pages of other sites, and image addresses, are not allowed.",
+    "403": "The server does not allow this origin, or this client may not read the metrics.",
     "404": "The server does not offer this model.",
     "408": "The request arrived too slowly.",
     "413": "The request or its result is too large.",
@@ -52,7 +52,8 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
                 "measure",
                 MeasureParams,
                 "A distance, height, length, area or angle (what, value, low, high, unit), or the "
-                "objects in boxes (things). Eight out of ten true values lie between low and high.",
+                "objects in boxes (things). In eight out of ten cases, the true value lies between "
+                "low and high.",
                 {},
                 "coverage",
                 "notes",
@@ -64,7 +65,7 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
         "/v1/stream": {
             "get": _openapi_operation(
                 "stream",
-                "A WebSocket that takes frames as binary messages, and returns JSON and depth.",
+                "A WebSocket that receives frames as binary messages, and sends JSON and depth.",
                 status="101",
             )
             | {"parameters": _query_parameters(StreamParams)}

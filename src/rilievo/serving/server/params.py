@@ -155,14 +155,14 @@ def _check_known_size_counts(sizes: KnownSizes) -> None:
     size_count = len(sizes.known_sizes)
     if size_count > MAX_KNOWN_SIZES:
         raise OptionError(
-            f"known, known_length and known_rectangle give {size_count} sizes together; at most "
-            f"{MAX_KNOWN_SIZES} are allowed"
+            f"'known', 'known_length' and 'known_rectangle' together give {size_count} sizes, but "
+            f"at most {MAX_KNOWN_SIZES} are allowed"
         )
     rectangle_count = sum(isinstance(size, KnownRectangle) for size in sizes.known_sizes)
     if rectangle_count > MAX_RECTANGLES:
         raise OptionError(
-            f"'known' and 'known_rectangle' give {rectangle_count} rectangles; at most "
-            f"{MAX_RECTANGLES} are allowed in one photograph"
+            f"'known' and 'known_rectangle' together give {rectangle_count} rectangles, but at "
+            f"most {MAX_RECTANGLES} are allowed for one photograph"
         )
     if sizes.table is not None:
         raise OptionError("'known' expects U,V,METRES; only the command line can read a table")
@@ -188,8 +188,8 @@ class PredictParams(_PredictParameters):
 
     save: CommaSeparated = Field(
         default="json",
-        description=f"Outputs, separated by commas: json, {', '.join(OUTPUTS.own)}; or all. One "
-        "output is returned as its file, several as a zip.",
+        description=f"Outputs, separated by commas: json, {', '.join(OUTPUTS.own)}; or 'all'. A "
+        "single output is returned as its file, several as a zip.",
     )
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
     """Column and row U,V of a point whose depth the JSON states. Repeat it for several points."""
@@ -235,7 +235,9 @@ class MeasureParams(_MeasureParameters):
             return []
         has_height = self.height or self.height_above_plane
         if self.at or self.distance or has_height or self.angle:
-            raise OptionError("'box' cannot be combined with points: measure them in two requests")
+            raise OptionError(
+                "'box' cannot be combined with points: measure the points in a separate request"
+            )
         if self.in_plane:
             raise OptionError(option="in_plane", without="box")
         return [as_region(text) for text in self.box]
@@ -257,7 +259,7 @@ _StreamParameters = extend_parameters(
     without=("vanishing_points",),  # the answer has no camera
     descriptions={
         "trim": "Crop uniform borders before the network sees a frame. Off by default, because "
-        "borders that come and go between frames make the depth jump."
+        "borders that appear in some frames only make the depth jump."
     },
 )
 

@@ -87,14 +87,15 @@ class Disk:
             raise Refusal(
                 413,
                 f"this request needs {count / 1e6:.0f} MB of disk space, but the limit is "
-                f"{self._max_bytes / 2e6:.0f} MB: ask for fewer outputs or a smaller photograph",
+                f"{self._max_bytes / 2e6:.0f} MB: request fewer outputs, or send a smaller "
+                "photograph",
             )
         with self._lock:
             client_bytes = self._reserved.get(client, 0) + count
             total_bytes = sum(self._reserved.values()) + count
             is_full = client_bytes > max_client_bytes or total_bytes > self._max_bytes
             if count > 0 and is_full:
-                raise busy_refusal("the server's disk is full of requests and results", 5)
+                raise busy_refusal("the disk space for requests and results is used up", 5)
             if client_bytes:
                 self._reserved[client] = client_bytes
             else:
@@ -139,7 +140,9 @@ def remove_dead_folders(parent: Path) -> list[Path]:
     try:
         entries = [folder for folder in os.scandir(parent) if folder.name.startswith(PREFIX)]
     except OSError as error:
-        raise OutputError(f"{parent}: cannot read this folder: choose another one") from error
+        raise OutputError(
+            f"{parent}: cannot read this folder; set TMPDIR to another one"
+        ) from error
     removed = []
     for entry in entries:
         with suppress(OSError):

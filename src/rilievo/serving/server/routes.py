@@ -154,7 +154,7 @@ def application(
         route("GET /docs", guide, "A page with examples."),
     ]
     if extension is None:
-        routes.append(route("GET /", guide, "The same page."))
+        routes.append(route("GET /", guide, "A page with examples, as at /docs."))
     else:
         routes += extension.routes()
 
@@ -317,7 +317,9 @@ def _metrics_endpoint(*, for_all: bool) -> Endpoint:
     async def metrics(service: Service, request: Request) -> Response:
         if not (for_all or _is_from_loopback(request)):
             raise Refusal(
-                403, "metrics are only available on the server's machine, or with a token"
+                403,
+                "metrics can only be read on the server's own machine, unless the server requires "
+                "tokens",
             )
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
@@ -373,7 +375,7 @@ def _routing_error_response(request: Request, error: Exception) -> Response:
         allowed_methods = (error.headers or {}).get("Allow", "others")
         message = f"this address does not accept {request.method}; use {allowed_methods}"
     else:
-        message = "the request cannot be read"
+        message = "the request is not valid HTTP"
     return RefusalResponse(Refusal(error.status_code, message, error.headers))
 
 

@@ -148,14 +148,16 @@ class ServeOptions(ServerOptions):
             file_tokens = [line for line in stripped_lines if line]
             if not file_tokens:
                 raise OptionError(
-                    option="token_file", problem=f"{printable(self.token_file)}: contains no token"
+                    option="token_file",
+                    problem=f"{printable(self.token_file)}: contains no token",
+                    hint="write one token per line",
                 )
             tokens += file_tokens
         for token in tokens:
             if len(token) < _MIN_TOKEN_LENGTH or not token.isascii() or " " in token:
                 raise OptionError(
-                    f"a token must have at least {_MIN_TOKEN_LENGTH} ASCII characters and no "
-                    f"spaces, got {len(token)} characters: make one with 'openssl rand -hex 32'"
+                    f"a token must have at least {_MIN_TOKEN_LENGTH} characters, all of them ASCII "
+                    "and none a space: make one with 'openssl rand -hex 32'"
                 )
         return tuple(tokens)
 

@@ -51,7 +51,9 @@ def check_image_and_packages(upload: Upload, params: RequestParams) -> None:
         with needing("", "markers", option="markers"):
             import cv2  # noqa: F401
     if not upload.size:
-        raise OptionError("no image: send it as the request body, or as the file 'image' in a form")
+        raise OptionError(
+            "no image: send one as the request body, or as the file 'image' in a form"
+        )
 
 
 def postprocess_for_client(
@@ -103,7 +105,9 @@ def prediction_record(prediction: Prediction, points: list[Point]) -> dict[str, 
 
 def _depth_record(prediction: Prediction, u: float, v: float) -> dict[str, float]:
     if prediction.depth_or_none is None:
-        raise CalibrationError("this model predicts no depth, so points have no depth value")
+        raise CalibrationError(
+            "this model predicts no depth, so points have no depth value: use another model"
+        )
     value = median_around(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
     return {"u": u, "v": v, "value": value}
 

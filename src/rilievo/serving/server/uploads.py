@@ -52,7 +52,8 @@ def read_json_body(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
         raise Refusal(400, f"the JSON has more than {_MAX_VALUES:,} values, which is the limit")
     decodes_to_ascii = content.isascii() and b"\\u" not in content
     if len(content) > _MAX_NON_ASCII_BYTES and not decodes_to_ascii:
-        raise Refusal(400, "a large JSON body may only contain base64 and short ASCII values")
+        mebibytes = _MAX_NON_ASCII_BYTES // 2**20
+        raise Refusal(400, f"a JSON body of over {mebibytes} MiB must be ASCII without \\u escapes")
     try:
         values = json.loads(
             content.decode(),
@@ -83,7 +84,9 @@ def check_not_undeclared_json(body: IO[bytes]) -> None:
     """Raise a ``Refusal`` if a body looks like JSON, although its content type is another one."""
     body.seek(0)
     if body.read(64).lstrip().startswith(b"{"):
-        raise Refusal(400, "the body looks like JSON: send it as Content-Type: application/json")
+        raise Refusal(
+            400, "the body looks like JSON: send the header 'Content-Type: application/json'"
+        )
 
 
 def decode_base64_image(image: str, option: str) -> bytes:
@@ -115,10 +118,13 @@ def _text_from_json(name: str, value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         raise Refusal(
-            400, f"{_short_ascii_name(name)}: expected a string, a number, or a list of these"
+            400,
+            f"{_short_ascii_name(name)}: expected a string, number or boolean, or a list of these",
         )
     if len(value) > _MAX_VALUE_LENGTH:
-        raise Refusal(400, f"{_short_ascii_name(name)}: has over {_MAX_VALUE_LENGTH} characters")
+        raise Refusal(
+            400, f"{_short_ascii_name(name)} has more than {_MAX_VALUE_LENGTH:,} characters"
+        )
     has_lone_surrogate = not value.isascii() and any(
         "\ud800" <= character <= "\udfff" for character in value
     )
@@ -135,7 +141,9 @@ def _dict_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise Refusal(400, f"{_short_ascii_name(name)} is given twice in JSON: give it once")
+            raise Refusal(
+                400, f"{_short_ascii_name(name)} is given twice in the JSON: give it once"
+            )
         values[name] = value
     return values
 
@@ -449,7 +457,9 @@ async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reserv
         if isinstance(value, UploadFile):
             file, name = value.file, safe_stem(value.filename)
         elif key == _IMAGE:
-            raise Refusal(400, "the field 'image' is text, but must be a file: image=@photo.jpg")
+            raise Refusal(
+                400, "the field 'image' is text, but must be a file: use curl -F image=@photo.jpg"
+            )
         else:
             fields.setdefault(key, []).append(value)
     return Upload(file, name=name, fields=fields, on_close=reserved.release)

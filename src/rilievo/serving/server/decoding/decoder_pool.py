@@ -336,7 +336,7 @@ class Decoders:
             self.end_process(child)
             raise Refusal(
                 503,
-                f"{name}: was not decoded in time, because the server is busy",
+                f"{name}: was not decoded in time, because the server is busy: try again later",
                 {"Retry-After": "10"},
             ) from None
         except (OSError, ValueError):

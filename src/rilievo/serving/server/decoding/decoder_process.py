@@ -166,7 +166,9 @@ class _Worker:
             except RilievoError as error:
                 self._send_error(error.text(path=""), str(error.path))
             except MemoryError:
-                self._send_error(Text("needs too much memory"), message["name"])
+                self._send_error(
+                    Text("needs too much memory to decode; reduce its size"), message["name"]
+                )
             except Exception:
                 send_message(self._server, {"traceback": format_exc()[-_MAX_TRACEBACK_LENGTH:]})
             finally:

@@ -123,7 +123,10 @@ def can_fork_and_pass_files() -> bool:
 def decoding_isolation() -> str:
     """Sentence for users on how far the code that decodes files is isolated on this system."""
     if not can_fork_and_pass_files():
-        return "files are decoded in threads with the rights of this process"
+        return (
+            "files are decoded in threads, with the rights of this process, because this operating "
+            "system cannot isolate them"
+        )
     if syscall_filter.is_available():
         return "files are decoded in processes that cannot open files, connect or start processes"
     return (
