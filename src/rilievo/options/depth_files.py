@@ -38,10 +38,10 @@ class DepthFile(Record):
     max_depth and array.
     """
     depth_error: Annotated[str | None, option(metavar="1%|10mm|0.3%/m")] = None
-    """Error of the depth map: 8 in 10 depths are at least as exact. It sets the ranges that
-    measurements have. Write a percentage of depth (1%), a length (10mm), a percentage per metre of
-    depth (0.3%/m, for stereo cameras), a sum of these (5mm+0.5%), or 'network' if a network
-    predicted the depth. By default what rilievo recorded with the depth, otherwise 2%.
+    """Error that 8 in 10 values of the depth map do not exceed. It determines the ranges of
+    measurements. Write a percentage of depth (1%), a length (10mm), a percentage per metre of depth
+    (0.3%/m, for stereo cameras), a sum of these (5mm+0.5%), or 'network' if a network predicted the
+    depth. By default what rilievo recorded with the depth, otherwise 2%.
     """
 
     def require_depth(self) -> Path:

@@ -26,8 +26,8 @@ KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float
 """What users may pass as an item of ``known`` in Python."""
 
 _EXPECTED = (
-    "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, "
-    'metres) or (u1, v1, u2, v2, metres), or strings "u,v,metres"'
+    "a list whose items are rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, "
+    '(u, v, metres), (u1, v1, u2, v2, metres) or strings such as "u,v,metres"'
 )
 
 
@@ -137,9 +137,9 @@ class KnownSizes(Record):
         str | None,
         option(metavar="1%|10mm|0.3%/m", available_in=Interface.LOCAL, recorded="changed"),
     ] = None
-    """Error of the sensor (--sparse): 8 in 10 of its depths are at least as exact. It sets the
-    ranges that measurements have. Write a percentage of depth (1%), a length (10mm), a percentage
-    per metre of depth (0.3%/m, for stereo cameras), or a sum of these (5mm+0.5%). By default 2%.
+    """Error that 8 in 10 depths of the sensor (--sparse) do not exceed. It determines the ranges of
+    measurements. Write a percentage of depth (1%), a length (10mm), a percentage per metre of depth
+    (0.3%/m, for stereo cameras), or a sum of these (5mm+0.5%). By default 2%.
     """
     sparse_kind: Annotated[
         Literal["metric", "distance"] | None, option(available_in=Interface.LOCAL, recorded="never")

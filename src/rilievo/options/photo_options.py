@@ -33,12 +33,12 @@ class Mirroring(Record):
     """Options for which the mirror image of a photograph is predicted as well."""
 
     flip: Annotated[bool, option(in_short_help=True, recorded="never")] = False
-    """Average the prediction with that of the mirror image; takes twice the time."""
+    """Average the prediction with that of the mirror image. This takes twice the time."""
     confidence: Annotated[
         str, option(choices=("own", "mirror"), available_in=Interface.LOCAL, recorded="never")
     ] = "own"
     """Confidence of the results. own: that of the model. mirror: how well its depth agrees with
-    that of the mirror image, which ranks errors better for unfamiliar cameras; takes twice the
+    that of the mirror image, which ranks errors better for unfamiliar cameras but takes twice the
     time.
     """
 
@@ -80,7 +80,7 @@ class Refine(Mirroring):
         Switch, option(in_short_help=True, recorded="never", python_type=SwitchLike)
     ] = Switch.ON
     """Hide uniform borders (black bars, frames of scans) from the network; they then have no depth.
-    off: show it the whole picture.
+    off: show the network the whole picture.
     """
     alpha: Alpha = "mask"
     """Treatment of transparent pixels. mask: pixels with alpha below half have no depth and are not
@@ -113,8 +113,8 @@ class AnchorOptions(Record):
 
     anchor: Annotated[Anchor, option(metavar="auto|off")] = "auto"
     """How to get surfaces, normals and sizes from a model whose depth has an unknown shift. auto:
-    fit its scale and shift to the depth of the embedded model, which runs as well; depth files keep
-    the output of the model itself. off: refuse them.
+    fit the scale and shift to the depth of the embedded model, which runs as well; depth files keep
+    the output of the model itself. off: refuse surfaces, normals and sizes.
     """
 
     @property

@@ -44,8 +44,8 @@ def note_unused_parts(
     if not unused_names:
         return []
     unused_count = len(unused_names)
-    is_part = unused_count < total_count
-    count_text = f"{unused_count:,} of {total_count:,}" if is_part else f"all {unused_count:,}"
+    uses_none = unused_count == total_count > 1
+    count_text = f"all {unused_count:,}" if uses_none else f"{unused_count:,} of {total_count:,}"
     name_list = ", ".join(map(printable, unused_names[:_MAX_LISTED_NAMES]))
     if unused_count > _MAX_LISTED_NAMES:
         name_list += f" and {unused_count - _MAX_LISTED_NAMES:,} more"

@@ -147,13 +147,13 @@ def _check_facts(facts: StatedFacts) -> None:
         )
     if facts.known and facts.camera_height is not None:
         raise OptionError(
-            "known: lengths and distances cannot be combined with the camera's height; forget "
-            "the earlier facts first (forget: true)"
+            "known: lengths and distances cannot be combined with the camera's height; give only "
+            "one of them, or forget the earlier facts first (forget: true)"
         )
     if facts.fov is not None and facts.projection is not None:
         raise OptionError(
-            "known: 'fov' and 'projection' cannot be combined; forget the earlier facts first "
-            "(forget: true)"
+            "known: 'fov' and 'projection' cannot be combined; give only one of them, or forget "
+            "the earlier facts first (forget: true)"
         )
     # The option records of the command line check the values.
     CameraOptions(fov=facts.fov, projection=facts.projection)
