@@ -64,7 +64,7 @@ def test_latex_groups_columns_and_parts_rows() -> None:
     mine = lines.index(r"mine & \textbf{0.05}$^{*}$ & 0.9 & x\textbar{}y \\")
     assert lines[mine + 1] == r" & {\scriptsize 0.04 to 0.06} &  &  \\"
     assert lines[mine + 2 :][:2] == [r"\midrule", r"theirs (published)$^{1}$ & -- & -- & =1+1 \\"]
-    assert r"\caption{rooms: 50 \%}" in lines
+    assert r"\caption{rooms: 50\%}" in lines
     assert r"$^{1}$ A paper\\" in lines
 
 

@@ -187,7 +187,7 @@ function checkSize(file) {
   if (file.size > app.max_bytes) {
     const megabytes = (file.size / 1e6).toFixed(1);
     const most = (app.max_bytes / 1e6).toFixed(0);
-    throw new Error(`it has ${megabytes} MB, but this server accepts at most ${most} MB`);
+    throw new Error(`it has ${megabytes} MB, but this server accepts at most ${most} MB; reduce its size`);
   }
   return file;
 }

@@ -136,7 +136,8 @@ export function videosOf({ say, results }) {
 // The server does not know how long a video without a stated length takes, so `share` is null then.
 function progressInWords({ state, share, frames, left }) {
   if (state === "waiting") return "waiting in the queue";
-  if (share === null) return `${Math.floor(frames / 2)} frames`;
+  const count = Math.floor(frames / 2);
+  if (share === null) return `${count} ${count === 1 ? "frame" : "frames"} done`;
   const rest = left === null ? "" : `, about ${Math.ceil(left)} s left`;
   return `${Math.round(100 * share)}% done${rest}`;
 }

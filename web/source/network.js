@@ -168,7 +168,7 @@ function adapterOf(session, { metadata, ownCard, listed }) {
 // A network whose file has rilievo's metadata, and so rilievo's names of inputs and outputs.
 function ownNetwork(card, { inputNames, outputNames, inputMetadata: [input] }) {
   if (!inputNames.includes("image") || !outputNames.includes("depth")) {
-    throw new Error("it has no input named image, or no output named depth");
+    throw new Error("it has no input named image, or no output named depth; use a file that 'rilievo export' wrote");
   }
   return {
     card,

@@ -45,7 +45,7 @@ function transparentOf(bitmap, [height, width]) {
   const { data } = drawn(bitmap, height, width, "high", null), mask = new Uint8Array(height * width);
   let count = 0;
   for (let at = 0; at < mask.length; at++) if (data[4 * at + 3] < HALF) count += mask[at] = 1;
-  if (count === mask.length) throw new Error("all of its pixels are transparent");
+  if (count === mask.length) throw new Error("all of its pixels are transparent, so there is nothing to predict");
   return count ? { mask, share: count / mask.length } : null;
 }
 
@@ -80,7 +80,7 @@ export async function readPhotograph(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error("this browser cannot read it as a photograph: it is damaged, or it is not a JPEG, PNG or WebP file");
+    throw new Error("this browser cannot read it as a photograph: it is damaged, or its format is not supported; export it as JPEG or PNG");
   }
   const { height, width } = bitmap;
   if (Math.min(height, width) < LEAST_SIDE) {
@@ -102,7 +102,7 @@ export async function readPhotograph(file) {
   if (high - low < LEAST_LEVELS) {
     if (isGrey16(bytes)) {
       throw new Error("its 16-bit values span less than a 16th of their range, so this page sees only "
-        + `${high - low + 1} levels; use rilievo predict --stretch instead`);
+        + `${high - low + 1} levels; use 'rilievo predict --stretch' instead`);
     }
     notes.push(`the image has little contrast (${low} to ${high} of 255, 1st to 99th percentile), so its depth is unreliable`);
   }

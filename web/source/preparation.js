@@ -68,14 +68,14 @@ export function readResizing(text) {
 export function readCard(metadata) {
   const read = (name, fallback = undefined) => {
     const value = metadata.get(`rilievo.${name}`) ?? fallback;
-    if (value === undefined) throw new Error(`its metadata rilievo.${name} is missing`);
+    if (value === undefined) throw new Error(`it lacks the metadata rilievo.${name}; write it again with 'rilievo export'`);
     return value;
   };
 
   const version = metadata.get("rilievo.format");
   if (version !== "1" && version !== "2") {
     throw new Error("it has no rilievo metadata: "
-      + "rilievo export FILE.onnx --kind KIND -o NEW.onnx writes a copy with it");
+      + "'rilievo export FILE.onnx --kind KIND -o NEW.onnx' writes a copy with metadata");
   }
   const kind = read("kind");
   if (!KINDS.includes(kind)) throw new Error(`this page does not support its kind of depth, ${kind}`);
@@ -249,7 +249,7 @@ function readFields(card, output, name, count, photo, filter = "antialiased") {
   const [height, width] = output.dims.slice(-2);
   const pixels = height * width;
   if (output.data.length !== count * pixels) {
-    throw new Error(`its output ${name} has the shape ${output.dims.join(" × ")}`);
+    throw new Error(`its output ${name} has the shape ${output.dims.join(" × ")}, not ${count} × height × width`);
   }
   return listOf(count, (index) => {
     const values = output.data.slice(index * pixels, (index + 1) * pixels);

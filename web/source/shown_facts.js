@@ -10,10 +10,10 @@ const CAMERA_SOURCES = {
   rectangle: "from a known rectangle",
   fov: "from the given field of view",
   millimetres: "from the given focal length in millimetres",
-  exif_35mm: "from EXIF, 35 mm equivalent",
+  exif_35mm: "from EXIF, 35 mm equivalent focal length",
   exif_sensor: "from EXIF, focal length and sensor",
   predicted: "predicted by the model",
-  vanishing_points: "from vanishing points",
+  vanishing_points: "from vanishing points of straight edges",
   assumed: "assumed, so it may be far off",
 };
 

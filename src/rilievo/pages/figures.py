@@ -23,7 +23,7 @@ _COLOUR_MAPS: Mapping[str, str] = {
     "angle": ANGLE_COLOURS,
 }
 _LEGENDS: Mapping[str, str] = {
-    "depth": "depth, on the scale printed in its row",
+    "depth": "depth, on the scale that is printed in its row",
     "signed": "(predicted − true) / true",
     "angle": "angle between predicted and true normals",
 }
@@ -33,7 +33,7 @@ def check_figure_format(path: Path) -> None:
     """Raise OptionError if the suffix of a file is not one of ``SUFFIXES``."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(
-            f"{printable(path)}: has no known figure format; end its name in "
+            f"{printable(path)}: is not a supported figure format; use a file name that ends in "
             f"{join_alternatives(SUFFIXES)}"
         )
 

@@ -31,7 +31,7 @@ function sift() {
     card.hidden = !inside || !card.getAttribute("data-name").toLowerCase().includes(part);
     shown += !card.hidden;
   }
-  control("shown").value = shown === cards.length ? `${shown} images` : `${shown} of ${cards.length} images`;
+  control("shown").value = `${shown === cards.length ? "" : `${shown} of `}${cards.length} ${cards.length === 1 ? "image" : "images"}`;
 }
 
 function show(card) {

@@ -52,7 +52,7 @@ _CAMERA_SOURCES = {
     CameraSource.MILLIMETRES: "from the given focal length in millimetres",
     CameraSource.EXIF_35MM: "from EXIF, 35 mm equivalent focal length",
     CameraSource.EXIF_SENSOR: "from EXIF, focal length and sensor",
-    CameraSource.PREDICTED: "estimated by the model",
+    CameraSource.PREDICTED: "predicted by the model",
     CameraSource.MARKERS: "from printed markers",
     CameraSource.RECTANGLE: "from a known rectangle",
     CameraSource.GPANO: "from the file (GPano)",
@@ -103,7 +103,9 @@ def write(job: WriteJob) -> FileFacts:
     if depth is not None and reason_without_surface is None:
         relief = _make_relief(job, depth)
         if relief is None:
-            reason_without_surface = "The surface is empty: no pixel is connected to a neighbour."
+            reason_without_surface = (
+                "The surface is empty, because no pixel is connected to a neighbour."
+            )
     surface_facts = None
     if relief is not None:
         surface_facts = _surface_facts(relief, options, sky_share(prediction))
@@ -210,12 +212,12 @@ def _reason_without_surface(prediction: PredictionRecord) -> str | None:
     if not depth.is_depth:
         return (
             "There is no surface, because the scale and shift of the depth are not known. Two "
-            "known distances determine them: give --known U,V,METRES twice to rilievo predict."
+            "known distances determine them: give --known U,V,METRES twice to 'rilievo predict'."
         )
     if camera is None:
-        return "The camera is not known, so there is no surface."
+        return "There is no surface, because the camera is not known."
     if not isinstance(camera.lens, Pinhole | Equirectangular):
-        return "Pages cannot show the surface of this lens. Save it as ply or glb instead."
+        return "A page cannot show a surface for this lens. Save the surface as ply or glb instead."
     return None
 
 
@@ -262,7 +264,7 @@ def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -
         pixels = depth_picture(prediction, options, rows, columns)
         last_colour = "near" if options.draw is DrawnQuantity.INVERSE_DEPTH else "far"
         description = (
-            f"Depth in the colour map {options.colour_map}; its last colour is {last_colour}"
+            f"Depth in the colour map {options.colour_map}, whose last colour means {last_colour}"
         )
         yield _map_picture("Depth", description, "depth", pixels)
     if prediction.normals is not None:

@@ -315,10 +315,10 @@ def _angle_panel(model: str, true_normals: Vectors, normals: Vectors, mask: Mask
     cosine = np.where(mask, np.einsum("chw,chw->hw", true_normals, normals), 0)  # 0 is masked out
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     limits = ColourRange(low=0.0, high=_MAX_ANGLE)
-    angle_range = f"from 0° to {_MAX_ANGLE:.0f}° and more"
+    angle_range = f"from 0° to {_MAX_ANGLE:.0f}° or more"
     return Panel(
         title=f"{model}, error of normals",
-        description=f"Angle between true normals and {model}'s, {angle_range}",
+        description=f"Angle between the true normals and those of {model}, {angle_range}",
         pixels=_colour_values(angle, mask, limits, ANGLE_COLOURS),
         legend=Legend(ramp="angle", marks=("0°", f"{_MAX_ANGLE / 2:g}°", f"{_MAX_ANGLE:.0f}°+")),
         model=model,

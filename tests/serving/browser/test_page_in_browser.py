@@ -174,8 +174,8 @@ def test_a_known_length_gives_the_metres_of_python_in_files_too(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("broken.jpg", b"\xff\xd8\xff\xe0 and nothing more", "JPEG, PNG or WebP"),
-        ("note.txt", b"no photograph", "JPEG, PNG or WebP"),
+        ("broken.jpg", b"\xff\xd8\xff\xe0 and nothing more", "JPEG or PNG"),
+        ("note.txt", b"no photograph", "JPEG or PNG"),
         ("empty.png", b"", "the file is empty"),
         ("speck.png", None, "each side needs at least 32"),
     ],
@@ -273,7 +273,7 @@ def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Pa
     assert camera is not None
     degrees = np.degrees(2 * np.arctan(160 / camera.K[0, 0]))
     facts = visitor.page.locator("#facts").text_content()
-    assert f"from EXIF, 35 mm equivalent; {degrees:.1f}° wide" in facts
+    assert f"from EXIF, 35 mm equivalent focal length; {degrees:.1f}° wide" in facts
 
 
 def test_a_field_of_view_is_taken_in_place_of_the_assumed_one(

@@ -55,7 +55,7 @@ function sharing({ name, shown, addresses, say }) {
   on("copy-embed", () => {
     const { embed } = addresses();
     return embed ? copied(embedLine(embed, name), "The embed code was copied. It shows this result on another page.")
-      : "This result cannot be embedded from here. Save it as a web page, and embed that.";
+      : "This page cannot give embed code for this result. Save it as a web page, and embed that page.";
   });
   on("save-turn", async () => {
     if (!shown) throw new Error("There is no surface to turn.");
