@@ -127,8 +127,8 @@ def _find_tree(root: Path) -> _Tree:
         image_id = _id_of_folder(folder, root)
         if image_id in frames:
             raise InputError(
-                f"{folder}: this frame exists twice, also as {frames[image_id]}; give only one of "
-                "the two copies as the root"
+                f"{folder}: this frame exists twice, also as {frames[image_id]}; choose a root "
+                "that contains only one of the two"
             )
         frames[image_id] = folder
     return _Tree(frames=frames, split_files=split_files)
