@@ -74,7 +74,10 @@ def test_what_is_not_understood_is_one_line(
     [
         ("train video a.mp4 -o run --stride 0", "--stride must be"),
         ("train video a.mp4 -o run --epochs 0", "--epochs must be 1 or more"),
-        ("fuse a.mp4 -o a.glb --depth-unit -1", "--depth-unit must be the metres per number"),
+        (
+            "fuse a.mp4 -o a.glb --depth-unit -1",
+            "--depth-unit must be the metres per stored number",
+        ),
     ],
 )
 def test_a_refusal_names_the_option_that_was_typed(

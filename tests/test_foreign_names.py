@@ -43,7 +43,7 @@ OPTIONS = (
     ("--cmap", "write --colour-map magma;"),
     ("--num-workers", "write --workers 2;"),
     ("--batch", "write --batch-size 8;"),
-    ("--focal", "write --camera 500, in pixels;"),
+    ("--focal", "write --camera 500, with the focal length in pixels;"),
     # Depth Anything and Video Depth Anything
     ("--encoder", "write --model NAME;"),
     ("--img-path", "give photographs and videos without an option name;"),
@@ -53,7 +53,7 @@ OPTIONS = (
     ("--pred-only", "leave it out; only the depth picture is written;"),
     ("--grayscale", "write --colour-map grey;"),
     ("--gray", "write --colour-map grey;"),
-    ("--max-depth", "leave it out; the model determines its range;"),
+    ("--max-depth", "leave it out; the model determines the range of its depth;"),
     ("--save-numpy", "write --save npy;"),
     ("--metric", "write --quality good, which gives metres;"),
     ("--target-fps", "write --fps 10;"),
@@ -104,7 +104,10 @@ def test_other_commands_propose_their_own_options_alone(
     for line, answer in (
         ("measure photo.jpg --imgsz 640", "no option --imgsz;"),
         ("measure photo.jpg --half", "no option --half;"),
-        ("measure photo.jpg --focal 500", "no option --focal: write --camera 500, in pixels;"),
+        (
+            "measure photo.jpg --focal 500",
+            "no option --focal: write --camera 500, with the focal length in pixels;",
+        ),
         ("train supervised --gpu 0", "no option --gpu: write --device cuda;"),
         ("evaluate --colormap magma", "no option --colormap;"),
     ):

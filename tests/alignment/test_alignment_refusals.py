@@ -79,7 +79,7 @@ def test_true_depth_that_is_no_depth_must_be_masked(bad: float) -> None:
 
 
 def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(InputError, match=r"\(12, 16\), true depth \(3, 4\)"):
+    with pytest.raises(InputError, match=r"\(12, 16\), \(3, 4\)"):
         align(depth_map(numbers(0), DepthKind.METRIC), np.ones((3, 4)), np.ones((3, 4), bool))
 
 
@@ -95,7 +95,7 @@ def test_a_fit_out_of_float32_is_said() -> None:
     true, valid = values.astype(float) ** 3, ALL.copy()
     values[0, 0], valid[0, 0] = 1e30, False
     predicted = depth_map(values, DepthKind.UP_TO_SCALE)
-    with pytest.raises(CalibrationError, match="1 pixels out of the range"):
+    with pytest.raises(CalibrationError, match="1 pixel zero, negative or infinite"):
         align(predicted, true, valid, method=AlignMethod.LOG)
 
 
@@ -104,7 +104,7 @@ def test_a_fit_out_of_float32_is_said() -> None:
     [
         ("rilievo.align(depth, true, np.ones((3, 4), np.uint8))", "the mask is uint8, .* mask > 0"),
         ("rilievo.align(depth, true.astype(int), valid)", "the true depth is int64"),
-        ("rilievo.align(depth, true[0], valid)", r"true depth \(4,\)"),
+        ("rilievo.align(depth, true[0], valid)", r"the same shape, got .*, \(4,\)"),
         ("rilievo.align(prediction, true, valid)", "pass prediction.depth"),
         ("rilievo.align(true, true, valid)", "got a ndarray"),
         ("rilievo.calibrate(prediction, [])", "pass prediction.depth"),

@@ -63,7 +63,7 @@ def test_what_determines_no_fit_is_refused() -> None:
         fit_points(-x, y, w, PointFit.POINT_SCALE)
     with pytest.raises(CalibrationError, match="swaps near and far"):
         fit_points(-x, y, w, PointFit.POINT_SCALE_SHIFT)
-    with pytest.raises(CalibrationError, match="do not determine"):
+    with pytest.raises(CalibrationError, match="which does not determine"):
         fit_points(np.ones_like(x), y, w, PointFit.POINT_SCALE_SHIFT)
     with pytest.raises(CalibrationError, match="at the camera's centre"):
         fit_points(np.zeros_like(x), y, w, PointFit.POINT_SCALE)

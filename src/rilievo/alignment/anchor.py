@@ -79,7 +79,9 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
     values = to_depth(depth, fit)
     is_positive = depth.valid & np.isfinite(values) & (values > 0)
     if not is_positive.any():
-        raise CalibrationError("the fitted scale and shift leave no pixel with a positive depth")
+        raise CalibrationError(
+            "the fitted scale and shift leave no pixel with positive depth, so there is no surface"
+        )
     farthest = _MAX_DEPTH_RATIO * values[is_positive].min()
     valid = is_positive & (values <= farthest)
     values[~valid] = 0
@@ -112,14 +114,14 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
     """
     if x.size < LEAST_PIXELS:
         raise CalibrationError(
-            f"the two predictions have depth in common at only {x.size} of "
-            f"{GRID_ROWS * GRID_COLUMNS} places, too few to fit one to the other"
+            f"both predictions have depth at only {x.size} of {GRID_ROWS * GRID_COLUMNS} sampled "
+            "pixels, which is too few to fit one to the other"
         )
     low, high = np.quantile(x, _LOW_QUANTILE), np.quantile(x, 1 - _LOW_QUANTILE)
     value_range = float(high - low)
     if value_range <= 0 or reference.min() == reference.max():
         raise CalibrationError(
-            "one of the two predictions is constant, so nothing can be fitted to it"
+            "one of the two predictions is constant, which does not determine a scale and a shift"
         )
 
     # The logarithm of inverse depth is minus that of depth.

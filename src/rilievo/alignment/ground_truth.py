@@ -20,15 +20,21 @@ from rilievo.alignment.fit import (
 )
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import Field, Float, Mask, Values
-from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.errors.messages import join_alternatives
+from rilievo.errors import (
+    CalibrationError,
+    InputError,
+    NoGroundTruthError,
+    OptionError,
+    unknown_choice,
+)
+from rilievo.errors.messages import count_text, join_alternatives
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 _KIND_DESCRIPTIONS: Mapping[DepthKind, str] = {
     DepthKind.METRIC: "it is depth in metres",
     DepthKind.UP_TO_SCALE: "its scale is unknown",
-    DepthKind.AFFINE: "it is depth with an unknown scale and shift, and needs both",
-    DepthKind.AFFINE_INVERSE: "it is inverse depth with an unknown scale and shift, and needs both",
+    DepthKind.AFFINE: "both the scale and the shift of its depth are unknown",
+    DepthKind.AFFINE_INVERSE: "both the scale and the shift of its inverse depth are unknown",
 }
 
 
@@ -92,6 +98,8 @@ def choose_method(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
     if method is None:
         return allowed[0]
     if method not in allowed:
+        if method not in list(AlignMethod):
+            raise unknown_choice("method", method, AlignMethod)
         raise OptionError(
             f"a prediction of kind '{kind}' cannot be aligned by '{method}', because "
             f"{_KIND_DESCRIPTIONS[kind]}: choose "
@@ -170,7 +178,8 @@ def apply_fit(
     unusable = int((predicted.valid & ~is_usable).sum())
     if unusable:
         raise CalibrationError(
-            f"the {method} fit moves {unusable} pixels out of the range of float32"
+            f"the fit '{method}' makes the depth of {count_text(unusable, 'pixel')} zero, negative "
+            "or infinite in float32"
         )
     metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
     return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
@@ -235,8 +244,8 @@ def _common_valid_pixels(predicted: DepthMap, true: Float[np.ndarray, "h w"], va
     """Check the ground truth, and return the pixels that have both prediction and truth."""
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
-            f"the shapes of prediction {predicted.shape}, true depth {true.shape} and mask "
-            f"{valid.shape} differ"
+            "prediction, true depth and mask must have the same shape, got "
+            f"{predicted.shape}, {true.shape} and {valid.shape}"
         )
     if valid.dtype != bool:
         # numpy would take a mask of integers as row indices.
@@ -256,7 +265,9 @@ def _common_valid_pixels(predicted: DepthMap, true: Float[np.ndarray, "h w"], va
         )
     both_valid = predicted.valid & valid
     if not both_valid.any():
-        raise NoGroundTruthError("no pixel has both a prediction and ground truth")
+        raise NoGroundTruthError(
+            "no pixel has both a prediction and ground truth, so they cannot be compared"
+        )
     return both_valid
 
 

@@ -51,7 +51,10 @@ def fit_points(
         return FittedPoints(scale=1.0, shift=np.array(shift))
     if fit is PointFit.POINT_SCALE:
         if not predicted.any():
-            raise CalibrationError("the predicted points are all at the camera's centre")
+            raise CalibrationError(
+                "the predicted points are all at the camera's centre, which does not determine a "
+                "scale"
+            )
         scale = least_absolute_scale(predicted.ravel(), true.ravel(), np.tile(weights, 3))
         fitted = FittedPoints(scale=scale, shift=np.zeros(3))
     else:
@@ -74,8 +77,15 @@ def _fit_scale_and_shift(
     when the bound is no better than the best loss so far.
     """
     deviation = np.abs(predicted - predicted.mean(axis=1, keepdims=True)).max(initial=0.0)
-    if weights.size < 2 or deviation <= 1e-6 * np.abs(predicted).max():
-        raise CalibrationError("the predicted points do not determine a scale and a shift")
+    if weights.size < 2:
+        raise CalibrationError(
+            "fewer than two predicted points have ground truth, which does not determine a scale "
+            "and a shift"
+        )
+    if deviation <= 1e-6 * np.abs(predicted).max():
+        raise CalibrationError(
+            "the predicted points all coincide, which does not determine a scale and a shift"
+        )
 
     # A good first loss, about the point of median depth, saves most of the others.
     best_pivot = int(np.argsort(predicted[2], kind="stable")[weights.size // 2])

@@ -105,7 +105,9 @@ def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndar
     nearest = _nearest_pixel_index(depth.shape, shape)
     values, valid = depth.values[nearest].astype(np.float64), depth.valid[nearest]
     if not valid.any():
-        raise CalibrationError("the model predicts no depth at any pixel")
+        raise CalibrationError(
+            "the model predicts no depth at any pixel, so it cannot complete the sensor's depth"
+        )
     logs = np.log(np.where(valid, values, 1.0))
     return logs if valid.all() else fill_smoothly(logs, valid)
 

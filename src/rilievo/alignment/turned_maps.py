@@ -24,7 +24,7 @@ Of 28 maps of six sensors beside a network's depth none is taken for turned, and
 copies 22 are (upside down, and by 180 degrees) and 16 (mirrored); rooms are alike on both sides.
 """
 
-TRANSPOSED = "with rows and columns swapped"
+TRANSPOSED = "transposed"
 """Only square maps are compared in this way."""
 _Grid = np.ndarray
 TURNS: Mapping[str, Callable[[_Grid], _Grid]] = {

@@ -29,7 +29,7 @@ def no_hash(self: object) -> int:
         TypeError: Always.
     """
     raise TypeError(
-        f"a {type(self).__name__} contains arrays and has no hash: use its file's name, or "
+        f"a {type(self).__name__} contains arrays, so it has no hash: use the name of its file, or "
         "id(...), as the key"
     )
 

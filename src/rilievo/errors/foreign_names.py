@@ -15,9 +15,9 @@ class ForeignName(NamedTuple):
 
     Attributes:
         names: Names in other programs, separated by spaces.
-        command: What to write on the command line: an option such as "--fps 10" or "--camera 500,
-            in pixels", a whole command, or advice if rilievo has no such option. "" if the names
-            only occur in Python.
+        command: What to write on the command line: an option such as "--fps 10" or "--quality good,
+            which gives metres", a whole command, or advice if rilievo has no such option. "" if the
+            names only occur in Python.
         python: What to write in Python; "" if ``command`` also holds for Python.
     """
 
@@ -89,9 +89,13 @@ _OPTION_ROWS = (
     ("with_flip_aug tta", "--flip", "flip=True"),
     # Camera and range
     ("intrinsics intrinsic k", "--camera FX,FY,CX,CY", "camera=K"),
-    ("focal focal_length focallength_px f_px", "--camera 500, in pixels", "camera=500"),
+    (
+        "focal focal_length focallength_px f_px",
+        "--camera 500, with the focal length in pixels",
+        "camera=500",
+    ),
     ("fov_x hfov", "--fov 60", "fov=60"),
-    ("max_depth min_depth", "leave it out; the model determines its range", ""),
+    ("max_depth min_depth", "leave it out; the model determines the range of its depth", ""),
     # Video
     ("target_fps", "--fps 10", ""),
     ("webcam", "--live 0", "rilievo.stream(0)"),

@@ -44,7 +44,7 @@ def trust(import_paths: Iterable[str]) -> None:
     try:
         new_paths = [*import_paths]
     except TypeError:
-        expected = "a list of strings MODULE:NAME"
+        expected = "a list of strings, each of the form MODULE:NAME"
         raise OptionError(option="trust_code", value=import_paths, expected=expected) from None
     trusted = [*trusted_places()]
     for path in new_paths:

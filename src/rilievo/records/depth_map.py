@@ -100,8 +100,8 @@ class DepthMap:
 
     def __array__(self, *_: object, **__: object) -> np.ndarray:
         raise TypeError(
-            f"a DepthMap of kind '{self.kind}' is not an array: use .values (and check "
-            ".kind), or .depth() for depth along the axis"
+            f"a DepthMap of kind '{self.kind}' is not an array: use .depth(), which refuses "
+            "kinds that are not depth, or .values, and check .kind"
         )
 
     # Arithmetic and comparisons raise the same error.
@@ -157,7 +157,7 @@ class DepthMap:
 def _check_mask(valid: np.ndarray, size: tuple[int, ...]) -> None:
     if valid.shape != size or valid.dtype != bool:
         raise InputError(
-            f"the mask of a depth map must have its shape {size} and the type bool, got "
+            f"the mask of a depth map must have the map's shape {size} and the type bool, got "
             f"{valid.shape} and {valid.dtype}"
         )
 
@@ -175,9 +175,15 @@ def _check_values(valid_values: Float32[np.ndarray, "..."], kind: DepthKind) -> 
     # Both extremes are NaN if any value is.
     least, largest = valid_values.min(), valid_values.max()
     if not np.isfinite([least, largest]).all():
-        raise InputError("a depth map has NaN or infinite values where it is valid")
+        raise InputError(
+            "a depth map has NaN or infinite values at valid pixels: exclude these pixels from "
+            "its mask"
+        )
     if kind.is_depth and least <= 0:
-        raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
+        raise InputError(
+            f"a depth map of kind '{kind}' has values that are not positive at valid pixels: "
+            "exclude these pixels from its mask"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

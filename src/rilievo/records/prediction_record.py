@@ -172,7 +172,10 @@ class PredictionRecord:
         # Normals have their three components first.
         sizes = {name: part.shape[-2:] for name, part in parts.items() if part is not None}
         if len(set(sizes.values())) > 1:
-            raise InputError(f"the parts of a prediction differ in size: {sizes}")
+            raise InputError(
+                "the parts of a prediction must have the same size (height, width), got "
+                f"{', '.join(f'{name} {size}' for name, size in sizes.items())}"
+            )
         if self.normals is not None and self.normals.shape[0] != 3:
             raise InputError(f"normals must be (3, height, width), got {self.normals.shape}")
 
@@ -232,10 +235,10 @@ class PredictionRecord:
         """
         if self.depth_or_none is None:
             predicted = [name for name in ("normals", "confidence") if self.has(name)]
+            only_predicted = f", only {' and '.join(predicted)}" if predicted else ""
             raise NoDepthError(
-                f"model '{self.made_by.model}' predicts no depth, only "
-                f"{' and '.join(predicted) or 'nothing'}: read .depth_or_none, or choose a depth "
-                "model ('rilievo models' lists them)"
+                f"model '{self.made_by.model}' predicts no depth{only_predicted}: read "
+                ".depth_or_none, or choose a depth model ('rilievo models' lists them)"
             )
         return self.depth_or_none
 

@@ -158,7 +158,7 @@ class Truth:
             if array.shape[-2:] != size:
                 raise InputError(
                     f"sample {self.id}: '{name}' has the shape {array.shape}, but the size of the "
-                    f"others is {size} (height, width)"
+                    f"other maps is {size} (height, width)"
                 )
 
     def _maps(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -173,7 +173,7 @@ class Truth:
         has_map = getattr(self, name) is not None
         has_mask = getattr(self, mask_name) is not None
         if has_map != has_mask:
-            raise InputError(f"sample {self.id}: {name} and {mask_name} must be given together")
+            raise InputError(f"sample {self.id}: '{name}' and '{mask_name}' must be given together")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

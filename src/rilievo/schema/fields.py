@@ -291,11 +291,11 @@ class OptionField:
             numbers = "integers" if self.item_type is int else "numbers"
             return f"{count}{numbers} separated by commas"
         if self.takes_many:  # a flag that is repeated
-            return f"a list of strings {self.metavar}"
+            return f"a list of strings, each of the form {self.metavar}"
         if self.declaration.names_unit:
-            return f"the metres per number, such as 0.001, or a unit ({UNITS})"
+            return f"the metres per stored number, such as 0.001, or a unit ({UNITS})"
         if self.is_length:
-            return f"a number of metres, or a number with another unit ({UNITS})"
+            return f"a number of metres, or a number with a unit ({UNITS})"
         if self.choices:
             return join_alternatives(self.choices)
         return _TYPES_IN_WORDS[self.item_type]
