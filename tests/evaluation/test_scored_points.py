@@ -171,7 +171,7 @@ def test_objects_are_fitted_by_themselves() -> None:
         gap = np.linalg.norm(scale * p[:, inside] + shift[:, None] - t[:, inside], axis=0)
         means.append(np.mean(gap / size))
     assert found == pytest.approx(np.mean(means), rel=1e-6)
-    with pytest.raises(NoGroundTruthError, match="no objects"):
+    with pytest.raises(NoGroundTruthError, match="no segmented objects"):
         score(BENCHMARKS["moge-points-local"], noisy, truth())
 
 
@@ -216,7 +216,7 @@ def test_points_in_metres_need_metres() -> None:
     )
     with pytest.raises(OptionError, match="not 'up_to_scale'"):
         score(BENCHMARKS["moge-points-metric"], scaled, truth())
-    with pytest.raises(InputError, match="lacks the depth or the predicted camera"):
+    with pytest.raises(InputError, match="without both depth and a predicted camera"):
         score(BENCHMARKS["moge-points-scale"], stored(depth=guess()), truth())
 
 

@@ -244,7 +244,7 @@ def test_what_sees_a_picture_as_a_whole_is_not_pooled() -> None:
     ("call", "words"),
     [
         ("DepthPair(predicted=depth[:2], true=depth, valid=valid)", r"prediction \(2, 4\), ground"),
-        ("DepthPair(predicted=depth, true=depth, valid=valid[0])", r"and mask \(4,\) differ"),
+        ("DepthPair(predicted=depth, true=depth, valid=valid[0])", r"and mask \(4,\) do not match"),
         ("DepthPair(predicted=depth, true=depth, valid=valid * 1)", "the mask is int64"),
         ("DepthPair(predicted=depth, true=depth.astype(int), valid=valid)", "the true depth is in"),
         (
@@ -256,10 +256,13 @@ def test_what_sees_a_picture_as_a_whole_is_not_pooled() -> None:
             "normals must have the shape .3, height, width.",
         ),
         ("NormalsPair(predicted=normals, true=depth, valid=valid)", r"truth \(3, 4\)"),
-        ("PicturePair(predicted=depth, true=depth)", "picture is .3, 4. float64, .* uint8"),
+        (
+            "PicturePair(predicted=depth, true=depth)",
+            "the shape .3, 4. and the type float64, .* uint8",
+        ),
         (
             "PicturePair(predicted=bytes[:2], true=bytes)",
-            r"has the shape \(2, 4\), but the true one has \(3, 4\)",
+            r"the same shape, got \(2, 4\) and \(3, 4\)",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def test_the_pooled_median_may_lie_between_far_angles_and_at_the_ends() -> None:
 
 
 def test_without_angles_there_is_no_median() -> None:
-    with pytest.raises(NoGroundTruthError, match="no angle"):
+    with pytest.raises(NoGroundTruthError, match="no median angle"):
         pooled_median(lambda: [np.zeros(0)])
 
 

@@ -33,8 +33,7 @@ LEVEL = 0.9
 """Fraction of errors that should lie in the range that the confidence implies."""
 _MAX_CONFIDENCE = 0.999
 """Largest confidence; 1 would make the likelihood of an error infinite. 0.001 is the smallest."""
-_AUSE_SUMMARY = "area between the sparsification curves of"
-_AURG_SUMMARY = "gain of removing pixels by confidence over removing them at random, in"
+_CURVES_SUMMARY = "area between the sparsification curves of"
 _POGGI = " (Poggi et al. 2020)"
 _probability_metric = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
@@ -149,8 +148,13 @@ def _area_metrics(
     ``error_name`` and ``removed_by`` are words for the summaries: the error, and the quantity by
     which the ideal curve removes pixels.
     """
-    ause = f"{_AUSE_SUMMARY} {error_name} by confidence and by the {removed_by} itself{source}"
-    aurg = f"{_AURG_SUMMARY} {error_name}{source}"
+    ause = (
+        f"{_CURVES_SUMMARY} {error_name} for removal by confidence and for removal by the "
+        f"{removed_by} itself{source}"
+    )
+    aurg = (
+        f"{_CURVES_SUMMARY} {error_name} for random removal and for removal by confidence{source}"
+    )
 
     area_metric = partial(Metric, unit=unit, finish=first_sum, pools=False, needs_confidence=True)
     return (
@@ -181,8 +185,8 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "AURC AbsRel",
         "",
         Better.LOWER,
-        "area under the risk-coverage curve: mean AbsRel of the most confident pixels, over all "
-        "fractions of them (Geifman and El-Yaniv 2017)",
+        "area under the risk-coverage curve, which is the mean AbsRel of the most confident "
+        "pixels for each fraction of pixels kept (Geifman and El-Yaniv 2017)",
         area_under_risk_coverage,
         first_sum,
         pools=False,
@@ -194,7 +198,7 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         better=Better.LOWER,
         summary=(
             "mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
-            "confidence implies (nats; confidence clipped to 0.001 to 0.999)"
+            "confidence implies, in nats, with confidence clipped to 0.001 to 0.999"
         ),
         sums=negative_log_likelihood,
     ),
@@ -203,8 +207,8 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         label="ECE",
         better=Better.LOWER,
         summary=(
-            "mean |confidence - fraction right within 1.25| over 15 confidence bins (Guo et al. "
-            "2017, whose first bin leaves out a confidence of exactly 0; rilievo counts it)"
+            "mean |confidence - fraction of depths right within a factor of 1.25| over 15 bins of "
+            "confidence (Guo et al. 2017, but a confidence of exactly 0 also counts)"
         ),
         sums=reliability_sums,
         finish=expected_calibration_error,
@@ -214,8 +218,8 @@ CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         label="coverage - 0.9",
         better=Better.ZERO,
         summary=(
-            "fraction of errors e inside the 90% range that the confidence implies (Laplace), "
-            "minus 0.9"
+            "fraction of errors e within the 90% range of the Laplace distribution that the "
+            "confidence implies, minus 0.9"
         ),
         sums=count_in_range,
         finish=coverage_gap,

@@ -9,7 +9,7 @@ from rilievo.evaluation.metrics.metric import Cloud, OtherCloud
 
 def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
     """Distance [m] from each point to the nearest point of a cloud."""
-    with needing("comparing clouds of points", "evaluate"):
+    with needing("comparing point clouds", "evaluate"):
         from scipy.spatial import KDTree
     for array in (points, cloud):
         if array.ndim != 2 or array.shape[1:] != (3,) or not len(array):

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from rilievo.alignment.fit import dot
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.metrics.boundary import (
     boundary_counts,
     boundary_f1,
@@ -23,7 +24,11 @@ from rilievo.evaluation.metrics.metric import (
 from rilievo.evaluation.metrics.order import OrderPair, count_in_order
 from rilievo.evaluation.metrics.pairs import DepthPair, PicturePair
 from rilievo.evaluation.metrics.picture import psnr, squared_grey_error, ssim
-from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
+from rilievo.evaluation.metrics.point_maps import (
+    POINT_DISTANCE,
+    RELATIVE_METRICS,
+    point_distance,
+)
 
 WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     *(
@@ -32,7 +37,8 @@ WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
             f"edge F1 r={radius}",
             "",
             Better.HIGHER,
-            f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
+            "F1 of occluding edges in windows with a radius of "
+            f"{count_text(radius, 'pixel')} (MoGe)",
             partial(window_edge_counts, radius=radius),
             window_f1,
         )
@@ -40,9 +46,9 @@ WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     )
 )
 
-_RMSE = "root mean squared difference of grey levels, 0 to 255"
-_PSNR = "peak signal-to-noise ratio, data_range 255 (scikit-image)"
-_SSIM = "structural similarity, data_range 255, 7x7 windows (scikit-image)"
+_RMSE = "root mean squared difference of grey levels from 0 to 255"
+_PSNR = "peak signal-to-noise ratio of grey levels from 0 to 255 (scikit-image)"
+_SSIM = "structural similarity of grey levels from 0 to 255 in windows of 7x7 pixels (scikit-image)"
 
 # A new metric is one function above and one entry here.
 PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = metrics_by_name(
@@ -155,7 +161,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         "SILog n-1 ×100",
         "",
         LOW,
-        "100 times the standard deviation of e with n - 1 (UniDepth)",
+        "100 times the standard deviation of e with the divisor n - 1 (UniDepth)",
         log_error_moments,
         silog_unbiased,
     ),
@@ -201,10 +207,10 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
         boundary_f1,
     ),
     *RELATIVE_METRICS,
-    Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
+    Metric("point_distance", "point distance", "m", LOW, POINT_DISTANCE, point_distance),
 )
 
-_IN_ORDER = "fraction of pairs whose nearer point is predicted strictly nearer (DA-2K)"
+_IN_ORDER = "fraction of pairs of points whose nearer point is predicted strictly nearer (DA-2K)"
 ORDER_METRICS: Mapping[str, Metric[OrderPair]] = metrics_by_name(
     Metric("in_order", "in order", "", HIGH, _IN_ORDER, count_in_order)
 )

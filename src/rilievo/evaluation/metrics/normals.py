@@ -71,7 +71,9 @@ def pooled_median(read_angles: Callable[[], Iterable[AnyValues]]) -> float:
         coarse_histogram += np.bincount(coarse_bins, minlength=_COARSE_BINS)
     count = int(coarse_histogram.sum())
     if not count:
-        raise NoGroundTruthError("there is no angle to take the median of")
+        raise NoGroundTruthError(
+            "no pixel has a ground-truth normal to score, so there is no median angle"
+        )
 
     # An angle step is coarse_bin * _FINE_BINS + fine_bin.
     middle_bins = [_find_bin(coarse_histogram, rank) for rank in _median_ranks(count)]
@@ -115,16 +117,32 @@ def _count_below_angle(bound: float) -> Callable[[NormalsPair], Sums]:
 LOW = Better.LOWER
 # A new metric is one function and one line below.
 NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
-    Metric("mean", "mean", "°", LOW, "mean angle", angle_sum),
-    Metric("median", "median", "°", LOW, "median angle", median_sums, median),
-    Metric("rmse", "RMSE", "°", LOW, "root mean squared angle", squared_angle_sum, root_mean),
+    Metric("mean", "mean", "°", LOW, "mean angle between predicted and true normals", angle_sum),
+    Metric(
+        "median",
+        "median",
+        "°",
+        LOW,
+        "median angle between predicted and true normals",
+        median_sums,
+        median,
+    ),
+    Metric(
+        "rmse",
+        "RMSE",
+        "°",
+        LOW,
+        "root mean squared angle between predicted and true normals",
+        squared_angle_sum,
+        root_mean,
+    ),
     *(
         Metric(
             f"within_{bound:g}".replace(".", "_"),
             f"< {bound:g}°",
             "",
             Better.HIGHER,
-            f"fraction of pixels whose angle is strictly below {bound:g}°",
+            f"fraction of pixels whose predicted normal is off by strictly less than {bound:g}°",
             _count_below_angle(bound),
         )
         for bound in (5.0, 7.5, 11.25, 22.5, 30.0)

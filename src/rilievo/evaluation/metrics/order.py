@@ -24,15 +24,18 @@ class OrderPair:
     def __post_init__(self) -> None:
         if self.nearer.shape != self.farther.shape:
             raise InputError(
-                f"there are {self.nearer.size} nearer points, but {self.farther.size} farther "
-                "points"
+                "nearer and farther points must form pairs, but the numbers of points are "
+                f"{self.nearer.size} and {self.farther.size}"
             )
         if not self.nearer.size:
             raise NoGroundTruthError(
                 "this image has no pairs of points, so it cannot be scored for depth order"
             )
         if not (np.isfinite(self.nearer).all() and np.isfinite(self.farther).all()):
-            raise InputError("the prediction is NaN or infinite at a point of a pair")
+            raise InputError(
+                "the prediction has no finite value at one of the points, so this point cannot be "
+                "compared with the other point of its pair"
+            )
 
     @property
     def count(self) -> int:

@@ -32,7 +32,7 @@ def check_maps(
     if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
         raise InputError(
             f"the shapes of prediction {predicted.shape}, ground truth {true.shape} and mask "
-            f"{valid.shape} differ"
+            f"{valid.shape} do not match"
         )
     if valid.dtype != bool:
         # NumPy would take integers as indices.
@@ -49,7 +49,8 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
         raise InputError("the prediction has no confidence, which this benchmark scores")
     if confidence.shape != valid.shape:
         raise InputError(
-            f"the shapes of confidence {confidence.shape} and mask {valid.shape} differ"
+            "confidence and mask must have the same shape, got "
+            f"{confidence.shape} and {valid.shape}"
         )
     values = confidence[valid].astype(np.float64)
     # The comparisons are also false for NaN.
@@ -57,8 +58,8 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
         is_in_range = (values >= 0) & (values <= 1)
         invalid_count = int((~is_in_range).sum())
         raise InputError(
-            f"confidence is outside 0 to 1, or NaN, at {invalid_count} of {values.size} valid "
-            "pixels"
+            "confidence must be between 0 and 1, but it is NaN or outside this range at "
+            f"{invalid_count} of {values.size} valid pixels"
         )
     return values
 
@@ -270,7 +271,7 @@ class DepthPair:
         """Rays of the valid pixels, row by row; depth times ray is a point in the camera frame."""
         if camera is None:
             raise InputError(
-                "errors of points need a camera: give its K, or leave out these metrics"
+                "metrics of 3D points need a camera: pass a camera, or leave these metrics out"
             )
         v, u = np.divmod(self.valid_indices, self.true.shape[1])
         return camera.rays(np.stack([u, v]).astype(np.float64))
@@ -335,13 +336,13 @@ class PicturePair:
         for name, levels in (("predicted", self.predicted), ("true", self.true)):
             if levels.dtype != np.uint8 or levels.ndim != 2 or not levels.size:
                 raise InputError(
-                    f"the {name} picture is {levels.shape} {levels.dtype}, "
-                    "expected (height, width) uint8"
+                    f"the {name} picture has the shape {levels.shape} and the type "
+                    f"{levels.dtype}, expected (height, width) and uint8"
                 )
         if self.predicted.shape != self.true.shape:
             raise InputError(
-                f"the predicted picture has the shape {self.predicted.shape}, but the true one has "
-                f"{self.true.shape}"
+                "the predicted and the true picture must have the same shape, got "
+                f"{self.predicted.shape} and {self.true.shape}"
             )
 
     @property

@@ -34,7 +34,7 @@ def ssim(pair: PicturePair) -> Sums:
     if min(pair.true.shape) < _SSIM_WINDOW:
         raise InputError(
             f"a picture of shape {pair.true.shape} is smaller than the 7x7 window of SSIM: leave "
-            "out that metric"
+            "the metric 'ssim' out"
         )
     similarity = _skimage_metrics().structural_similarity(
         pair.true, pair.predicted, data_range=_LEVEL_RANGE

@@ -11,6 +11,7 @@ from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import Int64, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.metrics.metric import (
     Better,
     Metric,
@@ -29,14 +30,18 @@ _DISTANCE_OFFSET = 1e-6
 """Added to a distance before the division by it [m], as in MoGe's program."""
 _MAX_RELATIVE_ERROR = 0.25
 """Error over distance, or over an object's size, below which a point is right, as in MoGe."""
-_LOCAL_REL = "mean ‖p̂ - p‖ divided by the object's size, with each object fitted separately (MoGe)"
+_LOCAL_REL = (
+    "mean distance between predicted and true 3D points, divided by the object's size, with each "
+    "object fitted separately (MoGe)"
+)
 _LOCAL_DELTA = (
-    "fraction of ‖p̂ - p‖ below a quarter of the object's size, with each object fitted "
-    "separately (MoGe)"
+    "fraction of 3D points that are off by less than a quarter of the object's size, with each "
+    "object fitted separately (MoGe)"
 )
 _FOV = "|predicted - true| horizontal field of view (MoGe)"
 _FOV_SIGNED = (
-    "predicted - true horizontal field of view, which is positive if it is too wide (MoGe)"
+    "predicted - true horizontal field of view, which is positive if it is predicted too wide "
+    "(MoGe)"
 )
 
 
@@ -80,7 +85,8 @@ class PointsPair:
             if not is_finite.all():
                 nonfinite = int((~is_finite).sum())
                 raise InputError(
-                    f"the {name} points are NaN or infinite at {nonfinite} valid pixels"
+                    f"the {name} points are NaN or infinite at "
+                    f"{count_text(nonfinite, 'valid pixel')}: remove these pixels from the mask"
                 )
 
     @property
@@ -107,7 +113,9 @@ class PointsPair:
     def errors_by_object(self) -> tuple[ObjectErrors, ...]:
         """Errors of each object that has enough points; raises NoGroundTruthError without one."""
         if self.objects is None or self.raw is None:
-            raise NoGroundTruthError("the image has no objects to compare")
+            raise NoGroundTruthError(
+                "the image has no segmented objects whose shape can be compared"
+            )
 
         subsample = subsample_by_grid(self.valid)
         # A pixel that stands for several cells of the grid counts several times.
@@ -121,7 +129,8 @@ class PointsPair:
                 errors.append(self._fit_and_compare_object(object_mask, object_samples))
         if not errors:
             raise NoGroundTruthError(
-                f"no object in the image has at least {MIN_OBJECT_POINTS} sampled points"
+                f"no object in the image has {MIN_OBJECT_POINTS} sampled points or more, which "
+                "are needed for its fit"
             )
         return tuple(errors)
 
@@ -189,8 +198,9 @@ def object_right_fraction(pair: PointsPair) -> Sums:
     return np.array([np.mean([errors.right for errors in pair.errors_by_object])])
 
 
-_REL = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)"
-_DELTA = "fraction of points with ‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
+POINT_DISTANCE = "mean distance ‖p̂ - p‖ between predicted 3D points p̂ and true points p"
+_REL = "mean ‖p̂ - p‖ / ‖p‖ of predicted 3D points p̂ and true points p (MoGe)"
+_DELTA = "fraction of predicted 3D points p̂ with ‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
 LOW = Better.LOWER
 HIGH = Better.HIGHER
 RELATIVE_METRICS: tuple[Metric[Any], ...] = (
@@ -206,7 +216,7 @@ POINT_METRICS: Mapping[str, Metric[PointsPair]] = metrics_by_name(
         "point distance",
         "m",
         LOW,
-        "mean ‖p̂ - p‖ of points (MoGe)",
+        f"{POINT_DISTANCE} (MoGe)",
         point_distance,
     ),
     Metric(

@@ -22,12 +22,13 @@ from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
 
 _TAE = (
-    "mean |d - d'| / d between the depth of a frame and that of the next one, seen from the same "
-    "camera (Video Depth Anything)"
+    "mean |d - d'| / d, where d is the depth of a frame and d' the depth of the frame before or "
+    "after it, projected into its camera (Video Depth Anything)"
 )
 _OPW = (
-    "30 times the mean change, along the true flow between frames, of inverse depth minus its "
-    "median, divided by its mean absolute deviation (NVDS)"
+    "30 times the mean absolute change, along the true flow between frames, of normalised inverse "
+    "depth, which is inverse depth minus its median, divided by the mean absolute deviation from "
+    "the median (NVDS)"
 )
 _OPW_FACTOR = 30.0
 """Factor 10 of the authors' program, times its sum over three colours, which are equal."""
@@ -129,7 +130,10 @@ def warping_error(pair: StabilityPair) -> Sums:
     change = np.abs(second.ravel() - first_samples)[is_seen_by_both]
     change = change[np.isfinite(change)]
     if not change.size:
-        raise NoGroundTruthError("no surface with ground-truth depth is visible in both frames")
+        raise NoGroundTruthError(
+            "no surface with ground-truth depth is visible in both frames, so their depth cannot "
+            "be compared"
+        )
     return np.array([_OPW_FACTOR * change.mean()])
 
 
