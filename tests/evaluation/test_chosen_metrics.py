@@ -46,8 +46,8 @@ def test_other_metrics_replace_the_results_in_their_folder(root: Path, tmp_path:
     [
         ("depth", "rmes", "did you mean 'rmse'"),
         ("depth", "deltta*", "matches no depth metric"),
-        ("depth", "within_30", "has 'within_30', which is a normals metric"),
-        ("normals", "abs_rel", "has 'abs_rel', which is a depth metric"),
+        ("depth", "within_30", "contains 'within_30', which is a normals metric"),
+        ("normals", "abs_rel", "contains 'abs_rel', which is a depth metric"),
         ("depth", "", "is empty"),
     ],
 )

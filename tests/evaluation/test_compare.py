@@ -156,7 +156,7 @@ def test_what_is_best_near_zero_is_compared_by_its_size() -> None:
     assert cells["under"].difference is not None
     assert cells["under"].difference.mean == pytest.approx(0)
     assert not cells["under"].is_marked
-    assert "distance from zero" in " ".join(compared.notes)
+    assert "the absolute value" in " ".join(compared.notes)
 
 
 def test_p_values_carry_holms_correction_for_the_runs_of_a_metric() -> None:
@@ -190,7 +190,7 @@ def test_images_are_paired_by_id_and_not_by_place() -> None:
 def test_different_images_are_refused_unless_the_common_ones_are_asked_for() -> None:
     a, b = run_of("a", random_errors(0, 40)), run_of("b", random_errors(1, 36))
     with pytest.raises(
-        InputError, match=r"40 and 36 .only one of them has 'room/0036'.*use common .* 36 "
+        InputError, match=r"40 and 36; .* only one of the runs has 'room/0036'.*use common .* 36 "
     ):
         compare([a, b])
     compared = compare([a, b], common=True)
@@ -231,11 +231,11 @@ def test_different_benchmarks_are_refused_by_what_differs() -> None:
     )
     with pytest.raises(InputError) as caught:
         compare([a, b])
-    assert "max depth is 10 and 80; clip is none and yes" in str(caught.value)
+    assert "max depth is 10 for the first run and 80 for the second" in str(caught.value)
     assert "crop" not in str(caught.value)
     with pytest.raises(InputError, match="look the same"):
         compare([a, replace(b, settings=a.settings)])
-    with pytest.raises(InputError, match="the dataset is 'rooms' and 'halls'"):
+    with pytest.raises(InputError, match="the datasets are 'rooms' and 'halls'"):
         compare([a, run_of("b", random_errors(), dataset="halls", settings=dict(a.settings))])
 
 
@@ -319,7 +319,7 @@ def test_published_rows_stand_below_with_their_sources() -> None:
 def test_a_part_of_a_split_is_said() -> None:
     made = [evaluation(model=name, images=12, seed=seed) for seed, name in enumerate("ab")]
     assert made[0].data.official == 17
-    assert any("split has 17 images, not 12" in note for note in compare(made).notes)
+    assert any("split has 17 images, but 12" in note for note in compare(made).notes)
 
 
 def test_runs_of_different_processing_are_told_in_one_note() -> None:
@@ -342,6 +342,6 @@ def test_notes_say_where_runs_were_treated_differently() -> None:
     assert "different processing" not in notes
     assert "up_to_scale, b: none" in notes
     assert "a: looks like mm." in notes
-    assert "a: 1 of 41 images have no score: broken (z)." in notes
+    assert "a: 1 of 41 images has no score: broken (z)." in notes
     pooled = run_of("a", random_errors(), settings={"averaging": "pooled"})
     assert "pools the pixels" in " ".join(compare([pooled]).notes)

@@ -151,7 +151,7 @@ def test_the_command_prints_tables_or_writes_a_file(
     written = (tmp_path / "c.tex").read_text()
     assert "\\toprule" in written
     assert "\\scriptsize 0." in written
-    assert "its 95 \\% confidence interval." in written
+    assert "its 95\\% confidence interval." in written
     assert main(["compare", *runs, "--metrics", "nothing"]) == 2
     (tmp_path / "a" / "evaluation.json").write_text("{")
     assert main(["compare", *runs]) == 2

@@ -207,7 +207,7 @@ def test_a_multiple_of_the_photograph_is_cut_to_what_the_benchmark_shows() -> No
     half = depth.reshape(240, 2, 320, 2).mean(axis=(1, 3))
     found = score(BENCHMARKS["probe3d-nyuv2"], stored(depth=metric(half)), truth).score
     assert found.values["rmse"] < 2e-3
-    assert any("was cut to the 480 x 480" in note for note in found.notes)
+    assert any("rilievo cut it to the 480 x 480" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "0,0,0,5", "-1,0,5,5", "1.5,0,5,5", "resize"])

@@ -75,7 +75,7 @@ def test_the_command_tells_by_its_exit_code_that_images_are_missing(
     # "SILog ×100" begins the labels of its kin.
     assert f"{len(found) - 5} more metrics" in printed
     assert printed.count(" of 6 images") == 2
-    assert "warning: 1 of 6 images have no score: there is no prediction in" in printed
+    assert "warning: 1 of 6 images has no score: there is no prediction for" in printed
     assert main([*words, "--kind", "metric", "--limit", "1", "-o", str(tmp_path / "x")]) == 2
     assert main(["benchmarks"]) == 0
     assert "sunrgbd-article" in capsys.readouterr().out

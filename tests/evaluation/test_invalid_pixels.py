@@ -67,8 +67,8 @@ def test_far_charges_the_clip_the_cap_or_the_farthest_truth(name: str, far: floa
     assert found.values["abs_rel"] > less.values["abs_rel"]
     assert found.pixels == counts.sum() == less.pixels + less.unanswered
     assert found.unanswered == less.unanswered == (counts & ~answered).sum()
-    assert any("are scored as far" in note for note in found.notes)
-    assert any("are not scored" in note for note in less.notes)
+    assert any("as if the largest depth were predicted" in note for note in found.notes)
+    assert any("rilievo does not score" in note for note in less.notes)
 
 
 def test_refuse_gives_no_score_and_asks_nothing_where_truth_does_not_count() -> None:
@@ -138,9 +138,11 @@ def test_reports_and_tables_count_what_has_no_prediction(root: Path, tmp_path: P
     found = run_tiny(None, root, output=tmp_path / "out", invalid="far", **given)
     lost = found.scores[0].unanswered
     assert lost == int((np.load(root / "depth" / first.relative_to(theirs))[:10] > 0).sum()) > 0
-    [warning] = [each for each in found.warnings if "have no prediction" in each]
-    assert warning.startswith(f"in 1 image, {lost:,} of {found.summaries[0].pixels:,} pixels")
-    assert "scored as far" in warning
+    [warning] = [each for each in found.warnings if "has no value" in each]
+    assert warning.startswith(
+        f"in 1 image, rilievo scores {lost:,} of {found.summaries[0].pixels:,} pixels"
+    )
+    assert "as if the largest depth were predicted" in warning
     with (tmp_path / "out" / "per_image.csv").open() as file:
         assert [int(row["unanswered"]) for row in csv.DictReader(file)] == [lost, 0, 0, 0, 0, 0]
     with pytest.raises(OptionError, match="invalid far only applies to depth"):
@@ -193,7 +195,7 @@ def test_a_score_that_rests_on_one_pixel_says_so(root: Path, tmp_path: Path) -> 
     np.save(path, depth)
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert found.scores[0].pixels == 1
-    assert any("only 1 pixel, fewer than 100" in note for note in found.scores[0].notes)
+    assert any("only 1 pixel, which is fewer than 100" in note for note in found.scores[0].notes)
     assert any(
         each.startswith("the scores of 1 image are based on fewer than 100")
         for each in found.warnings
@@ -205,7 +207,7 @@ def test_images_below_a_benchmarks_least_number_of_pixels_have_no_score() -> Non
     few[300, 600:609] = True
     few_truth = Truth(id="a", depth=np.full((375, 1242), 9.0, np.float32), depth_valid=few)
     predicted = DepthMap(values=np.full((375, 1242), 8.0, np.float32), kind=DepthKind.METRIC)
-    with pytest.raises(NoGroundTruthError, match=r"9 pixels have ground truth .* fewer than 10"):
+    with pytest.raises(NoGroundTruthError, match=r"ground truth to score is 9, .* fewer than 10"):
         scored("kitti-dav2", predicted, few_truth)
 
 

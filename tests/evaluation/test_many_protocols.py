@@ -163,7 +163,7 @@ def test_benchmarks_of_other_images_are_refused_by_name(root: Path, tmp_path: Pa
 
     depth, nyu = evaluated("depth,nyuv2-eigen").rows
     assert (depth.label, depth.reason) == ("depth", "")
-    assert "needs the dataset 'nyuv2'" in nyu.reason
+    assert "uses the dataset 'nyuv2'" in nyu.reason
     with pytest.raises(OptionError, match="no benchmark fits"):
         evaluated("nyuv2-eigen")
     with pytest.raises(OptionError, match="did you mean 'surfaces'"):

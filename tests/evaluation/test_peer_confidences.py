@@ -112,7 +112,7 @@ def test_what_is_missing_or_no_confidence_is_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", depth=np.ones((2, 2)), confidence=np.ones((2, 2, 3)))
     with pytest.raises(InputError, match="expected one confidence per pixel"):
         opened(tmp_path, "higher")
-    with pytest.raises(InputError, match="none of its 1 files belongs to an image"):
+    with pytest.raises(InputError, match="contains no file that belongs to an image"):
         opened(tmp_path, "moge")
     with pytest.raises(OptionError, match=r"sure does not accept 'mogge'.*moge"):
         EvaluateOptions(predictions=tmp_path, sure="mogge")

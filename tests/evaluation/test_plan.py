@@ -85,8 +85,8 @@ def warnings_of(root: Path) -> tuple[str, ...]:
 def test_images_without_truth_are_told_whichever_is_first(tmp_path: Path, empty: range) -> None:
     write_folder(tmp_path, empty=empty)
     assert warnings_of(tmp_path) == (
-        "1 of the 2 images that rilievo checked have no pixel of known depth, which the benchmark "
-        "'depth' needs, so they get no score",
+        "rilievo found no pixel with ground-truth depth, which the benchmark 'depth' needs, in 1 "
+        "of the 2 images that it checked; such images get no score",
     )
 
 

@@ -35,11 +35,11 @@ def test_every_image_without_a_score_has_its_reason(root: Path, tmp_path: Path) 
     reasons = {each.id: each.reason for each in found.unscored}
     assert len(reasons) == 5
     for id, words in {
-        "room0/000": "NaN or infinite at 3072 of 3072 pixels",
+        "room0/000": "3072 of 3072 are NaN or infinite",
         "room0/002": "zero or negative at 3072 of 3072",
         "room0/004": "broken",
         "room1/001": "neither size is a whole multiple",
-        "room1/003": "there is no prediction in",
+        "room1/003": "there is no prediction for this image",
     }.items():
         assert words in reasons[id]
         assert "\n" not in reasons[id]
@@ -63,12 +63,12 @@ def test_holes_and_another_unit_are_said_of_the_whole_run(root: Path, tmp_path: 
     lost = sum(score.unanswered for score in found.scores)
     whole = sum(score.pixels for score in found.scores) + lost
     said = (
-        f"in 4 images, {lost:,} of {whole:,} pixels with ground truth have no prediction and are "
-        f"not scored ({lost / whole:.2%})"
+        f"in 4 images, rilievo does not score {lost:,} of {whole:,} pixels with ground truth, "
+        f"because the prediction has no value there ({lost / whole:.2%})"
     )
     assert found.warnings == (
-        "in 1 image, metric depth is off by a factor of more than 50 on average: check "
-        "that its unit is metres",
+        "in 1 image, the predicted metric depth is off by a factor of more than 50 on average: "
+        "check that its unit is metres",
         said,
     )
     assert len(found.scores) == 6
@@ -93,9 +93,9 @@ def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -
     assert found.unscored == (Unscored(id="room0/002", reason="depth/room0/002.npy is missing"),)
     assert (found.data.found, found.data.asked) == (5, 6)
     [lacking] = found.warnings
-    assert lacking.startswith("1 of 6 images have no score: depth/room0/002.npy is missing (")
+    assert lacking.startswith("1 of 6 images has no score: depth/room0/002.npy is missing (")
     first = run_tiny("rilievo/small", root, output=tmp_path / "first", limit=2)
-    assert first.warnings == ("limit skips 1 image of the split without files on disk",)
+    assert first.warnings == ("limit does not count 1 image of the split without files on disk",)
 
 
 @pytest.mark.slow
@@ -206,7 +206,10 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
         ({"kind": "disparity"}, "inverse depth, choose affine_inverse"),
         ({"pattern": "{id}.npy"}, "pattern only applies to predictions"),
         ({"invalid": "fra"}, "invalid does not accept 'fra'; did you mean 'far'"),
-        ({"scale": float("nan"), "predictions": Path("p")}, "scale must be the metres per number"),
+        (
+            {"scale": float("nan"), "predictions": Path("p")},
+            "scale must be the metres per stored number",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options: dict[str, object], words: str) -> None:
@@ -223,7 +226,7 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         OptionError, match=r"uses the dataset 'nyuv2', not 'support\.tiny_dataset:Tiny'"
     ):
         run_tiny("rilievo/small", root, benchmark="nyuv2-eigen")
-    with pytest.raises(OptionError, match="'normals' does not align predictions; leave align out"):
+    with pytest.raises(OptionError, match=r"align only applies to depth, but .* 'normals' scores"):
         run_tiny("rilievo/small", root, benchmark="normals", align="log")
     with pytest.raises(OptionError, match="give a model to predict with, or a folder"):
         run_tiny(None, root)
@@ -237,7 +240,7 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         run_tiny("rilievo/small", root, split="tset")
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     with pytest.raises(
-        OptionError, match="contains only depth, but the benchmark 'normals' scores"
+        OptionError, match="contains no normals, which the benchmark 'normals' scores"
     ):
         run_tiny(None, root, benchmark="normals", predictions=tmp_path / "out")
     with pytest.raises(OptionError, match="already states what it contains"):

@@ -33,7 +33,7 @@ def test_nyuv2_eigen_is_the_published_recipe() -> None:
     assert found.values["rmse"] == pytest.approx(np.sqrt(np.mean((p - t) ** 2)), rel=1e-6)
     assert found.values["delta1"] == pytest.approx(np.mean(np.maximum(p / t, t / p) < 1.25))
     assert found.scale is None
-    assert "pixels were clipped to 0.001 to 10 m" in found.notes[0]
+    assert "clipped to the range from 0.001 to 10 m" in found.notes[0]
     assert found.true_share == pytest.approx(0.8, abs=0.01)
 
 

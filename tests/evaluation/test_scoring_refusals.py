@@ -93,9 +93,7 @@ def test_pixels_without_a_prediction_are_counted_and_said() -> None:
     whole, less = (scored("nyuv2-eigen", each, truth).score for each in (predicted, holed))
     missing = whole.pixels - less.pixels
     assert missing == int((depth_of(truth)[200:210, 100:110] > 0).sum())
-    assert any(
-        f"{missing} pixels with ground truth have no prediction" in note for note in less.notes
-    )
+    assert any(f"not score {missing} pixels with ground truth" in note for note in less.notes)
     nothing = DepthMap(values=predicted.values, kind=DepthKind.METRIC, valid=valid & ~valid)
     with pytest.raises(InputError, match="no value at any of"):
         scored("nyuv2-eigen", nothing, truth)
@@ -105,7 +103,7 @@ def test_millimetres_are_noticed_with_a_cap_and_without() -> None:
     truth = scene(far=9.0)
     thousand = Truth(id="a", depth=depth_of(truth) * 1000, depth_valid=truth.depth_valid)
     predicted = guess(truth, DepthKind.UP_TO_SCALE)
-    with pytest.raises(NoGroundTruthError, match="looks like millimetres read as metres"):
+    with pytest.raises(NoGroundTruthError, match="its unit seems to be millimetres"):
         scored("nyuv2-eigen", predicted, thousand)
     assert TOO_FAR in scored("depth", predicted, thousand).score.notes
     assert not {TOO_FAR, TOO_NEAR} & {*scored("depth", predicted, truth).score.notes}
@@ -135,7 +133,7 @@ def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
     ):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
     with pytest.raises(
-        OptionError, match="for inverse depth without a shift, set kind='disparity'"
+        OptionError, match="contain inverse depth without a shift, set kind='disparity'"
     ):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
     with pytest.raises(OptionError) as caught:

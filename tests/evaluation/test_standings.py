@@ -301,7 +301,7 @@ def test_runs_that_do_not_compare_are_refused() -> None:
     assert not is_across_benchmarks(runs_of(one, other))
     twice = runs_of(run_on("rooms", "a", 0), run_on("rooms", "a", 0.1), run_on("roads", "a", 0))
     assert is_across_benchmarks(twice)
-    with pytest.raises(OptionError, match="0 and 1 both have 'a' on rooms"):
+    with pytest.raises(OptionError, match="0 and 1 both contain results of 'a' on rooms"):
         standings(twice)
     changed = evaluation(
         model="b",
@@ -313,7 +313,7 @@ def test_runs_that_do_not_compare_are_refused() -> None:
     )
     with pytest.raises(InputError, match="different benchmarks"):
         standings(runs_of(run_on("rooms", "a", 0), changed, run_on("roads", "a", 0)))
-    with pytest.raises(OptionError, match="rooms has none of the metrics rmse"):
+    with pytest.raises(OptionError, match="rooms have none of the metrics rmse in common"):
         standings(three_by_two(), metrics=["rmse"])
 
 

@@ -150,7 +150,7 @@ def test_the_command_says_what_has_results(
     assert "2 of 3 benchmarks have results" in printed
     assert "6 of 6" in printed
     assert main([*words, "-b", "depth"]) == 2
-    assert "leave --benchmark out" in capsys.readouterr().err
+    assert "give only one of --benchmark, --suite and --protocols" in capsys.readouterr().err
     assert main([*words, "--split", "other"]) == 2
     assert "--split only applies to a single benchmark" in capsys.readouterr().err
     assert main(["evaluate", "--root", "x"]) == 2

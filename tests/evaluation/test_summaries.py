@@ -150,7 +150,7 @@ def test_images_without_files_are_passed_over_only_by_a_limit(tmp_path: Path) ->
         )
         for limit in (None, 2)
     }
-    assert "skips 1 image of the split without files on disk" in texts[2]
+    assert "does not count 1 image of the split without files on disk" in texts[2]
     assert "without files on disk" not in texts[None]
 
 

@@ -79,10 +79,10 @@ def _find_fault(evaluation: Evaluation) -> str | None:
         unique_ids.add(score.id)
         for metric, value in score.values.items():
             if not math.isfinite(value):
-                return f"{printable(metric)} of '{printable(score.id)}' is not finite"
+                return f"the value of {printable(metric)} for '{printable(score.id)}' is not finite"
     for summary in evaluation.summaries:
         if not math.isfinite(summary.value):
-            return f"{printable(summary.metric)} is not finite"
+            return f"the value of {printable(summary.metric)} is not finite"
     return None
 
 

@@ -220,10 +220,10 @@ def process_count(num_images: int, max_processes: int) -> int:
     return max(1, min(max_processes, num_images // IMAGES_PER_PROCESS))
 
 
-_DEPTH = "true depth"
-_NORMALS = "true normals"
+_DEPTH = "ground-truth depth"
+_NORMALS = "ground-truth normals"
 _SCENE = "scene"
-_VALID_PIXEL = "pixel of known depth"
+_VALID_PIXEL = "pixel with ground-truth depth"
 
 
 def _sample_truths(selection: Selection) -> list[Truth]:
@@ -258,8 +258,8 @@ def _missing_truth_warnings(selection: Selection, truths: Sequence[Truth]) -> tu
 
     image_counts = Counter(sorted(missing_by_id.values()))
     return tuple(
-        f"{count} of the {len(truths)} images that rilievo checked have no {missing}, which the "
-        f"benchmark '{benchmark.name}' needs, so they get no score"
+        f"rilievo found no {missing}, which the benchmark '{benchmark.name}' needs, in {count} of "
+        f"the {len(truths)} images that it checked; such images get no score"
         for missing, count in image_counts.items()
     )
 
@@ -290,5 +290,5 @@ def _raise_missing_truth(selection: Selection, truths: Sequence[Truth], missing:
         require_scene(truths[0], benchmark)
     raise InputError(
         f"none of the {len(truths)} images that rilievo checked has {missing}, which the benchmark "
-        f"'{benchmark.name}' scores; the first one is {truths[0].id}"
+        f"'{benchmark.name}' scores; the first of these images is '{truths[0].id}'"
     )

@@ -47,21 +47,24 @@ KNOWN_CONFIDENCES: Mapping[str, ForeignConfidence] = {
     "moge": ForeignConfidence(
         meaning=Meaning.HIGHER,
         pattern="{id}/mask.png",
-        source="moge/scripts/infer.py: mask.png beside depth.exr, 255 where there is an answer",
+        source="moge/scripts/infer.py writes mask.png beside depth.exr, with 255 where the model "
+        "predicts depth",
     ),
     "depth-anything-3": ForeignConfidence(
         meaning=Meaning.HIGHER,
         array="conf",
-        source="docs/API.md: conf beside depth in mini_npz; its mono and metric models have none",
+        source="docs/API.md: mini_npz files have conf beside depth, except those of the mono and "
+        "metric models",
     ),
     "unidepth": ForeignConfidence(
         meaning=Meaning.LOWER,
-        source="UniK3D, issue 18, by the author of both: the output is the error to expect of the "
-        "logarithm, whatever its name",
+        source="UniK3D, issue 18, by the author of both programs: the output is the expected error "
+        "of the logarithm of depth, whatever its name",
     ),
     "metric3d": ForeignConfidence(
         meaning=Meaning.HIGHER,
-        source="Metric3D, issue 45: trained to be 1 less the relative error, and not cut to 0 to 1",
+        source="Metric3D, issue 45: the output is trained to be 1 minus the relative error, and is "
+        "not clipped to 0 to 1",
     ),
     **{meaning.value: ForeignConfidence(meaning=meaning) for meaning in Meaning},
 }
@@ -74,7 +77,9 @@ def confidence_from_numbers(numbers: Numbers, meaning: Meaning, path: Path) -> F
     their order, and sparsification needs nothing else.
     """
     if numbers.ndim != 2:
-        raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence per pixel")
+        raise InputError(
+            f"{path}: has the shape {numbers.shape}, expected one confidence per pixel"
+        )
     values = numbers.astype(np.float64)
     is_finite = np.isfinite(values)
     if not is_finite.any():
@@ -84,8 +89,8 @@ def confidence_from_numbers(numbers: Numbers, meaning: Meaning, path: Path) -> F
     if meaning is Meaning.PROBABILITY:
         if lowest < 0 or highest > 1:
             raise InputError(
-                f"confidences range from {lowest:g} to {highest:g}, but probabilities must be 0 to "
-                "1",
+                f"confidences range from {lowest:g} to {highest:g}, but probabilities must be "
+                "between 0 and 1",
                 path=path,
                 hint=Text(
                     "set ",

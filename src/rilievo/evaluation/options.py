@@ -59,7 +59,7 @@ class ImageOptions:
     without a shift (Monodepth2). Files from rilievo state their kind.
     """
     limit: Annotated[int | None, option(in_short_help=True, metavar="N")] = None
-    """Use only the first N images; by default all."""
+    """Use only the first N images that have files; by default all."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -135,8 +135,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     scale: Annotated[
         float | None, option(in_short_help=True, metavar="METRES", names_unit=True)
     ] = None
-    """Metres per stored unit in the predictions, such as 0.001, 1/256 or mm. With --kind disparity,
-    depth is this number divided by the stored value: 5.4 for Monodepth2's stereo models."""
+    """Metres per stored number in the predictions, such as 0.001, 1/256 or mm. With --kind
+    disparity, depth is this option's number divided by the stored one: 5.4 for Monodepth2's stereo
+    models."""
     crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH|WORD")] = None
     """Part of the benchmark's image that the predictions cover: numbers [px], or nyu_eigen,
     nyu_square, kitti_garg, kitti_eigen, kitti_benchmark or centre. Or 'resized' if they cover the
@@ -228,7 +229,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
                     problem=Text(
                         "only applies to ", OptionName("predictions"), ", which you did not give"
                     ),
-                    hint="give both, or leave it out",
+                    hint=Text("give both, or leave ", OptionName(name), " out"),
                 )
         if self.kind == NumberKind.DISPARITY:
             raise OptionError(

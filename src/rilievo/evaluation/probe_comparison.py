@@ -10,6 +10,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Values
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Averaging, benchmark_settings, benchmark_sha256
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
@@ -106,11 +107,12 @@ def compare_probes(
     ]
     if not evaluations:
         raise InputError(
-            f"no image has a score in every row of the sweep for {', '.join(excluded_benchmarks)}"
+            "no image has a score in every row of the sweep for "
+            f"{', '.join(excluded_benchmarks)}, so the rows cannot be compared"
         )
 
     all_notes = [
-        f"{name} is left out, because no image has a score in every row."
+        f"{name} is left out, because no image has a score in every row of the sweep."
         for name in excluded_benchmarks
     ]
     all_notes += notes
@@ -306,9 +308,10 @@ def _probe_notes(seeds: Sequence[_SeedResult], metrics: Sequence[AnyMetric]) -> 
     for seed in seeds:
         cell, measured = seed.cell, seed.measured
         if measured.unscored:
+            verb = "has" if measured.unscored == 1 else "have"
             yield (
-                f"seed {cell.seed}: {measured.unscored} images have no score for "
+                f"seed {cell.seed}: {count_text(measured.unscored, 'image')} {verb} no score for "
                 f"{measured.benchmark}; the reason for the first one: {measured.reason}"
             )
         for doubt in cell.doubts:
-            yield f"seed {cell.seed} learned nothing: {doubt}"
+            yield f"seed {cell.seed} seems to have learned nothing: {doubt}"

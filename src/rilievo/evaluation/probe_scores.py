@@ -115,7 +115,7 @@ class ProbeScoring:
         """Choose the named benchmarks, or the default ones, that score what a probe predicts."""
         if self.input_crop not in list(InputCrop):
             raise OptionError(
-                f"[test] has no input_crop '{self.input_crop}'; "
+                f"in [test], input_crop does not accept '{self.input_crop}'; "
                 f"{suggest(self.input_crop, InputCrop)}"
             )
         if self.benchmarks:
@@ -144,8 +144,8 @@ class ProbeScoring:
         """Open the sweep's dataset at the split and variant that the benchmark scores."""
         if benchmark.dataset not in (None, self.dataset):
             raise OptionError(
-                f"benchmark '{benchmark.name}' belongs to the dataset '{benchmark.dataset}', but "
-                f"the sweep trains on '{self.dataset}'"
+                f"the benchmark '{benchmark.name}' uses the dataset '{benchmark.dataset}', but the "
+                f"sweep trains on '{self.dataset}': leave this benchmark out"
             )
         dataset = open_dataset(
             self.dataset,
@@ -156,7 +156,7 @@ class ProbeScoring:
         )
         if not dataset.ids:
             raise InputError(
-                f"dataset '{self.dataset}': there are no images of its test "
+                f"the dataset '{self.dataset}' has no images in its test "
                 f"split{dataset.first_missing}"
             )
         return dataset

@@ -112,8 +112,12 @@ def _override_alignment_and_invalid(
     if method is not None:
         if benchmark.task is not Task.DEPTH:
             raise OptionError(
-                f"the benchmark '{benchmark.name}' does not align predictions",
-                hint=Text("leave ", OptionName("align"), " out"),
+                option="align",
+                problem=(
+                    f"only applies to depth, but the benchmark '{benchmark.name}' scores "
+                    f"{benchmark.task}"
+                ),
+                hint="leave it out",
             )
         for kind in DepthKind:
             # A function of the user's own may take any kind of depth.

@@ -85,8 +85,8 @@ def combine_encodings(user: ValueEncoding, metadata: DepthMetadata, path: Path) 
     kind = metadata.kind
     if kind == DISTANCE:
         raise InputError(
-            f"{printable(path)}: states distance along the ray ({metadata.source}), but the "
-            "benchmark scores depth: convert it with the camera"
+            f"{printable(path)}: contains distance along the ray ({metadata.source}), but the "
+            "benchmark scores depth: convert the distance to depth with the camera"
         )
     # The user may know more about inverse depth than the file: whether its zero is at infinity.
     if kind in (INVERSE, DISPARITY) and user.number_kind is NumberKind.AFFINE_INVERSE:
@@ -127,7 +127,7 @@ def combine_encodings(user: ValueEncoding, metadata: DepthMetadata, path: Path) 
         raise OptionError(
             option="scale",
             problem="only applies to files that do not state their unit",
-            hint=f"{printable(path)} does ({metadata.source})",
+            hint=f"{printable(path)} states its unit ({metadata.source})",
         )
     return ValueEncoding(number_kind=NumberKind(stated_kind), scale=user.scale)
 
@@ -143,7 +143,7 @@ def depth_from_numbers(
     kind = encoding.kind
     assert kind is not None, "the kind is checked before files are read"
     if numbers.ndim != 2:
-        raise InputError(f"has shape {numbers.shape}, expected one value per pixel")
+        raise InputError(f"has the shape {numbers.shape}, expected one value per pixel")
     is_integer = numbers.dtype.kind in "ui"
     if is_integer and kind is DepthKind.METRIC and encoding.scale is None:
         raise InputError(
@@ -151,7 +151,8 @@ def depth_from_numbers(
             hint=Text(
                 "set ",
                 OptionName("scale"),
-                " to the metres per unit, such as 0.001 for millimetres or 1/256 for KITTI",
+                " to the metres per stored number, such as 0.001 for millimetres or 1/256 for "
+                "KITTI",
             ),
         )
 
@@ -159,14 +160,17 @@ def depth_from_numbers(
     is_zero_empty = encoding.is_disparity or (is_integer and kind.is_depth)
     is_empty = numbers == 0 if is_zero_empty else np.zeros(numbers.shape, bool)
     if is_empty.all():
-        raise InputError("is zero at all pixels")
+        raise InputError("is zero at all pixels, so it contains no depth")
     if known is not None:
         is_empty |= ~known
     values = _scale_numbers(numbers, encoding)
     is_finite = np.isfinite(values)
     valid = is_finite & ~is_empty
     if not valid.any():
-        raise InputError(f"is NaN or infinite at {(~is_finite).sum()} of {values.size} pixels")
+        raise InputError(
+            "contains no depth, because all pixels are empty, NaN or infinite "
+            f"({(~is_finite).sum()} of {values.size} are NaN or infinite)"
+        )
     if kind.is_depth:
         _check_positive_depth(values[valid], values.size, encoding)
     return DepthMap(values=values, kind=kind, valid=valid)
@@ -211,7 +215,7 @@ def _check_positive_depth(
         )
     raise InputError(
         f"is zero or negative at {nonpositive.size} of {pixel_count} pixels, but {kind_words} must "
-        "be positive; check that its kind is right"
+        "be positive; check that the kind is right"
     )
 
 
@@ -243,19 +247,17 @@ def _read_vectors(
     """
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         expected_shape = "(height, width, 3)" if prefer_channels_last else "(3, height, width)"
-        raise InputError(f"has shape {numbers.shape}, expected {name} {expected_shape}")
+        raise InputError(f"has the shape {numbers.shape}, expected {name} {expected_shape}")
     if numbers.dtype.kind != "f":
-        axes = "x right, y down, z forward"
+        axes = "x right, y down and z forward"
         if name == "normals":
-            axes += ", towards the camera"
-        raise InputError(
-            f"contains {numbers.dtype}; expected {name} as floating-point numbers: {axes}"
-        )
+            axes += ", which point towards the camera"
+        raise InputError(f"contains {numbers.dtype}, expected floating-point {name} with {axes}")
     is_channels_last = numbers.shape[2] == 3 and (prefer_channels_last or numbers.shape[0] != 3)
     if is_channels_last:
         numbers = np.moveaxis(numbers, 2, 0)
     vectors = np.ascontiguousarray(numbers, dtype=np.float32)
     valid = np.asarray(np.isfinite(vectors).all(axis=0))
     if not valid.any():
-        raise InputError(f"is NaN or infinite at all of {valid.size} pixels")
+        raise InputError(f"is NaN or infinite at all {valid.size} pixels")
     return vectors, valid

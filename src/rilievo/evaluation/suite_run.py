@@ -194,7 +194,8 @@ def evaluate_protocols(
     if not requests:
         reasons = join_texts("; ", [Text(f"{row.label}: ", row.reason) for row in mismatched_rows])
         raise OptionError(
-            f"no benchmark fits '{options.dataset}', split '{split}':", problem=reasons
+            f"no benchmark fits the split '{split}' of the dataset '{options.dataset}':",
+            problem=reasons,
         )
 
     rows = _score_runs(requests, model, root, cache_all_outputs=True, show=show, say=say)
@@ -225,7 +226,7 @@ def _dataset_mismatch(
         ("variant", benchmark.variant, variant),
     ):
         if required is not None and requested is not None and required != requested:
-            return f"needs the {setting} '{required}', but you asked for '{requested}'"
+            return f"uses the {setting} '{required}', but you asked for '{requested}'"
     return None
 
 
@@ -340,7 +341,10 @@ def _dataset_root(run: SuiteRun, root: str | Path | None) -> Path | None:
     if not folder.is_absolute():
         place = "the folder of the dataset is unknown: give it with "
         if folder.parts:
-            place = f"the folder '{folder}' is not known: give the folder that contains it with "
+            place = (
+                f"the suite does not say where the folder '{folder}' of the dataset is: give the "
+                "folder that contains it with "
+            )
         raise OptionError(problem=Text(place, OptionName("root")))
     return folder
 

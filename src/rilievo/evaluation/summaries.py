@@ -253,14 +253,15 @@ def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> I
     scores = accumulator.scores
     listed_count = data.found + len(selection.dataset.absent)
     if data.official is not None and listed_count != data.official:
-        yield f"the whole split has {data.official} images; {data.found} were found"
+        yield f"the whole split has {data.official} images, but rilievo found {data.found}"
     # With a limit, images without files do not count as requested.
     skipped_count = len(selection.dataset.absent) - len(selection.absent)
     if skipped_count:
         yield Note(
             Text(
                 OptionName("limit"),
-                f" skips {count_text(skipped_count, 'image')} of the split without files on disk",
+                f" does not count {count_text(skipped_count, 'image')} of the split without files "
+                "on disk",
             )
         )
     for remark in (
@@ -304,7 +305,8 @@ def unscored_remark(unscored: Iterable[Unscored], requested_count: int) -> str |
     unnamed_count = sum(count for _, count in counts.most_common()[_MAX_REASONS:])
     if unnamed_count:
         reasons.append(f"{unnamed_count} for other reasons, which the results list")
-    beginning = f"{counts.total()} of {requested_count} images have no score: "
+    verb = "has" if counts.total() == 1 else "have"
+    beginning = f"{counts.total()} of {requested_count} images {verb} no score: "
     return Note(Text(beginning, join_texts("; ", reasons)))
 
 
@@ -335,16 +337,18 @@ def _pixel_remarks(benchmark: Benchmark, scores: Sequence[Score]) -> Iterator[st
         if benchmark.invalid is not Invalid.FAR:
             # Only with ``FAR`` do the scored pixels include those without a prediction.
             total_pixels += total_unanswered
+        pixels = f"{total_unanswered:,} of {total_pixels:,} pixels"
         yield (
-            f"in {count_text(int(np.count_nonzero(unanswered)), 'image')}, {total_unanswered:,} of "
-            f"{total_pixels:,} {UNANSWERED[benchmark.invalid]} "
+            f"in {count_text(int(np.count_nonzero(unanswered)), 'image')}, "
+            f"{UNANSWERED[benchmark.invalid].format(pixels)} "
             f"({total_unanswered / total_pixels:.2%})"
         )
     small_count = sum(score.pixels < FEW_PIXELS for score in scores)
     if small_count and benchmark.task not in (Task.CAMERA, Task.ORDER):
         yield (
             f"the scores of {count_text(small_count, 'image')} are based on fewer than "
-            f"{FEW_PIXELS} pixels each, but count as much as any other in a mean over images"
+            f"{FEW_PIXELS} pixels each, but count as much as those of other images in a mean over "
+            "images"
         )
 
 

@@ -219,7 +219,7 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
         (["nyuv2", "tum"], none, "one dataset can be shown at a time"),
         (["tum"], SourceOptions(photos=photos), "photos only applies to folders of predictions"),
         ([results], SourceOptions(photos=tmp_path / "gone"), "no such folder of photographs"),
-        ([results], SourceOptions(photos=tmp_path / "empty"), "for any of the 2 results"),
+        ([results], SourceOptions(photos=tmp_path / "empty"), "no photograph for 2 results"),
     ):
         with pytest.raises((InputError, OptionError), match=words) as caught:
             open_targets(targets, options)

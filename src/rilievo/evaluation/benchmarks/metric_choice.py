@@ -50,7 +50,8 @@ def find_metric(task: Task, name: str) -> AnyMetric:
         raise OptionError(f"'{name}' is of type {type(metric).__name__}, expected a metric")
     if metric.name in table:
         raise OptionError(
-            f"'{name}' has the name '{metric.name}', which another {task} metric already has"
+            f"the metric '{name}' has the name '{metric.name}', which another {task} metric "
+            "already has: give it a different name"
         )
     return metric
 
@@ -67,7 +68,8 @@ def benchmark_metrics(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
             ) from error
         if metric.name in metrics:
             raise OptionError(
-                f"the benchmark '{benchmark.name}' has two metrics with the name '{metric.name}'"
+                f"the benchmark '{benchmark.name}' has two metrics with the name "
+                f"'{metric.name}': leave one of them out"
             )
         metrics[metric.name] = metric
     return metrics
@@ -88,7 +90,7 @@ def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...
             if not matching:
                 raise OptionError(
                     option="metrics",
-                    problem=f"has '{word}', which matches no {benchmark.task} metric",
+                    problem=f"contains '{word}', which matches no {benchmark.task} metric",
                     hint=suggest(word.replace("*", ""), table),
                 )
             names += matching
@@ -99,7 +101,7 @@ def choose_metrics(benchmark: Benchmark, words: Iterable[str]) -> tuple[str, ...
         raise OptionError(
             option="metrics",
             problem="is empty",
-            hint="give metrics, or leave the option out to compute all",
+            hint="give metrics, or leave the option out to compute those of the benchmark",
         )
     for name in unique_names:
         _check_metric_fits(benchmark, name)
@@ -114,8 +116,8 @@ def _check_metric_fits(benchmark: Benchmark, name: str) -> None:
             option="metrics",
             # Any of its tasks will do for the message.
             problem=(
-                f"has '{name}', which is a {tasks[0]} metric, but the benchmark '{benchmark.name}' "
-                f"scores {benchmark.task}"
+                f"contains '{name}', which is a {tasks[0]} metric, but the benchmark "
+                f"'{benchmark.name}' scores {benchmark.task}"
             ),
             hint=f"choose from its own metrics: {', '.join(benchmark.metrics)}",
         )
@@ -124,10 +126,10 @@ def _check_metric_fits(benchmark: Benchmark, name: str) -> None:
         raise OptionError(
             option="metrics",
             problem=(
-                f"has '{name}', which is computed per image, but the benchmark '{benchmark.name}' "
-                "pools the pixels of all images"
+                f"contains '{name}', which is computed per image, but the benchmark "
+                f"'{benchmark.name}' pools the pixels of all images"
             ),
-            hint="leave it out",
+            hint="leave this metric out",
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.metrics.metric import Plane
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.records.depth_map import DepthMap
@@ -78,7 +79,7 @@ def call_fit(
     if invalid_count:
         raise InputError(
             f"the fit '{import_path}' returns depth that is zero, negative, NaN or infinite at "
-            f"{invalid_count} scored pixels: clip it to a minimum depth"
+            f"{count_text(invalid_count, 'scored pixel')}: clip it to a minimum depth"
         )
     return depth
 

@@ -63,9 +63,9 @@ def _benchmark_list_text() -> str:
             "suites of several benchmarks, for 'rilievo evaluate --suite NAME':",
             *_title_lines(bundled_suites()),
             "",
-            "'rilievo benchmarks NAME' says what a benchmark computes, whose numbers it "
-            "reproduces and what",
-            "it hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
+            "'rilievo benchmarks NAME' says what a benchmark computes, what it reproduces and what "
+            "it hides.",
+            "'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
         ]
     )
 

@@ -129,7 +129,7 @@ def _pictures_by_run(folders: Sequence[Path], root: Path | None) -> Mapping[str,
         runs = [open_run(folder, root) for folder in folders]
     except RilievoError as error:
         complain(
-            f"note: the page has no pictures, because they cannot be opened: {for_terminal(error)}"
+            f"note: the page has no pictures, because a run cannot be opened: {for_terminal(error)}"
         )
         return {}
     return {name: run.pictures for name, run in zip(runs_by_name(folders), runs, strict=True)}

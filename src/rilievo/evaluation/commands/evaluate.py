@@ -123,7 +123,14 @@ def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
         raise OptionError(
             option="suite",
             problem=Text("and ", OptionName("protocols"), " choose their own benchmarks"),
-            hint=Text("leave ", OptionName("benchmark"), " out, and give only one of these two"),
+            hint=Text(
+                "give only one of ",
+                OptionName("benchmark"),
+                ", ",
+                OptionName("suite"),
+                " and ",
+                OptionName("protocols"),
+            ),
         )
     if arguments.batch.shard is not None or arguments.batch.ray is not None:
         raise OptionError(

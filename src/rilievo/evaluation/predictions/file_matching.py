@@ -55,26 +55,22 @@ def match_files(
 
     expected_pattern = pattern or f"{{id}}{NUMBER_SUFFIXES[0]}"
     expected = expected_pattern.replace("{id}", printable(ids[0]))
-    problem = (
-        f"none of its {len(paths)} files belongs to an image; expected names such as {expected}"
-    )
+    problem = f"contains no file that belongs to an image; expected names such as {expected}"
+    hint: str | Text = ""
     if paths:
         problem += f", found {first_file_names(paths, folder)}"
-    raise InputError(
-        problem,
-        path=folder,
-        hint=Text("use ", OptionName("pattern"), " to describe how the files are named"),
-    )
+        hint = Text("use ", OptionName("pattern"), " to describe how the files are named")
+    raise InputError(problem, path=folder, hint=hint)
 
 
 def find_file(files: Mapping[str, Path], image_id: str, folder: Path) -> Path:
     """File of an image; ``folder`` is where the files are, for the message."""
     if image_id in files:
         return files[image_id]
-    names = dict.fromkeys((image_id, image_id.replace("/", "_"), _last_component(image_id)))
+    example_id, example_file = next(iter(files.items()))
     raise InputError(
-        f"there is no prediction in {folder}; expected the file name {' or '.join(names)} with one "
-        f"of the suffixes {', '.join(NUMBER_SUFFIXES)}"
+        f"there is no prediction for this image in {folder}; expected a name like that of the file "
+        f"{printable(example_file.relative_to(folder))}, which belongs to '{example_id}'"
     )
 
 
@@ -144,7 +140,7 @@ def _file_by_id(folder: Path, id_by_file: dict[Path, str], ids: Sequence[str]) -
             raise InputError(
                 f"{len(matches)} files match the image '{image_id}' ({names})",
                 path=folder,
-                hint=Text("keep only one, or select it with ", OptionName("pattern")),
+                hint=Text("keep only one of them, or choose one with ", OptionName("pattern")),
             )
         file_by_id[image_id] = matches[0]
     return file_by_id

@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Shaped
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.foreign_confidence import (
     DEPTH_ARRAY,
@@ -194,7 +194,8 @@ class ForeignPredictions:
             return confidence_from_numbers(numbers, source.meaning, path)
         if image_id not in self.confidence_files:
             raise InputError(
-                f"there is no confidence for it in {self.folder}, expected {source.pattern}"
+                f"there is no confidence for this image in {self.folder}, expected the file "
+                f"{source.pattern.replace('{id}', printable(image_id))}"
             )
         file = self.confidence_files[image_id]
         return confidence_from_numbers(read_numbers(file), source.meaning, file)
@@ -359,8 +360,8 @@ def open_stack(
         )
     if map_count != len(ids):
         raise InputError(
-            f"{path}: contains {map_count} maps, but the split lists {len(ids)} images; expected "
-            "one map per image, in the split's order"
+            f"{path}: contains {count_text(map_count, 'map')}, but the split lists "
+            f"{count_text(len(ids), 'image')}; expected one map per image, in the split's order"
         )
     return ForeignPredictions(
         folder=path,
@@ -393,8 +394,8 @@ def _open_stacked_maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
         if is_array:
             contents = f"an array of shape {array.shape} and type {array.dtype}"
         raise InputError(
-            f"{path}: is {contents}, expected an npy file of numbers (images, height, width), or a "
-            "folder of predictions with a file for each image"
+            f"{path}: is {contents}, expected an npy file of numbers with the shape (images, "
+            "height, width), or a folder of predictions with a file for each image"
         )
     return array
 

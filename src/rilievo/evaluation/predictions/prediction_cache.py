@@ -271,7 +271,10 @@ def _read_float_array(arrays: Mapping[str, np.ndarray], name: str, *, ndim: int)
     """Read an array, and raise a ValueError if it is not float32 with ``ndim`` axes."""
     array = npz_member(arrays, name)
     if array.dtype != np.float32 or array.ndim != ndim or not array.size:
-        raise ValueError(f"its {name} has the shape {array.shape} and the type {array.dtype}")
+        raise ValueError(
+            f"its {name} has the shape {array.shape} and the type {array.dtype}, expected "
+            f"{ndim} axes and float32"
+        )
     return array
 
 
@@ -279,7 +282,9 @@ def _read_camera(arrays: Mapping[str, np.ndarray]) -> Camera:
     """Read the predicted camera; raises ValueError if its K is not a valid matrix."""
     K = npz_member(arrays, "K")
     if K.dtype != np.float64 or K.shape != (3, 3):
-        raise ValueError(f"its K has the shape {K.shape} and the type {K.dtype}")
+        raise ValueError(
+            f"its K has the shape {K.shape} and the type {K.dtype}, expected (3, 3) and float64"
+        )
     try:
         return Camera(K=K, source=CameraSource.PREDICTED)
     except InputError as error:
@@ -290,7 +295,7 @@ def _read_size(arrays: Mapping[str, np.ndarray]) -> Size:
     """Read the (height, width) of the picture that the camera belongs to."""
     size = npz_member(arrays, "size")
     if size.shape != (2,):
-        raise ValueError(f"its size has the shape {size.shape} and the type {size.dtype}")
+        raise ValueError(f"its size has the shape {size.shape}, expected (2,)")
     return int(size[0]), int(size[1])
 
 
@@ -372,14 +377,20 @@ def _check_model_outputs(model: Model, benchmark: Benchmark) -> None:
     """Raise an OptionError if a model does not predict what a benchmark scores."""
     card = model.card
     if benchmark.task is Task.NORMALS and not card.normals:
-        raise OptionError(f"the model '{card.name}' does not predict normals")
+        raise OptionError(
+            f"the model '{card.name}' does not predict normals, which the benchmark "
+            f"'{benchmark.name}' scores"
+        )
     if benchmark.task in (Task.POINTS, Task.CAMERA) and not card.camera:
         raise OptionError(
             f"the model '{card.name}' does not predict a camera, which the benchmark "
-            f"'{benchmark.name}' scores"
+            f"'{benchmark.name}' needs"
         )
     if benchmark.task not in (Task.NORMALS, Task.CAMERA) and card.kind is None:
-        raise OptionError(f"the model '{card.name}' does not predict depth")
+        raise OptionError(
+            f"the model '{card.name}' does not predict depth, which the benchmark "
+            f"'{benchmark.name}' needs"
+        )
     if not needs_confidence(benchmark):
         return
     if not card.confidence:
@@ -429,7 +440,10 @@ def _read_cropped_photo(dataset: Dataset, image_id: str, crop: InputCrop | str) 
     pixels = crop_for_model(image, crop)
     camera = dataset.wide_camera(image_id, image.shape[:2])
     if camera is not None and pixels.shape != image.shape:
-        raise InputError(f"{image_id}: an input crop is only possible for pinhole images")
+        raise InputError(
+            f"{image_id}: only images of a pinhole camera can be cropped for the model; choose a "
+            "benchmark without an input crop"
+        )
     return Photo(pixels=pixels, camera=camera, name=image_id)
 
 

@@ -41,8 +41,8 @@ class RilievoResults:
         depth = prediction.depth_or_none
         if depth is not None and depth.kind is not self.kind:
             raise InputError(
-                f"{path}: its depth is '{depth.kind}', but that of the first result is "
-                f"'{self.kind}'; score them separately"
+                f"{path}: its depth is of kind '{depth.kind}', but the depth of the first result "
+                f"is of kind '{self.kind}'; score results of different kinds separately"
             )
         return prediction
 
@@ -83,8 +83,9 @@ def open_rilievo_results(
     if value_encoding.scale is not None:
         raise OptionError(
             option="scale",
-            problem="only applies to files that do not state their unit",
-            hint="these do",
+            problem="only applies to files that do not state their unit, but results of 'rilievo "
+            "predict' state it",
+            hint="leave it out",
         )
     stated_kind = value_encoding.number_kind
     if first.has_arrays and stated_kind is not None and stated_kind != first.kind:

@@ -149,7 +149,7 @@ def _open_folder_or_array(
                     problem=Text(
                         "only applies if ",
                         OptionName("predictions"),
-                        " is a folder, but it is a single file",
+                        " is a folder, but you gave a single file",
                     ),
                     hint="leave it out",
                 )
@@ -193,9 +193,9 @@ def _require_scored_confidence(
     ]
     if probability_metrics and confidence.meaning is not Meaning.PROBABILITY:
         raise OptionError(
-            f"the confidence '{name}' ranks the pixels but is not a probability, which the metrics "
-            f"{', '.join(probability_metrics)} of the benchmark '{benchmark.name}' need: choose "
-            "the benchmark certainty-order"
+            f"the confidence '{name}' ranks the pixels but is not a probability, which the "
+            f"benchmark '{benchmark.name}' needs for {', '.join(probability_metrics)}: choose the "
+            "benchmark certainty-order"
         )
 
 
@@ -237,11 +237,11 @@ def _cache_problem(fingerprint: Fingerprint, benchmark: Benchmark) -> str | None
             f"{benchmark_words} uses '{input_crop}'"
         )
     if task in (Task.POINTS, Task.CAMERA) and not fingerprint.camera:
-        return f"contains no cameras, which {benchmark_words} scores"
+        return f"contains no cameras, which {benchmark_words} needs"
     if task is Task.NORMALS and not fingerprint.normals:
-        return f"contains only depth, but {benchmark_words} scores {task}"
+        return f"contains no normals, which {benchmark_words} scores"
     if task not in (Task.NORMALS, Task.CAMERA) and fingerprint.kind is None:
-        return f"contains only normals, but {benchmark_words} scores {task}"
+        return f"contains no depth, which {benchmark_words} needs"
     if needs_confidence(benchmark) and not fingerprint.confidence:
         return f"contains no confidence, which {benchmark_words} scores"
     return None

@@ -30,20 +30,25 @@ FEW_PIXELS = 100
 """Number of scored pixels below which an image has a note, because its score weighs as much as any
 other in a mean over images."""
 UNANSWERED = {
-    Invalid.SKIP: "pixels with ground truth have no prediction and are not scored",
-    Invalid.FAR: "pixels with ground truth have no prediction and are scored as far",
+    Invalid.SKIP: (
+        "rilievo does not score {} with ground truth, because the prediction has no value there"
+    ),
+    Invalid.FAR: (
+        "rilievo scores {} with ground truth as if the largest depth were predicted, because the "
+        "prediction has no value there"
+    ),
 }
 CONSTANT_PREDICTION = (
     "a constant prediction has no scale, so it is scored as the constant depth that fits the "
     "ground truth best, as in other programs"
 )
 OTHER_UNIT = (
-    f"metric depth is off by a factor of more than {MAX_MEAN_RATIO:g} on average: check that its "
-    "unit is metres"
+    "the predicted metric depth is off by a factor of more than "
+    f"{MAX_MEAN_RATIO:g} on average: check that its unit is metres"
 )
 TURNED = (
-    "the prediction seems to be {}: if it were turned back, it would agree better with the ground "
-    "truth"
+    "the prediction seems to be {}, because it agrees much better with the ground truth if this is "
+    "undone"
 )
 
 
@@ -100,7 +105,10 @@ def comparable_depth(
         clipped_count = int((both_valid & ((depth < near) | (depth > far))).sum())
         depth = np.clip(depth, near, far)
         if clipped_count:
-            notes.append(f"{clipped_count} pixels were clipped to {near:g} to {far:g} m")
+            pixels = count_text(clipped_count, "pixel")
+            notes.append(
+                f"the depth of {pixels} was clipped to the range from {near:g} to {far:g} m"
+            )
     scored_mask = both_valid
     if unanswered and benchmark.invalid is Invalid.FAR:
         farthest = np.float32(_unanswered_depth(benchmark, true, truth_mask))
@@ -212,9 +220,9 @@ def count_unanswered(benchmark: Benchmark, truth_mask: Mask, both_valid: Mask) -
             f"the prediction has no value at {unanswered} of the {truth_count} scored pixels",
             hint=Text(
                 OptionName("invalid", "skip"),
-                " leaves them out, ",
+                " leaves these pixels out, and ",
                 OptionName("invalid", "far"),
-                " scores them as far",
+                " scores them as if the largest depth were predicted",
             ),
         )
     return unanswered
@@ -247,16 +255,17 @@ def alignment_for_kind(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | P
     disparity_hint: str | Text = ""
     if DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE:
         disparity_hint = Text(
-            "for inverse depth without a shift, set ", OptionName("kind", "disparity"), ", "
+            "; if files contain inverse depth without a shift, set ",
+            OptionName("kind", "disparity"),
+        )
+    alignment_hint: str | Text = ""
+    if benchmark.task is Task.DEPTH:  # Other tasks do not take the option.
+        alignment_hint = Text(
+            ", or set ", OptionName("align", "METHOD"), " to choose the alignment yourself"
         )
     raise OptionError(
         f"the benchmark '{benchmark.name}' scores depth of kind {scored_kinds}, not '{kind}':",
-        problem=Text(
-            disparity_hint,
-            "choose another benchmark, or set ",
-            OptionName("align", "METHOD"),
-            " to choose the alignment yourself",
-        ),
+        problem=Text("choose another benchmark", alignment_hint, disparity_hint),
     )
 
 
@@ -296,8 +305,8 @@ def _keep_fitted_columns(benchmark: Benchmark, both_valid: Mask) -> Mask:
     thinned = both_valid & is_fitted_column
     if not thinned.any():
         raise NoGroundTruthError(
-            f"no pixel with ground truth is in the {columns.size} of {width} columns to which the "
-            f"benchmark '{benchmark.name}' fits"
+            f"the benchmark '{benchmark.name}' fits predictions to {columns.size} of {width} "
+            "columns, but no pixel of these columns has both a prediction and ground truth"
         )
     return thinned
 
@@ -307,13 +316,13 @@ def _require_unitless_benchmark(benchmark: Benchmark, method: AlignMethod | Poin
     no_unit = "the ground-truth depth has no unit (it is up to scale)"
     if method is AlignMethod.NONE:
         raise InputError(
-            f"{no_unit}, but the benchmark scores metric depth without alignment: choose one that "
-            "fits a scale"
+            f"{no_unit}, but the benchmark '{benchmark.name}' scores metric depth without "
+            "alignment: choose a benchmark that fits a scale"
         )
     if benchmark.max_depth is not None:
         raise InputError(
             f"{no_unit}, but the benchmark '{benchmark.name}' has a cap of {benchmark.max_depth:g} "
-            "m: choose one without, such as 'moge-scale'"
+            "m: choose a benchmark without a cap, such as 'moge-scale'"
         )
 
 
@@ -323,19 +332,20 @@ def _too_few_pixels_reason(benchmark: Benchmark, truth: Truth, truth_mask: Mask)
     assert truth.depth_valid is not None
     if truth_mask.any():
         return (
-            f"{np.count_nonzero(truth_mask)} pixels have ground truth to score, but the benchmark "
-            f"'{benchmark.name}' skips images with fewer than {benchmark.least_pixels}"
+            f"the number of pixels with ground truth to score is {np.count_nonzero(truth_mask)}, "
+            f"but the benchmark '{benchmark.name}' skips images with fewer than "
+            f"{benchmark.least_pixels} such pixels"
         )
     true = truth.depth[truth.depth_valid]
     if not true.size:
-        return "no pixel has ground-truth depth"
+        return "no pixel has ground-truth depth to score"
 
     median = float(np.median(true))
     cap = benchmark.max_depth
     if cap is not None and true.min() >= cap and median / 1000 < cap:
         return (
-            f"all ground-truth depth is beyond the cap of {cap:g} m (median {median:.0f}): it "
-            "looks like millimetres read as metres; set the scale of the dataset"
+            f"all ground-truth depth is beyond the cap of {cap:g} m, with a median of "
+            f"{median:.0f} m: its unit seems to be millimetres, so set the scale of the dataset"
         )
     regions = "the crop and the mask" if benchmark.mask else "the crop"
     bounds = f"beyond {benchmark.min_depth:g} m"
@@ -360,7 +370,8 @@ def _depth_notes(
     notes = []
     if aligned.clamped:
         notes.append(
-            f"{aligned.clamped} pixels were out of range after the fit and have been clipped"
+            f"the fitted depth of {count_text(aligned.clamped, 'pixel')} was out of range and has "
+            "been clipped"
         )
     notes += pixel_notes(benchmark, int(np.count_nonzero(both_valid)), unanswered)
     predicted = resized.values[both_valid]
@@ -395,8 +406,8 @@ def pixel_notes(benchmark: Benchmark, scored_count: int, unanswered: int) -> lis
     """Notes on pixels without a prediction, and on a score that rests on few pixels."""
     notes = []
     if unanswered:
-        notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
+        notes.append(UNANSWERED[benchmark.invalid].format(count_text(unanswered, "pixel")))
     if scored_count < FEW_PIXELS:
         pixels = count_text(scored_count, "pixel")
-        notes.append(f"its score is based on only {pixels}, fewer than {FEW_PIXELS}")
+        notes.append(f"the score is based on only {pixels}, which is fewer than {FEW_PIXELS}")
     return notes

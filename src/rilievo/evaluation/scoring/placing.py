@@ -108,8 +108,8 @@ def _cut_from_photo(
     """Cut a prediction of the whole photograph to what the benchmark shows."""
     window = model_window(benchmark.input_crop, photo_size)
     note = (
-        f"the prediction is of the whole photograph ({format_size(size)}), and was cut to the "
-        f"{format_size(window.shape)} pixels (height x width) that the benchmark shows"
+        f"the prediction is of the whole photograph ({format_size(size)}), so rilievo cut it to "
+        f"the {format_size(window.shape)} pixels (height x width) that the benchmark shows"
     )
 
     def resize_and_cut(output: Any) -> Any:
@@ -191,9 +191,9 @@ def _resize_output(output: Any, size: Size, interpolation: Interpolation | str) 
     if isinstance(output, PointMap):
         if output.valid.shape != size:
             raise InputError(
-                f"the predicted points are {format_size(_last_two(output.valid.shape))} (height x "
-                f"width), but the crop is {format_size(size)}: points cannot be resized, so give "
-                "them at that size"
+                f"the predicted points have the size {format_size(_last_two(output.valid.shape))} "
+                f"(height x width), but the crop has the size {format_size(size)}: points cannot "
+                "be resized, so give them at the crop's size"
             )
         return output
     if isinstance(output, DepthMap):

@@ -125,7 +125,7 @@ def score_all(
             hint=Text(
                 "try ",
                 OptionName("workers", "1"),
-                " (and in your own script, call evaluate under if __name__ == '__main__')",
+                "; if your own script calls evaluate, put the call under if __name__ == '__main__'",
             ),
         ) from error
     finally:

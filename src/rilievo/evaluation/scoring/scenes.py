@@ -40,9 +40,12 @@ def needs_scenes(benchmark: Benchmark) -> bool:
 def require_scene(truth: Truth, benchmark: Benchmark) -> str:
     """Return the name of an image's scene, or raise an InputError if the dataset names none."""
     if truth.scene is None:
+        reason = "compares successive frames of a scene"
+        if benchmark.fit_scene:
+            reason = "fits one scale and shift to each scene"
         raise InputError(
             f"the dataset gives no scene or sequence for '{truth.id}', but the benchmark "
-            f"'{benchmark.name}' fits one scale and shift to each scene"
+            f"'{benchmark.name}' {reason}"
         )
     return truth.scene
 
@@ -125,7 +128,9 @@ def _image_fit_sums(job: ScoreJob, image_id: str, space: FitSpace) -> FitSums:
     prediction = place_prediction(benchmark, stored, whole_truth).prediction
     truth = truth_in_view(benchmark, whole_truth)
     if prediction.depth_or_none is None or truth.depth is None:
-        raise InputError("the prediction or the ground truth has no depth")
+        raise InputError(
+            "the prediction or the ground truth has no depth, so they cannot be aligned"
+        )
     resized = resize_for_benchmark(benchmark, prediction.depth, truth_size(truth))
     both_valid = depth_mask(benchmark, truth) & resized.valid
     x = to_fit_space(resized.values[both_valid].astype(np.float64), resized.kind, space)
@@ -141,7 +146,10 @@ def _fit_scene(scene: str, space: FitSpace, sums: FitSums) -> Fit:
     """
     count, x_sum, y_sum, xx_sum, xy_sum = sums
     if not count:
-        raise CalibrationError(f"no frame of the scene '{scene}' has pixels for the fit")
+        raise CalibrationError(
+            f"no pixel in the scene '{scene}' has both a prediction and ground truth, so the scene "
+            "has no fit"
+        )
     x_deviations = xx_sum - x_sum * x_sum / count
     if x_deviations > _MIN_RELATIVE_SPREAD * xx_sum:
         scale = (xy_sum - x_sum * y_sum / count) / x_deviations

@@ -12,7 +12,8 @@ from rilievo.alignment.fit import Fit
 from rilievo.alignment.point_fit import FittedPoints, PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
-from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.errors import InputError, NoGroundTruthError, OptionError, suggest
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
@@ -146,7 +147,9 @@ def _compute_metrics(
     values = {name: metric.finish(sums[name], pair.count) for name, metric in metrics.items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise InputError(f"{metrics[name].label} is {value}, so it cannot be averaged")
+            raise InputError(
+                f"{metrics[name].label} is {value}, so it cannot be averaged over images"
+            )
     if benchmark.rounding is not None:
         for name, metric in metrics.items():
             # Without a unit it is a fraction, which in per cent needs two more decimals.
@@ -187,7 +190,9 @@ def _compare(
     if benchmark.task is Task.CAMERA:
         return compare_fields_of_view(prediction, truth)
     if prediction.depth_or_none is None:
-        raise InputError("the prediction has no depth")
+        raise InputError(
+            f"the prediction has no depth, which the benchmark '{benchmark.name}' needs"
+        )
     if benchmark.task is Task.ORDER:
         return _compare_order(benchmark, prediction.depth, truth)
     if benchmark.task is Task.PICTURE:
@@ -246,7 +251,9 @@ def _compare_normals(
 def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> NormalsPair:
     """Pair predicted normals, at the truth's size, with true ones where both are valid."""
     if prediction.normals is None:
-        raise InputError("the prediction has no normals")
+        raise InputError(
+            f"the prediction has no normals, which the benchmark '{benchmark.name}' scores"
+        )
     truth_mask = normals_mask(benchmark, truth)
     if not truth_mask.any():
         raise NoGroundTruthError("no pixel has a ground-truth normal to score")
@@ -274,14 +281,20 @@ def compare_points(
     points = _predicted_points(benchmark, prediction, truth)
     method = alignment_for_kind(benchmark, points.kind)
     if method not in list(PointFit):
-        raise OptionError(f"the benchmark '{benchmark.name}' cannot fit points with '{method}'")
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' cannot fit points with '{method}'; "
+            f"{suggest(str(method), PointFit)}"
+        )
     point_fit = PointFit(method)
     if point_fit is PointFit.POINT_SHIFT and not truth.is_metric:
         raise InputError(
-            "the ground-truth depth has no unit, but the benchmark scores points in metres"
+            "the ground-truth depth has no unit, but the benchmark scores points in metres: choose "
+            "a benchmark that fits a scale"
         )
     if truth.camera is None:
-        raise InputError("the dataset has no camera, so it has no ground-truth points")
+        raise InputError(
+            "the dataset has no camera for this image, so there are no ground-truth points to score"
+        )
     truth_mask = depth_mask(benchmark, truth)
     if not truth_mask.any():
         raise NoGroundTruthError("no pixel has ground-truth depth to score")
@@ -346,7 +359,7 @@ def _predicted_points(
             raise InputError(
                 f"the predicted points have {points.valid.shape[1]}x{points.valid.shape[0]} "
                 f"pixels, but the ground truth has {width}x{height}: points cannot be resized, so "
-                "give them at that size"
+                "give them at the size of the ground truth"
             )
         return _PredictedPoints(
             values=points.values.astype(np.float64), valid=points.valid, kind=points.kind
@@ -355,8 +368,8 @@ def _predicted_points(
     camera = _predicted_camera(prediction)
     if prediction.depth_or_none is None or camera is None:
         raise InputError(
-            "the prediction has no points, and it lacks the depth or the predicted camera to "
-            "compute them"
+            "the prediction has no points, and they cannot be computed without both depth and a "
+            "predicted camera"
         )
     depth = resize_depth(prediction.depth, (height, width), benchmark.interpolation)
     camera = camera.resized(size=prediction.depth.shape, new_size=(height, width))
@@ -375,9 +388,13 @@ def compare_fields_of_view(prediction: PredictionRecord, truth: Truth) -> ImageC
     """Pair the predicted with the true horizontal field of view."""
     camera = _predicted_camera(prediction)
     if camera is None:
-        raise InputError("the prediction contains no camera from the model")
+        raise InputError(
+            "the model predicted no camera, so there is no predicted field of view to score"
+        )
     if truth.camera is None:
-        raise InputError("the dataset has no camera for this image")
+        raise InputError(
+            "the dataset has no camera for this image, so the true field of view is unknown"
+        )
     pair = FieldOfViewPair(
         predicted=_horizontal_fov(camera, prediction.shape[1]),
         true=_horizontal_fov(truth.camera, truth_size(truth)[1]),
@@ -409,24 +426,25 @@ def _compare_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> I
 def _compare_pictures(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> ImageComparison:
     """Pair predicted with true depth as 8-bit pictures, each scaled by its own maximum."""
     if truth.depth is None or truth.depth_valid is None:
-        raise InputError("has no ground-truth depth")
+        raise InputError("the image has no ground-truth depth to score")
     if not truth.depth_valid.any():
-        raise NoGroundTruthError("no pixel has ground-truth depth")
+        raise NoGroundTruthError("no pixel has ground-truth depth to score")
     resized = resize_depth(predicted, truth_size(truth), benchmark.interpolation)
     if not resized.valid.all():
         raise InputError(
-            f"the prediction has no value at {(~resized.valid).sum()} pixels, but this benchmark "
-            "needs a value at every pixel"
+            f"the prediction has no value at {(~resized.valid).sum()} of {resized.valid.size} "
+            "pixels, but this benchmark needs a value at every pixel"
         )
     if resized.values.max() <= 0:
         raise InputError(
-            "the prediction is not above zero anywhere, so it cannot be scaled by its maximum"
+            "the prediction has no positive value, so it cannot be scaled by its maximum"
         )
 
     negative_count = int((resized.values < 0).sum())
     notes: tuple[str, ...] = ()
     if negative_count:
-        notes = (f"{negative_count} predicted values below zero count as zero",)
+        pixels = count_text(negative_count, "pixel")
+        notes = (f"the predicted values of {pixels} were below zero and count as zero",)
     # Whole millimetres, as the files have them: of rounded metres, some fractions would fall
     # just below a whole number.
     millimetres = np.rint(truth.depth.astype(np.float64) * 1000)
@@ -458,7 +476,10 @@ def compare_frames(
     if first_truth.camera is None or (
         first_truth.world_T_cam is None or second_truth.world_T_cam is None
     ):
-        raise InputError("the dataset has no camera or no pose for this frame or the next one")
+        raise InputError(
+            "the dataset lacks the camera or the pose of this frame or of the next one, so the two "
+            "frames cannot be compared"
+        )
     first_depth, second_depth = (
         _frame_depth(benchmark, frame, truth, fit)
         for frame, truth in zip(frames, (first_truth, second_truth), strict=True)
@@ -483,7 +504,9 @@ def _frame_depth(
 ) -> DepthMap:
     """Depth of a frame [m], by its scene's fit if there is one, else aligned to its own truth."""
     if prediction.depth_or_none is None:
-        raise InputError("the prediction has no depth")
+        raise InputError(
+            f"the prediction has no depth, which the benchmark '{benchmark.name}' needs"
+        )
     # With the fit of the whole scene, a frame needs no truth of its own (Video Depth Anything).
     if fit is not None and benchmark.min_inverse is not None:
         return apply_scene_fit(benchmark, prediction.depth, truth_size(truth), fit)

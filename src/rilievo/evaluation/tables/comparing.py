@@ -123,8 +123,8 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
             unshared_example = printable(min(ids_by_run[name] ^ first_ids))
             raise InputError(
                 f"{quote_pair(first_name, name)} were scored on different images, "
-                f"{len(first_ids):,} and {len(ids_by_run[name]):,} (only one of them has "
-                f"'{unshared_example}')",
+                f"{len(first_ids):,} and {len(ids_by_run[name]):,}; for example, only one of the "
+                f"runs has '{unshared_example}'",
                 hint=Text(
                     "use ",
                     OptionName("common"),
@@ -181,7 +181,7 @@ def shared_metrics(
         if name not in shared:
             raise OptionError(f"not every run has the metric '{name}'; {suggest(name, shared)}")
     if not shared:
-        raise OptionError("the runs have no metric in common")
+        raise OptionError("the runs have no metric in common, so there is nothing to compare")
     return tuple(dict.fromkeys(metrics)) if metrics else shared
 
 
@@ -375,10 +375,10 @@ def _comparison_notes(
                 "which every run has a value."
             )
         if column.better is Better.ZERO:
-            yield f"{column.label}: the comparison uses its distance from zero in each image."
+            yield f"{column.label}: the comparison uses the absolute value for each image."
     official_count = first_run.data.official
     if official_count is not None and official_count != num_images:
-        yield f"The whole split has {official_count:,} images, not {num_images:,}."
+        yield f"The whole split has {official_count:,} images, but {num_images:,} are compared."
     yield from _notes_on_different_runs(runs)
     yield from _run_warnings(runs)
 
@@ -398,10 +398,10 @@ def _significance_notes(first_run: Evaluation, num_images: int) -> Iterator[str]
         yield "There are too few images for intervals and significance tests."
         return
     yield (
-        "The 95% intervals of the differences are by Student's t, and p is by Wilcoxon's "
-        "signed-rank test with Holm's correction for the runs of each metric. An asterisk marks "
-        f"p < {SIGNIFICANCE_LEVEL:g} with an interval that excludes zero. Bold marks the best run "
-        "if it is significantly better than every other run."
+        "The 95% intervals of the differences follow from Student's t distribution, and p from "
+        "Wilcoxon's signed-rank test with Holm's correction for the number of runs. An asterisk "
+        f"marks p < {SIGNIFICANCE_LEVEL:g} with an interval that excludes zero. Bold marks the "
+        "best run if it is significantly better than every other run."
     )
     if num_scenes < len(first_run.scores):
         yield (
@@ -423,8 +423,8 @@ def _averaging_notes(
     if any(run.settings.get("averaging") == Averaging.POOLED for run in runs.values()):
         yield (
             "The benchmark pools the pixels of all images; differences and p are computed from "
-            "the values of single images, so a difference can have the opposite sign to that of "
-            "the pooled values."
+            "the values of single images, so their sign can differ from the sign of the difference "
+            "between the pooled values."
         )
     if has_unshared_images:
         image_counts = ", ".join(f"{name} {len(run.scores):,}" for name, run in runs.items())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rilievo.errors import OptionError
+from rilievo.errors.messages import join_alternatives
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparison import Comparison
 from rilievo.evaluation.tables.comparison_page import write_comparison_page
@@ -75,6 +76,5 @@ def check_file_ending(path: Path) -> None:
     endings = (".md", ".csv", ".tex", ".html")
     if path.suffix.lower() not in endings:
         raise OptionError(
-            f"{path}: a comparison cannot be written as '{path.suffix}'; choose a file name that "
-            f"ends in {', '.join(endings[:-1])} or {endings[-1]}"
+            f"{path}: the file name of a comparison must end in {join_alternatives(endings)}"
         )

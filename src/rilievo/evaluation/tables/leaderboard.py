@@ -66,7 +66,7 @@ def model_pairs_table(comparison: Comparison) -> Table:
                 "yes" if pair.is_claimed else "no",
             )
         )
-    error_heading = "error over all benchmarks (95%, all pairs together)"
+    error_heading = "error over all benchmarks (joint 95% interval)"
     return Table(
         heads=make_heads("model", "against", error_heading, "p", "significantly better"),
         rows=tuple(rows),
@@ -180,6 +180,6 @@ def _mean_rank_chart(comparison: Comparison) -> Chart:
     ]
     caption = (
         f"Mean rank over {count_text(len(comparison.shared_benchmarks), 'benchmark')}, where 1 is "
-        "the best. The lines are 95% intervals, from resampling images"
+        "the best. The lines are 95% intervals from resampling images or scenes"
     )
     return draw_intervals(marks, "mean rank", caption)

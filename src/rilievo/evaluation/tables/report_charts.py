@@ -48,7 +48,7 @@ def histogram(summary: Summary, values: Values) -> Chart:
         axes.set_ylabel("images")
         axes.yaxis.get_major_locator().set_params(integer=True)
 
-    caption = f"{summary.label}: mean {number(mean)} (line), median {number(median)} (dashes)"
+    caption = f"{summary.label}: mean {number(mean)} (solid line), median {number(median)} (dashed)"
     outlier_count = int(((values < low) | (values > high)).sum())
     if outlier_count:
         least, largest = float(values.min()), float(values.max())
@@ -62,7 +62,8 @@ def histogram(summary: Summary, values: Values) -> Chart:
         svg=canvas.svg,
         description=(
             f"Histogram of {summary.label} over {values.size:,} images: mean {number(mean)}, "
-            f"median {number(median)}, 90% from {number(percentile_5)} to {number(percentile_95)}."
+            f"median {number(median)}. For 90% of the images, the value is between "
+            f"{number(percentile_5)} and {number(percentile_95)}."
         ),
         caption=caption,
     )
@@ -114,8 +115,8 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
 
     worst = max(nonempty_ranges, key=lambda depth_range: depth_range.abs_rel)
     caption = (
-        "Error of pixels by their true depth. A bias above zero means predicted too far, below "
-        "zero too near"
+        "Error of pixels by their true depth. If the bias is above zero, depth is predicted too "
+        "far, and if it is below zero, too near"
     )
     return Chart(
         svg=canvas.svg,
@@ -168,7 +169,7 @@ def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart
         ),
         caption=(
             f"{label} of the remaining pixels, as a mean over images. AUSE is the area between the "
-            "two curves, AURG the area between the dashed line and the curve by confidence"
+            "two curves, and AURG is the area between the dashed line and the curve by confidence"
         ),
     )
 
@@ -197,8 +198,8 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
         f"{number(mean_confidence)}, and {number(mean_right_fraction)} of the depths are right "
         "within a factor of 1.25.",
         caption=(
-            "Fraction of depths that are right within a factor of 1.25, by confidence; on the "
-            "dashed line the confidence is exact. Larger dots have more pixels"
+            "Fraction of depths that are right within a factor of 1.25, by confidence. On the "
+            "dashed line, the confidence is exact. Larger dots stand for more pixels"
         ),
     )
 

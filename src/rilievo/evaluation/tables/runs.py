@@ -125,7 +125,7 @@ def check_same_benchmark(runs: Mapping[str, Evaluation]) -> None:
             if first_value != value:
                 raise InputError(
                     f"{quote_pair(first_name, name)} were scored on different data: the "
-                    f"{attribute} is '{first_value}' and '{value}'"
+                    f"{attribute}s are '{first_value}' and '{value}'"
                 )
 
 
@@ -139,8 +139,8 @@ def _setting_differences(first_run: Evaluation, second_run: Evaluation) -> str:
         first_value, second_value = first_run.settings.get(name), second_run.settings.get(name)
         if name not in PROSE and first_value != second_value:
             differences.append(
-                f"{name.replace('_', ' ')} is {setting_value(first_value)} "
-                f"and {setting_value(second_value)}"
+                f"{name.replace('_', ' ')} is {setting_value(first_value)} for the first run and "
+                f"{setting_value(second_value)} for the second"
             )
     if not differences:
         return "their settings look the same, so evaluate both with the same version of rilievo"

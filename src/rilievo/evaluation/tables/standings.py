@@ -156,8 +156,8 @@ def _compare_group(
         name = run.evaluation.made_by.model
         if name in folder_by_model:
             raise OptionError(
-                f"{folder_by_model[name]} and {run.folder} both have '{name}' on {label}; give "
-                "only one of them"
+                f"{folder_by_model[name]} and {run.folder} both contain results of '{name}' on "
+                f"{label}; give only one of these folders"
             )
         folder_by_model[name] = run.folder
 
@@ -168,7 +168,9 @@ def _compare_group(
     else:
         compared_metrics = choose_metrics(available)
     if not compared_metrics:
-        raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
+        raise OptionError(
+            f"the runs on {label} have none of the metrics {', '.join(metrics or ())} in common"
+        )
     # Runs of one benchmark make one group.
     [group] = compare(evaluations, metrics=compared_metrics, common=common).groups
     report_by_model = {name: folder / REPORT for name, folder in folder_by_model.items()}
@@ -241,7 +243,8 @@ def _pair_notes(compared: Sequence[str], shared: Collection[str]) -> Iterator[st
     if len(compared) > 1:
         yield (
             "Two models are compared by the ratio of their errors in the first metric (for a "
-            f"fraction, 1 minus it), as a geometric mean over {', '.join(compared)} with equal "
+            "fraction, 1 minus the fraction), as a geometric mean over "
+            f"{', '.join(compared)} with equal "
             "weights. The intervals come from resampling scenes, the same ones for all models, and "
             "hold for all pairs together with a probability of 95%. They apply to new scenes of "
             "these benchmarks, not to other benchmarks."

@@ -61,9 +61,9 @@ _COLOUR_STOPS = 33
 """Number of colours in a scale that the app interpolates."""
 _KIND_WORDS = {
     DepthKind.METRIC: "depth in metres",
-    DepthKind.UP_TO_SCALE: "depth up to one factor",
-    DepthKind.AFFINE: "depth up to a factor and a shift",
-    DepthKind.AFFINE_INVERSE: "inverse depth up to a factor and a shift",
+    DepthKind.UP_TO_SCALE: "depth up to scale",
+    DepthKind.AFFINE: "depth up to a scale and a shift",
+    DepthKind.AFFINE_INVERSE: "inverse depth up to a scale and a shift",
 }
 _FIELDS_OF_ALL_ROWS = (ID_FIELD, "split", "notes")
 _REMEDY = (
@@ -313,8 +313,8 @@ def declare_fields(
     notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
     declarations: list[tuple[str, str, dict[str, Any]]] = [
         (ID_FIELD, "id of the image in its dataset", text),
-        ("split", "of the dataset", text),
-        ("notes", "notes, and parts that could not be shown", notes),
+        ("split", "split of the dataset", text),
+        ("notes", "notes on the image, and parts that could not be shown", notes),
         *((map_field.path, map_field.description, heat_map) for map_field in _map_fields(items)),
         *((path, description, heat_map) for path, description in _fields_without_depth(items)),
         *((path, description, text) for path, description in _picture_fields(items)),

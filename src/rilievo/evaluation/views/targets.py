@@ -194,8 +194,8 @@ def _check_same_images(first: EvaluatedRun, second: EvaluatedRun) -> None:
     ):
         if first_value != second_value:
             raise InputError(
-                f"{first.folder} and {second.folder} do not show the same images: their {setting} "
-                f"is '{first_value}' and '{second_value}'; view them separately"
+                f"{first.folder} and {second.folder} do not show the same images: their {setting}s "
+                f"are '{first_value}' and '{second_value}'; view them separately"
             )
 
 

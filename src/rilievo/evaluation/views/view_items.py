@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.arrays.shapes import Pixels, Values
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
-from rilievo.errors.messages import note_of
+from rilievo.errors.messages import count_text, note_of
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.metrics.metric import AnyValues
 from rilievo.evaluation.predictions.rilievo_results import RilievoResults
@@ -104,8 +104,8 @@ def photos_by_id(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> M
                 photo_by_id[image_id] = photo
     if not photo_by_id:
         raise InputError(
-            f"{photos}: contains no photograph for any of the {len(ids)} results; expected names "
-            f"such as {ids[0]}"
+            f"{photos}: contains no photograph for {count_text(len(ids), 'result')}; expected "
+            f"names such as {ids[0]}"
         )
     return photo_by_id
 
