@@ -126,11 +126,13 @@ def score_plan(
         _add_scores(accumulator, score_all(job, ids, processes=plan.processes), tally)
     if not accumulator.scores:
         first = accumulator.unscored[0]
-        raise InputError(
-            f"none of the {len(accumulator.unscored)} images could be scored; the reason for the "
-            f"first one, {first.id}:",
-            problem=Text(first.reason),
-        )
+        beginning = f"the only image, {first.id}, could not be scored:"
+        if len(accumulator.unscored) > 1:
+            beginning = (
+                f"none of the {len(accumulator.unscored)} images could be scored; the reason for "
+                f"the first one, {first.id}:"
+            )
+        raise InputError(beginning, problem=Text(first.reason))
     seconds = time.perf_counter() - start
 
     warnings += [*true_depth.warnings, *evaluation_remarks(selection, accumulator)]

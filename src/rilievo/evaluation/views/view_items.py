@@ -306,10 +306,12 @@ class ViewItems:
     def require_shown(self, failed: Sequence[str]) -> None:
         """Raise an InputError if all images failed."""
         if len(failed) == len(self.ids) + len(self.absent):
-            raise InputError(
-                f"none of the {len(failed)} images can be shown; the reason for the first one: "
-                f"{failed[0]}"
-            )
+            beginning = "the only image cannot be shown"
+            if len(failed) > 1:
+                beginning = (
+                    f"none of the {len(failed)} images can be shown; the reason for the first one"
+                )
+            raise InputError(f"{beginning}: {failed[0]}")
 
 
 def _read_result(column: ModelColumn, image_id: str) -> ModelResult:
