@@ -133,14 +133,14 @@ export function anchorValues(values, reference, isInverse) {
   const isCommon = (pixel) => Number.isFinite(values[pixel]) && Number.isFinite(reference[pixel]);
   const pixels = listOf(values.length, (pixel) => pixel).filter(isCommon);
   if (pixels.length < LEAST_PIXELS) {
-    throw new Error(`the two predictions have depth in common at only ${pixels.length} places, too few to fit one to the other`);
+    throw new Error(`both predictions have depth at only ${pixels.length} of ${values.length} sampled pixels, which is too few to fit one to the other`);
   }
   const x = Float64Array.from(pixels, (pixel) => values[pixel]);
   const referenceDepth = Float64Array.from(pixels, (pixel) => reference[pixel]);
   const low = quantile(x, LOW_QUANTILE);
   const span = quantile(x, 1 - LOW_QUANTILE) - low;
   if (!(span > 0) || referenceDepth.every((z) => z === referenceDepth[0])) {
-    throw new Error("one of the two predictions is constant, so nothing can be fitted to it");
+    throw new Error("one of the two predictions is constant, which does not determine a scale and a shift");
   }
 
   const sign = isInverse ? -1 : 1;

@@ -259,7 +259,7 @@ _StreamParameters = extend_parameters(
     without=("vanishing_points",),  # the answer has no camera
     descriptions={
         "trim": "Crop uniform borders before the network sees a frame. Off by default, because "
-        "borders that appear in some frames only make the depth jump."
+        "borders that appear in only some of the frames make the depth jump."
     },
 )
 

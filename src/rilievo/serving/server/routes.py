@@ -375,7 +375,7 @@ def _routing_error_response(request: Request, error: Exception) -> Response:
         allowed_methods = (error.headers or {}).get("Allow", "others")
         message = f"this address does not accept {request.method}; use {allowed_methods}"
     else:
-        message = "the request is not valid HTTP"
+        message = "the request cannot be read"
     return RefusalResponse(Refusal(error.status_code, message, error.headers))
 
 
