@@ -236,7 +236,7 @@ class KnownSizes(Record):
             raise OptionError(
                 option="known",
                 problem="cannot combine a table with other known sizes",
-                hint="give either one table or sizes on the command line",
+                hint="give either one table or single sizes",
             )
         return Path(csv_names[0]) if csv_names else None
 

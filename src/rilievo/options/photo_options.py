@@ -48,8 +48,8 @@ class Mirroring(Record):
             raise OptionError(
                 option="flip",
                 without="confidence",
-                hint="the average agrees with the mirror image everywhere, which says nothing "
-                "about confidence; give only one of them",
+                hint="after averaging, the prediction no longer differs from that of the mirror "
+                "image; give only one of them",
             )
 
     @property
