@@ -230,9 +230,9 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         run_tiny("rilievo/small", root, benchmark="normals", align="log")
     with pytest.raises(OptionError, match="give a model to predict with, or a folder"):
         run_tiny(None, root)
-    with pytest.raises(OptionError, match="its kind of depth is up_to_scale, but you give metric"):
+    with pytest.raises(OptionError, match="its kind of depth is up_to_scale, but you gave metric"):
         run_tiny("rilievo/small", root, kind="metric")
-    with pytest.raises(OptionError, match="'rilievo/small' has no settings, but you give steps"):
+    with pytest.raises(OptionError, match="'rilievo/small' has no settings, but you gave steps"):
         run_tiny("rilievo/small", root, settings=("steps=4",))
     with pytest.raises(OptionError, match="kind and settings only apply to a model given by name"):
         run_tiny(load_model("rilievo/small"), root, kind="metric")

@@ -111,7 +111,7 @@ def test_a_name_longer_than_any_file_may_have_is_one_line(name: str, kind: str |
 
 
 def test_a_model_with_nothing_to_set_says_so() -> None:
-    with pytest.raises(OptionError, match="'rilievo/base' has no settings, but you give steps"):
+    with pytest.raises(OptionError, match="'rilievo/base' has no settings, but you gave steps"):
         load_model(settings={"steps": 4})
     with pytest.raises(OptionError, match="has no settings"):
         load_model("any.onnx", settings={"steps": 4})

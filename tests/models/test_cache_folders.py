@@ -48,7 +48,7 @@ def test_a_user_without_a_home_is_told_what_to_set(
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", no_home)
-    with pytest.raises(ModelError, match=r"no home folder .* (RILIEVO_CACHE|HF_HOME)"):
+    with pytest.raises(ModelError, match=r"no home folder, .* (RILIEVO_CACHE|HF_HOME)"):
         folder()
 
 

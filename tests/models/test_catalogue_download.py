@@ -165,7 +165,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 
 def test_a_download_that_broke_off_goes_on_where_it_was(mirror: Mirror, tmp_path: Path) -> None:
     mirror.fault = "break"
-    assert "the part that was received is kept" in failure(entry())
+    assert "try again to resume the download" in failure(entry())
     [part] = left_over(tmp_path)
     size = part.stat().st_size
     assert 0 < size < len(CONTENT)
@@ -206,7 +206,10 @@ def test_what_a_server_refuses_is_one_line(
     assert words in failure(entry())
 
 
-REMEDY = "run 'rilievo models fetch test/net' while you are online, or use quality='fast'"
+REMEDY = (
+    "run 'rilievo models fetch test/net' while you are online, or use quality='fast', which needs "
+    "no download"
+)
 
 
 def test_a_shut_network_is_one_line_without_the_mirror_s_password(
@@ -273,7 +276,7 @@ def test_a_file_without_a_known_hash_is_checked_against_its_first_download(
     [path] = fetch_files(unknown)
     assert path.parts[-3] == COMMIT
     path.resolve().write_bytes(b"x" * len(CONTENT))
-    assert "remove it" in failure(unknown)
+    assert "remove the file" in failure(unknown)
 
 
 STATED = {"X-Linked-Size": str(len(CONTENT)), "X-Linked-Etag": f'"{DIGEST}"'}

@@ -88,7 +88,7 @@ BAD: dict[str, tuple[Answer, str]] = {
     "large": (lambda image: np.ones((500, 500)), r"shape \(500, 500\); expected .* at most"),
     "NaN": (lambda image: np.full((4, 4), np.nan), "NaN or infinite depth"),
     "infinite": (lambda image: np.full((4, 4), np.inf), "NaN or infinite depth"),
-    "negative": (lambda image: -np.ones((4, 4)), "values that are not positive: check its kind"),
+    "negative": (lambda image: -np.ones((4, 4)), "values that are not positive: check the kind"),
 }
 
 
@@ -151,7 +151,7 @@ def test_functions_of_one_name_are_not_mixed_up(lab: Any) -> None:
 
 def test_what_other_processes_cannot_import_is_refused_in_words(lab: Any) -> None:
     loaded = rilievo.load_model(lambda image: np.ones((4, 4)))
-    with pytest.raises(OptionError, match="define the function at the top of a module"):
+    with pytest.raises(OptionError, match="define the function at the top level of a module"):
         pickle.dumps(loaded)
 
 

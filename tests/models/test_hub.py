@@ -123,7 +123,7 @@ def test_the_licence_is_said_at_the_first_fetch_alone(
     assert said.count("CC-BY-NC-4.0") == said.count("NON-COMMERCIAL LICENCE") == 1
 
 
-REMEDY = "run this once while you are online, or use quality='fast'"
+REMEDY = "run this once while you are online, or use quality='fast', which needs no download"
 
 
 def test_offline_what_is_there_is_used_and_what_is_not_is_said(
@@ -161,7 +161,7 @@ def test_without_a_hub_it_is_said(
     [
         ("someone/other", None, "no such repository"),
         (REPOSITORY, "v9", "no revision 'v9'"),
-        (REPOSITORY, "a b", "not a branch, tag or commit"),
+        (REPOSITORY, "a b", "not the name of a branch, tag or commit"),
     ],
 )
 def test_what_the_hub_does_not_have_is_said(
@@ -178,8 +178,8 @@ def test_what_the_hub_does_not_have_is_said(
         ("500", True, "HTTP 500"),
         ("401", True, "HTTP 401: set HF_TOKEN"),
         ("404", True, "HTTP 404: it has no such repository; check the name"),
-        ("gated", True, "accept its terms"),
-        ("gated", False, "accept its terms"),
+        ("gated", True, "accept the terms"),
+        ("gated", False, "accept the terms"),
         ("html", True, "cannot be downloaded"),
         ("slow", True, "did not answer"),
         ("slow", False, "did not answer"),
@@ -215,7 +215,7 @@ def test_a_record_that_is_none_is_said(stocked: Hub) -> None:
     record = download_record_path(f"{REPOSITORY}@main")
     record.parent.mkdir(parents=True)
     record.write_text("[1, 2]")
-    assert "not rilievo's record" in failure()
+    assert "not a valid record of a download" in failure()
 
 
 def test_no_token_is_in_any_message(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_another_network_is_refused_by_the_name_of_its_input(tmp_path: Path) -> 
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     network.ir_version = 8
     save(network, tmp_path / "other.onnx")
-    with pytest.raises(ModelError, match="not a graph of moge-2"):
+    with pytest.raises(ModelError, match="not a network of moge-2"):
         model(tmp_path / "other.onnx")
 
 

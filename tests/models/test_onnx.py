@@ -124,7 +124,7 @@ def test_a_network_of_normals_alone_says_that_it_has_no_depth(make_network: Make
     del said["name"]
     model = load_model(make_network(output="confidence", **said))
     assert (model.card.kind, model.card.normals) == (None, True)
-    with pytest.raises(ModelError, match="states that there is no depth, but depth is an output"):
+    with pytest.raises(ModelError, match="predicts no depth, but it has an output 'depth'"):
         load_model(make_network(**said))
     with pytest.raises(ModelError, match="no 'depth'"):
         load_model(make_network(output="confidence", **(said | {"kind": "metric"})))
@@ -194,7 +194,7 @@ def test_an_unknown_model_gets_the_nearest_names() -> None:
     ("options", "words"),
     [
         ({"engine": "tensorrt"}, "no engine"),
-        ({"engine": "onnxruntime", "precision": "bf16"}, "has no precision"),
+        ({"engine": "onnxruntime", "precision": "bf16"}, "does not offer the precision"),
         ({"device": "gpu"}, "no device"),
         ({"device": "cpu:1"}, "no device"),
         ({"device": "cuda"}, "no CUDA"),
@@ -246,7 +246,7 @@ def test_a_card_and_a_file_of_different_kinds_do_not_go_together(
     make_network: MakeNetwork,
 ) -> None:
     with pytest.raises(
-        ModelError, match=r"its depth is affine, .*'rilievo/small' states up_to_scale"
+        ModelError, match=r"depth of kind 'affine', .*'rilievo/small' states 'up_to_scale'"
     ):
         OnnxModel(make_network(kind="affine"), LoadOptions(), find_card("rilievo/small"))
 
@@ -285,9 +285,15 @@ BROKEN = np.full((3, 8, 8), np.nan, np.float32)
     ("answer", "words"),
     [
         (Inference(normals=BROKEN), "NaN or infinite normals"),
-        (Inference(confidence=BROKEN[0]), "confidence outside 0 to 1"),
-        (Inference(confidence=np.full((8, 8), 1.5, np.float32)), "confidence outside 0 to 1"),
-        (Inference(confidence=np.full((8, 8), -0.1, np.float32)), "confidence outside 0 to 1"),
+        (Inference(confidence=BROKEN[0]), "confidence values outside 0 to 1"),
+        (
+            Inference(confidence=np.full((8, 8), 1.5, np.float32)),
+            "confidence values outside 0 to 1",
+        ),
+        (
+            Inference(confidence=np.full((8, 8), -0.1, np.float32)),
+            "confidence values outside 0 to 1",
+        ),
     ],
 )
 def test_answers_that_are_no_normals_or_no_confidence_are_refused(
@@ -319,7 +325,7 @@ def test_an_output_whose_name_is_no_text_is_one_line(make_network: MakeNetwork) 
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"depth", b"\xffepth"))
     assert path.read_bytes() != whole
-    with pytest.raises(ModelError, match="not text in UTF-8"):
+    with pytest.raises(ModelError, match="not valid UTF-8"):
         load_model(path)
 
 

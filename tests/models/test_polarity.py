@@ -49,5 +49,5 @@ def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
         assert note is None
     else:
         assert note is not None
-        assert "with that kind" in note
+        assert "with the right kind" in note
         assert f"the stated kind is {kind}" in note

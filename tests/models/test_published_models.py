@@ -149,7 +149,7 @@ def test_depth_anything_3_with_an_impossible_focal_length_is_refused(
     K = np.array([[focal[0], 0, 251.5], [0, focal[1], 188.5], [0, 0, 1]])
     catalogue.offer(name, lambda path: write_depth_anything_3(path, K=K))
     model = load_model(name, device="cpu")
-    with pytest.raises(ModelError, match="returned invalid intrinsics"):
+    with pytest.raises(ModelError, match="returned an invalid camera matrix"):
         model.predict_raw([blocks((240, 320))[0]])
 
 

@@ -80,5 +80,7 @@ def test_weights_beside_a_published_graph_are_compared_too(
     ):
         load_model(path, device="cpu")
     weights.unlink()
-    with pytest.raises(ModelError, match=r"its weights are missing; put model\.onnx_data next to"):
+    with pytest.raises(
+        ModelError, match=r"the file with its weights is missing; put model\.onnx_data next to"
+    ):
         load_model(path, device="cpu")

@@ -89,7 +89,7 @@ def test_a_named_result_is_taken_by_its_name_and_a_listed_one_by_its_place(
     service.shape_output = lambda found: {"near": found[0], "far": found[1]}
     [prediction] = model(output="far").predict_raw([photo()])
     assert prediction.depth.values.min() == 1
-    assert "it contains near, far" in refusal(service, output="nearest")
+    assert "its pictures are: near, far" in refusal(service, output="nearest")
 
 
 def test_a_smaller_picture_of_the_same_shape_is_brought_to_the_photographs_size(
@@ -148,7 +148,7 @@ def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> N
     service.next("POST /v1/predictions", Said(status=201, delay=3.5))
     with pytest.raises(ModelError, match="charged"):
         told.predict_raw([photo()])
-    with pytest.raises(ModelError, match="that you agreed to, none is left"):
+    with pytest.raises(ModelError, match="none of the calls that you agreed to is left"):
         told.predict_raw([photo()])
 
 
@@ -174,14 +174,14 @@ def test_reads_that_hang_or_break_off_are_asked_again(service: Service) -> None:
 
 def test_more_photographs_than_agreed_to_are_not_sent(service: Service) -> None:
     with pytest.raises(
-        ModelError, match="3 paid calls, but of those that you agreed to, only 2 are left"
+        ModelError, match="3 paid calls, but only 2 of the calls that you agreed to are left"
     ):
         model(calls=2).predict_raw([photo()] * 3)
     assert service.count("POST") == 0
     told = model(calls=2)
     told.predict_raw([photo()] * 2)
     with pytest.raises(
-        ModelError, match="1 paid call, but of those that you agreed to, none is left"
+        ModelError, match="1 paid call, but none of the calls that you agreed to is left"
     ):
         told.predict_raw([photo()])
 

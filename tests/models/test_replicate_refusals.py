@@ -55,7 +55,7 @@ def test_a_reply_without_what_is_needed_next_is_told(
 
 def test_a_prediction_that_takes_too_long_is_cancelled(service: Service) -> None:
     service.polls_needed = 10**9
-    assert "cancelled, because there was no result after 1 seconds" in refusal(service, timeout=1)
+    assert "cancelled, because there was no result after 1 second;" in refusal(service, timeout=1)
     assert service.cancelled == ["prediction0"]
     assert service.files == {}
 
@@ -88,7 +88,10 @@ def test_who_stops_waiting_cancels_the_prediction(service: Service) -> None:
     [
         (("image/png", b"<html>sorry</html>"), "the result is not a picture"),
         (("image/png", grey_png([[7] * 64] * 48)[:-30]), "not a picture, or is damaged"),
-        (("image/png", grey_png([[7] * 64] * 64)), "64 x 64 pixels, which is a different shape"),
+        (
+            ("image/png", grey_png([[7] * 64] * 64)),
+            "64 x 64 pixels, but the photograph has another",
+        ),
         (("image/png", colour_png(64, 48)), "the picture in the result is coloured"),
         (("image/png", b""), "the result is not a picture"),
     ],
@@ -175,7 +178,9 @@ def test_a_photograph_too_large_to_send_is_told(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rilievo.models.replicate_model.MAX_BYTES", 1000)
-    with pytest.raises(InputError, match=r"kitchen\.jpg: would be sent as .* make it smaller"):
+    with pytest.raises(
+        InputError, match=r"kitchen\.jpg: would be sent as .* make the photograph smaller"
+    ):
         model().predict_raw([photo()])
     assert service.count("POST") == 0
 
@@ -183,14 +188,14 @@ def test_a_photograph_too_large_to_send_is_told(
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("replicate:who/depth", None, "state what its picture shows with kind"),
+        ("replicate:who/depth", None, "give kind='affine' if they show depth"),
         ("replicate:who/depth", "metric", "stretched to its own range"),
         ("replicate:who", "affine", "expected replicate:owner/name"),
         ("replicate:who/depth:12", "affine", "64 hex digits"),
         (
             "replicate:cjwbw/midas",
             "affine",
-            "its kind of depth is affine_inverse, but you give affine",
+            "its kind of depth is affine_inverse, but you gave affine",
         ),
     ],
 )
@@ -243,7 +248,9 @@ def test_results_named_after_the_token_do_not_show_it(service: Service, result: 
 @pytest.mark.parametrize("id", [TOKEN, "7a" * 31, "../" + "7a" * 32])
 def test_a_version_that_is_none_gets_into_no_result(service: Service, id: str) -> None:
     service.next("GET /v1/models", Said(body={"latest_version": {"id": id}}))
-    with pytest.raises(ModelError, match="an invalid or different version") as caught:
+    with pytest.raises(
+        ModelError, match="an invalid version, or not with the requested one"
+    ) as caught:
         model()
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
@@ -266,7 +273,7 @@ def test_a_small_result_may_be_rounded_by_a_pixel_and_not_by_two(
     if fits:
         assert grey_picture([result], (3000, 4000)).shape == size
     else:
-        with pytest.raises(ModelError, match="a different shape from the photograph's 4000 x 3000"):
+        with pytest.raises(ModelError, match=r"another aspect ratio \(4000 x 3000\)"):
             grey_picture([result], (3000, 4000))
 
 

@@ -105,7 +105,7 @@ def test_the_default_says_where_the_sky_is() -> None:
 @pytest.mark.parametrize("name", ["sky", "confidence"])
 def test_chances_outside_0_to_1_are_refused(name: str) -> None:
     answer = Inference(**{name: np.full((8, 8), 1.5, np.float32)})
-    with pytest.raises(ModelError, match=f"{name} outside 0 to 1"):
+    with pytest.raises(ModelError, match=f"{name} values outside 0 to 1"):
         Above().finish(answer, under_sky()[0])
 
 

@@ -164,7 +164,9 @@ class Model(ABC):
         from rilievo.io.photographs.photo import read_photo
 
         if not isinstance(images, list | tuple):
-            raise TypeError("predict_raw takes a list of images: predict_raw([image])")
+            raise TypeError(
+                "predict_raw takes a list of images; for a single image, call predict_raw([image])"
+            )
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
         inferences = self.infer(photos)
         return [
@@ -246,9 +248,8 @@ def _check_photos(photos: object) -> None:
     is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
     if not (is_list and all(isinstance(item, Photo) for item in photos)):
         raise TypeError(
-            "infer takes a list of rilievo.Photo and returns maps at the network's "
-            "resolution; for an array, a path or a picture, call the model instead: "
-            "model(image)"
+            "infer takes a list of rilievo.Photo objects; for an array, a path or a PIL image, "
+            "call model(image) instead"
         )
 
 
@@ -273,8 +274,8 @@ def _reload_same_weights(load: Callable[[], Model], weights_sha256: str) -> Mode
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
-            f"the weights of model '{model.card.name}' have changed since it was pickled; load the "
-            "model again, and pass the new one"
+            f"the weights of model '{model.card.name}' have changed since the model was pickled; "
+            "load the model again, and pickle the new object"
         )
     return model
 
@@ -283,12 +284,12 @@ def _check_values(inference: Inference, card: ModelCard) -> None:
     """Check that a network's outputs are finite and in range."""
     normals = inference.normals
     if normals is not None and not np.isfinite(normals).all():
-        raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
+        raise _infinite_values_error("normals", card)
     for name in ("confidence", "sky"):
         probability = getattr(inference, name)
         # NaN fails this comparison as well.
         if probability is not None and not ((probability >= 0) & (probability <= 1)).all():
-            raise ModelError(f"model '{card.name}' returned {name} outside 0 to 1")
+            raise ModelError(f"model '{card.name}' returned {name} values outside 0 to 1")
 
     depth = inference.depth
     if depth is None:
@@ -296,12 +297,20 @@ def _check_values(inference: Inference, card: ModelCard) -> None:
     if inference.valid is not None:
         depth = depth[inference.valid]
     if not np.isfinite(depth).all():
-        raise ModelError(f"model '{card.name}' returned NaN or infinite depth")
+        raise _infinite_values_error("depth", card)
     if card.kind is not None and card.kind.is_depth and (depth <= 0).any():
         raise ModelError(
-            f"model '{card.name}' states that its depth is {card.kind}, but it returned "
-            "values that are not positive: check its kind"
+            f"model '{card.name}' states depth of kind '{card.kind}', but it returned "
+            "values that are not positive: check the kind"
         )
+
+
+def _infinite_values_error(map_name: str, card: ModelCard) -> ModelError:
+    """Error for a map with values that are not finite, as some networks return in fp16."""
+    return ModelError(
+        f"model '{card.name}' returned NaN or infinite {map_name}, expected finite values",
+        hint=Text("if the model runs in a low precision, try ", OptionName("precision", "fp32")),
+    )
 
 
 class WrappedModel(Model):
@@ -470,7 +479,7 @@ def focal_length_error(model: str) -> UnknownCameraError:
 def _camera_from_fov(degrees: float, shape: tuple[int, int], name: str) -> Camera:
     if not 0 < degrees < 180:
         raise ModelError(
-            f"model '{name}' returned a field of view of {degrees:g} degrees",
+            f"model '{name}' returned a field of view of {degrees:g} degrees, expected 0 to 180",
             hint=Text("give ", OptionName("fov", "..."), " or ", OptionName("camera", "...")),
         )
     return Camera(K=K_from_fov(degrees, shape), source=CameraSource.PREDICTED)
@@ -485,12 +494,12 @@ def _check_dtypes_and_shapes(outputs: Arrays, photo_count: int, model: str) -> N
         leading_axes = (photo_count, 3) if name == "normals" else (photo_count,)
         if array.dtype != np.float32 or array.shape[:-2] != leading_axes:
             raise ModelError(
-                f"model '{model}': output {name!r} is {array.dtype} {array.shape}, expected "
-                f"float32 ({', '.join(map(str, leading_axes))}, height, width)"
+                f"model '{model}': output {name!r} has type {array.dtype} and shape {array.shape}, "
+                f"expected float32 and ({', '.join(map(str, leading_axes))}, height, width)"
             )
     fov = outputs.get("fov")
     if fov is not None and (fov.dtype != np.float32 or fov.shape != (photo_count,)):
         raise ModelError(
-            f"model '{model}': output 'fov' is {fov.dtype} {fov.shape}, expected float32 "
-            f"({photo_count},)"
+            f"model '{model}': output 'fov' has type {fov.dtype} and shape {fov.shape}, expected "
+            f"float32 and ({photo_count},)"
         )

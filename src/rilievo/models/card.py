@@ -14,7 +14,7 @@ NOT_STATED = "not stated"
 
 RESEARCH_DATA = (
     "partly for non-commercial use; the licence of the weights does not say whether this "
-    "applies to them"
+    "restriction applies to the weights"
 )
 """What is said about the training data of weights that were trained on research data."""
 

@@ -59,11 +59,11 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         loader="rilievo.models.default.embedded:load",
     ),
     "given-function": ModelKind(
-        words="a function, given in Python",
+        words="a function that you pass in Python",
         find="rilievo.models.function_model:find_registered_function",
     ),
     "published-file": ModelKind(
-        words="the path of a published ONNX file, whatever it is called",
+        words="the path of a published ONNX file, under any file name",
         find="rilievo.models.catalogue.loading:find_published_file",
     ),
     "onnx-file": ModelKind(
@@ -90,8 +90,8 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         loader="rilievo.models.replicate_model:load",
     ),
     "trained": ModelKind(
-        words="a folder of `rilievo train`, a checkpoint of Monodepth2, or what an installed "
-        "package recognises (`rilievo.finders`)",
+        words="a folder that `rilievo train` wrote, a checkpoint of Monodepth2, or anything that "
+        "an installed package recognises (entry point `rilievo.finders`)",
         find="rilievo.models.finding:find_by_finders",
         extra="train",
     ),
@@ -105,20 +105,20 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
         extra="models",
     ),
     "revision": ModelKind(
-        words="a name of the list followed by `@REVISION`, or its repository",
+        words="a listed name followed by `@REVISION`, or the repository of a listed model",
         find="rilievo.models.finding:find_revised",
         extra="models",
     ),
     "place": ModelKind(
-        words="`package.module:NAME` or `path/to/file.py:NAME`, a function of yours",
+        words="your own function, as `package.module:NAME` or `path/to/file.py:NAME`",
         find="rilievo.models.outside:find_import_path",
     ),
     "installed": ModelKind(
-        words="a name that an installed package offers (`rilievo.models`)",
+        words="a name that an installed package offers (entry point `rilievo.models`)",
         find="rilievo.models.outside:find_installed",
     ),
     "repository": ModelKind(
-        words="`ORG/NAME` of the Hugging Face hub, with `--kind`",
+        words="`ORG/NAME` from the Hugging Face hub, with `--kind`",
         find="rilievo.models.hub.hub_files:find_repository",
         extra="models",
     ),
@@ -233,15 +233,15 @@ def _unknown_model_error(name: str) -> ModelError:
     if name.endswith(_WEIGHTS_SUFFIXES):
         return ModelError(
             f"model '{name}': a file with weights does not contain the network itself",
-            hint="give the folder that was saved, an ONNX file, or package.module:load "
-            "(docs/extending.md)",
+            hint="give the folder in which the model was saved, an ONNX file, or "
+            "package.module:load (docs/extending.md)",
         )
     similar = _similar_names(name)[: 1 if len(name) > _LONG_NAME else 2]
     question = f"did you mean {' or '.join(map(repr, similar))}? " if similar else ""
     return ModelError(
-        f"no model '{name}'; {question}see 'rilievo models --all'",
+        f"no model '{name}'; {question}'rilievo models --all' lists all models",
         hint=Text(
-            "or give ORG/NAME from the hub with ",
+            "you can also give ORG/NAME from the hub with ",
             OptionName("kind", "KIND"),
             ", or package.module:load (docs/extending.md)",
         ),
@@ -440,17 +440,20 @@ def _check_kind_and_settings(
     kind = options.depth_kind
     if kind is not None and card is None:
         raise OptionError(
-            f"model '{name}': the file states its kind of depth itself, but you give {kind}",
+            f"model '{name}': the file states its kind of depth itself, so you cannot give {kind}",
             hint=Text("leave out ", OptionName("kind")),
         )
     if kind is not None and card is not None and card.kind is not kind:
+        stated = "it predicts no depth"
+        if card.kind is not None:
+            stated = f"its kind of depth is {card.kind}"
         raise OptionError(
-            f"model '{name}': its kind of depth is {card.kind}, but you give {kind}",
+            f"model '{name}': {stated}, but you gave {kind}",
             hint=Text("leave out ", OptionName("kind")),
         )
     if options.settings and (card is None or card.settings is None):
         raise OptionError(
-            f"model '{name}' has no settings, but you give {', '.join(options.settings)}"
+            f"model '{name}' has no settings, but you gave {', '.join(options.settings)}"
         )
 
 

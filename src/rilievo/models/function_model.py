@@ -92,7 +92,7 @@ class FunctionModel(Model):
         if not is_importable(self.function):
             raise OptionError(
                 f"model '{self.card.name}' cannot be imported by other processes: define "
-                "the function at the top of a module, or use a single process"
+                "the function at the top level of a module, or use a single process"
             )
         return super().__reduce_ex__(protocol)
 
@@ -106,7 +106,7 @@ class FunctionModel(Model):
             depth = np.asarray(returned)
         except Exception as error:  # for example for a tensor on a GPU
             raise ModelError(
-                f"{subject} a {type_name} that is not an array: {first_line(error)}"
+                f"{subject} a {type_name} that cannot be converted to an array: {first_line(error)}"
             ) from error
         if depth.ndim == 0:
             raise ModelError(f"{subject} a {type_name}; {expected}")

@@ -55,7 +55,7 @@ class LoadOptions(TrustOptions, Engine):
         Mapping[str, Setting],
         option(
             available_in=Interface.COMMAND,
-            expected='a mapping of names, such as {"steps": 4}',
+            expected='a mapping of names to values, such as {"steps": 4}',
             python_type=Mapping | None,
         ),
     ] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def resolve_engine(
         raise OptionError(f"{what} runs with {join_alternatives(engines)}, not with {engine}")
     if options.precision not in precisions[engine]:
         raise OptionError(
-            f"the engine {engine} has no precision '{options.precision}'; "
-            f"it has {', '.join(precisions[engine])}"
+            f"the engine {engine} does not offer the precision '{options.precision}'; "
+            f"expected {join_alternatives(precisions[engine])}"
         )
     return replace(options, engine=engine)

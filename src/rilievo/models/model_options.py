@@ -94,7 +94,7 @@ class Network(NetworkOptions):
             aliases=("-m",),
             metavar="NAME|FILE.onnx",
             default=f"{DEFAULT_MODEL}; for videos {FAST_MODEL}",
-            expected="a name in MODELS or the path of an ONNX file as text",
+            expected="a name in rilievo.MODELS or the path of an ONNX file, as a string",
             available_in=Interface.LOCAL,
             recorded="never",
             python_type=str | DepthFunction,
@@ -164,8 +164,8 @@ def better_model_hint() -> str | None:
         Text(
             "tip: ",
             OptionName("quality", "good"),
-            f" gives much better results: {good.name} also predicts metres, normals and the "
-            f"camera ({good.megabytes:,.0f} MB, downloaded once; licence of the weights: "
+            f" gives much better results, because {good.name} also predicts metres, normals and "
+            f"the camera ({good.megabytes:,.0f} MB, downloaded once; licence of the weights: "
             f"{good.licence}); for the best results, use ",
             OptionName("quality", "best"),
             f" ({best.megabytes:,.0f} MB)",

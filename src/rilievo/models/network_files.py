@@ -25,8 +25,8 @@ def cache_directory(variable: str = "RILIEVO_CACHE", program: str = "rilievo") -
         return Path.home() / ".cache" / program
     except RuntimeError:
         raise ModelError(
-            f"this user has no home folder in which networks can be kept: set {variable} "
-            "to a folder"
+            "this user has no home folder, in which rilievo keeps networks by default: set "
+            f"{variable} to a folder"
         ) from None
 
 

@@ -72,10 +72,13 @@ class OutsideModel(Model):
         if not isinstance(returned, Inference):
             raise ModelError(
                 f"model '{self.card.name}' returned a {type(returned).__name__}; expected an "
-                "Inference (rilievo.models.base)"
+                "Inference from rilievo.models.base"
             )
         if returned.depth is not None and self.card.kind is None:
-            raise ModelError(f"model '{self.card.name}' returned depth, but its card has no kind")
+            raise ModelError(
+                f"model '{self.card.name}' returned depth, but its card states no kind of depth; "
+                "add kind to the card"
+            )
         return replace(
             returned,
             depth=self._float32_array("depth", returned.depth),

@@ -48,7 +48,7 @@ class ReplicateSettings:
             raise OptionError(f"timeout must be 1 to 86400 seconds, got {self.timeout}")
         if self.image in self.parse_inputs():
             raise OptionError(
-                f"inputs contains '{self.image}', which is the input for the photograph"
+                f"inputs must not contain '{self.image}', which is the input for the photograph"
             )
 
     def parse_inputs(self) -> Mapping[str, Any]:
@@ -98,15 +98,17 @@ def version_card(name: str, kind: DepthKind | None) -> ModelCard | None:
     if kind is None:
         raise ModelError(
             problem=Text(
-                f"model '{name}' is unknown: state what its picture shows with ",
-                OptionName("kind", "..."),
-                f": {DepthKind.AFFINE} (depth) or {DepthKind.AFFINE_INVERSE} (inverse depth)",
+                f"rilievo does not know what the pictures of model '{name}' show: give ",
+                OptionName("kind", DepthKind.AFFINE.value),
+                " if they show depth, or ",
+                OptionName("kind", DepthKind.AFFINE_INVERSE.value),
+                " if they show inverse depth",
             )
         )
     if kind.is_depth:
         raise OptionError(
-            f"model '{name}': a picture is stretched to its own range, so its kind is "
-            f"{DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
+            f"model '{name}': its result is a picture that is stretched to its own range, so its "
+            f"kind is {DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
         )
     return _replicate_card(name.removeprefix(PREFIX), kind, summary)
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Field
 from rilievo.errors import InputError, MissingPackageError, ModelError, OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.files.limits import MAX_PIXELS, is_whole
 from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.photographs.decode import PILLOW_ERRORS
@@ -164,7 +164,9 @@ class ReplicateService:
             request = self._http.build_request("GET", address)
             if self._is_https_or_local(request.url):
                 return self._send_with_retries(request, is_charged=False)
-        raise ModelError("the result is not at an https:// address")
+        raise ModelError(
+            "the result is not at an https:// address, so rilievo does not download it"
+        )
 
     def printable(self, text: object) -> str:
         """First line of a text, without the token."""
@@ -269,7 +271,10 @@ def _read_body(response: "httpx.Response") -> bytes:
     for part in response.iter_bytes():
         body += part
         if len(body) > MAX_BYTES:
-            raise ModelError(f"{response.url.host} replied with more than {MAX_BYTES / 1e6:.0f} MB")
+            raise ModelError(
+                f"{response.url.host} replied with more than {MAX_BYTES / 1e6:.0f} MB, the most "
+                "that rilievo accepts"
+            )
     return bytes(body)
 
 
@@ -310,12 +315,13 @@ class ReplicateModel(PaidModel):
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Send photographs one after the other."""
         if len(photos) > self._calls_left:
-            needed = "1 paid call" if len(photos) == 1 else f"{len(photos)} paid calls"
-            left = "none is" if self._calls_left == 0 else f"only {self._calls_left} are"
+            needed = count_text(len(photos), "paid call")
+            count = f"only {self._calls_left}" if self._calls_left else "none"
+            verb = "are" if self._calls_left > 1 else "is"
             raise ModelError(
                 problem=Text(
-                    f"model '{self.card.name}' would make {needed}, but of those that you agreed "
-                    f"to, {left} left; to agree to more, give ",
+                    f"model '{self.card.name}' would make {needed}, but {count} of the calls that "
+                    f"you agreed to {verb} left; to agree to more, give ",
                     OptionName("set", "calls=N"),
                 )
             )
@@ -385,7 +391,7 @@ class ReplicateModel(PaidModel):
             if time.monotonic() > deadline:
                 raise ModelError(
                     "cancelled, because there was no result after "
-                    f"{self._replicate_settings.timeout} seconds",
+                    f"{count_text(self._replicate_settings.timeout, 'second')}",
                     hint=Text("to wait longer, give ", OptionName("set", "timeout=SECONDS")),
                 )
             service.wait(interval)
@@ -421,7 +427,9 @@ def _request_version_id(service: ReplicateService, version: Version) -> str:
         reply = _reply_part(service.request_json("GET", path), "latest_version", dict)
     version_id = _reply_part(reply, "id", str)
     if not is_version_id(version_id) or version.id not in (None, version_id):
-        raise ModelError("replicate.com replied with an invalid or different version")
+        raise ModelError(
+            "replicate.com replied with an invalid version, or not with the requested one"
+        )
     return version_id
 
 
@@ -457,10 +465,11 @@ def picture_urls(output: Any, name: str | None) -> Sequence[str]:
         for picture_name, value in values_by_name.items()
         if isinstance(value, str) and "://" in value[:8]
     }
-    if not urls or name not in (None, *urls):
-        names = ", ".join(urls) or "no picture"
+    if not urls:
+        raise ModelError("the result contains no picture")
+    if name not in (None, *urls):
         raise ModelError(
-            f"the result does not contain the picture {name or 'of depth'}; it contains {names}"
+            f"the result contains no picture '{name}'; its pictures are: {', '.join(urls)}"
         )
     return list(urls.values()) if name is None else [urls[name]]
 
@@ -481,8 +490,8 @@ def grey_picture(files: Sequence[bytes], shape: tuple[int, int]) -> Field:
     aspect_error = abs(math.log(height / width) - math.log(shape[0] / shape[1]))
     if aspect_error > max_error:
         raise ModelError(
-            f"the result has {width} x {height} pixels, which is a different shape from "
-            f"the photograph's {shape[1]} x {shape[0]}"
+            f"the result has {width} x {height} pixels, but the photograph has another aspect "
+            f"ratio ({shape[1]} x {shape[0]})"
         )
     return depth
 
@@ -513,7 +522,7 @@ def _decode_grey(content: bytes) -> Field | None:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError("too large to be one")
+                raise ValueError(f"it has more than {MAX_PIXELS:,} pixels")
             if picture.mode.startswith("I"):
                 return np.asarray(picture, np.float32) / np.float32(65535)
             colours = np.asarray(picture.convert("RGB"))
@@ -532,8 +541,8 @@ def encode_png(pixels: np.ndarray, name: str) -> bytes:
     content = file.getvalue()
     if len(content) > MAX_BYTES:
         raise InputError(
-            f"would be sent as {len(content) / 1e6:.0f} MB, more than the "
-            f"{MAX_BYTES / 1e6:.0f} MB that replicate.com accepts; make it smaller first",
+            f"would be sent as a PNG of {len(content) / 1e6:.0f} MB, more than the "
+            f"{MAX_BYTES / 1e6:.0f} MB that replicate.com accepts; make the photograph smaller",
             path=name,
         )
     return content

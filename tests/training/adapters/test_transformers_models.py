@@ -167,7 +167,9 @@ def test_old_weights_are_read_as_weights_only(checkpoint: Checkpoints, tmp_path:
 
 
 def test_options_go_to_the_engine(checkpoint: Checkpoints) -> None:
-    with pytest.raises(RilievoError, match="the engine onnxruntime has no precision 'fp16'"):
+    with pytest.raises(
+        RilievoError, match="the engine onnxruntime does not offer the precision 'fp16'"
+    ):
         load_model(checkpoint("glpn"), kind="metric", engine="onnxruntime", precision="fp16")
 
 

@@ -143,14 +143,16 @@ def test_a_multiple_that_transformers_writes_as_its_inverse_is_read(
 
 
 def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:
-    with pytest.raises(ModelError, match=r"kind of its depth; give it with kind=.*affine_inverse"):
+    with pytest.raises(
+        ModelError, match=r"kind of its depth; give the kind with kind=.*affine_inverse"
+    ):
         load_model(checkpoint("dpt"))
     with pytest.raises(ModelError, match=r"no model 'someone/thing'.*kind=KIND"):
         load_model("someone/thing")
     with pytest.raises(OptionError, match="no kind 'inverse'"):
         load_model(checkpoint("dpt"), kind="inverse")
     with pytest.raises(
-        OptionError, match="its kind of depth is affine_inverse, but you give metric"
+        OptionError, match="its kind of depth is affine_inverse, but you gave metric"
     ):
         load_model("dpt/large", kind="metric")
 

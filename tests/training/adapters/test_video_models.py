@@ -122,7 +122,7 @@ def test_models_says_what_monodepth2_is_and_that_it_is_not_fetched(
 
 
 def test_a_kind_that_the_files_contradict_is_refused(mono: Path) -> None:
-    with pytest.raises(OptionError, match="its kind of depth is up_to_scale, but you give metric"):
+    with pytest.raises(OptionError, match="its kind of depth is up_to_scale, but you gave metric"):
         load_model(mono, kind="metric")
 
 

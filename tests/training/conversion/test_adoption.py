@@ -136,11 +136,11 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
     ("shape", "given", "words"),
     [
         (FREE, {}, "kind and the normalisation of its pixels"),
-        (FREE, SAID, "trained at with size"),
+        (FREE, SAID, "trained with size"),
         (
             [1, 3, 56, 70],
             {**SAID, "size": (70, 70)},
-            "its input has the size 56 x 70 .*, not 70 x 70",
+            "its input has the fixed size 56 x 70 .* cannot be 70 x 70",
         ),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out multiple"),
         ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "std must be three positive numbers"),
@@ -164,7 +164,7 @@ def test_what_must_be_said_or_cannot_be_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"), [([], "it has none"), ([("x", [1, 1, 8, 8])], r"\[1, 1, 8, 8\]")]
+    ("inputs", "words"), [([], "its inputs are: none"), ([("x", [1, 1, 8, 8])], r"\[1, 1, 8, 8\]")]
 )
 def test_a_network_that_takes_no_picture_in_colours_is_refused(
     inputs: list[tuple[str, list[int]]], words: str, tmp_path: Path

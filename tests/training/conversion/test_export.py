@@ -130,7 +130,7 @@ def test_int8_without_photographs_quantises_products_alone(
     assert 0 < written.agreement.median < 5e-2
     plain = tmp_path / "plain.onnx"
     export_small(SmallNet(LIGHT).eval(), plain, Provenance(name="plain", trained_on="nothing"))
-    with pytest.raises(ModelError, match="no matrix products"):
+    with pytest.raises(ModelError, match="only quantises matrix products"):
         export_model(plain, tmp_path / "y.onnx", ExportOptions(precision="int8"))
     with pytest.raises(OptionError, match="its weights are already int8 weights"):
         export_model("rilievo/small", tmp_path / "z.onnx", ExportOptions(precision="int8"))
@@ -340,5 +340,5 @@ def test_what_is_no_one_network_is_refused_before_it_is_fetched(name: str, tmp_p
 
 
 def test_numbers_that_overflow_are_named() -> None:
-    with pytest.raises(ModelError, match="in int8, its numbers overflow"):
+    with pytest.raises(ModelError, match="in int8, the network's numbers overflow"):
         check_agreement_limits(Agreement(most=np.nan, median=np.nan), "int8")

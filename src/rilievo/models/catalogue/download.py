@@ -36,6 +36,7 @@ _TRUE_WORDS = frozenset(("1", "on", "yes", "true"))
 _TIMEOUT = 30.0  # [s] without a byte
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK = 1 << 20  # [bytes] between two steps of the progress bar
+_MIRROR_HINT = "check the mirror if HF_ENDPOINT names one"
 
 
 def hub_endpoint() -> str:
@@ -180,6 +181,7 @@ def _fetch_hint(entry: CatalogueEntry) -> Text:
     return Text(
         f"run 'rilievo models fetch {entry.name}' while you are online, or use ",
         OptionName("quality", "fast"),
+        ", which needs no download",
     )
 
 
@@ -193,27 +195,29 @@ def _describe_failure(error: BaseException, entry: CatalogueEntry) -> str | Text
     host = _server_address(entry)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
-            return (
-                f"{host} refuses the download (HTTP {error.code}): accept the terms of the "
-                "model there, and set HF_TOKEN"
-            )
+            # The token is only sent to the hub.
+            hint = "try again later"
+            if entry.is_on_hub:
+                hint = f"accept the terms of {entry.repository} there, and set HF_TOKEN"
+            return f"{host} refuses the download (HTTP {error.code}): {hint}"
         if error.code == 404:
-            hint = ": check HF_ENDPOINT" if entry.is_on_hub else ""
-            return f"{host} does not have the file (HTTP 404){hint}"
+            hint = _MIRROR_HINT if entry.is_on_hub else "update rilievo, in case the file has moved"
+            return f"{host} does not have the file (HTTP 404): {hint}"
         if 300 <= error.code < 400:
-            return f"{host} redirects endlessly or without an address: check the mirror"
+            hint = _MIRROR_HINT if entry.is_on_hub else "try again later"
+            return f"{host} redirects endlessly or without an address: {hint}"
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
         return Text(
-            f"the disk is full ({cache_folder()}, {cause}): free some space, or set HF_HOME to "
-            "another folder"
+            f"the disk is full ({cache_folder()}: {cause.strerror}): free some space, or set "
+            "HF_HOME to another folder"
         )
     if isinstance(cause, TimeoutError):
-        return f"{host} did not answer in time: try again (the part that was received is kept)"
+        return f"{host} did not answer in time: try again to resume the download"
     is_interrupted = isinstance(cause, http.client.HTTPException | ConnectionError)
     if is_interrupted and not isinstance(cause, ConnectionRefusedError):
-        return f"{host} interrupted the download: try again (the part that was received is kept)"
+        return f"{host} interrupted the download: try again to resume the download"
     if isinstance(error, urllib.error.URLError):
         return Text(
             f"{host} cannot be reached ({cause}), and the model is not in the cache: ",
@@ -247,8 +251,8 @@ def verified_sha256(path: Path, file: RemoteFile, model: str) -> str:
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         raise ModelError(
-            f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
-            "download it again"
+            f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove the file "
+            "to download it again"
         )
     record = read_hash_record(path)
     is_unchanged = record is not None and record.stamp == _size_and_mtime_ns(path)
@@ -261,7 +265,7 @@ def verified_sha256(path: Path, file: RemoteFile, model: str) -> str:
     if expected and not digest.startswith(expected):
         raise ModelError(
             f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
-            "remove it to download it again"
+            "remove the file to download it again"
         )
     if not is_unchanged:
         record_sha256(path, digest)
@@ -311,8 +315,8 @@ def fetch_files(entry: CatalogueEntry) -> list[Path]:
         return paths
     if is_offline():
         raise ModelError(
-            f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads are "
-            "switched off:",
+            f"model '{entry.name}' is not in the cache ({cache_folder()}), and HF_HUB_OFFLINE or "
+            "TRANSFORMERS_OFFLINE forbids downloads:",
             problem=_fetch_hint(entry),
         )
     _print_licence(entry)
@@ -410,14 +414,14 @@ def _check_announced_file(
             f"{file.path}, with "
             f"{_describe_size_and_hash(announced.size, announced.sha256)}, expected "
             f"{_describe_size_and_hash(file.size, file.sha256)}; nothing was downloaded: "
-            "check the mirror, or update rilievo"
+            f"update rilievo, or {_MIRROR_HINT}"
         )
     expected_size = file.size or announced.size
     if None not in (expected_size, response_size) and expected_size != response_size:
         raise ModelError(
             f"model '{entry.name}': {file.path} should have {expected_size:,} bytes, but "
             f"{_server_address(entry)} announces {response_size:,}; nothing was kept: try "
-            "again, or check the mirror"
+            f"again, or {_MIRROR_HINT}"
         )
 
 
@@ -432,7 +436,7 @@ def _check_size_and_sha256(entry: CatalogueEntry, file: RemoteFile, download: "_
         f"model '{entry.name}': {file.path} was received with "
         f"{_describe_size_and_hash(download.size, download.sha256)}, expected "
         f"{_describe_size_and_hash(expected_size, expected_sha256)}; nothing was kept: try "
-        "again, or check the mirror"
+        f"again, or {_MIRROR_HINT}"
     )
 
 
@@ -442,8 +446,8 @@ def _check_first_sha256(entry: CatalogueEntry, link: Path, digest: str) -> None:
     if record is not None and record.sha256 != digest:
         raise ModelError(
             f"model '{entry.name}': {link.name} was received with sha256 {digest[:12]}..., "
-            f"but its first download had {record.sha256[:12]}...; nothing was kept: check "
-            f"the mirror, or remove {hash_record_path(link)} to accept the new file"
+            f"but its first download had {record.sha256[:12]}...; nothing was kept: "
+            f"{_MIRROR_HINT}, or remove {hash_record_path(link)} to accept the new file"
         )
 
 
@@ -542,8 +546,8 @@ def _append_response(
             size += len(chunk)
             if total is not None and size > total:
                 raise ModelError(
-                    f"model '{model}': {file.path} is longer than {total:,} bytes on the server; "
-                    "nothing was kept: check the mirror"
+                    f"model '{model}': the server sent more of {file.path} than the expected "
+                    f"{total:,} bytes; nothing was kept: try again, or {_MIRROR_HINT}"
                 )
             out.write(chunk)
             running_hash.update(chunk)

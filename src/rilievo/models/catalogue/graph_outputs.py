@@ -65,7 +65,7 @@ class GraphOutputs:
         array = self.arrays[name]
         if array.ndim < 2 or array.size != array.shape[-2] * array.shape[-1]:
             raise ModelError(
-                f"model '{self.model}': output '{name}' is {array.shape}, expected "
+                f"model '{self.model}': output '{name}' has shape {array.shape}, expected "
                 "(1, height, width)"
             )
         field = array.reshape(array.shape[-2:])
@@ -120,7 +120,7 @@ def _predicted_camera(outputs: GraphOutputs) -> Camera | None:
     K = K.reshape(-1)
     if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
         raise ModelError(
-            f"model '{outputs.model}' returned invalid intrinsics",
+            f"model '{outputs.model}' returned an invalid camera matrix",
             hint=Text("give ", OptionName("fov", "..."), " or ", OptionName("camera", "...")),
         )
     input_K = K.reshape(3, 3).astype(np.float64)
@@ -141,7 +141,8 @@ def read_depth_and_focal(outputs: GraphOutputs) -> Inference:
     fov = float(np.degrees(2 * half_fov).astype(np.float32)[0])
     if not (0 < predicted_focal[0] < np.inf and 0 < fov < 180):
         raise ModelError(
-            f"model '{outputs.model}' returned a focal length of {predicted_focal[0]:g} pixels"
+            f"model '{outputs.model}' returned an invalid focal length: "
+            f"{predicted_focal[0]:g} pixels"
         )
 
     predicted_camera = None
@@ -210,7 +211,7 @@ def _read_normals(outputs: GraphOutputs) -> Float32[np.ndarray, "3 a b"] | None:
     if normals.ndim != 4 or normals.shape[1] < 3:
         height, width = outputs.inputs.size
         raise ModelError(
-            f"model '{outputs.model}': output '{outputs.family.outputs['normals'][0]}' is "
+            f"model '{outputs.model}': output '{outputs.family.outputs['normals'][0]}' has shape "
             f"{normals.shape}, expected (1, 3, {height}, {width})"
         )
     return _crop_letterbox(outputs, normals[0, :3])
@@ -224,8 +225,8 @@ def _crop_letterbox(
     if field.shape[-2:] != inputs.size:
         height, width = inputs.size
         raise ModelError(
-            f"model '{outputs.model}': an output has the shape {field.shape}, but the size of the "
-            f"input is ({height}, {width})"
+            f"model '{outputs.model}': an output has shape {field.shape}, expected the size of the "
+            f"input, ({height}, {width})"
         )
     return field if inputs.letterbox is None else inputs.letterbox.crop(field)
 
@@ -280,8 +281,8 @@ def _read_point_map(outputs: GraphOutputs) -> _PointMap:
     for role, shape in shapes.items():
         if role in arrays and arrays[role].size != math.prod(shape):
             raise ModelError(
-                f"model '{outputs.model}': output {role!r} is {arrays[role].shape}, expected "
-                f"{shape}"
+                f"model '{outputs.model}': output {role!r} has shape {arrays[role].shape}, "
+                f"expected {shape}"
             )
     missing = [role for role in _REQUIRED_POINT_OUTPUTS if role not in arrays]
     if missing:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
@@ -50,8 +51,8 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
 
     if options.engine not in (AUTO, _INT8_ENGINE):
         raise OptionError(
-            f"model '{card.name}' runs in int8 only with {_INT8_ENGINE}, not with "
-            f"{options.engine}; openvino offers bf16"
+            f"model '{card.name}' runs in int8 only with {_INT8_ENGINE}, not with {options.engine}",
+            hint=Text("leave out ", OptionName("engine")),
         )
     options = replace(options, engine=_INT8_ENGINE)
     open_fp32 = partial(open_file, options=replace(options, precision=FP32))
@@ -129,7 +130,9 @@ def _check_weights_file(graph: Path, file: RemoteFile) -> str:
     """Check the file with weights that has to lie beside an ONNX file; return its hash."""
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
-        raise ModelError(f"{graph}: its weights are missing; put {path.name} next to it")
+        raise ModelError(
+            f"{graph}: the file with its weights is missing; put {path.name} next to it"
+        )
     digest = sha256(path)
     if not file.has_hash(digest):
         raise ModelError(

@@ -85,7 +85,7 @@ class PublishedGraph(Model):
             return array
         if array.ndim == 0 or len(array) != photo_count:
             raise ModelError(
-                f"model '{self.card.name}': output '{name}' is {array.shape}, expected "
+                f"model '{self.card.name}': output '{name}' has shape {array.shape}, expected "
                 f"({photo_count}, ...)"
             )
         return array[index : index + 1]
@@ -103,12 +103,13 @@ def _input_names_by_role(path: Path, family: NetworkFamily, session: Session) ->
         missing = sorted(set(family.inputs.values()) - set(session.input_names))
         if missing:
             raise ModelError(
-                f"is not a graph of {family.name}: it has no input {missing[0]!r}", path=path
+                f"is not a network of {family.name}: it has no input {missing[0]!r}", path=path
             )
         return family.inputs
     if len(session.input_names) != 1:
-        names = ", ".join(session.input_names)
+        names = ", ".join(session.input_names) or "none"
         raise ModelError(
-            f"expected a graph with one picture as input; it has the inputs {names}", path=path
+            f"expected a network whose only input is a picture, but its inputs are: {names}",
+            path=path,
         )
     return {PICTURE: session.input_names[0]}

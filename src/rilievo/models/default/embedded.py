@@ -24,7 +24,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
     return (
         _embedded_card(
             name=BASE,
-            summary="embedded default for photographs: layout and detail in one graph",
+            summary="the default model for photographs, which comes with rilievo",
             area=196_608,
             megabytes=13.5,
             speed="84 ms",
@@ -32,7 +32,8 @@ def embedded_cards() -> tuple[ModelCard, ...]:
         ),
         _embedded_card(
             name=SMALL,
-            summary="embedded default for videos: MobileNetV2 encoder; five times as fast as base",
+            summary="the default model for videos, which comes with rilievo; five times as fast as "
+            "rilievo/base",
             area=64_512,
             megabytes=3.1,
             speed="14 ms",

@@ -80,13 +80,14 @@ def find_checkpoint_folder(request: ModelRequest) -> FoundModel | None:
     folder = Path(request.name).resolve()
     if not (folder / CONFIG).is_file():
         raise ModelError(
-            f"is not a checkpoint: the folder has no {CONFIG}", path=relative_printable(folder)
+            f"is not a checkpoint for transformers: the folder has no {CONFIG}",
+            path=relative_printable(folder),
         )
     if request.kind is None:
         raise ModelError(
             path=relative_printable(folder),
             problem=Text(
-                "does not state the kind of its depth; give it with ",
+                "does not state the kind of its depth; give the kind with ",
                 OptionName("kind", "..."),
                 f", as one of {', '.join(DepthKind)}",
             ),

@@ -103,7 +103,7 @@ def read_index(folder: Path) -> PipelineIndex:
             if isinstance(value, list)
         }
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError("is not the index of a diffusers pipeline", path=path) from error
+        raise ModelError("is not a valid index of a diffusers pipeline", path=path) from error
     if not isinstance(class_name, str):
         raise ModelError(
             f"its pipeline is {str(class_name)[:80]}, which is custom code that rilievo "
@@ -112,7 +112,7 @@ def read_index(folder: Path) -> PipelineIndex:
         )
     for name, part in parts.items():
         if not name.isidentifier():
-            raise ModelError(f"'{name}' is not the name of a part", path=path)
+            raise ModelError(f"'{name}' is not a valid name for a part of a pipeline", path=path)
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
                 f"its {name} is from '{part.library}', which is custom code that rilievo "
@@ -155,8 +155,8 @@ def _needed_part_files(folder: str, names: Sequence[str]) -> Sequence[str]:
     unsafe = [name for name in names if name.endswith(_UNSAFE_SUFFIXES)]
     if unsafe and not weights:
         raise ModelError(
-            f"{folder}/{unsafe[0]} may contain code, so rilievo does not read it, and "
-            "there are no safetensors weights next to it"
+            f"{folder}/{unsafe[0]} may contain code, so rilievo does not read it; expected "
+            "weights in the safetensors format in the same folder"
         )
     configurations = [
         name for name in names if name.endswith((".json", ".txt")) and ".safetensors." not in name
@@ -235,7 +235,7 @@ REPOSITORIES: Mapping[str, ModelCard] = {
         normals="kind" not in row,
         commercial=True,
         megabytes=_MEGABYTES,
-        speed="minutes; a GPU is expected",
+        speed="minutes; a GPU is recommended",
         **row,
     )
     for row in known_models("pipelines")

@@ -33,11 +33,15 @@ _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 FileFilter = Callable[[Sequence[str]], Sequence[str]]
 """Function from the paths of all files to those that a model needs."""
 
-_OFFLINE_HINT = Text("run this once while you are online, or use ", OptionName("quality", "fast"))
+_OFFLINE_HINT = Text(
+    "run this once while you are online, or use ",
+    OptionName("quality", "fast"),
+    ", which needs no download",
+)
 _HINTS_BY_STATUS = {
-    401: "set HF_TOKEN",
-    403: "set HF_TOKEN",
-    404: "it has no such repository; check the name, and HF_ENDPOINT if it is set",
+    401: "set HF_TOKEN to a token that may read this repository",
+    403: "set HF_TOKEN to a token that may read this repository",
+    404: "check the name of the repository, and HF_ENDPOINT if it is set",
 }
 
 
@@ -98,7 +102,8 @@ def read_download_record(name: str) -> DownloadRecord | None:
         raise ModelError(problem=Text(error)) from error
     except InvalidRecordError as error:
         raise ModelError(
-            f"is not rilievo's record of a download ({error}); remove it to start a new one",
+            f"is not a valid record of a download ({error}); remove the file, and rilievo writes "
+            "a new one",
             path=path,
         ) from error
 
@@ -141,11 +146,13 @@ def open_snapshot(card: ModelCard, revision: str | None, filter_files: FileFilte
     folder = Path(card.source)
     if folder.is_absolute():
         if revision is not None:
-            raise ModelError(f"a local folder has no revision '{revision}'", path=folder)
+            raise ModelError(
+                f"a local folder has no revision; leave out '@{revision}'", path=folder
+            )
         needed_files = filter_files(_relative_paths(folder))
         return Snapshot(folder=folder, commit=None, files=_sha256_by_name(folder, needed_files))
     if revision is not None and not _REVISION.fullmatch(revision):
-        raise ModelError(f"'{revision}' is not a branch, tag or commit")
+        raise ModelError(f"'{revision}' is not the name of a branch, tag or commit")
     return _fetch_snapshot(card, revision or MAIN, filter_files)
 
 
@@ -227,8 +234,8 @@ def _check_first_sha256(
             raise ModelError(
                 f"{folder / file} has sha256 {digest[:12]}..., but had "
                 f"{first_digest[:12]}... when it was first downloaded: remove the file to "
-                f"download it again, or the record {download_record_path(name)} if you "
-                "changed the file",
+                "download it again, or if you changed it yourself, remove the record "
+                f"{download_record_path(name)}",
                 path=name,
             )
 
@@ -266,7 +273,9 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        return Text("it is not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _OFFLINE_HINT)
+        return Text(
+            "the model is not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _OFFLINE_HINT
+        )
     hub = without_password(constants.ENDPOINT)
     message = without_password(first_line(error))
     causes = _chain_of_causes(error)
@@ -277,11 +286,19 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
                 "to another folder"
             )
         if isinstance(cause, errors.GatedRepoError):
-            return f"accept its terms at {hub}/{repository} and set HF_TOKEN"
+            return (
+                f"its authors restrict access: accept the terms at {hub}/{repository}, and set "
+                "HF_TOKEN"
+            )
         if isinstance(cause, errors.RevisionNotFoundError):
-            return Text(f"the repository has no revision '{revision}'")
+            return Text(
+                f"the repository has no revision '{revision}': give a branch, tag or commit"
+            )
         if isinstance(cause, errors.RepositoryNotFoundError):
-            return f"{hub} has no such repository, or it needs HF_TOKEN"
+            return (
+                f"{hub} has no such repository, or the repository is private: check the name, or "
+                "set HF_TOKEN"
+            )
         if isinstance(cause, errors.HfHubHTTPError):
             status = cause.response.status_code
             hint = _HINTS_BY_STATUS.get(status, "try again later")
@@ -292,7 +309,7 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
             f"{hub} cannot be reached, did not answer or interrupted the download ({message}): "
         )
         return Text(problem, _OFFLINE_HINT)
-    return Text(f"it cannot be downloaded: {message}")
+    return Text(f"the model cannot be downloaded: {message}")
 
 
 def _chain_of_causes(error: BaseException) -> list[BaseException]:

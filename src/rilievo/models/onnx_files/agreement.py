@@ -85,12 +85,14 @@ def check_agreement_limits(agreement: Agreement, precision: str) -> Agreement:
     """Return the agreement if it is within ``LIMITS``; ``ModelError`` if it is not."""
     max_difference, max_median = LIMITS[precision]
     if not np.isfinite(agreement.median):
-        raise ModelError(f"in {precision}, its numbers overflow, so its output is not finite")
+        raise ModelError(
+            f"in {precision}, the network's numbers overflow, so its output is not finite"
+        )
     # NaN fails this comparison as well.
     if not (agreement.most <= max_difference and agreement.median <= max_median):
         raise ModelError(
-            f"as ONNX in {precision}, its output differs from the original ({agreement}; "
-            f"allowed are {max_difference:.0e} and {max_median:.0e})"
+            f"as ONNX in {precision}, its output differs too much from the original: by "
+            f"{agreement} (allowed are {max_difference:.0e} and {max_median:.0e})"
         )
     return agreement
 
@@ -132,7 +134,7 @@ def _compare_outputs(reference: Arrays, converted: Arrays) -> Agreement:
     """Compare outputs by name, and return the worst agreement."""
     if set(reference) != set(converted):
         raise ModelError(
-            f"the converted network has the outputs {', '.join(converted)} in place of "
+            f"the converted network has the outputs {', '.join(converted)}, expected "
             f"{', '.join(reference)}"
         )
     return _worst_agreement(
@@ -165,7 +167,8 @@ def _compare_output(
     """Compare an output for a batch; the median is that of the worst photograph."""
     if reference.shape != converted.shape:
         raise ModelError(
-            f"the converted network's output has the shape {converted.shape}, not {reference.shape}"
+            f"an output of the converted network has shape {converted.shape}, expected "
+            f"{reference.shape}"
         )
     with np.errstate(invalid="ignore"):  # infinite outputs differ by NaN
         # An output with one number for each photograph has no range; its size is taken instead.

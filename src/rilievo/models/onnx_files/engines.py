@@ -109,7 +109,7 @@ def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
     try:
         return open_with_engine(path, options)
     except UnicodeDecodeError as error:
-        raise ModelError("a name in the network is not text in UTF-8", path=path) from error
+        raise ModelError("a name in the network is not valid UTF-8", path=path) from error
 
 
 @contextmanager
@@ -154,7 +154,9 @@ def _open_onnxruntime(path: Path, options: LoadOptions) -> Session:
         try:
             outputs = session.run(output_names, arrays, run_options)
         except Exception as error:
-            raise ModelError(f"the network failed: {first_line(error)}", path=path) from error
+            raise ModelError(
+                f"ONNX Runtime failed to run the network: {first_line(error)}", path=path
+            ) from error
         return {
             name: np.asarray(output) for name, output in zip(output_names, outputs, strict=True)
         }
@@ -179,13 +181,15 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     device_type, _, index = device.partition(":")
     has_valid_index = not index or (device_type == "cuda" and index.isdigit())
     if device_type not in ("auto", *_PROVIDERS) or not has_valid_index:
-        raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
+        raise OptionError(
+            f"no device '{device}'; expected auto, cpu, cuda, cuda:N, coreml or directml"
+        )
     if device_type == "auto":
         device_type = "cuda" if _PROVIDERS["cuda"][0] in available else "cpu"
     provider, package = _PROVIDERS[device_type]
     if provider not in available:
         raise OptionError(
-            f"device '{device}' is not available: this onnxruntime has no {provider}",
+            f"device '{device}' is not available: the installed onnxruntime has no {provider}",
             hint=Text(f"install {package}, or use ", OptionName("device", "cpu")),
         )
     if device_type == "cpu":
@@ -210,7 +214,7 @@ def provider_device(provider: str, device: str) -> str:
         raise OptionError(
             f"device '{device}' is not available: ONNX Runtime could not load "
             f"{_PROVIDERS[device_type][0]}",
-            hint=Text("install the libraries it needs, or use ", OptionName("device", "cpu")),
+            hint=Text("install the libraries that it needs, or use ", OptionName("device", "cpu")),
         )
     types_by_provider = {name: key for key, (name, _) in _PROVIDERS.items()}
     actual_type = types_by_provider.get(provider, "cpu")
@@ -303,7 +307,9 @@ def _open_openvino(path: Path, options: LoadOptions) -> Session:
         try:
             outputs = compiled.infer_new_request(dict(inputs))
         except RuntimeError as error:
-            raise ModelError(f"the network failed: {first_line(error)}", path=path) from error
+            raise ModelError(
+                f"OpenVINO failed to run the network: {first_line(error)}", path=path
+            ) from error
         return {name: outputs[index] for index, name in enumerate(output_names)}
 
     shapes = [port.partial_shape for port in compiled.inputs]

@@ -49,9 +49,9 @@ def _read_protobuf(path: Path, parse: Callable[[BufferedIOBase, int], Parsed]) -
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
-        raise ModelError("a name in the network is not text in UTF-8", path=path) from error
+        raise ModelError("a name in the network is not valid UTF-8", path=path) from error
     except EOFError as error:
-        raise ModelError(f"is not an ONNX file: {error}", path=path) from error
+        raise ModelError(f"is not a valid ONNX file: {error}", path=path) from error
 
 
 def _parse_metadata(file: BufferedIOBase, end: int) -> Mapping[str, str]:
@@ -85,7 +85,10 @@ def _read_fields(
     """Yield number and content of the fields with these numbers, up to a position in the file."""
     for field_number, length in _seek_fields(file, field_numbers, end):
         if length > _MAX_ENTRY_BYTES:
-            raise EOFError(f"an entry of its metadata has {length} bytes")
+            raise EOFError(
+                f"an entry of its metadata has {length:,} bytes, more than the allowed "
+                f"{_MAX_ENTRY_BYTES:,}"
+            )
         yield field_number, file.read(length)
 
 
@@ -106,10 +109,10 @@ def _seek_fields(
         length = _read_content_length(file, wire_type)
         position = file.tell() + length
         if position > end:
-            raise EOFError("it ends in the middle")
+            raise EOFError("it is truncated")
         if field_number in field_numbers and wire_type == _BYTES:
             yield field_number, length
-    raise EOFError(f"it has more than {_MAX_FIELDS} fields")
+    raise EOFError(f"it has more than {_MAX_FIELDS:,} fields")
 
 
 def _read_content_length(file: BufferedIOBase, wire_type: int) -> int:
@@ -123,7 +126,7 @@ def _read_content_length(file: BufferedIOBase, wire_type: int) -> int:
         return 8
     if wire_type == _FIXED_32:
         return 4
-    raise EOFError(f"it has a field of type {wire_type}")
+    raise EOFError(f"it has a field of unknown type {wire_type}")
 
 
 def _read_varint(file: BufferedIOBase) -> int:
@@ -132,7 +135,7 @@ def _read_varint(file: BufferedIOBase) -> int:
     for shift in range(0, 70, 7):
         byte = file.read(1)
         if not byte:
-            raise EOFError("it ends in the middle")
+            raise EOFError("it is truncated")
         value |= (byte[0] & 127) << shift
         is_last_byte = byte[0] < 128
         if is_last_byte:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Shaped
 from rilievo.errors import ModelError, OptionError, first_line
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, join_alternatives
 from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
@@ -73,7 +73,9 @@ class ForeignModel(PreparedModel):
         inputs = session.get_inputs()
         if len(inputs) != 1:
             names = ", ".join(node.name for node in inputs) or "none"
-            raise ModelError(f"expected a network with one input, but it has {names}", path=path)
+            raise ModelError(
+                f"expected a network with one input, but its inputs are: {names}", path=path
+            )
         [node] = inputs
         self.input = node.name
         output_names = [output.name for output in session.get_outputs()]
@@ -86,8 +88,9 @@ class ForeignModel(PreparedModel):
         may_have_channels = bool({3, None} & set(self.input_shape[1::2]))
         if len(self.input_shape) != 4 or not may_have_channels or self.dtype is None:
             raise ModelError(
-                "expected an input of numbers for (batch, 3, height, width) or (batch, "
-                f"height, width, 3), but input '{self.input}' is {node.type} {node.shape}",
+                "expected an input of type float or uint8 and shape (batch, 3, height, width) or "
+                f"(batch, height, width, 3), but input '{self.input}' has type {node.type} and "
+                f"shape {node.shape}",
                 path=path,
             )
         self.is_channels_first = self.input_shape[3] != 3 or self.input_shape[1] == 3
@@ -123,7 +126,8 @@ class ForeignModel(PreparedModel):
         except Exception as error:
             shape = "x".join(map(str, pixels.shape))
             raise ModelError(
-                f"model '{self.card.name}': the network failed on {shape}: {first_line(error)}"
+                f"model '{self.card.name}': the network failed on an input of shape {shape}: "
+                f"{first_line(error)}"
             ) from error
         return np.asarray(output)
 
@@ -147,12 +151,12 @@ def _foreign_preparation(
         raise OptionError(
             "its input has no fixed size",
             path=path,
-            hint=Text("give the size it was trained at with ", OptionName("size")),
+            hint=Text("give the size at which the network was trained with ", OptionName("size")),
         )
     if fixed_size[0] not in (None, height) or fixed_size[1] not in (None, width):
         raise OptionError(
-            f"its input has the size {_size_text(fixed_size)} (height x width), not "
-            f"{height} x {width}",
+            f"its input has the fixed size {_size_text(fixed_size)} (height x width), so it "
+            f"cannot be {height} x {width}",
             path=path,
         )
     if spec.multiple is not None and None not in fixed_size:
@@ -168,9 +172,11 @@ def _foreign_preparation(
         multiple=spec.multiple or 1,
     )
     if not spec.resampling.is_rounded:
+        available = join_alternatives(each for each in Resampling if each.is_rounded)
         raise OptionError(
             option="resampling",
-            problem=f"{spec.resampling} is not available for third-party networks",
+            problem=f"{spec.resampling} is not available for third-party networks; expected "
+            f"{available}",
         )
     return Preparation(
         sizing=sizing,
@@ -204,7 +210,7 @@ def ultralytics_spec(path: Path, metadata: Mapping[str, str]) -> NetworkSpec | N
         size = int(height), int(width)
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(
-            f"the entry 'imgsz' of its metadata is not a size: {error}", path=path
+            "the entry 'imgsz' of its metadata is not a size: expected [HEIGHT, WIDTH]", path=path
         ) from error
     return NetworkSpec(
         kind=DepthKind.METRIC,

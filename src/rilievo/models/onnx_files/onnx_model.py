@@ -123,8 +123,8 @@ class OnnxModel(PreparedModel):
         self.card = card or _file_card(path, description, self._session.output_names)
         if self.card.kind is not description.kind:
             raise ModelError(
-                f"the file states that its depth is {description.kind}, but the card of "
-                f"model '{self.card.name}' states {self.card.kind}",
+                f"the file states depth of kind '{description.kind}', but the card of model "
+                f"'{self.card.name}' states '{self.card.kind}'",
                 path=path,
             )
         self.settings = {
@@ -170,7 +170,9 @@ def read_description(path: Path, session: Session) -> OnnxDescription:
     try:
         return _parse_description(metadata)
     except KeyError as error:
-        raise ModelError(f"its metadata has no entry {error}", path=path) from error
+        raise ModelError(
+            f"its metadata has no entry {error}; export the model again", path=path
+        ) from error
     except (ValueError, ModelError) as error:
         raise ModelError("its metadata is not valid:", path=path, problem=Text(error)) from error
 
@@ -215,7 +217,7 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
         raise NoMetadataError(
             f"{path}: the file has no metadata from rilievo (rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
-            "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
+            "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy with this metadata",
             metadata,
         )
 
@@ -237,7 +239,8 @@ def _check_input_and_outputs(
             )
     if not has_depth and "depth" in outputs:
         raise ModelError(
-            "the metadata states that there is no depth, but depth is an output", path=path
+            "the metadata states that the network predicts no depth, but it has an output 'depth'",
+            path=path,
         )
 
 
@@ -261,8 +264,8 @@ def _check_no_external_weights(path: Path) -> None:
         raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
     if position >= 0:
         raise ModelError(
-            "its weights are in another file; save the model as one file "
-            "(onnx.save(onnx.load(FILE), NEW))",
+            "its weights are in another file; save the model as one file with "
+            "onnx.save(onnx.load(FILE), NEW)",
             path=path,
         )
 

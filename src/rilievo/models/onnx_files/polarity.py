@@ -84,9 +84,9 @@ def polarity_note(model: Model) -> Note | None:
         likely_kind = "depth (metric, up_to_scale or affine)"
     return Note(
         Text(
-            f"near and far are swapped on {swapped_count} of {len(SCENES)} test pictures: "
-            f"the stated kind is {kind}, but it looks like {likely_kind}; if so, export "
-            "the model again with that ",
+            f"near and far seem to be swapped on {swapped_count} of {len(SCENES)} test pictures: "
+            f"the stated kind is {kind}, but the output looks like {likely_kind}; if it is, export "
+            "the model again with the right ",
             OptionName("kind"),
         ),
         path=f"model '{model.card.name}'",

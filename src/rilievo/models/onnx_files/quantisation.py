@@ -96,7 +96,7 @@ def _check_quantised(source: Path, target: Path) -> None:
     operators = {node.op_type for node in import_onnx().load(str(target)).graph.node}
     if not operators & {"DynamicQuantizeLinear", "QuantizeLinear"}:
         raise ModelError(
-            "it has no matrix products, and without photographs int8 quantises nothing else",
+            "without photographs, int8 only quantises matrix products, and the network has none",
             path=source,
             hint=Text("give photographs with ", OptionName("calibration")),
         )

@@ -56,7 +56,10 @@ class Resizing:
     def __post_init__(self) -> None:
         # Without limits both are 0. This also refuses NaN.
         if not 0 <= self.nearest <= self.farthest < float("inf"):
-            raise ModelError(f"limits must satisfy 0 <= nearest <= farthest, got {self}")
+            raise ModelError(
+                "limits must satisfy 0 <= nearest <= farthest, got "
+                f"nearest={self.nearest}, farthest={self.farthest}"
+            )
 
     def __str__(self) -> str:
         words = [self.space.value]

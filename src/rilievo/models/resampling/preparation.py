@@ -92,7 +92,7 @@ class Sizing:
         has_negative_side = min(self.height, self.width) < 0
         if has_negative_side or not self.multiple**2 <= pixel_count <= 10**8:
             raise ModelError(
-                f"a size by the rule '{self.rule}' with multiples of {self.multiple} has "
+                f"a size by the rule '{self.rule}' with multiples of {self.multiple} must have "
                 f"{self.multiple**2} to 1e8 pixels, got {self}"
             )
 

@@ -353,7 +353,8 @@ def smooth_view_map(inference: Inference, kind: DepthKind) -> ViewMap:
     valid = np.ones(values.shape, bool) if inference.valid is None else np.asarray(inference.valid)
     if not valid.any():
         raise InputError(
-            "the model predicts no depth in one of the views into which this wide picture is split"
+            "the model predicts no depth in one of the views into which rilievo splits this wide "
+            "photograph; try another model"
         )
 
     if kind.is_depth:
