@@ -88,7 +88,7 @@ def test_boxes_of_a_folder_are_one_table(
     assert all(float(row["distance_low"]) < float(row["distance"]) for row in table)
     assert "boxes.csv: line 4: " in said.err
     assert "no pixel of the picture" in said.err
-    assert f"boxes.csv: {folder} does not contain lost" in said.err
+    assert f"boxes.csv: the file names photographs that {folder} does not contain: lost" in said.err
     # A table of many photographs may be asked about one.
     main(["measure", str(folder / "a.png"), "--box", str(tmp_path / "boxes.csv"), *METRES])
     assert "lost" not in capsys.readouterr().err

@@ -205,7 +205,7 @@ def test_the_facts_of_a_folder_name_its_first_frame_whichever_was_drawn_first(
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
     sidecar = run(clip, tmp_path / "out", "npy", model=Relief([1.0, 1.1, 0.9]))
     [facts] = sidecar.files
-    assert facts.holds.startswith("000000.depth.npy and following")
+    assert facts.holds.startswith("000000.depth.npy and the following files")
     assert list(facts.frames or {}) == [f"00000{number}.depth.npy" for number in range(3)]
 
 
@@ -233,7 +233,9 @@ def test_other_outputs_are_files_a_frame_in_one_folder(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1, atol=1e-6)
     assert {facts.file for facts in sidecar.files} == {"out.frames", "out.depth16.mkv"}
     [facts] = [facts for facts in sidecar.files if facts.output == "npy"]
-    assert facts.holds.startswith("000000.depth.npy and following, one per frame: depth along")
+    assert facts.holds.startswith(
+        "000000.depth.npy and the following files, one per frame: depth along"
+    )
     assert facts.invalid == "nan"
 
 

@@ -145,7 +145,7 @@ def test_a_full_disk_keeps_a_videos_answers_and_the_next_run_goes_on(
             patch.setattr(sink, "finish", full)
         [failure] = run(network, out, clip, save=save).failures
     assert "the disk is full" in failure
-    assert "the predictions for its 7 frames are kept in" in failure
+    assert "the predictions for 7 frames are kept in" in failure
     assert {*files(out)} == {".clip.rilievo-answers"}
     summary = run(network, out, clip, save=save)
     assert (summary.done, sum(summary.spent.answers.values())) == (1, 1)
@@ -251,7 +251,7 @@ def test_a_real_full_disk_keeps_a_videos_answers(
     network, whole = make_network(), tmp_path / "whole"
     [failure] = run(network, small_disk / "out", clip).failures
     assert "the disk is full" in failure
-    assert "the predictions for its 6 frames are kept in" in failure
+    assert "the predictions for 6 frames are kept in" in failure
     subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
     summary = run(network, small_disk / "out", clip)
     assert (summary.done, sum(summary.spent.answers.values())) == (1, 1)

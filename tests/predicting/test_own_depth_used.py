@@ -117,12 +117,16 @@ def test_a_sequence_tells_of_depth_that_it_does_not_use(
     )
     summary = predict_files([frames], options, show=False)
     assert summary.done == 1
-    told = [note for note in summary.notes if "the depth maps in its frames (GDepth)" in note]
+    told = [
+        note for note in summary.notes if "the depth maps in the frames' files (GDepth)" in note
+    ]
     assert len(told) == (own_depth == "on")
 
 
 def test_broken_depth_is_a_warning_and_relative_depth_is_silent() -> None:
-    with pytest.warns(UserWarning, match="the depth map in its file .GDepth. is not used"):
+    with pytest.warns(
+        UserWarning, match="the depth map in this photograph's file .GDepth. is not used"
+    ):
         prediction = rilievo.predict(gdepth(data=map_png(true_depth())[:300]), model=thirds())
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
     with warnings.catch_warnings():
@@ -144,9 +148,13 @@ def test_the_command_says_where_metres_come_from_and_what_it_passes_over(
     said = capsys.readouterr().err.splitlines()
     assert any("phone.jpg: metres from the photograph's own depth (GDepth)" in s for s in said)
     assert any(
-        "portrait.jpg: the depth map in its file (Apple) is not used" in line for line in said
+        "portrait.jpg: the depth map in this photograph's file (Apple) is not used" in line
+        for line in said
     )
-    assert any("torn.jpg: the depth map in its file (GDepth) is not used" in line for line in said)
+    assert any(
+        "torn.jpg: the depth map in this photograph's file (GDepth) is not used" in line
+        for line in said
+    )
     about = {path.stem: json.loads(path.read_text("utf-8")) for path in tmp_path.glob("out/*.json")}
     assert about["phone"]["calibration"]["own_depth"] == "GDepth"
     assert about["phone"]["depth"]["unit"] == "metre"

@@ -80,7 +80,7 @@ def test_distances_that_are_read_as_depth_are_warned_of_unless_they_are_stated(
     warned = [note for note in notes if "give sparse_kind='distance'" in note]
     assert bool(warned) == is_warned
     # True depth of a round surface bends alike, so the note must not claim to know.
-    assert all("if they are round, all is well" in note for note in warned)
+    assert all("if these surfaces are really flat" in note for note in warned)
 
 
 def test_a_smaller_map_of_distances_is_converted_with_the_rays_of_its_own_pixels() -> None:

@@ -167,7 +167,7 @@ def test_a_film_that_a_full_disk_stopped_keeps_the_borders_of_its_shots(
     with monkeypatch.context() as patch:
         patch.setattr(clip_outputs.FolderSink, "finish", full)
         [failure] = run(tmp_path / "out")
-    assert "the same command resumes there" in failure
+    assert "the same command resumes from them" in failure
     assert run(tmp_path / "out") == []
     for path in (tmp_path / "whole").rglob("*.*"):
         if path.is_file():

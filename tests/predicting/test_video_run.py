@@ -203,7 +203,7 @@ def test_frames_of_a_sequence_keep_their_names(tmp_path: Path, make_network: Mak
     stems = ("b.v2", "café", "shot_9", "shot_10.jpg", "shot_10.png")
     for facts, suffix in zip(sidecar.files, (".depth.npy", ".glb"), strict=True):
         assert list(facts.frames or {}) == [stem + suffix for stem in stems]
-        assert facts.holds.startswith(f"b.v2{suffix} and following")
+        assert facts.holds.startswith(f"b.v2{suffix} and the following files")
     assert names(out / "shots.frames") == {stem + each for stem in stems for each in SUFFIXES}
     assert verify(out).faults == ()
 

@@ -49,7 +49,7 @@ def _repeated_calls_error(model: PaidModel, option: str) -> OptionError:
         problem=Text(
             f"model '{model.card.name}' charges for each call, and ",
             OptionName(option),
-            " may send a photograph more than once: leave it out",
+            " may send a photograph more than once: leave out this option",
         )
     )
 
@@ -79,7 +79,8 @@ def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
         raise OptionError(
             path=plan,
             problem=Text(
-                "rilievo has no terminal on which it can ask you to agree; to agree, give ",
+                "rilievo cannot ask you to agree, because it runs without a terminal; to agree, "
+                "give ",
                 OptionName("yes"),
             ),
         )

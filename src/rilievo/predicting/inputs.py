@@ -95,7 +95,7 @@ class SkippedInputs:
         for path in self.outdated:
             notes.append(
                 f"{printable(path)} is from an earlier run; now several inputs are called "
-                f"'{path.stem}', so the names of their results contain the suffix of the input; "
+                f"'{path.stem}', so the names of their results contain the inputs' suffixes; "
                 "delete the earlier results if you do not need them"
             )
         return notes

@@ -276,8 +276,8 @@ def predict_across(
         except KeyboardInterrupt as stop:
             tally.interrupted = handle_if_ctrl_c(stop)
             tally.note(
-                "unfinished tasks are not counted; the results that they finished are "
-                "kept, and the same command skips them"
+                "unfinished tasks are not counted; results that they have already written are "
+                "kept, and the same command skips these inputs"
             )
         tally.sort_notes(run.jobs)
     return tally.summary()

@@ -53,7 +53,7 @@ class _RegionFile:
         if key is not None and key.photo and key in self.used_keys:
             fail(
                 f"{printable(self.path)}: '{key.photo}' matches several photographs, "
-                f"including {printable(photo)}; add their folders to the names"
+                f"including {printable(photo)}; add their folders to the names in the file"
             )
         self.used_keys.add(key)
         return self.table.regions_in(photo, frame)
@@ -167,7 +167,10 @@ def _report_unused_regions(
         unused = file.table.list_unused(file.used_keys)
         if unused:
             names = shortened(unused, 200)
-            fail(f"{printable(file.path)}: {printable(source)} does not contain {names}")
+            fail(
+                f"{printable(file.path)}: the file names photographs that {printable(source)} does "
+                f"not contain: {names}"
+            )
 
 
 def _parse_region(text: str) -> Region:

@@ -47,7 +47,7 @@ class RunTimes:
             (
                 f"model: {self.model or 'none'}",
                 f"predictions by size: {sizes or 'none'}",
-                "wall time by stage, summed over parallel threads and with waits for a core: "
+                "wall time by stage, summed over parallel threads, including waits for a core: "
                 f"{times or 'none'}",
             )
         )

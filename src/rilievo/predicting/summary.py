@@ -15,6 +15,7 @@ from rilievo.errors.messages import (
     Note,
     Spell,
     Text,
+    count_text,
     for_terminal,
     note_about,
     spell_keyword,
@@ -107,7 +108,8 @@ class RunSummary:
         if self.done > 1:
             speeds.append(_describe_speed(self.done, self.seconds))
         if self.frames:
-            speeds.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
+            rate = self.frames / self.frame_seconds
+            speeds.append(f"{count_text(self.frames, 'frame')}, {rate:.1f} a second")
         speed = f" ({'; '.join(speeds)})" if speeds else ""
         result_path = self.output if self.wrote is None else f"{self.wrote}.*"
         results = f", results in {result_path}" if self.done + self.finished_before else ""

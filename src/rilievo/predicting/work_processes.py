@@ -116,7 +116,7 @@ def killed_twice_failure(work: Work[Item], item: Item) -> Failure:
     return Failure(
         name=name,
         reason=f"{name}: skipped, because its process was killed twice, the second time while it "
-        "worked on this input alone; it probably needs more memory than is free",
+        "worked on this input alone; this input probably needs more memory than is free",
     )
 
 
@@ -312,7 +312,7 @@ class _WorkerPool(Generic[Item]):
                         "the processes end before they have loaded the model (exit code "
                         f"{exit_code}); if memory is short, give fewer ",
                         OptionName("workers"),
-                        "; if a script of yours calls rilievo, it must do so under if __name__ == "
+                        "; if your own script calls rilievo, put the call under if __name__ == "
                         "'__main__'",
                     )
                 )

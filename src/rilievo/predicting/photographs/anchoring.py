@@ -119,7 +119,7 @@ def refused_anchoring(reason: str | CalibrationError) -> Anchoring:
                 "the model's depth has an unknown shift, which the embedded model cannot "
                 "determine: ",
                 reason,
-                "; to determine it, give two known distances with ",
+                "; to determine the shift, give two known distances with ",
                 OptionName("known", "U,V,METRES"),
             )
         ),

@@ -126,7 +126,7 @@ def _unused_camera_notes(references: MetricReferences, photo: Photo) -> list[str
         return []
     return [
         Note(
-            f"{file}: the camera in this file is not used",
+            f"the camera in {file} is not used",
             hint=Text("give ", OptionName("camera", file), " to use it"),
         )
     ]

@@ -229,7 +229,7 @@ def _finish_conversion(
     if references.depth_error is not None:
         note = Note(
             "has no effect, because the sensor measured less than "
-            f"{MIN_MEASURED_FRACTION:.0%} of the pixels: the error ranges are those of "
+            f"{MIN_MEASURED_FRACTION:.0%} of the pixels, so the error ranges are those of "
             "predicted depth with known points",
             option="depth_error",
         )
@@ -300,7 +300,9 @@ def _direction_note(references: MetricReferences, camera: Camera, map_camera: Ca
     return Note(
         "sparse depth is read as distance along the ray, because the camera is a "
         f"{camera.lens.name}",
-        hint=Text("if it is along the optical axis, give ", OptionName("sparse_kind", "metric")),
+        hint=Text(
+            "if it is depth along the optical axis, give ", OptionName("sparse_kind", "metric")
+        ),
     )
 
 
@@ -314,10 +316,13 @@ def _distance_warning(references: MetricReferences, map_camera: Camera) -> str |
     if measured is None or not is_probably_distance(measured, map_camera):
         return None
     return Note(
-        "sparse depth is read as depth along the optical axis, but its surfaces bend as flat "
-        "surfaces do in distances along the rays; if these surfaces are flat, the metres towards "
-        "the border of the picture are too large, and if they are round, all is well",
-        hint=Text("if they are flat, give ", OptionName("sparse_kind", "distance")),
+        "sparse depth is read as depth along the optical axis, but its surfaces look curved, as "
+        "flat surfaces do in a map of distances along the rays",
+        hint=Text(
+            "if these surfaces are really flat, the metres towards the border of the picture are "
+            "too large: give ",
+            OptionName("sparse_kind", "distance"),
+        ),
     )
 
 
@@ -330,8 +335,8 @@ def _orientation_note(measured: Field, predicted: DepthMap) -> str | None:
     if transformation is None:
         return None
     return (
-        f"the sparse depth seems to be {transformation}, because near and far agree much better "
-        "with the predicted depth if this is undone; check how the file was saved"
+        f"the sparse depth seems to be {transformation}, because its near and far parts agree much "
+        "better with the predicted depth when this is undone; check how the file was saved"
     )
 
 
@@ -339,10 +344,12 @@ def _outlier_note(filling: Filled) -> str | None:
     """Return a note if more of a sensor's pixels are outliers than usual."""
     if filling.outlier_count <= _USUAL_OUTLIER_FRACTION * filling.measured_count:
         return None
-    return (
-        f"{filling.outlier_count} of {filling.measured_count} measured pixels contradict "
-        "their neighbours and are left out"
+    are_left_out = (
+        "contradicts its neighbours and is left out"
+        if filling.outlier_count == 1
+        else "contradict their neighbours and are left out"
     )
+    return f"{filling.outlier_count:,} of {filling.measured_count:,} measured pixels {are_left_out}"
 
 
 def _join_notes(*notes: str | None) -> str | None:
@@ -413,7 +420,7 @@ def _convert_by_own_depth(
     """
     if own_depth is None or prediction.depth_or_none is None:
         return prediction, None
-    not_used = f"the depth map in its file ({own_depth.source}) is not used"
+    not_used = f"the depth map in this photograph's file ({own_depth.source}) is not used"
     if own_depth.metres is None:
         return prediction, f"{not_used}: {own_depth.unused}"
     try:
@@ -430,7 +437,7 @@ def _convert_by_own_depth(
     point_count = len(points_with_depth(prediction.depth, points))
     dropped_count = point_count - len(metric.calibration.asked)
     if own_depth.is_matched and dropped_count > _MAX_CONTRADICTING_FRACTION * point_count:
-        reason = f"{dropped_count} of its {point_count} points contradict the prediction"
+        reason = f"{dropped_count:,} of its {point_count:,} points contradict the prediction"
         return prediction, Note(f"{not_used}: {reason}")
     calibration = replace(metric.calibration, own_depth=own_depth.source)
     return metric.but(calibration=calibration), calibrated.warning

@@ -170,8 +170,8 @@ def _check_known_sizes(sizes: KnownSizes, *, is_list: bool) -> None:
         )
     if sizes.table is not None:
         raise OptionError(
-            "'known' takes points, lengths and rectangles: pass a table to "
-            "rilievo.predict_files instead"
+            "known takes points, lengths and rectangles; to use a table of known sizes, call "
+            "rilievo.predict_files"
         )
 
 
@@ -194,7 +194,7 @@ def _choose_model(
     if replace(options, trust_code=()) != LoadOptions():
         raise OptionError(
             "device, engine and precision only apply when a model is loaded, and this "
-            "model is loaded already: pass them to rilievo.load_model"
+            "model is loaded already: pass these options to rilievo.load_model"
         )
     return model
 
@@ -227,7 +227,7 @@ def _check_single_image(image: object) -> None:
         _check_not_folder_or_pattern(image)
     if _holds_several_images(image):
         raise InputTypeError(
-            "contains several images; write rilievo.predict(list(images))",
+            "contains several images; pass them as a list: rilievo.predict(list(images))",
             path=type(image).__name__,
         )
 
@@ -244,8 +244,8 @@ def _check_not_folder_or_pattern(path: str | Path) -> None:
     else:
         return
     raise InputTypeError(
-        f'{path}: is a {kind}, not an image; use rilievo.predict_files(["{path}"]), which '
-        "writes files"
+        f"{path}: is a {kind}, not an image; to predict many images and write files, use "
+        f'rilievo.predict_files(["{path}"])'
     )
 
 

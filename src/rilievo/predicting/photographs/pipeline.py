@@ -71,7 +71,7 @@ class DepthPipeline:
         if inputs is None:
             inputs = images
         if inputs is None:
-            raise OptionError('no image was given; write estimate("photo.jpg")')
+            raise OptionError('no image was given; pass one, for example estimate("photo.jpg")')
         predictions = predict(as_list(inputs), model=self.model)
         estimates = [_depth_estimate(prediction) for prediction in predictions]
         return estimates if isinstance(inputs, list | tuple) else estimates[0]
@@ -92,7 +92,7 @@ def pipeline(
         OptionError: If another task is requested.
     """
     if task != TASK:
-        raise OptionError(f"no pipeline '{task}'; write rilievo.pipeline(\"{TASK}\")")
+        raise OptionError(f"no pipeline '{task}'; the only one is rilievo.pipeline(\"{TASK}\")")
     return DepthPipeline(model)
 
 

@@ -145,6 +145,7 @@ class ResultWriter:
                 raise OptionError(
                     option="save",
                     problem=f"{name} needs {parts}, which model '{card.name}' does not predict",
+                    hint=f"leave out {name}, or choose another model",
                 )
 
     def _missing_parts(self, name: str) -> list[Need]:

@@ -426,7 +426,7 @@ class _SecondPass:
         if clip_format.sound is not None:
             return "copied into the picture videos"
         if not self.source.has_audio:
-            return "the source has none"
+            return "the source has no sound"
         if not _has_pictures(self.options):
             return "not copied, because no output is a picture video"
         return "left out, because neither MP4 nor Matroska supports its codec"

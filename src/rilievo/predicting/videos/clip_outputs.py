@@ -229,7 +229,7 @@ class FolderSink(Sink):
         return replace(
             facts,
             file=self._folder,
-            holds=f"{facts.file} and following, one per frame: {facts.holds}",
+            holds=f"{facts.file} and the following files, one per frame: {facts.holds}",
             bytes=sum(file.sum.bytes for file in files),
             crc32=None,
             frames={file.facts.file: file.sum for file in files},

@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.errors import InputError, OutputError
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import Text, count_text
 from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular
@@ -174,8 +174,8 @@ def open_clip_inferences(target: Path, key: str, *, is_positive: bool) -> Iterat
                 raise
             raise OutputError(
                 problem=Text(error),
-                hint=f"the predictions for its {stored.count:,} frames are kept in "
-                f"{printable(path)}, and the same command resumes there",
+                hint=f"the predictions for {count_text(stored.count, 'frame')} are kept in "
+                f"{printable(path)}, and the same command resumes from them",
             ) from error
     remove_part(path)
 

@@ -203,7 +203,10 @@ class _FrameCollector:
         source = self._source
         first_frame = self._first_frame
         if first_frame is None:
-            raise InputError("no frame of this video could be read", path=source.path)
+            raise InputError(
+                "no frame of this video could be read; check that the file is complete",
+                path=source.path,
+            )
         corrections = [Correction(scale=1.0)] * self.frame_count
         stretches = [MOVING] * self.frame_count
         if self._scale_track is not None and self._options.temporal:

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Float32, Mask, UInt8
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.files.atomic import unwritable
 from rilievo.io.files.machine import check_disk_space
 from rilievo.models.base import Inference
@@ -81,7 +81,7 @@ class StoredInferences:
             check_disk_space(
                 self._folder,
                 self._expected_frames * record.itemsize,
-                f"the predictions for {self._expected_frames:,} frames",
+                f"the predictions for {count_text(self._expected_frames, 'frame')}",
                 Text(
                     "choose another folder with ",
                     OptionName("output"),

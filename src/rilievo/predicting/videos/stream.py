@@ -121,7 +121,7 @@ def _require_no_loading_options(options: StreamOptions) -> None:
                     problem=Text(
                         OptionName(option.name),
                         " only applies when a model is loaded, and this model is loaded "
-                        "already: pass it to rilievo.load_model",
+                        "already: pass this option to rilievo.load_model",
                     )
                 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from rilievo.calibration.camera_checks import pixel_notes
 from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import CalibrationError
-from rilievo.errors.messages import Note, OptionName, Text, note_about
+from rilievo.errors.messages import Note, OptionName, Text, count_text, note_about
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_memory
 from rilievo.io.files.names import printable
@@ -161,7 +161,7 @@ def _find_metres(
         results.note(
             Note(
                 Text(
-                    f"the depth maps in its frames ({own_depth.source}) are not used: give ",
+                    f"the depth maps in the frames' files ({own_depth.source}) are not used: give ",
                     OptionName("known", "U,V,METRES"),
                     " to get metres",
                 ),
@@ -212,7 +212,7 @@ class _ProgressMeter:
     def __call__(self, done: int, total: int | None) -> None:
         """Show the progress in steps, of which each frame has two, one in each pass."""
         steps_per_second = done / max(time.perf_counter() - self._start, 1e-9)
-        progress = f"{100 * done // total}%" if total else f"{done // 2} frames"
+        progress = f"{100 * done // total}%" if total else count_text(done // 2, "frame")
         time_left = f", {(total - done) / steps_per_second:.0f} s left" if total else ""
         frames_per_second = steps_per_second / 2
         speed = f"{frames_per_second:.1f} frames a second"
