@@ -154,9 +154,9 @@ def test_calibrations_of_tums_monocular_videos_are_read(tmp_path, text, expected
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("FOV 300 301 319 239 .9 1\n640 480\n", "not a DSO lens; supported lenses are FOV"),
-        ("Omni 300 301 319 239 .9\n640 480\n", "not a DSO lens"),
-        ("Pinhole 300 301 319 239 .9\n640 480\n", "fifth number of a pinhole has to be 0"),
+        ("FOV 300 301 319 239 .9 1\n640 480\n", "not a supported DSO lens; expected FOV"),
+        ("Omni 300 301 319 239 .9\n640 480\n", "not a supported DSO lens"),
+        ("Pinhole 300 301 319 239 .9\n640 480\n", "fifth number of DSO's Pinhole must be 0"),
         ("300 301 319 239 4\n640 480\n", "omega of a FOV lens"),
         ("300 301 319 239 .9\n0 480\n", "line 2: the image size is 0x480; expected sides of 1"),
     ],

@@ -640,7 +640,7 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
         (
             "c.json",
             {**TWO, "units": "mm"},
-            "'units: mm' is not supported, because intrinsics are in pixels",
+            "'units: mm' is not supported, because intrinsics must be in pixels",
         ),
         ("c.json", {"fov": 60, **SIZE}, "may be horizontal, vertical or diagonal"),
         ("c.json", {"diagonal_fov": 60, **SIZE}, "may be horizontal, vertical or diagonal"),
@@ -649,7 +649,7 @@ ENTRY_OF_SFM = {"version": ["1", "2", "8"], "intrinsics": [{"intrinsicId": "1"}]
         ("c.json", {"angle_x": 1.2, "angle_y": 1.2, **SIZE}, "keep only the correct angle"),
         ("c.json", {"focal_length": 24, **SIZE}, "has no unit"),
         ("c.json", {"focal_length_mm": 24, **SIZE}, "in millimetres .*24mm/WIDTHmm"),
-        ("c.json", {"focal_length_35mm": 24, **SIZE}, "pass it as 24mm"),
+        ("c.json", {"focal_length_35mm": 24, **SIZE}, "pass 24mm instead"),
         ("c.json", {"lens": 35.0, "sensor_width": 36.0}, "pass 35mm/36mm"),
         (
             "c.json",
@@ -809,7 +809,7 @@ def test_coefficients_of_npz_have_any_name_and_are_noted(tmp_path: Path) -> None
     np.savez(path, K=np.array(K), D=np.array(KB), camera_model="fisheye")
     assert read_lens(path).name == "fisheye"
     np.savez(path, mtx_left=np.array(K), mtx_right=np.array(K))
-    with pytest.raises(InputError, match="but it has mtx_left, mtx_right"):
+    with pytest.raises(InputError, match="but the file has mtx_left, mtx_right"):
         read_lens(path)
 
 

@@ -175,7 +175,8 @@ def test_a_count_below_what_follows_is_one_line(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("number", [-1, 11, 2**31 - 1])
 def test_an_unknown_number_of_a_model_is_one_line(tmp_path: Path, number: int) -> None:
     message = refusal(tmp_path / "cameras.bin", binary_cameras(number))
-    assert f"camera 3: camera model number {number} is not supported; expected 0 (SIMPLE" in message
+    beginning = f"camera 3: the camera model with the number {number} is unknown; known models"
+    assert f"{beginning} are 0 (SIMPLE" in message
 
 
 def test_a_binary_pose_that_is_no_rotation_and_place_is_one_line(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.io.cameras.lens_checks import check_picture_size, checked_lens
 from rilievo.io.files.limits import check_regular, unreadable
@@ -100,7 +101,7 @@ def colmap_lens(
     if model not in supported:
         raise InputError(
             f"COLMAP's camera model '{model}' is not supported; supported models are "
-            f"{', '.join(supported)}",
+            f"{', '.join(supported)}: undistort the images with 'colmap image_undistorter'",
             path=location,
         )
     camera_model = MODELS[model]
@@ -136,7 +137,7 @@ def read_cameras_bin(path: Path) -> Iterator[CameraRow]:
             location = f"{reader.name}, camera {camera_id}"
             if not 0 <= model_id < len(model_names):
                 raise InputError(
-                    f"camera model number {model_id} is not supported; expected 0 "
+                    f"the camera model with the number {model_id} is unknown; known models are 0 "
                     f"({model_names[0]}) to {len(model_names) - 1} ({model_names[-1]}): undistort "
                     "the images with 'colmap image_undistorter'",
                     path=location,
@@ -193,9 +194,10 @@ class _ByteReader:
         bytes_left = self._size - self._file.tell()
         if count * min_bytes > bytes_left:
             raise InputError(
-                f"the file announces {count} {label} at byte {self._size - bytes_left - 8}, but "
-                f"only {bytes_left} bytes follow and each takes at least {min_bytes}: it is "
-                "truncated or not a COLMAP file; copy it again",
+                f"the file announces {count} {label} at byte {self._size - bytes_left - 8}, each "
+                f"of at least {min_bytes} bytes, but only {count_text(bytes_left, 'byte')} "
+                f"{'follows' if bytes_left == 1 else 'follow'}: it is truncated or not a COLMAP "
+                "file; copy it again",
                 path=self.name,
             )
         return count
@@ -206,7 +208,8 @@ class _ByteReader:
         name, terminator, _ = self._file.read(_MAX_NAME_BYTES + 1).partition(b"\0")
         if not terminator and len(name) > _MAX_NAME_BYTES:
             raise InputError(
-                f"the image name is longer than {_MAX_NAME_BYTES} bytes; copy the file again",
+                f"the image name is longer than {_MAX_NAME_BYTES} bytes, so the file is damaged; "
+                "copy it again",
                 path=location,
             )
         # The reader is now beyond the name, so go back to its end.
@@ -216,7 +219,8 @@ class _ByteReader:
             return name.decode()
         except UnicodeDecodeError as error:
             raise InputError(
-                f"the image name is not valid UTF-8 (byte {error.start}); copy the file again",
+                f"the image name is not valid UTF-8 (byte {error.start}), so the file may be "
+                "damaged; copy it again",
                 path=location,
             ) from error
 
@@ -228,8 +232,8 @@ class _ByteReader:
         position = self._file.tell()
         if position < self._size:
             raise InputError(
-                f"the file has {self._size - position} more bytes after its last entry; export it "
-                "again",
+                f"the file has {count_text(self._size - position, 'more byte')} after its last "
+                "entry, so it is damaged; export it again",
                 path=self.name,
             )
 

@@ -408,7 +408,7 @@ def _make_spec(
     if named_model.model == "none" and not named_model.is_unsupported:
         raise InputError(
             f"the distortion model is '{printable(named_model.name_in_file[:40])}', but the "
-            "coefficients are not 0: name the model they belong to, or remove them",
+            "coefficients are not 0: name the model of the coefficients, or remove them",
             path=location,
         )
     if not named_model.name_in_file and not is_list:

@@ -202,8 +202,7 @@ def conflicting_focal_lengths_error(
     ``stated`` is the focal length that follows from the entry ``number``.
     """
     return InputError(
-        f"the focal length is given twice, as {focal:.5g} {unit} and, by "
-        f"'{printable(number.name[:40])}: {number.value:g}', as {stated:.5g} {unit}: keep only the "
-        "correct one",
+        f"the focal length is given twice, as {focal:.5g} {unit} and as {stated:.5g} {unit} (from "
+        f"'{printable(number.name[:40])}: {number.value:g}'): keep only the correct one",
         path=location,
     )

@@ -284,7 +284,7 @@ def _camera_from_fov(
     if abs(aspect * height / width - 1) > _MAX_ASPECT_DIFFERENCE:  # false for NaN
         raise InputError(
             f"the image size of {width:g}x{height:g} pixels has an aspect ratio of "
-            f"{width / height:.4g}, but the file gives {aspect:.4g}: keep only the correct one",
+            f"{width / height:.4g}, but the file gives {aspect:.4g}: keep only the correct value",
             path=location,
         )
     focal_lengths = []
@@ -298,9 +298,9 @@ def _camera_from_fov(
         expected = math.degrees(2 * math.atan(height / 2 / fx))
         raise InputError(
             f"the field of view is {math.degrees(field_of_view.horizontal or 0):.4g} degrees "
-            f"horizontally and {math.degrees(field_of_view.vertical or 0):.4g} vertically, but "
-            f"{width:g}x{height:g} square pixels would see {expected:.4g} vertically: keep only "
-            "the correct angle",
+            f"horizontally and {math.degrees(field_of_view.vertical or 0):.4g} degrees vertically, "
+            f"but the horizontal angle of {width:g}x{height:g} square pixels implies "
+            f"{expected:.4g} degrees vertically: keep only the correct angle",
             path=location,
         )
     return _centred_camera(label, fx, fy, sides)
@@ -350,7 +350,7 @@ def _parse_millimetre_camera(
     if film_focal is not None and sensor_width is None:
         raise InputError(
             f"the focal length '{printable(film_focal.name[:40])}: {film_focal.value:g}' is a 35 "
-            f"mm equivalent: pass it as {film_focal.value:g}mm",
+            f"mm equivalent, which is not supported in a file: pass {film_focal.value:g}mm instead",
             path=location,
         )
     if focal is None:
@@ -407,9 +407,9 @@ def _check_is_pinhole(entries: Mapping[str, Any], location: str) -> None:
     entry = find_non_pinhole_entry(entries)
     if entry is not None:
         raise InputError(
-            f"the file has '{entry}', but a field of view is only supported for ordinary lenses: "
+            f"the file has '{entry}', but a field of view is only supported for pinhole cameras: "
             "if this lens is a fisheye, pass fisheye:DEGREES with the angle from the left to the "
-            "right edge",
+            "right edge; otherwise remove this entry",
             path=location,
         )
     spec = read_lens_spec(entries, location)

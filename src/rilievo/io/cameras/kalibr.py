@@ -250,8 +250,8 @@ def _merge_frame_camera(entries: Mapping[str, Any], location: str) -> Mapping[st
     if shared_fx is not None:
         if any(camera["fl_x"] != shared_fx for camera in cameras):
             raise InputError(
-                f"the file gives 'fl_x: {shared_fx}' for all frames but another value in one of "
-                "the frames: keep only the value for this photograph",
+                f"the file gives 'fl_x: {shared_fx}' for all frames, but some frames have a "
+                "different value: keep only the value for this photograph",
                 path=location,
             )
         return entries
@@ -330,8 +330,8 @@ def _from_opensfm(entries: Mapping[str, Any], location: str) -> Mapping[str, Any
         )
     if len(size) != 2:
         raise InputError(
-            "the file gives no image size, in whose fractions OpenSfM's focal length is: add the "
-            "width and height",
+            "OpenSfM's focal length is a fraction of the longer side of the image, but the file "
+            "gives no image size: add the width and height",
             path=location,
         )
     width, height = (float(side) for side in size)
@@ -452,8 +452,8 @@ def _check_single_focal_length(entries: Mapping[str, Any], focal: Any, location:
             continue
         if abs(other_focal - focal) > _MAX_FOCAL_DIFFERENCE * abs(focal):
             raise InputError(
-                f"the focal length is given twice, as {focal:g} and, in '{printable(name)}', as "
-                f"{other_focal:g}: keep only the correct one",
+                f"the focal length is given twice, as {focal:g} and as {other_focal:g} (in "
+                f"'{printable(name)}'): keep only the correct one",
                 path=location,
             )
 

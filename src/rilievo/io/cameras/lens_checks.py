@@ -20,7 +20,8 @@ from rilievo.io.files.names import printable
 SUPPORTED_MODELS = (
     "supported lenses are radtan (also called plumb_bob, opencv or rational_polynomial, with 4, 5 "
     "or 8 coefficients), equidistant (also called fisheye or Kannala-Brandt, with 4 coefficients), "
-    "fov (with 1 coefficient), pinholes without distortion, and panoramas"
+    "fov (with 1 coefficient), pinholes without distortion, and panoramas: undistort the images, "
+    "or calibrate the camera with one of these models"
 )
 """The supported lens models, for messages about others."""
 
@@ -157,7 +158,7 @@ def no_camera_error(location: str, content: Any = None) -> InputError:
 def several_cameras_error(labels: Sequence[str], location: str) -> InputError:
     """Return the error for a file whose cameras differ, which lists some of their names."""
     if not labels:
-        return InputError("the file has no cameras", path=location)
+        return InputError("the file has no cameras; choose a file that has one", path=location)
     unique_labels = [printable(label) for label in dict.fromkeys(labels) if label]
     listed = ", ".join(unique_labels[:_MAX_LISTED_CAMERAS])
     if listed and len(labels) > _MAX_LISTED_CAMERAS:

@@ -280,8 +280,8 @@ def _check_unit_is_pixels(entries: Mapping[str, Any], location: str) -> None:
         if length_unit.fullmatch(unit):
             raise InputError(
                 f"'{printable(name[:30])}: {printable(unit[:20])}' is not supported, because "
-                "intrinsics are in pixels: multiply them by the image width and divide them by "
-                "the sensor width, or pass Fmm/WIDTHmm",
+                "intrinsics must be in pixels: multiply them by the image width, divide them by "
+                "the sensor width and remove this entry, or pass Fmm/WIDTHmm",
                 path=location,
             )
 

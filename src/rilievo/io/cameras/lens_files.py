@@ -308,7 +308,7 @@ def _choose_parsed_lens(cameras: Sequence[ParsedCamera], location: str) -> Spell
     return replace(
         left_lens,
         note="its camera file has two different cameras, cam0 (im0.png) and cam1 (im1.png), and "
-        "rilievo uses cam0: to use the other one, pass FX,FY,CX,CY",
+        "rilievo uses cam0: to use cam1, pass its FX,FY,CX,CY",
     )
 
 

@@ -90,7 +90,7 @@ def parse_numbers(text: str) -> list[float]:
         ValueError: If the text contains anything else, or is very long.
     """
     if len(text) > _MAX_CHARACTERS:
-        raise ValueError(f"it has {len(text):,} characters")
+        raise ValueError(f"it has {len(text):,} characters; expected at most {_MAX_CHARACTERS:,}")
     return [float(word) for word in re.split(r"[\s,;]+", text.strip(" \t\r\n,;"))]
 
 
@@ -117,7 +117,8 @@ def _parse_colmap_line(line: TextLine) -> SpelledLens:
         raise
     except (ValueError, OverflowError) as error:
         raise InputError(
-            f"'{printable(line.text[:60])}' is not a COLMAP camera ({printable(str(error)[:60])})",
+            f"'{printable(line.text[:60])}' is not a COLMAP camera; expected an id, a model, a "
+            "width, a height and the model's parameters",
             path=line.location,
         ) from error
 
@@ -135,8 +136,8 @@ def parse_kitti_lens(lines: Sequence[TextLine]) -> SpelledLens | None:
     if not projections:
         if "K_02" in line_by_label or "K_00" in line_by_label:
             raise InputError(
-                "the file only has KITTI's cameras before rectification (K_02 and D_02): for "
-                "rectified images, use KITTI's P_rect_02; for raw images, pass "
+                "the file only has KITTI's cameras before rectification (such as K_02 and D_02): "
+                "for rectified images, add KITTI's line P_rect_02; for raw images, pass "
                 "opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3",
                 path=printable(lines[0].path),
             )
@@ -151,9 +152,9 @@ def parse_kitti_lens(lines: Sequence[TextLine]) -> SpelledLens | None:
     if differing:
         differ = "differs" if len(differing) == 1 else "differ"
         notes.append(
-            f"of the cameras in its camera file, rilievo uses {preferred} "
-            f"({_KITTI_CAMERAS[preferred]}), from which {', '.join(differing)} {differ}: to use "
-            "another camera, keep only its line in the file, or pass FX,FY,CX,CY"
+            f"rilievo uses {preferred} ({_KITTI_CAMERAS[preferred]}) from its camera file, where "
+            f"{', '.join(differing)} {differ} from it: to use another camera, keep only its line "
+            "in the file, or pass its FX,FY,CX,CY"
         )
     raw_label = preferred.replace("P_rect_", "K_")
     if raw_label != preferred and raw_label in line_by_label:
@@ -220,8 +221,8 @@ def parse_dso_lens(lines: Sequence[TextLine]) -> SpelledLens:
     model = _DSO_MODELS.get(model_name or _DSO_MODEL_BY_COUNT.get(len(numbers), ""))
     if model is None or len(numbers) != 4 + model.coefficient_count:
         raise InputError(
-            f"'{printable(line.text[:60])}' is not a DSO lens; supported lenses are FOV and "
-            "Pinhole (fx fy cx cy omega), RadTan and EquiDistant (fx fy cx cy and 4 coefficients)",
+            f"'{printable(line.text[:60])}' is not a supported DSO lens; expected FOV or Pinhole "
+            "(fx fy cx cy omega), or RadTan or EquiDistant (fx fy cx cy and 4 coefficients)",
             path=line.location,
         )
 
@@ -232,7 +233,11 @@ def parse_dso_lens(lines: Sequence[TextLine]) -> SpelledLens:
         # Fractions of the width and the height, from the corner of the first pixel.
         fx, fy, cx, cy = fx * width, fy * height, cx * width - 0.5, cy * height - 0.5
     if model.lens == "pinhole" and any(coefficients):
-        raise InputError("the fifth number of a pinhole has to be 0", path=line.location)
+        raise InputError(
+            "the fifth number of DSO's Pinhole must be 0; if it is the omega of a lens with "
+            "distortion, write FOV instead of Pinhole",
+            path=line.location,
+        )
     return checked_lens(model.lens, [fx, fy, cx, cy, *coefficients], size, line.location)
 
 
@@ -282,8 +287,8 @@ def _parse_unnamed_numbers(
             return replace(lens, note=UNNAMED_FOUR_NOTE) if count == 8 else lens
         if count == 8:
             raise InputError(
-                "the last four of the 8 numbers are unlikely to be k1, k2, p1 and p2: write fx fy "
-                "cx cy k1 k2 p1 p2",
+                "the last four of the 8 numbers are unlikely to be k1, k2, p1 and p2: write the "
+                "numbers in the order fx fy cx cy k1 k2 p1 p2",
                 path=location,
             )
     if count in (6, 10, 11) and _are_size_and_intrinsics(numbers[:6]):

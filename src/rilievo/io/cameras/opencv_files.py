@@ -126,6 +126,7 @@ def _no_matrix_error(members: Sequence[str], path: Path) -> InputError:
     """Return the error for an npz file without a camera matrix, which lists its arrays."""
     return InputError(
         "the file has no camera in a supported form; expected one of the arrays "
-        f"{', '.join(_NPZ_MATRICES[:4])}, but it has {printable(', '.join(members[:8]))}",
+        f"{', '.join(_NPZ_MATRICES[:4])}, but the file has "
+        f"{printable(', '.join(members[:8]))}",
         path=printable(path),
     )

@@ -70,14 +70,14 @@ def check_no_picture_changes(
         if normalized in _ZOOMS and not can_zoom and _has_effect(numbers):
             raise InputError(
                 f"the file has '{quoted}' but does not say whether its focal lengths are those "
-                "before the zoom: if they are, multiply them by the zoom, and then remove this "
+                "before the zoom: if they are, multiply them by the zoom; in any case, remove this "
                 "entry",
                 path=location,
             )
         if _BINNING.match(normalized) and any(number > 1 for number in numbers):
             raise InputError(
-                f"the file has a binning ('{quoted}'), so its camera matrix is not that of the "
-                "binned images: calibrate with the binned images",
+                f"the file states a binning ('{quoted}'), so its camera matrix does not belong to "
+                "the binned images: calibrate with the binned images",
                 path=location,
             )
         if normalized in _SCALES and not sides and _has_effect(numbers):
@@ -89,8 +89,8 @@ def check_no_picture_changes(
         if _is_crop(normalized) and not _is_whole_picture(numbers, sides):
             raise InputError(
                 f"the file has a region of interest or a crop ('{quoted}'), so its numbers may "
-                "belong to a larger image: if they do, subtract the offsets from cx and cy, and "
-                "then remove this entry",
+                "belong to a larger image: if they do, subtract the offsets from cx and cy; in any "
+                "case, remove this entry",
                 path=location,
             )
 
@@ -108,7 +108,7 @@ def unapplied_orientation_note(entries: Mapping[str, Any]) -> str | None:
         if _is_turn(normalized, value) or _is_mirroring(normalized, value):
             return (
                 f"its camera file has '{printable(f'{name}: {value}'[:40])}', which is not "
-                "applied: its numbers are used for the upright photograph"
+                "applied: the numbers in the file are used for the upright photograph"
             )
     return None
 

@@ -87,8 +87,8 @@ def _opencv_camera(
     if any(coefficients[8:]):
         raise _format_error(
             format_name,
-            "has coefficients of thin prisms or a tilted sensor (after the eighth), which are not "
-            "supported: calibrate without them in OpenCV, or undistort the images and pass "
+            "has coefficients for thin prisms or a tilted sensor (after the eighth), which are not "
+            "supported: calibrate without them in OpenCV, or undistort the images and pass their "
             "FX,FY,CX,CY",
             location,
         )
@@ -141,8 +141,8 @@ def _check_gyroflow_changes(content: Mapping[str, Any], location: str) -> None:
         if content.get(name) not in (None, 0, 1):
             raise _format_error(
                 _GYROFLOW,
-                f"has '{name}: {content[name]}': stretch the images first, divide its matrix by "
-                "that number, and pass the resulting numbers",
+                f"has '{name}: {content[name]}', which is not supported: stretch the images first, "
+                "divide the camera matrix by that number, and pass the resulting numbers",
                 location,
             )
     if content.get("digital_lens"):
@@ -225,9 +225,11 @@ def _parse_matlab_cameras(content: Mapping[str, Any], location: str) -> list[Par
     tangential = _parse_numbers(content.get("TangentialDistortion") or [], _MATLAB, location)
     are_pairs = len(intrinsics.focal) == 2 and len(intrinsics.centre) == 2
     if intrinsics.skew or not are_pairs or len(radial) > 3 or len(tangential) > 2:
-        problem = "a skew" if intrinsics.skew else "numbers in an unsupported form"
+        problem = "numbers in an unsupported form: "
+        if intrinsics.skew:
+            problem = "a skew, which is not supported: calibrate without it, or "
         raise _format_error(
-            _MATLAB, f"has {problem}: pass opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2 instead", location
+            _MATLAB, f"has {problem}pass opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2 instead", location
         )
 
     size = None
@@ -259,7 +261,10 @@ def _parse_matlab_intrinsics(content: Mapping[str, Any], location: str) -> _Matl
         fx, _, _, skew, fy, _, cx, cy, _ = transposed
         return _MatlabIntrinsics([fx, fy], [cx, cy], skew)
     raise _format_error(
-        _MATLAB, "has neither FocalLength and PrincipalPoint nor a matrix", location
+        _MATLAB,
+        "has neither FocalLength and PrincipalPoint nor a matrix: save "
+        "jsonencode(toStruct(cameraParams)) as a JSON file",
+        location,
     )
 
 
@@ -372,14 +377,19 @@ def _parse_unity_cameras(content: Mapping[str, Any], location: str) -> list[Pars
         if kind != "perspective" or not is_centred or min(projection[0], projection[4]) <= 0:
             raise _format_error(
                 _UNITY,
-                "has a projection that is not a centred perspective: pass the horizontal field of "
-                "view of its camera as pinhole:DEGREES",
+                "has a projection that is not a centred perspective, which is not supported: pass "
+                "FX,FY,CX,CY if the camera is a perspective camera",
                 location,
             )
         label = str(sensor.get("id") or sensor.get("sensor_id") or len(cameras))
         cameras.append(_parse_unity_camera(label, projection, sensor.get("dimension"), location))
     if not cameras:
-        raise _format_error(_UNITY, "has no camera matrix: pass pinhole:DEGREES instead", location)
+        raise _format_error(
+            _UNITY,
+            "has no camera matrix: pass the horizontal field of view of its camera as "
+            "pinhole:DEGREES",
+            location,
+        )
     return cameras
 
 

@@ -44,9 +44,9 @@ def rectified_note(
             numbers = ",".join(f"{number:.10g}" for number in rectified)
             at_size = "" if size is None else f"@{size[0]:.0f}x{size[1]:.0f}"
             return (
-                "the camera in its file belongs to raw images, and "
-                f"'{printable(str(name)[:30])}', for rectified images, differs from it: if this "
-                f"image was rectified or undistorted, pass pinhole:{numbers}{at_size}"
+                "the camera that rilievo uses from its camera file belongs to raw images, and "
+                f"'{printable(str(name)[:30])}', for rectified images, differs: if this image was "
+                f"rectified or undistorted, pass pinhole:{numbers}{at_size}"
             )
     return None
 

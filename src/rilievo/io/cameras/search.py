@@ -44,7 +44,7 @@ _UNSUPPORTED_FORMS: Mapping[str, tuple[str, str]] = {
     ),
     "M_cam_from_uv": (
         "a Hypersim camera",
-        "its settings_camera_fov, in radians, as pinhole:DEGREES",
+        "its settings_camera_fov, converted from radians, as pinhole:DEGREES",
     ),
 }
 """Keys of formats that are recognised but not supported: {key: (name, what to use instead)}."""
