@@ -112,7 +112,7 @@ def test_a_prediction_that_is_turned_by_90_degrees_is_refused(
 
 def test_a_prediction_of_the_whole_picture_is_none_of_a_part() -> None:
     truth, values, _ = truth_and_values_of_size("moge-scale", (480, 640))
-    with pytest.raises(InputError, match=r"the size of all of the truth.*leave out crop"):
+    with pytest.raises(InputError, match=r"the full size of the truth.*leave out crop"):
         score(BENCHMARKS["moge-scale"], stored(depth=metric(values), crop="nyu_eigen"), truth)
 
 

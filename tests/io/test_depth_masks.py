@@ -188,9 +188,9 @@ def test_a_masked_pixel_cannot_be_measured(tmp_path: Path) -> None:
 LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "labels": (
         lambda at: npz(at, depth=DEPTH, mask=np.arange(DEPTH.size).reshape(DEPTH.shape) % 5),
-        "not a mask",
+        "a mask must have",
     ),
-    "another size": (lambda at: npz(at, depth=DEPTH, mask=HAS_DEPTH[::2]), "not a mask"),
+    "another size": (lambda at: npz(at, depth=DEPTH, mask=HAS_DEPTH[::2]), "a mask must have"),
     "confidence": (
         lambda at: npz(at, depth=DEPTH, confidence=HAS_DEPTH.astype(np.float32)),
         "'confidence' is ignored",

@@ -103,7 +103,7 @@ def test_rounded_sides_are_resized_and_a_note_says_how_much_they_stretch() -> No
 def test_the_middle_of_a_smaller_picture_is_named_as_a_part(root: Path) -> None:
     """Programs for NYUv2 halve the picture and cut 228 x 304 out of its middle."""
     middle = smaller((240, 320))[6:-6, 8:-8]
-    with pytest.raises(InputError, match=r"12,16,456,608.* centre at half of the size"):
+    with pytest.raises(InputError, match=r"12,16,456,608.* centre after .* half of its size"):
         truth_of(root, middle)
     truth = truth_of(root, middle, "depth: {crop: [12, 16, 456, 608]}\n")
     assert truth.depth is not None
@@ -152,7 +152,7 @@ def test_sides_that_padding_explains_are_resized_with_a_note(
     size: tuple[int, int], picture: tuple[int, int], is_padded: bool
 ) -> None:
     notes = notes_of_place(size, picture, "resized")
-    assert any("wrong if it was padded" in note for note in notes) is is_padded
+    assert any("was padded to this size" in note for note in notes) is is_padded
 
 
 def padded(
@@ -272,14 +272,12 @@ def test_an_upright_part_of_a_picture_that_lies_can_be_named(root: Path) -> None
 
 @pytest.mark.parametrize("crop", ["nyu_eigen", "[45, 41, 426, 560]", "[60, 80, 360, 480]"])
 def test_a_map_as_large_as_the_picture_is_of_no_part(root: Path, crop: str) -> None:
-    with pytest.raises(InputError, match=r"the size of all of the photograph.*remove 'crop' from"):
+    with pytest.raises(InputError, match=r"the full size of the photograph.*remove 'crop' from"):
         truth_of(root, floor(), f"depth: {{crop: {crop}}}")
     photo, place = np.full((*SIZE, 3), 90, np.uint8), crop.strip("[]").replace(" ", "")
-    with pytest.raises(InputError, match=r"the size of all of the photograph.*leave out crop"):
+    with pytest.raises(InputError, match=r"the full size of the photograph.*leave out crop"):
         rilievo.Prediction.from_depth(photo, floor(), K, crop=place)
-    with pytest.raises(
-        InputError, match=r"the size of all of the photograph.*leave out sparse_crop"
-    ):
+    with pytest.raises(InputError, match=r"the full size of the photograph.*leave out sparse_crop"):
         read_sparse(floor(), SIZE, None, place)
 
 
@@ -287,7 +285,8 @@ def test_a_fraction_of_the_picture_at_a_named_part_is_doubted(root: Path) -> Non
     truth_of(root, smaller((240, 320)), YAML_CAMERA + "depth: {crop: nyu_eigen}")
     [warning] = check_dataset(open_dataset("folder", root)).warnings
     assert (
-        "resized to its crop of 426 x 560; it is also half of the photograph's 480 x 640" in warning
+        "resized to its crop of 426 x 560; depth is also half of the photograph's 480 x 640"
+        in warning
     )
     truth_of(root, smaller((180, 240)), YAML_CAMERA + "depth: {crop: [60, 80, 360, 480]}")
     [warning] = check_dataset(open_dataset("folder", root)).warnings

@@ -130,10 +130,14 @@ def _range_end_warnings(raw_map: RawDepthMap) -> Iterator[str]:
         if gap > type_max / 20 or (
             is_frequent and not has_smooth_borders(raw_map, end_code, valid)
         ):
+            pixels = format_pixel_count(int(np.count_nonzero(is_at_end)))
+            reason = "not close to the depth next to these pixels"
+            if gap > type_max / 20:
+                reason = "far from all other values"
             yield (
-                f"{np.count_nonzero(is_at_end)} pixels ({fraction:.1%}) have the value "
-                f"{end_code:.0f}, which is the {end_name} depth of the stated range and far from "
-                f"all other values: if it marks missing depth, set 'invalid: {end_code:.0f}'"
+                f"{pixels} ({fraction:.1%}) have the value {end_code:.0f}, which is the {end_name} "
+                f"depth of the stated range and {reason}: if it marks missing depth, set "
+                f"'invalid: {end_code:.0f}'"
             )
 
 
@@ -267,8 +271,8 @@ def _isolated_value_warning(raw_map: RawDepthMap) -> str | None:
     formatted = raw_map.format_value(value)
     return (
         f"{fraction:.0%} of the pixels have the value {formatted}, which may mark missing depth, "
-        "because the depth next to them is never close to it: if it does, set 'invalid: [0, "
-        f"{formatted}]'"
+        "because the depth next to these pixels is never close to it: if it does, set "
+        f"'invalid: [0, {formatted}]'"
     )
 
 

@@ -87,7 +87,7 @@ def channels_problem(pixels: np.ndarray) -> str:
     if all(np.array_equal(red, colour) for colour in green_and_blue):
         return f"{problem}; its channels are equal: set 'channels: [1, 0, 0]' to use the first one"
     if not any(colour.any() for colour in green_and_blue):
-        return f"{problem}; only the first channel has values: set 'channels: [1, 0, 0]'"
+        return f"{problem}; all channels but the first are 0: set 'channels: [1, 0, 0]'"
     if _are_floats_in_bytes(planes):
         return (
             f"{problem}; its channels look like the four bytes of floating-point numbers: save "
@@ -108,7 +108,8 @@ def channels_problem(pixels: np.ndarray) -> str:
         )
     return (
         f"{problem}; if its channels make up one number, set their weights, such as 'channels: "
-        "[1, 256, 65536]' for R + 256 G + 65536 B; a false-colour image has no depth"
+        "[1, 256, 65536]' for R + 256 G + 65536 B; a false-colour image cannot be converted to "
+        "depth"
     )
 
 

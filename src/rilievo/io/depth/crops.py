@@ -126,9 +126,9 @@ def parse_placement(placement: str | Sequence[object], option: str = "crop") -> 
         problem=f"does not accept '{placement[:40]}'",
         hint=(
             "use TOP,LEFT,HEIGHT,WIDTH if the map covers a part of the image, "
-            f"'{RESIZED}' if it covers all of it in another size, '{STRETCHED}' if it covers all "
-            f"of it in other proportions, '{CENTRE}' if it was cut out of the centre, or one of "
-            f"the published crops {', '.join(CROP_NAMES)}"
+            f"'{RESIZED}' if it covers the whole image in another size, '{STRETCHED}' if it covers "
+            f"the whole image in other proportions, '{CENTRE}' if it was cut out of the centre, or "
+            f"one of the published crops {', '.join(CROP_NAMES)}"
         ),
     )
 
@@ -171,7 +171,7 @@ def _wrong_size_error(name: str, shape: Size, expected: Size, *, or_larger: str 
     """Return the error for a published crop that is made for pictures of another size."""
     return InputError(
         f"the crop '{name}' is for images of {expected[0]} x {expected[1]} pixels (height x "
-        f"width){or_larger}, but this one has {shape[0]} x {shape[1]}"
+        f"width){or_larger}, but this image is {shape[0]} x {shape[1]}"
     )
 
 

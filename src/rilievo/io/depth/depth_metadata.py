@@ -691,8 +691,8 @@ def _metadata_from_gdepth(properties: Mapping[str, str]) -> DepthMetadata:
 
     unit = METRES_PER_UNIT.get(properties.get("Units", "").lower())
     warning = (
-        f"{source} gives no unit for its near {near:g} and far {far:g}, so rilievo takes them as "
-        "metres"
+        f"{source} gives no unit for its near {near:g} and far {far:g}, so rilievo assumes that "
+        "they are in metres"
     )
     is_distance = properties.get("MeasureType") == "OpticRay"
     return DepthMetadata(

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Shaped, StoredMap
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.depth.channels import (
     CHANNEL_LETTERS,
     MAX_CHANNELS,
@@ -238,7 +238,7 @@ def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
             expected = f"a number, a fraction such as 1/256, or a unit ({UNITS})"
         raise OptionError(
             option=option,
-            problem=f"has '{name}={text[:40]}', expected {expected}",
+            problem=f"has '{name}={text[:40]}'; expected {expected}",
             hint=(
                 "to choose an array in an npz file or a channel in an EXR file, write "
                 f"'array={text[:40]}'"
@@ -247,10 +247,10 @@ def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
             else "",
         ) from error
     if any(math.isnan(value) for value in values):
-        raise OptionError(
-            option=option,
-            problem=f"has '{name}={text[:40]}'; NaN is always invalid, so leave it out",
-        )
+        remedy = "expected a number"
+        if name == "invalid":
+            remedy = "NaN is always invalid, so leave it out"
+        raise OptionError(option=option, problem=f"has '{name}={text[:40]}'; {remedy}")
     return values
 
 
@@ -259,7 +259,7 @@ def _single_value(name: str, values: dict[str, tuple[float, ...]], option: str) 
     if name not in values:
         return None
     if len(values[name]) != 1:
-        raise OptionError(option=option, problem=f"has several numbers for '{name}', expected one")
+        raise OptionError(option=option, problem=f"has several numbers for '{name}'; expected one")
     return values[name][0]
 
 
@@ -295,8 +295,8 @@ def _extract_bits(raw_values: StoredMap, bits: tuple[int, ...], display_name: ob
     type_bits = 8 * integers.dtype.itemsize
     if first_bit >= type_bits or bit_count > type_bits:
         raise InputError(
-            f"the array has {type_bits}-bit values, but 'bits' selects {bit_count} bits beginning "
-            f"with bit {first_bit}",
+            f"the array has {type_bits}-bit values, but 'bits' selects "
+            f"{count_text(bit_count, 'bit')} beginning with bit {first_bit}",
             path=display_name,
         )
     # Signed integers are reinterpreted, so that shifts to the right fill with zeros.
@@ -313,7 +313,7 @@ def _whole_floats_to_integers(raw_values: StoredMap, display_name: object) -> St
     is_finite = np.isfinite(raw_values)
     if not np.array_equal(raw_values[is_finite], np.rint(raw_values[is_finite])):
         raise InputError(
-            "the array has values with fractions, so 'bits' cannot be used; leave it out",
+            "the array has values that are not integers, so 'bits' cannot be used; leave it out",
             path=display_name,
         )
     largest = np.abs(raw_values[is_finite]).max(initial=0)

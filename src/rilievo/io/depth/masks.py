@@ -102,9 +102,9 @@ def read_marked_pixels(
     if notes_confidence and not planes.masks:
         notes += _confidence_notes(planes)
     if planes.unread_page_count == 1:
-        notes.append("it has 1 more page, which is not read")
+        notes.append("the file has 1 more page, which is not read")
     elif planes.unread_page_count:
-        notes.append(f"it has {planes.unread_page_count} more pages, which are not read")
+        notes.append(f"the file has {planes.unread_page_count} more pages, which are not read")
     return MarkedPixels(
         valid=np.logical_and.reduce(valid_masks) if valid_masks else None, notes=tuple(notes)
     )
@@ -122,8 +122,8 @@ def _apply_mask(label: str, name: str, mask: np.ndarray, size: tuple[int, ...]) 
     """
     if not _is_binary(mask, size):
         note = (
-            f"{label} is ignored, because it is not a mask of 0 and one other value in the size of "
-            "the depth"
+            f"{label} is ignored: a mask must have the size of the depth and only two values, of "
+            "which one is 0"
         )
         return MarkedPixels(notes=(note,))
     marks_invalid = "invalid" in _split_name(name)

@@ -30,8 +30,8 @@ def normalized_map_warning(raw_values: StoredMap, *, is_unit_guessed: bool = Fal
         return None
     return (
         f"its values fill the whole range up to {np.iinfo(raw_values.dtype).max} without a gap, as "
-        "in maps that were normalised one by one, so their unit is unknown: set 'scale' if you "
-        "know it"
+        "in maps that were each normalised to their own range, so their unit is unknown: set "
+        "'scale' if you know it"
     )
 
 

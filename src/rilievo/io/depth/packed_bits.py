@@ -56,7 +56,7 @@ def highest_bit_warning(raw_map: RawDepthMap) -> str | None:
         )
     return (
         f"{beyond}: if the highest bit is a flag, set 'bits: [0, 15]'; if it is an offset, set "
-        "'offset'"
+        f"'scale: 0.001' and 'offset: {-0.001 * _HIGHEST_BIT:g}'"
     )
 
 
@@ -152,7 +152,7 @@ def _low_bits_message(raw_map: RawDepthMap, low_bit_count: int, type_bits: int) 
     if label_count == 1:
         content = f"its values never differ in their {low_bits}"
     else:
-        content = f"there are {label_count} different values in its {low_bits}"
+        content = f"the {low_bits} of its values have {label_count} different values"
     # SUN RGB-D rotates its values by three bits.
     sun_rgbd = f" ([{low_bit_count}, {type_bits}] for SUN RGB-D)" if low_bit_count == 3 else ""
     return (
@@ -204,7 +204,7 @@ def _rotated_bits_warning(raw_map: RawDepthMap) -> str | None:
     if best == 8:
         return (
             "its values look like noise, but like surfaces when their two bytes are swapped: set "
-            "'bits: [8, 16]', or save it in the other byte order (numpy: array.byteswap())"
+            "'bits: [8, 16]', or save the array in the other byte order (numpy: array.byteswap())"
         )
     return (
         "its values look like noise, but like surfaces when they are rotated to begin at bit "
@@ -236,7 +236,7 @@ def _float_byte_warning(raw_values: StoredMap) -> str | None:
     if not is_noise or not swapped_is_depth:
         return None
     return (
-        "its values look like noise, but like surfaces when their bytes are swapped: save it in "
-        "the other byte order (numpy: array.byteswap()); in PFM, the sign of the scale gives the "
-        "byte order"
+        "its values look like noise, but like surfaces when their bytes are swapped: save the "
+        "array in the other byte order (numpy: array.byteswap()); in a PFM file, the sign of the "
+        "scale gives the byte order"
     )

@@ -217,8 +217,8 @@ def _place_by_size(pair: _MapInPicture, known: Mapping[str, DepthCrop]) -> MapPl
     multiple = describe_multiple(pair.map_size, pair.picture_size)
     if multiple is not None:
         return pair.place_in_whole_picture(
-            f"{pair.map_text}, {multiple} {pair.picture_text}, and was resized to cover all of it, "
-            "which is wrong if it only covers a part"
+            f"{pair.map_text}, {multiple} {pair.picture_text}, and was resized to cover all of "
+            f"{pair.names.picture}; this is wrong if {pair.names.map} only covers a part"
         )
 
     crops_of_this_size = {name: crop for name, crop in known.items() if crop.shape == pair.map_size}
@@ -228,8 +228,8 @@ def _place_by_size(pair: _MapInPicture, known: Mapping[str, DepthCrop]) -> MapPl
         name, crop = next(iter(crops_of_this_size.items()))
         note = (
             f"{pair.names.map} has the size of the crop '{name}', {format_size(pair.map_size)} "
-            f"(height x width), and was placed there: {crop} (top, left, height, width), which is "
-            f"wrong if it covers all of {pair.names.picture}"
+            f"(height x width), and was placed at {crop} (top, left, height, width); this is wrong "
+            f"if {pair.names.map} covers all of {pair.names.picture}"
         )
         return MapPlacement(crop=crop, notes=(note,))
     _require_same_orientation(pair)
@@ -271,7 +271,12 @@ def _middle_and_padding_hints(pair: _MapInPicture) -> Iterator[str | Text]:
     if middle is not None:
         fraction, crop = middle
         choice = pair.names.format_option(str(crop))
-        yield Text(", or ", choice, f" if it was cut out of the centre at {fraction} the size")
+        yield Text(
+            ", or ",
+            choice,
+            f" if it was cut out of the centre after {pair.names.picture} was reduced to "
+            f"{fraction} its size",
+        )
     (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
     if map_height >= height and map_width >= width:
         top, left = (map_height - height) // 2, (map_width - width) // 2
@@ -296,12 +301,14 @@ def _require_same_orientation(pair: _MapInPicture) -> None:
     if pair.orientation >= MIN_QUARTER_TURN:
         upright = _UPRIGHT_BY_NUMPY[pair.orientation]
         numpy_call = f"{upright} for EXIF orientation {pair.orientation}"
-    hint: list[str | Text] = [f"rotate it to match the photograph, for example with {numpy_call}"]
+    hint: list[str | Text] = [
+        f"rotate {pair.names.map} to match {pair.names.picture}, for example with {numpy_call}"
+    ]
     if map_height <= height and map_width <= width:
         part = pair.names.format_option("TOP,LEFT,HEIGHT,WIDTH")
         hint += ["; if it only covers a part, use ", part]
     raise InputError(
-        f"{pair.sizes_text}: the first is {shapes}, as if it were rotated by 90 degrees",
+        f"{pair.sizes_text}: the first is {shapes}, as if one were rotated by 90 degrees",
         hint=Text(*hint),
     )
 
@@ -346,8 +353,8 @@ def _place_resized(pair: _MapInPicture) -> MapPlacement:
         return pair.place_in_whole_picture(*_padded_or_cut_notes(pair))
     return pair.place_in_whole_picture(
         f"{pair.map_text}, and its proportions differ by {100 * difference:.1f}% from "
-        f"{pair.picture_text}; it was stretched to cover all of it, which is right if its sides "
-        "were rounded, and wrong if it only covers a part"
+        f"{pair.picture_text}; it was stretched to cover all of {pair.names.picture}, which is "
+        "right if its sides were rounded, and wrong if it only covers a part"
     )
 
 
@@ -355,15 +362,16 @@ def _padded_or_cut_notes(pair: _MapInPicture) -> Iterator[str]:
     """Yield notes if the size may also come from padding, or from cropping a smaller picture."""
     resized = f"{pair.map_text} and was resized to {pair.picture_text}"
     if any(is_rounded_up(pair.map_size, pair.picture_size, step) for step in PADDING_STEPS):
-        yield f"{resized}, which is wrong if it was padded to this size"
+        yield f"{resized}; this is wrong if {pair.names.map} was padded to this size"
     middle = middle_of_smaller_picture(pair.map_size, pair.picture_size)
     # Sides that are multiples of a network's step were more likely rounded than cropped.
     is_rounded = any(math.gcd(*pair.map_size) % step == 0 for step in PADDING_STEPS)
     if middle is not None and not is_rounded:
         fraction, crop = middle
         yield (
-            f"{resized}, which is wrong if it was cut out of the centre at {fraction} the size: "
-            f"that part is {crop} (top, left, height, width)"
+            f"{resized}; this is wrong if {pair.names.map} was cut out of the centre after "
+            f"{pair.names.picture} was reduced to {fraction} its size: that part is {crop} (top, "
+            "left, height, width)"
         )
 
 
@@ -372,7 +380,10 @@ def _place_in_centre(pair: _MapInPicture) -> MapPlacement:
     (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
     top, left = (height - map_height) // 2, (width - map_width) // 2
     if min(top, left) < 0:
-        raise InputError(f"{pair.map_text}, which does not fit into {pair.picture_text}")
+        raise InputError(
+            f"{pair.map_text}, which does not fit into {pair.picture_text}, so it was not cut out "
+            "of the centre"
+        )
     return MapPlacement(crop=DepthCrop(top=top, left=left, height=map_height, width=map_width))
 
 
@@ -390,11 +401,11 @@ def _place_resized_part(pair: _MapInPicture, crop: DepthCrop) -> MapPlacement:
     """Place a map whose size differs from the rectangle that the user gives, by resizing it."""
     if pair.map_size == pair.picture_size:
         raise InputError(
-            f"{pair.map_text}, the size of all of {pair.names.picture}, so it "
-            f"cannot be a map of the crop {crop} (top, left, height, width)",
+            f"{pair.map_text}, which is the full size of {pair.names.picture}, so it cannot be a "
+            f"map of the crop {crop} (top, left, height, width)",
             hint=Text(
                 pair.names.omission_advice,
-                ": it says which part a map covers, not what is scored or shown",
+                ": the crop says which part a map covers, not what is scored or shown",
             ),
         )
     names_in_crop = replace(pair.names, picture="the given crop")
@@ -411,8 +422,8 @@ def _place_resized_part(pair: _MapInPicture, crop: DepthCrop) -> MapPlacement:
     multiple = describe_multiple(pair.map_size, pair.picture_size)
     if multiple is not None and describe_multiple(pair.map_size, crop.shape) is None:
         note += (
-            f"; it is also {multiple} {pair.picture_text}, so if it covers all of it, do not give "
-            "a crop"
+            f"; {pair.names.map} is also {multiple} {pair.picture_text}, so if it covers all of "
+            f"{pair.names.picture}, do not give a crop"
         )
     elif difference > _MAX_SILENT_DIFFERENCE:
         note += f", whose proportions differ by {100 * difference:.1f}%"

@@ -14,7 +14,7 @@ from rilievo.io.depth.background import background_warnings, find_far_marks
 from rilievo.io.depth.far_ends import MAX_VISIBLE, beyond_visible_warning, clipped_depth_warning
 from rilievo.io.depth.normalized import normalized_map_warning
 from rilievo.io.depth.packed_bits import byte_order_warning, highest_bit_warning, packed_bit_warning
-from rilievo.io.depth.raw_depth_map import RawDepthMap, make_raw_depth_map
+from rilievo.io.depth.raw_depth_map import RawDepthMap, format_pixel_count, make_raw_depth_map
 from rilievo.io.depth.units import COMMON_UNITS
 from rilievo.io.depth.wrapping import DepthWrap, find_wrap
 from rilievo.io.depth.z_buffers import z_buffer_warning
@@ -29,7 +29,7 @@ TOO_NEAR = (
     f"the median depth is below {MIN_PLAUSIBLE_MEDIAN * 100:g} cm, as if centimetres were "
     "read as millimetres, or metres were divided once too often; check the scale"
 )
-NEGATION_HINT = "save them with the opposite sign, such as -depth"
+NEGATION_HINT = "save them with the opposite sign, for example -depth"
 
 # Limits for finding two groups of files in different units.
 _MIN_FILES = 6
@@ -112,7 +112,7 @@ def negative_numbers_warning(
         has_positive = np.any(np.isfinite(raw_values) & (raw_values > 0))
     if has_positive or not has_negative:
         return None
-    return f"all its values are negative, as depth along -z is (OpenGL): {hint}"
+    return f"all its values are negative, as in OpenGL, whose cameras look along -z: {hint}"
 
 
 def unit_warning(median: float) -> str | None:
@@ -157,7 +157,7 @@ def odd_unit_warning(medians: Mapping[str, float]) -> str | None:
     verb = "has" if len(odd_names) == 1 else "have"
     return (
         f"{len(odd_names)} of {len(names)} images ({listed}) {verb} a median depth near "
-        f"{medians[odd_names[0]]:.3g} m, and all others near "
+        f"{medians[odd_names[0]]:.3g} m, and the others near "
         f"{math.exp(float(np.median(other_group))):.3g} m, a factor of about {unit_ratio:g}: "
         "check whether these files are in another unit"
     )
@@ -178,9 +178,9 @@ def _normalized_warning(raw_map: RawDepthMap) -> str | None:
 def _wrapping_message(wrap: DepthWrap) -> str:
     """Return the warning that depth seems to start again at 0."""
     return (
-        f"surfaces reach the value {wrap.period:.5g} at {wrap.pixel_count} pixels and continue at "
-        "0, so larger depth seems to wrap around, as with a time-of-flight camera or numbers of "
-        "too few bits: save the true depth, or leave out these pixels"
+        f"surfaces reach the value {wrap.period:.5g} at {format_pixel_count(wrap.pixel_count)} and "
+        "continue at 0, so larger depth seems to wrap around, as with a time-of-flight camera or "
+        "numbers with too few bits: save the true depth, or leave out these pixels"
     )
 
 

@@ -453,8 +453,8 @@ def _zero_warning(raw_values: StoredMap, encoding: NumberEncoding) -> str | None
         return None
     return (
         f"{zero_fraction:.1%} of the pixels are 0, which means no depth even with an offset, "
-        "although 'invalid' does not list it: if it is depth, set 'invalid: []' and leave out the "
-        "rest with 'max_depth'"
+        "although 'invalid' does not list it: if 0 is depth, set 'invalid: []' and leave out the "
+        "other invalid values with 'max_depth'"
     )
 
 

@@ -132,8 +132,8 @@ def statistic_warning(raw_values: StoredMap, metadata: DepthMetadata) -> str | N
         if abs(largest * unit - high) < _MAX_STATISTIC_ERROR * abs(high):
             return (
                 f"its range ends at {high:g}, which is also its largest value, {largest}, in units "
-                f"of {unit:.6g} m: if the range only describes such values, save the depth with "
-                f"'scale' {unit:.6g} and no range"
+                f"of {unit:.6g} m: if the range only states the smallest and the largest depth, "
+                f"save the depth with 'scale' {unit:.6g} and no range"
             )
     return None
 
@@ -165,8 +165,8 @@ def float_range_warning(
     )
     advice = (
         f"if they are spaced evenly in depth over the range, set 'scale: {high - low:.6g}' and "
-        f"'offset: {low:g}'; if evenly in inverse depth or as in a z-buffer, save depth in metres "
-        "instead"
+        f"'offset: {low:g}'; if they are spaced evenly in inverse depth or as in a z-buffer, save "
+        "depth in metres instead"
     )
     if largest <= 1:
         is_below_range = smallest < low or (median < low and high > 1)
