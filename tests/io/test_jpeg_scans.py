@@ -45,7 +45,7 @@ def test_a_file_of_many_scans_is_refused_in_a_line(
         read_photo(path)
     line = str(caught.value)
     assert line == (
-        f"{path}: this JPEG file has {5000 + OF_PILLOW} scans, expected at most {MAX_SCANS}; "
+        f"{path}: this JPEG file has {5000 + OF_PILLOW} scans; expected at most {MAX_SCANS}: "
         "export it again as JPEG or PNG"
     )
     with pytest.raises(InputError, match="scans"):

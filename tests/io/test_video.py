@@ -73,7 +73,7 @@ def test_a_jump_of_the_clock_is_closed_and_told(tmp_path: Path) -> None:
     assert [times[5] - times[4], times[6] - times[5]] == [33, 33]
     assert 100 < times[4] < 100 + 600_000
     [note] = [note for note in reader.notes if "jump" in note]
-    assert note == "its timestamps jump by 1,000,000 s at frame 4: rilievo closed each gap"
+    assert note == "its timestamps jump by 1,000,000 s at frame 4, and rilievo closed the gap"
 
 
 @pytest.mark.parametrize(("gap", "is_closed"), [(600_000, False), (600_001, True)])
@@ -108,7 +108,7 @@ def test_oblong_pixels_are_made_square_and_it_is_said(
 ) -> None:
     reader = VideoReader(write_clip(tmp_path / "clip.mp4", Clip(pixel_aspect=aspect)))
     assert reader.size == size == next(iter(reader)).photo.shape
-    assert "as wide as high" in reader.notes[0]
+    assert "times as wide as they are high" in reader.notes[0]
 
 
 def test_colours_come_as_they_went_in_below_and_at_high_definition(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_resuming_with_another_sensor_file_names_the_file_and_no_time_stamp(
     assert "(sparse was first.npy and is now not given): " in without
     np.save(first, np.full((60, 80), 3.0, np.float64))
     [changed] = run(network, out, photo, sparse=first).failures
-    assert "another file first.npy, or one that was changed or copied since then: " in changed
+    assert "a different file first.npy, or one that was changed or copied since then: " in changed
     assert not any(str(first.stat().st_mtime_ns) in text for text in (other, without, changed))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.errors.messages import count_text
 from rilievo.io.files.limits import MAX_PIXELS, check_unpacked
 
 MAX_EXR_BYTES = 2**29
@@ -61,11 +62,11 @@ class ExrChannels:
         for height, width in (self._stored_shape, self._picture_shape):
             if height * width > MAX_PIXELS:
                 raise ValueError(
-                    f"it has {width} x {height} pixels; expected at most {MAX_PIXELS:,}"
+                    f"it has {width} x {height} pixels; expected at most {MAX_PIXELS:,} in total"
                 )
         bytes_per_pixel = sum(number_type.itemsize for number_type in self._types.values())
         check_unpacked(
-            f"its image of {len(self.names)} channels",
+            f"its image of {count_text(len(self.names), 'channel')}",
             *self._stored_shape,
             bytes_per_pixel,
             most_bytes=MAX_EXR_BYTES,

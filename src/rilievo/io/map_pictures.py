@@ -60,17 +60,17 @@ PICTURE_AXES = "opengl"
 NORMALS_AXES = {
     "opengl": (
         (1, -1, -1),
-        "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall "
+        "x right, y up, z towards the viewer (OpenGL), scaled from -1..1 to 0..255: a wall "
         "seen head-on is (128, 128, 255)",
     ),
     "directx": (
         (1, 1, -1),
-        "x right, y down, z towards the viewer (DirectX), from -1..1 to 0..255: a wall "
+        "x right, y down, z towards the viewer (DirectX), scaled from -1..1 to 0..255: a wall "
         "seen head-on is (128, 128, 255)",
     ),
     "opencv": (
         (1, 1, 1),
-        "x right, y down, z forward (OpenCV), from -1..1 to 0..255: a wall "
+        "x right, y down, z forward (OpenCV), scaled from -1..1 to 0..255: a wall "
         "seen head-on is (128, 128, 0)",
     ),
 }

@@ -75,7 +75,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     if size > MAX_BYTES:
         raise InputError(
             f"the file has {size / 2**30:.1f} GiB, which is above the limit of "
-            f"{MAX_BYTES / 2**30:g} GiB",
+            f"{MAX_BYTES / 2**30:g} GiB; save a smaller array",
             path=shown_path,
         )
     try:
@@ -114,7 +114,7 @@ def one_line_errors(shown_path: str, file_type: str) -> Generator[None, None, No
     except _DECODER_ERRORS as error:
         raise InputError(
             f"this {file_type} is truncated, damaged or of an unsupported kind ({reason(error)}); "
-            "copy it or save it again",
+            "copy it again, or save it again",
             path=shown_path,
         ) from error
 
@@ -228,7 +228,7 @@ def open_npz(path: Path) -> NpzFile:
     with one_line_errors(printable(path), "npz file"):
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, NpzFile):
-            raise ValueError("it has a single array")
+            raise ValueError("it is a single array in the npy format")
         return archive
 
 
@@ -304,8 +304,8 @@ def _read_netpbm(
     stored_bytes = len(content) - header.end()
     if not count or stored_bytes < expected_bytes:
         raise ValueError(
-            f"its header gives {width} x {height} pixels ({expected_bytes} bytes), but it has "
-            f"only {stored_bytes} bytes"
+            f"its header gives {width} x {height} pixels ({expected_bytes} bytes), but only "
+            f"{stored_bytes} bytes follow"
         )
     stored = np.frombuffer(content, number_type, count, header.end()).reshape(shape)
     numbers = stored.astype(number_type.newbyteorder("="))

@@ -62,7 +62,7 @@ def features_fault(path: Path) -> str | None:
             size += len(chunk)
     if size != expected_size:
         return (
-            f"has {size} bytes of features instead of {expected_size}: delete it, and rilievo "
+            f"has {size:,} bytes of features instead of {expected_size:,}: delete it, and rilievo "
             "creates it again"
         )
     if crc != expected_crc:
@@ -107,7 +107,7 @@ def frames_fault(frames: Path, count: int, frame_bytes: int) -> str | None:
     """Describe a wrong size or the first damaged frame; None if all frames are as written."""
     size = frames.stat().st_size
     if size != count * frame_bytes:
-        return f"has {size} bytes instead of {count * frame_bytes}: delete it, and train again"
+        return f"has {size:,} bytes instead of {count * frame_bytes:,}: delete it, and train again"
     records = read_frame_records(frames)
     stored_indices = np.flatnonzero(records["state"][:count] == FrameState.STORED)
     damaged = damaged_frame_indices(frames, records, map(int, stored_indices), frame_bytes)

@@ -250,7 +250,10 @@ class _Findings:
         for file_facts in sidecar.files:
             if file_facts.sums is None:
                 file = path.parent / file_facts.file
-                self._add_result(file, "has no recorded size or checksum: create it again")
+                self._add_result(
+                    file,
+                    "has no recorded size or checksum, so it cannot be verified: create it again",
+                )
             else:
                 self._verify_sums(path.parent, file_facts.sums)
 
@@ -329,4 +332,4 @@ def _archive_fault(path: Path) -> str | None:
         return f"is broken ({reason(error)})"
     if damaged_member is None:
         return None
-    return f"is broken: its {damaged_member} differs from what was written (crc32)"
+    return f"is broken: its member {damaged_member} differs from what was written (crc32)"

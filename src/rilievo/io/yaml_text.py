@@ -20,7 +20,7 @@ def parse_yaml(text: str) -> Any:
     if len(text) > _MAX_CHARACTERS:
         raise ValueError(
             f"it has {len(text):,} characters; expected at most {_MAX_CHARACTERS:,}, because YAML "
-            "is for descriptions: use JSON or CSV for long lists"
+            "is meant for descriptions: use JSON or CSV for long lists"
         )
     try:
         content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

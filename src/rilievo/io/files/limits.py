@@ -135,7 +135,7 @@ def _describe_missing_file(path: Path | str) -> str:
     if os.path.islink(path):
         return f"this is a link to '{printable(os.readlink(path))}', which does not exist"
     if "://" in str(path) or ":/" in str(path)[2:8]:
-        return "this is a URL, not a file; download it first, because rilievo works offline"
+        return "this is a URL, not a file; download it first"
     return "no such file"
 
 

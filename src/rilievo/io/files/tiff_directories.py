@@ -152,7 +152,7 @@ def _check_tags(tags: Sequence[tuple[int, _Tag]], directories: _TiffDirectories,
         if tag_id in _STRIPS:
             if tag.count > max_strips:
                 found = f"{tag.count:,} entries in its tag {_STRIPS[tag_id]}"
-                raise _tiff_error(name, found, f"{max_strips:,} for a picture of its size")
+                raise _tiff_error(name, found, f"{max_strips:,} for an image of its size")
         elif tag.type in _BYTE_TYPES:
             byte_count += tag.size
         elif tag.size:
@@ -185,6 +185,6 @@ def _count_max_strips(tags: Sequence[tuple[int, _Tag]], directories: _TiffDirect
 
 def _tiff_error(name: str, found: str, expected: str) -> InputError:
     return InputError(
-        f"this TIFF file has {found}, expected at most {expected}; export it again as JPEG or PNG",
+        f"this TIFF file has {found}; expected at most {expected}: export it again as JPEG or PNG",
         path=name,
     )

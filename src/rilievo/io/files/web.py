@@ -34,5 +34,7 @@ def fetch(url: str) -> bytes:
     except (OSError, ValueError, HTTPException) as error:
         raise InputError(f"{url}: the file cannot be downloaded ({reason(error)})") from error
     if len(content) > _MAX_BYTES:
-        raise InputError(f"{url}: the file is larger than {_MAX_BYTES // 2**20} MiB")
+        raise InputError(
+            f"{url}: the file is larger than {_MAX_BYTES // 2**20} MiB; make it smaller first"
+        )
     return content

@@ -105,7 +105,7 @@ def _describe_difference(name: str, old: Setting, new: Setting) -> str:
         return "a different photograph, or one that was changed or copied since then"
     if name == "processing":
         old_version = "not stated" if old is None else old
-        return f"a different version of rilievo (processing was {old_version} and is now {new})"
+        return f"a different version of rilievo (its processing was {old_version} and is now {new})"
     if name == "sparse":
         return _describe_sensor_difference(old, new)
     return f"different options ({name} was {_setting_text(old)} and is now {_setting_text(new)})"
@@ -118,7 +118,7 @@ def _describe_sensor_difference(old: Setting, new: Setting) -> str:
     """
     old_name, new_name = (str(value or "").rsplit(" ", 2)[0] for value in (old, new))
     if old_name == new_name:
-        return f"another file {new_name}, or one that was changed or copied since then"
+        return f"a different file {new_name}, or one that was changed or copied since then"
     return (
         f"different options (sparse was {_setting_text(old_name)} and is now "
         f"{_setting_text(new_name)})"

@@ -168,8 +168,8 @@ def _identify_photo(file: BufferedReader | BytesIO, name: str, size_bytes: int) 
         raise InputError(problem, path=name, hint=file_format.advice)
     if file_format is None:
         raise InputError(
-            "the file is not in a supported image format; supported are JPEG, PNG, WebP, TIFF, "
-            "BMP, GIF, AVIF, PNM and HEIC",
+            "the file is not in a supported image format; supported formats are JPEG, PNG, WebP, "
+            "TIFF, BMP, GIF, AVIF, PNM and HEIC",
             path=name,
         )
     if file_format.is_read_whole and size_bytes > MAX_BYTES:
@@ -230,7 +230,9 @@ def one_line_errors(name: str, file_type: str = "image") -> Generator[None, None
     except RilievoError:
         raise
     except MemoryError as error:
-        raise InputError("there is not enough memory to decode the image", path=name) from error
+        raise InputError(
+            "there is not enough memory to decode the image; make it smaller first", path=name
+        ) from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"the image is too large ({reason(error)}); make it smaller first", path=name

@@ -47,7 +47,7 @@ def find_second_view(file: BufferedReader | BytesIO) -> SecondView | None:
     try:
         return _second_view_in_boxes(content + file.read())
     except (struct.error, LookupError, StopIteration) as error:
-        raise InputError("its boxes are truncated or incomplete") from error
+        raise InputError("its HEIF boxes are truncated or incomplete") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def _boxes(content: bytes, start: int = 0) -> Iterator[tuple[bytes, _Box]]:
         if not begin <= end <= len(content):
             length, space = end - position, len(content) - position
             raise InputError(
-                f"a box of {length} bytes does not fit into the remaining {space} bytes"
+                f"a HEIF box of {length} bytes does not fit into the remaining {space} bytes"
             )
         yield kind, _Box(content=content[begin:end], start=begin)
         position = end

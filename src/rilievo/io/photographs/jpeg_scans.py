@@ -30,7 +30,7 @@ def check_jpeg_scans(file: BufferedReader | BytesIO, name: str) -> None:
     count = _count_scans(file.read())
     if count > MAX_SCANS:
         raise InputError(
-            f"this JPEG file has {count} scans, expected at most {MAX_SCANS}; export it again as "
+            f"this JPEG file has {count} scans; expected at most {MAX_SCANS}: export it again as "
             "JPEG or PNG",
             path=name,
         )

@@ -17,6 +17,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Float64, Matrix
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.limits import reason
@@ -369,8 +370,8 @@ def _depth_from_matches(
     if u.size < _MIN_MATCHES:
         max_depth = f"{_MAX_MATCHED_BASELINES * baseline:.2g} m"
         unused = (
-            f"they match at only {u.size} points nearer than {max_depth}; expected at least "
-            f"{_MIN_MATCHES}"
+            f"they match at only {count_text(u.size, 'point')} nearer than {max_depth}; expected "
+            f"at least {_MIN_MATCHES}"
         )
         return OwnDepth(source=source, unused=unused)
     metres = np.zeros(grey.shape)
@@ -414,7 +415,7 @@ def _decode_map(content: bytes) -> Image.Image:
 def _check_map_size(width: int, height: int) -> None:
     if width * height > _MAX_MAP_PIXELS:
         raise InputError(
-            f"its map has {width}x{height} pixels; expected at most {_MAX_MAP_PIXELS:,}"
+            f"its map has {width}x{height} pixels; expected at most {_MAX_MAP_PIXELS:,} in total"
         )
 
 

@@ -221,7 +221,7 @@ def _photo_from_image(
 def _transparent_note(transparent: Mask) -> Note:
     return Note(
         f"its transparent pixels ({100 * transparent.mean():.3g}%) have no depth",
-        hint=Text(OptionName("alpha", "keep"), " reads them over white"),
+        hint=Text(OptionName("alpha", "keep"), " blends them with white instead"),
     )
 
 
@@ -239,7 +239,7 @@ def _contrast_note(pixels: Pixels, transparent: Mask | None) -> str | None:
     if high - low >= _MIN_CONTRAST:
         return None
     return (
-        f"the image has little contrast (the 1st and 99th percentile of its values are {low} and "
+        f"the image has little contrast (the 1st and 99th percentiles of its values are {low} and "
         f"{high} of 255), so its depth is unreliable"
     )
 

@@ -124,7 +124,7 @@ def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask
         raise InputError(
             "all of its pixels are transparent, so there is nothing to see",
             path=name,
-            hint=Text("use ", OptionName("alpha", "keep"), " to read their colours over white"),
+            hint=Text("use ", OptionName("alpha", "keep"), " to blend their colours with white"),
         )
     return mask if mask.any() else None
 

@@ -75,7 +75,10 @@ class FrameFolder(FrameSource):
                 skipped.append(note_of(error))
                 continue
             if photo.shape != self.size:
-                sizes = f"the size is {_size_text(photo.shape)} instead of {_size_text(self.size)}"
+                sizes = (
+                    f"the frame is {_size_text(photo.shape)}, but the first frame is "
+                    f"{_size_text(self.size)}"
+                )
                 skipped.append(f"{printable(file)}: {sizes}")
                 continue
             yield Frame(photo=photo, index=index, ticks=ticks, file=file.name, stem=stem)
@@ -87,7 +90,7 @@ class FrameFolder(FrameSource):
 
     def _first_photo(self, *, own_depth: bool) -> Photo:
         """Read the first photograph that can be read."""
-        problem = "the folder has no photographs"
+        problem = "the folder has no photographs, such as JPEG or PNG files"
         for file in self._files:
             try:
                 return self._read(file, own_depth=own_depth)
@@ -111,7 +114,7 @@ def _list_photos(path: Path) -> list[Path]:
             if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
         ]
     except OSError as error:
-        raise InputError(f"the folder cannot be listed: {reason(error)}", path=path) from error
+        raise InputError(f"the folder cannot be listed ({reason(error)})", path=path) from error
     return sorted(files, key=lambda file: natural_sort_key(file.name))
 
 

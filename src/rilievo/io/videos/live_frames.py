@@ -103,7 +103,9 @@ def _decode_live(
             address, format=input_format, options=dict(options or {}), timeout=_TIMEOUTS
         ) as container:
             if not container.streams.video:
-                raise InputError("the source has no video track", path=name)
+                raise InputError(
+                    "the source has no video track; choose a camera or a video stream", path=name
+                )
             frames = container.decode(video=0)
             if fps is not None:
                 frames = _thin_frames(frames, container.streams.video[0], fps)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels, UInt8
 from rilievo.errors import InputError
-from rilievo.errors.messages import Note
+from rilievo.errors.messages import Note, count_text
 from rilievo.io.files.limits import check_size
 from rilievo.io.files.names import printable
 from rilievo.io.videos.container import (
@@ -207,10 +207,10 @@ class VideoReader(FrameSource):
         faults: list[str] = []
         damage = decoded.damage
         if damage.packet_count:
+            first = "" if damage.packet_count == 1 else "the first "
             faults.append(
-                f"it has {damage.packet_count} broken "
-                f"{'packet' if damage.packet_count == 1 else 'packets'}, "
-                f"the first after frame {damage.frames_before}"
+                f"it has {count_text(damage.packet_count, 'broken packet')}, {first}after "
+                f"{count_text(damage.frames_before, 'frame')}"
             )
         tolerance = max(_MIN_END_TOLERANCE, _END_TOLERANCE_FRAMES / self._source_rate)
         expected_end = self._expected_end
@@ -220,7 +220,9 @@ class VideoReader(FrameSource):
             )
         if not faults:
             return None
-        description = "; ".join((*faults, f"{decoded.frame_count} frames were read"))
+        verb = "was" if decoded.frame_count == 1 else "were"
+        frames_read = f"{count_text(decoded.frame_count, 'frame')} {verb} read"
+        description = "; ".join((*faults, frames_read))
         return f"{printable(self.path)}: the video is broken: {description}"
 
     def _notes_at_end(self, decoded: "_DecodedFrames", kept_count: int) -> list[str]:
@@ -234,11 +236,13 @@ class VideoReader(FrameSource):
             notes.append(Note(problem, option="fps"))
         gaps = decoded.gaps
         if gaps:
-            further_gaps = ""
+            further_gaps, closed_gaps = "", "the gap"
             if len(gaps) > 1:
-                places = "place" if len(gaps) == 2 else "places"
-                further_gaps = f" and at {len(gaps) - 1} more {places}"
-            notes.append(f"its timestamps jump by {gaps[0]}{further_gaps}: rilievo closed each gap")
+                further_gaps = f" and at {count_text(len(gaps) - 1, 'more place')}"
+                closed_gaps = "these gaps"
+            notes.append(
+                f"its timestamps jump by {gaps[0]}{further_gaps}, and rilievo closed {closed_gaps}"
+            )
         return notes
 
 
@@ -287,6 +291,6 @@ def _square_pixels_note(stream: VideoStream, shape: tuple[int, int]) -> str:
     """Return a note that frames were stretched to square pixels, to ``shape`` (height, width)."""
     height, width = shape
     return (
-        f"its pixels are {stream.sample_aspect_ratio} times as wide as high, so its frames were "
-        f"resized from {stream.width}x{stream.height} to {width}x{height}"
+        f"its pixels are {stream.sample_aspect_ratio} times as wide as they are high, so its "
+        f"frames were resized from {stream.width}x{stream.height} to {width}x{height}"
     )

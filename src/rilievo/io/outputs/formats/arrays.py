@@ -206,8 +206,8 @@ def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
     depth_channel = _depth_channel_name(depth)
     layers = _make_exr_channels(job.prediction, depth, depth_channel)
     file_facts = job.float_depth_facts(
-        f"layers: {depth_channel} ({job.depth_facts.meaning}), mask.A and, where the prediction "
-        "has them, normals N.X to N.Z, sky.A and colours R, G, B"
+        f"layers: {depth_channel} ({job.depth_facts.meaning}), mask.A and, if the prediction has "
+        "them, normals N.X to N.Z, sky.A and colours R, G, B"
     )
     file_facts = replace(file_facts, crc32=numbers_crc32(layers[depth_channel]))
     if job.prediction.normals is not None:

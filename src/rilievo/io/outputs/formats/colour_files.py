@@ -133,7 +133,7 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     unit = " m" if depth.kind is DepthKind.METRIC else ""
     captions = {
         DepthKind.METRIC: "depth along the optical axis in metres",
-        DepthKind.UP_TO_SCALE: "depth in an unknown unit, not in metres: only ratios hold",
+        DepthKind.UP_TO_SCALE: "depth in an unknown unit: only ratios are meaningful",
     }
     caption = f"{ends[0]} on the left, {ends[1]} on the right; " + captions.get(
         depth.kind, "without labels, because the values are not depth"
@@ -141,7 +141,7 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     has_colour = depth.valid if sky is None else depth.valid | sky
     if not has_colour.all():
         no_depth_colour = "dark red" if options.colour_map == "grey" else "grey"
-        caption += f"; {no_depth_colour} where there is no depth"
+        caption += f"; pixels without depth are {no_depth_colour}"
     return Bar(
         colour_facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
         colours=css_colours(options.colour_map),

@@ -26,7 +26,7 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
         is_near &= ~job.prediction.sky
     is_near &= inverse_depth >= _min_inverse_depth(depth, inverse_depth[is_near], job.options)
     picture = np.concatenate([photo.pixels, _soft_opacity(is_near)[..., None]], axis=2)
-    return job.write_png(picture, job.describe_file("photograph, opaque where it is near"))
+    return job.write_png(picture, job.describe_file("photograph, opaque only where it is near"))
 
 
 def _soft_opacity(is_near: Mask) -> UInt8[np.ndarray, "h w"]:

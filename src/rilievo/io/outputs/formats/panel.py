@@ -18,7 +18,7 @@ from rilievo.records.prediction_record import PredictionRecord
 
 _MAX_WIDTH = 1280  # [px], of each picture
 _INK, _PAPER = (29, 33, 37), (255, 255, 255)
-_NORMALS_LEGEND = "right red, up green, to the camera blue"
+_NORMALS_LEGEND = "red: right, green: up, blue: to the camera"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write photograph, depth and normals side by side."""
     bar = colour_bar(depth, job.options, coloured_sky(job.prediction))
     file_facts = job.describe_file(
-        "photograph, depth and, where there are some, normals, with legends"
+        "photograph, depth and, if the prediction has them, normals, with legends"
     )
     picture = np.asarray(panel_picture(job.prediction, job.options))
     return job.write_png(picture, replace(file_facts, colour=bar.colour_facts))

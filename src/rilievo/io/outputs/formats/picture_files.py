@@ -79,7 +79,7 @@ def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:
     picture = np.empty(confidence.shape, np.uint8)
     for rows in row_bands(confidence.shape):
         picture[rows] = np.rint(confidence[rows] * np.float32(255))
-    file_facts = job.describe_file("confidence in [0, 1], larger is surer")
+    file_facts = job.describe_file("confidence from 0 to 1, where 1 is the most certain")
     return job.write_png(picture, replace(file_facts, scale=1 / 255, offset=0.0))
 
 
@@ -91,7 +91,7 @@ def read_confidence(path: Path, file_facts: FileFacts) -> Stored:
 
 def write_sky(job: WriteJob, sky: Mask) -> FileFacts:
     """Write 255 for sky and 0 elsewhere."""
-    file_facts = job.describe_file("mask of the sky: 255 where no surface is seen, else 0")
+    file_facts = job.describe_file("mask of the sky: 255 where no surface is seen, and 0 elsewhere")
     picture = sky.astype(np.uint8) * np.uint8(255)
     return job.write_png(picture, replace(file_facts, sky=sky_share(job.prediction)))
 

@@ -72,9 +72,9 @@ def count_note(file: str, low: float, high: float) -> str | None:
     else:
         consequence = f"{_MILLIMETRE / scale:.3g} times the depth"
     return (
-        f"{file} is in steps of {step}, because {reason}. A program that expects millimetres, "
-        f"such as ROS for 16UC1, reads {consequence}; the file gives its scale, and npy and tiff "
-        "are in metres"
+        f"{file} stores depth in steps of {step}, because {reason}. A program that expects "
+        f"millimetres, such as ROS for 16UC1, reads {consequence}. The file states its scale, and "
+        "npy and tiff are in metres"
     )
 
 
@@ -100,7 +100,9 @@ def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
     quantisation = choose_quantisation(DepthKind.AFFINE_INVERSE, low, high)
     stored = encode(inverse, quantisation)
     file_facts = replace(
-        job.describe_file("inverse depth: the nearest is white, the farthest nearly black"),
+        job.describe_file(
+            "inverse depth: the nearest pixel is white, and the farthest is nearly black"
+        ),
         scale=quantisation.scale,
         offset=quantisation.offset,
         invalid=0,
