@@ -25,7 +25,7 @@ def ramp(low: int, high: int) -> np.ndarray:
 
 def pgm(values: np.ndarray) -> bytes:
     height, width = values.shape
-    return b"P5%d %d 65535\n" % (width, height) + values.astype(">u2").tobytes()
+    return b"P5 %d %d 65535\n" % (width, height) + values.astype(">u2").tobytes()
 
 
 def by_opencv(suffix: str) -> Callable[[np.ndarray], bytes]:

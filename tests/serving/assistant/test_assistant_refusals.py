@@ -49,7 +49,7 @@ def desktop(pictures: Path, model: Model) -> Desktop:
 
 def ppm(width: int, height: int) -> bytes:
     """The head of a picture, which states its size."""
-    return b"P6%d %d 255\n" % (width, height)
+    return b"P6 %d %d 255\n" % (width, height)
 
 
 def listing(folder: Path) -> set[str]:
