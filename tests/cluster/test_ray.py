@@ -144,7 +144,7 @@ def test_local_is_no_advice_where_local_fails(
     assert main(words) == 2
     assert capsys.readouterr().err == (
         "rilievo: --ray local: Ray cannot be started on this machine (The current node timed out "
-        "during startup {ray}): use --workers without --ray\n"
+        "during startup {ray}); use --workers without --ray\n"
     )
 
 
@@ -165,7 +165,7 @@ def test_a_node_that_dies_ends_with_what_is_kept(
     assert len(lines) == 1
     assert lines[0].startswith(f"rilievo: --ray auto: the cluster failed ({type(error).__name__}: ")
     assert lines[0].endswith(
-        "); 9 of 15 inputs are done and kept; to resume, run the same command again"
+        "); rilievo has finished 9 of 15 inputs; to resume, run the same command again"
     )
 
 
@@ -181,8 +181,8 @@ def test_a_process_that_ray_ends_leaves_a_line_of_what_is_kept(tmp_path: Path) -
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "rilievo: the command was killed, for example because a node died; 6 of 15 inputs are done "
-        "and kept; to resume, run the same command again"
+        "rilievo: the command was killed, for example because a node failed; rilievo has finished "
+        "6 of 15 inputs; to resume, run the same command again"
     )
 
 
@@ -193,7 +193,7 @@ def test_the_end_of_the_process_that_waits_harms_nothing(monkeypatch: pytest.Mon
     with ray_tasks._message_if_killed(progress):
         time.sleep(1.0)
         progress.add(Report(done=1))
-    assert str(progress).startswith("1 of 2 inputs are done")
+    assert str(progress).startswith("rilievo has finished 1 of 2 inputs")
 
 
 def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

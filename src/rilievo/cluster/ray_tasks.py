@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
 from rilievo.predicting.options import LOCAL
@@ -110,8 +110,8 @@ class _Progress:
 
     def __str__(self) -> str:
         return (
-            f"{self._num_done} of {self._num_inputs} inputs are done and kept; to resume, run the "
-            "same command again"
+            f"rilievo has finished {self._num_done} of {self._num_inputs} inputs; to resume, run "
+            "the same command again"
         )
 
 
@@ -147,7 +147,7 @@ def _message_if_killed(progress: _Progress) -> Iterator[None]:
 
         def write_progress() -> None:
             write_line(
-                f"rilievo: the command was killed, for example because a node died; {progress}"
+                f"rilievo: the command was killed, for example because a node failed; {progress}"
             )
 
         progress.on_change = write_progress
@@ -236,7 +236,7 @@ def _connection_failure_text(address: str, error: Exception) -> Text:
     if address == LOCAL:
         return Text(
             OptionName("ray", LOCAL),
-            f": Ray cannot be started on this machine ({reason(error)}): use ",
+            f": Ray cannot be started on this machine ({reason(error)}); use ",
             OptionName("workers"),
             " without ",
             OptionName("ray"),
@@ -247,12 +247,12 @@ def _connection_failure_text(address: str, error: Exception) -> Text:
         return Text(
             OptionName("ray"),
             f" {printable(address)}: the cluster and this machine have different versions of Ray "
-            f"or Python ({printable(mismatch[0])}): install the same versions everywhere",
+            f"or Python ({printable(mismatch[0])}); install the same versions on both",
         )
     return Text(
         OptionName("ray"),
         f" {printable(address)}: no Ray cluster answers at this address "
-        f"({reason(error)}): start one with 'ray start --head', or use ",
+        f"({reason(error)}); start a cluster with 'ray start --head', or use ",
         OptionName("ray", LOCAL),
     )
 
@@ -269,11 +269,13 @@ def _choose_worker_count(ray: Any, pool: Pool, num_inputs: int) -> int:
         raise RilievoError(
             problem=Text(
                 OptionName("ray"),
-                f" {pool.address}: the cluster has {num_cores:g} cores and {num_gpus:g} GPUs, "
-                f"too few for one process with {pool.threads} cores and {pool.gpus} GPUs: lower ",
+                f" {pool.address}: the cluster has {count_text(int(num_cores), 'core')} and "
+                f"{count_text(int(num_gpus), 'GPU')}, but one process needs "
+                f"{count_text(pool.threads, 'core')} and {count_text(pool.gpus, 'GPU')}; set "
+                "fewer cores with ",
                 OptionName("threads"),
-                ", or choose another ",
-                OptionName("device"),
+                ", or leave out GPUs with ",
+                OptionName("device", "cpu"),
             )
         )
     num_wanted = pool.workers or max_workers
@@ -324,13 +326,13 @@ def _work_failure_text(address: str, error: Exception, progress: _Progress) -> T
         module = message.partition("No module named")[2].split()[0].strip("'\".,")
         return Text(
             cluster,
-            f": the machines of the cluster lack the module '{printable(module)}': install rilievo "
-            "on them, in the environment that Ray runs in",
+            f": the machines of the cluster do not have the module '{printable(module)}'; install "
+            "rilievo, with the extras that you use, in the environment in which Ray runs there",
         )
     if any(word in message for word in _MEMORY_ERRORS):
         return Text(
             cluster,
-            f": the cluster ran out of memory ({type(error).__name__}): use fewer ",
+            f": the cluster ran out of memory ({type(error).__name__}); use fewer ",
             OptionName("workers"),
             f", or machines with more memory; {progress}",
         )

@@ -48,7 +48,8 @@ class WebFiles:
     def walk(self, address: str, on_error: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Raise ``OSError``, because web servers have no folders."""
         raise OSError(
-            "folders on a web server need the extra 'cluster': pip install 'rilievo[cluster]'"
+            "listing a folder on a web server needs the extra 'cluster': pip install "
+            "'rilievo[cluster]'"
         )
 
     def exists(self, address: str) -> bool:
@@ -152,7 +153,8 @@ class Remote:
         size = info.get("size")
         if not isinstance(size, int):
             raise InputError(
-                f"{self.address}: the server does not state its size: download the file first"
+                f"{self.address}: the server does not state the size of this file; download it "
+                "first"
             )
         return size, _modified_ns(info)
 
@@ -193,8 +195,8 @@ class Remote:
                     ) from error
             except PermissionError as error:
                 raise InputError(
-                    f"{self.address}: no permission ({reason(error)}): set the access keys on the "
-                    "machine that does the work"
+                    f"{self.address}: no permission ({reason(error)}); set the access keys on the "
+                    "machine that processes the files"
                 ) from error
             except Exception as error:
                 # Each file system raises its own errors, and those of the libraries that it uses.
@@ -224,8 +226,8 @@ def open_remote(address: str, *, for_writing: bool = False) -> Remote:
     if for_writing and scheme in _READ_ONLY:
         raise OptionError(
             option="output",
-            problem=f"{address}: files cannot be written to {scheme}: choose a folder on disk, or "
-            "an address such as s3://BUCKET/FOLDER",
+            problem=f"is {address}, but files cannot be written to {scheme} addresses; choose a "
+            "folder on disk, or an address such as s3://BUCKET/FOLDER",
         )
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
@@ -249,7 +251,9 @@ def walk(folder: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
         yield from folder.files.walk(folder.path, on_error="raise")
     except Exception as error:
         # Each file system raises its own errors, and those of the libraries that it uses.
-        raise InputError(f"{folder.address}: cannot be listed ({reason(error)})") from error
+        raise InputError(
+            f"{folder.address}: this folder cannot be listed ({reason(error)})"
+        ) from error
 
 
 def _modified_ns(info: dict[str, Any]) -> int:

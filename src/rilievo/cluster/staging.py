@@ -159,9 +159,10 @@ def _check_is_photograph(job: Job) -> None:
         raise OutputError(
             path=job.source,
             problem=Text(
-                "results of videos can only be written to a folder on disk: choose another ",
+                "results of videos can only be written to a folder on disk; choose such a folder "
+                "as ",
                 OptionName("output"),
-                ", and copy them afterwards",
+                ", and copy the results afterwards",
             ),
         )
 
