@@ -7,17 +7,28 @@ from rilievo.errors import OptionError, suggest
 from rilievo.extensions.subpackages import resolve_name
 
 KINDS: Mapping[str, tuple[str, str]] = {
-    "probe": ("train_probe:main", "a probe on a frozen backbone, for depth, normals or both"),
+    "probe": (
+        "train_probe:main",
+        "Train a probe on a frozen backbone, for depth, normals or both.",
+    ),
     "video": (
         "train_video:main",
-        "depth and camera motion from videos alone, without ground truth",
+        "Learn depth and camera motion from videos alone, without ground truth.",
     ),
     "supervised": (
         "train_probe:main_supervised",
-        "a whole network, on photographs with depth, normals or both",
+        "Train a whole network, on photographs with depth, normals or both.",
     ),
 }
 """Function and summary of each kind of training."""
+_HELP_BEGINNING = (
+    "usage: rilievo train KIND [OPTIONS]",
+    "",
+    "Train a network that predicts depth, normals or both, on your own images or videos.",
+    "",
+    "Kinds:",
+)
+_HELP_END = ("", "To list the options of a kind, run 'rilievo train KIND --help'.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help", "--all"):
         summaries = [f"  {kind:<12}{summary}" for kind, (_, summary) in KINDS.items()]
         with printing():
-            say("\n".join(["usage: rilievo train KIND [OPTIONS]", "", *summaries]))
+            say("\n".join([*_HELP_BEGINNING, *summaries, *_HELP_END]))
         return 0 if arguments else 2
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
