@@ -104,5 +104,5 @@ def test_the_first_and_the_last_of_many_notes_are_said() -> None:
     notes = tuple(map(str, range(20)))
     lines = first_and_last_notes(notes)
     assert (lines[:4], lines[5:]) == (notes[:4], notes[-4:])
-    assert lines[4] == "... and 12 more; record.json lists them all when the run ends"
+    assert lines[4] == "... and 12 more notes; when the run ends, record.json lists all of them"
     assert first_and_last_notes(notes[:8]) == notes[:8]

@@ -82,7 +82,7 @@ def test_weights_cut_short_are_one_line(
         ({"model_type": "bert"}, "no depth head: its architecture is 'bert'"),
         ({"architectures": ["DPTForSemanticSegmentation"]}, "no depth head: it is a DPTForSem"),
         ({"model_type": "chmv2"}, "height of trees"),
-        ({"model_type": "prompt_depth_anything"}, "completes a measured depth"),
+        ({"model_type": "prompt_depth_anything"}, "needs a measured depth map as its prompt"),
         ({"hidden_size": "wide"}, "cannot be loaded"),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
         ),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out multiple"),
         ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "std must be three positive numbers"),
-        ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "export it in fp32 first"),
+        ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "can only be exported in fp32 first"),
         ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
         (
             [1, 3, 56, 70],

@@ -102,7 +102,7 @@ def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: 
     assert (copy.precision, copy.agreement.most) == ("int8 weights", 0)
     [ours], [theirs] = (load_model(each).predict_raw(PHOTOS[:1]) for each in (copy.path, name))
     np.testing.assert_array_equal(ours.depth.values, theirs.depth.values)
-    with pytest.raises(OptionError, match=r"already int8 weights; leave out precision to copy"):
+    with pytest.raises(OptionError, match=r"already int8 weights; leave out precision to keep"):
         export_model(name, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
 
 

@@ -353,7 +353,7 @@ def test_weights_of_another_probe_are_refused() -> None:
     probe = make_probe("dpt", (3, 4, 5, 6), 0, 16, hidden=8)
     with pytest.raises(ModelError, match="the weights do not fit this probe"):
         load_probe3d_weights(probe, random_state("multiscale", (3, 4, 5, 6), 16, 8))
-    with pytest.raises(ModelError, match="same widths"):
+    with pytest.raises(ModelError, match="same numbers of channels"):
         load_probe3d_weights(probe, random_state("dpt", (3, 4, 5, 7), 16, 8))
     with pytest.raises(ModelError, match="with kernel=1"):
         load_probe3d_weights(probe, random_state("dpt", (3, 4, 5, 6), 16, 8, 1))

@@ -111,7 +111,7 @@ def test_a_window_larger_than_the_image_is_refused(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
     data = replace(config.data, window=(0, 480, 0, 640))
     frames = open_frames(replace(config, data=data))
-    with pytest.raises(InputError, match="has 64x48 pixels, smaller than the window"):
+    with pytest.raises(InputError, match="has 64x48 pixels, so the window of rows"):
         frames.training.frame(0)
 
 
@@ -129,11 +129,11 @@ def test_an_empty_folder_beside_full_ones_is_named(tmp_path: Path, empty: str, f
 
 def test_holding_all_images_out_is_refused(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
-    with pytest.raises(OptionError, match="6 of 6 images are held out"):
+    with pytest.raises(OptionError, match="of 6 images, the last 6 are to be held out"):
         open_frames(replace(config, data=replace(config.data, held_out=6)))
 
 
 @pytest.mark.parametrize("window", [(5, 5, 0, 9), (0, 9, 9, 5), (-1, 9, 0, 9)])
 def test_a_window_out_of_order_is_refused(window: tuple[int, int, int, int]) -> None:
-    with pytest.raises(OptionError, match="TOP < BOTTOM and LEFT < RIGHT"):
+    with pytest.raises(OptionError, match="TOP < BOTTOM and 0 <= LEFT < RIGHT"):
         DataChoice(dataset="folder", window=window)

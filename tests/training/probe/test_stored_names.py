@@ -145,7 +145,7 @@ def test_a_frozen_backbone_is_known_again_whatever_its_modules_are_called(
         tmp_path / "start/model.safetensors",
         {"format": "pt"},
     )
-    with pytest.raises(ModelError, match="with different weights"):
+    with pytest.raises(ModelError, match="that differ from its current ones"):
         predicted(tmp_path / "run")
 
 

@@ -255,6 +255,6 @@ def test_replay_of_a_pipeline_is_refused_in_a_line(
     command += ["-o", str(tmp_path / "run"), "--device", "cpu", "--dry-run", "--replay"]
     assert main([*command, "1"]) == 2
     error = capsys.readouterr().err
-    assert "--replay has no effect on a pipeline" in error
+    assert "--replay cannot be used for a pipeline" in error
     assert error.count("\n") == 1
     assert main([*command, "0"]) == 0

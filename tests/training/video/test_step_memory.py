@@ -47,8 +47,8 @@ def test_a_step_without_memory_is_refused_before_frames_are_decoded(
 ) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda: 1_000_000)
     line = (
-        r"^about .* of memory is needed for steps of 2 frames of 96x64 and their neighbours, but "
-        r"only 1 MB is "
+        r"^about .* of memory is needed for steps of 2 frames of 96x64 and the neighbouring "
+        r"frames, but only 1 MB is "
     )
     with pytest.raises(OptionError, match=line + r"free: free some memory, or use a smaller ba"):
         train_video(small_config(walls), tmp_path / "run", CPU)
@@ -68,8 +68,8 @@ def test_a_dry_run_says_what_disk_and_memory_it_takes(
     out = ["-o", str(tmp_path / "run"), "--dry-run", "--size", "64,96"]
     assert main(["train", "video", str(walls), *out, *OPTIONS]) == 0
     *_, disk, needed, last = capsys.readouterr().out.splitlines()
-    assert disk == "disk: 12 decoded frames of 96x64 take about 221 kB"
-    assert needed.startswith("memory: steps of 12 frames of 96x64 and their neighbours take about")
+    assert disk == "disk: about 221 kB for 12 decoded frames of 96x64"
+    assert needed.startswith("memory: steps of 12 frames of 96x64 and the neighbouring frames take")
     assert end in needed
     assert "nothing was trained" in last
     assert ("not enough on a CPU" in needed) == (free == 1000)

@@ -116,8 +116,8 @@ def test_the_help_says_what_ground_truth_beside_the_frames_is_used_for(
     with pytest.raises(SystemExit):
         main(["train", "video", "--help"])
     help_text = " ".join(capsys.readouterr().out.split())
-    assert "Ground truth that lies beside the frames" in help_text
-    assert "only serves to score the held-out frames" in help_text
+    assert "If ground truth lies beside the frames" in help_text
+    assert "uses it to score the held-out frames" in help_text
 
 
 @pytest.mark.parametrize(

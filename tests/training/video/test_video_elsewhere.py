@@ -171,7 +171,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     [row] = [row for row in read_log_rows(longer, STEP_LOG) if row["step"] == "6"]
     later = 0.5 ** sum(int(row["step"]) < 6 for row in went)
     assert float(row["learning_rate"]) == pytest.approx(config.learning_rate * later)
-    assert "the run returns to" in capsys.readouterr().err
+    assert "the run moves its weights back" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def test_still_frames_cuts_and_broken_ones_are_counted(tmp_path: Path) -> None:
     assert len(frames.training) == 6 - 2 + 4 - 2
     said = "\n".join(frames.notes)
     assert (
-        "5 of 16 frames are skipped because the camera hardly moves; the footage has 1 cut; "
+        "rilievo skips 5 of 16 frames, because the camera hardly moves; the footage has 1 cut; "
         in said
     )
     assert "skipped: " in said
@@ -62,7 +62,7 @@ def test_motion_is_remembered_beside_the_cache(
 
 def test_a_still_camera_is_said_in_one_line(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", [5.0] * 10)
-    with pytest.raises(InputError, match="clip: the camera stands still: 9 of 10 frames") as caught:
+    with pytest.raises(InputError, match="clip: the camera hardly moves: 9 of 10 frames") as caught:
         opened(tmp_path / "clip", least_motion=1.0)
     assert "\n" not in str(caught.value)
 

@@ -117,7 +117,9 @@ def test_threads_do_not_run_far_ahead(
 
 
 def test_batches_that_cannot_be_are_refused(frames: VideoTargetFrames) -> None:
-    with pytest.raises(InputError, match="13 targets, fewer than a batch of 14"):
+    with pytest.raises(
+        InputError, match="13 target frames to train on, fewer than the batch size of 14"
+    ):
         some(frames, 1, batch_size=14)
 
 

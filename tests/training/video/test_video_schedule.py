@@ -55,7 +55,7 @@ def test_an_epoch_ends_as_often_as_there_are_epochs_and_all_batches_are_seen(
 
 
 def test_too_few_targets_for_a_batch_are_refused() -> None:
-    with pytest.raises(InputError, match=r"7 targets are fewer than a batch of 12; .*batch_size"):
+    with pytest.raises(InputError, match=r"7 target frames .* batch size of 12; .*batch_size"):
         VideoSchedule.from_config(CONFIG, 7, processes=1)
 
 
@@ -72,8 +72,8 @@ def test_steps_take_the_place_of_epochs() -> None:
         ({"learning_rate": -1.0}, "learning_rate must be above 0"),
         ({"clip_norm": 0.0}, "clip_norm must be above 0"),
         ({"precision": "fp8"}, "precision must be fp32, bf16, fp16, got 'fp8'"),
-        ({"milestones": (5, 3)}, "milestones must be epochs in ascending order"),
-        ({"milestones": (0,)}, "milestones must be epochs in ascending order"),
+        ({"milestones": (5, 3)}, "milestones must be epochs of 1 or more, in ascending order"),
+        ({"milestones": (0,)}, "milestones must be epochs of 1 or more, in ascending order"),
         ({"offsets": (-1, 0)}, "and from 0"),
         ({"offsets": ()}, "offsets must name at least one"),
     ],

@@ -21,7 +21,7 @@ def write_run(folder: Path, **more: str) -> Path:
 def test_a_run_without_a_teacher_has_the_licence_of_its_footage(tmp_path: Path) -> None:
     card = video_run_card(write_run(tmp_path / "run", start="rilievo/small"))
     assert card.teacher == ""
-    assert card.licence.startswith("that of the training footage; the authors")
+    assert card.licence.startswith("the licence of the training footage; the authors")
     assert card.commercial is None
 
 

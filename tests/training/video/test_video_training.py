@@ -261,15 +261,16 @@ def test_too_few_targets_are_refused_with_the_reasons_why_others_are_none(
     with pytest.raises(InputError) as caught:
         train_video(config, tmp_path / "run", CPU)
     assert str(caught.value) == (
-        "6 targets are fewer than a batch of 30 (other frames: 2 without a neighbour on each side, "
-        "2 next to those held out, 2 held out); use a smaller batch_size or more footage"
+        "the footage has 6 target frames to train on, fewer than the batch size of 30 (other "
+        "frames: 2 without a neighbour on each side, 2 next to held-out frames, 2 held out); use a "
+        "smaller batch_size or more footage"
     )
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(walls: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(OutputError, match="does not belong to this kind of run"):
+    with pytest.raises(OutputError, match="was not written by this kind of training"):
         train_video(small_config(walls), tmp_path, GO_ON)
     assert (tmp_path / "config.json").read_text() == "{}"
 

@@ -75,8 +75,9 @@ def check_config(config: Entries, path: Path) -> None:
         _check_entry(name, value, path)
     if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
         raise ModelError(
-            f"{path}: only names its backbone, '{config['backbone']}', which would have to be "
-            "downloaded; expected a description of the backbone (backbone_config)"
+            f"{path}: names the backbone '{config['backbone']}' without describing it, and rilievo "
+            "does not download backbones separately; expected a description in the entry "
+            "backbone_config"
         )
 
 
@@ -122,7 +123,7 @@ def check_network_size(
     if network_bytes > _MAX_COMPRESSION * file_bytes + _SPARE_BYTES:
         raise ModelError(
             f"{path}: the configuration describes a network of {network_bytes / 1e9:.1f} GB, but "
-            f"the weights take {file_bytes / 1e9:.3f} GB: the two belong to different models"
+            f"the weights take {file_bytes / 1e9:.3f} GB, so the two belong to different models"
         )
 
 

@@ -96,7 +96,8 @@ class DiffusionModel(Model):
         if not isinstance(value, int):
             raise OptionError(
                 problem=Text(
-                    f"model '{self.card.name}' has no default {name}: set it with ",
+                    f"model '{self.card.name}' has no default for the setting '{name}': give a "
+                    "value with ",
                     OptionName("set", f"{name}=..."),
                 )
             )
@@ -108,8 +109,9 @@ class DiffusionModel(Model):
         # After resizing, the shorter side would have less than one pixel.
         if self._resolution and min(photo.shape) * self._resolution < max(photo.shape):
             raise InputError(
-                f"{photo.name}: is too narrow ({width} x {height}) for a resolution of "
-                f"{self._resolution} pixels: crop it, or choose a larger resolution"
+                f"{photo.name}: one side of the photograph is too short ({width} x {height} "
+                f"pixels) for a resolution of {self._resolution} pixels: crop the photograph, or "
+                "choose a larger resolution"
             )
         # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)
@@ -137,11 +139,18 @@ class DiffusionModel(Model):
         if isinstance(error, MemoryError) or is_out_of_memory(error):
             return ModelError(
                 f"{model}: not enough memory:",
-                problem=Text("use a smaller ", OptionName("set", "resolution"), " or ensemble"),
+                problem=Text(
+                    "use smaller values for ",
+                    OptionName("set", "resolution=..."),
+                    " or ",
+                    OptionName("set", "ensemble=..."),
+                ),
             )
         height, width = photo.shape
         size = f"{width} x {height} pixels"
-        return ModelError(f"{model}: the pipeline failed on {size}: {first_line(error)}")
+        return ModelError(
+            f"{model}: the pipeline failed on a photograph of {size}: {first_line(error)}"
+        )
 
     def _inference_from_output(self, output: Any) -> Inference:
         """Check the output of the pipeline, and convert it to rilievo's conventions."""
@@ -162,7 +171,8 @@ class DiffusionModel(Model):
         if self.card.kind is None:
             raise ModelError(
                 problem=Text(
-                    f"model '{self.card.name}' returned depth of an unknown kind: give ",
+                    f"model '{self.card.name}' returned depth of an unknown kind: state the kind "
+                    "with ",
                     OptionName("kind", "..."),
                     f" ({', '.join(DepthKind)})",
                 )

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MONODEPTH2 = "monodepth2"
 
 _LICENCE = (
-    "Monodepth2's own licence: non-commercial use only; its authors cite US patent 11991342 for "
-    "the method"
+    "Monodepth2's own licence, for non-commercial use only; its authors cite US patent 11991342 "
+    "for the method"
 )
 
 
@@ -47,8 +47,8 @@ def _monodepth2_card(name: str, summary: str, source: str, *, is_stereo: bool = 
 def family_card() -> ModelCard:
     """Card of Monodepth2 in the list of models, which says that a folder is needed."""
     summary = (
-        f"depth learned from driving videos; pass --model a folder with {ENCODER} and {DEPTH}, "
-        "which rilievo does not download"
+        f"depth learned from driving videos; rilievo does not download the weights, so pass a "
+        f"folder with {ENCODER} and {DEPTH} as --model"
     )
     return _monodepth2_card(MONODEPTH2, summary, "https://github.com/nianticlabs/monodepth2")
 
@@ -74,7 +74,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
     if card.name == MONODEPTH2:
         raise ModelError(
             f"{MONODEPTH2} is not downloaded automatically: unpack a checkpoint from {card.source} "
-            f"and pass the folder that contains {ENCODER} and {DEPTH}"
+            f"and pass the folder that contains {ENCODER} and {DEPTH} as the model"
         )
 
     from rilievo.training.adapters.trained import load_video_in_torch

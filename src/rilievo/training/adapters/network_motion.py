@@ -53,8 +53,8 @@ class MotionModel:
         transform = motion[0].double().cpu().numpy()
         if not np.isfinite(transform).all():
             raise ModelError(
-                "the camera motion that the networks predict is not finite: their weights are "
-                "broken"
+                "the networks predict a camera motion that is NaN or infinite, so their weights "
+                "are broken"
             )
         transform[:3, 3] *= self._metres_per_unit
         return transform
@@ -83,7 +83,7 @@ def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
             raise ModelError(
                 path=printable(folder),
                 problem=Text(
-                    f"has no {WEIGHTS} yet: finish its training with ",
+                    f"has no {WEIGHTS} yet; to finish the training, repeat its command with ",
                     OptionName("resume"),
                 ),
             )
@@ -99,5 +99,7 @@ def _blueprint_with_pose(folder: Path) -> VideoBlueprint:
             "official checkpoint with its pose files"
         )
     if blueprint.pose is PoseKind.NONE:
-        raise ModelError(f"{printable(folder)}: {no_pose_reason}")
+        raise ModelError(
+            f"{printable(folder)}: {no_pose_reason}; expected networks that predict camera motion"
+        )
     return blueprint

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import MissingExtraError, ModelError, first_line
+from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.names import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import (
@@ -90,12 +91,15 @@ def _complete_card(card: ModelCard, index: PipelineIndex) -> ModelCard:
     """Add the kind of depth, or normals, that the index of the pipeline states."""
     if index.normals:
         if card.kind is not None:
-            raise ModelError(f"model '{card.name}' predicts normals, not {card.kind} depth")
+            raise ModelError(
+                f"model '{card.name}' predicts normals, not {card.kind} depth",
+                hint=Text("leave out ", OptionName("kind")),
+            )
         return replace(card, normals=True)
     if index.kind is not None and card.kind not in (None, index.kind):
         raise ModelError(
-            f"model '{card.name}' states that its depth is {index.kind}, but {card.kind} depth was "
-            "expected"
+            f"model '{card.name}' states that its depth is {index.kind}, not {card.kind}",
+            hint=Text("leave out ", OptionName("kind")),
         )
     return replace(card, kind=card.kind or index.kind, normals=False)
 
@@ -196,7 +200,9 @@ def _loading_errors_as_model_error(folder: Path) -> Iterator[None]:
     from rilievo.training.networks.backbones.weights import silence_libraries
 
     if not folder.is_dir():
-        raise ModelError(f"{folder}: cannot be loaded: there is no such folder")
+        raise ModelError(
+            f"{folder}: is a part of the pipeline, but there is no such folder; download it again"
+        )
     try:
         with silence_libraries("transformers", "diffusers"):
             yield

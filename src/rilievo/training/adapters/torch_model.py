@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float, Shaped
 from rilievo.errors import ModelError, OptionError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.resampling.inference import Arrays
@@ -117,7 +117,7 @@ class TorchModel(TracedModel):
                 outputs = [torch.cat(tensors) for tensors in zip(*results, strict=True)]
         # A configuration that does not fit the weights may raise any of these.
         except (RuntimeError, LookupError, ValueError) as error:
-            raise _as_model_error(self.card, error, batch) from error
+            raise _as_model_error(self.card, error, batch, self.device) from error
         names = self.network.outputs
         return {name: output.cpu().numpy() for name, output in zip(names, outputs, strict=True)}
 
@@ -131,7 +131,7 @@ class TorchModel(TracedModel):
 def torch_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
     """Torch's type for a precision."""
     if options.precision == "fp16" and device.type == "cpu":
-        raise OptionError("precision fp16 needs cuda; on a CPU, use fp32 or bf16")
+        raise OptionError("precision fp16 needs a GPU; on a CPU, use fp32 or bf16")
     return _DTYPES[options.precision]
 
 
@@ -139,8 +139,8 @@ def torch_device(name: str) -> torch.device:
     """Find a device by its name; ``auto`` is the first GPU, or the CPU if there is no GPU."""
     if name in ("coreml", "directml"):
         raise OptionError(
-            f"device '{name}' is only for ONNX files; this model runs in torch: choose auto, cpu, "
-            "cuda or cuda:N"
+            f"device '{name}' is only for ONNX files, but this model runs in torch; choose auto, "
+            "cpu, cuda or cuda:N"
         )
     device_type, _, index = name.partition(":")
     has_valid_index = not index or (device_type == "cuda" and index.isdigit())
@@ -153,25 +153,24 @@ def torch_device(name: str) -> torch.device:
     gpu_index = int(index or 0)
     if gpu_index >= gpu_count:
         raise OptionError(
-            f"device '{name}' is not available: torch finds {gpu_count} cuda devices",
+            f"device '{name}' is not available: torch finds {count_text(gpu_count, 'cuda device')}",
             hint=Text("use ", OptionName("device", "cpu")),
         )
     return torch.device("cuda", gpu_index)
 
 
-def _as_model_error(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
+def _as_model_error(
+    card: ModelCard, error: Exception, batch: Photographs, device: torch.device
+) -> ModelError:
     """Error that names the size of the batch, with advice if the memory was too small."""
     count, height, width, _ = batch.shape
     model = f"model '{card.name}'"
-    photographs = "1 photograph" if count == 1 else f"{count} photographs"
-    size = f"{photographs} of {width} x {height} pixels"
+    size = f"{count_text(count, 'photograph')} of {width} x {height} pixels"
     if is_out_of_memory(error):
-        return ModelError(
-            f"{model}: not enough memory for {size}:",
-            problem=Text(
-                "use a smaller ", OptionName("batch_size"), ", or ", OptionName("device", "cpu")
-            ),
-        )
+        smaller = OptionName("batch_size") if count > 1 else "model"
+        elsewhere = "" if device.type == "cpu" else Text(", or ", OptionName("device", "cpu"))
+        advice = Text("use a smaller ", smaller, elsewhere)
+        return ModelError(f"{model}: not enough memory for {size}:", problem=advice)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return ModelError(f"{model}: the network failed on {size}: {lines[0][:_MAX_ERROR_LENGTH]}")
 

@@ -121,8 +121,9 @@ def load_probed_network(folder: Path, record: ProbeRunRecord) -> BackboneWithPro
     is_frozen = not record.backbone_rate
     if is_frozen and not _has_sha256(probed.backbone, backbone_sha256):
         raise ModelError(
-            f"{path}: was trained on the backbone '{record.blueprint.backbone.name}' with "
-            "different weights from its current ones: restore those weights, or train again"
+            f"{path}: was trained on weights of the backbone "
+            f"'{record.blueprint.backbone.name}' that differ from its current ones: restore the "
+            "earlier weights, or train again"
         )
     try:
         if is_frozen:

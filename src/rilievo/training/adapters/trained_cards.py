@@ -80,7 +80,7 @@ def probe_run_card(folder: Path) -> ModelCard:
         kind=blueprint.depth.kind if task.has_depth else None,
         normals=task.has_normals,
         confidence=task.has_normals and blueprint.uncertainty,
-        licence="the licences of the backbone and of its training data",
+        licence="the licences of the backbone and of the training data",
         megabytes=_weights_megabytes(folder),
         extra="train",
         loader="probe-run",
@@ -99,8 +99,8 @@ def video_run_card(folder: Path) -> ModelCard:
         summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
         kind=blueprint.kind,
         licence=(
-            f"that of the training footage{teachers_clause}; the authors of the method cite US "
-            "patent 11991342"
+            f"the licence of the training footage{teachers_clause}; the authors of the method cite "
+            "US patent 11991342"
         ),
         teacher=teachers,
         commercial=False if _NON_COMMERCIAL in teachers else None,
@@ -159,7 +159,7 @@ def tuned_run_card(folder: Path) -> ModelCard:
         kind=blueprint.kind,
         normals=blueprint.family is Family.SMALL or probes_normals,
         confidence=probed is not None and probes_normals and probed.uncertainty,
-        licence=f"{blueprint.licence}, and that of the training data",
+        licence=f"{blueprint.licence}, and the licence of the training data",
         teacher=blueprint.teacher,
         # Unknown unless a teacher forbids it.
         commercial=False if _NON_COMMERCIAL in blueprint.teacher else None,
@@ -184,6 +184,6 @@ def _weights_megabytes(folder: Path) -> float:
         raise ModelError(
             f"has no {WEIGHTS} yet: its training was stopped before the first checkpoint",
             path=folder,
-            hint=Text("resume its training with ", OptionName("resume")),
+            hint=Text("to finish the training, repeat its command with ", OptionName("resume")),
         )
     return weights.stat().st_size / 1e6

@@ -61,8 +61,8 @@ _UNUSED_TENSORS = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
 """Tensors of the first fusion layer, which are never used because it has nothing to fuse with."""
 _UNSUPPORTED = {
     "prompt_depth_anything": (
-        "PromptDepthAnything completes a measured depth map (its prompt), which 'predict' does "
-        "not support"
+        "PromptDepthAnything needs a measured depth map as its prompt, which rilievo does not "
+        "support"
     ),
     "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
@@ -163,7 +163,10 @@ def _read_supported_type(folder: Path) -> str:
             f"{', '.join(PREPARATION_READERS)}"
         )
     if architectures and not any("Depth" in str(architecture) for architecture in architectures):
-        raise ModelError(f"{path}: has no depth head: it is a {', '.join(map(str, architectures))}")
+        raise ModelError(
+            f"{path}: has no depth head: it is a {', '.join(map(str, architectures))}; expected a "
+            "model for depth estimation"
+        )
     check_config(config, path)
     return model_type
 

@@ -265,7 +265,7 @@ def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...
         f"images: {len(frames.training)} for training, {len(frames.held_out)} held out, resized "
         f"to {height} x {width} pixels (height x width)",
         describe_first_target(frames.training, blueprint.task),
-        f"steps: {num_steps}, each with up to {config.batch_size} images",
+        f"steps: {num_steps}, each with up to {count_text(config.batch_size, 'image')}",
     )
 
 

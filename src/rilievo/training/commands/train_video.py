@@ -52,9 +52,9 @@ def parse_and_complete(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig
         Arguments,
         arguments,
         prog="rilievo train video",
-        description="Learn depth and camera motion from videos alone. Ground truth that lies "
-        "beside the frames, as in datasets in rilievo's own layout, 7-Scenes and KITTI, is not "
-        "learned from. It only serves to score the held-out frames.",
+        description="Learn depth and camera motion from videos alone. If ground truth lies beside "
+        "the frames, as in 7-Scenes, KITTI and datasets in rilievo's own layout, rilievo does not "
+        "train on it, but uses it to score the held-out frames.",
         examples=(
             "rilievo train video clip.mp4 --fov 60 -o run --prior moge-2/small --minutes 30",
             "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
@@ -108,19 +108,19 @@ def _print_config_and_footage(config: VideoConfig, clips: Sequence[Clip]) -> Non
         for clip in clips[:_MAX_LISTED_CLIPS]:
             say(f"footage: {_describe_clip(clip)}")
         if len(clips) > _MAX_LISTED_CLIPS:
-            say(f"footage: {len(clips) - _MAX_LISTED_CLIPS:,} more sequences")
+            say(f"footage: {count_text(len(clips) - _MAX_LISTED_CLIPS, 'more sequence')}")
         for note in camera_notes[:_MAX_LISTED_CLIPS]:
             say(f"note: {for_terminal(note)}")
 
 
 def _describe_clip(clip: Clip) -> str:
     height, width = clip.shape
-    kind = "a video" if clip.video is not None else f"{len(clip.files):,} frames"
+    kind = "a video" if clip.video is not None else count_text(len(clip.files), "frame")
     camera = clip.camera.camera
     focal = f"focal length {camera.focal:.4g} px ({camera.source})"
     targets = ""
     if clip.listed_targets is not None:
-        targets = f", {len(clip.listed_targets.training):,} targets to train on"
+        targets = f", {count_text(len(clip.listed_targets.training), 'target')} to train on"
     return f"{printable(clip.id)}: {kind} of {width}x{height}, {focal}{targets}"
 
 
@@ -131,7 +131,8 @@ def _print_disk_and_memory(config: VideoConfig, clips: Sequence[Clip]) -> None:
     if num_images:
         height, width = config.blueprint.size
         size = format_bytes(num_images * height * width * 3)
-        lines.append(f"disk: {num_images:,} decoded frames of {width}x{height} take about {size}")
+        frames = count_text(num_images, "decoded frame")
+        lines.append(f"disk: about {size} for {frames} of {width}x{height}")
     lines.append(f"memory: {_describe_memory(config)}")
     with printing():
         say("\n".join(lines))
@@ -146,16 +147,18 @@ def _describe_memory(config: VideoConfig) -> str:
             required_memory,
         )
     except ModuleNotFoundError:
-        return "the estimate needs the extra 'train'"
+        return "an estimate needs the extra 'train': pip install 'rilievo[train]'"
 
     required_bytes, free_bytes = required_memory(config), free_memory()
     text = f"{describe_step(config)} take about {format_bytes(required_bytes)}"
     if free_bytes is None:
         return text
-    text += f", and {format_bytes(free_bytes)} is free"
-    if required_bytes > free_bytes:
-        text += f", which is not enough on a CPU: {for_terminal(LESS_MEMORY_HINT)}"
-    return text
+    if required_bytes <= free_bytes:
+        return f"{text}, and {format_bytes(free_bytes)} is free"
+    return (
+        f"{text}, but only {format_bytes(free_bytes)} is free, which is not enough on a CPU: "
+        f"{for_terminal(LESS_MEMORY_HINT)}"
+    )
 
 
 def _result_lines(run: Path, record: "VideoRecord") -> list[str]:
@@ -164,17 +167,19 @@ def _result_lines(run: Path, record: "VideoRecord") -> list[str]:
     lines = [f"{run}: {steps} on {targets}, {record.seconds:.0f} s"]
     if record.warp_error is not None and record.identity_error is not None:
         lines.append(
-            f"photometric error of held-out targets ({record.held_out}): "
+            f"photometric error of {count_text(record.held_out, 'held-out target')}: "
             f"{record.warp_error:.4f} with warping, {record.identity_error:.4f} without"
         )
     if record.start_error is not None and record.best_error is not None:
-        gain = ""
-        if record.gain is not None and not record.kept_start:
-            gain = f": {record.gain.words}"
-        lines.append(
-            f"held-out targets: {record.error_name} {record.start_error:.4f} at the start, "
-            f"{record.best_error:.4f} at step {record.best_step}, whose weights the run keeps{gain}"
-        )
+        start = f"held-out targets: {record.error_name} {record.start_error:.4f} at the start"
+        if record.kept_start:
+            lines.append(f"{start}, whose weights the run keeps")
+        else:
+            gain = "" if record.gain is None else f": {record.gain.words}"
+            lines.append(
+                f"{start}, {record.best_error:.4f} at step {record.best_step}, whose weights the "
+                f"run keeps{gain}"
+            )
     if record.elsewhere is not None:
         lines.append(
             "other scenes: the predicted depth of the bundled pictures has changed by "

@@ -58,11 +58,11 @@ class ExportOptions(TrustOptions):
     """
 
     kind: Annotated[str | None, option(metavar="KIND")] = None
-    """Kind of depth of an unknown checkpoint or file: metric, up_to_scale, affine or
-    affine_inverse.
+    """Kind of depth that the model predicts, if its files do not state it: metric, up_to_scale,
+    affine or affine_inverse.
     """
     precision: str = FP32
-    """Precision of the weights: fp32, fp16 (half the size, same arithmetic) or int8 (a quarter of
+    """Precision of the weights: fp32, fp16 (half the size; computed in fp32) or int8 (a quarter of
     the size). By default, an ONNX file from rilievo keeps its precision.
     """
     calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
@@ -71,7 +71,7 @@ class ExportOptions(TrustOptions):
     """
     size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
     """Height and width to which every photograph is resized for the network [px]. By default the
-    model decides, with a dynamic size if possible.
+    model determines the size, which stays dynamic if possible.
     """
     overwrite: bool = False
     """Replace an existing file."""
@@ -115,13 +115,13 @@ class ExportOptions(TrustOptions):
                 "the file has no metadata from rilievo",
                 path=path,
                 hint=Text(
-                    "give the kind of its depth with ",
+                    "state the kind of its depth with ",
                     OptionName("kind"),
-                    " and the normalisation of its pixels with ",
+                    " and the normalisation of its input with ",
                     OptionName("mean", "R,G,B"),
                     " and ",
                     OptionName("std", "R,G,B"),
-                    " (0,0,0 and 1,1,1 for pixels from 0 to 1)",
+                    " (0,0,0 and 1,1,1 if it takes pixels from 0 to 1)",
                 ),
             )
         return NetworkSpec(
@@ -138,7 +138,7 @@ class ExportOptions(TrustOptions):
 
 
 _NO_SINGLE_NETWORK = (
-    "consists of several networks or runs elsewhere, so it cannot be exported to ONNX"
+    "consists of several networks or runs on another computer, so it cannot be exported to ONNX"
 )
 _THIRD_PARTY_OPTIONS = ("mean", "std", "scale", "multiple", "resampling", "licence")
 """Options that describe a third-party file."""
@@ -232,7 +232,8 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise OptionError(
             problem=Text(
-                f"{path} already exists: choose another name, or use ", OptionName("overwrite")
+                f"{path} already exists: choose another name, or replace the file with ",
+                OptionName("overwrite"),
             )
         )
 
@@ -254,7 +255,8 @@ def _wrap_third_party_file(source: Path, temporary_path: Path, options: ExportOp
     """Wrap another program's file, as the user describes it, or as Ultralytics' metadata does."""
     if options.precision != "fp32":
         raise OptionError(
-            f"{source}: export it in fp32 first, then export the result in {options.precision}"
+            f"{source}: a third-party file can only be exported in fp32 first; then export the "
+            f"resulting file in {options.precision}"
         )
     spec = None
     if options.kind is None and options.mean is None:
@@ -333,7 +335,7 @@ def _convert_onnx_model(
             hint=Text(
                 "leave out ",
                 OptionName("precision"),
-                f" to copy it unchanged, or export the original model in {precision}",
+                f" to keep these weights, or export the original model in {precision}",
             ),
         )
     if precision == FP32 and size is None:

@@ -114,7 +114,8 @@ def load_checkpoint(
                 part.load_state_dict(entries[name])
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: is a checkpoint of a different network or version: {reason(error)}"
+            f"{printable(path)}: is a checkpoint of a different network or version "
+            f"({reason(error)}): delete it to restart training"
         ) from error
     return state
 
@@ -133,7 +134,7 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
         raise ValueError("its optimizer has different settings")
     for group in optimizer.param_groups:
         if not 0 <= float(group["lr"]) < _MAX_PLAUSIBLE_VALUE:
-            raise ValueError(f"its learning rate is {group['lr']}")
+            raise ValueError(f"its learning rate is {group['lr']}, which is not plausible")
     for weight, state in optimizer.state.items():
         _check_adam_state(state, weight.shape)
 
@@ -150,7 +151,9 @@ def _check_adam_state(state: Mapping[str, Any], weight_shape: torch.Size) -> Non
         if not is_known or value.shape != expected_shape:
             raise ValueError(f"its optimizer has a '{name}' that does not match any weight")
         if name == "step" and not 0 <= value.item() < _MAX_PLAUSIBLE_VALUE:
-            raise ValueError(f"its optimizer has taken {value.item()} steps")
+            raise ValueError(
+                f"its optimizer has taken {value.item()} steps, which is not plausible"
+            )
     if state and len(state) < len(_ADAM_STATE):
         raise ValueError("the state of its optimizer is incomplete")
 

@@ -72,7 +72,7 @@ def launch_fabric(
     device = torch_device(device_name)
     is_cpu = device.type == "cpu"
     if precision == "fp16" and is_cpu:
-        raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
+        raise OptionError("precision fp16 needs a GPU; on a CPU, use fp32 or bf16")
 
     processes_per_node, num_nodes = _torchrun_process_counts()
     is_distributed = processes_per_node * num_nodes > 1
@@ -431,7 +431,7 @@ class TrainingLoop(Generic[State]):
             return Note(stopped, hint=hint)
         return Note(
             Text(
-                f"{stopped}, before the first checkpoint: ",
+                f"{stopped}, before the first checkpoint, so ",
                 OptionName("resume"),
                 " starts at step 0",
             )

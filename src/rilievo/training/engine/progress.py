@@ -145,7 +145,10 @@ def first_and_last_notes(notes: tuple[str, ...]) -> tuple[str, ...]:
     num_left_out = len(notes) - 2 * _NOTES_AT_EACH_END
     if num_left_out <= 0:
         return notes
-    count_line = f"... and {num_left_out} more; record.json lists them all when the run ends"
+    count_line = (
+        f"... and {count_text(num_left_out, 'more note')}; when the run ends, record.json lists "
+        "all of them"
+    )
     return (*notes[:_NOTES_AT_EACH_END], count_line, *notes[-_NOTES_AT_EACH_END:])
 
 

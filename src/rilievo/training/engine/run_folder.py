@@ -200,8 +200,8 @@ class RunFolder(Generic[Config, Record]):
             return config
         if not self.is_run_of_kind(self.path):
             raise OutputError(
-                f"{printable(self.path / CONFIG)}: does not belong to this kind of run: choose "
-                "another folder"
+                f"{printable(self.path / CONFIG)}: was not written by this kind of training: "
+                "choose another folder"
             )
         if not resume:
             if not self.has_weights:
@@ -266,7 +266,9 @@ class RunFolder(Generic[Config, Record]):
         try:
             return from_json(self.config, read_text(path))
         except InvalidRecordError as error:
-            raise InputError(f"{printable(path)}: is not a run of this kind: {error}") from error
+            raise InputError(
+                f"{printable(path)}: is not the configuration of this kind of run: {error}"
+            ) from error
 
     def read_record(self) -> Record:
         """Read the record of a finished run; ``InputError`` if the file is something else."""

@@ -46,7 +46,7 @@ def load_own_loss(import_path: str) -> Callable[..., Scalar]:
     function = load_user_object(import_path, "loss")
     if not callable(function):
         raise OptionError(
-            f"loss '{import_path}' is a {type(function).__name__}, expected a function"
+            f"loss '{import_path}' is of type {type(function).__name__}, expected a function"
         )
 
     def checked_loss(*inputs: object) -> Scalar:
@@ -65,7 +65,8 @@ def check_valid(valid: Masks) -> None:
     """Raise ``InputError`` for a batch without a valid pixel."""
     if not bool(valid.any()):
         raise InputError(
-            "no image of the batch has a valid pixel, so there is no loss: leave out such images"
+            "no image of the batch has a valid pixel, so the loss is undefined: leave out images "
+            "without valid pixels"
         )
 
 

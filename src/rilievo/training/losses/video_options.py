@@ -26,7 +26,8 @@ class VideoLosses:
 
     GROUP: ClassVar[str] = "Losses"
     OFF_HELP: ClassVar[Mapping[str, str]] = {
-        "minimum": "Average over the sources of each pixel instead of using the best one.",
+        "minimum": "Average the photometric error over the sources of each pixel instead of using "
+        "the smallest error.",
         "automask": "Keep pixels that a source matches better without warping.",
     }
 
@@ -97,7 +98,12 @@ class VideoLosses:
                 )
             )
         if self.scales is Scales.NATIVE and self.motion_mask:
-            raise OptionError("the motion mask needs the full size: set scales to full")
+            raise OptionError(
+                problem=Text(
+                    "the motion mask can only be computed at the full size: use ",
+                    OptionName("losses.scales", "full"),
+                )
+            )
 
     @property
     def own_weights(self) -> Mapping[str, float]:
@@ -121,8 +127,8 @@ def _parse_own_weights(own: tuple[str, ...]) -> Mapping[str, float]:
             weight = nan
         if not is_import_path(import_path) or not 0 <= weight < inf:
             raise OptionError(
-                "a loss term of your own must be package.module:NAME=WEIGHT with a weight of 0 or "
-                f"more, got '{term}'"
+                "a loss term of your own must be package.module:NAME=WEIGHT or "
+                f"file.py:NAME=WEIGHT, with a weight of 0 or more, got '{term}'"
             )
         weights[import_path] = weight
     return weights

@@ -298,7 +298,7 @@ class Blueprint:
             )
         if not all(1 <= side <= _MAX_SIDE for side in self.size):
             raise OptionError(
-                f"the size must be (height, width) from 1 to {_MAX_SIDE} px, got {self.size}"
+                f"the height and width must be from 1 to {_MAX_SIDE:,} px, got {self.size}"
             )
 
     @property
@@ -437,14 +437,15 @@ class VideoBlueprint:
                     OptionName("min_depth"),
                     " must be positive and less than ",
                     OptionName("max_depth"),
-                    f", got {self.min_depth}, {self.max_depth}",
+                    f", got {self.min_depth} and {self.max_depth}",
                 )
             )
         if not self.scales or sorted(set(self.scales)) != list(self.scales):
             raise OptionError(
                 problem=Text(
                     OptionName("scales"),
-                    f" must be in ascending order without repetition, got {self.scales}",
+                    " must list at least one scale, in ascending order without repetition, got "
+                    f"{self.scales}",
                 )
             )
         if not 0 <= self.scales[0] <= self.scales[-1] <= 3:
@@ -452,7 +453,7 @@ class VideoBlueprint:
                 problem=Text(OptionName("scales"), f" must be from 0 to 3, got {self.scales}")
             )
         if self.kind not in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
-            raise OptionError(f"depth from video must be up_to_scale or metric, got {self.kind}")
+            raise OptionError(f"the kind of depth must be up_to_scale or metric, got {self.kind}")
         if not 0 < self.unit < float("inf"):
             raise OptionError(
                 f"the unit of depth must be a positive number of metres, got {self.unit}"

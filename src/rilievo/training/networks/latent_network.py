@@ -119,7 +119,8 @@ class LatentNetwork(nn.Module):
         if prediction_type == "epsilon":
             return noise
         raise ModelError(
-            f"its scheduler predicts '{prediction_type}', for which fine-tuning is not supported"
+            f"the pipeline's scheduler predicts '{prediction_type}'; fine-tuning supports "
+            "v_prediction, sample and epsilon"
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, needing
+from rilievo.errors.messages import count_text
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.training.networks.small import ConvexUpsample, SmallNet
@@ -51,8 +52,8 @@ def fill_from_onnx(network: SmallNet, path: Path) -> None:
             )
     if stored_layers:
         raise InputError(
-            f"{printable(path)}: has {len(stored_layers)} more layers than this network; use a "
-            "file with the same architecture"
+            f"{printable(path)}: has {count_text(len(stored_layers), 'more layer')} than this "
+            "network; use a file with the same architecture"
         )
 
 

@@ -123,14 +123,15 @@ def encode_features(
         values = feature_map.detach().float().cpu().numpy()
         if not np.isfinite(values).all():
             raise InputError(
-                f"features of layer {index} contain NaN or infinite values: select other layers, "
-                "or use fp32 instead of bf16"
+                f"the features of selected layer {index} (counted from 0) are NaN or infinite: "
+                "select other layers, or use fp32 instead of bf16"
             )
         largest = np.abs(values).max()
         if largest > np.finfo(np.float16).max:
             raise InputError(
-                f"features of layer {index} reach {largest:.3g}, which is too large for 16-bit "
-                "floats: train without the cache (enabled = false in [cache])"
+                f"the features of selected layer {index} (counted from 0) reach {largest:.3g}, "
+                "which is too large for 16-bit floats: train without the cache (enabled = false in "
+                "[cache])"
             )
         record[f"values{index}"][...] = values
         if tokens is not None:

@@ -74,14 +74,16 @@ class DataChoice:
     window: Annotated[tuple[int, int, int, int] | None, option(metavar="TOP,BOTTOM,LEFT,RIGHT")] = (
         None
     )
-    """Part of the image to use [px]. By default all; 45,471,41,601 cuts off the border of NYU
-    images.
+    """Part of every image to use [px]. By default the whole image; 45,471,41,601 cuts off the
+    border of NYU images.
     """
     limit: Annotated[int | None, FIRST] = None
-    """Number of images to use, counted from the first. By default all."""
+    """Number of images to use in total: the first of the split, including those that are held out.
+    By default all.
+    """
     held_out: Annotated[int, FIRST] = 0
-    """Number of images to hold out for validation. They are the last ones, because neighbours show
-    the same scene.
+    """Number of images to hold out for validation. They are the last of the images that are used,
+    because neighbours show the same scene.
     """
 
     def __post_init__(self) -> None:
@@ -89,8 +91,8 @@ class DataChoice:
             top, bottom, left, right = self.window
             if not (0 <= top < bottom and 0 <= left < right):
                 raise OptionError(
-                    "the window must be TOP,BOTTOM,LEFT,RIGHT with TOP < BOTTOM and LEFT < RIGHT, "
-                    f"got {self.window}"
+                    "the window must be TOP,BOTTOM,LEFT,RIGHT with 0 <= TOP < BOTTOM and "
+                    f"0 <= LEFT < RIGHT, got {self.window}"
                 )
         check_ranges(self, {"1 or more": ("limit",), "0 or more": ("held_out",)})
 
@@ -187,9 +189,9 @@ class ProbeConfig:
     learning_rate: Annotated[float, FIRST] = 5e-4
     """Peak learning rate of the probe or decoder."""
     backbone_rate: Annotated[float, option(in_short_help=True, aliases=("--encoder-rate",))] = 0.0
-    """Learning rate of the backbone; 0 freezes it, and its features can only be cached if it is
-    frozen. In 'train supervised', the default is the decoder's rate for random weights, and a tenth
-    of it otherwise.
+    """Learning rate of the backbone. 0 freezes the backbone, and features can only be cached for a
+    frozen one. In 'train supervised', the default is the decoder's rate for random weights, and
+    a tenth of that rate otherwise.
     """
     weight_decay: Annotated[float, HIDDEN] = 0.01
     """Weight decay of AdamW."""
@@ -223,7 +225,8 @@ class ProbeConfig:
         uncertain = self.losses.normals == UNCERTAIN
         if self.blueprint.task.has_normals and uncertain and not self.blueprint.uncertainty:
             raise OptionError(
-                "the normals loss 'uncertain' needs kappa; turn on uncertainty, or choose 'angular'"
+                "the normals loss 'uncertain' needs a network that also predicts the confidence of "
+                "normals: turn on uncertainty, or choose the loss 'angular'"
             )
 
 

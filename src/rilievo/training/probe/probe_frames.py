@@ -7,6 +7,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Pixels, Size
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.records.sample import Truth
 from rilievo.training.adapters.run_models import probe_preparation
@@ -117,8 +118,8 @@ class TargetFrames:
         top, bottom, left, right = self._window or (0, height, 0, width)
         if bottom > height or right > width:
             raise InputError(
-                f"image '{image_id}' has {width}x{height} pixels, smaller than the window of rows "
-                f"{top}:{bottom} and columns {left}:{right}"
+                f"image '{image_id}' has {width}x{height} pixels, so the window of rows {top} to "
+                f"{bottom} and columns {left} to {right} does not fit: choose a smaller window"
             )
         return np.arange(top, bottom), np.arange(left, right)
 
@@ -137,8 +138,12 @@ class TargetFrames:
         factor = np.float32(1)
         if self._needs_focal:
             if truth.camera is None:
-                raise InputError(f"image '{truth.id}' has no camera, which this network needs")
-            focal = truth.camera.needs_pinhole("depth for a focal length of one width")[0, 0]
+                raise InputError(
+                    f"image '{truth.id}' has no camera, but this network learns depth divided by "
+                    "the focal length: choose a dataset with cameras, or another network"
+                )
+            what = "depth divided by the horizontal focal length (in image widths)"
+            focal = truth.camera.needs_pinhole(what)[0, 0]
             factor = np.float32(width / focal)
         return np.where(valid & (depth <= self._max_depth), depth * factor, np.float32(0))
 
@@ -222,8 +227,9 @@ def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tupl
     num_training = len(ids) - data.held_out
     if num_training < 1:
         raise OptionError(
-            f"dataset '{data.dataset}': {data.held_out} of {len(ids)} images are held out, so none "
-            "is left to train on"
+            f"dataset '{data.dataset}': of {count_text(len(ids), 'image')}, the last "
+            f"{data.held_out} are to be held out, so none is left to train on",
+            hint=Text("use a smaller ", OptionName("held_out")),
         )
     return ids[:num_training], ids[num_training:]
 

@@ -30,20 +30,20 @@ from rilievo.training.probe.probe_config import (
 REASONS: Mapping[str, str] = {
     "preset": "the name of the preset",
     "blueprint.treatment": (
-        "inputs are normalised with ImageNet's statistics for every backbone, padded by a whole "
-        "patch even if one side is already divisible, and the map of the padded image is stretched "
-        "over the image, corner to corner (the old state repeats cells); 'default' normalises as "
-        "each backbone was trained, pads as little as possible, cuts off the padding, and keeps "
-        "pixel centres in place"
+        "images are normalised with ImageNet's statistics for every backbone, and padded by a "
+        "whole patch even along a side that is already a multiple of it, and the features of the "
+        "padded image are stretched over the image, corner to corner (probe3d-old repeats them "
+        "instead); 'default' normalises as each backbone was trained, pads as little as possible, "
+        "cuts off the padding, and keeps pixel centres in place"
     ),
     "losses.gradient_form": (
         "gradients are taken between images of the batch, a mistake that was fixed later; "
-        "otherwise they are taken between rows and columns"
+        "'default' takes them between rows and columns"
     ),
     "losses.zero_normals": (
-        "normals are learned wherever depth is known: a ground-truth normal of length zero counts "
-        "as a 90 degree error, and one without depth is ignored; 'default' learns where a normal "
-        "is known"
+        "normals are learned wherever depth is known, so a ground-truth normal of length zero "
+        "counts as an error of 90 degrees, and a normal without depth is ignored; 'default' learns "
+        "wherever a normal is known"
     ),
     "augmentation.jitter": (
         "the colours of 80% of the images are changed, differently in every epoch"
@@ -51,7 +51,7 @@ REASONS: Mapping[str, str] = {
     "augmentation.crop": "half of the images are cropped, differently in every epoch",
     "final_factor": "the learning rate ends at 1% of its peak, not at 0",
     "schedule": "the schedule is a quarter of a cosine, not half of one as the paper says",
-    "shuffle": "the program never shuffles on one GPU",
+    "shuffle": "the program of Probe3D does not shuffle the images if it runs on one GPU",
 }
 """Reasons why the presets of Probe3D differ from ``default``, by field."""
 _NO_SCHEDULE = "the learning rate is constant"

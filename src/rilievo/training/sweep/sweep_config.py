@@ -155,7 +155,7 @@ class SweepOptions(TrustOptions):
     """
 
     output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None
-    """Folder of the sweep; by default runs/ and the name of the file. Finished cells are kept, and
+    """Folder of the sweep; by default runs/NAME for a file NAME.toml. Finished cells are kept, and
     an unfinished cell is resumed.
     """
     device: str = "auto"
@@ -182,7 +182,7 @@ def read_sweep(path: Path) -> SweepConfig:
         raise InputError(problem=Text(error), path=shown_path) from error
     except (TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{shown_path}: is not a valid TOML file of a sweep: {reason}") from error
+        raise InputError(f"{shown_path}: is not a valid sweep file (TOML): {reason}") from error
     for role, name in _names_that_may_be_code(config):
         check_trusted(name, role, shown_path)
     return config
@@ -191,7 +191,7 @@ def read_sweep(path: Path) -> SweepConfig:
 def _parse_toml(text: str) -> dict[str, Any]:
     num_dots = max(line.count(".") for line in text.split("\n"))
     if num_dots > _MAX_DOTS_PER_LINE:
-        raise ValueError(f"a line has {num_dots} dots, more than any sweep needs")
+        raise ValueError(f"a line has {num_dots} dots; expected at most {_MAX_DOTS_PER_LINE}")
     return tomllib.loads(text)
 
 

@@ -67,7 +67,7 @@ def sweep_probes(
     if not results.cells:
         first_failure = results.failures[0]
         raise InputError(
-            f"{file}: all of its cells failed; the first, {first_failure.name}:",
+            f"{file}: all cells of the sweep failed; the first one was {first_failure.name}:",
             problem=Text(first_failure.reason),
         )
     comparison: Any = load_service("probe-comparison")(

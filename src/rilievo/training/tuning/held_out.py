@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rilievo.data.datasets import Dataset
 from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.training.probe.probe_config import DataChoice
 
 _HELD_OUT_EVERY = 5
@@ -42,8 +43,10 @@ def divide_images(dataset: Dataset, data: DataChoice) -> DividedImages:
     training = ids[: max(len(ids) - num_held_out - gap, 0)]
     if not training:
         raise OptionError(
-            f"dataset '{data.dataset}': of {len(ids)} images, {num_held_out} are held out and "
-            f"{gap} next to them are left out, so none is left to train on"
+            f"dataset '{data.dataset}': of {count_text(len(ids), 'image')}, the last "
+            f"{num_held_out} are to be held out, and {gap} next to them left out, so none is left "
+            "to train on",
+            hint=Text("use a smaller ", OptionName("held_out")),
         )
     return DividedImages(training=training, held_out=ids[-num_held_out:], gap=gap)
 

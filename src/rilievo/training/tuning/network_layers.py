@@ -134,8 +134,13 @@ def checkpoint_activations(network: TunedNetwork) -> None:
     elif not getattr(model, "supports_gradient_checkpointing", False):
         raise OptionError(
             option="checkpointing",
-            problem="has no effect: this network does not support checkpointing",
-            hint=Text("use ", OptionName("accumulate")),
+            problem="has no effect: this network does not support activation checkpointing",
+            hint=Text(
+                "to save memory, use a smaller ",
+                OptionName("batch_size"),
+                " with ",
+                OptionName("accumulate"),
+            ),
         )
     elif hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable()

@@ -20,8 +20,9 @@ def make_parameter_groups(config: TuningConfig, network: TunedNetwork) -> list[d
         OptionError: If ``replay`` or ``lora`` has no effect, or ``freeze`` leaves nothing to learn.
     """
     if isinstance(network, LatentNetwork) and config.tuning.replay:
-        problem = "has no effect on a pipeline, because it predicts in several steps"
-        raise OptionError(option="replay", problem=problem, hint="leave it out")
+        problem = "cannot be used for a pipeline, because pipelines predict in several steps"
+        hint = Text("leave out ", OptionName("replay"))
+        raise OptionError(option="replay", problem=problem, hint=hint)
 
     layers = network_layers(network)
     if config.tuning.lora:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, SMALL, embedded_file
@@ -69,8 +70,10 @@ def open_start_model(name: str, kind: DepthKind | None = None) -> StartModel:
     """
     start = _open_by_family(name, kind)
     if kind not in (None, start.blueprint.kind):
-        problem = f"is {kind}, but {name} predicts {start.blueprint.kind} depth: leave it out"
-        raise OptionError(option="kind", problem=problem)
+        problem = f"is {kind}, but {name} predicts {start.blueprint.kind} depth"
+        raise OptionError(
+            option="kind", problem=problem, hint=Text("leave out ", OptionName("kind"))
+        )
     return start
 
 
@@ -86,7 +89,7 @@ def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
     if path.suffix == ".onnx":
         return _open_small_network(name, path)
     if name == BASE:
-        hint = f"it contains two networks in one graph; start from {SMALL}"
+        hint = f"{BASE} contains two networks in one graph, so start from {SMALL}"
         raise OptionError(option="start", value=name, expected=_EXPECTED_START, hint=hint)
     if is_video_run(path):
         hint = "use 'rilievo train video --start' to continue from a run on video"
@@ -163,7 +166,8 @@ def _open_small_network(name: str, path: Path) -> StartModel:
 def _start_from_pipeline(name: str, model: DiffusionModel) -> StartModel:
     """Start from a Marigold pipeline, of which the U-Net is trained."""
     if model.kind not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
-        problem = f"is a pipeline for {model.kind or 'normals'}; expected one for affine depth"
+        predicted = f"{model.kind} depth" if model.kind else "normals"
+        problem = f"is a pipeline for {predicted}; expected one for affine or affine_inverse depth"
         raise OptionError(option="start", problem=problem)
     return StartModel(
         blueprint=TunedBlueprint(
@@ -181,10 +185,10 @@ def _start_from_transformers(
     """Start from a depth model of transformers."""
     assert model.kind is not None, "depth models have a kind of depth"
     if network.depends_on_batch or network.preparation.border_factor:
-        raise OptionError(
-            f"model '{name}' cannot be fine-tuned: it pads photographs with reflected borders, or "
-            "the photographs of a batch affect each other"
-        )
+        cause = "it pads photographs with reflected borders"
+        if network.depends_on_batch:
+            cause = "the photographs of a batch affect each other in its network"
+        raise OptionError(f"model '{name}' cannot be fine-tuned, because {cause}")
     backbone: Any = network.body
     return StartModel(
         blueprint=TunedBlueprint(

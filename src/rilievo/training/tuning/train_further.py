@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 from rilievo.data.datasets import Dataset
+from rilievo.errors.messages import count_text
 from rilievo.io.json_record import to_json
 from rilievo.training.engine.loop import TrainingLoop, launch_fabric
 from rilievo.training.engine.run_folder import RunFolder
@@ -109,8 +110,9 @@ def describe_run(config: TuningConfig, dataset: Dataset, second: Dataset | None)
         f"images: {num_images} for training, {len(divided.held_out)} held out, {divided.gap} left "
         "out between them",
         describe_first_target(_training_frames(config, dataset, divided, start_model)),
-        f"steps: at most {num_steps}, each with up to {images_per_step} images",
+        f"steps: at most {num_steps}, each with up to {count_text(images_per_step, 'image')}",
     ]
     if second is not None:
-        lines.append(f"second dataset: {config.tuning.second.dataset}, {len(second.ids)} images")
+        second_images = count_text(len(second.ids), "image")
+        lines.append(f"second dataset: {config.tuning.second.dataset}, {second_images}")
     return tuple(lines)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64
+from rilievo.errors.messages import count_text
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.targets import FramePlace
 
@@ -41,8 +42,7 @@ class Gain:
     @property
     def words(self) -> str:
         """Description such as "better by 4% (1 to 7)"."""
-        plural = "" if self.frames == 1 else "s"
-        no_difference = f"no measurable difference on {self.frames:,} held-out frame{plural}"
+        no_difference = f"no measurable difference on {count_text(self.frames, 'held-out frame')}"
         if self.low is None or self.high is None:
             return f"{no_difference} (too few)"
         if self.low > 0:

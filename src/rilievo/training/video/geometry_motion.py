@@ -14,7 +14,7 @@ from rilievo.data.clips.focal_check import CornerPair, better_focal_factor
 from rilievo.data.clips.pair_motion import TRACKING
 from rilievo.data.clips.tracks import grey, track_corners
 from rilievo.errors import InputError
-from rilievo.errors.messages import AnyOf, Note, OptionName, Text
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.names import printable
 from rilievo.training.engine.progress import FrameProgress
@@ -193,7 +193,7 @@ class GeometryMotion:
         if not len(scored):
             raise _error_without_scored_targets(held_out)
         if len(scored) < _FEW_SCORED_TARGETS:
-            target_count = "1 target" if len(scored) == 1 else f"{len(scored)} targets"
+            target_count = count_text(len(scored), "target")
             note = Text(
                 f"the run is scored on only {target_count}: film longer, or use a larger ",
                 OptionName("held_out"),
@@ -276,7 +276,7 @@ class GeometryMotion:
             if trusted.left_out[reason]
         ]
         self.notes += (
-            f"{num_left_out:,} of {len(targets):,} {set_name} targets are left out: "
+            f"rilievo leaves out {num_left_out:,} of {len(targets):,} {set_name} targets: "
             f"{'; '.join(reasons)}",
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.checksums import FileSum
 from rilievo.training.engine.checkpoint import RunState
 from rilievo.training.video.video_config import VideoConfig
@@ -60,11 +60,11 @@ class VideoSchedule:
         """
         epoch_batches = num_targets // config.batch_size
         if not epoch_batches:
-            verb = "target is" if num_targets == 1 else "targets are"
             other_frames = f" (other frames: {left_out})" if left_out else ""
             raise InputError(
                 problem=(
-                    f"{num_targets} {verb} fewer than a batch of {config.batch_size}{other_frames}"
+                    f"the footage has {count_text(num_targets, 'target frame')} to train on, fewer "
+                    f"than the batch size of {config.batch_size}{other_frames}"
                 ),
                 hint=Text("use a smaller ", OptionName("batch_size"), " or more footage"),
             )

@@ -188,7 +188,8 @@ def _check_steps(config: VideoConfig) -> None:
         raise OptionError(
             problem=Text(
                 OptionName("milestones"),
-                f" must be epochs in ascending order, got {config.milestones}",
+                " must be epochs of 1 or more, in ascending order without repetition, got "
+                f"{config.milestones}",
             )
         )
 
@@ -296,7 +297,8 @@ def _check_losses(config: VideoConfig) -> None:
         raise OptionError(
             problem=Text(
                 OptionName("losses.predictive_mask"),
-                " needs a network with a mask head: set blueprint.mask to the same value",
+                " and blueprint.mask must have the same value, because the network's mask head "
+                "predicts the mask",
             )
         )
 

@@ -35,7 +35,7 @@ REASONS: Mapping[str, str] = {
     "preset": "the name of the preset",
     "augmentation.move_centre": (
         "a mirrored frame keeps its principal point, as in the published program, which assumes "
-        "that it is in the middle; 'default' mirrors it too"
+        "that the principal point is in the middle; 'default' mirrors it too"
     ),
     "data.published_camera": (
         "all of KITTI shares one K, with focal lengths of 0.58 of the width and 1.92 of the "
@@ -54,7 +54,8 @@ REASONS: Mapping[str, str] = {
     ),
     "blueprint.cancels_scale": (
         "the translation of the pose network 'cnn' is multiplied by the mean inverse depth, which "
-        "squares the scale of depth in the parallax; 'default' divides, which cancels it"
+        "squares the scale of depth in the parallax; 'default' divides by it, which cancels the "
+        "scale"
     ),
     "warm_up": (
         "training uses the full learning rate from the first step; 'default' raises it gradually, "

@@ -99,8 +99,8 @@ class VideoRecord:
             gain = "" if self.gain is None else f"; the best later weights: {self.gain.words}"
             warnings.append(
                 "the run keeps its start weights, because no later weights fit the held-out frames "
-                f"clearly better than these (their {self.error_name} is {self.start_error:.4f})"
-                f"{gain}"
+                f"clearly better than the start weights, whose {self.error_name} is "
+                f"{self.start_error:.4f}{gain}"
             )
         if _is_no_better(self.abs_rel, self.constant_abs_rel):
             warnings.append(

@@ -420,9 +420,10 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         move_weights_towards(self.learner.networks, self._start_weights, fraction)
         state.rate_reduction *= _RATE_FACTOR_AFTER_RETURN
         text = (
-            f"depth of other scenes has changed by {change:.1%} since the start, more than "
-            f"{LARGEST_CHANGE:.0%}: the run returns to a change of {limited_change:.1%}, and "
-            f"continues with {state.rate_reduction:g} times its learning rate"
+            f"depth of other scenes has changed by {change:.1%} since the start, which is more "
+            f"than {LARGEST_CHANGE:.0%}, so the run moves its weights back towards the start, to a "
+            f"change of {limited_change:.1%}, and continues with {state.rate_reduction:g} times "
+            "the scheduled learning rate"
         )
         log.add(WARNING_LOG, {"step": state.step, "kind": "strayed", "text": text})
         progress.print_line(f"note: step {state.step}: {text}")

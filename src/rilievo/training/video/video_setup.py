@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.errors import ModelError
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.io.files.machine import check_memory
 from rilievo.io.files.names import printable
 from rilievo.models.finding import load_by_name
@@ -158,7 +158,8 @@ def required_memory(config: VideoConfig) -> int:
 def describe_step(config: VideoConfig) -> str:
     """Describe the steps of a run, for a sentence about their memory."""
     height, width = config.blueprint.size
-    return f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
+    frames = count_text(config.batch_size, "frame")
+    return f"steps of {frames} of {width}x{height} and the neighbouring frames"
 
 
 def may_leave_weights_unused(config: VideoConfig) -> bool:
@@ -266,10 +267,10 @@ def _weigh_corner_loss(
         return frames
     note = Note(
         Text(
-            "the triangulated depth of corners is hardly better than that of the start model, so "
-            f"its weight is only {weight:.2g}: more parallax (a larger ",
+            "the triangulated depth of corners is hardly more accurate than the start model's "
+            f"depth, so its weight in the loss is only {weight:.2g}: film with sideways motion, or "
+            "use a larger ",
             OptionName("stride"),
-            ", or sideways motion) improves it",
         )
     )
     return replace(frames, notes=(*frames.notes, note))

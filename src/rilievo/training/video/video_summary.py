@@ -209,8 +209,9 @@ def _verdict_text(record: VideoRecord) -> str:
     if record.kept_start:
         gain = "" if record.gain is None else f" The best later weights: {record.gain.words}."
         return (
-            f"The run keeps its start weights, because their {record.error_name} on held-out "
-            f"frames is the smallest: {start_error:.4f}.{gain}"
+            "The run keeps its start weights, because no later weights fit the held-out frames "
+            f"clearly better than the start weights, whose {record.error_name} is "
+            f"{start_error:.4f}.{gain}"
         )
     gain = "" if record.gain is None else f": {record.gain.words}"
     verdict = (

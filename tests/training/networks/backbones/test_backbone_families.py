@@ -204,7 +204,7 @@ def test_class_tokens_are_taken_from_dino_unless_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["SiglipVisionConfig", "timm/test_resnet", "mobilenetv2"])
 def test_a_backbone_without_class_token_says_so(family: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="has no class token: turn tokens off"):
+    with pytest.raises(OptionError, match="has no class token: set 'tokens' to false"):
         made(family, tmp_path, tokens=True)
 
 
@@ -263,7 +263,10 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
         ("support.tiny_backbones:Nothing", "has no attribute .Nothing."),
         ("support.tiny_backbones:Unmakeable", "Unmakeable' cannot be created: KeyError: 'depth'"),
         ("support.tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),
-        ("support.tiny_backbones:Silent", "does not define 'patch' and 'available'"),
+        (
+            "support.tiny_backbones:Silent",
+            "does not define the class attributes 'patch' and 'available'",
+        ),
     ],
 )
 def test_names_that_are_no_backbone_get_a_clear_line(name: str, message: str) -> None:

@@ -111,7 +111,7 @@ def test_what_a_run_does_not_hold_starts_from_random_weights_and_is_said(tmp_pat
     save_file(source.state_dict(), tmp_path / "weights.safetensors")
     networks = make_networks(SMALL, offsets=(1,), seed=6, start=str(tmp_path))
     [note] = networks.notes
-    assert note.endswith("contains no pose network, so it starts from random weights")
+    assert note.endswith("contains no pose network, so this network starts from random weights")
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_an_official_checkpoint_without_pose_leaves_it_at_random_and_says_so(
     blueprint = VideoBlueprint(size=SIZE, scales=(1, 3))
     networks = make_networks(blueprint, offsets=(-1, 1), seed=0, start=str(tmp_path))
     [note] = networks.notes
-    assert "contains no pose network (pose.pth), so it starts from random weights" in note
+    assert "contains no pose network (pose.pth), so this network starts from random weights" in note
     # The heads that are kept are those of their scales, not the first of the file.
     theirs = torch.load(tmp_path / "depth.pth", weights_only=True)
     heads = networks.depth.decoder.decoder[10:]

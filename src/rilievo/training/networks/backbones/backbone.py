@@ -126,7 +126,9 @@ def default_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     """
     layer_count = len(strides)
     if not layer_count:
-        raise OptionError(f"backbone '{name}' has no layer with spatial features")
+        raise OptionError(
+            f"backbone '{name}' has no layer with spatial features: choose another backbone"
+        )
     is_pyramid = len(set(strides)) > 1
     if layer_count <= 4 or is_pyramid:
         return tuple(range(max(0, layer_count - 4), layer_count))
@@ -155,8 +157,7 @@ def layer_indices(name: str, layers: Sequence[int], layer_count: int) -> tuple[i
         missing = f"has no layer {', '.join(map(str, unknown))}"
         problem = missing if unknown else "needs at least one layer to take features from"
         raise OptionError(
-            f"backbone '{name}' {problem}; its {layer_count} layers are "
-            f"{', '.join(map(str, range(layer_count)))}"
+            f"backbone '{name}' {problem}; known layers: {', '.join(map(str, range(layer_count)))}"
         )
     if list(indices) != sorted(set(indices)):
         raise OptionError(
@@ -168,7 +169,7 @@ def layer_indices(name: str, layers: Sequence[int], layer_count: int) -> tuple[i
 
 def no_class_token_error(name: str) -> OptionError:
     """Error for a backbone that has no class tokens to take."""
-    return OptionError(f"backbone '{name}' has no class token: turn tokens off")
+    return OptionError(f"backbone '{name}' has no class token: set 'tokens' to false")
 
 
 def find_preset(preset: str) -> Preset:

@@ -152,8 +152,8 @@ def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
     latent_channels = parts["vae"].config.latent_channels
     if unet_channels != latent_channels:
         raise ModelError(
-            f"backbone '{request.name}': its U-Net takes {unet_channels} channels, expected only "
-            f"the {latent_channels} channels of an image's latents"
+            f"backbone '{request.name}': its U-Net takes {unet_channels} channels; expected "
+            f"{latent_channels}, the number of channels of an image's latents"
         )
     return parts
 

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
+from rilievo.errors.messages import count_text
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     Backbone,
@@ -67,7 +68,8 @@ class OwnBackbone(Backbone):
         name = f"{own_class.__module__}:{own_class.__qualname__}"
         if not getattr(own_class, "patch", 0) or not getattr(own_class, "available", ()):
             raise ModelError(
-                f"backbone '{name}' does not define 'patch' and 'available' (its layers)"
+                f"backbone '{name}' does not define the class attributes 'patch' and 'available' "
+                "(its layers)"
             )
         strides = [layer.stride for layer in own_class.available]
         for stride in strides:
@@ -124,8 +126,8 @@ class OwnBackbone(Backbone):
         all_maps = self.maps(pixels)
         if len(all_maps) != len(self.available):
             raise ModelError(
-                f"backbone '{self.name}' returned {len(all_maps)} maps, but 'available' lists "
-                f"{len(self.available)} layers"
+                f"backbone '{self.name}' returned {count_text(len(all_maps), 'map')}, but "
+                f"'available' lists {count_text(len(self.available), 'layer')}"
             )
         selected_maps = tuple(all_maps[index] for index in selected_indices)
         if not self.properties.tokens:

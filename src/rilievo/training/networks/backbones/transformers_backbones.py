@@ -326,7 +326,10 @@ def _choose_normalisation(
         red, green, blue = map(float, settings["image_mean"])
         std_red, std_green, std_blue = map(float, settings["image_std"])
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"backbone '{request.name}': {_PREPROCESSOR} cannot be read") from error
+        raise ModelError(
+            f"backbone '{request.name}': {_PREPROCESSOR} cannot be read; expected a JSON object "
+            "with three numbers each in image_mean and image_std"
+        ) from error
     return Normalisation(mean=(red, green, blue), std=(std_red, std_green, std_blue))
 
 

@@ -50,7 +50,7 @@ def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
         if missing:
             problems.append(f"they lack {_tensors_text(missing)}")
         if extra:
-            problems.append(f"they have {_tensors_text(extra)} too many")
+            problems.append(f"they also contain {_tensors_text(extra)}")
         raise ModelError(
             f"the weights do not fit this probe, because {' and '.join(problems)}; create a probe "
             "of the same kind with the same layers"
@@ -58,7 +58,7 @@ def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
     for name, tensor in renamed.items():
         if tensor.shape != expected[name].shape:
             has_same_kernel = tensor.shape[2:] == expected[name].shape[2:]
-            hint = "create the probe with the same widths"
+            hint = "create the probe with the same numbers of channels"
             if not has_same_kernel:
                 hint = f"create the probe with kernel={tensor.shape[-1]}"
             raise ModelError(

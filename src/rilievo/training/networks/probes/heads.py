@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.arrays.shapes import Float, Size
 from rilievo.errors import ModelError
+from rilievo.errors.messages import count_text
 from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
 from rilievo.training.networks.probes.probe import Logits, crop_and_resize, upsample_outputs
 from rilievo.training.networks.probes.upsampling import (
@@ -109,8 +110,9 @@ def _check_output_count(logits: Logits, expected: int, head: str) -> None:
     count = logits.values.shape[1]
     if count != expected:
         raise ModelError(
-            f"a probe with {count} outputs cannot be used for {head}, which takes {expected}; "
-            "create the probe with that number, or pass logits.select_channels(start, stop)"
+            f"a probe with {count_text(count, 'output')} cannot be used for {head}, which takes "
+            f"{expected}; create the probe with that number, or pass logits.select_channels(start, "
+            "stop)"
         )
 
 

@@ -141,9 +141,9 @@ class Probe(nn.Module, ABC):
         super().__init__()
         if not channels or min(channels) < 1 or token_channels < 0 or outputs < 1:
             raise ModelError(
-                "a probe needs at least one layer and positive counts, got channels "
-                f"{tuple(channels)}, {token_channels} channels of a class token and {outputs} "
-                "outputs"
+                "a probe needs at least one layer, positive numbers of channels and outputs, and 0 "
+                f"or more channels of class tokens, got channels={tuple(channels)}, "
+                f"token_channels={token_channels} and outputs={outputs}"
             )
         self.channels = tuple(channels)
         self.token_channels = token_channels
@@ -195,9 +195,9 @@ class Probe(nn.Module, ABC):
         has_expected_tokens = all(count == self.token_channels for count in token_channels)
         if channels != self.channels or not has_expected_tokens:
             raise ModelError(
-                f"the features have {channels} channels with class tokens of "
-                f"{max(token_channels)}, but this probe was created for {self.channels} with "
-                f"{self.token_channels}; use the backbone layers that it was created for"
+                f"the features have {channels} channels and {max(token_channels)} channels of "
+                f"class tokens, but this probe was created for {self.channels} and "
+                f"{self.token_channels}; use the backbone layers for which the probe was created"
             )
 
 

@@ -260,5 +260,5 @@ def _check_is_torch_file(path: Path) -> None:
 
 def _describe_loading_error(error: Exception) -> str:
     if "weights_only" in str(error) or "Unsupported" in str(error):
-        return "contains more than tensors, which may be code, so rilievo does not read it"
+        return "contains more than tensors; the rest may be code, so rilievo does not read the file"
     return f"is broken: {reason(error)}; download it again"

@@ -225,10 +225,11 @@ def _fill_from_run(networks: VideoNetworks, path: Path) -> tuple[str, ...]:
         if any(key.startswith(f"{name}.") for key in state):
             subnetwork.load_state_dict(select_network_tensors(subnetwork, state, path, f"{name}."))
         elif name == "depth":
-            raise ModelError(f"{path}: contains no depth network; is it a video training run?")
+            raise ModelError(f"{path}: contains no depth network; expected a video training run")
         else:
             notes.append(
-                f"{printable(path)} contains no {name} network, so it starts from random weights"
+                f"{printable(path)} contains no {name} network, so this network starts from random "
+                "weights"
             )
     return tuple(notes)
 
@@ -251,8 +252,8 @@ def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...
 
     if official.pose is None:
         notes.append(
-            f"{printable(folder)} contains no pose network (pose.pth), so it starts from random "
-            "weights"
+            f"{printable(folder)} contains no pose network (pose.pth), so this network starts from "
+            "random weights"
         )
         return tuple(notes)
     if stored.pose is not blueprint.pose:

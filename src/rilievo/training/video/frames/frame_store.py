@@ -25,6 +25,7 @@ from rilievo.data.clips.sequences import (
     undistort_and_resize,
 )
 from rilievo.errors import InputError, OutputError, RilievoError
+from rilievo.errors.messages import count_text
 from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
 from rilievo.io.files.limits import is_whole, read_text, unreadable
 from rilievo.io.files.machine import check_disk_space
@@ -109,7 +110,7 @@ class CacheFiles:
         check_disk_space(
             self.frames.parent,
             count * _frame_bytes(size),
-            f"a cache of {count:,} frames of {size[1]}x{size[0]}",
+            f"a cache of {count_text(count, 'frame')} of {size[1]}x{size[0]}",
             "choose a folder on another disk, or train at a smaller size",
             spare=_SPARE_DISK_SPACE,
         )

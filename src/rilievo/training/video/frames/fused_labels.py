@@ -114,9 +114,9 @@ def _check_focal_lengths(
     raise InputError(
         path=printable(labels_folder),
         problem=Text(
-            f"its camera has focal lengths of {label_K[0, 0]:.4g} and {label_K[1, 1]:.4g} px at "
-            f"the training size, but the clip has {clip_K[0, 0]:.4g} and {clip_K[1, 1]:.4g} px: "
-            "give 'rilievo fuse' and the training the same ",
+            f"the camera of the labels has focal lengths of {label_K[0, 0]:.4g} and "
+            f"{label_K[1, 1]:.4g} px at the training size, but the clip has {clip_K[0, 0]:.4g} and "
+            f"{clip_K[1, 1]:.4g} px: give 'rilievo fuse' and the training the same ",
             OptionName("camera"),
             " or ",
             OptionName("fov"),

@@ -32,6 +32,7 @@ from rilievo.arrays.shapes import (
 )
 from rilievo.data.clips.sequences import Clip, frame_pyramid
 from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
 from rilievo.geometry.intrinsics import flip_K
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.training.arrays import FrameStack, Indices, Motion
@@ -563,8 +564,8 @@ def batches(
     """
     if len(frames) < batch_size:
         raise InputError(
-            f"there are {len(frames)} targets, fewer than a batch of {batch_size}: use a smaller "
-            "batch or more footage"
+            f"the footage has {count_text(len(frames), 'target frame')} to train on, fewer than "
+            f"the batch size of {batch_size}: use a smaller batch or more footage"
         )
     batches_per_epoch = len(frames) // batch_size
 

@@ -271,7 +271,7 @@ def _motion_notes(
         texts = []
         if moving_frames.still:
             texts.append(
-                f"{moving_frames.still:,} of {frames.count:,} frames are skipped because the "
+                f"rilievo skips {moving_frames.still:,} of {frames.count:,} frames, because the "
                 "camera hardly moves"
             )
         if moving_frames.cuts:
@@ -282,7 +282,8 @@ def _motion_notes(
     if parallax * 640 / width < _MIN_PARALLAX:
         notes.append(
             f"{name}: the camera turns but hardly moves (median parallax {parallax:.2f} px per "
-            f"frame), so even frames {LARGEST_STRIDE} apart show little depth"
+            f"frame), so depth can hardly be learned even from frames that are {LARGEST_STRIDE} "
+            "apart"
         )
     return notes
 
@@ -377,7 +378,7 @@ def _split_into_video_frames(
         "without motion": sum(motion.still for motion in motions),
         "without a neighbour on each side": num_without_sources,
         "with a broken frame or an unknown pose": num_unusable,
-        "next to those held out": split.num_near_held_out,
+        "next to held-out frames": split.num_near_held_out,
         "held out": len(split.held_out),
         "beyond the limit": len(split.training) - len(training),
     }
@@ -387,8 +388,8 @@ def _split_into_video_frames(
     if split.num_too_short:
         notes.append(
             f"{_name_short_clips(split.num_too_short, len(target_sets))} too short to hold out a "
-            f"stretch in the middle, so only the end is held out, {len(split.held_out):,} targets "
-            "in all; film longer"
+            "stretch in the middle, so only the end is held out "
+            f"({count_text(len(split.held_out), 'target')} in all); film longer"
         )
 
     def make_frames(targets: Sequence[Target]) -> VideoTargetFrames:
@@ -410,7 +411,8 @@ def _split_into_video_frames(
 def _name_short_clips(num_too_short: int, num_sequences: int) -> str:
     if num_sequences == 1:
         return "the footage is"
-    return f"{num_too_short:,} of {num_sequences:,} sequences are"
+    verb = "is" if num_too_short == 1 else "are"
+    return f"{num_too_short:,} of {num_sequences:,} sequences {verb}"
 
 
 def _usable_targets(
@@ -451,7 +453,7 @@ def _require_moving_camera(
         return
     largest_motion = max(motion.largest for motion in motions)
     raise InputError(
-        f"{_name_footage(clips)}: the camera stands still: {num_still:,} of "
+        f"{_name_footage(clips)}: the camera hardly moves: {num_still:,} of "
         f"{num_still + num_moving:,} frames move less than {min_motion:g} px, and the largest "
         f"motion is {largest_motion:.2f} px; film with a moving camera, because depth is learned "
         "from its motion"
