@@ -194,7 +194,7 @@ def test_ctrl_c_ends_it_wherever_it_comes(moment: str, clip: Path) -> None:
             ("--live", "0", "--workers", "2"),
             "combined with --workers: one process",
         ),
-        (("--live", "0", "--json"), "combined with --json: it summarises files"),
+        (("--live", "0", "--json"), "combined with --json: the summary is about files"),
         (
             ("--live", "0", "--own-depth", "off"),
             "combined with --own-depth: frames contain no",
