@@ -215,7 +215,7 @@ def test_a_changed_json_beside_a_file_with_its_own_record_is_said(
     saved = save_instrument(tmp_path, "png16", "npy")
     json = tmp_path / "map.json"
     json.write_text(json.read_text().replace(old, new))
-    with pytest.warns(UserWarning, match=r"map\.json next to it states a different"):
+    with pytest.warns(UserWarning, match=r"map\.json, next to the depth file, states a different"):
         again = given(tmp_path / DEPTH_NAMES["png16"])
     np.testing.assert_array_equal(again.known_camera.K, K)
     assert again.instrument is not None

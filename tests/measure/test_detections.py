@@ -148,7 +148,7 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     table = read_detections(tmp_path / "x.json")
     assert len(table.regions) == 1
     assert len(table.faults) == 6
-    assert table.faults[-1].endswith(f"broken and skipped: {len(bad) - 5}")
+    assert table.faults[-1].endswith(f"rilievo skips {len(bad) - 5} further broken rows")
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_a_known_length_is_its_own_value_though_another_one_scales_depth() -> No
         assert found.value == known
         assert found.low <= math.sqrt(1.2) * 1.001
         assert found.high >= math.sqrt(1.2) * 0.999
-        assert any("by the depth, it would be" in remark for remark in found.remarks)
+        assert any("according to the depth, it would be" in remark for remark in found.remarks)
 
 
 @pytest.mark.filterwarnings("ignore:.*known")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.errors.messages import count_text
 from rilievo.io.files.limits import exists, is_whole, read_text
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.json_record import InvalidRecordError, parse_json
@@ -137,7 +138,7 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
     unlisted_count = len(faults) - _MAX_LISTED
     if unlisted_count > 0:
         faults[_MAX_LISTED:] = [
-            f"{file_name}: number of further rows that are broken and skipped: {unlisted_count}"
+            f"{file_name}: rilievo skips {count_text(unlisted_count, 'further broken row')}"
         ]
     return DetectionTable(regions=regions, faults=tuple(faults))
 
@@ -152,14 +153,16 @@ def _read_rows(path: Path, *, masks: bool) -> _Rows:
     if suffix == ".json":
         return _read_json_rows(path, masks=masks)
     if masks:
-        raise InputError(f"{printable(path)}: is not a file of masks; expected PNG or JSON")
+        raise InputError(
+            f"{printable(path)}: is not a supported file of masks; expected PNG or JSON"
+        )
     if path.is_dir():
         return _read_yolo_rows(path)
     if suffix == ".csv":
         return _read_csv_rows(path)
     raise InputError(
-        f"{printable(path)}: is not a file of boxes; expected JSON, CSV, or a folder of YOLO "
-        "text files"
+        f"{printable(path)}: is not a supported file of boxes; expected JSON, CSV, or a folder of "
+        "YOLO text files"
     )
 
 
@@ -406,7 +409,7 @@ def _read_label_image(path: Path) -> Sequence[Region]:
     labels = np.unique(label_image[label_image > 0])
     if not 0 < len(labels) <= _MAX_MASKS:
         raise InputError(
-            f"{printable(path)}: contains {len(labels)} objects, expected 1 to "
+            f"{printable(path)}: contains {count_text(len(labels), 'object')}, expected 1 to "
             f"{_MAX_MASKS}: all pixels with the same number are one object, and 0 is the "
             "background"
         )

@@ -25,10 +25,16 @@ ASSUMED_FOCAL_REMARK = Note(
 def metric_camera(prediction: PredictionRecord) -> Camera:
     """Camera of a prediction; raise ``CalibrationError`` if its depth is not in metres."""
     if prediction.depth.kind is not DepthKind.METRIC:
+        # A shift is a second unknown, which takes a second size.
+        needed = (
+            "a known length or distance"
+            if prediction.depth.is_depth
+            else "two known lengths or distances at different depths"
+        )
         raise CalibrationError(
             problem=Text(
                 f"depth of kind '{prediction.depth.kind}' is not in metres, so sizes are "
-                "unknown: give one known length or distance, ",
+                f"unknown: give {needed}, with ",
                 KNOWN_OPTIONS,
             )
         )
@@ -89,14 +95,16 @@ def _assumed_error_remark(instrument: Instrument) -> str:
     """Remark that an instrument's error is assumed, with a hint to state it."""
     assumption = (
         f"the range assumes that 8 in 10 depths of the {instrument.source} are within "
-        f"{instrument.error}"
+        f"{instrument.error} of the truth"
     )
     stating_hint = Text("state its error with ", OptionName("depth_error", "1%"))
     if instrument.source is DepthSource.SENSOR:
         return Note(assumption, hint=stating_hint)
-    network_hint = Text(", or give ", OptionName("depth_error", "network"), " for predicted depth")
+    network_hint = Text(
+        ", or give ", OptionName("depth_error", "network"), " if a network predicted the depth"
+    )
     return Note(
-        f"{assumption}, which holds for depth cameras but not for networks",
+        f"{assumption}, which is usual for depth cameras but not for networks",
         hint=Text(stating_hint, network_hint),
     )
 

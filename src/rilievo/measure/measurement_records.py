@@ -27,7 +27,7 @@ def parse_points(texts: Sequence[str]) -> list[tuple[float, float]]:
         except ValueError:
             u = v = math.nan
         if not (math.isfinite(u) and math.isfinite(v)):
-            raise OptionError(f"point '{text[:40]}': expected U,V, column and row in pixels")
+            raise OptionError(f"point '{text[:40]}': expected U,V (column and row in pixels)")
         points.append((u, v))
     return points
 

@@ -249,11 +249,11 @@ def _measure_known_size(
     remark gives the measured value if it differs.
     """
     is_same = abs(measured_metres - known_metres) < _MAX_SAME_DIFFERENCE * known_metres
-    remark = f"this {quantity} is known: {known_metres:g} m"
+    remark = f"this {quantity} is known to be {known_metres:g} m"
     if is_same:
         measured_metres = known_metres
     else:
-        remark = f"{remark}; by the depth, it would be {measured_metres:.3g} m"
+        remark = f"{remark}; according to the depth, it would be {measured_metres:.3g} m"
     return Measurement(
         what=quantity,
         value=known_metres,
@@ -282,13 +282,13 @@ def _compare_with_known(
     is_same = abs(measured.value - known_metres) < _MAX_SAME_DIFFERENCE * known_metres
     is_in_range = measured.low <= known_metres <= measured.high
     if is_in_range and is_scaled_by_sizes and not is_same:
-        known_remark = f"this {quantity} is known: {known_metres:g} m"
+        known_remark = f"this {quantity} is known to be {known_metres:g} m"
         return replace(measured, remarks=(known_remark, *measured.remarks))
     if is_in_range:
         return _measure_known_size(quantity, measured.value, known_metres)
     contradiction = (
-        f"this {quantity} is known: {known_metres:g} m, which contradicts the measured depth; the "
-        "range contains both"
+        f"this {quantity} is known to be {known_metres:g} m, which contradicts the measured depth; "
+        "the range contains both values"
     )
     return replace(
         measured,
@@ -296,6 +296,9 @@ def _compare_with_known(
         high=max(measured.high, known_metres),
         remarks=(contradiction, *measured.remarks),
     )
+
+
+_NO_FLOOR_HINT = "measure the length between the point and its foot instead"
 
 
 def height(prediction: PredictionRecord, point: Point) -> Measurement:
@@ -310,7 +313,11 @@ def height(prediction: PredictionRecord, point: Point) -> Measurement:
     # A map has the depth of the pixel's centre, which on a slope differs from that of the point.
     centre = pixel_centre(pixel)
     position = ray(camera, centre) * median_around(prediction.depth, centre)
-    floor = find_floor(prediction.depth, camera, normals=prediction.normals)
+    try:
+        floor = find_floor(prediction.depth, camera, normals=prediction.normals)
+    except CalibrationError as error:
+        # Known sizes, which its hint asks for, would not show the floor.
+        raise CalibrationError(error.message, hint=_NO_FLOOR_HINT) from error
     height_metres = float(position @ floor.normal) + floor.height
     error_below, error_above = _height_errors(prediction, pixel, position, floor, height_metres)
     measurement = Measurement(
@@ -399,8 +406,8 @@ def area(
         return measurement
     return add_remark(
         measurement,
-        "the surface inside the outline is not flat: its depth deviates from the plane by "
-        f"{100 * offset:.2g}%, and the area is that of the flat polygon in the plane",
+        "the surface inside the outline is not flat: its depth deviates from a plane by "
+        f"{100 * offset:.2g}%, and the area is that of the flat polygon in this plane",
     )
 
 
@@ -430,7 +437,7 @@ def _positions_on_plane(plane: SurfacePlane, camera: Camera, pixels: Sequence[Pi
     if min(depths) <= 0:
         raise CalibrationError(
             "the plane of the surface inside the outline passes behind the camera: choose a "
-            "surface that is seen less at a slant"
+            "surface that is seen less obliquely"
         )
     return np.array([direction * depth for direction, depth in zip(rays, depths, strict=True)])
 
@@ -494,7 +501,10 @@ def angle(prediction: PredictionRecord, first: Point, second: Point) -> Measurem
         )
     if max(first_surface.misfit, second_surface.misfit) <= MAX_FLAT_MISFIT:
         return measurement
-    return add_remark(measurement, "one of the surfaces is not flat at its point")
+    return add_remark(
+        measurement,
+        "at least one of the surfaces is not flat around its point, so the angle is uncertain",
+    )
 
 
 def _degrees_between(first: Vector, second: Vector) -> float:

@@ -49,9 +49,9 @@ from rilievo.records.prediction_record import PredictionRecord
 
 _BY_CORNERS = "measured in the plane of the known rectangle, from its corners and without depth"
 _IN_PLANE_HINT = Text(
-    "for points in the plane of the known rectangle, ",
+    "if the points lie in the plane of the known rectangle, give ",
     OptionName("in_plane"),
-    " measures from its corners",
+    " to measure from its corners",
 )
 
 
@@ -116,8 +116,8 @@ def _height_over_foot(plane: _RectanglePlane, top: Point, foot: Point) -> Measur
     top_ray = _unit_ray(plane.fit, pixels[0])
     if np.linalg.norm(np.cross(plane.pose.normal, top_ray)) < _MIN_VIEW_SINE:
         raise CalibrationError(
-            "the camera looks straight down on the plane of the known rectangle, so a top "
-            "hides its foot: use a photograph that was taken at an angle"
+            "the camera looks straight at the plane of the known rectangle, so the top hides the "
+            "foot: use a photograph that was taken at an angle"
         )
     height, miss_distance = _closest_approach(plane.fit, plane.rectangle_index, pixels)
     deviation = _propagate_error(
@@ -186,7 +186,7 @@ def _height_by_depth(
     if not prediction.is_of_network:
         raise CalibrationError(
             "the depth map has too little depth inside the known rectangle to determine "
-            "its plane: also give the foot of the point in the plane"
+            "its plane: give the foot of the point in the plane as well"
         )
     # Networks flatten relief. So on the side of the plane where the network shows the point, the
     # range reaches from the plane to twice the height, or to the height that networks miss. At 0,
@@ -225,7 +225,7 @@ def _height_by_instrument(
         return measurement
     return add_remark(
         measurement,
-        "the depth inside the known rectangle is not a plane: it deviates by "
+        "the surface inside the known rectangle is not flat: its depth deviates from a plane by "
         f"{_length_text(bend * plane.camera_distance)}",
     )
 
@@ -426,7 +426,7 @@ def depth_instead_of_corners_remark(prediction: PredictionRecord, points: Sequen
                 prediction, plane.fit, plane.pose, _pixels_of_points(points)
             )
             if not relief.is_flat:
-                return Note(f"{_off_plane_text(relief)}, so it is measured from {source}")
+                return Note(f"{_off_plane_text(relief)}, so rilievo measures from {source}")
     return Note(f"measured from {source}", hint=_IN_PLANE_HINT)
 
 

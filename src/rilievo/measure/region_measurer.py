@@ -27,7 +27,6 @@ from rilievo.measure.object_sizes import MIN_OBJECT_PIXELS, ObjectExtents, objec
 from rilievo.measure.object_surface import (
     MAX_HIDDEN_FOOT_FRACTION,
     MIN_LEVEL_COSINE,
-    CutSides,
     ObjectSurface,
     ends_on_support,
     object_surface,
@@ -158,7 +157,7 @@ class RegionMeasurer:
             remarks=(
                 *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
                 *_cut_and_support_remarks(
-                    surface.cut_sides, is_standing=is_standing, is_vertical_known=is_vertical_known
+                    surface, is_standing=is_standing, is_vertical_known=is_vertical_known
                 ),
                 *_small_box_remarks(continued_sides),
                 *_hidden_part_remarks(separation, extents),
@@ -185,7 +184,7 @@ class RegionMeasurer:
                 hint=Text(
                     "give the depth with ",
                     OptionName("sparse", "FILE"),
-                    ", so that the network fills its gaps",
+                    ", so that the network fills the gaps",
                 ),
             )
         if object_count >= MIN_OBJECT_PIXELS:
@@ -194,7 +193,7 @@ class RegionMeasurer:
             raise CalibrationError(
                 f"{region.text}: has too few blocks of {self.block_side}x{self.block_side} equal "
                 f"pixels on an object ({object_count}, expected at least {MIN_OBJECT_PIXELS}): "
-                "choose a larger region, or give the map as it was before it was enlarged"
+                "choose a larger region, or give the depth map as it was before it was enlarged"
             )
         if object_count < depth_count:
             raise CalibrationError(
@@ -377,26 +376,37 @@ def _distance_with_range(distance: float, log_error: float) -> Measurement:
 
 
 def _cut_and_support_remarks(
-    cut: CutSides, *, is_standing: bool, is_vertical_known: bool
+    surface: ObjectSurface, *, is_standing: bool, is_vertical_known: bool
 ) -> tuple[str, ...]:
-    """Remarks on an object that reaches out of the picture, or whose support is not seen."""
+    """Remarks on an object that reaches out of the picture, or whose support was not found."""
     remarks: list[str] = []
-    if cut.is_cut:
+    is_cut = surface.cut_sides.is_cut
+    if is_cut:
         remarks.append(
             "the object reaches the border of the picture, so its sizes are those of the "
             "visible part"
         )
     if not is_vertical_known:
         remarks.append(
-            "no level floor or table is visible, so the object's sizes are along the axes of the "
+            "no level floor or table was found, so the object's sizes are along the axes of the "
             "picture, and wrong if the camera is tilted"
         )
-    elif not (is_standing or cut.is_cut):
-        remarks.append(
-            "the surface on which the object stands is not visible, so its height is that of "
-            "the visible part"
-        )
+    elif not (is_standing or is_cut):
+        remarks.append(_support_remark(has_support=surface.support is not None))
     return tuple(remarks)
+
+
+def _support_remark(*, has_support: bool) -> str:
+    """Remark on an object that is not seen to stand on a surface."""
+    if has_support:
+        return (
+            "the object does not reach down to the surface that was found below it: it may hang, "
+            "or its lower part may be hidden, and its height is that of the visible part"
+        )
+    return (
+        "the surface on which the object stands was not found, so its height is that of the "
+        "visible part"
+    )
 
 
 def _small_box_remarks(sides: Sequence[str]) -> tuple[str, ...]:
@@ -421,14 +431,14 @@ def _hidden_part_remarks(separation: Separation, extents: ObjectExtents) -> tupl
     remarks: list[str] = []
     if separation.part_count > 1:
         remarks.append(
-            f"the object has {separation.part_count} separate parts at its distance, and "
-            "its sizes are those of all parts together"
+            f"the object has {separation.part_count} separate parts at about the same distance, "
+            "and its sizes are those of all parts together"
         )
     depth = extents.depth
     if depth.max_length > _LONG_HIDDEN_BACK * depth.visible_length:
         remarks.append(
-            "the back of the object is hidden, so its depth is that of the visible part and may "
-            "be larger"
+            "the back of the object is hidden, so its depth is that of the visible part only: the "
+            "true depth may be larger"
         )
     return tuple(remarks)
 
@@ -439,7 +449,7 @@ def _blur_remarks(blur_width: float) -> tuple[str, ...]:
         return ()
     remark = (
         f"the depth map is blurred: edges in and around this region are about {blur_width:.0f} "
-        "pixels wide, so the sizes can be far too large. Give the map as it was before it was "
-        "enlarged or smoothed"
+        "pixels wide, so the sizes can be far too large: give the depth map as it was before it "
+        "was enlarged or smoothed"
     )
     return (remark,)

@@ -159,7 +159,7 @@ def as_region(region: RegionLike, name: str = "") -> Region:
         u1, v1, u2, v2 = map(float, values)
     except (TypeError, ValueError):
         raise OptionError(
-            f"box '{str(region)[:40]}': expected U1,V1,U2,V2 (columns and rows of two "
-            "opposite corners, in pixels)"
+            f"box '{str(region)[:40]}': expected U1,V1,U2,V2 (column and row of the top-left "
+            "and the bottom-right corner, in pixels)"
         ) from None
     return box_region((u1, v1, u2, v2), name)

@@ -12,6 +12,7 @@ from rilievo.arrays.shapes import Float64, Mask, Points, Vector
 from rilievo.calibration.plane_support import PlaneSupport, measure_support
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.errors import CalibrationError
+from rilievo.errors.messages import count_text
 from rilievo.measure.masks import surface_pixels
 from rilievo.records.prediction_record import PredictionRecord
 
@@ -75,8 +76,8 @@ def fit_surface_plane(
     pixel_count = int(is_surface.sum())
     if pixel_count < _MIN_PLANE_PIXELS:
         raise CalibrationError(
-            f"the surface has {pixel_count} pixels with depth, but a plane needs "
-            f"{_MIN_PLANE_PIXELS}: choose a larger surface"
+            f"the surface has only {count_text(pixel_count, 'pixel')} with depth, but a plane "
+            f"needs at least {_MIN_PLANE_PIXELS}: choose a larger surface"
         )
 
     points = _surface_points(prediction, is_surface)

@@ -241,7 +241,7 @@ def test_a_known_rectangle_measures_in_its_plane(server: Served) -> None:
     assert (said["value"], said["low"]) == pytest.approx((measured.value, measured.low))
     assert "without depth" in said["notes"][-1]
     by_network = server.client.post(address, content=picture()).json()
-    assert "in_plane measures from its corners" in by_network["notes"][-1]
+    assert "give in_plane to measure from its corners" in by_network["notes"][-1]
     none = server.client.post(
         "/v1/measure?at=1,1&at=9,9&known=40,30,2&in_plane=1", content=picture()
     )
