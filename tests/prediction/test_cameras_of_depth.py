@@ -130,7 +130,7 @@ def test_a_panorama_that_is_not_named_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "round.png"
     path.write_bytes(round_picture())
     depth = np.full((256, 512), 2, np.float32)
-    with pytest.warns(UserWarning, match="looks like a panorama: camera='equirect' treats"):
+    with pytest.warns(UserWarning, match="looks like a panorama; .* give camera='equirect'"):
         rilievo.Prediction.from_depth(path, depth)
     for options in ({"camera": "equirect"}, {"camera": "pinhole:90"}, {"fov": 90}):
         named = rilievo.Prediction.from_depth(path, depth, **options)

@@ -73,10 +73,10 @@ def test_a_normalised_map_is_doubted() -> None:
 @pytest.mark.filterwarnings("ignore:.*change evenly across flat surfaces")
 def test_inverse_depth_of_a_sensor_contradicts_the_network() -> None:
     network = FixedDepth(room())
-    with pytest.raises(CalibrationError, match="inverse depth or disparity"):
+    with pytest.raises(CalibrationError, match="inverse depth and disparity"):
         rilievo.predict(PHOTO, model=network, sparse=1 / room(), camera=K, trim=False)
     few = np.where(np.random.default_rng(0).random(SIZE) < 0.001, 1 / room(), 0)
-    with pytest.raises(CalibrationError, match="inverse depth or disparity"):
+    with pytest.raises(CalibrationError, match="inverse depth and disparity"):
         rilievo.predict(PHOTO, model=network, sparse=few, camera=K, trim=False)
     right = rilievo.predict(PHOTO, model=network, sparse=room(), camera=K, trim=False)
     assert right.distance(60, 200).value == pytest.approx(

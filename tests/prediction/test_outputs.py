@@ -111,7 +111,7 @@ def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str)
         ("x.pcd", "use ply (point cloud"),
         ("x.jpg", "use colour (picture"),
         ("x.gif", "use turn (animation of"),
-        ("x.v2.usda", "use usdz (the same mesh"),
+        ("x.v2.usda", "use usdz (mesh"),
         ("x.plyy", "did you mean 'ply'"),
         ("x.depth.bmp", "give the outputs as well"),
         ("2026.11.25", "give the outputs as well"),

@@ -131,7 +131,7 @@ def test_files_that_were_taken_away_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "photo.depth.npy").unlink()
     agree(read_prediction(tmp_path / "photo"), given, "png16", 0.001)
     (tmp_path / "photo.depth16.png").unlink()
-    with pytest.raises(InputError, match=r"there should be photo\.depth\.npy, photo\.depth16\.png"):
+    with pytest.raises(InputError, match=r"missing: photo\.depth\.npy, photo\.depth16\.png"):
         read_prediction(tmp_path / "photo")
 
 

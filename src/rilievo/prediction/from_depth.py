@@ -17,7 +17,7 @@ from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.readings import MIN_AXIS_COSINE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.errors.messages import AnyOf, Note, OptionName, Text
+from rilievo.errors.messages import AnyOf, Note, OptionName, Text, count_text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.depth.crops import DepthCrop, parse_placement
 from rilievo.io.depth.depth_metadata import DISPARITY, DISTANCE, INVERSE, DepthMetadata
@@ -309,7 +309,7 @@ def _decode_depth(
             "has 8 bits, so it is probably a picture of depth",
             path=label,
             hint=Text(
-                "if its numbers are depth, give the metres per number with ",
+                "if its numbers are depth, state their unit with ",
                 OptionName("unit", "..."),
             ),
         )
@@ -379,8 +379,8 @@ def _resolve_kind(metadata: DepthMetadata, kind: str | None, label: str) -> str:
         )
     if file_kind == INVERSE:
         raise InputError(
-            f"contains inverse depth ({metadata.source}), not depth; convert it first: the depth "
-            "is 1 divided by the value, if the unit is 1/m and 0 means infinity",
+            f"contains inverse depth ({metadata.source}), not depth; convert it first: if its "
+            "unit is 1/m, the depth is 1 divided by the value, and 0 means infinity",
             path=label,
         )
     return str(file_kind or kind or DepthKind.METRIC.value)
@@ -503,7 +503,9 @@ def _notes_on_unseen(valid: Mask, seen: Mask, label: str) -> tuple[str, ...]:
         return ()
     if unseen_fraction == 1:
         raise InputError(
-            "has depth only outside the field of view of the camera's lens", path=label
+            "has depth only outside the field of view of the camera's lens: check that the camera "
+            "is the one of this depth map",
+            path=label,
         )
     return (
         f"{100 * unseen_fraction:.3g}% of the depth lies outside the field of view of the "
@@ -539,7 +541,8 @@ def _convert_to_lens(
     if stated_kind in _KINDS_ALONG_AXIS:
         return _depth_to_distance(depth, camera, label)
     note = Note(
-        f"depth is read as distance along the ray, because the camera is a {camera.lens.name}",
+        "depth is read as distance along the ray, because the lens of the camera is of the kind "
+        f"'{camera.lens.name}'",
         hint=Text("if it is along the optical axis, give ", OptionName("kind", depth.kind)),
     )
     return replace(depth, notes=(note,))
@@ -558,8 +561,9 @@ def _depth_to_distance(depth: _MapValues, camera: Camera, label: str) -> _MapVal
     num_behind = int(np.count_nonzero(depth.mask & (ray_z < 0)))
     if num_behind:
         raise InputError(
-            f"has depth along the axis at {num_behind} pixels more than 90 degrees from "
-            f"the axis of this {camera.lens.name}, where only distance exists",
+            f"has depth along the optical axis at {count_text(num_behind, 'pixel')} more than 90 "
+            f"degrees off the axis of this {camera.lens.name} camera, where only the distance "
+            "along the ray is defined",
             path=label,
             hint=Text(
                 "give ", OptionName("kind", DISTANCE), " if the values are distances along the ray"

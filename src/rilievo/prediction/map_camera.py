@@ -28,7 +28,8 @@ from rilievo.io.photographs.exif import assumed_camera
 from rilievo.records.sample import Photo
 
 _EXPECTED_CAMERA = (
-    "a rilievo.Camera, a focal length, fx,fy,cx,cy, a 3x3 matrix, or a file with one of these"
+    "a rilievo.Camera, a focal length in pixels, fx,fy,cx,cy, a 3x3 matrix, or a file with one of "
+    "these"
 )
 
 
@@ -55,7 +56,7 @@ class ChosenCamera:
             return ()
         if self.file_camera.lens == self.camera.lens:
             return ()
-        return ("the camera in the file is not used, because you give another one",)
+        return ("the camera in the depth file is not used, because you give another one",)
 
 
 def choose_camera(
@@ -138,7 +139,10 @@ def _check_file_camera(
     if exif_contradiction is not None:
         notes.append(exif_contradiction)
     if origin is not None and not has_recorded_camera:
-        notes.append("its array 'K' differs from the camera in its record; 'K' is used")
+        notes.append(
+            "the array 'K' in the depth file differs from the camera in the file's record, so "
+            "rilievo uses 'K'"
+        )
     return notes
 
 

@@ -76,8 +76,8 @@ class MapOrigin:
             )
         if saved.contradiction:
             return (
-                f"{saved.contradiction} next to it states a different camera or origin "
-                f"than the record that is used ({saved.record_location})",
+                f"{saved.contradiction}, next to the depth file, states a different camera or "
+                f"origin than the record that rilievo uses ({saved.record_location})",
             )
         return ()
 
@@ -85,9 +85,9 @@ class MapOrigin:
     def _error_clause(self) -> str:
         """Where the error of a changed file comes from, as a clause of a sentence."""
         if self.instrument is None:
-            return "measurements have a network's ranges"
+            return "measurements have a network's error ranges"
         if self.is_error_stated:
-            return "its error is the one that you state"
+            return "rilievo uses the error that you state"
         return f"8 in 10 depths are assumed to be within {self.instrument.error}"
 
     def instrument_with_warnings(self, warnings: tuple[str, ...]) -> Instrument | None:
@@ -195,19 +195,19 @@ def _describe_origin(saved: SavedOrigin, instrument: Instrument | None) -> str:
         return f"was predicted by {saved.network}, so measurements have a network's error ranges"
     match instrument.source:
         case DepthSource.NETWORK:
-            return f"was predicted by {saved.network}, and its error is the one that you state"
+            return f"was predicted by {saved.network}, and rilievo uses the error that you state"
         case DepthSource.SENSOR:
             return f"was measured by a sensor, and {saved.network} filled its gaps"
         case DepthSource.DEPTH_MAP:
-            return "was a depth map when it was saved"
+            return "comes from a depth map that was given to rilievo"
 
 
 def _notes_on_sensor_pixels(saved: SavedOrigin, *, is_in_place: bool) -> tuple[str, ...]:
     """Note if it is unknown which pixels the sensor measured and which the network filled."""
     if saved.archive is None:
         return (
-            "its npz file, which records the pixels that the sensor measured, is missing, "
-            "so all pixels count as filled by the network",
+            "the npz file of this depth, which records the pixels that the sensor measured, is "
+            "missing, so all pixels count as filled by the network",
         )
     if not is_in_place:
         return (
@@ -223,8 +223,8 @@ def _notes_without_record(instrument: Instrument | None, name: str) -> tuple[str
         return ()
     return (
         Note(
-            "it is named like a prediction of rilievo, but its JSON file is missing, so "
-            "it is treated as depth from an instrument",
+            "the depth file is named like a prediction of rilievo, but its JSON file is missing, "
+            "so rilievo treats it as depth from an instrument",
             hint=Text(
                 "put the JSON file next to it, or give ", OptionName("depth_error", NETWORK_WORD)
             ),

@@ -58,7 +58,7 @@ def check_outside_output(output: object, name: str) -> Output:
 _OUTPUTS: Mapping[str, Output] = {
     "colour": Output(
         suffix=".depth.png",
-        summary="picture of depth in colour, near is red",
+        summary="picture of depth in colour, where near is red",
         label="Depth, picture",
         invalid="uniform grey (dark red if the colour map is grey)",
         needs=(Need.DEPTH,),
@@ -290,7 +290,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "confidence": Output(
         suffix=".confidence.png",
-        summary="confidence in 8 bits, 255 is highest",
+        summary="confidence in 8 bits, where 255 is highest",
         label="Confidence, picture",
         needs=(Need.CONFIDENCE,),
         writer="picture_files:write_confidence",
@@ -303,7 +303,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "sky": Output(
         suffix=".sky.png",
-        summary="mask of the sky, 255 where no surface is seen",
+        summary="mask of the sky: 255 where no surface is seen, else 0",
         label="Sky, mask",
         needs=(Need.SKY,),
         writer="picture_files:write_sky",
@@ -352,7 +352,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "spz": Output(
         suffix=".spz",
-        summary="the same splats in a sixth of the file size",
+        summary="Gaussian splats in a sixth of the size of `splat`",
         label="Gaussian splats, SPZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
@@ -394,7 +394,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "usdz": Output(
         suffix=".usdz",
-        summary="the same mesh for augmented reality on phones, in real size if depth is metric",
+        summary="mesh for augmented reality on phones, in real size if depth is metric",
         label="Mesh, USDZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
@@ -435,8 +435,8 @@ _OUTPUTS: Mapping[str, Output] = {
         is_heavy=True,
         tool=ToolForm(
             name="page",
-            content="one HTML file that shows it in a browser",
-            opened_by="any browser, also offline; you can turn the surface and measure lines on it",
+            content="one HTML file with the pictures and a surface that you can turn",
+            opened_by="any browser, also offline; you can measure lines on the surface",
         ),
     ),
     "turn": Output(
@@ -458,7 +458,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "turn-mp4": Output(
         suffix=".turn.mp4",
-        summary="the same animation as a video",
+        summary="animation of the turning surface as a video",
         label="Turning surface, MP4",
         invalid="the background",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),

@@ -51,12 +51,12 @@ class NoArraysError(InputError):
         missing = [name for name in file_names if name not in present]
         details = []
         if present:
-            details.append(f"it has {', '.join(present)}")
+            details.append(f"existing: {', '.join(present)}")
         if missing:
-            details.append(f"there should be {', '.join(missing)}")
+            details.append(f"missing: {', '.join(missing)}")
         super().__init__(
             f"{path}: no file of this prediction contains depth or normals as arrays "
-            f"({'; '.join(details)}): also save npz or png16"
+            f"({'; '.join(details)}): save the prediction again, also as npz or png16"
         )
         self.made_by = sidecar.made_by
 
@@ -175,8 +175,8 @@ def _read_photo_sidecar(json: Path, user_path: Path) -> Sidecar:
     sidecar = read_sidecar(json)
     if _is_video_sidecar(json):
         raise InputError(
-            "belongs to the results of a video, which are not a single prediction: docs/videos.md "
-            "('Numbers of a video') shows how to read them",
+            "belongs to the results of a video, not to a single prediction: docs/videos.md "
+            "('Numbers of a video') shows how to read those results",
             path=user_path,
         )
     return sidecar

@@ -94,7 +94,7 @@ def _compare_names(origin: SavedOrigin, path: Path) -> tuple[str, ...]:
         return ()
     return (
         f"the depth was saved for the photograph '{origin.photo}' ({origin.record_location}), "
-        "which is next to this one: check that depth and photograph belong together",
+        "which is in the same folder as this one: check that depth and photograph belong together",
     )
 
 

@@ -210,8 +210,8 @@ def _find_occlusion(depth: DepthMap, size: Known, camera: Camera) -> _Occlusion:
     log_error = float(np.quantile(log_deviations[~plane.is_in_plane], _OCCLUSION_QUANTILE))
     note = Note(
         f"only {fraction_in_plane:.0%} of the depth inside the known rectangle {size} lies "
-        "in one plane; the scale is right if this is the plane of the rectangle, and the "
-        "error ranges include the case that it is not",
+        "in one plane; the scale is right if this is the plane of the rectangle, but the "
+        "error ranges also cover the case that it is not",
         hint="give a rectangle with few objects on it, or another known size",
     )
     return _Occlusion(error=math.expm1(log_error), note=note)
@@ -296,9 +296,12 @@ def _contradiction_note(
     log_ratio = math.log(measured / reading.metres)
     if abs(log_ratio) <= _MAX_ERROR_RATIO * math.log1p(expected_error):
         return None
-    subject = "it is"
-    if isinstance(size, KnownRectangle):
-        subject = "the middle of the known rectangle is"
+    if isinstance(size, KnownPoint):
+        subject = "the depth there is"
+    elif isinstance(size, KnownRectangle):
+        subject = "the depth of the middle of the rectangle is"
+    else:
+        subject = "the length is"
     return Note(
         Text(
             f"known {size.noun} {size} and the depth map contradict each other: {subject} "
@@ -312,9 +315,11 @@ def _contradiction_note(
 def _advice_on_contradiction(size: Known) -> str:
     """What to check after a contradiction, and which of the two numbers is used."""
     if not isinstance(size, KnownRectangle):
-        return "check the unit of the depth, the camera and the known size; the depth map is used"
+        return (
+            "check the unit of the depth, the camera and the known size; rilievo uses the depth map"
+        )
     return (
         "check the unit of the depth, the camera and the known size, and whether an object covers "
-        "the rectangle; the depth map is used, except in the plane of the rectangle, which follows "
-        "from the known size"
+        "the rectangle; rilievo uses the depth map, except in the plane of the rectangle, which "
+        "follows from the known size"
     )

@@ -34,7 +34,8 @@ def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
     if suffix not in allowed_suffixes:
         surface_type = type(surface).__name__
         raise OptionError(
-            f"a {surface_type} is saved as {' or '.join(allowed_suffixes)}, got '{path.name}'"
+            f"a {surface_type} can only be saved as {' or '.join(allowed_suffixes)}, got "
+            f"'{path.name}'"
         )
     if not len(surface.points):
         raise InputError("the surface is empty, so there is nothing to write", path=path.name)

@@ -289,7 +289,7 @@ def test_results_without_arrays_are_shown_by_their_pictures(tmp_path: Path) -> N
     assert (reported.image_count, reported.models) == (4, (label,))
     [fault] = reported.faults
     assert fault.startswith("c: test/model: ")
-    assert "(it has c.ply): also save npz or png16" in fault
+    assert "(existing: c.ply): save the prediction again, also as npz or png16" in fault
 
 
 def test_of_mixed_results_arrays_and_pictures_are_shown(tmp_path: Path) -> None:

@@ -298,8 +298,8 @@ def _direction_note(references: MetricReferences, camera: Camera, map_camera: Ca
     if not camera.lens.has_unit_rays:
         return _distance_warning(references, map_camera)
     return Note(
-        "sparse depth is read as distance along the ray, because the camera is a "
-        f"{camera.lens.name}",
+        "sparse depth is read as distance along the ray, because the lens of the camera is of the "
+        f"kind '{camera.lens.name}'",
         hint=Text(
             "if it is depth along the optical axis, give ", OptionName("sparse_kind", "metric")
         ),
