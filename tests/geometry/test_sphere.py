@@ -182,7 +182,7 @@ def test_a_correction_of_a_map_is_that_of_its_pixels():
 
 def test_views_without_anything_in_common_are_refused():
     views = [icosahedron_views(upright=True)[index] for index in (0, 11)]
-    with pytest.raises(InputError, match="nothing in common"):
+    with pytest.raises(InputError, match="no depth in common"):
         solve_corrections(layers_of(views, np.zeros(2)), places_of(views))
 
 

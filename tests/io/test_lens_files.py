@@ -85,7 +85,7 @@ def test_a_lens_that_is_none_is_refused_in_one_line(text, words):
 
 def test_a_whole_panorama_is_twice_as_wide_as_high():
     with pytest.raises(
-        InputError, match=r"a part of a panorama with square pixels, give.*equirect:180x180"
+        InputError, match="a part of a panorama with square pixels, write equirect:180x180"
     ):
         read_spelling("equirect").lens((500, 500))
     with pytest.raises(InputError, match="equirect:360x90"):

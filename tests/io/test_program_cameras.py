@@ -902,7 +902,7 @@ def test_the_camera_of_a_result_holds_for_its_photograph(tmp_path: Path) -> None
 
 def test_a_lens_of_a_picture_that_was_turned_is_refused_with_what_to_write() -> None:
     lens = read_spelling("pinhole:500,500,319.5,239.5@640x480")
-    with pytest.raises(InputError, match=r"480x640 when upright.*swap fx and fy"):
+    with pytest.raises(InputError, match=r"480x640 when upright.*fx and fy are swapped"):
         lens.lens((640, 480))
     with pytest.raises(InputError, match="a different shape"):
         lens.lens((640, 300))

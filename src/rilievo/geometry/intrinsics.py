@@ -209,7 +209,7 @@ class Millimetres:
     def __post_init__(self) -> None:
         sensor = 1.0 if self.sensor is None else self.sensor
         if not (0 < self.focal < math.inf and 0 < sensor < math.inf):
-            raise OptionError(f"its millimetres must be positive numbers, got {self}")
+            raise OptionError(f"lengths in millimetres must be positive, got {self}")
 
     def __str__(self) -> str:
         return f"{self.focal:.10g}mm" + ("" if self.sensor is None else f"/{self.sensor:.10g}mm")

@@ -269,7 +269,10 @@ def _fit_views(
     for stride in _STRIDES if view_count > 1 else ():
         equations = _overlap_equations(layers, features, common_feature, stride)
         if not equations:
-            raise InputError("the views of this picture have nothing in common to compare")
+            raise InputError(
+                "the views into which the picture is split have no depth in common, so their "
+                "scales cannot be compared"
+            )
         for _ in range(_MAX_ROUNDS):
             previous = coefficients
             coefficients = _solve_reweighted(equations, previous, regularisation)

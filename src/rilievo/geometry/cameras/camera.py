@@ -87,7 +87,8 @@ class Camera:
         if isinstance(self.lens, Pinhole):
             return self.lens.K
         raise InputError(
-            f"{what} is defined for pinhole cameras only; this one is {self.lens.name}"
+            f"{what} is defined for pinhole cameras only; the lens of this camera is of the kind "
+            f"'{self.lens.name}'"
         )
 
     @property
@@ -123,7 +124,7 @@ class Camera:
             return float(lens.K[_POSITIONS_IN_K[name]])
         if isinstance(lens, Centred):
             return float(getattr(lens, name))
-        raise InputError(f"this camera is {lens.name} and has no {name}; use rays() instead")
+        raise InputError(f"a lens of the kind '{lens.name}' has no {name}; use rays() instead")
 
     @property
     def focal(self) -> float:

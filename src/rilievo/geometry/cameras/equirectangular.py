@@ -8,7 +8,6 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float
 from rilievo.errors import InputError
-from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.lens import (
     SAME_ASPECT,
     Centred,
@@ -52,10 +51,8 @@ class Equirectangular(Centred):
             raise InputError(
                 f"is {width}x{height}, but a whole panorama is twice as wide as high",
                 path=picture,
-                hint=Text(
-                    "for a part of a panorama with square pixels, give ",
-                    OptionName("projection", f"equirect:{part_across:.4g}x{part_down:.4g}"),
-                ),
+                hint="for a part of a panorama with square pixels, write "
+                f"equirect:{part_across:.4g}x{part_down:.4g} instead",
             )
         if down > 180 * (1 + SAME_ASPECT):
             raise InputError(

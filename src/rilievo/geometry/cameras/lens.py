@@ -61,12 +61,13 @@ def _check_parameters(parameters: Mapping[str, float]) -> None:
         # The comparison is false for NaN.
         if not abs(value) <= _MAX_NUMBER:
             raise InputError(
-                f"{name} is {value:g}, expected a finite number, at most {_MAX_NUMBER:g} in size"
+                f"{name} is {value:g}, expected a finite number from -{_MAX_NUMBER:g} to "
+                f"{_MAX_NUMBER:g}"
             )
     fx, fy = parameters["fx"], parameters["fy"]
     if min(fx, fy) < _MIN_FOCAL:
         raise InputError(
-            f"focal lengths must be positive, at least {_MIN_FOCAL:g} px, but fx = {fx:g}, "
+            f"focal lengths must be positive (at least {_MIN_FOCAL:g} px), got fx = {fx:g} and "
             f"fy = {fy:g}"
         )
 

@@ -79,7 +79,8 @@ LENSES: Mapping[str, LensKind] = {
         max_angles=(360,),
         guide={
             "fisheye:180": "equidistant fisheye, degrees from left edge to right edge",
-            "fisheye:FX,FY,CX,CY,K1,K2,K3,K4": "Kannala and Brandt's, as OpenCV's `fisheye`",
+            "fisheye:FX,FY,CX,CY,K1,K2,K3,K4": "fisheye with Kannala and Brandt's distortion, as "
+            "in OpenCV's `fisheye`",
         },
         choice="fisheye:180",
         label="fisheye of 180°",
@@ -96,8 +97,8 @@ LENSES: Mapping[str, LensKind] = {
         class_path="fov:Fov",
         number_counts=(5,),
         guide={
-            "fov:FX,FY,CX,CY,W": "the FOV or ATAN model of one number, in radians: COLMAP's `FOV`, "
-            "PTAM, DSO, TUM's monocular videos"
+            "fov:FX,FY,CX,CY,W": "the FOV or ATAN model with one parameter in radians, as in "
+            "COLMAP's `FOV`, PTAM, DSO, and TUM's monocular videos"
         },
     ),
 }
@@ -173,13 +174,13 @@ class SpelledLens:
         if is_turned:
             raise InputError(
                 f"{picture}: is {width}x{height} when upright, but the lens is calibrated "
-                f"for {size[1]}x{size[0]}: give the numbers of the upright photograph; if "
-                "it was rotated, swap fx and fy, and also cx and cy"
+                f"for {size[1]}x{size[0]}: give the numbers for the upright photograph, in which "
+                "fx and fy are swapped and the principal point cx,cy is rotated"
             )
         raise InputError(
             f"{picture}: is {width}x{height}, but the lens is calibrated for "
-            f"{size[1]}x{size[0]}, which has a different shape: calibrate it for pictures "
-            "of this shape"
+            f"{size[1]}x{size[0]}, which has a different aspect ratio: calibrate the lens for "
+            "pictures of this aspect ratio"
         )
 
     def _check_aspect(self, shape: tuple[int, int], picture: str) -> None:
@@ -188,10 +189,10 @@ class SpelledLens:
         if self.aspect is None or abs(picture_aspect / self.aspect - 1) <= SAME_ASPECT:
             return
         raise InputError(
-            f"{picture}: is {shape[1]}x{shape[0]}, so its width is {picture_aspect:.4g} of "
-            f"its height, but the camera file states {self.aspect:.4g} and is for pictures "
-            "of a different shape: give the angle from the left to the right edge of this "
-            "one as pinhole:DEGREES"
+            f"{picture}: is {shape[1]}x{shape[0]}, which is an aspect ratio of "
+            f"{picture_aspect:.4g}, but the camera file is for pictures with an aspect ratio of "
+            f"{self.aspect:.4g}: give the angle from the left to the right edge of this picture "
+            "as pinhole:DEGREES"
         )
 
 
@@ -223,7 +224,7 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         raise OptionError(option=option, problem=problem)
     size = None if width is None else (int(height), int(width))
     if size is not None and 0 in size:
-        problem = f": the sides of a picture must be positive, got '{text}'"
+        problem = f": the width and the height of the picture must be positive, got '{text}'"
         raise OptionError(option=option, problem=problem)
     _check_angles(name, numbers, option)
     spelled_lens = SpelledLens(name=name, numbers=numbers, size=size)
@@ -245,7 +246,8 @@ def spell_lens(lens: Lens) -> SpelledLens:
         if f"{_PACKAGE}.{kind.class_path}" in class_paths:
             return SpelledLens(name=name, numbers=lens.spelled_numbers)
     raise InputError(
-        f"a file can only contain lenses of the kinds {', '.join(LENSES)}; this one is {lens.name}"
+        f"files can only contain lenses of the kinds {', '.join(LENSES)}; this one is of the kind "
+        f"'{lens.name}'"
     )
 
 

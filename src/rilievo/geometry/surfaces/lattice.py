@@ -45,11 +45,13 @@ class Cut:
             raise OptionError(f"the largest jump of depth must be positive, got {self.jump:g}")
         if not self.unexplained > 0:
             raise OptionError(
-                f"a fraction of the largest jump must be positive, got {self.unexplained:g}"
+                "unexplained must be a positive fraction of the largest jump, got "
+                f"{self.unexplained:g}"
             )
         if not 0 <= self.specks < 1:
             raise OptionError(
-                f"specks must be a fraction of the points below 1, got {self.specks:g}"
+                "specks must be a fraction of the points, at least 0 and below 1, got "
+                f"{self.specks:g}"
             )
 
     @property
