@@ -100,7 +100,7 @@ def test_an_end_outside_is_refused(text: str, said: str) -> None:
 
 
 def test_a_length_without_a_camera_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="needs the camera"):
+    with pytest.raises(CalibrationError, match="requires a known camera"):
         calibrate(map_of(plane_depth(), DepthKind.UP_TO_SCALE), [known(NEAR)])
 
 

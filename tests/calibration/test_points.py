@@ -214,7 +214,7 @@ def test_a_distance_along_the_ray_is_longer_than_depth() -> None:
     depth = depth_map(np.ones(SIZE), DepthKind.UP_TO_SCALE)
     expected = 13.0 / np.sqrt(1 + (30 / 120) ** 2 + (30 / 120) ** 2)
     assert calibrate(depth, known, camera=camera).fit.scale == pytest.approx(expected)
-    with pytest.raises(CalibrationError, match="along its ray, which needs the camera"):
+    with pytest.raises(CalibrationError, match="along its ray, so the camera must be known"):
         calibrate(depth, known)
 
 
@@ -248,7 +248,7 @@ def test_pixels_that_the_shift_takes_below_zero_become_invalid_and_are_counted()
     assert result.lost == below
     np.testing.assert_array_equal(result.depth.valid, true > 0)
     assert result.warning is not None
-    assert f"{below} of 2400 pixels have no positive depth" in result.warning
+    assert f"{below} of 2400 pixels without a positive depth" in result.warning
 
 
 def test_pixels_beyond_infinity_become_invalid_and_are_counted() -> None:

@@ -53,7 +53,7 @@ def test_points_at_one_predicted_depth_do_not_determine_a_shift(kind: DepthKind)
     alike = ramp()
     alike[20:] += 1e-4
     for values in (ramp(), alike):
-        with pytest.raises(CalibrationError, match="have the same predicted depth"):
+        with pytest.raises(CalibrationError, match="has the same value at all known points"):
             calibrate(depth_map(values, kind), known)
 
 

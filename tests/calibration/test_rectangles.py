@@ -422,9 +422,9 @@ def test_common_lengths_are_sides_of_common_rectangles() -> None:
     ("text", "named"),
     [
         ("10,10,100,100,100,10,10,100,a4", "its sides cross"),
-        ("1,1,5,5,9,9,1,9,a4", "corners 1, 2 and 3 lie on a line"),
+        ("1,1,5,5,9,9,1,9,a4", "corners 1, 2 and 3 lie on one line"),
         ("0,0,100,0,40,30,0,100,a4", "corner 3 lies inside the triangle of the other three"),
-        ("5,5,5,5,5,5,5,5,a4", "no size"),
+        ("5,5,5,5,5,5,5,5,a4", "two of its corners coincide"),
         ("1,1,90,1,90,90,1,90,a7", "did you mean 'a5'"),
         ("1,1,90,1,90,90,1,90,5x", "not two lengths"),
         ("1,1,90,1,90,90,1,90,x5cm", "not two lengths"),

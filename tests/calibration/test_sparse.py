@@ -103,7 +103,7 @@ def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]
         found = prediction.depth.depth()
         return float(np.median(np.abs(found / np.where(true > 0, true, 1) - 1)[kept_out]))
 
-    with pytest.warns(UserWarning, match="were left out"):
+    with pytest.warns(UserWarning, match="rilievo ignores"):
         many = rilievo.predict(photo, sparse=sparse)
     v, u = np.argwhere(sparse > 0)[0]
     one = rilievo.predict(photo, known=[(int(u), int(v), float(true[v, u]))])
@@ -123,7 +123,7 @@ def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     remainder, remark = drop_implausible_points(depth, points)
     assert len(remainder) == len(points) - 1
     assert remark is not None
-    assert f"left out: 1 of {len(points)}" in remark
+    assert f"rilievo ignores 1 of {len(points)} points" in remark
 
 
 def test_points_of_which_none_agrees_with_another_are_refused_with_the_reason() -> None:

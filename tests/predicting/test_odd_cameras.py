@@ -171,8 +171,8 @@ def test_an_angle_that_can_hardly_be_meant_is_noted(fov, words):
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ([(0.5, 0.9, 2)], "such as 0.5,0.9; if they are fractions of the width and the "
-         "height, write 299.5,359.5"),
+        ([(0.5, 0.9, 2)], "0.5,0.9 lies in the top-left corner; if the numbers are fractions of "
+         "the width and the height, write 299.5,359.5"),
         (["0.25,0.5,2.5,ray"], "write 149.5,199.5"),
         ([(0.1, 0.2, 0.9, 1, 0.3)], "write 59.5,79.5"),
         ([(0.5, 0.5, 2), (0, 0, 1, 1, 0.3)], "write 299.5,199.5"),

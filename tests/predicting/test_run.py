@@ -667,7 +667,7 @@ def test_a_table_gives_every_photograph_its_own_points(
         ("file,u,v\na.png,1,1", "its header is 'file,u,v', expected 'file,u,v,metres'"),
         ("file,u,v,metres\n", "has no known size"),
         ("file,u,v,metres\nx.png,1,1,2", "line 2: there is no file 'x.png'"),
-        ("file,u,v,metres\na.png,1,1", "line 2 has 3 values, but its header has 4"),
+        ("file,u,v,metres\na.png,1,1", "line 2: has 3 values, but the header has 4 columns"),
         ("file,u,v,metres\na.png,1,1,far", "line 2: known point"),
     ],
 )

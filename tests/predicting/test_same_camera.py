@@ -60,7 +60,7 @@ def test_what_cannot_be_one_camera_is_refused(
     table = folder / "in/known.csv"
     table.write_text("file,u,v,metres\na.png,150,150,3\nb.png,150,150,4\n")
     assert predict(folder, "--known", str(table), "--same-camera") == 2
-    assert "differ at the same pixel" in capsys.readouterr().err
+    assert "state different distances at the same pixel" in capsys.readouterr().err
     Image.new("RGB", (200, 100), "grey").save(folder / "in/c.png")
     assert predict(folder, "--known", "150,50,3", "--same-camera") == 1
     said = capsys.readouterr().err

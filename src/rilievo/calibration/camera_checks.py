@@ -64,7 +64,7 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
     """
     if isinstance(lens, Distorted) and _folds_inside(lens, photo.shape):
         notes = pixel_notes(Camera(lens=lens), photo.shape, ())
-        hint = "; ".join(notes) or "calibrate with pictures that reach into the corners"
+        hint = "; ".join(notes) or "calibrate with pictures whose pattern reaches into the corners"
         raise InputError(
             "the distortion of this lens folds inside the picture, so its model is not "
             f"valid in the corners: {hint}",
@@ -101,8 +101,9 @@ def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
     )
     if lens.is_folding and radius > lens.farthest:
         raise InputError(
-            "the distortion of this fisheye folds inside the picture, "
-            f"{lens.farthest * lens.fx:.0f} px from its centre: check its coefficients",
+            "the distortion of this fisheye lens folds inside the picture, "
+            f"{lens.farthest * lens.fx:.0f} px from the principal point, so pixels beyond have no "
+            "ray: check the coefficients",
             path=photo.name,
         )
     narrowed = lens.ending_at_distance(radius)
@@ -133,12 +134,9 @@ def _require_both_poles(photo: Photo, lens: Equirectangular) -> None:
         return
     cropped_lens = lens.cropped(top=top, left=0)
     raise InputError(
+        f"is black at the {' and '.join(black_ends)}, so it does not show a whole panorama: crop "
+        f"it to rows {top} to {bottom - 1}, and write {spell_lens(cropped_lens)} as its lens",
         path=photo.name,
-        problem=Text(
-            f"is black at the {' and '.join(black_ends)}, so it does not show a whole "
-            f"panorama: crop it to rows {top} to {bottom - 1}, and give ",
-            OptionName("projection", str(spell_lens(cropped_lens))),
-        ),
     )
 
 
@@ -147,7 +145,7 @@ def camera_doubts(camera: Camera, shape: tuple[int, int]) -> list[str]:
     doubts = pixel_notes(camera, shape, ())
     if isinstance(camera.lens, Distorted) and _folds_inside(camera.lens, shape):
         doubts.append(
-            "the distortion of the lens folds inside the picture, so pixels near its corners "
+            "the distortion of the lens folds inside the picture, so pixels near the corners "
             "have no ray"
         )
     return doubts
@@ -162,8 +160,8 @@ def lens_notes(spelling: SpelledLens, shape: tuple[int, int]) -> list[str]:
     if spelling.size is not None and spelling.size != shape:
         height, width = spelling.size
         notes.append(
-            f"its camera is calibrated for {width}x{height} pixels and was scaled to "
-            f"{shape[1]}x{shape[0]}, which is correct if the whole picture was resized"
+            f"the camera is calibrated for {width}x{height} pixels and was scaled to "
+            f"{shape[1]}x{shape[0]}, which is correct only if the picture was resized as a whole"
         )
     return notes
 
@@ -225,12 +223,12 @@ def _centre_note(camera: Camera, shape: tuple[int, int]) -> str | None:
         return (
             f"the camera's principal point {cx:g},{cy:g} fits a picture of {height}x{width} "
             f"pixels, but this one has {width}x{height}: if it was rotated, give the numbers "
-            "of the upright photograph"
+            "for the upright photograph"
         )
     return (
-        f"the camera's principal point {cx:g},{cy:g} is far from the middle of the "
-        f"{width}x{height} pixels: if the camera is for pictures of another size, such as "
-        f"{2 * cx + 1:.0f}x{2 * cy + 1:.0f}, write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with "
+        f"the camera's principal point {cx:g},{cy:g} is far from the middle of this "
+        f"picture of {width}x{height} pixels: if the camera is for pictures of another size, such "
+        f"as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with "
         "that size; all numbers are in pixels"
     )
 
@@ -318,14 +316,19 @@ def fov_note(fov: float | None) -> Note | None:
     """Note on a field of view that is probably not in degrees."""
     if fov is None or _MIN_FOV <= fov <= _MAX_FOV:
         return None
-    return Note(f"is read as {fov:g} degrees", option="fov", hint=_fov_hint(fov))
+    width = "wide" if fov > _MAX_FOV else "narrow"
+    return Note(
+        f"is read as {fov:g} degrees, which is unusually {width}",
+        option="fov",
+        hint=_fov_hint(fov),
+    )
 
 
 def _fov_hint(fov: float) -> str | Text:
     """Hint what to write instead of an unlikely field of view [degrees]."""
     if fov > _MAX_FOV:
-        fisheye = OptionName("projection", f"fisheye:{fov:g}")
-        return Text("if the lens is a fisheye, write ", fisheye)
+        fisheye = OptionName("camera", f"fisheye:{fov:g}")
+        return Text("if the lens is a fisheye, write ", fisheye, " instead")
     if math.degrees(fov) <= _MAX_FOV:
         return f"if the number is in radians, write {math.degrees(fov):.0f}"
     camera = OptionName("camera", "24mm")

@@ -21,8 +21,9 @@ def require_certain_height(calibration: Calibration | None) -> None:
     error = calibration.expected_error
     if error is not None and error > MAX_HEIGHT_ERROR:
         raise CalibrationError(
-            "the camera's height determines the depth of this picture only within "
-            f"±{error:.0%}, but rilievo reports metres only up to ±{MAX_HEIGHT_ERROR:.0%}",
-            hint="give a known distance or length instead, or measure a box whose foot stands on "
-            "the ground",
+            "the camera's height determines the depth of this picture only to within "
+            f"±{error:.0%}, but rilievo reports metres only if the error is at most "
+            f"±{MAX_HEIGHT_ERROR:.0%}",
+            hint="give a known distance or length instead, or measure the bounding box of an "
+            "object that stands on the ground",
         )

@@ -75,7 +75,7 @@ def _parse_term(term: str, text: str) -> DepthError:
     except ValueError:
         raise OptionError(
             option="depth_error",
-            expected=Text(_EXPECTED, f"; units of lengths are {UNITS}"),
+            expected=Text(_EXPECTED, f"; lengths may be in {UNITS}"),
             value=text,
         ) from None
     is_per_metre = percentage[2] is not None

@@ -35,7 +35,7 @@ _RANSAC_TRIALS = 500
 _REFINEMENTS = 10
 _MAX_PLANES = 3
 """Number of planes that are tried, which is enough for a table, a bench and the floor."""
-_HINT = "give known points instead"
+_HINT = "give a known point or length instead"
 
 # A table has the room below it, a floor has nothing.
 _MIN_DEPTH_BELOW_PLANE = 1.15
@@ -200,8 +200,8 @@ def _find_surfaces_and_floor(
         )
     if not depth.is_depth:
         raise CalibrationError(
-            f"a height determines only the scale, but a map of kind '{depth.kind}' also "
-            "has an unknown shift: give two known points instead"
+            f"the camera's height determines only the scale, but depth of kind '{depth.kind}' "
+            "also has an unknown shift: give two known points at different depths instead"
         )
     surfaces = _find_surfaces(depth, camera, normals, math.radians(max_tilt))
     return surfaces, _find_floor_plane(surfaces, math.radians(max_tilt))
@@ -262,12 +262,12 @@ def _require_upward_pixels(upward_count: int, depth_count: int, max_angle: float
     """Raise ``CalibrationError`` if too few pixels with depth face up within an angle [rad]."""
     if not depth_count:
         raise CalibrationError(
-            "no floor is visible: hardly any pixel of the picture has depth", hint=_HINT
+            "no floor was found: hardly any pixel of the picture has depth", hint=_HINT
         )
     if upward_count < _MIN_AREA_FRACTION * depth_count:
         raise CalibrationError(
-            f"no floor is visible: only {100 * upward_count / depth_count:.1f}% of the "
-            "picture is in its lower half and faces up (within "
+            f"no floor was found: only {100 * upward_count / depth_count:.1f}% of the pixels "
+            "with depth are in the lower half of the picture and face up (to within "
             f"{math.degrees(max_angle):.0f} degrees), but a floor needs "
             f"{100 * _MIN_AREA_FRACTION:.0f}%",
             hint=_HINT,
@@ -315,7 +315,7 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
         fraction_below = surfaces.fraction_below(plane.m, _MIN_DEPTH_BELOW_PLANE)
         if roughness > _MAX_ROUGHNESS:
             degrees = math.degrees(roughness)
-            faults.append(f"is not flat (its normals differ by {degrees:.0f} degrees)")
+            faults.append(f"is not flat (its normals vary by {degrees:.0f} degrees)")
         elif fraction_below <= _MAX_FRACTION_BELOW:
             return _level_plane_if_bent(surfaces, plane)
         else:
@@ -323,7 +323,8 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
             if level_plane is not None:
                 return level_plane
             faults.append(
-                f"is probably a table, with {100 * fraction_below:.0f}% of the picture below it"
+                f"is probably a table, because {100 * fraction_below:.0f}% of the picture lies "
+                "below it"
             )
 
         is_candidate &= _depth_differences(surfaces.points, plane.m) > 2 * _INLIER_TOLERANCE
@@ -331,7 +332,7 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
             break
     fault = faults[0] if faults else "is not a plane"
     raise CalibrationError(
-        f"no floor is visible: the surface that faces up in the lower half of the picture {fault}",
+        f"no floor was found: the surface that faces up in the lower half of the picture {fault}",
         hint=_HINT,
     )
 
@@ -418,9 +419,9 @@ def _level_plane_if_bent(surfaces: _Surfaces, plane: _Plane) -> _Plane:
     level_plane = _plane_of_level_camera(surfaces, plane)
     if level_plane is None:
         raise CalibrationError(
-            f"no flat floor is visible: the ground is bent by {math.degrees(bend_angle):.0f} "
-            "degrees between its nearest third and the whole, so the height of the camera above "
-            "it is not known",
+            "no flat floor was found: the nearest third of the ground is tilted by "
+            f"{math.degrees(bend_angle):.0f} degrees against the whole ground, so the height of "
+            "the camera above it is not known",
             hint=_HINT,
         )
     return level_plane

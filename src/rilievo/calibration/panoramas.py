@@ -32,7 +32,9 @@ def panorama_note(photo: Photo, option: str = "projection") -> str | None:
     if not is_whole_panorama(photo.pixels):
         return None
     return Note(
-        Text("looks like a panorama: ", OptionName(option, "equirect"), " treats it as one")
+        Text(
+            "this looks like a panorama; to treat it as one, give ", OptionName(option, "equirect")
+        )
     )
 
 

@@ -89,7 +89,7 @@ def read_point_list(path: Path, shape: Size, orientation: int = 1) -> PointList:
     if orientation != 1:
         size_doubts.append(
             f"EXIF rotates the photograph (orientation {orientation}), and the points' "
-            "columns and rows are read as those of the upright photograph"
+            "columns and rows are read as those of the upright photograph; check that they are"
         )
     usable = points[is_inside & is_positive]
     height, width = shape
@@ -111,8 +111,8 @@ def _read_lines(path: Path) -> Points:
             u, v, metres = map(float, cells)
         except ValueError:
             raise InputError(
-                f"line {line_number} is '{printable(line)[:60]}', expected three numbers: column, "
-                "row, metres",
+                f"line {line_number} is '{printable(line)[:60]}', expected three numbers "
+                "(column, row, metres)",
                 path=printable(path),
             ) from None
         points.append((u, v, metres))
@@ -136,8 +136,8 @@ def _require_pixels(points: Points, path: Path) -> None:
     if (positions == np.rint(positions)).all():
         return
     raise InputError(
-        "its columns and rows are all between 0 and 1, so they are fractions of the "
-        "picture; expected pixels, with the centre of the first pixel at 0",
+        "its columns and rows are all between 0 and 1, so they seem to be fractions of the "
+        "picture; expected pixels, counted from 0 at the centre of the first pixel",
         path=printable(path),
     )
 
@@ -148,16 +148,19 @@ def _doubts_about_unusable_points(
     """Sentences on points that lie outside, and on points without positive metres."""
     outside_count = int(np.count_nonzero(~is_inside))
     if outside_count:
+        they_lie = "it lies" if outside_count == 1 else "they lie"
         yield (
-            f"points outside the photograph's {shape[0]} x {shape[1]} pixels (height x width) "
-            f"are left out: {outside_count} of {len(points)}"
+            f"rilievo ignores {outside_count} of {len(points)} points, because {they_lie} outside "
+            f"the photograph's {shape[0]} x {shape[1]} pixels (height x width)"
         )
     # Zero is a gap, as in maps, and needs no sentence. The comparison is false for NaN.
     metres = points[is_inside, 2]
     unusable_count = int(np.count_nonzero(~(metres >= 0) | np.isinf(metres)))
     if unusable_count:
+        distances_are = "its distance is" if unusable_count == 1 else "their distances are"
         yield (
-            f"points without a positive distance are left out: {unusable_count} of {len(points)}"
+            f"rilievo ignores {unusable_count} of {len(points)} points, because {distances_are} "
+            "not positive and finite"
         )
 
 
@@ -180,7 +183,7 @@ def _wrong_size_warning(points: Points, shape: Size) -> str | None:
     return (
         f"{extent_text}, so all points lie in the top left of the photograph, as if they "
         f"belonged to a picture of {height} x {width} pixels (height x width): if so, "
-        "scale them to the size of the photograph"
+        "scale the columns and rows to the size of the photograph"
     )
 
 
@@ -190,14 +193,15 @@ def _explain_points_outside(points: Points, shape: Size) -> str:
     if _is_inside(points, (width, height)).all():
         return (
             ", but all points would lie inside the photograph if columns and rows were "
-            "swapped; a line is 'u v metres', with the column first"
+            "swapped: write each line as 'u v metres', with the column first"
         )
     size = _smallest_size_around(points, shape)
     if size is None:
-        return ", outside the photograph: scale them to its size"
+        return ", outside the photograph: scale the columns and rows to its size"
     return (
         ", outside the photograph, as if they belonged to a picture of another size, such as "
-        f"{size[0]} x {size[1]} (height x width): scale them to the size of the photograph"
+        f"{size[0]} x {size[1]} (height x width): scale the columns and rows to the size of the "
+        "photograph"
     )
 
 

@@ -176,9 +176,12 @@ def calibrate(
 
 def _too_few_sizes_message(kind: DepthKind, count: int) -> str:
     if count == 0:
-        return "no known point or length is given; write a point as u,v,metres"
+        return (
+            "no known point or length is given; write a point as u,v,metres, or a length as "
+            "u1,v1,u2,v2,metres"
+        )
     return (
-        "one known point or length does not determine both scale and shift of a map of "
+        "one known point or length does not determine both the scale and the shift of depth of "
         f"kind '{kind}': give a second one that is clearly nearer or farther"
     )
 
@@ -249,8 +252,8 @@ def _residuals_after_field(
 def _suspicious_size_warnings(residuals: Sequence[Residual]) -> list[str]:
     """Warning on each size that the fit misses by a large factor."""
     return [
-        f"{_size_name(residual)} is suspicious: the fitted depth differs from it by "
-        f"{100 * residual.relative:+.0f}%"
+        f"{_size_name(residual)} is suspicious: the value measured in the fitted depth differs "
+        f"from it by {100 * residual.relative:+.0f}%"
         for residual in residuals
         if not 1 / _MAX_CERTAIN_SIZE_RATIO <= residual.relative + 1 <= _MAX_CERTAIN_SIZE_RATIO
     ]
@@ -267,6 +270,12 @@ def _contradiction_warnings(residuals: Sequence[Residual]) -> list[str]:
     difference = f"the known sizes contradict each other by a factor of {scale_ratio:.3g}"
     is_far_off = [not 1 / MAX_SCALE_RATIO <= ratio <= MAX_SCALE_RATIO for ratio in ratios]
     most_agree = len(ratios) >= MIN_MAJORITY_SIZES and 2 * sum(is_far_off) < len(ratios)
+    if scale_ratio > MAX_SCALE_RATIO and len(residuals) == 2:
+        first, second = residuals  # Both differ equally from their median.
+        raise CalibrationError(
+            f"{difference}, more than {MAX_SCALE_RATIO:g}: check the columns, rows and metres of "
+            f"{_size_name(first)} and {_size_name(second)}"
+        )
     if scale_ratio > MAX_SCALE_RATIO and not most_agree:
         farthest = residuals[int(np.argmax(np.abs(np.log(ratios))))]
         raise CalibrationError(
@@ -317,8 +326,8 @@ def calibrate_by_fit(
     if lost_count:
         metres[~valid] = 0
         all_warnings.append(
-            f"{lost_count} of {depth.valid.sum()} pixels have no positive depth after the fit and "
-            "are now invalid"
+            f"the fit leaves {lost_count} of {depth.valid.sum()} pixels without a positive depth, "
+            "so no depth is stored there"
         )
     return Calibrated(
         depth=DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid),
@@ -393,8 +402,8 @@ def fit_line_through_two_points(values: Values, metres: Values, depth: DepthMap)
     is_apart = np.abs(values[second] - values[first]) > min_difference
     if not is_apart.any():
         raise UndeterminedError(
-            "all known points have the same predicted depth, which does not determine a "
-            "shift: add one that is clearly nearer or farther"
+            "the depth map has the same value at all known points, which does not determine its "
+            "shift: add a point that is clearly nearer or farther"
         )
 
     first, second = first[is_apart], second[is_apart]
@@ -463,7 +472,7 @@ def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit
     if np.mean(costs < costs[best] + _FLAT_COST) > 0.5:
         raise UndeterminedError(
             "all known points and lengths are at the same depth, which does not determine "
-            "a shift: add a point or a length that is clearly nearer or farther"
+            "the shift of the depth map: add a point or a length that is clearly nearer or farther"
         )
     low = np.log(offsets[max(best - 1, 0)])
     high = np.log(offsets[min(best + 1, _OFFSET_COUNT - 1)])

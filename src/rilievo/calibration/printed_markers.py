@@ -124,7 +124,7 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
         OptionError: If an option is out of range, or no marker of this size fits on the page.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise OptionError(f"the page '{path.name}' must end in .pdf or .png")
+        raise OptionError(f"the file name of the page must end in .pdf or .png, got '{path.name}'")
     if paper not in PAPERS:
         raise OptionError(f"no paper size '{paper}'; known: {', '.join(PAPERS)}")
     if not (math.isfinite(side) and side >= _MIN_PRINTED_SIDE):
@@ -137,7 +137,7 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
     if not marker_count:
         raise OptionError(
             f"a marker of {side:g} m does not fit on {paper}: its side can be at most "
-            f"{usable_width:.2f} m"
+            f"{math.floor(1000 * usable_width + 1e-6) / 1000:g} m"
         )
     max_first = FAMILY_SIZE - marker_count
     if not 0 <= first <= max_first:
@@ -210,5 +210,5 @@ def _draw_foot(page: Image.Image, side: float, height: float) -> None:
     text_left = _PAGE_MARGIN + _RULER_LENGTH + _TEXT_HEIGHT
     _draw_text(page, text_left, ruler_y - 0.003, "100 mm when printed at 100%")
     command = f"rilievo predict photo.jpg --markers {side:g}"
-    explanation = f"black squares of {1000 * side:g} mm: {command}"
+    explanation = f"Side of the black squares: {1000 * side:g} mm. Use: {command}"
     _draw_text(page, _PAGE_MARGIN, ruler_y + 0.006, explanation)

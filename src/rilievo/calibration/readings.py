@@ -64,8 +64,8 @@ def normalized_points_note(
     height, width = shape
     u, v = next(point for point in points if any(point))
     return (
-        "points are read in pixels, so they lie in the top-left corner, such as "
-        f"{u:g},{v:g}; if they are fractions of the width and the height, write "
+        f"points are read in pixels, so {u:g},{v:g} lies in the top-left corner; if the numbers "
+        "are fractions of the width and the height, write "
         f"{u * width - 0.5:g},{v * height - 0.5:g}"
     )
 
@@ -342,7 +342,9 @@ def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReadi
 
     name = f"known {known.noun} {known}"
     if camera is None:
-        raise CalibrationError(f"{name} needs the camera: give its intrinsics or field of view")
+        raise CalibrationError(
+            f"{name} requires a known camera: give its intrinsics or field of view"
+        )
     if isinstance(known, KnownRectangle):
         return _read_rectangle(depth, known, camera, name)
     return _read_length(depth, known, camera, name)
@@ -383,13 +385,13 @@ def _metres_at_depth_1(point: KnownPoint, camera: Camera | None) -> float:
             raise CalibrationError(
                 f"{pixel.name} is given along the optical axis, but lies beside or behind "
                 f"this {camera.lens.name} camera: give the distance along the ray instead, "
-                f"as {point},ray"
+                f"as {point.u:.10g},{point.v:.10g},METRES,ray"
             )
         return float(direction[2])
     if point.along is Along.AXIS:
         return 1.0
     raise CalibrationError(
-        f"{pixel.name} is given along its ray, which needs the camera: give its intrinsics "
+        f"{pixel.name} is given along its ray, so the camera must be known: give its intrinsics "
         "or field of view"
     )
 

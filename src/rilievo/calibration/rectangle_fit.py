@@ -170,8 +170,9 @@ def _require_small_errors(rectangle: KnownRectangle, standardized_errors: Values
         first, second = rectangle.lengths
         raise CalibrationError(
             f"known rectangle {rectangle}: no rectangle of {first:g} x {second:g} m fits "
-            f"these corners, which are off by {corner_error:.0f} px: check the camera, the "
-            "corners, and that the first side goes from corner 1 to 2 and the second from 2 to 3"
+            f"these corners (the best one misses them by {corner_error:.0f} px): check the camera, "
+            "the corners, and that the first side goes from corner 1 to 2 and the second from 2 to "
+            "3"
         )
 
 
@@ -216,8 +217,8 @@ def _order_named_sides(
     if abs(short_first_cost - long_first_cost) < _MIN_COST_DIFFERENCE:
         raise CalibrationError(
             f"known rectangle {rectangle}: at this slant, either side may be the long one; "
-            "write both sides, first from corner 1 to 2 and then from 2 to 3: "
-            f"{long:g}x{short:g} or {short:g}x{long:g}"
+            f"instead of the name, write {long:g}x{short:g} or {short:g}x{long:g}, beginning with "
+            "the side from corner 1 to 2"
         )
     return short_first if short_first_cost < long_first_cost else long_first
 
@@ -366,7 +367,8 @@ def _pose_from_homography(rectangle: KnownRectangle, camera: Camera) -> Rectangl
     rays = camera.rays(np.array(rectangle.corners).T).T
     if not np.isfinite(rays).all():
         raise CalibrationError(
-            f"known rectangle {rectangle}: a corner lies outside the field of view of the lens"
+            f"known rectangle {rectangle}: a corner lies outside the field of view of the "
+            "lens: check the camera and the corners"
         )
     long_side = max(rectangle.lengths)
     H = _homography(_UNIT_CORNERS[:, :2] * rectangle.lengths / long_side, rays)
@@ -401,6 +403,6 @@ def _scale_focal_length(camera: Camera, log_factor: float) -> Camera:
     """Multiply both focal lengths of a pinhole by exp(log_factor)."""
     if not log_factor:
         return camera
-    K = camera.needs_pinhole("a focal length by rectangles").copy()
+    K = camera.needs_pinhole("a focal length from known rectangles").copy()
     K[[0, 1], [0, 1]] = np.clip(K[[0, 1], [0, 1]] * math.exp(log_factor), 1e-3, 1e12)
     return Camera(K=K, source=camera.source)

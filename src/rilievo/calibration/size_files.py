@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.calibration.sizes import Known, KnownPoint, parse_known
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import Text, count_text
 from rilievo.io.files.limits import exists, read_text
 from rilievo.io.files.names import printable, shortened
 
@@ -58,9 +58,9 @@ def read_known_of_fixed_camera(path: Path) -> tuple[Known, ...]:
             earlier_point = point_by_pixel.setdefault((size.u, size.v), size)
             if earlier_point != size:
                 raise InputError(
-                    f"points {earlier_point} and {size} differ at the same pixel, although "
-                    "you state that all photographs are from one camera that does not move: "
-                    "correct one of them",
+                    f"points {earlier_point} and {size} state different distances at the same "
+                    "pixel, although you state that all photographs are from one camera that does "
+                    "not move: correct one of them",
                     path=path,
                 )
     return tuple(sizes)
@@ -88,7 +88,11 @@ def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Kno
             continue
         line_name = f"{name}: line {line_number}"
         if len(row) != len(header):
-            raise InputError(f"{line_name} has {len(row)} values, but its header has {len(header)}")
+            raise InputError(
+                f"has {count_text(len(row), 'value')}, but the header has "
+                f"{count_text(len(header), 'column')}",
+                path=line_name,
+            )
         values = {column: cell.strip() for column, cell in zip(header, row, strict=True)}
         photo = path.parent / values["file"]
         if not exists(photo):

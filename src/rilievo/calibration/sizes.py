@@ -183,7 +183,8 @@ class KnownRectangle:
         coordinates = [coordinate for corner in corners for coordinate in corner]
         if len(corners) != 4 or not all(map(math.isfinite, coordinates)):
             raise OptionError(
-                f"known rectangle {self}: expected four corners, columns and rows in pixels"
+                f"known rectangle {self}: expected four corners with finite columns and rows, in "
+                "pixels"
             )
         if not all(MIN_METRES <= metres <= MAX_METRES for metres in self.lengths):
             raise OptionError(
@@ -202,8 +203,8 @@ class KnownRectangle:
         """Reason why the corners are not those of a convex outline; None if they are."""
         if self.shortest_side < _MIN_SIDE:
             return (
-                "two corners coincide, so it has no size in the photograph; columns and "
-                "rows are in pixels, not in fractions of the width and the height"
+                "two of its corners coincide; columns and rows are in pixels, not in fractions "
+                "of the width and the height"
             )
 
         # The turns after all sides have the same sign around a convex outline.
@@ -211,7 +212,7 @@ class KnownRectangle:
         for side, sine in enumerate(sines):
             if abs(sine) < _MIN_CORNER_SINE:
                 first, second, third = sorted((side + step) % 4 + 1 for step in range(3))
-                return f"corners {first}, {second} and {third} lie on a line"
+                return f"corners {first}, {second} and {third} lie on one line: check the corners"
 
         is_right_turn = [sine > 0 for sine in sines]
         right_turns = sum(is_right_turn)
@@ -221,8 +222,8 @@ class KnownRectangle:
             # One turn differs. Side i ends at corner i + 1, or i + 2 if counted from 1.
             side = is_right_turn.index(right_turns == 1)
             return (
-                f"corner {(side + 1) % 4 + 1} lies inside the triangle of the other three, as no "
-                "corner of a rectangle does"
+                f"corner {(side + 1) % 4 + 1} lies inside the triangle of the other three, which "
+                "is impossible for a rectangle: check the corners"
             )
         return None
 
@@ -385,7 +386,8 @@ def parse_rectangle(text: str) -> KnownRectangle:
     parts = [part.strip() for part in text.split(",")]
     expected = (
         f"known rectangle '{text[:120]}': expected u1,v1,u2,v2,u3,v3,u4,v4 (column and row of the "
-        "corners, in order around it) and a4, letter, card, ... or its sides, such as 90cm x 2.1m"
+        "corners, in order around it), then the name of a common object (a4, letter, card, ...) "
+        "or both sides, such as 90cm x 2.1m"
     )
     if len(parts) not in (9, 10):
         raise OptionError(f"{expected}; found {_value_count(parts)}")

@@ -167,10 +167,10 @@ def read_sparse(
         return _interpret_map(stored, options, _ARRAY_NAME, is_map_file=False)
     if source.stem.lower() == "points3d":
         raise InputError(
-            "COLMAP's points are positions in the scene; expected lines of u v metres for "
-            "one photograph: 'rilievo example colmap' writes a program that fits depth to "
-            "them",
+            "contains COLMAP's points, which are positions in the scene; expected lines "
+            "'u v metres' for one photograph",
             path=printable(source),
+            hint="'rilievo example colmap' writes a program that fits depth to COLMAP's points",
         )
     if source.suffix.lower() not in LIST_SUFFIXES:
         return _read_map_file(source, options, is_error_stated=is_error_stated)
@@ -239,14 +239,14 @@ def _require_measured_depth(
         if origin.is_changed:
             finding += ", and has changed since rilievo saved it"
         if is_error_stated:
-            note = f"{name}: {finding}; its error is the one that you state"
+            note = f"{name}: {finding}; rilievo uses the error that you state"
             return _MeasuredDepth(stored=stored, note=note)
         raise InputError(
             f"{finding}, not depth from an instrument",
             path=name,
             hint=Text(
-                "measure in it with 'rilievo measure --depth' or "
-                "rilievo.Prediction.from_depth, or state its error with ",
+                "to measure in this depth map, use 'rilievo measure --depth' or "
+                "rilievo.Prediction.from_depth; to use it anyway, state its error with ",
                 OptionName("depth_error", "..."),
             ),
         )
@@ -279,7 +279,7 @@ def _remove_filled_pixels(
         "contains pixels from a sensor and pixels that a network filled, but the npz file "
         "that tells them apart is missing",
         path=name,
-        hint="give the sensor's own map, or the npz file",
+        hint="give the sensor's own map, or keep the npz file next to this one",
     )
 
 
@@ -327,7 +327,7 @@ def _interpret_map(
     points = points_of_map(metres.astype(np.float64), options.shape)
     if not len(points):
         hint = negative_numbers_warning(stored.raw_values, NEGATION_HINT) or ""
-        raise InputError("has no pixel with depth inside the picture", path=name, hint=hint)
+        raise InputError("has no pixel with depth inside the photograph", path=name, hint=hint)
     unit_warnings = _unit_warnings(stored, map_metres, options)
     # A dict keeps the order, and each warning once.
     number_warnings = dict.fromkeys((*unit_warnings, *inverse_warnings))
@@ -377,7 +377,8 @@ def _require_consistent_options(
         )
     if metadata.kind not in (None, DepthKind.METRIC, DISTANCE):
         raise InputError(
-            f"states depth of kind '{metadata.kind}' ({metadata.source}), which is not in metres",
+            f"states depth of kind '{metadata.kind}' ({metadata.source}), but sparse depth "
+            "must be in metres",
             path=name,
         )
     if options.unit is not None and metadata.is_decodable:
@@ -399,7 +400,7 @@ def _convert_to_metres(
             "contains integers, whose unit rilievo does not know",
             path=name,
             hint=Text(
-                "give the metres per number with ",
+                "state their unit in metres with ",
                 OptionName("sparse_unit", "..."),
                 f": {_UNIT_EXAMPLES}",
             ),
@@ -459,7 +460,8 @@ def _require_no_map_options(crop: str | None, encoding: str | None) -> None:
             raise OptionError(
                 option=option,
                 problem="only applies to a map",
-                hint="a list of points states the position and the metres of each point",
+                hint="leave the option out, because a list of points states the position and the "
+                "metres of each point",
             )
 
 
@@ -470,7 +472,7 @@ def _read_list(path: Path, options: _SparseOptions) -> SparseDepth:
     points = point_list.points * (1, 1, 1 if options.unit is None else options.unit)
     if not len(points):
         raise InputError(
-            "has no point with depth inside the picture",
+            "has no point with depth inside the photograph",
             path=path,
             hint="; ".join(point_list.size_doubts),
         )
@@ -495,9 +497,9 @@ def _listed_unit_doubt(metres: Values, name: str) -> str | None:
     unit = "mm" if median > MAX_PLAUSIBLE_MEDIAN else "cm"
     return Note(
         f"its points are {metres.min():.3g} to {metres.max():.3g} m away, with a median of "
-        f"{median:.3g} m, so their numbers are probably not metres",
+        f"{median:.3g} m, so the distances are probably not in metres",
         path=name,
-        hint=Text("if they have another unit, give it, such as ", OptionName("sparse_unit", unit)),
+        hint=Text("if they have another unit, state it, such as ", OptionName("sparse_unit", unit)),
     )
 
 

@@ -19,7 +19,7 @@ from rilievo.calibration.readings import (
 )
 from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import CalibrationError
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import SpacePoints
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
@@ -165,8 +165,9 @@ def _depth_per_metre(rays: SpacePoints, camera: Camera, along: Along) -> Values:
     count_behind = int(np.count_nonzero(rays[2] < 0))
     if count_behind:
         raise CalibrationError(
-            f"{count_behind} points of sparse depth along the axis lie more than 90 "
-            f"degrees from the axis of this {camera.lens.name}, where only distance exists",
+            "sparse depth is along the optical axis, but it includes "
+            f"{count_text(count_behind, 'point')} more than 90 degrees off the axis of this "
+            f"{camera.lens.name} camera, where only the distance along the ray is defined",
             hint=Text(
                 "give ", OptionName("sparse_kind", "distance"), " if the depth is along the ray"
             ),
@@ -193,7 +194,10 @@ def drop_implausible_points(
     """
     candidates = points_with_depth(depth, points)
     if not candidates:
-        raise CalibrationError("no point of the sparse depth lies where the model predicts depth")
+        raise CalibrationError(
+            "the model predicts no depth at any of the measured points: check that they belong to "
+            "this photograph"
+        )
     values = np.array(
         [median_around(depth, known_point_pixel(point)) for point in candidates], np.float64
     )
@@ -218,8 +222,10 @@ def drop_implausible_points(
     dropped_count = len(points) - len(kept)
     if not dropped_count:
         return kept, None
+    them = "it" if dropped_count == 1 else "them"
     warning = (
-        f"points that contradict the prediction were left out: {dropped_count} of {len(points)}"
+        f"rilievo ignores {dropped_count} of {len(points)} points, because the prediction "
+        f"contradicts {them} or has no depth there"
     )
     return kept, warning
 
@@ -242,9 +248,9 @@ def _require_same_order(network_values: Values, metres: Values) -> None:
     if rank_correlation(network_values, metres) > _MAX_INVERSE_CORRELATION:
         return
     raise CalibrationError(
-        "sparse depth is small where the network sees far and large where it sees near, "
-        "like inverse depth or disparity: convert it to metres (1 / inverse depth, or "
-        "focal length times baseline / disparity)"
+        "sparse depth decreases where the network's depth increases, as inverse depth and "
+        "disparity do: convert it to metres (1 / inverse depth, or focal length times baseline / "
+        "disparity)"
     )
 
 
