@@ -143,7 +143,7 @@ def test_a_camera_that_a_depth_file_states_is_used_or_told(
     first = rilievo.Prediction.from_depth(pixels, np.full((60, 80), 2.0, np.float32), camera=K)
     file = first.save(tmp_path / "first", ["npz"])[0]
     made = rilievo.Prediction.from_depth(pixels, file, **(named or {}))
-    line = "the camera in the file is not used, because you give another one"
+    line = "the camera in the depth file is not used, because you give another one"
     assert (line in made.notes) == (named is not None)
     if named is None:
         np.testing.assert_allclose(made.camera.K, K, rtol=1e-6)

@@ -100,7 +100,9 @@ def test_a_lens_of_another_size_is_scaled_and_of_another_shape_refused():
     assert isinstance(half, Distorted)
     assert half.fx == 250
     assert half.cx == 159.5
-    with pytest.raises(InputError, match="calibrated for 640x480, which has a different shape"):
+    with pytest.raises(
+        InputError, match="calibrated for 640x480, which has a different aspect ratio"
+    ):
         lens.lens((480, 480))
 
 

@@ -904,5 +904,5 @@ def test_a_lens_of_a_picture_that_was_turned_is_refused_with_what_to_write() -> 
     lens = read_spelling("pinhole:500,500,319.5,239.5@640x480")
     with pytest.raises(InputError, match=r"480x640 when upright.*fx and fy are swapped"):
         lens.lens((640, 480))
-    with pytest.raises(InputError, match="a different shape"):
+    with pytest.raises(InputError, match="a different aspect ratio"):
         lens.lens((640, 300))

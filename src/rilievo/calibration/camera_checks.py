@@ -226,9 +226,9 @@ def _centre_note(camera: Camera, shape: tuple[int, int]) -> str | None:
             "for the upright photograph"
         )
     return (
-        f"the camera's principal point {cx:g},{cy:g} is far from the middle of this "
-        f"picture of {width}x{height} pixels: if the camera is for pictures of another size, such "
-        f"as {2 * cx + 1:.0f}x{2 * cy + 1:.0f}, write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with "
+        f"the camera's principal point {cx:g},{cy:g} is far from the middle of the "
+        f"{width}x{height} pixels: if the camera is for pictures of another size, such as "
+        f"{2 * cx + 1:.0f}x{2 * cy + 1:.0f}, write pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with "
         "that size; all numbers are in pixels"
     )
 

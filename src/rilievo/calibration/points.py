@@ -253,7 +253,7 @@ def _suspicious_size_warnings(residuals: Sequence[Residual]) -> list[str]:
     """Warning on each size that the fit misses by a large factor."""
     return [
         f"{_size_name(residual)} is suspicious: the value measured in the fitted depth differs "
-        f"from it by {100 * residual.relative:+.0f}%"
+        f"from it by {100 * residual.relative:+.0f}%, so check its columns, rows and metres"
         for residual in residuals
         if not 1 / _MAX_CERTAIN_SIZE_RATIO <= residual.relative + 1 <= _MAX_CERTAIN_SIZE_RATIO
     ]
@@ -273,14 +273,14 @@ def _contradiction_warnings(residuals: Sequence[Residual]) -> list[str]:
     if scale_ratio > MAX_SCALE_RATIO and len(residuals) == 2:
         first, second = residuals  # Both differ equally from their median.
         raise CalibrationError(
-            f"{difference}, more than {MAX_SCALE_RATIO:g}: check the columns, rows and metres of "
-            f"{_size_name(first)} and {_size_name(second)}"
+            f"{difference}, above the limit of {MAX_SCALE_RATIO:g}: check the columns, rows and "
+            f"metres of {_size_name(first)} and {_size_name(second)}"
         )
     if scale_ratio > MAX_SCALE_RATIO and not most_agree:
         farthest = residuals[int(np.argmax(np.abs(np.log(ratios))))]
         raise CalibrationError(
-            f"{difference}, more than {MAX_SCALE_RATIO:g}: {_size_name(farthest)} differs most "
-            "from the others; check its columns, rows and metres, or leave it out"
+            f"{difference}, above the limit of {MAX_SCALE_RATIO:g}: {_size_name(farthest)} differs "
+            "most from the others; check its columns, rows and metres, or leave it out"
         )
     return [f"{difference}: expect errors of this size, or check their columns, rows and metres"]
 

@@ -155,9 +155,9 @@ def _scale_warnings(
         warnings.append(
             Note(
                 f"the known {first.noun} {first} and the known {second.noun} {second} "
-                f"disagree by {errors.contradiction.relative_difference:.0%}, more than "
-                "the error of the depth explains: one of them is probably wrong, or the "
-                "depth is not of the stated kind; the error ranges include both",
+                f"disagree by {errors.contradiction.relative_difference:.0%}, which "
+                "the error of the depth does not explain: one of them is probably wrong, or the "
+                "depth is not of the stated kind, and the error ranges include both",
                 hint="check their columns, rows and metres",
             )
         )
@@ -167,7 +167,7 @@ def _scale_warnings(
     if has_shift and max_error > _MAX_SHIFT_ERROR:
         warnings.append(
             Note(
-                "the known sizes hardly determine the shift of the depth, which is therefore "
+                "the known sizes hardly determine the shift of the depth, so the depth is "
                 f"uncertain by up to {max_error:.0%}",
                 hint="add a known size that is clearly nearer or farther than the others",
             )

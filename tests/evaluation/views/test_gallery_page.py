@@ -304,7 +304,7 @@ def test_of_mixed_results_arrays_and_pictures_are_shown(tmp_path: Path) -> None:
 def test_results_with_neither_arrays_nor_pictures_are_refused_in_one_line(tmp_path: Path) -> None:
     folder, source = results_of(tmp_path, a="ply,glb")
     with pytest.raises(
-        InputError, match=r"\(it has a\.ply, a\.glb\): also save npz or png16"
+        InputError, match=r"\(existing: a\.ply, a\.glb\): save the prediction again, also as npz"
     ) as caught:
         write_gallery([folder], tmp_path / "page", source, show=False)
     assert "\n" not in str(caught.value)
