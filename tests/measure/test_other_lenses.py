@@ -189,7 +189,7 @@ def test_depth_along_the_axis_is_refused_where_it_tells_nothing():
     behind = KnownPoint(u=3, v=50, metres=2.0)
     camera = Camera(lens=equirectangular.panorama((100, 200)))
     with pytest.raises(
-        CalibrationError, match="give the distance along the ray instead, as 3,50,2,ray"
+        CalibrationError, match="give the distance along the ray instead, as 3,50,METRES,ray"
     ):
         calibrate(depth, [behind], camera=camera)
     found = calibrate(depth, [replace(behind, along=Along.RAY)], camera=camera)
@@ -237,6 +237,6 @@ def test_a_sensors_map_of_a_wide_lens_is_its_distance(step: int):
 
 def test_a_lens_that_no_file_can_state_is_refused_in_one_line(tmp_path):
     prediction, _ = scene("panorama")
-    with pytest.raises(InputError, match=r"lenses of the kinds pinhole.*equirectangular$"):
+    with pytest.raises(InputError, match=r"lenses of the kinds pinhole.*'equirectangular'$"):
         prediction.save(tmp_path / "room", ["glb"])
     assert not list(tmp_path.iterdir())

@@ -163,7 +163,7 @@ def test_a_height_above_the_sheet_follows_from_depth(height: float) -> None:
 
 def test_a_height_that_cannot_be_known_is_refused() -> None:
     above = SheetScene(0, 0.4, 0.05)
-    with pytest.raises(CalibrationError, match="straight down"):
+    with pytest.raises(CalibrationError, match="straight at the plane"):
         height_above_plane(above.by("network"), above.pixel(0, 0, 0.05), above.pixel(0.002, 0))
     plain = rilievo.Prediction.from_depth(PHOTO, above.depth(), CAMERA)
     with pytest.raises(OptionError, match="known_rectangle"):
