@@ -135,7 +135,7 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        (FREE, {}, "kind and the normalisation of its pixels"),
+        (FREE, {}, "kind and the normalisation of its input"),
         (FREE, SAID, "trained with size"),
         (
             [1, 3, 56, 70],

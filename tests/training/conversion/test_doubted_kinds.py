@@ -15,7 +15,7 @@ def adopted(folder: Path, kind: str) -> Path:
     source = write_inverse_depth(folder / "theirs.onnx", side=64)
     options = ExportOptions(kind=kind, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     written = export_model(source, folder / f"{kind}.onnx", options)
-    assert written.kind_warning is None or "with that kind" in written.kind_warning
+    assert written.kind_warning is None or "with the right kind" in written.kind_warning
     return written.path
 
 
@@ -32,7 +32,7 @@ def test_a_file_of_another_program_is_tested_at_its_first_use(
         load_model(path, device="cpu")
         assert capsys.readouterr().err == ""
     # One of the two is wrong of any network that sees a difference.
-    assert sorted("with that kind" in text for text in said.values()) == [False, True]
+    assert sorted("with the right kind" in text for text in said.values()) == [False, True]
 
 
 def test_export_warns_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -427,7 +427,7 @@ def test_what_an_option_needs_and_lacks_is_said(options: VideoLosses, said: str)
         ({"smoothness": -1.0}, "weight of smoothness"),
         ({"consistency": float("nan")}, "weight of consistency"),
         ({"predictive_mask": True}, "turn one off"),
-        ({"motion_mask": True, "scales": Scales.NATIVE}, "set scales to full"),
+        ({"motion_mask": True, "scales": Scales.NATIVE}, "computed at the full size"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(given: dict[str, float], said: str) -> None:

@@ -171,7 +171,7 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
         ('root = "scenes"', "root = 3", "data.root is 3, expected a text"),
         ("seeds = 2", "seeds = [1, 1]", "the same entry twice in seeds"),
         ("seeds = 2", "seeds = 0", "a sweep needs at least one entry in seeds"),
-        ("seeds = 2", "seeds = ", "is not a valid TOML"),
+        ("seeds = 2", "seeds = ", "is not a valid sweep file"),
         ("limit = 3", 'input_crop = "nyu"', "input_crop does not accept 'nyu'"),
         ("limit = 3", 'benchmarks = ["normals"]', "none of the benchmarks normals scores depth"),
     ],
