@@ -32,7 +32,7 @@ export function contradiction(tags, focals, { film, focal, pixelsPerMm }, sides,
     const agrees = ofSensor === undefined || Math.abs(Math.log(ofFilm / ofSensor)) <= FILM_ERROR + 0.5 / film;
     // The pixels of the sensor are those before the picture was made smaller.
     if (agrees || (isUncropped && ofSensor > ofFilm)) return null;
-    return `EXIF gives two that contradict each other, ${digits(ofFilm, 4)} px from the 35 mm equivalent and ${digits(ofSensor, 4)} px from the sensor resolution, so the image may have been resized or cropped`;
+    return `EXIF gives two focal lengths that contradict each other, ${digits(ofFilm, 4)} px from the 35 mm equivalent and ${digits(ofSensor, 4)} px from the sensor resolution, so the image may have been resized or cropped`;
   }
   if (ofSensor === undefined) return null;
   const longer = Math.max(...sides) / pixelsPerMm, shorter = Math.min(...sides) / pixelsPerMm;
@@ -41,7 +41,7 @@ export function contradiction(tags, focals, { film, focal, pixelsPerMm }, sides,
     Math.abs(longer / width - 1) <= SENSOR_ERROR || Math.abs(shorter / height - 1) <= SENSOR_ERROR);
   const name = cameraName(tags), isEdited = !name || EDITORS.test(text(tags, SOFTWARE));
   if (isPossible && (isUsual || !(INTERCHANGEABLE.test(name) || isEdited))) return null;
-  return `by the sensor resolution in EXIF, ${Math.max(...sides)} pixels span ${digits(longer, 3)} mm, which is unlikely for the sensor of this camera${name ? ` (${name.slice(0, 40)})` : ""}, so the image may have been resized`;
+  return `the sensor resolution in EXIF says that ${Math.max(...sides)} pixels span ${digits(longer, 3)} mm, which is unlikely for the sensor of this camera${name ? ` (${name.slice(0, 40)})` : ""}, so the image may have been resized`;
 }
 
 // The name of a lens or camera that is no pinhole, as a fisheye; null without one.

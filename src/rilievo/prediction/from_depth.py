@@ -279,7 +279,7 @@ def _parse_unit(unit: object) -> float | None:
     if isinstance(unit, bool) or not 0 < metres < math.inf:
         raise OptionError(
             option="unit",
-            expected=f"the metres per number, such as 0.001, or a unit ({UNITS})",
+            expected=f"the metres per stored number, such as 0.001, or a unit ({UNITS})",
             value=unit,
         )
     return metres

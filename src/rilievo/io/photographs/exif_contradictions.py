@@ -100,9 +100,9 @@ def _disagreement(
         # The pixels of the sensor are those before the picture was made smaller.
         return None
     return (
-        f"EXIF gives two that contradict each other, {film_focal:.4g} px from the 35 mm "
-        f"equivalent and {sensor_focal:.4g} px from the sensor resolution, so the image may have "
-        "been resized or cropped"
+        f"EXIF gives two focal lengths that contradict each other, {film_focal:.4g} px from "
+        f"the 35 mm equivalent and {sensor_focal:.4g} px from the sensor resolution, so the image "
+        "may have been resized or cropped"
     )
 
 
@@ -122,8 +122,8 @@ def _implausible_sensor(exif: ExifMetadata, size: tuple[int, int]) -> str | None
         return None
     name = f" ({printable(exif.camera_name[:40])})" if exif.camera_name else ""
     return (
-        f"by the sensor resolution in EXIF, {max(sides):.0f} pixels span {longer:.3g} mm, which "
-        f"is unlikely for the sensor of this camera{name}, so the image may have been resized"
+        f"the sensor resolution in EXIF says that {max(sides):.0f} pixels span {longer:.3g} mm, "
+        f"which is unlikely for the sensor of this camera{name}, so the image may have been resized"
     )
 
 
