@@ -91,11 +91,11 @@ The chart shows each model's size and its error on indoor photographs (NYU Depth
 the mean relative error (AbsRel) after fitting a scale and a shift to each image. ZipDepth, which is
 about the size of `rilievo/base`, is more accurate.
 
-Our models can be compared only roughly with the others, which are shown in a different colour,
-because they were scored in different ways. We scored ours on 94 test frames of an 8-bit copy of the
-dataset, and fitted scale and shift to the depth. The other scores are published results for the
-whole test set (ZipDepth, ECCV 2026, Tables 1 and 2), for which scale and shift were fitted to the
-inverse depth.
+The chart shows the models of others in a different colour. You can compare their errors with ours
+only roughly, because the models were tested in different ways. We tested our models on 94 test
+frames of an 8-bit copy of the dataset. For our models, scale and shift were fitted to the depth.
+The errors of the other models are published results (ZipDepth, ECCV 2026, Tables 1 and 2). They
+were measured on the whole test set, and scale and shift were fitted to the inverse depth.
 
 To redraw the chart, run `python lab/studies/write_accuracy_chart.py`.
 """
