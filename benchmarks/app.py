@@ -142,13 +142,15 @@ def _report(
     return Report(
         name="app",
         about=(
-            "How long does a visitor of the app wait for a result? Chromium runs on the same "
-            "machine as the server and shares its cores. Each visitor opens a new page and "
-            "chooses a JPEG file of 768x768. The time ends when the photograph and its depth are "
-            "shown, so it includes the upload.\n\n"
-            f"The table also shows how long several visitors wait: {AT_ONCE} of them choose the "
-            "file at the same moment, and the time ends when the last one sees the depth. Memory "
-            "is the resident memory (RSS) of the server."
+            "If you open rilievo's [app](../app.md) in a browser, how long do you wait for a "
+            "result? In this benchmark, each visitor opens a new page and chooses a JPEG file of "
+            "768x768. The time ends when the photograph and its depth are shown, so it includes "
+            "the upload. The browser (Chromium) and the server share the cores of one "
+            "machine.\n\n"
+            f"The app should also work if several people use it at once. To test this, {AT_ONCE} "
+            "visitors choose a file at the same moment, and we measure the time until the last of "
+            "them sees the depth. The table also shows how much memory (RSS) the server uses, "
+            "which should not grow with the number of visitors."
         ),
         tables=(
             Table(

@@ -87,16 +87,19 @@ def _report(pairs: Sequence[_Pair], every: Sequence[float]) -> Report:
     return Report(
         name="beside_plain",
         about=(
-            "How much CPU time does rilievo need in addition to the network? To find out, we "
-            "compare it with a script that does only what is necessary. `benchmarks/plain.py` "
-            "reads and resizes a photograph, runs the same graph, enlarges the depth and writes "
-            "an image with Pillow. It computes no error ranges and no camera, and writes no "
-            "JSON. For videos, the script is `benchmarks/plain_video.py`.\n\n"
-            f"The table gives the CPU time needed to turn {SIDE}x{SIDE} JPEG photographs into "
-            "depth images. For the video, the time for a short clip is subtracted from the time "
-            "for a long one, so that the start of the program does not count. rilievo and the "
-            "script run alternately. Each pair of neighbouring runs gives a ratio of their times, "
-            "and the table contains the median of these ratios."
+            "How much computing time does rilievo add to that of its network? To find out, we "
+            "compare rilievo with a script that only does what is necessary, "
+            "`benchmarks/plain.py`. The script reads and resizes a photograph, runs the same "
+            "network, enlarges the depth and writes an image. Unlike rilievo, it computes no "
+            "error ranges and no camera, and it writes no JSON. For videos, we use a similar "
+            "script, `benchmarks/plain_video.py`.\n\n"
+            "The first table shows how much CPU time rilievo and the plain script need to turn "
+            f"JPEG photographs of {SIDE}x{SIDE} into depth images. We run both programs "
+            "alternately and compute the ratio of each pair of runs. The last column is the "
+            "median of these ratios. For example, a ratio of 1.12 means that rilievo needs 12% "
+            "more CPU time than the script.\n\n"
+            "For videos, we measure a long and a short clip, and subtract the time of the short "
+            "one. In this way, the start of the program does not count."
         ),
         tables=(
             Table(

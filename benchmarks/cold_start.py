@@ -30,13 +30,14 @@ def run(settings: Settings) -> Report:
     return Report(
         name="cold_start",
         about=(
-            "How long do you wait for the first result? This benchmark measures the whole "
-            f"process from one {SIDE}x{SIDE} JPEG file to a written depth image. All files have "
-            "been read before, so the speed of the disk does not count.\n\n"
-            "For comparison, `benchmarks/transformers_depth.py` does the same with the "
-            "transformers library. Its network is built like Depth Anything V2 small and has "
-            "random weights. That network is much larger, so the table compares how long you wait "
-            "for a first result, not how fast the networks are."
+            "How long do you wait for the first depth image after you start rilievo? This "
+            f"benchmark runs the command `rilievo predict` on one JPEG file of {SIDE}x{SIDE}, and "
+            "measures the time until the depth image is written. All files have been read before, "
+            "so the speed of the disk does not count.\n\n"
+            "For comparison, the script `benchmarks/transformers_depth.py` does the same with the "
+            "transformers library. Its network has the size of Depth Anything V2 small, with "
+            "random weights, and is much larger than ours. So the table compares how long you "
+            "wait for a first result, and not how fast the networks are."
         ),
         tables=(cost_table("command", costs),),
         bars=(

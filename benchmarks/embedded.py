@@ -52,10 +52,11 @@ def run(settings: Settings) -> Report:
     return Report(
         name="embedded",
         about=(
-            "How long does one prediction take with the models that come with rilievo? Each of "
-            f"them processes one photograph of {WIDTH}x{HEIGHT} with ONNX Runtime on {THREADS} "
-            "threads. The table gives the time for the network alone, and the time for the whole "
-            "prediction, from the JPEG file to depth and normals at the photograph's size."
+            "How long does one prediction take with the models that come with rilievo? In this "
+            f"benchmark, each model processes one photograph of {WIDTH}x{HEIGHT} with ONNX "
+            f"Runtime on {THREADS} threads. The table shows the time of the network alone, and "
+            "the time of the whole prediction, which reads the JPEG file and returns depth and "
+            "normals in the photograph's size."
         ),
         tables=(_table(times),),
         bars=tuple(_bar(each) for each in times if each.name in MOST),

@@ -8,6 +8,7 @@ measures nothing and marks those of networks that are not shipped any more.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -39,20 +40,28 @@ _MISSING = "Not measured"
 HEAD = """\
 # Benchmarks
 
-This page shows how fast rilievo is, and how much memory and disk space it needs. Each section is
-one benchmark, and begins with the command that repeats it. Before you run the command, run
-`pip install -e . --group benchmark` in a clone of the repository. To measure a section again and
-replace it on this page, run `python -m benchmarks.figures NAME`.
+This page shows how fast rilievo is, and how much memory and disk space it needs. Each section
+describes one benchmark and starts with the command that you run to repeat it. Before you run a
+command, clone the repository and run `pip install -e . --group benchmark` in it.
 
-Figures are medians, with the smallest and the largest value in brackets. *Wall* is the elapsed
-time, and *CPU* is the computing time, summed over all cores. Versions and programs that are
-compared run alternately. Each section gives the load average of the machine, which is the number of
-programs that were running or waiting for a core before the benchmark began. If it was above 0.5,
-another program was running, and the times are too long.
+If you run `python -m benchmarks.figures NAME`, rilievo measures one section again and replaces it
+on this page.
 
-A section that uses our networks names their files with the first digits of the SHA-256. If a newer
-version of rilievo contains different networks, a note in the section says so.
+The tables use the following words and conventions:
 
+- Every figure is a median over several runs. The smallest and the largest value follow in brackets.
+- *Wall* is the time that passes on a clock. *CPU* is the computing time, added up over all cores.
+- *Load average* is the number of programs that were running or waiting for a core when the
+  benchmark started. If it is above 0.5, another program was using the machine, and the times on
+  this page are too long.
+
+If a benchmark compares several programs or versions, it runs them alternately.
+
+Results depend on the network that was measured. So each section that uses our networks lists their
+files with the first digits of their SHA-256, which identifies the exact version. If the newest
+version of rilievo contains other networks, a note in the section says so.
+"""
+_MEASURED_AND_SCOPE = """\
 Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
 
 This page is about speed and size only. For the quality of depth, see the [record of
@@ -164,23 +173,22 @@ def page_of(outcomes: Sequence[Outcome], commit: str, *, before: str = "") -> st
 
 def _head(outcomes: Sequence[Outcome], commit: str) -> str:
     first, last = outcomes[0], max(outcome.date for outcome in outcomes)
-    return HEAD.format(
+    measured_and_scope = _MEASURED_AND_SCOPE.format(
         commit=commit,
         cores=first.machine.cores,
         processor=first.machine.processor,
         python=first.machine.python,
         date=last[:10],
     )
+    return f"{_filled(HEAD)}\n\n{measured_and_scope}"
 
 
 def _section(outcome: Outcome, commit: str, networks: Mapping[str, str]) -> str:
     report = outcome.report
     assert report is not None, "asked before"
-    about = f"{report.about} The load average at the start was {outcome.machine.load:.1f}."
+    about = f"{report.about}\n\nThe load average at the start was {outcome.machine.load:.1f}."
     command = f"python -m benchmarks {'--quick ' if outcome.quick else ''}{outcome.name}"
-    parts = [f"## {report.name}", f"```\n{command}\n```"]
-    for paragraph in about.split("\n\n"):
-        parts.append(textwrap.fill(paragraph, 118, break_on_hyphens=False))
+    parts = [f"## {report.name}", f"```\n{command}\n```", _filled(about)]
     parts.append(measured_line(outcome.name, commit, outcome.date, networks))
     if outcome.quick:
         parts.append("**A quick run, to see that everything works: the figures mean little.**")
@@ -189,6 +197,18 @@ def _section(outcome: Outcome, commit: str, networks: Mapping[str, str]) -> str:
         rows = [(bar.promise, bar.measured, "yes" if bar.kept else "**no**") for bar in report.bars]
         parts.append(markdown_table(Table(columns=("promise", "measured", "kept"), rows=rows)))
     return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str) -> str:
+    """Fill paragraphs and the items of lists, which begin with ``- ``, to the page's width."""
+    paragraphs = [re.split(r"\n(?=- )", each) for each in text.strip().split("\n\n")]
+    return "\n\n".join("\n".join(map(_filled_item, items)) for items in paragraphs)
+
+
+def _filled_item(text: str) -> str:
+    indent = "  " if text.startswith("- ") else ""
+    words = " ".join(text.split())
+    return textwrap.fill(words, 118, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _brief(reason: str) -> str:

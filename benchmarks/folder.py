@@ -55,17 +55,23 @@ def run(settings: Settings) -> Report:
     return Report(
         name="folder",
         about=(
-            "rilievo should process a folder almost as fast as the network alone could run. To "
-            f"see how close it comes, `predict_files` processes {count} JPEG photographs of "
-            f"{SIDE}x{SIDE} ({count // 2} for the default network, {heavy_count} for the heavy "
-            "one), and writes depth images and JSON. The column *bare network* gives the speed "
-            "of the network alone: it is called equally often with the same prepared photograph, "
-            "and nothing is read or written. The time to load the network is not included.\n\n"
-            "A light network takes less time than reading and writing a photograph, so no "
-            "program can reach the speed of the bare network. A fairer measure is therefore "
-            "*what the cores could do*: the speed if all cores were always busy, computed as the "
-            "number of cores divided by the CPU time that one photograph takes in all stages. The "
-            "second table lists these stages, each measured alone on one thread."
+            "When you process a whole folder, rilievo should be almost as fast as its network "
+            f"alone. To check this, we run `predict_files` on JPEG photographs of {SIDE}x{SIDE}, "
+            "and write depth images and JSON. The column *bare network* shows the speed of the "
+            "network alone: we call it just as often with a photograph that is already prepared, "
+            "and read or write nothing. The time to load the network does not count.\n\n"
+            f"The folder contains {count} photographs. For the default network, we use "
+            f"{count // 2} of them, and for the heavy one {heavy_count}.\n\n"
+            "A small network runs faster than the computer can read and write photographs, so no "
+            "program can reach the speed of the bare network. Therefore, the table also has the "
+            "column *what the cores could do*. It shows how many photographs per second the "
+            "computer could process if all of its cores were always busy.\n\n"
+            "To compute what the cores could do, we measure how much CPU time one photograph "
+            "takes in each stage, for example for decoding the JPEG file. The second table lists "
+            "these stages, each measured alone on one thread. The best possible speed is the "
+            "number of cores divided by the sum of all stages.\n\n"
+            "The last row of the second table, *keep the answer*, is not part of the sum. It is "
+            "the time to cache a result, which rilievo only does for up to 100 photographs."
         ),
         tables=(_rates(networks), _stage_table(networks)),
         bars=tuple(

@@ -10,6 +10,7 @@ Ours is ``PUBLISHED``, the catalogue's adapter on the file that ``$GRAPH`` names
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -59,6 +60,7 @@ def run(settings: Settings) -> Report:
     }
     int8 = settings.work / "int8.onnx"
     agreement = str(answer_of("hub", "export", model, folder, int8))
+    most, median = re.findall(r"\d\.\d+e[+-]\d+", agreement)
     rates = in_turns(
         _rates(model, int8, folder, settings), rounds=settings.count(2, quick=1), warm_up=False
     )
@@ -67,25 +69,28 @@ def run(settings: Settings) -> Report:
     return Report(
         name="hub",
         about=(
-            "rilievo can run published models from its catalogue. This benchmark compares the "
-            "speed of such a model in rilievo and in the pipeline of the transformers library. "
-            "For the speed, only the size of a network matters. So we use one that is built like "
-            f"Depth Anything V2 small and has random weights. It sees {SIDE} pixels per side."
-            "\n\n"
-            "The first table shows how many photographs per second become depth images "
-            f"({len(photos)} JPEG photographs of {PHOTO_SIDE}x{PHOTO_SIDE}, without the time to "
-            "load the network). The second table shows how long you wait for a single photograph. "
-            "It covers the whole process, but the file of the model has already been downloaded."
-            "\n\n"
-            "Do the two programs give the same depth? With 32-bit floats, rilievo differs from "
-            f"transformers by at most {max(differences.values()):.1e} of the range of depth. With "
-            f"8-bit integers, which are less exact, it differs from torch by {agreement}.\n\n"
-            "The third table shows how much time rilievo adds to the engine that runs the "
-            "network. The *bare engine* is a program that reads, resizes and normalises a "
-            "photograph and runs the same network, but writes nothing. rilievo also enlarges the "
-            "depth and writes an image and JSON. The figures are medians of CPU time. The rows "
-            "zipdepth use a network with random weights that is about as large as the published "
-            "model ZipDepth."
+            "With rilievo, you can run published models such as Depth Anything. Are they faster "
+            "than in the transformers library? To find out, this benchmark runs the same network "
+            "in both. Only the size of a network affects its speed, so we use one with random "
+            "weights that is as large as Depth Anything V2 small. The network sees pictures of "
+            f"{SIDE} pixels per side.\n\n"
+            f"The first table shows how many photographs of {PHOTO_SIDE}x{PHOTO_SIDE} rilievo and "
+            "transformers turn into depth images per second. The time to load the network does "
+            "not count. The second table shows how long you wait for the result if you process "
+            "only a single photograph. This time covers everything from the start of the program, "
+            "except for the download of the model.\n\n"
+            "Do rilievo and transformers predict the same depth? Yes, if both compute with 32-bit "
+            f"floats (fp32): the depth differs by at most {max(differences.values()):.1e} of the "
+            "range of depth in the image. If you choose 8-bit integers (int8) to save time, the "
+            f"depth is less exact. It then differs from PyTorch's depth by {median} of the range "
+            f"in the median, and by at most {most}.\n\n"
+            "How much time does rilievo add to the engine that runs the network, such as ONNX "
+            "Runtime or OpenVINO? The third table compares the CPU time of rilievo with that of "
+            "the *bare engine*. This is a program that prepares a photograph and runs the same "
+            "network, but writes nothing. rilievo also enlarges the depth, and writes an image "
+            "and JSON.\n\n"
+            "The rows *zipdepth* use a network with random weights that is about as large as the "
+            "published model ZipDepth."
         ),
         tables=(_rate_table(rates), cost_table("one photograph, cold", costs), bare_table),
         bars=(*_bars(costs, differences), *bare_bars),

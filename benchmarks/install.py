@@ -31,10 +31,10 @@ def run(settings: Settings) -> Report:
     return Report(
         name="install",
         about=(
-            "This benchmark measures how long the installation of the core takes, and how large "
-            "it is. It runs `python -m venv` and `pip install --no-cache-dir .`, so everything "
-            "is downloaded, built and compiled once. The size is what the installation adds to "
-            "site-packages."
+            "How long does it take to install rilievo, and how much disk space does it need? To "
+            "find out, we install it without its optional parts, using `python -m venv` and `pip "
+            "install --no-cache-dir .`. Without pip's cache, everything is downloaded, built and "
+            "compiled anew. The size is what the installation adds to the folder site-packages."
         ),
         tables=(_steps({"venv": created, "pip install": installed}), _packages(ours)),
         bars=(

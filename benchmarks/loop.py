@@ -31,13 +31,17 @@ def run(settings: Settings) -> Report:
     return Report(
         name="loop",
         about=(
-            "If you call `rilievo.predict(path)` in a loop in your own program, how much time is "
-            "spent outside the network? This benchmark runs such a loop in one process, on a "
-            "JPEG file of 3464x3464.\n\n"
-            "The table separates the time of the network and its resizing from that of everything "
-            "else in the call (*beside the network*): reading the photograph and enlarging its "
-            "depth. For comparison, the last rows give the time beside the network when rilievo "
-            "processes a folder, where it also writes the depth to a file."
+            "If your own program calls `rilievo.predict(path)` in a loop, how much time does it "
+            "spend on anything but the network? To find out, this benchmark runs such a loop in "
+            "one process, and predicts the depth of a JPEG file of 3464x3464 again and again.\n\n"
+            "The table shows how much time each call of `rilievo.predict` spends inside and "
+            "outside the network:\n\n"
+            "- *the network* is the time of the network, which includes resizing the photograph "
+            "for it.\n"
+            "- *beside the network* is the rest of the call, namely reading the photograph and "
+            "enlarging its depth.\n"
+            "- The last two rows are the time outside the network when rilievo processes a "
+            "folder. Here, rilievo also writes the depth to a file."
         ),
         tables=(
             Table(

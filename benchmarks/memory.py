@@ -37,10 +37,11 @@ def run(settings: Settings) -> Report:
     return Report(
         name="memory",
         about=(
-            "The memory that rilievo needs should not grow with the number of photographs or "
-            "frames. The table gives the most memory (RAM) that the process `rilievo predict` "
-            f"used for JPEG photographs of {SIDE}x{SIDE}, for one photograph of "
-            f"{LARGE_SIDE}x{LARGE_SIDE}, and for videos of 640x480."
+            "If you process many photographs or a long video, rilievo should not need more memory "
+            "than for a few. To check this, we run `rilievo predict` on different numbers of JPEG "
+            f"photographs ({SIDE}x{SIDE}) and video frames (640x480), and also on one photograph "
+            f"of {LARGE_SIDE}x{LARGE_SIDE}. The table shows the largest amount of memory (RAM) "
+            "that the process used."
         ),
         tables=(_table((*photos, *large, *videos)),),
         bars=(

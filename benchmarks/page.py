@@ -151,14 +151,16 @@ def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) 
     return Report(
         name="page",
         about=(
-            "How long does a visitor of the static page wait for a result? `rilievo/small` runs "
-            "as WebAssembly in Chromium on one thread, and the web server runs on the same "
-            "cores. Each visit has a new browser context without a cache and without a graphics "
-            "card.\n\n"
-            "Two of the times in the table begin when the page is opened: the time until the "
-            "network is ready, and the time until the example is finished. All other times begin "
-            "when a file is chosen, and end when the photograph and its depth are shown. The live "
-            "figures use the browser's own 640x480 test camera."
+            "The command `rilievo page` makes a web page that predicts depth in the visitor's "
+            "browser. How long does the visitor wait for a result? In this benchmark, the model "
+            "`rilievo/small` runs as WebAssembly in Chromium, on one thread and without a "
+            "graphics card. Each visit starts with an empty cache. The web server runs on the "
+            "same machine.\n\n"
+            "When a visitor predicts depth on the web page, most times in the table begin when "
+            "the visitor chooses a file, and end when the photograph and its depth are shown. Two "
+            "times begin earlier, when the page is opened: the time until the network is ready, "
+            "and the time until the example is finished. The rows about live depth use a test "
+            "camera of 640x480 that is built into the browser."
         ),
         tables=(Table(columns=("what", "median (least to most)"), rows=rows),),
         bars=(

@@ -77,14 +77,17 @@ def run(settings: Settings) -> Report:
     return Report(
         name="ray",
         about=(
-            "How much slower is rilievo if Ray starts its worker processes? The first table "
-            f"compares `--workers {WORKERS}`, where rilievo starts them itself, with `--ray local "
-            f"--workers {WORKERS}`. The rate is measured over {count} JPEG photographs of "
-            f"{SIDE}x{SIDE}, from the end of the first task to the end of the last one. The start "
-            "is the time before that.\n\n"
-            "A long run should not need more and more memory. To check this, the other tables "
-            f"give the memory during a run over {many:,} photographs of 64x48, with a network that "
-            "only computes means."
+            "To process photographs on several machines, you can let the library [Ray](../ray.md) "
+            "start rilievo's worker processes. Is rilievo slower then? To find out, we process "
+            f"{count} JPEG photographs ({SIDE}x{SIDE}) on one machine. The first table compares "
+            f"two workers that Ray starts (`--ray local --workers {WORKERS}`) with two that "
+            f"rilievo starts itself (`--workers {WORKERS}`).\n\n"
+            "The rate is measured from the end of the first task to the end of the last one. The "
+            "time before that is shown as *start*.\n\n"
+            "A run over many photographs should not need more and more memory. To check this, we "
+            f"process {many:,} photographs of 64x48, with a tiny network that only computes "
+            "means. The other tables show how much memory the main process (*driver*) and the "
+            "largest worker use after each part of the run."
         ),
         tables=(
             Table(

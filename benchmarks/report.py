@@ -36,7 +36,8 @@ class Report:
 
     Attributes:
         name: Name of the benchmark.
-        about: What was measured, and how, in paragraphs with a blank line between them.
+        about: What was measured, and how, in paragraphs with a blank line between them; items of
+            lists begin with ``- ``.
         tables: The figures.
         bars: Promises about them.
     """

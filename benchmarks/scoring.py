@@ -25,11 +25,12 @@ def run(settings: Settings) -> Report:
     return Report(
         name="scoring",
         about=(
-            "How long does it take to evaluate predictions that are already on the disk? In this "
-            f"benchmark, `rilievo evaluate --benchmark depth --predictions FOLDER` scores {count} "
-            f"{width}x{height} predictions (inverse depth, float32) against 16-bit ground truth. "
-            "The time covers the whole process, including the alignment in inverse depth, 14 "
-            "metrics, intervals, tables and the report."
+            "If you have a folder of saved predictions, how long does rilievo need to score them? "
+            "In this benchmark, `rilievo evaluate --benchmark depth --predictions FOLDER` "
+            f"compares {count} predictions of {width}x{height} with ground truth. The time covers "
+            "the whole process: fitting the predictions to the ground truth, computing 14 metrics "
+            "with intervals, and writing tables and a report.\n\n"
+            "The predictions are inverse depth in float32, and the ground truth has 16 bits."
         ),
         tables=(
             Table(

@@ -68,11 +68,12 @@ def _report(
     return Report(
         name="serve",
         about=(
-            "How fast does the server respond to many requests at once? On the same machine, "
-            f"{CLIENTS} clients send {count} requests with JPEG photographs of {SIDE}x{SIDE} and "
-            "ask for depth images. The speed is compared with that of `predict_files` for the "
-            "same photographs, without the time to load the network. Memory is the resident "
-            "memory (RSS) of the server after each round."
+            "How many photographs per second can the [server](../serve.md) answer if many "
+            f"programs use it at once? In this benchmark, {CLIENTS} clients on the same machine "
+            f"send {count} requests. Each request contains a JPEG photograph of {SIDE}x{SIDE} and "
+            "asks for a depth image. For comparison, we process the same photographs as a folder, "
+            "with `predict_files`. The time to load the network does not count.\n\n"
+            "The table also shows how much memory (RSS) the server uses after each round."
         ),
         tables=(
             Table(

@@ -33,9 +33,10 @@ def run(settings: Settings) -> Report:
     return Report(
         name="startup",
         about=(
-            "How long does a command take that does not predict anything? The table gives the "
-            "time from the command to the end of the process. The last row is Python without "
-            "rilievo, for comparison."
+            "Commands such as `rilievo --help` do not predict anything, so they should answer at "
+            "once. This benchmark measures how long several such commands take, from the command "
+            "to the end of the process. For comparison, the last row of the table starts Python "
+            "without rilievo."
         ),
         tables=(cost_table("command", code, peak=False),),
         bars=(

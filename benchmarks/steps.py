@@ -34,18 +34,24 @@ def run(settings: Settings) -> Report:
     return Report(
         name="steps",
         about=(
-            "How much CPU time does a training step take? A step consists of the forward pass, "
-            "the backward pass and the optimizer, and runs on one thread in float32. The time to "
-            "load the data is not included, and the first step does not count.\n\n"
-            "We measure two kinds of training: on video, with the networks of Monodepth2 "
-            "(640x192, ResNet-18 for depth and for motion, two sources, four scales), and of a "
-            "probe, with Probe3D's DPT probe (480x480, ready-made features of ViT-S/14). "
-            "rilievo's code for them is optimised. To show what this is worth, "
-            "`benchmarks/plain_steps.py` trains the same networks in the plain form, as one would "
-            "first write it: with whole maps, channels first, and autograd for everything.\n\n"
-            "Where is the time spent? The other tables list the operators (such as convolutions) "
-            "that take most of the time in one training step of rilievo, with its forward and "
-            "backward pass together."
+            "If you train a network on a CPU, most of the time goes into training steps. In each "
+            "step, the network makes a prediction, computes the gradient of its error, and "
+            "adjusts its weights. This benchmark measures the CPU time of one step on one thread "
+            "in float32. The time to load the data does not count, and neither does the first "
+            "step.\n\n"
+            "We measure two kinds of training:\n\n"
+            "- **Training on video**, with the networks of Monodepth2: 640x192 pixels, ResNet-18 "
+            "for depth and for motion, two sources, four scales.\n"
+            "- **Training a probe** (a small network that reads the features of a large one), "
+            "with Probe3D's DPT probe: 480x480 pixels, ready-made features of ViT-S/14.\n\n"
+            "Our code for training on video and for training probes is optimised for speed. To "
+            "show what this is worth, `benchmarks/plain_steps.py` trains the same networks with "
+            "plain code, as you would first write it. The plain code computes whole maps, stores "
+            "channels first, and leaves every gradient to PyTorch's autograd.\n\n"
+            "Where does a training step spend its time? The tables of operators show how much CPU "
+            "time each operation takes in one training step of rilievo, for example a "
+            "convolution. The times cover both the prediction of the network and the computation "
+            "of gradients."
         ),
         tables=(_costs(answers), *(_operators(kind, answers[kind]) for kind in KINDS)),
         bars=tuple(_bar(kind, answers[kind]) for kind in KINDS),

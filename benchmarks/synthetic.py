@@ -23,10 +23,11 @@ def run(settings: Settings) -> Report:
     return Report(
         name="synthetic",
         about=(
-            "How fast does the renderer make frames for training? The table gives the number of "
-            f"frames per second of CPU time, for scenes of {count} seeds, from nothing to a "
-            "photograph with depth, normals, K and pose. The CPU time is that of one process "
-            "with all of its threads. Kernels and textures are prepared before the measurement."
+            "To train a model, you can let rilievo [render](../synthetic.md) photographs of "
+            "invented scenes. How many can it render per second? The table shows the number of "
+            f"frames per second of CPU time, measured over {count} scenes. Each frame consists of "
+            "a photograph with its depth, normals, K and pose. We prepare kernels and textures "
+            "before the measurement, so they do not count."
         ),
         tables=(
             Table(

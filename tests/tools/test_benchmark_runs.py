@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,12 @@ def test_a_page_has_figures_with_commands_and_what_was_not_measured_with_its_rea
     assert "| memory | failed: ValueError: no / such thing |" in page
     assert without_command(page.replace("benchmarks folder\n", "benchmarks loop\n")) == ["folder"]
     assert unknown_in(page.replace("| memory |", "| memories |"))
+
+
+def test_a_list_in_a_text_stays_a_list() -> None:
+    about = f"Two things:\n\n- {'one ' * 40}\n- two"
+    page = page_of([outcome(report=replace(REPORT, about=about))], "abc")
+    assert re.search(r"\n\n- one [^\n]+\n  one [^\n]+\n- two\n\nThe load average", page)
 
 
 def test_what_was_done_at_a_commit_is_not_measured_again(tmp_path: Path) -> None:
