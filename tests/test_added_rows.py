@@ -51,7 +51,7 @@ def test_help_and_the_guide_name_an_added_output(with_output: Mapping[str, Any])
 def test_the_server_offers_an_added_output_with_its_type_and_its_size(
     with_output: Mapping[str, Any],
 ) -> None:
-    assert "stereo, edges; or all" in with_output["openapi"]
+    assert "stereo, edges; or 'all'" in with_output["openapi"]
     assert "image/x-edges" in with_output["content"]
     assert with_output["http"] == [["edges"], True, False]
     assert with_output["reserved"] == 7 * 1000 + 2 * 100
@@ -151,7 +151,7 @@ def test_the_server_assistants_and_the_app_offer_an_added_lens(
 ) -> None:
     assert "fov, stereographic." in with_lens["openapi"]
     assert with_lens["http"] == "stereographic:200"
-    assert "stereographic:200: a sphere seen from its edge" in with_lens["mcp"]
+    assert "'stereographic:200' (a sphere seen from its edge)" in with_lens["mcp"]
     assert (
         '<option value="stereographic:200">sphere seen from its edge</option>' in with_lens["page"]
     )

@@ -88,7 +88,7 @@ def test_a_signalling_nan_is_no_depth() -> None:
 
 
 def test_a_factor_that_no_float_holds_is_refused() -> None:
-    with pytest.raises(InputError, match="no positive number 'factor'"):
+    with pytest.raises(InputError, match="needs a positive number 'factor'"):
         _parse_frame(Path("x.json"), "scene", {"factor": 10**400, "image": "a", "gt_depth": "b"})
 
 

@@ -125,5 +125,7 @@ def test_a_command_of_a_package_that_cannot_be_loaded_is_one_line(
 
 
 def test_a_folder_that_no_finder_takes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"not a checkpoint: the folder has no config\.json"):
+    with pytest.raises(
+        ValueError, match=r"not a checkpoint for transformers: the folder has no config\.json"
+    ):
         load_model(tmp_path)

@@ -190,7 +190,8 @@ def test_images_are_paired_by_id_and_not_by_place() -> None:
 def test_different_images_are_refused_unless_the_common_ones_are_asked_for() -> None:
     a, b = run_of("a", random_errors(0, 40)), run_of("b", random_errors(1, 36))
     with pytest.raises(
-        InputError, match=r"40 and 36; .* only one of the runs has 'room/0036'.*use common .* 36 "
+        InputError,
+        match=r"40 and 36 images.*; .* only one of the runs has 'room/0036'.*use common .* 36 ",
     ):
         compare([a, b])
     compared = compare([a, b], common=True)

@@ -118,7 +118,7 @@ def test_normals_count_inside_the_crop_and_the_dataset_stays_as_it_was() -> None
 def test_a_crop_for_another_size_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match=r"480 x 640 .* is 240 x 320"):
         depth_mask(benchmark(crop=Crop.NYU_EIGEN), truth_of(np.ones((240, 320))))
-    with pytest.raises(InputError, match=r"352 x 1216 .* or larger, but this one has 300 x 1242"):
+    with pytest.raises(InputError, match=r"352 x 1216 .* or larger, but this image is 300 x 1242"):
         cut_truth(truth_of(np.ones((300, 1242))), InputCrop.KITTI_BENCHMARK)
 
 

@@ -159,7 +159,7 @@ def true_depth(path: Path, encoding: str) -> np.ndarray:
     return np.where(truth.depth_valid, truth.depth, 0)
 
 
-@pytest.mark.filterwarnings("ignore:the camera in the file is not used")
+@pytest.mark.filterwarnings("ignore:the camera in the depth file is not used")
 @pytest.mark.parametrize("form", MASKED)
 def test_pixels_that_the_file_marks_hold_no_depth(form: str, tmp_path: Path) -> None:
     write, encoding = MASKED[form]

@@ -86,14 +86,14 @@ def test_who_stops_waiting_cancels_the_prediction(service: Service) -> None:
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        (("image/png", b"<html>sorry</html>"), "the result is not a picture"),
-        (("image/png", grey_png([[7] * 64] * 48)[:-30]), "not a picture, or is damaged"),
+        (("image/png", b"<html>sorry</html>"), "the result cannot be read as a picture"),
+        (("image/png", grey_png([[7] * 64] * 48)[:-30]), "the result cannot be read as a picture"),
         (
             ("image/png", grey_png([[7] * 64] * 64)),
             "64 x 64 pixels, but the photograph has another",
         ),
         (("image/png", colour_png(64, 48)), "the picture in the result is coloured"),
-        (("image/png", b""), "the result is not a picture"),
+        (("image/png", b""), "the result cannot be read as a picture"),
     ],
 )
 def test_results_are_checked_before_they_are_believed(

@@ -268,7 +268,7 @@ def test_black_poles_are_refused_with_the_lens_of_the_rest(picture):
     black[:40] = 0
     with pytest.raises(InputError, match=r"black at the top.*rows 40 to 255.*equirect:81\.") as no:
         rilievo.predict(black, projection="equirect")
-    lens = str(no.value).split("projection='")[1].split("'")[0]
+    lens = str(no.value).split("write ")[1].split(" as its lens")[0]
     model = Reader(DepthKind.METRIC, lambda z, _: z)
     found = rilievo.predict(black[40:], model=model, projection=lens)
     true = distance(rays_of(panorama(SIZE), SIZE))[40:]

@@ -38,7 +38,7 @@ def test_counts_that_are_no_millimetres_are_said(
 ) -> None:
     made = prediction(low, high)
     [note] = saving_notes(made, "a", ["npz", "png16"])
-    assert note.startswith("a.depth16.png is in steps of ")
+    assert note.startswith("a.depth16.png stores depth in steps of ")
     assert [word for word in words if word not in note] == []
     made.save(tmp_path / "a", ["png16"])
     [facts] = json.loads((tmp_path / "a.json").read_text())["files"]
@@ -93,4 +93,6 @@ def test_the_command_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     arguments = ["surface", "photo.png", "--depth", "z.npy", "--fov", "60", "--save", "png16"]
     arguments = [str(tmp_path / word) if "." in word else word for word in arguments]
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
-    assert "photo.depth16.png is in steps of 1.19 mm" in " ".join(capsys.readouterr().err.split())
+    assert "photo.depth16.png stores depth in steps of 1.19 mm" in " ".join(
+        capsys.readouterr().err.split()
+    )

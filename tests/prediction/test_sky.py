@@ -167,6 +167,6 @@ def test_the_command_writes_it_or_says_that_the_model_has_none(
     capsys.readouterr()
     small = ["-m", "rilievo/small", "--save", "sky", "-o", str(tmp_path / "small")]
     assert main(["predict", str(photo), *small]) == 2
-    assert "--save sky needs sky, which model 'rilievo/small' does not predict" in (
+    assert "--save sky needs a sky mask, which model 'rilievo/small' does not predict" in (
         capsys.readouterr().err
     )

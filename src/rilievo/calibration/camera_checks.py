@@ -332,4 +332,7 @@ def _fov_hint(fov: float) -> str | Text:
     if math.degrees(fov) <= _MAX_FOV:
         return f"if the number is in radians, write {math.degrees(fov):.0f}"
     camera = OptionName("camera", "24mm")
-    return Text("for a focal length in millimetres, write ", camera, " (35 mm equivalent)")
+    return Text(
+        "if the number is a focal length in millimetres, give its 35 mm equivalent, such as ",
+        camera,
+    )

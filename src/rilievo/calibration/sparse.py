@@ -499,7 +499,10 @@ def _listed_unit_doubt(metres: Values, name: str) -> str | None:
         f"its points are {metres.min():.3g} to {metres.max():.3g} m away, with a median of "
         f"{median:.3g} m, so the distances are probably not in metres",
         path=name,
-        hint=Text("if they have another unit, state it, such as ", OptionName("sparse_unit", unit)),
+        hint=Text(
+            "if they are in another unit, state it, for example with ",
+            OptionName("sparse_unit", unit),
+        ),
     )
 
 

@@ -239,9 +239,9 @@ def _unknown_model_error(name: str) -> ModelError:
     similar = _similar_names(name)[: 1 if len(name) > _LONG_NAME else 2]
     question = f"did you mean {' or '.join(map(repr, similar))}? " if similar else ""
     return ModelError(
-        f"no model '{name}'; {question}'rilievo models --all' lists all models",
+        f"no model '{name}'; {question}'rilievo models --all' lists all",
         hint=Text(
-            "you can also give ORG/NAME from the hub with ",
+            "or give ORG/NAME from the hub with ",
             OptionName("kind", "KIND"),
             ", or package.module:load (docs/extending.md)",
         ),

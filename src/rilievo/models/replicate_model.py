@@ -527,7 +527,7 @@ def _decode_grey(content: bytes) -> Field | None:
                 return np.asarray(picture, np.float32) / np.float32(65535)
             colours = np.asarray(picture.convert("RGB"))
     except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
-        raise ModelError(f"the result is not a picture, or is damaged ({error})") from error
+        raise ModelError(f"the result cannot be read as a picture ({error})") from error
     is_coloured = (np.ptp(colours, axis=-1) > 0).any()
     if is_coloured:
         return None

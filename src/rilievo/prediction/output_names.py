@@ -109,8 +109,7 @@ def check_suffix(path: Path) -> None:
     if suffix in ("", ".") or split_output_suffix(path) is not None:
         return
     raise OptionError(
-        f"no output has the suffix '{printable(suffix)}'; "
-        f"{unknown_output_hint(suffix, OUTPUTS)}; if the suffix is part of the stem, give the "
-        "outputs as well",
+        f"no output has the suffix '{printable(suffix)}'; if the suffix is part of the file's "
+        f"name, also give the names of the outputs; {unknown_output_hint(suffix, OUTPUTS)}",
         path=printable(path),
     )

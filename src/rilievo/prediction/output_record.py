@@ -20,6 +20,12 @@ class Need(StrEnum):
     CAMERA = "camera"
     PHOTO = "photo"
 
+    @property
+    def text(self) -> str:
+        """What messages call the part."""
+        names = {"sky": "a sky mask", "camera": "a camera", "photo": "the photograph"}
+        return names.get(self, self)
+
 
 class SurfaceDepth(StrEnum):
     """Whether affine depth is first anchored, so that an output shows an undistorted surface."""

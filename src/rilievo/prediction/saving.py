@@ -317,7 +317,9 @@ def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
             source = f"model '{model}' does not predict"
             if model.startswith(DEPTH_MAP_MODEL):
                 source = "a given depth map does not contain"
-            raise OptionError(f"output '{name}' needs {need}, which {source}")
+            if need is Need.PHOTO:
+                source = "this prediction does not contain"
+            raise OptionError(f"output '{name}' needs {need.text}, which {source}")
 
 
 def prediction_for_output(prediction: PredictionRecord, name: str) -> PredictionRecord:

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     [
         ("{fx: 500, fy: 500, cx: 319.5, cy: 239.5}", None),
         ("{fx: 500, cx: 290, cy: 260}", None),
-        ("{file: calib.txt}", "in its camera file, rilievo uses P2"),
+        ("{file: calib.txt}", "rilievo uses P2 (the left colour camera) from its camera file"),
         ("{fx: 1000, fy: 1000, cx: 639.5, cy: 479.5}", "2 of 2 images: .* far from the middle"),
         ("{fx: 0.8, fy: 1.0, cx: 0.5, cy: 0.5}", "fractions of the width and the height"),
         ("{lens: 'opencv:500,500,319.5,239.5,-0.1,0,0,0'}", None),

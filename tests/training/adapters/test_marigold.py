@@ -247,7 +247,7 @@ def test_a_pipeline_that_states_no_kind_must_be_given_one(folder: Path) -> None:
 def test_a_kind_that_the_pipeline_contradicts_is_refused(
     depth_folder: Path, normals_folder: Path
 ) -> None:
-    with pytest.raises(ModelError, match="states that its depth is affine, but metric depth was"):
+    with pytest.raises(ModelError, match="states that its depth is affine, not metric"):
         load_model(depth_folder, kind="metric", device="cpu")
     with pytest.raises(ModelError, match="predicts normals, not metric depth"):
         load_model(normals_folder, kind="metric", device="cpu")

@@ -115,9 +115,9 @@ def _pickled(folder: Path) -> None:
         ),
         (
             lambda folder: edit_index(folder, **{"../x": ["diffusers", "U"]}),
-            r"'\.\./x' is not the name",
+            r"'\.\./x' is not a valid name",
         ),
-        (lambda folder: (folder / "model_index.json").write_text("[]"), "not the index"),
+        (lambda folder: (folder / "model_index.json").write_text("[]"), "is not a valid index"),
         (
             lambda folder: edit_index(folder, vae=["my_code", "Vae"]),
             "its vae is from 'my_code', which is cus",

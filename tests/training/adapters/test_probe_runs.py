@@ -194,7 +194,7 @@ def test_a_backbone_with_other_weights_than_then_is_refused(root: Path, tmp_path
     train_probe(small_config(root), tmp_path, CPU)
     path = tmp_path / "config.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1', 1))
-    with pytest.raises(ModelError, match="with different weights"):
+    with pytest.raises(ModelError, match="that differ from its current ones"):
         load_model(tmp_path, device="cpu")
 
 

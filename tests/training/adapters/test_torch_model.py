@@ -124,7 +124,7 @@ def test_an_impossible_field_of_view_is_refused() -> None:
     [
         (LoadOptions(engine="openvino"), "runs with torch, not with openvino"),
         (LoadOptions(engine="tensorrt"), "no engine 'tensorrt'"),
-        (LoadOptions(precision="int4"), "no precision 'int4'"),
+        (LoadOptions(precision="int4"), "does not offer the precision 'int4'"),
         (LoadOptions(precision="fp16", device="cpu"), "fp16 needs a GPU"),
         (LoadOptions(device="tpu"), "no device 'tpu'"),
         (LoadOptions(device="coreml"), "'coreml' is only for ONNX files"),

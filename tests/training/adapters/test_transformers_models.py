@@ -181,7 +181,7 @@ def test_safetensors_go_before_pickles_and_other_formats_are_left() -> None:
     assert files_to_fetch(["config.json", *shards, "model.safetensors.index.json"])[1:3] == shards
     with pytest.raises(ModelError, match=r"does not read .*weights\.pkl, which may contain code"):
         files_to_fetch(["config.json", "weights.pkl"])
-    with pytest.raises(ModelError, match=r"no config\.json"):
+    with pytest.raises(ModelError, match=r"do not include config\.json"):
         files_to_fetch(["model.safetensors"])
 
 

@@ -49,7 +49,8 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
     warnings = [
         first_warnings[pattern]
         if count == 1
-        else f"{first_warnings[pattern]} (applies to {count} of {len(sampled_ids)} images)"
+        else f"{first_warnings[pattern]} (applies to {count} of the {len(sampled_ids)} images "
+        "sampled for this)"
         for pattern, count in image_counts.items()
     ]
     warnings += filter(None, [odd_unit_warning(medians)])

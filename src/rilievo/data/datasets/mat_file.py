@@ -140,7 +140,10 @@ class Hdf5MatFile:
         if is_sliced and array.shape:
             size_bytes //= max(1, array.shape[0])
         if size_bytes > _MAX_BYTES:
-            raise ValueError(f"it takes {size_bytes / 2**30:.1f} GiB of memory, which is too much")
+            raise ValueError(
+                f"it would take {size_bytes / 2**30:.1f} GiB of memory; expected at most "
+                f"{_MAX_BYTES / 2**30:g} GiB"
+            )
         return array
 
     def _open(self) -> Any:

@@ -165,7 +165,12 @@ class DepthPair:
             raise InputError(
                 f"depth maps must have the shape (height, width), got {self.true.shape}"
             )
-        p = self._valid_depth(self.predicted, "predicted", "clip it to a minimum depth first")
+        p = self._valid_depth(
+            self.predicted,
+            "predicted",
+            "clip zero and negative depth to a minimum, and remove pixels that are NaN or infinite "
+            "from the mask",
+        )
         t = self._valid_depth(self.true, "true", "remove these pixels from the mask")
         object.__setattr__(self, "p", p)
         object.__setattr__(self, "t", t)

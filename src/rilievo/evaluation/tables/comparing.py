@@ -122,9 +122,9 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
         if ids_by_run[name] != first_ids and not common:
             unshared_example = printable(min(ids_by_run[name] ^ first_ids))
             raise InputError(
-                f"{quote_pair(first_name, name)} were scored on different images, "
-                f"{len(first_ids):,} and {len(ids_by_run[name]):,}; for example, only one of the "
-                f"runs has '{unshared_example}'",
+                f"{quote_pair(first_name, name)} were scored on different sets of "
+                f"images ({len(first_ids):,} and {len(ids_by_run[name]):,} images); for example, "
+                f"only one of the runs has '{unshared_example}'",
                 hint=Text(
                     "use ",
                     OptionName("common"),

@@ -226,9 +226,10 @@ def _ranking_notes(
         )
     if without_draws and num_models > 1:
         yield (
-            "Mean ranks have no interval, because some of the ranked numbers are not means over "
-            "three or more images or scenes, or are biases of both signs: "
-            f"{', '.join(without_draws)}."
+            "Mean ranks have no interval, because the ranks on these benchmarks cannot be "
+            f"resampled: {', '.join(without_draws)}. Their numbers cover fewer than three images "
+            "or scenes, are not means over images, or are biases that are positive in some images "
+            "and negative in others."
         )
     labels_by_note: dict[str, list[str]] = {}
     for group in groups:

@@ -514,6 +514,7 @@ def _check_single_camera(entries: Mapping[str, Any], location: str) -> None:
     if left is None or right is None or entries[left] == entries[right]:
         return
     raise InputError(
-        f"the file has two cameras ({left}, {right}): keep only the one that took this photograph",
+        f"the file has two cameras ({left}, {right}): keep only the entries of the one that took "
+        "this photograph, and name its matrix K and its distortion D",
         path=location,
     )

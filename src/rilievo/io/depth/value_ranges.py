@@ -181,7 +181,10 @@ def float_range_warning(
                 "'scale: 1'"
             )
     elif not low <= median * (metadata.scale or 1.0) <= high:
-        return f"{contradiction}: if they are in another unit, set 'scale'"
+        return (
+            f"{contradiction}: if they are not in metres, set 'scale' to the metres per stored "
+            "value, such as 0.001 for millimetres"
+        )
     return None
 
 

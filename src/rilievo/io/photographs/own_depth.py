@@ -459,10 +459,12 @@ def _decode_base64(text: str) -> bytes:
 
 
 def _require_finite(properties: Mapping[str, str], key: str) -> float:
+    if key not in properties:
+        raise InputError(f"its {key} is missing; expected a number")
     try:
         number = float(properties[key])
-    except (KeyError, ValueError):
+    except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"its {key} is '{properties.get(key, '')[:20]}'; expected a number")
+        raise InputError(f"its {key} is '{properties[key][:20]}'; expected a finite number")
     return number

@@ -26,7 +26,7 @@ _UNSUPPORTED_MATRICES = {
     10: "BT.2020 colours with constant luminance",
     13: "colours with constant luminance",
     14: "ICtCp colours",
-    15: "IPT colours of Dolby Vision without a base layer",
+    15: "IPT colours of Dolby Vision (profile 5)",
 }
 _HD_ROWS = 720
 """Untagged frames with at least so many rows have the colours of high definition."""

@@ -127,7 +127,7 @@ def needed_files(files: Sequence[str]) -> Sequence[str]:
     """Select the files that a pipeline needs: configurations and weights, preferably in fp32."""
     if INDEX_FILE not in files:
         raise ModelError(
-            f"there is no {INDEX_FILE} among its files, so it is not a diffusers pipeline"
+            f"the model's files do not include {INDEX_FILE}, so it is not a diffusers pipeline"
         )
     names_by_folder: dict[str, list[str]] = {}
     for path in files:

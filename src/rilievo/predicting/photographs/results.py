@@ -141,7 +141,7 @@ class ResultWriter:
                     ),
                 )
             if missing:
-                parts = " and ".join(missing)
+                parts = " and ".join(part.text for part in missing)
                 raise OptionError(
                     option="save",
                     problem=f"{name} needs {parts}, which model '{card.name}' does not predict",
@@ -390,10 +390,7 @@ class ResultWriter:
             fault = file_fault(job.target.parent, facts, self.thoroughness)
             if fault is not None:
                 self.note(
-                    Note(
-                        "is missing or damaged, so rilievo writes it again",
-                        path=printable(job.target.parent / fault),
-                    )
+                    Note(f"{printable(job.target.parent / fault)}, so rilievo writes it again")
                 )
                 return False
         # Remove what the earlier run could not remove at its end.

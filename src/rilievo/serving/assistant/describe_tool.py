@@ -212,7 +212,7 @@ def _floor_sentence(result: DescribeResult, unit: str) -> str:
     """Say how much of the picture is floor, and how the camera stands above it."""
     floor = result.floor
     if floor is None:
-        return "No floor is visible."
+        return "No floor was found."
     direction = "down" if floor.camera_pitch >= 0 else "up"  # a positive pitch looks down
     sentence = (
         f"A floor covers {100 * floor.share:.0f}% of the picture. The camera looks {direction} by "

@@ -47,7 +47,7 @@ from rilievo.serving.assistant.tool import (
 _MAX_FACTS = 64
 
 _LENS_GUIDE = "; ".join(
-    f"{spelling}: {meaning}".replace("`", "'")
+    f"'{spelling}' ({meaning})".replace("`", "'")
     for lens in LENSES.values()
     for spelling, meaning in lens.guide.items()
 )
@@ -76,7 +76,8 @@ class KnownArguments(ToolArguments):
     """Horizontal field of view of the photograph in degrees. It makes the ranges narrower."""
     projection: Annotated[str, Field(max_length=400)] | None = Field(
         default=None,
-        description=f"Lens of the photograph, if it is not an ordinary one. {_LENS_GUIDE}.",
+        description=f"Lens of the photograph, if it is not an ordinary one. Give one "
+        f"of these: {_LENS_GUIDE}.",
     )
     forget: bool = False
     """Forget everything that was stated about this photograph before."""

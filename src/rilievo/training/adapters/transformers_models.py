@@ -124,7 +124,8 @@ def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
     """
     if _CONFIG not in files:
         raise ModelError(
-            f"there is no {_CONFIG} among its files, so it is not a checkpoint for transformers"
+            f"the model's files do not include {_CONFIG}, so it is not a checkpoint for "
+            "transformers"
         )
     configurations = [name for name in (_CONFIG, PROCESSOR_FILE) if name in files]
     for patterns in (_SAFETENSORS, _PYTORCH_FILES):
@@ -132,7 +133,7 @@ def files_to_fetch(files: Sequence[str]) -> Sequence[str]:
         if weights:
             return [*configurations, *weights]
 
-    problem = "there is neither model.safetensors nor pytorch_model.bin among its files"
+    problem = "the model's files include neither model.safetensors nor pytorch_model.bin"
     unsafe = [name for name in files if name.endswith(_UNSAFE_SUFFIXES)]
     if unsafe:
         names = ", ".join(map(printable, unsafe[:_MAX_NAMES_IN_MESSAGE]))

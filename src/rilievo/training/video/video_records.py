@@ -91,8 +91,8 @@ class VideoRecord:
         warnings = []
         if _is_no_better(self.warp_error, self.identity_error):
             warnings.append(
-                f"nothing was learned: neighbours warped by depth and motion "
-                f"({self.warp_error:.4f}) fit no better than unwarped neighbours "
+                "nothing was learned: neighbouring frames warped by depth and motion fit no better "
+                f"(photometric error {self.warp_error:.4f}) than unwarped ones "
                 f"({self.identity_error:.4f})"
             )
         if self.kept_start:

@@ -282,8 +282,8 @@ def _motion_notes(
     if parallax * 640 / width < _MIN_PARALLAX:
         notes.append(
             f"{name}: the camera turns but hardly moves (median parallax {parallax:.2f} px per "
-            f"frame), so depth can hardly be learned even from frames that are {LARGEST_STRIDE} "
-            "apart"
+            f"frame), so depth can hardly be learned, even from frames that are {LARGEST_STRIDE} "
+            "frames apart"
         )
     return notes
 
