@@ -198,11 +198,12 @@ STEPS: tuple[Step, ...] = (
             "{folder}/speed.json",
             "{folder}/panel.md",
             f"{_STUDIES}/write_default_card.py",
+            f"{_STUDIES}/card_models.py",
             f"{_STUDIES}/card_words.py",
         ),
         writes=("src/rilievo/models/default/*.md",),
         minutes=0.2,
-        afterwards="NOTICE, docs/models.md and lab/studies/card_words.py if the network is built "
+        afterwards="NOTICE, docs/models.md and lab/studies/card_models.py if the network is built "
         "or trained otherwise; docs/measure.md: ranges.log",
     ),
     Step(

@@ -2,9 +2,11 @@
 
 import json
 import math
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+from card_models import purpose, training
 from default_scores import Scores, table
 from file_facts import FileFacts
 from sureness import Calibration
@@ -40,25 +42,6 @@ _METHODS = (
     ("many points, with a smooth field", "smooth field"),
 )
 
-_MEANT = {
-    "rilievo/base": (
-        "It is the default for photographs.\n\n"
-        "The file contains several networks (`lab/making/fused_graph.py`). Two layout networks "
-        "with the encoder EfficientNet-Lite2 see a small version of the photograph, of about "
-        "49,000 pixels, and predict how near and far things are. One of them sees the mirror "
-        "image, and the layout is the mean of the two predictions. A detail network with the "
-        "encoder MobileNetV2 sees 197,000 pixels, and adds detail finer than a 24x32 grid. A "
-        "final step moves depth at outlines to one of the two sides "
-        "(`lab/making/outline_network.py`).\n\n"
-        "Confidence and sky come from the layout networks. The confidence was recalibrated with 60 "
-        "frames of NYU that were kept out of training, and 168 rendered frames "
-        "(`lab/making/recalibrate.py`)."
-    ),
-    "rilievo/small": (
-        "It is the default for videos, live views and the static page. For photographs, select it "
-        "with `--quality fast`. It is five times as fast as `rilievo/base`."
-    ),
-}
 _LIMITS = """\
 Depth is predicted up to one unknown factor per photograph. So proportions are estimates, and
 sizes mean nothing until you calibrate the scale, for example with a known length.
@@ -73,15 +56,19 @@ these faults:
   look too frontal.
 - Sky is placed at about twice the distance of the farthest surface.
 
-The model was not trained on mirrors, glass, posters and screens that show a scene, close-ups
-without context, aerial and microscope pictures, or fisheye lenses. Use it for previews, for
-surfaces of rooms and streets, and for teaching. Do not use it for driving, for surveying, or for
-anything where a wrong distance could harm somebody."""
+{uses}"""
+_USES = (
+    "Use `{name}` for previews, for surfaces of rooms and streets, and for teaching. Do not use it "
+    "for driving, for surveying, or for anything where a wrong distance could harm somebody. It "
+    "was not trained on mirrors, glass, posters and screens that show a scene, close-ups without "
+    "context, pictures from drones or microscopes, or fisheye lenses."
+)
+_SCORED = (
+    "The next table shows how accurate `{name}` is on real and rendered images. It was computed by "
+    "`lab/studies/evaluate_default_model.py`. Each row names its benchmark (to read about it, run "
+    "`rilievo benchmarks NAME`). These are the scores:"
+)
 _ACCURACY = """\
-The next table gives the accuracy on real and rendered images, computed by
-`lab/studies/evaluate_default_model.py`. Each row names its benchmark (`rilievo benchmarks NAME`).
-These are the scores:
-
 - *AbsRel / δ1*: the mean relative error of depth (lower is better), and the share of pixels that
   are right within a factor of 1.25. Depth is scaled by one factor for each image, which makes its
   median equal to the true median.
@@ -120,25 +107,28 @@ def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None, panel:
     paragraphs = (
         f"# {facts.name}",
         _first(facts, milliseconds),
-        *((_judged(panel),) if panel else ()),
-        f"The model was trained on {facts.trained_on}.",
-        _LIMITS,
+        *((_judged(facts.name, panel),) if panel else ()),
+        training(facts),
+        _LIMITS.format(uses=_filled(_USES.format(name=facts.name))),
         *(_confidence(each) for each in said),
         *((ranges(),) if facts.name == DEFAULT_MODEL else ()),
         _pictures(facts.name),
+        _filled(_SCORED.format(name=facts.name)),
         _ACCURACY,
         table(own).rstrip(),
-        _published(),
+        _published(facts.name),
     )
     return "\n\n".join(paragraphs) + "\n"
 
 
+_COMPARED = (
+    "The following table shows why `{name}` is the default model. We compared it with `{old}`, the "
+    "model that it would replace, on the same test frames. These frames, called the *panel*, come "
+    "from four cameras, with at least 20 frames each. They were used neither for training nor to "
+    "choose a checkpoint. The table is the output of `lab/studies/judge_models.py`. Its columns "
+    "mean:"
+)
 _PANEL = """\
-To decide whether this model becomes the default, we compared it with the model that it would
-replace. Both were scored on the same test frames, called the *panel*: at least 20 frames from each
-of four cameras, which were used neither for training nor to choose a checkpoint. The table is the
-output of `lab/studies/judge_models.py`. Its columns mean:
-
 - *AbsRel / δ1*: the mean relative error of depth (lower is better), and the share of pixels that
   are right within a factor of 1.25
 - *normals*: the mean angle between predicted and true normals
@@ -148,14 +138,17 @@ output of `lab/studies/judge_models.py`. Its columns mean:
 - *ranges hold*: the share of true lengths that lie inside the error range that this version gives
 - *relearned, width*: the same share if the ranges are learned only from the other three cameras,
   and the mean width of these ranges, divided by the width of one range that is used for all
-  measurements
-
-The text below the table gives the change of AbsRel with 90% intervals, on average and for each
-camera. A negative change is an improvement."""
+  measurements"""
 
 
-def _judged(panel: str) -> str:
-    return f"{_PANEL}\n\n{panel.strip()}"
+def _judged(name: str, panel: str) -> str:
+    _, _, first, *_ = panel.splitlines()
+    old = first.split(" | ")[1]
+    return f"{_filled(_COMPARED.format(name=name, old=old))}\n\n{_PANEL}\n\n{panel.strip()}"
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
 def _first(facts: FileFacts, milliseconds: float | None) -> str:
@@ -166,8 +159,7 @@ def _first(facts: FileFacts, milliseconds: float | None) -> str:
             "(`python -m benchmarks embedded`)."
         )
     return (
-        f"This model predicts depth {facts.kind.replace('_', ' ')}, surface normals and a "
-        f"confidence for one photograph. {_MEANT.get(facts.name, '')}\n\n"
+        f"{purpose(facts)}\n\n"
         f"The network has {facts.parameters / 1e6:.2f} million parameters, stored as "
         f"{facts.precision}. Its file has {facts.size_bytes / 1e6:.1f} MB ({facts.size_bytes} "
         f"bytes) and is licensed under {facts.licence}.{time}\n"
@@ -177,13 +169,18 @@ def _first(facts: FileFacts, milliseconds: float | None) -> str:
 
 def _confidence(found: Calibration) -> str:
     lines = [
-        "For each pixel, the model gives a confidence: the probability that its depth is right. "
-        "Here, right\nmeans within a factor of 1.25 of the true depth, once the scale is known. To "
-        f"check the confidence,\nwe predicted {found.frames} photographs with measured depth, and "
-        "scaled each prediction so that its median\ndepth matches the measured one. The mean "
-        f"confidence is {found.said:.2f}, and {found.right:.0%} of the pixels are\nright. The "
-        "table groups the pixels by their confidence. Ideally, the mean confidence of a\ngroup "
-        "equals the share of its pixels that are right:",
+        _filled(
+            "The confidence of a pixel is the probability that its depth is right. Right means "
+            "within a factor of 1.25 of the true depth, once the scale is known. To check the "
+            f"confidence, we predicted {found.frames} photographs with measured depth, and scaled "
+            "each prediction to the median of the measured depth. The mean confidence is "
+            f"{found.said:.2f}, and {found.right:.0%} of the pixels are right."
+        ),
+        "",
+        _filled(
+            "The next table groups the pixels by their confidence. Ideally, the mean confidence of "
+            "each group equals the share of its pixels that are right:"
+        ),
         "",
         "| confidence | share of pixels | its mean | right |",
         "|---|---|---|---|",
@@ -195,9 +192,12 @@ def _confidence(found: Calibration) -> str:
     ]
     lines += [
         "",
-        "The next table shows the same for each camera. *Doubted* is the share of pixels with a "
-        "confidence below\n0.5. AUSE, the area between the sparsification curves of AbsRel, says "
-        "how well low confidence matches large\nerrors: 0 is best.",
+        _filled(
+            "You can trust the confidence more for some cameras than for others, as the next table "
+            "shows. *Doubted* is the share of pixels with a confidence below 0.5. AUSE (the area "
+            "between the sparsification curves of AbsRel) says how well low confidence matches "
+            "large errors, and 0 is best."
+        ),
         "",
         "| camera | frames | mean confidence | right | doubted | right if doubted | AUSE |",
         "|---|---|---|---|---|---|---|",
@@ -212,7 +212,7 @@ def _confidence(found: Calibration) -> str:
     return "\n".join(lines)
 
 
-def _published() -> str:
+def _published(model: str) -> str:
     """Published figures of other small networks, aligned, on the whole test sets."""
     found: dict[str, list[str]] = {}
     for benchmark in (find_benchmark("marigold-nyuv2"), find_benchmark("marigold-kitti")):
@@ -221,9 +221,11 @@ def _published() -> str:
                 cells = found.setdefault(row.model, [row.source])
                 cells.append(f"{row.values['abs_rel']:.3f} / {row.values['delta1']:.3f}")
     lines = [
-        "For comparison, these are published scores of other small networks (AbsRel / δ1, "
-        "aligned). They were\ncomputed on the complete official test sets, with raw depth and more "
-        "frames than above, so the comparison\nis only rough:",
+        _filled(
+            f"To compare `{model}` with other small networks, look at their published scores "
+            "(AbsRel / δ1, aligned). The comparison is only rough, because these scores were "
+            "computed on the complete official test sets, with raw depth and more frames:"
+        ),
         "",
         "| network | NYU, `marigold-nyuv2` | KITTI, `marigold-kitti` | source |",
         "|---|---|---|---|",
@@ -270,10 +272,10 @@ def _expected() -> str:
 
 
 def _pictures(name: str) -> str:
-    return (
-        "To see where the model works well and where it fails, look at "
-        f"`docs/pictures/default-{name.partition('/')[2]}.jpg`\nin the repository "
-        "(`python lab/studies/write_default_pictures.py`). The photographs come from "
-        "scikit-image.\nThey were also among the textures of rendered scenes, though never with "
-        "their depth."
+    return _filled(
+        f"To see where `{name}` works well and where it fails, look at the picture "
+        f"`docs/pictures/default-{name.partition('/')[2]}.jpg` in the repository "
+        "(`python lab/studies/write_default_pictures.py`). It shows photographs from scikit-image "
+        "with their predicted depth. The model has seen these photographs in training, but only as "
+        "textures of rendered scenes, never with their depth."
     )

@@ -10,13 +10,14 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 from panel import DECIDING, SHOWN, FrameScores, frames, scored
-from panel_rule import Change, Verdict, compare
+from panel_rule import LEAST_GAIN, Change, Verdict, compare
 
 from rilievo.calibration.ranges import COVERAGE
 from rilievo.errors import RilievoError
@@ -111,14 +112,32 @@ def _joined(kept: Sequence[FrameScores], name: str) -> Float64[np.ndarray, "n"]:
     return np.concatenate([getattr(each, name) for each in kept])
 
 
-def sentence(name: str, default: str, found: Verdict) -> str:
-    """Say what the panel says of a network."""
-    cameras = ", ".join(f"{camera} {_percent(each)}" for camera, each in found.cameras.items())
-    word = "replaces" if found.replaces else "does not replace"
-    return (
-        f"{name} against {default}: {_percent(found.together)} in the mean ({cameras}). "
-        f"It {word} {default}: {found.reason}.\n"
+def summary(name: str, default: str, found: Verdict) -> str:
+    """Say in Markdown by how much a network changes AbsRel, and whether it replaces the default."""
+    intro = (
+        "To summarise the table, we computed by how much AbsRel changes if you replace "
+        f"`{default}` by `{name}`. A negative change is an improvement. The brackets contain 90% "
+        "intervals:"
     )
+    changes = {"mean of the cameras": found.together, **found.cameras}
+    items = "\n".join(f"- {title}: {_percent(each)}" for title, each in changes.items())
+    rule = (
+        f"Our rule is that a new default must reduce the mean by {LEAST_GAIN:.0%} or more, and "
+        f"must not be worse for any camera. {_answer(name, found)}"
+    )
+    return f"{_filled(intro)}\n\n{items}\n\n{_filled(rule)}\n"
+
+
+def _answer(name: str, found: Verdict) -> str:
+    if not found.replaces:
+        return f"`{name}` does not meet the rule: {found.reason}."
+    if found.together.mean <= -LEAST_GAIN:
+        return f"`{name}` meets both conditions."
+    return f"A smaller reduction is enough if it is certain. `{name}` is better: {found.reason}."
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
 def _percent(change: Change) -> str:
@@ -140,7 +159,7 @@ def main() -> None:
     judged = judge(models, cameras, Path(os.environ["RILIEVO_DATA"]))
     sys.stdout.write(table(names, judged))
     for name, scores in zip(names[1:], judged[1:], strict=True):
-        sys.stdout.write("\n" + sentence(name, names[0], verdict(judged[0], scores)))
+        sys.stdout.write("\n" + summary(name, names[0], verdict(judged[0], scores)))
     if options.json:
         rows = {
             name: {camera: _values(kept, "abs_rel").tolist() for camera, kept in scores.items()}

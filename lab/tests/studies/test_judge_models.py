@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 
-from judge_models import judge, relearned, sentence, table, verdict
+from judge_models import judge, relearned, summary, table, verdict
 from panel import DECIDING, FrameScores, registered
 from panel_rule import BLOCK, DRAWS, Change, changes, compare, decide
 
@@ -136,14 +136,17 @@ def test_ranges_are_learned_on_the_other_cameras() -> None:
     assert relearned(one, DECIDING[1])[0] > 0.85
 
 
-def test_the_table_and_the_sentence_say_the_figures() -> None:
+def test_the_table_and_the_summary_say_the_figures() -> None:
     old = {name: scores(name, 0.2, 0.9) for name in DECIDING}
     new = {name: scores(name, 0.15, 0.9) for name in DECIDING}
     text = table(("a", "b"), (old, new))
     assert text.count("0.2000 / 0.700") == text.count("0.1500 / 0.700") == len(DECIDING)
     assert "nyu (24) | a" in text
-    assert "b against a: -25.0%" in sentence("b", "a", verdict(old, new))
-    assert "It replaces a" in sentence("b", "a", verdict(old, new))
+    better = summary("b", "a", verdict(old, new))
+    assert "- mean of the cameras: -25.0% [-25.0%, -25.0%]\n- nyu: -25.0%" in better
+    assert "`b` meets both conditions." in better
+    worse = summary("a", "b", verdict(new, old))
+    assert "`a` does not meet the rule: worse on nyu" in " ".join(worse.split())
 
 
 @pytest.mark.slow
