@@ -117,7 +117,7 @@ def shortened(table: str) -> str:
     if len(rows) <= _MOST_ROWS or not total.startswith("| **all**"):
         return table
     cells = {row: [cell.strip() for cell in row.strip("|").split("|")] for row in rows}
-    by_cost = sorted(rows, key=lambda row: -int(cells[row][-1].removesuffix(" %")))
+    by_cost = sorted(rows, key=lambda row: -int(cells[row][-1].removesuffix("%")))
     kept = {*by_cost[:_DEAREST], *(row for row in rows if cells[row][4] != "0")}
     return "\n".join([*head, *(row for row in rows if row in kept), total])
 
