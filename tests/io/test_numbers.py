@@ -217,7 +217,12 @@ def test_an_exr_whose_header_is_no_utf8_is_refused(tmp_path: Path) -> None:
     with OpenEXR.File(header, {"Z": np.ones((5, 6), np.float32)}) as file:
         file.write(str(tmp_path / "z.exr"))
     content = (tmp_path / "z.exr").read_bytes()
-    for name, broken in ((b"lineOrder", b"lineOrd\x80r"), (b"displayWindow", b"d\xffsplayWindow")):
+    for name, broken in (
+        (b"lineOrder", b"lineOrd\x80r"),
+        (b"displayWindow", b"d\xffsplayWindow"),
+        (b"\x00Z\x00", b"\x00\xda\x00"),  # the channel
+    ):
+        assert name in content
         path = written(tmp_path, "broken.exr", content.replace(name, broken))
         with pytest.raises(InputError, match=r"broken\.exr"):
             read_map(path)

@@ -39,8 +39,7 @@ class ExrChannels:
 
         # OpenEXR reads only files, whose paths may be Unicode or bytes.
         path_bytes = os.fsencode(path)
-        # InputFile ends the process if a name in the header is not UTF-8, whereas File raises.
-        OpenEXR.File(path_bytes, separate_channels=True, header_only=True)
+        _check_names(OpenEXR.File(path_bytes, separate_channels=True, header_only=True))
         self._file = OpenEXR.InputFile(path_bytes)
         self._header = self._file.header()
         channels = self._header["channels"]
@@ -133,6 +132,17 @@ class ExrChannels:
             min(top + rows, picture_rows) - max(top, 0),
             min(left + columns, picture_columns) - max(left, 0),
         )
+
+
+def _check_names(file: Any) -> None:
+    """Raise ``UnicodeDecodeError`` if a name in the header is not UTF-8.
+
+    ``OpenEXR.InputFile`` ends the process there. ``OpenEXR.File`` raises: at once for names of
+    attributes, and for names of channels when they are read.
+    """
+    for part in file.parts:
+        for channel in part.header["channels"]:
+            str(channel.name)
 
 
 def _window_shape(window: Any) -> tuple[int, int]:
