@@ -445,7 +445,7 @@ def test_doubts_of_several_kinds_are_each_said_once(root: Path) -> None:
     warnings = check_dataset(open_dataset("folder", root)).warnings
     for words in ("half of the photograph's", "EXIF rotates or flips the photograph"):
         [warning] = [warning for warning in warnings if words in warning]
-        assert warning.endswith("(applies to 3 of 3 images)")
+        assert warning.endswith("(applies to 3 of the 3 images sampled for this)")
 
 
 def test_masks_and_normals_have_the_size_of_depth_or_of_the_photograph(root: Path) -> None:
