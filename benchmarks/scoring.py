@@ -27,9 +27,9 @@ def run(settings: Settings) -> Report:
         about=(
             "If you have a folder of saved predictions, how long does rilievo need to score them? "
             "In this benchmark, `rilievo evaluate --benchmark depth --predictions FOLDER` "
-            f"compares {count} predictions of {width}x{height} with ground truth. The time covers "
-            "the whole process: fitting the predictions to the ground truth, computing 14 metrics "
-            "with intervals, and writing tables and a report.\n\n"
+            f"compares {count} predictions of {width}x{height} with ground truth. The time "
+            "includes three steps: fitting the predictions to the ground truth, computing 14 "
+            "metrics with their intervals, and writing tables and a report.\n\n"
             "The predictions are inverse depth in float32, and the ground truth has 16 bits."
         ),
         tables=(

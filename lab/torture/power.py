@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, cast
 
 ROOT, JOURNAL, DIES_AT = "TORTURE_ROOT", "TORTURE_JOURNAL", "TORTURE_DIES_AT"
 _CHANGES = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
+Sync = TypeVar("Sync", bound=Callable[..., None])
+"""Type of ``os.fsync`` and ``os.fdatasync``."""
 
 
 class Recorder:
@@ -84,8 +86,8 @@ def record_this_process() -> None:
     recorder = Recorder(Path(os.environ[ROOT]), Path(os.environ[JOURNAL]))
     process = _RecordedProcess(recorder, dies_at=int(os.environ.get(DIES_AT, "0")))
     os.mkdir = process.recorded_mkdir(os.mkdir)
-    os.fsync = process.recorded_sync(os.fsync)  # type: ignore[assignment]
-    os.fdatasync = process.recorded_sync(os.fdatasync)  # type: ignore[assignment]
+    os.fsync = process.recorded_sync(os.fsync)
+    os.fdatasync = process.recorded_sync(os.fdatasync)
     sys.addaudithook(process.count_change)
 
 
@@ -111,7 +113,7 @@ class _RecordedProcess:
         if event != "open" or arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             self.count()
 
-    def recorded_sync(self, sync: Callable[[Any], None]) -> Callable[[Any], None]:
+    def recorded_sync(self, sync: Sync) -> Sync:
         """Make a function that syncs like ``sync``, and notes the state that is durable then."""
 
         def sync_and_record(file: Any) -> None:
@@ -124,7 +126,7 @@ class _RecordedProcess:
             sync(file)
             self._recorder.write(state)
 
-        return sync_and_record
+        return cast(Sync, sync_and_record)
 
     def recorded_mkdir(self, mkdir: Callable[..., None]) -> Callable[..., None]:
         """Make a function that makes a folder like ``mkdir``, and notes its state."""

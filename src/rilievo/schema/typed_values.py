@@ -133,24 +133,28 @@ _FEET_AND_INCHES = re.compile(r"(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|
 
 
 def parse_metres(text: str) -> float:
-    """Parse a length [m]: ``2.35``, ``30cm``, ``12 in`` or ``5'11"``.
+    """Convert a length with or without a unit to metres.
+
+    The text is a number and a unit (``30cm``, ``12 in``), feet with inches (``5'11"``), or a number
+    alone, which is in metres.
 
     Examples:
-        >>> parse_metres("30cm"), parse_metres("5ft 11in")
-        (0.3, 1.8034)
+        >>> parse_metres("30cm"), parse_metres("5ft 11in"), parse_metres("2.35")
+        (0.3, 1.8034, 2.35)
 
     Raises:
-        ValueError: If it is no length, or its unit is unknown.
+        ValueError: If the text is not a length, or if its unit is unknown.
     """
     text = text.strip()
     feet_and_inches = _FEET_AND_INCHES.fullmatch(text)
     if feet_and_inches is not None:
         feet, inches = float(feet_and_inches[1]), float(feet_and_inches[2])
-        return round(feet * METRES_PER_UNIT["ft"] + inches * METRES_PER_UNIT["in"], _DECIMALS)
+        metres = feet * METRES_PER_UNIT["ft"] + inches * METRES_PER_UNIT["in"]
+        return round(metres, _DECIMALS)
 
     number_and_unit = _NUMBER_AND_UNIT.fullmatch(text)
     if number_and_unit is None:
-        return float(text)
+        return float(text)  # in metres
     number, unit = number_and_unit[1], number_and_unit[2].lower()
     if unit not in METRES_PER_UNIT:
         raise ValueError("an unknown unit")

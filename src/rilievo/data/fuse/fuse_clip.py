@@ -200,7 +200,15 @@ def _open_clip(clip: Path, options: FuseOptions) -> tuple[ClipReader, PoseFile |
 
 
 def _check_output(output: Path, options: FuseOptions) -> None:
-    """Check the suffix of the output, and that no file is replaced that must be kept."""
+    """Check that the surface and its JSON can be written, before anything is computed.
+
+    Files of an earlier run are only replaced with ``options.overwrite``. Other files are never
+    replaced.
+
+    Raises:
+        OptionError: If the suffix is not one of a surface.
+        OutputError: If a file exists that may not be replaced.
+    """
     if output.suffix.lower() not in _SUFFIXES:
         raise OptionError(
             f"{printable(output)}: a surface must be a {' or '.join(_SUFFIXES)} file, such as "

@@ -100,18 +100,24 @@ def exif_swaps_sides(map_size: Size, orientation: int) -> bool:
 
 
 def middle_of_smaller_picture(map_size: Size, picture_size: Size) -> tuple[str, DepthCrop] | None:
-    """Find out whether a map may be a crop of the middle of the picture at a smaller size.
+    """Find the part of a picture that a map covers, if it was cut from a smaller copy's middle.
 
-    Programs for NYUv2, for example, halve 480 x 640 and cut 228 x 304 out of the middle.
+    Programs for NYUv2, for example, reduce pictures of 480 x 640 to 240 x 320, and keep the 228 x
+    304 pixels in the middle. Such a map covers the 456 x 608 pixels in the middle of the picture.
 
     Returns:
-        The reduction, such as "half of", and the rectangle in the picture; None if it is no such
-        crop.
+        The size of the copy for a message, such as "half of" the picture's, and the part [px] of
+        the picture. None if the size of the map does not fit such a crop.
     """
     for factor, fraction_words in _FRACTION_WORDS.items():
+        # Size that the map would have in the picture.
         height, width = factor * map_size[0], factor * map_size[1]
-        coverage = [height / picture_size[0], width / picture_size[1]]
-        if min(coverage) >= _MIN_MIDDLE and max(coverage) <= 1 and min(coverage) < 1:
+        smaller_fraction, larger_fraction = sorted(
+            (height / picture_size[0], width / picture_size[1])
+        )
+        fits_in_picture = larger_fraction <= 1
+        leaves_narrow_border = _MIN_MIDDLE <= smaller_fraction < 1
+        if fits_in_picture and leaves_narrow_border:
             top, left = (picture_size[0] - height) // 2, (picture_size[1] - width) // 2
             return fraction_words, DepthCrop(top=top, left=left, height=height, width=width)
     return None
