@@ -19,7 +19,15 @@ from random import Random
 
 from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, RILIEVO, Job
-from lab.torture.leavings import faults, files_of, lost_list, numbered, parts_of
+from lab.torture.leavings import (
+    faults,
+    files_of,
+    list_of,
+    lost_list,
+    numbered,
+    parts_of,
+    unmarked_result,
+)
 from lab.torture.plants import planted
 from lab.torture.power import DIES_AT, JOURNAL, ROOT, Recorder, calls_of, cut, damage, remove
 from lab.torture.rounds import run_rounds, shared_tries
@@ -139,8 +147,12 @@ class _Work:
         self._wanted: Mapping[str, bytes] | None = None
         """Files that undisturbed work leaves; None until it has ended well."""
         self._is_broken = False
-        self._unlisted = set[str]()
-        """Names of results whose list the damage took."""
+        self._lost_lists = set[str]()
+        """Names of results whose list can no longer be told to be ours."""
+        self._damaged_lists = set[str]()
+        """Names of results whose list is damaged."""
+        self._unmarked_results = set[str]()
+        """Names of results with a damaged file that can no longer be told to be ours."""
         self._process: Warm | None = None
 
     @property
@@ -235,10 +247,17 @@ class _Work:
             if not what and self._chance.random() < 0.3:
                 path.unlink()
                 what = "gone"
-            if what and (stem := lost_list(path)):
-                self._unlisted.add(stem)
-            harm += [f"{path.relative_to(self._disk)}: {what}"] if what else []
+            if what:
+                self._lost_lists |= {lost_list(path)} - {""}
+                self._damaged_lists |= {list_of(path)} - {""}
+                self._unmarked_results |= {unmarked_result(path)} - {""}
+                harm.append(f"{path.relative_to(self._disk)}: {what}")
         return harm
+
+    @property
+    def _unmarked(self) -> set[str]:
+        """Names of results of which rilievo may find nothing that marks them as its own."""
+        return self._lost_lists | (self._damaged_lists & self._unmarked_results)
 
     def _resume(self, wanted: Mapping[str, bytes], harm: list[str]) -> None:
         """Resume the work and check what it leaves."""
@@ -261,7 +280,7 @@ class _Work:
         self, wanted: Mapping[str, bytes], *, after_cut: bool, or_numbered: bool = False
     ) -> list[str]:
         found = files_of(self._output) if self._output.exists() else {}
-        beside = numbered(found, wanted, self._unlisted) if or_numbered else set()
+        beside = numbered(found, wanted, self._unmarked) if or_numbered else set()
         found, wanted = (
             {name: content for name, content in files.items() if name not in beside}
             for files in (found, wanted)
@@ -274,7 +293,7 @@ class _Work:
             parts = [name for name in parts if not name.endswith((".pending", ".lock"))]
         if beside:
             # The lock of the process that died, on a name that is left alone.
-            locks = {f".{stem}.json.lock" for stem in self._unlisted}
+            locks = {f".{stem}.json.lock" for stem in self._unmarked}
             parts = [name for name in parts if name not in locks]
         return wrong + [f"{name} was left behind" for name in parts]
 
@@ -287,7 +306,8 @@ class _Work:
 
     def _fresh(self) -> None:
         remove(self._disk)
-        self._unlisted.clear()
+        for names in (self._lost_lists, self._damaged_lists, self._unmarked_results):
+            names.clear()
         self._disk.mkdir(parents=True)
         # A folder that some commands need exists before, so it survives the cut.
         self._job.command(self._base / "in", self._output)

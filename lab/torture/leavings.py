@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from rilievo.io.checksums import is_ours_or_blank
+
 _LISTS = re.compile(r"\.?(?P<stem>.+)\.json(\.pending)?")
 """Names of files that say which results of a photograph are ours."""
 
@@ -61,13 +63,23 @@ def faults(
     return said
 
 
+def list_of(path: Path) -> str:
+    """Name of the results that a file lists; "" for a file that is no list."""
+    match = _LISTS.fullmatch(path.name)
+    return match["stem"] if match else ""
+
+
 def lost_list(path: Path) -> str:
     """Name of the results that a file listed, if it cannot be told to be ours; "" otherwise."""
-    match = _LISTS.fullmatch(path.name)
-    if match is None:
-        return ""
     head = path.read_bytes()[:40] if path.exists() else b"gone"
-    return match["stem"] if any(head) and b'"format": "rilievo' not in head else ""
+    return list_of(path) if any(head) and b'"format": "rilievo' not in head else ""
+
+
+def unmarked_result(path: Path) -> str:
+    """Name of the results of a damaged file that nothing in it tells to be ours; "" otherwise."""
+    if list_of(path) or not path.exists() or is_ours_or_blank(path):
+        return ""
+    return path.name.partition(".")[0]
 
 
 def numbered(
@@ -75,13 +87,13 @@ def numbered(
 ) -> set[str]:
     """Files of results that are all there, some with a number, as nothing is replaced.
 
-    Where the list of results is lost nothing marks them as ours: they stay, whatever they are, and
-    what is made anew is ``STEM-2``.
+    Results that nothing marks as ours stay, whatever they are, and what is made anew is
+    ``STEM-2``.
 
     Args:
         found: Files of the resumed run.
         wanted: Files of an undisturbed run.
-        stems: Names of results whose list is lost.
+        stems: Names of results that nothing marks as ours.
     """
     names: set[str] = set()
     for stem in stems:

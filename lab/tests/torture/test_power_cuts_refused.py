@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.torture.cuts import _is_refusal
-from lab.torture.leavings import lost_list, numbered
+from lab.torture.leavings import lost_list, numbered, unmarked_result
 from rilievo.errors import InputError
 from rilievo.io.outputs.sidecar import parse_sidecar
 
@@ -76,3 +76,22 @@ def test_a_list_is_lost_where_nothing_tells_that_it_is_ours(
         (tmp_path / name).write_bytes(content)
     assert lost_list(tmp_path / name) == stem
     assert lost_list(tmp_path / "0.glb") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "stem"),
+    [
+        ("0.html", b"<!doctype html", "0"),
+        ("0.glb", b"glTF\2\0\0\0\0\0\0\0", "0"),
+        ("0.html", b"<!doctype html><title>rilievo</title>", ""),
+        ("0.html", b"", ""),
+        ("0.glb", b"\0\0\0\0", ""),
+        ("0.json", b"{", ""),
+    ],
+)
+def test_a_result_is_unmarked_where_nothing_in_it_tells_that_it_is_ours(
+    name: str, content: bytes, stem: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert unmarked_result(tmp_path / name) == stem
+    assert unmarked_result(tmp_path / "gone.glb") == ""
