@@ -75,7 +75,9 @@ class DepthNode(Node):
         """Predict one image, once there are intrinsics."""
         if self.info is None:
             return
-        K = np.array(self.info.k, np.float64).reshape(3, 3)
+        # P belongs to rectified images; drivers that leave it empty only fill K.
+        P = np.array(self.info.p, np.float64).reshape(3, 4)
+        K = P[:, :3] if P.any() else np.array(self.info.k, np.float64).reshape(3, 3)
         prediction = rilievo.predict(pixels_of(image), model=self.model, camera=K, trim=False)
         self.depths.publish(message_of(prediction, image))
         self.info.header = image.header

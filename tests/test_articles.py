@@ -235,7 +235,7 @@ def test_the_toy_loop_trains_to_the_same_weights(tmp_path: Path, network: str, t
             optimizer.step()
     trained = load_model(tmp_path / "run", device="cpu", engine="torch").network.probed
     for name, tensor in probed.state_dict().items():
-        torch.testing.assert_close(trained.state_dict()[name], tensor, rtol=0, atol=1e-6)
+        torch.testing.assert_close(trained.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
 
 
 # Digging Into Self-Supervised Monocular Depth Estimation

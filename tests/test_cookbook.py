@@ -155,7 +155,8 @@ def test_the_ros_node_answers_an_image_with_depth_of_its_stamp(robot: ModuleType
     np.testing.assert_array_equal(robot.pixels_of(image), pixels)
     node.heard["image"](image)
     assert len(node.published) == 1, "the warning alone: nothing is known of the camera yet"
-    node.heard["camera_info"](robot.CameraInfo(k=[100, 0, 80, 0, 100, 60, 0, 0, 1], header=None))
+    K_raw, P = [90, 0, 80, 0, 90, 60, 0, 0, 1], [100, 0, 80, 0, 0, 100, 60, 0, 0, 0, 1, 0]
+    node.heard["camera_info"](robot.CameraInfo(k=K_raw, p=P, header=None))
     node.heard["image"](image)
     _, (topic, answer), (beside, info) = node.published
     assert (topic, beside) == ("depth/image", "depth/camera_info")
@@ -164,6 +165,9 @@ def test_the_ros_node_answers_an_image_with_depth_of_its_stamp(robot: ModuleType
     K = np.array([[100.0, 0, 80], [0, 100, 60], [0, 0, 1]])
     told = rilievo.predict(pixels, model=Relief(), camera=K)
     np.testing.assert_array_equal(depth, told.depth.values)
+    node.heard["camera_info"](robot.CameraInfo(k=K.ravel().tolist(), p=[0] * 12, header=None))
+    node.heard["image"](image)
+    assert node.published[3][1].data == answer.data, "K counts where P is empty"
     grey = robot.Image(height=2, width=3, step=3, encoding="mono8", data=bytes(range(6)))
     assert robot.pixels_of(grey)[1, 2].tolist() == [5, 5, 5]
     with pytest.raises(ValueError, match="16UC1"):

@@ -161,7 +161,9 @@ def predict_part(
     """Predict the images of a benchmark whose ids ``is_in_part`` accepts, without scoring them."""
     if options.predictions is not None:
         raise OptionError(
-            option="predictions", problem="already exist, so there is no part left to predict"
+            option="predictions",
+            problem="names predictions that exist already, so there is no part left to predict; "
+            "leave it out",
         )
     plan = make_plan(model, benchmark, root, options, scores=False)
     assert plan.cached_model is not None, "without options.predictions, a model predicts"

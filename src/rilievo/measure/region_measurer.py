@@ -449,7 +449,7 @@ def _blur_remarks(blur_width: float) -> tuple[str, ...]:
         return ()
     remark = (
         f"the depth map is blurred: edges in and around this region are about {blur_width:.0f} "
-        "pixels wide, so the sizes can be far too large: give the depth map as it was before it "
+        "pixels wide, so the sizes can be far too large. Give the depth map as it was before it "
         "was enlarged or smoothed"
     )
     return (remark,)

@@ -86,13 +86,13 @@ def _error_lines(scores: TrajectoryScores) -> Iterator[str]:
     if scores.monodepth2_mean is not None:
         yield (
             f"ATE-5 as Monodepth2 computes it: {scores.monodepth2_mean:.4f} ± "
-            f"{scores.monodepth2_deviation:.4f} over "
+            f"{scores.monodepth2_deviation:.4f} m (mean ± standard deviation) over "
             f"{count_text(scores.monodepth2_snippets, 'snippet')}"
         )
     if scores.snippet_mean is not None:
         yield (
-            f"ATE-5 of positions: {scores.snippet_mean:.4f} ± {scores.snippet_deviation:.4f} "
-            f"over {count_text(scores.snippets, 'snippet')}"
+            f"ATE-5 of positions: {scores.snippet_mean:.4f} ± {scores.snippet_deviation:.4f} m "
+            f"(mean ± standard deviation) over {count_text(scores.snippets, 'snippet')}"
         )
     yield from _position_error_lines(scores)
 

@@ -1,5 +1,6 @@
 """Put predictions that show a part of a picture where they belong in it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,7 +45,7 @@ _NAMES = PlacementNames(map="the prediction", picture="the truth")
 
 def is_placement_note(note: str) -> bool:
     """Whether a note of a score says where its prediction was placed."""
-    return note.startswith(f"{_NAMES.map} is ")
+    return re.match(rf"{_NAMES.map} is \d", note) is not None
 
 
 def place_prediction(

@@ -243,9 +243,9 @@ def _pair_notes(compared: Sequence[str], shared: Collection[str]) -> Iterator[st
     """Yield notes on the comparison of pairs of models, and on benchmarks that it leaves out."""
     if len(compared) > 1:
         yield (
-            "Two models are compared by the ratio of their errors in the first metric (for a "
-            "fraction, 1 minus the fraction), as a geometric mean over "
-            f"{', '.join(compared)} with equal "
+            "Two models are compared by the ratio of their errors in the first metric. If that is "
+            "a fraction, such as δ1, its error is 1 minus the fraction. The table shows the "
+            f"geometric mean of these ratios over {', '.join(compared)}, with equal "
             "weights. The intervals come from resampling scenes, the same ones for all models, and "
             "hold for all pairs together with a probability of 95%. They apply to new scenes of "
             "these benchmarks, not to other benchmarks."

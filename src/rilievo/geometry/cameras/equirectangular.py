@@ -57,7 +57,8 @@ class Equirectangular(Centred):
         if down > 180 * (1 + SAME_ASPECT):
             raise InputError(
                 f"{picture}: is {width}x{height}, so equirect:{across:g} would see "
-                f"{down:.4g} degrees vertically; give both angles, such as equirect:180x180"
+                f"{down:.4g} degrees vertically, more than the possible 180; give both angles, "
+                f"such as equirect:{across:g}x180"
             )
         return panorama(size, horizontal=across, vertical=min(down, 180.0))
 

@@ -40,7 +40,9 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not 0 <= self.grazing < 90:
-            raise OptionError(f"a grazing angle must be 0 to 90 degrees, got {self.grazing:g}")
+            raise OptionError(
+                f"a grazing angle must be at least 0 and below 90 degrees, got {self.grazing:g}"
+            )
         if not self.jump > 0:
             raise OptionError(f"the largest jump of depth must be positive, got {self.jump:g}")
         if not self.unexplained > 0:

@@ -32,15 +32,15 @@ from rilievo.io.cameras.values import flatten_rows, is_number
 from rilievo.io.files.names import printable
 
 _UNSUPPORTED_MODELS: Mapping[str, str] = {
-    "omni": "omni (Mei's unified model)",
-    "mei": "MEI (Mei's unified model)",
+    "omni": "omni (unified model by Mei)",
+    "mei": "MEI (unified model by Mei)",
     "ds": "ds (double sphere)",
     "double_sphere": "double_sphere",
     "eucm": "eucm (extended unified model)",
     "ucm": "ucm (unified model)",
-    "scaramuzza": "Scaramuzza's polynomial",
-    "ocam": "OCam (Scaramuzza's polynomial)",
-    "ocamcalib": "OCamCalib (Scaramuzza's polynomial)",
+    "scaramuzza": "scaramuzza (polynomial by Scaramuzza)",
+    "ocam": "OCam (polynomial by Scaramuzza)",
+    "ocamcalib": "OCamCalib (polynomial by Scaramuzza)",
     "thin_prism_fisheye": "THIN_PRISM_FISHEYE",
     "rad_tan_thin_prism_fisheye": "RAD_TAN_THIN_PRISM_FISHEYE",
     "division": "division",

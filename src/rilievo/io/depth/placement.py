@@ -370,8 +370,8 @@ def _padded_or_cut_notes(pair: _MapInPicture) -> Iterator[str]:
         fraction, crop = middle
         yield (
             f"{resized}; this is wrong if {pair.names.map} was cut out of the centre after "
-            f"{pair.names.picture} was reduced to {fraction} its size: that part is {crop} (top, "
-            "left, height, width)"
+            f"{pair.names.picture} was reduced to {fraction} its size; then give it the crop "
+            f"{crop} (top, left, height, width)"
         )
 
 

@@ -163,7 +163,7 @@ def merge_sidecars(
 def file_fault(folder: Path, file_facts: FileFacts, level: CheckLevel) -> str | None:
     """Describe what is wrong with a missing or changed file; None if it is complete."""
     if file_facts.sums is None:
-        return f"{file_facts.file} has no recorded size"
+        return f"{file_facts.file} cannot be checked, because the JSON does not record its size"
     return first_fault(folder, file_facts.sums, level)
 
 

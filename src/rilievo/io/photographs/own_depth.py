@@ -208,7 +208,9 @@ def _decode_codes(
         )
     is_inverse = range_format == "RangeInverse"
     if not 0 <= near < far or (is_inverse and near == 0):
-        raise InputError(f"its depth range from {near:g} to {far:g} is not valid")
+        raise InputError(
+            f"its depth range from {near:g} to {far:g} is not valid; expected 0 < Near < Far"
+        )
     if is_inverse:  # 1/depth is linear in the code, from 1/near to 1/far
         depth = far * near / (far - codes * (far - near))
     else:

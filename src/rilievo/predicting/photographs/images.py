@@ -193,8 +193,8 @@ def _choose_model(
         model = load_model(model)
     if replace(options, trust_code=()) != LoadOptions():
         raise OptionError(
-            "device, engine and precision only apply when a model is loaded, and this "
-            "model is loaded already: pass these options to rilievo.load_model"
+            "device, engine and precision take effect only while a model is being loaded, and "
+            "this model is loaded already; pass these options to rilievo.load_model"
         )
     return model
 

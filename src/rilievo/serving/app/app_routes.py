@@ -179,8 +179,8 @@ class Site:
         if not self.embed_origins:
             raise Refusal(
                 404,
-                "this page cannot be embedded: list the sites that may embed it in the option "
-                "embed_origins of 'rilievo app'",
+                "this page cannot be embedded yet: list the sites that may embed it in "
+                "embed_origins, an option of 'rilievo app'",
             )
         policy = f"{POLICY}; frame-ancestors {' '.join(self.embed_origins)}"
         return _TimedFileResponse(

@@ -149,7 +149,7 @@ def _check_adam_state(state: Mapping[str, Any], weight_shape: torch.Size) -> Non
         expected_shape = torch.Size() if name == "step" else weight_shape
         is_known = name in _ADAM_STATE and isinstance(value, Tensor)
         if not is_known or value.shape != expected_shape:
-            raise ValueError(f"its optimizer has a '{name}' that does not match any weight")
+            raise ValueError(f"the entry '{name}' of its optimizer does not match its weight")
         if name == "step" and not 0 <= value.item() < _MAX_PLAUSIBLE_VALUE:
             raise ValueError(
                 f"its optimizer has taken {value.item()} steps, which is not plausible"

@@ -205,7 +205,10 @@ def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
     seeds = table.get("seeds")
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if seeds > _MAX_SEEDS:
-            raise ValueError(f"seeds must be at most {_MAX_SEEDS}, got {seeds}")
+            raise ValueError(
+                f"the number of seeds must be at most {_MAX_SEEDS}, got {seeds}; to choose the "
+                "seeds themselves, write a list"
+            )
         table["seeds"] = list(range(seeds))
 
     probes = table.get("probes")
