@@ -54,6 +54,7 @@ ELSEWHERE = {
         Elsewhere("rilievo markers", "need `rilievo[markers]`"),
         Elsewhere("--markers", "need `rilievo[markers]`"),
         Elsewhere("--quality good", "downloads its file (141 MB) once"),
+        Elsewhere("moge-2/small", "downloads its file (141 MB) once"),
     ],
     "measure": [],
     "cookbook": [Elsewhere("clip.mp4", "need the extra `video`")],
