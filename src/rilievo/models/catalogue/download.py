@@ -315,8 +315,9 @@ def fetch_files(entry: CatalogueEntry) -> list[Path]:
         return paths
     if is_offline():
         raise ModelError(
-            f"model '{entry.name}' is not in the cache ({cache_folder()}), and HF_HUB_OFFLINE or "
-            "TRANSFORMERS_OFFLINE forbids downloads:",
+            f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads are "
+            "switched off (by --offline, or by the variable HF_HUB_OFFLINE or "
+            "TRANSFORMERS_OFFLINE):",
             problem=_fetch_hint(entry),
         )
     _print_licence(entry)

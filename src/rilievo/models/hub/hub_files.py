@@ -274,7 +274,9 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
 
     if constants.HF_HUB_OFFLINE:
         return Text(
-            "the model is not in the cache, and HF_HUB_OFFLINE forbids downloads: ", _OFFLINE_HINT
+            "the model is not in the cache, and downloads are switched off (by --offline, or by "
+            "the variable HF_HUB_OFFLINE): ",
+            _OFFLINE_HINT,
         )
     hub = without_password(constants.ENDPOINT)
     message = without_password(first_line(error))
