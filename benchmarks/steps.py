@@ -46,7 +46,7 @@ def run(settings: Settings) -> Report:
             "with Probe3D's DPT probe: 480x480 pixels, ready-made features of ViT-S/14.\n\n"
             "Our code for training on video and for training probes is optimised for speed. To "
             "show what this is worth, `benchmarks/plain_steps.py` trains the same networks with "
-            "plain code, as you would first write it. The plain code computes whole maps, stores "
+            "plain code, as you would first write it. The plain code computes full-size maps, stores "
             "channels first, and leaves every gradient to PyTorch's autograd.\n\n"
             "Where does a training step spend its time? The tables of operators show how much CPU "
             "time each operation takes in one training step of rilievo, for example a "
