@@ -103,7 +103,7 @@ def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]
         found = prediction.depth.depth()
         return float(np.median(np.abs(found / np.where(true > 0, true, 1) - 1)[kept_out]))
 
-    with pytest.warns(UserWarning, match="rilievo ignores"):
+    with pytest.warns(UserWarning, match="measured pixels contradict their neighbours"):
         many = rilievo.predict(photo, sparse=sparse)
     v, u = np.argwhere(sparse > 0)[0]
     one = rilievo.predict(photo, known=[(int(u), int(v), float(true[v, u]))])
@@ -193,9 +193,9 @@ def test_the_command_takes_a_file_or_a_folder_of_them(
     Image.fromarray(np.round(2000 * gaps(true, 0.02)).astype(np.uint16)).save("lidar/b.png")
     capsys.readouterr()
     assert main(usual) != 0
-    assert "sparse" in capsys.readouterr().err
+    assert "a different file b.png" in capsys.readouterr().err
     assert main([*usual[:2], "--sparse", "lidar/a.png", *usual[4:], "--overwrite"]) == 2
-    assert "name a folder" in capsys.readouterr().err
+    assert "give a folder" in capsys.readouterr().err
     Path("lidar/b.png").unlink()
     assert main([*usual, "--overwrite"]) == 1
     assert "no file b" in capsys.readouterr().err

@@ -141,7 +141,7 @@ def test_a_second_run_there_adds_what_is_missing_or_overwrites(
     assert do("memory://out", network, overwrite=True).done == 3
     other = do("memory://out", make_network(offset=2.0, name="other.onnx"))
     assert other.failures[0].reason.startswith("memory://photos/a.jpg: memory://out/a.jpg.json")
-    assert "another model" in other.failures[0].reason
+    assert "a different model" in other.failures[0].reason
 
 
 def test_files_of_others_there_are_not_replaced(memory: Any, make_network: MakeNetwork) -> None:

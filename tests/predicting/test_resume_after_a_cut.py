@@ -65,7 +65,7 @@ def test_a_file_without_its_size_is_made_anew(
     assert (again.done, again.finished_before, again.failed) == (anew, 3 - anew, 0)
     assert contents(out) == whole
     if anew:
-        assert any(str(path) in note and "anew" in note for note in again.notes)
+        assert any(str(path) in note and "again" in note for note in again.notes)
 
 
 def damaged(content: bytes, zeros: str) -> bytes:

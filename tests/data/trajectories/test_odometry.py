@@ -250,7 +250,7 @@ def test_the_command_writes_poses_a_picture_and_errors(
     command += ["--device", "cpu"]
     code = main(command)
     printed = capsys.readouterr().out
-    assert "ground truth: 6 frames, 0.50 m" in printed
+    assert "ground truth: 6 frames over 0.50 m" in printed
     assert "ATE-5 of positions: " in printed
     assert "over 2 snippets" in printed
     assert "ATE-5 as Monodepth2 computes it: " in printed

@@ -172,7 +172,7 @@ def test_runs_of_different_images_are_refused(runs: list[Path], tmp_path: Path) 
     other = copied(runs[1], tmp_path / "other")
     changed(other, data__split="train")
 
-    with pytest.raises(InputError, match=r"split is 'test' and 'train'; view them separately"):
+    with pytest.raises(InputError, match="splits are 'test' and 'train'; view them separately"):
         open_targets([runs[0], other], SourceOptions())
 
 

@@ -238,7 +238,7 @@ def test_the_kind_is_the_one_that_the_pipeline_states(
 @pytest.mark.slow
 def test_a_pipeline_that_states_no_kind_must_be_given_one(folder: Path) -> None:
     edit_index(folder, scale_invariant=False, shift_invariant=False)
-    with pytest.raises(ModelError, match="of an unknown kind: give kind"):
+    with pytest.raises(ModelError, match="of an unknown kind: state the kind with kind="):
         answer(photo(), model(folder))
     asked = load_model(folder, kind="affine", device="cpu")
     assert asked.card.kind is DepthKind.AFFINE

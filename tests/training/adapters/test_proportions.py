@@ -61,7 +61,10 @@ def test_a_network_out_of_proportion_is_refused_before_it_is_made(
     [
         ({"use_pretrained_backbone": True}, "downloaded separately"),
         ({"backbone_config": {"use_pretrained_backbone": True}}, "downloaded separately"),
-        ({"backbone": "resnet50", "backbone_config": None}, "names its backbone, 'resnet50'"),
+        (
+            {"backbone": "resnet50", "backbone_config": None},
+            "names the backbone 'resnet50' without describing it",
+        ),
         ({"_attn_implementation": "org/kernel"}, "never runs such code"),
         ({"text_config": {"attn_implementation": "org/kernel"}}, "never runs such code"),
     ],

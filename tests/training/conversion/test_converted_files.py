@@ -153,7 +153,7 @@ def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
 ) -> None:
     folder = checkpoint("zoedepth_experts")
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
-    assert "affect each other in its network: torch runs it" in capsys.readouterr().err
+    assert "affect each other in its network; using torch instead" in capsys.readouterr().err
     monkeypatch.setattr(conversion, "_write_converted", None)
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
     assert capsys.readouterr().err == ""

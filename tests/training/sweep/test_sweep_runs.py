@@ -74,7 +74,7 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     text = (out / "table.md").read_text()
     assert r"probed\_scenes:Small (random)" in text
     assert "Small, layer 1" in text
-    assert "Skipped: probed" in text
+    assert "Skipped: support" in text
     assert (out / "table.tex").read_text().count("Small, layer 1, linear &") == 1
     before = {cell.run: (out / cell.run / "cell.json").stat().st_mtime_ns for cell in swept.cells}
     again = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
@@ -153,7 +153,7 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
     file.write_text(text)
     assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     printed = capsys.readouterr()
-    assert r"| probed\_scenes:Small (random), linear |" in printed.out
+    assert r"| support.probed\_scenes:Small (random), linear |" in printed.out
     assert "the normals are no better than a constant on 6 training images" in printed.out
     assert "seed 4 seems to have learned nothing:" in (tmp_path / "out" / "table.md").read_text()
     assert "skipped" in printed.err

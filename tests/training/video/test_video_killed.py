@@ -1,5 +1,6 @@
 """A run that is killed ten times at moments drawn by chance ends as one that was left alone."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,10 @@ def test_ten_kills_leave_no_trace_in_the_weights_nor_in_the_tables(tmp_path: Pat
     walls, whole, cut = (tmp_path / name for name in ("walls", "whole", "cut"))
     write_walls(walls)
     command = [sys.executable, killed_runs.__file__, str(walls), str(whole), str(cut), "0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    path = os.pathsep.join(filter(None, sys.path))  # with the folder of ``support``
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) > 0
     assert same(weights_of(cut), weights_of(whole))

@@ -335,7 +335,7 @@ def test_a_broken_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
     (walls / "images/000004.png").write_bytes(b"no picture")
     record = train_video(small_config(walls), tmp_path / "run", CPU)
     assert record is not None
-    assert any("images/000004.png: is a text file" in note for note in record.notes)
+    assert any("images/000004.png: this is a text file" in note for note in record.notes)
     assert record.steps == 6
 
 
