@@ -52,7 +52,7 @@ USES: dict[str, tuple[str, str | None]] = {
     ),
     "benchmarks": ("benchmarks", None),
     "compare": ("compare base small", "evaluate"),
-    "trajectory": ("trajectory set/images --model run", "train"),
+    "trajectory": ("trajectory set/images --model run", "fuse"),
     "fuse": ("fuse set/images", "fuse"),
     "app": ("app", "app"),
     "page": ("page -o site", None),

@@ -1,6 +1,7 @@
 """Trajectories by geometry on the depth of any model: poses, files, notes, refusals."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from rilievo.data.trajectories.errors import direction_errors
 from rilievo.data.trajectories.records import TrajectoryOptions
 from rilievo.data.trajectories.run import estimate_trajectory, write_trajectory
 from rilievo.data.trajectories.walks import EstimatedPath, walk_by_depth
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import MissingExtraError, ModelError, OptionError
 from rilievo.training.adapters.run_models import predicts_motion
 from support.fixed_depth import FixedDepth
 from support.footage import texture, view, write_frames
@@ -133,3 +134,22 @@ def test_a_single_file_needs_no_folder(walls: Path, tmp_path: Path) -> None:
     record = write_trajectory(MODEL, walls / "images", output, TrajectoryOptions(device="cpu"))
     assert record.frames == 14
     assert output.is_file()
+
+
+def test_without_opencv_the_smallest_extra_that_is_enough_is_named(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    output = tmp_path / "path.txt"
+    with pytest.raises(MissingExtraError, match=r"'rilievo\[fuse\]'"):
+        write_trajectory(MODEL, walls / "images", output, TrajectoryOptions(device="cpu"))
+    with pytest.raises(MissingExtraError, match=r"'rilievo\[fuse\]'"):
+        estimate_trajectory(MODEL, walls / "images", TrajectoryOptions(device="cpu"))
+
+    # Networks that predict motion need torch, too, which only the extra ``train`` brings.
+    networks = tmp_path / "networks"
+    networks.mkdir()
+    for name in ("encoder.pth", "depth.pth", "pose.pth"):
+        (networks / name).touch()
+    with pytest.raises(MissingExtraError, match=r"'rilievo\[train\]'"):
+        write_trajectory(networks, walls / "images", output)

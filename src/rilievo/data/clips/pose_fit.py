@@ -74,7 +74,7 @@ def _initial_poses(corners: Corners) -> list[tuple[Matrix, Vector]]:
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("estimating motion", "train") from missing
+        raise MissingExtraError("estimating motion", "fuse") from missing
     poses: list[tuple[Matrix, Vector]] = [(np.eye(3), np.zeros(3))]
 
     ends = rays_at(corners.ends, corners.K)[:, :2]

@@ -228,7 +228,7 @@ def _import_opencv() -> Any:
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("measuring motion", "train") from missing
+        raise MissingExtraError("measuring motion", "fuse") from missing
     return cv2
 
 

@@ -62,7 +62,7 @@ def _is_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]
 
 def undistort(pixels: Pixels, undistortion: UndistortionMap) -> Pixels:
     """Undistort a frame; pixels outside of the original are black."""
-    with needing("undistorting frames", "train"):
+    with needing("undistorting frames", "fuse"):
         import cv2
     return cv2.remap(pixels, undistortion.x, undistortion.y, cv2.INTER_LINEAR)
 

@@ -22,10 +22,11 @@ from rilievo.data.trajectories.scoring import score_trajectory
 from rilievo.data.trajectories.walks import (
     EstimatedPath,
     load_motion_networks,
+    predicts_motion,
     walk_by_depth,
     walk_by_networks,
 )
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, MissingExtraError
 from rilievo.errors.messages import Note, Text, count_text
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
@@ -91,8 +92,7 @@ def write_trajectory(
         OutputError: If a file cannot be written.
         RilievoError: As ``estimate_trajectory``.
     """
-    with needing("estimating a trajectory", "train"):
-        import cv2  # noqa: F401
+    _check_opencv(model)
     is_text_file = output.suffix == ".txt"
     if not is_text_file:
         check_can_draw()
@@ -111,6 +111,15 @@ def write_trajectory(
     else:
         _write_folder(output, trajectory, record)
     return record
+
+
+def _check_opencv(model: str | Path) -> None:
+    """Check that OpenCV is installed; the error names an extra with all that this model needs."""
+    try:
+        import cv2  # noqa: F401
+    except ModuleNotFoundError as missing:
+        extra = "train" if predicts_motion(Path(model)) else "fuse"
+        raise MissingExtraError("estimating a trajectory", extra) from missing
 
 
 def _write_text_file(path: Path, trajectory: Trajectory) -> None:

@@ -159,9 +159,13 @@ class MotionNetworks(Protocol):
         ...
 
 
+def predicts_motion(model: Path) -> bool:
+    """Whether a model is a training run with networks that predict motion."""
+    return load_service("predicts-motion")(model)
+
+
 def load_motion_networks(model: Path, device: str) -> MotionNetworks | None:
     """Load the networks of a training run that predict motion; None if it has none."""
-    predicts_motion = load_service("predicts-motion")
     if not predicts_motion(model):
         return None
     with needing("estimating a trajectory", "train"):
