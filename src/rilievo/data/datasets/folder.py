@@ -28,6 +28,7 @@ from rilievo.data.datasets.folder_layout import (
 )
 from rilievo.data.datasets.id_patterns import expected_path
 from rilievo.data.datasets.loaders import MaskedValues, PhotoFiles
+from rilievo.data.datasets.pasting import paste_nearest, paste_truth
 from rilievo.data.datasets.stored_normals import decode_normals
 from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
@@ -37,7 +38,6 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.interpretation import DepthInterpretation
-from rilievo.io.depth.pasting import paste_nearest, paste_truth
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map, read_numbers

@@ -11,6 +11,7 @@ from rilievo.arrays.shapes import Size, Values
 from rilievo.data.clips.pose_files import frame_stem
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.dataset import evenly_spread
+from rilievo.data.datasets.pasting import paste_nearest
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.plane_sweep import import_opencv
@@ -22,7 +23,6 @@ from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth.inverse_depth import straight_surface_warning
-from rilievo.io.depth.pasting import paste_nearest
 from rilievo.io.depth.placement import PlacementNames, place_map
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable
