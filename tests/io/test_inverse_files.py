@@ -11,7 +11,7 @@ from rilievo.data.datasets.check_download import check_dataset
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
-from rilievo.io.depth.inverse_depth import SURFACES_ARE_STRAIGHT, SURFACES_BEND
+from rilievo.io.depth.plausibility import SURFACES_ARE_STRAIGHT, SURFACES_BEND
 from support.slanted_rooms import room_depth
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)

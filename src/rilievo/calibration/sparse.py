@@ -23,11 +23,11 @@ from rilievo.io.depth.interpretation import (
     PropertyOrigin,
     unit_property,
 )
-from rilievo.io.depth.inverse_depth import inverse_depth_warnings
 from rilievo.io.depth.placement import PlacementNames, place_map
 from rilievo.io.depth.plausibility import (
     MAX_PLAUSIBLE_MEDIAN,
     NEGATION_HINT,
+    inverse_depth_warnings,
     negative_numbers_warning,
     unit_warning,
 )

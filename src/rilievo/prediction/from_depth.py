@@ -28,9 +28,12 @@ from rilievo.io.depth.interpretation import (
     PropertyOrigin,
     unit_property,
 )
-from rilievo.io.depth.inverse_depth import inverse_depth_warnings
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
-from rilievo.io.depth.plausibility import NEGATION_HINT, negative_numbers_warning
+from rilievo.io.depth.plausibility import (
+    NEGATION_HINT,
+    inverse_depth_warnings,
+    negative_numbers_warning,
+)
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     read_stored_depth,

@@ -13,7 +13,7 @@ from rilievo.io.depth.interpretation import (
     PropertyOrigin,
     unit_property,
 )
-from rilievo.io.depth.inverse_depth import bent_surface_warning, straight_surface_warning
+from rilievo.io.depth.plausibility import bent_surface_warning, straight_surface_warning
 from rilievo.io.depth.stored_depth import stored_depth_warnings
 from rilievo.records.sample import Truth
 

@@ -22,8 +22,8 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
-from rilievo.io.depth.inverse_depth import straight_surface_warning
 from rilievo.io.depth.placement import PlacementNames, place_map
+from rilievo.io.depth.plausibility import straight_surface_warning
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth, stored_depth_warnings
 from rilievo.io.files.names import printable
 from rilievo.models import FAST_MODEL, load_model

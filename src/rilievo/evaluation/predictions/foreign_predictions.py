@@ -46,8 +46,12 @@ from rilievo.evaluation.stored_predictions import StoredPrediction, unknown_make
 from rilievo.io.depth.crops import RequestedPlacement
 from rilievo.io.depth.depth_metadata import read_depth_metadata
 from rilievo.io.depth.encoding import NumberEncoding
-from rilievo.io.depth.inverse_depth import bent_surface_warning, straight_surface_warning
-from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
+from rilievo.io.depth.plausibility import (
+    TOO_FAR,
+    TOO_NEAR,
+    bent_surface_warning,
+    straight_surface_warning,
+)
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     apply_encoding,
