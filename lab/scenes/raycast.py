@@ -25,7 +25,7 @@ from lab.scenes.scene import (
     WHOLE,
 )
 from lab.scenes.trees import MISS, hit_mesh
-from rilievo.io.compiled import compiled
+from rilievo.training.engine.compiled import compiled
 
 FAR = 1e8
 

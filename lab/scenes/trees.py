@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 
 from lab.scenes.scene import NODE, Meshes
-from rilievo.io.compiled import compiled as kernel
+from rilievo.training.engine.compiled import compiled as kernel
 
 MISS = 1e9
 LEAF = 4

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.errors import OptionError, needing
-from rilievo.io.compiled import compiled
+from rilievo.training.engine.compiled import compiled
 
 with needing("training", "train"):
     import numba  # noqa: F401

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.io.compiled import compiled
+from rilievo.training.engine.compiled import compiled
 
 pytest.importorskip("numba")
 
