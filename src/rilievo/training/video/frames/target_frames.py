@@ -31,6 +31,7 @@ from rilievo.arrays.shapes import (
     UInt8,
 )
 from rilievo.data.clips.sequences import Clip, frame_pyramid
+from rilievo.data.datasets.true_depth import read_true_depth
 from rilievo.errors import InputError
 from rilievo.errors.messages import count_text
 from rilievo.geometry.intrinsics import flip_K
@@ -42,7 +43,6 @@ from rilievo.training.tensors import Masks
 from rilievo.training.video.batch_numbers import VideoTruth
 from rilievo.training.video.frames.frame_store import FrameStore
 from rilievo.training.video.frames.targets import FramePlace, Target
-from rilievo.training.video.frames.true_depth import read_true_depth
 from rilievo.training.video.video_config import VideoAugmentation
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
