@@ -256,3 +256,19 @@ def first_line(error: Exception) -> str:
     if summary.endswith(":") and len(lines) > 1:
         summary = f"{summary} {lines[1]}"
     return summary[:_MAX_FIRST_LINE]
+
+
+def check_type(name: str, value: object, kind: type, expected: str) -> None:
+    """Check the type of an argument, where Python's own error would be hard to understand.
+
+    Args:
+        name: Name of the argument.
+        value: Value that the user passed.
+        kind: Type that the argument must have.
+        expected: The right type in words.
+
+    Raises:
+        OptionError: If the value is of another type.
+    """
+    if not isinstance(value, kind):
+        raise OptionError(option=name, value=type(value), expected=expected)

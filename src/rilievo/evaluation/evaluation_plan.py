@@ -12,8 +12,7 @@ from typing import NoReturn
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
 from rilievo.data.datasets.dataset import evenly_spread
-from rilievo.errors import InputError, OptionError, RilievoError
-from rilievo.errors.argument_types import check_type
+from rilievo.errors import InputError, OptionError, RilievoError, check_type
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task

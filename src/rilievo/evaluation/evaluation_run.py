@@ -7,8 +7,7 @@ from pathlib import Path
 
 from rilievo.cli.streams import complain
 from rilievo.data.datasets.joined_interpretation import join_interpretations
-from rilievo.errors import InputError, OptionError
-from rilievo.errors.argument_types import check_type
+from rilievo.errors import InputError, OptionError, check_type
 from rilievo.errors.messages import Text, count_text, for_terminal, note_about
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,

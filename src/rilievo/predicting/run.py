@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera, sparse_files
-from rilievo.errors import OptionError
-from rilievo.errors.argument_types import check_type
+from rilievo.errors import OptionError, check_type
 from rilievo.errors.messages import Note, OptionName, Text, join_alternatives
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_disk_space, cores

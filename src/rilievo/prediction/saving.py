@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.calibration.certainty import require_certain_height
-from rilievo.errors import MissingExtraError, OptionError, OutputError
-from rilievo.errors.argument_types import check_type
+from rilievo.errors import MissingExtraError, OptionError, OutputError, check_type
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.checksums import CheckLevel, compute_file_sum
 from rilievo.io.files.atomic import make_folder

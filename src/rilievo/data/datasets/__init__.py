@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, Request
-from rilievo.errors import MissingFileError, OptionError, RilievoError, suggest
-from rilievo.errors.argument_types import check_type
+from rilievo.errors import MissingFileError, OptionError, RilievoError, check_type, suggest
 from rilievo.extensions.registry import Registry
 from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import unreadable

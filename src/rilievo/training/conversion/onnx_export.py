@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import ModelError, OptionError
-from rilievo.errors.argument_types import check_type
+from rilievo.errors import ModelError, OptionError, check_type
 from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.names import printable
