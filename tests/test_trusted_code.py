@@ -17,8 +17,8 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.evaluation.benchmarks.metric_choice import trusted_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.evaluated_run import open_run
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.trust import TRUST, check_trusted, trust, trusted_places
-from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.json_record import to_json
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunRecord

@@ -38,8 +38,8 @@ _THROUGH_LIBRARIES = frozenset(
         "rilievo.predicting.summary.Tally.trace",  # source lines of a traceback
         # Records of installed packages, sockets, locks of own folders, copies that it just wrote.
         *(
-            "rilievo.extensions.entry_points.load_entry_point",
-            "rilievo.extensions.entry_points.entry_point_names",
+            "rilievo.extensions.foreign_code.load_entry_point",
+            "rilievo.extensions.foreign_code.entry_point_names",
         ),
         *(
             "rilievo.models.catalogue.download._fetch_file",

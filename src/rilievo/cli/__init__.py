@@ -148,7 +148,7 @@ def find_command(name: str) -> Main | None:
     with _without_garbage_collection():
         if name in CORE_COMMANDS:
             return import_module(f"rilievo.cli.{name}").main
-        from rilievo.extensions.entry_points import load_named
+        from rilievo.extensions.foreign_code import load_named
 
         return load_named(subpackages.COMMANDS, name, kind="command")
 

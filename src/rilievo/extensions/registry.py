@@ -10,9 +10,8 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from rilievo.errors import OptionError, suggest
-from rilievo.extensions.entry_points import entry_point_names, load_entry_point
+from rilievo.extensions.foreign_code import entry_point_names, load_entry_point, load_user_object
 from rilievo.extensions.trust import is_import_path
-from rilievo.extensions.user_objects import load_user_object
 
 T = TypeVar("T")
 

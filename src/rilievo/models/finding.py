@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 from rilievo.errors import ModelError, OptionError, needing
 from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions import subpackages
-from rilievo.extensions.entry_points import entry_point_names, load_named
+from rilievo.extensions.foreign_code import entry_point_names, load_named
 from rilievo.extensions.registry import Registry
 from rilievo.extensions.subpackages import resolve_name
 from rilievo.extensions.trust import is_import_path, trust, trusted_places

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError, RilievoError
-from rilievo.extensions.entry_points import load_entry_point
-from rilievo.extensions.foreign_code import extension_fault
+from rilievo.extensions.foreign_code import extension_fault, load_entry_point, load_user_object
 from rilievo.extensions.trust import is_import_path
-from rilievo.extensions.user_objects import load_user_object
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.function_model import card_of, function_as_model

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, check_type, suggest
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.registry import Registry
-from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import unreadable
 
 # A new dataset needs a file in ``sets`` and a row here: its class, imported when it is used.

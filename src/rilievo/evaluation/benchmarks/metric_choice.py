@@ -17,9 +17,8 @@ from rilievo.evaluation.metrics.metric import AnyMetric, Metric
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
-from rilievo.extensions.entry_points import load_entry_point
+from rilievo.extensions.foreign_code import load_entry_point, load_user_object
 from rilievo.extensions.trust import check_trusted, is_import_path
-from rilievo.extensions.user_objects import load_user_object
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
     Task.DEPTH: {**WINDOW_METRICS, **CERTAINTY_METRICS, **DEPTH_METRICS},

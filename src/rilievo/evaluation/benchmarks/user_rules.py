@@ -15,7 +15,7 @@ from rilievo.arrays.shapes import Field, Float, Mask, Size
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.messages import count_text
 from rilievo.evaluation.metrics.metric import Plane
-from rilievo.extensions.user_objects import load_user_object
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.sample import Truth
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
-from rilievo.extensions.user_objects import load_user_object
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]

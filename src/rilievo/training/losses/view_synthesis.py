@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError
-from rilievo.extensions.user_objects import load_user_object
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.geometry.transforms import scale_translation
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.losses.video_options import Scales, VideoLosses

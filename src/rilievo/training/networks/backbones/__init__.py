@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError, RilievoError, needing
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.subpackages import resolve_name
 from rilievo.extensions.trust import is_import_path
-from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.backbones.backbone import Backbone as Backbone
 from rilievo.training.networks.backbones.backbone import BackboneProperties as BackboneProperties

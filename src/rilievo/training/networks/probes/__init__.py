@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rilievo.errors import ModelError, OptionError, RilievoError, suggest
+from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.trust import is_import_path
-from rilievo.extensions.user_objects import load_user_object
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.dense_probes import (
