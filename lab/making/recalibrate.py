@@ -36,10 +36,10 @@ from lab.making.nyu_frames import held_out_frames
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
 from rilievo.errors import InputError, OptionError
+from rilievo.geometry.cameras.camera import ASSUMED_FOV
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
 from rilievo.io.onnx_checksums import ONNX_KEY, append_onnx_checksum
-from rilievo.io.photographs.exif import ASSUMED_FOV
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema.fields import option

@@ -36,8 +36,7 @@ from rilievo.calibration.points import calibration_record as facts_of
 from rilievo.calibration.ranges import COVERAGE, FEATURES
 from rilievo.calibration.readings import Pixel, end_values_of_line, median_around, ray
 from rilievo.errors import RilievoError
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.photographs.exif import assumed_camera
+from rilievo.geometry.cameras.camera import Camera, assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expected_errors import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction

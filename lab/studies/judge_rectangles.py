@@ -21,7 +21,7 @@ from lab.scenes.seen_rectangles import (
     seen_rectangles,
 )
 from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, RectangleFit, fit_rectangles
-from rilievo.io.photographs.exif import assumed_camera
+from rilievo.geometry.cameras.camera import assumed_camera
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane
 

@@ -20,9 +20,8 @@ from rilievo.calibration.readings import rectangle_depth
 from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, fit_rectangles
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.photographs.exif import assumed_camera
 from rilievo.predicting.photographs.fitting import find_marker_squares
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth

@@ -25,10 +25,9 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.photographs.exif import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.rectangle_plane import deviation_in_plane, quantity_in_plane

@@ -1,13 +1,20 @@
 """Cameras: laws that hold for every lens, and what pinholes alone can do."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.camera import Camera, CameraSource, as_camera
-from rilievo.geometry.intrinsics import project, rays
+from rilievo.geometry.cameras.camera import (
+    ASSUMED_FOV,
+    Camera,
+    CameraSource,
+    as_camera,
+    assumed_camera,
+)
+from rilievo.geometry.intrinsics import horizontal_fov, project, rays
 from rilievo.geometry.normals import normals_from_depth
 from support.analytic import box, nearest, plane
 from support.other_lenses import Angular, fisheye, panorama
@@ -136,3 +143,14 @@ def test_a_camera_is_made_of_K_or_of_a_lens():
     assert replace(camera, K=2 * K - np.diag([0, 0, 1])).focal == 140
     with pytest.raises(InputError, match="intrinsics K or a lens"):
         Camera()
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480)])
+def test_the_assumed_camera_sees_its_angle_along_the_longer_side(size: tuple[int, int]) -> None:
+    camera = assumed_camera(size)
+    assert camera.source is CameraSource.ASSUMED
+    longer = horizontal_fov(
+        camera.K if size[1] > size[0] else camera.K[[1, 0, 2]][:, [1, 0, 2]], 640
+    )
+    assert math.isclose(longer, ASSUMED_FOV)
+    np.testing.assert_allclose(camera.K[:2, 2], [(size[1] - 1) / 2, (size[0] - 1) / 2])

@@ -10,11 +10,8 @@ from photographs import encode, exif
 from PIL import Image, TiffImagePlugin
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.photographs.exif import (
-    ASSUMED_FOV,
     ExifMetadata,
-    assumed_camera,
     camera_from_exif,
     heif_K,
 )
@@ -182,17 +179,6 @@ def test_a_broken_exif_block_is_no_reason_to_refuse_a_photograph(format: str) ->
             broken[place] = random.integers(256)
         data = encode(Image.new("RGB", (80, 60)), format, exif=bytes(broken))
         assert sorted(read_photo(data).shape) == [60, 80]
-
-
-@pytest.mark.parametrize("size", [(480, 640), (640, 480)])
-def test_the_assumed_camera_sees_its_angle_along_the_longer_side(size: tuple[int, int]) -> None:
-    camera = assumed_camera(size)
-    assert camera.source is CameraSource.ASSUMED
-    longer = horizontal_fov(
-        camera.K if size[1] > size[0] else camera.K[[1, 0, 2]][:, [1, 0, 2]], 640
-    )
-    assert math.isclose(longer, ASSUMED_FOV)
-    np.testing.assert_allclose(camera.K[:2, 2], [(size[1] - 1) / 2, (size[0] - 1) / 2])
 
 
 @pytest.mark.parametrize("size", [(30, 20), (20, 30)])

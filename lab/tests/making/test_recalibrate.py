@@ -27,9 +27,9 @@ from lab.making.recalibrate import (
     without_recalibration,
 )
 from rilievo.errors import InputError, OptionError
+from rilievo.geometry.cameras.camera import assumed_camera
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.onnx_checksums import onnx_fault
-from rilievo.io.photographs.exif import assumed_camera
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT
 

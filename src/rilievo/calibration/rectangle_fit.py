@@ -15,10 +15,9 @@ from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Float64, Matrix, Points, Values, Vector
 from rilievo.calibration.sizes import Known, KnownRectangle
 from rilievo.errors import CalibrationError
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.io.photographs.exif import assumed_camera
 
 GUESSED_SOURCES = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 """Sources of cameras whose focal length rectangles may correct."""

@@ -16,7 +16,7 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Float32, Pixels, Shaped, Vectors
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
 from rilievo.models.card import ModelCard
@@ -183,8 +183,6 @@ class Model(ABC):
         _check_values(inference, self.card)
         camera = photo.camera or inference.camera
         if camera is None:
-            from rilievo.io.photographs.exif import assumed_camera
-
             camera = assumed_camera(photo.shape)
         prediction = Prediction(
             depth_or_none=self._depth_at_photo_size(inference, photo),

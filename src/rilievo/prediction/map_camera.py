@@ -17,14 +17,13 @@ from rilievo.calibration.camera_checks import (
 )
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, read_spelling
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.crops import DepthCrop
 from rilievo.io.depth.depth_metadata import DepthMetadata
-from rilievo.io.photographs.exif import assumed_camera
 from rilievo.records.sample import Photo
 
 _EXPECTED_CAMERA = (

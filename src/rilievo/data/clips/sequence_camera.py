@@ -9,12 +9,11 @@ from rilievo.arrays.shapes import Matrix, Size
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text, join_notes, join_texts
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, pinhole_K, resize_K
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.exif import assumed_camera
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

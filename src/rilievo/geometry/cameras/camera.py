@@ -1,5 +1,6 @@
 """Camera of one image."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,9 +10,16 @@ from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPositions, SpacePoints
+from rilievo.geometry.intrinsics import K_from_focal
 
 _POSITIONS_IN_K = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 """Row and column of each parameter in K."""
+ASSUMED_FOV = 55.0
+"""Field of view along the longer side [degrees] that is assumed if the file states none.
+
+It is that of a 35 mm lens, and differs from those of telephones and 50 mm lenses by a factor of
+1.45 at most.
+"""
 
 
 class CameraSource(StrEnum):
@@ -186,3 +194,9 @@ class Camera:
 def as_camera(camera: Camera | Matrix) -> Camera:
     """The camera itself, or the pinhole camera of K [px]."""
     return camera if isinstance(camera, Camera) else Camera(K=camera)
+
+
+def assumed_camera(size: tuple[int, int]) -> Camera:
+    """Make a pinhole camera with ``ASSUMED_FOV``, for a picture whose camera is unknown."""
+    focal = max(size) / 2 / math.tan(math.radians(ASSUMED_FOV) / 2)
+    return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)

@@ -12,12 +12,6 @@ from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
 from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 
-ASSUMED_FOV = 55.0
-"""Field of view along the longer side [degrees] that is assumed if the file states none.
-
-It is that of a 35 mm lens, and differs from those of telephones and 50 mm lenses by a factor of
-1.45 at most.
-"""
 _MIN_FOV, _MAX_FOV = 1.0, 170.0  # [degrees], plausible along the longer side
 MAX_ASPECT_CHANGE = 0.02
 """Relative difference of aspect ratios up to which an image was resized and not cropped."""
@@ -173,12 +167,6 @@ def heif_K(image: Image.Image) -> Matrix | None:
     if min(fx, fy) > 0 and is_central and _is_plausible_focal(fx, image.size):
         return pinhole_K(fx, fy, cx, cy)
     return None
-
-
-def assumed_camera(size: tuple[int, int]) -> Camera:
-    """Make a pinhole camera with ``ASSUMED_FOV``, for a picture whose camera is unknown."""
-    focal = max(size) / 2 / math.tan(math.radians(ASSUMED_FOV) / 2)
-    return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)
 
 
 def _is_plausible_focal(focal: float, size: tuple[int, int]) -> bool:
