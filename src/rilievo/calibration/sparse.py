@@ -14,7 +14,6 @@ from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.calibration.sparse_points import known_points_of_array, points_of_map, thin_by_grid
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
-from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
@@ -429,13 +428,11 @@ def _place_in_photograph(
     A map that covers the whole photograph keeps its size. A map of a crop is resized to the crop
     without interpolation: each value goes to the pixel that contains its centre.
     """
-    crop = None if options.crop is None else parse_placement(options.crop, "sparse_crop")
     names = PlacementNames(map="sparse depth", picture="the photograph", option="sparse_crop")
     size = (metres.shape[0], metres.shape[1])
-    try:
-        placement = place_map(size, options.shape, crop, names, orientation=options.orientation)
-    except InputError as error:
-        raise InputError(problem=Text(error), path=name) from error
+    placement = place_map(
+        size, options.shape, options.crop, names, file=name, orientation=options.orientation
+    )
     if placement.crop.shape == options.shape:
         return metres, placement.notes
     if placement.crop.shape != size:

@@ -19,7 +19,7 @@ from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text, count_text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.io.depth.crops import DepthCrop, parse_placement
+from rilievo.io.depth.crops import DepthCrop
 from rilievo.io.depth.depth_metadata import DISPARITY, DISTANCE, INVERSE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
@@ -461,23 +461,19 @@ def _place_on_photo(
 
 def _find_placement(source: _SourceMap, photo: Photo, crop: str | None) -> MapPlacement:
     """Find the part of the photograph that a map covers; raise ``InputError`` if none fits."""
-    stated_placement = None if crop is None else parse_placement(crop)
     names = PlacementNames(map="depth", picture="the photograph")
     values = np.where(source.mask, source.values, 0)
     height, width = values.shape
-    # Depth that rilievo saved is upright already.
-    orientation = 1 if source.origin.saved is not None else photo.orientation
-    try:
-        return place_map(
-            (height, width),
-            photo.shape,
-            stated_placement,
-            names,
-            orientation=orientation,
-            values=values,
-        )
-    except InputError as error:
-        raise InputError(problem=Text(error), path=source.label) from error
+    return place_map(
+        (height, width),
+        photo.shape,
+        crop,
+        names,
+        file=source.label,
+        # Depth that rilievo saved is upright already.
+        orientation=1 if source.origin.saved is not None else photo.orientation,
+        values=values,
+    )
 
 
 def _fit_to_photo(values: Plane, mask: Mask, shape: Size, crop: DepthCrop) -> tuple[Plane, Mask]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import AnyPlane, Bool, Mask, Size
+from rilievo.arrays.shapes import Bool, Mask, Size
 from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.folder_camera import (
     camera_of_map,
@@ -32,11 +32,9 @@ from rilievo.data.datasets.pasting import paste_nearest, paste_truth
 from rilievo.data.datasets.stored_normals import decode_normals
 from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.cameras.lens_files import read_lens
-from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.files.names import printable
@@ -227,7 +225,15 @@ class Folder(PhotoFiles[ImageFiles]):
             map="depth", picture="the photograph", yaml_section=f"'depth:' of {FILE_NAME}"
         )
         values = np.where(depth.numbers.known_pixels, depth.numbers.raw_values, 0)
-        placement = _place_in_photograph(path, depth.size, layout.crop, photo, names, values)
+        placement = place_map(
+            depth.size,
+            photo.upright_size,
+            layout.crop,
+            names,
+            file=path,
+            orientation=photo.orientation,
+            values=values,
+        )
         return _PlacedDepth(depth=depth, placement=placement)
 
     def _place_normals(self, files: ImageFiles, layout: NormalsLayout, valid: Mask) -> MapPlacement:
@@ -239,7 +245,14 @@ class Folder(PhotoFiles[ImageFiles]):
         )
         size = (valid.shape[0], valid.shape[1])
         photo = self._orientation(files.image)
-        return _place_in_photograph(files.normals, size, layout.crop, photo, names)
+        return place_map(
+            size,
+            photo.upright_size,
+            layout.crop,
+            names,
+            file=files.normals,
+            orientation=photo.orientation,
+        )
 
     def _read_camera(self, image_id: str, size: Size) -> Camera | None:
         """Read the camera that the YAML states for an image of a size; None if it states none."""
@@ -283,33 +296,6 @@ def _with_default_sections(layout: FolderLayout, folder: Path) -> FolderLayout:
 def _read_normals(path: Path, layout: NormalsLayout) -> MaskedValues:
     stored = read_numbers(path, name=layout.array)
     return MaskedValues(*decode_normals(stored, layout.axes, path))
-
-
-def _place_in_photograph(
-    path: Path | None,
-    size: Size,
-    crop: str | None,
-    photo: StoredOrientation,
-    names: PlacementNames,
-    values: AnyPlane | None = None,
-) -> MapPlacement:
-    """Find where a map of a size lies in a photograph; errors name the file of the map.
-
-    ``crop`` is the place that the YAML states, and ``names`` are those in messages. Padding is
-    noticed by the map's ``values``, which are 0 where it has none.
-    """
-    stated_crop = None if crop is None else parse_placement(crop, "'crop'")
-    try:
-        return place_map(
-            size,
-            photo.upright_size,
-            stated_crop,
-            names,
-            orientation=photo.orientation,
-            values=values,
-        )
-    except InputError as error:
-        raise InputError(problem=Text(error), path=path) from error
 
 
 def _truth_inside_mask(truth: Truth, mask: Bool[np.ndarray, "..."], path: Path) -> Truth:

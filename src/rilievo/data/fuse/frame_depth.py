@@ -16,10 +16,8 @@ from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.plane_sweep import import_opencv
 from rilievo.errors import InputError, OptionError
-from rilievo.errors.messages import Text
 from rilievo.extensions.trust import trust
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth.placement import PlacementNames, place_map
@@ -94,8 +92,7 @@ class _FileDepth:
 
     def __init__(self, options: FuseOptions, folder: Path) -> None:
         self._folder, self._unit = folder, options.depth_unit
-        crop, encoding = options.depth_crop, options.depth_encoding
-        self._crop = None if crop is None else parse_placement(crop, "depth_crop")
+        self._crop, encoding = options.depth_crop, options.depth_encoding
         self._encoding = None if encoding is None else parse_encoding(encoding, "depth_encoding")
         self._files_by_warning: dict[str, list[str]] = {}
         self._files = _depth_files_by_stem(folder)
@@ -193,11 +190,14 @@ class _FileDepth:
     def _paste_into_frame(self, depth: DepthMap, frame: Size, name: str) -> DepthMap:
         """Paste a map of a part of the frame into the frame; depth outside of it is unknown."""
         names = PlacementNames(map="depth", picture="the frame", option="depth_crop")
-        try:
-            values = np.where(depth.valid, depth.values, 0)
-            placement = place_map(depth.shape, frame, self._crop, names, values=values)
-        except InputError as error:
-            raise InputError(problem=Text(error), path=printable(self._folder / name)) from error
+        placement = place_map(
+            depth.shape,
+            frame,
+            self._crop,
+            names,
+            file=printable(self._folder / name),
+            values=np.where(depth.valid, depth.values, 0),
+        )
         for note in placement.notes:
             self._add_warning(note, name)
         if placement.crop.shape == frame:

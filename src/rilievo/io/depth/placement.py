@@ -29,6 +29,7 @@ from rilievo.io.depth.crops import (
     DepthCrop,
     RequestedPlacement,
     known_crops,
+    parse_placement,
     published_crop,
     published_crops_with_size,
     whole_picture,
@@ -148,9 +149,10 @@ class _MapInPicture:
 def place_map(
     map_size: Size,
     picture_size: Size,
-    requested: RequestedPlacement | None,
+    crop: RequestedPlacement | None,
     names: PlacementNames,
     *,
+    file: object = None,
     known: Mapping[str, DepthCrop] | None = None,
     orientation: int = 1,
     values: AnyPlane | None = None,
@@ -160,22 +162,30 @@ def place_map(
     Args:
         map_size: (height, width) of the map.
         picture_size: (height, width) of the picture.
-        requested: Where the user says that it lies, or None.
+        crop: Where the user says that it lies, as text or parsed (``parse_placement``); or None.
         names: What messages call the map, the picture and the option.
+        file: File of the map, with which errors begin; None to leave it out.
         known: Published crops by name; by default those of datasets with pictures of this size.
         orientation: EXIF's orientation by which the picture was turned upright; 1 is not turned.
         values: Values of the map, 0 or not finite where it has none, to detect padding.
 
     Raises:
+        OptionError: If the user's text is no placement.
         InputError: If the placement is ambiguous, or does not fit the sizes.
     """
+    requested = parse_placement(crop, names.option) if isinstance(crop, str) else crop
     pair = _MapInPicture(
         map_size=map_size, picture_size=picture_size, names=names, orientation=orientation
     )
-    if requested is not None:
-        placement = _place_as_requested(pair, requested)
-    else:
-        placement = _place_by_size(pair, known_crops(picture_size) if known is None else known)
+    try:
+        if requested is not None:
+            placement = _place_as_requested(pair, requested)
+        else:
+            placement = _place_by_size(pair, known_crops(picture_size) if known is None else known)
+    except InputError as error:
+        if file is None:
+            raise
+        raise InputError(problem=Text(error), path=file) from error
 
     notes = [*placement.notes]
     is_part = placement.crop.shape != picture_size
