@@ -25,9 +25,8 @@ from rilievo.io.depth.interpretation import (
 from rilievo.io.depth.placement import PlacementNames, place_map
 from rilievo.io.depth.plausibility import (
     MAX_PLAUSIBLE_MEDIAN,
-    NEGATION_HINT,
     inverse_depth_warnings,
-    negative_numbers_warning,
+    negation_hint,
     unit_warning,
 )
 from rilievo.io.depth.stored_depth import (
@@ -325,7 +324,7 @@ def _interpret_map(
     metres, placement_notes = _place_in_photograph(map_metres, options, name)
     points = points_of_map(metres.astype(np.float64), options.shape)
     if not len(points):
-        hint = negative_numbers_warning(stored.raw_values, NEGATION_HINT) or ""
+        hint = negation_hint(stored.raw_values)
         raise InputError("has no pixel with depth inside the photograph", path=name, hint=hint)
     unit_warnings = _unit_warnings(stored, map_metres, options)
     # A dict keeps the order, and each warning once.
@@ -357,7 +356,6 @@ def _unit_warnings(
         stored,
         map_metres[map_metres > 0].astype(np.float64),
         unit=1.0 if options.unit is None else options.unit,
-        invalid=stored.metadata.default_invalid,
         max_depth=options.encoding.max_depth,
         is_unit_given=options.unit is not None,
     )

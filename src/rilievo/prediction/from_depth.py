@@ -29,11 +29,7 @@ from rilievo.io.depth.interpretation import (
     unit_property,
 )
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
-from rilievo.io.depth.plausibility import (
-    NEGATION_HINT,
-    inverse_depth_warnings,
-    negative_numbers_warning,
-)
+from rilievo.io.depth.plausibility import inverse_depth_warnings, negation_hint
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     read_stored_depth,
@@ -232,7 +228,7 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     if kind not in _AFFINE_KINDS:
         mask &= values > 0
     if not mask.any():
-        hint = negative_numbers_warning(stored_depth.raw_values, NEGATION_HINT) or ""
+        hint = negation_hint(stored_depth.raw_values)
         requirement = "finite" if kind in _AFFINE_KINDS else "positive and finite"
         raise InputError(f"has no pixel whose depth is {requirement}", path=label, hint=hint)
     return _SourceMap(
@@ -688,7 +684,6 @@ def _notes_on_interpretation(
         stored_depth,
         valid_depths if depth.kind is DepthKind.METRIC else None,
         unit=options.metres_per_count if is_unit_stated else _guess_unit(stored_depth.raw_values),
-        invalid=stored_depth.metadata.default_invalid,
         max_depth=options.declared_encoding.max_depth,
         is_unit_given=is_unit_stated,
     )

@@ -14,9 +14,8 @@ from rilievo.data.datasets.stored_normals import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.spelling import read_spelling
-from rilievo.io.depth.channels import single_channel_weights
 from rilievo.io.depth.crops import parse_placement
-from rilievo.io.depth.encoding import KEY_SYNONYMS, NumberEncoding
+from rilievo.io.depth.encoding import KEY_SYNONYMS, NumberEncoding, parse_channel_letter
 from rilievo.io.depth.plausibility import MAX_PLAUSIBLE_MEDIAN
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
@@ -237,9 +236,11 @@ def _expand_single_values(section: dict[str, Any]) -> None:
         value = section.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             section[name] = [value]
-    letter = section.get("channels")
-    if isinstance(letter, str) and len(letter) == 1 and letter.lower() in "rgba":
-        section["channels"] = list(single_channel_weights(letter))
+    channels = section.get("channels")
+    if isinstance(channels, str):
+        weights = parse_channel_letter(channels)
+        if weights is not None:
+            section["channels"] = list(weights)
 
 
 def folder_of_layout(path: Path, layout: FolderLayout) -> Path:

@@ -215,7 +215,6 @@ class _FileDepth:
             numbers,
             depth.astype(np.float64) if is_metric else None,
             unit=unit,
-            invalid=numbers.metadata.default_invalid,
             max_depth=None if self._encoding is None else self._encoding.max_depth,
             is_unit_given=self._unit is not None,
         ):

@@ -44,7 +44,6 @@ from rilievo.evaluation.stored_numbers import (
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction, unknown_maker
 from rilievo.io.depth.crops import RequestedPlacement
-from rilievo.io.depth.depth_metadata import read_depth_metadata
 from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.plausibility import (
     TOO_FAR,
@@ -54,7 +53,7 @@ from rilievo.io.depth.plausibility import (
 )
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
-    apply_encoding,
+    read_declared_metadata,
     read_stored_depth,
     stored_depth_from_array,
     stored_depth_warnings,
@@ -328,9 +327,8 @@ def _combine_with_file(
     value_encoding: ValueEncoding, number_encoding: NumberEncoding | None, path: Path
 ) -> ValueEncoding:
     """Combine what the user and a file state; a broken file states nothing."""
-    array = None if number_encoding is None else number_encoding.array
     with suppress(InputError):  # A broken file is reported when it is read.
-        metadata = apply_encoding(read_depth_metadata(path, array), number_encoding, path)
+        metadata = read_declared_metadata(path, number_encoding)
         return combine_encodings(value_encoding, metadata, path)
     return value_encoding
 

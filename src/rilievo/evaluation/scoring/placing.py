@@ -25,8 +25,12 @@ from rilievo.evaluation.scoring.resizing import (
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.depth.crops import DepthCrop, known_crops
-from rilievo.io.depth.map_sizes import format_size, has_size_or_multiple
-from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
+from rilievo.io.depth.placement import (
+    MapPlacement,
+    PlacementNames,
+    has_size_or_multiple,
+    place_map,
+)
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
@@ -109,8 +113,8 @@ def _cut_from_photo(
     """Cut a prediction of the whole photograph to what the benchmark shows."""
     window = model_window(benchmark.input_crop, photo_size)
     note = (
-        f"the prediction is of the whole photograph ({format_size(size)}), so rilievo cut it to "
-        f"the {format_size(window.shape)} pixels (height x width) that the benchmark shows"
+        f"the prediction is of the whole photograph ({_size_text(size)}), so rilievo cut it to "
+        f"the {_size_text(window.shape)} pixels (height x width) that the benchmark shows"
     )
 
     def resize_and_cut(output: Any) -> Any:
@@ -153,6 +157,11 @@ def _prediction_size(prediction: PredictionRecord) -> Size | None:
     return None
 
 
+def _size_text(size: Size) -> str:
+    """Text such as "480 x 640", height first."""
+    return f"{size[0]} x {size[1]}"
+
+
 def _last_two(shape: tuple[int, ...]) -> Size:
     height, width = shape[-2:]
     return height, width
@@ -192,8 +201,8 @@ def _resize_output(output: Any, size: Size, interpolation: Interpolation | str) 
     if isinstance(output, PointMap):
         if output.valid.shape != size:
             raise InputError(
-                f"the predicted points have the size {format_size(_last_two(output.valid.shape))} "
-                f"(height x width), but the crop has the size {format_size(size)}: points cannot "
+                f"the predicted points have the size {_size_text(_last_two(output.valid.shape))} "
+                f"(height x width), but the crop has the size {_size_text(size)}: points cannot "
                 "be resized, so give them at the crop's size"
             )
         return output

@@ -27,14 +27,6 @@ _KNOWN_WEIGHTS = (
 """Weights of channels that programs write, the most frequent first."""
 
 
-def single_channel_weights(letter: str) -> tuple[float, ...]:
-    """Return the weights that select one channel alone: r, g, b or a."""
-    channel = CHANNEL_LETTERS.index(letter.lower())
-    weights = [0.0] * max(3, channel + 1)
-    weights[channel] = 1.0
-    return tuple(weights)
-
-
 def combine_channels(
     pixels: np.ndarray, weights: Sequence[float], display_name: object
 ) -> StoredMap:

@@ -136,6 +136,11 @@ class DepthMetadata:
         return None if self.code_range is None else self.code_range.spacing
 
     @property
+    def stores_logarithms(self) -> bool:
+        """Whether the values are codes that are evenly spaced in the logarithm of depth."""
+        return self.spacing is Spacing.LOGARITHMIC
+
+    @property
     def default_invalid(self) -> tuple[float, ...]:
         """Values that mean "no depth" if nothing says so: 0, unless a linear range begins there."""
         return () if self.spacing is Spacing.LINEAR else (0.0,)

@@ -19,7 +19,6 @@ from rilievo.io.depth.channels import (
     MAX_CHANNELS,
     channels_problem,
     combine_channels,
-    single_channel_weights,
 )
 from rilievo.schema.typed_values import UNITS, parse_unit
 
@@ -203,6 +202,16 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
     return encoding
 
 
+def parse_channel_letter(text: str) -> tuple[float, ...] | None:
+    """Return the weights that select one channel alone: r, g, b or a; None for other texts."""
+    if len(text) != 1 or text.lower() not in CHANNEL_LETTERS:
+        return None
+    channel = CHANNEL_LETTERS.index(text.lower())
+    weights = [0.0] * max(3, channel + 1)
+    weights[channel] = 1.0
+    return tuple(weights)
+
+
 def _suggest_key(name: str) -> str:
     if name in KEY_SYNONYMS:
         return f"did you mean '{KEY_SYNONYMS[name]}'?"
@@ -223,9 +232,10 @@ def equals_any(raw_values: Shaped[np.ndarray, "..."], values: Sequence[float]) -
 
 def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
     """Parse the value of a key: comma-separated numbers, or the letter of a channel."""
-    is_letter = len(text) == 1 and text.lower() in CHANNEL_LETTERS
-    if name == "channels" and is_letter:
-        return single_channel_weights(text)
+    if name == "channels":
+        weights = parse_channel_letter(text)
+        if weights is not None:
+            return weights
     if name == "invalid" and text == "[]":
         return ()
     parse_number = parse_unit if name == "scale" else float

@@ -126,7 +126,7 @@ def _describe_quantity(metadata: DepthMetadata, *, is_disparity: bool) -> str:
         return "depth up to scale"
     if metadata.kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
         return f"numbers of kind '{metadata.kind}'"
-    if metadata.spacing is Spacing.LOGARITHMIC:
+    if metadata.stores_logarithms:
         return "logarithms of metres"
     if metadata.spacing is Spacing.INVERSE:
         return "inverse depth"

@@ -28,11 +28,6 @@ def format_size(map_size: Size) -> str:
     return f"{map_size[0]} x {map_size[1]}"
 
 
-def has_size_or_multiple(map_size: Size, picture_size: Size) -> bool:
-    """Whether a map has the picture's size, or one is a whole multiple of the other."""
-    return map_size == picture_size or describe_multiple(map_size, picture_size) is not None
-
-
 def describe_multiple(map_size: Size, picture_size: Size) -> str | None:
     """Describe the multiple or fraction of the picture's size that a map has, such as "half of".
 

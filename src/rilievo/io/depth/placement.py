@@ -195,6 +195,14 @@ def place_map(
     return replace(placement, notes=tuple(notes))
 
 
+def has_size_or_multiple(map_size: Size, picture_size: Size) -> bool:
+    """Whether a map has the picture's size, or one is a whole multiple of the other.
+
+    Such a map is placed in the whole picture if the user does not say where it lies.
+    """
+    return map_size == picture_size or describe_multiple(map_size, picture_size) is not None
+
+
 def orientation_note(
     orientation: int, map_size: Size, names: PlacementNames, *, is_part: bool = False
 ) -> str | None:

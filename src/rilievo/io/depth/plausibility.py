@@ -31,7 +31,6 @@ TOO_NEAR = (
     f"the median depth is below {MIN_PLAUSIBLE_MEDIAN * 100:g} cm, as if centimetres were "
     "read as millimetres, or metres were divided once too often; check the scale"
 )
-NEGATION_HINT = "save them with the opposite sign, for example -depth"
 SURFACES_ARE_STRAIGHT = (
     "its values change evenly across flat surfaces, as in inverse depth and disparity but not in "
     "depth: if they are inverse depth, depth is 1 / value; if they are disparity, depth is focal "
@@ -104,7 +103,7 @@ def plausibility_warnings(
 def _not_depth_warning(raw_map: RawDepthMap, *, may_be_z_buffer: bool) -> str | None:
     """Warn about values that are no depth at all: negative ones, noise, or those of a z-buffer."""
     unit = raw_map.unit
-    negative = negative_numbers_warning(raw_map.raw_values)
+    negative = _negative_numbers_warning(raw_map.raw_values)
     if negative is not None and unit is not None and unit > 0:
         return negative
     byte_order = byte_order_warning(raw_map)
@@ -113,7 +112,13 @@ def _not_depth_warning(raw_map: RawDepthMap, *, may_be_z_buffer: bool) -> str | 
     return z_buffer_warning(raw_map.raw_values, unit if raw_map.is_unit_given else None)
 
 
-def negative_numbers_warning(
+def negation_hint(raw_values: StoredMap) -> str:
+    """Return the hint for a map without depth whose values are all negative; else empty."""
+    hint = "save them with the opposite sign, for example -depth"
+    return _negative_numbers_warning(raw_values, hint) or ""
+
+
+def _negative_numbers_warning(
     raw_values: StoredMap,
     hint: str = "set 'scale: -1' in rilievo.yaml, or save them with the opposite sign",
 ) -> str | None:

@@ -138,7 +138,7 @@ def read_stored_depth(
     if not metadata.is_decodable and (encoding.offset or is_offset_given):
         warnings += filter(None, [_zero_warning(raw_values, encoding)])
     _require_scale_beside_offset(raw_values, metadata, encoding, display_name)
-    metadata = apply_encoding(metadata, encoding, path)
+    metadata = _apply_encoding(metadata, encoding, path)
 
     warnings += filter(None, [statistic_warning(raw_values, metadata)])
     warnings += [warning for warning in metadata.warnings if warning not in warnings]
@@ -215,7 +215,7 @@ def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: s
 
     raw_values = encoding.unpack(pixels, name)
     _require_scale_beside_offset(raw_values, DepthMetadata(), encoding, name)
-    metadata = apply_encoding(DepthMetadata(), encoding, Path(name))
+    metadata = _apply_encoding(DepthMetadata(), encoding, Path(name))
     zero_warning = _zero_warning(raw_values, encoding) if encoding.offset else None
     warnings = filter(None, [_channel_warning(pixels, encoding), zero_warning])
 
@@ -233,14 +233,14 @@ def stored_depth_warnings(
     metres: Values | None,
     *,
     unit: float | None = None,
-    invalid: Sequence[float] = (),
+    invalid: Sequence[float] | None = None,
     max_depth: float | None = None,
     is_unit_given: bool = False,
 ) -> tuple[str, ...]:
     """Return warnings about a file's metadata, and about values that hardly look like depth.
 
     ``metres`` is the valid depth [m], or None if it is not metric. ``unit`` and ``invalid`` add to
-    what the file states.
+    what the file states. By default, ``invalid`` is what means "no depth" if nothing says so.
     """
     metadata = depth.metadata
     if any(warning.startswith(_NOISY_CHANNELS) for warning in metadata.warnings):
@@ -251,8 +251,9 @@ def stored_depth_warnings(
         return metadata.warnings
 
     raw_values = depth.raw_values
+    invalid = metadata.default_invalid if invalid is None else invalid
     invalid = [*invalid, *metadata.invalid]
-    if metadata.spacing is Spacing.LOGARITHMIC:
+    if metadata.stores_logarithms:
         invalid.append(INFINITE_CODE)
     if depth.valid is not None:
         raw_values = np.where(depth.valid, raw_values, 0).astype(raw_values.dtype)
@@ -271,16 +272,23 @@ def stored_depth_warnings(
     return (*metadata.warnings, *filter(None, [conflict]), *warnings)
 
 
-def apply_encoding(
-    metadata: DepthMetadata, encoding: NumberEncoding | None, path: Path
-) -> DepthMetadata:
+def read_declared_metadata(path: Path, encoding: NumberEncoding | None) -> DepthMetadata:
+    """Read only the metadata of a depth file, completed by the user's encoding if there is one.
+
+    Raises:
+        InputError: If the file is broken, or states another scale or offset than the user.
+    """
+    if encoding is None:
+        return read_depth_metadata(path)
+    return _apply_encoding(read_depth_metadata(path, encoding.array), encoding, path)
+
+
+def _apply_encoding(metadata: DepthMetadata, encoding: NumberEncoding, path: Path) -> DepthMetadata:
     """Complete a file's metadata with the scale, offset and invalid values of the user.
 
     Raises:
         InputError: If the file states another scale or offset.
     """
-    if encoding is None:
-        return metadata
     if encoding.scale is not None or encoding.offset:
         agrees = (encoding.scale, encoding.offset) == (metadata.scale, metadata.offset)
         if metadata.is_decodable and not agrees:
@@ -355,7 +363,7 @@ def _resolve_range(
         metadata = _without_encoding(metadata)
 
     metadata = check_logarithmic_range(raw_values, metadata, path)
-    is_doubtful = metadata.spacing is Spacing.LOGARITHMIC and bool(metadata.warnings)
+    is_doubtful = metadata.stores_logarithms and bool(metadata.warnings)
     if is_doubtful and is_scale_given:
         # The user's scale decides, so warnings about the range no longer matter.
         warnings = [] if is_offset_given else [*metadata.warnings]

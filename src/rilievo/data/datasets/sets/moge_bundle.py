@@ -21,7 +21,6 @@ from rilievo.data.datasets.sets.moge_view import (
 from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.depth.code_range import Spacing
 from rilievo.io.depth.depth_metadata import read_depth_metadata
 from rilievo.io.depth.stored_depth import decode_depth
 from rilievo.io.files.limits import check_regular, read_text
@@ -183,7 +182,7 @@ class Segmentation:
 def read_log_depth(path: Path) -> Field:
     """Read depth from a PNG file that stores its logarithm: NaN where unknown, infinite for sky."""
     stored, statement = _read_sixteen_bits(path), read_depth_metadata(path)
-    if statement.spacing is not Spacing.LOGARITHMIC:
+    if not statement.stores_logarithms:
         raise InputError(
             f"{path}: its PNG text must contain the numbers 'near' and 'far', with which MoGe's "
             "bundle encodes depth"
