@@ -38,9 +38,10 @@ EVERY = [(kind, name) for kind in RECORDS.values() for name in option_names(kind
 def parameters() -> Mapping[str, Mapping[str, Any]]:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
+    from rilievo.serving.server.endpoints import ENDPOINTS
     from rilievo.serving.server.openapi import openapi_document
 
-    entries = openapi_document([])["paths"]["/v1/predict"]["post"]["parameters"]
+    entries = openapi_document(ENDPOINTS)["paths"]["/v1/predict"]["post"]["parameters"]
     return {entry["name"]: entry for entry in entries}
 
 

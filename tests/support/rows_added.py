@@ -63,9 +63,10 @@ def parameter(name: str) -> str:
 
 def openapi() -> Mapping[str, Any]:
     """The OpenAPI document of the server."""
+    from rilievo.serving.server.endpoints import ENDPOINTS
     from rilievo.serving.server.openapi import openapi_document
 
-    return openapi_document([])
+    return openapi_document(ENDPOINTS)
 
 
 def output(folder: Path) -> Mapping[str, Any]:

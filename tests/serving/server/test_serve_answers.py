@@ -289,7 +289,7 @@ def test_counters_are_in_the_format_of_prometheus(server: Served) -> None:
 
 def test_the_openapi_document_is_made_once(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     first = server.client.get("/openapi.json")
-    monkeypatch.delattr("rilievo.serving.server.openapi.openapi_document")
+    monkeypatch.delattr("rilievo.serving.server.endpoints.openapi_document")
     again = server.client.get("/openapi.json")
     assert (again.status_code, again.content) == (200, first.content)
     assert again.headers["content-type"] == "application/json"

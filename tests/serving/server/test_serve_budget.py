@@ -11,7 +11,7 @@ import pytest
 from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import RegionLike
-from rilievo.serving.server import routes
+from rilievo.serving.server import endpoints
 from rilievo.serving.server import service as services
 from rilievo.serving.server.decoding.messages import can_fork_and_pass_files
 from rilievo.serving.server.uploads import Upload
@@ -107,7 +107,7 @@ def test_measuring_ends_with_the_time_limit(
             time.sleep(0.3)
             return super().measure(place)
 
-    monkeypatch.setattr(routes, "RegionMeasurer", SlowMeasurer)
+    monkeypatch.setattr(endpoints, "RegionMeasurer", SlowMeasurer)
     boxes = "&".join(["box=10,10,60,50"] * 40)
     with served(tmp_path, time_limit=1.0) as server:
         answer = server.client.post(

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.serving.listener.request_refusals import refusal_from_error
-from rilievo.serving.server.routes import turn_errors_into_refusals
+from rilievo.serving.server.endpoints import Endpoint
+from rilievo.serving.server.routes import respond_or_refuse
 from support.served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 FACTS = ("option", "value", "expected", "hint")
@@ -317,8 +318,9 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
         return Response()
 
     async def cancelled() -> Response:
+        endpoint = Endpoint(address="GET /wait", respond=waiting, summary="Nothing.")
         task = asyncio.ensure_future(
-            turn_errors_into_refusals(server.service, waiting)(Request({"type": "http"}))
+            respond_or_refuse(endpoint, server.service, Request({"type": "http"}))
         )
         await asyncio.sleep(0)
         task.cancel()

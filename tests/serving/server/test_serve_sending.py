@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.server.answer_files import write_request_outputs
-from rilievo.serving.server.file_responses import files_response
+from rilievo.serving.server import service
+from rilievo.serving.server.answer_files import WrittenFiles, write_request_outputs
+from rilievo.serving.server.file_responses import FilesResponse
 from rilievo.serving.server.request_files import Disk, Folders, RequestFolder
 from support.predictions import prediction
+from support.served import check_refused, picture, served
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -32,7 +35,7 @@ def send_all(
         await asyncio.sleep(0 if leaves else 60)
         return {"type": "http.disconnect"}
 
-    answer = files_response(made.but(notes=("a\nb",)), written, seconds)
+    answer = FilesResponse(made.but(notes=("a\nb",)), written, seconds)
     assert answer.headers["x-notes"] == "a\\nb"
     asyncio.run(answer({"type": "http", "headers": []}, receive, send))
     assert list(folder.iterdir()) == []
@@ -109,3 +112,23 @@ def test_a_connection_that_breaks_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError):
         send_all(tmp_path, ["npz", "npy"], send)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_written_too_late_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_slowly(*arguments: Any) -> WrittenFiles:
+        written = write_request_outputs(*arguments)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()]
+        time.sleep(2)
+        return written
+
+    monkeypatch.setattr(service, "write_request_outputs", write_slowly)
+    with served(tmp_path, time_limit=1.5) as server:
+        answer = server.client.post("/v1/predict?save=npy", content=picture())
+        check_refused(answer, 503, "no result after 1.5 s")
+        deadline = time.monotonic() + 30
+        while server.files() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert server.files() == []
+        assert server.disk.reserved_bytes == 0

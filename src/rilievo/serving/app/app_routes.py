@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -24,19 +24,16 @@ from rilievo.serving.app.app_videos import OUTPUT_FOLDER, Videos
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
+from rilievo.serving.listener.connections import request_client, wait_for_disconnect
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import JSON
-from rilievo.serving.server.file_responses import files_response
+from rilievo.serving.server.endpoints import Endpoint
+from rilievo.serving.server.file_responses import FilesResponse
 from rilievo.serving.server.params import (
     PredictParams,
     VideoParams,
     parse_output_names,
     read_params,
-)
-from rilievo.serving.server.routes import (
-    request_client,
-    turn_errors_into_refusals,
-    wait_for_disconnect,
 )
 from rilievo.serving.server.service import Service
 from rilievo.serving.server.uploads import Upload, safe_stem
@@ -85,94 +82,93 @@ class Site:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.store.remove_unused()
 
-    def routes(self) -> list[BaseRoute]:
-        """All routes. Their summaries appear in the OpenAPI document.
+    def endpoints(self) -> list[Endpoint]:
+        """All endpoints of the app."""
 
-        The last one serves the files of the page.
-        """
-
-        def route(
-            address: str, handler: Callable[[Request], Awaitable[Response]], summary: str
-        ) -> BaseRoute:
-            """Make a route from its method and path, such as "GET /embed"."""
-            method, path = address.split()
-            endpoint = turn_errors_into_refusals(
-                self.service, lambda service, request: handler(request)
+        def row(
+            address: str, respond: Callable[[Request], Awaitable[Response]], summary: str
+        ) -> Endpoint:
+            return Endpoint(
+                address=address, respond=lambda service, request: respond(request), summary=summary
             )
-            return Route(path, endpoint, methods=[method], name=summary)
 
-        download_seconds = self.service.options.limits.download_seconds
         return [
-            route("GET /", self._send_page, "The page."),
-            route(
+            row("GET /", self._send_page, "The page."),
+            row(
                 "GET /r/{ids}",
                 self._send_page,
                 "The page with one or more results, whose ids are separated by commas.",
             ),
-            route(
+            row(
                 "GET /embed",
                 self._send_embed,
                 "The page for other sites to embed, without uploads.",
             ),
-            route(
+            row(
                 "GET /embed/{ids}",
                 self._send_embed,
                 "The page for other sites to embed, with results.",
             ),
-            route(
+            row(
                 "POST /app/results",
                 self._predict_upload_result_or_example,
                 "Predict an uploaded photograph or an example, or predict a result again.",
             ),
-            route(
+            row(
                 "POST /app/groups",
                 self._create_result_group,
                 "Create one address that shows several results (ids) together.",
             ),
-            route(
+            row(
                 "GET /app/results/{id}",
                 self._describe_result_or_group,
                 "Name, kind and progress of a result.",
             ),
-            route(
+            row(
                 "GET /app/results/{id}/view",
                 self._send_view,
                 "Depth and photograph of a result, in the format of the page.",
             ),
-            route(
+            row(
                 "GET /app/results/{id}/thumbnail",
                 self._send_thumbnail,
                 "A thumbnail of the photograph.",
             ),
-            route("GET /app/results/{id}/photo", self._send_photograph, "The original photograph."),
-            route(
+            row("GET /app/results/{id}/photo", self._send_photograph, "The original photograph."),
+            row(
                 "GET /app/results/{id}/files",
                 self._send_output_files,
                 "Output files of a result, as /v1/predict returns them.",
             ),
-            route(
+            row(
                 "GET /app/results/{id}/made/{name}",
                 self._send_video_output,
                 "An output file of a video.",
             ),
-            route(
+            row(
                 "PUT /app/results/{id}/marks",
                 self._replace_marks,
                 "Save the lines and the view of a result. Only its creator has the required key.",
             ),
-            route("POST /app/results/{id}/stop", self._stop_video, "Stop processing a video."),
-            route("POST /app/videos", self._begin_video, "Start processing a video."),
-            route(
-                "GET /app/zip", self._send_zip, "Output files of several results (ids) as a zip."
-            ),
-            Mount("/", _TimedStaticFiles(self.page, download_seconds)),
+            row("POST /app/results/{id}/stop", self._stop_video, "Stop processing a video."),
+            row("POST /app/videos", self._begin_video, "Start processing a video."),
+            row("GET /app/zip", self._send_zip, "Output files of several results (ids) as a zip."),
         ]
+
+    def last_routes(self) -> list[BaseRoute]:
+        """A route for the files of the page."""
+        return [Mount("/", _TimedStaticFiles(self.page, self._download_seconds))]
+
+    @property
+    def _download_seconds(self) -> float | int:
+        """Time in which a client has to receive a file [s]."""
+        return self.service.options.limits.download_seconds
 
     async def _send_page(self, request: Request) -> Response:
         return _TimedFileResponse(
             self.page / INDEX,
             headers=_PAGE_HEADERS,
-            timeout_seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self._download_seconds,
         )
 
     async def _send_embed(self, request: Request) -> Response:
@@ -186,7 +182,7 @@ class Site:
         return _TimedFileResponse(
             self.page / INDEX,
             headers={**_PAGE_HEADERS, "Content-Security-Policy": policy},
-            timeout_seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self._download_seconds,
         )
 
     async def _predict_upload_result_or_example(self, request: Request) -> Response:
@@ -317,7 +313,7 @@ class Site:
                 outputs,
                 lambda: wait_for_disconnect(request),
             )
-        return files_response(prediction, written, self.service.options.limits.download_seconds)
+        return FilesResponse(prediction, written, self._download_seconds)
 
     async def _send_zip(self, request: Request) -> Response:
         ids = _parse_result_ids(request)
@@ -331,7 +327,7 @@ class Site:
             results,
             client=request_client(request),
             outputs=outputs,
-            timeout_seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self._download_seconds,
         )
 
     def _photograph_result(self, result_id: str) -> StoredResult:
@@ -353,7 +349,7 @@ class Site:
             filename=path.name,
             content_disposition_type=disposition,
             release=lambda: self.store.release(result),
-            timeout_seconds=self.service.options.limits.download_seconds,
+            timeout_seconds=self._download_seconds,
         )
 
 

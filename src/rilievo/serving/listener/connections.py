@@ -1,10 +1,13 @@
 """Limits on the open connections and streams of each client."""
 
+import asyncio
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from starlette.requests import HTTPConnection, Request
 
 from rilievo.errors.messages import count_text
 from rilievo.serving.listener.request_refusals import busy_refusal
@@ -58,6 +61,18 @@ def client_name(address: str) -> str:
     if isinstance(host, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((host, 64), strict=False))
     return str(host)
+
+
+def request_client(request: HTTPConnection) -> str:
+    """Name under which the client of a request is counted."""
+    # Clients on a Unix socket have no address, and count as one client.
+    return client_name("" if request.client is None else request.client.host)
+
+
+async def wait_for_disconnect(request: Request) -> None:
+    """Wait until the client closes the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)
 
 
 UNCOUNTED_PROXY = ""

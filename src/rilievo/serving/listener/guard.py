@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,9 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rilievo.serving.listener.listening import normalized_origin
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse, TrackedReceive
-
-OPEN_ROUTES = frozenset({"/healthz"})
-"""Routes that need no token."""
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
@@ -65,13 +62,16 @@ class Guard:
         hosts: Sequence[str],
         observe: Callable[[str, int, float], None],
         origins: Sequence[str] = (),
+        public_paths: Collection[str] = (),
     ) -> None:
         """Guard an application.
 
-        Without ``tokens``, everybody may call. ``origins`` are other origins whose pages may call
-        (``*``: all). ``observe`` gets path, status and duration [s] of each request.
+        Without ``tokens``, everybody may call, as anybody may call ``public_paths``. ``origins``
+        are other origins whose pages may call (``*``: all). ``observe`` gets path, status and
+        duration [s] of each request.
         """
         self._app = app
+        self._public_paths = public_paths
         self._observe = observe
         self._digests = [_sha256(token.encode()) for token in tokens]
         self._hosts = frozenset(hosts)
@@ -104,7 +104,7 @@ class Guard:
         await next_app(scope, receive, send)
 
     async def _answer_if_token_is_valid(self, scope: Scope, receive: Receive, send: Send) -> None:
-        needs_token = self._digests and path_below_root(scope) not in OPEN_ROUTES
+        needs_token = self._digests and path_below_root(scope) not in self._public_paths
         if needs_token and not self._has_valid_token(scope):
             line = "a valid token is required: send the header 'Authorization: Bearer TOKEN'"
             refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})

@@ -19,7 +19,7 @@ from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
-from rilievo.serving.listener.connections import client_name
+from rilievo.serving.listener.connections import request_client
 from rilievo.serving.listener.request_refusals import JobCancelled, RefusalResponse
 from rilievo.serving.server.params import StreamParams, read_params
 from rilievo.serving.server.service import ImageJob, Service, client_notes
@@ -123,8 +123,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         params = read_params(StreamParams, websocket.query_params.multi_items(), {})
         params.check_options()
         service.offered.server_name(params.model)  # raises for an unknown model
-        # Clients on a Unix socket have no address, and count as one client.
-        client = client_name("" if websocket.client is None else websocket.client.host)
+        client = request_client(websocket)
         open_stream = ExitStack()
         open_stream.enter_context(service.streams.counted(client))
     except Exception as error:

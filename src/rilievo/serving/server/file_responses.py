@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import cast
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from rilievo.errors.messages import one_line
@@ -14,29 +14,6 @@ from rilievo.serving.server.answer_files import WrittenFiles
 from rilievo.serving.server.service import client_notes
 
 _MAX_NOTES_LENGTH = 1000
-
-
-def files_response(
-    prediction: Prediction, written: WrittenFiles, timeout_seconds: float | int
-) -> Response:
-    """Send the outputs of a prediction within ``timeout_seconds``, and then remove them."""
-    headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
-    depth = prediction.depth_or_none
-    if depth is not None:
-        headers["X-Depth-Kind"] = depth.kind.value
-    notes = " | ".join(client_notes(prediction))
-    if notes:
-        ascii_notes = one_line(notes).encode("ascii", "replace").decode()
-        headers["X-Notes"] = ascii_notes[:_MAX_NOTES_LENGTH]
-    if written.size is not None:
-        headers["Content-Length"] = str(written.size)
-    return TimedResponse(
-        written.chunks(),
-        headers=headers,
-        media_type=written.media_type,
-        timeout_seconds=timeout_seconds,
-        clean_up=lambda: asyncio.to_thread(written.remove),
-    )
 
 
 class TimedResponse(StreamingResponse):
@@ -68,3 +45,33 @@ class TimedResponse(StreamingResponse):
             return  # uvicorn closes the connection, because the answer is not complete
         finally:
             await self._clean_up()
+
+
+class FilesResponse(TimedResponse):
+    """Response with the outputs of a prediction, which are removed once they are sent."""
+
+    def __init__(
+        self, prediction: Prediction, written: WrittenFiles, timeout_seconds: float | int
+    ) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
+        depth = prediction.depth_or_none
+        if depth is not None:
+            headers["X-Depth-Kind"] = depth.kind.value
+        notes = " | ".join(client_notes(prediction))
+        if notes:
+            ascii_notes = one_line(notes).encode("ascii", "replace").decode()
+            headers["X-Notes"] = ascii_notes[:_MAX_NOTES_LENGTH]
+        if written.size is not None:
+            headers["Content-Length"] = str(written.size)
+        super().__init__(
+            written.chunks(),
+            headers=headers,
+            media_type=written.media_type,
+            timeout_seconds=timeout_seconds,
+            clean_up=lambda: asyncio.to_thread(written.remove),
+        )
+        self._written = written
+
+    def discard(self) -> None:
+        """Remove the outputs without sending them."""
+        self._written.remove()

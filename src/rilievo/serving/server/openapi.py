@@ -1,15 +1,16 @@
-"""The OpenAPI document, which describes the routes of the server."""
+"""The OpenAPI document, which describes the endpoints of the server."""
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from starlette.routing import BaseRoute, Route
 
 from rilievo.serving.listener.request_refusals import PROBLEM_JSON, Problem
-from rilievo.serving.server.answer_files import output_media_types
-from rilievo.serving.server.params import MeasureParams, PredictParams, StreamParams
 from rilievo.version import VERSION
+
+if TYPE_CHECKING:
+    from rilievo.serving.server.endpoints import Endpoint
 
 _Json = dict[str, Any]
 _IMAGE_DESCRIPTION = (
@@ -32,60 +33,13 @@ REFUSALS: Mapping[str, str] = {
     "507": "The server cannot write the result.",
 }
 """Statuses of refusals, and what they mean."""
-_PREDICT_DESCRIPTION = (
-    "The prediction's facts as JSON, one output as its file, or several outputs as a zip. The "
-    "header X-Depth-Kind states the kind of depth, and X-Notes lists notes on the prediction."
-)
 
 
-def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
-    """Make the OpenAPI document of a server. Routes of the app are described by their names."""
-    file_responses = {media_type: {} for media_type in output_media_types()}
-    paths = {
-        "/v1/predict": {
-            "post": _openapi_image_operation(
-                "predict", PredictParams, _PREDICT_DESCRIPTION, file_responses, "depth", "notes"
-            )
-        },
-        "/v1/measure": {
-            "post": _openapi_image_operation(
-                "measure",
-                MeasureParams,
-                "A distance, height, length, area or angle (what, value, low, high, unit), or the "
-                "objects in boxes (things). In eight out of ten cases, the true value lies between "
-                "low and high.",
-                {},
-                "coverage",
-                "notes",
-            )
-        },
-        "/v1/models": {
-            "get": _openapi_operation("models", "Models that requests can select.", "models")
-        },
-        "/v1/stream": {
-            "get": _openapi_operation(
-                "stream",
-                "A WebSocket that receives frames as binary messages, and sends JSON and depth.",
-                status="101",
-            )
-            | {"parameters": _query_parameters(StreamParams)}
-        },
-        "/healthz": {
-            "get": _openapi_operation("health", "Whether the server is running.", "status")
-            | {"security": []}
-        },
-        "/metrics": {"get": _openapi_operation("metrics", "Counters for Prometheus, as text.")},
-        "/openapi.json": {"get": _openapi_operation("openapi", "This document.", "openapi")},
-    }
-    for route in routes:
-        if isinstance(route, Route) and route.path not in paths:
-            [method] = (route.methods or set()) - {"HEAD"}
-            operation = _openapi_operation(route.path, route.name)
-            operation["parameters"] = [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                for name in route.param_convertors
-            ]
-            paths[route.path] = {method.lower(): operation}
+def openapi_document(endpoints: Iterable["Endpoint"], root_path: str = "") -> _Json:
+    """Make the OpenAPI document of a server."""
+    paths: dict[str, _Json] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     problem = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "openapi": "3.1.0",
@@ -109,26 +63,40 @@ def openapi_document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     }
 
 
-def _openapi_operation(name: str, description: str, *required: str, status: str = "200") -> _Json:
-    """Describe an operation whose response is JSON with the ``required`` entries, if any."""
-    success: _Json = {"description": description}
-    if required:
-        success["content"] = {
-            "application/json": {"schema": {"type": "object", "required": list(required)}}
-        }
+def _operation(endpoint: "Endpoint") -> _Json:
+    """Describe an endpoint: what it takes, and what its responses contain."""
+    success: _Json = {"description": endpoint.summary}
+    content: _Json = {}
+    if endpoint.json_keys:
+        schema = {"type": "object", "required": list(endpoint.json_keys)}
+        content["application/json"] = {"schema": schema}
+    content |= {media_type: {} for media_type in endpoint.file_media_types}
+    if content:
+        success["content"] = content
+    status = "200" if endpoint.websocket is None else "101"
     refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
-    return {"operationId": name, "summary": description, "responses": {status: success, **refusals}}
+    operation: _Json = {
+        "operationId": endpoint.name or endpoint.path,
+        "summary": endpoint.summary,
+        "responses": {status: success, **refusals},
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", endpoint.path)
+    ]
+    if endpoint.parameters is not None:
+        parameters += _query_parameters(endpoint.parameters)
+        if endpoint.takes_photograph:
+            operation["requestBody"] = _photo_body(endpoint.parameters)
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.is_public:
+        operation["security"] = []
+    return operation
 
 
-def _openapi_image_operation(
-    name: str, parameters: type[BaseModel], description: str, file_responses: _Json, *required: str
-) -> _Json:
-    """Describe an operation that takes a photograph, and responds with JSON or files.
-
-    ``file_responses`` are by media type, and ``required`` are the entries that the JSON always has.
-    """
-    operation = _openapi_operation(name, description, *required)
-    operation["responses"]["200"]["content"] |= file_responses
+def _photo_body(parameters: type[BaseModel]) -> _Json:
+    """Describe the body of a request with a photograph, and perhaps with parameters."""
     image = {"type": "string", "format": "binary", "description": _IMAGE_DESCRIPTION}
     properties = {"image": image, **_property_schemas(parameters)}
     base64_image = {
@@ -141,17 +109,14 @@ def _openapi_image_operation(
         "required": ["image"],
         "properties": properties | {"image": base64_image},
     }
-    return operation | {
-        "parameters": _query_parameters(parameters),
-        "requestBody": {
-            "description": "The image itself, or a form or JSON with the image and parameters.",
-            "required": False,
-            "content": {
-                "image/*": {"schema": image},
-                "application/octet-stream": {"schema": image},
-                "multipart/form-data": {"schema": {"type": "object", "properties": properties}},
-                "application/json": {"schema": json_body | {"additionalProperties": False}},
-            },
+    return {
+        "description": "The image itself, or a form or JSON with the image and parameters.",
+        "required": False,
+        "content": {
+            "image/*": {"schema": image},
+            "application/octet-stream": {"schema": image},
+            "multipart/form-data": {"schema": {"type": "object", "properties": properties}},
+            "application/json": {"schema": json_body | {"additionalProperties": False}},
         },
     }
 

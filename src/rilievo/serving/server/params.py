@@ -174,6 +174,15 @@ class RequestParams(_RecordParameters):
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
     """Column and row U,V of a point. Repeat the parameter for several points."""
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Outputs that the request asks for; none for a measurement."""
+        return ()
+
+    def check(self) -> None:
+        """Raise OptionError if a parameter is not valid."""
+        self.check_options()
+
     def points(self) -> list[Point]:
         """Parse the points (u, v) [px] of ``at``."""
         return parse_points(self.at)
@@ -193,6 +202,17 @@ class PredictParams(_PredictParameters):
     )
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
     """Column and row U,V of a point whose depth the JSON states. Repeat it for several points."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Outputs that ``save`` names."""
+        return parse_output_names(self.save)
+
+    def check(self) -> None:
+        """Raise OptionError if a parameter is not valid."""
+        _ = self.outputs  # parsing the texts validates them
+        self.points()
+        super().check()
 
     @property
     def saving(self) -> SaveOptions:
@@ -224,6 +244,12 @@ class MeasureParams(_MeasureParameters):
     """Measure the angle between the surfaces at two points."""
     in_plane: bool = False
     """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
+
+    def check(self) -> None:
+        """Raise OptionError if a parameter is not valid."""
+        if not self.regions():
+            self.quantity()  # parsing the points validates them
+        super().check()
 
     def regions(self) -> list[Region]:
         """Parse the boxes, around which things are measured.
