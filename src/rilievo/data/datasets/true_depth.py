@@ -10,17 +10,8 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.data.datasets.folder_layout import FILE_NAME
 from rilievo.data.datasets.loaders import read_grey_integers
-from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
-from rilievo.data.datasets.sets.kitti_scans import project_nearest, read_velodyne
-from rilievo.data.datasets.sets.seven_scenes import register_depth
+from rilievo.data.datasets.sets import kitti_raw, seven_scenes
 from rilievo.errors import RilievoError
-
-_SEVEN_SCENES_SIZE = (480, 640)
-"""Height and width of depth of 7-Scenes [px]."""
-_SEVEN_SCENES_UNKNOWN = 65535
-"""Number that 7-Scenes stores where depth is not known."""
-_SEVEN_SCENES_STEPS_PER_METRE = 1000
-"""7-Scenes stores millimetres."""
 
 
 def read_true_depth(frame: Path) -> Field | None:
@@ -41,7 +32,10 @@ def read_true_depth(frame: Path) -> Field | None:
     scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
     if not scan.is_file():
         return None
-    return _project_kitti_scan(scan, drive.parent, camera_folder.name.removeprefix("image_"))
+    depth, valid = kitti_raw.read_scan(
+        scan, day=drive.parent, camera=camera_folder.name, rule="nearest"
+    )
+    return np.where(valid, depth, 0)
 
 
 def _read_dataset_depth(root: Path, image_id: str) -> Field | None:
@@ -67,18 +61,7 @@ def _read_seven_scenes_depth(path: Path) -> Field | None:
     if not path.is_file():
         return None
     stored = read_grey_integers(path)
-    if stored.shape != _SEVEN_SCENES_SIZE:
+    if stored.shape != seven_scenes.SIZE:
         return None
-    steps = register_depth(stored)
-    known_steps = np.where(steps == _SEVEN_SCENES_UNKNOWN, 0, steps)
-    return known_steps.astype(np.float32) / _SEVEN_SCENES_STEPS_PER_METRE
-
-
-def _project_kitti_scan(scan: Path, day: Path, camera_name: str) -> Field:
-    """Project the points of a laser scan into a camera, which is called "02" for example.
-
-    ``day`` is the folder with the calibration.
-    """
-    camera = read_camera(day, camera_name)
-    points = read_velodyne(scan)
-    return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)
+    depth, valid = seven_scenes.decode_depth(stored, registered=True)
+    return np.where(valid, depth, 0)

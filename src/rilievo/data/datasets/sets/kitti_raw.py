@@ -73,7 +73,7 @@ class KittiRaw(DepthSet):
             files[frame.id] = DepthFiles(
                 image=picture_path(frame, request.root, cached_names_in),
                 depth=scans / f"{frame.index}.bin",
-                read_depth=partial(_read_depth, day=day, camera=frame.camera, rule=request.variant),
+                read_depth=partial(read_scan, day=day, camera=frame.camera, rule=request.variant),
                 camera=partial(_camera_of_day, day=day, camera=frame.camera),
                 required_files=(day / CAMERA_FILE, day / LASER_FILE),
                 scene=frame.drive,
@@ -81,8 +81,11 @@ class KittiRaw(DepthSet):
         self._set_entries(files)
 
 
-def _read_depth(scan: Path, *, day: Path, camera: str, rule: str) -> MaskedValues:
-    """Read a scan as a depth map [m], by a rule of ``PROJECTIONS``."""
+def read_scan(scan: Path, *, day: Path, camera: str, rule: str) -> MaskedValues:
+    """Read a laser scan as the depth map [m] of a camera, by a rule of ``PROJECTIONS``.
+
+    ``day`` is the folder with the calibration, and ``camera`` is such as "image_02".
+    """
     calibration, points = read_camera(day, camera), read_velodyne(scan)
     projection = image_from_laser(day, calibration)
     depth = PROJECTIONS[rule](points, projection, calibration.shape)

@@ -29,7 +29,8 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import is_rigid_motion
 from rilievo.io.files.names import printable
 
-_SIZE = (480, 640)
+SIZE = (480, 640)
+"""Height and width of pictures and depth [px]."""
 _PRINCIPAL_POINT = (320.0, 240.0)  # [px], of both cameras
 _DEPTH_FOCAL = 585.0  # [px]
 _COLOUR_FOCAL = 535.0  # [px]
@@ -62,8 +63,13 @@ class SevenScenes(DepthSet):
 
 def _read_depth(path: Path, *, registered: bool) -> MaskedValues:
     stored = read_grey_integers(path)
-    if stored.shape != _SIZE:
-        raise InputError(f"{path}: has the shape {stored.shape}, expected {_SIZE} (height, width)")
+    if stored.shape != SIZE:
+        raise InputError(f"{path}: has the shape {stored.shape}, expected {SIZE} (height, width)")
+    return decode_depth(stored, registered=registered)
+
+
+def decode_depth(stored: UInt16[np.ndarray, "480 640"], *, registered: bool) -> MaskedValues:
+    """Convert the numbers of a depth file to metres, and resample them if ``registered``."""
     if registered:
         stored = register_depth(stored)
     valid = ~np.isin(stored, _INVALID_NUMBERS)
@@ -78,7 +84,7 @@ def register_depth(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, 
     # Both cameras have one principal point, about which pixels scale with the focal length.
     cx, cy = _PRINCIPAL_POINT
     ratio = _DEPTH_FOCAL / _COLOUR_FOCAL
-    height, width = _SIZE
+    height, width = SIZE
     v = np.rint(cy + (np.arange(height) - cy) * ratio).astype(np.int64)
     u = np.rint(cx + (np.arange(width) - cx) * ratio).astype(np.int64)
     rows, columns = (v >= 0) & (v < height), (u >= 0) & (u < width)
