@@ -20,12 +20,12 @@ from PIL import Image
 
 from lab.scenes.clip import render_clip
 from lab.scenes.venue import Kind
-from rilievo.data.clips.clip_motion import ClipTracker
 from rilievo.data.fuse.clip_scale import clip_scale
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.collected_views import size_within_side
 from rilievo.data.fuse.depth_agreement import make_depth_agree
 from rilievo.data.fuse.fused_surface import fuse_views
+from rilievo.data.motion.clip_motion import ClipTracker
 from rilievo.data.trajectories.errors import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.cloud import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K, unproject

@@ -14,7 +14,7 @@ _fits: dict[bytes, Any] = {}
 @pytest.fixture(scope="module", autouse=True)
 def remembered_fits() -> Iterator[None]:
     # Imported here, after pytest's hook that has the types of rilievo checked.
-    from rilievo.data.clips import pair_motion
+    from rilievo.data.motion import pair_motion
 
     fit = pair_motion.fit_pose
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.log_scales import ScaleLink, chained_log_scales, linked_log_scales
-from rilievo.data.clips.pair_motion import UNKNOWN_MOTION, PairMotion, Triangulated
+from rilievo.data.motion.log_scales import ScaleLink, chained_log_scales, linked_log_scales
+from rilievo.data.motion.pair_motion import UNKNOWN_MOTION, PairMotion, Triangulated
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file

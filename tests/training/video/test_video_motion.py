@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.clips.tracks import Tracks
+from rilievo.data.motion.tracks import Tracks
 from rilievo.training.video.frames.image_motion import (
     LARGEST_STRIDE,
     Motion,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.pair_motion import UNKNOWN_MOTION
+from rilievo.data.motion.pair_motion import UNKNOWN_MOTION
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames

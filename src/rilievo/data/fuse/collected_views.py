@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Size, Transforms
-from rilievo.data.clips.clip_motion import ClipTracker
 from rilievo.data.clips.pose_files import PoseFile
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.fuse_options import FuseOptions
+from rilievo.data.motion.clip_motion import ClipTracker
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text, count_text, join_texts
 from rilievo.geometry.cameras.camera import Camera

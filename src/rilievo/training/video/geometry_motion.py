@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Field
-from rilievo.data.clips.focal_check import CornerPair, better_focal_factor
-from rilievo.data.clips.pair_motion import TRACKING
-from rilievo.data.clips.tracks import grey, track_corners
+from rilievo.data.motion.focal_check import CornerPair, better_focal_factor
+from rilievo.data.motion.pair_motion import TRACKING
+from rilievo.data.motion.tracks import grey, track_corners
 from rilievo.errors import InputError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import horizontal_fov

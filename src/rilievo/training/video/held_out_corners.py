@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import AnyPlane, Float64
-from rilievo.data.clips.tracks import depth_at
+from rilievo.data.motion.tracks import depth_at
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import (

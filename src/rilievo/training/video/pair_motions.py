@@ -29,17 +29,17 @@ from rilievo.arrays.shapes import (
     Transforms,
     Values,
 )
-from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
-from rilievo.data.clips.log_scales import ScaleLink, linked_log_scales
-from rilievo.data.clips.pair_motion import (
+from rilievo.data.motion.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.motion.log_scales import ScaleLink, linked_log_scales
+from rilievo.data.motion.pair_motion import (
     TRACKING,
     PairMotion,
     Triangulated,
     depth_errors,
     motion_of_tracks,
 )
-from rilievo.data.clips.tracks import Tracking, grey, rays_at, track_corners, track_positions
-from rilievo.data.clips.window_adjustment import PointDepths
+from rilievo.data.motion.tracks import Tracking, grey, rays_at, track_corners, track_positions
+from rilievo.data.motion.window_adjustment import PointDepths
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.archives import BROKEN_FILE

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Matrix, Pixels, Positions, UInt8
-from rilievo.data.clips.tracks import Tracks, grey, track_by_homography, track_corners
+from rilievo.data.motion.tracks import Tracks, grey, track_by_homography, track_corners
 
 METHOD = 2
 """Version of the measurement, which is raised with every change, since results are stored."""

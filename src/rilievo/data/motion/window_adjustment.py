@@ -10,10 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Matrix, Positions, Transforms, Values
-from rilievo.data.clips.bundle_adjustment import Adjustment, PointObservations, State, bundle_adjust
-from rilievo.data.clips.followed_points import Observations, PointTracker
-from rilievo.data.clips.log_scales import chained_log_scales
-from rilievo.data.clips.tracks import rays_at
+from rilievo.data.motion.bundle_adjustment import (
+    Adjustment,
+    PointObservations,
+    State,
+    bundle_adjust,
+)
+from rilievo.data.motion.followed_points import Observations, PointTracker
+from rilievo.data.motion.log_scales import chained_log_scales
+from rilievo.data.motion.tracks import rays_at
 from rilievo.geometry.transforms import invert
 
 WINDOW = 40

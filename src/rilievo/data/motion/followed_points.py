@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float64, Int64, Positions, Values
-from rilievo.data.clips.tracks import (
+from rilievo.data.motion.tracks import (
     FrameDepth,
     GreyFrame,
     Tracking,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rilievo.data.clips.clip_motion import ClipMotion, ClipTracker
+from rilievo.data.motion.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
 from support.footage import FOCAL, SHAPE, view
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.clips import pose_fit
-from rilievo.data.clips.pose_fit import Corners, reprojection_errors
+from rilievo.data.motion import pose_fit
+from rilievo.data.motion.pose_fit import Corners, reprojection_errors
 
 K = np.array([[110.0, 0, 63.5], [0, 105.0, 47.5], [0, 0, 1]])
 R, T = Rotation.from_rotvec([0.02, -0.05, 0.01]).as_matrix(), np.array([0.1, -0.03, 0.05])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Matrix, Points, Positions, Values, Vector
-from rilievo.data.clips.tracks import rays_at
+from rilievo.data.motion.tracks import rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.clips import window_adjustment
-from rilievo.data.clips.bundle_adjustment import (
+from rilievo.data.motion import window_adjustment
+from rilievo.data.motion.bundle_adjustment import (
     TRACKING_DEVIATION,
     Adjustment,
     PointObservations,
@@ -16,9 +16,9 @@ from rilievo.data.clips.bundle_adjustment import (
     normal_equations,
     residuals,
 )
-from rilievo.data.clips.followed_points import MAX_FRAMES_OF_POINT, Observations, PointTracker
-from rilievo.data.clips.tracks import grey
-from rilievo.data.clips.window_adjustment import adjust_part, group_observations_by_point
+from rilievo.data.motion.followed_points import MAX_FRAMES_OF_POINT, Observations, PointTracker
+from rilievo.data.motion.tracks import grey
+from rilievo.data.motion.window_adjustment import adjust_part, group_observations_by_point
 from rilievo.geometry.transforms import invert
 from support.footage import SHAPE, view
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float64, Int64, Matrix
-from rilievo.data.clips.tracks import rays_at
+from rilievo.data.motion.tracks import rays_at
 from rilievo.geometry.transforms import cross_matrix, rigid, rotation_from_axis_angle
 
 TRACKING_DEVIATION = 0.3

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.arrays.shapes import Float
-from rilievo.data.clips.pair_motion import corner_misfit
-from rilievo.data.clips.tracks import FrameDepth, Tracks
+from rilievo.data.motion.pair_motion import corner_misfit
+from rilievo.data.motion.tracks import FrameDepth, Tracks
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 """Factors of the focal length that are tried."""

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.clips.log_scales import LINK_DEVIATION as LINK
-from rilievo.data.clips.log_scales import PRIOR_DEVIATION as OWN
-from rilievo.data.clips.log_scales import chained_log_scales
+from rilievo.data.motion.log_scales import LINK_DEVIATION as LINK
+from rilievo.data.motion.log_scales import PRIOR_DEVIATION as OWN
+from rilievo.data.motion.log_scales import chained_log_scales
 
 
 @given(st.lists(st.one_of(st.floats(-1, 1), st.just(math.nan)), min_size=1, max_size=12))

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Float, Int64, Pixels, Transforms, Values
-from rilievo.data.clips.followed_points import FOLLOWING, PointTracker
-from rilievo.data.clips.log_scales import chained_log_scales
-from rilievo.data.clips.pair_motion import TRACKING, UNKNOWN_MOTION, PairMotion, motion_of_tracks
-from rilievo.data.clips.tracks import (
+from rilievo.data.motion.followed_points import FOLLOWING, PointTracker
+from rilievo.data.motion.log_scales import chained_log_scales
+from rilievo.data.motion.pair_motion import TRACKING, UNKNOWN_MOTION, PairMotion, motion_of_tracks
+from rilievo.data.motion.tracks import (
     FrameDepth,
     GreyFrame,
     Tracking,
@@ -24,7 +24,7 @@ from rilievo.data.clips.tracks import (
     track_by_homography,
     track_corners,
 )
-from rilievo.data.clips.window_adjustment import PointDepths, adjust_part
+from rilievo.data.motion.window_adjustment import PointDepths, adjust_part
 from rilievo.geometry.transforms import invert, rigid
 
 _MAX_DISPLACEMENT = 0.06

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.arrays.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values
-from rilievo.data.clips.pose_fit import (
+from rilievo.data.motion.pose_fit import (
     MAX_ERROR,
     MIN_Z,
     TRACKING_DEVIATION,
@@ -17,7 +17,7 @@ from rilievo.data.clips.pose_fit import (
     fit_pose,
     reprojection_errors,
 )
-from rilievo.data.clips.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
+from rilievo.data.motion.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid
 
 TRACKING = Tracking(max_corners=400, min_quality=0.005, min_distance=4, max_return_distance=0.3)

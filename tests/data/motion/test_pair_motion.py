@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.clips.pair_motion import PairMotion, depth_at, motion_of_tracks
-from rilievo.data.clips.tracks import Tracks
+from rilievo.data.motion.pair_motion import PairMotion, depth_at, motion_of_tracks
+from rilievo.data.motion.tracks import Tracks
 
 SHAPE = (96, 128)
 K = np.array([[110.0, 0, 63.5], [0, 105.0, 47.5], [0, 0, 1]])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_pair_motion import K, motion, relief, tracks_of
 
-from rilievo.data.clips.focal_check import CornerPair, better_focal_factor
-from rilievo.data.clips.tracks import Tracks
+from rilievo.data.motion.focal_check import CornerPair, better_focal_factor
+from rilievo.data.motion.tracks import Tracks
 
 
 def pairs(turn: float, *, corners: int = 200) -> list[CornerPair]:

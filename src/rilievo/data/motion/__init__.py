@@ -1,0 +1,1 @@
+"""Motion of a camera, estimated from tracked corners and their depth."""
