@@ -144,7 +144,17 @@ def robot(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return example("ros2_depth_node")
 
 
-def test_the_ros_node_answers_an_image_with_depth_of_its_stamp(robot: ModuleType) -> None:
+def test_the_ros_node_answers_an_image_with_depth_of_its_stamp(
+    robot: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cameras: list[np.ndarray] = []
+
+    def predict(*arguments: Any, camera: np.ndarray, **options: Any) -> Any:
+        cameras.append(camera)
+        return predict_with_rilievo(*arguments, camera=camera, **options)
+
+    predict_with_rilievo = rilievo.predict
+    monkeypatch.setattr(rilievo, "predict", predict)
     node = robot.DepthNode()
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     padded = np.pad(pixels[..., ::-1].reshape(HEIGHT, -1), ((0, 0), (0, 8)))
@@ -162,12 +172,14 @@ def test_the_ros_node_answers_an_image_with_depth_of_its_stamp(robot: ModuleType
     assert (topic, beside) == ("depth/image", "depth/camera_info")
     assert (answer.header, info.header, answer.encoding) == ("stamp 7", "stamp 7", "32FC1")
     depth = np.frombuffer(answer.data, "<f4").reshape(answer.height, answer.width)
-    K = np.array([[100.0, 0, 80], [0, 100, 60], [0, 0, 1]])
-    told = rilievo.predict(pixels, model=Relief(), camera=K)
+    told = predict_with_rilievo(pixels, model=Relief())
     np.testing.assert_array_equal(depth, told.depth.values)
-    node.heard["camera_info"](robot.CameraInfo(k=K.ravel().tolist(), p=[0] * 12, header=None))
+    node.heard["camera_info"](robot.CameraInfo(k=K_raw, p=[0] * 12, header=None))
     node.heard["image"](image)
-    assert node.published[3][1].data == answer.data, "K counts where P is empty"
+    # P is the camera of rectified images; K counts where P is empty.
+    rectified, raw = cameras
+    np.testing.assert_array_equal(rectified, [[100, 0, 80], [0, 100, 60], [0, 0, 1]])
+    np.testing.assert_array_equal(raw, np.reshape(K_raw, (3, 3)))
     grey = robot.Image(height=2, width=3, step=3, encoding="mono8", data=bytes(range(6)))
     assert robot.pixels_of(grey)[1, 2].tolist() == [5, 5, 5]
     with pytest.raises(ValueError, match="16UC1"):
