@@ -208,8 +208,9 @@ def _decode_codes(
         )
     is_inverse = range_format == "RangeInverse"
     if not 0 <= near < far or (is_inverse and near == 0):
+        expected = "0 < Near < Far" if is_inverse else "0 <= Near < Far"
         raise InputError(
-            f"its depth range from {near:g} to {far:g} is not valid; expected 0 < Near < Far"
+            f"its depth range from {near:g} to {far:g} is not valid; expected {expected}"
         )
     if is_inverse:  # 1/depth is linear in the code, from 1/near to 1/far
         depth = far * near / (far - codes * (far - near))
