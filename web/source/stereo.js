@@ -1,4 +1,4 @@
-// Pictures for two eyes from a photograph and its depth: rilievo.io.outputs.stereo, which explains them.
+// Pictures for two eyes from a photograph and its depth: rilievo.io.outputs.formats.stereo, which explains them.
 
 import { clamp } from "relief";
 import { colourRange, pictureQuantity } from "./colour.js";

@@ -18,8 +18,8 @@ from skimage import data
 import rilievo
 from rilievo.calibration.sizes import KnownLength
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
+from rilievo.io.outputs.formats.stereo import stereo_picture
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
-from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.serving.browser.folder import write_page

@@ -20,8 +20,8 @@ from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
+from rilievo.io.outputs.formats.stereo import stereo_picture
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
-from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.resampling.inference import Filter
 from rilievo.models.resampling.preparation import Grid, bilinear_points, shrink

@@ -23,8 +23,13 @@ from rilievo.io.map_pictures import (
     normals_picture,
 )
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
-from rilievo.io.outputs.formats.picture_files import describe_stereo, stereo_range
 from rilievo.io.outputs.formats.png16 import choose_quantisation, count_note, encode
+from rilievo.io.outputs.formats.stereo import (
+    describe_stereo,
+    stereo_picture,
+    stereo_range,
+    stereo_size,
+)
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
     MEANINGS,
@@ -35,7 +40,6 @@ from rilievo.io.outputs.sidecar import (
     make_sidecar,
 )
 from rilievo.io.outputs.sky import normals_mask
-from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
 from rilievo.prediction import Prediction

@@ -1,4 +1,4 @@
-"""Normals, confidence, sky and stereo pairs as 8-bit PNG files."""
+"""Normals, confidence and sky as 8-bit PNG files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,12 @@ from rilievo.io.map_pictures import (
     NO_NORMAL,
     NORMALS_AXES,
     PICTURE_AXES,
-    ColourRange,
-    DrawnQuantity,
-    colour_range_from_depths,
     normals_picture,
 )
-from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import normals_mask, sky_share
-from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.png import row_bands
-from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.sample import Photo
 
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
@@ -49,29 +42,6 @@ def read_normals(path: Path, file_facts: FileFacts) -> Stored:
     has_no_normal = (picture == NO_NORMAL).all(axis=2)
     normals[:, has_no_normal] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals / np.linalg.norm(normals, axis=0))
-
-
-def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
-    """Write a stereo pair: the photograph as two eyes would see it."""
-    options = job.options.stereo_options
-    limits = stereo_range(depth.kind, job.options)
-    picture = stereo_picture(photo.pixels, depth, options, limits)
-    return job.write_png(picture, job.describe_file(describe_stereo(options)))
-
-
-def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
-    """Convert the range of depth in the options to inverse depth; None if they have none."""
-    if options.colour_limits is None:
-        return None
-    return colour_range_from_depths(*options.colour_limits, kind, DrawnQuantity.INVERSE_DEPTH)
-
-
-def describe_stereo(options: StereoOptions) -> str:
-    """Describe a stereo pair for its sidecar."""
-    return (
-        f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
-        f"convergence {options.convergence:g}"
-    )
 
 
 def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:

@@ -5,13 +5,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Int, Mask, Pixels, UInt8
-from rilievo.io.map_pictures import ColourRange, colour_range, picture_quantity
-from rilievo.io.outputs.save_options import StereoOptions
+from rilievo.io.map_pictures import (
+    ColourRange,
+    DrawnQuantity,
+    colour_range,
+    colour_range_from_depths,
+    picture_quantity,
+)
+from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.png import row_bands
-from rilievo.records.depth_map import DepthMap
+from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 
 _MAX_SURFACE_STEP = 1.5
 """Largest difference in parallax [px] between neighbouring pixels of the same surface."""
+
+
+def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
+    """Write a stereo pair: the photograph as two eyes would see it."""
+    options = job.options.stereo_options
+    limits = stereo_range(depth.kind, job.options)
+    picture = stereo_picture(photo.pixels, depth, options, limits)
+    return job.write_png(picture, job.describe_file(describe_stereo(options)))
+
+
+def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
+    """Convert the range of depth in the options to inverse depth; None if they have none."""
+    if options.colour_limits is None:
+        return None
+    return colour_range_from_depths(*options.colour_limits, kind, DrawnQuantity.INVERSE_DEPTH)
+
+
+def describe_stereo(options: StereoOptions) -> str:
+    """Describe a stereo pair for its sidecar."""
+    return (
+        f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
+        f"convergence {options.convergence:g}"
+    )
 
 
 def stereo_picture(

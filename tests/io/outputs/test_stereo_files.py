@@ -12,8 +12,8 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.map_pictures import ColourRange
+from rilievo.io.outputs.formats.stereo import eye_view, stereo_picture
 from rilievo.io.outputs.save_options import StereoOptions, parse_stereo
-from rilievo.io.outputs.stereo import eye_view, stereo_picture
 from rilievo.models import FAST_MODEL
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
