@@ -70,7 +70,7 @@ def test_millimetres_and_depth_without_a_unit_need_no_note(
     )
     assert saving_notes(made.but(depth_or_none=empty), "a", ["png16"]) == ()
     if kind is DepthKind.METRIC:
-        assert count_note("a", low, high) is None
+        assert count_note("a", DepthKind.METRIC, low, high) is None
 
 
 def test_a_glb_says_how_to_shift_its_centred_camera() -> None:

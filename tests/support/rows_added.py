@@ -85,10 +85,10 @@ def output(folder: Path) -> Mapping[str, Any]:
     def write(job: Any, depth: Any) -> FileFacts:
         return job.write_png(drawn(depth), job.describe_file("edges"))
 
-    def of_video(name: str, form: Any) -> Any:
-        from rilievo.predicting.videos.clip_outputs import Drawing
+    def of_video(job: Any) -> Any:
+        from rilievo.io.outputs.video_drawing import Drawing
 
-        return Drawing(facts=FileFacts(file=name, output="edges", holds="edges"), draw=drawn)
+        return Drawing(facts=job.describe_file("edges"), draw=lambda made: drawn(made.depth))
 
     rows: Any = table._OUTPUTS
     rows["edges"] = table.Output(

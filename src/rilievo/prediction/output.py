@@ -70,7 +70,7 @@ _OUTPUTS: Mapping[str, Output] = {
         max_bytes_per_pixel=3,
         usual_size=UsualSize(0.02, 0.08, 9),
         video=VideoForm(
-            drawing="clip_outputs:colour", label="depth in colours", bytes_per_pixel=0.15
+            drawing="colour_files:draw_video", label="depth in colours", bytes_per_pixel=0.15
         ),
     ),
     "png16": Output(
@@ -90,7 +90,7 @@ _OUTPUTS: Mapping[str, Output] = {
         usual_size=UsualSize(0.12, 0.72, 99),
         is_made_in_browser=True,
         video=VideoForm(
-            drawing="clip_outputs:numbers",
+            drawing="png16:draw_video",
             label="depth as 16-bit numbers",
             bytes_per_pixel=1.5,
             is_numbers=True,
@@ -252,7 +252,9 @@ _OUTPUTS: Mapping[str, Output] = {
         media_type="image/png",
         max_bytes_per_pixel=3,
         usual_size=UsualSize(0.1, 0.43, 9),
-        video=VideoForm(drawing="clip_outputs:normals", label="normals", bytes_per_pixel=0.15),
+        video=VideoForm(
+            drawing="picture_files:draw_normals_video", label="normals", bytes_per_pixel=0.15
+        ),
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
@@ -541,7 +543,7 @@ _OUTPUTS: Mapping[str, Output] = {
         max_bytes_per_pixel=6,
         usual_size=UsualSize(0, 3.2, 99),
         is_heavy=True,
-        video=VideoForm(drawing="clip_outputs:stereo"),
+        video=VideoForm(drawing="stereo:draw_video"),
     ),
 }
 OUTPUTS: Registry[Output] = Registry(_OUTPUTS, "output", check_outside_output)

@@ -52,8 +52,8 @@ class VideoForm:
     """How an output is written as a video.
 
     Attributes:
-        drawing: Path of the function that draws the frames. A path is relative to
-            ``rilievo.predicting.videos``.
+        drawing: Function of a ``VideoJob`` that returns the ``Drawing``. A path is relative to
+            ``rilievo.io.outputs.formats``.
         is_numbers: Whether frames hold 16-bit numbers rather than a picture.
         label: Name in the app; empty if the app does not offer it.
         bytes_per_pixel: Size of an encoded noisy frame, about the worst case [bytes per pixel].
@@ -136,13 +136,11 @@ class Output:
     is_in_metres: bool = False
 
 
-def import_function(
-    path: FunctionPath, package: str = "rilievo.io.outputs.formats"
-) -> Callable[..., Any]:
-    """Import ``module:function``; a module without a dot lies in ``package``."""
+def import_function(path: FunctionPath) -> Callable[..., Any]:
+    """Import ``module:function``; a module without a dot lies in ``rilievo.io.outputs.formats``."""
     if not isinstance(path, str):
         return path
     module, function = path.split(":")
     if "." not in module:
-        module = f"{package}.{module}"
+        module = f"rilievo.io.outputs.formats.{module}"
     return getattr(import_module(module), function)

@@ -22,6 +22,7 @@ from rilievo.io.outputs.overwrite_policy import (
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, Sidecar, make_sidecar, sidecar_path, write_sidecar
+from rilievo.io.outputs.video_drawing import ClipDepthRange, Drawing, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
 from rilievo.prediction.output import OUTPUTS, output_option_names
@@ -345,8 +346,10 @@ def output_parts(names: Sequence[str]) -> set[Need]:
 
 def write_file(job: WriteJob) -> FileFacts:
     """Write one file with the writer of its output, which must describe it."""
-    writer = import_function(OUTPUTS[job.output].writer)
-    file_facts = writer(job, *needed_parts(job.prediction, job.output))
+    output = OUTPUTS[job.output]
+    # The writer takes the parts that the output needs, in the order of its arguments.
+    parts = [getattr(job.prediction, need) for need in output.needs]
+    file_facts = import_function(output.writer)(job, *parts)
     if not isinstance(file_facts, FileFacts):
         raise OptionError(
             f"output '{job.output}': its writer returned a {type(file_facts).__name__}; expected "
@@ -355,9 +358,12 @@ def write_file(job: WriteJob) -> FileFacts:
     return file_facts
 
 
-def needed_parts(prediction: PredictionRecord, output: str) -> tuple[Any, ...]:
-    """Parts of a prediction that the writer of an output takes, in the order of its arguments."""
-    return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)
+def make_drawing(job: VideoJob) -> Drawing:
+    """Prepare to draw an output as a video, by the function in its row of ``OUTPUTS``."""
+    video = OUTPUTS[job.output].video
+    assert video is not None, "the caller writes files of frames for other outputs"
+    drawing: Drawing = import_function(video.drawing)(job)
+    return drawing
 
 
 def saving_notes(prediction: PredictionRecord, stem: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -381,7 +387,7 @@ def _millimetre_note(prediction: PredictionRecord, stem: str) -> str | None:
     from rilievo.io.outputs.formats.png16 import count_note
 
     file = stem + OUTPUTS["png16"].suffix
-    return count_note(file, float(valid_depths.min()), float(valid_depths.max()))
+    return count_note(file, depth.kind, float(valid_depths.min()), float(valid_depths.max()))
 
 
 def _centred_camera_note(prediction: PredictionRecord, stem: str) -> str | None:
@@ -405,6 +411,18 @@ def _centred_camera_note(prediction: PredictionRecord, stem: str) -> str | None:
         f"centre and {abs(down):.0f} px {'below' if down > 0 else 'above'} it; in Blender, set the "
         f"camera's Shift X to {shift_x:.4f} and its Shift Y to {shift_y:.4f}"
     )
+
+
+def video_saving_notes(depth_range: ClipDepthRange, names: Sequence[str]) -> tuple[str, ...]:
+    """Notes for the user on the files of a video, about what a program may misread in them."""
+    notes = metre_notes(depth_range.kind, names)
+    if "png16" not in names:
+        return notes
+    # Imported on demand, as all writers are.
+    from rilievo.io.outputs.formats.png16 import count_note
+
+    note = count_note("png16", depth_range.kind, *depth_range.ends)
+    return notes if note is None else (*notes, note)
 
 
 def metre_notes(kind: DepthKind | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from rilievo.io.outputs.sidecar import (
     camera_facts,
     write_sidecar,
 )
+from rilievo.io.outputs.video_drawing import ClipDepthRange
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Coding, Frame, FrameSource, SoundSource
 from rilievo.models.base import Inference, Model
@@ -46,7 +47,6 @@ from rilievo.predicting.prefetching import map_ahead
 from rilievo.predicting.run_times import FINISH
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
-    ClipDepthRange,
     ClipFormat,
     ClipSidecar,
     FolderSink,
@@ -54,7 +54,6 @@ from rilievo.predicting.videos.clip_outputs import (
     Rendered,
     Sink,
     VideoFacts,
-    numbers_note,
     open_video_sink,
     plan_results,
 )
@@ -76,7 +75,7 @@ from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_record import Need
-from rilievo.prediction.saving import metre_notes, output_parts
+from rilievo.prediction.saving import output_parts, video_saving_notes
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 
@@ -451,11 +450,7 @@ class _SecondPass:
                 "assumes that the model predicts every shot at the same scale"
             )
         if clip_format.depth_range is not None:
-            notes += metre_notes(clip_format.depth_range.kind, self.options.outputs)
-        if "png16" in self.options.outputs:
-            note = numbers_note("png16", clip_format)
-            if note is not None:
-                notes.append(note)
+            notes += video_saving_notes(clip_format.depth_range, self.options.outputs)
         return notes
 
     def _border_note(self) -> str | None:

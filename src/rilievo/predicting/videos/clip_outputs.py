@@ -1,60 +1,37 @@
 """Write the results of a predicted video: video files, a folder of frames, and the JSON."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from rilievo.arrays.shapes import Pixels, UInt16
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, compute_file_sum
 from rilievo.io.files.commit import FileSet
-from rilievo.io.map_pictures import (
-    NORMALS_AXES,
-    ColourRange,
-    DrawnQuantity,
-    colour_range_from_depths,
-    normals_picture,
-)
-from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
-from rilievo.io.outputs.formats.png16 import choose_quantisation, count_note, encode
-from rilievo.io.outputs.formats.stereo import (
-    describe_stereo,
-    stereo_picture,
-    stereo_range,
-    stereo_size,
-)
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
-    MEANINGS,
-    UNITS,
     CameraFacts,
     FileFacts,
     Sidecar,
     make_sidecar,
 )
-from rilievo.io.outputs.sky import normals_mask
+from rilievo.io.outputs.video_drawing import ClipDepthRange, Drawing, DrawnFrame, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Need, VideoForm, import_function
-from rilievo.prediction.saving import needed_parts, prediction_for_output, write_file
-from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.prediction.output_record import Need, VideoForm
+from rilievo.prediction.saving import make_drawing, prediction_for_output, write_file
 from rilievo.records.prediction_record import Anchoring
-from rilievo.records.sample import Photo
 
 if TYPE_CHECKING:
     from rilievo.io.videos.video_writer import VideoWriter
 
-Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
-"""A rendered frame: a picture or 16-bit numbers; None if it has been written already."""
+Rendered = DrawnFrame | None
+"""A rendered frame; None if it has been written already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,28 +80,6 @@ class ClipSidecar(Sidecar):
     """JSON beside the results of a video."""
 
     video: VideoFacts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipDepthRange:
-    """Range of the depth of a video, which all its frames share.
-
-    Attributes:
-        high: Largest depth; both are 0 if no frame has depth.
-        colours: Range of the colours in which depth is drawn.
-        has_sky: Whether sky is drawn in a colour of its own.
-    """
-
-    kind: DepthKind
-    low: float
-    high: float
-    colours: ColourRange
-    has_sky: bool = False
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Lowest and highest depth; never both 0, so that 16-bit numbers can be scaled to them."""
-        return self.low, self.high or 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,11 +237,9 @@ def plan_results(
 class VideoSink(Sink):
     """Writer of a video whose frames are drawn from predictions."""
 
-    def __init__(
-        self, writer: "VideoWriter", facts: FileFacts, draw: Callable[..., Rendered]
-    ) -> None:
-        """Write the frames that ``draw`` renders from the needed parts of predictions."""
-        self._writer, self._facts, self._draw = writer, facts, draw
+    def __init__(self, writer: "VideoWriter", drawing: Drawing) -> None:
+        """Write the frames that are drawn from predictions."""
+        self._writer, self._drawing = writer, drawing
 
     @property
     def fault(self) -> str | None:
@@ -295,8 +248,8 @@ class VideoSink(Sink):
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
-        output = self._facts.output
-        return self._draw(*needed_parts(prediction_for_output(prediction, output), output))
+        output = self._drawing.facts.output
+        return self._drawing.draw(prediction_for_output(prediction, output))
 
     def write(self, rendered: Rendered, ticks: int) -> None:
         """Encode the next frame."""
@@ -307,42 +260,7 @@ class VideoSink(Sink):
         """Close the video, and return the record of its file."""
         self._writer.finish()
         file_sum = compute_file_sum(self._writer.part)
-        return [replace(self._facts, bytes=file_sum.bytes, sha256=file_sum.sha256)]
-
-
-class ColourSink(VideoSink):
-    """Writer of a video of depth in colours, in which sky has a colour of its own."""
-
-    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Draw a frame from the whole prediction, which has the sky."""
-        rendered: Rendered = self._draw(prediction_for_output(prediction, "colour"))
-        return rendered
-
-
-class NormalsSink(VideoSink):
-    """Writer of a video of normals, which is grey where there are none."""
-
-    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Draw a frame."""
-        [normals] = needed_parts(prediction_for_output(prediction, "normals"), "normals")
-        return self._draw(normals, normals_mask(prediction))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """How the frames of a video are drawn.
-
-    Attributes:
-        facts: Record of the file for the JSON.
-        draw: Function that renders a frame from the needed parts of a prediction.
-        sink: Writer that calls it.
-        size: Height and width of its pictures [px]; None for those of the source.
-    """
-
-    facts: FileFacts
-    draw: Callable[..., Rendered]
-    sink: type[VideoSink] = VideoSink
-    size: tuple[int, int] | None = None
+        return [replace(self._drawing.facts, bytes=file_sum.bytes, sha256=file_sum.sha256)]
 
 
 def open_video_sink(
@@ -359,89 +277,20 @@ def open_video_sink(
     # Imported on demand, because it needs PyAV, which folders of frames do not need.
     from rilievo.io.videos.video_writer import writing_part
 
-    this_package = __name__.rpartition(".")[0]
-    make_drawing = import_function(video.drawing, this_package)
-    drawing: Drawing = make_drawing(result.path.name, clip_format)
+    [output] = result.outputs
+    drawing = make_drawing(
+        VideoJob(
+            file=result.path.name,
+            output=output,
+            size=clip_format.size,
+            depth_range=clip_format.depth_range,
+            options=clip_format.options,
+        )
+    )
     video_format = clip_format.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
     if drawing.size is not None:
         video_format = replace(video_format, size=drawing.size)
     part = file_set.create_part(result.path)
     sound = None if video.is_numbers else clip_format.sound
     writer = open_writers.enter_context(writing_part(result.path, part, video_format, sound=sound))
-    return drawing.sink(writer, drawing.facts, drawing.draw)
-
-
-def colour(name: str, clip_format: ClipFormat) -> Drawing:
-    """Make the drawing of depth in colours, with one range for the whole video."""
-    assert clip_format.depth_range is not None, "outputs that need depth are checked before"
-    options = clip_format.options
-    limits = _colour_limits(clip_format.depth_range, options)
-    draw = partial(depth_picture, options=options, limits=limits)
-    facts = FileFacts(
-        file=name,
-        output="colour",
-        holds="picture of depth, with one range for the whole video",
-        colour=colour_facts(
-            clip_format.depth_range.kind, limits, options, has_sky=clip_format.depth_range.has_sky
-        ),
-    )
-    return Drawing(facts=facts, draw=draw, sink=ColourSink)
-
-
-def normals(name: str, clip_format: ClipFormat) -> Drawing:
-    """Make the drawing of normals as colours."""
-    axes = clip_format.options.normals_axes
-    _, axes_text = NORMALS_AXES[axes]
-    facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=axes_text)
-    return Drawing(facts=facts, draw=partial(normals_picture, axes=axes), sink=NormalsSink)
-
-
-def stereo(name: str, clip_format: ClipFormat) -> Drawing:
-    """Make the drawing of stereo pictures, with one range of parallax for the whole video."""
-    assert clip_format.depth_range is not None, "outputs that need depth are checked before"
-    options = clip_format.options.stereo_options
-    depth_range = stereo_range(clip_format.depth_range.kind, clip_format.options)
-    if depth_range is None and clip_format.options.draw is DrawnQuantity.INVERSE_DEPTH:
-        # The user states no range, and the range of the colours is one of inverse depth, too.
-        depth_range = clip_format.depth_range.colours
-
-    def draw(depth: DepthMap, photo: Photo) -> Rendered:
-        """Render both views of a frame."""
-        return stereo_picture(photo.pixels, depth, options, depth_range)
-
-    facts = FileFacts(file=name, output="stereo", holds=describe_stereo(options))
-    return Drawing(facts=facts, draw=draw, size=stereo_size(clip_format.size, options))
-
-
-def numbers_note(name: str, clip_format: ClipFormat) -> str | None:
-    """Return a note if 16-bit numbers of metric depth are not millimetres."""
-    if clip_format.depth_range is None or clip_format.depth_range.kind is not DepthKind.METRIC:
-        return None
-    return count_note(name, *clip_format.depth_range.ends)
-
-
-def numbers(name: str, clip_format: ClipFormat) -> Drawing:
-    """Make the drawing of depth as 16-bit numbers, with one scale and offset for all frames."""
-    assert clip_format.depth_range is not None, "outputs that need depth are checked before"
-    kind = clip_format.depth_range.kind
-    coding = choose_quantisation(kind, *clip_format.depth_range.ends)
-    note = numbers_note("it", clip_format)
-    meaning = MEANINGS[kind] if note is None else f"{MEANINGS[kind]}; {note}"
-    facts = FileFacts(
-        file=name,
-        output="png16",
-        holds=f"lossless 16-bit grey video (FFV1): {meaning}",
-        unit=UNITS.get(kind, "arbitrary"),
-        scale=coding.scale,
-        offset=coding.offset,
-        invalid=0,
-    )
-    return Drawing(facts=facts, draw=partial(encode, quantisation=coding))
-
-
-def _colour_limits(depth_range: ClipDepthRange, options: SaveOptions) -> ColourRange:
-    """Return the range of the colours: the user's, or that of the video."""
-    if options.colour_limits is None:
-        return depth_range.colours
-    near, far = options.colour_limits
-    return colour_range_from_depths(near, far, depth_range.kind, options.draw)
+    return VideoSink(writer, drawing)

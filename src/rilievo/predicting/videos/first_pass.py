@@ -22,6 +22,7 @@ from rilievo.io.map_pictures import ColourRange, DrawnQuantity, DrawnSample, com
 from rilievo.io.outputs.formats.colour_files import coloured_sky
 from rilievo.io.outputs.sidecar import Sidecar, make_sidecar
 from rilievo.io.outputs.skyline import extend_ground_to_sky
+from rilievo.io.outputs.video_drawing import ClipDepthRange
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import Trimmed, visible_part, with_margins, without_trimming
@@ -29,7 +30,6 @@ from rilievo.models.resampling.preparation import shrink
 from rilievo.predicting.photographs.anchoring import is_listed_model
 from rilievo.predicting.prefetching import read_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
-from rilievo.predicting.videos.clip_outputs import ClipDepthRange
 from rilievo.predicting.videos.frame_comparison import sample_frame
 from rilievo.predicting.videos.scale_track import ScaleTrack
 from rilievo.predicting.videos.shot_anchoring import ShotFitter

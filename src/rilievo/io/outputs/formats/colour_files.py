@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from rilievo.io.map_pictures import (
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
 from rilievo.io.outputs.skyline import extend_ground_to_sky, sky_behind_objects
+from rilievo.io.outputs.video_drawing import Drawing, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -52,6 +54,20 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
         extended, colour_map=options.colour_map, limits=limits, quantity=options.draw, sky=sky
     )
     return job.write_png(picture, file_facts)
+
+
+def draw_video(job: VideoJob) -> Drawing:
+    """Prepare a video of depth in colours, with one range for all frames."""
+    depth_range, options = job.known_depth_range, job.options
+    limits = depth_range.colours
+    if options.colour_limits is not None:
+        near, far = options.colour_limits
+        limits = colour_range_from_depths(near, far, depth_range.kind, options.draw)
+    file_facts = replace(
+        job.describe_file("picture of depth, with one range for the whole video"),
+        colour=colour_facts(depth_range.kind, limits, options, has_sky=depth_range.has_sky),
+    )
+    return Drawing(facts=file_facts, draw=partial(depth_picture, options=options, limits=limits))
 
 
 def coloured_sky(prediction: PredictionRecord) -> Mask | None:

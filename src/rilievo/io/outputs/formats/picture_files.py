@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.arrays.shapes import Field, Mask, Vectors
+from rilievo.arrays.shapes import Field, Mask, Pixels, Vectors
 from rilievo.io.map_pictures import (
     NO_NORMAL,
     NORMALS_AXES,
@@ -15,8 +15,10 @@ from rilievo.io.map_pictures import (
 )
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import normals_mask, sky_share
+from rilievo.io.outputs.video_drawing import Drawing, VideoJob
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.png import row_bands
+from rilievo.records.prediction_record import PredictionRecord
 
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
@@ -42,6 +44,19 @@ def read_normals(path: Path, file_facts: FileFacts) -> Stored:
     has_no_normal = (picture == NO_NORMAL).all(axis=2)
     normals[:, has_no_normal] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals / np.linalg.norm(normals, axis=0))
+
+
+def draw_normals_video(job: VideoJob) -> Drawing:
+    """Prepare a video of normals as 8-bit colours, which is grey where there are none."""
+    axes = job.options.normals_axes
+    file_facts = replace(job.describe_file("picture of normals"), axes=NORMALS_AXES[axes][1])
+
+    def draw(prediction: PredictionRecord) -> Pixels:
+        """Draw the normals of a frame."""
+        assert prediction.normals is not None, "the output needs normals"
+        return normals_picture(prediction.normals, normals_mask(prediction), axes=axes)
+
+    return Drawing(facts=file_facts, draw=draw)
 
 
 def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:

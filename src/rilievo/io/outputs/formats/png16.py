@@ -12,10 +12,12 @@ from PIL.PngImagePlugin import PngImageFile
 from rilievo.arrays.shapes import UInt16
 from rilievo.io.checksums import numbers_crc32
 from rilievo.io.map_pictures import picture_quantity
-from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.sidecar import MEANINGS, UNITS, FileFacts
+from rilievo.io.outputs.video_drawing import Drawing, VideoJob
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.png import row_bands, write_png
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 
 KEY = "rilievo"
 _MAX_NUMBER = 65535
@@ -51,11 +53,14 @@ def choose_quantisation(kind: DepthKind, low: float, high: float) -> Quantisatio
     return Quantisation(scale=scale, offset=low - scale)
 
 
-def count_note(file: str, low: float, high: float) -> str | None:
+def count_note(file: str, kind: DepthKind, low: float, high: float) -> str | None:
     """Warn that a file with metric depth from ``low`` to ``high`` [m] does not hold millimetres.
 
-    Returns None if it does, as other programs expect of 16-bit depth (ROS's REP 118).
+    Returns None if it does, as other programs expect of 16-bit depth (ROS's REP 118), and for depth
+    that is not metric.
     """
+    if kind is not DepthKind.METRIC:
+        return None
     quantisation = choose_quantisation(DepthKind.METRIC, low, high)
     scale, offset = quantisation.scale, quantisation.offset
     if scale == _MILLIMETRE and not offset:
@@ -122,8 +127,8 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
         depth.kind, 1.0 if low is None else low, 1.0 if high is None else high
     )
     note = None
-    if depth.kind is DepthKind.METRIC and low is not None and high is not None:
-        note = count_note("it", low, high)
+    if low is not None and high is not None:
+        note = count_note("it", depth.kind, low, high)
     meaning = depth_facts.meaning if note is None else f"{depth_facts.meaning}; {note}"
     stored = encode(depth, quantisation)
     file_facts = replace(
@@ -144,6 +149,28 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     }
     write_png(job.path, stored, text)
     return file_facts
+
+
+def draw_video(job: VideoJob) -> Drawing:
+    """Prepare a video of depth as 16-bit numbers, with one scale and offset for all frames."""
+    depth_range = job.known_depth_range
+    kind = depth_range.kind
+    quantisation = choose_quantisation(kind, *depth_range.ends)
+    note = count_note("it", kind, *depth_range.ends)
+    meaning = MEANINGS[kind] if note is None else f"{MEANINGS[kind]}; {note}"
+    file_facts = replace(
+        job.describe_file(f"lossless 16-bit grey video (FFV1): {meaning}"),
+        unit=UNITS.get(kind, "arbitrary"),
+        scale=quantisation.scale,
+        offset=quantisation.offset,
+        invalid=0,
+    )
+
+    def draw(prediction: PredictionRecord) -> UInt16[np.ndarray, "h w"]:
+        """Convert the depth of a frame to stored numbers."""
+        return encode(prediction.depth, quantisation)
+
+    return Drawing(facts=file_facts, draw=draw)
 
 
 def read(path: Path, file_facts: FileFacts) -> Stored:

@@ -14,9 +14,11 @@ from rilievo.io.map_pictures import (
 )
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.video_drawing import Drawing, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.png import row_bands
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Photo
 
 _MAX_SURFACE_STEP = 1.5
@@ -26,19 +28,39 @@ _MAX_SURFACE_STEP = 1.5
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write a stereo pair: the photograph as two eyes would see it."""
     options = job.options.stereo_options
-    limits = stereo_range(depth.kind, job.options)
+    limits = _inverse_depth_range(depth.kind, job.options)
     picture = stereo_picture(photo.pixels, depth, options, limits)
-    return job.write_png(picture, job.describe_file(describe_stereo(options)))
+    return job.write_png(picture, job.describe_file(_describe(options)))
 
 
-def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
+def draw_video(job: VideoJob) -> Drawing:
+    """Prepare a video of stereo pairs, with one range of parallax for all frames."""
+    options = job.options.stereo_options
+    limits = _inverse_depth_range(job.known_depth_range.kind, job.options)
+    if limits is None and job.options.draw is DrawnQuantity.INVERSE_DEPTH:
+        # The user states no range, and the range of the colours is one of inverse depth, too.
+        limits = job.known_depth_range.colours
+
+    def draw(prediction: PredictionRecord) -> Pixels:
+        """Draw both views of a frame."""
+        assert prediction.photo is not None, "the output needs the photograph"
+        return stereo_picture(prediction.photo.pixels, prediction.depth, options, limits)
+
+    return Drawing(
+        facts=job.describe_file(_describe(options)),
+        draw=draw,
+        size=_picture_size(job.size, options),
+    )
+
+
+def _inverse_depth_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
     """Convert the range of depth in the options to inverse depth; None if they have none."""
     if options.colour_limits is None:
         return None
     return colour_range_from_depths(*options.colour_limits, kind, DrawnQuantity.INVERSE_DEPTH)
 
 
-def describe_stereo(options: StereoOptions) -> str:
+def _describe(options: StereoOptions) -> str:
     """Describe a stereo pair for its sidecar."""
     return (
         f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
@@ -64,7 +86,7 @@ def stereo_picture(
     return np.concatenate([left, right], axis=1 if options.layout == "side-by-side" else 0)
 
 
-def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, int]:
+def _picture_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, int]:
     """Size (height, width) of the stereo picture."""
     height, width = shape
     return {
