@@ -13,10 +13,9 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
-from rilievo.models.catalogue.families import InputForm, network_family
 from rilievo.models.catalogue.graph_inputs import centred_letterbox
 from rilievo.models.catalogue.graph_outputs import OUTPUT_READERS
-from rilievo.models.catalogue.table import ENTRIES
+from rilievo.models.catalogue.table import ENTRIES, InputForm, network_family
 from rilievo.models.finding import find_model
 from rilievo.models.hub.checkpoints import CHECKPOINTS
 from rilievo.models.load_options import LoadOptions

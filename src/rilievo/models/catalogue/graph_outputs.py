@@ -13,8 +13,8 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
 from rilievo.models.base import Inference, focal_length_error
-from rilievo.models.catalogue.families import NetworkFamily
 from rilievo.models.catalogue.graph_inputs import GraphInputs
+from rilievo.models.catalogue.table import NetworkFamily
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import INFINITE_DEPTH
 from rilievo.records.sample import Photo

@@ -8,10 +8,9 @@ import numpy as np
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model, infer_by_size
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.families import NetworkFamily, network_family
 from rilievo.models.catalogue.graph_inputs import PICTURE, GraphInputs, make_input_maker
 from rilievo.models.catalogue.graph_outputs import OUTPUT_READERS, GraphOutputs
-from rilievo.models.catalogue.table import find_entry
+from rilievo.models.catalogue.table import NetworkFamily, find_entry, network_family
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.resampling.inference import Arrays

@@ -1,16 +1,78 @@
-"""Models that other authors published as ONNX files: rows ``[[onnx_models]]`` of ``known.toml``."""
+"""Models that other authors published as ONNX files, and their families, as ``known.toml`` states.
+
+A row ``[[onnx_families]]`` says how photographs are given to the networks of a family and how their
+outputs are read. The rows ``[[onnx_models]]`` below it are the models of the family.
+"""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from functools import cache
 
 from rilievo.errors import ModelError, suggest
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
-from rilievo.models.catalogue.families import network_family
+from rilievo.models.resampling.inference import DEFAULT_RESIZING, Resizing
+from rilievo.models.resampling.preparation import Preparation
 
 LOADER = "catalogue"
 """Name of the catalogue's loader in model cards."""
+
+
+class InputForm(StrEnum):
+    """How a photograph becomes the input of a network."""
+
+    RESIZED = "resized"
+    LETTERBOXED = "letterboxed"
+    """Resized to fit into a frame, whose border has the mean colour."""
+    PATCHES = "patches"
+    """At its own size, with the number of patches to which the network resizes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFamily:
+    """How photographs are given to the networks of a family, and how their outputs are read.
+
+    Attributes:
+        preparation: Size, filter, mean and deviation of the input; None for patches.
+        inputs: Names of the inputs by role, "picture" and "tokens"; empty for a single input.
+        rotates_portraits: Whether portrait photographs are turned by 90°, to landscape format.
+        has_view_axis: Whether the input has a second axis, after the batch, for several views.
+        one_by_one: Whether a batch has exactly one photograph.
+        outputs: Possible names of the outputs by role, in order of preference.
+        any_depth_name: Whether a single output is depth, whatever its name.
+        output_form: Name in ``graph_outputs.OUTPUT_READERS``.
+        min_sky: Value of the output "sky" from which a pixel is sky; 0 without such an output.
+        canonical_focal: Focal length for which the depth is metric [px]; 0 if there is none.
+        max_canonical_depth: Largest depth at that focal length [m]; 0 for no limit.
+        patch_side: Side of a patch [px], for networks that take patches.
+        settings: Dataclass of the settings that a user may choose, ``module:class``.
+    """
+
+    name: str
+    input_form: InputForm = InputForm.RESIZED
+    preparation: Preparation | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    rotates_portraits: bool = False
+    has_view_axis: bool = False
+    one_by_one: bool = False
+    outputs: Mapping[str, tuple[str, ...]]
+    any_depth_name: bool = False
+    output_form: str
+    min_sky: float = 0.0
+    canonical_focal: float = 0.0
+    max_canonical_depth: float = 0.0
+    patch_side: int = 0
+    resizing: Resizing = DEFAULT_RESIZING
+    settings: str | None = None
+
+
+@cache
+def network_family(name: str) -> NetworkFamily:
+    """Read the family of this name from ``known.toml``."""
+    [row] = [row for row in known_models("onnx_families") if row["name"] == name]
+    return from_json(NetworkFamily, json.dumps(row))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +99,7 @@ class CatalogueEntry(ModelCard):
 
     Attributes:
         files: The ONNX file first, then the files with its weights.
-        family: Name of its family, for ``families.network_family``.
+        family: Name of its family, for ``network_family``.
         twin: Repository of the same network for transformers. It is loaded instead if the ONNX file
             cannot do what is asked, such as half precision.
     """
@@ -57,7 +119,8 @@ class CatalogueEntry(ModelCard):
     def card(self) -> ModelCard:
         """Card in ``MODELS``: fields of this entry, and those that follow from family and files."""
         family = network_family(self.family)
-        values = {field.name: getattr(self, field.name) for field in fields(ModelCard)}
+        card_names = [card_field.name for card_field in fields(ModelCard)]
+        values = {name: getattr(self, name) for name in card_names}
         values |= {
             "loader": LOADER,
             "source": self.repository,

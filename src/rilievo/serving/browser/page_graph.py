@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.families import InputForm, NetworkFamily, network_family
-from rilievo.models.catalogue.table import CatalogueEntry
+from rilievo.models.catalogue.table import CatalogueEntry, InputForm, NetworkFamily, network_family
 from rilievo.models.resampling.preparation import Rule
 from rilievo.records.depth_map import DepthKind
 
