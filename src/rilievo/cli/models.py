@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, format_table, printing, say
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import OptionError
 from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.card import RESEARCH_DATA, ModelCard
@@ -284,16 +284,13 @@ def _is_embedded(card: ModelCard) -> bool:
 
 def _find_or_fetch_file(entry: CatalogueEntry, *, fetch: bool) -> Path:
     """ONNX file of a model. Download it first if it is missing and ``fetch`` is set."""
-    from rilievo.models.catalogue.download import fetch_files, find_files
+    from rilievo.models.catalogue.download import fetch_files, require_files
 
-    paths = find_files(entry)
-    if paths is None:
-        if not fetch:
-            raise ModelError(
-                f"model '{entry.name}' is not downloaded: run 'rilievo models fetch {entry.name}'"
-            )
-        paths = fetch_files(entry)
-    elif fetch:
+    if not fetch:
+        return require_files(entry)[0]
+    was_downloaded = is_downloaded(entry)
+    paths = fetch_files(entry)
+    if was_downloaded:
         complain(f"rilievo: {entry.name} is already downloaded")
     return paths[0]
 

@@ -308,6 +308,20 @@ def find_files(entry: CatalogueEntry) -> list[Path] | None:
     return paths if len(paths) == len(entry.files) else None
 
 
+def require_files(entry: CatalogueEntry) -> list[Path]:
+    """Find the files of a model, which the user must have downloaded before.
+
+    Raises:
+        ModelError: If a file is missing from the cache.
+    """
+    paths = find_files(entry)
+    if paths is None:
+        raise ModelError(
+            f"model '{entry.name}' is not downloaded: run 'rilievo models fetch {entry.name}'"
+        )
+    return paths
+
+
 def fetch_files(entry: CatalogueEntry) -> list[Path]:
     """Find the files of a model, and download those that are missing."""
     paths = find_files(entry)

@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.calibration.ranges import feature_weight
-from rilievo.errors import ModelError, OptionError, OutputError
+from rilievo.errors import OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
 from rilievo.measure.page_terms import Terms, page_terms
 from rilievo.models import load_model
-from rilievo.models.base import Model
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.download import find_files
-from rilievo.models.catalogue.published_graph import PublishedGraph
+from rilievo.models.catalogue.download import require_files
+from rilievo.models.catalogue.table import CatalogueEntry
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.pages.document import asset
@@ -158,13 +157,14 @@ def _check_unique_names(networks: Sequence[_Network]) -> None:
 
 def _load_network(name: str | Path) -> _Network:
     """Load a model and find its only ONNX file; raise OptionError if the page cannot run it."""
-    files = _downloaded_files(name)
+    entry = table.ENTRIES.get(str(name))
+    files = [] if entry is None else require_files(entry)
     model = load_model(name)
     card = model.card
     graph = make_page_graph(card)
     if type(model) is OnnxModel and card.kind is not None:
         files = [model.path]
-    elif graph is None and not _is_runnable_published_graph(model):
+    elif graph is None and not _is_known_to_scripts(entry):
         files = []
     if len(files) != 1:
         raise OptionError(
@@ -185,21 +185,8 @@ def _load_network(name: str | Path) -> _Network:
     )
 
 
-def _is_runnable_published_graph(model: Model) -> bool:
-    return isinstance(model, PublishedGraph) and model.family.name in _FAMILIES_THAT_SCRIPTS_KNOW
-
-
-def _downloaded_files(name: str | Path) -> Sequence[Path]:
-    """Files of a published network, which must be downloaded already; none for other models."""
-    entry = table.ENTRIES.get(str(name))
-    if entry is None:
-        return []
-    paths = find_files(entry)
-    if paths is None:
-        raise ModelError(
-            f"model '{entry.name}' is not downloaded: run 'rilievo models fetch {entry.name}'"
-        )
-    return paths
+def _is_known_to_scripts(entry: CatalogueEntry | None) -> bool:
+    return entry is not None and entry.family in _FAMILIES_THAT_SCRIPTS_KNOW
 
 
 def _write_page_files(
