@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.models import finding
+from rilievo.models import kept_model
 from rilievo.models.base import Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import DepthFunction
@@ -23,13 +23,13 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the models that were loaded, in their order."""
-    real, seen = finding.load, []
+    real, seen = kept_model.load, []
 
     def counted(name: str | Path | DepthFunction, options: LoadOptions) -> Model:
         seen.append(str(name))
         return real(name, options)
 
-    monkeypatch.setattr(finding, "load", counted)
+    monkeypatch.setattr(kept_model, "load", counted)
     rilievo.unload_model()
     yield seen
     rilievo.unload_model()
