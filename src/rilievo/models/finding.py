@@ -216,6 +216,31 @@ def _cards_by_repository() -> Mapping[str, ModelCard]:
     return CHECKPOINTS
 
 
+def is_listed_name(name: str) -> bool:
+    """Whether rilievo lists a model of this name or hub repository, so that its kind is certain."""
+    return name in MODELS.own or name in _cards_by_repository()
+
+
+def is_paid_name(name: str) -> bool:
+    """Whether a model of this name runs at replicate.com, which charges for each photograph."""
+    from rilievo.models.replicate_cards import PREFIX
+
+    return name.startswith(PREFIX)
+
+
+def is_single_network(name: str) -> bool:
+    """Whether a model is one network on this computer, as far as its name says.
+
+    A pipeline of diffusers consists of several networks, and a paid model runs elsewhere. Nothing
+    is loaded or downloaded.
+    """
+    from rilievo.models.hub.diffusion_cards import LOADER, find_pipeline
+
+    card = MODELS.get(name)
+    is_pipeline = (card is not None and card.loader == LOADER) or find_pipeline(name, None)
+    return not is_pipeline and not is_paid_name(name)
+
+
 _WEIGHTS_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 _LONG_NAME = 24
 """Number of characters above which a message suggests only one model, to fit on a terminal."""
@@ -302,8 +327,7 @@ def find_listed(request: ModelRequest) -> FoundModel | None:
 def find_revised(request: ModelRequest) -> FoundModel | None:
     """Find a model that rilievo lists, or its repository, perhaps with ``@REVISION``."""
     name = request.text.partition("@")[0]
-    is_known = name in MODELS.own or name in _cards_by_repository()
-    return _find_with_revision(request) if is_known else None
+    return _find_with_revision(request) if is_listed_name(name) else None
 
 
 def _find_with_revision(request: ModelRequest) -> FoundModel:

@@ -8,9 +8,8 @@ from threading import Lock
 from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_LISTED_CORRELATION, Anchor, anchor
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, OptionName, Text
-from rilievo.models import DEFAULT_MODEL, MODELS, load_model
+from rilievo.models import DEFAULT_MODEL, is_listed_name, load_model
 from rilievo.models.base import Model
-from rilievo.models.hub.checkpoints import CHECKPOINTS
 from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.prediction import Prediction
@@ -51,7 +50,7 @@ def defer_anchoring(
 
 def is_listed_model(made_by: MadeBy | None) -> bool:
     """Whether rilievo lists the model, so that its kind is certain and weaker fits suffice."""
-    return made_by is not None and (made_by.model in MODELS.own or made_by.model in CHECKPOINTS)
+    return made_by is not None and is_listed_name(made_by.model)
 
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:

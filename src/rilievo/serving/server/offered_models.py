@@ -8,7 +8,7 @@ from pathlib import PurePath
 from rilievo.errors import ModelError, suggest
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.files.machine import cores
-from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card, replicate_cards
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card, is_paid_name
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
@@ -96,12 +96,11 @@ def offered_models(options: ServerOptions) -> OfferedModels:
     Raises:
         ModelError: If a model is unknown or paid, or if two would have the same display name.
     """
-    paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}
     default, *others = options.offered
     video_models = [FAST_MODEL] if default == DEFAULT_MODEL else []
     for name in dict.fromkeys([default, *video_models, *others]):
-        if name in paid or name.startswith("replicate:"):
+        if is_paid_name(name):
             raise _paid_model_error(name)
         is_public = name in MODELS.own or is_import_path(name)
         display_name = name if is_public else PurePath(name).stem

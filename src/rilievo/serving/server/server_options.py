@@ -11,7 +11,7 @@ from rilievo.errors import OptionError
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.machine import cores
 from rilievo.io.files.names import printable
-from rilievo.models import DEFAULT_MODEL, MODELS, replicate_cards
+from rilievo.models import DEFAULT_MODEL, MODELS, is_paid_name
 from rilievo.models.card import ModelCard
 from rilievo.models.model_options import EngineOptions
 from rilievo.schema.fields import Groups, option
@@ -211,9 +211,9 @@ class AppOptions(ServerOptions):
 
 
 def _free_installed_models() -> Iterator[str]:
-    paid = {card.name for card in replicate_cards.listed_cards()}
     for card in MODELS.values():
-        if card.kind is not None and card.name not in paid and _has_packages_installed(card):
+        is_free = not is_paid_name(card.name)
+        if card.kind is not None and is_free and _has_packages_installed(card):
             yield card.name
 
 

@@ -11,10 +11,8 @@ from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.names import printable
 from rilievo.io.onnx_checksums import ONNX_KEY, append_onnx_checksum
-from rilievo.models import MODELS, load_model, read_kind, replicate_cards
-from rilievo.models.card import ModelCard
+from rilievo.models import MODELS, is_single_network, load_model, read_kind
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, original_summation_order
@@ -271,8 +269,10 @@ def _export_known_model(
 ) -> Agreement:
     """Export a model that rilievo loads: trace it, or convert its ONNX file."""
     _check_no_third_party_options(name, options)
+    # Before any download.
+    if not is_single_network(str(name)):
+        raise ModelError(f"model '{name}' {_NO_SINGLE_NETWORK}")
     card = MODELS.get(str(name))
-    _check_is_single_network(str(name), card)
     published = ENTRIES.get(str(name))
     if published is not None and published.twin is None:
         raise ModelError(
@@ -311,14 +311,6 @@ def _check_no_third_party_options(name: str | Path, options: ExportOptions) -> N
                 ", which only apply to third-party files",
             ),
         )
-
-
-def _check_is_single_network(name: str, card: ModelCard | None) -> None:
-    """Raise ``ModelError`` for a diffusers pipeline or a remote model, before any download."""
-    is_listed = card is not None and card.loader in (diffusion_cards.LOADER, replicate_cards.LOADER)
-    is_remote = name.startswith(replicate_cards.PREFIX)
-    if is_listed or is_remote or diffusion_cards.find_pipeline(name, None):
-        raise ModelError(f"model '{name}' {_NO_SINGLE_NETWORK}")
 
 
 def _convert_onnx_model(

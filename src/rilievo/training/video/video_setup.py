@@ -14,8 +14,7 @@ from rilievo.errors import ModelError
 from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.io.files.machine import check_memory
 from rilievo.io.files.names import printable
-from rilievo.models.finding import load_by_name
-from rilievo.models.load_options import LoadOptions
+from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.engine.progress import FrameProgress
 from rilievo.training.engine.run_folder import CHECKPOINT
@@ -213,7 +212,7 @@ def _load_prior(config: VideoConfig) -> Prior:
     key = f"{weights_key} {config.blueprint}"
     if model_name is None:
         return Prior(key=key)
-    model = load_by_name(model_name, LoadOptions())
+    model = load_model(model_name)
     if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
         kind = model.card.kind
         prediction = "normals alone" if kind is None else f"depth of kind '{kind}'"
