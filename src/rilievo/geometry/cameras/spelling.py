@@ -44,10 +44,15 @@ class LensKind:
     choice: str = ""
     label: str = ""
 
+    @property
+    def module(self) -> str:
+        """Module that has the class."""
+        return f"{_PACKAGE}.{self.class_path.partition(':')[0]}"
+
     def load_class(self) -> type[Lens]:
         """Import the class of the lens."""
-        module, name = self.class_path.split(":")
-        lens_class: type[Lens] = getattr(import_module(f"{_PACKAGE}.{module}"), name)
+        name = self.class_path.partition(":")[2]
+        lens_class: type[Lens] = getattr(import_module(self.module), name)
         return lens_class
 
 

@@ -24,9 +24,8 @@ import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.errors.messages import Text
-from rilievo.geometry import cameras
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.spelling import spell_lens
+from rilievo.geometry.cameras.spelling import LENSES, spell_lens
 from rilievo.io import photographs
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
@@ -51,14 +50,10 @@ _MAX_TRACEBACK_LENGTH = 8000  # [characters], counted from the end, where the er
 _IDLE_SECONDS = 10.0
 """Time without work after which a worker returns memory to the system [s]."""
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
-_PACKAGES = (cameras, photographs)
 _PRELOADED_MODULES = (
-    *(
-        f"{package.__name__}.{module.name}"
-        for package in _PACKAGES
-        for module in iter_modules(package.__path__)
-    ),
+    *(f"{photographs.__name__}.{module.name}" for module in iter_modules(photographs.__path__)),
     *(kind.module for kind in PHOTO_FORMATS),
+    *(kind.module for kind in LENSES.values()),
     "PIL.ImageCms",
     "rilievo.io.videos.video",
     "array_api_compat.numpy",
