@@ -231,7 +231,7 @@ class SpherePicture:
             pixels = np.asarray(image)
             lens = lens.resized(size=(height, width), new_size=(new_height, new_width))
         self._lens, self._pixels = lens, pixels
-        self._wraps = isinstance(lens, Equirectangular) and lens.goes_round(pixels.shape[1])
+        self._wraps = lens.goes_round(pixels.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -131,6 +131,11 @@ class Lens(ABC):
     def mirrored(self, *, width: int) -> "Lens":
         """Lens of the mirrored image: x becomes -x."""
 
+    def goes_round(self, width: int) -> bool:
+        """Whether the edges of a picture of this width meet, because it shows all longitudes."""
+        del width
+        return False
+
     def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
         """Depth of points: z, or the distance if rays have the length 1."""
         if self.has_unit_rays:

@@ -13,7 +13,6 @@ from rilievo.geometry.surfaces.lattice import (
     Cut,
     Lattice,
     Triangles,
-    goes_round,
     sample_lattice,
     sample_range,
 )
@@ -36,7 +35,7 @@ def sample_closed_lattice(
     beyond the seam.
     """
     width = depth.shape[1]
-    if goes_round(camera, width):
+    if camera.lens.goes_round(width):
         first_sample = sample_range(width, step).start
         sample_beyond_seam = first_sample + math.ceil(width / step) * step
         column_count = sample_beyond_seam + 1 - width

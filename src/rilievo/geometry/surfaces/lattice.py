@@ -12,7 +12,6 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Mask, Vectors
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.equirectangular import Equirectangular
 
 Vertices = Float32[np.ndarray, "n 3"]
 """Points or directions, one a row."""
@@ -390,8 +389,3 @@ def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
     bottom_right += faces.second + faces.first * faces.is_falling
     total = np.where(_lengths(total) > 0, total, -lattice.points)
     return total / _lengths(total)
-
-
-def goes_round(camera: Camera, width: int) -> bool:
-    """Whether the left and the right edge of a picture of this width meet, as in a panorama."""
-    return isinstance(camera.lens, Equirectangular) and camera.lens.goes_round(width)

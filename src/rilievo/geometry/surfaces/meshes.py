@@ -26,7 +26,6 @@ from rilievo.geometry.surfaces.lattice import (
     Lattice,
     Triangles,
     Vertices,
-    goes_round,
     largest_jump,
     sample_lattice,
     sample_range,
@@ -328,7 +327,7 @@ def mesh(
         pixels=np.ascontiguousarray(np.array([u, v], np.float32).T),
         triangles=vertex_index[triangles],
     )
-    if goes_round(camera, depth.shape[1]):
+    if camera.lens.goes_round(depth.shape[1]):
         for cap in pole_caps(lattice, vertex_index, is_vertex, height=len(depth), cut=cut):
             front = _add_cap(front, cap)
     if fill is None:

@@ -20,7 +20,6 @@ from rilievo.arrays.shapes import Mask, Shaped
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.page_terms import page_terms
@@ -198,7 +197,7 @@ def _lens_record(camera: Camera | None, width: int) -> dict[str, Any] | None:
         return None
     name, parameters = page_lens(camera)
     intrinsics = dict(zip(("fx", "fy", "cx", "cy"), map(float, parameters), strict=True))
-    return {"lens": name, **intrinsics, "goes_round": goes_round(camera, width)}
+    return {"lens": name, **intrinsics, "goes_round": camera.lens.goes_round(width)}
 
 
 def _range_terms_record(prediction: Prediction) -> Any:

@@ -15,7 +15,6 @@ from rilievo.arrays.shapes import Float32, Matrix
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.lattice import goes_round
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
 from rilievo.io.outputs.formats.gltf import Texture, TriangleMesh, write_gltf
 from rilievo.io.outputs.sidecar import FileFacts
@@ -107,7 +106,7 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
     texture_width = None
     if photo is not None:
         texture_image = shrink_to_image(photo, options.texture_side)
-        wraps_around = goes_round(camera, depth.shape[1])
+        wraps_around = camera.lens.goes_round(depth.shape[1])
         texture = Texture(jpeg=_jpeg_bytes(texture_image), wraps_around=wraps_around)
         texture_width = texture_image.width
     file_facts = replace(
