@@ -18,9 +18,8 @@ from rilievo.arrays.shapes import UInt8
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.floating_pieces import MAX_PIECE_FRACTION
 from rilievo.geometry.surfaces.lattice import sample_slices
-from rilievo.geometry.surfaces.meshes import surface_step
+from rilievo.geometry.surfaces.meshes import MAX_PIECE_FRACTION, surface_step
 from rilievo.io.json_record import to_json
 from rilievo.io.map_pictures import DEPTH_COLOURS, DrawnQuantity, normals_picture, sky_colour
 from rilievo.io.outputs.formats.colour_files import (

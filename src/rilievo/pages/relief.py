@@ -13,17 +13,8 @@ import numpy as np
 from rilievo.arrays.shapes import Field, Mask, Matrix, UInt16, Vectors
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.closing import sample_closed_lattice
-from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
-from rilievo.geometry.surfaces.lattice import (
-    Cut,
-    Faces,
-    Lattice,
-    triangle_indices,
-    triangulate_cells,
-)
-from rilievo.geometry.surfaces.patches import mend_lattice
-from rilievo.geometry.surfaces.ramps import sharpen_edges
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, triangle_indices
+from rilievo.geometry.surfaces.meshes import tear_surface
 
 SURFACE_SCRIPTS = (
     "ogl.js",
@@ -136,13 +127,19 @@ def pack_relief(
         return None  # a single row of points has no triangle
     camera = as_camera(camera)
     lens = page_lens(camera)
-    cut = cut.for_filled_tears
-    sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
-    mended = mend_lattice(sampled, cut, remove_specks=False)
-    sharpened = sharpen_edges(lay_back_pieces(mended, cut, pieces))
-    lattice = sharpened.lattice
-    faces = triangulate_cells(lattice, cut, sharpened.min_edge_step)
-    triangles = triangle_indices(faces)
+    surface = tear_surface(
+        depth,
+        camera,
+        valid,
+        hollow=hollow,
+        normals=normals,
+        step=step,
+        cut=cut,
+        pieces=pieces,
+        fills_tears=True,
+    )
+    lattice = surface.lattice
+    triangles = triangle_indices(surface.faces)
     if not len(triangles):
         return None
 
@@ -151,9 +148,9 @@ def pack_relief(
     has_triangle[triangles] = True
     return Relief(
         form=_relief_form(
-            lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=sharpened.min_edge_step
+            lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=surface.min_edge_step
         ),
-        data=zlib.compress(_row_differences(depth_codes.codes) + _cell_flags(faces)),
+        data=zlib.compress(_row_differences(depth_codes.codes) + _cell_flags(surface.faces)),
         points=int(has_triangle.sum()),
         triangles=len(triangles),
     )

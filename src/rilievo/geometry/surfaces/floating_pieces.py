@@ -12,8 +12,6 @@ from rilievo.arrays.shapes import Float64, Int, Values
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, triangulate_cells
 from rilievo.geometry.surfaces.patches import Patches, label_patches, triangle_links
 
-MAX_PIECE_FRACTION = 0.004
-"""Most points of a floating piece, over all points."""
 _MIN_TORN_RIM = 0.5
 """Least fraction of a piece's rim that is torn."""
 _MIN_CONTACT = 0.2
@@ -37,9 +35,7 @@ class _PatchBorders:
     neighbour_label: Int[np.ndarray, "n"]
 
 
-def lay_back_pieces(
-    lattice: Lattice, cut: Cut, max_fraction: float = MAX_PIECE_FRACTION
-) -> Lattice:
+def lay_back_pieces(lattice: Lattice, cut: Cut, max_fraction: float) -> Lattice:
     """Move small floating pieces back to their host, the surface behind them.
 
     A piece is a patch that has at most ``max_fraction`` of all points, and mostly torn

@@ -36,6 +36,8 @@ from rilievo.geometry.surfaces.lattice import (
 from rilievo.geometry.surfaces.patches import mend_lattice, near_neighbours, without_specks
 from rilievo.geometry.surfaces.ramps import sharpen_edges
 
+MAX_PIECE_FRACTION = 0.004
+"""Usual size of the largest floating piece that is moved back to a surface, over all points."""
 _COARSER_FLATNESS = (4, 12)
 """Factors of the flatness with which a mesh is made again, until it has few enough points."""
 
@@ -251,6 +253,61 @@ def front_cloud(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TornSurface:
+    """Surface on a lattice that is torn at edges, before its tears are filled.
+
+    Attributes:
+        lattice: Points of the surface, after it was mended.
+        faces: Triangles of each cell of the lattice, without those at tears.
+        cut: Limits at which it is torn.
+        min_edge_step: Least step of 1/depth at an edge; infinite if its tears are not filled.
+        is_moved: Mask of the points that have other depth than the photograph.
+    """
+
+    lattice: Lattice
+    faces: Faces
+    cut: Cut
+    min_edge_step: float
+    is_moved: Mask
+
+
+def tear_surface(
+    depth: Field,
+    camera: Camera,
+    valid: Mask,
+    *,
+    hollow: Mask | None,
+    normals: Vectors | None,
+    step: int,
+    cut: Cut,
+    pieces: float,
+    fills_tears: bool,
+) -> TornSurface:
+    """Sample every ``step``-th pixel, mend the surface, and tear it at edges.
+
+    Whole panoramas are closed behind the camera. The arguments are those of ``mesh``;
+    ``fills_tears`` says that what is torn will be filled. Then nothing is removed as a loose patch,
+    blurred edges are made sharp, and surfaces may be seen at any angle.
+    """
+    if fills_tears:
+        cut = cut.for_filled_tears
+    sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
+    mended = mend_lattice(sampled, cut, remove_specks=not fills_tears)
+    lattice = lay_back_pieces(mended, cut, pieces)
+    min_edge_step = np.inf
+    if fills_tears:
+        sharp = sharpen_edges(lattice)
+        lattice, min_edge_step = sharp.lattice, sharp.min_edge_step
+    return TornSurface(
+        lattice=lattice,
+        faces=triangulate_cells(lattice, cut, min_edge_step),
+        cut=cut,
+        min_edge_step=min_edge_step,
+        is_moved=lattice.depth != sampled.depth,
+    )
+
+
 def mesh(
     depth: Field,
     camera: Camera | Matrix,
@@ -285,24 +342,25 @@ def mesh(
         backing: Fraction of the width by which far surfaces continue behind near ones.
         pieces: Largest floating piece that is moved back to a surface [fraction of the points].
     """
-    cut, camera = cut or Cut(), as_camera(camera)
-    if backing:
-        cut = cut.for_filled_tears
-    sampled = sample_closed_lattice(depth, camera, valid, step, normals, hollow)
-    # Where tears are filled, no patch is loose.
-    mended = mend_lattice(sampled, cut, remove_specks=not backing)
-    lattice = lay_back_pieces(mended, cut, pieces)
-    min_edge_step = np.inf
-    if backing:
-        sharp = sharpen_edges(lattice)
-        lattice, min_edge_step = sharp.lattice, sharp.min_edge_step
-    faces = triangulate_cells(lattice, cut, min_edge_step)
+    camera = as_camera(camera)
+    surface = tear_surface(
+        depth,
+        camera,
+        valid,
+        hollow=hollow,
+        normals=normals,
+        step=step,
+        cut=cut or Cut(),
+        pieces=pieces,
+        fills_tears=bool(backing),
+    )
+    lattice, faces, cut = surface.lattice, surface.faces, surface.cut
     fill = None
     if backing and lattice.valid.any():
         fill = fill_tears(
             lattice,
             faces,
-            min_edge_step=min_edge_step,
+            min_edge_step=surface.min_edge_step,
             reach=_reach_in_points(backing, lattice),
         )
 
@@ -311,7 +369,7 @@ def mesh(
     is_vertex[triangles] = True
     vertex_index = np.cumsum(is_vertex, dtype=np.int32) - np.int32(1)
     is_vertex = is_vertex.reshape(lattice.valid.shape)
-    point_normals = _mesh_normals(faces, lattice, is_moved=lattice.depth != sampled.depth)
+    point_normals = _mesh_normals(faces, lattice, is_moved=surface.is_moved)
     rows, columns = (indices.astype(np.float32) for indices in np.nonzero(is_vertex))
     if smooth:
         contoured = smooth_contours(lattice, faces, triangles, cut)

@@ -16,9 +16,8 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
-from rilievo.geometry.surfaces.floating_pieces import MAX_PIECE_FRACTION
 from rilievo.geometry.surfaces.lattice import Cut
-from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
+from rilievo.geometry.surfaces.meshes import MAX_PIECE_FRACTION, Mesh, mesh, surface_step
 from rilievo.geometry.surfaces.raster import Raster, rasterise
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
