@@ -10,8 +10,8 @@ from rilievo.data.clips import sequences
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
     Clip,
+    FrameReader,
     OddSizeError,
-    frame_or_reason,
     frame_pyramid,
     undistort_and_resize,
 )
@@ -149,7 +149,7 @@ def test_frames_of_two_sizes_are_refused_with_their_names(tmp_path: Path) -> Non
     with pytest.raises(OddSizeError, match=says):
         open_store(sequence, SIZE, tmp_path / "cache")
     with pytest.raises(OddSizeError, match=says):
-        frame_or_reason(sequence, 2, SIZE, None)
+        FrameReader(sequence, SIZE).read(2)
 
 
 def test_a_disk_without_room_is_said_before_anything_is_written(

@@ -1,14 +1,20 @@
 """Clips with their frames and poses, read at a size."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import Matrix, Pixels, Size, Transform, Transforms, UInt8
+from rilievo.arrays.shapes import Mask, Matrix, Pixels, Size, Transform, Transforms, UInt8
 from rilievo.data.clips.sequence_camera import SequenceCamera
-from rilievo.data.clips.undistortion import UndistortionMap, undistort, undistortion_map
+from rilievo.data.clips.undistortion import (
+    UndistortionMap,
+    shrink_mask,
+    undistort,
+    undistortion_map,
+)
 from rilievo.errors import InputError
 from rilievo.errors.messages import Text, note_of
 from rilievo.geometry.transforms import invert
@@ -94,6 +100,10 @@ class Clip:
         camera = self.camera.camera.resized(size=self.shape, new_size=size)
         return camera.needs_pinhole("a clip")
 
+    def frame_name(self, index: int) -> str:
+        """Name of a frame's file, or six digits for a frame of a video."""
+        return f"{index:06d}" if self.video is not None else self.files[index].name
+
     def motion(self, source: int, target: int) -> Transform | None:
         """Motion ``source_T_target`` [m] between two frames; None where unknown."""
         if self.poses is None:
@@ -164,28 +174,55 @@ def read_frame(clip: Clip, index: int, size: Size, undistortion: UndistortionMap
     return undistort_and_resize(image, size, undistortion)
 
 
-def frame_or_reason(
-    sequence: Clip, index: int, size: Size, undistortion: UndistortionMap | None
-) -> Pixels | str:
-    """Read a frame, or return a line on why it cannot be read.
+class FrameReader:
+    """Reads the frames of a clip at a size, without lens distortion.
 
-    Raises:
-        OddSizeError: If its size differs from the clip's.
+    Args:
+        clip: The clip.
+        size: (height, width) of the frames that it returns [px].
     """
-    try:
-        return read_frame(sequence, index, size, undistortion)
-    except OddSizeError:
-        raise
-    except InputError as error:
-        return note_of(error)
 
+    def __init__(self, clip: Clip, size: Size) -> None:
+        self._clip = clip
+        self._size = size
+        self._undistortion: UndistortionMap | None = None
+        lens = clip.camera.lens
+        if lens is not None:
+            self._undistortion = undistortion_map(lens, clip.camera.camera.K, clip.shape)
 
-def sequence_undistortion(clip: Clip) -> UndistortionMap | None:
-    """Compute the map that undistorts the frames of a clip; None if they have no distortion."""
-    lens = clip.camera.lens
-    if lens is None:
-        return None
-    return undistortion_map(lens, clip.camera.camera.K, clip.shape)
+    def read(self, index: int) -> Pixels | str:
+        """Read a frame from its file, or return a line on why it cannot be read.
+
+        Raises:
+            OddSizeError: If its size differs from the clip's.
+        """
+        try:
+            return read_frame(self._clip, index, self._size, self._undistortion)
+        except OddSizeError:
+            raise
+        except InputError as error:
+            return note_of(error)
+
+    def resize(self, decoded: Pixels) -> Pixels:
+        """Remove the distortion of a decoded frame of a video, and resize the frame."""
+        return undistort_and_resize(decoded, self._size, self._undistortion)
+
+    def valid_pixels(self) -> Mask | None:
+        """Pixels that show the scene, at the size of the reader; None for all.
+
+        Pixels without a scene are the border that undistortion leaves empty, and the car's bonnet.
+        """
+        bonnet_fraction = self._clip.bonnet_fraction
+        if self._undistortion is None and not bonnet_fraction:
+            return None
+        if self._undistortion is None:
+            valid = np.ones(self._size, bool)
+        else:
+            valid = np.array(shrink_mask(self._undistortion.valid, self._size))
+        height, _ = self._size
+        first_bonnet_row = math.floor(height * (1 - bonnet_fraction))
+        valid[first_bonnet_row:] = False
+        return valid
 
 
 def undistort_and_resize(

@@ -15,9 +15,7 @@ from rilievo.data.clips.sequence_camera import FrameCalibration, choose_camera
 from rilievo.data.clips.sequences import (
     Clip,
     ClipFrame,
-    frame_or_reason,
-    sequence_undistortion,
-    undistort_and_resize,
+    FrameReader,
 )
 from rilievo.data.datasets.text_files import parse_numbers
 from rilievo.errors import InputError, OptionError
@@ -106,6 +104,15 @@ def _check_lengths(data: VideoData) -> None:
         raise OptionError(f"baseline must be a positive length, got {data.baseline:g}")
 
 
+def with_counted_frames(clip: Clip, count: int) -> Clip:
+    """Add the frame numbers and poses of a video, whose frames are only counted by decoding."""
+    poses = None
+    if clip.poses_file is not None:
+        names = tuple(Path(clip.frame_name(index)) for index in range(count))
+        poses = read_poses_of_files(clip.poses_file, names)
+    return replace(clip, frame_numbers=tuple(range(count)), poses=poses)
+
+
 class ClipReader:
     """Reads the frames of a video, a folder of frames, or a sequence of KITTI odometry.
 
@@ -157,14 +164,14 @@ class ClipReader:
         if self.clip.video is not None:
             yield from self._walk_video(self.clip.video, size, stride)
             return
-        undistortion = sequence_undistortion(self.clip)
+        frames = FrameReader(self.clip, size)
         for index in range(0, len(self.clip.files), stride):
             file = self.clip.files[index]
-            pixels_or_problem = frame_or_reason(self.clip, index, size, undistortion)
+            pixels_or_problem = frames.read(index)
             is_broken = isinstance(pixels_or_problem, str)
             yield ClipFrame(
                 index=index,
-                name=file.name,
+                name=self.clip.frame_name(index),
                 seconds=_seconds_by_name_or_number(file, self.clip.frame_numbers[index]),
                 pixels=None if is_broken else pixels_or_problem,
                 problem=pixels_or_problem if is_broken else None,
@@ -175,15 +182,14 @@ class ClipReader:
 
         Poses of a video are known after ``walk``, which counts its frames.
         """
-        if self.clip.poses_file is None:
+        if self.clip.video is None:
             return self.clip.poses
-        frame_names = tuple(Path(f"{index:06d}") for index in range(self.count))
-        return read_poses_of_files(self.clip.poses_file, frame_names)
+        return with_counted_frames(self.clip, self.count).poses
 
     def _walk_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
         """Yield every ``stride``-th frame of a video, and count all frames on the way."""
         reader = open_video(video)
-        undistortion = sequence_undistortion(self.clip)
+        frames = FrameReader(self.clip, size)
         count = 0
         for frame in reader:
             count = frame.index + 1
@@ -191,9 +197,9 @@ class ClipReader:
                 continue
             yield ClipFrame(
                 index=frame.index,
-                name=f"{frame.index:06d}",
+                name=self.clip.frame_name(frame.index),
                 seconds=float(frame.ticks * reader.time_base),
-                pixels=undistort_and_resize(frame.photo.pixels, size, undistortion),
+                pixels=frames.resize(frame.photo.pixels),
             )
         self.count = count
         self.fault = reader.fault

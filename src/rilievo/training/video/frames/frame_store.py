@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Matrix, Pixels, Size
-from rilievo.data.clips.sequences import (
-    Clip,
-    frame_or_reason,
-    sequence_undistortion,
-    undistort_and_resize,
-)
+from rilievo.data.clips.sequences import Clip, FrameReader
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.errors.messages import count_text
 from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
@@ -280,10 +274,9 @@ def _store_missing_images(
     missing = [index for index in needed if index not in done]
     if missing:
         files.check_free_space(len(missing), size)
-        undistortion = sequence_undistortion(sequence)
-        read_image = partial(frame_or_reason, sequence, size=size, undistortion=undistortion)
+        frame_reader = FrameReader(sequence, size)
         # Threads pay off, because Pillow releases the GIL while it decodes.
-        images = map_ahead(read_image, missing, workers=min(8, os.cpu_count() or 1))
+        images = map_ahead(frame_reader.read, missing, workers=min(8, os.cpu_count() or 1))
         with _FrameWriter(files, num_images, frame_bytes) as writer:
             for num_decoded, (index, image) in enumerate(zip(missing, images, strict=True), 1):
                 writer.write_frame_or_reason(index, image)
@@ -305,14 +298,13 @@ def _store_video_frames(
     if description is not None and files.has_length(description.count, size):
         return
     reader = open_video(video)
-    undistortion = sequence_undistortion(sequence)
+    frame_reader = FrameReader(sequence, size)
     estimated_count = reader.frame_estimate or 0
     files.check_free_space(estimated_count, size)
     count = 0
     with _FrameWriter(files, 0, _frame_bytes(size)) as writer:
         for frame in reader:
-            pixels = undistort_and_resize(frame.photo.pixels, size, undistortion)
-            writer.write_frame_or_reason(count, pixels)
+            writer.write_frame_or_reason(count, frame_reader.resize(frame.photo.pixels))
             count += 1
             if progress is not None:
                 progress(sequence.id, count, max(count, estimated_count))

@@ -6,14 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from rilievo.arrays.shapes import Mask, Matrix, Size
+from rilievo.arrays.shapes import Matrix, Size
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.pose_files import read_poses_of_files
-from rilievo.data.clips.sequences import Clip, sequence_undistortion
-from rilievo.data.clips.sources import list_sequences
-from rilievo.data.clips.undistortion import shrink_mask
+from rilievo.data.clips.sequences import Clip, FrameReader
+from rilievo.data.clips.sources import list_sequences, with_counted_frames
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import pinhole_K
@@ -127,7 +123,8 @@ def open_frames(
             stores[index] = opener.open(index, sequence)
 
     sequences = [
-        _with_frame_numbers(sequence, stores.get(index)) for index, sequence in enumerate(sequences)
+        sequence if sequence.video is None else with_counted_frames(sequence, stores[index].count)
+        for index, sequence in enumerate(sequences)
     ]
     runs_by_sequence: list[_SequenceRuns] = []
     for index, sequence in enumerate(sequences):
@@ -185,17 +182,6 @@ def _needs_measured_motion(sequence: Clip, data: VideoData) -> bool:
     if not sequence.measures_motion:
         return False
     return data.least_motion > 0 or sequence.stride is None
-
-
-def _with_frame_numbers(sequence: Clip, frames: FrameStore | None) -> Clip:
-    """Give a video its frame numbers and poses, since its frames are only counted by decoding."""
-    if sequence.video is None or frames is None:
-        return sequence
-    poses = None
-    if sequence.poses_file is not None:
-        names = tuple(Path(f"{index:06d}") for index in range(frames.count))
-        poses = read_poses_of_files(sequence.poses_file, names)
-    return replace(sequence, frame_numbers=tuple(range(frames.count)), poses=poses)
 
 
 def _find_runs(
@@ -309,7 +295,7 @@ def _make_open_clip(
         clip=sequence,
         frames=frames,
         K=_training_K(sequence, size, is_published=data.published_camera),
-        valid=_valid_pixels(sequence, size),
+        valid=FrameReader(sequence, size).valid_pixels(),
         eye_shift=eye_shift,
         stride=stride,
     )
@@ -322,24 +308,6 @@ def _training_K(sequence: Clip, size: Size, *, is_published: bool) -> Matrix:
     height, width = size
     fx, fy, cx, cy = _MONODEPTH2_CAMERA
     return pinhole_K(fx * width, fy * height, cx * width, cy * height)
-
-
-def _valid_pixels(sequence: Clip, size: Size) -> Mask | None:
-    """Pixels that show the scene, at the training size; None for all.
-
-    Pixels without a scene are the border that undistortion leaves empty, and the car's bonnet.
-    """
-    undistortion = sequence_undistortion(sequence)
-    if undistortion is None and not sequence.bonnet_fraction:
-        return None
-    if undistortion is None:
-        valid = np.ones(size, bool)
-    else:
-        valid = np.array(shrink_mask(undistortion.valid, size))
-    height, _ = size
-    first_bonnet_row = math.floor(height * (1 - sequence.bonnet_fraction))
-    valid[first_bonnet_row:] = False
-    return valid
 
 
 def _split_into_video_frames(
