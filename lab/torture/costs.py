@@ -16,7 +16,7 @@ from io import BytesIO
 
 from rilievo.errors import RilievoError
 from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.photographs.decode import header_size
+from rilievo.io.photographs.photo import header_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.jpeg_scans import MAX_SCANS
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.photo import header_size, read_photo
 from support import photographs_with_depth
 from support.photographs_with_depth import apple_jpeg, gdepth, segment, with_segments
 from support.scan_bombs import empty_scans, scan_bomb

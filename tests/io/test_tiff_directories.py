@@ -16,8 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
-from rilievo.io.photographs.decode import header_size
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.photo import header_size, read_photo
 from support.tiff_bytes import SIZES, Layout, tiff
 
 MANY = 300_000

@@ -18,7 +18,7 @@ from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.io.photographs.sources import PhotoSource
+from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import (
     DEFAULT_RESIZING,
@@ -161,8 +161,6 @@ class Model(ABC):
         Raises:
             InputError: If an image cannot be read.
         """
-        from rilievo.io.photographs.photo import read_photo
-
         if not isinstance(images, list | tuple):
             raise TypeError(
                 "predict_raw takes a list of images; for a single image, call predict_raw([image])"

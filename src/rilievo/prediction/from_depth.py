@@ -39,8 +39,7 @@ from rilievo.io.depth.stored_depth import (
 from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.exif_crops import is_exif_focal_note
-from rilievo.io.photographs.photo import read_photo
-from rilievo.io.photographs.sources import PhotoSource
+from rilievo.io.photographs.photo import PhotoSource, read_photo
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
 from rilievo.prediction.map_camera import ChosenCamera, choose_camera, seen_mask
 from rilievo.prediction.map_origin import MapOrigin, find_map_origin

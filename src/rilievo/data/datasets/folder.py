@@ -39,7 +39,7 @@ from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.photographs.decode import StoredOrientation, read_orientation
+from rilievo.io.photographs.photo import StoredOrientation, read_orientation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
 

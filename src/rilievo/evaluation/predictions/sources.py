@@ -30,7 +30,7 @@ from rilievo.evaluation.stored_predictions import PredictionSource
 from rilievo.io.depth.crops import RESIZED, STRETCHED, RequestedPlacement
 from rilievo.io.depth.placement import PlacementNames, orientation_note
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import read_orientation
+from rilievo.io.photographs.photo import read_orientation
 from rilievo.options.unused_options import unused_options
 
 PREDICTIONS = "predictions"

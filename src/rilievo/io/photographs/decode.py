@@ -5,7 +5,6 @@ import threading
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -14,8 +13,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
-from rilievo.io.files.limits import MAX_BYTES, MAX_PIXELS, check_regular, check_size, reason
-from rilievo.io.files.names import printable
+from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.jpeg_scans import check_jpeg_scans
 from rilievo.io.photographs.signatures import (
@@ -48,10 +46,6 @@ PILLOW_ERRORS = (
 )
 """Errors that Pillow raises for broken images, and ``UserWarning`` if warnings are errors."""
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612  # tags of TIFF
-_ORIENTATION = 0x0112  # tag of EXIF
-_MAX_ORIENTATION = 8
-_SIDEWAYS = (5, 6, 7, 8)
-"""Orientations of pictures that are stored turned by 90 degrees."""
 _PILLOW_LIMIT = threading.Lock()
 
 
@@ -109,48 +103,23 @@ def _factor_to_8_bits(raw_mode: str) -> int:
     return 1
 
 
-def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
-    """Read the size (height, width) of an image from its header, in its stored orientation.
+@contextmanager
+def opened_undecoded(
+    file: BufferedReader | BytesIO, name: str, *, max_pixels: int, checks_content: bool
+) -> Generator[ImageFile, None, None]:
+    """Open an image, of which the block reads only what its header states.
+
+    ``checks_content`` says whether to refuse what ``decode_image`` refuses: images that are too
+    small or too large, and progressive JPEGs with too many scans. Otherwise, only images of more
+    than ``max_pixels`` are refused.
 
     Raises:
         InputError: If the format is unknown, or if the image is too large or broken.
     """
     photo_format = _identify_photo(file, name, size_bytes=0)
+    open_image = _open_image if checks_content else _open_undecoded
     with one_line_errors(name, f"{photo_format.name} file"):
-        width, height = _open_image(file, name, photo_format, max_pixels).size
-    return height, width
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredOrientation:
-    """EXIF's orientation of a photograph, 1 to 8, and its size (height, width) once upright."""
-
-    orientation: int
-    upright_size: tuple[int, int]
-
-
-def read_orientation(path: Path) -> StoredOrientation:
-    """Read the orientation of a photograph file, and its upright size, from its header.
-
-    Raises:
-        InputError: If the format is unknown, or if the image is too large or broken.
-    """
-    name = printable(path)
-    check_regular(path)
-    try:
-        with path.open("rb") as file:
-            photo_format = _identify_photo(file, name, size_bytes=0)
-            with one_line_errors(name, f"{photo_format.name} file"):
-                image = _open_undecoded(file, name, photo_format, MAX_PIXELS)
-                stated_orientation = image.getexif().get(_ORIENTATION)
-                width, height = image.size
-    except OSError as error:
-        raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
-    orientation = 1
-    if isinstance(stated_orientation, int) and 1 <= stated_orientation <= _MAX_ORIENTATION:
-        orientation = stated_orientation
-    size = (width, height) if orientation in _SIDEWAYS else (height, width)
-    return StoredOrientation(orientation=orientation, upright_size=size)
+        yield open_image(file, name, photo_format, max_pixels)
 
 
 def _identify_photo(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:

@@ -1,10 +1,14 @@
-"""Read photographs from paths, URLs, bytes, arrays and Pillow images."""
+"""Read photographs from paths, URLs, bytes, arrays and Pillow images.
+
+Where a whole ``Photo`` is not needed, ``header_size`` and ``read_orientation`` read only the header
+of a file.
+"""
 
 import math
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -15,11 +19,10 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode_image
+from rilievo.io.photographs.decode import PILLOW_ERRORS, decode_image, opened_undecoded
 from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.exif_crops import exif_camera
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
-from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
 from rilievo.records.sample import Photo
 
@@ -29,6 +32,34 @@ _MIN_CONTRAST = 16
 """Smallest range of levels, of 256, without a note that the picture has little contrast."""
 _DEPTH_KEYS = frozenset({"xmp", "depth_images", "mp", "heif"})
 """Keys of Pillow's ``info``, of which a photograph with depth of its own has at least one."""
+_ORIENTATION = 0x0112  # tag of EXIF
+_MAX_ORIENTATION = 8
+_SIDEWAYS = (5, 6, 7, 8)
+"""Orientations of pictures that are stored turned by 90 degrees."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Open file, or another object whose ``read`` returns bytes."""
+
+    def read(self) -> Any:
+        """Read what remains."""
+
+
+@runtime_checkable
+class Tensor(Protocol):
+    """Tensor of torch, recognised by its methods so that torch need not be imported."""
+
+    def detach(self) -> Any:
+        """Return the tensor without its gradient."""
+
+    def cpu(self) -> Any:
+        """Return the tensor in main memory."""
+
+
+PhotoSource = (
+    Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +137,49 @@ def read_photo(
         "tensor or a Pillow image",
         path=type(source).__name__,
     )
+
+
+def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
+    """Read the size (height, width) of an image from its header, in its stored orientation.
+
+    Raises:
+        InputError: If the format is unknown, or if the image is too large or broken.
+    """
+    with opened_undecoded(file, name, max_pixels=max_pixels, checks_content=True) as image:
+        width, height = image.size
+    return height, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOrientation:
+    """EXIF's orientation of a photograph, 1 to 8, and its size (height, width) once upright."""
+
+    orientation: int
+    upright_size: tuple[int, int]
+
+
+def read_orientation(path: Path) -> StoredOrientation:
+    """Read the orientation of a photograph file, and its upright size, from its header.
+
+    Raises:
+        InputError: If the format is unknown, or if the image is too large or broken.
+    """
+    name = printable(path)
+    check_regular(path)
+    try:
+        with (
+            path.open("rb") as file,
+            opened_undecoded(file, name, max_pixels=MAX_PIXELS, checks_content=False) as image,
+        ):
+            stated_orientation = image.getexif().get(_ORIENTATION)
+            width, height = image.size
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
+    orientation = 1
+    if isinstance(stated_orientation, int) and 1 <= stated_orientation <= _MAX_ORIENTATION:
+        orientation = stated_orientation
+    size = (width, height) if orientation in _SIDEWAYS else (height, width)
+    return StoredOrientation(orientation=orientation, upright_size=size)
 
 
 def _photo_from_bytes(content: bytes, name: str, options: _ReadOptions) -> Photo:

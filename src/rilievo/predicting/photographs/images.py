@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.errors import InputTypeError, OptionError
 from rilievo.extensions.trust import trust
-from rilievo.io.photographs.sources import Readable, Tensor
+from rilievo.io.photographs.photo import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.load_options import LoadOptions

@@ -12,7 +12,7 @@ from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files import machine
 from rilievo.io.files.limits import MAX_PIXELS, check_regular
 from rilievo.io.files.machine import format_bytes
-from rilievo.io.photographs.decode import header_size
+from rilievo.io.photographs.photo import header_size
 
 MAX_WAITING_PIXELS = 48_000_000
 """Maximum of decoded pixels that wait for each of three stages (network, finishing, renaming), so

@@ -26,8 +26,7 @@ from rilievo.errors.messages import Note, text_from_json
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.files.limits import check_regular
-from rilievo.io.photographs.decode import header_size
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.photo import header_size, read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.options.photo_options import ReadingArguments

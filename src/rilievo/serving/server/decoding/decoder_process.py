@@ -27,8 +27,7 @@ from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import LENSES, spell_lens
 from rilievo.io import photographs
-from rilievo.io.photographs.decode import header_size
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.photo import header_size, read_photo
 from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, OpenFile
