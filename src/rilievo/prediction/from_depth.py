@@ -38,8 +38,7 @@ from rilievo.io.depth.stored_depth import (
 )
 from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.exif_crops import is_exif_focal_note
-from rilievo.io.photographs.photo import PhotoSource, read_photo
+from rilievo.io.photographs.photo import PhotoSource, notes_without_exif_focal, read_photo
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
 from rilievo.prediction.map_camera import ChosenCamera, choose_camera, seen_mask
 from rilievo.prediction.map_origin import MapOrigin, find_map_origin
@@ -665,11 +664,9 @@ def _contradictions(source: _SourceMap, placed: _PlacedMap, photo: Photo) -> tup
     return tuple(contradictions)
 
 
-def _notes_on_photo_file(photo: Photo, camera_choice: ChosenCamera) -> list[str]:
+def _notes_on_photo_file(photo: Photo, camera_choice: ChosenCamera) -> tuple[str, ...]:
     """Notes on the photograph; those on its EXIF focal length only if no other camera is named."""
-    return [
-        note for note in photo.notes if not (camera_choice.is_named and is_exif_focal_note(note))
-    ]
+    return notes_without_exif_focal(photo) if camera_choice.is_named else photo.notes
 
 
 def _notes_on_interpretation(

@@ -18,12 +18,9 @@ from rilievo.data.clips.undistortion import (
 from rilievo.errors import InputError
 from rilievo.errors.messages import Text, note_of
 from rilievo.geometry.transforms import invert
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
+from rilievo.io.files.limits import check_regular
 from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import decode_image
-from rilievo.io.photographs.exif import read_exif_metadata
-from rilievo.io.photographs.photo import read_photo
-from rilievo.io.photographs.pixels import upright_pixels
+from rilievo.io.photographs.photo import read_photo, read_rgb
 from rilievo.records.sample import Photo
 
 PYRAMID_SCALES = 3
@@ -161,7 +158,7 @@ def read_frame(clip: Clip, index: int, size: Size, undistortion: UndistortionMap
         InputError: If it cannot be read.
     """
     path = clip.files[index]
-    image = _read_upright(path)
+    image = read_rgb(path)
     if (image.height, image.width) != clip.shape:
         height, width = clip.shape
         # The first frame that can be read gave the clip its size, so there is another file.
@@ -246,19 +243,3 @@ def frame_pyramid(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
         image = image.resize(half_size, Image.Resampling.LANCZOS)
         levels.append(np.asarray(image))
     return tuple(levels)
-
-
-def _read_upright(path: Path) -> Image.Image:
-    """Read a photograph as upright RGB."""
-    name = printable(path)
-    size_bytes = check_regular(path)
-    try:
-        with path.open("rb") as file:
-            image = decode_image(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
-    # Most frames are plain RGB already, and need no conversion of orientation or colours.
-    orientation = read_exif_metadata(image).orientation
-    if image.mode == "RGB" and orientation == 1 and not image.info.get("icc_profile"):
-        return image
-    return Image.fromarray(upright_pixels(image, orientation=orientation, name=name))

@@ -1,7 +1,7 @@
 """Read photographs from paths, URLs, bytes, arrays and Pillow images.
 
-Where a whole ``Photo`` is not needed, ``header_size`` and ``read_orientation`` read only the header
-of a file.
+Where a whole ``Photo`` is not needed, ``read_rgb`` reads only the picture, and ``header_size`` and
+``read_orientation`` only the header of a file.
 """
 
 import math
@@ -21,8 +21,8 @@ from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode_image, opened_undecoded
 from rilievo.io.photographs.exif import read_exif_metadata
-from rilievo.io.photographs.exif_crops import exif_camera
-from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture
+from rilievo.io.photographs.exif_crops import exif_camera, is_exif_focal_note
+from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture, upright_pixels
 from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
 from rilievo.records.sample import Photo
 
@@ -139,6 +139,28 @@ def read_photo(
     )
 
 
+def read_rgb(path: Path, *, turn_upright: bool = True) -> Image.Image:
+    """Read only the picture of a file as 8-bit sRGB, without its camera, depth and notes.
+
+    ``turn_upright`` says whether to follow EXIF's orientation; otherwise, the picture is as stored.
+
+    Raises:
+        InputError: If it is in no known format, broken, or too small or large.
+    """
+    name = printable(path)
+    size_bytes = check_regular(path)
+    try:
+        with path.open("rb") as file:
+            image = decode_image(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+    orientation = read_exif_metadata(image).orientation if turn_upright else 1
+    # Most pictures are plain RGB already, and need no conversion of orientation or colours.
+    if image.mode == "RGB" and orientation == 1 and not image.info.get("icc_profile"):
+        return image
+    return Image.fromarray(upright_pixels(image, orientation=orientation, name=name))
+
+
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
     """Read the size (height, width) of an image from its header, in its stored orientation.
 
@@ -180,6 +202,14 @@ def read_orientation(path: Path) -> StoredOrientation:
         orientation = stated_orientation
     size = (width, height) if orientation in _SIDEWAYS else (height, width)
     return StoredOrientation(orientation=orientation, upright_size=size)
+
+
+def notes_without_exif_focal(photo: Photo) -> tuple[str, ...]:
+    """Notes on a photograph whose camera the user names, so that EXIF's focal length is not used.
+
+    Notes on the focal length in EXIF are left out, because they would mislead.
+    """
+    return tuple(note for note in photo.notes if not is_exif_focal_note(note))
 
 
 def _photo_from_bytes(content: bytes, name: str, options: _ReadOptions) -> Photo:

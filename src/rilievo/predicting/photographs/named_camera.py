@@ -13,7 +13,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.io.photographs.exif_crops import is_exif_focal_note
+from rilievo.io.photographs.photo import notes_without_exif_focal
 from rilievo.options.camera_forms import NamedCamera, camera_for_size
 from rilievo.records.sample import Photo
 
@@ -29,9 +29,7 @@ def with_camera(photo: Photo, named: NamedCamera | None, fov: float | None) -> P
     if named is None and fov is None:
         return _with_checked_lens(photo)
 
-    # EXIF's focal length is not used, so notes on it would mislead.
-    notes = tuple(note for note in photo.notes if not is_exif_focal_note(note))
-    without_exif_notes = replace(photo, notes=notes)
+    without_exif_notes = replace(photo, notes=notes_without_exif_focal(photo))
     if isinstance(named, SpelledLens):
         with_new_camera = _with_spelled_lens(without_exif_notes, named)
     elif fov is not None:

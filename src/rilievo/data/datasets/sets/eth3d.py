@@ -12,10 +12,8 @@ from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
-from rilievo.io.files.names import printable
-from rilievo.io.photographs.decode import decode_image
-from rilievo.io.photographs.pixels import upright_pixels
+from rilievo.io.files.limits import check_regular
+from rilievo.io.photographs.photo import read_rgb
 
 _CALIBRATION = "dslr_calibration_jpg"
 _PICTURES = Path("images", "dslr_images")
@@ -42,14 +40,7 @@ class Eth3d(DepthSet):
 
     def image(self, id: str) -> Pixels:
         """Read the photograph as stored, without EXIF's rotation, as depth and K are."""
-        path = self._entry(id).image
-        size_bytes, name = check_regular(path), printable(path)
-        try:
-            with path.open("rb") as file:
-                image = decode_image(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
-                return upright_pixels(image, orientation=1, name=name)
-        except OSError as error:
-            raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+        return np.array(read_rgb(self._entry(id).image, turn_upright=False))
 
     def photo_file(self, id: str) -> Path | None:
         """Return None, because other programs would rotate the photographs by EXIF."""
