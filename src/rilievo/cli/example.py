@@ -12,7 +12,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import format_table, printing, say
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_bytes
 from rilievo.io.files.names import printable
 from rilievo.schema.fields import option
 
@@ -75,8 +75,7 @@ def _write_example(request: _Arguments, name: str) -> None:
                 OptionName("output"),
             ),
         )
-    with replacing(path) as temporary_path:
-        temporary_path.write_bytes(content)
+    write_bytes(path, content)
     # A usage may have several lines, of which all but the last end with a backslash.
     usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)
     with printing():

@@ -19,10 +19,10 @@ from rilievo.evaluation.selection import Selection
 from rilievo.io.checksums import CHECKSUMS, is_torn
 from rilievo.io.files.atomic import (
     make_folder,
-    replacing,
     sweep_parts,
     sync_tree,
     unwritable,
+    write_bytes,
 )
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason
 from rilievo.io.files.names import printable, relative_printable
@@ -106,8 +106,7 @@ def write_images_csv(evaluation: Evaluation, path: Path) -> None:
         for image in evaluation.unscored
     ]
     heads = make_heads("id", *metrics, *attributes, "notes", "unscored")
-    with replacing(path) as temporary:
-        temporary.write_bytes(table_as_csv(Table(heads=heads, rows=tuple(rows))).encode())
+    write_bytes(path, table_as_csv(Table(heads=heads, rows=tuple(rows))).encode())
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from rilievo.evaluation.tables.wording import (
     setting_value,
     shortlist,
 )
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_text
 from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
@@ -68,8 +68,7 @@ def write_results(
         # An earlier report is removed too, because its numbers differ.
         evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
     write_images_csv(evaluation, files.table)
-    with replacing(files.evaluation) as part:
-        part.write_text(to_json(evaluation, indent=1), encoding="utf-8")
+    write_text(files.evaluation, to_json(evaluation, indent=1))
     return evaluation
 
 

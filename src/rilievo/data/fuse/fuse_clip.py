@@ -25,7 +25,7 @@ from rilievo.data.fuse.plane_sweep import import_opencv
 from rilievo.errors import InputError, OptionError, OutputError, check_type, needing
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.io.checksums import is_ours_or_blank
-from rilievo.io.files.atomic import make_folder, remove, replacing
+from rilievo.io.files.atomic import make_folder, remove, replacing, write_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.glb import AXES as GLTF_AXES
@@ -402,5 +402,4 @@ def _write_surface_and_record(output: Path, results: _FuseResults, record: FuseR
                 *json_comments(to_json(record)),
             ]
             write_ply_mesh(temporary_path, mesh, comments)
-    with replacing(_record_path(output)) as temporary_path:
-        temporary_path.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
+    write_text(_record_path(output), to_json(record, indent=2) + "\n")

@@ -11,7 +11,7 @@ from rilievo.arrays.shapes import Bool, Int64, Transform, Transforms, Values
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.geometry.transforms import axis_angle_from_rotation
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_text
 
 FORMAT = "rilievo-trajectory/1"
 
@@ -165,5 +165,4 @@ def _tum_lines(seconds: Values, poses: Transforms) -> Iterator[str]:
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    with replacing(path) as part:
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in lines))

@@ -29,7 +29,7 @@ from rilievo.data.trajectories.walks import (
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.errors.messages import Note, Text, count_text
 from rilievo.geometry.transforms import invert
-from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.atomic import make_folder, write_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -135,8 +135,7 @@ def _write_folder(folder: Path, trajectory: Trajectory, record: TrajectoryRecord
     write_kitti(folder / TrajectoryFile.KITTI, trajectory.poses)
     write_tum(folder / TrajectoryFile.TUM, trajectory.seconds, trajectory.poses)
     write_picture(folder / TrajectoryFile.PICTURE, trajectory)
-    with replacing(folder / TrajectoryFile.SCORES) as part:
-        part.write_text(to_json(record, indent=2), encoding="utf-8")
+    write_text(folder / TrajectoryFile.SCORES, to_json(record, indent=2))
 
 
 def _walk_by_model(

@@ -24,7 +24,7 @@ from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checksums import is_blank
 from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
-from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
+from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts, write_text
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason, retry_miscounted
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
@@ -190,8 +190,7 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Pr
     """Create a cache, or open one with the same fingerprint and remove half-written files."""
     if not is_own_cache(folder, fingerprint):
         make_folder(folder)
-        with replacing(folder / FINGERPRINT) as temporary:
-            temporary.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
+        write_text(folder / FINGERPRINT, to_json(fingerprint, indent=2))
     for parent in {(folder / image_id).parent for image_id in ids} | {folder}:
         if os.path.isdir(parent):
             sweep_parts(parent)

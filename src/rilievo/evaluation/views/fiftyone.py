@@ -33,7 +33,7 @@ from rilievo.evaluation.views.rows import (
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
-from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.atomic import make_folder, write_text
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import ColourRange, DrawnQuantity, colourise
@@ -179,12 +179,11 @@ def _claim_folder(folder: Path) -> None:
             hint=Text("choose another ", OptionName("output")),
         )
     make_folder(folder)
-    with replacing(marker) as temporary:
-        temporary.write_text(
-            "Pictures of a FiftyOne dataset that 'rilievo view' created; keep them as long as the "
-            "dataset.\n",
-            encoding="utf-8",
-        )
+    write_text(
+        marker,
+        "Pictures of a FiftyOne dataset that 'rilievo view' created; keep them as long as the "
+        "dataset.\n",
+    )
 
 
 def _write_rows(

@@ -16,7 +16,14 @@ from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.io.checksums import CHECKSUMS, checksum_path, write_checksums
-from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
+from rilievo.io.files.atomic import (
+    is_part,
+    make_folder,
+    remove,
+    replacing,
+    sweep_parts,
+    write_bytes,
+)
 from rilievo.io.files.names import printable
 from rilievo.io.replacement import replacing_with_checksums
 from rilievo.pages.document import asset, page_pieces
@@ -386,8 +393,7 @@ def _embed_or_write_picture(panel: Panel, name: str, folder: Path | None) -> str
         return jpeg_uri(panel.jpeg())
     path = folder / PICTURES / f"{name}.jpg"  # digits alone: ids may hold anything
     make_folder(path.parent)
-    with replacing(path) as temporary:
-        temporary.write_bytes(panel.jpeg())
+    write_bytes(path, panel.jpeg())
     return f"{PICTURES}/{name}.jpg"
 
 

@@ -154,6 +154,18 @@ def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Pat
     return _yield_part(path, new_part, durable=durable)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, which replaces an older one and survives a power cut."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, which replaces an older one and survives a power cut."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
 def replacing_folder(path: Path) -> AbstractContextManager[Path]:
     """Yield an empty part folder, which is renamed to ``path`` when the block ends without error.
 

@@ -17,7 +17,7 @@ from typing import Any
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_torn
-from rilievo.io.files.atomic import remove, replacing
+from rilievo.io.files.atomic import remove, write_text
 from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
@@ -264,8 +264,7 @@ class Claim:
 
     def write_pending_list(self) -> None:
         """Write the pending list and remove the JSON, as at the beginning of a run."""
-        with replacing(pending_path(self.stem)) as part:
-            part.write_text(self.pending_text(), encoding="utf-8")
+        write_text(pending_path(self.stem), self.pending_text())
         remove(sidecar_path(self.stem))
 
     def pending_text(self) -> str:

@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files.atomic import make_folder, replacing, sync_folder
+from rilievo.io.files.atomic import make_folder, sync_folder, write_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
@@ -278,8 +278,7 @@ def record_sha256(path: Path, digest: str) -> None:
         record = HashRecord(path=str(path), sha256=digest, stamp=_size_and_mtime_ns(path))
         target = hash_record_path(path)
         make_folder(target.parent)
-        with replacing(target) as part:
-            part.write_text(to_json(record) + "\n", encoding="utf-8")
+        write_text(target, to_json(record) + "\n")
 
 
 def _size_and_mtime_ns(path: Path) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError, first_line
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.io.files.atomic import make_folder, write_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.models.card import ModelCard
@@ -112,8 +112,7 @@ def write_download_record(name: str, record: DownloadRecord) -> None:
     """Write the record of a first download."""
     path = download_record_path(name)
     make_folder(path.parent)
-    with replacing(path) as part:
-        part.write_text(to_json(record, indent=1) + "\n", encoding="utf-8")
+    write_text(path, to_json(record, indent=1) + "\n")
 
 
 def is_repository(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import OptionName, Text, for_terminal
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_text
 from rilievo.models.base import Model
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.onnx_files.conversion import (
@@ -104,8 +104,7 @@ def open_converted_or_in_torch(
             raise ModelError(
                 problem=Text(error), hint=Text(OptionName("engine", "torch"), " can run it")
             ) from error
-        with replacing(failure_record_path(source, options)) as temporary_path:
-            temporary_path.write_text(f"{error}\n", encoding="utf-8")
+        write_text(failure_record_path(source, options), f"{error}\n")
         message = f"rilievo: {for_terminal(Text(error, '; using torch instead'))}"
         sys.stderr.write(wrap_for_terminal(message, sys.stderr) + "\n")
         return load_in_torch(torch_options)

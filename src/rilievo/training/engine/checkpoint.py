@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from rilievo.errors import InputError, needing
 from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_bytes
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import from_json, to_json
@@ -73,9 +73,8 @@ def save_checkpoint(
     # If torch wrote to the file itself, a full disk would end the process from a destructor.
     buffer = BytesIO()
     torch.save({"fingerprint": fingerprint, "state": to_json(state), **entries}, buffer)
-    with replacing(path) as temporary_path:
-        # Not ``getbuffer``: Python 3.13 reports a view that outlives a failed write as an error.
-        temporary_path.write_bytes(buffer.getvalue())
+    # Not ``getbuffer``: Python 3.13 reports a view that outlives a failed write as an error.
+    write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(
@@ -171,5 +170,4 @@ def save_tensors(
         from safetensors.torch import save
     cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(cpu_tensors, metadata=metadata)
-    with replacing(path) as temporary_path:
-        temporary_path.write_bytes(content)
+    write_bytes(path, content)

@@ -24,11 +24,12 @@ from rilievo.io.checksums import (
 from rilievo.io.files.atomic import (
     make_folder,
     remove,
-    replacing,
     sweep_parts,
     sync_folder,
     sync_if_supported,
     unwritable,
+    write_bytes,
+    write_text,
 )
 from rilievo.io.files.commit import hold_lock_or_raise, lock_path
 from rilievo.io.files.limits import read_text
@@ -139,8 +140,7 @@ def _restore_file(path: Path, text: str | None) -> None:
     if text is None:
         remove(path)
     elif not path.is_file() or path.read_bytes() != text.encode():
-        with replacing(path) as temporary_path:
-            temporary_path.write_bytes(text.encode())
+        write_bytes(path, text.encode())
 
 
 def read_log_rows(run: Path, name: str) -> list[dict[str, str]]:
@@ -251,8 +251,7 @@ class RunFolder(Generic[Config, Record]):
             is_written = self.has_config if is_run_folder else _has_text(path, text)
             if not is_written:
                 make_folder(path.parent)
-                with replacing(path) as temporary_path:
-                    temporary_path.write_text(text, encoding="utf-8")
+                write_text(path, text)
 
     def _remove_initial_files(self) -> None:
         """Remove what a run without a checkpoint has written."""
@@ -293,8 +292,7 @@ class RunFolder(Generic[Config, Record]):
         The checksums list ``other_files`` besides those of every run. ``known_checksums`` are those
         that need not be computed, by file.
         """
-        with replacing(self.path / RECORD) as temporary_path:
-            temporary_path.write_text(to_json(record, indent=2), encoding="utf-8")
+        write_text(self.path / RECORD, to_json(record, indent=2))
         names = (CONFIG, WEIGHTS, RECORD, *other_files, *LOGS)
         write_checksums(self.path / CHECKSUMS, names, sums=known_checksums)
         (self.path / CHECKPOINT).unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from rilievo.arrays.shapes import Float, Size, UInt8
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.errors.messages import Text
 from rilievo.io.checksums import is_blank
-from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.files.atomic import make_folder, sweep_parts, write_bytes, write_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, parse_json, to_json
@@ -300,8 +300,7 @@ class FeatureCache:
                 ) from error
             path = self._feature_path(key)
             make_folder(path.parent)
-            with replacing(path) as temporary_path:
-                temporary_path.write_bytes(content)
+            write_bytes(path, content)
             self._used_bytes += len(content)
             self.computed_count += 1
 
@@ -348,8 +347,7 @@ class FeatureCache:
         stored_identity = read_text(path) if has_content else ""
         # A file that was cut short is not JSON.
         if not _is_json(stored_identity):
-            with replacing(path) as temporary_path:
-                temporary_path.write_text(identity, encoding="ascii")
+            write_text(path, identity)
         elif stored_identity != identity:
             raise InputError(
                 f"{printable(path)}: describes features of another backbone, setting or version; "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.checksums import is_torn
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 
@@ -104,5 +104,4 @@ def read_cell(folder: Path) -> SweepCell | None:
 
 def write_cell(cell: SweepCell, folder: Path) -> None:
     """Write the record of a finished cell."""
-    with replacing(folder / _FILE) as temporary_path:
-        temporary_path.write_text(to_json(cell, indent=2), encoding="utf-8")
+    write_text(folder / _FILE, to_json(cell, indent=2))

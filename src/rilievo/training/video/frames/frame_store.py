@@ -20,7 +20,12 @@ from rilievo.arrays.shapes import Matrix, Pixels, Size
 from rilievo.data.clips.sequences import Clip, FrameReader
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.errors.messages import count_text
-from rilievo.io.files.atomic import make_folder, replacing, sync_if_supported, unwritable
+from rilievo.io.files.atomic import (
+    make_folder,
+    sync_if_supported,
+    unwritable,
+    write_text,
+)
 from rilievo.io.files.limits import is_whole, read_text, unreadable
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
@@ -133,8 +138,7 @@ class CacheFiles:
 
     def write_description(self, description: StoreDescription) -> None:
         """Write the description, which completes the store."""
-        with replacing(self.description_path) as temporary_path:
-            temporary_path.write_text(to_json(description, indent=1), encoding="utf-8")
+        write_text(self.description_path, to_json(description, indent=1))
 
     def motion_file(self, K: Matrix, min_motion: float) -> Path:
         """JSON file of the ``MovingFrames`` that were found with these arguments."""

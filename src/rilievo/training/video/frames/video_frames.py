@@ -13,7 +13,7 @@ from rilievo.data.clips.sources import list_sequences, with_counted_frames
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import write_text
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
@@ -197,8 +197,7 @@ def _find_runs(
     motion = _read_moving_frames_if_valid(path, sequence)
     if motion is None:
         motion = _measure_motion(sequence, frames, K, min_motion=data.least_motion)
-        with replacing(path) as temporary_path:
-            temporary_path.write_text(to_json(motion), encoding="utf-8")
+        write_text(path, to_json(motion))
 
     stride = sequence.stride
     if stride is None:
