@@ -33,7 +33,7 @@ from rilievo.io.outputs.sidecar import (
     camera_facts,
     write_sidecar,
 )
-from rilievo.io.outputs.video_drawing import ClipDepthRange
+from rilievo.io.outputs.video_drawing import ClipDepthRange, measure_depth_range
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Coding, Frame, FrameSource, SoundSource
 from rilievo.models.base import Inference, Model
@@ -67,7 +67,6 @@ from rilievo.predicting.videos.first_pass import (
     FirstPass,
     Report,
     frames_ahead,
-    measure_depth_range,
     run_first_pass,
 )
 from rilievo.predicting.videos.steadying import steady_inferences, still_spans

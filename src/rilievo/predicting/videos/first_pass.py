@@ -4,7 +4,6 @@ It also finds the properties of the whole video: shots, their borders and camera
 the scale, and metres.
 """
 
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,15 +13,11 @@ from operator import itemgetter
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.arrays.shapes import Mask, UInt8
+from rilievo.arrays.shapes import UInt8
 from rilievo.errors import InputError
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.map_pictures import ColourRange, DrawnQuantity, DrawnSample, common_colour_range
-from rilievo.io.outputs.formats.colour_files import coloured_sky
 from rilievo.io.outputs.sidecar import Sidecar, make_sidecar
-from rilievo.io.outputs.skyline import extend_ground_to_sky
-from rilievo.io.outputs.video_drawing import ClipDepthRange
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import Trimmed, visible_part, with_margins, without_trimming
@@ -39,15 +34,12 @@ from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.output_record import Need
 from rilievo.prediction.saving import check_parts, output_parts
-from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring
 from rilievo.records.sample import Photo
 
 _MAX_PIXELS_AHEAD = 16_000_000
 """Maximum of pixels that are decoded ahead, but at least one frame is."""
 _MAX_FRAMES_AHEAD = 8
-_MAX_RANGE_FRAMES, _RANGE_PIXELS = 1024, 2048
-"""Maximum number of frames by which the range of colours is measured, and of pixels of each."""
 
 Report = Callable[[int, int | None], None]
 """Progress function of the steps done and their total, if known. A frame is one step per pass."""
@@ -363,46 +355,3 @@ def _select_maps(inference: Inference, needed_parts: set[Need]) -> Inference:
         confidence=inference.confidence if Need.CONFIDENCE in needed_parts else None,
         sky=inference.sky if Need.SKY in needed_parts else None,
     )
-
-
-def measure_depth_range(
-    predictions: Iterable[Prediction], *, count: int, what: DrawnQuantity
-) -> ClipDepthRange:
-    """Measure the range of a video's depth, and that of its colours by at most 1,024 frames.
-
-    ``what`` is the quantity that the colours show, such as inverse depth.
-    """
-    low = math.inf
-    high = -math.inf
-    kind = DepthKind.METRIC
-    has_sky = False
-    stride = math.ceil(count / _MAX_RANGE_FRAMES)
-    samples: list[DrawnSample] = []
-    frames_with_depth = 0
-    for prediction in predictions:
-        depth = prediction.depth
-        kind = depth.kind
-        sky = coloured_sky(prediction)
-        has_sky = has_sky or sky is not None
-        valid_values = depth.values[depth.valid]
-        if not valid_values.size:
-            continue
-        low = min(low, float(valid_values.min()))
-        high = max(high, float(valid_values.max()))
-        # The stride counts frames with depth only, so that it cannot hit only frames without.
-        if frames_with_depth % stride == 0:
-            samples.append(_drawn_sample(depth, what, sky))
-        frames_with_depth += 1
-    if not any(sample.values.size for sample in samples):
-        return ClipDepthRange(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
-    colours = common_colour_range(samples, kind, what)
-    return ClipDepthRange(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
-
-
-def _drawn_sample(depth: DepthMap, what: DrawnQuantity, sky: Mask | None) -> DrawnSample:
-    """Sample the values that are drawn for a frame on a coarse grid of pixels."""
-    stride = max(1, round((depth.values.size / _RANGE_PIXELS) ** 0.5))
-    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    values = extend_ground_to_sky(depth, sky).values[grid]
-    sampled = DepthMap(values=values, kind=depth.kind, valid=depth.valid[grid])
-    return DrawnSample.from_map(sampled, what, None if sky is None else sky[grid])
