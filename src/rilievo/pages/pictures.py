@@ -20,7 +20,7 @@ from rilievo.io.map_pictures import (
     invalid_colour,
     normals_picture,
 )
-from rilievo.io.outputs.skyline import extend_ground_to_sky, sky_behind_objects
+from rilievo.io.outputs.formats.colour_files import drawn_depth
 from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
@@ -244,9 +244,9 @@ def depth_panel(
 
     ``limits`` is the colour range [1/m]; by default that of the depth map.
     """
-    sky = sky_behind_objects(depth, sky)
-    reduced = _reduce_depth(extend_ground_to_sky(depth, sky))
-    reduced_sky = _reduce_sky(sky)
+    shown, shown_sky = drawn_depth(depth, sky)
+    reduced = _reduce_depth(shown)
+    reduced_sky = _reduce_sky(shown_sky)
     limits = limits or colour_range(reduced, sky=reduced_sky)
     tick_labels = ("far", "near")
     if reduced.kind is DepthKind.METRIC and limits.low > 0:
@@ -287,8 +287,8 @@ def _reduce_sky(sky: Mask | None) -> Mask | None:
 
 
 def _predicted_colour_range(depth: DepthMap, sky: Mask | None) -> ColourRange:
-    sky = sky_behind_objects(depth, sky)
-    return colour_range(_reduce_depth(extend_ground_to_sky(depth, sky)), sky=_reduce_sky(sky))
+    shown, shown_sky = drawn_depth(depth, sky)
+    return colour_range(_reduce_depth(shown), sky=_reduce_sky(shown_sky))
 
 
 def _depth_error_panel(

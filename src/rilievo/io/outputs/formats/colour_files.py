@@ -40,8 +40,8 @@ _CSS_COLOUR_COUNT = 17
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write depth as a colour picture."""
-    options, sky = job.options, coloured_sky(job.prediction)
-    extended = extend_ground_to_sky(depth, sky)
+    options = job.options
+    extended, sky = drawn_depth(depth, job.prediction.sky)
     limits = _range_up_to_sky(extended, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
     file_facts = replace(job.describe_file("picture of depth"), colour=colour)
@@ -68,6 +68,15 @@ def draw_video(job: VideoJob) -> Drawing:
         colour=colour_facts(depth_range.kind, limits, options, has_sky=depth_range.has_sky),
     )
     return Drawing(facts=file_facts, draw=partial(depth_picture, options=options, limits=limits))
+
+
+def drawn_depth(depth: DepthMap, sky: Mask | None) -> tuple[DepthMap, Mask | None]:
+    """Depth and sky as pictures show them: objects are before the sky, and the ground reaches it.
+
+    ``sky`` is the network's mask; the returned one is None if no pixel is sky.
+    """
+    sky = sky_behind_objects(depth, sky)
+    return extend_ground_to_sky(depth, sky), sky
 
 
 def coloured_sky(prediction: PredictionRecord) -> Mask | None:
