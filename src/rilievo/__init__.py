@@ -65,7 +65,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted([*_HOMES, *_FUNCTIONS])]  # pyright: ignore[reportUnsupportedDunderAll]
 
 # Names that our own modules ask for, since the layers let them not import their homes.
-_UNLISTED_HOMES = {"save_surface": "prediction.surface_files"}
+_UNLISTED_HOMES = {"save_surface": "io.outputs.surface_files"}
 
 
 def __getattr__(name: str) -> object:

@@ -28,7 +28,7 @@ from rilievo.io.checksums import is_ours_or_blank
 from rilievo.io.files.atomic import make_folder, remove, replacing, write_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.formats.glb import AXES as GLTF_AXES
+from rilievo.io.outputs.formats.gltf import AXES as GLTF_AXES
 from rilievo.io.outputs.formats.gltf import write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.models import FAST_MODEL

@@ -16,15 +16,13 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
-from rilievo.io.outputs.formats.gltf import Texture, TriangleMesh, write_gltf
+from rilievo.io.outputs.formats.gltf import AXES, Texture, TriangleMesh, write_gltf
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import surface_pixels
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.jpeg import shrink_to_image
 from rilievo.records.depth_map import DepthKind, DepthMap
-
-AXES = "x right, y up, z backwards (glTF)"
 
 NO_METRES = "arbitrary, not metres: the depth is known only up to scale"
 """Unit that a file states for relative depth, in a format whose unit is the metre."""

@@ -12,6 +12,8 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, Int32, Matrix, UInt8, UInt16
 from rilievo.io.map_pictures import linear_light
 
+AXES = "x right, y up, z backwards (glTF)"
+
 # Constants of OpenGL that glTF uses.
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126

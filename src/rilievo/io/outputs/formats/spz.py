@@ -14,7 +14,7 @@ from isal import igzip
 
 from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.outputs.formats.glb import AXES
+from rilievo.io.outputs.formats.gltf import AXES
 from rilievo.io.outputs.formats.splat import (
     CONSTANT_HARMONIC,
     OPACITY,

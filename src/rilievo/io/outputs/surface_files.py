@@ -7,8 +7,7 @@ import numpy as np
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.outputs.formats.glb import AXES
-from rilievo.io.outputs.formats.gltf import TriangleMesh, write_gltf
+from rilievo.io.outputs.formats.gltf import AXES, TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points
 from rilievo.io.outputs.sidecar import OUR_AXES
 
