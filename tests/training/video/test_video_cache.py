@@ -12,13 +12,13 @@ from rilievo.data.clips.sequences import (
     Clip,
     FrameReader,
     OddSizeError,
-    frame_pyramid,
     undistort_and_resize,
 )
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, OutputError
 from rilievo.io.videos import open_video
 from rilievo.training.video.frames.frame_store import cache_files, open_store
+from rilievo.training.video.frames.target_frames import frame_pyramid
 from support.clips import Clip as Film
 from support.clips import numbered, write_clip
 from support.footage import view, write_frames

@@ -23,9 +23,6 @@ from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_photo, read_rgb
 from rilievo.records.sample import Photo
 
-PYRAMID_SCALES = 3
-"""Halvings of a frame's sides below the frame itself."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEye:
@@ -232,14 +229,3 @@ def undistort_and_resize(
         frame = undistort(np.asarray(frame), undistortion)
     image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS))
-
-
-def frame_pyramid(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
-    """Resize a frame to a half, a quarter and an eighth."""
-    image = Image.fromarray(frame)
-    levels: list[np.ndarray] = []
-    for _ in range(PYRAMID_SCALES):
-        half_size = (image.width // 2, image.height // 2)
-        image = image.resize(half_size, Image.Resampling.LANCZOS)
-        levels.append(np.asarray(image))
-    return tuple(levels)

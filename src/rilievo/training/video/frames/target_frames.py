@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from rilievo.arrays.shapes import (
@@ -30,7 +31,7 @@ from rilievo.arrays.shapes import (
     Transform,
     UInt8,
 )
-from rilievo.data.clips.sequences import Clip, frame_pyramid
+from rilievo.data.clips.sequences import Clip
 from rilievo.data.datasets.true_depth import read_true_depth
 from rilievo.errors import InputError
 from rilievo.errors.messages import count_text
@@ -45,6 +46,8 @@ from rilievo.training.video.frames.frame_store import FrameStore
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.video_config import VideoAugmentation
 
+_PYRAMID_SCALES = 3
+"""Halvings of a frame's sides below the frame itself."""
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 """Transform that mirrors x."""
 PREFETCHED_BATCHES = 2
@@ -519,6 +522,17 @@ def _coarser_levels(frames: FrameStack) -> tuple[UInt8[np.ndarray, "m _ _ 3"], .
     """Frames at scales 1 to 3, stacked at each scale."""
     pyramids = [frame_pyramid(frame) for frame in frames]
     return tuple(np.stack(level) for level in zip(*pyramids, strict=True))
+
+
+def frame_pyramid(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
+    """Resize a frame to a half, a quarter and an eighth."""
+    image = Image.fromarray(frame)
+    levels: list[np.ndarray] = []
+    for _ in range(_PYRAMID_SCALES):
+        half_size = (image.width // 2, image.height // 2)
+        image = image.resize(half_size, Image.Resampling.LANCZOS)
+        levels.append(np.asarray(image))
+    return tuple(levels)
 
 
 def _to_float32(motion: Transform | None) -> Motion | None:
