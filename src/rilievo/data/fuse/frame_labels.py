@@ -44,7 +44,7 @@ class LabelsRecord:
         unit: "metre", "that of the poses" or "arbitrary".
         size: (height, width) of the labels [px].
         camera: fx, fy, cx, cy [px].
-        names: Names of the frames without their endings.
+        names: Names of the labels, by ``label_name``.
         weight: Mean weight of all labels.
         digest: SHA-256 of all depths and weights.
     """
@@ -57,6 +57,11 @@ class LabelsRecord:
     names: tuple[str, ...]
     weight: float
     digest: str
+
+    @property
+    def K(self) -> Matrix:
+        """Intrinsics K of the labels [px]."""
+        return pinhole_K(*self.camera)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,11 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
         )
 
 
+def label_name(frame_name: str) -> str:
+    """Name of a frame's label: the name of the frame without endings such as ``.color.png``."""
+    return frame_stem(frame_name)
+
+
 def write_labels(
     folder: Path, views: Sequence[ClipView], labels: Iterator[FrameLabel], *, clip: str, unit: str
 ) -> LabelsRecord:
@@ -151,7 +161,7 @@ def write_labels(
     with replacing_folder(folder) as part:
         for view, label in zip(views, labels, strict=True):
             np.savez_compressed(
-                part / f"{frame_stem(view.name)}.npz",
+                part / f"{label_name(view.name)}.npz",
                 depth=label.depth,
                 weight=label.weight,
                 world_T_cam=view.world_T_cam,
@@ -163,7 +173,7 @@ def write_labels(
             unit=unit,
             size=(height, width),
             camera=(float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])),
-            names=tuple(frame_stem(view.name) for view in views),
+            names=tuple(label_name(view.name) for view in views),
             weight=float(np.mean(weights)),
             digest=digest.hexdigest(),
         )
@@ -224,8 +234,3 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
             "between 0 and 1: create the labels again"
         )
     return FrameLabel(depth=depth.astype(np.float32), weight=weight.astype(np.float32))
-
-
-def labels_K(record: LabelsRecord) -> Matrix:
-    """Intrinsics K of the labels [px]."""
-    return pinhole_K(*record.camera)

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float16, Size
-from rilievo.data.clips.pose_files import frame_stem
-from rilievo.data.fuse.frame_labels import LabelsRecord, labels_K, read_label, read_labels_record
+from rilievo.data.fuse.frame_labels import LabelsRecord, label_name, read_label, read_labels_record
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.intrinsics import resize_K
@@ -93,13 +92,8 @@ def _frame_names_of_targets(frames: VideoFrames, labels_folder: Path) -> dict[Fr
             f"{printable(labels_folder)}: the labels belong to one clip, but training uses "
             f"{len(frames.sequences)} clips: give only the clip of the labels"
         )
-    files = frames.sequences[targets[0].place.sequence].clip.files
-    names: dict[FramePlace, str] = {}
-    for target in targets:
-        frame_index = target.place.frame
-        # Frames of a video have no file.
-        names[target.place] = frame_stem(files[frame_index].name) if files else f"{frame_index:06d}"
-    return names
+    clip = frames.sequences[targets[0].place.sequence].clip
+    return {target.place: label_name(clip.frame_name(target.place.frame)) for target in targets}
 
 
 def _check_focal_lengths(
@@ -107,7 +101,7 @@ def _check_focal_lengths(
 ) -> None:
     """Raise ``InputError`` if the labels were made with other focal lengths than the clip has."""
     clip_K = training.get_K(training.targets[0])
-    label_K = resize_K(labels_K(record), size=record.size, new_size=training.size)
+    label_K = resize_K(record.K, size=record.size, new_size=training.size)
     difference = max(abs(label_K[axis, axis] / clip_K[axis, axis] - 1) for axis in (0, 1))
     if difference <= _MAX_FOCAL_DIFFERENCE:
         return
