@@ -1,19 +1,42 @@
-"""Draw images as a figure for a paper, a row for each image."""
+"""Draw images as a figure for a paper, a row for each image.
 
-from collections.abc import Sequence
+Titles stand above the pictures, and legends below.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError, needing, suggest
+from rilievo.errors.messages import join_alternatives
 from rilievo.evaluation.views.item_panels import item_panels
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.pages.figures import check_figure_format, write_figure
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.names import printable
+from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.outputs.formats.colour_files import css_colours
+from rilievo.pages.charts import shorten_name
 from rilievo.pages.pictures import Panel
 
 DEFAULT_FIGURE_ROWS = 4
 """Number of images in a figure for which the user chooses none."""
+_SUFFIXES = (".pdf", ".svg", ".png")
+_WIDTH = 6.9  # [inches], full width of common two-column templates
+_FONT_SIZE = 7.0  # [points]
+_TITLE_HEIGHT, _LEGEND_HEIGHT, _GAP, _MARGIN = 0.16, 0.32, 0.04, 0.03  # [inches]
+_COLOUR_MAPS: Mapping[str, str] = {
+    "depth": DEPTH_COLOURS,
+    "signed": SIGNED_COLOURS,
+    "angle": ANGLE_COLOURS,
+}
+_LEGENDS: Mapping[str, str] = {
+    "depth": "depth, on the scale that is printed in its row",
+    "signed": "(predicted − true) / true",
+    "angle": "angle between predicted and true normals",
+}
 
 
 def write_paper_figure(
@@ -28,7 +51,7 @@ def write_paper_figure(
     ``images`` are ids, by default four, evenly spaced. The ids in the figure are returned.
     ``targets`` are those of ``open_targets``.
     """
-    check_figure_format(Path(path))
+    _check_figure_format(Path(path))
     items = open_targets(targets, source or SourceOptions())
     for image_id in images:
         if image_id not in items.ids:
@@ -41,7 +64,7 @@ def write_paper_figure(
         indices = np.linspace(0, len(items.ids) - 1, count).round().astype(int)
         drawn_ids = tuple(items.ids[index] for index in indices)
     rows = [sorted(item_panels(items.read(image_id)), key=_panel_order) for image_id in drawn_ids]
-    write_figure(rows, Path(path))
+    _draw_rows(rows, Path(path))
     return drawn_ids
 
 
@@ -50,3 +73,127 @@ def _panel_order(panel: Panel) -> int:
     if panel.model is None:
         return 0
     return 2 if panel.title.startswith(f"{panel.model}, error") else 1
+
+
+def _check_figure_format(path: Path) -> None:
+    """Raise OptionError if the suffix of a file is not one of ``_SUFFIXES``."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise OptionError(
+            f"{printable(path)}: is not a supported figure format; use a file name that ends in "
+            f"{join_alternatives(_SUFFIXES)}"
+        )
+
+
+def _draw_rows(rows: Sequence[Sequence[Panel]], path: Path) -> None:
+    """Draw a row of pictures for each image, as PDF, SVG or PNG with 300 dots per inch.
+
+    Columns have the titles of the pictures. A row may lack some of them.
+    """
+    with needing("a figure for a paper", "evaluate"):
+        import matplotlib
+        from matplotlib.figure import Figure
+    style = {
+        "pdf.fonttype": 42,  # TrueType fonts, as publishers require
+        "svg.fonttype": "none",  # text stays text
+        "font.size": _FONT_SIZE,
+        "svg.hashsalt": "r",  # equal pictures give equal files
+    }
+    titles = list(dict.fromkeys(panel.title for row in rows for panel in row))
+    panel_width = (_WIDTH - 2 * _MARGIN + _GAP) / len(titles) - _GAP
+    row_heights = [panel_width * _height_over_width(row[0]) for row in rows]
+    height = _TITLE_HEIGHT + sum(row_heights) + _GAP * len(rows) + _LEGEND_HEIGHT + _MARGIN
+    # The user's own style of matplotlib must not change the figure, and is restored afterwards.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(style)
+        figure = Figure(figsize=(_WIDTH, height), dpi=300)
+        top = height - _TITLE_HEIGHT
+        lefts = [_MARGIN + column * (panel_width + _GAP) for column in range(len(titles))]
+        for title, left in zip(titles, lefts, strict=True):
+            middle = left + panel_width / 2
+            _write_in_figure(figure, middle, top + 0.04, shorten_name(title), ha="center")
+        for row, row_height in zip(rows, row_heights, strict=True):
+            panels = {panel.title: panel for panel in row}
+            for title, left in zip(titles, lefts, strict=True):
+                if title in panels:
+                    box = (left, top - row_height, panel_width, row_height)
+                    _draw_panel(figure, panels[title], row, box)
+            top -= row_height + _GAP
+        _draw_legends(figure, rows, top)
+        _save_without_date(figure, path)
+
+
+def _height_over_width(panel: Panel) -> float:
+    height, width = panel.pixels.shape[:2]
+    return height / width
+
+
+def _save_without_date(figure: Any, path: Path) -> None:
+    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    suffix = path.suffix.lower()
+    with replacing(path) as part:
+        figure.savefig(part, format=suffix[1:], metadata=metadata[suffix])
+
+
+def _write_in_figure(figure: Any, x: float, y: float, text: str, **style: Any) -> None:
+    """Write text at a point (x, y) from the lower left corner [inches]."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, y / height, text, parse_math=False, **style)
+
+
+def _add_axes(figure: Any, box: tuple[float, float, float, float]) -> Any:
+    width, height = figure.get_size_inches()
+    left, bottom, box_width, box_height = box
+    axes = figure.add_axes((left / width, bottom / height, box_width / width, box_height / height))
+    axes.set_axis_off()
+    return axes
+
+
+def _draw_panel(
+    figure: Any, panel: Panel, row: Sequence[Panel], box: tuple[float, float, float, float]
+) -> None:
+    """Draw a picture in a box, and print its depth range.
+
+    The true depth and metric predictions of a row share one range, which only the first one prints.
+    """
+    _add_axes(figure, box).imshow(panel.pixels, aspect="auto", interpolation="none")
+    if panel.legend is None or panel.legend.ramp != "depth":
+        return
+    first_with_range = next(candidate for candidate in row if candidate.legend == panel.legend)
+    if first_with_range is not panel:
+        return
+    far, near = panel.legend.marks[0], panel.legend.marks[-1]
+    depth_range = f"{near.removesuffix(' m')}–{far}" if near != "near" else "not in metres"
+    background = {"fc": "black", "ec": "none", "alpha": 0.55, "pad": 1.2}
+    left, bottom, *_ = box
+    _write_in_figure(
+        figure,
+        left + 0.05,
+        bottom + 0.05,
+        depth_range,
+        color="white",
+        bbox=background,
+        size=_FONT_SIZE - 1.5,
+    )
+
+
+def _draw_legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
+    """Draw a colour bar with labels for each colour ramp, side by side below the rows."""
+    legends = {
+        panel.legend.ramp: panel.legend for row in rows for panel in row if panel.legend is not None
+    }
+    gap = 0.2
+    width = (_WIDTH - 2 * _MARGIN) / max(2, len(legends)) - gap
+    bottom = top - 0.08
+    label_bottom = bottom - 0.12
+    for index, (ramp, legend) in enumerate(legends.items()):
+        left = _MARGIN + index * (width + gap)
+        hex_colours = css_colours(_COLOUR_MAPS[ramp], 256)
+        bar = [[tuple(bytes.fromhex(colour[1:])) for colour in hex_colours]]
+        _add_axes(figure, (left, bottom, width, 0.06)).imshow(bar, aspect="auto")
+        first, last = legend.marks[0], legend.marks[-1]
+        if ramp == "depth":
+            first, last = "far", "near"
+        _write_in_figure(figure, left, label_bottom, first, ha="left")
+        _write_in_figure(figure, left + width, label_bottom, last, ha="right")
+        _write_in_figure(figure, left + width / 2, label_bottom, _LEGENDS[ramp], ha="center")
