@@ -9,8 +9,8 @@ import pytest
 
 from lab.making.distil.teachers import read_teachers
 from rilievo.errors import InputError
-from rilievo.pages.training import write_training_page
 from rilievo.training.engine.run_folder import read_log_rows
+from rilievo.training.engine.run_page import write_training_page
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.pair_motions import MotionEstimate, read_estimate, write_estimate
 

@@ -18,10 +18,10 @@ from lab.making.distil.small_export import Provenance
 from lab.making.distil.teachers import Teacher, described, read_teachers
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.names import printable
-from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import torch_device
 from rilievo.training.engine.progress import is_first_process, print_to_stderr
 from rilievo.training.engine.run_folder import CHECKPOINT, STEP_LOG, read_log_rows
+from rilievo.training.engine.run_page import write_training_page
 from rilievo.training.losses.supervised import load_own_loss
 from rilievo.training.networks.mobilenetv2 import load_gluon_mobilenet
 from rilievo.training.networks.resnet50v2 import ResNet50V2, load_gluon_resnet

@@ -103,8 +103,8 @@ def _write_logs(folder: Path) -> None:
 
 
 def _read_logs(folder: Path) -> object:
-    from rilievo.pages.training import write_training_page
     from rilievo.training.engine.run_folder import read_log_rows
+    from rilievo.training.engine.run_page import write_training_page
 
     found = [read_log_rows(folder, name) for name in ("log.csv", "validation.csv")]
     return found, write_training_page(folder, kind="video", verdict="It ended.", counts="3 steps")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import MissingExtraError, OptionError, needing
 from rilievo.io.json_record import to_json
-from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.run_models import is_probe_run
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
+from rilievo.training.engine.run_page import write_training_page
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
 from rilievo.training.probe.probe_record import ProbeRecord

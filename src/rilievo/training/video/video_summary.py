@@ -16,7 +16,6 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.map_pictures import colourise
 from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, chart_canvas
-from rilievo.pages.training import write_training_page
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.training.engine.run_folder import (
     STEP_LOG,
@@ -25,6 +24,7 @@ from rilievo.training.engine.run_folder import (
     Journal,
     read_log_rows,
 )
+from rilievo.training.engine.run_page import write_training_page
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate

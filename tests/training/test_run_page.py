@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours
-from rilievo.pages.training import write_training_page
+from rilievo.training.engine.run_page import write_training_page
 
 LOG = "step,epoch,loss,depth_loss,learning_rate\n10,1,{},0.5,0.1\n20,2,0.4,0.25,0.1\n"
 VALIDATION = "step,set,abs_rel,angle\n10,a,0.3,nan\n20,a,0.2,nan\n10,b,0.4,nan\n20,b,0.1,nan\n"
