@@ -7,7 +7,7 @@ import pytest
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
-from rilievo.models.model_settings import describe_settings, parse_pairs, read_settings
+from rilievo.models.load_options import describe_settings, parse_pairs, read_settings
 from rilievo.records.prediction_record import Setting
 
 

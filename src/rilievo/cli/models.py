@@ -17,8 +17,8 @@ from rilievo.models.catalogue import table as catalogue
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.catalogue.table import CatalogueEntry, find_entry
 from rilievo.models.default.embedded import BASE, SMALL, read_long_card
+from rilievo.models.load_options import SettingDescription, describe_settings
 from rilievo.models.model_options import QUALITIES
-from rilievo.models.model_settings import SettingDescription, describe_settings
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import option
 

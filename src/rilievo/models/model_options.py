@@ -13,7 +13,7 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
-from rilievo.models.load_options import LoadOptions, TrustOptions
+from rilievo.models.load_options import LoadOptions, TrustOptions, parse_pairs
 from rilievo.models.network_files import cache_directory
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.photo_options import Mirroring
@@ -59,10 +59,6 @@ class NetworkOptions(TrustOptions):
     @cached_property
     def model_settings(self) -> Mapping[str, str]:
         """Settings that the user chose, by name."""
-        if not self.settings:
-            return {}
-        from rilievo.models.model_settings import parse_pairs
-
         return parse_pairs(self.settings)
 
 

@@ -28,8 +28,7 @@ from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import AUTO, LoadOptions
-from rilievo.models.model_settings import read_settings
+from rilievo.models.load_options import AUTO, LoadOptions, read_settings
 from rilievo.models.replicate_cards import ReplicateSettings, Version, is_version_id, parse_version
 from rilievo.records.sample import Photo
 from rilievo.version import VERSION

@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, Shaped, UInt8
 from rilievo.errors import OptionError
 from rilievo.models.catalogue.table import InputForm, NetworkFamily
-from rilievo.models.model_settings import read_settings
+from rilievo.models.load_options import read_settings
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Grid, Preparation, bilinear_points, shrink
 from rilievo.records.prediction_record import Setting

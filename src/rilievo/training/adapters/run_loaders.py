@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from rilievo.errors import needing
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import LoadOptions
-from rilievo.models.model_settings import read_settings
+from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.conversion import ConversionSource
 from rilievo.records.prediction_record import Setting

@@ -26,8 +26,7 @@ from rilievo.models.hub.diffusion_cards import (
     weights_variant,
 )
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
-from rilievo.models.load_options import LoadOptions, resolve_engine
-from rilievo.models.model_settings import read_settings
+from rilievo.models.load_options import LoadOptions, read_settings, resolve_engine
 from rilievo.records.prediction_record import Setting
 from rilievo.training.adapters.checkpoint_config import (
     check_config,

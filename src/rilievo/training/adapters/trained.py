@@ -17,8 +17,7 @@ from rilievo.errors import ModelError
 from rilievo.io.files.limits import reason
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import LoadOptions
-from rilievo.models.model_settings import read_settings
+from rilievo.models.load_options import LoadOptions, read_settings
 from rilievo.models.network_files import sha256
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.adapters.marigold import DiffusionModel
