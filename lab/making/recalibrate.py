@@ -41,10 +41,10 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
 from rilievo.io.onnx_checksums import ONNX_KEY, append_onnx_checksum
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.file_changes import set_metadata
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema.fields import option
 from rilievo.system.telemetry import import_onnxruntime
-from rilievo.training.conversion.onnx_changes import set_metadata
 from rilievo.training.networks.small import double_bilinearly
 from rilievo.training.networks.small_weights import MULTIPLE
 

@@ -19,7 +19,8 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
 from rilievo.io.onnx_checksums import append_onnx_checksum
-from rilievo.training.conversion.onnx_file import append_metadata, write_traced
+from rilievo.models.onnx_files.file_writing import append_metadata
+from rilievo.training.conversion.onnx_file import write_traced
 from rilievo.training.networks.small import SMALL, SmallNet
 
 OUTPUTS = ("depth", "normals", "confidence", "sky")

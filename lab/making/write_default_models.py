@@ -59,13 +59,13 @@ from rilievo.io.onnx_checksums import ONNX_KEY
 from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS
-from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.training.conversion.onnx_changes import (
+from rilievo.models.onnx_files.file_changes import (
     replace_dequantize_nodes,
     set_metadata,
     store_constants,
     write_fp16_weights,
 )
+from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.networks.small import SmallNet
 
 _ROOT = Path(__file__).parents[2]

@@ -21,8 +21,8 @@ from lab.making.write_default_models import (
 from rilievo.io.onnx_checksums import has_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.file_changes import graph_and_branches, replace_dequantize_nodes
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.training.conversion.onnx_changes import graph_and_branches, replace_dequantize_nodes
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT
 

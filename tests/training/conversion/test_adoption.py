@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
+from rilievo.models.onnx_files import wrapped_copy
 from rilievo.models.onnx_files.foreign_model import ForeignModel
 from rilievo.models.resampling.preparation import Resampling
-from rilievo.training.conversion import wrapped_copy
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from support.published_graphs import check_metres_of_ultralytics, write_ultralytics
 

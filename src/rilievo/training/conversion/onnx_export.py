@@ -16,30 +16,29 @@ from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, original_summation_order
-from rilievo.models.onnx_files.foreign_model import NetworkSpec, ultralytics_spec
-from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
-from rilievo.models.onnx_files.polarity import polarity_note
-from rilievo.models.resampling.preparation import Resampling
-from rilievo.options.unused_options import changed_options
-from rilievo.predicting.inputs import Medium, find_jobs
-from rilievo.schema.fields import option
-from rilievo.training.conversion.onnx_changes import (
+from rilievo.models.onnx_files.file_changes import (
     fix_size_in_file,
     may_have_8bit_weights,
     set_metadata,
     write_without_dequantize,
 )
-from rilievo.training.conversion.onnx_file import (
+from rilievo.models.onnx_files.file_writing import (
     FP32,
     INT8,
-    TracedModel,
     check_file_precision,
     convert_precision,
     measure_agreement,
     with_fixed_size,
-    write_onnx,
 )
-from rilievo.training.conversion.wrapped_copy import write_wrapped_copy
+from rilievo.models.onnx_files.foreign_model import NetworkSpec, ultralytics_spec
+from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
+from rilievo.models.onnx_files.polarity import polarity_note
+from rilievo.models.onnx_files.wrapped_copy import write_wrapped_copy
+from rilievo.models.resampling.preparation import Resampling
+from rilievo.options.unused_options import changed_options
+from rilievo.predicting.inputs import Medium, find_jobs
+from rilievo.schema.fields import option
+from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 
 @dataclass(frozen=True, kw_only=True)

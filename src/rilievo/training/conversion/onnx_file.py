@@ -11,29 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import ModelError, OptionError, first_line, needing, suggest
+from rilievo.errors import ModelError, first_line, needing
 from rilievo.io.files.atomic import random_part_path
-from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import PreparedModel
-from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement, check_agreement
+from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement
 from rilievo.models.onnx_files.engines import INPUT
-from rilievo.models.onnx_files.onnx_model import OnnxDescription, OnnxModel
-from rilievo.models.onnx_files.quantisation import quantise
-from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
-from rilievo.training.conversion.onnx_changes import (
-    set_metadata,
-    store_constants_in_file,
-    write_fp16_weights,
+from rilievo.models.onnx_files.file_changes import set_metadata, store_constants_in_file
+from rilievo.models.onnx_files.file_writing import (
+    FP32,
+    _file_metadata,
+    append_model_metadata,
+    check_file_precision,
+    convert_precision,
+    measure_agreement,
+    with_fixed_size,
 )
+from rilievo.models.onnx_files.onnx_model import OnnxDescription
+from rilievo.models.resampling.preparation import Preparation, Rule
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-FP32, FP16, INT8 = "fp32", "fp16", "int8"
-FILE_PRECISIONS = (FP32, FP16, INT8)
-"""Precisions of the weights in an ONNX file."""
 _OPSET = 17
 """Version of ONNX's operators that files are written in."""
 _MAX_WEIGHT_BYTES = 2**31 - 2**24
@@ -42,8 +41,6 @@ _AXES = {"normals": (0, 2, 3), "fov": (0,)}
 """Axes of batch, height and width, for inputs and outputs in which they are not 0, 1 and 2."""
 _MODULES_WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
 """Modules that call int() on sizes, which tracing would therefore store as constants."""
-_MAX_COMPARED_PHOTOS = 8
-"""Most photographs on which a file is compared with its model."""
 
 
 class TracedModel(PreparedModel):
@@ -92,26 +89,6 @@ def write_onnx(
         return measure_agreement(model, target, precision, photos)
     finally:
         fp32_path.unlink(missing_ok=True)
-
-
-def check_file_precision(precision: str) -> None:
-    """Raise ``OptionError`` for a precision that an ONNX file cannot have."""
-    if precision not in FILE_PRECISIONS:
-        suggestion = suggest(precision, FILE_PRECISIONS)
-        raise OptionError(f"an ONNX file cannot have precision '{precision}'; {suggestion}")
-
-
-def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
-    """Replace the rule for the size of the input by one size (height, width) [px]."""
-    height, width = size
-    multiple = preparation.sizing.multiple
-    if min(size) < 1 or height % multiple or width % multiple:
-        raise OptionError(
-            option="size",
-            problem=f"must be HEIGHT,WIDTH in multiples of {multiple}, got {height},{width}",
-        )
-    sizing = Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
-    return replace(preparation, sizing=sizing)
 
 
 def _make_description(model: TracedModel, preparation: Preparation) -> OnnxDescription:
@@ -249,57 +226,3 @@ def _traceable_int(value: Any) -> Any:
     import torch
 
     return value.to(torch.int64) if isinstance(value, torch.Tensor) else int(value)
-
-
-def append_model_metadata(target: Path, model: PreparedModel, description: OnnxDescription) -> None:
-    """Append the metadata of a model to a file, with the hash of its weights."""
-    append_metadata(target, _file_metadata(model, description))
-
-
-def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Append metadata to a file without reading it, since protocol buffers can be concatenated."""
-    import onnx
-
-    entries = onnx.ModelProto()
-    for key, value in metadata.items():
-        entries.metadata_props.add(key=key, value=value)
-    with path.open("ab") as file:
-        file.write(entries.SerializeToString())
-
-
-def _file_metadata(model: PreparedModel, description: OnnxDescription) -> Mapping[str, str]:
-    return {**description.metadata(), "rilievo.weights_sha256": model.weights_sha256}
-
-
-def convert_precision(
-    source: Path,
-    target: Path,
-    precision: str,
-    preparation: Preparation,
-    photos: Sequence[Path],
-) -> None:
-    """Convert an fp32 file to fp16, or to int8, which ``photos`` calibrate."""
-    if precision == FP16:
-        write_fp16_weights(source, target)
-    else:  # INT8
-        quantise(source, target, preparation, photos)
-
-
-def measure_agreement(
-    model: PreparedModel,
-    path: Path,
-    precision: str,
-    photos: Sequence[Path] = (),
-    threads: int | None = None,
-) -> Agreement:
-    """Measure how far the predictions of a file and of its model differ."""
-    try:
-        load_options = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
-        converted = OnnxModel(path, load_options)
-        compared = [read_photo(photo, own_depth=False) for photo in photos[:_MAX_COMPARED_PHOTOS]]
-        return check_agreement(model, converted, precision, [photo.pixels for photo in compared])
-    except ModelError as error:
-        # The name of the temporary file would mean nothing to users.
-        problem = error.text(path="" if str(error.path) == str(path) else None)
-        beginning = f"model '{model.card.name}' cannot be exported:"
-        raise ModelError(beginning, problem=problem) from error

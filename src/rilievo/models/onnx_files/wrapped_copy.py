@@ -12,10 +12,10 @@ import numpy as np
 from rilievo.errors import ModelError, first_line, needing
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.engines import INPUT
+from rilievo.models.onnx_files.file_writing import append_model_metadata, measure_agreement
 from rilievo.models.onnx_files.foreign_model import ForeignModel, NetworkSpec
 from rilievo.models.onnx_files.onnx_model import OnnxDescription
 from rilievo.models.resampling.preparation import Rule
-from rilievo.training.conversion.onnx_file import append_model_metadata, measure_agreement
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
