@@ -16,8 +16,8 @@ from rilievo.errors import OptionError
 from rilievo.io.files import machine
 from rilievo.predicting import run as run_module
 from rilievo.predicting.photographs import photo_memory
+from rilievo.predicting.photographs.output_sizes import MEMORY_PER_PIXEL, min_memory
 from rilievo.predicting.photographs.results import ResultWriter
-from rilievo.prediction.output import MEMORY_PER_PIXEL, min_memory
 from support.file_runs import run, run_on_nine_frames
 from support.peak_memory import peak_memory
 

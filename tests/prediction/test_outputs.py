@@ -20,7 +20,7 @@ from rilievo.io.outputs.overwrite_policy import Claim
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving as outputs
-from rilievo.prediction.output_record import import_function
+from rilievo.prediction.output import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.records.depth_map import DepthKind

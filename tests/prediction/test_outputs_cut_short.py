@@ -11,7 +11,7 @@ import pytest
 from rilievo.io.files.atomic import sweep_parts
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
-from rilievo.prediction.output_record import import_function
+from rilievo.prediction.output import import_function
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, SaveOptions, save
 from support.killed_writes import die_at

@@ -1,47 +1,153 @@
-"""The table of output formats, and how much disk space and memory they take."""
+"""Outputs: the record of a format, with what it is made of and who writes it, and the table."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, TypeAlias
 
 from rilievo.errors import OptionError
 from rilievo.extensions.registry import Registry
 from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
-from rilievo.prediction.output_record import (
-    Need,
-    Output,
-    SurfaceDepth,
-    ToolForm,
-    UsualSize,
-    VideoForm,
-)
 
-MEMORY_PER_PIXEL = 6
-"""Memory for each pixel of a photograph and its depth, whatever is written [bytes]."""
-_BYTES_BY_PART = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
-"""Bytes for each pixel that a part takes in a file that holds everything."""
+FunctionPath: TypeAlias = str | Callable[..., Any]
+"""A function, or ``module:function``, which is imported when it is first needed."""
 
 
-def min_bytes_per_pixel(names: Iterable[str], predicted: Collection[Need]) -> int:
-    """Smallest size of outputs on disk for each pixel [bytes], if a model predicts these parts."""
-    stored_parts = {*predicted, Need.PHOTO}
-    bytes_of_everything = sum(size for part, size in _BYTES_BY_PART.items() if part in stored_parts)
-    outputs = [OUTPUTS[name] for name in names]
-    return sum(
-        bytes_of_everything if output.holds_everything else output.bytes_per_pixel
-        for output in outputs
-    )
+class Need(StrEnum):
+    """Part of a prediction from which outputs are made."""
+
+    DEPTH = "depth"
+    NORMALS = "normals"
+    CONFIDENCE = "confidence"
+    SKY = "sky"
+    CAMERA = "camera"
+    PHOTO = "photo"
+
+    @property
+    def text(self) -> str:
+        """What messages call the part."""
+        names = {"sky": "a sky mask", "camera": "a camera", "photo": "the photograph"}
+        return names.get(self, self)
 
 
-def min_memory(names: Iterable[str], pixels: int, points: int) -> int:
-    """Smallest memory for writing a photograph's outputs, one after the other [bytes].
+class SurfaceDepth(StrEnum):
+    """Whether affine depth is first anchored, so that an output shows an undistorted surface."""
 
-    ``points`` is the largest number of points that a surface may have.
+    NEVER = "never"
+    IF_POSSIBLE = "if possible"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class UsualSize:
+    """Size that a file usually has [MB], for photographs of 0.2 to 6 megapixels.
+
+    It is min(base + per_megapixel · megapixels, largest).
     """
-    points = min(points, pixels)
-    outputs = [OUTPUTS[name] for name in names]
-    memory_by_output = [
-        output.memory_per_pixel * pixels + output.memory_per_point * points for output in outputs
-    ]
-    return MEMORY_PER_PIXEL * pixels + max(memory_by_output, default=0)
+
+    base: float
+    per_megapixel: float
+    largest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoForm:
+    """How an output is written as a video.
+
+    Attributes:
+        drawing: Function of a ``VideoJob`` that returns the ``Drawing``. A path is relative to
+            ``rilievo.io.outputs.formats``.
+        is_numbers: Whether frames hold 16-bit numbers rather than a picture.
+        label: Name in the app; empty if the app does not offer it.
+        bytes_per_pixel: Size of an encoded noisy frame, about the worst case [bytes per pixel].
+    """
+
+    drawing: FunctionPath
+    is_numbers: bool = False
+    label: str = ""
+    bytes_per_pixel: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolForm:
+    """What an assistant tells a user about an output: its name, content and programs to open it."""
+
+    name: str
+    content: str
+    opened_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """An output format: what every entry point needs to know about it.
+
+    Attributes:
+        summary: One line for the help and the guide.
+        invalid: How pixels without depth appear in the file, in words.
+        needs: Parts that the prediction must have.
+        optional: Parts that are stored if the prediction has them.
+        surface: Whether affine depth is anchored first.
+        writer: Function of a ``WriteJob`` and of the parts in ``needs`` that writes the file and
+            returns ``FileFacts``. A path is relative to ``rilievo.io.outputs.formats``.
+        reader: Function of a path and ``FileFacts`` that returns ``Stored``; None if the file
+            cannot be read back.
+        readable: Parts that the reader returns.
+        is_exact: Whether they are equal to the bit.
+        holds_everything: Whether every other output can be made from the file.
+        json_reader: Function that reads the JSON in the file; None if the file holds none.
+        options: Names of the options that change the file; None for all.
+        bytes_per_pixel: Size on disk for each pixel; 0 if it is compressed or holds everything.
+        memory_per_pixel: Memory for each pixel, besides ``MEMORY_PER_PIXEL`` [bytes].
+        memory_per_point: Memory for each point of the surface [bytes].
+        max_bytes_per_pixel: Largest size on disk for each pixel.
+        max_bytes_per_point: What each point of the surface adds to that.
+        usual_size: Usual size on disk, which the page shows.
+        is_heavy: Whether writing takes seconds.
+        is_made_in_browser: Whether the page that works without a server offers it.
+        video: How it is written as a video; None for one file for each frame.
+        tool: What assistants tell about it; None if they do not offer it.
+        is_in_metres: Whether the format prescribes metres, so that viewers take numbers for them.
+    """
+
+    suffix: str
+    summary: str
+    label: str = ""
+    invalid: str = ""
+    needs: tuple[Need, ...]
+    optional: tuple[Need, ...] = ()
+    surface: SurfaceDepth = SurfaceDepth.NEVER
+    writer: FunctionPath
+    reader: FunctionPath | None = None
+    readable: tuple[Need, ...] = ()
+    is_exact: bool = False
+    holds_everything: bool = False
+    json_reader: FunctionPath | None = None
+    options: tuple[str, ...] | None = None
+    extra: str | None = None
+    package: str | None = None
+    bytes_per_pixel: int = 0
+    memory_per_pixel: int = 0
+    memory_per_point: int = 0
+    media_type: str = "application/octet-stream"
+    max_bytes_per_pixel: float = 32
+    max_bytes_per_point: float = 0
+    usual_size: UsualSize | None = None
+    is_heavy: bool = False
+    is_made_in_browser: bool = False
+    video: VideoForm | None = None
+    tool: ToolForm | None = None
+    is_in_metres: bool = False
+
+
+def import_function(path: FunctionPath) -> Callable[..., Any]:
+    """Import ``module:function``; a module without a dot lies in ``rilievo.io.outputs.formats``."""
+    if not isinstance(path, str):
+        return path
+    module, function = path.split(":")
+    if "." not in module:
+        module = f"rilievo.io.outputs.formats.{module}"
+    return getattr(import_module(module), function)
 
 
 def check_outside_output(output: object, name: str) -> Output:

@@ -30,8 +30,7 @@ from rilievo.io.outputs.writing import Stored
 from rilievo.io.saved_origins import SavedOrigin, camera_with_K, is_archive_changed
 from rilievo.prediction import Prediction
 from rilievo.prediction.map_origin import find_map_origin
-from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import FunctionPath, SurfaceDepth, import_function
+from rilievo.prediction.output import OUTPUTS, FunctionPath, SurfaceDepth, import_function
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 

@@ -25,9 +25,14 @@ from rilievo.io.outputs.sidecar import FileFacts, Sidecar, make_sidecar, sidecar
 from rilievo.io.outputs.video_drawing import ClipDepthRange, Drawing, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
-from rilievo.prediction.output import OUTPUTS, output_option_names
+from rilievo.prediction.output import (
+    OUTPUTS,
+    Need,
+    SurfaceDepth,
+    import_function,
+    output_option_names,
+)
 from rilievo.prediction.output_names import check_suffix, parse_output_names, split_output_suffix
-from rilievo.prediction.output_record import Need, SurfaceDepth, import_function
 from rilievo.prediction.surface_depth import anchor_prediction, can_make_surface, require_anchoring
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import PredictionRecord, Setting

@@ -144,7 +144,7 @@ def tile_note(tile: int, photo: Photo) -> str | None:
 def is_depth_sufficient(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
     """Whether outputs need neither normals nor confidence, so that the network may skip them."""
     # Imported on demand, because ``rilievo.predict`` writes no files.
-    from rilievo.prediction.output_record import Need
+    from rilievo.prediction.output import Need
     from rilievo.prediction.saving import output_parts
 
     needs_depth_only = output_parts(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))

@@ -35,16 +35,16 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient, option_notes
 from rilievo.predicting.photographs.job_references import read_job_references
 from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min_memory
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
 from rilievo.predicting.photographs.run_record import run_record
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import (
     OUTPUTS,
-    min_bytes_per_pixel,
-    min_memory,
+    Need,
+    SurfaceDepth,
     output_option_names,
 )
-from rilievo.prediction.output_record import Need, SurfaceDepth
 from rilievo.prediction.saving import (
     check_outputs,
     is_output_installed,

@@ -72,8 +72,7 @@ from rilievo.predicting.videos.first_pass import (
 from rilievo.predicting.videos.steadying import steady_inferences, still_spans
 from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Need
+from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import output_parts, video_saving_notes
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo

@@ -22,8 +22,7 @@ from rilievo.io.outputs.video_drawing import ClipDepthRange, Drawing, DrawnFrame
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Coding, Frame, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Need, VideoForm
+from rilievo.prediction.output import OUTPUTS, Need, VideoForm
 from rilievo.prediction.saving import make_drawing, prediction_for_output, write_file
 from rilievo.records.prediction_record import Anchoring
 

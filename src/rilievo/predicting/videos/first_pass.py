@@ -32,7 +32,7 @@ from rilievo.predicting.videos.shot_borders import ShotBorders
 from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
-from rilievo.prediction.output_record import Need
+from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, output_parts
 from rilievo.records.prediction_record import Anchoring
 from rilievo.records.sample import Photo

@@ -8,8 +8,7 @@ from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
 from rilievo.measure.page_terms import Terms
 from rilievo.pages.document import fill_text_template
-from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.output_record import Need, UsualSize
+from rilievo.prediction.output import OUTPUTS, Need, UsualSize
 from rilievo.records.depth_map import DepthKind
 from rilievo.serving.browser.page_graph import PageGraph
 from rilievo.version import VERSION

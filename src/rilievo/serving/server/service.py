@@ -20,7 +20,7 @@ from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.run import no_output_notes
 from rilievo.prediction import Prediction
-from rilievo.prediction.output_record import Need
+from rilievo.prediction.output import Need
 from rilievo.prediction.saving import output_parts
 from rilievo.records.sample import Photo
 from rilievo.serving.listener.connections import OpenStreams
