@@ -16,7 +16,8 @@ from rilievo.options.depth_files import DepthFile
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth
-from rilievo.prediction.saving import metre_notes, parse_output_names, save, saving_notes
+from rilievo.prediction.output_names import parse_output_names
+from rilievo.prediction.saving import metre_notes, save, saving_notes
 from rilievo.schema.fields import option
 
 

@@ -300,6 +300,19 @@ def is_output_installed(name: str) -> bool:
     return package is None or find_spec(package) is not None
 
 
+def possible_outputs(prediction: PredictionRecord, names: Sequence[str]) -> list[str]:
+    """Leave out outputs that show a surface, if affine depth cannot be anchored."""
+    if not prediction.has("depth_or_none") or can_make_surface(prediction):
+        return [*names]
+    has_normals = prediction.has("normals")
+    return [
+        name
+        for name in names
+        if OUTPUTS[name].surface is not SurfaceDepth.REQUIRED
+        and (has_normals or Need.NORMALS not in OUTPUTS[name].needs)
+    ]
+
+
 def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
     """Check that a prediction has the parts that outputs need.
 

@@ -39,21 +39,16 @@ from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
 from rilievo.predicting.photographs.run_record import run_record
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import (
-    OUTPUTS,
-    Need,
-    SurfaceDepth,
-    output_option_names,
-)
+from rilievo.prediction.output import OUTPUTS, Need, output_option_names
 from rilievo.prediction.saving import (
     check_outputs,
     is_output_installed,
     metre_notes,
     output_parts,
+    possible_outputs,
     saving_notes,
     write_part_files,
 )
-from rilievo.prediction.surface_depth import can_make_surface
 from rilievo.records.prediction_record import Setting
 from rilievo.records.sample import Photo
 
@@ -297,16 +292,10 @@ class ResultWriter:
         self, prediction: Prediction, options_by_output: Mapping[str, SaveOptions]
     ) -> Mapping[str, SaveOptions]:
         """Drop outputs with surfaces if the user asks for "all" and no surface can be made."""
-        if not self.options.saving.asks_for_all or not prediction.has("depth_or_none"):
+        if not self.options.saving.asks_for_all:
             return options_by_output
-        if can_make_surface(prediction):
-            return options_by_output
-        return {
-            name: options
-            for name, options in options_by_output.items()
-            if OUTPUTS[name].surface is not SurfaceDepth.REQUIRED
-            and (Need.NORMALS not in OUTPUTS[name].needs or prediction.has("normals"))
-        }
+        names = possible_outputs(prediction, [*options_by_output])
+        return {name: options_by_output[name] for name in names}
 
     def note_once(self, notes: Sequence[str]) -> None:
         """Report notes on missing metres, with advice, once for all photographs of a run."""
