@@ -1,14 +1,10 @@
-"""Specks and small holes of surfaces, against patches counted by SciPy and planes by hand."""
+"""Specks and small holes of surfaces, against planes by hand."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import ndimage
 
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
-from rilievo.geometry.surfaces.patches import label_patches
 
 HEIGHT, WIDTH = 60, 80
 K = np.array([[90.0, 0, 39.5], [0, 90.0, 29.5], [0, 0, 1.0]])
@@ -27,17 +23,6 @@ def covered(valid: np.ndarray, depth: np.ndarray, cut: Cut = CUT) -> float:
     a, b, c = (surface.pixels[surface.triangles[:, k]].astype(float) for k in range(3))
     (px, py), (qx, qy) = (b - a).T, (c - a).T
     return float(np.abs(px * qy - py * qx).sum() / 2)
-
-
-@given(seed=st.integers(0, 1000), share=st.floats(0.2, 0.9))
-def test_patches_are_those_that_scipy_finds(seed: int, share: float) -> None:
-    chosen = np.random.default_rng(seed).random((13, 17)) < share
-    result = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
-    labels, count = ndimage.label(chosen)
-    assert len({*zip(labels.flat, result.label.flat, strict=True)}) == count + (not chosen.all())
-    assert [result.size[result.label[labels == k][0]] for k in range(1, count + 1)] == [
-        (labels == k).sum() for k in range(1, count + 1)
-    ]
 
 
 def test_a_speck_goes_and_the_wall_behind_it_is_closed() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float, Float64, Int, Positions, Values
-from rilievo.geometry.surfaces.patches import connected_component_labels
+from rilievo.geometry.connected_components import connected_component_labels
 
 _DIRECTION_BINS = 8
 _MIN_GRADIENT = 6.0

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Int, Values
+from rilievo.geometry.connected_components import Patches, label_patches
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, triangulate_cells
-from rilievo.geometry.surfaces.patches import Patches, label_patches, triangle_links
+from rilievo.geometry.surfaces.patches import triangle_links
 
 _MIN_TORN_RIM = 0.5
 """Least fraction of a piece's rim that is torn."""

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from rilievo.arrays.shapes import Mask, Pixels
-from rilievo.geometry.surfaces.patches import label_patches
+from rilievo.geometry.connected_components import label_patches
 from rilievo.io.outputs.grid import CoarseGrid, neighbour_maxima, square_maxima
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
 from rilievo.records.depth_map import DepthMap

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Mask
-from rilievo.geometry.surfaces.patches import label_patches
+from rilievo.geometry.connected_components import label_patches
 from rilievo.io.map_pictures import DrawnQuantity, picture_quantity
 from rilievo.io.outputs.grid import CoarseGrid, neighbour_maxima, square_maxima
 from rilievo.io.outputs.sky import EDGE_SIDE
