@@ -11,7 +11,7 @@ from rilievo.geometry.connected_components import label_patches
 @given(seed=st.integers(0, 1000), share=st.floats(0.2, 0.9))
 def test_patches_are_those_that_scipy_finds(seed: int, share: float) -> None:
     chosen = np.random.default_rng(seed).random((13, 17)) < share
-    result = label_patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    result = label_patches(chosen)
     labels, count = ndimage.label(chosen)
     assert len({*zip(labels.flat, result.label.flat, strict=True)}) == count + (not chosen.all())
     assert [result.size[result.label[labels == k][0]] for k in range(1, count + 1)] == [

@@ -20,12 +20,17 @@ class Patches:
     size: Int[np.ndarray, "n"]
 
 
-def label_patches(
+def label_patches(mask: Mask) -> Patches:
+    """Label the connected components of a mask, along rows and columns."""
+    return label_linked_patches(mask, mask[:, 1:] & mask[:, :-1], mask[1:] & mask[:-1])
+
+
+def label_linked_patches(
     mask: Mask,
     beside: Bool[np.ndarray, "h v"],
     below: Bool[np.ndarray, "g w"],
 ) -> Patches:
-    """Label the connected components of a mask.
+    """Label the components of a mask in which only some neighbours are connected.
 
     Runs of points along the rows are found first. Then runs that are connected down a column are
     merged.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float64, Int, Mask, Points, Values
+from rilievo.geometry.connected_components import connected_component_labels
 from rilievo.measure.depth_edges import SHARP_EDGE_WIDTH
 from rilievo.measure.depth_noise import (
     MAX_NOISE_STEP,
@@ -312,7 +313,7 @@ def _passes_through(
     The plane of a table, continued, cuts a line out of a cupboard behind the table, for example.
     Such a part spreads evenly over the tolerance, from in front of the plane to behind it.
     """
-    labels = _connected_component_labels(on_plane, pairs)
+    labels = _component_labels(on_plane, pairs)
     on_labels, on_offsets = labels[on_plane.reshape(-1)], offsets[on_plane]
     counts = np.bincount(on_labels, minlength=labels.size)
     is_crossing = counts >= _MIN_CROSSING_PIXELS
@@ -398,7 +399,7 @@ class _Components:
 def _find_components(window: RegionWindow, candidates: Mask) -> _Components:
     """Find the connected components of the pixels that may show an object."""
     pairs = _find_neighbour_pairs(window.log_distance, window.valid)
-    labels = _connected_component_labels(candidates, pairs)
+    labels = _component_labels(candidates, pairs)
     return _Components(
         candidates=candidates,
         labels=labels,
@@ -427,26 +428,12 @@ def _neighbour_slices() -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ..
     return left_and_right, upper_and_lower
 
 
-def _connected_component_labels(pixels: Mask, pairs: _NeighbourPairs) -> Int[np.ndarray, "n"]:
-    """Label each pixel with the least flat index of its connected component.
-
-    Each round gives both pixels of a pair the lower of their labels, and then follows the labels to
-    their roots, as union-find does.
-    """
+def _component_labels(pixels: Mask, pairs: _NeighbourPairs) -> Int[np.ndarray, "n"]:
+    """Label each pixel with the least flat index of its connected component."""
     is_included = pixels.reshape(-1)
     are_both_included = is_included[pairs.first] & is_included[pairs.second]
     first, second = pairs.first[are_both_included], pairs.second[are_both_included]
-    labels = np.arange(pixels.size)
-    while True:
-        first_labels, second_labels = labels[first], labels[second]
-        differ = first_labels != second_labels
-        if not differ.any():
-            return labels
-        higher = np.maximum(first_labels, second_labels)[differ]
-        lower = np.minimum(first_labels, second_labels)[differ]
-        np.minimum.at(labels, higher, lower)
-        while not np.array_equal(labels[labels], labels):
-            labels = labels[labels]
+    return connected_component_labels(pixels.size, first, second)
 
 
 def _count_outward_pairs(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Int, Values
-from rilievo.geometry.connected_components import Patches, label_patches
+from rilievo.geometry.connected_components import Patches, label_linked_patches
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, triangulate_cells
 from rilievo.geometry.surfaces.patches import triangle_links
 
@@ -44,7 +44,7 @@ def lay_back_pieces(lattice: Lattice, cut: Cut, max_fraction: float) -> Lattice:
     """
     if not max_fraction or not lattice.valid.any():
         return lattice
-    patches = label_patches(lattice.valid, *triangle_links(triangulate_cells(lattice, cut)))
+    patches = label_linked_patches(lattice.valid, *triangle_links(triangulate_cells(lattice, cut)))
     host_of_patch = _find_hosts(patches, _find_patch_borders(patches), lattice, max_fraction)
     if not (host_of_patch > 0).any():
         return lattice

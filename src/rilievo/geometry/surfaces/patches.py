@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Field, Mask
-from rilievo.geometry.connected_components import Patches, label_patches
+from rilievo.geometry.connected_components import Patches, label_linked_patches, label_patches
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, triangulate_cells
 from rilievo.geometry.surfaces.ramps import PointIndices
 
@@ -75,7 +75,7 @@ def _is_small(size: PointIndices, cut: Cut, point_count: int) -> Bool[np.ndarray
 
 def _speck_mask(lattice: Lattice, cut: Cut, links: Links) -> Mask:
     """Mask of the points of small patches. The largest patch is never a speck."""
-    patches = label_patches(lattice.valid, *links)
+    patches = label_linked_patches(lattice.valid, *links)
     is_speck = _is_small(patches.size, cut, lattice.valid.size)
     is_speck[0] = False  # Label 0 stands for no patch.
     if len(patches.size) > 1:
@@ -112,8 +112,7 @@ def _fill_small_holes(depth: Field, valid: Mask, cut: Cut, keep_open: Mask | Non
         Mask of the points that are valid or in a filled hole.
     """
     width = depth.shape[1]
-    # Neighbouring points are in one hole if neither is valid.
-    holes = label_patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
+    holes = label_patches(~valid)
     hole_count = len(holes.size)
     is_closable = _closable_holes(holes, cut, keep_open)
 

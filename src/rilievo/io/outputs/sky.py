@@ -190,9 +190,7 @@ def _is_uneven(photo: np.ndarray) -> Mask:
 
 def _patches_along_top(candidates: Mask, min_pixels: float) -> Mask:
     """Keep the connected patches that have at least ``min_pixels`` in the first row."""
-    joins_right = candidates[:, 1:] & candidates[:, :-1]
-    joins_below = candidates[1:] & candidates[:-1]
-    patches = label_patches(candidates, joins_right, joins_below)
+    patches = label_patches(candidates)
     pixels_in_first_row = np.bincount(patches.label[0], minlength=patches.size.size)
     pixels_in_first_row[0] = 0  # Label 0 is the pixels outside of patches.
     return (pixels_in_first_row >= min_pixels)[patches.label]

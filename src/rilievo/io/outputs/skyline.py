@@ -107,8 +107,7 @@ def _contrast_to_sky(nearness: Field, valid: Mask, sky: Mask) -> np.float32:
 
 def _patches_with_seeds(mask: Mask, seeds: Mask, min_side: float) -> Mask:
     """Keep the connected patches that contain a seed and are as large as a square of this side."""
-    joins_right, joins_below = mask[:, 1:] & mask[:, :-1], mask[1:] & mask[:-1]
-    patches = label_patches(mask, joins_right, joins_below)
+    patches = label_patches(mask)
     seed_counts = np.bincount(patches.label[seeds], minlength=patches.size.size)
     is_kept = (seed_counts > 0) & (patches.size >= min_side**2)
     is_kept[0] = False  # Label 0 is the pixels outside of patches.
