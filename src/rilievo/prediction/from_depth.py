@@ -40,10 +40,10 @@ from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import PhotoSource, notes_without_exif_focal, read_photo
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
+from rilievo.measure.sizes_on_depth import with_known_sizes
 from rilievo.prediction.map_camera import ChosenCamera, choose_camera, seen_mask
 from rilievo.prediction.map_origin import MapOrigin, find_map_origin
 from rilievo.prediction.recorded_photo import notes_on_photo
-from rilievo.prediction.sizes_on_depth import with_known_sizes
 from rilievo.prediction.surface_depth import AnyPrediction, with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, Instrument

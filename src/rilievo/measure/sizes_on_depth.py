@@ -16,14 +16,13 @@ from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.readings import DepthReading, SizeReading, read_size
 from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle
 from rilievo.calibration.rectangle_fit import fit_camera_to_rectangles, fit_rectangles
-from rilievo.calibration.scale_errors import ScaleErrors, depth_weights, estimate_scale_errors
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle, parse_known
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.expected_errors import with_expected_error
+from rilievo.measure.expected_errors import AnyPrediction, with_expected_error
 from rilievo.measure.placing_errors import POINT_ERROR
-from rilievo.prediction.surface_depth import AnyPrediction
+from rilievo.measure.scale_errors import ScaleErrors, depth_weights, estimate_scale_errors
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import Calibration
