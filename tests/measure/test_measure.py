@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from rilievo.calibration.points import calibrate, calibration_record
+from rilievo.calibration.points import KNOWN_LENGTHS, calibrate, calibration_record
 from rilievo.calibration.ranges import (
-    KNOWN_LENGTHS,
     MAX_DOUBT,
     base_exponent,
     log_mean_log_error,

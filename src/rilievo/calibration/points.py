@@ -20,7 +20,6 @@ from rilievo.calibration.correction_field import (
     multiply_by_field,
 )
 from rilievo.calibration.plane_support import PlaneSupport
-from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
 from rilievo.calibration.readings import (
     DepthReading,
     SizeReading,
@@ -42,6 +41,8 @@ MAX_CERTAIN_SCALE_RATIO = 1.5
 other."""
 MIN_MAJORITY_SIZES = 5
 """Fewest known sizes with which the fit follows the majority, and a minority may contradict it."""
+KNOWN_LENGTHS, KNOWN_RECTANGLES = "known lengths", "known rectangles"
+"""``Calibration.method`` of metres from lengths alone, and from rectangles alone."""
 MAX_PAIRS = 2_016
 """Most pairs of points whose lines are tried; of more pairs, this many are drawn at random."""
 

@@ -29,8 +29,6 @@ MIN_RESIDUAL = 0.02
 """Residual of an anchoring below which depth is not more certain."""
 MIN_DOUBT, MAX_DOUBT = 0.03, 0.5
 """Limits to which the doubt is clipped. Beyond a half, depth is wrong in other ways too."""
-KNOWN_LENGTHS = "known lengths"
-KNOWN_RECTANGLES = "known rectangles"
 
 _CONFIDENCE_FACTOR = 1.25
 """A confidence is the probability that depth is right within this factor."""

@@ -14,10 +14,13 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import MEASURED
 from rilievo.arrays.shapes import Vector
-from rilievo.calibration.points import MAX_CERTAIN_SCALE_RATIO, MIN_MAJORITY_SIZES
+from rilievo.calibration.points import (
+    KNOWN_RECTANGLES,
+    MAX_CERTAIN_SCALE_RATIO,
+    MIN_MAJORITY_SIZES,
+)
 from rilievo.calibration.ranges import (
     COVERAGE,
-    KNOWN_RECTANGLES,
     MIN_RESIDUAL,
     TYPICAL_DOUBT,
     AnchoringMisfit,

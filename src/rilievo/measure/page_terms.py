@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.calibration.points import Floor
+from rilievo.calibration.points import KNOWN_LENGTHS, Floor
 from rilievo.calibration.ranges import (
-    KNOWN_LENGTHS,
     AnchoringMisfit,
     angle_error,
     base_exponent,
