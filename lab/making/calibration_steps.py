@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 _BASE = "src/rilievo/models/default/base.onnx"
 _SMALL = "src/rilievo/models/default/small.onnx"
-_RANGES = "src/rilievo/calibration/ranges.json"
+_RANGES = "src/rilievo/measure/ranges.json"
 _STUDIES = "lab/studies"
 KINDS = ("all", "near-views", "furnished", "bathrooms", "desks", "corridors", "low-views")
 """Kinds of rendered scenes on which confidence is recalibrated."""
@@ -100,6 +100,7 @@ STEPS: tuple[Step, ...] = (
             f"{_STUDIES}/range_frames.py",
             "src/rilievo/calibration/*.py",
             "src/rilievo/measure/expected_errors.py",
+            "src/rilievo/measure/ranges.py",
         ),
         writes=(f"{_RANGES}#!anchored", f"{_STUDIES}/judged_ranges.json"),
         minutes=6,
@@ -114,6 +115,7 @@ STEPS: tuple[Step, ...] = (
             f"{_STUDIES}/calibrate_ranges.py",
             "src/rilievo/alignment/anchor.py",
             "src/rilievo/calibration/*.py",
+            "src/rilievo/measure/ranges.py",
         ),
         writes=(f"{_RANGES}#anchored",),
         minutes=6,

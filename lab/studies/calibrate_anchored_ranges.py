@@ -29,7 +29,7 @@ from range_fit import Trial, TrialTable, judged_cameras
 from try_anchoring import affine, panel_samples, seen_by_a_strong_model
 
 import rilievo
-from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
+from rilievo.measure.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.anchoring import fit_anchoring
 from rilievo.records.depth_map import DepthKind, DepthMap

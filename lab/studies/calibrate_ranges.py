@@ -3,7 +3,7 @@
 Depth of the embedded model is brought to metres by one point, one length, the camera's height or
 twelve points, taken from the true depth of photographs at seeded places; then lengths and depths at
 other places are compared with the truth. A quantile regression of the logarithm of the error, less
-that of the photograph's spread, gives the numbers of ``rilievo/calibration/ranges.json``. Every
+that of the photograph's spread, gives the numbers of ``rilievo/measure/ranges.json``. Every
 camera counts the same in it (``range_fit.py``), and each is judged by a fit to all others: how many
 of its errors lie inside. The median range is printed beside it, since wide ranges hold easily.
 ``--write`` replaces the numbers in the file, and the shares of each camera that lay inside.
@@ -33,12 +33,12 @@ from range_frames import (
 import rilievo
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import calibration_record as facts_of
-from rilievo.calibration.ranges import COVERAGE, FEATURES
 from rilievo.calibration.readings import Pixel, end_values_of_line, median_around, ray
 from rilievo.errors import RilievoError
 from rilievo.geometry.cameras.camera import Camera, assumed_camera
 from rilievo.measure import angle
 from rilievo.measure.expected_errors import circumstances_at, circumstances_of_line
+from rilievo.measure.ranges import COVERAGE, FEATURES
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Sample
@@ -49,7 +49,7 @@ METHODS = {"known points": 4, "known lengths": 4, "camera height": 1, "smooth fi
 """Number of scales that each method gives of a frame."""
 POINTS = 12
 """Number of points known at once for a smooth field."""
-_TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
+_TARGET = Path(rilievo.__file__).parent / "measure" / "ranges.json"
 JUDGED = Path(__file__).with_name("judged_ranges.json")
 """Share of the sizes of each camera that lies inside the ranges of a fit to the others."""
 

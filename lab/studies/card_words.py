@@ -11,8 +11,8 @@ from default_scores import Scores, table
 from file_facts import FileFacts
 from sureness import Calibration
 
-from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.measure.ranges import Circumstances, expected_error
 from rilievo.models import DEFAULT_MODEL
 
 PRIOR = "row prior"

@@ -19,8 +19,8 @@ from jaxtyping import Float64
 from panel import DECIDING, SHOWN, FrameScores, frames, scored
 from panel_rule import LEAST_GAIN, Change, Verdict, compare
 
-from rilievo.calibration.ranges import COVERAGE
 from rilievo.errors import RilievoError
+from rilievo.measure.ranges import COVERAGE
 from rilievo.models import load_model
 from rilievo.models.base import Model
 

@@ -28,7 +28,7 @@ class Rows:
 
 def network_hash(path: Path) -> str:
     """Hash of a network and of the ranges that its answers have, a cache's key."""
-    ranges = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
+    ranges = Path(rilievo.__file__).parent / "measure" / "ranges.json"
     return hashlib.sha256(path.read_bytes() + ranges.read_bytes()).hexdigest()[:16]
 
 

@@ -15,7 +15,6 @@ from real_frames import scored_samples
 from real_sets import REAL_SETS
 
 import rilievo
-from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.data.datasets.loaders import read_grey_integers
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.pairs import DepthPair, sparsify
@@ -25,6 +24,7 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure.expected_errors import picture_doubt
+from rilievo.measure.ranges import Circumstances, expected_error
 from rilievo.models.base import Model
 from rilievo.records.sample import Sample
 
@@ -57,7 +57,7 @@ class FrameScores:
         ause: Area between the sparsification curves of AbsRel; NaN without a confidence.
         ause_random: The same of pixels taken out at random.
         errors: Size of the logarithms of measured over true depths, after one point was known.
-        ranges: Errors that ``rilievo.calibration.ranges`` expects of them.
+        ranges: Errors that ``rilievo.measure.ranges`` expects of them.
         confidence: Mean confidence of the pixels with true depth; NaN without one.
         doubt: Doubt of the photograph, from which ranges follow.
     """

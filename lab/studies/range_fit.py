@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.calibration.ranges import FEATURES, Circumstances, log_mean_log_error
+from rilievo.measure.ranges import FEATURES, Circumstances, log_mean_log_error
 
 LEVEL = 0.83
 """Share of the errors that the fit covers. It is above ``COVERAGE``, because a fit covers fewer of

@@ -6,11 +6,6 @@ import numpy as np
 import pytest
 
 from rilievo.calibration.points import KNOWN_LENGTHS, calibrate, calibration_record
-from rilievo.calibration.ranges import (
-    MAX_DOUBT,
-    base_exponent,
-    log_mean_log_error,
-)
 from rilievo.calibration.sizes import KnownLength
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -19,6 +14,11 @@ from rilievo.measure import Measurement, angle, area, distance, height, length
 from rilievo.measure.expected_errors import with_expected_error
 from rilievo.measure.measurements import Quantity
 from rilievo.measure.page_terms import page_terms
+from rilievo.measure.ranges import (
+    MAX_DOUBT,
+    base_exponent,
+    log_mean_log_error,
+)
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import Anchoring, Calibration, MadeBy

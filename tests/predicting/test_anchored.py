@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.measure.expected_errors import anchoring_misfit
+from rilievo.measure.ranges import Circumstances, expected_error
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.predicting.photographs import anchoring

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import rilievo
-from rilievo.calibration.ranges import COVERAGE
 from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
 from rilievo.data.datasets.sets.kitti_scans import project_nearest, read_velodyne
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.measure import RegionMeasurement
+from rilievo.measure.ranges import COVERAGE
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.fitting import convert_by_references
 from rilievo.predicting.photographs.metric_references import MetricReferences

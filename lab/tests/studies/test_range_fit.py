@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
 from range_fit import FULL_COUNT, Trial, TrialTable, judged_cameras
 
-from rilievo.calibration.ranges import Circumstances
+from rilievo.measure.ranges import Circumstances
 
 METHODS = ("known points", "known lengths")
 LEVEL = 0.8

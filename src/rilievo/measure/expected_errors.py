@@ -1,7 +1,7 @@
 """Expected errors of measurements, by where they lie and where their metres come from.
 
 The error of an instrument is propagated (``instrument_ranges``). That of a network's depth follows
-from circumstances such as the distance to the nearest known size (``calibration.ranges``).
+from circumstances such as the distance to the nearest known size (``measure.ranges``).
 """
 
 import math
@@ -19,7 +19,13 @@ from rilievo.calibration.points import (
     MAX_CERTAIN_SCALE_RATIO,
     MIN_MAJORITY_SIZES,
 )
-from rilievo.calibration.ranges import (
+from rilievo.calibration.readings import Pixel, ray, rectangle_depth
+from rilievo.calibration.sizes import KnownRectangle, parse_known
+from rilievo.errors import RilievoError
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.measure.instrument_ranges import instrument_ranges
+from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions
+from rilievo.measure.ranges import (
     COVERAGE,
     MIN_RESIDUAL,
     TYPICAL_DOUBT,
@@ -27,12 +33,6 @@ from rilievo.calibration.ranges import (
     Circumstances,
     expected_error,
 )
-from rilievo.calibration.readings import Pixel, ray, rectangle_depth
-from rilievo.calibration.sizes import KnownRectangle, parse_known
-from rilievo.errors import RilievoError
-from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.instrument_ranges import instrument_ranges
-from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions
 from rilievo.records.prediction_record import PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
@@ -314,7 +314,7 @@ def is_focal_length_guessed(camera: Camera) -> bool:
 
 
 def metres_method(prediction: PredictionRecord) -> str:
-    """Method by which depth became metric, under the name that ``calibration.ranges`` has for it.
+    """Method by which depth became metric, under the name that ``measure.ranges`` has for it.
 
     It is "model" if the network predicted metres.
     """

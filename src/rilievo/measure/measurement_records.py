@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from rilievo.calibration.ranges import COVERAGE as COVERAGE
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.measurements import Measurement
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, distance, height, length
+from rilievo.measure.ranges import COVERAGE as COVERAGE
 from rilievo.measure.rectangle_plane import height_above_plane
 from rilievo.measure.region_measurements import RegionMeasurement
 from rilievo.records.prediction_record import PredictionRecord

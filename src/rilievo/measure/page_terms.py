@@ -9,13 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.calibration.points import KNOWN_LENGTHS, Floor
-from rilievo.calibration.ranges import (
-    AnchoringMisfit,
-    angle_error,
-    base_exponent,
-    feature_weight,
-    log_mean_log_error,
-)
 from rilievo.calibration.readings import (
     LINE_END_FRACTION,
     LINE_SAMPLES,
@@ -46,6 +39,13 @@ from rilievo.measure.known_sizes import (
     known_lengths,
 )
 from rilievo.measure.placing_errors import POINT_ERROR, WINDOW_QUANTILES
+from rilievo.measure.ranges import (
+    AnchoringMisfit,
+    angle_error,
+    base_exponent,
+    feature_weight,
+    log_mean_log_error,
+)
 from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors
 from rilievo.measure.surface_planes import BEND_PER_ERROR, MAX_FLAT_MISFIT, MIN_BEND
 from rilievo.measure.visible_floor import find_floor_or_none, is_street_with_floor
@@ -147,7 +147,7 @@ class InstrumentTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Parameters for ranges of lengths; see ``rilievo.calibration.ranges``.
+    """Parameters for ranges of lengths; see ``rilievo.measure.ranges``.
 
     Attributes:
         own: Base of the exponent with the photograph's own metres.

@@ -1,7 +1,7 @@
 """Distances, lengths, heights, areas and angles between points of a photograph, with ranges.
 
 They are measured by depth, or in the plane of a known rectangle (``rectangle_plane``). Eight in ten
-measurements by depth lie in the range, which follows from ``calibration.ranges`` for a network, and
+measurements by depth lie in the range, which follows from ``measure.ranges`` for a network, and
 from ``instrument_ranges`` for a given map or a sensor.
 
 Points are (column, row) [px] of the photograph; vectors are in the camera frame [m].
@@ -17,7 +17,6 @@ from rilievo.arrays.shapes import Points, Vector
 from rilievo.calibration.certainty import require_certain_height
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import Floor
-from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import (
     Pixel,
     end_values_of_line,
@@ -63,6 +62,7 @@ from rilievo.measure.placing_errors import (
     window_error,
 )
 from rilievo.measure.polygons import polygon_area, polygon_mask, require_simple_outline
+from rilievo.measure.ranges import angle_error
 from rilievo.measure.rectangle_plane import (
     depth_instead_of_corners_remark,
     measure_in_rectangle_plane,

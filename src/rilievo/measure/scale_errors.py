@@ -16,8 +16,8 @@ import numpy as np
 from rilievo.alignment import Fit, FitSpace
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.calibration.points import MAX_SCALE_RATIO, MIN_MAJORITY_SIZES
-from rilievo.calibration.ranges import COVERAGE
 from rilievo.calibration.readings import DepthReading, SizeReading
+from rilievo.measure.ranges import COVERAGE
 from rilievo.records.instruments import DepthError
 
 _RELATIVE_STEP = 1e-4

@@ -318,7 +318,7 @@ function ruler(depth, form, terms) {
       return { depths, value: degrees, power: 0, range: instrument?.angle(found, degrees), miss: Math.max(...found.map(({ miss }) => miss)) };
     },
   };
-  // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
+  // Error of the logarithm to expect, by the nearest place that is known: rilievo.measure.ranges.
   function error({ middle, along }, base, places, weights = terms) {
     const [u, v] = pixel(middle), z = away(middle);
     const [far, at] = (z > 0 ? places : []).map((place, index) => [pixelsBetween(place, [u, v]) / form.width, index])

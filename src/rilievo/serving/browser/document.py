@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rilievo.calibration.ranges import MIN_RESIDUAL
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
 from rilievo.measure.page_terms import Terms
+from rilievo.measure.ranges import MIN_RESIDUAL
 from rilievo.pages.document import fill_text_template
 from rilievo.prediction.output import OUTPUTS, Need, UsualSize
 from rilievo.records.depth_map import DepthKind

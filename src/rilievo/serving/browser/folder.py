@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.calibration.ranges import feature_weight
 from rilievo.errors import OptionError, OutputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
 from rilievo.measure.page_terms import Terms, page_terms
+from rilievo.measure.ranges import feature_weight
 from rilievo.models import load_model
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import require_files

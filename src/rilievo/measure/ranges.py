@@ -126,6 +126,6 @@ def angle_error(*, is_anchored: bool = False) -> float:
 
 @cache
 def _learned_ranges(is_anchored: bool) -> Mapping[str, Mapping]:
-    text = files("rilievo.calibration").joinpath("ranges.json").read_text(encoding="utf-8")
+    text = files("rilievo.measure").joinpath("ranges.json").read_text(encoding="utf-8")
     learned = json.loads(text)
     return learned["anchored"] if is_anchored else learned
