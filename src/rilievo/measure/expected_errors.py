@@ -21,7 +21,7 @@ from rilievo.calibration.points import (
 )
 from rilievo.calibration.readings import Pixel, ray, rectangle_depth
 from rilievo.calibration.sizes import KnownRectangle, parse_known
-from rilievo.errors import RilievoError
+from rilievo.errors import CalibrationError, RilievoError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions
@@ -33,12 +33,15 @@ from rilievo.measure.ranges import (
     Circumstances,
     expected_error,
 )
-from rilievo.records.prediction_record import PredictionRecord
+from rilievo.records.prediction_record import Calibration, PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 
 UNKNOWN_SIZE_DISTANCE = 0.5
 """Distance to the nearest known size, in widths of the picture, if there is none."""
+MAX_HEIGHT_ERROR = 0.6
+"""Largest error of depth, for eight in ten pixels, with which metres from the camera's height are
+given. Beyond it the depth of the picture is so doubtful that a number would mislead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +206,27 @@ def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
     error = _typical_log_error_of_depth(metric)
     rounded = None if math.isnan(error) else round(math.expm1(error), 3)
     return metric.but(calibration=replace(metric.calibration, expected_error=rounded))
+
+
+def require_certain_height(calibration: Calibration | None) -> None:
+    """Check that metres from the camera's height are certain enough.
+
+    Without a stated height, sizes are in camera heights and need no check.
+
+    Raises:
+        CalibrationError: If the expected error of depth is beyond ``MAX_HEIGHT_ERROR``.
+    """
+    if calibration is None or calibration.method != "camera height" or not calibration.asked:
+        return
+    error = calibration.expected_error
+    if error is not None and error > MAX_HEIGHT_ERROR:
+        raise CalibrationError(
+            "the camera's height determines the depth of this picture only to within "
+            f"±{error:.0%}, but rilievo reports metres only if the error is at most "
+            f"±{MAX_HEIGHT_ERROR:.0%}",
+            hint="give a known distance or length instead, or measure the bounding box of an "
+            "object that stands on the ground",
+        )
 
 
 _GRID_SIDE = 7

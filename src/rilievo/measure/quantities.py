@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.arrays.shapes import Points, Vector
-from rilievo.calibration.certainty import require_certain_height
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.points import Floor
 from rilievo.calibration.readings import (
@@ -36,6 +35,7 @@ from rilievo.measure.expected_errors import (
     log_error_of_distance,
     log_error_of_distance_ratio,
     log_error_of_length,
+    require_certain_height,
 )
 from rilievo.measure.instrument_ranges import InstrumentRanges, instrument_ranges
 from rilievo.measure.known_sizes import known_distance_at, known_length_between, known_rectangles

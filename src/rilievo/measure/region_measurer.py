@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Matrix, Points, Vector
-from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.depth_edges import block_side, depth_sharpness
@@ -16,6 +15,7 @@ from rilievo.measure.expected_errors import (
     is_focal_length_guessed,
     known_size_evidence,
     log_error_of_distance,
+    require_certain_height,
 )
 from rilievo.measure.measured_points import (
     camera_and_point_remarks,

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import MissingExtraError, OptionError, OutputError, check_type
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.io.checksums import CheckLevel, compute_file_sum
@@ -199,7 +198,11 @@ def write_part_files(
     options = options or SaveOptions()
     check_outputs(names)
     check_parts(prediction, names)
-    require_certain_height(prediction.calibration)
+    if prediction.calibration is not None:
+        # Imported on demand, because most photographs have no metres to check.
+        from rilievo.measure.expected_errors import require_certain_height
+
+        require_certain_height(prediction.calibration)
     make_folder(stem.parent)
     if any(OUTPUTS[name].holds_everything for name in names):
         # Such a file stores the anchoring, which this call computes and caches.

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.calibration.camera_checks import pixel_notes
-from rilievo.calibration.certainty import require_certain_height
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, OptionName, Text, count_text, note_about
 from rilievo.io.files.atomic import make_folder, sweep_parts
@@ -17,6 +16,7 @@ from rilievo.io.files.names import printable
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
+from rilievo.measure.expected_errors import require_certain_height
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions

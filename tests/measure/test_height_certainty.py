@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.calibration.certainty import MAX_HEIGHT_ERROR
 from rilievo.errors import CalibrationError
 from rilievo.measure import length
+from rilievo.measure.expected_errors import MAX_HEIGHT_ERROR
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Calibration, MadeBy
