@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.depth_errors import make_instrument, parse_depth_error
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure import angle, area, height
 from rilievo.measure.measurements import MeasurementOrigin
 from rilievo.options.camera_forms import camera_for_size, read_camera
-from rilievo.records.instruments import DepthError, DepthSource
+from rilievo.records.instruments import DepthError, DepthSource, make_instrument, parse_depth_error
 from support.fixed_depth import FixedDepth
 
 SIZE = (240, 320)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo.calibration.depth_errors import rounding_error
 from rilievo.measure import angle
-from rilievo.records.instruments import DepthError
+from rilievo.records.instruments import DepthError, rounding_error
 from support.fixed_depth import FixedDepth
 
 SIZE, FOCAL = (240, 320), 280.0

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, zoom
 
-from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.readings import Pixel, end_values_of_line, pixel_index
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
@@ -24,7 +23,7 @@ from rilievo.measure.separation import VALLEY_IN_BOX, mask_around_mode
 from rilievo.measure.sharpening import sharpen_edges
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.instruments import DepthSource
+from rilievo.records.instruments import DepthSource, make_instrument
 from support.browser import chromium
 from support.predictions import MADE_BY
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Mask, Points, Shaped, Values
-from rilievo.calibration.depth_errors import rounding_error
 from rilievo.calibration.point_lists import read_point_list
 from rilievo.calibration.size_files import LIST_SUFFIXES
 from rilievo.calibration.sizes import Along, KnownPoint
@@ -38,7 +37,13 @@ from rilievo.io.depth.stored_depth import (
 from rilievo.io.files.names import printable
 from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.instruments import NO_ERROR, DepthError, DepthSource, Instrument
+from rilievo.records.instruments import (
+    NO_ERROR,
+    DepthError,
+    DepthSource,
+    Instrument,
+    rounding_error,
+)
 
 _MAX_DEPTH = 1e6
 """Largest depth of a known point [m]."""

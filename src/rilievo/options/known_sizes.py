@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from rilievo.calibration.depth_errors import parse_depth_error
 from rilievo.calibration.sizes import (
     Known,
     KnownLength,
@@ -19,7 +18,7 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import OptionError
 from rilievo.errors.messages import AnyOf, OptionName, Text
-from rilievo.records.instruments import DepthError
+from rilievo.records.instruments import DepthError, parse_depth_error
 from rilievo.schema.fields import Interface, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]

@@ -12,7 +12,6 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
-from rilievo.calibration.depth_errors import rounding_error
 from rilievo.calibration.panoramas import panorama_note
 from rilievo.calibration.readings import MIN_AXIS_COSINE
 from rilievo.calibration.sizes import Known
@@ -46,7 +45,7 @@ from rilievo.prediction.map_origin import MapOrigin, find_map_origin
 from rilievo.prediction.recorded_photo import notes_on_photo
 from rilievo.prediction.surface_depth import AnyPrediction, with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.instruments import DepthError, Instrument
+from rilievo.records.instruments import DepthError, Instrument, rounding_error
 from rilievo.records.prediction_record import MadeBy, Setting
 from rilievo.records.sample import Photo
 from rilievo.schema.typed_values import UNITS, parse_unit

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Size
-from rilievo.calibration.depth_errors import make_instrument, parse_depth_error
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.saved_origins import UNKNOWN_NETWORK, SavedOrigin, read_saved_arrays
-from rilievo.records.instruments import DepthSource, Instrument
+from rilievo.records.instruments import DepthSource, Instrument, make_instrument, parse_depth_error
 from rilievo.records.prediction_record import MadeBy
 
 NETWORK_WORD = "network"

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
@@ -21,7 +20,7 @@ from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.records.instruments import DepthError, DepthSource
+from rilievo.records.instruments import DepthError, DepthSource, make_instrument
 from rilievo.records.prediction_record import Calibration
 from rilievo.records.sample import Photo
 from support.browser import Opened, chromium

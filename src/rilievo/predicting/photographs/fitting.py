@@ -10,7 +10,6 @@ from rilievo.alignment.sensor_depth import (
 )
 from rilievo.alignment.turned_maps import detect_turn
 from rilievo.arrays.shapes import Field, Size
-from rilievo.calibration.depth_errors import make_instrument
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import Calibrated, calibrate, calibration_record
 from rilievo.calibration.readings import known_point_pixel, pixel_index
@@ -32,7 +31,7 @@ from rilievo.predicting.photographs.sparse_direction import is_probably_distance
 from rilievo.prediction import Prediction
 from rilievo.prediction.surface_depth import with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
-from rilievo.records.instruments import DepthSource, Instrument
+from rilievo.records.instruments import DepthSource, Instrument, make_instrument
 
 _MAX_CONTRADICTING_FRACTION = 0.25
 """Largest fraction of the file's own depth that may contradict the prediction."""
