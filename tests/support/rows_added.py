@@ -45,7 +45,8 @@ def photograph(folder: Path) -> Path:
 
 def page(**settings: Any) -> str:
     """The page of the app."""
-    from rilievo.serving.browser.document import AppSettings, MisfitTerms, PageSettings, page_html
+    from rilievo.measure.page_terms import MisfitTerms
+    from rilievo.serving.browser.document import AppSettings, PageSettings, page_html
 
     app = AppSettings(base="/", models=[], keep_minutes=60, max_bytes=10**8)
     misfit = MisfitTerms(misfit=0.1, disorder=0.1)

@@ -40,6 +40,7 @@ from rilievo.measure.known_sizes import (
 )
 from rilievo.measure.placing_errors import POINT_ERROR, WINDOW_QUANTILES
 from rilievo.measure.ranges import (
+    MIN_RESIDUAL,
     AnchoringMisfit,
     angle_error,
     base_exponent,
@@ -208,6 +209,29 @@ class Terms:
     line_ends: float = LINE_END_FRACTION
     line_miss: float = MAX_LINE_ERROR
     line_least_pixels: float = MIN_LINE_LENGTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MisfitTerms:
+    """Weights by which the page widens the ranges of anchored depth if the anchoring fits badly.
+
+    Attributes:
+        misfit: Weight of the logarithm of the fit's residual.
+        disorder: Weight of 1 minus the rank correlation of the two depth maps.
+        least_residual: Lower bound of the residual.
+    """
+
+    misfit: float
+    disorder: float
+    least_residual: float = MIN_RESIDUAL
+
+
+def misfit_terms() -> MisfitTerms:
+    """Collect the weights for anchored depth, which are the same for all predictions."""
+    return MisfitTerms(
+        misfit=feature_weight("length", "misfit", is_anchored=True),
+        disorder=feature_weight("length", "disorder", is_anchored=True),
+    )
 
 
 def page_terms(prediction: PredictionRecord, *, floor: bool = True) -> Terms:

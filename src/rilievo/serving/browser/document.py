@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
-from rilievo.measure.page_terms import Terms
-from rilievo.measure.ranges import MIN_RESIDUAL
+from rilievo.measure.page_terms import MisfitTerms, Terms
 from rilievo.pages.document import fill_text_template
 from rilievo.prediction.output import OUTPUTS, Need, UsualSize
 from rilievo.records.depth_map import DepthKind
@@ -102,21 +101,6 @@ class AppSettings:
     keep_minutes: float | int
     max_bytes: int
     embeds: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MisfitTerms:
-    """Weights by which the page widens the ranges of anchored depth if the anchoring fits badly.
-
-    Attributes:
-        misfit: Weight of the logarithm of the fit's residual.
-        disorder: Weight of 1 minus the rank correlation of the two depth maps.
-        least_residual: Lower bound of the residual.
-    """
-
-    misfit: float
-    disorder: float
-    least_residual: float = MIN_RESIDUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

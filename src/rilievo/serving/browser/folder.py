@@ -17,8 +17,7 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import DEPTH_COLOURS, colour_table
-from rilievo.measure.page_terms import Terms, page_terms
-from rilievo.measure.ranges import feature_weight
+from rilievo.measure.page_terms import Terms, misfit_terms, page_terms
 from rilievo.models import load_model
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import require_files
@@ -34,7 +33,6 @@ from rilievo.serving.browser.document import (
     EXAMPLES,
     GENERATOR,
     AppSettings,
-    MisfitTerms,
     PageModel,
     PageSettings,
     page_html,
@@ -226,10 +224,7 @@ def _page_settings(models: Sequence[PageModel], app: AppSettings | None) -> Page
         models=models,
         colours=colour_table(DEPTH_COLOURS).tobytes().hex(),
         terms=_range_terms_by_depth_and_camera(),
-        misfit=MisfitTerms(
-            misfit=feature_weight("length", "misfit", is_anchored=True),
-            disorder=feature_weight("length", "disorder", is_anchored=True),
-        ),
+        misfit=misfit_terms(),
         app=app,
     )
 
