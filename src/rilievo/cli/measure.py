@@ -20,7 +20,7 @@ from rilievo.errors.messages import OptionName, Text, for_terminal, note_about
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import is_video
-from rilievo.measure.measured_points import ASSUMED_FOCAL_REMARK
+from rilievo.measure import Measurement
 from rilievo.measure.measurement_records import (
     COVERAGE,
     measure_points,
@@ -28,8 +28,8 @@ from rilievo.measure.measurement_records import (
     parse_quantity,
     region_cells,
     region_record,
+    remarks_beyond_camera,
 )
-from rilievo.measure.measurements import Measurement
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import CameraOptions
@@ -184,10 +184,8 @@ def _remarks_to_print(
     If the user gave a depth map, its notes were printed already, among them the one about an
     assumed focal length.
     """
-    remarks = list(measurement.remarks)
     has_depth_map = request.depth_file.depth is not None
-    if has_depth_map:
-        remarks = [remark for remark in remarks if remark != ASSUMED_FOCAL_REMARK]
+    remarks = remarks_beyond_camera(measurement) if has_depth_map else list(measurement.remarks)
     calibration = prediction.calibration
     if calibration is not None and calibration.own_depth is not None:
         return [describe_calibration(calibration), *remarks]

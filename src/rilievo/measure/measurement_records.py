@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
+from rilievo.measure.measured_points import ASSUMED_FOCAL_REMARK
 from rilievo.measure.measurements import Measurement
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, distance, height, length
@@ -155,6 +156,11 @@ def measure_points(
     if quantity == "height":
         return height(prediction, points[0])
     return angle_between(prediction, *points)
+
+
+def remarks_beyond_camera(measured: Measurement) -> list[str]:
+    """Remarks of a measurement without the one that the focal length is assumed."""
+    return [remark for remark in measured.remarks if remark != ASSUMED_FOCAL_REMARK]
 
 
 def measurement_json(

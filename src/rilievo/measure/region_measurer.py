@@ -105,15 +105,15 @@ class RegionMeasurer:
             and is_street_with_floor(prediction, self.floor)
         )
 
-    def measure(self, region_like: RegionLike) -> RegionMeasurement:
-        """Measure the object in a region.
+    def measure(self, region_like: RegionLike, name: str = "") -> RegionMeasurement:
+        """Measure the object in a region, which is called ``name`` unless it has a name already.
 
         Raises:
             OptionError: If the region is no box or lies outside.
             InputError: If a mask is of another size.
             CalibrationError: If there is too little depth in it, or metres are too uncertain.
         """
-        region = as_region(region_like)
+        region = as_region(region_like, name)
         mask = region.mask_in(self.prediction.shape)
         box = box_around(mask)
         pixels = window_around(self.prediction, region, mask, self.sharpness, self.block_side)

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.measure.measurements import Measurement
-    from rilievo.measure.region_measurements import RegionMeasurement
+    from rilievo.measure import Measurement, RegionMeasurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
 
 _PAGE_HEIGHT = 520  # [px], of the interactive page in a notebook
@@ -200,12 +199,12 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
             CalibrationError: If too few pixels of the region have depth.
         """
         from rilievo.measure.region_measurer import RegionMeasurer
-        from rilievo.measure.regions import DetectedBoxes, as_region, regions_of_detector
+        from rilievo.measure.regions import DetectedBoxes, regions_of_detector
 
         measurer = RegionMeasurer(self)
         if isinstance(region, DetectedBoxes):
             return [measurer.measure(detection) for detection in regions_of_detector(region)]
-        return measurer.measure(as_region(region, name))
+        return measurer.measure(region, name)
 
     def save(
         self,

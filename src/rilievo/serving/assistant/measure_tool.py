@@ -7,8 +7,8 @@ from pydantic import Field
 
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import worded
+from rilievo.measure import Measurement
 from rilievo.measure.measurement_records import COVERAGE, measure_points
-from rilievo.measure.measurements import Measurement
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,

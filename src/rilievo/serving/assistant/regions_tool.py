@@ -8,7 +8,6 @@ from pydantic import Field
 from rilievo.errors.messages import note_about, worded
 from rilievo.measure.measurement_records import COVERAGE, region_record
 from rilievo.measure.region_measurer import RegionMeasurer
-from rilievo.measure.regions import as_region
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,
     METRES,
@@ -71,7 +70,7 @@ def measure_boxes(photographs: Photographs, request: RegionsArguments) -> ToolAn
     notes = []
     for name, box in request.regions.items():
         top_left, bottom_right = pixel_points((box[:2], box[2:]), request.unit, prediction.shape)
-        thing = measurer.measure(as_region((*top_left, *bottom_right), name))
+        thing = measurer.measure((*top_left, *bottom_right), name)
         things.append(thing)
         notes += [note_about(thing.name, remark) for remark in thing.remarks]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.errors.messages import worded
-from rilievo.measure.measurements import Measurement
+from rilievo.measure import Measurement
 from rilievo.predicting.photographs.metric_references import describe_calibration
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
