@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.panoramas import panorama_note
+from rilievo.calibration.camera_checks import panorama_note
 from rilievo.io.files.limits import read_text
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files

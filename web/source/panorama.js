@@ -1,4 +1,4 @@
-// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.calibration.panoramas.
+// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.calibration.camera_checks.
 
 import { listOf, quantile } from "relief";
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
-from rilievo.calibration.panoramas import panorama_note
+from rilievo.calibration.camera_checks import panorama_note
 from rilievo.calibration.readings import MIN_AXIS_COSINE
 from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rilievo.calibration.camera_checks import fov_note, pixel_notes
-from rilievo.calibration.panoramas import panorama_note
+from rilievo.calibration.camera_checks import fov_note, panorama_note, pixel_notes
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource

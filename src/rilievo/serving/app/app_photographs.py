@@ -14,7 +14,7 @@ from pathlib import Path
 
 from starlette.concurrency import iterate_in_threadpool
 
-from rilievo.calibration.panoramas import panorama_note
+from rilievo.calibration.camera_checks import panorama_note
 from rilievo.errors import RilievoError
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.prediction import Prediction
