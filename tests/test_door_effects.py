@@ -15,13 +15,13 @@ pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
 import rilievo
-from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
 from rilievo.extensions.trust import TRUST
 from rilievo.models import finding, model_options
 from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
+from rilievo.predicting.metres.printed_markers import write_marker_page
 from rilievo.predicting.photographs import anchoring
 from rilievo.schema.fields import OptionField, option_names
 from rilievo.serving.assistant.assistant_options import AssistantOptions

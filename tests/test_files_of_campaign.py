@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from lab.torture.readers import all_readers
-from rilievo.calibration.size_files import read_known_csv
-from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets.sets.vda_videos import _parse_frame
 from rilievo.data.datasets.text_files import text_lines
 from rilievo.errors import InputError, OptionError
@@ -19,6 +17,8 @@ from rilievo.geometry.cameras.spelling import read_spelling
 from rilievo.io.verification import _archive_fault
 from rilievo.models.catalogue.download import hash_record_path, hub_token, read_hash_record
 from rilievo.models.onnx_files.agreement import _compare_output
+from rilievo.predicting.metres.size_files import read_known_csv
+from rilievo.predicting.metres.sparse import read_sparse
 
 
 def test_a_member_of_an_unknown_compression_is_a_fault(tmp_path: Path) -> None:

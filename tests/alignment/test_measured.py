@@ -14,7 +14,7 @@ from rilievo.alignment.sensor_depth import (
     nearest_known_pixels,
     resize_measured,
 )
-from rilievo.calibration.sparse import read_sparse
+from rilievo.predicting.metres.sparse import read_sparse
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 SIZE = (120, 160)

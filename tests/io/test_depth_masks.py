@@ -13,7 +13,6 @@ from PIL.PngImagePlugin import PngInfo
 from tests.support.png_bytes import write_rgba16
 
 import rilievo
-from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
@@ -21,6 +20,7 @@ from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth.stored_depth import read_stored_depth
+from rilievo.predicting.metres.sparse import read_sparse
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
 PHOTO = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.data.datasets.joined_interpretation import join_interpretations
@@ -19,6 +18,7 @@ from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding, depth_f
 from rilievo.io.depth.encoding import parse_encoding
 from rilievo.io.depth.plausibility import odd_unit_warning, plausibility_warnings
 from rilievo.io.depth.stored_depth import stored_depth_from_array, stored_depth_warnings
+from rilievo.predicting.metres.sparse import read_sparse
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.slanted_rooms import room_depth
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rilievo.calibration.points import calibrate
-from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.predicting.metres.size_files import read_known_csv
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 

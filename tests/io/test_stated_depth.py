@@ -11,7 +11,6 @@ from PIL import Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 import rilievo
-from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
@@ -20,6 +19,7 @@ from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import parse_encoding
 from rilievo.io.depth.stored_depth import StoredDepth, read_stored_depth
 from rilievo.io.depth.text_metadata import StoredQuantity, parse_array_name, parse_text_metadata
+from rilievo.predicting.metres.sparse import read_sparse
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 280.0
 V, U = np.mgrid[:HEIGHT, :WIDTH].astype(float)

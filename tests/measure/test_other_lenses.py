@@ -10,8 +10,6 @@ import pytest
 
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.sizes import Along, KnownLength, KnownPoint
-from rilievo.calibration.sparse import read_sparse
-from rilievo.calibration.sparse_points import known_points_of_embedded_depth
 from rilievo.errors import CalibrationError, InputError
 from rilievo.geometry.cameras import equirectangular
 from rilievo.geometry.cameras.camera import Camera
@@ -20,8 +18,10 @@ from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
 from rilievo.measure.expected_errors import circumstances_at
 from rilievo.measure.known_sizes import known_size_positions
-from rilievo.predicting.photographs.fitting import convert_by_references
-from rilievo.predicting.photographs.metric_references import MetricReferences
+from rilievo.predicting.metres.fitting import convert_by_references
+from rilievo.predicting.metres.metric_references import MetricReferences
+from rilievo.predicting.metres.sparse import read_sparse
+from rilievo.predicting.metres.sparse_points import known_points_of_embedded_depth
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.prediction_record import MadeBy

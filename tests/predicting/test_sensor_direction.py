@@ -8,7 +8,7 @@ import pytest
 import rilievo
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.predicting.photographs.sparse_direction import is_probably_distance
+from rilievo.predicting.metres.sparse_direction import is_probably_distance
 
 SIZE = (120, 160)
 CAMERA = Camera(K=K_from_fov(70, SIZE), source=CameraSource.GIVEN)

@@ -23,8 +23,8 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.measure import RegionMeasurement
 from rilievo.measure.ranges import COVERAGE
 from rilievo.models.base import Model
-from rilievo.predicting.photographs.fitting import convert_by_references
-from rilievo.predicting.photographs.metric_references import MetricReferences
+from rilievo.predicting.metres.fitting import convert_by_references
+from rilievo.predicting.metres.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 
 FILE = Path(__file__).with_suffix(".toml")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lab.torture.readers import all_readers
-from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
 from rilievo.io.cameras.lens_files import read_K, read_lens
 from rilievo.io.numbers import read_numbers
+from rilievo.predicting.metres.sparse import read_sparse
 from rilievo.training.video.pair_motions import read_estimate
 from support import opened_files, source_readers
 from support.reader_table import REASONS, TRIED, row_of
@@ -155,7 +155,7 @@ def _refused(folder: Path) -> None:
         (_matrix, "rilievo.io.cameras.lens_files.read_K"),
         (_lens, "rilievo.io.cameras.lens_files.read_lens"),
         (_numbers, "rilievo.io.numbers.read_numbers"),
-        (_points, "rilievo.calibration.point_lists.read_point_list"),
+        (_points, "rilievo.predicting.metres.point_lists.read_point_list"),
         (_refused, "rilievo.training.video.pair_motions.read_estimate"),
     ],
 )

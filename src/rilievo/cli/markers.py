@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rilievo.calibration.printed_markers import write_marker_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.names import printable
+from rilievo.predicting.metres.printed_markers import write_marker_page
 from rilievo.schema.fields import option
 
 

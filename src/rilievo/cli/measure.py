@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
-from rilievo.calibration.size_files import find_sparse_file, read_photo_sizes
 from rilievo.calibration.sizes import Known
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
@@ -36,8 +35,9 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
+from rilievo.predicting.metres.metric_references import describe_calibration
+from rilievo.predicting.metres.size_files import find_sparse_file, read_photo_sizes
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.metric_references import describe_calibration
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction

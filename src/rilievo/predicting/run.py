@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.calibration.size_files import read_known_csv, read_known_of_fixed_camera, sparse_files
 from rilievo.errors import OptionError, check_type
 from rilievo.errors.messages import Note, OptionName, Text, join_alternatives
 from rilievo.io.files.atomic import make_folder, sweep_parts
@@ -25,6 +24,11 @@ from rilievo.options.run_options import Saving
 from rilievo.options.unused_options import note_unused_parts
 from rilievo.predicting.consent import agree_to_pay
 from rilievo.predicting.inputs import Job, JobList, Medium, SkippedInputs, find_jobs
+from rilievo.predicting.metres.size_files import (
+    read_known_csv,
+    read_known_of_fixed_camera,
+    sparse_files,
+)
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, photo_size

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.sparse import read_sparse
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.placement import PlacementNames, place_map
+from rilievo.predicting.metres.sparse import read_sparse
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 SIZE = (480, 640)

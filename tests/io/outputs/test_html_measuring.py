@@ -15,8 +15,8 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.expected_errors import known_size_evidence
 from rilievo.measure.measurement_records import measure_points
 from rilievo.measure.measurements import Measurement
-from rilievo.predicting.photographs.fitting import convert_by_references
-from rilievo.predicting.photographs.metric_references import MetricReferences
+from rilievo.predicting.metres.fitting import convert_by_references
+from rilievo.predicting.metres.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind, DepthMap

@@ -9,7 +9,7 @@ from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.metric_references import MetricReferences, describe_calibration
+from rilievo.predicting.metres.metric_references import MetricReferences, describe_calibration
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
@@ -106,7 +106,7 @@ def _anchor_and_convert(
     if sizes.markers is None and not references.give_metres and own_depth is None:
         return prediction, None
 
-    from rilievo.predicting.photographs.fitting import convert_to_metres
+    from rilievo.predicting.metres.fitting import convert_to_metres
 
     return convert_to_metres(prediction, references, marker_side=sizes.markers, own_depth=own_depth)
 

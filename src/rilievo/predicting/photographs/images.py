@@ -21,7 +21,7 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.photographs.metric_references import read_sensor_references
+from rilievo.predicting.metres.metric_references import read_sensor_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import Interface, check_keywords, option_names, with_options

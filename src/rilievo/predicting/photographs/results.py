@@ -31,9 +31,9 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.metres.job_references import read_job_references
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient, option_notes
-from rilievo.predicting.photographs.job_references import read_job_references
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min_memory
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size

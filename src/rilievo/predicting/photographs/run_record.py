@@ -9,11 +9,11 @@ from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.outputs.save_options import WRITING
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.job_references import (
+from rilievo.predicting.metres.job_references import (
     find_job_sparse_file,
     read_job_sizes,
 )
+from rilievo.predicting.options import PredictOptions
 from rilievo.records.prediction_record import Setting
 from rilievo.schema.fields import settings_to_record
 

@@ -11,8 +11,8 @@ from rilievo.alignment import Fit, to_depth
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.predicting.metres.metric_references import MetricReferences
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.predicting.run_times import Stopwatch
 from rilievo.predicting.videos.shot_anchoring import ReferenceFunction
 from rilievo.prediction import Prediction

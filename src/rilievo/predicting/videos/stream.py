@@ -18,6 +18,10 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import StreamKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Engine
+from rilievo.predicting.metres.metric_references import (
+    MetricReferences,
+    read_sensor_references,
+)
 from rilievo.predicting.options import (
     STREAM_NAMES,
     STREAM_RECORDS,
@@ -26,10 +30,6 @@ from rilievo.predicting.options import (
 )
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.metric_references import (
-    MetricReferences,
-    read_sensor_references,
-)
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.videos.shot_anchoring import StreamFitter
 from rilievo.prediction import Prediction
@@ -229,7 +229,7 @@ class _StreamSizes:
             return read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)
         known = sizes.known_sizes
         if sizes.table is not None:
-            from rilievo.calibration.size_files import read_known_of_fixed_camera
+            from rilievo.predicting.metres.size_files import read_known_of_fixed_camera
 
             known = read_known_of_fixed_camera(sizes.table)
         return MetricReferences(known=known, camera_height=sizes.camera_height)

@@ -19,11 +19,11 @@ from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
 from rilievo.measure.expected_errors import require_certain_height
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.metres.fitting import convert_by_references
+from rilievo.predicting.metres.job_references import read_job_references
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import becomes_metric, option_notes
-from rilievo.predicting.photographs.fitting import convert_by_references
-from rilievo.predicting.photographs.job_references import read_job_references
 from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.photographs.run_record import run_record
 from rilievo.predicting.run_times import Stopwatch

@@ -13,9 +13,9 @@ from rilievo.errors import CalibrationError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.predicting.photographs.fitting import convert_to_metres
+from rilievo.predicting.metres.fitting import convert_to_metres
+from rilievo.predicting.metres.metric_references import MetricReferences
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.errors.messages import worded
 from rilievo.measure import Measurement
-from rilievo.predicting.photographs.metric_references import describe_calibration
+from rilievo.predicting.metres.metric_references import describe_calibration
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,

@@ -7,10 +7,7 @@ import numpy as np
 
 from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Mask, Points, Shaped, Values
-from rilievo.calibration.point_lists import read_point_list
-from rilievo.calibration.size_files import LIST_SUFFIXES
 from rilievo.calibration.sizes import Along, KnownPoint
-from rilievo.calibration.sparse_points import known_points_of_array, points_of_map, thin_by_grid
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
@@ -36,6 +33,13 @@ from rilievo.io.depth.stored_depth import (
 )
 from rilievo.io.files.names import printable
 from rilievo.io.saved_origins import read_saved_arrays
+from rilievo.predicting.metres.point_lists import read_point_list
+from rilievo.predicting.metres.size_files import LIST_SUFFIXES
+from rilievo.predicting.metres.sparse_points import (
+    known_points_of_array,
+    points_of_map,
+    thin_by_grid,
+)
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import (
     NO_ERROR,

@@ -63,7 +63,7 @@ def read_sensor_references(
 ) -> MetricReferences:
     """Read depth of another instrument for one photograph."""
     # Imported on demand, because few runs need it and it imports many readers.
-    from rilievo.calibration.sparse import read_sparse
+    from rilievo.predicting.metres.sparse import read_sparse
 
     sparse = read_sparse(
         file,

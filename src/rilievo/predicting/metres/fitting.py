@@ -15,19 +15,19 @@ from rilievo.calibration.points import Calibrated, calibrate, calibration_record
 from rilievo.calibration.readings import known_point_pixel, pixel_index
 from rilievo.calibration.rectangle_fit import fit_camera_to_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
-from rilievo.calibration.sparse_points import (
+from rilievo.errors import CalibrationError, InputError, UndeterminedError
+from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.measure.expected_errors import with_expected_error
+from rilievo.predicting.metres.metric_references import MetricReferences
+from rilievo.predicting.metres.sparse_direction import is_probably_distance
+from rilievo.predicting.metres.sparse_points import (
     convert_map_to_lens_depth,
     convert_points_to_lens_depth,
     drop_implausible_points,
     known_points_of_embedded_depth,
     points_with_depth,
 )
-from rilievo.errors import CalibrationError, InputError, UndeterminedError
-from rilievo.errors.messages import Note, OptionName, Text
-from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.measure.expected_errors import with_expected_error
-from rilievo.predicting.photographs.metric_references import MetricReferences
-from rilievo.predicting.photographs.sparse_direction import is_probably_distance
 from rilievo.prediction import Prediction
 from rilievo.prediction.surface_depth import with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
@@ -86,7 +86,7 @@ def find_marker_squares(
     Returns:
         The prediction with that camera, and the squares.
     """
-    from rilievo.calibration.printed_markers import find_markers, known_squares_from_markers
+    from rilievo.predicting.metres.printed_markers import find_markers, known_squares_from_markers
 
     photo = prediction.photo
     assert photo is not None, "a new prediction has its photograph"

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.calibration.sparse import SparseDepth, read_sparse
 from rilievo.errors import InputError
+from rilievo.predicting.metres.sparse import SparseDepth, read_sparse
 
 SHAPE = (480, 640)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.calibration.size_files import read_known_csv
 from rilievo.calibration.sizes import KnownLength, KnownPoint
 from rilievo.errors import InputError
+from rilievo.predicting.metres.size_files import read_known_csv
 
 
 def test_rows_are_points_or_lengths_and_blank_ones_are_passed_over(tmp_path: Path) -> None:

@@ -10,19 +10,19 @@ import pytest
 from PIL import Image
 
 import rilievo
-from rilievo.calibration.printed_markers import (
-    Marker,
-    find_markers,
-    known_squares_from_markers,
-    write_marker_page,
-)
 from rilievo.calibration.readings import rectangle_depth
 from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, fit_rectangles
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.predicting.photographs.fitting import find_marker_squares
+from rilievo.predicting.metres.fitting import find_marker_squares
+from rilievo.predicting.metres.printed_markers import (
+    Marker,
+    find_markers,
+    known_squares_from_markers,
+    write_marker_page,
+)
 from rilievo.records.sample import Photo
 from support.fixed_depth import FixedDepth
 from support.lens_boxes import turned

@@ -9,9 +9,13 @@ from PIL import Image
 from skimage.data import stereo_motorcycle
 
 import rilievo
-from rilievo.calibration.sparse import read_sparse
-from rilievo.calibration.sparse_points import MAX_POINTS, drop_implausible_points, thin_by_grid
 from rilievo.cli import main
+from rilievo.predicting.metres.sparse import read_sparse
+from rilievo.predicting.metres.sparse_points import (
+    MAX_POINTS,
+    drop_implausible_points,
+    thin_by_grid,
+)
 from rilievo.records.depth_map import DepthMap
 
 SHAPE = (48, 64)

@@ -4,15 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from rilievo.arrays.shapes import Size
-from rilievo.calibration.size_files import find_sparse_file
 from rilievo.calibration.sizes import Known
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.inputs import Job
-from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.metric_references import (
+from rilievo.predicting.metres.metric_references import (
     MetricReferences,
     read_sensor_references,
 )
+from rilievo.predicting.metres.size_files import find_sparse_file
+from rilievo.predicting.options import PredictOptions
 
 
 def read_job_references(
@@ -38,7 +38,7 @@ def read_job_sizes(job: Job, sizes: KnownSizes) -> tuple[Known, ...]:
     """
     if sizes.table is None:
         return sizes.known_sizes
-    from rilievo.calibration.size_files import read_known_of_fixed_camera, read_photo_sizes
+    from rilievo.predicting.metres.size_files import read_known_of_fixed_camera, read_photo_sizes
 
     if sizes.same_camera:
         return read_known_of_fixed_camera(sizes.table)
