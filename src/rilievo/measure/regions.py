@@ -1,7 +1,7 @@
 """Regions that contain one object each, from boxes and masks."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
@@ -9,7 +9,11 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Size
 from rilievo.errors import InputError, OptionError
-from rilievo.measure.segmentations import CORNER_OFFSET, MaskFunction
+
+MaskFunction = Callable[[Size], Mask]
+"""Function from the (height, width) of a photograph to the mask of a region in it [px]."""
+CORNER_OFFSET = 0.5
+"""Offset of a pixel's centre from its corner, from which detectors count [px]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float64, Int, Mask, Size
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS
-
-MaskFunction = Callable[[Size], Mask]
-"""Function from the (height, width) of a photograph to the mask of a region in it [px]."""
-CORNER_OFFSET = 0.5
-"""Offset of a pixel's centre from its corner, from which detectors count [px]."""
+from rilievo.measure.regions import CORNER_OFFSET, MaskFunction
 
 _MAX_RUNS = 2_000_000
 """Most run lengths of a mask, or characters of packed ones, which take 160 MB to unpack."""
