@@ -12,7 +12,7 @@ import rilievo
 from rilievo.calibration.plane_support import measure_support
 from rilievo.errors import InputError, OptionError
 from rilievo.measure.quantities import area
-from rilievo.measure.segmentations import segmentation_outline
+from rilievo.predicting.regions.segmentations import segmentation_outline
 
 K = np.array([[280.0, 0, 159.5], [0, 280, 119.5], [0, 0, 1]])
 PHOTO = np.ascontiguousarray(data.astronaut()[:240, :320])

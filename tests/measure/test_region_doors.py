@@ -15,7 +15,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.measure.measurement_records import region_cells
-from rilievo.predicting.region_runs import measure_regions
+from rilievo.predicting.regions.region_runs import measure_regions
 from rilievo.records.sample import Photo
 
 BOX = (60.0, 40.0, 200.0, 170.0)

@@ -7,9 +7,9 @@ import numpy as np
 
 from lab.torture.reader import Reader, row, sample_file, write_text
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, counts, metres, save
-from rilievo.measure.detections import read_detections
 from rilievo.predicting.metres.size_files import read_known_of_fixed_camera
 from rilievo.predicting.metres.sparse import read_sparse
+from rilievo.predicting.regions.detections import read_detections
 
 _TABLE = (
     "file,u,v,metres,along,u2,v2\na.png,10,12,2.5,,,\nb.png,5,6,1.25,ray,,\na.png,1,2,2,,30,2\n"

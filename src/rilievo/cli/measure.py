@@ -39,7 +39,7 @@ from rilievo.predicting.metres.metric_references import describe_calibration
 from rilievo.predicting.metres.size_files import find_sparse_file, read_photo_sizes
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.region_runs import measure_regions
+from rilievo.predicting.regions.region_runs import measure_regions
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.records.sample import Photo

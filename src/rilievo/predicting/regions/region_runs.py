@@ -10,11 +10,11 @@ from rilievo.errors.messages import note_about, note_of
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure import RegionMeasurement
-from rilievo.measure.detections import DetectionTable, PhotoKey, read_detections
 from rilievo.measure.measurement_records import origin_record
 from rilievo.measure.region_measurer import RegionMeasurer
 from rilievo.measure.regions import Region, as_region
 from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
+from rilievo.predicting.regions.detections import DetectionTable, PhotoKey, read_detections
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 

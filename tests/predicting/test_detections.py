@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.measure import detections, segmentations
-from rilievo.measure.detections import read_detections
 from rilievo.measure.regions import Region
-from rilievo.measure.segmentations import polygon_outline, run_length_outline
+from rilievo.predicting.regions import detections, segmentations
+from rilievo.predicting.regions.detections import read_detections
+from rilievo.predicting.regions.segmentations import polygon_outline, run_length_outline
 
 
 def packed(counts: list[int]) -> str:

@@ -18,7 +18,7 @@ from rilievo.io.files.names import printable, shortened
 from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.numbers import read_map
 from rilievo.measure.regions import Region, box_in_pixel_centres, box_region
-from rilievo.measure.segmentations import estimate_crossed_rows, segmentation_outline
+from rilievo.predicting.regions.segmentations import estimate_crossed_rows, segmentation_outline
 
 _MAX_LISTED = 5
 """Most broken rows, or photographs, that are named one by one; the others are counted."""
