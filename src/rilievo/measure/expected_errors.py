@@ -20,9 +20,10 @@ from rilievo.calibration.points import (
     MIN_MAJORITY_SIZES,
 )
 from rilievo.calibration.readings import Pixel, ray, rectangle_depth
+from rilievo.calibration.rectangle_fit import GUESSED_SOURCES
 from rilievo.calibration.sizes import KnownRectangle, parse_known
 from rilievo.errors import CalibrationError, RilievoError
-from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions
 from rilievo.measure.ranges import (
@@ -334,7 +335,7 @@ def picture_doubt(prediction: PredictionRecord) -> float:
 
 def is_focal_length_guessed(camera: Camera) -> bool:
     """Whether a camera's focal length is a guess."""
-    return camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
+    return camera.source in GUESSED_SOURCES
 
 
 def metres_method(prediction: PredictionRecord) -> str:

@@ -16,7 +16,7 @@ from rilievo.calibration.readings import (
     MIN_LINE_LENGTH,
     WINDOW_RADIUS,
 )
-from rilievo.calibration.sizes import MAX_METRES, NAMED_LENGTHS, NAMED_RECTANGLES
+from rilievo.calibration.sizes import NAMED_LENGTHS, NAMED_RECTANGLES
 from rilievo.measure.depth_edges import depth_sharpness
 from rilievo.measure.expected_errors import (
     UNKNOWN_SIZE_DISTANCE,
@@ -53,6 +53,7 @@ from rilievo.measure.visible_floor import find_floor_or_none, is_street_with_flo
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.instruments import DepthError, DepthSource
 from rilievo.records.prediction_record import PredictionRecord
+from rilievo.schema.typed_values import MAX_METRES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
