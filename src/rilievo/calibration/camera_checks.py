@@ -55,7 +55,20 @@ _SOURCES_OF_USER = (CameraSource.GIVEN, CameraSource.MILLIMETRES)
 _SOURCES_OF_FILE = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR, CameraSource.HEIF)
 
 
-def require_centre_inside(photo: Photo, camera: Camera) -> None:
+def check_camera(photo: Photo, camera: Camera) -> Camera:
+    """Check a camera against its photograph, and narrow a fisheye to its image circle.
+
+    Raises:
+        InputError: If the principal point of a pinhole lies outside the picture, a distortion
+            folds inside it, or a panorama lacks a pole.
+    """
+    if isinstance(camera.lens, Pinhole):
+        _require_centre_inside(photo, camera)
+        return camera
+    return Camera(lens=_check_lens(photo, camera.lens), source=camera.source)
+
+
+def _require_centre_inside(photo: Photo, camera: Camera) -> None:
     """Raise ``InputError`` if the principal point of a pinhole lies outside the picture."""
     height, width = photo.shape
     cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
@@ -67,12 +80,8 @@ def require_centre_inside(photo: Photo, camera: Camera) -> None:
         )
 
 
-def check_lens(photo: Photo, lens: Lens) -> Lens:
-    """Check a lens against its photograph, and narrow a fisheye to its image circle.
-
-    Raises:
-        InputError: If the distortion folds inside the picture, or a panorama lacks a pole.
-    """
+def _check_lens(photo: Photo, lens: Lens) -> Lens:
+    """Check a lens other than a pinhole, and narrow a fisheye to its image circle."""
     if isinstance(lens, Distorted) and _folds_inside(lens, photo.shape):
         notes = pixel_notes(Camera(lens=lens), photo.shape, ())
         hint = "; ".join(notes) or "calibrate with pictures whose pattern reaches into the corners"

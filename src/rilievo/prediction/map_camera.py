@@ -8,12 +8,11 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Size
 from rilievo.calibration.camera_checks import (
-    check_lens,
+    check_camera,
     exif_note,
     fov_note,
     lens_notes,
     pixel_notes,
-    require_centre_inside,
 )
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
@@ -131,7 +130,7 @@ def _check_file_camera(
     if origin is not None and has_recorded_camera and not origin.is_changed:
         return []
     if isinstance(camera.lens, Pinhole):
-        require_centre_inside(photo, camera)
+        check_camera(photo, camera)
 
     notes = pixel_notes(metadata.camera, map_size, sizes=())
     exif_contradiction = exif_note(photo.camera, camera)
@@ -148,12 +147,9 @@ def _check_file_camera(
 def _check_camera(photo: Photo, chosen: ChosenCamera) -> ChosenCamera:
     """Check that the chosen camera fits the photograph, and add warnings about its numbers."""
     camera = chosen.camera
-    if isinstance(camera.lens, Pinhole):
-        require_centre_inside(photo, camera)
-    else:
-        # Only the check is wanted. The returned lens is cropped to the image circle of a fisheye,
-        # but the given depth may reach beyond it.
-        check_lens(photo, camera.lens)
+    # Only the check is wanted. The returned lens is cropped to the image circle of a fisheye,
+    # but the given depth may reach beyond it.
+    check_camera(photo, camera)
 
     notes = [*chosen.notes, *pixel_notes(camera, photo.shape, sizes=())]
     exif_contradiction = exif_note(photo.camera, camera)

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 from rilievo.calibration.camera_checks import (
-    check_lens,
+    check_camera,
     exif_note,
     film_note,
     lens_notes,
-    require_centre_inside,
 )
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
@@ -50,8 +49,7 @@ def _with_checked_lens(photo: Photo) -> Photo:
     """Check the lens of a photograph's own camera; a fisheye is narrowed to its circle."""
     if photo.camera is None or isinstance(photo.camera.lens, Pinhole):
         return photo
-    lens = check_lens(photo, photo.camera.lens)
-    return replace(photo, camera=Camera(lens=lens, source=photo.camera.source))
+    return replace(photo, camera=check_camera(photo, photo.camera))
 
 
 def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
@@ -60,11 +58,8 @@ def _with_spelled_lens(photo: Photo, named: SpelledLens) -> Photo:
         # The word "pinhole" without numbers only removes another lens that the file states.
         has_other_lens = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
         return replace(photo, camera=None) if has_other_lens else photo
-    lens = check_lens(photo, named.lens(photo.shape, photo.name))
+    camera = check_camera(photo, Camera(lens=named.lens(photo.shape, photo.name)))
     notes = (*photo.notes, *lens_notes(named, photo.shape))
-    camera = Camera(lens=lens)
-    if isinstance(lens, Pinhole):
-        require_centre_inside(photo, camera)
     return replace(photo, camera=camera, notes=notes)
 
 
@@ -73,8 +68,7 @@ def _with_named_camera(photo: Photo, named: NamedCamera) -> Photo:
     note = film_note(named)
     if note is not None:
         photo = replace(photo, notes=(*photo.notes, note))
-    camera = camera_for_size(named, photo.shape)
+    camera = check_camera(photo, camera_for_size(named, photo.shape))
     if not isinstance(camera.lens, Pinhole):
-        return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
-    require_centre_inside(photo, camera)
+        camera = Camera(lens=camera.lens)  # Its source is that the user gives it.
     return replace(photo, camera=camera)
