@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from rilievo.errors import InputError, OptionError
+from rilievo.io.files.names import natural_sort_key
 from rilievo.io.photographs.own_depth import read_own_depth
-from rilievo.io.videos.frame_folder import FrameFolder, natural_sort_key
+from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.records.depth_map import OwnDepth
 from support.photographs_with_depth import gdepth
 

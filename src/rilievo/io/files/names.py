@@ -1,4 +1,4 @@
-"""Names of files: printable for messages, without duplicates, and told apart from addresses.
+"""Names of files: printable, without duplicates, in natural order, and told apart from addresses.
 
 Names may also be addresses, such as s3://bucket/key.
 """
@@ -52,6 +52,12 @@ def unique_names(files: Sequence[str]) -> list[str]:
     return number_duplicates(
         Path(name).stem if stem_counts[Path(name).stem.lower()] == 1 else name for name in files
     )
+
+
+def natural_sort_key(name: str) -> tuple[tuple[int, str], ...]:
+    """Return a sort key in which digits count as numbers: ``frame2`` is before ``frame10``."""
+    words = re.split(r"(\d+)", name)  # texts and digits in turn
+    return tuple((int(word), word) if word.isdecimal() else (-1, word) for word in words)
 
 
 def address_or_none(name: str | Path) -> str | None:

@@ -1,6 +1,5 @@
 """Read the photographs of a folder as the frames of a video."""
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Literal
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, Text, note_of
 from rilievo.io.files.limits import reason
-from rilievo.io.files.names import printable, unique_names
+from rilievo.io.files.names import natural_sort_key, printable, unique_names
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
@@ -97,12 +96,6 @@ class FrameFolder(FrameSource):
             except InputError as error:
                 problem = Text("none of its photographs can be read; the last error: ", error)
         raise InputError(problem=problem, path=self.path)
-
-
-def natural_sort_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Return a sort key in which digits count as numbers: ``frame2`` is before ``frame10``."""
-    words = re.split(r"(\d+)", name)  # texts and digits in turn
-    return tuple((int(word), word) if word.isdecimal() else (-1, word) for word in words)
 
 
 def _list_photos(path: Path) -> list[Path]:

@@ -14,10 +14,9 @@ from rilievo.data.datasets.sets.tum import room_camera
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, MissingFileError
 from rilievo.geometry.cameras.camera import CameraSource
-from rilievo.io.files.names import printable, relative_printable
+from rilievo.io.files.names import natural_sort_key, printable, relative_printable
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
-from rilievo.io.videos.frame_folder import natural_sort_key
 
 _COLOUR_FOLDERS = ("rgb", "images", "image", "color", "colour", "frames", "image_02", "image_2")
 _NOT_COLOUR = re.compile(
