@@ -33,10 +33,10 @@ from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.sky import sky_share, surface_pixels
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.jpeg import jpeg_bytes, shrink_to_image
+from rilievo.io.photographs.photo import shrink_to_image
 from rilievo.measure.page_terms import page_terms
 from rilievo.pages.document import asset, page_pieces, write_pieces
-from rilievo.pages.pictures import jpeg_uri
+from rilievo.pages.pictures import jpeg_bytes, jpeg_uri
 from rilievo.pages.relief import SURFACE_SCRIPTS, Relief, pack_relief
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord

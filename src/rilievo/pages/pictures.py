@@ -1,6 +1,7 @@
 """Small pictures of photographs, depth, normals and errors, for pages about evaluations."""
 
 import base64
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from rilievo.io.map_pictures import (
     normals_picture,
 )
 from rilievo.io.outputs.formats.colour_files import drawn_depth
-from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 
@@ -126,6 +126,27 @@ class BlockMeans:
 def jpeg_uri(jpeg: bytes) -> str:
     """Encode a JPEG file as a data URL."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+
+
+def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
+    """Encode an image as JPEG, with optimised Huffman tables if Pillow can compute them.
+
+    Args:
+        image: RGB or grey image.
+        quality: Quality of Pillow, 1 to 95.
+        subsampling: Pillow's code for the chroma subsampling: 0 is 4:4:4, 2 is 4:2:0.
+    """
+    with_standard_tables = _encode_jpeg(image, quality, subsampling, optimize=False)
+    # To optimise tables, Pillow uses a buffer of one byte per pixel, and fails if it is too small.
+    if len(with_standard_tables) >= image.width * image.height:
+        return with_standard_tables
+    return _encode_jpeg(image, quality, subsampling, optimize=True)
+
+
+def _encode_jpeg(image: Image.Image, quality: int, subsampling: int, *, optimize: bool) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=optimize)
+    return file.getvalue()
 
 
 def average_blocks(values: Float[np.ndarray, "c h w"], valid: Mask) -> BlockMeans:

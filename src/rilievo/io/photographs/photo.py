@@ -204,6 +204,14 @@ def read_orientation(path: Path) -> StoredOrientation:
     return StoredOrientation(orientation=orientation, upright_size=size)
 
 
+def shrink_to_image(photo: Photo, side: int) -> Image.Image:
+    """Convert a photograph to an image that is at most ``side`` pixels wide and high."""
+    image = Image.fromarray(photo.pixels)
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
+    return image
+
+
 def notes_without_exif_focal(photo: Photo) -> tuple[str, ...]:
     """Notes on a photograph whose camera the user names, so that EXIF's focal length is not used.
 

@@ -21,7 +21,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import surface_pixels
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.jpeg import shrink_to_image
+from rilievo.io.photographs.photo import shrink_to_image
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 NO_METRES = "arbitrary, not metres: the depth is known only up to scale"

@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.pages.photograph import photo_picture
-from rilievo.pages.pictures import photo_panel
+from rilievo.pages.pictures import jpeg_bytes, photo_panel
 from rilievo.records.sample import Photo
 
 
