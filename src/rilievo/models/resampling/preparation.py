@@ -21,6 +21,8 @@ REDUCING_GAP = 3.0
 """
 BAND_PIXELS = 1 << 14
 """Pixels of the rows that are interpolated at once, so that they stay in the processor's cache."""
+_STRIP_PIXELS = 2_000_000
+"""Pixels that are reduced at a time, so that a large photograph is not copied as a whole."""
 
 
 class Rule(StrEnum):
@@ -390,12 +392,10 @@ def _reflect_indices(index: Int[np.ndarray, "n"], length: int) -> Int[np.ndarray
 
 def _box_means(pixels: Pixels, box_height: int, box_width: int) -> UInt8[np.ndarray, "a b 3"]:
     """Means over boxes of pixels, computed strip by strip, which takes little memory."""
-    from rilievo.io.photographs.pixels import STRIP_PIXELS
-
     height, width, _ = pixels.shape
     new_height, new_width = math.ceil(height / box_height), math.ceil(width / box_width)
     reduced = np.empty((new_height, new_width, 3), np.uint8)
-    rows_per_strip = max(1, STRIP_PIXELS // (width * box_height))
+    rows_per_strip = max(1, _STRIP_PIXELS // (width * box_height))
     for first_row in range(0, new_height, rows_per_strip):
         end_row = first_row + rows_per_strip
         strip = np.ascontiguousarray(pixels[first_row * box_height : end_row * box_height])
