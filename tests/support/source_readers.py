@@ -22,10 +22,11 @@ HELPERS = frozenset(
     {
         "rilievo.io.files.limits.read_text",
         "rilievo.io.exr_channels.ExrChannels",
-        "rilievo.io.files.archives.check_zip_ratio",
+        "rilievo.io.files.archives.opened_npz",
         "rilievo.io.files.archives.read_npz_arrays",
         "rilievo.data.datasets.text_files.text_lines",
         "rilievo.io.outputs.writing.open_stored_image",
+        "rilievo.training.networks.torch_files.load_torch_file",
     }
 )
 """Functions that open any path for their callers: the callers are the readers."""

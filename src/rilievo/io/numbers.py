@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -24,7 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.arrays.shapes import Float32, Shaped, UInt8, UInt16
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
 from rilievo.io.exr_channels import ExrChannels
-from rilievo.io.files.archives import check_npy_header, check_zip_member
+from rilievo.io.files.archives import PILLOW_ERRORS, check_npy_header, npz_member
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -35,7 +34,7 @@ from rilievo.io.files.limits import (
 )
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import check_tiff_tags
-from rilievo.io.photographs.decode import PILLOW_ERRORS, load_pixels
+from rilievo.io.photographs.decode import load_pixels
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
 """Suffixes that such files usually have, by which they are found in folders."""
@@ -230,18 +229,6 @@ def open_npz(path: Path) -> NpzFile:
         if not isinstance(archive, NpzFile):
             raise ValueError("it is a single array in the npy format")
         return archive
-
-
-def npz_member(archive: Mapping[str, Any], name: str) -> np.ndarray:
-    """Read an array of an npz file; raise ``ValueError`` if the member is not an array."""
-    if isinstance(archive, NpzFile) and archive.zip is not None:
-        for member in archive.zip.infolist():
-            if member.filename in (name, f"{name}.npy"):
-                check_zip_member(member, most_bytes=MAX_BYTES)
-    array = archive[name]
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"'{name}' in it is not an array")
-    return array
 
 
 def _read_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:

@@ -23,9 +23,9 @@ from PIL import Image
 from rilievo.arrays.shapes import Field
 from rilievo.errors import InputError, MissingPackageError, ModelError, OptionError
 from rilievo.errors.messages import OptionName, Text, count_text
+from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import MAX_PIXELS, is_whole
 from rilievo.io.json_record import InvalidRecordError, parse_json
-from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.models.base import Inference, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import AUTO, LoadOptions, read_settings

@@ -23,12 +23,11 @@ from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checksums import is_blank
-from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
+from rilievo.io.files.archives import BROKEN_FILE, npz_member, opened_npz
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts, write_text
-from rilievo.io.files.limits import MAX_BYTES, check_regular, reason, retry_miscounted
+from rilievo.io.files.limits import check_regular, reason, retry_miscounted
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
-from rilievo.io.numbers import npz_member
 from rilievo.models.base import Model
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.predicting.prefetching import map_ahead
@@ -160,10 +159,7 @@ class PredictionCache:
         path = self.file_path(image_id)
         check_regular(path)
         try:
-            # Given a path, numpy does not close a broken file, so it is opened here.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                for member in arrays.zip.infolist():
-                    check_zip_member(member, most_bytes=MAX_BYTES)
+            with opened_npz(path) as arrays:
                 yield arrays
         except RilievoError:
             raise

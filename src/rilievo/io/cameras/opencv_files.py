@@ -12,8 +12,9 @@ from rilievo.errors import InputError
 from rilievo.io.cameras.distortions import is_distortion_name
 from rilievo.io.cameras.names import FOCAL_X, MATRICES
 from rilievo.io.cameras.rectified_matrices import is_rectified_matrix
+from rilievo.io.files.archives import npz_member
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import npz_member, one_line_errors, open_npz
+from rilievo.io.numbers import one_line_errors, open_npz
 
 _NPZ_MATRICES = (
     *("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1"),

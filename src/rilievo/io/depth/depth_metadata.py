@@ -41,11 +41,11 @@ from rilievo.io.depth.text_metadata import (
     parse_text_metadata,
 )
 from rilievo.io.exr_channels import ExrChannels
+from rilievo.io.files.archives import PILLOW_ERRORS, npz_member
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import EXR_SIGNATURE, TIFF_SIGNATURES, npz_member, one_line_errors, open_npz
+from rilievo.io.numbers import EXR_SIGNATURE, TIFF_SIGNATURES, one_line_errors, open_npz
 from rilievo.io.outputs.sidecar import FileFacts, Sidecar, camera_from_facts, parse_sidecar
-from rilievo.io.photographs.decode import PILLOW_ERRORS
 from rilievo.io.saved_origins import (
     ListedFile,
     SavedOrigin,

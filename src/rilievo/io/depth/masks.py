@@ -16,8 +16,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.arrays.shapes import Mask, StoredMap
 from rilievo.io.exr_channels import ExrChannels
+from rilievo.io.files.archives import npz_member
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import EXR_SIGNATURE, TIFF_SIGNATURES, npz_member, one_line_errors, open_npz
+from rilievo.io.numbers import EXR_SIGNATURE, TIFF_SIGNATURES, one_line_errors, open_npz
 from rilievo.io.photographs.decode import load_pixels
 
 _SUBFILE_TYPE = 254

@@ -1,17 +1,19 @@
-"""Limits of archives, checked before anything is unpacked."""
+"""Limits of archives, checked before anything is unpacked, and exceptions for broken files."""
 
 import lzma
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
-from rilievo.io.files.limits import check_unpacked, retry_miscounted
+from rilievo.io.files.limits import MAX_BYTES, check_unpacked, retry_miscounted
 
 BROKEN_FILE = (
     OSError,
@@ -31,11 +33,48 @@ BROKEN_FILE = (
 )
 """Errors and warnings that zip, numpy, Pillow and OpenEXR raise for broken files."""
 
+PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    UserWarning,
+)
+"""Errors that Pillow raises for broken images, and ``UserWarning`` if warnings are errors."""
 _MAX_RATIO = 1100
 """Largest ratio of unpacked to packed bytes; Deflate reaches 1032."""
 
-STORED_RATIO = 2
-"""Largest such ratio of torch's archives, which are not compressed."""
+
+@contextmanager
+def opened_npz(path: Path) -> Iterator[NpzFile]:
+    """Open an npz file for a block, with all arrays within ``MAX_BYTES``.
+
+    Broken files raise any error of ``BROKEN_FILE``.
+    """
+    # Given a path, numpy does not close a broken file, so it is opened here.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        for member in archive.zip.infolist():
+            check_zip_member(member, most_bytes=MAX_BYTES)
+        yield archive
+
+
+def npz_member(archive: Mapping[str, Any], name: str) -> np.ndarray:
+    """Read an array of an npz file; raise ``ValueError`` if the member is not an array."""
+    if isinstance(archive, NpzFile) and archive.zip is not None:
+        for member in archive.zip.infolist():
+            if member.filename in (name, f"{name}.npy"):
+                check_zip_member(member, most_bytes=MAX_BYTES)
+    array = archive[name]
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"'{name}' in it is not an array")
+    return array
 
 
 def read_npz_arrays(
@@ -69,15 +108,6 @@ def check_zip_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
     """Raise ``ValueError`` if a member unpacks to more than ``most_bytes``, or impossibly many."""
     most_bytes = min(most_bytes, _MAX_RATIO * member.compress_size)
     check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most_bytes)
-
-
-def check_zip_ratio(path: Path, *, most_ratio: int) -> None:
-    """Raise ``ValueError`` if an archive unpacks to more than ``most_ratio`` times its size."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    check_unpacked("it", size, most_bytes=most_ratio * path.stat().st_size)
 
 
 def check_npy_header(file: IO[bytes], size: int) -> None:

@@ -1,8 +1,6 @@
 """Decode files to Pillow images; every failure is a one-line error."""
 
-import struct
 import threading
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -13,6 +11,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
+from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 from rilievo.io.files.tiff_directories import check_tiff_tags
 from rilievo.io.photographs.jpeg_scans import check_jpeg_scans
@@ -30,21 +29,6 @@ from rilievo.io.photographs.signatures import (
 )
 from rilievo.io.photographs.sixteen_bits import check_colour_span
 
-PILLOW_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    UserWarning,
-)
-"""Errors that Pillow raises for broken images, and ``UserWarning`` if warnings are errors."""
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612  # tags of TIFF
 _PILLOW_LIMIT = threading.Lock()
 

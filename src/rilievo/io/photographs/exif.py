@@ -9,8 +9,8 @@ from PIL import Image
 from rilievo.arrays.shapes import Matrix
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
+from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.tiff_directories import check_tiff_tags
-from rilievo.io.photographs.decode import PILLOW_ERRORS
 
 _MIN_FOV, _MAX_FOV = 1.0, 170.0  # [degrees], plausible along the longer side
 MAX_ASPECT_CHANGE = 0.02

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from rilievo.arrays.shapes import Field
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.photographs.exif import MAX_ASPECT_CHANGE, MIN_ZOOM, ExifMetadata, camera_from_exif
 from rilievo.io.photographs.exif_contradictions import describe_contradiction, fisheye_name
 

@@ -16,10 +16,11 @@ from PIL import Image
 from rilievo.arrays.shapes import Mask, Pixels
 from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
-from rilievo.io.photographs.decode import PILLOW_ERRORS, decode_image, opened_undecoded
+from rilievo.io.photographs.decode import decode_image, opened_undecoded
 from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.exif_crops import exif_camera, is_exif_focal_note
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture, upright_pixels

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError, needing
-from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
 from rilievo.io.files.atomic import write_bytes
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import from_json, to_json
+from rilievo.training.networks.torch_files import load_torch_file
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 """Names of Adam's state for each weight: its step count and two moments."""
@@ -91,8 +91,7 @@ def load_checkpoint(
     """
     check_regular(path)
     try:
-        check_zip_ratio(path, most_ratio=STORED_RATIO)
-        entries = torch.load(path, map_location="cpu", weights_only=True)
+        entries = load_torch_file(path)
         stored_fingerprint = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise InputError(

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from rilievo.errors import InputError, ModelError
-from rilievo.io.files.archives import BROKEN_FILE
+from rilievo.io.files.archives import BROKEN_FILE, npz_member, opened_npz
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import npz_member
 
 BATCH_NORM_NAMES = {
     "weight": "gamma",
@@ -39,7 +38,7 @@ def read_gluon_arrays(source: Path, paths: Iterable[Path]) -> dict[str, np.ndarr
             check_regular(path)
             if not is_zipfile(path):
                 raise ValueError("is not an .npz archive")
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with opened_npz(path) as archive:
                 for name in archive.files:
                     arrays[name.rsplit("/", 1)[-1].removesuffix(".npy")] = npz_member(archive, name)
     except (*BROKEN_FILE, InputError) as error:

@@ -42,11 +42,10 @@ from rilievo.data.motion.tracks import Tracking, grey, rays_at, track_corners, t
 from rilievo.data.motion.window_adjustment import PointDepths
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import invert
-from rilievo.io.files.archives import BROKEN_FILE
+from rilievo.io.files.archives import BROKEN_FILE, npz_member, opened_npz
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import npz_member
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
@@ -816,7 +815,7 @@ def read_estimate(path: Path) -> MotionEstimate:
 
 
 def _load_arrays(path: Path) -> _StoredArrays:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with opened_npz(path) as stored:
         return _StoredArrays(
             trust=float(npz_member(stored, "trust")),
             places=npz_member(stored, "places"),

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import MissingExtraError, ModelError
-from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
+from rilievo.training.networks.torch_files import load_torch_file
 
 EXTRA = "train"
 """Extra of the package that installs what weights are read with."""
@@ -64,8 +64,7 @@ def read_state(path: Path) -> State:
 
             content = load_file(path)
         else:
-            check_zip_ratio(path, most_ratio=STORED_RATIO)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = load_torch_file(path)
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"{printable(path)}: safetensors", EXTRA) from error
     except Exception as error:  # torch.load raises whatever its unpickler does

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import Text
-from rilievo.io.files.archives import STORED_RATIO, check_zip_ratio
 from rilievo.io.files.limits import check_regular, reason, unreadable
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.networks.backbones.weights import Entries, State, select_network_tensors
@@ -23,6 +22,7 @@ from rilievo.training.networks.blueprint import (
     PoseKind,
     VideoBlueprint,
 )
+from rilievo.training.networks.torch_files import load_torch_file
 from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
 from rilievo.training.networks.video.pose_networks import PoseCNN, PoseDecoder
@@ -106,8 +106,7 @@ def read_torch_file(path: Path) -> Entries:
     """Read tensors and numbers by their names from a file of torch, without running code."""
     _check_is_torch_file(path)
     try:
-        check_zip_ratio(path, most_ratio=STORED_RATIO)
-        entries = torch.load(path, map_location="cpu", weights_only=True)
+        entries = load_torch_file(path)
     except Exception as error:  # torch.load raises whatever its unpickler does
         raise ModelError(f"{path}: {_describe_loading_error(error)}") from error
     if not isinstance(entries, Mapping) or not all(isinstance(key, str) for key in entries):
