@@ -24,14 +24,6 @@ from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.records.prediction_record import MadeBy, Setting
 
-MAKE_ANEW_HINT = Text(
-    "use ",
-    OptionName("overwrite", "True"),
-    " to replace it, or choose another ",
-    OptionName("output"),
-)
-WAS_MADE_WITH = "was made with"
-
 _MAX_DIFFERENCE = 1e-3
 """Relative difference up to which values count as equal, because the results of networks differ in
 the seventh digit across processors."""
@@ -61,12 +53,11 @@ def earlier_sidecar(
     earlier = find_sidecar(path)
     if earlier is None:
         return None
-    difference = first_difference(earlier, sidecar.made_by, run)
+    check_same_settings(path, earlier, sidecar.made_by, run)
     # The options of a run identify the photograph's file; a single call compares its content.
-    if not difference and not run:
-        difference = _photo_difference(earlier, sidecar)
-    if difference:
-        raise OutputError(problem=Text(f"{path} {WAS_MADE_WITH} {difference}: ", MAKE_ANEW_HINT))
+    difference = None if run else _photo_difference(earlier, sidecar)
+    if difference is not None:
+        raise _other_result_error(path, difference)
     complete_files = [
         file_facts
         for file_facts in earlier.files
@@ -75,7 +66,32 @@ def earlier_sidecar(
     return replace(earlier, files=tuple(complete_files))
 
 
-def first_difference(
+def check_same_settings(
+    path: Path, earlier: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
+) -> None:
+    """Check that an earlier run, whose JSON lies at a path, had the same model and options.
+
+    Raises:
+        OutputError: If it had others; the message names the first difference.
+    """
+    difference = _first_difference(earlier, made_by, run)
+    if difference is not None:
+        raise _other_result_error(path, difference)
+
+
+def _other_result_error(path: Path, difference: str) -> OutputError:
+    """Return the error for a JSON of other results, with what to do about it."""
+    return OutputError(
+        problem=Text(
+            f"{path} was made with {difference}: use ",
+            OptionName("overwrite", "True"),
+            " to replace it, or choose another ",
+            OptionName("output"),
+        )
+    )
+
+
+def _first_difference(
     earlier: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> str | None:
     """Describe the first difference in model or options of two runs; None if they are equal."""

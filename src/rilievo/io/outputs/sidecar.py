@@ -336,12 +336,25 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     valid_pixels = int(np.count_nonzero(depth.valid))
     all_are_valid = valid_pixels == depth.values.size
     valid_values = depth.values if all_are_valid else depth.values[depth.valid]
+    ends = (float(valid_values.min()), float(valid_values.max())) if valid_pixels else None
+    return depth_facts(depth.kind, ends, valid_pixels, is_distance=depth.is_distance)
+
+
+def depth_facts(
+    kind: DepthKind,
+    ends: tuple[float, float] | None,
+    valid_pixels: int,
+    *,
+    is_distance: bool = False,
+) -> DepthFacts:
+    """Describe depth by its kind and its least and largest valid value; None if none is valid."""
+    minimum, maximum = (None, None) if ends is None else ends
     return DepthFacts(
-        kind=depth.kind,
-        unit=UNITS.get(depth.kind, _ARBITRARY),
-        meaning=_depth_meaning(depth.kind, is_distance=depth.is_distance),
-        minimum=float(valid_values.min()) if valid_pixels else None,
-        maximum=float(valid_values.max()) if valid_pixels else None,
+        kind=kind,
+        unit=UNITS.get(kind, _ARBITRARY),
+        meaning=_depth_meaning(kind, is_distance=is_distance),
+        minimum=minimum,
+        maximum=maximum,
         valid_pixels=valid_pixels,
     )
 

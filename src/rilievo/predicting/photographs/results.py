@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
+from rilievo.errors import InputError, OptionError, RilievoError, needing
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
@@ -14,10 +14,8 @@ from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
-    MAKE_ANEW_HINT,
-    WAS_MADE_WITH,
+    check_same_settings,
     file_fault,
-    first_difference,
     pending_path,
 )
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
@@ -365,13 +363,8 @@ class ResultWriter:
             )
             return False
         sidecar = read_sidecar(path)
-        difference = first_difference(
-            sidecar, self.model.made_by, self._comparable_record(job, sidecar)
-        )
-        if difference is not None:
-            raise OutputError(
-                problem=Text(f"{path} {WAS_MADE_WITH} {difference}: ", MAKE_ANEW_HINT)
-            )
+        record = self._comparable_record(job, sidecar)
+        check_same_settings(path, sidecar, self.model.made_by, record)
         if not self._has_all_formats(sidecar):
             return False
 

@@ -25,12 +25,11 @@ from rilievo.io.outputs.overwrite_policy import (
     record_state,
 )
 from rilievo.io.outputs.sidecar import (
-    MEANINGS,
-    UNITS,
     DepthFacts,
     FileFacts,
     SourceFacts,
     camera_facts,
+    depth_facts,
     write_sidecar,
 )
 from rilievo.io.outputs.video_drawing import ClipDepthRange, measure_depth_range
@@ -499,11 +498,5 @@ def _without_known_sizes(prediction: Prediction) -> Prediction:
 
 def _depth_facts(depth_range: ClipDepthRange, valid_pixels: int) -> DepthFacts:
     """Make the record of the depth of all frames, for the JSON."""
-    return DepthFacts(
-        kind=depth_range.kind,
-        unit=UNITS.get(depth_range.kind, "arbitrary"),
-        meaning=MEANINGS[depth_range.kind],
-        minimum=depth_range.low if valid_pixels else None,
-        maximum=depth_range.high if valid_pixels else None,
-        valid_pixels=valid_pixels,
-    )
+    ends = (depth_range.low, depth_range.high) if valid_pixels else None
+    return depth_facts(depth_range.kind, ends, valid_pixels)
