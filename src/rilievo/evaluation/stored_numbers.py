@@ -14,7 +14,6 @@ from rilievo.evaluation.metrics.metric import Numbers
 from rilievo.io.depth.depth_metadata import (
     DISPARITY,
     DISTANCE,
-    GIVEN_BY_USER,
     INVERSE,
     DepthMetadata,
 )
@@ -104,8 +103,8 @@ def combine_encodings(user: ValueEncoding, metadata: DepthMetadata, path: Path) 
         )
     if kind is None and not metadata.is_decodable:
         return user  # The file states nothing.
-    # With both --encoding (GIVEN_BY_USER) and --kind, the user has stated everything.
-    is_encoding_from_user = kind is None and metadata.source == GIVEN_BY_USER
+    # With both --encoding and --kind, the user has stated everything.
+    is_encoding_from_user = kind is None and metadata.is_given_by_user
     if is_encoding_from_user and user.number_kind is not None:
         if user.scale is not None and not user.is_disparity:
             raise OptionError(

@@ -42,7 +42,7 @@ from rilievo.evaluation.scoring.placing import is_placement_note
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
-from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR
+from rilievo.io.depth.plausibility import MEDIAN_WARNINGS
 from rilievo.io.files.names import printable
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -273,7 +273,7 @@ def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> I
 
     # Each of these notes is the end of a note on an image.
     turn_notes = [TURNED.format(turn) for turn in TURNS]
-    for note in (TOO_FAR, TOO_NEAR, OTHER_UNIT, *turn_notes):
+    for note in (*MEDIAN_WARNINGS, OTHER_UNIT, *turn_notes):
         with_note = [score for score in scores if any(text.endswith(note) for text in score.notes)]
         if with_note:
             yield f"in {count_text(len(with_note), 'image')}, {note}"

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from rilievo.data.datasets.dataset import Dataset, evenly_spread
 from rilievo.errors import RilievoError
 from rilievo.io.depth.interpretation import DepthInterpretation, DepthProperty
-from rilievo.io.depth.plausibility import TOO_FAR, TOO_NEAR, odd_unit_warning
+from rilievo.io.depth.plausibility import MEDIAN_WARNINGS, odd_unit_warning
 
 _MAX_IMAGES = 24
-_WARNINGS_OF_ALL_IMAGES = (TOO_FAR, TOO_NEAR)
-"""Warnings about the median depth, which is judged for all images together."""
 
 
 def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpretation:
@@ -40,8 +38,8 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
         range_ends = (interpretation.nearest, interpretation.farthest)
         depths += [depth for depth in range_ends if depth is not None]
         for warning in interpretation.warnings:
-            if warning in _WARNINGS_OF_ALL_IMAGES:
-                continue
+            if warning in MEDIAN_WARNINGS:
+                continue  # The median is judged for all images together.
             pattern = _pattern_of_warning(warning)
             image_counts[pattern] += 1
             first_warnings.setdefault(pattern, f"{image_id}: {warning}")

@@ -46,8 +46,7 @@ from rilievo.evaluation.stored_predictions import StoredPrediction, unknown_make
 from rilievo.io.depth.crops import RequestedPlacement
 from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.plausibility import (
-    TOO_FAR,
-    TOO_NEAR,
+    MEDIAN_WARNINGS,
     bent_surface_warning,
     straight_surface_warning,
 )
@@ -227,7 +226,7 @@ class ForeignPredictions:
         )
         # Implausible metres are noted with the image's score.
         warnings = (*number_warnings, *surface_warnings)
-        return tuple(warning for warning in warnings if warning not in (TOO_FAR, TOO_NEAR))
+        return tuple(warning for warning in warnings if warning not in MEDIAN_WARNINGS)
 
 
 @contextmanager

@@ -136,6 +136,11 @@ class DepthMetadata:
         return None if self.code_range is None else self.code_range.spacing
 
     @property
+    def is_given_by_user(self) -> bool:
+        """Whether the user declares how values become depth, and the file states nothing."""
+        return self.source == GIVEN_BY_USER
+
+    @property
     def stores_logarithms(self) -> bool:
         """Whether the values are codes that are evenly spaced in the logarithm of depth."""
         return self.spacing is Spacing.LOGARITHMIC

@@ -31,6 +31,8 @@ TOO_NEAR = (
     f"the median depth is below {MIN_PLAUSIBLE_MEDIAN * 100:g} cm, as if centimetres were "
     "read as millimetres, or metres were divided once too often; check the scale"
 )
+MEDIAN_WARNINGS = (TOO_FAR, TOO_NEAR)
+"""Warnings about a median depth, which some callers judge for several images together."""
 SURFACES_ARE_STRAIGHT = (
     "its values change evenly across flat surfaces, as in inverse depth and disparity but not in "
     "depth: if they are inverse depth, depth is 1 / value; if they are disparity, depth is focal "

@@ -265,7 +265,7 @@ def stored_depth_warnings(
         unit=metadata.scale if metadata.is_decodable else unit,
         are_codes=are_codes,
         max_depth=max_depth,
-        is_unit_given=is_unit_given or metadata.source == GIVEN_BY_USER,
+        is_unit_given=is_unit_given or metadata.is_given_by_user,
         is_unit_guessed=not is_unit_given and not metadata.is_decodable,
     )
     conflict = _unit_conflict_warning(metadata, unit if is_unit_given else None)
@@ -488,7 +488,7 @@ def _unit_conflict_warning(metadata: DepthMetadata, given_unit: float | None) ->
 
     ``given_unit`` is the one that the user gives elsewhere than in the encoding [m].
     """
-    if metadata.source == GIVEN_BY_USER:
+    if metadata.is_given_by_user:
         given_unit = metadata.scale
     stated_unit = metadata.unit_text_metres
     if stated_unit is None or given_unit is None:
