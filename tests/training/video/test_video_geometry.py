@@ -16,8 +16,12 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.motion.log_scales import ScaleLink, chained_log_scales, linked_log_scales
-from rilievo.data.motion.pair_motion import UNKNOWN_MOTION, PairMotion, Triangulated
+from rilievo.data.motion.pair_motion import (
+    UNKNOWN_MOTION,
+    PairMotion,
+    Triangulated,
+    unify_scales,
+)
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
@@ -37,7 +41,6 @@ from rilievo.training.video.pair_motions import (
     read_estimate,
     read_training_motions,
     select_trusted_motions,
-    unify_scales,
     write_estimate,
 )
 from rilievo.training.video.video_config import VideoConfig
@@ -420,14 +423,6 @@ def test_the_order_of_offsets_does_not_change_the_scales(offsets: tuple[int, ...
     first = unify_scales(dict(sorted(motions.items())))
     for each, T in unified.items():
         np.testing.assert_allclose(T, first[each], rtol=1e-9)
-
-
-def test_scales_of_a_row_are_those_of_the_chain() -> None:
-    steps = [math.nan, *np.random.default_rng(1).normal(0, 0.2, 50)]
-    steps[20] = math.nan
-    links = [ScaleLink(first=k - 1, second=k, log_ratio=steps[k]) for k in range(1, 51) if k != 20]
-    np.testing.assert_allclose(linked_log_scales(51, links), chained_log_scales(steps), atol=1e-10)
-    assert linked_log_scales(3, []).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Camera motion between two frames, by tracked corners with uncertain depth."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from rilievo.arrays.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values
+from rilievo.data.motion.log_scales import ScaleLink, linked_log_scales
 from rilievo.data.motion.pose_fit import (
     MAX_ERROR,
     MIN_Z,
@@ -18,7 +20,10 @@ from rilievo.data.motion.pose_fit import (
     reprojection_errors,
 )
 from rilievo.data.motion.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
-from rilievo.geometry.transforms import axis_angle_from_rotation, rigid
+from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, scale_translation
+
+Place = TypeVar("Place", bound=tuple[int, int])
+"""Sequence and number of a frame."""
 
 TRACKING = Tracking(max_corners=400, min_quality=0.005, min_distance=4, max_return_distance=0.3)
 _MIN_CORNERS = 20
@@ -256,3 +261,50 @@ def _direction_error(pose: PoseFit) -> float:
     perpendicular = np.eye(3) - np.outer(direction, direction)
     variance = max(float(np.trace(perpendicular @ covariance @ perpendicular)), 0.0)
     return min(90.0, math.degrees(math.atan2(math.sqrt(variance), length)))
+
+
+def unify_scales(
+    motions: Mapping[tuple[Place, Place], Transform],
+) -> dict[tuple[Place, Place], Transform]:
+    """Bring motions to one scale along each sequence.
+
+    Afterwards the motions between two targets that are sources of each other have the same length,
+    up to a weak pull towards the scale that each of them had. The result does not depend on the
+    order of the motions.
+
+    Args:
+        motions: ``source_T_target`` by target and source. All motions from a target have one unit.
+    """
+    targets = sorted({target for target, _ in motions})
+    index_by_target = {target: index for index, target in enumerate(targets)}
+    links = []
+    for target, source in sorted(motions):
+        if not target < source:
+            continue  # each pair of targets gives one link, from its earlier target
+        log_ratio = _log_length_ratio(motions, target, source)
+        if log_ratio is not None:
+            first_index = index_by_target[target]
+            second_index = index_by_target[source]
+            links.append(ScaleLink(first=first_index, second=second_index, log_ratio=log_ratio))
+    factors = np.exp(linked_log_scales(len(targets), links))
+    return {
+        (target, source): scale_translation(motion, factors[index_by_target[target]])
+        for (target, source), motion in motions.items()
+    }
+
+
+def _log_length_ratio(
+    motions: Mapping[tuple[Place, Place], Transform], target: Place, source: Place
+) -> float | None:
+    """Log of the length of the motion to ``source`` over that of the motion back.
+
+    Return None if one of them is missing, or has no positive finite length.
+    """
+    forward, backward = motions.get((target, source)), motions.get((source, target))
+    if forward is None or backward is None:
+        return None
+    forward_length = float(np.linalg.norm(forward[:3, 3]))
+    backward_length = float(np.linalg.norm(backward[:3, 3]))
+    if not (0 < forward_length < math.inf and 0 < backward_length < math.inf):
+        return None
+    return math.log(forward_length / backward_length)

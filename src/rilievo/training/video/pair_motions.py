@@ -30,13 +30,13 @@ from rilievo.arrays.shapes import (
     Values,
 )
 from rilievo.data.motion.clip_motion import ClipMotion, ClipTracker
-from rilievo.data.motion.log_scales import ScaleLink, linked_log_scales
 from rilievo.data.motion.pair_motion import (
     TRACKING,
     PairMotion,
     Triangulated,
     depth_errors,
     motion_of_tracks,
+    unify_scales,
 )
 from rilievo.data.motion.tracks import Tracking, grey, rays_at, track_corners, track_positions
 from rilievo.data.motion.window_adjustment import PointDepths
@@ -647,46 +647,6 @@ def _merge_corners(corners_by_source: Sequence[Triangulated]) -> Points:
     total_weights = np.bincount(corner_index, weights, len(positions))
     weighted_log_depths = np.bincount(corner_index, weights * log_depths, len(positions))
     return np.column_stack([positions, np.exp(weighted_log_depths / total_weights)])
-
-
-def unify_scales(motions: Motions) -> dict[Pair, Transform]:
-    """Bring motions to one scale along each sequence.
-
-    Afterwards the motions between two targets that are sources of each other have the same length,
-    up to a weak pull towards the scale that each of them had. The result does not depend on the
-    order of the motions.
-    """
-    targets = sorted({target for target, _ in motions})
-    index_by_target = {target: index for index, target in enumerate(targets)}
-    links = []
-    for target, source in sorted(motions):
-        if not target < source:
-            continue  # each pair of targets gives one link, from its earlier target
-        log_ratio = _log_length_ratio(motions, target, source)
-        if log_ratio is not None:
-            first_index = index_by_target[target]
-            second_index = index_by_target[source]
-            links.append(ScaleLink(first=first_index, second=second_index, log_ratio=log_ratio))
-    factors = np.exp(linked_log_scales(len(targets), links))
-    return {
-        (target, source): _scale_translation(motion, float(factors[index_by_target[target]]))
-        for (target, source), motion in motions.items()
-    }
-
-
-def _log_length_ratio(motions: Motions, target: FramePlace, source: FramePlace) -> float | None:
-    """Log of the length of the motion to ``source`` over that of the motion back.
-
-    Return None if one of them is missing, or has no positive finite length.
-    """
-    forward, backward = motions.get((target, source)), motions.get((source, target))
-    if forward is None or backward is None:
-        return None
-    forward_length = _translation_length(forward)
-    backward_length = _translation_length(backward)
-    if not (0 < forward_length < math.inf and 0 < backward_length < math.inf):
-        return None
-    return math.log(forward_length / backward_length)
 
 
 def read_training_motions(run: Path) -> Motions:
