@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float, Int64, Pixels, Transforms, Values
+from rilievo.arrays.shapes import Float, Int64, Pixels, Transform, Transforms, Values
 from rilievo.data.motion.followed_points import FOLLOWING, PointTracker
 from rilievo.data.motion.log_scales import chained_log_scales
 from rilievo.data.motion.pair_motion import TRACKING, UNKNOWN_MOTION, PairMotion, motion_of_tracks
@@ -76,6 +76,13 @@ class ClipMotion:
     def cuts(self) -> tuple[int, ...]:
         """Indices of the frames at which a new part begins, except the first."""
         return tuple(int(index) + 1 for index in np.flatnonzero(np.diff(self.parts)))
+
+    def motion_between(self, source: int, target: int) -> Transform | None:
+        """Motion ``source_T_target`` between two frames; None if there is a cut between them."""
+        # Poses before and after a cut have no relation.
+        if self.parts[source] != self.parts[target]:
+            return None
+        return self.cam_T_world[source] @ invert(self.cam_T_world[target])
 
 
 class ClipTracker:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float
-from rilievo.data.motion.pair_motion import corner_misfit
-from rilievo.data.motion.tracks import FrameDepth, Tracks
+from rilievo.arrays.shapes import Float, Pixels
+from rilievo.data.motion.pair_motion import TRACKING, corner_misfit
+from rilievo.data.motion.tracks import FrameDepth, Tracks, grey, track_corners
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 """Factors of the focal length that are tried."""
@@ -27,6 +27,11 @@ class CornerPair(NamedTuple):
 
     tracks: Tracks
     depth: FrameDepth
+
+    @classmethod
+    def between(cls, first: Pixels, second: Pixels, depth: FrameDepth) -> "CornerPair":
+        """Track corners from the first frame, whose ``depth`` is known, to the second."""
+        return cls(track_corners(grey(first), grey(second), TRACKING), depth)
 
 
 def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:

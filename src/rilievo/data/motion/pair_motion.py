@@ -19,7 +19,15 @@ from rilievo.data.motion.pose_fit import (
     fit_pose,
     reprojection_errors,
 )
-from rilievo.data.motion.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
+from rilievo.data.motion.tracks import (
+    FrameDepth,
+    GreyFrame,
+    Tracking,
+    Tracks,
+    depth_at,
+    rays_at,
+    track_corners,
+)
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid, scale_translation
 
 Place = TypeVar("Place", bound=tuple[int, int])
@@ -103,6 +111,16 @@ UNKNOWN_MOTION = PairMotion(
     depth_error=math.nan,
     num_depth_checks=0,
 )
+
+
+def motion_between(
+    target: GreyFrame, source: GreyFrame, depth: FrameDepth, K: Float[np.ndarray, "3 3"]
+) -> PairMotion:
+    """Estimate ``source_T_target`` from corners that are tracked from target to source.
+
+    ``depth`` is that of the target, in any unit; ``motion_of_tracks`` explains the result.
+    """
+    return motion_of_tracks(track_corners(target, source, TRACKING), depth, K)
 
 
 def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> PairMotion:

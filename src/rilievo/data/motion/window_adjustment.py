@@ -59,6 +59,16 @@ class PointDepths:
         positions = np.zeros((0, 2))
         return cls(positions=positions, depth=empty, model_depth=empty, log_depth_std=empty)
 
+    def more_precise_than(self, log_depth_std: float) -> "PointDepths":
+        """Keep the points whose log depth has a smaller standard error."""
+        is_precise = self.log_depth_std < log_depth_std
+        return PointDepths(
+            positions=self.positions[is_precise],
+            depth=self.depth[is_precise],
+            model_depth=self.model_depth[is_precise],
+            log_depth_std=self.log_depth_std[is_precise],
+        )
+
     def times(self, factor: float) -> "PointDepths":
         """Multiply the depth of the points, as for another unit of the poses."""
         return replace(self, depth=self.depth * factor)

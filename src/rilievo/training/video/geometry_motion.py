@@ -11,8 +11,6 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field
 from rilievo.data.motion.focal_check import CornerPair, better_focal_factor
-from rilievo.data.motion.pair_motion import TRACKING
-from rilievo.data.motion.tracks import grey, track_corners
 from rilievo.errors import InputError
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import horizontal_fov
@@ -312,10 +310,10 @@ def _track_first_sequence(frames: VideoTargetFrames, prior_depths: StoredMaps) -
     for target in frames.spread_subset(_FOV_TARGETS).targets:
         if target.place.sequence != first_sequence:
             continue
-        target_frame = grey(frames.read_frame(target.place))
-        source_frame = grey(frames.read_frame(target.sources[-1]))
-        tracks = track_corners(target_frame, source_frame, TRACKING)
-        pairs.append(CornerPair(tracks, prior_depths.maps_or_zeros(target.place)))
+        target_frame = frames.read_frame(target.place)
+        source_frame = frames.read_frame(target.sources[-1])
+        depth = prior_depths.maps_or_zeros(target.place)
+        pairs.append(CornerPair.between(target_frame, source_frame, depth))
     return pairs
 
 

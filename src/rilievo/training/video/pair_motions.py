@@ -13,7 +13,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,13 +35,12 @@ from rilievo.data.motion.pair_motion import (
     PairMotion,
     Triangulated,
     depth_errors,
-    motion_of_tracks,
+    motion_between,
     unify_scales,
 )
-from rilievo.data.motion.tracks import Tracking, grey, rays_at, track_corners, track_positions
+from rilievo.data.motion.tracks import Tracking, grey, rays_at, track_positions
 from rilievo.data.motion.window_adjustment import PointDepths
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import invert
 from rilievo.io.files.archives import BROKEN_FILE, npz_member, opened_npz
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, reason
@@ -259,7 +258,7 @@ def _chain_window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace,
     index_by_place = {target.place: index for index, target in enumerate(chain.targets)}
     window_motions = {}
     for index, target in enumerate(chain.targets):
-        points = _precise_points(motion.points[index])
+        points = motion.points[index].more_precise_than(_MAX_LOG_DEPTH_ERROR)
         if len(points.depth) < _MIN_POINTS:
             continue
         source_T_target = _motions_to_sources(motion, index_by_place, target)
@@ -280,28 +279,15 @@ def _motions_to_sources(
 ) -> dict[FramePlace, Transform]:
     """``source_T_target`` of the sources that are in the chain, on the same side of each cut."""
     target_index = index_by_place[target.place]
-    world_T_target = invert(motion.cam_T_world[target_index])
     source_T_target = {}
     for source in target.sources:
         source_index = index_by_place.get(source)
         if source_index is None:
             continue
-        # Poses before and after a cut have no relation.
-        if motion.parts[source_index] == motion.parts[target_index]:
-            source_T_target[source] = motion.cam_T_world[source_index] @ world_T_target
+        motion_to_source = motion.motion_between(source_index, target_index)
+        if motion_to_source is not None:
+            source_T_target[source] = motion_to_source
     return source_T_target
-
-
-def _precise_points(points: PointDepths) -> PointDepths:
-    """Keep the points whose depth has a small standard error."""
-    is_precise = points.log_depth_std < _MAX_LOG_DEPTH_ERROR
-    return replace(
-        points,
-        positions=points.positions[is_precise],
-        depth=points.depth[is_precise],
-        model_depth=points.model_depth[is_precise],
-        log_depth_std=points.log_depth_std[is_precise],
-    )
 
 
 def _median_parallax(points: PointDepths, source_T_target: Transform, K: Matrix) -> float:
@@ -386,8 +372,8 @@ def find_pair_motions(
         target_frame = grey(frames.read_frame(target.place))
         K = frames.get_K(target)
         for source in target.sources:
-            tracks = track_corners(target_frame, grey(frames.read_frame(source)), TRACKING)
-            motions[target.place, source] = motion_of_tracks(tracks, depth, K)
+            source_frame = grey(frames.read_frame(source))
+            motions[target.place, source] = motion_between(target_frame, source_frame, depth, K)
         if report_progress is not None:
             report_progress(num_done, len(frames))
     return motions
