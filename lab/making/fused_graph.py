@@ -43,7 +43,7 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.io.onnx_checksums import append_onnx_checksum
+from rilievo.io.training_files import append_onnx_checksum
 
 LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
 """Pixels of the layout network's picture, and the divisor of its sides."""

@@ -39,7 +39,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import ASSUMED_FOV
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
-from rilievo.io.onnx_checksums import ONNX_KEY, append_onnx_checksum
+from rilievo.io.training_files import ONNX_KEY, append_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.file_changes import set_metadata
 from rilievo.models.onnx_files.onnx_model import OnnxModel

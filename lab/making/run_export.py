@@ -18,7 +18,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.io.onnx_checksums import append_onnx_checksum
+from rilievo.io.training_files import append_onnx_checksum
 from rilievo.models.onnx_files.file_writing import append_metadata
 from rilievo.training.conversion.onnx_file import write_traced
 from rilievo.training.networks.small import SMALL, SmallNet

@@ -55,7 +55,7 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.io.onnx_checksums import ONNX_KEY
+from rilievo.io.training_files import ONNX_KEY
 from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS

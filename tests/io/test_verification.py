@@ -18,8 +18,7 @@ from rilievo.io.checksums import (
     first_fault,
     write_checksums,
 )
-from rilievo.io.onnx_checksums import append_onnx_checksum
-from rilievo.io.training_caches import FEATURES_SUFFIX, FRAMES_SUFFIX
+from rilievo.io.training_files import FEATURES_SUFFIX, FRAMES_SUFFIX, append_onnx_checksum
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import OUTPUTS, save
 from support.predictions import prediction

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lab.making.distil.depth_losses import confidence_of
 from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.io.files.atomic import replacing
-from rilievo.io.onnx_checksums import append_onnx_checksum
+from rilievo.io.training_files import append_onnx_checksum
 from rilievo.models.onnx_files.file_writing import append_metadata
 from rilievo.models.onnx_files.onnx_model import FIRST_FORMAT
 from rilievo.training.conversion.onnx_file import write_traced

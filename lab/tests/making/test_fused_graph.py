@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from lab.making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, detail_of, fuse, main
 from rilievo.errors import InputError
-from rilievo.io.onnx_checksums import has_onnx_checksum
+from rilievo.io.training_files import has_onnx_checksum
 from support.network_numbers import assert_networks_agree
 
 HEIGHT, WIDTH = 128, 192

@@ -29,7 +29,7 @@ from lab.making.outline_network import (
 )
 from lab.making.write_default_models import PACKAGE, read_layout, read_outlines, rewrite_base
 from rilievo.errors import InputError
-from rilievo.io.onnx_checksums import has_onnx_checksum
+from rilievo.io.training_files import has_onnx_checksum
 
 NAMES = ("depth", "normals", "confidence", "sky")
 SIZE = (128, 192)

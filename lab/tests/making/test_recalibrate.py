@@ -29,7 +29,7 @@ from lab.making.recalibrate import (
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import assumed_camera
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.onnx_checksums import onnx_fault
+from rilievo.io.training_files import onnx_fault
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT
 

@@ -18,7 +18,7 @@ from lab.making.write_default_models import (
     rounded,
     store_in_8_bits,
 )
-from rilievo.io.onnx_checksums import has_onnx_checksum
+from rilievo.io.training_files import has_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.file_changes import graph_and_branches, replace_dequantize_nodes

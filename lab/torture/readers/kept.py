@@ -13,7 +13,7 @@ from lab.torture.readers.pictures import save as save_picture
 from lab.torture.readers.runs import write_features
 from lab.torture.readers.videos import write_video
 from rilievo.io.checksums import CHECKSUMS, write_checksums
-from rilievo.io.onnx_checksums import append_onnx_checksum
+from rilievo.io.training_files import append_onnx_checksum
 from rilievo.io.verification import verify
 from rilievo.predicting.inputs import SkippedInputs, find_jobs
 from rilievo.predicting.options import PredictOptions

@@ -27,16 +27,17 @@ from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
 from rilievo.io.files.limits import MAX_BYTES, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json
-from rilievo.io.onnx_checksums import has_onnx_checksum, onnx_fault
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.replacement import pending_path, read_pending_sums
-from rilievo.io.training_caches import (
+from rilievo.io.training_files import (
     FEATURES_SUFFIX,
     FRAMES_FORMAT,
     FRAMES_SUFFIX,
     features_fault,
     frames_description_path,
     frames_fault,
+    has_onnx_checksum,
+    onnx_fault,
 )
 
 _CONVERTED_MODEL = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")

@@ -10,7 +10,7 @@ from rilievo.errors import ModelError, OptionError, check_type
 from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.io.files.atomic import random_part_path, replacing
 from rilievo.io.files.names import printable
-from rilievo.io.onnx_checksums import ONNX_KEY, append_onnx_checksum
+from rilievo.io.training_files import ONNX_KEY, append_onnx_checksum
 from rilievo.models import MODELS, is_single_network, load_model, read_kind
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions, TrustOptions

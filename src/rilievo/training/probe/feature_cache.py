@@ -24,7 +24,7 @@ from rilievo.io.files.atomic import make_folder, sweep_parts, write_bytes, write
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, parse_json, to_json
-from rilievo.io.training_caches import (
+from rilievo.io.training_files import (
     FEATURES_HEADER,
     FEATURES_HEADER_BYTES,
     FEATURES_MAGIC,

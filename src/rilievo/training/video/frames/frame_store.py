@@ -30,7 +30,7 @@ from rilievo.io.files.limits import is_whole, read_text, unreadable
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
-from rilievo.io.training_caches import (
+from rilievo.io.training_files import (
     FRAME_RECORD,
     FRAMES_FORMAT,
     FRAMES_SUFFIX,

@@ -1,10 +1,17 @@
-"""Checksums in the files that training caches: features of a backbone, and frames of a video.
+"""Files that training writes, with checksums inside of them or beside them.
 
-The features of each image are one file, with a header of ``FEATURES_HEADER`` and a CRC-32. The
-frames of a video are one file of pixels, with a record of ``FRAME_RECORD`` for each frame in a file
-beside it. A fault is a sentence without its subject, for ``rilievo verify``.
+An ONNX file of rilievo has its SHA-256 in its last bytes, as an entry of the model's metadata, so
+that other programs can still read the file.
+
+Training also caches features of a backbone and frames of a video. The features of each image are
+one file, with a header of ``FEATURES_HEADER`` and a CRC-32. The frames of a video are one file of
+pixels, with a record of ``FRAME_RECORD`` for each frame in a file beside it.
+
+A fault is a sentence without its subject, for ``rilievo verify``.
 """
 
+import hashlib
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,6 +19,17 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
+
+from rilievo.io.checksums import CHANGED
+from rilievo.io.files.limits import reason
+
+ONNX_KEY = "rilievo.sha256"
+"""Key of the entry in the model's metadata."""
+
+_ONNX_METADATA_TAG = 14 << 3 | 2  # metadata_props of onnx.ModelProto, with a length
+_ONNX_KEY_TAG, _ONNX_VALUE_TAG = 1 << 3 | 2, 2 << 3 | 2  # of onnx.StringStringEntryProto
+_ONNX_DIGITS = 64
+_ONNX_ENTRY_BYTES = 84
 
 FEATURES_SUFFIX = ".features"
 FEATURES_MAGIC = b"rilfeat\0"
@@ -118,3 +136,49 @@ def frames_fault(frames: Path, count: int, frame_bytes: int) -> str | None:
         f"its frame {first_damaged} differs from what was written (crc32): delete it, and train "
         "again"
     )
+
+
+def append_onnx_checksum(path: Path) -> None:
+    """Append the checksum of an ONNX file to its end, or replace an earlier one."""
+    content = path.read_bytes()
+    if _onnx_digest_at_end(content) is not None:
+        content = content[:-_ONNX_ENTRY_BYTES]
+    path.write_bytes(content + _onnx_metadata_entry(hashlib.sha256(content).hexdigest()))
+
+
+def has_onnx_checksum(path: Path) -> bool:
+    """Whether an ONNX file ends in a checksum."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _ONNX_ENTRY_BYTES))
+            return _onnx_digest_at_end(file.read()) is not None
+    except OSError:
+        return False
+
+
+def onnx_fault(path: Path) -> str | None:
+    """Describe how an ONNX file differs from the checksum at its end; None if it does not."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    expected = hashlib.sha256(content[:-_ONNX_ENTRY_BYTES]).hexdigest()
+    return None if _onnx_digest_at_end(content) == expected else CHANGED
+
+
+def _onnx_digest_at_end(content: bytes) -> str | None:
+    """Hexadecimal digits of the checksum at the end of a file; None if there is no checksum."""
+    digest = content[-_ONNX_DIGITS:].decode("ascii", "replace")
+    if len(digest) == _ONNX_DIGITS and content.endswith(_onnx_metadata_entry(digest)):
+        return digest
+    return None
+
+
+def _onnx_metadata_entry(digest: str) -> bytes:
+    key = _protobuf_field(_ONNX_KEY_TAG, ONNX_KEY.encode())
+    value = _protobuf_field(_ONNX_VALUE_TAG, digest.encode())
+    return _protobuf_field(_ONNX_METADATA_TAG, key + value)
+
+
+def _protobuf_field(tag: int, content: bytes) -> bytes:
+    return bytes([tag, len(content)]) + content
