@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from rilievo.errors import InputError, OutputError
-from rilievo.io.checksums import CHECKSUMS, write_checksums
+from rilievo.io.checksums import (
+    CHECKSUMS,
+    finish_replacement,
+    replacing_with_checksums,
+    write_checksums,
+)
 from rilievo.io.files.atomic import is_part
-from rilievo.io.replacement import finish_replacement, replacing_with_checksums
 from rilievo.io.verification import verify
 from support.killed_writes import die_at
 

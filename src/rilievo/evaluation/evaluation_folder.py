@@ -16,7 +16,7 @@ from rilievo.evaluation.model_names import shown_model_name
 from rilievo.evaluation.predictions.sources import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.selection import Selection
-from rilievo.io.checksums import CHECKSUMS, is_torn
+from rilievo.io.checksums import CHECKSUMS, finish_replacement, is_torn, replacing_with_checksums
 from rilievo.io.files.atomic import (
     make_folder,
     sweep_parts,
@@ -27,7 +27,6 @@ from rilievo.io.files.atomic import (
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason
 from rilievo.io.files.names import printable, relative_printable
 from rilievo.io.json_record import InvalidRecordError, from_json
-from rilievo.io.replacement import finish_replacement, replacing_with_checksums
 from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
 from rilievo.records.prediction_record import MadeBy
 from rilievo.version import VERSION

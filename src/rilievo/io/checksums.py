@@ -1,20 +1,40 @@
 """Size and SHA-256 of the files that rilievo writes, and signs of a damaged file.
 
 A fault is a sentence without its subject, such as "is missing". The name of the file precedes it.
+
+Files that replace those of an earlier run get their final names together with their checksums. New
+files are written beside the files that they replace. When all are complete, they get hidden names,
+``.NAME.pending``, and their checksums get theirs last. From then on, the next run can finish what a
+killed run began. The earlier checksums stay until every new file has its final name, so that
+``rilievo verify`` can compare each file at any moment.
 """
 
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import InputError
-from rilievo.io.files.atomic import FileSum, compute_file_sum, replacing, unwritable
+from rilievo.errors import InputError, OutputError, RilievoError
+from rilievo.io.files.atomic import (
+    FileSum,
+    compute_file_sum,
+    random_part_path,
+    remove,
+    remove_part,
+    rename,
+    sync_file,
+    sync_folder,
+    unwritable,
+    write_text,
+)
+from rilievo.io.files.commit import hold_locks, lock_path
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.json_record import InvalidRecordError, from_json, parse_json, to_json
 
@@ -154,9 +174,8 @@ def write_checksums(
         }
     except OSError as error:
         raise unwritable(path.parent, error) from error
-    with replacing(path) as part:
-        text = to_json(_Checksums(files={**computed_sums, **known_sums}), indent=1)
-        part.write_text(text + "\n", encoding="utf-8")
+    text = to_json(_Checksums(files={**computed_sums, **known_sums}), indent=1)
+    write_text(path, text + "\n")
 
 
 def checksum_path(path: Path) -> Path:
@@ -241,3 +260,98 @@ def _first_and_last_bytes(path: Path, count: int) -> tuple[bytes, bytes]:
         head = file.read(count)
         file.seek(max(0, path.stat().st_size - count))
         return head, file.read()
+
+
+def pending_path(path: Path) -> Path:
+    """Hidden path of a complete file that is about to replace another one."""
+    return path.with_name(f".{path.name}.pending")
+
+
+def read_pending_sums(checksums: Path) -> Mapping[str, FileSum] | None:
+    """Read the checksums of files that are about to replace others; None if there are none."""
+    try:
+        return read_sums(pending_path(checksums))
+    except InputError:
+        return None
+
+
+@contextmanager
+def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[Mapping[str, Path]]:
+    """Yield a path to write for each name; the new files replace the old ones when the block ends.
+
+    ``checksums`` is the list of checksums of the files, and lies in their folder.
+
+    A file whose path is not written, such as a report that cannot be made, is removed. After an
+    error, the old files are still there with their checksums.
+
+    Raises:
+        OutputError: If a file cannot be written.
+    """
+    parts = {name: random_part_path(checksums.with_name(name)) for name in names}
+    try:
+        yield parts
+        with hold_locks([lock_path(checksums)]):
+            _rename_pending(checksums, names)  # Finish what a killed run may have left.
+            _make_pending(checksums, parts)
+            _rename_pending(checksums, names)
+    except OutputError as error:
+        failed_name = next((name for name, part in parts.items() if error.path == part), None)
+        if failed_name is None:
+            raise
+        # The user knows the file by its final name, not by that of the part.
+        raise OutputError(error.message, path=checksums.with_name(failed_name)) from error
+    except OSError as error:
+        if isinstance(error, RilievoError):
+            raise
+        raise unwritable(checksums, error) from error
+    finally:
+        for part in parts.values():
+            remove_part(part)
+
+
+def finish_replacement(checksums: Path, names: Sequence[str]) -> None:
+    """Finish what a killed run began: give new files and their checksums their final names."""
+    if not os.path.lexists(pending_path(checksums)):
+        return
+    try:
+        with hold_locks([lock_path(checksums)]):
+            _rename_pending(checksums, names)
+    except OSError as error:
+        if isinstance(error, RilievoError):
+            raise
+        raise unwritable(checksums, error) from error
+
+
+def _make_pending(checksums: Path, parts: Mapping[str, Path]) -> None:
+    """Sync parts, give them their hidden names, and write their checksums last."""
+    existing_parts = {name: part for name, part in parts.items() if part.exists()}
+    sums = {name: compute_file_sum(part) for name, part in existing_parts.items()}
+    for name, part in existing_parts.items():
+        sync_file(part)
+        rename(part, pending_path(checksums.with_name(name)))
+    sync_folder(checksums.parent)
+    write_checksums(pending_path(checksums), (), sums=sums)
+
+
+def _rename_pending(checksums: Path, names: Sequence[str]) -> None:
+    """Give pending files their final names.
+
+    Pending files without checksums are removed, because they are not complete. So are the old files
+    that the pending checksums do not list.
+    """
+    pending_sums = read_pending_sums(checksums)
+    pending_paths = {name: pending_path(checksums.with_name(name)) for name in names}
+    if pending_sums is None:
+        for path in (*pending_paths.values(), pending_path(checksums)):
+            remove(path)
+        return
+    for name, path in pending_paths.items():
+        if name not in pending_sums:
+            remove(path)
+            remove(checksums.with_name(name))
+        elif os.path.lexists(path):
+            rename(path, checksums.with_name(name))
+    # The names must be on the disk before the new checksums replace the old ones.
+    sync_folder(checksums.parent)
+    rename(pending_path(checksums), checksums)
+    sync_folder(checksums.parent)

@@ -21,6 +21,8 @@ from rilievo.io.checksums import (
     is_blank,
     is_ours_or_blank,
     is_torn,
+    pending_path,
+    read_pending_sums,
     read_sums,
 )
 from rilievo.io.files.archives import BROKEN_FILE, check_zip_member
@@ -28,7 +30,6 @@ from rilievo.io.files.limits import MAX_BYTES, read_text, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
-from rilievo.io.replacement import pending_path, read_pending_sums
 from rilievo.io.training_files import (
     FEATURES_SUFFIX,
     FRAMES_FORMAT,

@@ -16,8 +16,7 @@ from rilievo.evaluation.tables.leaderboard import (
     write_leaderboard,
 )
 from rilievo.evaluation.tables.long_table import long_table
-from rilievo.io.checksums import checksum_path
-from rilievo.io.replacement import replacing_with_checksums
+from rilievo.io.checksums import checksum_path, replacing_with_checksums
 from rilievo.pages.document import write_text
 from rilievo.pages.tables import Table, table_as_csv, table_as_latex, tables_as_markdown
 

@@ -15,7 +15,7 @@ from rilievo.evaluation.views.item_panels import item_panels
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItem, ViewItems, item_notes
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.io.checksums import CHECKSUMS, checksum_path, write_checksums
+from rilievo.io.checksums import CHECKSUMS, checksum_path, replacing_with_checksums, write_checksums
 from rilievo.io.files.atomic import (
     is_part,
     make_folder,
@@ -25,7 +25,6 @@ from rilievo.io.files.atomic import (
     write_bytes,
 )
 from rilievo.io.files.names import printable
-from rilievo.io.replacement import replacing_with_checksums
 from rilievo.pages.document import asset, page_pieces
 from rilievo.pages.pictures import Panel, jpeg_uri
 from rilievo.pages.tables import Table, make_heads
