@@ -87,8 +87,8 @@ class LastingTask(TrainingTask[LastingState, Learner[Any]]):
         decoder = [each for each in network.parameters() if id(each) not in of_encoder]
         rate = config.learning_rate
         groups = [
-            {"params": encoder, "initial_lr": rate * config.encoder_factor},
-            {"params": decoder, "initial_lr": rate},
+            {"params": encoder, "lr": rate * config.encoder_factor},
+            {"params": decoder, "lr": rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=config.weight_decay)
         self.state = LastingState()

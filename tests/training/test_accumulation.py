@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rilievo.training.engine.checkpoint import RunState
 from rilievo.training.engine.loop import TrainingLoop, launch_fabric
-from rilievo.training.engine.task import TrainingTask, parameter_groups
+from rilievo.training.engine.task import TrainingTask
 
 
 class Product(nn.Module):
@@ -28,7 +28,7 @@ class Descent(TrainingTask[RunState, Product]):
 
     def __init__(self, batches: list[float]) -> None:
         self.learner, self.state = Product(), RunState()
-        self.optimizer = torch.optim.SGD(parameter_groups((self.learner, 0.1)), lr=0.1)
+        self.optimizer = torch.optim.SGD(self.learner.parameters(), lr=0.1)
         self.images_per_step = self.accumulate = len(batches)
         self.seed, self.steps, self._batches = 0, 1, batches
 

@@ -125,8 +125,8 @@ class DistilTask(TrainingTask[DistilState, DistilLearner]):
         names = {id(parameter) for parameter in encoder}
         decoder = [each for each in network.parameters() if id(each) not in names]
         groups = [
-            {"params": encoder, "initial_lr": config.learning_rate * config.encoder_factor},
-            {"params": decoder, "initial_lr": config.learning_rate},
+            {"params": encoder, "lr": config.learning_rate * config.encoder_factor},
+            {"params": decoder, "lr": config.learning_rate},
         ]
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, weight_decay=config.weight_decay

@@ -120,6 +120,9 @@ class TrainingLoop(Generic[State]):
         self._fingerprint = fingerprint
         self._learner: Any
         self._learner, self._optimizer = fabric.setup(task.learner, task.optimizer)
+        for group in self._optimizer.param_groups:
+            # The rate of a step replaces ``lr``, so the peak rate is kept under torch's own name.
+            group.setdefault("initial_lr", group["lr"])
 
         # Losses since the last row of the log, and the training time at that row [s].
         self._losses: list[dict[str, Tensor]] = []

@@ -21,7 +21,7 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     Attributes:
         learner: Module that maps a batch to scalars by name, of which ``loss`` is minimised.
-        optimizer: Optimizer; each of its groups has its peak learning rate as ``initial_lr``.
+        optimizer: Optimizer; each of its groups has its peak learning rate as ``lr``.
         state: Counts of the run, which checkpoints store.
         images_per_step: Images per step, over all processes.
         seed: Seed of the random numbers that are drawn within a step.
@@ -99,14 +99,6 @@ class TrainingTask(ABC, Generic[State, Network]):
 
     def after_checkpoint(self) -> None:
         """React to a checkpoint, for example by writing the weights that the run would end with."""
-
-
-def parameter_groups(*modules_and_rates: tuple[nn.Module, float]) -> list[dict[str, Any]]:
-    """Make the parameter groups of an optimizer from modules with their peak learning rates."""
-    return [
-        {"params": list(module.parameters()), "lr": rate, "initial_lr": rate}
-        for module, rate in modules_and_rates
-    ]
 
 
 def fused_option(device: torch.device) -> bool | None:

@@ -17,7 +17,7 @@ from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_tensors
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
-from rilievo.training.engine.task import TrainingTask, fused_option, parameter_groups
+from rilievo.training.engine.task import TrainingTask, fused_option
 from rilievo.training.losses.supervised import (
     angular_loss,
     angular_von_mises_fisher_loss,
@@ -229,12 +229,14 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
             trains_backbone=config.backbone_rate > 0,
             cache=cache,
         )
-        modules: list[tuple[nn.Module, float]] = [(probe, config.learning_rate)]
+        groups: list[dict[str, Any]] = [
+            {"params": list(probe.parameters()), "lr": config.learning_rate}
+        ]
         if self.learner.trains_backbone:
             # First, because the log has the learning rate of the last group.
-            modules.insert(0, (backbone, config.backbone_rate))
+            groups.insert(0, {"params": list(backbone.parameters()), "lr": config.backbone_rate})
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(*modules),
+            groups,
             weight_decay=config.weight_decay,
             fused=fused_option(fabric.device),
         )

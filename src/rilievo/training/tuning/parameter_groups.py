@@ -48,7 +48,7 @@ def make_parameter_groups(config: TuningConfig, network: TunedNetwork) -> list[d
         if is_trained and layer:
             # The last layer has the full rate, and each one before it a fraction of the next.
             rate = config.learning_rate * config.tuning.layer_rate ** (last_index - index)
-            groups.append({"params": list(layer), "lr": rate, "initial_lr": rate})
+            groups.append({"params": list(layer), "lr": rate})
     return groups
 
 

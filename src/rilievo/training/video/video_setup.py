@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
@@ -18,7 +18,7 @@ from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.engine.progress import FrameProgress
 from rilievo.training.engine.run_folder import CHECKPOINT
-from rilievo.training.engine.task import fused_option, parameter_groups
+from rilievo.training.engine.task import fused_option
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
@@ -194,11 +194,13 @@ def _make_learner(
 def _make_optimizer(
     learner: VideoLearner, config: VideoConfig, fabric: Any
 ) -> torch.optim.Optimizer:
-    modules: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
+    groups: list[dict[str, Any]] = [
+        {"params": list(learner.networks.parameters()), "lr": config.learning_rate}
+    ]
     if learner.camera is not None:
         # First, because the log has the learning rate of the last group.
-        modules.insert(0, (learner.camera, config.camera_rate))
-    return torch.optim.Adam(parameter_groups(*modules), fused=fused_option(fabric.device))
+        groups.insert(0, {"params": list(learner.camera.parameters()), "lr": config.camera_rate})
+    return torch.optim.Adam(groups, fused=fused_option(fabric.device))
 
 
 def _load_prior(config: VideoConfig) -> Prior:
