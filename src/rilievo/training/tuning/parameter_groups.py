@@ -4,37 +4,35 @@ from typing import Any
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tuning.low_rank import add_adapters
 from rilievo.training.tuning.network_layers import NetworkLayers, TunedNetwork, network_layers
-from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningConfig
+from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningOptions
 
 
-def make_parameter_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[str, Any]]:
+def make_parameter_groups(
+    network: TunedNetwork, tuning: TuningOptions, *, learning_rate: float, seed: int
+) -> list[dict[str, Any]]:
     """Freeze the layers that do not learn, add adapters, and group the rest for an optimizer.
+
+    ``learning_rate`` is that of the last layer, and ``seed`` that of the adapters' weights.
 
     Returns:
         One parameter group for each layer that learns, whose rate falls towards the input.
 
     Raises:
-        OptionError: If ``replay`` or ``lora`` has no effect, or ``freeze`` leaves nothing to learn.
+        OptionError: If ``lora`` has no effect, or ``freeze`` leaves nothing to learn.
     """
-    if isinstance(network, LatentNetwork) and config.tuning.replay:
-        problem = "cannot be used for a pipeline, because pipelines predict in several steps"
-        hint = Text("leave out ", OptionName("replay"))
-        raise OptionError(option="replay", problem=problem, hint=hint)
-
     layers = network_layers(network)
-    if config.tuning.lora:
-        layers = add_adapters(network, layers, rank=config.tuning.lora, seed=config.seed)
-    num_frozen = _num_frozen_layers(config.tuning.freeze, layers)
+    if tuning.lora:
+        layers = add_adapters(network, layers, rank=tuning.lora, seed=seed)
+    num_frozen = _num_frozen_layers(tuning.freeze, layers)
     has_trained_backbone = any(layers.weights[num_frozen : layers.backbone])
-    if config.tuning.lora and not has_trained_backbone:
+    if tuning.lora and not has_trained_backbone:
         raise OptionError(
             option="lora",
             problem=Text(
                 "has no effect if ",
-                OptionName("freeze", config.tuning.freeze),
+                OptionName("freeze", tuning.freeze),
                 " freezes all layers of the backbone",
             ),
         )
@@ -47,7 +45,7 @@ def make_parameter_groups(config: TuningConfig, network: TunedNetwork) -> list[d
             weight.requires_grad_(is_trained)
         if is_trained and layer:
             # The last layer has the full rate, and each one before it a fraction of the next.
-            rate = config.learning_rate * config.tuning.layer_rate ** (last_index - index)
+            rate = learning_rate * tuning.layer_rate ** (last_index - index)
             groups.append({"params": list(layer), "lr": rate})
     return groups
 

@@ -4,11 +4,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rilievo.errors import ModelError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.models import load_model
+from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import BASE, SMALL, embedded_file
+from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256 as file_sha256
 from rilievo.models.onnx_files.onnx_model import OnnxModel
@@ -20,20 +24,11 @@ from rilievo.training.adapters.run_models import (
     is_probe_run,
     is_tuned_run,
     is_video_run,
-    probe_preparation,
     read_probe_run,
     read_tuned_run,
 )
 from rilievo.training.adapters.torch_model import DepthProNetwork, TorchModel, TransformersNetwork
-from rilievo.training.adapters.trained import (
-    DEPTH_PRO,
-    ProbeNetwork,
-    SmallNetwork,
-    fill_from_file,
-    load_probed_network,
-    make_tuned_network,
-)
-from rilievo.training.adapters.trained_cards import probe_run_card, tuned_run_card
+from rilievo.training.adapters.trained import DEPTH_PRO, SmallNetwork
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.networks.small_weights import fill_from_onnx
@@ -59,6 +54,21 @@ class StartModel:
         """Whether its depth is that of a camera whose focal length is the photograph's width."""
         return self.blueprint.architecture == DEPTH_PRO
 
+    def model_with(self, network: TunedNetwork, device: torch.device) -> Model:
+        """Model that predicts as this one does, with a copy of its network on a device."""
+        options = LoadOptions(device=str(device))
+        if isinstance(network, LatentNetwork):
+            return DiffusionModel(
+                self.card,
+                network.pipeline,
+                options,
+                DiffusionSettings(),
+                weights_sha256=self.sha256,
+            )
+        return TorchModel(
+            self.card, network, options, weights_sha256=self.sha256, needs_focal=self.needs_focal
+        )
+
 
 def open_start_model(name: str, kind: DepthKind | None = None) -> StartModel:
     """Open a model in order to fine-tune it; ``name`` may be a folder or a file.
@@ -80,14 +90,12 @@ def open_start_model(name: str, kind: DepthKind | None = None) -> StartModel:
 def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
     """Open a run, the small embedded network, or a model of transformers or diffusers."""
     path = Path(name)
-    if is_tuned_run(path):
-        return _open_tuned_run(name, path)
-    if is_probe_run(path):
-        return _open_probe_run(name, path)
+    if is_tuned_run(path) or is_probe_run(path):
+        return _start_from_run(name, path)
     if name == SMALL:
-        return _open_small_network(name, embedded_file(SMALL))
+        return _start_from_onnx(name, embedded_file(SMALL))
     if path.suffix == ".onnx":
-        return _open_small_network(name, path)
+        return _start_from_onnx(name, path)
     if name == BASE:
         hint = f"{BASE} contains two networks in one graph, so start from {SMALL}"
         raise OptionError(option="start", value=name, expected=_EXPECTED_START, hint=hint)
@@ -105,39 +113,33 @@ def _open_by_family(name: str, kind: DepthKind | None) -> StartModel:
     raise OptionError(option="start", value=name, expected=_EXPECTED_START)
 
 
-def _open_tuned_run(name: str, folder: Path) -> StartModel:
-    blueprint = replace(read_tuned_run(folder).network, start=name)
-    network = fill_from_file(make_tuned_network(blueprint, folder), folder / WEIGHTS)
-    return StartModel(
-        blueprint=blueprint,
-        network=network,
-        card=tuned_run_card(folder),
-        sha256=file_sha256(folder / WEIGHTS),
-    )
-
-
-def _open_probe_run(name: str, folder: Path) -> StartModel:
-    """Open a run of ``train probe`` or ``train supervised``."""
-    card, run = probe_run_card(folder), read_probe_run(folder)
-    if card.kind is None:
+def _start_from_run(name: str, folder: Path) -> StartModel:
+    """Start from a run of ``train probe`` or ``train supervised``, which may be fine-tuned."""
+    model = load_model(folder, device="cpu", engine="torch")
+    if is_tuned_run(folder):
+        blueprint = replace(read_tuned_run(folder).network, start=name)
+    elif model.kind is None:
         problem = "is a model that only predicts normals; expected one that predicts depth"
         raise OptionError(option="start", problem=problem)
-    preparation = probe_preparation(run.blueprint)
-    return StartModel(
-        blueprint=TunedBlueprint(
+    else:
+        blueprint = TunedBlueprint(
             family=Family.PROBE,
             start=name,
-            kind=card.kind,
-            licence=card.licence,
-            probed=run.blueprint,
-        ),
-        network=ProbeNetwork(preparation, load_probed_network(folder, run)),
-        card=card,
+            kind=model.kind,
+            licence=model.card.licence,
+            probed=read_probe_run(folder).blueprint,
+        )
+    assert isinstance(model, DiffusionModel | TorchModel), "runs are loaded in torch"
+    is_pipeline = isinstance(model, DiffusionModel)
+    return StartModel(
+        blueprint=blueprint,
+        network=LatentNetwork(model.pipeline) if is_pipeline else model.network,
+        card=model.card,
         sha256=file_sha256(folder / WEIGHTS),
     )
 
 
-def _open_small_network(name: str, path: Path) -> StartModel:
+def _start_from_onnx(name: str, path: Path) -> StartModel:
     """Copy the weights of an ONNX file of the small embedded network into a network in torch."""
     model = OnnxModel(path, LoadOptions(device="cpu", engine="onnxruntime"))
     card, sizing = model.card, model.preparation.sizing

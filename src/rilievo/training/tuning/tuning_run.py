@@ -1,19 +1,32 @@
 """``fine_tune``, which trains a model further into a run folder."""
 
+import hashlib
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import OptionError, needing
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import OptionName, Text, count_text
+from rilievo.io.json_record import to_json
 from rilievo.training.adapters.run_models import PIPELINE_FOLDER, is_tuned_run
 from rilievo.training.engine.config_fields import with_absolute_paths
 from rilievo.training.engine.run_folder import RunFolder
-from rilievo.training.probe.probe_config import RunOptions
-from rilievo.training.probe.probe_frames import open_training_set
-from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig
+from rilievo.training.probe.probe_config import DataChoice, RunOptions
+from rilievo.training.probe.probe_frames import (
+    TargetFrames,
+    describe_first_target,
+    open_training_set,
+)
+from rilievo.training.tuning.held_out import divide_images
+from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_record import TuningRecord
+
+# torch is imported at the call, so that the core can import this module and report what is missing.
+if TYPE_CHECKING:
+    from rilievo.training.tuning.start_models import StartModel
 
 
 def fine_tune(
@@ -43,12 +56,17 @@ def fine_tune(
         MissingExtraError: If torch or another package of training is not installed.
         RilievoError: If an option, the data, the model or a checkpoint cannot be used.
     """
+    options = options or RunOptions()
     config = _with_absolute_paths(config)
     # Missing data are reported before torch is imported, which takes seconds.
     dataset, second = open_training_set(config.data), _open_second_set(config.tuning.second)
     with needing("training", "train"):
-        from rilievo.training.tuning.train_further import train_further
+        from rilievo.training.engine.loop import TrainingLoop, launch_fabric
+        from rilievo.training.tuning.library_folders import write_library_config
+        from rilievo.training.tuning.scored_images import ScoredImages
+        from rilievo.training.tuning.tuning_task import TuningTask
 
+    start = _open_start_model(config.tuning)
     folder = RunFolder(
         path=run,
         config=TuningConfig,
@@ -56,7 +74,50 @@ def fine_tune(
         is_run_of_kind=is_tuned_run,
         initial_folders=(PIPELINE_FOLDER,),
     )
-    return train_further(config, dataset, second, folder=folder, options=options or RunOptions())
+    config = folder.config_to_train(replace(config, network=start.blueprint), resume=options.resume)
+    if folder.is_finished():
+        return folder.read_record()
+
+    divided = divide_images(dataset, config.data)
+    fabric = launch_fabric(options.device, precision=config.precision, allows_unused_weights=True)
+    task = TuningTask(
+        config,
+        run,
+        fabric,
+        start,
+        divided,
+        frames=_training_frames(start, dataset, divided.training, config.data),
+        held_out=ScoredImages(dataset, divided.held_out),
+        second=None if second is None else ScoredImages(second, second.ids),
+    )
+    fingerprint = hashlib.sha256(f"{start.sha256} {to_json(config)}".encode()).hexdigest()
+    loop = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
+    if fabric.is_global_zero:
+        # Only now, so that a run that cannot begin leaves no folder behind.
+        folder.write_config(config)
+        write_library_config(task.without_adapters(start.network), run)
+
+    is_at_end = loop.train_to_end(
+        tensorboard=options.tensorboard,
+        stop_at=options.stop_at,
+        shown=options.shown,
+        resumes=options.resume,
+    )
+    return loop.finish(folder, task.record) if is_at_end else None
+
+
+def _training_frames(
+    start: "StartModel", dataset: Dataset, ids: tuple[str, ...], data: DataChoice
+) -> TargetFrames:
+    """Images to learn from, as the model sees them."""
+    return TargetFrames(
+        dataset,
+        ids,
+        data,
+        preparation=start.network.preparation,
+        largest=math.inf,
+        needs_focal=start.needs_focal,
+    )
 
 
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
@@ -64,8 +125,41 @@ def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
     config = _with_absolute_paths(config)
     dataset, second = open_training_set(config.data), _open_second_set(config.tuning.second)
     with needing("training", "train"):
-        from rilievo.training.tuning.train_further import describe_run
-    return describe_run(config, dataset, second)
+        from rilievo.training.networks.backbones.own_backbone import count_parameters
+        from rilievo.training.tuning.network_layers import checkpoint_activations
+        from rilievo.training.tuning.parameter_groups import (
+            count_learning_weights,
+            make_parameter_groups,
+        )
+
+    tuning = config.tuning
+    start = _open_start_model(tuning)
+    divided = divide_images(dataset, config.data)
+    num_weights = count_parameters(start.network)
+    groups = make_parameter_groups(
+        start.network, tuning, learning_rate=config.learning_rate, seed=config.seed
+    )
+    if tuning.checkpointing:
+        # Only to raise an error for a network that cannot do it.
+        checkpoint_activations(start.network)
+
+    num_images = len(divided.training)
+    num_batches = config.epochs * math.ceil(num_images / config.batch_size)
+    num_steps = math.ceil(num_batches / tuning.accumulate)
+    images_per_step = config.batch_size * tuning.accumulate
+    frames = _training_frames(start, dataset, divided.training, config.data)
+    lines = [
+        f"start: {tuning.start}, {start.blueprint.kind} depth, {num_weights:,} "
+        f"weights, of which {count_learning_weights(groups):,} are trained",
+        f"images: {num_images} for training, {len(divided.held_out)} held out, {divided.gap} left "
+        "out between them",
+        describe_first_target(frames),
+        f"steps: at most {num_steps}, each with up to {count_text(images_per_step, 'image')}",
+    ]
+    if second is not None:
+        second_images = count_text(len(second.ids), "image")
+        lines.append(f"second dataset: {tuning.second.dataset}, {second_images}")
+    return tuple(lines)
 
 
 def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
@@ -77,6 +171,20 @@ def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
     if start is not None and os.path.exists(start):
         start = os.path.abspath(start)
     return replace(config, tuning=replace(config.tuning, start=start, second=second))
+
+
+def _open_start_model(tuning: TuningOptions) -> "StartModel":
+    """Open the model to fine-tune; ``OptionError`` if it cannot be trained with the options."""
+    from rilievo.training.networks.latent_network import LatentNetwork
+    from rilievo.training.tuning.start_models import open_start_model
+
+    assert tuning.start is not None, "the configuration checks it"
+    start = open_start_model(tuning.start, tuning.kind)
+    if isinstance(start.network, LatentNetwork) and tuning.replay:
+        problem = "cannot be used for a pipeline, because pipelines predict in several steps"
+        hint = Text("leave out ", OptionName("replay"))
+        raise OptionError(option="replay", problem=problem, hint=hint)
+    return start
 
 
 def _open_second_set(second: SecondSet) -> Dataset | None:

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,12 @@ from torch import Tensor
 
 from rilievo.errors import InputError
 from rilievo.errors.messages import count_text
-from rilievo.models.base import Model
-from rilievo.models.hub.diffusion_cards import DiffusionSettings
-from rilievo.models.load_options import LoadOptions
-from rilievo.training.adapters.marigold import DiffusionModel
-from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
+from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask, fused_option
 from rilievo.training.networks.backbones.own_backbone import count_parameters
-from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.probe.probe_batches import collate, read_step_frames
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 from rilievo.training.tuning.held_out import DividedImages
@@ -67,16 +63,6 @@ class TuningState(RunState):
     validations_since_best: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuningData:
-    """Images of a run: to learn from, held out, and of a second dataset if there is one."""
-
-    divided: DividedImages
-    frames: TargetFrames
-    held_out: ScoredImages
-    second: ScoredImages | None
-
-
 class TuningTask(TrainingTask[TuningState, TuningLearner]):
     """Further training of a model.
 
@@ -87,27 +73,51 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     best: TunedNetwork
 
     def __init__(
-        self, config: TuningConfig, run: Path, fabric: Any, data: TuningData, start: StartModel
+        self,
+        config: TuningConfig,
+        run: Path,
+        fabric: Any,
+        start: StartModel,
+        divided: DividedImages,
+        *,
+        frames: TargetFrames,
+        held_out: ScoredImages,
+        second: ScoredImages | None,
     ) -> None:
-        """Prepare a run in the folder ``run``, with copies of the network for average and best."""
-        self._config = config
-        self._run = run
-        self._fabric = fabric
-        self._data = data
-        self._start = start
+        """Prepare a run in the folder ``run``, with copies of the network for average and best.
+
+        The network learns from ``frames``, and is scored on the images of ``held_out`` and of a
+        ``second`` dataset. ``divided`` says how many images each part has.
+        """
         kind, tuning = start.blueprint.kind, config.tuning
+        self._run, self._fabric = run, fabric
+        self._divided, self._held_out, self._second = divided, held_out, second
+        self._dataset, self._second_dataset = config.data.dataset, tuning.second.dataset
+        self._start_sha256 = start.sha256
+        self._patience, self._average_decay = tuning.patience, tuning.average
+        self._has_adapters = tuning.lora > 0
+        self._read_step = partial(
+            read_step_frames,
+            frames,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            shuffle=config.shuffle,
+            augmentation=config.augmentation,
+        )
 
         network = start.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network = network.to(fabric.device)
         self.optimizer = torch.optim.AdamW(
-            make_parameter_groups(config, network),
+            make_parameter_groups(
+                network, tuning, learning_rate=config.learning_rate, seed=config.seed
+            ),
             weight_decay=_WEIGHT_DECAY,
             fused=fused_option(fabric.device),
         )
         self._average = copy.deepcopy(network)
         self.best = copy.deepcopy(network)
-        self._average_model = self._wrap_as_model(self._average)
-        self._best_model = self._wrap_as_model(self.best)
+        self._average_model = start.model_with(self._average, fabric.device)
+        self._best_model = start.model_with(self.best, fabric.device)
 
         if tuning.checkpointing:
             checkpoint_activations(network)
@@ -122,27 +132,8 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self.seed, self.clip_norm = config.seed, _MAX_GRADIENT_NORM
         self.accumulate = tuning.accumulate
         self.checkpoint_steps = config.checkpoint_steps
-        self._batches_per_epoch = math.ceil(len(data.frames) / config.batch_size)
+        self._batches_per_epoch = math.ceil(len(frames) / config.batch_size)
         self.steps = math.ceil(config.epochs * self._batches_per_epoch / self.accumulate)
-
-    def _wrap_as_model(self, network: TunedNetwork) -> Model:
-        """Wrap a network as the model that ``load_model`` would return, in order to score it."""
-        load_options = LoadOptions(device=str(self._fabric.device))
-        if isinstance(network, LatentNetwork):
-            return DiffusionModel(
-                self._start.card,
-                network.pipeline,
-                load_options,
-                DiffusionSettings(),
-                weights_sha256=self._start.sha256,
-            )
-        return TorchModel(
-            self._start.card,
-            network,
-            load_options,
-            weights_sha256=self._start.sha256,
-            needs_focal=self._start.needs_focal,
-        )
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -161,7 +152,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     @property
     def _is_out_of_patience(self) -> bool:
-        return self.state.validations_since_best >= self._config.tuning.patience
+        return self.state.validations_since_best >= self._patience
 
     def begin(self, log: Journal, progress: Progress) -> bool:
         """Score the model to start from, unless a resumed run has its errors already."""
@@ -170,36 +161,26 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             return False
 
         progress.print_line(
-            "scoring the start model on "
-            f"{count_text(len(self._data.held_out.ids), 'held-out image')}"
+            f"scoring the start model on {count_text(len(self._held_out.ids), 'held-out image')}"
         )
-        errors = self._data.held_out.errors(self._average_model)
+        errors = self._held_out.errors(self._average_model)
         state.start_errors, state.best_errors = errors, errors
         if not math.isfinite(mean_error(errors)):
             raise InputError(
-                f"dataset '{self._config.data.dataset}': none of the held-out images can be "
+                f"dataset '{self._dataset}': none of the held-out images can be "
                 "scored, because they have no ground-truth depth"
             )
-        if self._data.second is not None:
-            state.second_errors = self._data.second.errors(self._average_model)
+        if self._second is not None:
+            state.second_errors = self._second.errors(self._average_model)
         self._log_error(log, mean_error(errors))
         return True
 
     def batches(self) -> Generator[TuningBatch | None, None, None]:
         """Yield batches of the images with targets; None for a batch without any."""
-        frames, config = self._data.frames, self._config
         batch_number = self.state.step * self.accumulate
         while True:
-            images = read_step_frames(
-                frames,
-                batch_number,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                shuffle=config.shuffle,
-                augmentation=config.augmentation,
-            )
             frames_by_shape: dict[tuple[int, ...], list[ProbeFrame]] = {}
-            for image_id, frame in images:
+            for image_id, frame in self._read_step(batch_number):
                 if self._has_targets(frame):
                     frames_by_shape.setdefault(frame.image.shape, []).append(frame)
                 elif image_id not in self.state.skipped_ids:
@@ -232,7 +213,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         """Update the moving average of the weights."""
         # During the first steps the average follows faster, so that it soon forgets the start.
         step = self.state.step
-        decay = min(self._config.tuning.average, (1 + step) / (10 + step))
+        decay = min(self._average_decay, (1 + step) / (10 + step))
         averages = self._average.state_dict().values()
         weights = self.learner.network.state_dict().values()
         for average, weight in zip(averages, weights, strict=True):
@@ -248,7 +229,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     def validate(self, log: Journal, progress: Progress) -> None:
         """Score the average on the held-out images, and keep it if it is the best so far."""
         state = self.state
-        errors = self._data.held_out.errors(self._average_model)
+        errors = self._held_out.errors(self._average_model)
         error = mean_error(errors)
         self._log_error(log, error)
 
@@ -278,25 +259,28 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     def after_checkpoint(self) -> None:
         """Write the best weights, so that the run's folder is a model before it ends."""
-        best = merge_adapters(self.best) if self._config.tuning.lora else self.best
-        write_run_weights(best, self._run)
+        write_run_weights(self.without_adapters(self.best), self._run)
+
+    def without_adapters(self, network: TunedNetwork) -> TunedNetwork:
+        """Network with its adapters merged into its weights; the same one if it has none."""
+        return merge_adapters(network) if self._has_adapters else network
 
     def record(self) -> TuningRecord:
         """Make the record of a finished run."""
-        state, data = self.state, self._data
+        state = self.state
         return TuningRecord(
-            start_sha256=self._start.sha256,
+            start_sha256=self._start_sha256,
             parameters=count_parameters(self.learner.network),
             learning=count_learning_weights(self.optimizer.param_groups),
-            images=len(data.frames),
-            held_out=len(data.divided.held_out),
-            gap=data.divided.gap,
+            images=len(self._divided.training),
+            held_out=len(self._divided.held_out),
+            gap=self._divided.gap,
             skipped=len(state.skipped_ids),
             steps=state.step,
             best_step=state.best_step,
             stopped_early=self._is_out_of_patience and self.fraction_done < 1,
             kept_out=_compare_errors(
-                "held out", data.held_out, before=state.start_errors, after=state.best_errors
+                "held out", self._held_out, before=state.start_errors, after=state.best_errors
             ),
             second=self._compare_errors_on_second_set(),
             elsewhere=self._depth_change_elsewhere(self.best),
@@ -308,11 +292,11 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         )
 
     def _compare_errors_on_second_set(self) -> SetErrors | None:
-        images = self._data.second
+        images = self._second
         if images is None:
             return None
         return _compare_errors(
-            f"second dataset, {self._config.tuning.second.dataset}",
+            f"second dataset, {self._second_dataset}",
             images,
             before=self.state.second_errors,
             after=images.errors(self._best_model),
