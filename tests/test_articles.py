@@ -51,7 +51,7 @@ from rilievo.training.networks.video.video_networks import make_networks
 from rilievo.training.probe.probe_config import Losses, RunOptions
 from rilievo.training.probe.probe_presets import with_overrides
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.probe.probe_task import depth_objective, rate_factor
+from rilievo.training.probe.probe_task import RateSchedule, depth_objective
 from support.looked_at import write_run, write_sunrgbd
 from support.official_checkpoints import (
     exact_state,
@@ -163,7 +163,9 @@ def test_the_learning_rate_rises_for_1_5_epochs_and_falls_by_a_cosine() -> None:
         for step in range(0, 200):
             rise = 0.01 + 0.99 * step / 30
             expected = rise if step < 30 else form((step - 30) / 170)
-            assert rate_factor(config, step=step, epoch_steps=20) == pytest.approx(expected)
+            assert RateSchedule.from_config(config, epoch_steps=20).factor(step) == pytest.approx(
+                expected
+            )
 
 
 def test_metrics_are_means_over_the_pixels_of_an_image() -> None:

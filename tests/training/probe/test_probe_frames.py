@@ -90,7 +90,7 @@ def test_a_frame_has_the_window_at_the_size_and_no_depth_beyond_the_largest(
     config = small_config(scenes(tmp_path))
     blueprint = replace(config.blueprint, depth=replace(config.blueprint.depth, largest=2.0))
     data = replace(config.data, window=(8, 40, 0, 64), held_out=2)
-    frames = open_frames(replace(config, blueprint=blueprint, data=data))
+    frames = open_frames(data, blueprint)
     assert (len(frames.training), len(frames.held_out)) == (4, 2)
     frame = frames.training.frame(1)
     assert frame.image.shape == (*SIZE, 3)
@@ -101,7 +101,7 @@ def test_a_frame_has_the_window_at_the_size_and_no_depth_beyond_the_largest(
 
 def test_depth_is_that_of_the_pixel_under_the_middle_of_the_new_one(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
-    frames = open_frames(config)
+    frames = open_frames(config.data, config.blueprint)
     id = frames.training.ids[0]
     true = np.load(tmp_path / "depth" / f"{id}.npy")
     np.testing.assert_array_equal(frames.training.frame(0).depth, true[1::2, 1::2])
@@ -110,7 +110,7 @@ def test_depth_is_that_of_the_pixel_under_the_middle_of_the_new_one(tmp_path: Pa
 def test_a_window_larger_than_the_image_is_refused(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
     data = replace(config.data, window=(0, 480, 0, 640))
-    frames = open_frames(replace(config, data=data))
+    frames = open_frames(data, config.blueprint)
     with pytest.raises(InputError, match="has 64x48 pixels, so the window of rows"):
         frames.training.frame(0)
 
@@ -130,7 +130,7 @@ def test_an_empty_folder_beside_full_ones_is_named(tmp_path: Path, empty: str, f
 def test_holding_all_images_out_is_refused(tmp_path: Path) -> None:
     config = small_config(scenes(tmp_path))
     with pytest.raises(OptionError, match="of 6 images, the last 6 are to be held out"):
-        open_frames(replace(config, data=replace(config.data, held_out=6)))
+        open_frames(replace(config.data, held_out=6), config.blueprint)
 
 
 @pytest.mark.parametrize("window", [(5, 5, 0, 9), (0, 9, 9, 5), (-1, 9, 0, 9)])

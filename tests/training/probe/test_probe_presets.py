@@ -20,7 +20,7 @@ from rilievo.training.probe.probe_presets import (
     preset_differences,
     with_overrides,
 )
-from rilievo.training.probe.probe_task import rate_factor
+from rilievo.training.probe.probe_task import RateSchedule
 from support.probed_scenes import small_config
 
 
@@ -67,10 +67,12 @@ def test_plain_is_adam_at_a_constant_rate_from_the_command_line(name: str) -> No
     config = parse_and_complete(name, words)[1]
     assert (config.preset, config.losses) == (PLAIN, Losses(depth="mse", normals="mse"))
     assert (config.learning_rate, config.weight_decay, config.batch_size) == (1e-3, 0.0, 2)
-    assert {rate_factor(config, step=step, epoch_steps=7) for step in range(70)} == {1.0}
+    assert {RateSchedule.from_config(config, epoch_steps=7).factor(step) for step in range(70)} == {
+        1.0
+    }
     assert config.schedule is Schedule.CONSTANT
     falling = replace(config, final_factor=0.0)
-    assert rate_factor(falling, step=69, epoch_steps=7) == 1.0
+    assert RateSchedule.from_config(falling, epoch_steps=7).factor(69) == 1.0
     other = parse_and_complete(name, [*words, "--normals-loss", "uncertain", "--batch-size", "4"])[
         1
     ]
@@ -123,7 +125,10 @@ def test_a_change_that_cannot_be_is_refused(path: str, value: str | float, words
 def test_probe3ds_learning_rate_worked_out_by_hand() -> None:
     """100 steps an epoch: 150 of warm-up from 1%, then a quarter of a cosine over 850 to 1%."""
     config = of_preset("probe3d")
-    factor = {step: rate_factor(config, step=step, epoch_steps=100) for step in (0, 75, 150, 575)}
+    factor = {
+        step: RateSchedule.from_config(config, epoch_steps=100).factor(step)
+        for step in (0, 75, 150, 575)
+    }
     assert factor[0] == pytest.approx(0.01)
     assert factor[75] == pytest.approx(0.505)
     assert factor[150] == pytest.approx(1.0)
@@ -140,7 +145,10 @@ def test_the_rate_climbs_then_falls_and_stays_in_its_range(
     schedule: Schedule, warm_up: float, epochs: int, steps: int
 ) -> None:
     config = replace(of_preset("default"), schedule=schedule, warm_up=warm_up, epochs=epochs)
-    factors = [rate_factor(config, step=step, epoch_steps=steps) for step in range(epochs * steps)]
+    factors = [
+        RateSchedule.from_config(config, epoch_steps=steps).factor(step)
+        for step in range(epochs * steps)
+    ]
     top = factors.index(max(factors))
     assert factors[: top + 1] == sorted(factors[: top + 1])
     assert factors[top:] == sorted(factors[top:], reverse=True)

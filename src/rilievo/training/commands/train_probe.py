@@ -230,8 +230,8 @@ def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...
     """
     from rilievo.training.probe.probe_frames import describe_first_target, open_frames
 
-    frames = open_frames(config)
     blueprint = config.blueprint
+    frames = open_frames(config.data, blueprint)
     with needing("training", "train"):
         from rilievo.training.networks.backbones.own_backbone import count_parameters
         from rilievo.training.networks.probe_network import (

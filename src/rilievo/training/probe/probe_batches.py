@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -117,25 +117,36 @@ def epoch_and_image_indices(
     return epoch, order[start : start + batch_size].tolist()
 
 
-def read_step_frames(
-    frames: TargetFrames,
-    step: int,
-    *,
-    batch_size: int,
-    seed: int,
-    shuffle: bool,
-    augmentation: Augmentation,
-) -> Iterator[tuple[str, ProbeFrame]]:
-    """Yield the id of each image of a step, and the image with its targets, changed at random."""
-    epoch, indices = epoch_and_image_indices(
-        step, len(frames), batch_size=batch_size, seed=seed, shuffle=shuffle
-    )
-    for index in indices:
-        frame = frames.frame(index)
-        yield (
-            frames.ids[index],
-            augment_frame(frame, augmentation, seed=seed, index=index, epoch=epoch),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFrames:
+    """Images of each step of a run: their order, and their random changes."""
+
+    frames: TargetFrames
+    batch_size: int
+    seed: int
+    shuffle: bool
+    augmentation: Augmentation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps in one pass through the images; the last step may have fewer images."""
+        return steps_per_epoch(len(self.frames), self.batch_size)
+
+    def read(self, step: int) -> Iterator[tuple[str, ProbeFrame]]:
+        """Yield the id of each image of a step, and the image with its targets."""
+        epoch, indices = epoch_and_image_indices(
+            step,
+            len(self.frames),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            shuffle=self.shuffle,
         )
+        for index in indices:
+            frame = self.frames.frame(index)
+            yield (
+                self.frames.ids[index],
+                augment_frame(frame, self.augmentation, seed=self.seed, index=index, epoch=epoch),
+            )
 
 
 def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from rilievo.models.resampling.preparation import Preparation
 from rilievo.records.sample import Truth
 from rilievo.training.adapters.run_models import probe_preparation
 from rilievo.training.arrays import StoredNormals
-from rilievo.training.networks.blueprint import ProbeTarget
-from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
+from rilievo.training.networks.blueprint import Blueprint, ProbeTarget
+from rilievo.training.probe.probe_config import DataChoice
 
 _MAX_CACHED_BYTES = 4096e6
 """Size of the frames that are kept in memory [bytes]."""
@@ -184,21 +184,21 @@ class TrainingFrames:
     held_out: TargetFrames
 
 
-def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """Open the dataset of a run, and hold out its last images."""
-    dataset = open_training_set(config.data)
+def open_frames(data: DataChoice, blueprint: Blueprint) -> TrainingFrames:
+    """Open the images of a dataset as a network sees them, and hold out the last ones."""
+    dataset = open_training_set(data)
 
     def make_frames(ids: tuple[str, ...]) -> TargetFrames:
-        """Make the frames of some images, prepared for the network of the run."""
+        """Make the frames of some images."""
         return TargetFrames(
             dataset,
             ids,
-            config.data,
-            preparation=probe_preparation(config.blueprint),
-            largest=config.blueprint.depth.largest,
+            data,
+            preparation=probe_preparation(blueprint),
+            largest=blueprint.depth.largest,
         )
 
-    training_ids, held_out_ids = split_ids(dataset, config.data)
+    training_ids, held_out_ids = split_ids(dataset, data)
     return TrainingFrames(training=make_frames(training_ids), held_out=make_frames(held_out_ids))
 
 

@@ -76,7 +76,7 @@ def train_probe(
     if folder.is_finished():
         return folder.read_record()
     # Opened first, so that missing data are reported before torch is imported, which takes seconds.
-    frames = frames or open_frames(config)
+    frames = frames or open_frames(config.data, config.blueprint)
     with needing("training", "train"):
         from rilievo.training.engine.loop import TrainingLoop, launch_fabric
         from rilievo.training.networks.backbones import tensors_sha256

@@ -38,11 +38,7 @@ from rilievo.training.networks.probe_network import (
     stored_weights,
 )
 from rilievo.training.probe.feature_cache import FeatureCache
-from rilievo.training.probe.probe_batches import (
-    collate,
-    read_step_frames,
-    steps_per_epoch,
-)
+from rilievo.training.probe.probe_batches import StepFrames, collate
 from rilievo.training.probe.probe_config import (
     ANGULAR,
     UNCERTAIN,
@@ -217,11 +213,18 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         backbone_sha256: str,
     ) -> None:
         """Prepare a run in the folder ``run``; the hash is that of the backbone's weights."""
-        self._config = config
-        self._fabric = fabric
-        self._frames = frames
-        self._run = run
+        self._fabric, self._run = fabric, run
+        self._dataset, self._target = config.data.dataset, config.blueprint.task
+        self._training, self._held_out = frames.training, frames.held_out
+        self._step_frames = StepFrames(
+            frames=frames.training,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            shuffle=config.shuffle,
+            augmentation=config.augmentation,
+        )
         self._backbone_sha256 = backbone_sha256
+        self._differences = preset_differences(config)
         probe = probe_from_blueprint(config.blueprint, backbone, seed=config.seed)
         self.learner = ProbeLearner(
             BackboneWithProbe(config.blueprint, backbone, probe),
@@ -243,8 +246,9 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         self.state = ProbeState()
         self.images_per_step, self.seed = config.batch_size, config.seed
         self.checkpoint_steps = config.checkpoint_steps
-        self._steps_per_epoch = steps_per_epoch(len(frames.training), config.batch_size)
-        self.steps = self._steps_per_epoch * config.epochs
+        self._steps_per_epoch = self._step_frames.steps_per_epoch
+        self._rates = RateSchedule.from_config(config, epoch_steps=self._steps_per_epoch)
+        self.steps = self._rates.steps
         height, width = config.blueprint.size
         self.memory_advice = Text(
             f"a step with {count_text(config.batch_size, 'image')} of {width}x{height} pixels and "
@@ -264,14 +268,14 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
         """Yield batches of images with a pixel to learn from; None for a batch without any."""
-        num_images = len(self._frames.training)
+        num_images = len(self._training)
         step = self.state.step
         while True:
             usable = self._usable_frames(step)
             step += 1
             if not usable and len(self.state.skipped_ids) == num_images:
                 raise InputError(
-                    f"dataset '{self._config.data.dataset}': none of its images has a valid "
+                    f"dataset '{self._dataset}': none of its images has a valid "
                     "pixel to learn from: check its ground truth, or raise the largest depth"
                 )
             first_ids = ", ".join(image_id for image_id, _ in usable[:3])
@@ -284,20 +288,10 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
 
     def _usable_frames(self, step: int) -> list[tuple[str, ProbeFrame]]:
         """Ids and images of a step that have a pixel to learn from; the ids of others are noted."""
-        config, frames = self._config, self._frames.training
-        target = config.blueprint.task
-        images = read_step_frames(
-            frames,
-            step,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            shuffle=config.shuffle,
-            augmentation=config.augmentation,
-        )
         usable: list[tuple[str, ProbeFrame]] = []
-        for image_id, frame in images:
-            frame.check(image_id, target)
-            if frame.teaches(target):
+        for image_id, frame in self._step_frames.read(step):
+            frame.check(image_id, self._target)
+            if frame.teaches(self._target):
                 usable.append((image_id, frame))
             elif image_id not in self.state.skipped_ids:
                 self.state.skipped_ids += (image_id,)
@@ -305,7 +299,7 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
 
     def learning_rate_factor(self) -> float:
         """Learning rate of the current step, as a factor of the peak learning rate."""
-        return rate_factor(self._config, step=self.state.step, epoch_steps=self._steps_per_epoch)
+        return self._rates.factor(self.state.step)
 
     def log_columns(self) -> dict[str, float]:
         """Passes through the images, as ``epoch``."""
@@ -323,11 +317,11 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
 
     def is_validation_due(self) -> bool:
         """Whether an epoch ends, and images are held out."""
-        return self.state.step % self._steps_per_epoch == 0 and len(self._frames.held_out) > 0
+        return self.state.step % self._steps_per_epoch == 0 and len(self._held_out) > 0
 
     def validate(self, log: Journal, progress: Progress) -> None:
         """Score the held-out images."""
-        scores = score_frames(self.learner.probed, self._frames.held_out, self._fabric)
+        scores = score_frames(self.learner.probed, self._held_out, self._fabric)
         self._scores = scores
         row = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
         log.add(VALIDATION_LOG, {"step": self.state.step, **self.log_columns(), **row})
@@ -345,8 +339,8 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
             layers=probed.backbone.properties.layers,
             backbone_parameters=count_parameters(probed.backbone),
             probe_parameters=count_parameters(probed.probe),
-            images=len(self._frames.training),
-            held_out=len(self._frames.held_out),
+            images=len(self._training),
+            held_out=len(self._held_out),
             skipped=len(state.skipped_ids),
             skipped_ids=tuple(sorted(state.skipped_ids)[:_MAX_LISTED_IDS]),
             steps=state.step,
@@ -356,13 +350,13 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
             device=str(self._fabric.device),
             torch_version=torch.__version__,
             version=VERSION,
-            differences=preset_differences(self._config),
+            differences=self._differences,
         )
 
     def _compare_with_constant(self) -> ConstantComparison:
         """Compare the errors of the run with those of a constant, on held-out images if any."""
-        is_held_out = len(self._frames.held_out) > 0
-        frames = self._frames.held_out if is_held_out else self._frames.training
+        is_held_out = len(self._held_out) > 0
+        frames = self._held_out if is_held_out else self._training
         num_images = len(frames) if is_held_out else min(len(frames), _MAX_CHECKED_IMAGES)
         scores = self._scores
         if scores is None:
@@ -382,20 +376,40 @@ def _none_if_nan(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
-    """Learning rate of a step, counted from 0, as a factor of the peak learning rate.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSchedule:
+    """Learning rates of the steps of a run, as factors of the peak learning rate.
 
-    After a linear warm-up, the rate falls along half a cosine, or a quarter of one as in Probe3D.
+    After a linear warm-up from ``start_factor``, the rate falls to ``final_factor`` along half a
+    cosine, or a quarter of one as in Probe3D.
     """
-    warm_up_steps = config.warm_up * epoch_steps
-    all_steps = config.epochs * epoch_steps
-    if step < warm_up_steps:
-        return config.start_factor + (1 - config.start_factor) * step / warm_up_steps
-    if config.schedule is Schedule.CONSTANT:
-        return 1.0
-    progress = min(1.0, (step - warm_up_steps) / max(all_steps - warm_up_steps, 1.0))
-    if config.schedule is Schedule.QUARTER_COSINE:
-        decay = math.cos(0.5 * math.pi * progress)
-    else:  # Schedule.COSINE
-        decay = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.final_factor + (1 - config.final_factor) * decay
+
+    decay: Schedule
+    steps: int
+    warm_up_steps: float
+    start_factor: float
+    final_factor: float
+
+    @classmethod
+    def from_config(cls, config: ProbeConfig, *, epoch_steps: int) -> "RateSchedule":
+        """Schedule of a run whose epochs have so many steps."""
+        return cls(
+            decay=config.schedule,
+            steps=config.epochs * epoch_steps,
+            warm_up_steps=config.warm_up * epoch_steps,
+            start_factor=config.start_factor,
+            final_factor=config.final_factor,
+        )
+
+    def factor(self, step: int) -> float:
+        """Factor of the learning rate of a step, counted from 0."""
+        if step < self.warm_up_steps:
+            return self.start_factor + (1 - self.start_factor) * step / self.warm_up_steps
+        if self.decay is Schedule.CONSTANT:
+            return 1.0
+        progress = min(1.0, (step - self.warm_up_steps) / max(self.steps - self.warm_up_steps, 1.0))
+        if self.decay is Schedule.QUARTER_COSINE:
+            decay = math.cos(0.5 * math.pi * progress)
+        else:  # Schedule.COSINE
+            decay = 0.5 * (1 + math.cos(math.pi * progress))
+        return self.final_factor + (1 - self.final_factor) * decay

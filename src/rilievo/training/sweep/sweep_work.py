@@ -171,7 +171,8 @@ class _SweepResources:
     @cached_property
     def frames(self) -> TrainingFrames:
         """Images to train on; cells have the same data, size and largest depth."""
-        return open_frames(self.config.make_base_config())
+        base_config = self.config.make_base_config()
+        return open_frames(base_config.data, base_config.blueprint)
 
     def feature_cache(self, config: ProbeConfig, backbone: Backbone) -> FeatureCache | None:
         """Cache of a backbone's features; None if it is off, or they differ between epochs."""

@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask, fused_option
 from rilievo.training.networks.backbones.own_backbone import count_parameters
-from rilievo.training.probe.probe_batches import collate, read_step_frames
+from rilievo.training.probe.probe_batches import StepFrames, collate
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 from rilievo.training.tuning.held_out import DividedImages
 from rilievo.training.tuning.library_folders import write_run_weights
@@ -96,9 +95,8 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self._start_sha256 = start.sha256
         self._patience, self._average_decay = tuning.patience, tuning.average
         self._has_adapters = tuning.lora > 0
-        self._read_step = partial(
-            read_step_frames,
-            frames,
+        self._step_frames = StepFrames(
+            frames=frames,
             batch_size=config.batch_size,
             seed=config.seed,
             shuffle=config.shuffle,
@@ -132,7 +130,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self.seed, self.clip_norm = config.seed, _MAX_GRADIENT_NORM
         self.accumulate = tuning.accumulate
         self.checkpoint_steps = config.checkpoint_steps
-        self._batches_per_epoch = math.ceil(len(frames) / config.batch_size)
+        self._batches_per_epoch = self._step_frames.steps_per_epoch
         self.steps = math.ceil(config.epochs * self._batches_per_epoch / self.accumulate)
 
     @property
@@ -180,7 +178,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         batch_number = self.state.step * self.accumulate
         while True:
             frames_by_shape: dict[tuple[int, ...], list[ProbeFrame]] = {}
-            for image_id, frame in self._read_step(batch_number):
+            for image_id, frame in self._step_frames.read(batch_number):
                 if self._has_targets(frame):
                     frames_by_shape.setdefault(frame.image.shape, []).append(frame)
                 elif image_id not in self.state.skipped_ids:
