@@ -16,7 +16,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.io.checksums import FileSum
 from rilievo.training.engine.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.probe.probe_task import ProbeState
-from rilievo.training.video.video_run import VideoState
+from rilievo.training.video.schedule import VideoState
 
 STATE = VideoState(step=4, best_error=0.25, best_step=3, logs={"log.csv": "step\n4\n"})
 SUMS = {"best/weights.safetensors": FileSum(bytes=1, sha256="0" * 64)}

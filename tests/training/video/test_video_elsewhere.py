@@ -20,7 +20,7 @@ from rilievo.training.networks.video.video_networks import (
     fill_depth_from_embedded,
     make_networks,
 )
-from rilievo.training.video import other_places, video_run
+from rilievo.training.video import other_places, video_task
 from rilievo.training.video.other_places import ARCHIVE, ReplayPictures, read_pictures
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_presets import preset_config
@@ -148,7 +148,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     assert free is not None
     assert free.elsewhere is not None
     bound = free.elsewhere / 2
-    monkeypatch.setattr(video_run, "LARGEST_CHANGE", bound)
+    monkeypatch.setattr(video_task, "LARGEST_CHANGE", bound)
     run = tmp_path / "run"
     record = train_video(
         clip_config(walls, keep_best=False, steps=2, validations=1, milestones=(15,)), run, CPU
@@ -178,7 +178,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
 def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_run, "LARGEST_CHANGE", 1e-4)
+    monkeypatch.setattr(video_task, "LARGEST_CHANGE", 1e-4)
     config = clip_config(walls, keep_best=False)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train_video(config, whole, CPU)
@@ -193,7 +193,7 @@ def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
 def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_run, "LARGEST_CHANGE", 1e-9)
+    monkeypatch.setattr(video_task, "LARGEST_CHANGE", 1e-9)
     record = train_video(clip_config(walls), tmp_path / "run", CPU)
     assert record is not None
     assert record.kept_start

@@ -1,0 +1,374 @@
+"""Training on video as a task of the engine: batches, validation, and which weights are kept."""
+
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from rilievo.errors.messages import OptionName, Text, count_text, for_terminal
+from rilievo.io.checksums import compute_file_sum
+from rilievo.io.files.atomic import replacing
+from rilievo.training.adapters.run_models import WEIGHTS
+from rilievo.training.engine.checkpoint import save_weights
+from rilievo.training.engine.progress import Progress, first_and_last_notes
+from rilievo.training.engine.run_folder import VALIDATION_LOG, WARNING_LOG, Journal
+from rilievo.training.engine.task import TrainingTask
+from rilievo.training.video.frames.target_frames import Batch, batches
+from rilievo.training.video.gain import Gain, error_gain
+from rilievo.training.video.geometry_motion import HeldOutErrors
+from rilievo.training.video.other_places import LARGEST_CHANGE, ReplayPictures
+from rilievo.training.video.schedule import TimeBudget, VideoSchedule, VideoState
+from rilievo.training.video.video_config import VideoConfig
+from rilievo.training.video.video_learner import (
+    VideoLearner,
+    average_with_start,
+    mean_video_scores,
+    move_weights_towards,
+)
+from rilievo.training.video.video_records import VideoRecord
+from rilievo.training.video.video_setup import VideoSetup
+from rilievo.training.video.video_summary import make_video_record, save_picture
+
+BEST = "best"
+"""Folder of the best weights so far, in that of the run."""
+
+_MIN_GAIN = 0.02
+"""Fraction by which the error of learned weights has to be below that of the start."""
+_BISECTION_STEPS = 5
+"""Bisections of the interval in which the return towards the start is searched."""
+_RATE_FACTOR_AFTER_RETURN = 0.5
+"""Factor of the learning rate after the weights were moved back towards the start."""
+
+
+class VideoTask(TrainingTask[VideoState, VideoLearner]):
+    """Training of depth and motion on video, for the engine's loop."""
+
+    def __init__(
+        self,
+        config: VideoConfig,
+        setup: VideoSetup,
+        run: Path,
+        *,
+        fabric: Any,
+        workers: int,
+        start_time: float,
+    ) -> None:
+        """Prepare a run that began at ``start_time``, as ``time.monotonic`` tells it [s].
+
+        Raises:
+            InputError: If there are fewer targets than a batch has.
+        """
+        self._config = config
+        self._run = run
+        self._fabric = fabric
+        self._workers = workers
+        self._frames = setup.frames
+        self._geometry = setup.geometry
+        self._start_weights = setup.start_weights
+        self._schedule = VideoSchedule.from_config(
+            config,
+            len(setup.frames.training),
+            processes=fabric.world_size,
+            left_out=setup.frames.left_out,
+        )
+        self._start_time = start_time
+        self._last_counted_time = start_time
+        self._validation_seconds = 0.0
+        self._copied_best_step: int | None = None
+
+        self.learner = setup.learner
+        self.optimizer = setup.optimizer
+        self.state = VideoState()
+        self.images_per_step = self._schedule.images
+        self.steps = None if self._schedule.minutes else self._schedule.steps
+        self.seed = config.seed
+        self.accumulate = config.accumulate
+        self.clip_norm = config.clip_norm
+        self.checkpoint_steps = config.checkpoint_steps
+        height, width = config.blueprint.size
+        self.memory_advice = Text(
+            f"a step with {count_text(config.batch_size, 'target')} of {width}x{height} pixels and "
+            f"the encoder {config.blueprint.encoder}: use a smaller ",
+            OptionName("batch_size"),
+            ", a smaller ",
+            OptionName("size"),
+            ", or ",
+            OptionName("precision", "bf16"),
+        )
+        self.nonfinite_advice = Text(
+            "lower the learning rate, choose fp32, or check the intrinsics; ",
+            OptionName("resume"),
+            " continues from the last checkpoint",
+        )
+
+    @property
+    def fraction_done(self) -> float:
+        """Fraction of the run that is done, by steps or by the clock."""
+        budget = self.state.time_budget
+        if self._schedule.minutes is None:
+            return self.state.step / self._schedule.steps
+        return 0.0 if budget is None else budget.fraction_done
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or the error has not fallen for too many validations."""
+        patience = self._schedule.patience
+        if patience is not None and self.state.validations_since_best >= patience:
+            return True
+        # A run of minutes takes at least one step, even if its preparation took too long.
+        return self.fraction_done >= 1 and self.state.step > 0
+
+    def begin(self, log: Journal, progress: Progress) -> bool:
+        """Print notes, and score the start of a new run if its best weights are kept."""
+        for note in first_and_last_notes((*self._frames.notes, *self.learner.networks.notes)):
+            progress.print_line(f"note: {for_terminal(note)}")
+
+        is_new_run = not self.state.step and self.state.best_error is None
+        scores_start = self._config.keep_best and is_new_run
+        if scores_start:
+            progress.print_line(
+                "scoring the start weights on "
+                f"{count_text(len(self._frames.held_out), 'held-out target')}"
+            )
+            self.validate(log, progress)
+
+        if self._schedule.minutes is not None and self.state.time_budget is None:
+            self._start_time_budget(self._schedule.minutes, progress)
+        self._last_counted_time = time.monotonic()
+        return scores_start
+
+    def _start_time_budget(self, minutes: float, progress: Progress) -> None:
+        """Start the time budget of a run, of which the preparation has already used some."""
+        spent_seconds = time.monotonic() - self._start_time
+        local_budget = TimeBudget.after_preparation(
+            minutes,
+            preparation_seconds=spent_seconds,
+            num_validations=self._schedule.validations,
+            validation_seconds=self._validation_seconds,
+        )
+        self.state.time_budget = self._fabric.broadcast(local_budget)
+        training_seconds = self.state.time_budget.total_seconds
+        if training_seconds > 60 * minutes - spent_seconds:
+            progress.print_line(
+                f"note: preparation took {spent_seconds / 60:.1f} of {minutes:g} minutes, so the "
+                f"run takes longer: training takes another {training_seconds / 60:.1f} minutes"
+            )
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """Yield the batches of this process."""
+        config, fabric = self._config, self._fabric
+        first_batch = self.state.step * self._schedule.batches
+        return batches(
+            self._frames.training,
+            start_step=first_batch + fabric.global_rank,
+            stride=fabric.world_size,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            augmentation=config.augmentation,
+            workers=self._workers,
+            device=fabric.device,
+        )
+
+    def learning_rate_factor(self) -> float:
+        """Learning rate of the current step, as a factor of the peak learning rate."""
+        scheduled = self._schedule.learning_rate_factor(self.state.step, self.fraction_done)
+        return self.state.rate_reduction * scheduled
+
+    def log_columns(self) -> dict[str, float]:
+        """Passes through the targets, as ``epoch``."""
+        return {"epoch": self._schedule.passes_before(self.state.step)}
+
+    def after_step(self, loss: Tensor | None) -> None:
+        """Count the time of the step."""
+        self._count_time()
+
+    def _count_time(self) -> None:
+        budget = self.state.time_budget
+        if budget is None:
+            return
+        now = time.monotonic()
+        fraction_done = budget.add_seconds(now - self._last_counted_time)
+        budget.fraction_done = self._fabric.broadcast(fraction_done)
+        self._last_counted_time = now
+
+    def is_validation_due(self) -> bool:
+        """Whether to validate now, by steps, epochs or the clock."""
+        budget, step = self.state.time_budget, self.state.step
+        if budget is None:
+            return self._schedule.is_validation_due(step)
+        if budget.num_validations is None:
+            return budget.fraction_done >= 1 or self._schedule.ends_epoch(step)
+        return budget.is_validation_due()
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Draw a picture, score the held-out targets and keep the best weights."""
+        start_time = time.monotonic()
+        depth_change = self._limit_depth_change(log, progress)
+        with self._averaged_with_start():
+            self._score_held_out(log, progress, depth_change)
+        self._validation_seconds = self._fabric.broadcast(time.monotonic() - start_time)
+
+        budget = self.state.time_budget
+        if budget is not None:
+            budget.validation_seconds = self._validation_seconds
+            self._count_time()
+            budget.fraction_at_validation = budget.fraction_done
+
+    def _averaged_with_start(self) -> AbstractContextManager[None]:
+        """Give the networks, in a block, the weights that the run would keep."""
+        networks, start_share = self.learner.networks, self._config.start_share
+        return average_with_start(networks, self._start_weights, start_share)
+
+    def _score_held_out(self, log: Journal, progress: Progress, depth_change: float | None) -> None:
+        """Score the networks, write a picture and a row of the log, and keep the best weights.
+
+        ``depth_change`` is the relative change of depth on replayed pictures; None without replay.
+        """
+        step = self.state.step
+        corner_errors: HeldOutErrors | None = None
+        if self._geometry is not None and len(self._frames.held_out):
+            corner_errors = self._geometry.score_held_out(self._frames)
+            self._frames = corner_errors.frames
+        picture = save_picture(self.learner, self._frames, self._run, log, self._fabric, step)
+        if picture is not None:
+            self._record_checksum(picture)
+        if not len(self._frames.held_out):
+            return
+
+        scores = mean_video_scores(self.learner, self._frames.held_out, self._fabric)
+        row = {"step": step, **self.log_columns(), **scores._asdict()}
+        if corner_errors is not None:
+            row["corner_error"] = corner_errors.error
+            self._remember_errors(corner_errors.errors)
+        if depth_change is not None:
+            row["elsewhere"] = depth_change
+        log.add(VALIDATION_LOG, row)
+
+        error = scores.warp_error if corner_errors is None else corner_errors.error
+        if self._config.keep_best:
+            gain = self._gain_over_start(() if corner_errors is None else corner_errors.errors)
+            progress.print_line(self._describe_error(error, gain, depth_change))
+        self._keep_if_best(error)
+
+    def _remember_errors(self, errors: tuple[float, ...]) -> None:
+        """Remember the errors of the start, and those of the best learned weights."""
+        state = self.state
+        if not state.step:
+            state.start_errors = errors
+        elif not state.learned_errors or sum(errors) < sum(state.learned_errors):
+            state.learned_errors = errors
+
+    def _gain_over_start(self, errors: tuple[float, ...]) -> Gain | None:
+        """Compare the errors at corners with those of the start; None if one of them is missing."""
+        start_errors = self.state.start_errors
+        if self._geometry is None or not start_errors or not errors:
+            return None
+        return error_gain(self._geometry.scored_places(self._frames), start_errors, errors)
+
+    def _describe_error(self, error: float, gain: Gain | None, depth_change: float | None) -> str:
+        step = self.state.step
+        name = "photometric error" if self._geometry is None else "depth error at corners"
+        text = f"held-out targets: {name} {error:.4f} at step {step}"
+        if gain is not None and step:
+            text += f", {gain.words}"
+        if depth_change is not None:
+            text += f"; depth of other scenes has changed by {depth_change:.1%}"
+        return text
+
+    def _keep_if_best(self, error: float) -> None:
+        """Store the weights if their error is the least so far."""
+        state = self.state
+        state.validations_since_best += 1
+        if not self._is_better_than_best(error):
+            return
+        state.best_error, state.best_step, state.validations_since_best = error, state.step, 0
+        if self._fabric.is_global_zero:
+            save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
+            self._record_checksum(self._run / BEST / WEIGHTS)
+
+    def _is_better_than_best(self, error: float) -> bool:
+        """Whether an error is the smallest; to replace the start it must be clearly smaller."""
+        best_error = self.state.best_error
+        if best_error is None:
+            return error < float("inf")
+        is_start_best = self._config.keep_best and self.state.step > 0 and self.state.best_step == 0
+        return error < best_error * (1 - _MIN_GAIN if is_start_best else 1)
+
+    def _limit_depth_change(self, log: Journal, progress: Progress) -> float | None:
+        """Move the weights back towards the start, if depth of other places has changed too much.
+
+        Return the relative change of that depth, after the return; None without replay.
+        """
+        replay, state = self.learner.replay, self.state
+        if replay is None:
+            return None
+        with self._averaged_with_start():
+            change = self._fabric.broadcast(replay.depth_change(self.learner.networks.depth))
+        if change <= LARGEST_CHANGE:
+            return change
+
+        fraction, limited_change = self._fabric.broadcast(self._find_return_to_start(replay))
+        move_weights_towards(self.learner.networks, self._start_weights, fraction)
+        state.rate_reduction *= _RATE_FACTOR_AFTER_RETURN
+        text = (
+            f"depth of other scenes has changed by {change:.1%} since the start, which is more "
+            f"than {LARGEST_CHANGE:.0%}, so the run moves its weights back towards the start, to a "
+            f"change of {limited_change:.1%}, and continues with {state.rate_reduction:g} times "
+            "the scheduled learning rate"
+        )
+        log.add(WARNING_LOG, {"step": state.step, "kind": "strayed", "text": text})
+        progress.print_line(f"note: step {state.step}: {text}")
+        return limited_change
+
+    def _find_return_to_start(self, replay: ReplayPictures) -> tuple[float, float]:
+        """Find by bisection how far to move the weights back, so that depth changes little enough.
+
+        Return the fraction of the distance to the start, and the change of depth that it leaves.
+        """
+        networks, start_share = self.learner.networks, self._config.start_share
+        # At the start itself, depth has not changed.
+        too_small, large_enough = 0.0, 1.0
+        limited_change = 0.0
+        for _ in range(_BISECTION_STEPS):
+            fraction = (too_small + large_enough) / 2
+            # Weight of the start in the kept mean, after the learned weights moved by the fraction.
+            start_weight = start_share + (1 - start_share) * fraction
+            with average_with_start(networks, self._start_weights, start_weight):
+                change = replay.depth_change(networks.depth)
+            if change <= LARGEST_CHANGE:
+                large_enough, limited_change = fraction, change
+            else:
+                too_small = fraction
+        return large_enough, limited_change
+
+    def _record_checksum(self, path: Path) -> None:
+        name = path.relative_to(self._run).as_posix()
+        self.state.checksums = {**self.state.checksums, name: compute_file_sum(path)}
+
+    def after_checkpoint(self) -> None:
+        """Write the weights that the run would end with."""
+        best_path = self._run / BEST / WEIGHTS
+        if not self._config.keep_best or not best_path.exists():
+            with self._averaged_with_start():
+                save_weights(self.learner.networks, self._run / WEIGHTS)
+        elif self._copied_best_step != self.state.best_step:
+            with replacing(self._run / WEIGHTS) as temporary_path:
+                shutil.copyfile(best_path, temporary_path)
+            self._copied_best_step = self.state.best_step
+
+    def record(self) -> VideoRecord:
+        """Make the record of the run."""
+        return make_video_record(
+            self._run,
+            self._config,
+            learner=self.learner,
+            state=self.state,
+            schedule=self._schedule,
+            frames=self._frames,
+            gain=self._gain_over_start(self.state.learned_errors),
+            fabric=self._fabric,
+        )
