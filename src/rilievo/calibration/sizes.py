@@ -37,8 +37,6 @@ vary.
 
 CORNER_ERROR = 1.0
 """Standard deviation of a rectangle's corner that is assumed where none is stated [px]."""
-MAX_RECTANGLES = 8
-"""Most rectangles that a server accepts for one photograph, because they are fitted together."""
 
 _MIN_SIDE = 2.0
 """Length of the shortest side of a rectangle in the photograph [px]."""

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rilievo.calibration.sizes import (
-    MAX_RECTANGLES,
     NAMED_LENGTHS,
     Along,
     Known,
@@ -43,6 +42,7 @@ from rilievo.serving.assistant.tool import (
     size_source_sentence,
     spell_argument,
 )
+from rilievo.serving.server.server_options import MAX_RECTANGLES
 
 _MAX_FACTS = 64
 

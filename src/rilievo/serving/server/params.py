@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from rilievo.calibration.sizes import MAX_RECTANGLES, KnownRectangle
+from rilievo.calibration.sizes import KnownRectangle
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, parse_quantity
@@ -24,6 +24,7 @@ from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.schema.fields import Interface, OptionField, Record, Switch, list_options, option_names
 from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.server.local_options import ELSEWHERE, depth_option_names
+from rilievo.serving.server.server_options import MAX_RECTANGLES
 
 MAX_KNOWN_SIZES = 64
 """Known sizes of a request: 64 take 0.2 CPU-seconds, and the cost grows with their cube."""

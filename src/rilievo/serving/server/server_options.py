@@ -17,6 +17,9 @@ from rilievo.models.model_options import EngineOptions
 from rilievo.schema.fields import Groups, option
 from rilievo.serving.listener.listening import AddressOptions, parse_origins, split_at_commas
 
+MAX_RECTANGLES = 8
+"""Most known rectangles of one photograph, because they are fitted together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
