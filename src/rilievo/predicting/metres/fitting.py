@@ -76,6 +76,20 @@ def convert_to_metres(
     return prediction, calibrated.warning
 
 
+def convert_to_camera_heights(prediction: Prediction) -> Prediction:
+    """Convert a prediction to heights of the camera above the floor.
+
+    Raises:
+        CalibrationError: If the depth is affine, or no floor is visible.
+    """
+    # With a camera height of 1 "m", the unit of lengths is one height of the camera.
+    references = MetricReferences(camera_height=1.0)
+    converted, _ = convert_to_metres(prediction, references, marker_side=None, own_depth=None)
+    assert converted.calibration is not None, "it has just been calibrated"
+    # The user did not state this height, so it must not appear as a known size.
+    return converted.but(calibration=replace(converted.calibration, asked=()))
+
+
 def find_marker_squares(
     prediction: Prediction, side: float
 ) -> tuple[Prediction, tuple[Known, ...]]:

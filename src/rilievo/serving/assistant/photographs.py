@@ -13,8 +13,7 @@ from rilievo.errors import CalibrationError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.predicting.metres.fitting import convert_to_metres
-from rilievo.predicting.metres.metric_references import MetricReferences
+from rilievo.predicting.metres.fitting import convert_to_camera_heights
 from rilievo.predicting.photographs.images import predict
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind
@@ -264,21 +263,6 @@ def _predict_with_facts(
             projection=facts.projection,
         )
     return PredictedPhotograph(photo_version=photo_version, facts=facts, prediction=prediction)
-
-
-def convert_to_camera_heights(prediction: Prediction) -> Prediction:
-    """Convert a prediction to heights of the camera above the floor.
-
-    Raises:
-        CalibrationError: If the depth is affine, or no floor is visible.
-    """
-    # With a camera height of 1 "m", the unit of lengths is one height of the camera.
-    converted, _ = convert_to_metres(
-        prediction, MetricReferences(camera_height=1.0), marker_side=None, own_depth=None
-    )
-    assert converted.calibration is not None, "it has just been calibrated"
-    # The user did not state this height, so it must not appear as a known size.
-    return converted.but(calibration=replace(converted.calibration, asked=()))
 
 
 def in_metres_or_camera_heights(photograph: PredictedPhotograph) -> tuple[Prediction, str]:
