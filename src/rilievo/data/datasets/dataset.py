@@ -1,12 +1,10 @@
 """Base class of datasets: ids of images with ground truth, read lazily."""
 
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,19 +52,6 @@ class DatasetCard:
     extra: str | None = None
     needs_root: bool = True
     caveats: tuple[str, ...] = ()
-
-
-def own_card(name: str) -> DatasetCard:
-    """Read the card of one of our own datasets from ``cards.toml``."""
-    table = dict(_read_own_cards()[name])
-    for key in table.keys() & {"splits", "variants", "caveats"}:
-        table[key] = tuple(table[key])
-    return DatasetCard(name=name, **table)
-
-
-@cache
-def _read_own_cards() -> Mapping[str, Mapping[str, Any]]:
-    return tomllib.loads(Path(__file__).with_name("cards.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

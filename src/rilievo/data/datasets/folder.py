@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Bool, Mask, Size
-from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request, checked_ids
 from rilievo.data.datasets.folder_camera import (
     camera_of_map,
     camera_of_photograph,
@@ -43,11 +43,33 @@ from rilievo.io.photographs.photo import StoredOrientation, read_orientation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
 
+_CARD = DatasetCard(
+    name="folder",
+    title="Your own folder",
+    summary="photographs with depth, normals or both, in any common file format",
+    homepage="docs/datasets.md",
+    licence="yours",
+    commercial=True,
+    layout="""\
+images/ID.jpg|png|...           photographs
+depth/ID.png|npy|npz|exr|...    integers are mm, others m; 0 is unknown
+normals/ID.png|npy|...          x right, y down, z forward, towards the camera
+rilievo.yaml                    says what is different: patterns, scale, invalid
+                                values, kind, K, axes, masks, splits
+The root may also be a YAML file elsewhere, whose key 'folder' says where the files are.""",
+    splits=("all", "train", "valid", "test"),
+    normals="its own files",
+    extra="evaluate",
+    caveats=(
+        "rilievo trusts the scale, kind and axes in the YAML: check them in the contact sheet.",
+    ),
+)
+
 
 class Folder(PhotoFiles[ImageFiles]):
     """Photographs with ground truth in the user's own folder."""
 
-    card = own_card("folder")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

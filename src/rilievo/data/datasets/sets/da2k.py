@@ -9,13 +9,44 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Int64
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import PhotoFiles
 from rilievo.data.datasets.text_files import contents_text
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.records.sample import OrderedPoints, Truth
+
+_CARD = DatasetCard(
+    name="da2k",
+    title="DA-2K (Yang et al. 2024, Depth Anything V2)",
+    summary="1,000 photographs of eight scenarios with 2,000 pairs of points labelled by people",
+    homepage="https://huggingface.co/datasets/depth-anything/DA-2K",
+    licence="as its page states",
+    commercial=False,
+    layout="""\
+annotations.json    photograph to pairs: point1, point2 as [row, column],
+                    closer_point
+images/SCENARIO/NAME""",
+    splits=(
+        "all",
+        "indoor",
+        "outdoor",
+        "non_real",
+        "transparent_reflective",
+        "adverse_style",
+        "aerial",
+        "underwater",
+        "object",
+    ),
+    caveats=(
+        (
+            "It only tests the order of depth: a model that gets the order right may be wrong "
+            "about every distance."
+        ),
+        "The annotators only chose pairs that they were sure about.",
+    ),
+)
 
 ANNOTATIONS = "annotations.json"
 
@@ -32,7 +63,7 @@ class _Entry:
 class Da2k(PhotoFiles[_Entry]):
     """Photographs with pairs of points. A split is a scenario, or ``all``."""
 
-    card = own_card("da2k")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Mask, Vectors
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
 from rilievo.data.datasets.stored_normals import NormalAxes, decode_normals
 from rilievo.data.datasets.text_files import contents_text, walk
@@ -18,6 +18,45 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.records.sample import Truth
+
+_CARD = DatasetCard(
+    name="diode",
+    title="DIODE, dense indoor and outdoor depth (2019)",
+    summary="1024x768 views of laser scans, indoors to 50 m, outdoors to 300 m",
+    homepage="https://diode-dataset.org",
+    licence="MIT",
+    commercial=True,
+    gigabytes=2.6,
+    layout="""\
+val/indoors/scene_00019/scan_00183/  and val/outdoor/..., train/ the same
+  NAME.png                 photograph
+  NAME_depth.npy           float32 [m], (768, 1024, 1)
+  NAME_depth_mask.npy      1 where the scanner measured depth
+  NAME_normal.npy          float32, (768, 1024, 3), 0 is unknown; a separate
+                           download, unpacked into the same tree""",
+    splits=("val", "val-indoors", "val-outdoor", "train", "train-indoors", "train-outdoor"),
+    counts={
+        "val": 771,
+        "val-indoors": 325,
+        "val-outdoor": 446,
+        "train": 25458,
+        "train-indoors": 8574,
+        "train-outdoor": 16884,
+    },
+    variants=("depth", "normals"),
+    normals="its own files (variant 'normals')",
+    caveats=(
+        "Indoor and outdoor scenes differ so much that one mean over both means little.",
+        (
+            "Depth smears over the edges of objects, and the results of different programs differ "
+            "most on this dataset, because each clips and masks the depth in its own way."
+        ),
+        (
+            "The axes of its normals are not documented: rilievo finds their signs in each image "
+            "by comparing them with the normals of the depth."
+        ),
+    ),
+)
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
 # corner of the first pixel: the centre of 1024 x 768.
@@ -45,7 +84,7 @@ _FILES = DepthPatterns(
 class Diode(DepthSet):
     """Photographs with laser depth, indoors, outdoors or both."""
 
-    card = own_card("diode")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float32, Mask, Shaped
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import PhotoFiles
 from rilievo.data.datasets.pickled_arrays import read_pickle
 from rilievo.data.datasets.text_files import contents_text, walk
@@ -20,6 +20,29 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.cameras.lens_files import read_K
 from rilievo.io.numbers import read_numbers
 from rilievo.records.sample import Truth
+
+_CARD = DatasetCard(
+    name="dsine",
+    title="Evaluation sets of DSINE (Bae and Davison 2024)",
+    summary=(
+        "normals of ScanNet, iBims-1, Sintel, OASIS and NYUv2, as papers on normals score them"
+    ),
+    homepage="https://github.com/baegwangbin/DSINE",
+    licence="that of each set",
+    commercial=False,
+    layout="""\
+dsine_eval/ or one of its folders
+  scannet/SCENE/NAME_img.png     also nyuv2, ibims, sintel, oasis
+  scannet/SCENE/NAME_normal.png  colours; ibims and sintel: .exr; oasis: .pkl
+  scannet/SCENE/NAME_intrins.npy K""",
+    splits=("scannet", "ibims", "sintel", "oasis", "nyuv2"),
+    normals="its own files",
+    extra="formats",
+    caveats=(
+        "The ground-truth normals of iBims-1 and Sintel were fitted to depth by DSINE's authors.",
+        "OASIS has normals annotated by people, for one object or surface per image.",
+    ),
+)
 
 _FOLDER = "dsine_eval"
 _MIN_LENGTH = 0.5  # of a stored vector that is a normal
@@ -50,7 +73,7 @@ class _NormalsFormat:
 class Dsine(PhotoFiles[_Entry]):
     """Files NAME_img, NAME_normal and NAME_intrins.npy. A split is one of the five sets."""
 
-    card = own_card("dsine")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -7,13 +7,38 @@ import numpy as np
 
 from rilievo.arrays.shapes import Pixels
 from rilievo.data.datasets.colmap import ColmapImage, read_cameras, read_images
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular
 from rilievo.io.photographs.photo import read_rgb
+
+_CARD = DatasetCard(
+    name="eth3d",
+    title="ETH3D, high-resolution multi-view, training (2017)",
+    summary="13 indoor and outdoor scenes, 24 megapixels, laser scans, about 1 to 60 m",
+    homepage="https://www.eth3d.net/datasets",
+    licence="CC-BY-NC-SA-4.0",
+    commercial=False,
+    gigabytes=23.0,
+    layout="""\
+courtyard/                        one folder per scene
+  images/dslr_images/*.JPG        photographs, distorted as the lens made them
+  ground_truth_depth/dslr_images/*.JPG  raw float32 [m], row by row; inf is unknown
+  dslr_calibration_jpg/cameras.txt, images.txt  COLMAP's model and poses
+from multi_view_training_dslr_jpg.7z and multi_view_training_dslr_depth.7z""",
+    splits=("train",),
+    counts={"train": 454},
+    caveats=(
+        (
+            "The images are distorted (THIN_PRISM_FISHEYE): K is taken from the camera model "
+            "without its distortion, so surfaces bend towards the edges."
+        ),
+        "Only a tenth of the pixels have depth; thin objects often have none.",
+    ),
+)
 
 _CALIBRATION = "dslr_calibration_jpg"
 _PICTURES = Path("images", "dslr_images")
@@ -23,7 +48,7 @@ _DEPTHS = Path("ground_truth_depth", "dslr_images")
 class Eth3d(DepthSet):
     """Scenes of the high-resolution multi-view training set."""
 
-    card = own_card("eth3d")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

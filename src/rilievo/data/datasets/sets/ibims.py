@@ -2,12 +2,36 @@
 
 from pathlib import Path
 
-from rilievo.data.datasets.dataset import Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request, checked_ids
 from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
 from rilievo.data.datasets.text_files import contents_text, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_map
+
+_CARD = DatasetCard(
+    name="ibims",
+    title="iBims-1, independent benchmark images and matched scans (2018)",
+    summary="100 rooms, 640x480, laser scanner without occlusions, up to 50 m",
+    homepage="https://www.asg.ed.tum.de/lmf/ibims1/",
+    licence="as its record at mediaTUM (1455541) states",
+    commercial=False,
+    gigabytes=0.5,
+    layout="""\
+imagelist.txt              names, one per line; may be missing
+ibims1_core_raw/
+  rgb/NAME.png
+  depth/NAME.png           16 bits, times 50/65535 metres; 0 is unknown
+  mask_invalid/NAME.png    0 where the scan is wrong
+  mask_transp/NAME.png     0 where glass is seen
+  calib/NAME.txt           fx,fy,cx,cy""",
+    splits=("test",),
+    counts={"test": 100},
+    caveats=(
+        "There are only a hundred images, so confidence intervals are wide.",
+        "Depth ends at 50 m and is stored in steps of 0.76 mm.",
+    ),
+)
 
 _SUBFOLDER = "ibims1_core_raw"
 _METRES_PER_STEP = 50 / 65535
@@ -29,7 +53,7 @@ _FILES = DepthPatterns(
 class Ibims(DepthSet):
     """The core set, in its release as PNG files."""
 
-    card = own_card("ibims")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

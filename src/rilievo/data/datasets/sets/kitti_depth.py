@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from rilievo.data.datasets.dataset import Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request, checked_ids
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
 from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.data.datasets.sets.kitti_raw import (
@@ -20,6 +20,40 @@ from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 
+_CARD = DatasetCard(
+    name="kitti-depth",
+    title="KITTI depth prediction and completion (Uhrig et al. 2017)",
+    summary="roads and towns from a car; depth from eleven merged laser scans, to 85 m",
+    homepage="https://www.cvlibs.net/datasets/kitti/eval_depth.php?benchmark=depth_prediction",
+    licence="CC-BY-NC-SA-3.0",
+    commercial=False,
+    gigabytes=14.0,
+    layout="""\
+data_depth_annotated/                      (or its train/ and val/ right here)
+  val/2011_09_26_drive_0002_sync/proj_depth/groundtruth/image_02/0000000005.png
+                                           uint16, metres * 256, 0 unknown; image_03 likewise
+raw/2011_09_26/...                         KITTI raw, for the pictures and calib_cam_to_cam.txt
+                                           (under any name, or its dates right here)
+splits/eigen_benchmark/test_files.txt      the list of 'eigen_benchmark' (from Monodepth2's
+                                           repository); also eigen_test_files_with_gt.txt, or
+                                           your own list file
+rgb/NAME.png, depth/NAME.png               split 'pairs': the same name in both, as in demos""",
+    splits=("eigen_benchmark", "val", "train", "pairs"),
+    counts={"eigen_benchmark": 652, "val": 6852, "train": 85898},
+    caveats=(
+        "Depth covers 15 to 20 % of the pixels, and none in the upper third.",
+        (
+            "A stereo check removed moving objects and pixels near edges, so difficult pixels "
+            "have no ground truth."
+        ),
+        "Eigen's test frames are in both train and val of this download.",
+        (
+            "Intrinsics come from calib_cam_to_cam.txt. Without this file, they come from the "
+            "date with images of the same size, and are unknown for cropped images."
+        ),
+    ),
+)
+
 STEPS_PER_METRE = 256.0
 """Stored numbers in a metre of depth."""
 _PARTS = ("val", "train", "")
@@ -33,7 +67,7 @@ IdAndFiles = tuple[str, DepthFiles]
 class KittiDepth(DepthSet):
     """Pictures of KITTI with annotated depth; older papers score with scans of ``kitti_raw``."""
 
-    card = own_card("kitti-depth")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.dataset import Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request, checked_ids
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.sets.kitti_calibration import (
     CAMERA_FILE,
@@ -20,6 +20,45 @@ from rilievo.data.datasets.sets.kitti_scans import PROJECTIONS, read_velodyne
 from rilievo.data.datasets.text_files import Line, contents_text, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
+
+_CARD = DatasetCard(
+    name="kitti-raw",
+    title="KITTI raw data, synchronised and rectified (Geiger et al. 2013)",
+    summary="roads and towns from a car; depth from single scans of a 64-beam laser, to 80 m",
+    homepage="https://www.cvlibs.net/datasets/kitti/raw_data.php",
+    licence="CC-BY-NC-SA-3.0",
+    commercial=False,
+    gigabytes=175.0,
+    layout="""\
+2011_09_26/                              one folder per date, five in all
+  calib_cam_to_cam.txt                   cameras: P_rect_02, R_rect_00, S_rect_02, ...
+  calib_velo_to_cam.txt                  laser to camera 0: R, T
+  2011_09_26_drive_0002_sync/
+    image_02/data/0000000069.png         left colour picture (or .jpg); image_03 is the right
+    velodyne_points/data/0000000069.bin  x y z reflectance, float32 [m]
+splits/eigen/test_files.txt              the list of a split (from Monodepth2's repository); also
+                                         eigen_test_files_with_gt.txt, or your own list file""",
+    splits=("eigen", "eigen_benchmark", "all", "all_right"),
+    counts={"eigen": 697, "eigen_benchmark": 652},
+    variants=("monodepth2", "monodepth2_vel_depth", "nearest"),
+    caveats=(
+        "A scan covers about 4 % of the pixels, and none in the upper third.",
+        (
+            "The laser is beside the camera and sees behind the foreground, so some pixels near "
+            "edges have the depth of hidden surfaces."
+        ),
+        (
+            "Moving objects can be off by 0.05 s, because a scan takes 0.1 s and the image is "
+            "taken at once."
+        ),
+        "'monodepth2' shifts depth one pixel up and left of 'nearest', which counts pixels from 0.",
+        (
+            "'monodepth2_vel_depth' stores the laser's x, which is 0.27 m more than the camera's "
+            "z. Monodepth2 and its successors were scored with it."
+        ),
+        "'all' and 'all_right' contain every scan, seen from the left or the right camera.",
+    ),
+)
 
 NamesInFolder = Callable[[Path], frozenset[str]]
 """``names_in``, usually with a cache."""
@@ -59,7 +98,7 @@ _SPLIT_FILES: Mapping[str, tuple[str, ...]] = {
 class KittiRaw(DepthSet):
     """Rectified pictures with depth of one laser scan each; ``kitti_depth`` has denser depth."""
 
-    card = own_card("kitti-raw")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -3,11 +3,27 @@
 from functools import partial
 from pathlib import Path
 
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
 from rilievo.data.datasets.text_files import contents_text, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
+
+_CARD = DatasetCard(
+    name="marigold-scannet",
+    title="ScanNet validation, 800 frames prepared by Marigold (Ke et al. 2024)",
+    summary="rooms, structured-light depth to 10 m, registered to the photographs",
+    homepage="https://github.com/prs-eth/Marigold",
+    licence="ScanNet terms of use",
+    commercial=False,
+    layout="""\
+scannet_val_sampled_list_800_1.txt  from Marigold's data_split; photograph and
+                                    depth, one line per frame
+and the unpacked tar file, with depth as 16-bit millimetres; 0 is unknown""",
+    splits=("val",),
+    counts={"val": 800},
+    caveats=("The sensor fails on dark and shiny surfaces, and around edges.",),
+)
 
 _LIST_FILE = "scannet_val_sampled_list_800_1.txt"
 _STEPS_PER_METRE = 1000
@@ -16,7 +32,7 @@ _STEPS_PER_METRE = 1000
 class MarigoldScannet(DepthSet):
     """Frames of ScanNet's validation scenes, in the order of Marigold's list."""
 
-    card = own_card("marigold-scannet")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

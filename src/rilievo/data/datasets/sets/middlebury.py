@@ -8,13 +8,40 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Matrix
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.text_files import contents_text, text_lines, walk
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.numbers import read_map
+
+_CARD = DatasetCard(
+    name="middlebury",
+    title="Middlebury Stereo Datasets (2014)",
+    summary="indoor still lifes, 6 megapixels, structured light, about 1 to 10 m",
+    homepage="https://vision.middlebury.edu/stereo/data/scenes2014/",
+    licence="none stated; free to use with the paper cited, as its page says",
+    commercial=False,
+    gigabytes=4.0,
+    layout="""\
+Adirondack-perfect/      one folder per scene, or trainingF/Adirondack/ of MiddEval3
+  im0.png                left image
+  disp0.pfm              its disparity [px]; disp0GT.pfm in MiddEval3; inf: unknown
+  calib.txt              cam0=[f 0 cx; 0 f cy; 0 0 1], doffs [px], baseline [mm]""",
+    splits=("all",),
+    counts={"all": 23},
+    caveats=(
+        (
+            "There are few scenes, all of them close: it shows the sharpness of edges better than "
+            "it ranks models."
+        ),
+        (
+            "Every scene comes with a perfect and an imperfect calibration for the same left "
+            "image: use only one of them."
+        ),
+    ),
+)
 
 _MAX_NUMBER = 1e6  # of a calibration [m, px]; larger ones are damage
 
@@ -37,7 +64,7 @@ class _Calibration:
 class Middlebury(DepthSet):
     """Left photographs of the scenes, with depth from their disparity."""
 
-    card = own_card("middlebury")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

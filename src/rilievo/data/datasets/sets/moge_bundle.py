@@ -9,7 +9,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import Field, Int64, Matrix, Pixels, UInt
-from rilievo.data.datasets.dataset import Request, own_card
+from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import FileList
 from rilievo.data.datasets.sets.moge_view import (
     CentredView,
@@ -30,6 +30,43 @@ from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
 from rilievo.records.sample import Truth
+
+_CARD = DatasetCard(
+    name="moge-bundle",
+    title="Evaluation sets of MoGe (Wang et al. 2025)",
+    summary=(
+        "ten datasets by other authors, warped to centred cameras, with depth stored as logarithms"
+    ),
+    homepage="https://huggingface.co/datasets/Ruicheng/monocular-geometry-evaluation",
+    licence="that of each set",
+    commercial=False,
+    layout="""\
+NYUv2/ KITTI/ ETH3D/ iBims-1/ GSO/ Sintel/ DDAD/ DIODE/ Spring/ HAMMER/, or one
+  .index.txt              folders of the images, one per line
+  FOLDER/image.jpg
+  FOLDER/depth.png        16 bits: 0 unknown, 65535 infinite, else near to far,
+                          evenly in the logarithm; both are in the file's text
+  FOLDER/meta.json        intrinsics as fractions of the sides
+  FOLDER/segmentation.png objects, named in the file's text""",
+    splits=(
+        "NYUv2",
+        "KITTI",
+        "ETH3D",
+        "iBims-1",
+        "GSO",
+        "Sintel",
+        "DDAD",
+        "DIODE",
+        "Spring",
+        "HAMMER",
+    ),
+    counts={"NYUv2": 654, "KITTI": 652, "iBims-1": 100, "DIODE": 771},
+    caveats=(
+        "The depth of GSO, Sintel and Spring has no unit, so these cannot be scored in metres.",
+        "Images are rotated so that their centre is on the optical axis, then cropped and resized.",
+        "Depth beyond 1000 times the nearest percentile is not scored.",
+    ),
+)
 
 _INDEX_FILE = ".index.txt"
 _MAX_DEPTH_RATIO = 1000.0
@@ -81,7 +118,7 @@ class _Entry:
 class MogeBundle(FileList[_Entry]):
     """Images with depth, camera and objects. A split is one of the ten sets."""
 
-    card = own_card("moge-bundle")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Matrix, Pixels
-from rilievo.data.datasets.dataset import Absent, Request, own_card
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request
 from rilievo.data.datasets.loaders import FileList
 from rilievo.data.datasets.sets.navi_crop import ObjectCrop, object_crop
 from rilievo.data.datasets.text_files import contents_text, names_in
@@ -21,6 +21,56 @@ from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
 from rilievo.records.sample import Truth
+
+_CARD = DatasetCard(
+    name="navi",
+    title="NAVI, category-agnostic image collections with 3D shape and pose (2023)",
+    summary=(
+        "36 scanned objects, in the hand and on tables, with poses annotated to about a millimetre"
+    ),
+    homepage="https://navidataset.github.io/",
+    licence="as its page states (the code is Apache-2.0)",
+    commercial=False,
+    gigabytes=30.0,
+    layout="""\
+OBJECT/multiview_00_CAMERA/   v1.0; v1.5 writes multiview-00-CAMERA
+OBJECT/video-00-CAMERA/       v1.5
+OBJECT/wild_set/
+  annotations.json            focal length, image size and pose of every image
+  images/000.jpg              turned by their EXIF orientation
+  depth/000.png               16 bits of disparity: 655350 / v mm, 0 is unknown""",
+    splits=(
+        "test",
+        "train",
+        "valid",
+        "probe3d-test",
+        "probe3d-train",
+        "probe3d-valid",
+        "probe3d-trainval",
+        "multiview",
+        "wild",
+        "video",
+    ),
+    counts={"wild": 2298, "multiview": 8217, "video": 18406},
+    variants=("metric", "relative", "metric-crop", "relative-crop", "normals-crop"),
+    normals="variant 'normals-crop': plane fits over 3 x 3 pixels of the depth",
+    caveats=(
+        "Only the object has depth; the depth of its surroundings is unknown.",
+        (
+            "The variant 'relative' has no unit: 0.01 is the nearest point of the object and 1 "
+            "its farthest (Probe3D's 'navi_reldepth')."
+        ),
+        (
+            "The variants '-crop' are 512x512 crops around the object, sampled as in Probe3D: the "
+            "nearest pixel, also for colours."
+        ),
+        (
+            "The splits test, train and valid skip objects without a wild set or multiview "
+            "scenes, as Probe3D does. Probe3D takes every 4th file in an order that is not "
+            "documented; rilievo's order is alphabetic."
+        ),
+    ),
+)
 
 _METRES_TIMES_NUMBER = 65535 * 10 / 1000
 """Depth [m] times a stored number of inverse depth (decode_depth in NAVI's tutorial)."""
@@ -87,7 +137,7 @@ class _View:
 class Navi(FileList[_View]):
     """Photographs of objects with their depth, of NAVI 1.0 and 1.5."""
 
-    card = own_card("navi")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

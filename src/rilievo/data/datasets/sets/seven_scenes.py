@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Transform, UInt16
-from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request, checked_ids
 from rilievo.data.datasets.loaders import (
     DepthFiles,
     DepthSet,
@@ -29,6 +29,44 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import is_rigid_motion
 from rilievo.io.files.names import printable
 
+_CARD = DatasetCard(
+    name="seven-scenes",
+    title="RGB-D Dataset 7-Scenes (Shotton et al. 2013)",
+    summary="seven small rooms from a hand-held Kinect, 0.5 to 5 m, with the camera's path",
+    homepage="https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/",
+    licence="Microsoft Research licence, for non-commercial use",
+    commercial=False,
+    layout="""\
+redkitchen/                     a scene; give it, the folder that has several, or one sequence
+  TestSplit.txt                 lines 'sequence3': the sequences of the split
+  TrainSplit.txt
+  seq-03/                       each sequence is a zip of its own, to be unpacked here
+    frame-000000.color.png      colour, 640 x 480 (or .jpg)
+    frame-000000.depth.png      uint16 millimetres; 0 and 65535 unknown
+    frame-000000.pose.txt       world_T_cam [m], 4 x 4""",
+    splits=("test", "train", "all"),
+    counts={"test": 17000, "train": 26000},
+    variants=("registered", "raw"),
+    caveats=(
+        (
+            "Depth is not registered to colour: the depth camera has f = 585 and the colour "
+            "camera about 535 (found by warping; the authors give no value). 'registered' warps "
+            "depth to the colour image, assuming that both cameras share position and axis; in "
+            "fact they are 2.5 cm apart."
+        ),
+        (
+            "'raw' is depth as stored, with f = 585, as most papers use it; it is off by up to 27 "
+            "px at the sides."
+        ),
+        (
+            "Kinect depth is rounded to steps that grow with the square of the depth (3 mm at 1 "
+            "m); dark, shiny and distant surfaces are holes."
+        ),
+        "Neighbouring frames are nearly alike, because there are 30 per second.",
+        "A single folder of frames only has the split 'all'.",
+    ),
+)
+
 SIZE = (480, 640)
 """Height and width of pictures and depth [px]."""
 _PRINCIPAL_POINT = (320.0, 240.0)  # [px], of both cameras
@@ -48,7 +86,7 @@ class SevenScenes(DepthSet):
     In the variant ``registered``, depth is resampled to the colour camera.
     """
 
-    card = own_card("seven-scenes")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Field, UInt16
-from rilievo.data.datasets.dataset import Absent, Request, checked_ids, evenly_spread, own_card
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request, checked_ids, evenly_spread
 from rilievo.data.datasets.loaders import (
     DepthFiles,
     DepthSet,
@@ -22,6 +22,48 @@ from rilievo.data.datasets.mat_file import read_mat
 from rilievo.data.datasets.text_files import contents_text, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
+
+_CARD = DatasetCard(
+    name="sunrgbd",
+    title="SUN RGB-D (Song, Lichtenberg and Xiao 2015)",
+    summary="10335 indoor frames by Kinect v1 and v2, Xtion and RealSense, to about 8 m",
+    homepage="https://rgbd.cs.princeton.edu",
+    licence="none stated; by convention for research, and NYU's, B3DO's and SUN3D's own terms",
+    commercial=False,
+    gigabytes=6.9,
+    layout="""\
+SUNRGBD/                       from SUNRGBD.zip; any part of it works, even one frame
+  kv1|kv2|realsense|xtion/.../FRAME/
+    image/*.jpg                the photograph
+    depth/*.png                as measured; 16 bits, millimetres rotated left by 3 bits, 0 = hole
+    depth_bfx/*.png            the same with holes filled
+    intrinsics.txt             K, nine numbers
+    extrinsics/*.txt           tilt of the camera, which is not read
+SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the root or beside it""",
+    splits=("test", "train", "all"),
+    counts={"test": 5050, "train": 5285, "all": 10335},
+    variants=("bfx", "raw"),
+    extra="evaluate",
+    caveats=(
+        (
+            "depth_bfx is filled in where the sensor saw nothing: this part is not measured, but "
+            "papers score it."
+        ),
+        (
+            "Depth is read as stored: the toolbox clips depth to 8 m, but rilievo does not and "
+            "leaves this to the benchmark's cap."
+        ),
+        (
+            "Files whose three lowest bits are used have already been decoded, and are read as "
+            "millimetres."
+        ),
+        (
+            "kv1/NYUdata contains the 1449 images of NYUv2, cropped to 561 x 427, so models "
+            "trained on NYUv2 have seen some of the test split."
+        ),
+        "Each sensor has its own noise and range; the RealSense has the shortest range.",
+    ),
+)
 
 _SENSORS = ("kv1", "kv2", "realsense", "xtion")
 _DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}
@@ -95,7 +137,7 @@ class _Tree:
 class SunRgbd(DepthSet):
     """Frames of SUN RGB-D, of all of its tree or of a part of it."""
 
-    card = own_card("sunrgbd")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Transform, Transforms, Values
-from rilievo.data.datasets.dataset import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request, checked_ids
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
 from rilievo.data.datasets.text_files import (
     Line,
@@ -23,6 +23,44 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid, rotation_from_quaternion
+
+_CARD = DatasetCard(
+    name="tum",
+    title="TUM RGB-D benchmark (Sturm et al. 2012)",
+    summary="desks and rooms from a hand-held Kinect, 0.5 to 8 m, with the camera's path",
+    homepage="https://cvg.cit.tum.de/data/datasets/rgbd-dataset/download",
+    licence="CC-BY-4.0",
+    commercial=True,
+    layout="""\
+rgbd_dataset_freiburg1_desk/    a sequence; give it, or the folder that has several
+  rgb.txt, depth.txt            lines 'seconds path'
+  groundtruth.txt               lines 'seconds tx ty tz qx qy qz qw' [m], the colour camera's path
+  rgb/1305031452.791720.png     colour
+  depth/1305031452.793480.png   uint16, metres * 5000, 0 unknown; registered to colour
+associations.txt                your own list file may have lines 'seconds rgb/... seconds depth/...'
+                                as the benchmark's associate.py prints them""",  # noqa: E501
+    splits=("all",),
+    caveats=(
+        (
+            "Colour and depth are taken at different times. Images less than 0.02 s apart are "
+            "paired, the nearest first and each only once, as associate.py does; colour images "
+            "without a partner count as missing."
+        ),
+        (
+            "Kinect depth is rounded to steps that grow with the square of the depth (3 mm at 1 "
+            "m, 7 cm at 5 m); dark, shiny and distant surfaces are holes."
+        ),
+        (
+            "Freiburg 1 and 2 are not undistorted: K is taken from the calibration without its "
+            "distortion."
+        ),
+        (
+            "For a sequence without a Freiburg number in its name, rilievo assumes the K of a "
+            "Kinect (f = 525)."
+        ),
+        "Poses are the nearest ones in groundtruth.txt and are not interpolated.",
+    ),
+)
 
 MAX_SECONDS = 0.02
 """Records that belong together are less than this apart [s], as in the benchmark."""
@@ -166,7 +204,7 @@ class _Recording:
 class Tum(DepthSet):
     """Colour pictures with depth, of one sequence or of a folder of sequences."""
 
-    card = own_card("tum")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

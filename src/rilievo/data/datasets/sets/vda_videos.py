@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rilievo.data.datasets.dataset import Absent, Request, own_card
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, read_steps
 from rilievo.data.datasets.sets.video_downloads import (
     BONN,
@@ -24,6 +24,71 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.records.sample import Truth
+
+_CARD = DatasetCard(
+    name="vda-videos",
+    title=(
+        "Videos of Sintel, KITTI, Bonn and ScanNet as Video Depth Anything scores them (Chen et "
+        "al. 2025)"
+    ),
+    summary=(
+        "four datasets with depth, as downloaded or as the authors' scripts extract and list them"
+    ),
+    homepage="https://github.com/DepthAnything/Video-Depth-Anything/tree/main/benchmark",
+    licence="that of each set",
+    commercial=False,
+    layout="""\
+sintel/ kitti/ bonn/ scannet/, or one of them; below each the set as downloaded, at most two
+folders down:
+  training/clean final depth camdata_left   Sintel: pictures, .dpt, .cam; two zips, side by side
+  data_depth_annotated/val and 2011_09_26/  KITTI: annotated depth, and the raw drives
+  rgbd_bonn_balloon2/rgb depth and others   Bonn: five videos; names are seconds
+  scene0707_00/color depth pose intrinsic   ScanNet: test scenes 707 to 806, as SensReader exports
+or what benchmark/dataset_extract writes, with its list:
+  SET_video.json          videos by name; each frame with its image, gt_depth and factor
+  SET_video_500.json      the same with up to 500 frames per video (not for Sintel)
+  VIDEO/rgb/NAME.png      where the list says; ScanNet's without its margins
+  VIDEO/depth/NAME.png    16 bits; factor to a metre, 0 unknown""",
+    splits=("sintel", "kitti", "kitti-500", "bonn", "bonn-500", "scannet", "scannet-500"),
+    variants=("default", "final", "associated"),
+    caveats=(
+        (
+            "For a download, rilievo uses the videos that DepthCrafter lists (23, 13, 5 and 100); "
+            "with a list, those in the list."
+        ),
+        (
+            "The frames of a video are all for Sintel, the first 110 with annotated depth for "
+            "KITTI, frames 30 to 139 counted from 0 for Bonn, and every third of the first 270 "
+            "for ScanNet; or the first 500."
+        ),
+        (
+            "Bonn's photographs and depth maps are paired by their order in the folders, as the "
+            "authors do, which can be off by a frame if one is missing; the variant 'associated' "
+            "pairs them by time."
+        ),
+        (
+            "For Sintel, rilievo reads the clean pass with depth as published; the authors' list "
+            "stores it in steps of 1 cm. The variant 'final' is the pass with blur and haze."
+        ),
+        (
+            "The depth of KITTI is cropped to 374 rows, and that of ScanNet by 8 rows and 11 "
+            "columns on each side."
+        ),
+        (
+            "Photographs of KITTI are cropped to even sides, and those of ScanNet by the same "
+            "margins as its depth, which at 1296 x 968 pixels cover less of the view: export "
+            "colour at 640 x 480, or use both as the authors do."
+        ),
+        (
+            "KITTI's photographs of 376 x 1241 pixels differ in size from the scored part of "
+            "their depth, so predictions are resized, as in the authors' evaluation."
+        ),
+        (
+            "Sintel and ScanNet have cameras and poses, KITTI has only intrinsics, and Bonn has "
+            "neither; lists have none."
+        ),
+    ),
+)
 
 _MAX_STEPS_PER_METRE = 1e300
 
@@ -66,7 +131,7 @@ SETS: Mapping[str, VideoSet] = {
 class VdaVideos(DepthSet):
     """Frames of videos, one video after the other. A split is a set at one length."""
 
-    card = own_card("vda-videos")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request

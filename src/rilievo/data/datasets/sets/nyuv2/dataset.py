@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.data.datasets.dataset import Dataset, Request, checked_ids, own_card
+from rilievo.data.datasets.dataset import Dataset, DatasetCard, Request, checked_ids
 from rilievo.data.datasets.loaders import MaskedValues
 from rilievo.data.datasets.sets.nyuv2.geonet import GeoNetFolder, find_geonet
 from rilievo.data.datasets.sets.nyuv2.labelled_mat import LabelledMat
@@ -20,6 +20,57 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.names import printable
 from rilievo.records.sample import Truth
 
+_CARD = DatasetCard(
+    name="nyuv2",
+    title="NYU Depth V2 (Silberman, Hoiem, Kohli and Fergus 2012)",
+    summary=(
+        "464 indoor scenes by a Kinect v1, 0.7 to 10 m; 1449 labelled images are the benchmark"
+    ),
+    homepage="https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html",
+    licence="none stated; by convention for research",
+    commercial=False,
+    gigabytes=2.8,
+    layout="""\
+One of these, as the folder or the .mat itself:
+nyu_depth_v2_labeled.mat     images, rawDepths (0 = hole) and depths (filled) [m]: the benchmark
+  all_normals.pklz           beside it: Ladicky's normals (or surfacenormal_metadata/)
+  norm_gt_l.mat, masks.mat   beside it: GeoNet's evaluation normals (or gt/)
+test|train/SCENE/            the "sync" export: rgb_NNNNN.jpg with sync_depth_NNNNN.png
+                             (16 bits, mm, raw depth); scenes alone or rgb/ and depth/ too
+rgb/NNNN.jpg, depth/NNNN.png the labelled images by number; 16 bits: mm; 8 bits: (v + 0.5) / 25.5 m
+  train.txt, test.txt        beside them: numbers, if the names do not show them
+*.mat                        GeoNet's training files: img, depth, norm""",
+    splits=("test", "train", "all"),
+    counts={"test": 654, "train": 795, "all": 1449},
+    variants=("raw", "filled", "normals", "depth_normals"),
+    normals=(
+        "variant 'normals': Ladicky et al. (2014), from all_normals.pklz or norm_gt_l.mat, and "
+        "GeoNet's training files. Variant 'depth_normals': plane fits over 15 x 15 pixels of the "
+        "depth. The evaluation files of DSINE are the dataset 'dsine', split 'nyuv2'"
+    ),
+    extra="evaluate",
+    caveats=(
+        "Ids count the labelled images from 0 (0000 to 1448); the .mat file counts from 1.",
+        (
+            "Raw depth is missing at about 24 % of the pixels; filled depth is in-painted, so "
+            "errors against it are lower and mean less."
+        ),
+        "The images have a white or black border, which the Eigen crop leaves out.",
+        "Kinect depth is quantised: 3 mm at 1 m, 7 cm at 5 m.",
+        "The 8-bit copy is in-painted and in steps of 3.9 cm, so it is not the official benchmark.",
+        (
+            "Ladicky's normals are smoothed fits, so they do not reward fine detail. Their "
+            "authors do not document the axes: rilievo uses those of GeoNet and checks that the "
+            "normals face the camera."
+        ),
+        (
+            "all_normals.pklz is decompressed as a whole in each process, which takes 5 or 11 GB "
+            "of memory, depending on its number type; the same normals in norm_gt_l.mat are read "
+            "one at a time."
+        ),
+    ),
+)
+
 __all__ = ["NYUv2"]
 
 _LABELLED_FILE = "nyu_depth_v2_labeled.mat"
@@ -34,7 +85,7 @@ class NYUv2(Dataset):
     ``depth_normals``, which are computed from depth.
     """
 
-    card = own_card("nyuv2")
+    card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request
