@@ -1,17 +1,20 @@
 """Read photographs from paths, URLs, bytes, arrays and Pillow images.
 
-Where a whole ``Photo`` is not needed, ``read_rgb`` reads only the picture, and ``header_size`` and
-``read_orientation`` only the header of a file.
+Where a whole ``Photo`` is not needed, ``read_rgb`` reads only the picture, and ``header_size``,
+``read_orientation`` and ``read_png_texts`` only what stands beside the pixels.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import Mask, Pixels
 from rilievo.errors import InputError, InputTypeError, OptionError
@@ -20,10 +23,11 @@ from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
-from rilievo.io.photographs.decode import decode_image, opened_undecoded
+from rilievo.io.photographs.decode import decode_image, one_line_errors, opened_undecoded
 from rilievo.io.photographs.exif import read_exif_metadata
 from rilievo.io.photographs.exif_crops import exif_camera, is_exif_focal_note
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture, upright_pixels
+from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
 from rilievo.records.sample import Photo
 
@@ -211,6 +215,32 @@ def shrink_to_image(photo: Photo, side: int) -> Image.Image:
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
     return image
+
+
+def read_png_texts(path: Path) -> Mapping[str, str]:
+    """Read the texts that a PNG file has besides its pixels, by their keywords.
+
+    Raises:
+        InputError: If it is not a PNG file, or broken.
+    """
+    check_regular(path)
+    with (
+        one_line_errors(printable(path), "PNG file"),
+        path.open("rb") as stream,
+        PngImageFile(stream) as image,
+    ):
+        return {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+
+
+def modules_for_reading() -> tuple[str, ...]:
+    """Names of all modules that reading a photograph may import.
+
+    A process that may not open files, such as the server's decoders, has to import them before.
+    """
+    package = __name__.rpartition(".")[0]
+    own_modules = [f"{package}.{module.name}" for module in iter_modules([Path(__file__).parent])]
+    decoders = [photo_format.module for photo_format in PHOTO_FORMATS]
+    return (*own_modules, *decoders, "PIL.ImageCms")
 
 
 def notes_without_exif_focal(photo: Photo) -> tuple[str, ...]:

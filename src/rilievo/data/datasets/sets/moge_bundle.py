@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import Field, Int64, Matrix, Pixels, UInt
 from rilievo.data.datasets.dataset import DatasetCard, Request
@@ -23,12 +22,10 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.depth_metadata import read_depth_metadata
 from rilievo.io.depth.stored_depth import decode_depth
-from rilievo.io.files.limits import check_regular, read_text
-from rilievo.io.files.names import printable
+from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.numbers import read_map
-from rilievo.io.photographs.decode import one_line_errors
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.photo import read_photo, read_png_texts
 from rilievo.records.sample import Truth
 
 _CARD = DatasetCard(
@@ -232,7 +229,7 @@ def read_segmentation(path: Path) -> Segmentation:
     stored = read_map(path)
     if stored.dtype.kind != "u":
         raise InputError(f"{path}: has {stored.dtype} values, expected integer labels")
-    text = _read_png_texts(path).get("labels", "{}")
+    text = read_png_texts(path).get("labels", "{}")
     try:
         labels = parse_json(text)
     except ValueError as error:
@@ -278,13 +275,3 @@ def _read_sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
     if stored.dtype != np.uint16:
         raise InputError(f"{path}: has {stored.dtype} values, expected a 16-bit PNG file")
     return stored
-
-
-def _read_png_texts(path: Path) -> Mapping[str, str]:
-    check_regular(path)
-    with (
-        one_line_errors(printable(path), "PNG file"),
-        path.open("rb") as stream,
-        PngImageFile(stream) as image,
-    ):
-        return {str(name): text for name, text in image.info.items() if isinstance(text, str)}

@@ -16,7 +16,6 @@ from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from pkgutil import iter_modules
 from time import process_time
 from traceback import format_exc
 
@@ -26,10 +25,8 @@ from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import LENSES, spell_lens
-from rilievo.io import photographs
-from rilievo.io.photographs.photo import header_size, read_photo
-from rilievo.io.photographs.signatures import PHOTO_FORMATS
-from rilievo.io.videos import open_video
+from rilievo.io.photographs.photo import header_size, modules_for_reading, read_photo
+from rilievo.io.videos import MODULES_FOR_READING, open_video
 from rilievo.io.videos.frame_source import Frame, OpenFile
 from rilievo.records.depth_map import OwnDepth
 from rilievo.records.sample import Photo
@@ -50,15 +47,11 @@ _IDLE_SECONDS = 10.0
 """Time without work after which a worker returns memory to the system [s]."""
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
 _PRELOADED_MODULES = (
-    *(f"{photographs.__name__}.{module.name}" for module in iter_modules(photographs.__path__)),
-    *(kind.module for kind in PHOTO_FORMATS),
+    *modules_for_reading(),
     *(kind.module for kind in LENSES.values()),
-    "PIL.ImageCms",
-    "rilievo.io.videos.video",
+    *MODULES_FOR_READING,
     "array_api_compat.numpy",
     "difflib",
-    "av.subtitles.codeccontext",
-    "av.subtitles.stream",
     "xml.etree.ElementTree",
     *(f"encodings.{name}" for name in _ENCODINGS),
 )
