@@ -14,13 +14,13 @@ from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
 from rilievo.io.outputs.overwrite_policy import (
     Claim,
+    RecordedFiles,
     check_claim,
     earlier_sidecar,
-    merge_sidecars,
     record_state,
 )
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import FileFacts, Sidecar, make_sidecar, sidecar_path, write_sidecar
+from rilievo.io.outputs.sidecar import FileFacts, Sidecar, make_sidecar, sidecar_path
 from rilievo.io.outputs.video_drawing import ClipDepthRange, Drawing, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
@@ -228,27 +228,15 @@ def write_part_files(
             stem, files.file_names, sidecar, run, thoroughness, overwrite=options.overwrite
         )
 
-    def write_json(earlier: Sidecar | None, claim: Claim) -> None:
-        """Write the JSON of this run, merged with that of an earlier run, to its temporary file."""
-        write_sidecar(json_part, merge_sidecars(sidecar, written_files, earlier, claim.earlier))
-
-    def rewrite_record() -> str | None:
-        """Merge the JSON again if another process has written it meanwhile."""
-        if record_state(stem) == json_state:
-            return None
-        new_earlier, new_claim = claim_files()
-        write_json(new_earlier, new_claim)
-        return new_claim.pending_text()
-
-    json_state = record_state(stem)
-    earlier, claim = claim_files()
-    with fill_or_discard(claim.make_file_set()) as file_set:
-        json_part = file_set.create_part(file_set.record)
+    recorded = RecordedFiles(stem, claim_files)
+    with fill_or_discard(recorded.file_set) as file_set:
+        recorded.create_record_part()
         written_files = files.write_into(file_set)
-        write_json(earlier, claim)
+        recorded.write_record(replace(sidecar, files=written_files), claim_files)
 
-    file_set.rewrite_record = rewrite_record
-    file_set.replaces_described_file = partial(claim.replaces_described_file, written_files)
+    file_set.replaces_described_file = partial(
+        recorded.claim.replaces_described_file, written_files
+    )
     return file_set
 
 

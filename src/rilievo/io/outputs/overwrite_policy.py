@@ -8,11 +8,11 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import OptionName, Text
@@ -21,7 +21,14 @@ from rilievo.io.files.atomic import remove, write_text
 from rilievo.io.files.commit import FileSet
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
-from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
+from rilievo.io.outputs.sidecar import (
+    FORMAT,
+    FileFacts,
+    Sidecar,
+    find_sidecar,
+    sidecar_path,
+    write_sidecar,
+)
 from rilievo.records.prediction_record import MadeBy, Setting
 
 _MAX_DIFFERENCE = 1e-3
@@ -144,36 +151,6 @@ def _describe_sensor_difference(old: Setting, new: Setting) -> str:
 def _setting_text(value: object) -> str:
     """Setting or field as text; "not given" if it is None or empty."""
     return "not given" if value is None or value == "" else str(value)
-
-
-def merge_sidecars(
-    sidecar: Sidecar,
-    written: tuple[FileFacts, ...],
-    earlier: Sidecar | None,
-    remaining: tuple[str, ...],
-) -> Sidecar:
-    """Combine this run's JSON with that of an earlier run.
-
-    Args:
-        sidecar: JSON of this run.
-        written: Descriptions of the files that this run wrote.
-        earlier: JSON of the earlier run; None if there is none.
-        remaining: Names of files of earlier runs that stay beside those of this one.
-    """
-    if earlier is None:
-        return replace(sidecar, files=written, earlier=remaining)
-    described = tuple(entry for entry in earlier.files if entry.file in remaining)
-    described_names = {entry.file for entry in described}
-    return replace(
-        sidecar,
-        # This run may have left these out, because none of its own files needs them.
-        depth=sidecar.depth or earlier.depth,
-        normals=sidecar.normals or earlier.normals,
-        anchored=sidecar.anchored or earlier.anchored,
-        anchoring=sidecar.anchoring or earlier.anchoring,
-        files=(*described, *written),
-        earlier=tuple(name for name in remaining if name not in described_names),
-    )
 
 
 def file_fault(folder: Path, file_facts: FileFacts, level: CheckLevel) -> str | None:
@@ -358,3 +335,84 @@ def record_state(stem: Path) -> tuple[object, ...]:
 def pending_path(stem: Path) -> Path:
     """Path of the pending list."""
     return stem.with_name(f".{sidecar_path(stem).name}.pending")
+
+
+ClaimFiles: TypeAlias = Callable[[], tuple[Sidecar | None, Claim]]
+"""Function that checks whether the files of a result may be written. It returns the JSON of an
+earlier run to which they are added, if there is one, and the permission."""
+
+
+class RecordedFiles:
+    """Files of one result, which are written together with the JSON that describes them.
+
+    The JSON also describes the files of earlier runs that stay. Until the files are committed,
+    another process may write a JSON of its own; then the two are merged under the lock.
+
+    Attributes:
+        claim: Permission to write the files.
+        file_set: Temporary files, which ``commit_files`` renames.
+    """
+
+    def __init__(self, stem: Path, claim_files: ClaimFiles) -> None:
+        """Claim the files of a result, whose path without suffix is ``stem``.
+
+        Raises:
+            OutputError: If they may not be written.
+        """
+        self._stem = stem
+        # Read before the claim, so that a JSON that is written after it is noticed.
+        self._state = record_state(stem)
+        self._earlier, self.claim = claim_files()
+        self.file_set = self.claim.make_file_set()
+        self._record_part: Path | None = None
+
+    def create_record_part(self) -> None:
+        """Create the temporary file of the JSON, before those of the files that it describes."""
+        self._record_part = self.file_set.create_part(self.file_set.record)
+
+    def write_record(self, sidecar: Sidecar, claim_again: ClaimFiles) -> None:
+        """Write the JSON to its temporary file, when all the files that it describes are written.
+
+        ``claim_again`` is called at the commit if another process has written the JSON meanwhile.
+        """
+        self._write_merged(sidecar, self._earlier, self.claim)
+
+        def rewrite_record() -> str | None:
+            """Merge the JSON again if it was changed, and return the text of the pending list."""
+            if record_state(self._stem) == self._state:
+                return None
+            earlier, claim = claim_again()
+            self._write_merged(sidecar, earlier, claim)
+            return claim.pending_text()
+
+        self.file_set.rewrite_record = rewrite_record
+
+    def _write_merged(self, sidecar: Sidecar, earlier: Sidecar | None, claim: Claim) -> None:
+        assert self._record_part is not None, "it is created before the files are written"
+        write_sidecar(self._record_part, _merge_sidecars(sidecar, earlier, claim.earlier))
+
+
+def _merge_sidecars(
+    sidecar: Sidecar, earlier: Sidecar | None, remaining: tuple[str, ...]
+) -> Sidecar:
+    """Combine this run's JSON with that of an earlier run.
+
+    Args:
+        sidecar: JSON of this run.
+        earlier: JSON of the earlier run; None if there is none.
+        remaining: Names of files of earlier runs that stay beside those of this one.
+    """
+    if earlier is None:
+        return replace(sidecar, earlier=remaining)
+    described = tuple(entry for entry in earlier.files if entry.file in remaining)
+    described_names = {entry.file for entry in described}
+    return replace(
+        sidecar,
+        # This run may have left these out, because none of its own files needs them.
+        depth=sidecar.depth or earlier.depth,
+        normals=sidecar.normals or earlier.normals,
+        anchored=sidecar.anchored or earlier.anchored,
+        anchoring=sidecar.anchoring or earlier.anchoring,
+        files=(*described, *sidecar.files),
+        earlier=tuple(name for name in remaining if name not in described_names),
+    )

@@ -19,18 +19,18 @@ from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
 from rilievo.io.outputs.overwrite_policy import (
+    Claim,
+    RecordedFiles,
     check_claim,
     earlier_sidecar,
-    merge_sidecars,
-    record_state,
 )
 from rilievo.io.outputs.sidecar import (
     DepthFacts,
     FileFacts,
+    Sidecar,
     SourceFacts,
     camera_facts,
     depth_facts,
-    write_sidecar,
 )
 from rilievo.io.outputs.video_drawing import ClipDepthRange, measure_depth_range
 from rilievo.io.videos.frame_folder import FrameFolder
@@ -102,8 +102,9 @@ def predict_clip(
     results = _plan_results(source, target, options)
     names = [result.path.name for result in results]
     make_folder(target.parent)
-    record_state_before = record_state(target)
-    claim = check_claim(target, names, overwrite=options.save.overwrite)
+    recorded = RecordedFiles(
+        target, lambda: (None, check_claim(target, names, overwrite=options.save.overwrite))
+    )
     source_state = file_states(source.path)
     key = inferences_key(source, model, options)
     with ExitStack() as resources:
@@ -112,9 +113,9 @@ def predict_clip(
         inferences = resources.enter_context(
             open_clip_inferences(target, key, is_positive=_predicts_positive_depth(model))
         )
-        file_set = resources.enter_context(fill_or_discard(claim.make_file_set()))
+        file_set = resources.enter_context(fill_or_discard(recorded.file_set))
         open_writers = resources.enter_context(ExitStack())
-        json_part = file_set.create_part(file_set.record)
+        recorded.create_record_part()
         if inferences.earlier is not None:
             first_pass = repeat_first_pass(source, model, inferences.earlier, options)
         else:
@@ -135,19 +136,14 @@ def predict_clip(
             or _needs_frame_pixels(source, results, first_pass),
         )
         sidecar = second_pass.write(results, file_set, open_writers, report)
-        write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
 
-    def rewrite_record() -> str | None:
-        """Merge the JSON with results that another run has written meanwhile, if they agree."""
-        if record_state(target) == record_state_before:
-            return None
-        other_sidecar = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
-        claim = check_claim(target, names, overwrite=True)
-        merged = merge_sidecars(sidecar, sidecar.files, other_sidecar, claim.earlier)
-        write_sidecar(json_part, merged)
-        return claim.pending_text()
+        def claim_again() -> tuple[Sidecar | None, Claim]:
+            """Check results that another run has written meanwhile; they must agree."""
+            other_sidecar = earlier_sidecar(target, sidecar, options.run, CheckLevel.ENDS)
+            return other_sidecar, check_claim(target, names, overwrite=True)
 
-    file_set.rewrite_record = rewrite_record
+        recorded.write_record(sidecar, claim_again)
+
     commit_files(file_set)
     return sidecar
 
