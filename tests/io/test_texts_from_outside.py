@@ -8,9 +8,8 @@ import pytest
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
-from rilievo.io.json_record import InvalidRecordError, parse_json
+from rilievo.io.json_record import InvalidRecordError, parse_json, parse_yaml
 from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.io.yaml_text import parse_yaml
 from rilievo.models.hub.diffusion_cards import read_index
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import save

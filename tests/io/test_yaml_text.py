@@ -2,7 +2,7 @@
 
 import pytest
 
-from rilievo.io.yaml_text import parse_yaml
+from rilievo.io.json_record import parse_yaml
 
 pytest.importorskip("yaml", reason="PyYAML comes with an extra")
 

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON: written, and parsed from files that nobody has checked.
+"""Dataclasses as JSON: written, and parsed from files that nobody has checked; users' YAML.
 
 Parsed values have exactly the types of the dataclass. Errors name a value by its path, such as
 ``.camera.K[0]``; the path of the whole record is "".
@@ -28,6 +28,10 @@ _MAX_WHOLE_NUMBER = 1 << 1000
 """Integers up to it can be read as floats; larger ones may be infinite."""
 _MAX_SHOWN = 40
 """Characters of a wrong value that an error shows."""
+_MAX_YAML_CHARACTERS = 2**17
+"""Longest text, which takes half a second at most, because YAML needs up to 3 s per megabyte."""
+_MAX_YAML_VALUES = 100_000
+"""Most values in a YAML text; each counts as often as it is referenced."""
 
 
 class InvalidRecordError(ValueError):
@@ -86,6 +90,45 @@ def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None
 
 def _refuse_nan_and_infinity(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML, with libyaml if PyYAML was built with it.
+
+    Raises:
+        ModuleNotFoundError: If PyYAML is not installed.
+        ValueError: If it is not YAML, too long, or has references that expand to too many values.
+    """
+    import yaml
+
+    if len(text) > _MAX_YAML_CHARACTERS:
+        raise ValueError(
+            f"it has {len(text):,} characters; expected at most {_MAX_YAML_CHARACTERS:,}, because "
+            "YAML is meant for descriptions: use JSON or CSV for long lists"
+        )
+    try:
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError, AttributeError, TypeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    _check_value_count(content)
+    return content
+
+
+def _check_value_count(content: Any) -> None:
+    """Raise ``ValueError`` if values contain themselves, or references expand to too many."""
+    nodes = [content]
+    value_count = 0
+    while nodes:
+        node = nodes.pop()
+        value_count += 1
+        if value_count > _MAX_YAML_VALUES:
+            raise ValueError(
+                f"it has more than {_MAX_YAML_VALUES} values, or a value that contains itself"
+            )
+        if isinstance(node, dict):
+            nodes.extend(node.values())
+        elif isinstance(node, (list, tuple, set)):
+            nodes.extend(node)
 
 
 def _parse_value(value_type: Any, data: Any, path: str) -> Any:

@@ -19,8 +19,7 @@ from rilievo.io.depth.encoding import KEY_SYNONYMS, NumberEncoding, parse_channe
 from rilievo.io.depth.plausibility import MAX_PLAUSIBLE_MEDIAN
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json
-from rilievo.io.yaml_text import parse_yaml
+from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json, parse_yaml
 from rilievo.schema.typed_values import UNITS, parse_unit
 
 FILE_NAME = "rilievo.yaml"

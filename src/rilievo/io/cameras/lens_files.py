@@ -56,8 +56,8 @@ from rilievo.io.cameras.texts import parse_named_lines, parse_table, parse_text_
 from rilievo.io.cameras.values import number_or_nan
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import printable
+from rilievo.io.json_record import parse_yaml
 from rilievo.io.numbers import read_numbers
-from rilievo.io.yaml_text import parse_yaml
 
 _SINTEL_MARK = b"PIEH"
 """First bytes of an MPI Sintel camera file, which are the float 202021.25."""
