@@ -48,11 +48,6 @@ class InvalidRecordError(ValueError):
         self.problem = problem
         self.value_path = value_path
 
-    @property
-    def message_in_file(self) -> str:
-        """Message that begins with the value's name."""
-        return str(self)
-
 
 def to_json(record: object, *, indent: int | None = None) -> str:
     """Serialise a dataclass. None is left out, so it must be the default of the field."""
@@ -226,18 +221,22 @@ def _raise_unexpected(expected: str, data: Any, path: str) -> NoReturn:
     raise InvalidRecordError(f"is {shown}, expected {expected}", path)
 
 
-def check_field_names(
-    record_type: Any, data: Any, *, synonyms: Mapping[str, str] | None = None
-) -> None:
-    """Check that all names in a user's file are fields of a dataclass or of those nested in it.
+def record_from_data(
+    record_type: type[Record], data: Any, *, synonyms: Mapping[str, str] | None = None
+) -> Record:
+    """Make a dataclass from what a user's YAML or TOML contains.
 
     ``synonyms`` gives the field that is suggested for a name which does not look like it, such as
     "scale" for "unit".
 
     Raises:
-        InvalidRecordError: If one is not; it says where the name belongs, or which name is similar.
+        InvalidRecordError: If a name is not a field of the dataclass or of those nested in it; it
+            says where the name belongs, or which name is similar. Also if a field is missing, of
+            another type, NaN or infinite.
+        TypeError: If the data hold something that JSON does not have, such as a date.
     """
     _NameCheck(record_type, synonyms or {}).check(record_type, data, "")
+    return from_json(record_type, json.dumps(data))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Keys of ``rilievo.yaml`` and their defaults."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from rilievo.io.depth.encoding import KEY_SYNONYMS, NumberEncoding, parse_channe
 from rilievo.io.depth.plausibility import MAX_PLAUSIBLE_MEDIAN
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json, parse_yaml
+from rilievo.io.json_record import parse_yaml, record_from_data
 from rilievo.schema.typed_values import UNITS, parse_unit
 
 FILE_NAME = "rilievo.yaml"
@@ -179,11 +178,9 @@ def read_layout(path: Path) -> FolderLayout:
         depth["scale"] = _parse_scale(depth["scale"], yaml_name)
 
     try:
-        check_field_names(FolderLayout, data, synonyms=KEY_SYNONYMS)
-        layout = from_json(FolderLayout, json.dumps(data))
-    except (InvalidRecordError, TypeError, ValueError) as error:
-        text = error.message_in_file if isinstance(error, InvalidRecordError) else str(error)
-        raise InputError(text, path=yaml_name) from error
+        layout = record_from_data(FolderLayout, data, synonyms=KEY_SYNONYMS)
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error), path=yaml_name) from error
     for name in layout.splits:
         if name not in SPLITS[1:]:
             raise InputError(f"{yaml_name}: has no split '{name}'; {suggest(name, SPLITS[1:])}")

@@ -11,7 +11,6 @@ A suite of your own is a file anywhere::
     name = "corridors"              # of its results
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json
+from rilievo.io.json_record import record_from_data
 
 _FOLDER = Path(__file__).with_name("suites")
 _MAX_DOTS = 1000
@@ -104,8 +103,7 @@ def _read_suite(path: Path) -> Suite:
     except UntrustedCodeError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        message = error.message_in_file if isinstance(error, InvalidRecordError) else str(error)
-        one_line = " ".join(message.split())
+        one_line = " ".join(str(error).split())
         raise InputError(f"{file_name}: is not a suite of benchmarks: {one_line}") from error
     runs = tuple(_resolve_paths(run, path.parent) for run in suite.runs)
     suite = replace(suite, name=path.stem, runs=runs)
@@ -118,8 +116,7 @@ def _parse_suite(text: str, file_name: str) -> Suite:
     if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
         raise ValueError(f"a line has more than {_MAX_DOTS} dots, which is the limit")
     table = tomllib.loads(text)
-    check_field_names(Suite, table)
-    suite = from_json(Suite, json.dumps(table))
+    suite = record_from_data(Suite, table)
     for run in suite.runs:
         check_trusted(run.benchmark, "benchmark", file_name)
         check_trusted(run.dataset or "", "dataset", file_name)

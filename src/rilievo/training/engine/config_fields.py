@@ -92,7 +92,7 @@ def with_changed_fields(
     try:
         return from_json(type(config), json.dumps(root))
     except InvalidRecordError as error:
-        raise OptionError(f"training: {error.message_in_file}") from error
+        raise OptionError(f"training: {error}") from error
 
 
 def override_fields(

@@ -1,6 +1,5 @@
 """Configuration of a sweep, and its TOML file."""
 
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from rilievo.errors.messages import Text
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import InvalidRecordError, check_field_names, from_json
+from rilievo.io.json_record import InvalidRecordError, record_from_data
 from rilievo.models.load_options import TrustOptions
 from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import (
@@ -174,10 +173,9 @@ def read_sweep(path: Path) -> SweepConfig:
     try:
         table = _parse_toml(text)
         _expand_sweep_table(table, path.parent)
-        check_field_names(SweepConfig, table)
-        config = from_json(SweepConfig, json.dumps(table))
+        config = record_from_data(SweepConfig, table)
     except InvalidRecordError as error:
-        raise InputError(error.message_in_file, path=shown_path) from error
+        raise InputError(str(error), path=shown_path) from error
     except OptionError as error:
         raise InputError(problem=Text(error), path=shown_path) from error
     except (TypeError, ValueError, RecursionError) as error:
