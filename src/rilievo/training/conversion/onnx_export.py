@@ -1,34 +1,25 @@
 """Export of a model to an ONNX file of rilievo's format: the options and the steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, check_type
 from rilievo.errors.messages import OptionName, Text, join_texts
-from rilievo.io.files.atomic import random_part_path, replacing
+from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
-from rilievo.io.training_files import ONNX_KEY, append_onnx_checksum
+from rilievo.io.training_files import append_onnx_checksum
 from rilievo.models import MODELS, is_single_network, load_model, read_kind
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
-from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, original_summation_order
-from rilievo.models.onnx_files.file_changes import (
-    fix_size_in_file,
-    may_have_8bit_weights,
-    set_metadata,
-    write_without_dequantize,
-)
+from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.file_writing import (
     FP32,
     INT8,
     check_file_precision,
-    convert_precision,
-    measure_agreement,
-    with_fixed_size,
+    write_converted_copy,
 )
 from rilievo.models.onnx_files.foreign_model import NetworkSpec, ultralytics_spec
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
@@ -289,7 +280,9 @@ def _export_known_model(
         trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
-        return _convert_onnx_model(model, temporary_path, options, photos)
+        return write_converted_copy(
+            model, temporary_path, precision=options.precision, photos=photos, size=options.size
+        )
     if not isinstance(model, TracedModel):
         source = model.card.source
         hint = f"load {source} with diffusers instead" if source and Path(source).is_dir() else ""
@@ -310,65 +303,3 @@ def _check_no_third_party_options(name: str | Path, options: ExportOptions) -> N
                 ", which only apply to third-party files",
             ),
         )
-
-
-def _convert_onnx_model(
-    model: OnnxModel, temporary_path: Path, options: ExportOptions, photos: Sequence[Path]
-) -> Agreement:
-    """Write the ONNX file of a model with another precision or a fixed size."""
-    size, precision = options.size, options.precision
-    preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
-    if precision != FP32 and model.description.precision != FP32:
-        raise OptionError(
-            f"its weights are already {model.description.precision}",
-            path=model.card.name,
-            hint=Text(
-                "leave out ",
-                OptionName("precision"),
-                f" to keep these weights, or export the original model in {precision}",
-            ),
-        )
-    if precision == FP32 and size is None:
-        _copy_without_dequantize(model, temporary_path)
-        return measure_agreement(model, temporary_path, precision, photos)
-
-    description = replace(model.description, preparation=preparation)
-    if precision == FP32:
-        _copy_with_size(model, temporary_path, size)
-    else:
-        description = replace(description, precision=precision)
-        sized_path = random_part_path(temporary_path)
-        try:
-            _copy_with_size(model, sized_path, size)
-            convert_precision(sized_path, temporary_path, precision, preparation, photos)
-        finally:
-            sized_path.unlink(missing_ok=True)
-    metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
-    metadata |= description.metadata()
-    metadata["rilievo.weights_sha256"] = model.weights_sha256
-    set_metadata(temporary_path, metadata)
-    if precision != FP32:
-        return measure_agreement(model, temporary_path, precision, photos)
-    # One thread: several threads sum in an order that depends on the load of the machine, and where
-    # the network rounds and then picks a place, it could pick another one.
-    load_options = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
-    with original_summation_order():
-        source_model = OnnxModel(model.path, load_options)
-        return measure_agreement(source_model, temporary_path, precision, photos, threads=1)
-
-
-def _copy_with_size(model: OnnxModel, path: Path, size: Size | None) -> None:
-    """Copy the file of a model, with a fixed size unless that is None."""
-    if size is None:
-        path.write_bytes(model.path.read_bytes())
-        return
-    _copy_without_dequantize(model, path)
-    fix_size_in_file(path, size, model.path.name)
-
-
-def _copy_without_dequantize(model: OnnxModel, temporary_path: Path) -> None:
-    """Copy the file of a model, without the operator that converts 8-bit weights."""
-    if model.description.precision == INT8_WEIGHTS and may_have_8bit_weights(model.path):
-        write_without_dequantize(model.path, temporary_path)
-    else:
-        temporary_path.write_bytes(model.path.read_bytes())
