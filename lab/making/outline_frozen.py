@@ -152,7 +152,7 @@ def _fill(frozen: Frozen, path: Path) -> None:
 
     from lab.making.gating import ungate
     from lab.making.quick_upsampling import slow_upsampling
-    from rilievo.models.onnx_files.file_changes import replace_dequantize_nodes
+    from rilievo.models.onnx_files.file_writing import replace_dequantize_nodes
 
     model = ungate(onnx.load(str(path)))
     replace_dequantize_nodes(model)

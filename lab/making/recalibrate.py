@@ -41,7 +41,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
 from rilievo.io.training_files import ONNX_KEY, append_onnx_checksum
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.file_changes import set_metadata
+from rilievo.models.onnx_files.file_writing import set_metadata
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema.fields import option
 from rilievo.system.telemetry import import_onnxruntime

@@ -20,7 +20,7 @@ from lab.making.layout_network import LayoutNet
 from rilievo.errors import ModelError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
-from rilievo.models.onnx_files.file_changes import replace_dequantize_nodes
+from rilievo.models.onnx_files.file_writing import replace_dequantize_nodes
 
 _SMALLEST = (64, 96)
 

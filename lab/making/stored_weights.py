@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, numpy_helper
 
-from rilievo.models.onnx_files.file_changes import graph_and_branches
+from rilievo.models.onnx_files.file_writing import graph_and_branches
 
 INT8, STEP = "/int8", "/step"
 """Suffixes of the names of whole steps and of their sizes."""

@@ -59,7 +59,7 @@ from rilievo.io.training_files import ONNX_KEY
 from rilievo.models.default.embedded import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS
-from rilievo.models.onnx_files.file_changes import (
+from rilievo.models.onnx_files.file_writing import (
     replace_dequantize_nodes,
     set_metadata,
     store_constants,

@@ -21,7 +21,7 @@ from lab.making.write_default_models import (
 from rilievo.io.training_files import has_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.file_changes import graph_and_branches, replace_dequantize_nodes
+from rilievo.models.onnx_files.file_writing import graph_and_branches, replace_dequantize_nodes
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT

@@ -12,7 +12,7 @@ from lab.making.distil.measured_norms import measure_statistics
 from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
-from rilievo.models.onnx_files.file_changes import write_fp16_weights
+from rilievo.models.onnx_files.file_writing import write_fp16_weights
 from rilievo.system.telemetry import import_onnxruntime
 from rilievo.training.networks.small import BASE, SMALL, SmallNet, Widths, double_bilinearly
 from rilievo.training.networks.small_weights import fill_from_onnx

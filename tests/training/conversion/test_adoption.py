@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
-from rilievo.models.onnx_files import wrapped_copy
+from rilievo.models.onnx_files import foreign_model
 from rilievo.models.onnx_files.foreign_model import ForeignModel
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
@@ -195,7 +195,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
     """The test makes the graph that normalises wrong, so that it disagrees with the original
     network.
     """
-    right = wrapped_copy._wrap_input
+    right = foreign_model._wrap_input
 
     def wrong(foreign: ForeignModel, network_input: str) -> Any:
         wrapping = right(foreign, network_input)
@@ -205,7 +205,7 @@ def test_a_copy_that_answers_otherwise_is_not_kept(
         ]
         return replace(wrapping, constants=doubled)
 
-    monkeypatch.setattr(wrapped_copy, "_wrap_input", wrong)
+    monkeypatch.setattr(foreign_model, "_wrap_input", wrong)
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
     with pytest.raises(ModelError, match="differ"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from rilievo.models.default.embedded import BASE, SMALL, embedded_file
-from rilievo.models.onnx_files.file_changes import store_constants
+from rilievo.models.onnx_files.file_writing import store_constants
 
 
 def constant(name: str, values: np.ndarray) -> onnx.NodeProto:

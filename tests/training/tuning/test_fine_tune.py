@@ -16,7 +16,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
-from rilievo.models.onnx_files.file_changes import set_metadata
+from rilievo.models.onnx_files.file_writing import set_metadata
 from rilievo.training.adapters.run_models import read_tuned_run
 from rilievo.training.adapters.trained import make_tuned_network
 from rilievo.training.engine.run_folder import VALIDATION_LOG, read_log_rows

@@ -14,17 +14,16 @@ from rilievo.models import MODELS, is_single_network, load_model, read_kind
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
+from rilievo.models.onnx_files.conversion import FP32, INT8
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.file_writing import (
-    FP32,
-    INT8,
-    check_file_precision,
-    write_converted_copy,
+from rilievo.models.onnx_files.file_writing import check_file_precision, write_converted_copy
+from rilievo.models.onnx_files.foreign_model import (
+    NetworkSpec,
+    ultralytics_spec,
+    write_wrapped_copy,
 )
-from rilievo.models.onnx_files.foreign_model import NetworkSpec, ultralytics_spec
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
 from rilievo.models.onnx_files.polarity import polarity_note
-from rilievo.models.onnx_files.wrapped_copy import write_wrapped_copy
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.options.unused_options import changed_options
 from rilievo.predicting.inputs import Medium, find_jobs

@@ -15,15 +15,16 @@ from rilievo.errors import ModelError, first_line, needing
 from rilievo.io.files.atomic import random_part_path
 from rilievo.models.base import PreparedModel
 from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement
+from rilievo.models.onnx_files.conversion import FP32
 from rilievo.models.onnx_files.engines import INPUT
-from rilievo.models.onnx_files.file_changes import set_metadata, store_constants_in_file
 from rilievo.models.onnx_files.file_writing import (
-    FP32,
     _file_metadata,
     append_model_metadata,
     check_file_precision,
     convert_precision,
     measure_agreement,
+    set_metadata,
+    store_constants_in_file,
     with_fixed_size,
 )
 from rilievo.models.onnx_files.onnx_model import OnnxDescription
