@@ -15,8 +15,8 @@ from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.atomic import random_part_path
-from rilievo.io.training_files import ONNX_KEY
 from rilievo.io.photographs.photo import read_photo
+from rilievo.io.training_files import ONNX_KEY
 from rilievo.models.base import PreparedModel
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.agreement import Agreement, check_agreement
@@ -61,7 +61,7 @@ def with_fixed_size(preparation: Preparation, size: Size) -> Preparation:
 
 def append_model_metadata(target: Path, model: PreparedModel, description: OnnxDescription) -> None:
     """Append the metadata of a model to a file, with the hash of its weights."""
-    append_metadata(target, _file_metadata(model, description))
+    append_metadata(target, _model_metadata(model, description))
 
 
 def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -75,22 +75,38 @@ def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
         file.write(entries.SerializeToString())
 
 
-def _file_metadata(model: PreparedModel, description: OnnxDescription) -> Mapping[str, str]:
+def _model_metadata(model: PreparedModel, description: OnnxDescription) -> Mapping[str, str]:
     return {**description.metadata(), "rilievo.weights_sha256": model.weights_sha256}
 
 
-def convert_precision(
+def write_in_precision(
     source: Path,
     target: Path,
-    precision: str,
-    preparation: Preparation,
+    model: PreparedModel,
+    description: OnnxDescription,
     photos: Sequence[Path],
+) -> Agreement:
+    """Write an fp32 file again, in the precision that ``description`` states.
+
+    ``photos`` calibrate int8, and the new file is compared on them with ``model``, from which the
+    fp32 file was made.
+
+    Returns:
+        How far the predictions of the model and of the new file differ.
+    """
+    _convert_precision(source, target, description, photos)
+    set_metadata(target, _model_metadata(model, description))
+    return measure_agreement(model, target, description.precision, photos)
+
+
+def _convert_precision(
+    source: Path, target: Path, description: OnnxDescription, photos: Sequence[Path]
 ) -> None:
     """Convert an fp32 file to fp16, or to int8, which ``photos`` calibrate."""
-    if precision == FP16:
+    if description.precision == FP16:
         write_fp16_weights(source, target)
     else:  # INT8
-        quantise(source, target, preparation, photos)
+        quantise(source, target, description.preparation, photos)
 
 
 def measure_agreement(
@@ -160,7 +176,7 @@ def write_converted_copy(
         sized_path = random_part_path(target)
         try:
             _copy_with_size(model, sized_path, size)
-            convert_precision(sized_path, target, precision, preparation, photos)
+            _convert_precision(sized_path, target, description, photos)
         finally:
             sized_path.unlink(missing_ok=True)
     metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}

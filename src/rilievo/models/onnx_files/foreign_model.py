@@ -20,7 +20,12 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.agreement import Agreement
-from rilievo.models.onnx_files.engines import INPUT, inference_session, provider_device
+from rilievo.models.onnx_files.engines import (
+    INPUT,
+    inference_session,
+    open_session,
+    provider_device,
+)
 from rilievo.models.onnx_files.file_writing import append_model_metadata, measure_agreement
 from rilievo.models.onnx_files.onnx_model import OnnxDescription
 from rilievo.models.resampling.inference import Arrays
@@ -215,7 +220,12 @@ def _foreign_card(path: Path, spec: NetworkSpec) -> ModelCard:
     )
 
 
-def ultralytics_spec(path: Path, metadata: Mapping[str, str]) -> NetworkSpec | None:
+def read_ultralytics_spec(path: Path) -> NetworkSpec | None:
+    """Open a file and read the metadata of a depth export of Ultralytics; None for other files."""
+    return _ultralytics_spec(path, open_session(path, LoadOptions(device="cpu")).metadata)
+
+
+def _ultralytics_spec(path: Path, metadata: Mapping[str, str]) -> NetworkSpec | None:
     """Parse the metadata of a depth export of Ultralytics; None for other files."""
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return None
@@ -240,7 +250,7 @@ def open_ultralytics(
     path: Path, metadata: Mapping[str, str], options: LoadOptions
 ) -> ForeignModel | None:
     """Open a depth export of Ultralytics; None if the metadata is not from Ultralytics."""
-    spec = ultralytics_spec(path, metadata)
+    spec = _ultralytics_spec(path, metadata)
     if spec is None:
         return None
     options = resolve_engine(

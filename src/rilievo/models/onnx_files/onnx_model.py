@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Shaped
 from rilievo.errors import InputError, ModelError
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import Note, Text
 from rilievo.io.files.limits import check_regular
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model, PreparedModel
@@ -140,6 +140,16 @@ class OnnxModel(PreparedModel):
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the network on a batch of inputs, whose levels are 0 to 255."""
         return self._session.run(batch)
+
+    def kind_warning(self) -> Note | None:
+        """Warning that the kind of depth that a user stated looks wrong; None if it does not.
+
+        rilievo knows the kind of its own networks, which are therefore not run for this.
+        """
+        # Imported on demand, because most files are rilievo's own.
+        from rilievo.models.onnx_files.polarity import polarity_note
+
+        return polarity_note(self) if self.description.is_third_party else None
 
 
 def _recorded_settings(description: OnnxDescription) -> Mapping[str, Setting]:

@@ -15,15 +15,13 @@ from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.conversion import FP32, INT8
-from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.file_writing import check_file_precision, write_converted_copy
 from rilievo.models.onnx_files.foreign_model import (
     NetworkSpec,
-    ultralytics_spec,
+    read_ultralytics_spec,
     write_wrapped_copy,
 )
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
-from rilievo.models.onnx_files.polarity import polarity_note
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.options.unused_options import changed_options
 from rilievo.predicting.inputs import Medium, find_jobs
@@ -198,7 +196,7 @@ def export_model(
             agreement = _export_known_model(name, temporary_path, options, photos)
         append_onnx_checksum(temporary_path)
         written = OnnxModel(temporary_path, LoadOptions(device="cpu"))
-        kind_warning = polarity_note(written) if written.description.is_third_party else None
+        kind_warning = written.kind_warning()
     return Exported(
         path=path,
         model=written.card.name,
@@ -246,8 +244,7 @@ def _wrap_third_party_file(source: Path, temporary_path: Path, options: ExportOp
         )
     spec = None
     if options.kind is None and options.mean is None:
-        metadata = open_session(source, LoadOptions(device="cpu")).metadata
-        spec = ultralytics_spec(source, metadata)
+        spec = read_ultralytics_spec(source)
     if spec is None:
         spec = options.statement(source)
     return write_wrapped_copy(source, temporary_path, spec)

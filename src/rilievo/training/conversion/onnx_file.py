@@ -18,14 +18,12 @@ from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement
 from rilievo.models.onnx_files.conversion import FP32
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.file_writing import (
-    _file_metadata,
     append_model_metadata,
     check_file_precision,
-    convert_precision,
     measure_agreement,
-    set_metadata,
     store_constants_in_file,
     with_fixed_size,
+    write_in_precision,
 )
 from rilievo.models.onnx_files.onnx_model import OnnxDescription
 from rilievo.models.resampling.preparation import Preparation, Rule
@@ -85,9 +83,7 @@ def write_onnx(
     fp32_path = random_part_path(target)
     try:
         _trace_and_compare(model, description, fp32_path)
-        convert_precision(fp32_path, target, precision, preparation, photos)
-        set_metadata(target, _file_metadata(model, description))
-        return measure_agreement(model, target, precision, photos)
+        return write_in_precision(fp32_path, target, model, description, photos)
     finally:
         fp32_path.unlink(missing_ok=True)
 
