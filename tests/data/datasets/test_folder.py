@@ -9,7 +9,8 @@ import pytest
 from jaxtyping import TypeCheckError
 from PIL import Image
 
-from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, OptionError
 
 SIZE = (36, 48)

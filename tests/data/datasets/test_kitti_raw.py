@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError
 from support.kitti_lookalike import (
     BASELINE,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.data.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from support import analytic

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.data.datasets.sets.seven_scenes import register_depth
 from rilievo.errors import InputError
 from rilievo.records.sample import Sample

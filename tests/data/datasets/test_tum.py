@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.data.datasets.sets.tum import associate, read_trajectory
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import CameraSource

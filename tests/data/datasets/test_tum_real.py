@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets import Dataset, open_dataset
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.dataset import Dataset
 
 
 def opened(root: Path, list_file: Path | None = None) -> Dataset:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.data.datasets.dataset import Absent, Dataset, DatasetCard, Request
+from rilievo.data.datasets.dataset import Dataset, DatasetCard, Request
 from rilievo.errors import MissingFileError, OptionError, RilievoError, check_type, suggest
 from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.registry import Registry
@@ -30,15 +30,6 @@ _DATASETS: Mapping[str, str] = {
     "tum": "rilievo.data.datasets.sets.tum:Tum",
     "vda-videos": "rilievo.data.datasets.sets.vda_videos:VdaVideos",
 }
-__all__ = [
-    "DATASETS",
-    "Absent",
-    "Dataset",
-    "DatasetCard",
-    "Request",
-    "find_dataset",
-    "open_dataset",
-]
 
 
 def _require_loader(candidate: object, name: str) -> type[Dataset]:

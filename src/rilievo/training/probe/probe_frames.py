@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Pixels, Size
-from rilievo.data.datasets import Dataset, find_dataset, open_dataset
+from rilievo.data.datasets import find_dataset, open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.models.resampling.preparation import Preparation

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rilievo.data.datasets import Dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.training.probe.probe_config import DataChoice

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rilievo.alignment.ground_truth import align
-from rilievo.data.datasets import Dataset
-from rilievo.data.datasets.dataset import evenly_spread
+from rilievo.data.datasets.dataset import Dataset, evenly_spread
 from rilievo.errors import CalibrationError, NoGroundTruthError
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.models.base import Model

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.data.datasets import Dataset, find_dataset, open_dataset
+from rilievo.data.datasets import find_dataset, open_dataset
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import OptionError, needing
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.json_record import to_json
