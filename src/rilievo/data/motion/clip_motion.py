@@ -16,6 +16,7 @@ from rilievo.data.motion.pair_motion import TRACKING, UNKNOWN_MOTION, PairMotion
 from rilievo.data.motion.tracks import (
     FrameDepth,
     GreyFrame,
+    PointDepths,
     Tracking,
     Tracks,
     depth_at,
@@ -24,7 +25,7 @@ from rilievo.data.motion.tracks import (
     track_by_homography,
     track_corners,
 )
-from rilievo.data.motion.window_adjustment import PointDepths, adjust_part
+from rilievo.data.motion.window_adjustment import adjust_part
 from rilievo.geometry.transforms import invert, rigid
 
 _MAX_DISPLACEMENT = 0.06

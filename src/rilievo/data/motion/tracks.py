@@ -1,8 +1,8 @@
-"""Corners tracked to another frame and back (Bouguet 2001)."""
+"""Corners tracked to another frame and back (Bouguet 2001), and depth at their positions."""
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from rilievo.arrays.shapes import (
     Pixels,
     Points,
     Positions,
+    Transform,
     UInt8,
     Values,
 )
@@ -79,6 +80,56 @@ class Tracks:
     def end(self) -> Positions:
         """Position (x, y) in the second frame [px]."""
         return self.start + self.displacement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointDepths:
+    """Depth of tracked points in one frame.
+
+    Attributes:
+        positions: Position (x, y) of each point [px].
+        depth: Adjusted depth, in the unit of the poses.
+        model_depth: Depth by a model, in the model's unit; NaN where unknown.
+        log_depth_std: Standard error of the log of ``depth``.
+    """
+
+    positions: Positions
+    depth: Values
+    model_depth: Values
+    log_depth_std: Values
+
+    @classmethod
+    def empty(cls) -> "PointDepths":
+        """Record of no points."""
+        empty = np.zeros(0)
+        positions = np.zeros((0, 2))
+        return cls(positions=positions, depth=empty, model_depth=empty, log_depth_std=empty)
+
+    def more_precise_than(self, log_depth_std: float) -> "PointDepths":
+        """Keep the points whose log depth has a smaller standard error."""
+        is_precise = self.log_depth_std < log_depth_std
+        return PointDepths(
+            positions=self.positions[is_precise],
+            depth=self.depth[is_precise],
+            model_depth=self.model_depth[is_precise],
+            log_depth_std=self.log_depth_std[is_precise],
+        )
+
+    def times(self, factor: float) -> "PointDepths":
+        """Multiply the depth of the points, as for another unit of the poses."""
+        return replace(self, depth=self.depth * factor)
+
+    def parallax(self, source_T_target: Transform, K: Matrix) -> Values:
+        """Displacement of each point that a translation alone causes [px].
+
+        The points are those of the target frame, whose motion has their unit.
+        """
+        R, t = source_T_target[:3, :3], source_T_target[:3, 3]
+        rotated_rays = rays_at(self.positions, K) @ R.T
+        moved_points = rotated_rays * self.depth[:, None] + t
+        focal_lengths = K[[0, 1], [0, 1]]
+        displacements = _perspective_divide(moved_points) - _perspective_divide(rotated_rays)
+        return np.linalg.norm(displacements * focal_lengths, axis=1)
 
 
 def track_corners(first: GreyFrame, second: GreyFrame, tracking: Tracking | None = None) -> Tracks:
@@ -258,3 +309,8 @@ def rays_at(positions: Positions, K: Float[np.ndarray, "3 3"]) -> Points:
     """Points of depth 1 in the camera at positions (x, y) [px]."""
     rays = (positions - K[[0, 1], [2, 2]]) / K[[0, 1], [0, 1]]
     return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+
+
+def _perspective_divide(points: Points) -> Positions:
+    """Points (x / z, y / z); z is at least 1e-6, so that points behind the camera stay finite."""
+    return points[:, :2] / np.maximum(points[:, 2:], 1e-6)

@@ -5,11 +5,11 @@ Windows overlap, so that errors do not spread.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Matrix, Positions, Transforms, Values
+from rilievo.arrays.shapes import Float64, Matrix, Transforms, Values
 from rilievo.data.motion.bundle_adjustment import (
     Adjustment,
     PointObservations,
@@ -18,7 +18,7 @@ from rilievo.data.motion.bundle_adjustment import (
 )
 from rilievo.data.motion.followed_points import Observations, PointTracker
 from rilievo.data.motion.log_scales import chained_log_scales
-from rilievo.data.motion.tracks import rays_at
+from rilievo.data.motion.tracks import PointDepths, rays_at
 from rilievo.geometry.transforms import invert
 
 WINDOW = 40
@@ -34,44 +34,6 @@ _MIN_POINTS = 30
 """Points of a window below which it is not adjusted."""
 _MIN_POINTS_FOR_MEDIAN = 12
 """Points of a frame from which the median ratio of their depths counts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointDepths:
-    """Depth of tracked points in one frame.
-
-    Attributes:
-        positions: Position (x, y) of each point [px].
-        depth: Adjusted depth, in the unit of the poses.
-        model_depth: Depth by a model, in the model's unit; NaN where unknown.
-        log_depth_std: Standard error of the log of ``depth``.
-    """
-
-    positions: Positions
-    depth: Values
-    model_depth: Values
-    log_depth_std: Values
-
-    @classmethod
-    def empty(cls) -> "PointDepths":
-        """Record of no points."""
-        empty = np.zeros(0)
-        positions = np.zeros((0, 2))
-        return cls(positions=positions, depth=empty, model_depth=empty, log_depth_std=empty)
-
-    def more_precise_than(self, log_depth_std: float) -> "PointDepths":
-        """Keep the points whose log depth has a smaller standard error."""
-        is_precise = self.log_depth_std < log_depth_std
-        return PointDepths(
-            positions=self.positions[is_precise],
-            depth=self.depth[is_precise],
-            model_depth=self.model_depth[is_precise],
-            log_depth_std=self.log_depth_std[is_precise],
-        )
-
-    def times(self, factor: float) -> "PointDepths":
-        """Multiply the depth of the points, as for another unit of the poses."""
-        return replace(self, depth=self.depth * factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

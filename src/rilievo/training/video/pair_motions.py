@@ -38,8 +38,7 @@ from rilievo.data.motion.pair_motion import (
     motion_between,
     unify_scales,
 )
-from rilievo.data.motion.tracks import Tracking, grey, rays_at, track_positions
-from rilievo.data.motion.window_adjustment import PointDepths
+from rilievo.data.motion.tracks import PointDepths, Tracking, grey, track_positions
 from rilievo.errors import InputError
 from rilievo.io.files.archives import BROKEN_FILE, npz_member, opened_npz
 from rilievo.io.files.atomic import make_folder, replacing
@@ -264,7 +263,7 @@ def _chain_window_motions(chain: _Chain, motion: ClipMotion) -> dict[FramePlace,
         source_T_target = _motions_to_sources(motion, index_by_place, target)
         if not source_T_target:
             continue
-        parallaxes = [_median_parallax(points, T, chain.K) for T in source_T_target.values()]
+        parallaxes = [np.median(points.parallax(T, chain.K)) for T in source_T_target.values()]
         window_motions[target.place] = WindowMotion(
             motions=source_T_target,
             # Unlike min, np.min returns NaN if any parallax is NaN.
@@ -288,21 +287,6 @@ def _motions_to_sources(
         if motion_to_source is not None:
             source_T_target[source] = motion_to_source
     return source_T_target
-
-
-def _median_parallax(points: PointDepths, source_T_target: Transform, K: Matrix) -> float:
-    """Median displacement of points that the translation alone causes [px]."""
-    R, t = source_T_target[:3, :3], source_T_target[:3, 3]
-    rotated_rays = rays_at(points.positions, K) @ R.T
-    moved_points = rotated_rays * points.depth[:, None] + t
-    focal_lengths = K[[0, 1], [0, 1]]
-    displacements = _perspective_divide(moved_points) - _perspective_divide(rotated_rays)
-    return float(np.median(np.linalg.norm(displacements * focal_lengths, axis=1)))
-
-
-def _perspective_divide(points: Points) -> Positions:
-    """Points (x / z, y / z); z is at least 1e-6, so that points behind the camera stay finite."""
-    return points[:, :2] / np.maximum(points[:, 2:], 1e-6)
 
 
 def _model_depth_errors(motions: Iterable[WindowMotion]) -> Float64[np.ndarray, "m"]:
