@@ -11,6 +11,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Crop, Task
 from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.scoring.placing import is_placement_note
 from rilievo.evaluation.scoring.regions import cut_truth, model_window, scored_window
 from rilievo.evaluation.scoring.score import score
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -198,6 +199,17 @@ def test_a_whole_multiple_is_resized_and_said(step: int, words: str) -> None:
     predicted = stored(depth=metric(truth.depth[::step, ::step]))
     found = score(BENCHMARKS["moge-scale"], predicted, truth).score
     assert any(words in note and "480 x 630" in note for note in found.notes)
+
+
+def test_a_note_that_a_prediction_is_constant_is_no_note_on_its_place() -> None:
+    truth = whole((480, 640))
+    constant = stored(depth=metric(np.full((240, 320), 3, np.float32)))
+    notes = score(BENCHMARKS["moge-scale"], constant, truth).score.notes
+    [placed] = [note for note in notes if is_placement_note(note)]
+    assert "half of" in placed
+    [about_values] = [note for note in notes if "constant" in note]
+    assert about_values.startswith("the prediction is ")
+    assert not is_placement_note(about_values)
 
 
 def test_a_multiple_of_the_photograph_is_cut_to_what_the_benchmark_shows() -> None:
