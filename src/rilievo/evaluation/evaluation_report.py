@@ -14,9 +14,8 @@ from rilievo.evaluation.intervals import MIN_SCENES, scene_count
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.model_names import shown_model_name
 from rilievo.evaluation.records import Evaluation, RangeError, Score, Subset, Summary
-from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.scoring.report_pictures import ReportPictures, image_panels
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison_page import image_panels
 from rilievo.evaluation.tables.report_charts import (
     error_against_depth,
     histogram,

@@ -1,6 +1,6 @@
 """Photographs, predictions and truth of an evaluation, in the form in which they were scored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,13 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.scoring.resizing import resize_normals
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
+from rilievo.pages.pictures import (
+    Panel,
+    PredictedMaps,
+    choose_max_error,
+    comparison_panels,
+    photo_panel,
+)
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 from rilievo.records.sample import Truth
@@ -115,3 +122,36 @@ class ReportPictures:
 
     def _truth_in_view(self, image_id: str) -> Truth:
         return truth_in_view(self.benchmark, self.dataset.truth(image_id))
+
+
+def image_panels(
+    image_id: str,
+    pictures: Mapping[str, ReportPictures],
+    typical_errors: list[float],
+    *,
+    shows_normals: bool | None = None,
+) -> tuple[Panel, ...]:
+    """Pictures of one image: photograph, ground truth, and each run's prediction and error.
+
+    The range of the error's colours is chosen from the runs' typical AbsRel, if there are any. With
+    ``shows_normals=None``, the first run decides whether depth or normals are shown.
+    """
+    predictions = {
+        name: PredictedMaps(
+            depth=reader.depth(image_id),
+            normals=reader.normals(image_id),
+            sky=reader.sky(image_id),
+        )
+        for name, reader in pictures.items()
+    }
+    first_name, first = next(iter(pictures.items()))
+    if shows_normals is None:
+        shows_normals = predictions[first_name].depth is None
+    panels = comparison_panels(
+        first.truth(image_id),
+        predictions,
+        choose_max_error(typical_errors),
+        depth=not shows_normals,
+        normals=shows_normals,
+    )
+    return (photo_panel(first.photo(image_id)), *panels)

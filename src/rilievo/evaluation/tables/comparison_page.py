@@ -8,7 +8,7 @@ import numpy as np
 
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.metric import badness
-from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.scoring.report_pictures import ReportPictures, image_panels
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison
 from rilievo.evaluation.tables.comparison_tables import (
@@ -19,14 +19,7 @@ from rilievo.evaluation.tables.comparison_tables import (
 from rilievo.evaluation.tables.report_charts import scatter_against_reference, standing_chart
 from rilievo.evaluation.tables.wording import headline, number, quantity
 from rilievo.pages.document import write_page
-from rilievo.pages.pictures import (
-    ImageEntry,
-    Panel,
-    PredictedMaps,
-    choose_max_error,
-    comparison_panels,
-    photo_panel,
-)
+from rilievo.pages.pictures import ImageEntry
 from rilievo.pages.tables import Table, make_heads
 
 MAX_DISAGREEMENTS = 20
@@ -125,39 +118,6 @@ def _disputed_items(
             panels=panels,
             fault=fault,
         )
-
-
-def image_panels(
-    image_id: str,
-    pictures: Mapping[str, ReportPictures],
-    typical_errors: list[float],
-    *,
-    shows_normals: bool | None = None,
-) -> tuple[Panel, ...]:
-    """Pictures of one image: photograph, ground truth, and each run's prediction and error.
-
-    The range of the error's colours is chosen from the runs' typical AbsRel, if there are any. With
-    ``shows_normals=None``, the first run decides whether depth or normals are shown.
-    """
-    predictions = {
-        name: PredictedMaps(
-            depth=reader.depth(image_id),
-            normals=reader.normals(image_id),
-            sky=reader.sky(image_id),
-        )
-        for name, reader in pictures.items()
-    }
-    first_name, first = next(iter(pictures.items()))
-    if shows_normals is None:
-        shows_normals = predictions[first_name].depth is None
-    panels = comparison_panels(
-        first.truth(image_id),
-        predictions,
-        choose_max_error(typical_errors),
-        depth=not shows_normals,
-        normals=shows_normals,
-    )
-    return (photo_panel(first.photo(image_id)), *panels)
 
 
 def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...]:
