@@ -25,12 +25,7 @@ from rilievo.evaluation.scoring.resizing import (
 from rilievo.evaluation.stored_numbers import PointMap
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.io.depth.crops import DepthCrop, known_crops
-from rilievo.io.depth.placement import (
-    MapPlacement,
-    PlacementNames,
-    has_size_or_multiple,
-    place_map,
-)
+from rilievo.io.depth.placement import PlacementNames, has_size_or_multiple, place_map
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
@@ -38,9 +33,14 @@ from rilievo.records.sample import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedPrediction:
-    """A prediction of all that the benchmark shows, and notes on where it was put."""
+    """A prediction and the truth of all that the benchmark shows to models.
+
+    Attributes:
+        notes: Where the prediction was put, if it showed something else.
+    """
 
     prediction: PredictionRecord
+    truth: Truth
     notes: tuple[str, ...] = ()
 
 
@@ -55,7 +55,7 @@ def is_placement_note(note: str) -> bool:
 def place_prediction(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> PlacedPrediction:
-    """Paste a prediction into the benchmark's view, the part of the photograph that models see.
+    """Bring a prediction and the truth to the benchmark's view, the part that models see.
 
     A prediction of another size that shows the whole view stays as it is, and is resized later by
     the benchmark's rule. ``truth`` covers the whole photograph.
@@ -63,54 +63,60 @@ def place_prediction(
     Raises:
         InputError: If it cannot be told which part a prediction shows (``io.depth.placement``).
     """
+    view_truth = truth_in_view(benchmark, truth)
     size = _prediction_size(prediction)
     if size is None:
-        return PlacedPrediction(prediction=prediction)
+        return PlacedPrediction(prediction=prediction, truth=view_truth)
     stated_crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
     depth = prediction.depth_or_none
     # Invalid pixels are zero, by which padding is noticed.
     values = None if depth is None else np.where(depth.valid, depth.values, 0)
 
-    if truth.depth is None and truth.normals is None:
-        if truth.order is None:
-            return PlacedPrediction(prediction=prediction)
+    candidate_crops: Mapping[str, DepthCrop] | None = None
+    if truth.depth is not None or truth.normals is not None:
+        photo_size = truth_size(truth)
+        view_size = truth_size(view_truth)
+        # The benchmark crops the photograph, but the model may have predicted all of it.
+        shows_whole_photo = size != view_size and has_size_or_multiple(size, photo_size)
+        if stated_crop is None and view_size != photo_size and shows_whole_photo:
+            cut, note = _cut_from_photo(benchmark, prediction, size, photo_size)
+            return PlacedPrediction(prediction=cut, truth=view_truth, notes=(note,))
+        candidate_crops = _candidate_crops(benchmark, view_size)
+    elif truth.order is not None:
         # The truth is pairs of points, of which only the picture's size is known.
         view_size = truth.order.size
-        placement = place_map(size, view_size, stated_crop, _NAMES, values=values)
-        return _paste_into_view(benchmark, prediction, placement, view_size)
+    else:
+        return PlacedPrediction(prediction=prediction, truth=view_truth)
 
-    photo_size = truth_size(truth)
-    view_size = truth_size(truth_in_view(benchmark, truth))
-    # The benchmark crops the photograph, but the model may have predicted all of it.
-    shows_whole_photo = size != view_size and has_size_or_multiple(size, photo_size)
-    if stated_crop is None and view_size != photo_size and shows_whole_photo:
-        return _cut_from_photo(benchmark, prediction, size, photo_size)
-    crops = _candidate_crops(benchmark, view_size)
-    placement = place_map(size, view_size, stated_crop, _NAMES, known=crops, values=values)
-    return _paste_into_view(benchmark, prediction, placement, view_size)
+    placement = place_map(
+        size, view_size, stated_crop, _NAMES, known=candidate_crops, values=values
+    )
+    return PlacedPrediction(
+        prediction=_paste_into_view(benchmark, prediction, placement.crop, view_size),
+        truth=view_truth,
+        notes=placement.notes,
+    )
 
 
 def _paste_into_view(
-    benchmark: Benchmark, prediction: PredictionRecord, placement: MapPlacement, view_size: Size
-) -> PlacedPrediction:
+    benchmark: Benchmark, prediction: PredictionRecord, crop: DepthCrop, view_size: Size
+) -> PredictionRecord:
     """Paste a prediction of a crop into empty maps of the size that the benchmark shows."""
-    crop = placement.crop
     if crop.shape == view_size:
-        return PlacedPrediction(prediction=prediction, notes=placement.notes)
+        return prediction
 
     def resize_and_paste(output: Any) -> Any:
         return _paste_output(
             _resize_output(output, crop.shape, benchmark.interpolation), crop, view_size
         )
 
-    placed = _change_outputs(prediction, resize_and_paste)
-    return PlacedPrediction(prediction=placed, notes=placement.notes)
+    return _change_outputs(prediction, resize_and_paste)
 
 
 def _cut_from_photo(
     benchmark: Benchmark, prediction: PredictionRecord, size: Size, photo_size: Size
-) -> PlacedPrediction:
-    """Cut a prediction of the whole photograph to what the benchmark shows."""
+) -> tuple[PredictionRecord, str]:
+    """Cut a prediction of the whole photograph to what the benchmark shows, with a note on that."""
     window = model_window(benchmark.input_crop, photo_size)
     note = (
         f"the prediction is of the whole photograph ({_size_text(size)}), so rilievo cut it to "
@@ -120,7 +126,7 @@ def _cut_from_photo(
     def resize_and_cut(output: Any) -> Any:
         return _crop_output(_resize_output(output, photo_size, benchmark.interpolation), window)
 
-    return PlacedPrediction(prediction=_change_outputs(prediction, resize_and_cut), notes=(note,))
+    return _change_outputs(prediction, resize_and_cut), note
 
 
 _KITTI_CROPS = (Crop.KITTI_GARG, Crop.KITTI_EIGEN)

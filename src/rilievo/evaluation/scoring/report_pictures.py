@@ -10,7 +10,7 @@ from rilievo.arrays.shapes import Mask, Pixels, Vectors
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.comparable_depth import comparable_depth
-from rilievo.evaluation.scoring.placing import place_prediction
+from rilievo.evaluation.scoring.placing import PlacedPrediction, place_prediction
 from rilievo.evaluation.scoring.regions import (
     crop_for_model,
     depth_mask,
@@ -77,9 +77,9 @@ class ReportPictures:
         """Predicted depth [m] as scored; None if the benchmark does not score depth."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        prediction, truth = self._prediction_in_view(image_id), self._truth_in_view(image_id)
+        placed = self._placed_prediction(image_id)
         comparable = comparable_depth(
-            self.benchmark, prediction.depth, truth, self.scene_fit(image_id)
+            self.benchmark, placed.prediction.depth, placed.truth, self.scene_fit(image_id)
         )
         # Pixels without a prediction that are scored as far are shown as far.
         valid = comparable.aligned.depth.valid | comparable.mask
@@ -89,10 +89,10 @@ class ReportPictures:
         """Predicted unit normals; None if the benchmark does not score normals."""
         if self.benchmark.task is not Task.NORMALS:
             return None
-        prediction = self._prediction_in_view(image_id)
-        assert prediction.normals is not None, "an image with a score of normals has normals"
-        size = truth_size(self._truth_in_view(image_id))
-        normals = resize_normals(prediction.normals, size, self.benchmark.interpolation)
+        placed = self._placed_prediction(image_id)
+        predicted, size = placed.prediction.normals, truth_size(placed.truth)
+        assert predicted is not None, "an image with a score of normals has normals"
+        normals = resize_normals(predicted, size, self.benchmark.interpolation)
         with np.errstate(invalid="ignore"):
             lengths = np.linalg.norm(normals, axis=0)
             # Vectors of length zero stay zero.
@@ -102,26 +102,22 @@ class ReportPictures:
         """Predicted sky; None if it has not the truth's size, or the benchmark scores no depth."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        sky = self._prediction_in_view(image_id).sky
-        if sky is None or sky.shape != truth_size(self._truth_in_view(image_id)):
-            return None
-        return sky
+        placed = self._placed_prediction(image_id)
+        sky = placed.prediction.sky
+        return sky if sky is not None and sky.shape == truth_size(placed.truth) else None
 
     def truth(self, image_id: str) -> Truth:
         """Ground truth that is valid only at the pixels that are scored."""
-        truth = self._truth_in_view(image_id)
+        truth = truth_in_view(self.benchmark, self.dataset.truth(image_id))
         if self.benchmark.task is Task.NORMALS:
             return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
         if self.benchmark.task is Task.DEPTH:
             return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
         return truth
 
-    def _prediction_in_view(self, image_id: str) -> PredictionRecord:
+    def _placed_prediction(self, image_id: str) -> PlacedPrediction:
         prediction, truth = self.predictions.read(image_id), self.dataset.truth(image_id)
-        return place_prediction(self.benchmark, prediction, truth).prediction
-
-    def _truth_in_view(self, image_id: str) -> Truth:
-        return truth_in_view(self.benchmark, self.dataset.truth(image_id))
+        return place_prediction(self.benchmark, prediction, truth)
 
 
 def image_panels(

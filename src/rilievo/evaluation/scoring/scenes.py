@@ -15,7 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.comparable_depth import resize_for_benchmark
 from rilievo.evaluation.scoring.placing import place_prediction
 from rilievo.evaluation.scoring.pool import ScoreJob
-from rilievo.evaluation.scoring.regions import depth_mask, truth_in_view, truth_size
+from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
@@ -125,8 +125,8 @@ def _image_fit_sums(job: ScoreJob, image_id: str, space: FitSpace) -> FitSums:
     benchmark = job.benchmark
     whole_truth = job.dataset.truth(image_id)
     stored = job.predictions.read(image_id)
-    prediction = place_prediction(benchmark, stored, whole_truth).prediction
-    truth = truth_in_view(benchmark, whole_truth)
+    placed = place_prediction(benchmark, stored, whole_truth)
+    prediction, truth = placed.prediction, placed.truth
     if prediction.depth_or_none is None or truth.depth is None:
         raise InputError(
             "the prediction or the ground truth has no depth, so they cannot be aligned"

@@ -38,8 +38,8 @@ from rilievo.evaluation.scoring.comparable_depth import (
     pixel_notes,
 )
 from rilievo.evaluation.scoring.depth_ranges import range_sums
-from rilievo.evaluation.scoring.placing import place_prediction
-from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, truth_in_view, truth_size
+from rilievo.evaluation.scoring.placing import PlacedPrediction, place_prediction
+from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, truth_size
 from rilievo.evaluation.scoring.resizing import (
     nonzero_vector_mask,
     resize_confidence,
@@ -102,10 +102,8 @@ def score(
     aligns this image on its own.
     """
     placed = place_prediction(benchmark, prediction, truth)
-    view_truth = truth_in_view(benchmark, truth)
-    comparison = _compare(benchmark, placed.prediction, view_truth, fit)
-    notes = (*placed.notes, *comparison.notes)
-    return _compute_metrics(benchmark, view_truth, replace(comparison, notes=notes))
+    comparison = _compare(benchmark, placed.prediction, placed.truth, fit)
+    return _compute_metrics(benchmark, placed, comparison)
 
 
 def score_stability(
@@ -122,19 +120,18 @@ def score_stability(
         place_prediction(benchmark, frame, truth)
         for frame, truth in zip(frames, truths, strict=True)
     )
-    comparison = compare_frames(benchmark, (first.prediction, second.prediction), truths, fit)
-    notes = (*first.notes, *comparison.notes)
-    return _compute_metrics(benchmark, truths[0], replace(comparison, notes=notes))
+    comparison = _compare_frames(benchmark, first, second, fit)
+    return _compute_metrics(benchmark, first, comparison)
 
 
 def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
     """Angles between predicted and true normals at the pixels that are scored [°]."""
     placed = place_prediction(benchmark, prediction, truth)
-    return _normals_pair(benchmark, placed.prediction, truth_in_view(benchmark, truth)).angles
+    return _normals_pair(benchmark, placed.prediction, placed.truth).angles
 
 
 def _compute_metrics(
-    benchmark: Benchmark, truth: Truth, comparison: ImageComparison
+    benchmark: Benchmark, placed: PlacedPrediction, comparison: ImageComparison
 ) -> ScoreWithSums:
     """Compute all metrics of a benchmark for one image, and the sums for reports.
 
@@ -162,15 +159,15 @@ def _compute_metrics(
     needs_probability = any(metric.needs_probability for metric in metrics.values())
     return ScoreWithSums(
         score=Score(
-            id=truth.id,
+            id=placed.truth.id,
             values=values,
             pixels=pair.count,
             true_share=comparison.true_share,
             scale=comparison.scale,
             shift=comparison.shift,
             unanswered=comparison.unanswered,
-            notes=comparison.notes,
-            scene=truth.scene,
+            notes=(*placed.notes, *comparison.notes),
+            scene=placed.truth.scene,
         ),
         sums={name: sums[name] for name, metric in metrics.items() if metric.pools},
         ranges=range_sums(pair.t, pair.relative) if is_depth else None,
@@ -462,17 +459,14 @@ def depth_to_8_bits(values: AnyPlane, *, inverted: bool) -> Levels:
     return (255 - scaled if inverted else scaled).astype(np.uint8)
 
 
-def compare_frames(
-    benchmark: Benchmark,
-    frames: tuple[PredictionRecord, PredictionRecord],
-    truths: tuple[Truth, Truth],
-    fit: Fit | None,
+def _compare_frames(
+    benchmark: Benchmark, first: PlacedPrediction, second: PlacedPrediction, fit: Fit | None
 ) -> ImageComparison:
     """Pair the predicted depth of two successive video frames [m], with the camera's true motion.
 
     ``fit`` is the alignment of their scene; None aligns each frame on its own.
     """
-    first_truth, second_truth = (truth_in_view(benchmark, truth) for truth in truths)
+    first_truth, second_truth = first.truth, second.truth
     if first_truth.camera is None or (
         first_truth.world_T_cam is None or second_truth.world_T_cam is None
     ):
@@ -481,8 +475,7 @@ def compare_frames(
             "frames cannot be compared"
         )
     first_depth, second_depth = (
-        _frame_depth(benchmark, frame, truth, fit)
-        for frame, truth in zip(frames, (first_truth, second_truth), strict=True)
+        _frame_depth(benchmark, frame.prediction, frame.truth, fit) for frame in (first, second)
     )
     pair = StabilityPair(
         first_depth=_valid_depth_or_zeros(first_depth.values, first_depth.valid),
