@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rilievo.cli.streams import complain
@@ -18,6 +19,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 from rilievo.evaluation.evaluation_folder import replacing_results
 from rilievo.evaluation.evaluation_plan import CachedModel, EvaluationPlan, make_plan
 from rilievo.evaluation.evaluation_report import write_results
+from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import (
     AnyModel,
@@ -34,7 +36,7 @@ from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.summaries import (
     ScoreAccumulator,
     evaluation_remarks,
-    exact_pooled_median,
+    pools_median_angle,
 )
 from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.io.files.names import printable
@@ -135,13 +137,18 @@ def score_plan(
     seconds = time.perf_counter() - start
 
     warnings += [*true_depth.warnings, *evaluation_remarks(selection, accumulator)]
-    summaries = accumulator.summaries(exact_pooled_median(job, accumulator))
+    exact_pooled: dict[str, float] = {}
+    if pools_median_angle(selection.benchmark):
+        # Sums of the images give the median only approximately, so all angles are read again.
+        scored_ids = [score.id for score in accumulator.scores]
+        exact_pooled["median"] = pooled_median(partial(job.angles, scored_ids))
+    summaries = accumulator.summaries(exact_pooled)
     evaluation = _evaluation_record(plan, true_depth, accumulator, summaries, warnings, seconds)
     pictures = ReportPictures(
         benchmark=selection.benchmark,
         dataset=selection.dataset,
         predictions=predictions,
-        scene_fit=job.scene_fit,
+        scene_fits=job.scene_fits,
     )
     with replacing_results(plan.folder) as files:
         return write_results(evaluation, files, pictures)

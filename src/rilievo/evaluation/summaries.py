@@ -33,13 +33,11 @@ from rilievo.evaluation.metrics.metric import (
     Sums,
     pooled,
 )
-from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, TURNED, UNANSWERED
 from rilievo.evaluation.scoring.depth_ranges import RANGE_COUNT, range_errors
 from rilievo.evaluation.scoring.placing import is_placement_note
-from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
 from rilievo.io.depth.plausibility import MEDIAN_WARNINGS
@@ -233,18 +231,10 @@ def metric_value_range(better: Better, unit: str, values: Sequence[float]) -> Va
     return ValueRange.FRACTION if not unit and max(values) <= 1 else ValueRange.ANY
 
 
-def exact_pooled_median(job: ScoreJob, accumulator: ScoreAccumulator) -> dict[str, float]:
-    """Median angle [°] over the pixels of all images, as a mapping with the metric's name.
-
-    It is empty unless the benchmark pools pixels and scores the median.
-    """
-    benchmark = job.benchmark
-    if benchmark.task is not Task.NORMALS or benchmark.averaging is not Averaging.POOLED:
-        return {}
-    if "median" not in benchmark_metrics(benchmark):
-        return {}
-    scored_ids = [score.id for score in accumulator.scores]
-    return {"median": pooled_median(partial(job.angles, scored_ids))}
+def pools_median_angle(benchmark: Benchmark) -> bool:
+    """Whether a benchmark scores the median angle over the pixels of all images."""
+    pools_normals = benchmark.task is Task.NORMALS and benchmark.averaging is Averaging.POOLED
+    return pools_normals and "median" in benchmark_metrics(benchmark)
 
 
 def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> Iterator[str]:

@@ -44,21 +44,15 @@ class ScoreJob:
     """Everything that the score of an image needs besides its id.
 
     Attributes:
-        fits: Alignment of each scene; empty if images are aligned alone.
-        scenes: Scene of each image; empty if scenes do not matter.
+        scene_fits: Alignment of each image's scene, by image; empty if images are aligned alone.
         next_frame: Next video frame of each image; empty if stability is not scored.
     """
 
     benchmark: Benchmark
     dataset: Dataset
     predictions: Predictions
-    fits: Mapping[str, Fit] = field(default_factory=dict)
-    scenes: Mapping[str, str] = field(default_factory=dict)
+    scene_fits: Mapping[str, Fit] = field(default_factory=dict)
     next_frame: Mapping[str, str] = field(default_factory=dict)
-
-    def scene_fit(self, image_id: str) -> Fit | None:
-        """Alignment of the image's scene; None if the image is aligned alone."""
-        return self.fits.get(self.scenes[image_id]) if image_id in self.scenes else None
 
     def score(self, image_id: str) -> ScoreWithSums | Unscored:
         """Score one image, or say why it has no score."""
@@ -77,7 +71,7 @@ class ScoreJob:
     def _score_or_raise(self, image_id: str) -> ScoreWithSums:
         """Score one image; an error says why it has no score."""
         prediction, truth = self.predictions.read(image_id), self.dataset.truth(image_id)
-        fit = self.scene_fit(image_id)
+        fit = self.scene_fits.get(image_id)
         if self.benchmark.task is not Task.STABILITY:
             return score(self.benchmark, prediction, truth, fit)
         next_id = self.next_frame[image_id]

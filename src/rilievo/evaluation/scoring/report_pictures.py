@@ -1,7 +1,7 @@
 """Photographs, predictions and truth of an evaluation, in the form in which they were scored."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,13 +37,13 @@ class ReportPictures:
     """Maps that a report shows: photographs, predictions and truth, all of the truth's size.
 
     Attributes:
-        scene_fit: Function that returns the alignment of an image's scene, or None.
+        scene_fits: Alignment of each image's scene, by image; empty if images are aligned alone.
     """
 
     benchmark: Benchmark
     dataset: Dataset
     predictions: Predictions
-    scene_fit: Callable[[str], Fit | None] = lambda _: None
+    scene_fits: Mapping[str, Fit] = field(default_factory=dict)
 
     @property
     def made_by(self) -> MadeBy:
@@ -79,7 +79,10 @@ class ReportPictures:
             return None
         placed = self._placed_prediction(image_id)
         comparable = comparable_depth(
-            self.benchmark, placed.prediction.depth, placed.truth, self.scene_fit(image_id)
+            self.benchmark,
+            placed.prediction.depth,
+            placed.truth,
+            self.scene_fits.get(image_id),
         )
         # Pixels without a prediction that are scored as far are shown as far.
         valid = comparable.aligned.depth.valid | comparable.mask

@@ -18,6 +18,7 @@ from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
 
 _SCENE_FIT_SPACES = {
@@ -72,9 +73,10 @@ def make_score_job(
                 "no scene has two frames, so no frame can be compared with the next one"
             )
         scored_ids = [image_id for image_id in ids if image_id in next_frame]
-    fits = _fit_by_scene(job, scene_by_id) if benchmark.fit_scene else {}
-    job = replace(job, fits=fits, scenes=scene_by_id, next_frame=next_frame)
-    return job, scored_ids
+    scene_fits: dict[str, Fit] = {}
+    if benchmark.fit_scene:
+        scene_fits = _fit_scenes(benchmark, dataset, predictions, scene_by_id)
+    return replace(job, scene_fits=scene_fits, next_frame=next_frame), scored_ids
 
 
 def _next_frames(scene_by_id: Mapping[str, str]) -> dict[str, str]:
@@ -100,41 +102,51 @@ def _scene_by_id(benchmark: Benchmark, dataset: Dataset, ids: Sequence[str]) -> 
     return scenes
 
 
-def _fit_by_scene(job: ScoreJob, scene_by_id: Mapping[str, str]) -> dict[str, Fit]:
-    """Alignment of each scene over all its images; images that cannot be read are left out.
+def _fit_scenes(
+    benchmark: Benchmark,
+    dataset: Dataset,
+    predictions: Predictions,
+    scene_by_id: Mapping[str, str],
+) -> dict[str, Fit]:
+    """Align each scene over all its images that can be read; return the fit of each image.
 
-    It is empty if the benchmark has no alignment for the predictions that fits a whole scene.
+    There is none if the benchmark has no alignment for the predictions that fits a whole scene.
     """
-    kind = job.predictions.kind
-    method = None if kind is None else job.benchmark.alignment.get(kind)
+    kind = predictions.kind
+    method = None if kind is None else benchmark.alignment.get(kind)
     if method not in _SCENE_FIT_SPACES:
         return {}
     space = _SCENE_FIT_SPACES[AlignMethod(method)]
     sums_by_scene: defaultdict[str, FitSums] = defaultdict(lambda: np.zeros(5))
     for image_id, scene in scene_by_id.items():
         try:
-            image_sums = _image_fit_sums(job, image_id, space)
+            truth, prediction = dataset.truth(image_id), predictions.read(image_id)
+            image_sums = _image_fit_sums(benchmark, prediction, truth, space)
         except (RilievoError, OSError):
             continue  # reported when the image is scored
         sums_by_scene[scene] += image_sums
-    return {scene: _fit_scene(scene, space, sums) for scene, sums in sums_by_scene.items()}
+    fit_by_scene = {scene: _fit_scene(scene, space, sums) for scene, sums in sums_by_scene.items()}
+    return {
+        image_id: fit_by_scene[scene]
+        for image_id, scene in scene_by_id.items()
+        if scene in fit_by_scene
+    }
 
 
-def _image_fit_sums(job: ScoreJob, image_id: str, space: FitSpace) -> FitSums:
+def _image_fit_sums(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, space: FitSpace
+) -> FitSums:
     """Sums for the alignment of a scene, over the pixels of one image with prediction and truth."""
-    benchmark = job.benchmark
-    whole_truth = job.dataset.truth(image_id)
-    stored = job.predictions.read(image_id)
-    placed = place_prediction(benchmark, stored, whole_truth)
-    prediction, truth = placed.prediction, placed.truth
-    if prediction.depth_or_none is None or truth.depth is None:
+    placed = place_prediction(benchmark, prediction, truth)
+    true_depth = placed.truth.depth
+    if placed.prediction.depth_or_none is None or true_depth is None:
         raise InputError(
             "the prediction or the ground truth has no depth, so they cannot be aligned"
         )
-    resized = resize_for_benchmark(benchmark, prediction.depth, truth_size(truth))
-    both_valid = depth_mask(benchmark, truth) & resized.valid
+    resized = resize_for_benchmark(benchmark, placed.prediction.depth, truth_size(placed.truth))
+    both_valid = depth_mask(benchmark, placed.truth) & resized.valid
     x = to_fit_space(resized.values[both_valid].astype(np.float64), resized.kind, space)
-    y = to_fit_space(truth.depth[both_valid].astype(np.float64), DepthKind.METRIC, space)
+    y = to_fit_space(true_depth[both_valid].astype(np.float64), DepthKind.METRIC, space)
     return np.array([x.size, x.sum(), y.sum(), x @ x, x @ y])
 
 
