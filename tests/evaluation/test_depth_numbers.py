@@ -15,7 +15,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.interpretation import PropertyOrigin
 from rilievo.io.depth.plausibility import TOO_NEAR

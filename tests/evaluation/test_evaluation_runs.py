@@ -124,7 +124,7 @@ def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) 
             None,
             select_images(BENCHMARKS["normals"], root, EvaluateOptions(dataset=TINY)),
             EvaluateOptions(predictions=tmp_path / "out"),
-        ).predictions,
+        ),
     )
     angles = []
     for score in evaluation.scores:
@@ -144,7 +144,7 @@ def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) ->
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="up_to_scale")
     selection = select_images(BENCHMARKS["depth"], root, options)
-    predictions = find_predictions(None, selection, options).predictions
+    predictions = find_predictions(None, selection, options)
     shown = ReportPictures(
         benchmark=selection.benchmark, dataset=selection.dataset, predictions=predictions
     )
@@ -166,8 +166,7 @@ def test_files_of_another_program_have_the_name_that_the_user_gives(
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="metric")
     selection = select_images(BENCHMARKS["depth"], root, options)
     own, other = (
-        find_predictions(label, selection, options).predictions.made_by
-        for label in (None, "lab/depth-2")
+        find_predictions(label, selection, options).made_by for label in (None, "lab/depth-2")
     )
     assert other.model == "lab/depth-2"
     assert own.model not in ("", None, other.model)
@@ -178,7 +177,7 @@ def test_processes_score_as_one_does(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="metric")
     selection = select_images(BENCHMARKS["depth"], root, options)
-    predictions = find_predictions(None, selection, options).predictions
+    predictions = find_predictions(None, selection, options)
     job = ScoreJob(
         benchmark=selection.benchmark, dataset=selection.dataset, predictions=predictions
     )

@@ -9,8 +9,9 @@ from PIL import Image
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import ForeignPredictions, open_predictions
+from rilievo.evaluation.predictions.foreign_predictions import ForeignPredictions
 from rilievo.evaluation.predictions.rilievo_results import RilievoResults
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.prediction.saving import save
 from rilievo.records.depth_map import DepthKind

@@ -11,7 +11,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.foreign_confidence import KNOWN_CONFIDENCES, Meaning
 from rilievo.evaluation.options import EvaluateOptions
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from support.tiny_evaluation import run_tiny
 

@@ -16,7 +16,7 @@ import rilievo
 from rilievo.data.datasets import open_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.io.depth.stored_depth import read_stored_depth

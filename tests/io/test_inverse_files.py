@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.io.depth.plausibility import SURFACES_ARE_STRAIGHT, SURFACES_BEND
 from support.slanted_rooms import room_depth

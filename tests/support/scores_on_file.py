@@ -26,7 +26,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.metric_choice import needs_confidence
 from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.regions import model_window, truth_in_view, truth_size
 from rilievo.evaluation.scoring.scenes import make_score_job, needs_scenes

@@ -9,13 +9,13 @@ from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.data.fuse.frame_labels import LabelsRecord
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.predictions.prediction_cache import (
     Fingerprint,
     PredictionCache,
     open_cache,
     read_cache,
 )
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera

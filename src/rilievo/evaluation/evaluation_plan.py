@@ -28,23 +28,31 @@ from rilievo.evaluation.predictions.prediction_cache import (
     find_cache,
     model_name,
 )
-from rilievo.evaluation.predictions.sources import PREDICTIONS, find_predictions
+from rilievo.evaluation.predictions.sources import (
+    PREDICTIONS,
+    find_predictions,
+    unmatched_files,
+    warnings_before_scoring,
+)
 from rilievo.evaluation.scoring.comparable_depth import ALIGNED_TASKS, alignment_for_kind
 from rilievo.evaluation.scoring.pool import check_memory_for_scores
 from rilievo.evaluation.scoring.scenes import needs_scenes, require_scene
 from rilievo.evaluation.selection import Selection, select_images
-from rilievo.evaluation.stored_predictions import PredictionSource
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.atomic import check_folder
 from rilievo.io.files.machine import cores
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function
+from rilievo.options.unused_options import unused_options
 from rilievo.predicting.consent import agree_to_calls
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Truth
 
 IMAGES_PER_PROCESS = 60
 """Fewest images for which another scoring process pays; one takes about a second to start."""
+_MODEL_OPTIONS = ("flip", "confidence", "device", "engine", "precision")
+"""Options without effect on predictions that exist already."""
 _MAX_CHECKED_IMAGES = 8
 """Most images whose ground truth is read before anything is predicted."""
 
@@ -73,17 +81,21 @@ class EvaluationPlan:
         command: Command line that repeats the evaluation.
         processes: Number of scoring processes.
         option_words: Words of the command line for each given option, by option name.
+        warnings: Warnings about the predictions for the results, ``early_warnings`` included.
+        early_warnings: Warnings about implausible numbers, to be shown before scoring.
         missing_truth: Warnings about truth that some images lack, to be shown before predicting.
     """
 
     selection: Selection
     folder: Path
-    source: PredictionSource
+    predictions: Predictions
     cached_model: CachedModel | None
     alignment: AlignMethod | PointFit | str | None
     processes: int
     command: str
     option_words: Mapping[str, tuple[str, ...]]
+    warnings: tuple[str, ...] = ()
+    early_warnings: tuple[str, ...] = ()
     missing_truth: tuple[str, ...] = ()
 
 
@@ -159,6 +171,9 @@ def plan_scores(
     given_name = model_name(model)
     processes = process_count(len(selection.ids), options.workers or cores())
 
+    cached_model: CachedModel | None = None
+    warnings: tuple[str, ...] = ()
+    early_warnings: tuple[str, ...] = ()
     if options.predictions is None:
         assert loaded is not None, "callers load the model if there are no predictions"
         model_to_cache = mirrored(loaded, options)
@@ -166,17 +181,20 @@ def plan_scores(
         cache = find_cache(
             folder / PREDICTIONS, model_to_cache, selection, cache_all_outputs=cache_all_outputs
         )
-        source = PredictionSource(predictions=cache)
         # A mirrored image is predicted too, so each image counts as two paid calls.
         predicts_twice = options.flip or options.compares_mirror_image
         ask_consent = partial(agree_to_calls, loaded, flip=predicts_twice, yes=options.yes)
         cached_model = CachedModel(model=model_to_cache, cache=cache, ask_consent=ask_consent)
+        predictions: Predictions = cache
     else:
-        cached_model = None
-        source = find_predictions(given_name, selection, options)
-        folder = _choose_results_folder(selection, source.predictions.made_by, options.output)
+        predictions = find_predictions(given_name, selection, options)
+        folder = _choose_results_folder(selection, predictions.made_by, options.output)
+        instead = Text("a model, but you gave ", OptionName("predictions"))
+        unused = unused_options(options, _MODEL_OPTIONS, instead)
+        early_warnings = warnings_before_scoring(predictions, selection, options.requested_crop)
+        warnings = (*unused, *early_warnings, *unmatched_files(predictions))
 
-    kind = source.predictions.kind
+    kind = predictions.kind
     alignment = None
     if benchmark.task in ALIGNED_TASKS and kind is not None:
         alignment = alignment_for_kind(benchmark, kind)
@@ -191,12 +209,14 @@ def plan_scores(
     return EvaluationPlan(
         selection=selection,
         folder=folder,
-        source=source,
+        predictions=predictions,
         cached_model=cached_model,
         alignment=alignment,
         processes=processes,
         command=options.command_line(given_name, benchmark_name, root),
         option_words=options.words_by_option(given_name, benchmark_name, root),
+        warnings=warnings,
+        early_warnings=early_warnings,
         missing_truth=missing_truth,
     )
 

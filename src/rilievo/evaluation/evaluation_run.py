@@ -100,18 +100,18 @@ def score_plan(
 ) -> Evaluation:
     """Predict images that have no prediction yet, score all, and write the results of a plan."""
     start = time.perf_counter()
-    selection, predictions = plan.selection, plan.source.predictions
+    selection, predictions = plan.selection, plan.predictions
     true_depth = DepthInterpretation()
     if selection.benchmark.task in _TASKS_WITH_TRUE_DEPTH:
         true_depth = join_interpretations(selection.dataset, selection.ids)
     if show:
         # Before anything is predicted or scored, so that wrong numbers cost no time.
-        for warning in (*true_depth.warnings, *plan.source.early_warnings):
+        for warning in (*true_depth.warnings, *plan.early_warnings):
             complain(f"warning: {for_terminal(warning)}")
 
     absent = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]
     accumulator = ScoreAccumulator(benchmark=selection.benchmark, unscored=absent)
-    warnings = list(plan.source.warnings)
+    warnings = list(plan.warnings)
     if plan.cached_model is not None:
         failed, cache_warnings = _predict_missing(
             plan.cached_model, selection, plan.missing_truth, show=show, fill_cache=fill_cache
@@ -238,7 +238,7 @@ def _evaluation_record(
     seconds: float,
 ) -> Evaluation:
     """Record for ``evaluation.json``: what the plan fixed, and the scores with their summaries."""
-    selection, predictions = plan.selection, plan.source.predictions
+    selection, predictions = plan.selection, plan.predictions
     benchmark = selection.benchmark
     descriptions: Mapping[str, Setting] = {
         "title": benchmark.title,

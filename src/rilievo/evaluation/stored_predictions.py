@@ -62,20 +62,6 @@ class Predictions(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionSource:
-    """Predictions to score, with warnings about them.
-
-    Attributes:
-        warnings: Sentences for the results, ``early_warnings`` included.
-        early_warnings: Warnings about implausible numbers, to show before anything is scored.
-    """
-
-    predictions: Predictions
-    warnings: tuple[str, ...] = ()
-    early_warnings: tuple[str, ...] = ()
-
-
 def unknown_maker(name: str, kind: DepthKind | None, encoding: ValueEncoding) -> MadeBy:
     """Metadata for predictions that do not say which model made them, named after their folder."""
     return MadeBy(

@@ -13,7 +13,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.check_download import check_dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.predicting.metres.sparse import read_sparse
 from support.foreign_forms import FOREIGN, RIGHT, SIZE, Form, Scene, scene

@@ -17,7 +17,7 @@ from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.kitti_calibration import read_camera
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.training.sweep.sweep_config import read_sweep
 

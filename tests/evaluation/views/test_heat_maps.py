@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import ValueEncoding
 from rilievo.evaluation.views.heat_maps import Limits, heat_map_limits, heat_maps, write_heat_map
 from rilievo.records.depth_map import DepthKind, DepthMap

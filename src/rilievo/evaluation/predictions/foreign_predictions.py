@@ -1,6 +1,5 @@
 """Predictions in files of other programs: a folder with a file for each image, or one array."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,12 +26,6 @@ from rilievo.evaluation.predictions.file_matching import (
     find_file,
     match_files,
     unmatched_files_note,
-)
-from rilievo.evaluation.predictions.rilievo_results import (
-    RilievoResults,
-    find_sidecars,
-    is_rilievo_sidecar,
-    open_rilievo_results,
 )
 from rilievo.evaluation.stored_numbers import (
     WHICH_INVERSE,
@@ -70,7 +63,7 @@ _MAX_CHECKED_FILES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignPredictions:
-    """Predictions that another program wrote; ``open_predictions`` and ``open_stack`` make it.
+    """Predictions that another program wrote: a folder of files, or an array of a whole split.
 
     Attributes:
         folder: Folder of the files, or file of the whole split.
@@ -238,7 +231,7 @@ def _naming_file_in_errors(name: Path | str) -> Iterator[None]:
         raise InputError(problem=Text(error), path=name) from error
 
 
-def open_predictions(
+def open_foreign_folder(
     folder: Path,
     ids: Sequence[str],
     *,
@@ -246,31 +239,15 @@ def open_predictions(
     task: Task,
     pattern: str | None = None,
     confidence_source: ForeignConfidence | None = None,
-    allow_pictures: bool = False,
     crop: RequestedPlacement | None = None,
     number_encoding: NumberEncoding | None = None,
-) -> RilievoResults | ForeignPredictions:
-    """Open a folder of predictions, of another program or of ``rilievo predict``.
+) -> ForeignPredictions:
+    """Open a folder with a file of another program for each image.
 
     ``pattern`` is the name of each file with ``{id}`` (see ``match_files``); None tries known
-    names. ``allow_pictures`` accepts results of ``rilievo predict`` without arrays. Encodings, crop
-    and confidences are what the user states, as attributes of ``ForeignPredictions``.
+    names. Encodings, crop and confidences are what the user states, as attributes of
+    ``ForeignPredictions``.
     """
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder of predictions")
-    sidecars = find_sidecars(folder)
-    if any(is_rilievo_sidecar(path) for path in sidecars):
-        for option, value in (("crop", crop), ("pattern", pattern), ("sure", confidence_source)):
-            if value is not None:
-                raise OptionError(
-                    option=option,
-                    problem="only applies to predictions of other programs, but these are "
-                    "rilievo's own",
-                    hint="leave it out",
-                )
-        return open_rilievo_results(
-            folder, sidecars, ids, value_encoding, allow_pictures=allow_pictures
-        )
     if confidence_source is not None and task is not Task.DEPTH:
         raise OptionError(
             option="sure",

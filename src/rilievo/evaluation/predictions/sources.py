@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.datasets.dataset import evenly_spread
-from rilievo.errors import OptionError, RilievoError
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text, join_texts
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics, needs_confidence
@@ -14,7 +15,7 @@ from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.options import FILE_OPTIONS, EvaluateOptions
 from rilievo.evaluation.predictions.foreign_predictions import (
     ForeignPredictions,
-    open_predictions,
+    open_foreign_folder,
     open_stack,
 )
 from rilievo.evaluation.predictions.prediction_cache import (
@@ -24,26 +25,30 @@ from rilievo.evaluation.predictions.prediction_cache import (
     check_same_photographs,
     read_cache,
 )
-from rilievo.evaluation.predictions.rilievo_results import RilievoResults
+from rilievo.evaluation.predictions.rilievo_results import (
+    RilievoResults,
+    find_sidecars,
+    is_rilievo_sidecar,
+    open_rilievo_results,
+)
 from rilievo.evaluation.selection import Selection
-from rilievo.evaluation.stored_predictions import PredictionSource
+from rilievo.evaluation.stored_numbers import ValueEncoding
+from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.depth.crops import RESIZED, STRETCHED, RequestedPlacement
+from rilievo.io.depth.encoding import NumberEncoding
 from rilievo.io.depth.placement import PlacementNames, orientation_note
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import read_orientation
-from rilievo.options.unused_options import unused_options
 
 PREDICTIONS = "predictions"
 """Folder of the cache in the folder of an evaluation."""
 _MAX_CHECKED_PHOTOS = 24
 """Most photographs whose EXIF orientation is read before anything is scored."""
-_MODEL_OPTIONS = ("flip", "confidence", "device", "engine", "precision")
-"""Options without effect on predictions that exist already."""
 
 
 def find_predictions(
     model_name: str | None, selection: Selection, options: EvaluateOptions
-) -> PredictionSource:
+) -> PredictionCache | RilievoResults | ForeignPredictions:
     """Open the predictions in the folder or file ``options.predictions``, to score them.
 
     They are those of an earlier evaluation, results of ``rilievo predict``, or files of another
@@ -61,28 +66,33 @@ def find_predictions(
     """
     path = options.predictions
     assert path is not None, "callers check that the option is given"
-    instead = Text("a model, but you gave ", OptionName("predictions"))
-    unused = tuple(unused_options(options, _MODEL_OPTIONS, instead))
     cache = _read_earlier_cache(path, selection, options)
     if cache is not None:
-        return PredictionSource(predictions=cache, warnings=unused)
-
+        return cache
     predictions = _open_folder_or_array(path, selection, options)
-    early_warnings: tuple[str, ...] = ()
-    if isinstance(predictions, ForeignPredictions):
-        if model_name is not None:
-            named = replace(predictions.made_by, model=model_name)
-            predictions = replace(predictions, made_by=named)
-        early_warnings = (
-            *predictions.number_warnings(),
-            *_orientation_warnings(selection, options.requested_crop),
-        )
-    unmatched = predictions.unmatched_note
-    return PredictionSource(
-        predictions=predictions,
-        warnings=(*unused, *early_warnings, *(() if unmatched is None else (unmatched,))),
-        early_warnings=early_warnings,
-    )
+    if model_name is None or isinstance(predictions, RilievoResults):
+        return predictions
+    return replace(predictions, made_by=replace(predictions.made_by, model=model_name))
+
+
+def warnings_before_scoring(
+    predictions: Predictions, selection: Selection, stated_crop: RequestedPlacement | None
+) -> tuple[str, ...]:
+    """Warn about another program's files whose numbers or orientation are probably not as stated.
+
+    A few files are read for it, so that wrong numbers cost no time. ``stated_crop`` is the part of
+    the picture that the predictions show, as stated by the user.
+    """
+    if not isinstance(predictions, ForeignPredictions):
+        return ()
+    return (*predictions.number_warnings(), *_orientation_warnings(selection, stated_crop))
+
+
+def unmatched_files(predictions: Predictions) -> tuple[str, ...]:
+    """Note on files of predictions that belong to no selected image; empty if there are none."""
+    if not isinstance(predictions, ForeignPredictions | RilievoResults):
+        return ()
+    return () if predictions.unmatched_note is None else (predictions.unmatched_note,)
 
 
 def _read_earlier_cache(
@@ -107,7 +117,6 @@ def _orientation_warnings(
     """Warn about photographs with an EXIF orientation, because many programs ignore it.
 
     There is one warning for each kind of orientation, which names the first photograph.
-    ``stated_crop`` is the part of the picture that the predictions show, as stated by the user.
     """
     names = PlacementNames(map="the prediction", picture="the photograph")
     # Resized and stretched predictions show the whole photograph.
@@ -170,6 +179,50 @@ def _open_folder_or_array(
         confidence_source=confidence_source,
         crop=options.requested_crop,
         number_encoding=options.number_encoding,
+    )
+
+
+def open_predictions(
+    folder: Path,
+    ids: Sequence[str],
+    *,
+    value_encoding: ValueEncoding,
+    task: Task,
+    pattern: str | None = None,
+    confidence_source: ForeignConfidence | None = None,
+    allow_pictures: bool = False,
+    crop: RequestedPlacement | None = None,
+    number_encoding: NumberEncoding | None = None,
+) -> RilievoResults | ForeignPredictions:
+    """Open a folder of predictions, of another program or of ``rilievo predict``.
+
+    ``allow_pictures`` accepts results of ``rilievo predict`` without arrays. The other arguments
+    are those of ``open_foreign_folder``.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: no such folder of predictions")
+    sidecars = find_sidecars(folder)
+    if any(is_rilievo_sidecar(path) for path in sidecars):
+        for option, value in (("crop", crop), ("pattern", pattern), ("sure", confidence_source)):
+            if value is not None:
+                raise OptionError(
+                    option=option,
+                    problem="only applies to predictions of other programs, but these are "
+                    "rilievo's own",
+                    hint="leave it out",
+                )
+        return open_rilievo_results(
+            folder, sidecars, ids, value_encoding, allow_pictures=allow_pictures
+        )
+    return open_foreign_folder(
+        folder,
+        ids,
+        value_encoding=value_encoding,
+        task=task,
+        pattern=pattern,
+        confidence_source=confidence_source,
+        crop=crop,
+        number_encoding=number_encoding,
     )
 
 

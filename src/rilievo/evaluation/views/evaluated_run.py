@@ -175,7 +175,7 @@ def _open_predictions(
 ) -> Predictions:
     """Open the predictions of an evaluation: those of the user, else those in its cache."""
     if options.predictions is not None:
-        return find_predictions(evaluation.made_by.model, selection, options).predictions
+        return find_predictions(evaluation.made_by.model, selection, options)
     cache_folder = folder / PREDICTIONS
     if not (cache_folder / FINGERPRINT).is_file():
         raise InputError(

@@ -9,9 +9,9 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.evaluation_folder import FILE_NAME
-from rilievo.evaluation.predictions.foreign_predictions import open_predictions
 from rilievo.evaluation.predictions.prediction_cache import FINGERPRINT
 from rilievo.evaluation.predictions.rilievo_results import RilievoResults
+from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.views.evaluated_run import EvaluatedRun, open_run
 from rilievo.evaluation.views.view_items import (
     DatasetImages,
