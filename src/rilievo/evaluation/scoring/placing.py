@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Size
+from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
 from rilievo.evaluation.scoring.regions import (
@@ -23,7 +24,7 @@ from rilievo.evaluation.scoring.resizing import (
     resize_normals,
 )
 from rilievo.evaluation.stored_numbers import PointMap
-from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.io.depth.crops import DepthCrop, known_crops
 from rilievo.io.depth.placement import PlacementNames, has_size_or_multiple, place_map
 from rilievo.records.depth_map import DepthMap
@@ -50,6 +51,13 @@ _NAMES = PlacementNames(map="the prediction", picture="the truth")
 def is_placement_note(note: str) -> bool:
     """Whether a note of a score says where its prediction was placed."""
     return re.match(rf"{_NAMES.map} is \d", note) is not None
+
+
+def read_placed(
+    benchmark: Benchmark, dataset: Dataset, predictions: Predictions, image_id: str
+) -> PlacedPrediction:
+    """Read the prediction and the truth of an image, and bring both to the benchmark's view."""
+    return place_prediction(benchmark, predictions.read(image_id), dataset.truth(image_id))
 
 
 def place_prediction(

@@ -19,7 +19,13 @@ from rilievo.errors import RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored_image
-from rilievo.evaluation.scoring.score import ScoreWithSums, normal_angles, score, score_stability
+from rilievo.evaluation.scoring.placing import PlacedPrediction, read_placed
+from rilievo.evaluation.scoring.score import (
+    ScoreWithSums,
+    normal_angles,
+    score_placed,
+    score_stability,
+)
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.machine import check_memory
 from rilievo.system import signals
@@ -64,20 +70,18 @@ class ScoreJob:
     def angles(self, ids: Iterable[str]) -> Iterator[Values]:
         """Yield the angles between predicted and true normals [°], image by image."""
         for image_id in ids:
-            yield normal_angles(
-                self.benchmark, self.predictions.read(image_id), self.dataset.truth(image_id)
-            )
+            yield normal_angles(self.benchmark, self._read(image_id))
 
     def _score_or_raise(self, image_id: str) -> ScoreWithSums:
         """Score one image; an error says why it has no score."""
-        prediction, truth = self.predictions.read(image_id), self.dataset.truth(image_id)
-        fit = self.scene_fits.get(image_id)
+        placed, fit = self._read(image_id), self.scene_fits.get(image_id)
         if self.benchmark.task is not Task.STABILITY:
-            return score(self.benchmark, prediction, truth, fit)
-        next_id = self.next_frame[image_id]
-        frames = prediction, self.predictions.read(next_id)
-        truths = truth, self.dataset.truth(next_id)
-        return score_stability(self.benchmark, frames, truths, fit)
+            return score_placed(self.benchmark, placed, fit)
+        next_placed = self._read(self.next_frame[image_id])
+        return score_stability(self.benchmark, placed, next_placed, fit)
+
+    def _read(self, image_id: str) -> PlacedPrediction:
+        return read_placed(self.benchmark, self.dataset, self.predictions, image_id)
 
 
 def check_memory_for_scores(size: Size, processes: int) -> None:

@@ -10,7 +10,7 @@ from rilievo.arrays.shapes import Mask, Pixels, Vectors
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.comparable_depth import comparable_depth
-from rilievo.evaluation.scoring.placing import PlacedPrediction, place_prediction
+from rilievo.evaluation.scoring.placing import PlacedPrediction, read_placed
 from rilievo.evaluation.scoring.regions import (
     crop_for_model,
     depth_mask,
@@ -119,8 +119,7 @@ class ReportPictures:
         return truth
 
     def _placed_prediction(self, image_id: str) -> PlacedPrediction:
-        prediction, truth = self.predictions.read(image_id), self.dataset.truth(image_id)
-        return place_prediction(self.benchmark, prediction, truth)
+        return read_placed(self.benchmark, self.dataset, self.predictions, image_id)
 
 
 def image_panels(

@@ -13,12 +13,11 @@ from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.comparable_depth import resize_for_benchmark
-from rilievo.evaluation.scoring.placing import place_prediction
+from rilievo.evaluation.scoring.placing import PlacedPrediction, read_placed
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.records.depth_map import DepthKind
-from rilievo.records.prediction_record import PredictionRecord
 from rilievo.records.sample import Truth
 
 _SCENE_FIT_SPACES = {
@@ -120,8 +119,8 @@ def _fit_scenes(
     sums_by_scene: defaultdict[str, FitSums] = defaultdict(lambda: np.zeros(5))
     for image_id, scene in scene_by_id.items():
         try:
-            truth, prediction = dataset.truth(image_id), predictions.read(image_id)
-            image_sums = _image_fit_sums(benchmark, prediction, truth, space)
+            placed = read_placed(benchmark, dataset, predictions, image_id)
+            image_sums = _image_fit_sums(benchmark, placed, space)
         except (RilievoError, OSError):
             continue  # reported when the image is scored
         sums_by_scene[scene] += image_sums
@@ -133,11 +132,8 @@ def _fit_scenes(
     }
 
 
-def _image_fit_sums(
-    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, space: FitSpace
-) -> FitSums:
+def _image_fit_sums(benchmark: Benchmark, placed: PlacedPrediction, space: FitSpace) -> FitSums:
     """Sums for the alignment of a scene, over the pixels of one image with prediction and truth."""
-    placed = place_prediction(benchmark, prediction, truth)
     true_depth = placed.truth.depth
     if placed.prediction.depth_or_none is None or true_depth is None:
         raise InputError(

@@ -101,32 +101,30 @@ def score(
     ``truth`` covers the whole photograph. ``fit`` is the alignment of the image's scene; None
     aligns this image on its own.
     """
-    placed = place_prediction(benchmark, prediction, truth)
+    return score_placed(benchmark, place_prediction(benchmark, prediction, truth), fit)
+
+
+def score_placed(
+    benchmark: Benchmark, placed: PlacedPrediction, fit: Fit | None = None
+) -> ScoreWithSums:
+    """Score a prediction that is in the benchmark's view; ``fit`` is as for ``score``."""
     comparison = _compare(benchmark, placed.prediction, placed.truth, fit)
     return _compute_metrics(benchmark, placed, comparison)
 
 
 def score_stability(
-    benchmark: Benchmark,
-    frames: tuple[PredictionRecord, PredictionRecord],
-    truths: tuple[Truth, Truth],
-    fit: Fit | None = None,
+    benchmark: Benchmark, first: PlacedPrediction, second: PlacedPrediction, fit: Fit | None = None
 ) -> ScoreWithSums:
     """Score how well the depth of a video frame agrees with that of the next frame.
 
     ``fit`` is the alignment of their scene; None aligns each frame on its own.
     """
-    first, second = (
-        place_prediction(benchmark, frame, truth)
-        for frame, truth in zip(frames, truths, strict=True)
-    )
     comparison = _compare_frames(benchmark, first, second, fit)
     return _compute_metrics(benchmark, first, comparison)
 
 
-def normal_angles(benchmark: Benchmark, prediction: PredictionRecord, truth: Truth) -> Values:
+def normal_angles(benchmark: Benchmark, placed: PlacedPrediction) -> Values:
     """Angles between predicted and true normals at the pixels that are scored [°]."""
-    placed = place_prediction(benchmark, prediction, truth)
     return _normals_pair(benchmark, placed.prediction, placed.truth).angles
 
 
