@@ -5,6 +5,7 @@ import shlex
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -29,7 +30,8 @@ _PARSED_TEXTS = (
     *("depth_kind", "method", "model_settings", "invalid_pixels"),
     *("foreign_confidence", "requested_crop"),
 )
-"""Properties that parse an option given as text, and raise an OptionError if it is wrong."""
+"""Properties that parse an option given as text, and raise an OptionError if it is wrong. They are
+parsed when the options are made, and cached."""
 
 
 def _absolute_path(path: str | Path) -> str:
@@ -238,18 +240,18 @@ class EvaluateOptions(ImageOptions, ModelOptions):
                 hint="for a model that predicts inverse depth, choose affine_inverse",
             )
 
-    @property
+    @cached_property
     def value_encoding(self) -> ValueEncoding:
         """Meaning of the values in files of predictions, with the scale of ``--scale``."""
         encoding = super().value_encoding
         return encoding if self.scale is None else replace(encoding, scale=float(self.scale))
 
-    @property
+    @cached_property
     def requested_crop(self) -> RequestedPlacement | None:
         """Part of the picture that the predictions show; None if the user does not say."""
         return None if self.crop is None else parse_placement(self.crop)
 
-    @property
+    @cached_property
     def number_encoding(self) -> NumberEncoding:
         """How files of predictions store depth, as far as the user says."""
         if self.encoding is None:
@@ -261,7 +263,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         """Kind of depth of the predictions or the model; None if the user does not say."""
         return self.value_encoding.kind
 
-    @property
+    @cached_property
     def foreign_confidence(self) -> ForeignConfidence | None:
         """Where the predictions have confidences and what these mean; None if they have none."""
         if self.sure is None:
@@ -270,7 +272,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise unknown_choice("sure", self.sure, KNOWN_CONFIDENCES)
         return KNOWN_CONFIDENCES[self.sure]
 
-    @property
+    @cached_property
     def invalid_pixels(self) -> Invalid | None:
         """Rule for pixels without a prediction, or None for the benchmark's."""
         if self.invalid is None:
@@ -279,7 +281,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise unknown_choice("invalid", self.invalid, Invalid)
         return Invalid(self.invalid)
 
-    @property
+    @cached_property
     def method(self) -> AlignMethod | CodePlace | None:
         """Alignment, or None for the benchmark's."""
         if self.align is None:
