@@ -141,7 +141,5 @@ def _find_result_names(folder: Remote, names: Sequence[str]) -> set[str]:
             sidecar = parse_sidecar(text, name)
         except InputError:
             continue
-        results.add(name)
-        results.update(entry.file for entry in sidecar.files)
-        results.update(sidecar.earlier)
+        results |= {name, *sidecar.all_names}
     return results

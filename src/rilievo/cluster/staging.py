@@ -19,7 +19,7 @@ from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, commit_files
 from rilievo.io.files.names import address_or_none, printable
-from rilievo.io.outputs.overwrite_policy import Claim, pending_path
+from rilievo.io.outputs.overwrite_policy import mark_unfinished, pending_path
 from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium, SkippedInputs
@@ -189,7 +189,7 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, downl
         except InputError:
             sidecar = None
         if sidecar is not None:
-            names |= {*(entry.file for entry in sidecar.files), *sidecar.earlier}
+            names |= {*sidecar.all_names}
     is_damaged = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
     for name in names:
         path = stem.with_name(name)
@@ -209,8 +209,7 @@ def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:
     pending_file = pending_path(stem)
     text = sidecar_file.read_text(encoding="utf-8")
     sidecar = parse_sidecar(text, printable(sidecar_file))
-    names = tuple(entry.file for entry in sidecar.files)
-    Claim(stem=stem, files=names, earlier=sidecar.earlier).write_pending_list()
+    mark_unfinished(stem, sidecar)
     _remote_beside(target, pending_file).upload(pending_file)
     _remote_beside(target, sidecar_file).remove()
     for entry in sidecar.files:

@@ -301,7 +301,7 @@ def _names_in_sidecar(path: Path, *, has_results: bool) -> set[str]:
         sidecar = read_sidecar(path)
     except OSError:
         return set()
-    return {*sidecar.names, *sidecar.earlier}
+    return {*sidecar.all_names}
 
 
 def _is_broken_json(path: Path) -> bool:

@@ -255,14 +255,20 @@ class Claim:
             for described in replaced
         )
 
-    def write_pending_list(self) -> None:
-        """Write the pending list and remove the JSON, as at the beginning of a run."""
-        write_text(pending_path(self.stem), self.pending_text())
-        remove(sidecar_path(self.stem))
-
     def pending_text(self) -> str:
         """Text of the pending list."""
-        return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
+        return _pending_text((*self.files, *self.earlier))
+
+
+def _pending_text(files: tuple[str, ...]) -> str:
+    """Text of the pending list of these files."""
+    return to_json(_Pending(files=files), indent=1) + "\n"
+
+
+def mark_unfinished(stem: Path, sidecar: Sidecar) -> None:
+    """Write the pending list of results and remove their JSON, as at the beginning of a run."""
+    write_text(pending_path(stem), _pending_text(sidecar.all_names))
+    remove(sidecar_path(stem))
 
 
 def check_claim(
@@ -285,7 +291,7 @@ def check_claim(
     """
     json_path, pending = sidecar_path(stem), pending_path(stem)
     sidecar = find_sidecar(json_path)
-    finished = set() if sidecar is None else {json_path.name, *sidecar.names, *sidecar.earlier}
+    finished = set() if sidecar is None else {json_path.name, *sidecar.all_names}
     unfinished = _read_pending_list(pending)
     existing = [path for path in (json_path, *map(stem.with_name, files)) if os.path.lexists(path)]
     # A power cut may have emptied the JSON or the pending list.

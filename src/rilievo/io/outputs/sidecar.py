@@ -218,6 +218,11 @@ class Sidecar:
         """Names of the described files."""
         return tuple(file_facts.file for file_facts in self.files)
 
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names of the described files, and of those of earlier runs."""
+        return (*self.names, *self.earlier)
+
     def embedded_json(self, file_facts: FileFacts) -> str:
         """One-line JSON about one file, to embed in it."""
         return to_json(replace(self, files=(file_facts,), earlier=()))
@@ -310,7 +315,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
         raise InputError(
             f"this is not a JSON file that rilievo wrote: {error}", path=name
         ) from error
-    for file in (*sidecar.names, *sidecar.earlier):
+    for file in sidecar.all_names:
         has_forbidden_character = any(character in file for character in "/\\\0")
         if file in ("", ".", "..") or has_forbidden_character:
             raise InputError(
