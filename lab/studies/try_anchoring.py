@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 
 import rilievo
-from rilievo.alignment import Fit
 from rilievo.alignment.anchor import anchor, anchored_depth
+from rilievo.alignment.fit import Fit
 from rilievo.models.base import Model
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Sample

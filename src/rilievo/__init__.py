@@ -46,7 +46,7 @@ _HOMES = {
     "Prediction": "prediction",
     "RilievoError": "errors",
     "Sample": "records.sample",
-    "align": "alignment",
+    "align": "alignment.ground_truth",
     "calibrate": "calibration.points",
     "calibrate_height": "calibration.floor",
     "load_model": "models",

@@ -1,4 +1,4 @@
-from rilievo.alignment import align as align
+from rilievo.alignment.ground_truth import align as align
 from rilievo.calibration.floor import calibrate_height as calibrate_height
 from rilievo.calibration.points import calibrate as calibrate
 from rilievo.calibration.sizes import KnownLength as KnownLength

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.alignment import AlignMethod, Fit, FitSpace, align, to_depth
 from rilievo.alignment import fit as fit_module
+from rilievo.alignment.fit import Fit, FitSpace, to_depth
+from rilievo.alignment.ground_truth import AlignMethod, align
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from rilievo.alignment import METHODS, AlignMethod, align
+from rilievo.alignment.ground_truth import METHODS, AlignMethod, align
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.records.depth_map import DepthKind
 from support.maps_to_align import ALL, CASES, SHAPE, depth_map, numbers

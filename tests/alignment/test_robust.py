@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from rilievo.alignment import AlignMethod, align
 from rilievo.alignment.fit import least_absolute_line, least_absolute_scale
+from rilievo.alignment.ground_truth import AlignMethod, align
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.errors import CalibrationError
 from rilievo.records.depth_map import DepthKind, DepthMap

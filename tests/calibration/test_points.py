@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rilievo.alignment import FitSpace, to_depth
+from rilievo.alignment.fit import FitSpace, to_depth
 from rilievo.calibration import points as points_module
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import Along, KnownPoint, parse_known

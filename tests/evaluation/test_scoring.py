@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from rilievo.alignment import AlignMethod
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Interpolation

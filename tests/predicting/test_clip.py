@@ -18,7 +18,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from rilievo.alignment import Fit, FitSpace
+from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.sizes import KnownPoint
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rilievo.alignment import METHODS
+from rilievo.alignment.ground_truth import METHODS
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 SHAPE = (12, 16)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.alignment import Fit, FitSpace, check_depth_map
+from rilievo.alignment.fit import Fit, FitSpace, check_depth_map
 from rilievo.arrays.shapes import Bool, Float, Float64, Points, Values, Vector
 from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.alignment import Fit, FitSpace, check_depth_map, to_depth
-from rilievo.alignment.fit import golden_argmin
+from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, golden_argmin, to_depth
 from rilievo.arrays.shapes import Int, Values, Vector
 from rilievo.calibration.correction_field import (
     MIN_POSITIONS,

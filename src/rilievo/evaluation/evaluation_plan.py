@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from rilievo.alignment import AlignMethod
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.alignment.point_fit import PointFit
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError, check_type

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from rilievo.alignment import AlignMethod
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.errors import OptionError, unknown_choice
 from rilievo.errors.messages import OptionName, Text
 from rilievo.evaluation.benchmarks.benchmark import Invalid

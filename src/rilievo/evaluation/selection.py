@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.alignment import METHODS, AlignMethod
+from rilievo.alignment.ground_truth import METHODS, AlignMethod
 from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.dataset import Absent, Dataset
 from rilievo.errors import InputError, OptionError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.alignment import Fit, FitSpace
+from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.calibration.points import MAX_SCALE_RATIO, MIN_MAJORITY_SIZES
 from rilievo.calibration.readings import DepthReading, SizeReading

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.alignment import Fit, FitSpace
+from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.readings import DepthReading, SizeReading, read_size
 from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle

@@ -4,8 +4,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
+from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.arrays.shapes import Vectors
 from rilievo.errors import InputError
 from rilievo.errors.messages import Text

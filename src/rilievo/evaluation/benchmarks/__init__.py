@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.alignment import AlignMethod
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.alignment.point_fit import PointFit
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from rilievo.alignment import AlignMethod
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.alignment.point_fit import PointFit
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.fit import Fit, FitSpace
-from rilievo.alignment.ground_truth import apply_fit, constant_fit
+from rilievo.alignment.ground_truth import Aligned, AlignMethod, align, apply_fit, constant_fit
 from rilievo.alignment.point_fit import PointFit
 from rilievo.alignment.turned_maps import detect_turn
 from rilievo.arrays.shapes import Field, Mask, Size

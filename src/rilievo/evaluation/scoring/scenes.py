@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit, FitSpace, to_fit_space
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.arrays.shapes import Float64
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import CalibrationError, InputError, RilievoError

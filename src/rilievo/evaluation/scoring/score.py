@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit
+from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.alignment.point_fit import FittedPoints, PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.alignment import FitSpace
 from rilievo.alignment.anchor import rank_correlation
+from rilievo.alignment.fit import FitSpace
 from rilievo.arrays.shapes import Field, Float64, Points, Values
 from rilievo.calibration.points import MAX_SCALE_RATIO, fit_line_through_two_points
 from rilievo.calibration.readings import (
