@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from rilievo.alignment.sensor_depth import MEASURED
 from rilievo.arrays.shapes import Vector
 from rilievo.calibration.points import (
     KNOWN_RECTANGLES,
@@ -34,7 +33,7 @@ from rilievo.measure.ranges import (
     Circumstances,
     expected_error,
 )
-from rilievo.records.prediction_record import Calibration, PredictionRecord
+from rilievo.records.prediction_record import MEASURED_PIXELS, Calibration, PredictionRecord
 
 AnyPrediction = TypeVar("AnyPrediction", bound=PredictionRecord)
 
@@ -346,7 +345,7 @@ def metres_method(prediction: PredictionRecord) -> str:
     calibration = prediction.calibration
     if calibration is None:
         return "model"
-    if calibration.bend is not None or calibration.method == MEASURED:
+    if calibration.bend is not None or calibration.method == MEASURED_PIXELS:
         return "smooth field"
     # The file's own depth, and markers and rectangles, become known points.
     if calibration.method in ("own depth", "markers", KNOWN_RECTANGLES):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.alignment.sensor_depth import resize_measured
 from rilievo.arrays.shapes import Float64, Mask, Shaped, Size
 from rilievo.calibration.camera_checks import panorama_note
 from rilievo.calibration.readings import MIN_AXIS_COSINE
@@ -29,6 +28,7 @@ from rilievo.io.depth.interpretation import (
 )
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.depth.plausibility import inverse_depth_warnings, negation_hint
+from rilievo.io.depth.resizing import resize_measured
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     read_stored_depth,

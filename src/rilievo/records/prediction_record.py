@@ -14,6 +14,8 @@ from rilievo.records.depth_map import DepthMap
 from rilievo.records.instruments import DepthSource, Instrument
 from rilievo.records.sample import Photo
 
+MEASURED_PIXELS = "measured pixels"
+"""Method of a ``Calibration`` by a sensor, whose pixels stay as measured."""
 Setting = str | int | float | bool | None
 """Value of an option that changed a prediction."""
 

@@ -2,12 +2,6 @@
 
 from dataclasses import replace
 
-from rilievo.alignment.sensor_depth import (
-    MEASURED,
-    MIN_MEASURED_FRACTION,
-    Filled,
-    fill_measured_depth,
-)
 from rilievo.alignment.turned_maps import detect_turn
 from rilievo.arrays.shapes import Field, Size
 from rilievo.calibration.floor import calibrate_height
@@ -20,6 +14,11 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expected_errors import with_expected_error
 from rilievo.predicting.metres.metric_references import MetricReferences
+from rilievo.predicting.metres.sensor_depth import (
+    MIN_MEASURED_FRACTION,
+    Filled,
+    fill_measured_depth,
+)
 from rilievo.predicting.metres.sparse_direction import is_probably_distance
 from rilievo.predicting.metres.sparse_points import (
     convert_map_to_lens_depth,
@@ -32,6 +31,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.surface_depth import with_normals
 from rilievo.records.depth_map import DepthKind, DepthMap, OwnDepth
 from rilievo.records.instruments import DepthSource, Instrument, make_instrument
+from rilievo.records.prediction_record import MEASURED_PIXELS
 
 _MAX_CONTRADICTING_FRACTION = 0.25
 """Largest fraction of the file's own depth that may contradict the prediction."""
@@ -383,7 +383,7 @@ def _with_measured_pixels(
     assert calibration is not None, "metric depth has a calibration"
     calibration = replace(
         calibration,
-        method=MEASURED,
+        method=MEASURED_PIXELS,
         bend=None,
         expected_error=None if filling.relative_error is None else round(filling.relative_error, 4),
         measured_pixels=filling.measured_count - filling.outlier_count,

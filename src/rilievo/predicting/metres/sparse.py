@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.alignment.sensor_depth import is_dense
 from rilievo.arrays.shapes import Field, Mask, Points, Shaped, Values
 from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import InputError, OptionError
@@ -34,6 +33,7 @@ from rilievo.io.depth.stored_depth import (
 from rilievo.io.files.names import printable
 from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.predicting.metres.point_lists import read_point_list
+from rilievo.predicting.metres.sensor_depth import is_dense
 from rilievo.predicting.metres.size_files import LIST_SUFFIXES
 from rilievo.predicting.metres.sparse_points import (
     known_points_of_array,

@@ -7,12 +7,12 @@ import pytest
 from scipy import ndimage
 
 import rilievo
-from rilievo.alignment.sensor_depth import (
+from rilievo.io.depth.resizing import resize_measured
+from rilievo.predicting.metres.sensor_depth import (
     MIN_MEASURED_FRACTION,
     fill_measured_depth,
     fill_smoothly,
     nearest_known_pixels,
-    resize_measured,
 )
 from rilievo.predicting.metres.sparse import read_sparse
 from rilievo.records.depth_map import DepthKind, DepthMap

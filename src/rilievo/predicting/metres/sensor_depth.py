@@ -13,25 +13,25 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float, Int, Mask
 from rilievo.errors import CalibrationError
+from rilievo.io.depth.resizing import (
+    MAX_SURFACE_STEP,
+    nearest_pixel_index,
+    resize_bilinear,
+    resize_measured,
+)
 from rilievo.records.depth_map import DepthKind, DepthMap
 
 Indices = Int[np.ndarray, "h w"]
-MEASURED = "measured pixels"
-"""Name of this method among the calibrations."""
 MIN_MEASURED_FRACTION = 0.01
 """Fraction of measured pixels from which the depth is that of a sensor, not of single points."""
 COVERAGE = 0.8
 """Fraction of filled pixels whose error is below the stated one."""
 
-_MAX_SURFACE_STEP = 0.05
-"""Largest difference of log depth between neighbours on one surface."""
 _MIN_ALIKE_WIDE = 0.3
 """Fraction of the 7x7 neighbours that a pixel of a surface resembles."""
 _MIN_ALIKE_NEAR, _MIN_ALIKE_WIDE_AT_EDGE = 3 / 8, 0.15
 """The same at an edge, where the 3x3 neighbours decide: fractions of 3x3 and of 7x7."""
 _MAX_OUTLIER_PASSES = 4
-_ALL_MEASURED = 0.999
-"""Fraction of the pixels around a resized one that are measured, if all are (with rounding)."""
 _RELAXATIONS = 8
 """Number of averages over neighbours at each size of the pyramid."""
 _HOLE_SHIFTS = ((0.37, 0.29), (0.61, 0.71))
@@ -87,7 +87,7 @@ def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
     trial = _try_on_hidden_pixels(network_logs, log_ratios, inliers)
     extrapolated = _extrapolate_ratios(network_logs, log_ratios, inliers)
     better_ratios = extrapolated.flat if trial.is_flat_better else extrapolated.median
-    filled = depth.values * np.exp(_resize_bilinear(better_ratios, depth.shape))
+    filled = depth.values * np.exp(resize_bilinear(better_ratios, depth.shape))
     resized = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
     values = np.where(resized.known, resized.values, filled).astype(np.float32)
     measured_count = int(np.count_nonzero(is_measured))
@@ -102,7 +102,7 @@ def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
 
 def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
     """Logarithm of depth, resized to the nearest pixel, and extrapolated over invalid pixels."""
-    nearest = _nearest_pixel_index(depth.shape, shape)
+    nearest = nearest_pixel_index(depth.shape, shape)
     values, valid = depth.values[nearest].astype(np.float64), depth.valid[nearest]
     if not valid.any():
         raise CalibrationError(
@@ -110,17 +110,6 @@ def _log_depth_at_size(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndar
         )
     logs = np.log(np.where(valid, values, 1.0))
     return logs if valid.all() else fill_smoothly(logs, valid)
-
-
-def _nearest_pixel_index(
-    old_shape: tuple[int, ...], new_shape: tuple[int, ...]
-) -> tuple[Int[np.ndarray, "h 1"], Int[np.ndarray, "w"]]:
-    """Index that resizes a map by taking the old pixel in which each new pixel's centre lies."""
-    rows, columns = (
-        ((np.arange(new_size) + 0.5) * old_size / new_size).astype(int)
-        for new_size, old_size in zip(new_shape, old_shape, strict=True)
-    )
-    return rows[:, None], columns
 
 
 def _inlier_mask(
@@ -166,8 +155,8 @@ def _alike_neighbour_fraction(
                 continue
             pixels, neighbours = _overlapping_slices(mask.shape, down * spacing, across * spacing)
             are_both_in_mask = mask[pixels] & mask[neighbours]
-            is_alike = np.abs(logs[pixels] - logs[neighbours]) < _MAX_SURFACE_STEP
-            is_alike |= np.abs(log_ratios[pixels] - log_ratios[neighbours]) < _MAX_SURFACE_STEP
+            is_alike = np.abs(logs[pixels] - logs[neighbours]) < MAX_SURFACE_STEP
+            is_alike |= np.abs(log_ratios[pixels] - log_ratios[neighbours]) < MAX_SURFACE_STEP
             neighbour_count[pixels] += are_both_in_mask
             alike_count[pixels] += are_both_in_mask & is_alike
     return np.where(neighbour_count > 0, alike_count / np.maximum(neighbour_count, 1), 1.0)
@@ -311,44 +300,6 @@ def _downsample_masked(
     block_counts = counts.reshape(blocks).sum(axis=(1, 3))
     block_sums = sums.reshape(blocks).sum(axis=(1, 3))
     return block_sums / np.maximum(block_counts, 1), block_counts > 0
-
-
-def _resize_bilinear(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
-    """Interpolate a map linearly between pixel centres, first its rows, then its columns."""
-    for axis, new_size in enumerate(shape):
-        old_size = values.shape[axis]
-        if old_size == new_size:
-            continue
-        position = np.clip((np.arange(new_size) + 0.5) * old_size / new_size - 0.5, 0, old_size - 1)
-        before = np.minimum(position.astype(int), max(old_size - 2, 0))
-        after = np.minimum(before + 1, old_size - 1)
-        weight = (position - before).reshape((-1, 1) if axis == 0 else (1, -1))
-        values = (1 - weight) * values.take(before, axis) + weight * values.take(after, axis)
-    return values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resized:
-    """Measured map at another size; ``known`` is False in its gaps."""
-
-    values: Float[np.ndarray, "h w"]
-    known: Mask
-
-
-def resize_measured(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
-    """Resize measured depth, without new depth between two surfaces.
-
-    Within a surface the depth is interpolated. At its edges and beside gaps (0), it is that of the
-    nearest pixel.
-    """
-    if measured.shape == shape:
-        return Resized(values=measured, known=measured > 0)
-    nearest = measured[_nearest_pixel_index(measured.shape, shape)]
-    interpolated = _resize_bilinear(measured.astype(np.float64), shape)
-    measured_fraction = _resize_bilinear((measured > 0).astype(np.float64), shape)
-    is_on_surface = np.abs(interpolated - nearest) < _MAX_SURFACE_STEP * nearest
-    is_inside = (measured_fraction > _ALL_MEASURED) & is_on_surface
-    return Resized(values=np.where(is_inside, interpolated, nearest), known=nearest > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
