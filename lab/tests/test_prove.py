@@ -18,10 +18,10 @@ from lab.prove.__main__ import main
 from lab.prove.checkout import Checkout, call, check_commit, open_checkout
 from lab.prove.programs import Program, program_of, proofs
 from lab.prove.proving import Difference, prove
-from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
+from rilievo.evaluation.point_fit import PointFit, fit_points
 from rilievo.evaluation.scoring import comparable_depth, placing, regions, resizing, score
 from rilievo.evaluation.scoring.regions import PixelWindow
 from rilievo.evaluation.scoring.score import ScoreWithSums

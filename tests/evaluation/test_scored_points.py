@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.alignment.point_fit import PointFit
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
@@ -14,6 +13,7 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.metrics.point_maps import PointsPair
 from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.point_fit import PointFit
 from rilievo.evaluation.predictions.prediction_cache import read_cache
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_numbers import PointMap

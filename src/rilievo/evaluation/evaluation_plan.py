@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from rilievo.alignment.ground_truth import AlignMethod
-from rilievo.alignment.point_fit import PointFit
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError, check_type
 from rilievo.errors.messages import OptionName, Text
@@ -22,6 +21,7 @@ from rilievo.evaluation.evaluation_folder import (
     run_folder,
 )
 from rilievo.evaluation.options import EvaluateOptions
+from rilievo.evaluation.point_fit import PointFit
 from rilievo.evaluation.predictions.prediction_cache import (
     AnyModel,
     PredictionCache,

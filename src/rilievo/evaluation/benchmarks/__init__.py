@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.alignment.ground_truth import AlignMethod
-from rilievo.alignment.point_fit import PointFit
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import (
     Averaging,
@@ -20,6 +19,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
     Published,
     Task,
 )
+from rilievo.evaluation.point_fit import PointFit
 from rilievo.extensions.registry import Registry
 from rilievo.extensions.trust import is_import_path
 from rilievo.records.depth_map import DepthKind

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rilievo.alignment.ground_truth import AlignMethod
-from rilievo.alignment.point_fit import PointFit
+from rilievo.evaluation.point_fit import PointFit
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 

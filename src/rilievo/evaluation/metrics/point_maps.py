@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import Int64, Mask, Values
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
@@ -23,6 +22,7 @@ from rilievo.evaluation.metrics.metric import (
     metrics_by_name,
 )
 from rilievo.evaluation.metrics.pairs import DepthPair, check_maps
+from rilievo.evaluation.point_fit import PointFit, fit_points
 
 MIN_OBJECT_POINTS = 10
 """Least number of sampled points by which an object is fitted."""

@@ -6,13 +6,13 @@ import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.ground_truth import Aligned, AlignMethod, align, apply_fit, constant_fit
-from rilievo.alignment.point_fit import PointFit
 from rilievo.alignment.turned_maps import detect_turn
 from rilievo.arrays.shapes import Field, Mask, Size
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.user_rules import call_fit
+from rilievo.evaluation.point_fit import PointFit
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path

@@ -9,7 +9,6 @@ import numpy as np
 
 from rilievo.alignment.fit import Fit
 from rilievo.alignment.ground_truth import AlignMethod
-from rilievo.alignment.point_fit import FittedPoints, PointFit, fit_points
 from rilievo.alignment.subsample import subsample_by_grid
 from rilievo.arrays.shapes import AnyPlane, Float32, Float64, Mask, Values
 from rilievo.errors import InputError, NoGroundTruthError, OptionError, suggest
@@ -29,6 +28,7 @@ from rilievo.evaluation.metrics.order import OrderPair
 from rilievo.evaluation.metrics.pairs import DepthPair, Levels, NormalsPair, PicturePair
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
 from rilievo.evaluation.metrics.stability import StabilityPair
+from rilievo.evaluation.point_fit import FittedPoints, PointFit, fit_points
 from rilievo.evaluation.records import Score
 from rilievo.evaluation.scoring.comparable_depth import (
     alignment_for_kind,

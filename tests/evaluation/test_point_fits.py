@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.errors import CalibrationError
+from rilievo.evaluation.point_fit import PointFit, fit_points
 from support.point_fits_by_hand import best_scale, every_anchor
 
 SHIFT = np.array([0.3, -0.2, 1.0])
