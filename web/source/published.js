@@ -179,7 +179,7 @@ const FIRST_DAMPING = 1e-3;
 const MAX_DAMPING = 1e12;
 
 // The focal length, in halves of the diagonal, and the shift of z that explain the pixels of points, by
-// Levenberg-Marquardt: rilievo.geometry.focal.fit_focal_shift.
+// Levenberg-Marquardt: rilievo.models.catalogue.focal.fit_focal_shift.
 function fitFocalShift(pointMap, knownFocal) {
   const { xyz, uv } = sampledPoints(pointMap);
   if (xyz.length < 2) return { focal: knownFocal ?? 1, shift: 0 };

@@ -10,9 +10,9 @@ from rilievo.arrays.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.errors import ModelError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
-from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
 from rilievo.models.base import Inference, focal_length_error
+from rilievo.models.catalogue.focal import fit_focal_shift
 from rilievo.models.catalogue.graph_inputs import GraphInputs
 from rilievo.models.catalogue.table import NetworkFamily
 from rilievo.models.resampling.inference import Arrays

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.geometry.focal import fit_focal_shift, half_diagonal_grid
+from rilievo.models.catalogue.focal import fit_focal_shift, half_diagonal_grid
 
 PARITY = Path(os.environ.get("RILIEVO_DATA", "")) / "../parity/moge2_postprocessing.npz"
 
