@@ -19,13 +19,13 @@ from rilievo.arrays.shapes import Float64, Matrix
 from rilievo.errors import InputError
 from rilievo.errors.messages import count_text
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import reason
 from rilievo.io.photographs.decode import decode_image
 from rilievo.io.photographs.exif import heif_K
 from rilievo.io.photographs.heif_views import find_second_view
 from rilievo.io.photographs.pixels import stored_view
+from rilievo.io.photographs.view_matching import match_views
 from rilievo.io.photographs.xmp import (
     XmpPackets,
     parse_xmp,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.geometry.view_matching import match_views
+from rilievo.io.photographs.view_matching import match_views
 
 K = np.array([[100.0, 0, 79.5], [0, 100.0, 59.5], [0, 0, 1]])
 
