@@ -19,7 +19,7 @@ from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.files.atomic import compute_file_sum
+from rilievo.io.checksums import compute_file_sum
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.overwrite_policy import check_claim
 from rilievo.io.outputs.sidecar import read_sidecar, write_sidecar

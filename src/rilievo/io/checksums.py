@@ -9,6 +9,7 @@ killed run began. The earlier checksums stay until every new file has its final 
 ``rilievo verify`` can compare each file at any moment.
 """
 
+import hashlib
 import os
 import re
 import zipfile
@@ -23,8 +24,6 @@ import numpy as np
 
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.files.atomic import (
-    FileSum,
-    compute_file_sum,
     random_part_path,
     remove,
     remove_part,
@@ -75,6 +74,21 @@ class CheckLevel(Enum):
     ENDS = "ends"
     """Sizes, and zeros at either end, as a power cut leaves them."""
     HASHES = "hashes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSum:
+    """Size and checksum of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def compute_file_sum(path: Path) -> FileSum:
+    """Compute a file's size and SHA-256."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def first_fault(folder: Path, sums: Mapping[str, FileSum], level: CheckLevel) -> str | None:

@@ -17,9 +17,8 @@ from rilievo.errors import InputError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.checksums import content_fault, npz_crc32, numbers_crc32
+from rilievo.io.checksums import compute_file_sum, content_fault, npz_crc32, numbers_crc32
 from rilievo.io.files.archives import BROKEN_FILE, read_npz_arrays
-from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json

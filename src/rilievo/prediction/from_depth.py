@@ -17,6 +17,7 @@ from rilievo.calibration.sizes import Known
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text, count_text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
+from rilievo.io.checksums import compute_file_sum
 from rilievo.io.depth.crops import DepthCrop
 from rilievo.io.depth.depth_metadata import DISPARITY, DISTANCE, INVERSE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
@@ -35,7 +36,6 @@ from rilievo.io.depth.stored_depth import (
     stored_depth_from_array,
     stored_depth_warnings,
 )
-from rilievo.io.files.atomic import compute_file_sum
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import PhotoSource, notes_without_exif_focal, read_photo
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL

@@ -5,7 +5,6 @@ otherwise.
 """
 
 import errno
-import hashlib
 import os
 import re
 import stat
@@ -15,7 +14,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -56,21 +54,6 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "the name is too long: rename the input",
 }
 """What each error of the system means to the user, and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSum:
-    """Size and checksum of a file."""
-
-    bytes: int
-    sha256: str
-
-
-def compute_file_sum(path: Path) -> FileSum:
-    """Compute a file's size and SHA-256."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def sync_file(path: Path) -> None:

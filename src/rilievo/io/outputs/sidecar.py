@@ -12,7 +12,7 @@ from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import read_spelling, spell_lens
-from rilievo.io.files.atomic import FileSum
+from rilievo.io.checksums import FileSum
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
