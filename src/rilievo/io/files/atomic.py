@@ -149,6 +149,43 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def append_text(path: Path, text: str) -> None:
+    """Append a text to a file, which is created if needed, so that it survives a power cut."""
+    try:
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            sync_if_supported(file.fileno())
+        if is_new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def move_into_place(part: Path, path: Path) -> None:
+    """Sync a complete part file, and give it its final path in the same folder.
+
+    Use it in place of ``replacing`` if the final path is only known when the file is complete.
+    """
+    sync_file(part)
+    os.replace(part, path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def scratch_path(path: Path) -> Iterator[Path]:
+    """Yield the path of a file beside ``path`` that is only needed in the block.
+
+    If the block has written it, it is removed afterwards.
+    """
+    scratch = random_part_path(path)
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def replacing_folder(path: Path) -> AbstractContextManager[Path]:
     """Yield an empty part folder, which is renamed to ``path`` when the block ends without error.
 

@@ -13,11 +13,10 @@ from rilievo.errors import ModelError, OutputError
 from rilievo.errors.messages import Text
 from rilievo.io.files.atomic import (
     make_folder,
+    move_into_place,
     random_part_path,
     remove,
     sweep_parts,
-    sync_file,
-    sync_folder,
     unwritable,
 )
 from rilievo.io.files.names import printable
@@ -164,9 +163,7 @@ def _write_converted(source: ConversionSource, precision: str, key: str) -> Path
     try:
         convert(part, precision)
         path = folder / f"{key}-{sha256(part)[:_HASH_DIGITS]}.onnx"
-        sync_file(part)
-        os.replace(part, path)
-        sync_folder(folder)
+        move_into_place(part, path)
     except ModelError as error:
         raise NotConvertedError(problem=Text(error)) from error
     except OutputError:

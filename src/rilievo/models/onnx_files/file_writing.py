@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
-from rilievo.io.files.atomic import random_part_path
+from rilievo.io.files.atomic import scratch_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.training_files import ONNX_KEY
 from rilievo.models.base import PreparedModel
@@ -173,12 +173,9 @@ def write_converted_copy(
         _copy_with_size(model, target, size)
     else:
         description = replace(description, precision=precision)
-        sized_path = random_part_path(target)
-        try:
+        with scratch_path(target) as sized_path:
             _copy_with_size(model, sized_path, size)
             _convert_precision(sized_path, target, description, photos)
-        finally:
-            sized_path.unlink(missing_ok=True)
     metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
     metadata |= description.metadata()
     metadata["rilievo.weights_sha256"] = model.weights_sha256

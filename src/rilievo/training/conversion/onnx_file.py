@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, first_line, needing
-from rilievo.io.files.atomic import random_part_path
+from rilievo.io.files.atomic import scratch_path
 from rilievo.models.base import PreparedModel
 from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement
 from rilievo.models.onnx_files.conversion import FP32
@@ -80,12 +80,9 @@ def write_onnx(
     if precision == FP32:
         return _trace_and_compare(model, description, target)
 
-    fp32_path = random_part_path(target)
-    try:
+    with scratch_path(target) as fp32_path:
         _trace_and_compare(model, description, fp32_path)
         return write_in_precision(fp32_path, target, model, description, photos)
-    finally:
-        fp32_path.unlink(missing_ok=True)
 
 
 def _make_description(model: TracedModel, preparation: Preparation) -> OnnxDescription:

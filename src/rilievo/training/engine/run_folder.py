@@ -22,17 +22,15 @@ from rilievo.io.checksums import (
     write_checksums,
 )
 from rilievo.io.files.atomic import (
+    append_text,
     make_folder,
     remove,
     sweep_parts,
-    sync_folder,
-    sync_if_supported,
-    unwritable,
     write_bytes,
     write_text,
 )
 from rilievo.io.files.commit import hold_lock_or_raise, lock_path
-from rilievo.io.files.limits import read_text
+from rilievo.io.files.limits import exists, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
@@ -108,19 +106,12 @@ class Journal:
         The file is synced, so that a checkpoint that survives a power cut has its rows.
         """
         cells = [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()]
-        try:
-            is_new = not path.exists()
-            with path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                if is_new:
-                    writer.writerow(row)
-                writer.writerow(cells)
-                file.flush()
-                sync_if_supported(file.fileno())
-            if is_new:
-                sync_folder(self._run)
-        except OSError as error:
-            raise unwritable(path, error) from error
+        lines = StringIO(newline="")
+        writer = csv.writer(lines, lineterminator="\n")
+        if not exists(path):
+            writer.writerow(row)
+        writer.writerow(cells)
+        append_text(path, lines.getvalue())
 
     def add_image(self, name: str, picture: Pixels, step: int) -> None:
         """Add a picture to TensorBoard."""
