@@ -13,11 +13,11 @@ import numpy as np
 from rilievo.arrays.shapes import Matrix, Transform
 from rilievo.data.datasets.text_files import Line, parse_numbers, text_lines
 from rilievo.errors import InputError, suggest
+from rilievo.geometry.cameras.camera import camera_from_K
 from rilievo.geometry.cameras.spelling import MAX_SIDE
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.cameras.colmap import MODELS, CameraRow, ImageRow, read_cameras_bin, read_images_bin
-from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.names import printable
 
 _MAX_TRANSLATION = 1e9

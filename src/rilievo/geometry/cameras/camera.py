@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
 from rilievo.arrays.array_records import no_hash, same_record
 from rilievo.arrays.shapes import Float, Matrix
 from rilievo.errors import InputError
+from rilievo.errors.messages import Text
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPositions, SpacePoints
 from rilievo.geometry.intrinsics import K_from_focal
 
@@ -194,6 +196,18 @@ class Camera:
 def as_camera(camera: Camera | Matrix) -> Camera:
     """The camera itself, or the pinhole camera of K [px]."""
     return camera if isinstance(camera, Camera) else Camera(K=camera)
+
+
+def camera_from_K(K: Matrix, path: Path) -> Camera:
+    """Make a camera from a K [px] that was read from a file.
+
+    Raises:
+        InputError: If K is no valid camera matrix. It names ``path``.
+    """
+    try:
+        return Camera(K=K)
+    except InputError as error:
+        raise InputError(problem=Text(error), path=path) from error
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:

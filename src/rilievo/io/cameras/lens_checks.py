@@ -5,15 +5,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.spelling import MAX_SIDE, SpelledLens
 from rilievo.io.files.names import printable
 
@@ -37,18 +34,6 @@ WRITE_NUMBERS_HINT = Text(
 
 _MAX_LISTED_NAMES = 8
 _MAX_LISTED_CAMERAS = 6
-
-
-def camera_from_K(K: Matrix, path: Path) -> Camera:
-    """Make a camera from a K [px] that was read from a file.
-
-    Raises:
-        InputError: If K is no valid camera matrix. It names ``path``.
-    """
-    try:
-        return Camera(K=K)
-    except InputError as error:
-        raise InputError(problem=Text(error), path=path) from error
 
 
 def checked_lens(

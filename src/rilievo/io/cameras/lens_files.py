@@ -19,13 +19,13 @@ import numpy as np
 from rilievo.arrays.shapes import Matrix
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.errors.messages import Text
+from rilievo.geometry.cameras.camera import camera_from_K
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.cameras.colmap import colmap_lens, read_cameras_bin
 from rilievo.io.cameras.fov_cameras import find_fov_cameras, read_xml_views
 from rilievo.io.cameras.lens_checks import (
     WRITE_NUMBERS_HINT,
-    camera_from_K,
     check_picture_size,
     checked_lens,
     intrinsics_from_matrix,

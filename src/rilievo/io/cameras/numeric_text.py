@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.errors.messages import join_notes
+from rilievo.geometry.cameras.camera import camera_from_K
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.cameras.colmap import colmap_lens
 from rilievo.io.cameras.lens_checks import (
-    camera_from_K,
     check_picture_size,
     checked_lens,
     intrinsics_from_matrix,

@@ -10,10 +10,9 @@ from rilievo.arrays.shapes import Float64, Matrix, Transform
 from rilievo.data.datasets.text_files import parse_numbers, text_lines
 from rilievo.errors import InputError
 from rilievo.errors.messages import count_text
-from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.camera import Camera, camera_from_K
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.geometry.transforms import rigid
-from rilievo.io.cameras.lens_checks import camera_from_K
 
 CAMERA_FILE = "calib_cam_to_cam.txt"
 LASER_FILE = "calib_velo_to_cam.txt"

@@ -12,8 +12,7 @@ from rilievo.data.datasets.dataset import DatasetCard, Request
 from rilievo.data.datasets.loaders import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.text_files import contents_text, text_lines, walk
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.cameras.lens_checks import camera_from_K
+from rilievo.geometry.cameras.camera import Camera, camera_from_K
 from rilievo.io.numbers import read_map
 
 _CARD = DatasetCard(

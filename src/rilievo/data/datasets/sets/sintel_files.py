@@ -6,9 +6,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Transform
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.cameras.camera import Camera, camera_from_K
 from rilievo.geometry.transforms import invert, is_rigid_motion, rigid
-from rilievo.io.cameras.lens_checks import camera_from_K
 from rilievo.io.files.limits import check_regular, check_size, reason
 from rilievo.io.files.names import printable
 

@@ -34,8 +34,7 @@ from rilievo.data.datasets.sets.tum import associate
 from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import join_alternatives
-from rilievo.geometry.cameras.camera import Camera
-from rilievo.io.cameras.lens_checks import camera_from_K
+from rilievo.geometry.cameras.camera import Camera, camera_from_K
 from rilievo.io.files.limits import is_whole
 from rilievo.io.files.names import printable
 
