@@ -22,6 +22,7 @@ HELPERS = frozenset(
     {
         "rilievo.io.files.limits.read_text",
         "rilievo.io.exr_channels.ExrChannels",
+        "rilievo.io.files.web.open_url",
         "rilievo.io.files.archives.opened_npz",
         "rilievo.io.files.archives.read_npz_arrays",
         "rilievo.data.datasets.text_files.text_lines",

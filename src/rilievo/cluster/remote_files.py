@@ -11,13 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.errors.messages import Text
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
-from rilievo.io.files.web import TIMEOUT, make_request
+from rilievo.io.files.web import open_url
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 """Package that a scheme needs in addition to fsspec."""
@@ -90,7 +89,7 @@ class WebFiles:
 def _open_url(address: str) -> HTTPResponse:
     """Send a GET request; raise the errors that fsspec raises for the same failures."""
     try:
-        return urlopen(make_request(address), timeout=TIMEOUT)
+        return open_url(address)
     except HTTPError as error:
         error.close()
         if error.code in (404, 410):

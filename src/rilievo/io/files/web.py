@@ -1,6 +1,6 @@
 """Downloads over HTTP."""
 
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -11,20 +11,26 @@ from rilievo.version import VERSION
 
 _MAX_BYTES = 256 * 2**20
 """Largest photograph that is downloaded."""
-TIMEOUT = 30  # [s], without any byte
+_TIMEOUT = 30  # [s], without any byte
 _NOT_QUOTED = "%/:=&?~#+!$,;'@()*[]"
 """Characters of an address that stay as users paste them; spaces and accents are quoted."""
 
 
-def make_request(url: str) -> Request:
-    """Make the request for an address as users paste it."""
-    return Request(quote(url, safe=_NOT_QUOTED), headers={"User-Agent": f"rilievo/{VERSION}"})
+def open_url(url: str) -> HTTPResponse:
+    """Request an address, as users paste it, through the system's proxies.
+
+    Raises:
+        HTTPError: If the server answers with an error.
+        URLError: If no server answers.
+    """
+    request = Request(quote(url, safe=_NOT_QUOTED), headers={"User-Agent": f"rilievo/{VERSION}"})
+    return urlopen(request, timeout=_TIMEOUT)
 
 
 def fetch(url: str) -> bytes:
     """Download an address through the system's proxies; raise ``InputError`` if that fails."""
     try:
-        with urlopen(make_request(url), timeout=TIMEOUT) as response:
+        with open_url(url) as response:
             content = response.read(_MAX_BYTES + 1)
     except HTTPError as error:
         error.close()
