@@ -12,8 +12,8 @@ import trimesh
 from PIL import Image
 
 from rilievo.cli import main
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse import fuse_clip as fuse_run
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import choose_depth_source

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.footage import ClipCamera
-from rilievo.data.clips.sources import ClipReader
 from rilievo.data.trajectories.errors import direction_errors
 from rilievo.data.trajectories.records import TrajectoryOptions
 from rilievo.data.trajectories.run import estimate_trajectory, write_trajectory

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.arrays.shapes import Size, Transforms
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.pose_files import PoseFile
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.motion.clip_motion import ClipTracker

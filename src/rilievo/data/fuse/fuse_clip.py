@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.pose_files import AUTO, PoseFile, read_poses
-from rilievo.data.clips.sources import ClipReader
 from rilievo.data.fuse.clip_scale import clip_scale
 from rilievo.data.fuse.collected_views import CollectedViews, Report, collect_views
 from rilievo.data.fuse.depth_agreement import AgreedViews, make_depth_agree

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.arrays.shapes import Transforms
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.sources import ClipReader
 from rilievo.data.trajectories.errors import known_poses
 from rilievo.data.trajectories.picture import check_can_draw, write_picture
 from rilievo.data.trajectories.records import (

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Int64, Pixels, Size, Transform
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.sources import ClipReader
 from rilievo.data.motion.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.trajectories.motion_chain import MotionChain
 from rilievo.errors import ModelError, needing
