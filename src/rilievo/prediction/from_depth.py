@@ -213,7 +213,7 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     origin = find_map_origin(stored_depth.metadata.origin, options.depth_error)
     decoded, unit = _decode_depth(stored_depth, options.metres_per_count, label)
     rounding = rounding_error(stored_depth.raw_values, decoded)
-    values = _limit_depth(decoded, encoding)
+    values = np.where(encoding.is_within_limits(decoded), decoded, np.nan)
 
     kind = _resolve_kind(stored_depth.metadata, options.kind, label)
     # An error in metres needs metric depth, by its kind or after it is scaled.
@@ -310,7 +310,7 @@ def _decode_depth(
             ),
         )
 
-    guess = _guess_unit(stored)
+    guess = stored_depth.guessed_unit
     unit = unit_property(stored, metadata, unit=metres_per_count, source="unit", guess=guess)
     if metadata.is_decodable:
         return stored_depth.values.astype(np.float64), unit
@@ -327,22 +327,6 @@ def _decode_depth(
 
 def _is_integer(stored: Shaped[np.ndarray, "h w"]) -> bool:
     return stored.dtype.kind in "ui"
-
-
-def _guess_unit(stored: Shaped[np.ndarray, "h w"]) -> float:
-    """Guess the unit of stored numbers [m]: millimetres for integers, metres for floats."""
-    return 0.001 if _is_integer(stored) else 1.0
-
-
-def _limit_depth(depth: Plane, encoding: NumberEncoding) -> Plane:
-    """Replace depth outside of the declared limits by NaN.
-
-    Affine depth may be negative, so a lower limit of 0 is no limit.
-    """
-    lowest = encoding.min_depth if encoding.min_depth > 0 else -np.inf
-    highest = np.inf if encoding.max_depth is None else encoding.max_depth
-    with np.errstate(invalid="ignore"):
-        return np.where((depth >= lowest) & (depth <= highest), depth, np.nan)
 
 
 def _resolve_kind(metadata: DepthMetadata, kind: str | None, label: str) -> str:
@@ -678,7 +662,7 @@ def _notes_on_interpretation(
     number_warnings = stored_depth_warnings(
         stored_depth,
         valid_depths if depth.kind is DepthKind.METRIC else None,
-        unit=options.metres_per_count if is_unit_stated else _guess_unit(stored_depth.raw_values),
+        unit=options.metres_per_count if is_unit_stated else stored_depth.guessed_unit,
         max_depth=options.declared_encoding.max_depth,
         is_unit_given=is_unit_stated,
     )

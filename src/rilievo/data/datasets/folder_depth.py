@@ -17,7 +17,6 @@ from rilievo.records.depth_map import DepthKind
 
 _STORED_KINDS = {DISTANCE: StoredKind.DISTANCE, DISPARITY: StoredKind.DISPARITY}
 """Kinds that a file may state; every other kind is depth along the optical axis."""
-_INTEGER_UNIT = 0.001  # [m], millimetres, in which most programs write integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +87,12 @@ class FolderDepth:
             return 1.0
         if layout.scale is not None:
             return layout.scale
-        dtype = self.numbers.raw_values.dtype
-        if dtype == np.uint8:
+        if self.numbers.raw_values.dtype == np.uint8:
             raise InputError(
                 f"{self.path}: has 8 bits, so it is probably a picture of depth; if it is a "
                 f"depth map, give its scale in {FILE_NAME}"
             )
-        has_integers = dtype.kind in "ui"
-        return _INTEGER_UNIT if has_integers and self.kind is not StoredKind.DISPARITY else 1.0
+        return 1.0 if self.kind is StoredKind.DISPARITY else self.numbers.guessed_unit
 
     @property
     def unit(self) -> float | None:

@@ -33,7 +33,6 @@ from rilievo.records.sample import Photo
 _SUFFIXES = (".npz", ".npy", ".png", ".tiff", ".tif", ".exr", ".pfm", ".pgm")
 """Suffixes of depth files, the most exact first."""
 _MAX_CHECKED_FILES = 12  # whose surfaces show whether the files of a clip hold inverse depth
-_GUESSED_UNIT = 0.001  # [m], of whole numbers of no stated unit: millimetres
 
 
 @runtime_checkable
@@ -138,19 +137,16 @@ class _FileDepth:
         """Convert numbers of another program to depth, and collect warnings about them."""
         stored, metadata = numbers.raw_values, numbers.metadata
         self._require_clear_unit(numbers, path)
-        unit = self._unit
-        if unit is None:
-            unit = _GUESSED_UNIT if stored.dtype.kind in "ui" else 1.0
+        unit = numbers.guessed_unit if self._unit is None else self._unit
         # Values of a file that states its unit are in metres already.
         factor = 1 if metadata.is_decodable else unit
         values = numbers.values.astype(np.float32) * np.float32(factor)
 
         encoding = NumberEncoding() if self._encoding is None else self._encoding
-        max_depth = np.inf if encoding.max_depth is None else encoding.max_depth
         valid = np.isfinite(values) & (values > 0)
         if stored.dtype == np.uint16 and not metadata.is_decodable:
             valid &= stored < np.iinfo(np.uint16).max  # 65535 commonly means "no depth"
-        valid &= (values >= encoding.min_depth) & (values <= max_depth)
+        valid &= encoding.is_within_limits(values)
 
         is_distance = metadata.kind == DISTANCE
         kind = DepthKind.METRIC

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Mask, Shaped, StoredMap
+from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, StoredMap
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.depth.channels import (
@@ -129,6 +129,16 @@ class NumberEncoding:
             return None
         whole_values = replace(self, bits=None).unpack(pixels, display_name)
         return equals_any(whole_values, invalid_values)
+
+    def is_within_limits(self, depth: AnyPlane) -> Mask:
+        """Whether depth [m] lies between ``min_depth`` and ``max_depth``; False where it is NaN.
+
+        Affine depth may be negative, so a ``min_depth`` of 0 is no limit.
+        """
+        lowest = self.min_depth if self.min_depth > 0 else -np.inf
+        highest = np.inf if self.max_depth is None else self.max_depth
+        with np.errstate(invalid="ignore"):
+            return (depth >= lowest) & (depth <= highest)
 
 
 def parse_optional_encoding(

@@ -39,6 +39,7 @@ from rilievo.io.files.names import printable
 from rilievo.io.numbers import read_numbers
 
 _MIN_INTEGER_UNIT = 0.3  # [m]; integers in a larger unit would hold hardly any depth of a scene
+_GUESSED_INTEGER_UNIT = 0.001  # [m], millimetres, in which most programs write integers
 _MAX_UNIT_DIFFERENCE = 2e-3  # relative, between a unit in words and the same unit as declared
 _NOISY_CHANNELS = "its channels look like noise"
 
@@ -68,6 +69,11 @@ class StoredDepth:
         """
         values = decode_depth(self.raw_values, self.metadata)
         return values if self.valid is None else _erase_pixels(values, ~self.valid)
+
+    @property
+    def guessed_unit(self) -> float:
+        """Metres per value if nothing states the unit: integers are millimetres, floats metres."""
+        return _GUESSED_INTEGER_UNIT if self.raw_values.dtype.kind in "ui" else 1.0
 
     @property
     def known_pixels(self) -> Mask:

@@ -414,9 +414,7 @@ def _convert_to_metres(
     encoding = options.encoding
     with np.errstate(over="ignore", invalid="ignore"):
         metres = values.astype(np.float64) * (1.0 if options.unit is None else options.unit)
-        max_depth = min(encoding.max_depth or _MAX_DEPTH, _MAX_DEPTH)
-        is_usable = np.isfinite(metres) & (metres > 0)
-        is_usable &= (metres >= encoding.min_depth) & (metres <= max_depth)
+        is_usable = (metres > 0) & (metres <= _MAX_DEPTH) & encoding.is_within_limits(metres)
     return np.where(is_usable, metres, 0).astype(np.float32)
 
 
