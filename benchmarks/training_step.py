@@ -26,7 +26,7 @@ from rilievo.training.networks.blueprint import DepthChoice, VideoBlueprint
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes import DepthHead, make_probe
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video.video_setup import fastest_layout
+from rilievo.training.video.video_run import fastest_layout
 
 Loss = Callable[[], Tensor]
 _FUSED = fused_option(torch.device("cpu"))

@@ -24,8 +24,7 @@ from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.video.video_config import VideoAugmentation, VideoRunOptions
 from rilievo.training.video.video_records import VideoRecord
-from rilievo.training.video.video_run import train_video
-from rilievo.training.video.video_setup import fastest_layout, set_up_training
+from rilievo.training.video.video_run import fastest_layout, prepare_task, train_video
 from support.sliding_walls import write_walls
 from support.video_runs import CPU, same, small_config, weights_of
 
@@ -190,8 +189,8 @@ def test_the_layout_of_maps_follows_the_processor(
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     config = small_config(walls)
     fabric = launch_fabric("cpu")
-    setup = set_up_training(config, tmp_path, tmp_path / "frames", fabric)
-    weights = [each for each in setup.learner.parameters() if each.dim() == 4]
+    task = prepare_task(config, tmp_path, tmp_path / "frames", fabric)
+    weights = [each for each in task.learner.parameters() if each.dim() == 4]
     assert weights
     assert all(each.is_contiguous(memory_format=layout) for each in weights)
     assert fastest_layout(torch.device("cuda")) is torch.channels_last
@@ -323,7 +322,7 @@ def test_too_little_memory_is_said_with_what_to_lower(
         torch.empty(10**15)
 
     # The memory of a step is measured on networks that can be run.
-    monkeypatch.setattr("rilievo.training.video.video_setup.required_memory", lambda _: 0)
+    monkeypatch.setattr("rilievo.training.video.video_run.required_memory", lambda _: 0)
     monkeypatch.setattr(VideoNetworks, "forward", greedy)
     with pytest.raises(OptionError, match=r"step with 2 targets of 96x64 .*batch_size.*bf16"):
         train_video(small_config(walls), tmp_path, CPU)

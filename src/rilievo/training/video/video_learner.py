@@ -1,7 +1,5 @@
 """Loss of the networks on video for a training step, and their scores in validation."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -140,41 +138,6 @@ def known_or_predicted_motion(
         assert motion is not None, "motion is known, or a network predicts it"
         motions.append(motion)
     return tuple(motions)
-
-
-def copy_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights and buffers of a network."""
-    return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-@contextmanager
-def average_with_start(
-    network: nn.Module, start_weights: Mapping[str, Tensor], start_share: float
-) -> Iterator[None]:
-    """Give a network, in a block, the mean of its weights and those it started from.
-
-    ``start_share`` is the weight of the start in the mean, in 0..1. After the block the network has
-    its own weights again. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
-    """
-    if not start_share:
-        yield
-        return
-    learned_weights = copy_weights(network)
-    move_weights_towards(network, start_weights, start_share)
-    try:
-        yield
-    finally:
-        network.load_state_dict(learned_weights)
-
-
-@torch.no_grad()
-def move_weights_towards(
-    network: nn.Module, goal_weights: Mapping[str, Tensor], fraction: float
-) -> None:
-    """Move the weights of a network by a fraction of their distance to other weights."""
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(goal_weights[name].to(value), fraction)
 
 
 class VideoScores(NamedTuple):

@@ -17,6 +17,7 @@ from rilievo.io.map_pictures import colourise
 from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, chart_canvas
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.training.engine.config_fields import FieldDifference
 from rilievo.training.engine.run_folder import (
     STEP_LOG,
     VALIDATION_LOG,
@@ -32,9 +33,7 @@ from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.gain import Gain
 from rilievo.training.video.pair_motions import Motions, read_training_motions
 from rilievo.training.video.schedule import VideoSchedule, VideoState
-from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner
-from rilievo.training.video.video_presets import preset_differences
 from rilievo.training.video.video_records import TrainedSequence, VideoRecord
 from rilievo.version import VERSION
 
@@ -45,25 +44,27 @@ PICTURES_FOLDER = "pictures"
 @torch.no_grad()
 def make_video_record(
     run: Path,
-    config: VideoConfig,
     *,
+    keeps_best: bool,
     learner: VideoLearner,
     state: VideoState,
     schedule: VideoSchedule,
     frames: VideoFrames,
     gain: Gain | None,
+    differences: tuple[FieldDifference, ...],
     fabric: Any,
 ) -> VideoRecord:
     """Make the record of a run from its networks, its counts, and the logs in its folder.
 
-    ``gain`` is that of the best learned weights over the start.
+    ``keeps_best`` says whether it keeps its best weights, or the last ones. ``gain`` is that of the
+    best learned weights over the start, and ``differences`` are those from the preset.
     """
     losses = _last_finite_values(run, STEP_LOG)
     scores = _last_finite_values(run, VALIDATION_LOG)
     focal_factors = _learned_focal_factors(learner)
     pose = learner.networks.pose
     is_validated = state.best_error is not None
-    kept_step = state.best_step if config.keep_best else state.step
+    kept_step = state.best_step if keeps_best else state.step
     return VideoRecord(
         targets=len(frames.training),
         held_out=len(frames.held_out),
@@ -82,10 +83,10 @@ def make_video_record(
         corner_error=scores.get("corner_error"),
         best_step=state.best_step if is_validated else None,
         best_error=state.best_error,
-        start_error=_start_error(run) if config.keep_best else None,
+        start_error=_start_error(run) if keeps_best else None,
         gain=gain,
         elsewhere=_depth_change_at_step(run, kept_step),
-        kept_start=config.keep_best and is_validated and state.best_step == 0,
+        kept_start=keeps_best and is_validated and state.best_step == 0,
         sequences=tuple(
             _describe_sequence(clip, focal_factors or (1.0, 1.0)) for clip in frames.sequences
         ),
@@ -97,7 +98,7 @@ def make_video_record(
         device=str(fabric.device),
         torch_version=torch.__version__,
         version=VERSION,
-        differences=preset_differences(config),
+        differences=differences,
     )
 
 

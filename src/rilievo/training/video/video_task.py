@@ -3,11 +3,11 @@
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from rilievo.errors.messages import OptionName, Text, count_text, for_terminal
 from rilievo.io.checksums import compute_file_sum
@@ -17,20 +17,16 @@ from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.progress import Progress, first_and_last_notes
 from rilievo.training.engine.run_folder import VALIDATION_LOG, WARNING_LOG, Journal
 from rilievo.training.engine.task import TrainingTask
-from rilievo.training.video.frames.target_frames import Batch, batches
+from rilievo.training.video.frames.target_frames import Batch, VideoFrames, batches
 from rilievo.training.video.gain import Gain, error_gain
-from rilievo.training.video.geometry_motion import HeldOutErrors
-from rilievo.training.video.other_places import LARGEST_CHANGE, ReplayPictures
+from rilievo.training.video.geometry_motion import GeometryMotion, HeldOutErrors
+from rilievo.training.video.other_places import LARGEST_CHANGE
 from rilievo.training.video.schedule import TimeBudget, VideoSchedule, VideoState
+from rilievo.training.video.start_weights import StartWeights
 from rilievo.training.video.video_config import VideoConfig
-from rilievo.training.video.video_learner import (
-    VideoLearner,
-    average_with_start,
-    mean_video_scores,
-    move_weights_towards,
-)
+from rilievo.training.video.video_learner import VideoLearner, mean_video_scores
+from rilievo.training.video.video_presets import preset_differences
 from rilievo.training.video.video_records import VideoRecord
-from rilievo.training.video.video_setup import VideoSetup
 from rilievo.training.video.video_summary import make_video_record, save_picture
 
 BEST = "best"
@@ -38,8 +34,6 @@ BEST = "best"
 
 _MIN_GAIN = 0.02
 """Fraction by which the error of learned weights has to be below that of the start."""
-_BISECTION_STEPS = 5
-"""Bisections of the interval in which the return towards the start is searched."""
 _RATE_FACTOR_AFTER_RETURN = 0.5
 """Factor of the learning rate after the weights were moved back towards the start."""
 
@@ -50,38 +44,44 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
     def __init__(
         self,
         config: VideoConfig,
-        setup: VideoSetup,
         run: Path,
-        *,
         fabric: Any,
+        learner: VideoLearner,
+        optimizer: Optimizer,
+        frames: VideoFrames,
+        *,
+        start: StartWeights,
+        geometry: GeometryMotion | None,
         workers: int,
         start_time: float,
     ) -> None:
-        """Prepare a run that began at ``start_time``, as ``time.monotonic`` tells it [s].
+        """Prepare a run in the folder ``run``.
+
+        ``start`` holds the weights before the first step. ``geometry`` estimates motion; None if a
+        network or poses give it. The run began at ``start_time``, as ``time.monotonic`` tells it
+        [s]. So many ``workers`` read frames ahead.
 
         Raises:
             InputError: If there are fewer targets than a batch has.
         """
-        self._config = config
-        self._run = run
-        self._fabric = fabric
-        self._workers = workers
-        self._frames = setup.frames
-        self._geometry = setup.geometry
-        self._start_weights = setup.start_weights
+        self._run, self._fabric, self._workers = run, fabric, workers
+        self._frames, self._geometry, self._start = frames, geometry, start
+        self._batch_size, self._augmentation = config.batch_size, config.augmentation
+        self._keeps_best = config.keep_best
+        self._differences = preset_differences(config)
         self._schedule = VideoSchedule.from_config(
             config,
-            len(setup.frames.training),
+            len(frames.training),
             processes=fabric.world_size,
-            left_out=setup.frames.left_out,
+            left_out=frames.left_out,
         )
         self._start_time = start_time
         self._last_counted_time = start_time
         self._validation_seconds = 0.0
         self._copied_best_step: int | None = None
 
-        self.learner = setup.learner
-        self.optimizer = setup.optimizer
+        self.learner = learner
+        self.optimizer = optimizer
         self.state = VideoState()
         self.images_per_step = self._schedule.images
         self.steps = None if self._schedule.minutes else self._schedule.steps
@@ -128,7 +128,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             progress.print_line(f"note: {for_terminal(note)}")
 
         is_new_run = not self.state.step and self.state.best_error is None
-        scores_start = self._config.keep_best and is_new_run
+        scores_start = self._keeps_best and is_new_run
         if scores_start:
             progress.print_line(
                 "scoring the start weights on "
@@ -160,15 +160,15 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     def batches(self) -> Generator[Batch, None, None]:
         """Yield the batches of this process."""
-        config, fabric = self._config, self._fabric
+        fabric = self._fabric
         first_batch = self.state.step * self._schedule.batches
         return batches(
             self._frames.training,
             start_step=first_batch + fabric.global_rank,
             stride=fabric.world_size,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            augmentation=config.augmentation,
+            seed=self.seed,
+            batch_size=self._batch_size,
+            augmentation=self._augmentation,
             workers=self._workers,
             device=fabric.device,
         )
@@ -208,7 +208,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Draw a picture, score the held-out targets and keep the best weights."""
         start_time = time.monotonic()
         depth_change = self._limit_depth_change(log, progress)
-        with self._averaged_with_start():
+        with self._start.averaged():
             self._score_held_out(log, progress, depth_change)
         self._validation_seconds = self._fabric.broadcast(time.monotonic() - start_time)
 
@@ -217,11 +217,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             budget.validation_seconds = self._validation_seconds
             self._count_time()
             budget.fraction_at_validation = budget.fraction_done
-
-    def _averaged_with_start(self) -> AbstractContextManager[None]:
-        """Give the networks, in a block, the weights that the run would keep."""
-        networks, start_share = self.learner.networks, self._config.start_share
-        return average_with_start(networks, self._start_weights, start_share)
 
     def _score_held_out(self, log: Journal, progress: Progress, depth_change: float | None) -> None:
         """Score the networks, write a picture and a row of the log, and keep the best weights.
@@ -249,7 +244,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         log.add(VALIDATION_LOG, row)
 
         error = scores.warp_error if corner_errors is None else corner_errors.error
-        if self._config.keep_best:
+        if self._keeps_best:
             gain = self._gain_over_start(() if corner_errors is None else corner_errors.errors)
             progress.print_line(self._describe_error(error, gain, depth_change))
         self._keep_if_best(error)
@@ -295,7 +290,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         best_error = self.state.best_error
         if best_error is None:
             return error < float("inf")
-        is_start_best = self._config.keep_best and self.state.step > 0 and self.state.best_step == 0
+        is_start_best = self._keeps_best and self.state.step > 0 and self.state.best_step == 0
         return error < best_error * (1 - _MIN_GAIN if is_start_best else 1)
 
     def _limit_depth_change(self, log: Journal, progress: Progress) -> float | None:
@@ -306,13 +301,15 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         replay, state = self.learner.replay, self.state
         if replay is None:
             return None
-        with self._averaged_with_start():
+        with self._start.averaged():
             change = self._fabric.broadcast(replay.depth_change(self.learner.networks.depth))
         if change <= LARGEST_CHANGE:
             return change
 
-        fraction, limited_change = self._fabric.broadcast(self._find_return_to_start(replay))
-        move_weights_towards(self.learner.networks, self._start_weights, fraction)
+        fraction, limited_change = self._fabric.broadcast(
+            self._start.find_return(replay, max_change=LARGEST_CHANGE)
+        )
+        self._start.return_by(fraction)
         state.rate_reduction *= _RATE_FACTOR_AFTER_RETURN
         text = (
             f"depth of other scenes has changed by {change:.1%} since the start, which is more "
@@ -324,27 +321,6 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         progress.print_line(f"note: step {state.step}: {text}")
         return limited_change
 
-    def _find_return_to_start(self, replay: ReplayPictures) -> tuple[float, float]:
-        """Find by bisection how far to move the weights back, so that depth changes little enough.
-
-        Return the fraction of the distance to the start, and the change of depth that it leaves.
-        """
-        networks, start_share = self.learner.networks, self._config.start_share
-        # At the start itself, depth has not changed.
-        too_small, large_enough = 0.0, 1.0
-        limited_change = 0.0
-        for _ in range(_BISECTION_STEPS):
-            fraction = (too_small + large_enough) / 2
-            # Weight of the start in the kept mean, after the learned weights moved by the fraction.
-            start_weight = start_share + (1 - start_share) * fraction
-            with average_with_start(networks, self._start_weights, start_weight):
-                change = replay.depth_change(networks.depth)
-            if change <= LARGEST_CHANGE:
-                large_enough, limited_change = fraction, change
-            else:
-                too_small = fraction
-        return large_enough, limited_change
-
     def _record_checksum(self, path: Path) -> None:
         name = path.relative_to(self._run).as_posix()
         self.state.checksums = {**self.state.checksums, name: compute_file_sum(path)}
@@ -352,8 +328,8 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
     def after_checkpoint(self) -> None:
         """Write the weights that the run would end with."""
         best_path = self._run / BEST / WEIGHTS
-        if not self._config.keep_best or not best_path.exists():
-            with self._averaged_with_start():
+        if not self._keeps_best or not best_path.exists():
+            with self._start.averaged():
                 save_weights(self.learner.networks, self._run / WEIGHTS)
         elif self._copied_best_step != self.state.best_step:
             with replacing(self._run / WEIGHTS) as temporary_path:
@@ -364,11 +340,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Make the record of the run."""
         return make_video_record(
             self._run,
-            self._config,
+            keeps_best=self._keeps_best,
             learner=self.learner,
             state=self.state,
             schedule=self._schedule,
             frames=self._frames,
             gain=self._gain_over_start(self.state.learned_errors),
+            differences=self._differences,
             fabric=self._fabric,
         )
