@@ -12,8 +12,7 @@ from rilievo.errors import OptionError
 from rilievo.io.files import machine
 from rilievo.training.commands import train_video as command
 from rilievo.training.commands.train_video import parse_and_complete
-from rilievo.training.video.step_memory import required_memory
-from rilievo.training.video.video_run import train_video
+from rilievo.training.video.video_run import required_memory, train_video
 from support.peak_memory import peak_memory
 from support.sliding_walls import write_walls
 from support.video_runs import CPU, small_config

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from rilievo.training.video.start_weights import average_with_start, copy_weights
+from rilievo.training.video.other_places import average_with_start, copy_weights
 
 
 def test_an_average_lies_between_start_and_end_and_is_undone() -> None:

@@ -141,7 +141,7 @@ def _print_disk_and_memory(config: VideoConfig, clips: Sequence[Clip]) -> None:
 def _describe_memory(config: VideoConfig) -> str:
     """Describe the memory of a step, if torch is installed, and warn if it is too small."""
     try:
-        from rilievo.training.video.step_memory import (
+        from rilievo.training.video.video_run import (
             LESS_MEMORY_HINT,
             describe_step,
             required_memory,

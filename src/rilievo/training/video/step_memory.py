@@ -3,45 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors.messages import OptionName, Text, count_text
-from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video.frames.video_frames import offsets_of_all_sources
-from rilievo.training.video.video_config import VideoConfig
-
-LESS_MEMORY_HINT = Text(
-    "use a smaller ",
-    OptionName("batch_size"),
-    " or ",
-    OptionName("size"),
-    ", or ",
-    OptionName("precision", "bf16"),
-)
-"""What to do about too little memory."""
 _MEASURED_SIDE = 64
 """Height and width of the frame that the memory is measured on [px]."""
 _NUMBERS_PER_WEIGHT = 4
 """Numbers that training stores for each weight: itself, its gradient and Adam's two means."""
-
-
-def required_memory(config: VideoConfig) -> int:
-    """Memory that a step of a run takes [bytes], measured with its networks on a small frame."""
-    offsets = offsets_of_all_sources(config.data, config.offsets)
-    with torch.random.fork_rng(devices=[]):
-        networks = VideoNetworks(config.blueprint, offsets)
-    height, width = config.blueprint.size
-    return step_bytes(
-        networks,
-        sources=len(offsets),
-        pixels=config.batch_size * height * width,
-        is_half=config.precision != "fp32",
-    )
-
-
-def describe_step(config: VideoConfig) -> str:
-    """Describe the steps of a run, for a sentence about their memory."""
-    height, width = config.blueprint.size
-    frames = count_text(config.batch_size, "frame")
-    return f"steps of {frames} of {width}x{height} and the neighbouring frames"
 
 
 def step_bytes(networks: nn.Module, *, sources: int, pixels: int, is_half: bool) -> int:

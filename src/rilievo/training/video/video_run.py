@@ -14,7 +14,7 @@ import torch
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.errors import ModelError, RilievoError
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.extensions.trust import trust
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_memory
@@ -30,17 +30,16 @@ from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.engine.task import fused_option
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
-from rilievo.training.networks.video.video_networks import make_networks
+from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video.frames.fused_labels import with_label_maps
 from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames, batches
 from rilievo.training.video.frames.video_frames import offsets_of_all_sources, open_frames
 from rilievo.training.video.geometry_motion import MIN_TARGETS, TARGETS_A_MINUTE, GeometryMotion
-from rilievo.training.video.other_places import ReplayPictures
+from rilievo.training.video.other_places import ReplayPictures, StartWeights, copy_weights
 from rilievo.training.video.pair_motions import MOTION_FOLDER
 from rilievo.training.video.pose_warm_up import warm_up_pose
 from rilievo.training.video.prior_depth import Prior
-from rilievo.training.video.start_weights import StartWeights, copy_weights
-from rilievo.training.video.step_memory import LESS_MEMORY_HINT, describe_step, required_memory
+from rilievo.training.video.step_memory import step_bytes
 from rilievo.training.video.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.video_learner import LearnedCamera, VideoLearner
 from rilievo.training.video.video_records import VideoRecord, video_run_folder
@@ -48,6 +47,15 @@ from rilievo.training.video.video_task import BEST, VideoTask
 
 CACHE = "frames"
 """Folder of decoded frames, in that of the run."""
+LESS_MEMORY_HINT = Text(
+    "use a smaller ",
+    OptionName("batch_size"),
+    " or ",
+    OptionName("size"),
+    ", or ",
+    OptionName("precision", "bf16"),
+)
+"""What to do about too little memory."""
 
 
 def train_video(
@@ -230,6 +238,27 @@ def fastest_layout(device: torch.device) -> torch.memory_format:
     if device.type == "cpu" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
         return torch.contiguous_format
     return torch.channels_last
+
+
+def required_memory(config: VideoConfig) -> int:
+    """Memory that a step of a run takes [bytes], measured with its networks on a small frame."""
+    offsets = offsets_of_all_sources(config.data, config.offsets)
+    with torch.random.fork_rng(devices=[]):
+        networks = VideoNetworks(config.blueprint, offsets)
+    height, width = config.blueprint.size
+    return step_bytes(
+        networks,
+        sources=len(offsets),
+        pixels=config.batch_size * height * width,
+        is_half=config.precision != "fp32",
+    )
+
+
+def describe_step(config: VideoConfig) -> str:
+    """Describe the steps of a run, for a sentence about their memory."""
+    height, width = config.blueprint.size
+    frames = count_text(config.batch_size, "frame")
+    return f"steps of {frames} of {width}x{height} and the neighbouring frames"
 
 
 def may_leave_weights_unused(config: VideoConfig) -> bool:

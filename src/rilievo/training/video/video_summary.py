@@ -1,6 +1,5 @@
-"""Record, page and pictures of a run on video."""
+"""Page and pictures of a run on video."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,133 +16,17 @@ from rilievo.io.map_pictures import colourise
 from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, chart_canvas
 from rilievo.records.depth_map import DepthKind, DepthMap
-from rilievo.training.engine.config_fields import FieldDifference
-from rilievo.training.engine.run_folder import (
-    STEP_LOG,
-    VALIDATION_LOG,
-    WARNING_LOG,
-    Journal,
-    read_log_rows,
-)
+from rilievo.training.engine.run_folder import Journal
 from rilievo.training.engine.run_page import write_training_page
-from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
-from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, collate
+from rilievo.training.video.frames.target_frames import VideoFrames, collate
 from rilievo.training.video.frames.targets import FramePlace
-from rilievo.training.video.gain import Gain
 from rilievo.training.video.pair_motions import Motions, read_training_motions
-from rilievo.training.video.schedule import VideoSchedule, VideoState
 from rilievo.training.video.video_learner import VideoLearner
-from rilievo.training.video.video_records import TrainedSequence, VideoRecord
-from rilievo.version import VERSION
+from rilievo.training.video.video_records import VideoRecord
 
 PICTURES_FOLDER = "pictures"
 """Folder of the pictures of validations, in that of the run."""
-
-
-@torch.no_grad()
-def make_video_record(
-    run: Path,
-    *,
-    keeps_best: bool,
-    learner: VideoLearner,
-    state: VideoState,
-    schedule: VideoSchedule,
-    frames: VideoFrames,
-    gain: Gain | None,
-    differences: tuple[FieldDifference, ...],
-    fabric: Any,
-) -> VideoRecord:
-    """Make the record of a run from its networks, its counts, and the logs in its folder.
-
-    ``keeps_best`` says whether it keeps its best weights, or the last ones. ``gain`` is that of the
-    best learned weights over the start, and ``differences`` are those from the preset.
-    """
-    losses = _last_finite_values(run, STEP_LOG)
-    scores = _last_finite_values(run, VALIDATION_LOG)
-    focal_factors = _learned_focal_factors(learner)
-    pose = learner.networks.pose
-    is_validated = state.best_error is not None
-    kept_step = state.best_step if keeps_best else state.step
-    return VideoRecord(
-        targets=len(frames.training),
-        held_out=len(frames.held_out),
-        notes=(*frames.notes, *learner.networks.notes),
-        depth_parameters=count_parameters(learner.networks.depth),
-        pose_parameters=0 if pose is None else count_parameters(pose),
-        steps=state.step,
-        epochs=schedule.passes_before(state.step),
-        processes=fabric.world_size,
-        loss=losses.get("loss"),
-        warp_error=scores.get("warp_error"),
-        identity_error=scores.get("identity_error"),
-        abs_rel=scores.get("abs_rel"),
-        delta1=scores.get("delta1"),
-        constant_abs_rel=scores.get("constant_abs_rel"),
-        corner_error=scores.get("corner_error"),
-        best_step=state.best_step if is_validated else None,
-        best_error=state.best_error,
-        start_error=_start_error(run) if keeps_best else None,
-        gain=gain,
-        elsewhere=_depth_change_at_step(run, kept_step),
-        kept_start=keeps_best and is_validated and state.best_step == 0,
-        sequences=tuple(
-            _describe_sequence(clip, focal_factors or (1.0, 1.0)) for clip in frames.sequences
-        ),
-        focal_factors=focal_factors,
-        warnings=tuple(
-            f"step {row['step']}: {row['text']}" for row in read_log_rows(run, WARNING_LOG)
-        ),
-        seconds=state.seconds,
-        device=str(fabric.device),
-        torch_version=torch.__version__,
-        version=VERSION,
-        differences=differences,
-    )
-
-
-def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
-    """Learned factors of fx and fy; None if the camera is not learned."""
-    if learner.camera is None:
-        return None
-    fx, fy = learner.camera.log_factors.exp().tolist()
-    return fx, fy
-
-
-def _describe_sequence(open_clip: OpenClip, focal_factors: tuple[float, float]) -> TrainedSequence:
-    camera = open_clip.clip.camera.camera
-    fx, fy, cx, cy = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
-    return TrainedSequence(
-        id=open_clip.clip.id,
-        size=open_clip.clip.shape,
-        camera=(fx * focal_factors[0], fy * focal_factors[1], cx, cy),
-        source=str(camera.source),
-        stride=open_clip.stride,
-    )
-
-
-def _last_finite_values(run: Path, log: str) -> dict[str, float]:
-    """Finite values in the last row of a log, by column; empty without a row."""
-    rows = read_log_rows(run, log)
-    if not rows:
-        return {}
-    values = {column: float(cell) for column, cell in rows[-1].items()}
-    return {column: value for column, value in values.items() if math.isfinite(value)}
-
-
-def _start_error(run: Path) -> float | None:
-    """Error of the first validation, which scored the start; None without a validation."""
-    rows = read_log_rows(run, VALIDATION_LOG)
-    if not rows:
-        return None
-    return float(rows[0].get("corner_error", rows[0]["warp_error"]))
-
-
-def _depth_change_at_step(run: Path, step: int) -> float | None:
-    """Change of depth of other places at a validated step; None without replay."""
-    rows = read_log_rows(run, VALIDATION_LOG)
-    cells = [row.get("elsewhere") for row in rows if row["step"] == str(step)]
-    return float(cells[-1]) if cells and cells[-1] else None
 
 
 def write_video_run_page(run: Path, record: VideoRecord) -> Path:

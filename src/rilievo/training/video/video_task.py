@@ -1,11 +1,13 @@
 """Training on video as a task of the engine: batches, validation, and which weights are kept."""
 
+import math
 import shutil
 import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -15,19 +17,26 @@ from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.progress import Progress, first_and_last_notes
-from rilievo.training.engine.run_folder import VALIDATION_LOG, WARNING_LOG, Journal
+from rilievo.training.engine.run_folder import (
+    STEP_LOG,
+    VALIDATION_LOG,
+    WARNING_LOG,
+    Journal,
+    read_log_rows,
+)
 from rilievo.training.engine.task import TrainingTask
-from rilievo.training.video.frames.target_frames import Batch, VideoFrames, batches
+from rilievo.training.networks.backbones.own_backbone import count_parameters
+from rilievo.training.video.frames.target_frames import Batch, OpenClip, VideoFrames, batches
 from rilievo.training.video.gain import Gain, error_gain
 from rilievo.training.video.geometry_motion import GeometryMotion, HeldOutErrors
-from rilievo.training.video.other_places import LARGEST_CHANGE
+from rilievo.training.video.other_places import LARGEST_CHANGE, StartWeights
 from rilievo.training.video.schedule import TimeBudget, VideoSchedule, VideoState
-from rilievo.training.video.start_weights import StartWeights
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner, mean_video_scores
 from rilievo.training.video.video_presets import preset_differences
-from rilievo.training.video.video_records import VideoRecord
-from rilievo.training.video.video_summary import make_video_record, save_picture
+from rilievo.training.video.video_records import TrainedSequence, VideoRecord
+from rilievo.training.video.video_summary import save_picture
+from rilievo.version import VERSION
 
 BEST = "best"
 """Folder of the best weights so far, in that of the run."""
@@ -336,16 +345,94 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
                 shutil.copyfile(best_path, temporary_path)
             self._copied_best_step = self.state.best_step
 
+    @torch.no_grad()
     def record(self) -> VideoRecord:
-        """Make the record of the run."""
-        return make_video_record(
-            self._run,
-            keeps_best=self._keeps_best,
-            learner=self.learner,
-            state=self.state,
-            schedule=self._schedule,
-            frames=self._frames,
-            gain=self._gain_over_start(self.state.learned_errors),
+        """Make the record of the run from its networks, its counts, and the logs in its folder."""
+        state = self.state
+        losses = _last_finite_values(self._run, STEP_LOG)
+        scores = _last_finite_values(self._run, VALIDATION_LOG)
+        focal_factors = _learned_focal_factors(self.learner)
+        pose = self.learner.networks.pose
+        is_validated = state.best_error is not None
+        kept_step = state.best_step if self._keeps_best else state.step
+        return VideoRecord(
+            targets=len(self._frames.training),
+            held_out=len(self._frames.held_out),
+            notes=(*self._frames.notes, *self.learner.networks.notes),
+            depth_parameters=count_parameters(self.learner.networks.depth),
+            pose_parameters=0 if pose is None else count_parameters(pose),
+            steps=state.step,
+            epochs=self._schedule.passes_before(state.step),
+            processes=self._fabric.world_size,
+            loss=losses.get("loss"),
+            warp_error=scores.get("warp_error"),
+            identity_error=scores.get("identity_error"),
+            abs_rel=scores.get("abs_rel"),
+            delta1=scores.get("delta1"),
+            constant_abs_rel=scores.get("constant_abs_rel"),
+            corner_error=scores.get("corner_error"),
+            best_step=state.best_step if is_validated else None,
+            best_error=state.best_error,
+            start_error=_start_error(self._run) if self._keeps_best else None,
+            gain=self._gain_over_start(state.learned_errors),
+            elsewhere=_depth_change_at_step(self._run, kept_step),
+            kept_start=self._keeps_best and is_validated and state.best_step == 0,
+            sequences=tuple(
+                _describe_sequence(clip, focal_factors or (1.0, 1.0))
+                for clip in self._frames.sequences
+            ),
+            focal_factors=focal_factors,
+            warnings=tuple(
+                f"step {row['step']}: {row['text']}"
+                for row in read_log_rows(self._run, WARNING_LOG)
+            ),
+            seconds=state.seconds,
+            device=str(self._fabric.device),
+            torch_version=torch.__version__,
+            version=VERSION,
             differences=self._differences,
-            fabric=self._fabric,
         )
+
+
+def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:
+    """Learned factors of fx and fy; None if the camera is not learned."""
+    if learner.camera is None:
+        return None
+    fx, fy = learner.camera.log_factors.exp().tolist()
+    return fx, fy
+
+
+def _describe_sequence(open_clip: OpenClip, focal_factors: tuple[float, float]) -> TrainedSequence:
+    camera = open_clip.clip.camera.camera
+    fx, fy, cx, cy = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    return TrainedSequence(
+        id=open_clip.clip.id,
+        size=open_clip.clip.shape,
+        camera=(fx * focal_factors[0], fy * focal_factors[1], cx, cy),
+        source=str(camera.source),
+        stride=open_clip.stride,
+    )
+
+
+def _last_finite_values(run: Path, log: str) -> dict[str, float]:
+    """Finite values in the last row of a log, by column; empty without a row."""
+    rows = read_log_rows(run, log)
+    if not rows:
+        return {}
+    values = {column: float(cell) for column, cell in rows[-1].items()}
+    return {column: value for column, value in values.items() if math.isfinite(value)}
+
+
+def _start_error(run: Path) -> float | None:
+    """Error of the first validation, which scored the start; None without a validation."""
+    rows = read_log_rows(run, VALIDATION_LOG)
+    if not rows:
+        return None
+    return float(rows[0].get("corner_error", rows[0]["warp_error"]))
+
+
+def _depth_change_at_step(run: Path, step: int) -> float | None:
+    """Change of depth of other places at a validated step; None without replay."""
+    rows = read_log_rows(run, VALIDATION_LOG)
+    cells = [row.get("elsewhere") for row in rows if row["step"] == str(step)]
+    return float(cells[-1]) if cells and cells[-1] else None

@@ -140,11 +140,6 @@ class CacheFiles:
         """Write the description, which completes the store."""
         write_text(self.description_path, to_json(description, indent=1))
 
-    def motion_file(self, K: Matrix, min_motion: float) -> Path:
-        """JSON file of the ``MovingFrames`` that were found with these arguments."""
-        key = hashlib.sha256(repr((METHOD, K.tolist(), min_motion)).encode()).hexdigest()[:8]
-        return self.frames.with_suffix(f".motion-{key}.json")
-
 
 def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
     """Files of the store of a sequence at a size, in a folder."""
@@ -210,6 +205,11 @@ class FrameStore:
     def __getstate__(self) -> dict[str, Any]:
         # The file is mapped anew where the store is unpickled.
         return {**self.__dict__, "_mapped_frames": None}
+
+    def motion_file(self, K: Matrix, min_motion: float) -> Path:
+        """JSON file of the ``MovingFrames`` that were found with these arguments."""
+        key = hashlib.sha256(repr((METHOD, K.tolist(), min_motion)).encode()).hexdigest()[:8]
+        return self.path.with_suffix(f".motion-{key}.json")
 
     def frame(self, index: int) -> Pixels:
         """Read a frame; ``InputError`` if it is broken."""

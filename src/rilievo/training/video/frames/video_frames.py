@@ -21,7 +21,6 @@ from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,
     allocated_bytes,
-    cache_files,
     open_store,
 )
 from rilievo.training.video.frames.image_motion import (
@@ -128,7 +127,7 @@ def open_frames(
     ]
     runs_by_sequence: list[_SequenceRuns] = []
     for index, sequence in enumerate(sequences):
-        sequence_runs = _find_runs(sequence, stores.get(index), data, size, cache)
+        sequence_runs = _find_runs(sequence, stores.get(index), data)
         runs_by_sequence.append(sequence_runs)
         if sequence_runs.motion is not None:
             notes += _motion_notes(
@@ -154,7 +153,7 @@ def open_frames(
     notes.append(f"{printable(cache)}: the decoded frames take {megabytes:,.1f} MB")
 
     clips = [
-        _make_open_clip(sequence, stores[index], runs_by_sequence[index].stride, data, size)
+        _make_open_clip(sequence, stores[index], runs_by_sequence[index].stride, data)
         for index, sequence in enumerate(sequences)
     ]
     if not data.published_camera:
@@ -184,16 +183,14 @@ def _needs_measured_motion(sequence: Clip, data: VideoData) -> bool:
     return data.least_motion > 0 or sequence.stride is None
 
 
-def _find_runs(
-    sequence: Clip, frames: FrameStore | None, data: VideoData, size: Size, cache: Path
-) -> _SequenceRuns:
+def _find_runs(sequence: Clip, frames: FrameStore | None, data: VideoData) -> _SequenceRuns:
     """Find the runs of frames of a sequence and its stride, from its motion if that is needed."""
     if frames is None or not _needs_measured_motion(sequence, data):
         runs = _consecutive_index_runs(sequence.frame_numbers)
         return _SequenceRuns(runs=runs, stride=sequence.stride or 1)
 
-    K = _training_K(sequence, size, is_published=data.published_camera)
-    path = cache_files(sequence, size, cache).motion_file(K, data.least_motion)
+    K = _training_K(sequence, frames.size, is_published=data.published_camera)
+    path = frames.motion_file(K, data.least_motion)
     motion = _read_moving_frames_if_valid(path, sequence)
     if motion is None:
         motion = _measure_motion(sequence, frames, K, min_motion=data.least_motion)
@@ -201,7 +198,7 @@ def _find_runs(
 
     stride = sequence.stride
     if stride is None:
-        _, width = size
+        _, width = frames.size
         stride = stride_for_parallax(motion.parallax, width, data.parallax)
     return _SequenceRuns(runs=motion.runs, stride=stride, motion=motion)
 
@@ -282,10 +279,8 @@ def _frames_of_targets(target_sets: Sequence[SequenceTargets], sequence_index: i
     return sorted(place.frame for place in places if place.sequence == sequence_index)
 
 
-def _make_open_clip(
-    sequence: Clip, frames: FrameStore, stride: int, data: VideoData, size: Size
-) -> OpenClip:
-    """Combine a sequence with its stored frames, and with its camera at the training size."""
+def _make_open_clip(sequence: Clip, frames: FrameStore, stride: int, data: VideoData) -> OpenClip:
+    """Combine a sequence with its stored frames, and with its camera at their size."""
     eye_shift = None if sequence.other_eye is None else sequence.other_eye.x_offset
     if eye_shift is not None and data.baseline is not None:
         # The user's baseline has no sign: which eye is on the left stays as it was.
@@ -293,8 +288,8 @@ def _make_open_clip(
     return OpenClip(
         clip=sequence,
         frames=frames,
-        K=_training_K(sequence, size, is_published=data.published_camera),
-        valid=FrameReader(sequence, size).valid_pixels(),
+        K=_training_K(sequence, frames.size, is_published=data.published_camera),
+        valid=FrameReader(sequence, frames.size).valid_pixels(),
         eye_shift=eye_shift,
         stride=stride,
     )
