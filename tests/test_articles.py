@@ -31,7 +31,12 @@ from rilievo.models import load_model
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Truth
 from rilievo.training.commands.train_probe import parse_and_complete
-from rilievo.training.losses.supervised import angular_loss, angular_von_mises_fisher_loss
+from rilievo.training.losses.supervised import (
+    angular_loss,
+    angular_von_mises_fisher_loss,
+    depth_objective,
+)
+from rilievo.training.losses.supervised_options import Losses
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
@@ -48,10 +53,10 @@ from rilievo.training.networks.video.depth_network import sigmoid_to_depth
 from rilievo.training.networks.video.encoders import ResNetEncoder
 from rilievo.training.networks.video.monodepth2_weights import read_official_checkpoint
 from rilievo.training.networks.video.video_networks import make_networks
-from rilievo.training.probe.probe_config import Losses, RunOptions
+from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_presets import with_overrides
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.probe.probe_task import RateSchedule, depth_objective
+from rilievo.training.probe.probe_task import RateSchedule
 from support.looked_at import write_run, write_sunrgbd
 from support.official_checkpoints import (
     exact_state,

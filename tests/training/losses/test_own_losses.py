@@ -9,10 +9,9 @@ from lab.making.distil.distil_config import Stage, TrainConfig
 from lab.making.distil.distil_learner import DistilLearner
 from lab.making.distil.frames.frame_batches import Batch
 from rilievo.errors import OptionError
-from rilievo.training.losses.supervised import load_own_loss
+from rilievo.training.losses.supervised import depth_objective, load_own_loss, normals_objective
+from rilievo.training.losses.supervised_options import Losses
 from rilievo.training.networks.small import SmallNet
-from rilievo.training.probe.probe_config import Losses
-from rilievo.training.probe.probe_task import depth_objective, normals_objective
 from support.light_networks import LIGHT
 
 

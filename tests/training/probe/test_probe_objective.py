@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rilievo.training.probe.probe_config import Losses
-from rilievo.training.probe.probe_task import normals_objective
+from rilievo.training.losses.supervised import normals_objective
+from rilievo.training.losses.supervised_options import Losses
 
 PROGRAM = Losses(zero_normals=True)
 OURS = Losses()

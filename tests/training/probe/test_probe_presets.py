@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rilievo.errors import OptionError
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.commands.train_probe import parse_and_complete
+from rilievo.training.losses.supervised_options import Losses
 from rilievo.training.networks.blueprint import Readout
-from rilievo.training.probe.probe_config import PLAIN, PRESETS, Losses, ProbeConfig, Schedule
+from rilievo.training.probe.probe_config import PLAIN, PRESETS, ProbeConfig, Schedule
 from rilievo.training.probe.probe_presets import (
     PLAIN_REASONS,
     REASONS,

@@ -13,13 +13,12 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
 from rilievo.training.engine.run_folder import hold_run_folder
+from rilievo.training.losses.supervised_options import DEPTH_LOSSES, Losses
 from rilievo.training.networks.blueprint import ProbeChoice, ProbeTarget
 from rilievo.training.networks.probe_network import backbone_from_blueprint
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import (
-    DEPTH_LOSSES,
     Augmentation,
-    Losses,
     ProbeConfig,
     RunOptions,
 )

@@ -20,6 +20,7 @@ from rilievo.models.onnx_files.file_writing import set_metadata
 from rilievo.training.adapters.run_models import read_tuned_run
 from rilievo.training.adapters.trained import make_tuned_network
 from rilievo.training.engine.run_folder import VALIDATION_LOG, read_log_rows
+from rilievo.training.losses.supervised_options import Losses
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
     Blueprint,
@@ -29,7 +30,7 @@ from rilievo.training.networks.blueprint import (
     ProbeChoice,
     ProbeTarget,
 )
-from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning import start_predictions
 from rilievo.training.tuning.held_out import divide_images

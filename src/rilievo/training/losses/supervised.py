@@ -1,7 +1,7 @@
 """Losses of depth [m] and normals against the truth."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Literal
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
 from rilievo.extensions.foreign_code import load_user_object
+from rilievo.training.losses.supervised_options import ANGULAR, UNCERTAIN, Losses
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]
@@ -19,6 +20,8 @@ GradientForm = Literal["head", "old"]
 "head" compares pixels along rows and columns. "old" compares images along the batch, which is an
 error in the program behind the paper's numbers.
 """
+_MIN_SQUARED_LENGTH = 0.5
+"""Least squared length of a stored normal; it is about 1, or 0 where there is no normal."""
 _BERHU_LIMIT = 0.2
 """Fraction of the batch's largest error above which errors count squared."""
 _LOG_OFFSET = 0.001
@@ -193,3 +196,59 @@ def _valid_angles_in_radians(predicted: Normals, true: Normals, valid: Masks) ->
     valid_true = true.permute(0, 2, 3, 1)[valid]
     cosines = F.cosine_similarity(valid_predicted, valid_true, dim=1)
     return torch.acos(cosines.clamp(-_MAX_COSINE, _MAX_COSINE))
+
+
+def has_normal(true: Normals) -> Masks:
+    """Pixels that have a true normal."""
+    return true.square().sum(dim=1) > _MIN_SQUARED_LENGTH
+
+
+_DEPTH_LOSSES: Mapping[str, Callable[..., Scalar]] = {
+    "scale_invariant": scale_invariant_loss,
+    "l1": l1_loss,
+    "mse": mse_loss,
+    "berhu": berhu_loss,
+}
+_NORMALS_LOSSES: Mapping[str, Callable[..., Scalar]] = {
+    "angular": angular_loss,
+    "mse": normals_mse_loss,
+}
+
+
+def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
+    """Loss of depth over the pixels whose true depth is not 0; 0 if there are none."""
+    valid = true > 0
+    if not valid.any():
+        return 0 * predicted.sum()
+    if losses.depth != "probe":
+        loss = _DEPTH_LOSSES.get(losses.depth) or load_own_loss(losses.depth)
+        return loss(predicted, true, valid)
+    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
+    value_loss = scale_invariant_loss(predicted, true, valid)
+    return losses.scale_invariant_weight * value_loss + losses.gradient_weight * gradient_loss
+
+
+def normals_objective(
+    predicted: Normals,
+    kappa: Maps | None,
+    true: Normals,
+    losses: Losses,
+    *,
+    depth: Maps,
+) -> Scalar:
+    """Loss of normals over the pixels that have a true normal; 0 if there are none.
+
+    ``kappa`` is the concentration of the predicted normals, or None. Pixels without truth are 0 in
+    ``true`` and ``depth``. With ``losses.zero_normals``, pixels with true depth count instead.
+    """
+    valid = has_normal(true)
+    if losses.zero_normals and depth.any():
+        valid = depth > 0
+    if not valid.any():
+        return 0 * predicted.sum()
+    if losses.normals == UNCERTAIN and kappa is not None:
+        return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
+    # Without kappa, the angle alone can be learned.
+    loss_name = ANGULAR if losses.normals == UNCERTAIN else losses.normals
+    loss = _NORMALS_LOSSES.get(loss_name) or load_own_loss(loss_name)
+    return loss(predicted, true, valid)

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from rilievo.errors import OptionError, suggest
-from rilievo.extensions.trust import is_import_path
+from rilievo.errors import OptionError
 from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
+from rilievo.training.losses.supervised_options import ANGULAR, UNCERTAIN, Losses
 from rilievo.training.networks.blueprint import (
     DEPTH_CNN,
     FIRST,
@@ -22,22 +22,11 @@ from rilievo.training.networks.blueprint import (
     ProbeChoice,
 )
 
-DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
-UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
 PLAIN = "plain"
 """Name of the preset of plain Adam and mean squared errors."""
 PRESETS = (*TREATMENTS, PLAIN)
 """Names of all presets: ``probe3d`` is that program today, ``probe3d-old`` the one behind its
 published numbers."""
-
-
-class GradientForm(StrEnum):
-    """Axes of the gradients in the loss of depth."""
-
-    HEAD = "head"
-    """Rows and columns, as in Probe3D's program today."""
-    OLD = "old"
-    """Images of the batch and channels, which was a mistake of Probe3D."""
 
 
 class Schedule(StrEnum):
@@ -95,48 +84,6 @@ class DataChoice:
                     f"0 <= LEFT < RIGHT, got {self.window}"
                 )
         check_ranges(self, {"1 or more": ("limit",), "0 or more": ("held_out",)})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Losses:
-    """Losses of a run and their weights."""
-
-    GROUP: ClassVar[str] = "Losses"
-
-    depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = (
-        "probe"
-    )
-    """Loss for depth, by name or as package.module:NAME or file.py:NAME. 'scale_invariant' is the
-    loss of AdaBins: the square root of the mean squared error of log depth minus 0.85 times the
-    squared mean error, over the batch. 'probe' is 10 times that loss plus half the gradients of the
-    error.
-    """
-    scale_invariant_weight: Annotated[float, HIDDEN] = 10.0
-    """Weight of the AdaBins loss in 'probe'; AdaBins also uses 10."""
-    gradient_weight: Annotated[float, HIDDEN] = 0.5
-    """Weight of the gradients in 'probe'."""
-    gradient_form: Annotated[GradientForm, HIDDEN] = GradientForm.HEAD
-    """Axes of the gradients in 'probe': rows and columns, or those of Probe3D's paper."""
-    normals: Annotated[
-        str, option(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
-    ] = UNCERTAIN
-    """Loss for normals, by name or your own. 'uncertain' (Bae et al. 2021) also learns kappa, the
-    confidence of the normals.
-    """
-    zero_normals: Annotated[bool, HIDDEN] = False
-    """Count a ground-truth normal of length zero as a 90° error where depth is known, as Probe3D
-    does.
-    """
-    normals_weight: Annotated[float, HIDDEN] = 1.0
-    """Weight of the loss for normals; the loss for depth has the weight 1."""
-
-    def __post_init__(self) -> None:
-        for quantity, name, names in (
-            ("depth", self.depth, DEPTH_LOSSES),
-            ("normals", self.normals, NORMALS_LOSSES),
-        ):
-            if name not in names and not is_import_path(name):
-                raise OptionError(f"no loss '{name}' for {quantity}; {suggest(name, names)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

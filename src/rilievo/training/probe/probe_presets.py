@@ -12,17 +12,19 @@ from rilievo.training.engine.config_fields import (
     override_fields,
     with_changed_fields,
 )
-from rilievo.training.networks.blueprint import RANDOM, Blueprint, DepthChoice, is_whole_network
-from rilievo.training.probe.probe_config import (
+from rilievo.training.losses.supervised_options import (
     ANGULAR,
     MSE,
-    PLAIN,
-    PRESETS,
     UNCERTAIN,
-    Augmentation,
-    DataChoice,
     GradientForm,
     Losses,
+)
+from rilievo.training.networks.blueprint import RANDOM, Blueprint, DepthChoice, is_whole_network
+from rilievo.training.probe.probe_config import (
+    PLAIN,
+    PRESETS,
+    Augmentation,
+    DataChoice,
     ProbeConfig,
     Schedule,
 )

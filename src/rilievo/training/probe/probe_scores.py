@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.arrays.shapes import Float
+from rilievo.training.losses.supervised import has_normal
 from rilievo.training.networks.probe_network import BackboneWithProbe
 from rilievo.training.probe.probe_batches import collate
 from rilievo.training.probe.probe_frames import TargetFrames
-from rilievo.training.tensors import Masks, Normals, to_unit_range
+from rilievo.training.tensors import to_unit_range
 
-_MIN_SQUARED_LENGTH = 0.5
-"""Least squared length of a stored normal; it is about 1, or 0 where there is no normal."""
 _NORMALS_PER_IMAGE = 4096
 """Normals of each image from which the constant normal is computed."""
 
@@ -39,11 +38,6 @@ class Scores:
     scaled_abs_rel: float
     constant_abs_rel: float
     constant_angle: float
-
-
-def has_normal(true: Normals) -> Masks:
-    """Pixels that have a true normal."""
-    return true.square().sum(dim=1) > _MIN_SQUARED_LENGTH
 
 
 @torch.no_grad()

@@ -1,37 +1,24 @@
-"""Training of a probe: its losses, and its batches and validation for the engine."""
+"""Training of a probe as a task of the engine: batches, learning rates and validation."""
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text, count_text
-from rilievo.extensions.trust import is_import_path
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_tensors
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
 from rilievo.training.engine.task import TrainingTask, fused_option
-from rilievo.training.losses.supervised import (
-    angular_loss,
-    angular_von_mises_fisher_loss,
-    berhu_loss,
-    l1_loss,
-    load_own_loss,
-    log_gradient_loss,
-    mse_loss,
-    normals_mse_loss,
-    scale_invariant_loss,
-)
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
-from rilievo.training.networks.features import Features
 from rilievo.training.networks.probe_network import (
     BackboneWithProbe,
     probe_from_blueprint,
@@ -39,148 +26,18 @@ from rilievo.training.networks.probe_network import (
 )
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import StepFrames, collate
-from rilievo.training.probe.probe_config import (
-    ANGULAR,
-    UNCERTAIN,
-    Losses,
-    ProbeConfig,
-    Schedule,
-)
+from rilievo.training.probe.probe_config import ProbeConfig, Schedule
 from rilievo.training.probe.probe_frames import ProbeFrame, TrainingFrames
+from rilievo.training.probe.probe_learner import ProbeLearner
 from rilievo.training.probe.probe_presets import preset_differences
 from rilievo.training.probe.probe_record import ConstantComparison, ProbeRecord
-from rilievo.training.probe.probe_scores import Scores, has_normal, score_frames
-from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, to_unit_range
+from rilievo.training.probe.probe_scores import Scores, score_frames
 from rilievo.version import VERSION
 
-_DEPTH_LOSSES: Mapping[str, Callable[..., Scalar]] = {
-    "scale_invariant": scale_invariant_loss,
-    "l1": l1_loss,
-    "mse": mse_loss,
-    "berhu": berhu_loss,
-}
-_NORMALS_LOSSES: Mapping[str, Callable[..., Scalar]] = {
-    "angular": angular_loss,
-    "mse": normals_mse_loss,
-}
 _MAX_LISTED_IDS = 20
 """Most ids of skipped images in the record."""
 _MAX_CHECKED_IMAGES = 16
 """Most training images that are compared with a constant, if none are held out."""
-
-
-def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
-    """Loss of depth over the pixels whose true depth is not 0; 0 if there are none."""
-    valid = true > 0
-    if not valid.any():
-        return 0 * predicted.sum()
-    if losses.depth != "probe":
-        loss = _DEPTH_LOSSES.get(losses.depth) or load_own_loss(losses.depth)
-        return loss(predicted, true, valid)
-    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
-    value_loss = scale_invariant_loss(predicted, true, valid)
-    return losses.scale_invariant_weight * value_loss + losses.gradient_weight * gradient_loss
-
-
-def normals_objective(
-    predicted: Normals,
-    kappa: Maps | None,
-    true: Normals,
-    losses: Losses,
-    *,
-    depth: Maps,
-) -> Scalar:
-    """Loss of normals over the pixels that have a true normal; 0 if there are none.
-
-    ``kappa`` is the concentration of the predicted normals, or None. Pixels without truth are 0 in
-    ``true`` and ``depth``. With ``losses.zero_normals``, pixels with true depth count instead.
-    """
-    valid = has_normal(true)
-    if losses.zero_normals and depth.any():
-        valid = depth > 0
-    if not valid.any():
-        return 0 * predicted.sum()
-    if losses.normals == UNCERTAIN and kappa is not None:
-        return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
-    # Without kappa, the angle alone can be learned.
-    loss_name = ANGULAR if losses.normals == UNCERTAIN else losses.normals
-    loss = _NORMALS_LOSSES.get(loss_name) or load_own_loss(loss_name)
-    return loss(predicted, true, valid)
-
-
-class ProbeLearner(nn.Module):
-    """Backbone with a probe, and its losses.
-
-    Attributes:
-        trains_backbone: Whether the backbone is trained too; otherwise it is frozen.
-        cache: Cache of the features of a frozen backbone; None to compute them.
-    """
-
-    def __init__(
-        self,
-        probed: BackboneWithProbe,
-        losses: Losses,
-        *,
-        trains_backbone: bool,
-        cache: FeatureCache | None = None,
-    ) -> None:
-        super().__init__()
-        self.probed = probed
-        self.losses = losses
-        self.trains_backbone = trains_backbone
-        self.cache = cache
-        for loss_name in (losses.depth, losses.normals):
-            if is_import_path(loss_name):
-                load_own_loss(loss_name)  # raises for a missing one before the first batch
-        probed.backbone.requires_grad_(trains_backbone)
-
-    @property
-    def trained_part(self) -> nn.Module:
-        """Part of the network whose weights are trained."""
-        return self.probed if self.trains_backbone else self.probed.probe
-
-    def train(self, mode: bool = True) -> "ProbeLearner":
-        """Set the mode; a frozen backbone keeps the statistics of its norms."""
-        super().train(mode)
-        if not self.trains_backbone:
-            self.probed.backbone.eval()
-        return self
-
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compute ``loss``, and the losses of depth and normals without their weights."""
-        losses = self.losses
-        true_depth, true_normals = batch["depth"], batch["normals"]
-        size = (true_depth.shape[-2], true_depth.shape[-1])
-        features = self._cached_or_computed_features(batch["image"])
-        prediction = self.probed.predict_from_features(features, size)
-        depth_loss = true_depth.new_zeros(())
-        normals_loss = true_depth.new_zeros(())
-        if prediction.depth is not None:
-            depth_loss = depth_objective(prediction.depth.float(), true_depth, losses)
-        if prediction.normals is not None:
-            normals_loss = normals_objective(
-                prediction.normals.float(), prediction.kappa, true_normals, losses, depth=true_depth
-            )
-        total = depth_loss + losses.normals_weight * normals_loss
-        return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
-
-    def _cached_or_computed_features(self, image: Pictures) -> Features:
-        if self.cache is not None:
-            return self.cache.features(image)
-        with torch.set_grad_enabled(self.trains_backbone and torch.is_grad_enabled()):
-            features = self.probed.backbone(to_unit_range(image))
-        _check_features(features, self.probed.backbone.name)
-        return features
-
-
-def _check_features(features: Features, backbone_name: str) -> None:
-    """Raise ``InputError`` if the features of a backbone are not finite."""
-    for index, feature_map in enumerate(features.maps):
-        if not torch.isfinite(feature_map).all():
-            raise InputError(
-                f"backbone '{backbone_name}': the features of selected layer {index} (counted from "
-                "0) are NaN or infinite: select other layers, or use fp32 instead of bf16"
-            )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from rilievo.records.depth_map import DepthKind
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answer_losses import answer_loss, depth_target
-from rilievo.training.losses.supervised import angular_loss
+from rilievo.training.losses.supervised import angular_loss, has_normal
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.probe.probe_scores import has_normal
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.network_layers import TunedNetwork
 from rilievo.training.tuning.start_predictions import StartPredictions, outputs_by_name
