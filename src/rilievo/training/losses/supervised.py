@@ -11,7 +11,15 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
 from rilievo.extensions.foreign_code import load_user_object
-from rilievo.training.losses.supervised_options import ANGULAR, UNCERTAIN, Losses
+from rilievo.extensions.subpackages import resolve_name
+from rilievo.training.losses.supervised_options import (
+    ANGULAR,
+    DEPTH_LOSSES,
+    NORMALS_LOSSES,
+    PROBE,
+    UNCERTAIN,
+    Losses,
+)
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]
@@ -203,16 +211,18 @@ def has_normal(true: Normals) -> Masks:
     return true.square().sum(dim=1) > _MIN_SQUARED_LENGTH
 
 
-_DEPTH_LOSSES: Mapping[str, Callable[..., Scalar]] = {
-    "scale_invariant": scale_invariant_loss,
-    "l1": l1_loss,
-    "mse": mse_loss,
-    "berhu": berhu_loss,
-}
-_NORMALS_LOSSES: Mapping[str, Callable[..., Scalar]] = {
-    "angular": angular_loss,
-    "mse": normals_mse_loss,
-}
+def find_loss(name: str, losses_by_name: Mapping[str, str]) -> Callable[..., Scalar]:
+    """Find a loss in ``DEPTH_LOSSES`` or ``NORMALS_LOSSES``, or load the user's own."""
+    if name in losses_by_name:
+        return resolve_name(f"rilievo.training.losses.{losses_by_name[name]}")
+    return load_own_loss(name)
+
+
+def probe_loss(predicted: Maps, true: Maps, valid: Masks, losses: Losses) -> Scalar:
+    """Add the loss of AdaBins and that of gradients of log depth, with their weights."""
+    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
+    value_loss = scale_invariant_loss(predicted, true, valid)
+    return losses.scale_invariant_weight * value_loss + losses.gradient_weight * gradient_loss
 
 
 def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
@@ -220,12 +230,9 @@ def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
     valid = true > 0
     if not valid.any():
         return 0 * predicted.sum()
-    if losses.depth != "probe":
-        loss = _DEPTH_LOSSES.get(losses.depth) or load_own_loss(losses.depth)
-        return loss(predicted, true, valid)
-    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
-    value_loss = scale_invariant_loss(predicted, true, valid)
-    return losses.scale_invariant_weight * value_loss + losses.gradient_weight * gradient_loss
+    if losses.depth == PROBE:
+        return probe_loss(predicted, true, valid, losses)
+    return find_loss(losses.depth, DEPTH_LOSSES)(predicted, true, valid)
 
 
 def normals_objective(
@@ -250,5 +257,4 @@ def normals_objective(
         return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
     # Without kappa, the angle alone can be learned.
     loss_name = ANGULAR if losses.normals == UNCERTAIN else losses.normals
-    loss = _NORMALS_LOSSES.get(loss_name) or load_own_loss(loss_name)
-    return loss(predicted, true, valid)
+    return find_loss(loss_name, NORMALS_LOSSES)(predicted, true, valid)

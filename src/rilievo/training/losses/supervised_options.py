@@ -1,5 +1,6 @@
 """Options of the losses on photographs with ground truth; needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -9,8 +10,23 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import HIDDEN
 
-DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
-UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
+PROBE, MSE = "probe", "mse"
+UNCERTAIN, ANGULAR = "uncertain", "angular"
+DEPTH_LOSSES: Mapping[str, str] = {
+    PROBE: "supervised:probe_loss",
+    "scale_invariant": "supervised:scale_invariant_loss",
+    "l1": "supervised:l1_loss",
+    MSE: "supervised:mse_loss",
+    "berhu": "supervised:berhu_loss",
+}
+NORMALS_LOSSES: Mapping[str, str] = {
+    UNCERTAIN: "supervised:angular_von_mises_fisher_loss",
+    ANGULAR: "supervised:angular_loss",
+    MSE: "supervised:normals_mse_loss",
+}
+"""Losses of depth and of normals by name, as ``module:function`` of this folder. A new one is a
+function and a row, as long as it takes predicted and true values and the valid pixels.
+"""
 
 
 class GradientForm(StrEnum):
@@ -28,9 +44,7 @@ class Losses:
 
     GROUP: ClassVar[str] = "Losses"
 
-    depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = (
-        "probe"
-    )
+    depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = PROBE
     """Loss for depth, by name or as package.module:NAME or file.py:NAME. 'scale_invariant' is the
     loss of AdaBins: the square root of the mean squared error of log depth minus 0.85 times the
     squared mean error, over the batch. 'probe' is 10 times that loss plus half the gradients of the
