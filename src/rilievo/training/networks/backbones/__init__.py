@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError, RilievoError, needing
+from rilievo.errors import ModelError, OptionError, RilievoError, needing, suggest
 from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.subpackages import resolve_name
 from rilievo.extensions.trust import is_import_path
@@ -19,7 +19,7 @@ from rilievo.training.networks.backbones.own_backbone import OwnBackbone as OwnB
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, temporary_torch_seed
 from rilievo.training.networks.backbones.weights import tensors_sha256 as tensors_sha256
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
-from rilievo.training.networks.blueprint import BackboneFamily, find_backbone_family
+from rilievo.training.networks.blueprint import TIMM, BackboneFamily, find_backbone_family
 
 
 def make_backbone(
@@ -66,11 +66,21 @@ def _load_backbone(request: BackboneRequest) -> Backbone:
         return _make_own_backbone(request, _import_loader(family))
     with needing(f"backbone '{name}'", EXTRA):
         if family is None:
-            from rilievo.training.networks.backbones.timm_backbones import unknown_backbone_error
-
-            raise unknown_backbone_error(name)
+            raise _unknown_backbone_error(name)
         import_module(family.package)
     return _import_loader(family)(request)
+
+
+def _unknown_backbone_error(name: str) -> OptionError:
+    """Error for a name that is of no family of backbones, with a suggestion."""
+    import timm
+
+    near = suggest(name, [f"{TIMM}{model}" for model in timm.list_models()])
+    return OptionError(
+        f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, "
+        "diffusers/ORG/NAME, mobilenetv2, depth-cnn, normal-cnn and package.module:Class"
+        + (f"; {near}" if near.startswith("did") else "")
+    )
 
 
 def _import_loader(family: BackboneFamily) -> Any:

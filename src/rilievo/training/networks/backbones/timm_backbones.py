@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rilievo.arrays.shapes import Float, Size
-from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.errors import ModelError, suggest
 from rilievo.training.networks.backbones.backbone import (
     IMAGENET,
     Backbone,
@@ -224,15 +224,3 @@ def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c
     column_angles, row_angles = (axis.reshape(-1, 1) * frequencies for axis in (u, v))
     parts = (column_angles.sin(), column_angles.cos(), row_angles.sin(), row_angles.cos())
     return torch.cat(parts, 1).float()
-
-
-def unknown_backbone_error(name: str) -> OptionError:
-    """Error for a name that is of no family of backbones, with a suggestion."""
-    import timm
-
-    near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])
-    return OptionError(
-        f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, "
-        "diffusers/ORG/NAME, mobilenetv2, depth-cnn, normal-cnn and package.module:Class"
-        + (f"; {near}" if near.startswith("did") else "")
-    )
