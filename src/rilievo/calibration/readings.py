@@ -105,13 +105,18 @@ def require_depth(depth: DepthMap, pixel: Pixel) -> None:
 def median_around(depth: DepthMap, pixel: Pixel) -> float:
     """Median of a map's valid values in a window around a point, which must have depth itself."""
     require_depth(depth, pixel)
+    window = window_around_point(depth, pixel)
+    valid_values = depth.values[window][depth.valid[window]]
+    return float(np.median(valid_values.astype(np.float64)))
+
+
+def window_around_point(depth: DepthMap, pixel: Pixel) -> tuple[slice, slice]:
+    """Rows and columns of the window whose median is the depth at a point; square and centred."""
     row, column = pixel_index(depth, pixel)
     height, width = depth.shape
     # The window stays symmetric at the border, so that a slope's median is its value at the centre.
     radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    window = np.s_[row - radius : row + radius + 1, column - radius : column + radius + 1]
-    valid_values = depth.values[window][depth.valid[window]]
-    return float(np.median(valid_values.astype(np.float64)))
+    return slice(row - radius, row + radius + 1), slice(column - radius, column + radius + 1)
 
 
 def end_values_of_line(

@@ -14,7 +14,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Points, Values, Vector
 from rilievo.calibration.plane_support import PlaneSupport, measure_support
-from rilievo.calibration.readings import Pixel, pixel_index, require_depth
+from rilievo.calibration.readings import Pixel, pixel_index, require_depth, window_around_point
 from rilievo.calibration.rectangle_depth import (
     NOISE_PER_MEDIAN,
     LogRatio,
@@ -23,7 +23,7 @@ from rilievo.calibration.rectangle_depth import (
 )
 from rilievo.measure.instrument_ranges import SLOPE_PER_ERROR, InstrumentRanges
 from rilievo.measure.measurements import Measurement, Quantity
-from rilievo.measure.placing_errors import WINDOW_QUANTILES, window_around_point
+from rilievo.measure.placing_errors import WINDOW_QUANTILES
 from rilievo.records.prediction_record import PredictionRecord
 
 _MEDIAN_NOISE = 0.25

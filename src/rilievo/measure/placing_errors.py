@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Vector
-from rilievo.calibration.readings import WINDOW_RADIUS, Pixel, pixel_index
+from rilievo.calibration.readings import Pixel, window_around_point
 from rilievo.calibration.sizes import CORNER_ERROR
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -21,14 +21,6 @@ POINT_ERROR = 1.2816 * CORNER_ERROR
 The factor is that of a normal distribution."""
 WINDOW_QUANTILES = (0.1, 0.9)
 """Quantiles of the depth in the window around a point, between which eight in ten pixels lie."""
-
-
-def window_around_point(depth: DepthMap, pixel: Pixel) -> tuple[slice, slice]:
-    """Rows and columns of the window whose median is the depth at a point; square and centred."""
-    row, column = pixel_index(depth, pixel)
-    height, width = depth.shape
-    radius = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    return slice(row - radius, row + radius + 1), slice(column - radius, column + radius + 1)
 
 
 def window_error(depth: DepthMap, pixel: Pixel, value: float) -> float:
