@@ -11,7 +11,6 @@ import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map
 from rilievo.arrays.shapes import Bool, Float, Float64, Points, Values, Vector
-from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -216,7 +215,7 @@ def _floor_record(surfaces: _Surfaces, plane: _Plane) -> Floor:
         area=float(plane.is_on_plane.sum() / len(surfaces.scene)),
         inliers=float(plane.is_on_plane.mean()),
         misfit=float(np.quantile(_depth_differences(floor_points, plane.m), 0.8)),
-        support=measure_support(floor_points, plane.upward_normal),
+        points=floor_points,
     )
 
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, golden_argmin, to_depth
-from rilievo.arrays.shapes import Int, Values, Vector
+from rilievo.arrays.shapes import Int, Points, Values, Vector
 from rilievo.calibration.correction_field import (
     MIN_POSITIONS,
     CorrectionField,
     fit_correction_field,
     multiply_by_field,
 )
-from rilievo.calibration.plane_support import PlaneSupport
 from rilievo.calibration.readings import (
     DepthReading,
     SizeReading,
@@ -85,7 +84,7 @@ class Floor:
         inliers: The same fraction of the pixels that face up in the lower half of the picture.
         misfit: Relative difference of depth from the plane that eight in ten of its pixels stay
             below.
-        support: Points of the floor, to which the plane was fitted.
+        points: Points in the camera frame to which the plane was fitted, in the map's unit.
     """
 
     normal: Vector
@@ -93,7 +92,7 @@ class Floor:
     area: float
     inliers: float
     misfit: float
-    support: PlaneSupport
+    points: Points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

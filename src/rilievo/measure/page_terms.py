@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import KNOWN_LENGTHS, Floor
 from rilievo.calibration.readings import (
     LINE_END_FRACTION,
@@ -370,10 +371,11 @@ def _measured_grid(ranges: InstrumentRanges) -> MeasuredGrid | None:
 
 
 def _floor_plane(floor: Floor) -> FloorPlane:
+    support = measure_support(floor.points, floor.normal)
     return FloorPlane(
         normal=tuple(floor.normal.tolist()),
         height=floor.height,
         misfit=floor.misfit,
-        middle=tuple(floor.support.middle.tolist()),
-        axes=tuple(tuple(axis) for axis in floor.support.scaled_axes.tolist()),
+        middle=tuple(support.middle.tolist()),
+        axes=tuple(tuple(axis) for axis in support.scaled_axes.tolist()),
     )

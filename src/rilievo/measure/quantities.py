@@ -15,6 +15,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Points, Vector
 from rilievo.calibration.floor import find_floor
+from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import Floor
 from rilievo.calibration.readings import (
     Pixel,
@@ -343,7 +344,8 @@ def _height_errors(
     floor_error = floor.misfit * abs(floor.height - height)
     ranges = instrument_ranges(prediction)
     if ranges is not None:
-        depth_error = ranges.height_error(position, floor.normal, height, floor.support)
+        support = measure_support(floor.points, floor.normal)
+        depth_error = ranges.height_error(position, floor.normal, height, support)
         placing_error = height_placing_error(prediction, pixel, position, floor.normal)
         error = math.hypot(depth_error, placing_error, floor_error)
         return error, error
