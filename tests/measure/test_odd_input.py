@@ -9,8 +9,8 @@ from PIL import Image
 from skimage import data
 
 import rilievo
-from rilievo.calibration.plane_support import measure_support
 from rilievo.errors import InputError, OptionError
+from rilievo.measure.plane_support import measure_support
 from rilievo.measure.quantities import area
 from rilievo.predicting.regions.segmentations import segmentation_outline
 

@@ -257,7 +257,7 @@ function misfitOf(points, m, tolerance) {
 }
 
 // Mean position of the points on a plane, and two directions in it, each over the standard deviation of the points
-// along it: rilievo.calibration.plane_support.
+// along it: rilievo.measure.plane_support.
 function supportOf(points, m, tolerance, normal) {
   const onPlane = [];
   for (let start = 0; start < points.length; start += 3) {

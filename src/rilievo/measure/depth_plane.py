@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Points, Values, Vector
-from rilievo.calibration.plane_support import PlaneSupport, measure_support
 from rilievo.calibration.readings import Pixel, pixel_index, require_depth, window_around_point
 from rilievo.calibration.rectangle_depth import (
     NOISE_PER_MEDIAN,
@@ -24,6 +23,7 @@ from rilievo.calibration.rectangle_depth import (
 from rilievo.measure.instrument_ranges import SLOPE_PER_ERROR, InstrumentRanges
 from rilievo.measure.measurements import Measurement, Quantity
 from rilievo.measure.placing_errors import WINDOW_QUANTILES
+from rilievo.measure.plane_support import PlaneSupport, measure_support
 from rilievo.records.prediction_record import PredictionRecord
 
 _MEDIAN_NOISE = 0.25

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Vector
-from rilievo.calibration.plane_support import PlaneSupport
 from rilievo.calibration.readings import Pixel, pixel_index
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.measure.plane_support import PlaneSupport
 from rilievo.measure.surface_planes import SurfacePlane
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
 from rilievo.records.prediction_record import PredictionRecord

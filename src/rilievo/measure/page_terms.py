@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import KNOWN_LENGTHS, Floor
 from rilievo.calibration.readings import (
     LINE_END_FRACTION,
@@ -40,6 +39,7 @@ from rilievo.measure.known_sizes import (
     known_lengths,
 )
 from rilievo.measure.placing_errors import POINT_ERROR, WINDOW_QUANTILES
+from rilievo.measure.plane_support import measure_support
 from rilievo.measure.ranges import (
     MIN_RESIDUAL,
     AnchoringMisfit,

@@ -15,7 +15,6 @@ import numpy as np
 
 from rilievo.arrays.shapes import Points, Vector
 from rilievo.calibration.floor import find_floor
-from rilievo.calibration.plane_support import measure_support
 from rilievo.calibration.points import Floor
 from rilievo.calibration.readings import (
     Pixel,
@@ -62,6 +61,7 @@ from rilievo.measure.placing_errors import (
     height_placing_error,
     window_error,
 )
+from rilievo.measure.plane_support import measure_support
 from rilievo.measure.polygons import polygon_area, polygon_mask, require_simple_outline
 from rilievo.measure.ranges import angle_error
 from rilievo.measure.rectangle_plane import (

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Mask, Points, Vector
-from rilievo.calibration.plane_support import PlaneSupport, measure_support
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import count_text
 from rilievo.measure.masks import surface_pixels
+from rilievo.measure.plane_support import PlaneSupport, measure_support
 from rilievo.records.prediction_record import PredictionRecord
 
 MAX_FLAT_MISFIT = 0.05
