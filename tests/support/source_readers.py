@@ -25,6 +25,7 @@ HELPERS = frozenset(
         "rilievo.io.files.web.open_url",
         "rilievo.io.files.archives.opened_npz",
         "rilievo.io.files.archives.read_npz_arrays",
+        "rilievo.io.training_files.read_features_header",
         "rilievo.data.datasets.text_files.text_lines",
         "rilievo.io.outputs.writing.open_stored_image",
         "rilievo.training.networks.torch_files.load_torch_file",

@@ -4,7 +4,7 @@ An ONNX file of rilievo has its SHA-256 in its last bytes, as an entry of the mo
 that other programs can still read the file.
 
 Training also caches features of a backbone and frames of a video. The features of each image are
-one file, with a header of ``FEATURES_HEADER`` and a CRC-32. The frames of a video are one file of
+one file, with a header and a CRC-32. The frames of a video are one file of
 pixels, with a record of ``FRAME_RECORD`` for each frame in a file beside it.
 
 A fault is a sentence without its subject, for ``rilievo verify``.
@@ -15,6 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -32,8 +33,8 @@ _ONNX_DIGITS = 64
 _ONNX_ENTRY_BYTES = 84
 
 FEATURES_SUFFIX = ".features"
-FEATURES_MAGIC = b"rilfeat\0"
-FEATURES_HEADER = struct.Struct("<8sI4s32s32sQ")
+_FEATURES_MAGIC = b"rilfeat\0"
+_FEATURES_HEADER = struct.Struct("<8sI4s32s32sQ")
 """Magic, version, storage, identity, image, and the number of bytes of the features."""
 FEATURES_HEADER_BYTES = 128
 """Bytes before the features: the header, its CRC-32, and zeros."""
@@ -55,10 +56,45 @@ class FrameState(IntEnum):
     UNREADABLE = 2
 
 
-def features_file_bytes(header: bytes, features: bytes) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesHeader:
+    """What the header of a file of features states.
+
+    Attributes:
+        version: Version of the format.
+        storage: How the numbers are stored, in four bytes.
+        identity: SHA-256 of all that the features depend on besides the image.
+        image: SHA-256 of the image.
+    """
+
+    version: int
+    storage: bytes
+    identity: bytes
+    image: bytes
+
+
+def features_file_bytes(features: bytes, stated: FeaturesHeader) -> bytes:
     """Bytes of a file of features: the header, the CRC-32 of header and features, the features."""
+    header = _FEATURES_HEADER.pack(
+        _FEATURES_MAGIC,
+        stated.version,
+        stated.storage,
+        stated.identity,
+        stated.image,
+        len(features),
+    )
     checksum = _CHECKSUM.pack(zlib.crc32(features, zlib.crc32(header)))
     return (header + checksum).ljust(FEATURES_HEADER_BYTES, b"\0") + features
+
+
+def read_features_header(path: Path) -> FeaturesHeader | None:
+    """Read the header of a file of features; None if it has none."""
+    with path.open("rb") as file:
+        head = file.read(FEATURES_HEADER_BYTES)
+    if len(head) < FEATURES_HEADER_BYTES or not head.startswith(_FEATURES_MAGIC):
+        return None
+    _, version, storage, identity, image, _ = _FEATURES_HEADER.unpack_from(head)
+    return FeaturesHeader(version=version, storage=storage, identity=identity, image=image)
 
 
 def features_fault(path: Path) -> str | None:
@@ -67,14 +103,14 @@ def features_fault(path: Path) -> str | None:
         return "is not a file: delete it, and rilievo creates it again"
     with path.open("rb") as file:
         head = file.read(FEATURES_HEADER_BYTES)
-        if len(head) < FEATURES_HEADER_BYTES or not head.startswith(FEATURES_MAGIC):
+        if len(head) < FEATURES_HEADER_BYTES or not head.startswith(_FEATURES_MAGIC):
             return (
                 "has no header, perhaps because of a power cut: delete it, and rilievo creates it "
                 "again"
             )
-        *_, expected_size = FEATURES_HEADER.unpack_from(head)
-        (expected_crc,) = _CHECKSUM.unpack_from(head, FEATURES_HEADER.size)
-        crc, size = zlib.crc32(head[: FEATURES_HEADER.size]), 0
+        *_, expected_size = _FEATURES_HEADER.unpack_from(head)
+        (expected_crc,) = _CHECKSUM.unpack_from(head, _FEATURES_HEADER.size)
+        crc, size = zlib.crc32(head[: _FEATURES_HEADER.size]), 0
         while chunk := file.read(_CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
             size += len(chunk)

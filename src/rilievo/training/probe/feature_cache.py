@@ -25,11 +25,11 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, parse_json, to_json
 from rilievo.io.training_files import (
-    FEATURES_HEADER,
     FEATURES_HEADER_BYTES,
-    FEATURES_MAGIC,
     FEATURES_SUFFIX,
+    FeaturesHeader,
     features_file_bytes,
+    read_features_header,
 )
 from rilievo.training.networks.backbones import Backbone, BackboneProperties, weights_sha256
 from rilievo.training.networks.features import Features, box_in_padded, padded_size
@@ -137,27 +137,26 @@ def encode_features(
         if tokens is not None:
             record[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
     payload = record.tobytes()
-    header = FEATURES_HEADER.pack(
-        FEATURES_MAGIC, VERSION, b"fp16", key.identity, key.image, len(payload)
+    header = FeaturesHeader(
+        version=VERSION, storage=b"fp16", identity=key.identity, image=key.image
     )
-    return features_file_bytes(header, payload)
+    return features_file_bytes(payload, header)
 
 
 def open_features(path: Path, layout: FeatureFileLayout, key: FeatureKey) -> StoredFeatures:
     """Map a file into memory; ``InputError`` if it is broken or has another key."""
     name = printable(path)
-    with path.open("rb") as file:
-        header = file.read(FEATURES_HEADER_BYTES)
+    header = read_features_header(path)
     has_size = path.stat().st_size == layout.file_bytes
-    if not has_size or not header.startswith(FEATURES_MAGIC):
+    if not has_size or header is None:
         raise InputError(
             f"{name}: is not a cache file with {layout.file_bytes} bytes of features; delete it, "
             "and rilievo writes it again"
         )
     # The version need not be checked, because the identity depends on it.
-    _, _, _, identity, image, _ = FEATURES_HEADER.unpack_from(header)
-    if identity != key.identity or image != key.image:
-        owner = "another backbone or setting" if identity != key.identity else "another image"
+    has_identity = header.identity == key.identity
+    if not has_identity or header.image != key.image:
+        owner = "another image" if has_identity else "another backbone or setting"
         raise InputError(
             f"{name}: contains features from {owner}; delete it, and rilievo writes it again"
         )
