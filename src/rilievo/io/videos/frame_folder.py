@@ -13,7 +13,6 @@ from rilievo.io.files.names import natural_sort_key, printable, unique_names
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
-from rilievo.records.depth_map import OwnDepth
 from rilievo.records.sample import Photo
 
 
@@ -24,7 +23,7 @@ class FrameFolder(FrameSource):
     keep their times.
     """
 
-    own_depth: OwnDepth | None
+    is_folder = True
 
     def __init__(
         self,

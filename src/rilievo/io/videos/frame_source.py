@@ -9,6 +9,7 @@ from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
+from rilievo.records.depth_map import OwnDepth
 from rilievo.records.sample import Photo
 
 DEFAULT_RATE = Fraction(30)
@@ -49,6 +50,8 @@ class FrameSource(ABC):
         notes: Notes on changes to all frames, one line each.
         fault: Damage in one line, known after all frames were read; None if there is none.
         has_alpha: Whether frames may have transparent pixels.
+        is_folder: Whether the frames are files in a folder.
+        own_depth: Depth map in the file of the first frame, if it was asked for.
     """
 
     path: Path
@@ -61,6 +64,8 @@ class FrameSource(ABC):
     notes: tuple[str, ...]
     fault: str | None
     has_alpha: bool = True
+    is_folder: bool = False
+    own_depth: OwnDepth | None = None
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -33,7 +33,6 @@ from rilievo.io.outputs.sidecar import (
     depth_facts,
 )
 from rilievo.io.outputs.video_drawing import ClipDepthRange, measure_depth_range
-from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Coding, Frame, FrameSource, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import (
@@ -158,7 +157,7 @@ def _plan_results(
         target,
         options.outputs,
         picture_suffix=suffix or ".mp4",
-        is_sequence=isinstance(source, FrameFolder),
+        is_sequence=source.is_folder,
     )
 
 

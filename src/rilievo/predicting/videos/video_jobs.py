@@ -59,12 +59,11 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
     make_folder(job.target.parent)
     sweep_parts(job.target.parent)
     source = _open_source(job, results)
-    own_depth = source.own_depth if isinstance(source, FrameFolder) else None
     sidecar = predict_clip(
         source,
         results.model,
         job.target,
-        _clip_options(job, results, own_depth, tally.stopwatch),
+        _clip_options(job, results, source.own_depth, tally.stopwatch),
         _ProgressMeter(job.source, tally),
     )
     _report_notes(job, results, tally, sidecar)
