@@ -33,9 +33,9 @@ from lab.scenes.venue import Kind
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere_views import SphereView as Face
-from rilievo.geometry.sphere_views import cube_views, sample_bilinear
 from rilievo.geometry.transforms import rigid
+from rilievo.models.wide_photographs.sphere_views import SphereView as Face
+from rilievo.models.wide_photographs.sphere_views import cube_views, sample_bilinear
 from rilievo.records.sample import Sample
 
 CLEARANCE = 0.25

@@ -27,11 +27,15 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.geometry.sphere_scales import Layers, merge_layers, row_latitudes
-from rilievo.geometry.sphere_views import SpherePicture, SphereView, icosahedron_views
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model
-from rilievo.models.resampling.wide_views import align_views, draw_layers, smooth_view_map
+from rilievo.models.wide_photographs.sphere_scales import Layers, merge_layers, row_latitudes
+from rilievo.models.wide_photographs.sphere_views import (
+    SpherePicture,
+    SphereView,
+    icosahedron_views,
+)
+from rilievo.models.wide_photographs.wide_views import align_views, draw_layers, smooth_view_map
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo, Sample
 

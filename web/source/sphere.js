@@ -1,4 +1,4 @@
-// A network's answer to a panorama, from perspective views of it: rilievo.models.resampling.wide_views, with means in
+// A network's answer to a panorama, from perspective views of it: rilievo.models.wide_photographs.wide_views, with means in
 // place of slopes and of Poisson's equation, and without normals.
 
 import { clamp, cross, dot, lensOf, listOf, onRay, quantile } from "relief";

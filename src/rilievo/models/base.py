@@ -108,7 +108,7 @@ class Model(ABC):
         _check_photos(photos)
         if not any(photo.is_wide for photo in photos):
             return self.run_network(photos)
-        from rilievo.models.resampling.wide_views import infer_through_views
+        from rilievo.models.wide_photographs.wide_views import infer_through_views
 
         card = self.card
         return infer_through_views(photos, card.kind, self.run_network, card.resizing)

@@ -17,7 +17,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.refinement.blending import BlendingSpace, blending_space, depth_in_space
 from rilievo.models.resampling.resizing import resize
-from rilievo.models.resampling.wide_views import infer_through_views
+from rilievo.models.wide_photographs.wide_views import infer_through_views
 from rilievo.records.sample import Photo
 
 _MIN_SIDE = 64

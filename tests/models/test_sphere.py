@@ -11,7 +11,7 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import equidistant_fisheye
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere_scales import (
+from rilievo.models.wide_photographs.sphere_scales import (
     Corrections,
     Layers,
     ScalePlaces,
@@ -22,7 +22,7 @@ from rilievo.geometry.sphere_scales import (
     solve_corrections,
     solve_shifts,
 )
-from rilievo.geometry.sphere_views import (
+from rilievo.models.wide_photographs.sphere_views import (
     SpherePicture,
     SphereView,
     covering_views,

@@ -17,7 +17,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float, Float32, Float64, Mask, Values, Vector
 from rilievo.errors import InputError
-from rilievo.geometry.sphere_views import fill_unknown
+from rilievo.models.wide_photographs.sphere_views import fill_unknown
 
 ViewMaps = Float32[np.ndarray, "k h w"]
 

@@ -1,7 +1,7 @@
 """Inference on wide photographs (fisheyes, panoramas) with networks for pinhole photographs.
 
 1. Square pinhole views that together cover the photograph are rendered, and a network runs on each.
-2. The depth of each view has its own scale. ``geometry.sphere_scales`` finds corrections with which
+2. The depth of each view has its own scale. ``sphere_scales`` finds corrections with which
    overlapping views agree.
 3. The corrected views are blended, with weights that fall to zero at their edges.
 
@@ -20,7 +20,9 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere_scales import (
+from rilievo.models.resampling.inference import Inference, Resizing
+from rilievo.models.resampling.resizing import limit_depth
+from rilievo.models.wide_photographs.sphere_scales import (
     Layers,
     ScalePlaces,
     merge_layers,
@@ -30,15 +32,13 @@ from rilievo.geometry.sphere_scales import (
     solve_corrections,
     solve_shifts,
 )
-from rilievo.geometry.sphere_views import (
+from rilievo.models.wide_photographs.sphere_views import (
     SpherePicture,
     SphereView,
     covering_views,
     fill_unknown,
     sample_bilinear,
 )
-from rilievo.models.resampling.inference import Inference, Resizing
-from rilievo.models.resampling.resizing import limit_depth
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 

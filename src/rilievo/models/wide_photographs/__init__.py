@@ -1,0 +1,1 @@
+"""Predictions for fisheyes and panoramas, by networks for ordinary photographs."""
