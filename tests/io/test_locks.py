@@ -112,21 +112,22 @@ with hold_locks([pathlib.Path(sys.argv[1])]):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files that are open cannot be removed there")
 def test_a_killed_process_leaves_a_file_and_no_lock(tmp_path: Path) -> None:
-    path = lock_path(tmp_path / "photo.json")
-    command = [sys.executable, "-c", _HOLDER, str(path)]
+    record = tmp_path / "photo.json"
+    path = lock_path(record)
+    command = [sys.executable, "-c", _HOLDER, str(record)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        sweep_lock(path)
+        sweep_lock(record)
         assert path.exists(), "a lock that is held is not swept"
         holder.kill()
         holder.wait(PATIENCE)
     assert path.exists()
-    with hold_locks([path, path]):
+    with hold_locks([record, record]):
         assert path.exists()
     assert not path.exists()
     path.touch()
-    sweep_lock(path)
+    sweep_lock(record)
     assert not path.exists()
 
 
@@ -142,13 +143,14 @@ def test_a_folder_where_no_lock_can_be_made_is_refused_in_a_line(tmp_path: Path)
 
 
 def test_a_lock_that_is_held_alone_refuses_the_next_one_at_once(tmp_path: Path) -> None:
-    path = tmp_path / ".run.lock"
-    with hold_lock_or_raise(path, "busy"):
-        with pytest.raises(OutputError, match=r"^busy$"), hold_lock_or_raise(path, "busy"):
+    record = tmp_path / "run"
+    path = lock_path(record)
+    with hold_lock_or_raise(record, "busy"):
+        with pytest.raises(OutputError, match=r"^busy$"), hold_lock_or_raise(record, "busy"):
             pytest.fail("held twice")
         assert path.exists()
     assert not path.exists()
-    with hold_lock_or_raise(path, "busy"):
+    with hold_lock_or_raise(record, "busy"):
         pass
 
 
@@ -159,11 +161,11 @@ def test_nothing_is_held_alone_on_a_file_system_without_locks(
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuses)
-    with hold_lock_or_raise(tmp_path / ".run.lock", "busy"):
+    with hold_lock_or_raise(tmp_path / "run", "busy"):
         assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_in_a_folder_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
-    missing = tmp_path / "none" / ".run.lock"
+    missing = tmp_path / "none" / "run"
     with pytest.raises(FileNotFoundError), hold_lock_or_raise(missing, "busy"):
         pytest.fail("held nowhere")

@@ -33,7 +33,7 @@ from rilievo.io.files.atomic import (
     unwritable,
     write_text,
 )
-from rilievo.io.files.commit import hold_locks, lock_path
+from rilievo.io.files.commit import hold_locks
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.json_record import InvalidRecordError, from_json, parse_json, to_json
 
@@ -304,7 +304,7 @@ def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[
     parts = {name: random_part_path(checksums.with_name(name)) for name in names}
     try:
         yield parts
-        with hold_locks([lock_path(checksums)]):
+        with hold_locks([checksums]):
             _rename_pending(checksums, names)  # Finish what a killed run may have left.
             _make_pending(checksums, parts)
             _rename_pending(checksums, names)
@@ -328,7 +328,7 @@ def finish_replacement(checksums: Path, names: Sequence[str]) -> None:
     if not os.path.lexists(pending_path(checksums)):
         return
     try:
-        with hold_locks([lock_path(checksums)]):
+        with hold_locks([checksums]):
             _rename_pending(checksums, names)
     except OSError as error:
         if isinstance(error, RilievoError):

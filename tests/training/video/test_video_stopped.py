@@ -211,7 +211,7 @@ def test_a_run_that_another_process_trains_is_refused_and_left_as_it_is(
     run = Path(shutil.copytree(begun, tmp_path / "run"))
     before = (run / CHECKPOINT).read_bytes()
     with (
-        hold_lock_or_raise(lock_path(run / CHECKPOINT), "busy"),
+        hold_lock_or_raise(run / CHECKPOINT, "busy"),
         pytest.raises(OutputError, match="another process is training in this folder"),
     ):
         train_video(clip_config(walls), run, GO_ON)

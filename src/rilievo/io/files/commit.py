@@ -39,22 +39,25 @@ def lock_path(record: Path) -> Path:
 
 
 @contextmanager
-def hold_locks(paths: list[Path]) -> Iterator[None]:
-    """Hold several locks, acquired in sorted order so that two processes cannot deadlock."""
+def hold_locks(records: Iterable[Path]) -> Iterator[None]:
+    """Hold the locks of several records.
+
+    They are acquired in sorted order, so that two processes cannot deadlock.
+    """
     with ExitStack() as locks:
-        for path in sorted(set(paths)):
+        for path in sorted({lock_path(record) for record in records}):
             locks.enter_context(_hold_lock(path))
         yield
 
 
 @contextmanager
-def hold_lock_or_raise(path: Path, busy_message: str) -> Iterator[None]:
-    """Hold a lock file while the block runs, or raise at once if another process holds it.
+def hold_lock_or_raise(record: Path, busy_message: str) -> Iterator[None]:
+    """Hold the lock of a record while the block runs, or raise if another process holds it.
 
     On a file system without locks, the block runs without one.
 
     Args:
-        path: The lock file, which is removed when the block ends.
+        record: The record, which need not exist. Its lock file is removed when the block ends.
         busy_message: Message of the error if another process holds the lock.
 
     Raises:
@@ -64,7 +67,7 @@ def hold_lock_or_raise(path: Path, busy_message: str) -> Iterator[None]:
     with ExitStack() as held_lock:
         # Only taking the lock is inside the try, so that an OSError of the block stays as it is.
         try:
-            held_lock.enter_context(_hold_lock(path, waits=False))
+            held_lock.enter_context(_hold_lock(lock_path(record), waits=False))
         except OSError as error:
             if error.errno in _LOCK_HELD_ERRNOS:
                 raise OutputError(busy_message) from error
@@ -72,8 +75,9 @@ def hold_lock_or_raise(path: Path, busy_message: str) -> Iterator[None]:
         yield
 
 
-def sweep_lock(path: Path) -> None:
-    """Remove the lock file of a killed process."""
+def sweep_lock(record: Path) -> None:
+    """Remove the lock file of a record that a killed process has left."""
+    path = lock_path(record)
     if not os.path.lexists(path):
         return
     with suppress(OSError), _hold_lock(path, waits=False):
@@ -252,7 +256,7 @@ def commit_all(file_sets: Sequence[FileSet], *, durable: bool = True) -> list[Ou
     for first in range(0, len(file_sets), _MAX_LOCKS):
         batch = file_sets[first : first + _MAX_LOCKS]
         try:
-            with hold_locks([lock_path(file_set.record) for file_set in batch]):
+            with hold_locks(file_set.record for file_set in batch):
                 errors += _commit_in_steps(batch, durable=True)
         except OSError as error:  # If no lock can be made here, no file can.
             for file_set in batch:

@@ -10,7 +10,7 @@ from rilievo.errors import InputError, OptionError, RilievoError, needing
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.atomic import remove_part
-from rilievo.io.files.commit import FileSet, lock_path, sweep_lock
+from rilievo.io.files.commit import FileSet, sweep_lock
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
@@ -377,7 +377,7 @@ class ResultWriter:
                 return False
         # Remove what the earlier run could not remove at its end.
         remove_part(pending_path(job.target))
-        sweep_lock(lock_path(path))
+        sweep_lock(path)
         return True
 
     def _comparable_record(self, job: Job, sidecar: Sidecar) -> Mapping[str, Setting]:

@@ -29,7 +29,7 @@ from rilievo.io.files.atomic import (
     write_bytes,
     write_text,
 )
-from rilievo.io.files.commit import hold_lock_or_raise, lock_path
+from rilievo.io.files.commit import hold_lock_or_raise
 from rilievo.io.files.limits import exists, read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
@@ -155,7 +155,7 @@ def hold_run_folder(run: Path) -> AbstractContextManager[None]:
         f"{printable(run)}: another process is training in this folder: stop it, or wait until it "
         "ends"
     )
-    return hold_lock_or_raise(lock_path(run / CHECKPOINT), busy_message)
+    return hold_lock_or_raise(run / CHECKPOINT, busy_message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
