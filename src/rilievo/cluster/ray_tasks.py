@@ -26,11 +26,10 @@ from rilievo.io.files.limits import reason
 from rilievo.io.files.names import printable
 from rilievo.predicting.options import LOCAL
 from rilievo.predicting.work_processes import (
-    Failure,
     Item,
     Report,
     Work,
-    killed_twice_failure,
+    killed_twice_report,
     merge_reports,
     open_work,
     split_into_tasks,
@@ -374,8 +373,7 @@ class Actor:
         """Run a single input, or give it up if a process died while it ran this input alone."""
         is_first_run = self._get_result(self._ledger.begin_alone.remote(key))
         if not is_first_run:
-            failure: Failure = killed_twice_failure(self._work, item)
-            return Report(failures=(failure,))
+            return killed_twice_report(self._work, item)
         report = self._run((item,), is_retry=True)
         self._get_result(self._ledger.end_alone.remote(key))
         return report

@@ -8,8 +8,13 @@ from rilievo.cluster.remote_files import Remote, open_remote, walk
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.names import address_or_none, local_path, number_duplicates, unique_names
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar
-from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
-from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs, is_photo_or_video
+from rilievo.predicting.inputs import (
+    Job,
+    SkippedInputs,
+    find_jobs,
+    is_photo_or_video,
+    job_for_file,
+)
 
 
 def list_jobs(
@@ -121,10 +126,8 @@ def _list_folder_jobs(
 
 
 def _file_job(remote: Remote, target: Path) -> Job:
-    is_video = Path(remote.plain_path).suffix.lower() in VIDEO_SUFFIXES
     address = f"{remote.scheme}://{remote.path.split('://', 1)[-1]}"
-    medium = Medium.VIDEO if is_video else Medium.PHOTO
-    return Job(source=Path(address), medium=medium, target=target)
+    return job_for_file(Path(address), target, name=remote.plain_path)
 
 
 def _find_result_names(folder: Remote, names: Sequence[str]) -> set[str]:

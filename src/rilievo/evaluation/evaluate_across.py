@@ -15,8 +15,8 @@ from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
+from rilievo.predicting.consent import check_not_paid
 from rilievo.predicting.options import BatchOptions
-from rilievo.predicting.predict_across import check_not_paid
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.work_processes import (
     Failure,

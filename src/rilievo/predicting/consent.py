@@ -71,6 +71,22 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
     model.allow(calls)
 
 
+def check_not_paid(model: Model) -> None:
+    """Raise ``OptionError`` if the model is paid by the call."""
+    if isinstance(model, PaidModel):
+        raise OptionError(
+            problem=Text(
+                f"model '{model.card.name}' charges for each call, and rilievo cannot "
+                "count the calls of several processes together: leave out ",
+                OptionName("workers"),
+                ", ",
+                OptionName("shard"),
+                " and ",
+                OptionName("ray"),
+            )
+        )
+
+
 def _ask_to_pay(model: PaidModel, photographs: int, calls: int) -> None:
     """Ask at the terminal; raise ``OptionError`` unless the user answers yes."""
     sent = "1 photograph" if photographs == 1 else f"{photographs} photographs"

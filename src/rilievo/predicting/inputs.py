@@ -52,6 +52,13 @@ class Job:
     target: Path
 
 
+def job_for_file(source: Path, target: Path, *, name: str) -> Job:
+    """Make the job for a file, which is a photograph or a video by the suffix of its name."""
+    is_video_name = Path(name).suffix.lower() in VIDEO_SUFFIXES
+    medium = Medium.VIDEO if is_video_name else Medium.PHOTO
+    return Job(source=source, medium=medium, target=target)
+
+
 @dataclass(slots=True)
 class SkippedInputs:
     """What a search for inputs has skipped.
@@ -165,6 +172,12 @@ def find_jobs(
                 skipped.empty.append(printable(path))
 
 
+def find_photographs(folder: Path) -> list[Path]:
+    """Find all photographs in a folder and its subfolders, but not rilievo's results."""
+    jobs = find_jobs([folder], folder, sequence=False)
+    return [job.source for job in jobs if job.medium is Medium.PHOTO]
+
+
 def _target_name(path: Path) -> str:
     """Return the name that the results of a file or a folder get."""
     if path.is_dir():
@@ -254,12 +267,7 @@ def _folder_jobs(folder: Path, target: Path, output: Path, skipped: SkippedInput
             if _names_in_sidecar(earlier_sidecar, has_results=False):
                 skipped.outdated.append(earlier_sidecar)
         for name, target_name in zip(files, names_of_results, strict=True):
-            has_video_suffix = Path(name).suffix.lower() in VIDEO_SUFFIXES
-            yield Job(
-                source=current / name,
-                medium=Medium.VIDEO if has_video_suffix else Medium.PHOTO,
-                target=result_folder / target_name,
-            )
+            yield job_for_file(current / name, result_folder / target_name, name=name)
 
 
 def _result_names(folder: Path, names: Sequence[str], skipped: SkippedInputs) -> set[str]:

@@ -11,7 +11,8 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.io.files.names import address_or_none, local_path, printable
-from rilievo.models.base import Model, PaidModel
+from rilievo.models.base import Model
+from rilievo.predicting.consent import check_not_paid
 from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import ResultWriter
@@ -187,22 +188,6 @@ class TaskTally(Tally):
             failures=tuple(self.failures),
             notes=tuple(self.collected_notes),
             times=summary.spent,
-        )
-
-
-def check_not_paid(model: Model) -> None:
-    """Raise ``OptionError`` if the model is paid by the call."""
-    if isinstance(model, PaidModel):
-        raise OptionError(
-            problem=Text(
-                f"model '{model.card.name}' charges for each call, and rilievo cannot "
-                "count the calls of several processes together: leave out ",
-                OptionName("workers"),
-                ", ",
-                OptionName("shard"),
-                " and ",
-                OptionName("ray"),
-            )
         )
 
 

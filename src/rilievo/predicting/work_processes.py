@@ -110,14 +110,15 @@ def open_work(work: Work[Item], version: str) -> TaskFunction:
     return run_task_and_report
 
 
-def killed_twice_failure(work: Work[Item], item: Item) -> Failure:
-    """Make the failure of an item on which two processes were killed."""
+def killed_twice_report(work: Work[Item], item: Item) -> Report:
+    """Report an item as failed, because two processes were killed while they worked on it."""
     name = work.name(item)
-    return Failure(
+    failure = Failure(
         name=name,
         reason=f"{name}: skipped, because its process was killed twice, the second time while it "
         "worked on this input alone; this input probably needs more memory than is free",
     )
+    return Report(failures=(failure,))
 
 
 def merge_reports(reports: Iterable[Report]) -> Report:
@@ -318,7 +319,7 @@ class _WorkerPool(Generic[Item]):
                 )
             self._retries.append(task)
         elif task.death_count and len(task.items) == 1:
-            yield Report(failures=(killed_twice_failure(self._work, task.items[0]),))
+            yield killed_twice_report(self._work, task.items[0])
         else:
             death_count = task.death_count + 1
             self._retries += [_Task(items=(item,), death_count=death_count) for item in task.items]

@@ -24,7 +24,7 @@ from rilievo.models.onnx_files.foreign_model import (
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.options.unused_options import changed_options
-from rilievo.predicting.inputs import Medium, find_jobs
+from rilievo.predicting.inputs import find_photographs
 from rilievo.schema.fields import option
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
@@ -224,8 +224,7 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
 
 def _calibration_photos(folder: Path) -> Sequence[Path]:
     """Photographs of a folder, evenly spread if there are more than calibration needs."""
-    jobs = find_jobs([folder], folder, sequence=False)
-    paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
+    paths = find_photographs(folder)
     if not paths:
         raise OptionError(
             option="calibration", problem=f"needs photographs, but {folder} contains none"
