@@ -23,8 +23,9 @@ from rilievo.evaluation.metrics import (
     PICTURE_METRICS,
     POINT_METRICS,
 )
-from rilievo.evaluation.metrics.depth import ORDER_METRICS, WINDOW_METRICS
+from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Better
+from rilievo.evaluation.metrics.order import ORDER_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.models.finding import MODEL_KINDS

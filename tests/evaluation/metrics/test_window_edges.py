@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.evaluation.metrics import DepthPair, pooled, value
-from rilievo.evaluation.metrics.depth import WINDOW_METRICS
+from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 
 
 def pair(seed: int = 0, size: tuple[int, int] = (13, 17), holes: float = 0.2) -> DepthPair:

@@ -6,15 +6,13 @@ from fnmatch import fnmatchcase
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import Text
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Task
+from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
-from rilievo.evaluation.metrics.depth import (
-    DEPTH_METRICS,
-    ORDER_METRICS,
-    PICTURE_METRICS,
-    WINDOW_METRICS,
-)
+from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Metric
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS
+from rilievo.evaluation.metrics.order import ORDER_METRICS
+from rilievo.evaluation.metrics.picture import PICTURE_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.extensions.foreign_code import load_entry_point, load_user_object

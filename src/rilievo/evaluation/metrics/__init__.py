@@ -1,7 +1,7 @@
 """Errors of depth, normals and surfaces."""
 
 from rilievo.evaluation.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
-from rilievo.evaluation.metrics.depth import DEPTH_METRICS, PICTURE_METRICS
+from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import (
     AnyMetric,
     Better,
@@ -13,6 +13,7 @@ from rilievo.evaluation.metrics.metric import (
 )
 from rilievo.evaluation.metrics.normals import NORMAL_METRICS, pooled_median
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
+from rilievo.evaluation.metrics.picture import PICTURE_METRICS
 from rilievo.evaluation.metrics.point_maps import (
     CAMERA_METRICS,
     POINT_METRICS,

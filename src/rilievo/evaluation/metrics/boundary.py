@@ -5,10 +5,14 @@ neighbouring pixels whose depths have a ratio above a factor. ``window_f1`` is t
 compares each pixel with all others in a round window.
 """
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Int, Mask
-from rilievo.evaluation.metrics.metric import Plane, Sums
+from rilievo.errors.messages import count_text
+from rilievo.evaluation.metrics.metric import Better, Metric, Plane, Sums, metrics_by_name
 from rilievo.evaluation.metrics.pairs import DepthPair, Indices
 
 RATIO_THRESHOLDS = np.linspace(1.05, 1.25, 10)
@@ -53,6 +57,17 @@ def boundary_f1(sums: Sums, _count: int) -> float:
     # Where both are 0, F1 is 0; the divisor 1 only avoids a division by zero.
     f1 = 2 * recall * precision / np.where(total > 0, total, 1.0)
     return float(_RATIO_WEIGHTS @ f1)
+
+
+BOUNDARY_F1: Metric[DepthPair] = Metric(
+    "boundary_f1",
+    "boundary F1",
+    "",
+    Better.HIGHER,
+    "scale-invariant F1 of occluding edges (Bochkovskii et al. 2024, Depth Pro)",
+    boundary_counts,
+    boundary_f1,
+)
 
 
 def _neighbour_slices() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
@@ -159,3 +174,20 @@ def window_f1(sums: Sums, _count: int) -> float:
     precision = found / np.maximum(predicted, _MIN_DIVISOR)
     f1 = 2 * recall * precision / np.maximum(recall + precision, _MIN_DIVISOR)
     return float(STEP_THRESHOLDS @ f1 / STEP_THRESHOLDS.sum())
+
+
+WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
+    *(
+        Metric(
+            f"edge_f1_r{radius}",
+            f"edge F1 r={radius}",
+            "",
+            Better.HIGHER,
+            "F1 of occluding edges in windows with a radius of "
+            f"{count_text(radius, 'pixel')} (MoGe)",
+            partial(window_edge_counts, radius=radius),
+            window_f1,
+        )
+        for radius in (1, 2, 3)
+    )
+)

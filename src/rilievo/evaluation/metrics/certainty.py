@@ -94,6 +94,19 @@ def expected_calibration_error(sums: Sums, count: int) -> float:
     return float(np.abs(right_counts - confidence_sums).sum() / count)
 
 
+ECE: Metric[DepthPair] = _probability_metric(
+    name="ece",
+    label="ECE",
+    better=Better.LOWER,
+    summary=(
+        "mean |confidence - fraction of depths right within a factor of 1.25| over 15 bins of "
+        "confidence (Guo et al. 2017, but a confidence of exactly 0 also counts)"
+    ),
+    sums=reliability_sums,
+    finish=expected_calibration_error,
+)
+
+
 def count_in_range(pair: DepthPair) -> Sums:
     """Count pixels whose error lies in the range that should have ``LEVEL`` of them."""
     # The confidence c is 1 - exp(-ln 1.25 / s), so that s is -ln 1.25 / ln(1 - c). An error is
@@ -111,6 +124,19 @@ def coverage_gap(sums: Sums, count: int) -> float:
     return float(sums[0] / count) - LEVEL
 
 
+COVERAGE_GAP: Metric[DepthPair] = _probability_metric(
+    name="coverage90_gap",
+    label="coverage - 0.9",
+    better=Better.ZERO,
+    summary=(
+        "fraction of errors e within the 90% range of the Laplace distribution that the "
+        "confidence implies, minus 0.9"
+    ),
+    sums=count_in_range,
+    finish=coverage_gap,
+)
+
+
 def negative_log_likelihood(pair: DepthPair) -> Sums:
     """Sum over log errors, under Laplace's distribution [nats].
 
@@ -120,6 +146,18 @@ def negative_log_likelihood(pair: DepthPair) -> Sums:
     spread = -np.log(NEAR) / np.log1p(-confidence)
     negative_log_density = np.log(2 * spread) + pair.abs_log_error / spread
     return np.array([float(negative_log_density.sum())])
+
+
+NLL: Metric[DepthPair] = _probability_metric(
+    name="nll",
+    label="NLL",
+    better=Better.LOWER,
+    summary=(
+        "mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
+        "confidence implies, in nats, with confidence clipped to 0.001 to 0.999"
+    ),
+    sums=negative_log_likelihood,
+)
 
 
 def area_under_risk_coverage(pair: DepthPair) -> Sums:
@@ -133,6 +171,20 @@ def area_under_risk_coverage(pair: DepthPair) -> Sums:
     group_means = np.bincount(group, errors) / sizes
     risks = np.cumsum(group_means[group]) / np.arange(1, pair.count + 1)
     return np.array([float(risks.mean())])
+
+
+AURC: Metric[DepthPair] = Metric(
+    "aurc_abs_rel",
+    "AURC AbsRel",
+    "",
+    Better.LOWER,
+    "area under the risk-coverage curve, which is the mean AbsRel of the most confident "
+    "pixels for each fraction of pixels kept (Geifman and El-Yaniv 2017)",
+    area_under_risk_coverage,
+    first_sum,
+    pools=False,
+    needs_confidence=True,
+)
 
 
 def _area_metrics(
@@ -175,55 +227,12 @@ def _area_metrics(
     )
 
 
-# A new metric is one function and one line below.
+# A new metric is one function with its Metric, and one name below.
 CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(
     *_area_metrics("abs_rel", "AbsRel", "", "AbsRel"),
     *_area_metrics("rmse", "RMSE", "m", "RMSE"),
     *_area_metrics("delta1", "δ1", "", "1 - δ1"),
-    Metric(
-        "aurc_abs_rel",
-        "AURC AbsRel",
-        "",
-        Better.LOWER,
-        "area under the risk-coverage curve, which is the mean AbsRel of the most confident "
-        "pixels for each fraction of pixels kept (Geifman and El-Yaniv 2017)",
-        area_under_risk_coverage,
-        first_sum,
-        pools=False,
-        needs_confidence=True,
-    ),
-    _probability_metric(
-        name="nll",
-        label="NLL",
-        better=Better.LOWER,
-        summary=(
-            "mean negative log-likelihood of ln(p/t) under the Laplace distribution that the "
-            "confidence implies, in nats, with confidence clipped to 0.001 to 0.999"
-        ),
-        sums=negative_log_likelihood,
-    ),
-    _probability_metric(
-        name="ece",
-        label="ECE",
-        better=Better.LOWER,
-        summary=(
-            "mean |confidence - fraction of depths right within a factor of 1.25| over 15 bins of "
-            "confidence (Guo et al. 2017, but a confidence of exactly 0 also counts)"
-        ),
-        sums=reliability_sums,
-        finish=expected_calibration_error,
-    ),
-    _probability_metric(
-        name="coverage90_gap",
-        label="coverage - 0.9",
-        better=Better.ZERO,
-        summary=(
-            "fraction of errors e within the 90% range of the Laplace distribution that the "
-            "confidence implies, minus 0.9"
-        ),
-        sums=count_in_range,
-        finish=coverage_gap,
-    ),
+    *(AURC, NLL, ECE, COVERAGE_GAP),
 )
 
 NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(

@@ -28,14 +28,33 @@ _FINE_BINS = 1 << _LOW_BITS
 """Number of angle steps in a coarse bin."""
 
 
+LOW = Better.LOWER
+
+
 def angle_sum(pair: NormalsPair) -> Sums:
     """Sum of angles [°]."""
     return np.array([pair.angles.sum()])
 
 
+MEAN: Metric[NormalsPair] = Metric(
+    "mean", "mean", "°", LOW, "mean angle between predicted and true normals", angle_sum
+)
+
+
 def squared_angle_sum(pair: NormalsPair) -> Sums:
     """Sum of squared angles [°²]."""
     return np.array([dot(pair.angles, pair.angles)])
+
+
+RMSE: Metric[NormalsPair] = Metric(
+    "rmse",
+    "RMSE",
+    "°",
+    LOW,
+    "root mean squared angle between predicted and true normals",
+    squared_angle_sum,
+    root_mean,
+)
 
 
 def median_sums(pair: NormalsPair) -> Sums:
@@ -56,6 +75,17 @@ def median(sums: Sums, count: int) -> float:
         bin_centre = (coarse_bin + 0.5) * _FINE_BINS
         middle_angles.append(bin_centre * _ANGLE_STEP)
     return float(np.mean(middle_angles))
+
+
+MEDIAN: Metric[NormalsPair] = Metric(
+    "median",
+    "median",
+    "°",
+    LOW,
+    "median angle between predicted and true normals",
+    median_sums,
+    median,
+)
 
 
 def pooled_median(read_angles: Callable[[], Iterable[AnyValues]]) -> float:
@@ -114,37 +144,18 @@ def _count_below_angle(bound: float) -> Callable[[NormalsPair], Sums]:
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 
-LOW = Better.LOWER
-# A new metric is one function and one line below.
-NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(
-    Metric("mean", "mean", "°", LOW, "mean angle between predicted and true normals", angle_sum),
+WITHIN: tuple[Metric[NormalsPair], ...] = tuple(
     Metric(
-        "median",
-        "median",
-        "°",
-        LOW,
-        "median angle between predicted and true normals",
-        median_sums,
-        median,
-    ),
-    Metric(
-        "rmse",
-        "RMSE",
-        "°",
-        LOW,
-        "root mean squared angle between predicted and true normals",
-        squared_angle_sum,
-        root_mean,
-    ),
-    *(
-        Metric(
-            f"within_{bound:g}".replace(".", "_"),
-            f"< {bound:g}°",
-            "",
-            Better.HIGHER,
-            f"fraction of pixels whose predicted normal is off by strictly less than {bound:g}°",
-            _count_below_angle(bound),
-        )
-        for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
-    ),
+        f"within_{bound:g}".replace(".", "_"),
+        f"< {bound:g}°",
+        "",
+        Better.HIGHER,
+        f"fraction of pixels whose predicted normal is off by strictly less than {bound:g}°",
+        _count_below_angle(bound),
+    )
+    for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
 )
+
+
+# A new metric is one function with its Metric, and one name below.
+NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = metrics_by_name(MEAN, MEDIAN, RMSE, *WITHIN)

@@ -1,12 +1,13 @@
 """Order of depth at pairs of points, as in DA-2K (Yang et al. 2024, Depth Anything V2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.arrays.shapes import Values
 from rilievo.errors import InputError, NoGroundTruthError
-from rilievo.evaluation.metrics.metric import Sums
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, metrics_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +47,9 @@ class OrderPair:
 def count_in_order(pair: OrderPair) -> Sums:
     """Count pairs whose nearer point is predicted nearer; a tie is wrong."""
     return np.array([float(np.count_nonzero(pair.nearer < pair.farther))])
+
+
+_IN_ORDER = "fraction of pairs of points whose nearer point is predicted strictly nearer (DA-2K)"
+ORDER_METRICS: Mapping[str, Metric[OrderPair]] = metrics_by_name(
+    Metric("in_order", "in order", "", Better.HIGHER, _IN_ORDER, count_in_order)
+)

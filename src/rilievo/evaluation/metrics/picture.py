@@ -1,11 +1,19 @@
 """Comparison of depth maps as 8-bit pictures, as published."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import InputError, needing
-from rilievo.evaluation.metrics.metric import Sums
+from rilievo.evaluation.metrics.metric import (
+    Better,
+    Metric,
+    Sums,
+    first_sum,
+    metrics_by_name,
+    root_mean,
+)
 from rilievo.evaluation.metrics.pairs import PicturePair
 
 _SSIM_WINDOW = 7
@@ -46,3 +54,15 @@ def _skimage_metrics() -> Any:
     with needing("comparing pictures", "evaluate"):
         from skimage import metrics
     return metrics
+
+
+_RMSE = "root mean squared difference of grey levels from 0 to 255"
+_PSNR = "peak signal-to-noise ratio of grey levels from 0 to 255 (scikit-image)"
+_SSIM = "structural similarity of grey levels from 0 to 255 in windows of 7x7 pixels (scikit-image)"
+
+# A new metric is one function above and one line here.
+PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = metrics_by_name(
+    Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_grey_error, root_mean),
+    Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, first_sum, pools=False),
+    Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, first_sum, pools=False),
+)

@@ -1,7 +1,7 @@
 """Errors of points with the model's own directions, and of its field of view."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,19 +30,6 @@ _DISTANCE_OFFSET = 1e-6
 """Added to a distance before the division by it [m], as in MoGe's program."""
 _MAX_RELATIVE_ERROR = 0.25
 """Error over distance, or over an object's size, below which a point is right, as in MoGe."""
-_LOCAL_REL = (
-    "mean distance between predicted and true 3D points, divided by the object's size, with each "
-    "object fitted separately (MoGe)"
-)
-_LOCAL_DELTA = (
-    "fraction of 3D points that are off by less than a quarter of the object's size, with each "
-    "object fitted separately (MoGe)"
-)
-_FOV = "|predicted - true| horizontal field of view (MoGe)"
-_FOV_SIGNED = (
-    "predicted - true horizontal field of view, which is positive if it is predicted too wide "
-    "(MoGe)"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +158,10 @@ class FieldOfViewPair:
         return 1
 
 
+LOW = Better.LOWER
+HIGH = Better.HIGHER
+
+
 def point_rel(pair: DepthPair | PointsPair) -> Sums:
     """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6) of points [m] (Wang et al. 2025, MoGe)."""
     return np.array([(pair.point_errors / (pair.true_distances + _DISTANCE_OFFSET)).sum()])
@@ -183,9 +174,25 @@ def point_delta1(pair: DepthPair | PointsPair) -> Sums:
     return np.array([float(np.count_nonzero(pair.point_errors < max_error))])
 
 
+_REL = "mean ‖p̂ - p‖ / ‖p‖ of predicted 3D points p̂ and true points p (MoGe)"
+_DELTA = "fraction of predicted 3D points p̂ with ‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
+RELATIVE_METRICS: tuple[Metric[Any], ...] = (
+    Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
+    Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
+)
+"""Metrics of points, and of depth by the points of its own camera."""
+
+
 def point_distance(pair: DepthPair | PointsPair) -> Sums:
     """Sum of ‖p̂ - p‖ [m]."""
     return np.array([pair.point_errors.sum()])
+
+
+_DISTANCE = "mean distance ‖p̂ - p‖ between predicted 3D points p̂ and true points p"
+POINT_DISTANCE: Metric[Any] = Metric(
+    "point_distance", "point distance", "m", LOW, _DISTANCE, point_distance
+)
+"""Metric of depth; for points, the summary also names MoGe."""
 
 
 def object_mean_error(pair: PointsPair) -> Sums:
@@ -193,45 +200,43 @@ def object_mean_error(pair: PointsPair) -> Sums:
     return np.array([np.mean([errors.mean for errors in pair.errors_by_object])])
 
 
+LOCAL_REL: Metric[PointsPair] = Metric(
+    "local_rel",
+    "local rel",
+    "",
+    LOW,
+    "mean distance between predicted and true 3D points, divided by the object's size, with each "
+    "object fitted separately (MoGe)",
+    object_mean_error,
+    first_sum,
+    pools=False,
+)
+
+
 def object_right_fraction(pair: PointsPair) -> Sums:
     """Mean over the objects of their fraction of right points."""
     return np.array([np.mean([errors.right for errors in pair.errors_by_object])])
 
 
-POINT_DISTANCE = "mean distance ‖p̂ - p‖ between predicted 3D points p̂ and true points p"
-_REL = "mean ‖p̂ - p‖ / ‖p‖ of predicted 3D points p̂ and true points p (MoGe)"
-_DELTA = "fraction of predicted 3D points p̂ with ‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
-LOW = Better.LOWER
-HIGH = Better.HIGHER
-RELATIVE_METRICS: tuple[Metric[Any], ...] = (
-    Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
-    Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
+LOCAL_DELTA1: Metric[PointsPair] = Metric(
+    "local_delta1",
+    "local δ1",
+    "",
+    HIGH,
+    "fraction of 3D points that are off by less than a quarter of the object's size, with each "
+    "object fitted separately (MoGe)",
+    object_right_fraction,
+    first_sum,
+    pools=False,
 )
 
-# A new metric is one function and one line below.
+
+# A new metric is one function with its Metric, and one name below.
 POINT_METRICS: Mapping[str, Metric[PointsPair]] = metrics_by_name(
     *RELATIVE_METRICS,
-    Metric(
-        "point_distance",
-        "point distance",
-        "m",
-        LOW,
-        f"{POINT_DISTANCE} (MoGe)",
-        point_distance,
-    ),
-    Metric(
-        "local_rel", "local rel", "", LOW, _LOCAL_REL, object_mean_error, first_sum, pools=False
-    ),
-    Metric(
-        "local_delta1",
-        "local δ1",
-        "",
-        HIGH,
-        _LOCAL_DELTA,
-        object_right_fraction,
-        first_sum,
-        pools=False,
-    ),
+    replace(POINT_DISTANCE, summary=f"{_DISTANCE} (MoGe)"),
+    LOCAL_REL,
+    LOCAL_DELTA1,
 )
 
 
@@ -245,6 +250,11 @@ def fov_deviation(pair: FieldOfViewPair) -> Sums:
     return np.array([pair.predicted - pair.true])
 
 
+_FOV = "|predicted - true| horizontal field of view (MoGe)"
+_FOV_SIGNED = (
+    "predicted - true horizontal field of view, which is positive if it is predicted too wide "
+    "(MoGe)"
+)
 CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = metrics_by_name(
     Metric("fov_error", "FOV error", "°", LOW, _FOV, fov_error),
     Metric("fov_deviation", "FOV deviation", "°", Better.ZERO, _FOV_SIGNED, fov_deviation),

@@ -21,15 +21,6 @@ from rilievo.evaluation.metrics.metric import (
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
 
-_TAE = (
-    "mean |d - d'| / d, where d is the depth of a frame and d' the depth of the frame before or "
-    "after it, projected into its camera (Video Depth Anything)"
-)
-_OPW = (
-    "30 times the mean absolute change, along the true flow between frames, of normalised inverse "
-    "depth, which is inverse depth minus its median, divided by the mean absolute deviation from "
-    "the median (NVDS)"
-)
 _OPW_FACTOR = 30.0
 """Factor 10 of the authors' program, times its sum over three colours, which are equal."""
 _MAX_SURFACE_STEP = 0.05
@@ -76,6 +67,19 @@ def temporal_error(pair: StabilityPair) -> Sums:
     forward_error = _mean_relative_error(pair.second_depth, first_in_second, pair.second_valid)
     backward_error = _mean_relative_error(pair.first_depth, second_in_first, pair.first_valid)
     return np.array([100 * (forward_error + backward_error) / 2])
+
+
+TAE: Metric[StabilityPair] = Metric(
+    "tae",
+    "TAE",
+    "%",
+    Better.LOWER,
+    "mean |d - d'| / d, where d is the depth of a frame and d' the depth of the frame before or "
+    "after it, projected into its camera (Video Depth Anything)",
+    temporal_error,
+    first_sum,
+    pools=False,
+)
 
 
 def _project_depth(depth: Plane, K: Matrix, target_T_source: Transform) -> Plane:
@@ -137,6 +141,20 @@ def warping_error(pair: StabilityPair) -> Sums:
     return np.array([_OPW_FACTOR * change.mean()])
 
 
+OPW: Metric[StabilityPair] = Metric(
+    "opw",
+    "OPW",
+    "",
+    Better.LOWER,
+    "30 times the mean absolute change, along the true flow between frames, of normalised inverse "
+    "depth, which is inverse depth minus its median, divided by the mean absolute deviation from "
+    "the median (NVDS)",
+    warping_error,
+    first_sum,
+    pools=False,
+)
+
+
 def _normalise_inverse_depth(depth: Plane, mask: Mask) -> Plane:
     """Inverse depth minus its median, over its mean absolute deviation; NaN outside the mask."""
     has_depth = mask & (depth > 0)
@@ -184,8 +202,5 @@ def _bilinear_samples(
     return samples
 
 
-# A new metric is one function and one line below.
-STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = metrics_by_name(
-    Metric("tae", "TAE", "%", Better.LOWER, _TAE, temporal_error, first_sum, pools=False),
-    Metric("opw", "OPW", "", Better.LOWER, _OPW, warping_error, first_sum, pools=False),
-)
+# A new metric is one function with its Metric, and one name below.
+STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = metrics_by_name(TAE, OPW)
