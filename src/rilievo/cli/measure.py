@@ -35,7 +35,6 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
-from rilievo.predicting.metres.metric_references import describe_calibration
 from rilievo.predicting.metres.size_files import find_sparse_file, read_photo_sizes
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.named_camera import with_camera
@@ -188,7 +187,7 @@ def _remarks_to_print(
     remarks = remarks_beyond_camera(measurement) if has_depth_map else list(measurement.remarks)
     calibration = prediction.calibration
     if calibration is not None and calibration.own_depth is not None:
-        return [describe_calibration(calibration), *remarks]
+        return [calibration.describe(), *remarks]
     return remarks
 
 

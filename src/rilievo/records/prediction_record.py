@@ -60,6 +60,48 @@ class Calibration:
     outliers: int | None = None
     warning: str | None = None
 
+    def describe(self, instrument: Instrument | None = None) -> str:
+        """Describe where metres came from and how accurate they should be, in a sentence.
+
+        ``instrument`` is the sensor whose depth gave the metres, if any.
+        """
+        if self.measured_pixels is not None:
+            source = self._describe_sensor(self.measured_pixels, instrument)
+            if self.expected_error is None:
+                return f"metres from {source}"
+            # The test hides pixels elsewhere, so it does not know what the real holes hide.
+            return (
+                f"metres from {source}; in a test on hidden pixels, 8 in 10 were filled to within "
+                f"{100 * self.expected_error:.1f}%, but the error can be several times as large in "
+                "holes over whole objects or glass, and at the border of the picture"
+            )
+        source = self.method
+        if self.own_depth is not None:
+            source = f"the photograph's own depth ({self.own_depth})"
+        if self.expected_error is None:
+            return f"metres from {source}"
+        return (
+            f"metres from {source}; the depth of 8 in 10 pixels should be within "
+            f"{100 * self.expected_error:.0f}%"
+        )
+
+    def _describe_sensor(self, measured_count: int, instrument: Instrument | None) -> str:
+        """Describe how many pixels a sensor measured, and with which error."""
+        outlier_count = self.outliers or 0
+        outliers = ""
+        if outlier_count:
+            outlier_fraction = outlier_count / (measured_count + outlier_count)
+            noun = "outlier" if outlier_count == 1 else "outliers"
+            outliers = f" and replaces {outlier_count:,} {noun} ({100 * outlier_fraction:.2g}%)"
+        error = ""
+        if instrument is not None:
+            error_source = "assumed" if instrument.is_assumed else "stated"
+            error = f" (8 in 10 are {error_source} to be within {instrument.error})"
+        return (
+            f"{measured_count:,} measured pixels{error}, which are kept; the network fills in the "
+            f"rest{outliers}"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchoring:

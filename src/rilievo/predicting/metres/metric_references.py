@@ -9,7 +9,6 @@ from rilievo.arrays.shapes import Field, Shaped, Size
 from rilievo.calibration.sizes import Along, Known, KnownPoint
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.records.instruments import NO_ERROR, DepthError, Instrument
-from rilievo.records.prediction_record import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,48 +84,4 @@ def read_sensor_references(
         recorded_instrument=sparse.instrument,
         notes=sparse.notes,
         unused_camera_file=sparse.ignored_camera_file,
-    )
-
-
-def describe_calibration(calibration: Calibration, instrument: Instrument | None = None) -> str:
-    """Describe where metres came from and how accurate they should be, in a sentence."""
-    expected_error = calibration.expected_error
-    if calibration.measured_pixels is not None:
-        source = _describe_sensor(calibration, calibration.measured_pixels, instrument)
-        if expected_error is None:
-            return f"metres from {source}"
-        # The test hides pixels elsewhere, so it does not know what the real holes hide.
-        return (
-            f"metres from {source}; in a test on hidden pixels, 8 in 10 were filled to within "
-            f"{100 * expected_error:.1f}%, but the error can be several times as large in holes "
-            "over whole objects or glass, and at the border of the picture"
-        )
-    source = calibration.method
-    if calibration.own_depth is not None:
-        source = f"the photograph's own depth ({calibration.own_depth})"
-    if expected_error is None:
-        return f"metres from {source}"
-    return (
-        f"metres from {source}; the depth of 8 in 10 pixels should be within "
-        f"{100 * expected_error:.0f}%"
-    )
-
-
-def _describe_sensor(
-    calibration: Calibration, measured_count: int, instrument: Instrument | None
-) -> str:
-    """Describe how many pixels a sensor measured, and with which error."""
-    outlier_count = calibration.outliers or 0
-    outliers = ""
-    if outlier_count:
-        outlier_fraction = outlier_count / (measured_count + outlier_count)
-        noun = "outlier" if outlier_count == 1 else "outliers"
-        outliers = f" and replaces {outlier_count:,} {noun} ({100 * outlier_fraction:.2g}%)"
-    error = ""
-    if instrument is not None:
-        error_source = "assumed" if instrument.is_assumed else "stated"
-        error = f" (8 in 10 are {error_source} to be within {instrument.error})"
-    return (
-        f"{measured_count:,} measured pixels{error}, which are kept; the network fills in the "
-        f"rest{outliers}"
     )

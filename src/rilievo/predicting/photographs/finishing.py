@@ -9,7 +9,7 @@ from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.metres.metric_references import MetricReferences, describe_calibration
+from rilievo.predicting.metres.metric_references import MetricReferences
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
@@ -75,7 +75,7 @@ def finish(
     if options.refine.tile is not None:
         notes.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
-        notes.append(describe_calibration(prediction.calibration, prediction.instrument))
+        notes.append(prediction.calibration.describe(prediction.instrument))
     return prediction.but(notes=(*warnings, *(note for note in notes if note)))
 
 

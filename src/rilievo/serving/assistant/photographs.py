@@ -72,7 +72,7 @@ class PredictedPhotograph:
     def notes_without_scale_source(self) -> tuple[str, ...]:
         """Notes except the one that says where the metres come from.
 
-        ``describe_calibration`` writes that note, with these words at its beginning.
+        ``Calibration.describe`` writes that note, with these words at its beginning.
         """
         return tuple(note for note in self.notes if not note.startswith("metres from"))
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.errors.messages import worded
 from rilievo.measure import Measurement
-from rilievo.predicting.metres.metric_references import describe_calibration
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,
@@ -142,7 +141,7 @@ def _source_of_metres(photograph: PredictedPhotograph) -> str:
     facts_in_brackets = f" ({facts})" if facts else ""
     if prediction.calibration is None:
         return f"The metres come from the model {prediction.made_by.model}{facts_in_brackets}."
-    source = describe_calibration(prediction.calibration)
+    source = prediction.calibration.describe()
     return f"{source[:1].upper()}{source[1:]}{facts_in_brackets}."
 
 
