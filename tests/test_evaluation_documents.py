@@ -189,7 +189,7 @@ def extended(folder: Path) -> Path:
     insert(package / "data/datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", line)
     [metric, outside], [line] = section("A metric")
     depth = package / "evaluation/metrics" / "depth.py"
-    insert(depth, "DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = metrics_by_name(\n", line)
+    insert(depth, "DEPTH_METRICS: Mapping[str, DepthMetric] = metrics_by_name(\n", line)
     insert(depth, "from rilievo.alignment.fit import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
     benchmark, *_ = re.findall(r"^```toml\n(.*?)^```", text_of("docs/extending.md"), re.M | re.S)
