@@ -29,7 +29,7 @@ from rilievo.evaluation.foreign_confidence import ForeignConfidence, Meaning
 from rilievo.evaluation.predictions.sources import open_predictions
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.regions import model_window, truth_in_view, truth_size
-from rilievo.evaluation.scoring.scenes import make_score_job, needs_scenes
+from rilievo.evaluation.scoring.score_job import make_score_job, needs_scenes
 from rilievo.evaluation.stored_numbers import NumberKind, ValueEncoding
 
 BOOK = Path(__file__).with_suffix(".json")

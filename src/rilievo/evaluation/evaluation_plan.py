@@ -36,7 +36,7 @@ from rilievo.evaluation.predictions.sources import (
 )
 from rilievo.evaluation.scoring.comparable_depth import ALIGNED_TASKS, alignment_for_kind
 from rilievo.evaluation.scoring.pool import check_memory_for_scores
-from rilievo.evaluation.scoring.scenes import needs_scenes, require_scene
+from rilievo.evaluation.scoring.score_job import needs_scenes, require_scene
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.atomic import check_folder

@@ -30,8 +30,8 @@ from rilievo.evaluation.predictions.prediction_cache import (
 from rilievo.evaluation.records import Evaluation, Summary, Unscored
 from rilievo.evaluation.scoring.pool import score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.scoring.scenes import make_score_job
 from rilievo.evaluation.scoring.score import ScoreWithSums
+from rilievo.evaluation.scoring.score_job import make_score_job
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.summaries import (
     ScoreAccumulator,
