@@ -16,8 +16,9 @@ from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.predictions.prediction_cache import PredictionCache
 from rilievo.evaluation.predictions.sources import find_predictions
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.pool import score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.scoring.score_job import ScoreJob
 from rilievo.evaluation.selection import select_images
 from support.tiny_evaluation import TINY, run_tiny, write_predictions
 
@@ -183,8 +184,8 @@ def test_processes_score_as_one_does(root: Path, tmp_path: Path) -> None:
     )
     # Ids may come more than once here; what matters is that all come back, in order.
     ids = [*selection.ids * 25, "nowhere"]
-    alone = list(score_all(job, ids, processes=1))
-    together = list(score_all(job, ids, processes=2))
+    alone = list(score_all(job.score, ids, processes=1))
+    together = list(score_all(job.score, ids, processes=2))
     assert len(alone) == len(together) == len(ids)
     for one, other in zip(alone[:-1], together[:-1], strict=True):
         assert not isinstance(one, Unscored)

@@ -12,8 +12,9 @@ import pytest
 
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.pool import score_all
 from rilievo.evaluation.scoring.score import ScoreWithSums
+from rilievo.evaluation.scoring.score_job import ScoreJob
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from support.stored_answers import NOBODY, stored
@@ -39,7 +40,7 @@ def test_one_process_is_the_callers_own_and_starts_no_other(root: Path) -> None:
     dataset, plane = open_dataset("support.tiny_dataset:Tiny", root), Plane()
     job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, predictions=plane)
     children = multiprocessing.active_children()
-    for id, scored in zip(dataset.ids, score_all(job, dataset.ids, processes=1), strict=True):
+    for id, scored in zip(dataset.ids, score_all(job.score, dataset.ids, processes=1), strict=True):
         assert isinstance(scored, ScoreWithSums)
         assert scored.score.id == id
         assert plane.process == os.getpid()

@@ -8,7 +8,8 @@ from pathlib import Path
 from rilievo.data.datasets import open_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluation_plan import IMAGES_PER_PROCESS
-from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.pool import score_all
+from rilievo.evaluation.scoring.score_job import ScoreJob
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 from support.stored_answers import stored
@@ -33,4 +34,4 @@ if __name__ == "__main__":
     root, folder = map(Path, sys.argv[1:])
     dataset = open_dataset("support.tiny_dataset:Tiny", root)
     job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, predictions=SlowAnswers(folder))
-    list(score_all(job, dataset.ids * IMAGES_PER_PROCESS, processes=2))
+    list(score_all(job.score, dataset.ids * IMAGES_PER_PROCESS, processes=2))

@@ -124,7 +124,7 @@ def score_plan(
     job, ids = make_score_job(selection.benchmark, selection.dataset, predictions, ids)
     with Tally(output=plan.folder, total=len(ids), show=show) as tally:
         tally.part("score")
-        _add_scores(accumulator, score_all(job, ids, processes=plan.processes), tally)
+        _add_scores(accumulator, score_all(job.score, ids, processes=plan.processes), tally)
     if not accumulator.scores:
         first = accumulator.unscored[0]
         beginning = f"the only image, {first.id}, could not be scored:"

@@ -6,27 +6,16 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, field
 
-from rilievo.alignment.fit import Fit
-from rilievo.arrays.shapes import Size, Values
-from rilievo.data.datasets.dataset import Dataset
+from rilievo.arrays.shapes import Size
 from rilievo.errors import RilievoError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.records import Unscored, unscored_image
-from rilievo.evaluation.scoring.placing import PlacedPrediction, read_placed
-from rilievo.evaluation.scoring.score import (
-    ScoreWithSums,
-    normal_angles,
-    score_placed,
-    score_stability,
-)
-from rilievo.evaluation.stored_predictions import Predictions
+from rilievo.evaluation.records import Unscored
+from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.io.files.machine import check_memory
 from rilievo.system import signals
 
@@ -35,53 +24,16 @@ IMAGES_PER_TASK = 8
 BYTES_PER_PIXEL = 85
 """Memory for the score of a pixel of depth: maps in float64, and masks."""
 
-_WORKER_JOB: list["ScoreJob"] = []
-"""Job of a scoring process, which gets it once when it starts."""
+ScoreFunction = Callable[[str], ScoreWithSums | Unscored]
+"""Function that scores the image with an id, or says why it has no score."""
+_WORKER_FUNCTION: list[ScoreFunction] = []
+"""Function of a scoring process, which gets it once when it starts."""
 
 # Parameters of mallopt, https://man7.org/linux/man-pages/man3/mallopt.3.html
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _REUSED_MEMORY = 1 << 25
 """Freed memory that a scoring process keeps for its next arrays [bytes]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreJob:
-    """Everything that the score of an image needs besides its id.
-
-    Attributes:
-        scene_fits: Alignment of each image's scene, by image; empty if images are aligned alone.
-        next_frame: Next video frame of each image; empty if stability is not scored.
-    """
-
-    benchmark: Benchmark
-    dataset: Dataset
-    predictions: Predictions
-    scene_fits: Mapping[str, Fit] = field(default_factory=dict)
-    next_frame: Mapping[str, str] = field(default_factory=dict)
-
-    def score(self, image_id: str) -> ScoreWithSums | Unscored:
-        """Score one image, or say why it has no score."""
-        try:
-            return self._score_or_raise(image_id)
-        except (RilievoError, OSError) as error:
-            return unscored_image(image_id, error)
-
-    def angles(self, ids: Iterable[str]) -> Iterator[Values]:
-        """Yield the angles between predicted and true normals [°], image by image."""
-        for image_id in ids:
-            yield normal_angles(self.benchmark, self._read(image_id))
-
-    def _score_or_raise(self, image_id: str) -> ScoreWithSums:
-        """Score one image; an error says why it has no score."""
-        placed, fit = self._read(image_id), self.scene_fits.get(image_id)
-        if self.benchmark.task is not Task.STABILITY:
-            return score_placed(self.benchmark, placed, fit)
-        next_placed = self._read(self.next_frame[image_id])
-        return score_stability(self.benchmark, placed, next_placed, fit)
-
-    def _read(self, image_id: str) -> PlacedPrediction:
-        return read_placed(self.benchmark, self.dataset, self.predictions, image_id)
 
 
 def check_memory_for_scores(size: Size, processes: int) -> None:
@@ -96,17 +48,20 @@ def check_memory_for_scores(size: Size, processes: int) -> None:
 
 
 def score_all(
-    job: ScoreJob, ids: Sequence[str], *, processes: int
+    score: ScoreFunction, ids: Sequence[str], *, processes: int
 ) -> Iterator[ScoreWithSums | Unscored]:
-    """Yield the scores of images in the order of their ids, computed by several processes."""
+    """Yield the scores of images in the order of their ids, computed by several processes.
+
+    The function is sent to each process once, with all that it holds.
+    """
     if processes == 1:
         _keep_freed_memory()
-        yield from map(job.score, ids)
+        yield from map(score, ids)
         return
     chunks = [ids[start : start + IMAGES_PER_TASK] for start in range(0, len(ids), IMAGES_PER_TASK)]
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _prepare_worker, (job,))
+    pool = ProcessPoolExecutor(processes, context, _prepare_worker, (score,))
     pending: deque[Future[list[ScoreWithSums | Unscored]]] = deque()
     try:
         for chunk in chunks:
@@ -130,13 +85,13 @@ def score_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare_worker(job: ScoreJob) -> None:
-    """Prepare a scoring process: keep its job, ignore Ctrl-C, and end with the parent process."""
+def _prepare_worker(score: ScoreFunction) -> None:
+    """Prepare a scoring process: keep its function, ignore Ctrl-C, and end with the parent."""
     # Ctrl-C is for the process that started this one, with which this one ends.
     signals.ignore_ctrl_c()
     threading.Thread(target=_exit_after_parent, daemon=True).start()
     _keep_freed_memory()
-    _WORKER_JOB[:] = [job]
+    _WORKER_FUNCTION[:] = [score]
 
 
 def _exit_after_parent() -> None:
@@ -161,5 +116,5 @@ def _keep_freed_memory() -> None:
 
 
 def _score_chunk(ids: Sequence[str]) -> list[ScoreWithSums | Unscored]:
-    [job] = _WORKER_JOB
-    return [job.score(image_id) for image_id in ids]
+    [score] = _WORKER_FUNCTION
+    return [score(image_id) for image_id in ids]

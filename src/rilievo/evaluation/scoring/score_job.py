@@ -1,21 +1,30 @@
-"""Scores that need other images of a scene: one alignment for all, or the next video frame."""
+"""All that the score of an image needs besides its id, with what it needs of its scene.
+
+Some benchmarks align all images of a scene at once, or compare a video frame with the next one.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace, to_fit_space
 from rilievo.alignment.ground_truth import AlignMethod
-from rilievo.arrays.shapes import Float64
+from rilievo.arrays.shapes import Float64, Values
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.comparable_depth import resize_for_benchmark
 from rilievo.evaluation.scoring.placing import PlacedPrediction, read_placed
-from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, truth_size
+from rilievo.evaluation.scoring.score import (
+    ScoreWithSums,
+    normal_angles,
+    score_placed,
+    score_stability,
+)
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Truth
@@ -30,6 +39,45 @@ FitSums = Float64[np.ndarray, "5"]
 prediction, and y the truth, in the space of the fit."""
 _MIN_RELATIVE_SPREAD = 1e-12
 """Squared deviations over squares of a prediction, below which it counts as constant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreJob:
+    """Everything that the score of an image needs besides its id.
+
+    Attributes:
+        scene_fits: Alignment of each image's scene, by image; empty if images are aligned alone.
+        next_frame: Next video frame of each image; empty if stability is not scored.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    predictions: Predictions
+    scene_fits: Mapping[str, Fit] = field(default_factory=dict)
+    next_frame: Mapping[str, str] = field(default_factory=dict)
+
+    def score(self, image_id: str) -> ScoreWithSums | Unscored:
+        """Score one image, or say why it has no score."""
+        try:
+            return self._score_or_raise(image_id)
+        except (RilievoError, OSError) as error:
+            return unscored_image(image_id, error)
+
+    def angles(self, ids: Iterable[str]) -> Iterator[Values]:
+        """Yield the angles between predicted and true normals [°], image by image."""
+        for image_id in ids:
+            yield normal_angles(self.benchmark, self._read(image_id))
+
+    def _score_or_raise(self, image_id: str) -> ScoreWithSums:
+        """Score one image; an error says why it has no score."""
+        placed, fit = self._read(image_id), self.scene_fits.get(image_id)
+        if self.benchmark.task is not Task.STABILITY:
+            return score_placed(self.benchmark, placed, fit)
+        next_placed = self._read(self.next_frame[image_id])
+        return score_stability(self.benchmark, placed, next_placed, fit)
+
+    def _read(self, image_id: str) -> PlacedPrediction:
+        return read_placed(self.benchmark, self.dataset, self.predictions, image_id)
 
 
 def needs_scenes(benchmark: Benchmark) -> bool:
