@@ -66,7 +66,7 @@ def select_images(
         benchmark = replace(benchmark, chosen_metrics=chosen_metrics)
     # Names are looked up before the dataset is opened, so that a wrong one is reported at once.
     benchmark_metrics(benchmark)
-    dataset_name = _choose_dataset(benchmark, options)
+    dataset_name = _choose_dataset(benchmark, options.dataset)
     find_dataset(dataset_name)
     changed = _override_alignment_and_invalid(benchmark, options.method, options.invalid_pixels)
     _import_user_rules(changed)
@@ -166,16 +166,16 @@ def _resolve_benchmark(
     )
 
 
-def _choose_dataset(benchmark: Benchmark, options: EvaluateOptions) -> str:
+def _choose_dataset(benchmark: Benchmark, requested: str | None) -> str:
     """Return the name of the dataset: the benchmark's own, else the user's choice."""
     if benchmark.dataset is not None:
-        if options.dataset not in (None, benchmark.dataset):
+        if requested not in (None, benchmark.dataset):
             raise OptionError(
                 f"the benchmark '{benchmark.name}' uses the dataset '{benchmark.dataset}', not "
-                f"'{options.dataset}'; the benchmarks 'depth' and 'normals' work with any dataset"
+                f"'{requested}'; the benchmarks 'depth' and 'normals' work with any dataset"
             )
         return benchmark.dataset
-    if options.dataset is None:
+    if requested is None:
         raise OptionError(
             problem=Text(
                 f"the benchmark '{benchmark.name}' works with any dataset: choose one with ",
@@ -183,4 +183,4 @@ def _choose_dataset(benchmark: Benchmark, options: EvaluateOptions) -> str:
                 " ('rilievo datasets' lists them; 'folder' reads a folder of your own)",
             ),
         )
-    return options.dataset
+    return requested
