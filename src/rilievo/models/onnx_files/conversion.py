@@ -14,8 +14,8 @@ from rilievo.errors.messages import Text
 from rilievo.io.files.atomic import (
     make_folder,
     move_into_place,
-    random_part_path,
     remove,
+    scratch_path,
     sweep_parts,
     unwritable,
 )
@@ -159,19 +159,17 @@ def _write_converted(source: ConversionSource, precision: str, key: str) -> Path
         f"converting {source.card.name} to ONNX in {precision} (only once; the file is "
         f"kept in {printable(folder)})"
     )
-    part = random_part_path(folder / f"{key}.onnx")
     try:
-        convert(part, precision)
-        path = folder / f"{key}-{sha256(part)[:_HASH_DIGITS]}.onnx"
-        move_into_place(part, path)
+        with scratch_path(folder / f"{key}.onnx") as part:
+            convert(part, precision)
+            path = folder / f"{key}-{sha256(part)[:_HASH_DIGITS]}.onnx"
+            move_into_place(part, path)
     except ModelError as error:
         raise NotConvertedError(problem=Text(error)) from error
     except OutputError:
         raise
     except OSError as error:
         raise unwritable(folder, error) from error
-    finally:
-        remove(part)
     return path
 
 
