@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 from rilievo.errors import InputError, OutputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.checksums import CheckLevel, first_fault, is_ours_or_blank, is_torn
-from rilievo.io.files.atomic import remove, write_text
-from rilievo.io.files.commit import FileSet
+from rilievo.io.files.atomic import remove, remove_part, write_text
+from rilievo.io.files.commit import FileSet, sweep_lock
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.outputs.sidecar import (
@@ -341,6 +341,12 @@ def record_state(stem: Path) -> tuple[object, ...]:
 def pending_path(stem: Path) -> Path:
     """Path of the pending list."""
     return stem.with_name(f".{sidecar_path(stem).name}.pending")
+
+
+def sweep_leftovers(stem: Path) -> None:
+    """Remove the pending list and the lock that a killed run has left beside a finished result."""
+    remove_part(pending_path(stem))
+    sweep_lock(sidecar_path(stem))
 
 
 ClaimFiles: TypeAlias = Callable[[], tuple[Sidecar | None, Claim]]

@@ -9,14 +9,13 @@ from rilievo.arrays.shapes import Size
 from rilievo.errors import InputError, OptionError, RilievoError, needing
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
-from rilievo.io.files.atomic import remove_part
-from rilievo.io.files.commit import FileSet, sweep_lock
+from rilievo.io.files.commit import FileSet
 from rilievo.io.files.machine import check_disk_space
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.overwrite_policy import (
     check_same_settings,
     file_fault,
-    pending_path,
+    sweep_leftovers,
 )
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.io.outputs.sidecar import (
@@ -375,9 +374,7 @@ class ResultWriter:
                     Note(f"{printable(job.target.parent / fault)}, so rilievo writes it again")
                 )
                 return False
-        # Remove what the earlier run could not remove at its end.
-        remove_part(pending_path(job.target))
-        sweep_lock(path)
+        sweep_leftovers(job.target)
         return True
 
     def _comparable_record(self, job: Job, sidecar: Sidecar) -> Mapping[str, Setting]:
