@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rilievo.io.map_pictures import DrawnQuantity
-from rilievo.io.outputs.video_drawing import measure_depth_range
+from rilievo.io.outputs.formats.colour_files import measure_depth_range
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy, PredictionRecord
 

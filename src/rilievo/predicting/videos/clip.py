@@ -18,6 +18,7 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import CheckLevel
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.commit import FileSet, commit_files, fill_or_discard
+from rilievo.io.outputs.formats.colour_files import measure_depth_range
 from rilievo.io.outputs.overwrite_policy import (
     Claim,
     RecordedFiles,
@@ -32,7 +33,7 @@ from rilievo.io.outputs.sidecar import (
     camera_facts,
     depth_facts,
 )
-from rilievo.io.outputs.video_drawing import ClipDepthRange, measure_depth_range
+from rilievo.io.outputs.video_drawing import ClipDepthRange
 from rilievo.io.videos.frame_source import Coding, Frame, FrameSource, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import (

@@ -1,6 +1,7 @@
-"""Depth as an 8-bit colour PNG, and its colour bar."""
+"""Depth as an 8-bit colour PNG or as a video in colours, and its colour bar."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,11 +11,13 @@ from rilievo.arrays.shapes import Mask, Pixels
 from rilievo.io.map_pictures import (
     ColourRange,
     DrawnQuantity,
+    DrawnSample,
     colour_levels,
     colour_range,
     colour_range_from_depths,
     colour_table,
     colourise,
+    common_colour_range,
     invalid_colour,
     sky_colour,
     sky_table,
@@ -22,7 +25,7 @@ from rilievo.io.map_pictures import (
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
 from rilievo.io.outputs.skyline import extend_ground_to_sky, sky_behind_objects
-from rilievo.io.outputs.video_drawing import Drawing, VideoJob
+from rilievo.io.outputs.video_drawing import ClipDepthRange, Drawing, VideoJob
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -34,6 +37,8 @@ _DRAWN_QUANTITIES = {
     (False, DrawnQuantity.DEPTH): "-values",
 }
 """Quantity that a picture draws, by whether the values are depth and by the option ``draw``."""
+_MAX_RANGE_FRAMES, _RANGE_PIXELS = 1024, 2048
+"""Maximum number of frames by which the range of a video is measured, and of pixels of each."""
 _TICK_COUNT = 5
 _CSS_COLOUR_COUNT = 17
 
@@ -68,6 +73,49 @@ def draw_video(job: VideoJob) -> Drawing:
         colour=colour_facts(depth_range.kind, limits, options, has_sky=depth_range.has_sky),
     )
     return Drawing(facts=file_facts, draw=partial(depth_picture, options=options, limits=limits))
+
+
+def measure_depth_range(
+    predictions: Iterable[PredictionRecord], *, count: int, what: DrawnQuantity
+) -> ClipDepthRange:
+    """Measure the range of a video's depth, and that of its colours by at most 1,024 frames.
+
+    ``what`` is the quantity that the colours show, such as inverse depth.
+    """
+    low = math.inf
+    high = -math.inf
+    kind = DepthKind.METRIC
+    has_sky = False
+    stride = math.ceil(count / _MAX_RANGE_FRAMES)
+    samples: list[DrawnSample] = []
+    frames_with_depth = 0
+    for prediction in predictions:
+        depth = prediction.depth
+        kind = depth.kind
+        sky = sky_behind_objects(depth, prediction.sky)
+        has_sky = has_sky or sky is not None
+        valid_values = depth.values[depth.valid]
+        if not valid_values.size:
+            continue
+        low = min(low, float(valid_values.min()))
+        high = max(high, float(valid_values.max()))
+        # The stride counts frames with depth only, so that it cannot hit only frames without.
+        if frames_with_depth % stride == 0:
+            samples.append(_drawn_sample(depth, what, sky))
+        frames_with_depth += 1
+    if not any(sample.values.size for sample in samples):
+        return ClipDepthRange(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
+    colours = common_colour_range(samples, kind, what)
+    return ClipDepthRange(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
+
+
+def _drawn_sample(depth: DepthMap, what: DrawnQuantity, sky: Mask | None) -> DrawnSample:
+    """Sample the values that are drawn for a frame on a coarse grid of pixels."""
+    stride = max(1, round((depth.values.size / _RANGE_PIXELS) ** 0.5))
+    grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
+    values = extend_ground_to_sky(depth, sky).values[grid]
+    sampled = DepthMap(values=values, kind=depth.kind, valid=depth.valid[grid])
+    return DrawnSample.from_map(sampled, what, None if sky is None else sky[grid])
 
 
 def drawn_depth(depth: DepthMap, sky: Mask | None) -> tuple[DepthMap, Mask | None]:
