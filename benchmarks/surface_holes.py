@@ -33,7 +33,7 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.geometry.surfaces.ramps import sharpen_edges
-from rilievo.geometry.surfaces.raster import rasterise
+from rilievo.io.outputs.formats.raster import rasterise
 from rilievo.io.outputs.formats.turn import View
 from rilievo.io.outputs.sky import surface_pixels
 from rilievo.prediction import Prediction

@@ -11,7 +11,7 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.surfaces.backing import layer_behind_edges
 from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
-from rilievo.geometry.surfaces.raster import rasterise
+from rilievo.io.outputs.formats.raster import rasterise
 
 SIZE = (90, 120)
 K = K_from_focal(100.0, 100.0, SIZE)

@@ -11,7 +11,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float32, UInt8
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
-from rilievo.geometry.surfaces.splats import Splats, splats
+from rilievo.io.outputs.formats.gaussians import Splats, splats
 from rilievo.io.outputs.formats.ply import header_comments, ply_header
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import surface_points

@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import MAX_PIECE_FRACTION, Mesh, mesh, surface_step
-from rilievo.geometry.surfaces.raster import Raster, rasterise
+from rilievo.io.outputs.formats.raster import Raster, rasterise
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import surface_pixels, surface_sky

@@ -13,7 +13,6 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Field, Float32, Int, Int32, Matrix
 from rilievo.geometry.surfaces.lattice import Vertices
 from rilievo.geometry.surfaces.meshes import Mesh
-from rilievo.geometry.surfaces.ramps import PointIndices
 
 _MIN_DEPTH = 1e-3
 """Depth below which triangles are not drawn [fraction of the median]."""
@@ -234,7 +233,7 @@ def _avoid_zero(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
 
 
 def _expand_ranges(
-    first: PointIndices, end: PointIndices
+    first: Int[np.ndarray, "n"], end: Int[np.ndarray, "n"]
 ) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
     """Lengths of ranges, and all their integers one after the other."""
     count = np.maximum(end - first, 0)

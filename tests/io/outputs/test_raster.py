@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
-from rilievo.geometry.surfaces.raster import rasterise
+from rilievo.io.outputs.formats.raster import rasterise
 from support.analytic import camera_matrix, pixel_rays, plane, sphere
 
 SHAPE, FOCAL = (60, 80), 70.0
