@@ -12,7 +12,7 @@ from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import CameraOptions
-from rilievo.options.depth_files import DepthFile
+from rilievo.options.photo_options import DepthFile
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth

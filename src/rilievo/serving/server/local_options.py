@@ -6,8 +6,8 @@ are.
 
 from functools import cache
 
-from rilievo.options.depth_files import DepthFile
 from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.photo_options import DepthFile
 from rilievo.schema.fields import Interface, option_names
 
 ELSEWHERE = (
