@@ -11,7 +11,7 @@ from PIL import Image
 import rilievo
 from rilievo.errors import OptionError
 from rilievo.io.files.names import printable
-from rilievo.options.unused_options import note_unused_parts
+from rilievo.predicting.inputs import note_unused_parts
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import read_inputs
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model

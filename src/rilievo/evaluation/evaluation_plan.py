@@ -12,7 +12,7 @@ from typing import NoReturn
 from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError, check_type
-from rilievo.errors.messages import OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.evaluation_folder import (
@@ -44,10 +44,10 @@ from rilievo.io.files.machine import cores
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function
-from rilievo.options.unused_options import unused_options
 from rilievo.predicting.consent import agree_to_calls
 from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Truth
+from rilievo.schema.fields import changed_options
 
 IMAGES_PER_PROCESS = 60
 """Fewest images for which another scoring process pays; one takes about a second to start."""
@@ -190,7 +190,10 @@ def plan_scores(
         predictions = find_predictions(given_name, selection, options)
         folder = _choose_results_folder(selection, predictions.made_by, options.output)
         instead = Text("a model, but you gave ", OptionName("predictions"))
-        unused = unused_options(options, _MODEL_OPTIONS, instead)
+        unused = [
+            Note(Text("only applies to ", instead), option=name)
+            for name in changed_options(options, _MODEL_OPTIONS)
+        ]
         early_warnings = warnings_before_scoring(predictions, selection, options.requested_crop)
         warnings = (*unused, *early_warnings, *unmatched_files(predictions))
 

@@ -27,6 +27,8 @@ _MORE_FORMATS_HINT = (
 )
 _MAX_BYTES_IN_MEMORY = 4_000_000
 """A list of jobs that is larger, with some 20,000 jobs, moves to a temporary file."""
+_MAX_LISTED_NAMES = 3
+"""Most unused parts that a note lists by name."""
 
 
 class Medium(StrEnum):
@@ -378,3 +380,24 @@ def _copy_to_disk(memory: io.BytesIO) -> IO[bytes]:
     file = TemporaryFile()  # noqa: SIM115  (the caller closes it)
     file.write(memory.getvalue())
     return file
+
+
+def note_unused_parts(
+    path: Path, unused_names: Sequence[str], total_count: int, description: str
+) -> list[str]:
+    """Make a list of one note on the unused parts of a file or folder; empty if all are used.
+
+    ``total_count`` is the number of all parts. ``description`` names their kind and why some are
+    unused, such as "files that belong to no photograph"; " of this run" is appended to it.
+    """
+    if not unused_names:
+        return []
+    unused_count = len(unused_names)
+    uses_none = unused_count == total_count > 1
+    number_text = f"all {unused_count:,}" if uses_none else f"{unused_count:,} of {total_count:,}"
+    name_list = ", ".join(map(printable, unused_names[:_MAX_LISTED_NAMES]))
+    if unused_count > _MAX_LISTED_NAMES:
+        name_list += f" and {unused_count - _MAX_LISTED_NAMES:,} more"
+    return [
+        f"{printable(path)}: {description} of this run are not used: {name_list} ({number_text})"
+    ]

@@ -21,9 +21,15 @@ from rilievo.models.model_options import load_as
 from rilievo.models.refinement.refine import refined
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving
-from rilievo.options.unused_options import note_unused_parts
 from rilievo.predicting.consent import agree_to_pay
-from rilievo.predicting.inputs import Job, JobList, Medium, SkippedInputs, find_jobs
+from rilievo.predicting.inputs import (
+    Job,
+    JobList,
+    Medium,
+    SkippedInputs,
+    find_jobs,
+    note_unused_parts,
+)
 from rilievo.predicting.metres.size_files import (
     read_known_csv,
     read_known_of_fixed_camera,

@@ -627,6 +627,13 @@ def option_names(record: type, interface: Interface | None = None) -> tuple[str,
     )
 
 
+def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
+    """Yield those of ``names`` that are options of a record with another value than the default."""
+    for field in list_options(type(options)):
+        if field.name in names and getattr(options, field.name) != field.default:
+            yield field.name
+
+
 def settings_to_record(record: Record) -> dict[str, Any]:
     """Collect the values of a record's options for the JSON beside results.
 

@@ -23,9 +23,8 @@ from rilievo.models.onnx_files.foreign_model import (
 )
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
 from rilievo.models.resampling.preparation import Resampling
-from rilievo.options.unused_options import changed_options
 from rilievo.predicting.inputs import find_photographs
-from rilievo.schema.fields import option
+from rilievo.schema.fields import changed_options, option
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 
