@@ -9,7 +9,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
 from rilievo.io.files.names import printable
-from rilievo.models.load_options import TrustOptions
+from rilievo.options.run_options import TrustOptions
 from rilievo.schema.fields import option
 
 

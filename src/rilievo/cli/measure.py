@@ -30,10 +30,10 @@ from rilievo.measure.measurement_records import (
     remarks_beyond_camera,
 )
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import DepthFile, Refine
+from rilievo.options.run_options import TrustOptions
 from rilievo.predicting.metres.size_files import find_sparse_file, read_photo_sizes
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.named_camera import with_camera

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import Text, join_alternatives
 from rilievo.extensions.subpackages import resolve_name
-from rilievo.options.run_options import Engine
+from rilievo.options.run_options import Engine, TrustOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
 from rilievo.schema.fields import (
@@ -35,26 +35,6 @@ PRECISIONS = {
 Settings = TypeVar("Settings")
 _TYPES_IN_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrustOptions(Record):
-    """Which code of the user may run because a file names it."""
-
-    trust_code: Annotated[
-        tuple[str, ...],
-        option(
-            repeats=True,
-            metavar="MODULE:NAME",
-            available_in=Interface.LOCAL,
-            recorded="never",
-            python_type=Sequence[str],
-        ),
-    ] = ()
-    """Code that a file is allowed to run, such as the backbone of another person's training run.
-    Write package.module:NAME or FILE.py:NAME, exactly as the file states it. Files that need other
-    code are refused. Repeat the option for several.
-    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
 from rilievo.models.finding import load
-from rilievo.models.load_options import LoadOptions, TrustOptions, parse_pairs
+from rilievo.models.load_options import LoadOptions, parse_pairs
 from rilievo.models.network_files import cache_directory
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.photo_options import Mirroring
-from rilievo.options.run_options import Engine
+from rilievo.options.run_options import Engine, TrustOptions
 from rilievo.schema.fields import Groups, Interface, option
 
 if TYPE_CHECKING:

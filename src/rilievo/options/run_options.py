@@ -1,5 +1,6 @@
-"""Options of a run: the engine, the files that it writes, and videos."""
+"""Options of a run: trusted code, the engine, the files that it writes, and videos."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,26 @@ from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
 from rilievo.schema.fields import Groups, Interface, Record, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustOptions(Record):
+    """Which code of the user may run because a file names it."""
+
+    trust_code: Annotated[
+        tuple[str, ...],
+        option(
+            repeats=True,
+            metavar="MODULE:NAME",
+            available_in=Interface.LOCAL,
+            recorded="never",
+            python_type=Sequence[str],
+        ),
+    ] = ()
+    """Code that a file is allowed to run, such as the backbone of another person's training run.
+    Write package.module:NAME or FILE.py:NAME, exactly as the file states it. Files that need other
+    code are refused. Repeat the option for several.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from rilievo.models.load_options import TrustOptions
+from rilievo.options.run_options import TrustOptions
 from rilievo.schema.fields import Groups, option
 
 

@@ -30,7 +30,7 @@ from rilievo.evaluation.tables.standings import leading_two, standings
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.extensions.trust import trust
 from rilievo.io.files.names import printable
-from rilievo.models.load_options import TrustOptions
+from rilievo.options.run_options import TrustOptions
 from rilievo.pages.tables import Table
 from rilievo.schema.fields import option
 

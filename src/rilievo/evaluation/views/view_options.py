@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.options import ImageOptions
-from rilievo.models.load_options import TrustOptions
+from rilievo.options.run_options import TrustOptions
 from rilievo.schema.fields import option
 
 

@@ -12,7 +12,7 @@ from rilievo.io.files.names import printable
 from rilievo.io.training_files import append_onnx_checksum
 from rilievo.models import MODELS, is_single_network, load_model, read_kind
 from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.load_options import LoadOptions, TrustOptions
+from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.conversion import FP32, INT8
 from rilievo.models.onnx_files.file_writing import check_file_precision, write_converted_copy
@@ -23,6 +23,7 @@ from rilievo.models.onnx_files.foreign_model import (
 )
 from rilievo.models.onnx_files.onnx_model import OnnxModel, has_rilievo_metadata
 from rilievo.models.resampling.preparation import Resampling
+from rilievo.options.run_options import TrustOptions
 from rilievo.predicting.inputs import find_photographs
 from rilievo.schema.fields import changed_options, option
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx

@@ -12,7 +12,7 @@ from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, record_from_data
-from rilievo.models.load_options import TrustOptions
+from rilievo.options.run_options import TrustOptions
 from rilievo.schema.fields import option
 from rilievo.training.networks.blueprint import (
     BackboneChoice,

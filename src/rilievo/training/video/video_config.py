@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
-from rilievo.models.load_options import TrustOptions
+from rilievo.options.run_options import TrustOptions
 from rilievo.schema.fields import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
