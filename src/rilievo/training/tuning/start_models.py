@@ -50,6 +50,11 @@ class StartModel:
     sha256: str
 
     @property
+    def is_pipeline(self) -> bool:
+        """Whether it is a pipeline of diffusers, which predicts in several steps."""
+        return isinstance(self.network, LatentNetwork)
+
+    @property
     def needs_focal(self) -> bool:
         """Whether its depth is that of a camera whose focal length is the photograph's width."""
         return self.blueprint.architecture == DEPTH_PRO

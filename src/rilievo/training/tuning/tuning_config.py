@@ -95,11 +95,6 @@ class TuningOptions:
             expected = "none, backbone or a number of layers"
             raise OptionError(option="freeze", expected=expected, value=self.freeze)
 
-    @property
-    def replay_weight(self) -> float:
-        """Weight of the loss on pictures of other places; ``replay``, or 1 if that is None."""
-        return 1.0 if self.replay is None else self.replay
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningConfig:

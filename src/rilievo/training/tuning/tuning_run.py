@@ -22,7 +22,7 @@ from rilievo.training.probe.probe_frames import (
     open_training_set,
 )
 from rilievo.training.tuning.held_out import divide_images
-from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
+from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig
 from rilievo.training.tuning.tuning_record import TuningRecord
 
 # torch is imported at the call, so that the core can import this module and report what is missing.
@@ -65,9 +65,12 @@ def fine_tune(
         from rilievo.training.engine.loop import TrainingLoop, launch_fabric
         from rilievo.training.tuning.library_folders import write_library_config
         from rilievo.training.tuning.scored_images import ScoredImages
+        from rilievo.training.tuning.start_models import open_start_model
         from rilievo.training.tuning.tuning_task import TuningTask
 
-    start = _open_start_model(config.tuning)
+    assert config.tuning.start is not None, "the configuration checks it"
+    start = open_start_model(config.tuning.start, config.tuning.kind)
+    replay_weight = _decide_replay_weight(config.tuning.replay, start)
     folder = RunFolder(
         path=run,
         config=TuningConfig,
@@ -90,6 +93,7 @@ def fine_tune(
         frames=_training_frames(start, dataset, divided.training, config.data),
         held_out=ScoredImages(dataset, divided.held_out),
         second=None if second is None else ScoredImages(second, second.ids),
+        replay_weight=replay_weight,
     )
     fingerprint = hashlib.sha256(f"{start.sha256} {to_json(config)}".encode()).hexdigest()
     loop = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
@@ -132,9 +136,12 @@ def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
             count_learning_weights,
             make_parameter_groups,
         )
+        from rilievo.training.tuning.start_models import open_start_model
 
     tuning = config.tuning
-    start = _open_start_model(tuning)
+    assert tuning.start is not None, "the configuration checks it"
+    start = open_start_model(tuning.start, tuning.kind)
+    _decide_replay_weight(tuning.replay, start)  # raises as training would
     divided = divide_images(dataset, config.data)
     num_weights = count_parameters(start.network)
     groups = make_parameter_groups(
@@ -174,18 +181,19 @@ def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
     return replace(config, tuning=replace(config.tuning, start=start, second=second))
 
 
-def _open_start_model(tuning: TuningOptions) -> "StartModel":
-    """Open the model to fine-tune; ``OptionError`` if it cannot be trained with the options."""
-    from rilievo.training.networks.latent_network import LatentNetwork
-    from rilievo.training.tuning.start_models import open_start_model
+def _decide_replay_weight(replay: float | None, start: "StartModel") -> float:
+    """Weight of the loss on pictures of other places: 1 by default, and 0 for pipelines.
 
-    assert tuning.start is not None, "the configuration checks it"
-    start = open_start_model(tuning.start, tuning.kind)
-    if isinstance(start.network, LatentNetwork) and tuning.replay:
+    Raises:
+        OptionError: If the user wants replay for a pipeline.
+    """
+    if not start.is_pipeline:
+        return 1.0 if replay is None else replay
+    if replay:
         problem = "cannot be used for a pipeline, because pipelines predict in several steps"
         hint = Text("leave out ", OptionName("replay"))
         raise OptionError(option="replay", problem=problem, hint=hint)
-    return start
+    return 0.0
 
 
 def _open_second_set(second: SecondSet) -> Dataset | None:

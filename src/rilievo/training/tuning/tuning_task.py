@@ -82,11 +82,13 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         frames: TargetFrames,
         held_out: ScoredImages,
         second: ScoredImages | None,
+        replay_weight: float,
     ) -> None:
         """Prepare a run in the folder ``run``, with copies of the network for average and best.
 
         The network learns from ``frames``, and is scored on the images of ``held_out`` and of a
-        ``second`` dataset. ``divided`` says how many images each part has.
+        ``second`` dataset. ``divided`` says how many images each part has. ``replay_weight`` is
+        that of the loss on pictures of other places.
         """
         kind, tuning = start.blueprint.kind, config.tuning
         self._run, self._fabric = run, fabric
@@ -120,10 +122,10 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         if tuning.checkpointing:
             checkpoint_activations(network)
         replay = None
-        if tuning.replay_weight and isinstance(network, TorchNetwork):
+        if replay_weight and isinstance(network, TorchNetwork):
             # Before a checkpoint is read, because its weights would change the predictions.
             replay = StartPredictions(network, kind, fabric.device, seed=config.seed)
-        self.learner = TuningLearner(network, kind, replay, replay_weight=tuning.replay_weight)
+        self.learner = TuningLearner(network, kind, replay, replay_weight=replay_weight)
 
         self.state = TuningState()
         self.images_per_step = config.batch_size * tuning.accumulate
