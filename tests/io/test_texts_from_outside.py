@@ -10,9 +10,9 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, parse_json, parse_yaml
 from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.models.hub.diffusion_cards import read_index
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import save
+from rilievo.training.adapters.pipeline_index import read_index
 from support.predictions import prediction
 
 LAUGHS = "\n".join(

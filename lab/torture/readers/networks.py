@@ -14,12 +14,12 @@ from PIL import Image
 from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.models import load_model
-from rilievo.models.hub.diffusion_cards import needed_files, read_index
 from rilievo.models.hub.hub_files import download_record_path, read_download_record
 from rilievo.models.replicate_model import grey_picture, picture_urls
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from rilievo.training.adapters.checkpoint_config import check_config, read_config, read_processor
+from rilievo.training.adapters.pipeline_index import needed_files, read_index
 
 _METADATA = {
     "rilievo.format": "1",

@@ -15,16 +15,7 @@ from rilievo.errors import MissingExtraError, ModelError, first_line
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.names import printable
 from rilievo.models.card import ModelCard
-from rilievo.models.hub.diffusion_cards import (
-    EXTRA,
-    NORMALS_PIPELINE,
-    DiffusionSettings,
-    PipelineIndex,
-    PipelinePart,
-    needed_files,
-    read_index,
-    weights_variant,
-)
+from rilievo.models.hub.diffusion_cards import EXTRA, DiffusionSettings
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions, read_settings, resolve_engine
 from rilievo.records.prediction_record import Setting
@@ -32,6 +23,14 @@ from rilievo.training.adapters.checkpoint_config import (
     check_config,
     check_network_size,
     read_config,
+)
+from rilievo.training.adapters.pipeline_index import (
+    NORMALS_PIPELINE,
+    PipelineIndex,
+    PipelinePart,
+    needed_files,
+    read_index,
+    weights_variant,
 )
 
 if TYPE_CHECKING:
