@@ -52,12 +52,16 @@ class Anchor:
     rank_correlation: float
 
     def agrees(self, *, is_listed: bool) -> bool:
-        """Whether both maps order pixels from near to far in nearly the same way.
+        """Whether both maps order pixels from near to far in nearly the same way."""
+        return self.rank_correlation >= least_correlation(is_listed=is_listed)
 
-        For a model that rilievo lists, whose kind of depth is certain, less agreement suffices.
-        """
-        min_correlation = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
-        return self.rank_correlation >= min_correlation
+
+def least_correlation(*, is_listed: bool) -> float:
+    """Rank correlation below which the two maps disagree.
+
+    For a model that rilievo lists, whose kind of depth is certain, less agreement suffices.
+    """
+    return LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
 
 
 def anchor(depth: DepthMap, reference: DepthMap) -> Anchor:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from threading import Lock
 
-from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_LISTED_CORRELATION, Anchor, anchor
+from rilievo.alignment.anchor import Anchor, anchor, least_correlation
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.models import DEFAULT_MODEL, is_listed_name, load_model
@@ -86,7 +86,7 @@ def anchoring_from_fit(fit: Anchor, *, is_listed: bool) -> Anchoring:
     correlation, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
     disagreement = f"the rank correlation of their depths is {correlation:.2f}, below"
     if not fit.agrees(is_listed=is_listed):
-        min_correlation = LEAST_LISTED_CORRELATION if is_listed else LEAST_CORRELATION
+        min_correlation = least_correlation(is_listed=is_listed)
         refused = refused_anchoring(
             f"the two models disagree about this picture ({disagreement} {min_correlation})"
         )
@@ -96,7 +96,7 @@ def anchoring_from_fit(fit: Anchor, *, is_listed: bool) -> Anchoring:
     if not fit.agrees(is_listed=False):
         remark = (
             f"the model and the embedded model disagree about this picture ({disagreement} "
-            f"{LEAST_CORRELATION}), so its surface and sizes are less certain"
+            f"{least_correlation(is_listed=False)}), so its surface and sizes are less certain"
         )
     return Anchoring(
         model=DEFAULT_MODEL,
