@@ -201,13 +201,7 @@ def plan_scores(
     alignment = None
     if benchmark.task in ALIGNED_TASKS and kind is not None:
         alignment = alignment_for_kind(benchmark, kind)
-    missing_truth: tuple[str, ...] = ()
-    if scores:
-        truths = _sample_truths(selection)
-        missing_truth = _missing_truth_warnings(selection, truths)
-        shapes = [truth.depth.shape for truth in truths if truth.depth is not None]
-        if benchmark.task is Task.DEPTH and shapes:
-            check_memory_for_scores(max(shapes, key=math.prod), processes)
+    missing_truth = _check_truth(selection, processes) if scores else ()
     check_folder(folder)
     return EvaluationPlan(
         selection=selection,
@@ -246,6 +240,20 @@ _DEPTH = "ground-truth depth"
 _NORMALS = "ground-truth normals"
 _SCENE = "scene"
 _VALID_PIXEL = "pixel with ground-truth depth"
+
+
+def _check_truth(selection: Selection, processes: int) -> tuple[str, ...]:
+    """Check that a few images have the truth to score, and that the memory suffices for scores.
+
+    Returns:
+        Warnings about truth that some of the images lack.
+    """
+    truths = _sample_truths(selection)
+    warnings = _missing_truth_warnings(selection, truths)
+    shapes = [truth.depth.shape for truth in truths if truth.depth is not None]
+    if selection.benchmark.task is Task.DEPTH and shapes:
+        check_memory_for_scores(max(shapes, key=math.prod), processes)
+    return warnings
 
 
 def _sample_truths(selection: Selection) -> list[Truth]:

@@ -126,14 +126,7 @@ def score_plan(
         tally.part("score")
         _add_scores(accumulator, score_all(job.score, ids, processes=plan.processes), tally)
     if not accumulator.scores:
-        first = accumulator.unscored[0]
-        beginning = f"the only image, {first.id}, could not be scored:"
-        if len(accumulator.unscored) > 1:
-            beginning = (
-                f"none of the {len(accumulator.unscored)} images could be scored; the reason for "
-                f"the first one, {first.id}:"
-            )
-        raise InputError(beginning, problem=Text(first.reason))
+        raise _nothing_scored_error(accumulator.unscored)
     seconds = time.perf_counter() - start
 
     warnings += [*true_depth.warnings, *evaluation_remarks(selection, accumulator)]
@@ -227,6 +220,18 @@ def _add_scores(
         else:
             accumulator.add(result)
             tally.done()
+
+
+def _nothing_scored_error(unscored: Sequence[Unscored]) -> InputError:
+    """Error for an evaluation in which no image has a score, with the reason for the first one."""
+    first = unscored[0]
+    beginning = f"the only image, {first.id}, could not be scored:"
+    if len(unscored) > 1:
+        beginning = (
+            f"none of the {len(unscored)} images could be scored; the reason for the first one, "
+            f"{first.id}:"
+        )
+    return InputError(beginning, problem=Text(first.reason))
 
 
 def _evaluation_record(
