@@ -140,7 +140,23 @@ def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
     return Path("runs") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
-def check_results_replaceable(
+def choose_results_folder(
+    output: Path | None, benchmark: Benchmark, made_by: MadeBy, image_root: Path
+) -> Path:
+    """Choose the folder for results as ``run_folder`` does, and check that they can go there.
+
+    A replacement of results there that was interrupted is completed.
+
+    Raises:
+        OutputError: If it holds anything but earlier results of the same evaluation.
+    """
+    folder = run_folder(output, made_by.model, benchmark.name)
+    finish_results(folder)
+    _check_results_replaceable(folder, benchmark, made_by, image_root)
+    return folder
+
+
+def _check_results_replaceable(
     folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path
 ) -> None:
     """Check that a folder has no foreign files, and no results of another evaluation."""

@@ -15,11 +15,7 @@ from rilievo.errors import InputError, OptionError, RilievoError, check_type
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.evaluation_folder import (
-    check_results_replaceable,
-    finish_results,
-    run_folder,
-)
+from rilievo.evaluation.evaluation_folder import choose_results_folder
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.point_fit import PointFit
 from rilievo.evaluation.predictions.prediction_cache import (
@@ -45,7 +41,6 @@ from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
 from rilievo.models.requests import register_function
 from rilievo.predicting.consent import agree_to_calls
-from rilievo.records.prediction_record import MadeBy
 from rilievo.records.sample import Truth
 from rilievo.schema.fields import changed_options
 
@@ -167,7 +162,7 @@ def plan_scores(
     ``cache_all_outputs``, all that the model predicts is cached, for later benchmarks of a suite.
     With ``scores=False``, the images are only predicted, so that missing truth does not matter.
     """
-    benchmark = selection.benchmark
+    benchmark, image_root = selection.benchmark, selection.dataset.request.root
     given_name = model_name(model)
     processes = process_count(len(selection.ids), options.workers or cores())
 
@@ -177,7 +172,9 @@ def plan_scores(
     if options.predictions is None:
         assert loaded is not None, "callers load the model if there are no predictions"
         model_to_cache = mirrored(loaded, options)
-        folder = _choose_results_folder(selection, model_to_cache.made_by, options.output)
+        folder = choose_results_folder(
+            options.output, benchmark, model_to_cache.made_by, image_root
+        )
         cache = find_cache(
             folder / PREDICTIONS, model_to_cache, selection, cache_all_outputs=cache_all_outputs
         )
@@ -188,7 +185,7 @@ def plan_scores(
         predictions: Predictions = cache
     else:
         predictions = find_predictions(given_name, selection, options)
-        folder = _choose_results_folder(selection, predictions.made_by, options.output)
+        folder = choose_results_folder(options.output, benchmark, predictions.made_by, image_root)
         instead = Text("a model, but you gave ", OptionName("predictions"))
         unused = [
             Note(Text("only applies to ", instead), option=name)
@@ -216,19 +213,6 @@ def plan_scores(
         early_warnings=early_warnings,
         missing_truth=missing_truth,
     )
-
-
-def _choose_results_folder(selection: Selection, made_by: MadeBy, output: Path | None) -> Path:
-    """Folder for the results: ``output``, or one named after model and benchmark.
-
-    Raises:
-        OutputError: If it holds anything but earlier results of the same evaluation.
-    """
-    benchmark = selection.benchmark
-    folder = run_folder(output, made_by.model, benchmark.name)
-    finish_results(folder)
-    check_results_replaceable(folder, benchmark, made_by, selection.dataset.request.root)
-    return folder
 
 
 def process_count(num_images: int, max_processes: int) -> int:
