@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.arrays.shapes import Matrix, Pixels, Size
+from rilievo.arrays.shapes import Pixels, Size
 from rilievo.data.clips.sequences import Clip, FrameReader
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.errors.messages import count_text
@@ -43,7 +43,6 @@ from rilievo.io.training_files import (
 )
 from rilievo.io.videos import open_video
 from rilievo.predicting.prefetching import map_ahead
-from rilievo.training.video.frames.image_motion import METHOD
 
 _SPARE_DISK_SPACE = 256 * 2**20
 """Space that is left free on the disk [bytes]."""
@@ -205,11 +204,6 @@ class FrameStore:
     def __getstate__(self) -> dict[str, Any]:
         # The file is mapped anew where the store is unpickled.
         return {**self.__dict__, "_mapped_frames": None}
-
-    def motion_file(self, K: Matrix, min_motion: float) -> Path:
-        """JSON file of the ``MovingFrames`` that were found with these arguments."""
-        key = hashlib.sha256(repr((METHOD, K.tolist(), min_motion)).encode()).hexdigest()[:8]
-        return self.path.with_suffix(f".motion-{key}.json")
 
     def frame(self, index: int) -> Pixels:
         """Read a frame; ``InputError`` if it is broken."""

@@ -1,16 +1,27 @@
-"""Image motion between frames, which shows static frames and scene cuts, and gives the stride.
+"""Image motion between frames, which shows static frames and scene cuts, and gives runs and stride.
 
 A frame is compared with the last frame that was kept, so that slow motion adds up.
 """
 
+import hashlib
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from rilievo.arrays.shapes import Matrix, Pixels, Positions, UInt8
+from rilievo.data.clips.sequences import Clip
 from rilievo.data.motion.tracks import Tracks, grey, track_by_homography, track_corners
+from rilievo.errors import InputError
+from rilievo.errors.messages import count_text
+from rilievo.io.files.atomic import write_text
+from rilievo.io.files.limits import read_text
+from rilievo.io.files.names import printable
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
+from rilievo.training.video.frames.frame_store import FrameStore
 
 METHOD = 2
 """Version of the measurement, which is raised with every change, since results are stored."""
@@ -21,6 +32,8 @@ frames a second."""
 LARGEST_STRIDE = 10
 """Largest stride that is chosen [frames]."""
 
+_MIN_PARALLAX = 0.1
+"""Median parallax below which a camera only rotates [px at a width of 640]."""
 _MIN_TRACKS = 12
 """Fewest tracked corners from which motion is measured."""
 _MIN_TRACKED_FRACTION = 0.2
@@ -196,3 +209,125 @@ def stride_for_parallax(parallax: float, width: int, min_parallax: float = ENOUG
     # A stride that lacks at most a tenth of a frame is good enough.
     stride = math.ceil(required_parallax / parallax - 0.1)
     return min(LARGEST_STRIDE, max(1, stride))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceRuns:
+    """Runs of frames of a sequence that follow one another.
+
+    Attributes:
+        runs: Indices of the frames of each run.
+        stride: Number of frames from a target to its neighbours.
+        motion: Motion from which runs and stride follow; None if it is not measured.
+    """
+
+    runs: Sequence[Sequence[int]]
+    stride: int
+    motion: MovingFrames | None = None
+
+
+def needs_measured_motion(sequence: Clip, *, min_motion: float) -> bool:
+    """Whether still frames are left out of a sequence, or its stride follows from its motion."""
+    if not sequence.measures_motion:
+        return False
+    return min_motion > 0 or sequence.stride is None
+
+
+def runs_by_number(sequence: Clip) -> SequenceRuns:
+    """Runs of a sequence whose motion is not measured: frames whose numbers rise by 1."""
+    runs = _consecutive_index_runs(sequence.frame_numbers)
+    return SequenceRuns(runs=runs, stride=sequence.stride or 1)
+
+
+def runs_by_motion(
+    sequence: Clip, frames: FrameStore, K: Matrix, *, min_motion: float, parallax: float
+) -> SequenceRuns:
+    """Runs of the frames of a sequence that move enough, and the stride that gives ``parallax``.
+
+    The motion is stored beside the frames. ``min_motion`` is that below which a frame is left out
+    [px], and ``parallax`` the one that the stride is chosen for [px at a width of 640].
+    """
+    path = _motion_file(frames, K, min_motion)
+    motion = _read_moving_frames_if_valid(path, sequence)
+    if motion is None:
+        motion = _measure_motion(sequence, frames, K, min_motion=min_motion)
+        write_text(path, to_json(motion))
+
+    stride = sequence.stride
+    if stride is None:
+        _, width = frames.size
+        stride = stride_for_parallax(motion.parallax, width, parallax)
+    return SequenceRuns(runs=motion.runs, stride=stride, motion=motion)
+
+
+def _motion_file(frames: FrameStore, K: Matrix, min_motion: float) -> Path:
+    """JSON file of the ``MovingFrames`` that were found with these arguments."""
+    key = hashlib.sha256(repr((METHOD, K.tolist(), min_motion)).encode()).hexdigest()[:8]
+    return frames.path.with_suffix(f".motion-{key}.json")
+
+
+def _consecutive_index_runs(frame_numbers: Sequence[int]) -> list[list[int]]:
+    """Split the indices of frames into runs in which the frame number rises by 1."""
+    runs: list[list[int]] = []
+    for index, number in enumerate(frame_numbers):
+        if not index or number != frame_numbers[index - 1] + 1:
+            runs.append([])
+        runs[-1].append(index)
+    return runs
+
+
+def _measure_motion(
+    sequence: Clip, frames: FrameStore, K: Matrix, *, min_motion: float
+) -> MovingFrames:
+    """Measure the motion of a sequence between its readable frames, for each run by itself."""
+    run_motions = []
+    for run in _consecutive_index_runs(sequence.frame_numbers):
+        readable_frames = (
+            (index, frames.frame(index)) for index in run if index not in frames.broken
+        )
+        run_motions.append(find_moving_frames(readable_frames, K, min_motion=min_motion))
+    return MovingFrames.concatenate(run_motions)
+
+
+def _read_moving_frames_if_valid(path: Path, sequence: Clip) -> MovingFrames | None:
+    """Read stored motion; None if there is none, or if it does not fit the sequence."""
+    try:
+        moving_frames = from_json(MovingFrames, read_text(path))
+    except (InputError, InvalidRecordError):
+        return None
+    indices = [index for run in moving_frames.runs for index in run]
+    is_in_order = all(earlier < later for earlier, later in itertools.pairwise(indices))
+    is_in_sequence = set(range(len(sequence.frame_numbers))).issuperset(indices)
+    has_parallaxes = all(0 <= parallax < math.inf for parallax in moving_frames.parallaxes)
+    return moving_frames if is_in_order and is_in_sequence and has_parallaxes else None
+
+
+def motion_notes(
+    sequence: Clip, moving_frames: MovingFrames, stride: int, frames: FrameStore
+) -> list[str]:
+    """Notes on the motion of a sequence, and on what is wrong with its whole video."""
+    name = printable(sequence.id)
+    parallax = moving_frames.parallax
+    _, width = frames.size
+    notes: list[str] = []
+    if frames.fault is not None:
+        notes.append(frames.fault)
+    if moving_frames.still or moving_frames.cuts or stride > 1:
+        texts = []
+        if moving_frames.still:
+            texts.append(
+                f"rilievo skips {moving_frames.still:,} of {frames.count:,} frames, because the "
+                "camera hardly moves"
+            )
+        if moving_frames.cuts:
+            texts.append(f"the footage has {count_text(moving_frames.cuts, 'cut')}")
+        texts.append(f"the stride is {stride} (median parallax {parallax:.1f} px per frame)")
+        notes.append(f"{name}: {'; '.join(texts)}")
+    # Also false if the parallax is NaN, since it was not measured.
+    if parallax * 640 / width < _MIN_PARALLAX:
+        notes.append(
+            f"{name}: the camera turns but hardly moves (median parallax {parallax:.2f} px per "
+            f"frame), so depth can hardly be learned, even from frames that are {LARGEST_STRIDE} "
+            "frames apart"
+        )
+    return notes

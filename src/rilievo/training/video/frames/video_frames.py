@@ -1,6 +1,5 @@
 """Frames of a run from footage on disk: they are decoded, matched with sources, and split."""
 
-import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +12,7 @@ from rilievo.data.clips.sources import list_sequences, with_counted_frames
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.io.files.atomic import write_text
-from rilievo.io.files.limits import read_text
 from rilievo.io.files.names import printable
-from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.training.video.frames.frame_store import (
     FrameStore,
     Progress,
@@ -24,10 +20,12 @@ from rilievo.training.video.frames.frame_store import (
     open_store,
 )
 from rilievo.training.video.frames.image_motion import (
-    LARGEST_STRIDE,
     MovingFrames,
-    find_moving_frames,
-    stride_for_parallax,
+    SequenceRuns,
+    motion_notes,
+    needs_measured_motion,
+    runs_by_motion,
+    runs_by_number,
 )
 from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, VideoTargetFrames
 from rilievo.training.video.frames.targets import (
@@ -42,8 +40,6 @@ from rilievo.training.video.frames.targets import (
 
 _MONODEPTH2_CAMERA = (0.58, 1.92, 0.5, 0.5)
 """fx, fy, cx, cy of KITTI, as fractions of width and height (Godard et al. 2019)."""
-_MIN_PARALLAX = 0.1
-"""Median parallax below which a camera only rotates [px at a width of 640]."""
 _MAX_BROKEN_NOTES = 10
 """Broken frames that have a note of their own."""
 
@@ -78,21 +74,6 @@ class _StoreOpener:
         return store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _SequenceRuns:
-    """Runs of frames of a sequence that follow one another.
-
-    Attributes:
-        runs: Indices of the frames of each run.
-        stride: Number of frames from a target to its neighbours.
-        motion: Motion from which runs and stride follow; None if it is not measured.
-    """
-
-    runs: Sequence[Sequence[int]]
-    stride: int
-    motion: MovingFrames | None = None
-
-
 def open_frames(
     data: VideoData,
     *,
@@ -118,19 +99,21 @@ def open_frames(
     stores: dict[int, FrameStore] = {}
     for index, sequence in enumerate(sequences):
         # The targets of these sequences are only known after all their frames are decoded.
-        if sequence.video is not None or _needs_measured_motion(sequence, data):
+        if sequence.video is not None or needs_measured_motion(
+            sequence, min_motion=data.least_motion
+        ):
             stores[index] = opener.open(index, sequence)
 
     sequences = [
         sequence if sequence.video is None else with_counted_frames(sequence, stores[index].count)
         for index, sequence in enumerate(sequences)
     ]
-    runs_by_sequence: list[_SequenceRuns] = []
+    runs_by_sequence: list[SequenceRuns] = []
     for index, sequence in enumerate(sequences):
         sequence_runs = _find_runs(sequence, stores.get(index), data)
         runs_by_sequence.append(sequence_runs)
         if sequence_runs.motion is not None:
-            notes += _motion_notes(
+            notes += motion_notes(
                 sequence, sequence_runs.motion, sequence_runs.stride, stores[index]
             )
     offsets = offsets_of_all_sources(data, offsets)
@@ -177,97 +160,17 @@ def offsets_of_all_sources(data: VideoData, offsets: tuple[int, ...]) -> tuple[i
     return (*temporal_offsets, OTHER_EYE) if data.stereo else temporal_offsets
 
 
-def _needs_measured_motion(sequence: Clip, data: VideoData) -> bool:
-    if not sequence.measures_motion:
-        return False
-    return data.least_motion > 0 or sequence.stride is None
-
-
-def _find_runs(sequence: Clip, frames: FrameStore | None, data: VideoData) -> _SequenceRuns:
+def _find_runs(sequence: Clip, frames: FrameStore | None, data: VideoData) -> SequenceRuns:
     """Find the runs of frames of a sequence and its stride, from its motion if that is needed."""
-    if frames is None or not _needs_measured_motion(sequence, data):
-        runs = _consecutive_index_runs(sequence.frame_numbers)
-        return _SequenceRuns(runs=runs, stride=sequence.stride or 1)
-
-    K = _training_K(sequence, frames.size, is_published=data.published_camera)
-    path = frames.motion_file(K, data.least_motion)
-    motion = _read_moving_frames_if_valid(path, sequence)
-    if motion is None:
-        motion = _measure_motion(sequence, frames, K, min_motion=data.least_motion)
-        write_text(path, to_json(motion))
-
-    stride = sequence.stride
-    if stride is None:
-        _, width = frames.size
-        stride = stride_for_parallax(motion.parallax, width, data.parallax)
-    return _SequenceRuns(runs=motion.runs, stride=stride, motion=motion)
-
-
-def _consecutive_index_runs(frame_numbers: Sequence[int]) -> list[list[int]]:
-    """Split the indices of frames into runs in which the frame number rises by 1."""
-    runs: list[list[int]] = []
-    for index, number in enumerate(frame_numbers):
-        if not index or number != frame_numbers[index - 1] + 1:
-            runs.append([])
-        runs[-1].append(index)
-    return runs
-
-
-def _measure_motion(
-    sequence: Clip, frames: FrameStore, K: Matrix, *, min_motion: float
-) -> MovingFrames:
-    """Measure the motion of a sequence between its readable frames, for each run by itself."""
-    run_motions = []
-    for run in _consecutive_index_runs(sequence.frame_numbers):
-        readable_frames = (
-            (index, frames.frame(index)) for index in run if index not in frames.broken
-        )
-        run_motions.append(find_moving_frames(readable_frames, K, min_motion=min_motion))
-    return MovingFrames.concatenate(run_motions)
-
-
-def _read_moving_frames_if_valid(path: Path, sequence: Clip) -> MovingFrames | None:
-    """Read stored motion; None if there is none, or if it does not fit the sequence."""
-    try:
-        moving_frames = from_json(MovingFrames, read_text(path))
-    except (InputError, InvalidRecordError):
-        return None
-    indices = [index for run in moving_frames.runs for index in run]
-    is_in_order = all(earlier < later for earlier, later in itertools.pairwise(indices))
-    is_in_sequence = set(range(len(sequence.frame_numbers))).issuperset(indices)
-    has_parallaxes = all(0 <= parallax < math.inf for parallax in moving_frames.parallaxes)
-    return moving_frames if is_in_order and is_in_sequence and has_parallaxes else None
-
-
-def _motion_notes(
-    sequence: Clip, moving_frames: MovingFrames, stride: int, frames: FrameStore
-) -> list[str]:
-    """Notes on the motion of a sequence, and on what is wrong with its whole video."""
-    name = printable(sequence.id)
-    parallax = moving_frames.parallax
-    _, width = frames.size
-    notes: list[str] = []
-    if frames.fault is not None:
-        notes.append(frames.fault)
-    if moving_frames.still or moving_frames.cuts or stride > 1:
-        texts = []
-        if moving_frames.still:
-            texts.append(
-                f"rilievo skips {moving_frames.still:,} of {frames.count:,} frames, because the "
-                "camera hardly moves"
-            )
-        if moving_frames.cuts:
-            texts.append(f"the footage has {count_text(moving_frames.cuts, 'cut')}")
-        texts.append(f"the stride is {stride} (median parallax {parallax:.1f} px per frame)")
-        notes.append(f"{name}: {'; '.join(texts)}")
-    # Also false if the parallax is NaN, since it was not measured.
-    if parallax * 640 / width < _MIN_PARALLAX:
-        notes.append(
-            f"{name}: the camera turns but hardly moves (median parallax {parallax:.2f} px per "
-            f"frame), so depth can hardly be learned, even from frames that are {LARGEST_STRIDE} "
-            "frames apart"
-        )
-    return notes
+    if frames is None or not needs_measured_motion(sequence, min_motion=data.least_motion):
+        return runs_by_number(sequence)
+    return runs_by_motion(
+        sequence,
+        frames,
+        _training_K(sequence, frames.size, is_published=data.published_camera),
+        min_motion=data.least_motion,
+        parallax=data.parallax,
+    )
 
 
 def _frames_of_targets(target_sets: Sequence[SequenceTargets], sequence_index: int) -> list[int]:
