@@ -7,7 +7,8 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from rilievo.serving.server import endpoints, routes
-from rilievo.serving.server.endpoints import Example, photo_endpoint
+from rilievo.serving.server.endpoint import Example
+from rilievo.serving.server.endpoints import photo_endpoint
 from rilievo.serving.server.params import RequestParams
 from rilievo.serving.server.service import ImageJob, Service
 from support.served import check_refused, picture, served

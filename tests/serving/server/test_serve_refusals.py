@@ -17,7 +17,7 @@ from starlette.responses import Response
 from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.serving.listener.request_refusals import refusal_from_error
-from rilievo.serving.server.endpoints import Endpoint
+from rilievo.serving.server.endpoint import Endpoint
 from rilievo.serving.server.routes import respond_or_refuse
 from support.served import FAULTY, PATIENCE, Served, check_refused, picture, served
 

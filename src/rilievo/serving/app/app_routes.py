@@ -27,7 +27,7 @@ from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.listener.connections import request_client, wait_for_disconnect
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.answer_files import JSON
-from rilievo.serving.server.endpoints import Endpoint
+from rilievo.serving.server.endpoint import Endpoint
 from rilievo.serving.server.file_responses import FilesResponse
 from rilievo.serving.server.params import (
     PredictParams,

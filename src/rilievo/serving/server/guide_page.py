@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rilievo.serving.server.endpoints import Endpoint
+from rilievo.serving.server.endpoint import Endpoint
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -25,7 +23,7 @@ Models: <a href="{root}v1/models">v1/models</a>.</p>
 """
 
 
-def guide_page(root: str, endpoints: Iterable["Endpoint"], *, needs_token: bool) -> str:
+def guide_page(root: str, endpoints: Iterable[Endpoint], *, needs_token: bool) -> str:
     """HTML page about the endpoints of the server at the URL ``root``, with example commands."""
     curl = "curl -H 'Authorization: Bearer TOKEN'" if needs_token else "curl"
     commands: list[str] = []

@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
 from rilievo.serving.listener.request_refusals import PROBLEM_JSON, Problem
+from rilievo.serving.server.endpoint import Endpoint
 from rilievo.version import VERSION
-
-if TYPE_CHECKING:
-    from rilievo.serving.server.endpoints import Endpoint
 
 _Json = dict[str, Any]
 _IMAGE_DESCRIPTION = (
@@ -35,7 +33,7 @@ REFUSALS: Mapping[str, str] = {
 """Statuses of refusals, and what they mean."""
 
 
-def openapi_document(endpoints: Iterable["Endpoint"], root_path: str = "") -> _Json:
+def openapi_document(endpoints: Iterable[Endpoint], root_path: str = "") -> _Json:
     """Make the OpenAPI document of a server."""
     paths: dict[str, _Json] = {}
     for endpoint in endpoints:
@@ -63,7 +61,7 @@ def openapi_document(endpoints: Iterable["Endpoint"], root_path: str = "") -> _J
     }
 
 
-def _operation(endpoint: "Endpoint") -> _Json:
+def _operation(endpoint: Endpoint) -> _Json:
     """Describe an endpoint: what it takes, and what its responses contain."""
     success: _Json = {"description": endpoint.summary}
     content: _Json = {}

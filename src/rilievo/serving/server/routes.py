@@ -22,7 +22,8 @@ from rilievo.serving.listener.request_refusals import (
     RefusalResponse,
     server_stopping_refusal,
 )
-from rilievo.serving.server.endpoints import ENDPOINTS, Endpoint, show_guide
+from rilievo.serving.server.endpoint import Endpoint
+from rilievo.serving.server.endpoints import ENDPOINTS, show_guide
 from rilievo.serving.server.service import Service
 
 _CLIENT_LEFT = 499  # status for the counters alone; no client receives it
