@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,18 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
         summary="a pipeline in a local folder" if local else "a pipeline from the hub",
         licence="not stated" if local else f"see https://huggingface.co/{source}",
         source=source,
+    )
+
+
+def as_saved_pipeline(card: ModelCard, folder: Path) -> ModelCard:
+    """Change the card of a model so that it is loaded as the pipeline that a folder holds."""
+    return replace(
+        card,
+        extra=EXTRA,
+        loader=LOADER,
+        settings=SETTINGS,
+        resizing=RESIZING,
+        source=str(folder),
     )
 
 

@@ -5,14 +5,13 @@ Nothing here imports torch.
 
 import os
 from pathlib import Path
-from typing import Any
 
 from rilievo.errors import ModelError, RilievoError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.models import find_card
 from rilievo.models.card import ModelCard
-from rilievo.models.hub import diffusion_cards
 from rilievo.models.hub.checkpoints import architecture_resizing
+from rilievo.models.hub.diffusion_cards import as_saved_pipeline
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.models.resampling.inference import DEFAULT_RESIZING, Resizing
 from rilievo.training.adapters import monodepth2
@@ -142,18 +141,7 @@ def tuned_run_card(folder: Path) -> ModelCard:
     blueprint = read_tuned_run(folder).network
     probed = blueprint.probed
     probes_normals = probed is not None and probed.task.has_normals
-    loading_fields: dict[str, Any]
-    if blueprint.family is Family.MARIGOLD:
-        # The run's folder has the whole pipeline, which diffusers loads.
-        loading_fields = {
-            "loader": diffusion_cards.LOADER,
-            "source": str(folder / PIPELINE_FOLDER),
-            "extra": diffusion_cards.EXTRA,
-            "settings": diffusion_cards.SETTINGS,
-        }
-    else:
-        loading_fields = {"loader": "tuned-run", "source": str(folder), "extra": "train"}
-    return ModelCard(
+    card = ModelCard(
         name=str(folder),
         summary=f"{blueprint.start}, fine-tuned",
         kind=blueprint.kind,
@@ -166,13 +154,17 @@ def tuned_run_card(folder: Path) -> ModelCard:
         area=blueprint.area or None,
         resizing=_tuned_resizing(blueprint),
         megabytes=_weights_megabytes(folder),
-        **loading_fields,
+        extra="train",
+        loader="tuned-run",
+        source=str(folder),
     )
+    if blueprint.family is Family.MARIGOLD:
+        # The run's folder has the whole pipeline, which diffusers loads.
+        return as_saved_pipeline(card, folder / PIPELINE_FOLDER)
+    return card
 
 
 def _tuned_resizing(blueprint: TunedBlueprint) -> Resizing:
-    if blueprint.family is Family.MARIGOLD:
-        return diffusion_cards.RESIZING
     if not blueprint.architecture:
         return DEFAULT_RESIZING
     return architecture_resizing(blueprint.architecture)

@@ -14,7 +14,7 @@ from rilievo.arrays.shapes import Size
 from rilievo.errors import ModelError, first_line, needing
 from rilievo.io.files.atomic import scratch_path
 from rilievo.models.base import PreparedModel
-from rilievo.models.onnx_files.agreement import SCENE_SHAPES, Agreement
+from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.conversion import FP32
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.file_writing import (
@@ -36,6 +36,8 @@ _OPSET = 17
 """Version of ONNX's operators that files are written in."""
 _MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Most bytes of weights in a file, whose length counts in 31 bits, with room for the graph."""
+_EXAMPLE_SIZE = (480, 640)
+"""Height and width of the photograph with which a network is traced [px]."""
 _AXES = {"normals": (0, 2, 3), "fov": (0,)}
 """Axes of batch, height and width, for inputs and outputs in which they are not 0, 1 and 2."""
 _MODULES_WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
@@ -132,7 +134,7 @@ def _black_input(preparation: Preparation) -> "Tensor":
     """Batch of one black photograph, prepared for the network."""
     import torch
 
-    black = preparation.pixels(np.zeros((*SCENE_SHAPES[0], 3), np.uint8))
+    black = preparation.pixels(np.zeros((*_EXAMPLE_SIZE, 3), np.uint8))
     return torch.from_numpy(np.array(black))[None]
 
 
