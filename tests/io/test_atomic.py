@@ -14,7 +14,16 @@ import pytest
 
 from rilievo.errors import OutputError
 from rilievo.io.files import atomic
-from rilievo.io.files.atomic import make_folder, random_part_path, remove, replacing, sweep_parts
+from rilievo.io.files.atomic import (
+    append_text,
+    make_folder,
+    move_into_place,
+    random_part_path,
+    remove,
+    replacing,
+    scratch_path,
+    sweep_parts,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -25,6 +34,12 @@ def write_half(path: Path, error: BaseException) -> None:
     with replacing(path) as part:
         part.write_bytes(b"half")
         raise error
+
+
+def interrupt_in_scratch(path: Path) -> None:
+    with scratch_path(path) as scratch:
+        scratch.write_bytes(b"half")
+        raise KeyboardInterrupt
 
 
 def one_line(error: pytest.ExceptionInfo[OutputError], path: Path) -> str:
@@ -42,6 +57,26 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
         part.write_bytes(b"whole")
     assert names(tmp_path) == ["depth.png"]
     assert path.read_bytes() == b"whole"
+
+
+def test_a_scratch_file_is_gone_after_its_block_unless_it_got_a_name(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_in_scratch(tmp_path / "model.onnx")
+    assert names(tmp_path) == []
+    with scratch_path(tmp_path / "model.onnx") as scratch:
+        scratch.write_bytes(b"whole")
+        move_into_place(scratch, tmp_path / "model-1234.onnx")
+    assert names(tmp_path) == ["model-1234.onnx"]
+
+
+def test_text_is_appended_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    append_text(path, "step,loss\r\n")
+    append_text(path, "1,0.5\n")
+    assert path.read_bytes() == b"step,loss\r\n1,0.5\n"
+    with pytest.raises(OutputError) as caught:
+        append_text(tmp_path / "none" / "log.csv", "text")
+    one_line(caught, tmp_path / "none" / "log.csv")
 
 
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt, SystemExit])

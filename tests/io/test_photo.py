@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.photo import read_photo, read_rgb
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -49,6 +49,18 @@ def test_every_orientation_comes_out_as_pillow_turns_it(format: str, orientation
     with Image.open(BytesIO(data)) as image:
         upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     np.testing.assert_array_equal(read_photo(data).pixels, upright)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_the_picture_alone_is_that_of_the_photograph_or_as_it_is_stored(
+    mode: str, orientation: int, tmp_path: Path
+) -> None:
+    path, stored = tmp_path / "photo.png", rgb().convert(mode)
+    path.write_bytes(encode(stored, "PNG", exif=exif(orientation)))
+    np.testing.assert_array_equal(np.asarray(read_rgb(path)), read_photo(path).pixels)
+    as_stored = np.asarray(read_rgb(path, turn_upright=False))
+    np.testing.assert_array_equal(as_stored, np.asarray(stored.convert("RGB")))
 
 
 def test_orientation_six_worked_out_by_hand() -> None:
