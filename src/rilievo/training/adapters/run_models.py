@@ -14,7 +14,6 @@ from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.inference import Resizing, Space
-from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.prediction_record import Setting
 from rilievo.training.networks.blueprint import (
     POSE,
@@ -168,15 +167,6 @@ def predicts_motion(folder: Path) -> bool:
     if is_video_run(folder):
         return read_video_run(folder).blueprint.pose in POSE_NETWORKS
     return is_official_checkpoint(folder) and (folder / POSE).is_file()
-
-
-def probe_preparation(blueprint: Blueprint) -> Preparation:
-    """How photographs are prepared for a probe: resized bilinearly to the size of its blueprint."""
-    height, width = blueprint.size
-    return Preparation(
-        sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
-        resampling=Resampling.BILINEAR,
-    )
 
 
 def probe_settings(blueprint: Blueprint) -> dict[str, Setting]:

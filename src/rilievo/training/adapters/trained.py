@@ -29,7 +29,6 @@ from rilievo.training.adapters.run_models import (
     ProbeRunRecord,
     VideoSettings,
     check_code_is_trusted,
-    probe_preparation,
     probe_settings,
     read_probe_run,
     read_tuned_run,
@@ -97,7 +96,7 @@ def load_probe_in_torch(card: ModelCard, options: LoadOptions) -> TorchModel:
     probed = load_probed_network(folder, record)
     return TorchModel(
         card,
-        ProbeNetwork(probe_preparation(record.blueprint), probed),
+        ProbeNetwork(record.blueprint.preparation, probed),
         options,
         weights_sha256=sha256(folder / WEIGHTS),
         settings=probe_settings(record.blueprint),
@@ -338,7 +337,7 @@ def _make_probe_network_without_weights(
     # The weights of the backbone come with the run, so none are downloaded.
     random_backbone = replace(probe_blueprint.backbone, weights=RANDOM)
     unfilled = replace(probe_blueprint, backbone=random_backbone)
-    return ProbeNetwork(probe_preparation(unfilled), _make_probed_network(unfilled))
+    return ProbeNetwork(unfilled.preparation, _make_probed_network(unfilled))
 
 
 def _open_pipeline_on_cpu(folder: Path) -> DiffusionModel:

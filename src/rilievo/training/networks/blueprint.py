@@ -10,6 +10,7 @@ from rilievo.arrays.shapes import Size
 from rilievo.errors import OptionError, suggest
 from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions.trust import is_import_path
+from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import option
 
@@ -300,6 +301,15 @@ class Blueprint:
             raise OptionError(
                 f"the height and width must be from 1 to {_MAX_SIDE:,} px, got {self.size}"
             )
+
+    @property
+    def preparation(self) -> Preparation:
+        """How photographs are prepared: resized bilinearly to the size."""
+        height, width = self.size
+        return Preparation(
+            sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
+            resampling=Resampling.BILINEAR,
+        )
 
     @property
     def depth_channels(self) -> int:

@@ -11,7 +11,6 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.records.sample import Truth
-from rilievo.training.adapters.run_models import probe_preparation
 from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import Blueprint, ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice
@@ -195,7 +194,7 @@ def open_frames(data: DataChoice, blueprint: Blueprint) -> TrainingFrames:
             dataset,
             ids,
             data,
-            preparation=probe_preparation(blueprint),
+            preparation=blueprint.preparation,
             largest=blueprint.depth.largest,
         )
 
