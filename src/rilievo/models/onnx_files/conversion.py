@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OutputError
-from rilievo.errors.messages import Text
+from rilievo.errors.messages import Text, for_terminal
 from rilievo.io.files.atomic import (
     make_folder,
     move_into_place,
@@ -18,6 +18,7 @@ from rilievo.io.files.atomic import (
     scratch_path,
     sweep_parts,
     unwritable,
+    write_text,
 )
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model
@@ -87,6 +88,28 @@ def open_converted(source: ConversionSource, options: LoadOptions) -> Model:
         _print_to_stderr(f"{printable(path)} is damaged, so rilievo converts the model again")
         remove(path)
     return _open_converted_file(_write_converted(source, precision, key), source, options)
+
+
+def open_converted_or_original(
+    source: ConversionSource, options: LoadOptions, load_original: Callable[[], Model]
+) -> Model:
+    """Open the converted file of a model, or load the original if it cannot be converted.
+
+    A failed conversion is said once and recorded beside the converted files, so that it is not
+    tried again.
+
+    Raises:
+        OutputError: If the folder of converted files cannot be written to.
+    """
+    failure_record = _failure_record_path(source, options)
+    if failure_record.is_file():
+        return load_original()
+    try:
+        return open_converted(source, options)
+    except NotConvertedError as error:
+        write_text(failure_record, f"{error}\n")
+        _print_to_stderr(for_terminal(Text(error, "; using torch instead")))
+        return load_original()
 
 
 def _open_if_undamaged(path: Path, source: ConversionSource, options: LoadOptions) -> Model | None:
@@ -173,7 +196,7 @@ def _write_converted(source: ConversionSource, precision: str, key: str) -> Path
     return path
 
 
-def failure_record_path(source: ConversionSource, options: LoadOptions) -> Path:
+def _failure_record_path(source: ConversionSource, options: LoadOptions) -> Path:
     """Path of the record that says why a model could not be converted."""
     return converted_folder() / f"{_conversion_key(source, _converted_precision(options))}.txt"
 

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.errors.messages import OptionName, Text, for_terminal
-from rilievo.io.files.atomic import write_text
+from rilievo.errors.messages import OptionName, Text
 from rilievo.models.base import Model
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, resolve_engine
 from rilievo.models.onnx_files.conversion import (
@@ -16,10 +16,9 @@ from rilievo.models.onnx_files.conversion import (
     ConversionSource,
     Convert,
     NotConvertedError,
-    failure_record_path,
     open_converted,
+    open_converted_or_original,
 )
-from rilievo.system.terminal import wrap_for_terminal
 from rilievo.training.conversion.onnx_file import TracedModel, write_onnx
 
 TORCH = "torch"
@@ -86,28 +85,21 @@ def open_converted_or_in_torch(
 ) -> Model:
     """Open the converted file of a model, or load the model in torch if it cannot be converted.
 
-    A failed conversion is recorded beside the converted files, so that it is not tried again.
-
     Raises:
         ModelError: If the model cannot be converted and the user asked for ONNX.
     """
     options = choice.options
-    torch_options = replace(options, engine=TORCH)
     if options.engine == TORCH:
         return load_in_torch(options)
-    if choice.is_default and failure_record_path(source, options).is_file():
-        return load_in_torch(torch_options)
+    if choice.is_default:
+        torch_options = replace(options, engine=TORCH)
+        return open_converted_or_original(source, options, partial(load_in_torch, torch_options))
     try:
         return open_converted(source, options)
     except NotConvertedError as error:
-        if not choice.is_default:
-            raise ModelError(
-                problem=Text(error), hint=Text(OptionName("engine", "torch"), " can run it")
-            ) from error
-        write_text(failure_record_path(source, options), f"{error}\n")
-        message = f"rilievo: {for_terminal(Text(error, '; using torch instead'))}"
-        sys.stderr.write(wrap_for_terminal(message, sys.stderr) + "\n")
-        return load_in_torch(torch_options)
+        raise ModelError(
+            problem=Text(error), hint=Text(OptionName("engine", "torch"), " can run it")
+        ) from error
 
 
 def load_converter(load_in_torch: LoadInTorch) -> Convert:
