@@ -29,7 +29,7 @@ from rilievo.training.engine.progress import FrameProgress
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.engine.task import fused_option
 from rilievo.training.losses.video_options import Scales
-from rilievo.training.networks.blueprint import POSE_NETWORKS, PoseKind
+from rilievo.training.networks.blueprint import POSE_NETWORKS
 from rilievo.training.networks.video.video_networks import VideoNetworks, make_networks
 from rilievo.training.video.frames.fused_labels import with_label_maps
 from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames, batches
@@ -172,8 +172,11 @@ def prepare_task(
         check_memory(required_memory(config), describe_step(config), LESS_MEMORY_HINT)
 
     is_resumed = (run / CHECKPOINT).exists()
-    learner = _make_learner(config, frames, is_resumed=is_resumed).to(fabric.device)
-    by_geometry = config.blueprint.pose is PoseKind.GEOMETRY
+    offsets = offsets_of_all_sources(config.data, config.offsets)
+    if frames is not None:
+        offsets = frames.offsets
+    learner = _make_learner(config, offsets, is_resumed=is_resumed).to(fabric.device)
+    by_geometry = config.is_by_geometry
     warms_up_pose = config.pose_warm_up > 0 and not is_resumed
     prior = _load_prior(config) if by_geometry or warms_up_pose else None
 
@@ -271,16 +274,12 @@ def may_leave_weights_unused(config: VideoConfig) -> bool:
 
 
 def _make_learner(
-    config: VideoConfig, frames: VideoFrames | None, *, is_resumed: bool
+    config: VideoConfig, offsets: tuple[int, ...], *, is_resumed: bool
 ) -> VideoLearner:
     """Make the networks with their first weights, and their losses."""
-    if frames is None:
-        offsets = offsets_of_all_sources(config.data, config.offsets)
-    else:
-        offsets = frames.offsets
     # A resumed run takes its weights from the checkpoint. Motion by geometry begins with the depth
     # of the start, also in a resumed run.
-    needs_start = config.blueprint.pose is PoseKind.GEOMETRY or not is_resumed
+    needs_start = config.is_by_geometry or not is_resumed
     networks = make_networks(
         config.blueprint,
         offsets=offsets,
