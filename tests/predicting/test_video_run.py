@@ -1,9 +1,11 @@
 """``rilievo predict`` over videos and folders of frames, with a network whose answer is known."""
 
+import json
 import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +61,26 @@ def test_videos_and_photographs_of_one_folder_are_done(
     assert sum(summary.spent.answers.values()) == 6
     assert names(tmp_path / "out") == {"photo.depth.png", "photo.json", "deep"}
     assert names(tmp_path / "out" / "deep") == {"clip.depth.mp4", "clip.json"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "depth along the optical axis"),
+        ({"fov": 60.0}, "depth along the optical axis"),
+        ({"projection": "fisheye:150"}, "distance along the ray"),
+        ({"projection": "equirect:180x90"}, "distance along the ray"),
+    ],
+)
+def test_the_json_of_a_video_says_along_what_depth_is(
+    tmp_path: Path, make_network: MakeNetwork, options: dict[str, Any], words: str
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3, (64, 128))))
+    assert run(make_network(), tmp_path, clip, save="png16,npy", **options).done == 1
+    record = json.loads((tmp_path / "clip.json").read_text())
+    assert record["depth"]["meaning"].startswith(words)
+    assert len(record["files"]) == 2
+    assert all(words in file["holds"] for file in record["files"])
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ OUR_AXES = (
 )
 UNITS = {DepthKind.METRIC: "metre"}
 """Unit of each kind that has one."""
-MEANINGS = {
+_MEANINGS = {
     DepthKind.METRIC: "depth along the optical axis in metres",
     DepthKind.UP_TO_SCALE: "depth along the optical axis times one unknown positive factor",
     DepthKind.AFFINE: "depth along the optical axis times an unknown positive factor, plus an "
@@ -357,15 +357,16 @@ def depth_facts(
     return DepthFacts(
         kind=kind,
         unit=UNITS.get(kind, _ARBITRARY),
-        meaning=_depth_meaning(kind, is_distance=is_distance),
+        meaning=depth_meaning(kind, is_distance=is_distance),
         minimum=minimum,
         maximum=maximum,
         valid_pixels=valid_pixels,
     )
 
 
-def _depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
-    meaning = MEANINGS[kind]
+def depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
+    """Say in words what depth is; ``is_distance`` if it is along the ray, not along the axis."""
+    meaning = _MEANINGS[kind]
     if is_distance:
         meaning = meaning.replace("depth along the optical axis", "distance along the ray")
         meaning = meaning.replace("1/depth", "1/distance")

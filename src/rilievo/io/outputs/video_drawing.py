@@ -25,6 +25,7 @@ class ClipDepthRange:
         high: Largest depth; both are 0 if no frame has depth.
         colours: Range of the colours in which depth is drawn.
         has_sky: Whether sky is drawn in a colour of its own.
+        is_distance: Whether depth is along the ray (fisheyes, panoramas), not along the axis.
     """
 
     kind: DepthKind
@@ -32,6 +33,7 @@ class ClipDepthRange:
     high: float
     colours: ColourRange
     has_sky: bool = False
+    is_distance: bool = False
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -285,9 +285,12 @@ class _SecondPass:
         """Measure the range of the video's depth; None if the video has no depth."""
         if self.first_pass.sidecar.depth is None:
             return None
-        return measure_depth_range(
+        depth_range = measure_depth_range(
             self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
         )
+        # The predictions for the range have no camera.
+        is_distance = self.first_pass.cameras[0].lens.has_unit_rays
+        return replace(depth_range, is_distance=is_distance)
 
     def _depth_predictions(self) -> Iterator[Prediction]:
         """Yield predictions with the depth and the sky of all frames, but with blank pixels."""
@@ -495,4 +498,5 @@ def _without_known_sizes(prediction: Prediction) -> Prediction:
 def _depth_facts(depth_range: ClipDepthRange, valid_pixels: int) -> DepthFacts:
     """Make the record of the depth of all frames, for the JSON."""
     ends = (depth_range.low, depth_range.high) if valid_pixels else None
-    return depth_facts(depth_range.kind, ends, valid_pixels)
+    is_distance = depth_range.is_distance
+    return depth_facts(depth_range.kind, ends, valid_pixels, is_distance=is_distance)

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngImageFile
 from rilievo.arrays.shapes import UInt16
 from rilievo.io.checksums import numbers_crc32
 from rilievo.io.map_pictures import picture_quantity
-from rilievo.io.outputs.sidecar import MEANINGS, UNITS, FileFacts
+from rilievo.io.outputs.sidecar import UNITS, FileFacts, depth_meaning
 from rilievo.io.outputs.video_drawing import Drawing, VideoJob
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.png import row_bands, write_png
@@ -157,7 +157,9 @@ def draw_video(job: VideoJob) -> Drawing:
     kind = depth_range.kind
     quantisation = choose_quantisation(kind, *depth_range.ends)
     note = count_note("it", kind, *depth_range.ends)
-    meaning = MEANINGS[kind] if note is None else f"{MEANINGS[kind]}; {note}"
+    meaning = depth_meaning(kind, is_distance=depth_range.is_distance)
+    if note is not None:
+        meaning = f"{meaning}; {note}"
     file_facts = replace(
         job.describe_file(f"lossless 16-bit grey video (FFV1): {meaning}"),
         unit=UNITS.get(kind, "arbitrary"),
