@@ -1,5 +1,5 @@
 // The first result shows once what is made of a photograph: depth wipes over it, and the surface over depth. Then a
-// hint stands on the surface until it is turned.
+// hint stands on the surface until it is turned; on a phone it is the line below the surface instead, which stays.
 
 import { made, part } from "viewer";
 

@@ -312,6 +312,7 @@ def test_five_lines_leave_a_small_window_its_photograph_and_have_one_row_each(
 ) -> None:
     save(two_walls(), tmp_path / "walls", ["html"])
     page = opened(browser, tmp_path / "walls.html", (390, 844))
+    page.get_by_role("button", name="Photograph").click()
     first = page.locator(".stage").bounding_box()
     page.mouse.move(first["x"] + 9, first["y"] + 9)
     assert page.locator("#reading").inner_text().startswith("column ")

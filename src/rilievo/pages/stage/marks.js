@@ -64,7 +64,7 @@ function keeping({ stage, rule, shown, form, most }, text, keep) {
     if (look) shown?.setLook(look);
     if (view) shown?.setPose(view);
     stage.choose(stage.titles()[tab ?? 0] ?? stage.titles()[0] ?? "");
-    stage.cut(cut ?? 50);
+    stage.turnTo(cut === null && Boolean(shown), cut ?? 50);
     [last, handed] = [next, next];
   }
   const now = () => textOf({ things: rule.things, view: shown?.pose ?? null, look: shown?.looks ?? null,

@@ -51,42 +51,78 @@ function arrange(views, ratio) {
   const { flat, isBelow, isColumn, isBeside, column } = isFilled ? fullest(width, height, ratio, views.matches(".large"))
     : arrangement(width, height, ratio, isSmall);
   for (const [name, pixels] of [["--flat", flat], ["--column", column]]) views.style.setProperty(name, `${Math.round(pixels)}px`);
-  for (const [name, holds] of Object.entries({ below: isBelow, column: isColumn, small: isSmall, aside: isFilled && !isBelow && !isColumn, beside: isFilled && Boolean(isBeside) })) views.classList.toggle(name, holds);
+  const classes = { below: isBelow, column: isColumn, small: isSmall, phone: isSmall && isBelow,
+    aside: isFilled && !isBelow && !isColumn, beside: isFilled && Boolean(isBeside) };
+  for (const [name, holds] of Object.entries(classes)) views.classList.toggle(name, holds);
 }
 
-// Makes the stage of the pictures that stand in `#pair`.
+const SURFACE = "Surface"; // the tab of the surface
+
+// Makes the stage of the pictures that stand in `#pair`. Its tabs choose the picture right of the line. On a phone
+// they choose all that is shown: the surface, the photograph, or that picture.
 function setStage(ratio) {
-  const views = part("views"), pair = part("pair"), tabs = part("tabs");
-  const shown = slider([...pair.querySelectorAll("figure")].map((each) => (
-    { title: each.querySelector("figcaption").textContent, picture: each.querySelector("img, canvas") })));
+  const views = part("views"), pair = part("pair"), tabs = part("tabs"), solid = views.querySelector(".solid");
+  const pictures = [...pair.querySelectorAll("figure")].map((each) => (
+    { title: each.querySelector("figcaption").textContent, picture: each.querySelector("img, canvas") }));
+  const shown = slider(pictures), photograph = pictures[0].title;
+  const frame = made("div", { className: "frame" }, shown.stage);
   views.style.setProperty("--ratio", ratio);
   views.classList.add("live");
-  pair.replaceWith(made("div", { className: "frame" }, shown.stage));
-  let changed = () => {};
+  pair.replaceWith(frame);
+  let changed = () => {}, chosen = "", showsSurface = Boolean(solid);
   function choose(title) {
     shown.choose(title);
+    chosen = title;
     changed();
-    for (const each of tabs.children) each.setAttribute("aria-pressed", each.textContent === title);
-    part("legend")?.classList.toggle("aside", title !== "Depth");
+    mark();
+  }
+  function titleOnPhone() {
+    if (showsSurface) return SURFACE;
+    return shown.line.value === "100" ? photograph : chosen;
+  }
+  // Shows which tab is pressed, and the legend beside depth.
+  function mark() {
+    const isPhone = views.matches(".phone"), pressed = isPhone ? titleOnPhone() : chosen;
+    views.classList.toggle("shows-surface", isPhone && showsSurface);
+    for (const each of tabs.children) each.setAttribute("aria-pressed", each.textContent === pressed);
+    part("legend")?.classList.toggle("aside", pressed !== "Depth");
+  }
+  // Shows the surface on a phone, or else the pictures; and moves the line.
+  function turnTo(isSurface, share) {
+    showsSurface = isSurface;
+    shown.cut(share);
+    changed();
+    mark();
+  }
+  function tabOf(title, act, isForPhone) {
+    const tab = made("button", { type: "button", textContent: title, className: isForPhone ? "phone-only" : "" });
+    tab.addEventListener("click", () => act(tab));
+    return tab;
+  }
+  // One tap shows a picture as large as the photograph, the next one both under the line.
+  function choosePicture(tab) {
+    const isWhole = tab.getAttribute("aria-pressed") === "true" && shown.line.value === "0";
+    choose(tab.textContent);
+    if (!views.matches(".aside")) turnTo(false, isWhole ? 50 : 0);
   }
   function draw() {
-    tabs.replaceChildren(...shown.titles().map((title) => {
-      const tab = made("button", { type: "button", textContent: title });
-      // One tap shows a picture as large as the photograph, the next one both under the line.
-      tab.addEventListener("click", () => {
-        const isWhole = tab.getAttribute("aria-pressed") === "true" && shown.line.value === "0";
-        choose(title);
-        if (views.matches(".aside")) return;
-        shown.cut(isWhole ? 50 : 0);
-        changed();
-      });
-      return tab;
-    }));
-    shown.stage.classList.toggle("single", !tabs.children.length);
-    choose(shown.titles()[0] ?? "");
+    const titles = shown.titles();
+    tabs.replaceChildren(
+      ...(solid ? [tabOf(SURFACE, () => turnTo(true, 50), true)] : []),
+      ...(solid || titles.length ? [tabOf(photograph, () => turnTo(false, 100), true)] : []),
+      ...titles.map((title) => tabOf(title, choosePicture, false)));
+    shown.stage.classList.toggle("single", !titles.length);
+    choose(titles[0] ?? "");
   }
   draw();
-  const fit = () => arrange(views, ratio);
+  function fit() {
+    arrange(views, ratio);
+    // On a phone the surface stands in the frame of the pictures, so that keys reach it after the tabs. A move would
+    // end a full screen.
+    const home = views.matches(".phone") ? frame : views;
+    if (solid && solid.parentElement !== home && !document.fullscreenElement) home.append(solid);
+    mark();
+  }
   fit();
   part("swap")?.addEventListener("click", ({ target }) => {
     target.setAttribute("aria-pressed", views.classList.toggle("large"));
@@ -97,13 +133,14 @@ function setStage(ratio) {
   addEventListener("resize", fit, { signal: life.signal });
   life.signal.addEventListener("abort", () => seen.disconnect());
   shown.line.addEventListener("change", () => changed());
-  return { ...shown, choose, whenChanged(act) { changed = act; },
-    get tab() { return [...tabs.children].findIndex((each) => each.getAttribute("aria-pressed") === "true"); },
+  for (const kind of ["input", "change"]) shown.line.addEventListener(kind, mark);
+  return { ...shown, choose, turnTo, whenChanged(act) { changed = act; },
+    get tab() { return Math.max(0, shown.titles().indexOf(chosen)); },
     add(each) {
-      const chosen = tabs.querySelector("[aria-pressed=true]")?.textContent;
+      const before = chosen;
       shown.add(each);
       draw();
-      if (chosen) choose(chosen);
+      if (before) choose(before);
     } };
 }
 

@@ -162,7 +162,7 @@ function view(canvas, data, form) {
     antialias: true, webgl: 2 });
   const inside = isInside(form), { ray } = lensOf(form);
   const { gl } = renderer, { signal } = life, shown = model(gl, data, form);
-  const rest = canvas.closest(".filled") && !inside ? shown.first : 0; // angle of the first view
+  const rest = canvas.closest(".filled, .phone") && !inside ? shown.first : 0; // angle of the first view
   const bounds = reach(shown.position, shown.used, inside, shown.first);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
