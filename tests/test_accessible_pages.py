@@ -98,7 +98,7 @@ def try_states(shown: Opened, own: str, files: dict[str, Path]) -> None:
     page.locator("body:not([aria-busy]) #result-title").wait_for()
     page.set_input_files("#photo-file", [files["coffee"], files["chelsea"]])
     page.locator("#strip a").nth(1).wait_for()
-    page.locator("#state", has_text=re.compile("one")).wait_for(state="attached")
+    page.locator("#state", has_text=re.compile("Done|were predicted")).wait_for(state="attached")
     page.wait_for_selector("#surface-state", state="hidden")
     check_opened(shown, own)
     page.click("#add-line")
