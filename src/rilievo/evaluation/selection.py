@@ -167,7 +167,13 @@ def _resolve_benchmark(
 
 
 def _choose_dataset(benchmark: Benchmark, requested: str | None) -> str:
-    """Return the name of the dataset: the benchmark's own, else the user's choice."""
+    """Return the name of the dataset to evaluate on.
+
+    Some benchmarks are defined on one dataset. For the others, the user has to choose one.
+
+    Raises:
+        OptionError: If the user chose no dataset, or one that the benchmark does not use.
+    """
     if benchmark.dataset is not None:
         if requested not in (None, benchmark.dataset):
             raise OptionError(

@@ -34,7 +34,7 @@ from rilievo.records.sample import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedPrediction:
-    """A prediction and the truth of all that the benchmark shows to models.
+    """A prediction and the ground truth, cut to the part that the benchmark shows to models.
 
     Attributes:
         notes: Where the prediction was put, if it showed something else.

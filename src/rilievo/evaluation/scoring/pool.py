@@ -27,7 +27,7 @@ BYTES_PER_PIXEL = 85
 ScoreFunction = Callable[[str], ScoreWithSums | Unscored]
 """Function that scores the image with an id, or says why it has no score."""
 _WORKER_FUNCTION: list[ScoreFunction] = []
-"""Function of a scoring process, which gets it once when it starts."""
+"""Function that scores an image; a scoring process receives it when it starts."""
 
 # Parameters of mallopt, https://man7.org/linux/man-pages/man3/mallopt.3.html
 _M_TRIM_THRESHOLD = -1

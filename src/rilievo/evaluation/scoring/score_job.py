@@ -1,4 +1,4 @@
-"""All that the score of an image needs besides its id, with what it needs of its scene.
+"""Everything that is needed to score the images of a benchmark, besides their ids.
 
 Some benchmarks align all images of a scene at once, or compare a video frame with the next one.
 """

@@ -27,6 +27,7 @@ _SUFFIXES = (".pdf", ".svg", ".png")
 _WIDTH = 6.9  # [inches], full width of common two-column templates
 _FONT_SIZE = 7.0  # [points]
 _TITLE_HEIGHT, _LEGEND_HEIGHT, _GAP, _MARGIN = 0.16, 0.32, 0.04, 0.03  # [inches]
+_COLOUR_BAR_GAP, _COLOUR_BAR_HEIGHT = 0.2, 0.06  # [inches]
 _COLOUR_MAPS: Mapping[str, str] = {
     "depth": DEPTH_COLOURS,
     "signed": SIGNED_COLOURS,
@@ -178,22 +179,29 @@ def _draw_panel(
 
 
 def _draw_legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
-    """Draw a colour bar with labels for each colour ramp, side by side below the rows."""
-    legends = {
-        panel.legend.ramp: panel.legend for row in rows for panel in row if panel.legend is not None
-    }
-    gap = 0.2
-    width = (_WIDTH - 2 * _MARGIN) / max(2, len(legends)) - gap
-    bottom = top - 0.08
-    label_bottom = bottom - 0.12
+    """Draw the colour bars that explain the panels, side by side below the rows.
+
+    There is one bar for depth, one for errors of depth and one for errors of normals, if the rows
+    have such panels. The labels of its ends and its subject stand under each bar. ``top`` is the
+    upper edge of the space for them [inches].
+    """
+    panels = [panel for row in rows for panel in row]
+    legends = {panel.legend.ramp: panel.legend for panel in panels if panel.legend is not None}
+    # A single bar takes half of the width, because a longer one would look like a panel.
+    width = (_WIDTH - 2 * _MARGIN) / max(2, len(legends)) - _COLOUR_BAR_GAP
+    bar_bottom = top - 0.08
+    label_bottom = bar_bottom - 0.12
     for index, (ramp, legend) in enumerate(legends.items()):
-        left = _MARGIN + index * (width + gap)
+        left = _MARGIN + index * (width + _COLOUR_BAR_GAP)
+        bar_axes = _add_axes(figure, (left, bar_bottom, width, _COLOUR_BAR_HEIGHT))
         hex_colours = css_colours(_COLOUR_MAPS[ramp], 256)
-        bar = [[tuple(bytes.fromhex(colour[1:])) for colour in hex_colours]]
-        _add_axes(figure, (left, bottom, width, 0.06)).imshow(bar, aspect="auto")
-        first, last = legend.marks[0], legend.marks[-1]
+        rgb_colours = [tuple(bytes.fromhex(colour.removeprefix("#"))) for colour in hex_colours]
+        bar_axes.imshow([rgb_colours], aspect="auto")  # a picture with one row
         if ramp == "depth":
-            first, last = "far", "near"
-        _write_in_figure(figure, left, label_bottom, first, ha="left")
-        _write_in_figure(figure, left + width, label_bottom, last, ha="right")
+            # Each row has its own range of depth, which is printed in its panels.
+            left_label, right_label = "far", "near"
+        else:
+            left_label, right_label = legend.marks[0], legend.marks[-1]
+        _write_in_figure(figure, left, label_bottom, left_label, ha="left")
+        _write_in_figure(figure, left + width, label_bottom, right_label, ha="right")
         _write_in_figure(figure, left + width / 2, label_bottom, _LEGENDS[ramp], ha="center")

@@ -274,6 +274,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         return error_gain(self._geometry.scored_places(self._frames), start_errors, errors)
 
     def _describe_error(self, error: float, gain: Gain | None, depth_change: float | None) -> str:
+        """Describe the result of a validation in one line, for the progress display.
+
+        Args:
+            error: Mean error on the held-out targets.
+            gain: Comparison with the error at the start; None if there is none.
+            depth_change: Relative change of depth in scenes that are not trained on; None if it was
+                not measured.
+        """
         step = self.state.step
         name = "photometric error" if self._geometry is None else "depth error at corners"
         text = f"held-out targets: {name} {error:.4f} at step {step}"
