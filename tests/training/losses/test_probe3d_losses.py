@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.training.losses.supervised import GradientForm, log_gradient_loss, scale_invariant_loss
+from rilievo.training.losses.supervised import log_gradient_loss, scale_invariant_loss
+from rilievo.training.losses.supervised_options import GradientForm
 from support.plain_probe3d import plain_gradient, plain_scale_invariant
 
 
@@ -19,13 +20,13 @@ def depths(seed: int, batch: int = 3) -> tuple[Tensor, Tensor, Tensor]:
     return predicted.requires_grad_(), true, torch.rand(shape, generator=generator) > 0.3
 
 
-@pytest.mark.parametrize("form", ["head", "old"])
+@pytest.mark.parametrize("form", GradientForm)
 def test_values_and_gradients_are_those_of_loops_over_pixels(form: GradientForm) -> None:
     predicted, true, valid = depths(0)
     ours = 10 * scale_invariant_loss(predicted, true, valid)
     ours = ours + 0.5 * log_gradient_loss(predicted, true, valid, form=form)
     plain = 10 * plain_scale_invariant(predicted, true, valid)
-    plain = plain + 0.5 * plain_gradient(predicted, true, valid, old=form == "old")
+    plain = plain + 0.5 * plain_gradient(predicted, true, valid, old=form is GradientForm.OLD)
     torch.testing.assert_close(ours, plain, rtol=0, atol=1e-9)
     gradients = [torch.autograd.grad(loss, predicted)[0] for loss in (ours, plain)]
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
@@ -46,7 +47,7 @@ def test_the_scale_invariant_loss_is_adabins_over_the_whole_batch_and_not_eigens
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_the_old_gradient_loss_is_nothing_in_batches_of_one_or_two(batch: int) -> None:
-    assert log_gradient_loss(*depths(2, batch), form="old").item() == 0
+    assert log_gradient_loss(*depths(2, batch), form=GradientForm.OLD).item() == 0
 
 
 def test_a_common_factor_counts_by_the_root_of_what_is_not_forgiven() -> None:

@@ -1,9 +1,8 @@
-"""Losses of depth [m] and normals against the truth."""
+"""Losses of depth [m] and normals against the ground truth."""
 
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,16 +17,11 @@ from rilievo.training.losses.supervised_options import (
     NORMALS_LOSSES,
     PROBE,
     UNCERTAIN,
+    GradientForm,
     Losses,
 )
 from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
-GradientForm = Literal["head", "old"]
-"""What ``log_gradient_loss`` compares, by the version of Probe3D's program.
-
-"head" compares pixels along rows and columns. "old" compares images along the batch, which is an
-error in the program behind the paper's numbers.
-"""
 _MIN_SQUARED_LENGTH = 0.5
 """Least squared length of a stored normal; it is about 1, or 0 where there is no normal."""
 _BERHU_LIMIT = 0.2
@@ -127,7 +121,7 @@ def log_gradient_loss(
     true: Maps,
     valid: Masks,
     *,
-    form: GradientForm = "head",
+    form: GradientForm = GradientForm.HEAD,
 ) -> Scalar:
     """Sum |differences| of log depth errors between pixels two strides apart, over four strides.
 
@@ -136,12 +130,12 @@ def log_gradient_loss(
     error = _log_error(predicted, true, valid)
     # The old program took tensors (batch, 1, rows, columns) for (rows, columns). It compares along
     # the batch, and not along the second axis, as a single channel has no pairs.
-    axes = (1, 2) if form == "head" else (0,)
+    axes = (1, 2) if form is GradientForm.HEAD else (0,)
     total = torch.zeros_like(error.sum())
     for stride in _GRADIENT_STRIDES:
-        if form == "head":
+        if form is GradientForm.HEAD:
             strided_error, strided_valid = (x[:, ::stride, ::stride] for x in (error, valid))
-        else:  # "old"
+        else:
             strided_error, strided_valid = error[::stride], valid[::stride]
         count = strided_valid.sum().clamp(min=1)
         for axis in axes:
@@ -220,7 +214,7 @@ def find_loss(name: str, losses_by_name: Mapping[str, str]) -> Callable[..., Sca
 
 def probe_loss(predicted: Maps, true: Maps, valid: Masks, losses: Losses) -> Scalar:
     """Add the loss of AdaBins and that of gradients of log depth, with their weights."""
-    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
+    gradient_loss = log_gradient_loss(predicted, true, valid, form=losses.gradient_form)
     value_loss = scale_invariant_loss(predicted, true, valid)
     return losses.scale_invariant_weight * value_loss + losses.gradient_weight * gradient_loss
 

@@ -30,12 +30,12 @@ function and a row, as long as it takes predicted and true values and the valid 
 
 
 class GradientForm(StrEnum):
-    """Axes of the gradients in the loss of depth."""
+    """What the gradients in the loss of depth compare, by the version of Probe3D's program."""
 
     HEAD = "head"
-    """Rows and columns, as in Probe3D's program today."""
+    """Pixels along rows and columns, as in the program today."""
     OLD = "old"
-    """Images of the batch and channels, which was a mistake of Probe3D."""
+    """Images along the batch: an error in the program behind the paper's numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
