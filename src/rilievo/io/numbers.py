@@ -222,7 +222,13 @@ def _read_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 @retry_miscounted
 def open_npz(path: Path) -> NpzFile:
-    """Open an npz file, which the caller closes; raise ``InputError`` if it is of another type."""
+    """Open an npz file of a user, which the caller closes.
+
+    ``archives.opened_npz`` is for callers that word the errors of broken files themselves.
+
+    Raises:
+        InputError: If it is of another type.
+    """
     check_regular(path)
     with one_line_errors(printable(path), "npz file"):
         archive = np.load(path, allow_pickle=False)

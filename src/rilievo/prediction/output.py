@@ -98,7 +98,7 @@ class Output:
         json_reader: Function that reads the JSON in the file; None if the file holds none.
         options: Names of the options that change the file; None for all.
         bytes_per_pixel: Size on disk for each pixel; 0 if it is compressed or holds everything.
-        memory_per_pixel: Memory for each pixel, besides ``MEMORY_PER_PIXEL`` [bytes].
+        memory_per_pixel: Memory for each pixel, besides what every photograph needs [bytes].
         memory_per_point: Memory for each point of the surface [bytes].
         max_bytes_per_pixel: Largest size on disk for each pixel.
         max_bytes_per_point: What each point of the surface adds to that.

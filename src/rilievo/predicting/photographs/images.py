@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.errors import InputTypeError, OptionError
 from rilievo.extensions.trust import trust
-from rilievo.io.photographs.photo import Readable, Tensor
+from rilievo.io.photographs.photo import Readable, Tensor, read_photo
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.load_options import LoadOptions
@@ -201,7 +201,6 @@ def _choose_model(
 
 def _read_image(source: ImageLike, options: PhotoOptions) -> Photo:
     """Read one image, and give it the camera that the user names."""
-    from rilievo.io.photographs.photo import read_photo
     from rilievo.predicting.photographs.named_camera import with_camera
 
     _check_single_image(source)

@@ -285,12 +285,9 @@ class _SecondPass:
         """Measure the range of the video's depth; None if the video has no depth."""
         if self.first_pass.sidecar.depth is None:
             return None
-        depth_range = measure_depth_range(
+        return measure_depth_range(
             self._depth_predictions(), count=self.stored.count, what=self.options.save.draw
         )
-        # The predictions for the range have no camera.
-        is_distance = self.first_pass.cameras[0].lens.has_unit_rays
-        return replace(depth_range, is_distance=is_distance)
 
     def _depth_predictions(self) -> Iterator[Prediction]:
         """Yield predictions with the depth and the sky of all frames, but with blank pixels."""

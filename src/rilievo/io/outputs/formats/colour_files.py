@@ -86,12 +86,14 @@ def measure_depth_range(
     high = -math.inf
     kind = DepthKind.METRIC
     has_sky = False
+    is_distance = False
     stride = math.ceil(count / _MAX_RANGE_FRAMES)
     samples: list[DrawnSample] = []
     frames_with_depth = 0
     for prediction in predictions:
         depth = prediction.depth
         kind = depth.kind
+        is_distance = depth.is_distance
         sky = sky_behind_objects(depth, prediction.sky)
         has_sky = has_sky or sky is not None
         valid_values = depth.values[depth.valid]
@@ -104,9 +106,14 @@ def measure_depth_range(
             samples.append(_drawn_sample(depth, what, sky))
         frames_with_depth += 1
     if not any(sample.values.size for sample in samples):
-        return ClipDepthRange(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
-    colours = common_colour_range(samples, kind, what)
-    return ClipDepthRange(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
+        low = high = 0.0
+        colours = ColourRange(low=0.0, high=1.0)
+        has_sky = False
+    else:
+        colours = common_colour_range(samples, kind, what)
+    return ClipDepthRange(
+        kind=kind, low=low, high=high, colours=colours, has_sky=has_sky, is_distance=is_distance
+    )
 
 
 def _drawn_sample(depth: DepthMap, what: DrawnQuantity, sky: Mask | None) -> DrawnSample:
