@@ -148,14 +148,14 @@ def test_an_error_names_the_file_and_not_its_part(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "")
 
-    from rilievo.pages.document import write_text
+    from rilievo.pages.document import write_report_text
 
     monkeypatch.setattr("rilievo.io.files.atomic.sync_file", full)
     with (
         pytest.raises(OutputError) as raised,
         replacing_with_checksums(folder / CHECKSUMS, NAMES) as parts,
     ):
-        write_text(parts["report.html"], "new")
+        write_report_text(parts["report.html"], "new")
     assert str(raised.value).startswith(f"{folder / 'report.html'}: the disk is full")
 
 

@@ -113,8 +113,11 @@ def fill_text_template(template: str, **content: Any) -> str:
     return _template_environment().get_template(template).render(**content).strip() + "\n"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, which replaces an earlier one only when it is complete."""
+def write_report_text(path: Path, text: str) -> None:
+    """Write a text of a report, which replaces an earlier one only when it is complete.
+
+    Characters that are not valid Unicode are escaped, and lines end with a newline everywhere.
+    """
     with replacing(path) as part:
         write_pieces(part, [text])
 

@@ -17,7 +17,7 @@ from rilievo.evaluation.tables.leaderboard import (
 )
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.checksums import checksum_path, replacing_with_checksums
-from rilievo.pages.document import write_text
+from rilievo.pages.document import write_report_text
 from rilievo.pages.tables import Table, table_as_csv, table_as_latex, tables_as_markdown
 
 
@@ -47,11 +47,11 @@ def _write_format(
 ) -> None:
     """Write a comparison in the format that an ending of a file name stands for."""
     if ending == ".csv":
-        write_text(path, table_as_csv(long_table(comparison)))
+        write_report_text(path, table_as_csv(long_table(comparison)))
     elif ending == ".md":
-        write_text(path, tables_as_markdown(*comparison_tables(comparison)))
+        write_report_text(path, tables_as_markdown(*comparison_tables(comparison)))
     elif ending == ".tex":
-        write_text(path, table_as_latex(comparison_tables(comparison)[0]))
+        write_report_text(path, table_as_latex(comparison_tables(comparison)[0]))
     elif comparison.has_several_benchmarks:
         write_leaderboard(comparison, path)
     else:
