@@ -14,6 +14,7 @@ import rilievo
 from lab.scenes.seen_rectangles import FARTHEST_VANISHING, SHAPE, SeenRectangle, seen_rectangles
 from lab.studies.judge_rectangles import angle_off, length_errors
 from rilievo.calibration.readings import rectangle_depth
+from rilievo.calibration.rectangle_depth import RectangleSamples
 from rilievo.calibration.rectangle_fit import MAX_FOCAL_DEVIATION, fit_rectangles
 from rilievo.calibration.sizes import (
     NAMED_LENGTHS,
@@ -452,3 +453,21 @@ def test_what_is_no_rectangle_in_python_is_one_line(facts: dict[str, Any]) -> No
     square = ((10, 9), (60, 9), (60, 80), (10, 80))
     with pytest.raises(OptionError, match="known rectangle: "):
         KnownRectangle(**{"corners": square, "sides": "a4"} | facts)
+
+
+def test_noise_is_what_eight_in_ten_stay_below_whatever_an_object_adds() -> None:
+    generator = np.random.default_rng(0)
+    count = 20_000
+    samples = RectangleSamples(
+        pixels=np.zeros((count, 2)),
+        plane_depths=np.ones(count),
+        values=np.ones(count),
+        sample_weights=generator.uniform(0.5, 1.5, count),
+        shape=SHAPE,
+    )
+    misfits = np.abs(generator.laplace(0, 0.01, count))
+    noise = samples.noise(misfits)
+    assert noise == pytest.approx(samples.weighted_quantile(misfits, 0.8), rel=0.03)
+    assert samples.weighted_fraction(misfits <= noise) == pytest.approx(0.8, abs=0.01)
+    misfits[: count // 20] += 1  # an object on the rectangle
+    assert samples.noise(misfits) == pytest.approx(noise, rel=0.15)

@@ -17,7 +17,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.records.depth_map import DepthKind, DepthMap
 
-NOISE_PER_MEDIAN = math.log(5) / math.log(2)
+_NOISE_PER_MEDIAN = math.log(5) / math.log(2)
 """Ratio of the 80% quantile to the median of absolute errors with a Laplace distribution. The
 median is used because an object on the rectangle changes it less than the quantile."""
 
@@ -71,6 +71,14 @@ class RectangleSamples:
     def weighted_fraction(self, mask: Bool[np.ndarray, "n"]) -> float:
         """Weighted fraction of the pixels in a mask."""
         return float(self.sample_weights[mask].sum() / self.sample_weights.sum())
+
+    def weighted_quantile(self, values: Values, fraction: float) -> float:
+        """Value, one for each pixel, that this fraction of the weight stays below."""
+        return _weighted_quantile(values, self.sample_weights, fraction)
+
+    def noise(self, misfits: Values) -> float:
+        """Misfit that eight in ten pixels stay below, estimated by the median."""
+        return _NOISE_PER_MEDIAN * self.weighted_quantile(misfits, 0.5)
 
     @property
     def log_ratios(self) -> Values:
@@ -172,12 +180,13 @@ def fit_log_ratio(samples: RectangleSamples) -> LogRatio:
     Its logarithm is a linear function of column and row.
     """
     design_matrix = _linear_terms(samples.pixels, samples.shape)
-    ratios, sample_weights = samples.log_ratios, samples.sample_weights
-    fit = _fit_one_surface(design_matrix, ratios, sample_weights, _MIN_MISFIT)
-    misfits = np.abs(ratios - design_matrix @ fit.coefficients)
-    noise = NOISE_PER_MEDIAN * weighted_quantile(misfits, sample_weights, 0.5)
+    ratios = samples.log_ratios
+    fit = _fit_one_surface(design_matrix, ratios, samples.sample_weights, _MIN_MISFIT)
     return LogRatio(
-        coefficients=fit.coefficients, shape=samples.shape, noise=noise, is_in_plane=fit.is_inlier
+        coefficients=fit.coefficients,
+        shape=samples.shape,
+        noise=samples.noise(np.abs(ratios - design_matrix @ fit.coefficients)),
+        is_in_plane=fit.is_inlier,
     )
 
 
@@ -231,7 +240,7 @@ def _fit_one_surface(
     is_inlier = np.ones(len(target), bool)
     for _ in range(_TRIM_ROUNDS):
         misfits = np.abs(target - design_matrix @ coefficients)
-        surface_misfit = weighted_quantile(misfits, sample_weights, _SURFACE_QUANTILE)
+        surface_misfit = _weighted_quantile(misfits, sample_weights, _SURFACE_QUANTILE)
         is_inlier = misfits <= max(_OUTLIER_RATIO * surface_misfit, min_outlier)
         root_weights = np.sqrt(sample_weights[is_inlier])
         coefficients = np.linalg.lstsq(
@@ -278,18 +287,18 @@ def _avoid_mixed_surfaces(
     candidates = (np.linalg.pinv(design_matrix[samples]) @ target[samples][..., None])[..., 0]
     misfits = np.abs(target[:, None] - design_matrix @ candidates.T)
     candidate_misfits = [
-        weighted_quantile(misfit, sample_weights, _SURFACE_QUANTILE) for misfit in misfits.T
+        _weighted_quantile(misfit, sample_weights, _SURFACE_QUANTILE) for misfit in misfits.T
     ]
     best = int(np.argmin(candidate_misfits))
 
     current_misfits = np.abs(target - design_matrix @ coefficients)
-    current_misfit = weighted_quantile(current_misfits, sample_weights, _SURFACE_QUANTILE)
+    current_misfit = _weighted_quantile(current_misfits, sample_weights, _SURFACE_QUANTILE)
     if max(candidate_misfits[best], min_misfit) > _MAX_MISFIT_RATIO * current_misfit:
         return coefficients
     return candidates[best]
 
 
-def weighted_quantile(values: Values, sample_weights: Values, fraction: float) -> float:
+def _weighted_quantile(values: Values, sample_weights: Values, fraction: float) -> float:
     """Value that this fraction of the weight stays below."""
     order = np.argsort(values)
     cumulative_weight = np.cumsum(sample_weights[order])

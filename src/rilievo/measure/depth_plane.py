@@ -14,12 +14,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Points, Values, Vector
 from rilievo.calibration.readings import Pixel, pixel_index, require_depth, window_around_point
-from rilievo.calibration.rectangle_depth import (
-    NOISE_PER_MEDIAN,
-    LogRatio,
-    RectangleSamples,
-    weighted_quantile,
-)
+from rilievo.calibration.rectangle_depth import LogRatio, RectangleSamples
 from rilievo.measure.instrument_ranges import SLOPE_PER_ERROR, InstrumentRanges
 from rilievo.measure.measurements import Measurement, Quantity
 from rilievo.measure.placing_errors import WINDOW_QUANTILES
@@ -91,9 +86,9 @@ def fit_depth_plane(
         normal=-plane_vector / inverse_distance,
         camera_distance=float(1 / inverse_distance),
         support=measure_support(points, plane_vector / inverse_distance),
-        pixel_noise=NOISE_PER_MEDIAN * weighted_quantile(misfits, samples.sample_weights, 0.5),
+        pixel_noise=samples.noise(misfits),
         fraction_in_plane=samples.weighted_fraction(ratio.is_in_plane),
-        misfit=weighted_quantile(misfits, samples.sample_weights, 0.8),
+        misfit=samples.weighted_quantile(misfits, 0.8),
     )
 
 
