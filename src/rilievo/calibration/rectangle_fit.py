@@ -19,8 +19,6 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource, assumed_camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
-GUESSED_SOURCES = (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
-"""Sources of cameras whose focal length rectangles may correct."""
 MAX_FOCAL_DEVIATION = 0.15
 """Largest standard deviation of the logarithm of a focal length that is taken from rectangles."""
 
@@ -188,7 +186,7 @@ def fit_camera_to_rectangles(
     if not rectangles:
         return camera, tuple(sizes)
     # Without a shape, the fit keeps the focal length.
-    may_fit_focal = camera.source in GUESSED_SOURCES
+    may_fit_focal = camera.source.is_guess
     fit = fit_rectangles(rectangles, camera, shape if may_fit_focal else None)
     # The deviation is 0 if the focal length was not fitted.
     if 0 < fit.focal_log_deviation <= MAX_FOCAL_DEVIATION:

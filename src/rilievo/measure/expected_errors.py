@@ -19,7 +19,6 @@ from rilievo.calibration.points import (
     MIN_MAJORITY_SIZES,
 )
 from rilievo.calibration.readings import Pixel, ray, rectangle_depth
-from rilievo.calibration.rectangle_fit import GUESSED_SOURCES
 from rilievo.calibration.sizes import KnownRectangle, parse_known
 from rilievo.errors import CalibrationError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
@@ -334,7 +333,7 @@ def picture_doubt(prediction: PredictionRecord) -> float:
 
 def is_focal_length_guessed(camera: Camera) -> bool:
     """Whether a camera's focal length is a guess."""
-    return camera.source in GUESSED_SOURCES
+    return camera.source.is_guess
 
 
 def metres_method(prediction: PredictionRecord) -> str:

@@ -17,7 +17,6 @@ import numpy as np
 from rilievo.arrays.shapes import Float64, Points, Positions, Values, Vector
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.calibration.rectangle_fit import (
-    GUESSED_SOURCES,
     RectangleFit,
     RectanglePose,
     fit_rectangles,
@@ -435,7 +434,8 @@ def _fit_with_camera(
 ) -> RectangleFit:
     """Fit rectangles, and the focal length too unless it was given."""
     camera = prediction.known_camera
-    is_free = camera.source in (*GUESSED_SOURCES, CameraSource.RECTANGLE, CameraSource.MARKERS)
+    was_fitted = camera.source in (CameraSource.RECTANGLE, CameraSource.MARKERS)
+    is_free = camera.source.is_guess or was_fitted
     return fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
 
 

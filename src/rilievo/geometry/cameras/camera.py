@@ -40,6 +40,11 @@ class CameraSource(StrEnum):
     VANISHING_POINTS = "vanishing_points"
     ASSUMED = "assumed"
 
+    @property
+    def is_guess(self) -> bool:
+        """Whether the focal length is a guess, which known rectangles may correct."""
+        return self in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Camera:
