@@ -54,7 +54,7 @@ def test_motion_is_remembered_beside_the_cache(
 ) -> None:
     write_frames(tmp_path / "clip", PAN)
     first = opened(tmp_path / "clip", tmp_path / "cache", stride=None)
-    monkeypatch.setattr("rilievo.training.video.frames.video_frames.find_moving_frames", None)
+    monkeypatch.setattr("rilievo.training.video.frames.image_motion.find_moving_frames", None)
     second = opened(tmp_path / "clip", tmp_path / "cache", stride=None)
     assert first.training.ids == second.training.ids
     assert first.notes == second.notes
