@@ -12,7 +12,8 @@ import numpy as np
 
 from rilievo.models.default.embedded import embedded_file
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.engines import INPUT, Session, open_session
+from rilievo.models.onnx_files.engines import Session, open_session
+from rilievo.models.onnx_files.onnx_model import INPUT
 from rilievo.models.resampling.inference import Arrays
 
 _FILES = [embedded_file(f"rilievo/{name}") for name in ("small", "base")]

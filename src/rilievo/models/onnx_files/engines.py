@@ -20,8 +20,6 @@ from rilievo.models.resampling.inference import Arrays
 from rilievo.records.prediction_record import Setting
 from rilievo.system.telemetry import import_onnxruntime, import_openvino
 
-INPUT = "image"
-"""Name of the picture among the inputs of the files that rilievo exports."""
 _SURFACES_INPUT = "surfaces"
 """Name of an optional boolean input: whether normals and confidence are computed."""
 
@@ -66,7 +64,7 @@ class Session:
     settings: Mapping[str, Setting]
     one_by_one: bool
 
-    def run(self, batch: Shaped[np.ndarray, "b ..."], name: str = INPUT) -> Arrays:
+    def run(self, batch: Shaped[np.ndarray, "b ..."], name: str) -> Arrays:
         """Run the network on a batch for the input ``name``.
 
         The elements are run one after the other if the network requires batches of one.

@@ -21,8 +21,8 @@ from rilievo.models.base import PreparedModel
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.agreement import Agreement, check_agreement
 from rilievo.models.onnx_files.conversion import FP32, INT8
-from rilievo.models.onnx_files.engines import INPUT, INT8_WEIGHTS, original_summation_order
-from rilievo.models.onnx_files.onnx_model import OnnxDescription, OnnxModel
+from rilievo.models.onnx_files.engines import INT8_WEIGHTS, original_summation_order
+from rilievo.models.onnx_files.onnx_model import INPUT, OnnxDescription, OnnxModel
 from rilievo.models.onnx_files.quantisation import import_onnx, quantise
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
 

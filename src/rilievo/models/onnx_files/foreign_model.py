@@ -20,14 +20,9 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, resolve_engine
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.agreement import Agreement
-from rilievo.models.onnx_files.engines import (
-    INPUT,
-    inference_session,
-    open_session,
-    provider_device,
-)
+from rilievo.models.onnx_files.engines import inference_session, open_session, provider_device
 from rilievo.models.onnx_files.file_writing import append_model_metadata, measure_agreement
-from rilievo.models.onnx_files.onnx_model import OnnxDescription
+from rilievo.models.onnx_files.onnx_model import INPUT, OnnxDescription
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.depth_map import DepthKind

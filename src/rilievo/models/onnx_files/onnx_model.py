@@ -2,13 +2,14 @@
 
 import mmap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.arrays.shapes import Shaped
-from rilievo.errors import InputError, ModelError
+from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.errors.messages import Note, Text
 from rilievo.io.files.limits import check_regular
 from rilievo.io.files.names import printable
@@ -16,13 +17,16 @@ from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
-from rilievo.models.onnx_files.engines import Session, open_session
+from rilievo.models.onnx_files.engines import Session, open_session, shrink_arena
 from rilievo.models.onnx_files.file_metadata import file_metadata, graph_names
 from rilievo.models.resampling.inference import DEFAULT_RESIZING, Arrays, Resizing, parse_resizing
 from rilievo.models.resampling.preparation import Preparation, Rule, parse_preparation
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Setting
+from rilievo.records.sample import Photo
 
+INPUT = "image"
+"""Name of the picture among the inputs of the files that rilievo exports."""
 FORMAT = "2"
 FIRST_FORMAT = "1"
 """Older format, which is still read."""
@@ -139,7 +143,7 @@ class OnnxModel(PreparedModel):
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the network on a batch of inputs, whose levels are 0 to 255."""
-        return self._session.run(batch)
+        return self._session.run(batch, INPUT)
 
     def kind_warning(self) -> Note | None:
         """Warning that the kind of depth that a user stated looks wrong; None if it does not.
@@ -164,6 +168,13 @@ def _recorded_settings(description: OnnxDescription) -> Mapping[str, Setting]:
         settings["sizing"] = str(preparation.sizing)
         settings["resampling"] = preparation.resampling.value
     return settings
+
+
+def release_memory(model: Model) -> None:
+    """Predict a tiny picture, after which ONNX Runtime releases the rest of its memory arena."""
+    tiny_picture = Photo(pixels=np.zeros((64, 64, 3), np.uint8))
+    with shrink_arena(), suppress(RilievoError):
+        model.infer([tiny_picture])
 
 
 def has_rilievo_metadata(path: Path) -> bool:
@@ -242,7 +253,7 @@ def _check_input_and_outputs(
     """Check that a network has the inputs and outputs that its metadata promises."""
     has_depth = not _is_without_depth(metadata)
     required_output = "depth" if has_depth else "normals"
-    for required_name, names in (("image", inputs), (required_output, outputs)):
+    for required_name, names in ((INPUT, inputs), (required_output, outputs)):
         if required_name not in names:
             raise ModelError(
                 f"the network has no {required_name!r} among its inputs and outputs", path=path

@@ -12,7 +12,7 @@ from rilievo.arrays.shapes import Shaped
 from rilievo.errors import MissingExtraError, ModelError, RilievoError, first_line
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.photographs.photo import read_photo
-from rilievo.models.onnx_files.engines import INPUT
+from rilievo.models.onnx_files.onnx_model import INPUT
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.system.telemetry import import_onnxruntime
 

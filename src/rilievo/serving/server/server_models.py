@@ -7,12 +7,9 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
-from rilievo.errors import RilievoError
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.load_options import ONNX_ENGINES
-from rilievo.models.onnx_files.engines import shrink_arena
+from rilievo.models.onnx_files.onnx_model import release_memory
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.serving.listener.request_refusals import JobCancelled, server_stopping_refusal
@@ -149,7 +146,7 @@ class Networks:
         for name in names:
             model = self._loaded.get(name)
             if model is not None and model.settings.get("engine") == ONNX_ENGINES[0]:
-                await loop.run_in_executor(self._pool_for(model), _shrink_arena_of, model)
+                await loop.run_in_executor(self._pool_for(model), release_memory, model)
 
     async def close(self) -> None:
         """Refuse photographs that wait, and finish those that run."""
@@ -261,10 +258,3 @@ class Networks:
         for request, inference in results:
             if not request.future.done():
                 request.future.set_result(inference)
-
-
-def _shrink_arena_of(model: Model) -> None:
-    """Predict a tiny picture, after which ONNX Runtime releases the rest of its memory arena."""
-    tiny_picture = Photo(pixels=np.zeros((64, 64, 3), np.uint8))
-    with shrink_arena(), suppress(RilievoError):
-        model.infer([tiny_picture])

@@ -16,7 +16,6 @@ from rilievo.io.files.atomic import scratch_path
 from rilievo.models.base import PreparedModel
 from rilievo.models.onnx_files.agreement import Agreement
 from rilievo.models.onnx_files.conversion import FP32
-from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.file_writing import (
     append_model_metadata,
     check_file_precision,
@@ -25,7 +24,7 @@ from rilievo.models.onnx_files.file_writing import (
     with_fixed_size,
     write_in_precision,
 )
-from rilievo.models.onnx_files.onnx_model import OnnxDescription
+from rilievo.models.onnx_files.onnx_model import INPUT, OnnxDescription
 from rilievo.models.resampling.preparation import Preparation, Rule
 
 if TYPE_CHECKING:
