@@ -302,6 +302,22 @@ def test_without_a_surface_the_photograph_stands_in_its_place(
         assert page.locator("#surface-state").inner_text().startswith("This browser has no WebGL 2")
 
 
+@pytest.mark.parametrize("size", [(390, 844), (400, 300)], ids="{0[0]}x{0[1]}".format)
+def test_a_view_in_another_page_begins_with_its_tabs(
+    browser: Any, addresses: dict[str, str], size: tuple[int, int]
+) -> None:
+    context = browser.new_context(
+        **{**PHONE, **COARSE, "viewport": dict(zip(UPRIGHT, size, strict=True))}
+    )
+    context.set_default_timeout(PATIENCE)
+    page = Opened(context, addresses["page"] + "?embed&example=bear").page
+    page.locator("#surface").wait_for()
+    assert not page.locator("#state").is_visible()
+    assert box_of(page, "#views")["y"] == 0
+    assert box_of(page, "#tabs")["y"] < 8
+    context.close()
+
+
 def test_a_phone_that_is_laid_down_shows_photograph_and_surface_side_by_side(
     browser: Any, addresses: dict[str, str]
 ) -> None:
