@@ -229,6 +229,12 @@ def test_the_openapi_document_has_the_routes_of_the_page_too(app: App) -> None:
     assert "video" in made["summary"]
 
 
+def test_the_page_with_examples_lists_the_addresses_of_the_page_too(app: App) -> None:
+    page = app.client.get("/docs").text
+    assert "<code>POST /v1/predict</code>" in page
+    assert "<code>GET /app/results/{id}/made/{name}</code>" in page
+
+
 def test_results_that_are_shown_together_have_one_short_address(app: App) -> None:
     ids = [app.give(b"", f"example={name}") for name in example_names()[:3]]
     group = app.client.post(f"/app/groups?ids={','.join(ids)}").json()["id"]

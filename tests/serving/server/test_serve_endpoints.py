@@ -38,9 +38,7 @@ def test_a_row_is_answered_checked_and_described(
         json_keys=("share",),
         examples=(Example("below=150", "share.json"),),
     )
-    rows = (*endpoints.ENDPOINTS, row)
-    monkeypatch.setattr(routes, "ENDPOINTS", rows)
-    monkeypatch.setattr(endpoints, "ENDPOINTS", rows)
+    monkeypatch.setattr(routes, "ENDPOINTS", (*endpoints.ENDPOINTS, row))
     with served(tmp_path) as server:
         # The depth of this model rises evenly from the brightness to twice the brightness.
         answer = server.client.post("/v1/share?below=150", content=picture(100))

@@ -143,8 +143,9 @@ async def _describe_all_endpoints(service: Service, request: Request) -> Respons
 
 async def show_guide(service: Service, request: Request) -> Response:
     """Send the page with examples."""
-    needs_token = request.app.state.needs_token
-    return HTMLResponse(guide_page(str(request.base_url), ENDPOINTS, needs_token=needs_token))
+    state = request.app.state
+    page = guide_page(str(request.base_url), state.endpoints, needs_token=state.needs_token)
+    return HTMLResponse(page)
 
 
 def photo_endpoint(
