@@ -20,7 +20,7 @@ from rilievo.io.png import write_png
 from rilievo.models.base import Inference, Model
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.onnx_model import OnnxModel, read_description
+from rilievo.models.onnx_files.onnx_model import INPUT, OnnxModel, read_description
 from rilievo.models.refinement.refine import refined
 from rilievo.options.photo_options import Refine
 from rilievo.prediction import Prediction
@@ -53,7 +53,7 @@ def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[]
     return {
         DECODE: lambda: read_photo(path),
         SHRINK: lambda: preparation.pixels(photo.pixels),
-        NETWORK: lambda: session.run(batch),
+        NETWORK: lambda: session.run(batch, INPUT),
         # A photograph read anew: margins that were found are remembered for its pixels.
         _ANSWER: lambda: model.infer([replace(photo, pixels=photo.pixels.copy())]),
         FINISH: lambda: _depth_alone(model, answer, photo),

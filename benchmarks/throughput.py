@@ -16,7 +16,7 @@ from benchmarks.measure import answer_of
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.onnx_model import read_description
+from rilievo.models.onnx_files.onnx_model import INPUT, read_description
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 
@@ -51,7 +51,7 @@ def _network(path: str, photo: str, times: str) -> float:
     batch = np.stack([preparation.pixels(read_photo(Path(photo)).pixels)])
     start = time.perf_counter()
     for _ in range(count):
-        session.run(batch)
+        session.run(batch, INPUT)
     return count / (time.perf_counter() - start)
 
 

@@ -11,6 +11,7 @@ from lab.making.gating import gate, ungate
 from lab.tests.making.test_fused_graph import HEIGHT, WIDTH, network, picture, run
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.onnx_model import INPUT
 
 
 def test_a_gate_changes_no_answer_and_can_be_closed(tmp_path: Path) -> None:
@@ -23,8 +24,8 @@ def test_a_gate_changes_no_answer_and_can_be_closed(tmp_path: Path) -> None:
     onnx.save(gated, str(path))
     session = open_session(path, LoadOptions(device="cpu", threads=1))
     assert session.input_names == ("image",)
-    whole = session.run(image[None])
-    less = session.depth_alone().run(image[None])
+    whole = session.run(image[None], INPUT)
+    less = session.depth_alone().run(image[None], INPUT)
     assert whole.keys() - less.keys() == {"normals", "confidence"}
     for name, values in less.items():
         np.testing.assert_array_equal(values, whole[name])
@@ -54,4 +55,4 @@ def test_depth_alone_leaves_networks_without_a_gate_as_they_are(tmp_path: Path) 
     path = tmp_path / "plain.onnx"
     onnx.save(network(2.0, 0.4, chances=True), str(path))
     session = open_session(path, LoadOptions(device="cpu", threads=1))
-    assert session.depth_alone().run(picture(6)[None])["normals"].size
+    assert session.depth_alone().run(picture(6)[None], INPUT)["normals"].size

@@ -22,7 +22,7 @@ from rilievo.io.training_files import has_onnx_checksum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.file_writing import graph_and_branches, replace_dequantize_nodes
-from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.models.onnx_files.onnx_model import INPUT, OnnxModel
 from rilievo.training.networks.small import SmallNet
 from support.light_networks import LIGHT
 
@@ -44,9 +44,9 @@ def test_files_written_anew_answer_the_same_bits(name: str, tmp_path: Path) -> N
     second = rewritten(name, first, tmp_path / "second.onnx")
     options = LoadOptions(device="cpu", threads=1)
     one, *others = (open_session(path, options) for path in (source, first, second))
-    expected = one.run(IMAGE)
+    expected = one.run(IMAGE, INPUT)
     for other in others:
-        answers = other.run(IMAGE)
+        answers = other.run(IMAGE, INPUT)
         assert answers.keys() == expected.keys()
         for key, values in answers.items():
             np.testing.assert_array_equal(values, expected[key])
