@@ -9,7 +9,7 @@ import pytest
 
 from rilievo.serving.browser.folder import write_page
 from support.accessible import faults
-from support.browser import COARSE, Opened, chromium
+from support.browser import CAMERAS, COARSE, Opened, chromium
 from support.serve_process import serve_process
 from support.static_host import PATIENCE, hosted
 
@@ -23,16 +23,6 @@ globalThis.shift = 0;
 new PerformanceObserver((list) => {
   for (const each of list.getEntries()) if (!each.hadRecentInput) globalThis.shift += each.value;
 }).observe({ type: "layout-shift", buffered: true });
-"""
-# Keeps where the camera stands in every picture that is drawn of the surface.
-CAMERAS = """
-globalThis.cameras = [];
-const { uniformMatrix4fv } = WebGL2RenderingContext.prototype;
-WebGL2RenderingContext.prototype.uniformMatrix4fv = function (place, transpose, matrix, ...others) {
-  // Of a camera; the last number of a projection is 0.
-  if (matrix[15] === 1) globalThis.cameras.push([...matrix]);
-  return uniformMatrix4fv.call(this, place, transpose, matrix, ...others);
-};
 """
 NO_WEBGL = """
 const { getContext } = HTMLCanvasElement.prototype;

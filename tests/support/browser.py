@@ -26,6 +26,16 @@ The first three draw lists below the address bar, which a window without a scree
 pages more for each page, and two thirds of what it costs to open one. Playwright turns the others
 off by the same argument, of which Chromium takes the last.
 """
+CAMERAS = """
+globalThis.cameras = [];
+const { uniformMatrix4fv } = WebGL2RenderingContext.prototype;
+WebGL2RenderingContext.prototype.uniformMatrix4fv = function (place, transpose, matrix, ...others) {
+  // Of a camera; the last number of a projection is 0.
+  if (matrix[15] === 1) globalThis.cameras.push([...matrix]);
+  return uniformMatrix4fv.call(this, place, transpose, matrix, ...others);
+};
+"""
+"""Script for a page that keeps where the camera stands in every picture of the surface."""
 _running: list[Any] = []
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,7 +24,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
-from support.browser import Opened, bare, share_of_pictures, unfold
+from support.browser import CAMERAS, Opened, bare, share_of_pictures, unfold
 from support.predictions import MADE_BY, prediction
 
 HOSTILE = "<script>alert(1)<!-- &lt; \"'.jpg"
@@ -579,6 +580,18 @@ def test_the_pointer_reads_depth_and_the_slider_parts_the_pictures(
     slider.press("End")
     cut = shown.page.evaluate("document.querySelector('.stage').style.getPropertyValue('--cut')")
     assert cut == "100%"
+
+
+@pytest.mark.parametrize(("size", "is_turned"), [((390, 844), True), ((1280, 800), False)])
+def test_a_page_begins_with_the_surface_turned_on_a_phone_alone(
+    browser: Any, page_path: Path, size: tuple[int, int], is_turned: bool
+) -> None:
+    viewport = {"width": size[0], "height": size[1]}
+    with context_of(browser, viewport=viewport, reduced_motion="reduce") as context:
+        context.add_init_script(CAMERAS)
+        page = opened(context, page_path).page
+        right = page.evaluate("Math.asin(globalThis.cameras[0][8])")
+    assert (abs(math.degrees(right)) > 5) is is_turned
 
 
 def test_a_phone_turns_the_surface_with_a_finger(browser: Any, page_path: Path) -> None:
