@@ -72,7 +72,7 @@ def run(
 def test_the_loss_falls_and_the_run_leaves_its_files(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
+    monkeypatch.setattr(loop, "STEPS_PER_ROW", 1)
     run(toy(12), shards, tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
