@@ -322,3 +322,20 @@ def test_a_phone_that_is_laid_down_shows_photograph_and_surface_side_by_side(
         page.locator(".views.phone").wait_for()
         assert pressed(page) == ["Surface"]
         assert box_of(page, "#surface")["width"] == UPRIGHT["width"]
+
+
+def test_a_phone_that_is_laid_down_in_full_screen_shows_both_afterwards(
+    browser: Any, addresses: dict[str, str]
+) -> None:
+    with opened(browser, addresses["page"]) as shown:
+        page = shown.page
+        page.locator("#fullscreen").tap()
+        page.wait_for_function("document.fullscreenElement")
+        page.set_viewport_size({"width": 844, "height": 390})
+        page.locator(".views:not(.phone)").wait_for(state="attached")
+        page.evaluate("document.exitFullscreen()")
+        page.wait_for_function("!document.fullscreenElement")
+        page.locator("#views > .solid").wait_for()
+        photo, surface = box_of(page, "#photo"), box_of(page, "#surface")
+        assert photo["x"] + photo["width"] <= surface["x"] + 1
+        assert surface["height"] > 300

@@ -118,7 +118,7 @@ function setStage(ratio) {
   function fit() {
     arrange(views, ratio);
     // On a phone the surface stands in the frame of the pictures, so that keys reach it after the tabs. A move would
-    // end a full screen.
+    // end a full screen, so it waits for the end.
     const home = views.matches(".phone") ? frame : views;
     if (solid && solid.parentElement !== home && !document.fullscreenElement) home.append(solid);
     mark();
@@ -131,6 +131,7 @@ function setStage(ratio) {
   const seen = new ResizeObserver(fit);
   for (const each of [views, document.querySelector(".top")]) seen.observe(each);
   addEventListener("resize", fit, { signal: life.signal });
+  document.addEventListener("fullscreenchange", fit, { signal: life.signal });
   life.signal.addEventListener("abort", () => seen.disconnect());
   shown.line.addEventListener("change", () => changed());
   for (const kind of ["input", "change"]) shown.line.addEventListener(kind, mark);
