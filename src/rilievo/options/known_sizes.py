@@ -1,10 +1,10 @@
 """Options of known sizes: points, lengths, rectangles, sparse depth, markers, camera height."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -248,6 +248,11 @@ class KnownSizes(Record):
         lengths = [_parse_known_length(text) for text in self.known_length]
         rectangles = [_parse_known_rectangle(text) for text in self.known_rectangle]
         return (*points_and_lengths, *lengths, *rectangles)
+
+    def with_rows(self, rows: tuple[Known, ...]) -> "KnownSizes":
+        """Return the same options, with rows of a table in place of its name."""
+        known: Any = rows  # Only Python takes records here; the declared type is that of commands.
+        return replace(self, known=known)
 
     @property
     def makes_metric(self) -> bool:

@@ -40,17 +40,11 @@ _USUAL_OUTLIER_FRACTION = 0.005
 
 
 def convert_to_metres(
-    prediction: Prediction,
-    references: MetricReferences,
-    *,
-    marker_side: float | None,
-    own_depth: OwnDepth | None,
+    prediction: Prediction, references: MetricReferences
 ) -> tuple[Prediction, str | None]:
     """Convert depth to metres by markers and other references.
 
-    Without references, the depth in the photograph's own file is used if there is any.
-
-    ``marker_side`` is the side of printed markers [m], or None to not look for them.
+    Without these, the depth in the photograph's own file is used if there is any.
 
     Returns:
         The prediction, and a remark on what may be wrong about its metres, or None.
@@ -59,8 +53,8 @@ def convert_to_metres(
         CalibrationError: If the references do not determine metres.
     """
     squares: tuple[Known, ...] = ()
-    if marker_side is not None:
-        prediction, squares = find_marker_squares(prediction, marker_side)
+    if references.marker_side is not None:
+        prediction, squares = find_marker_squares(prediction, references.marker_side)
     prediction, known = _apply_rectangle_camera(
         prediction, references.known, CameraSource.RECTANGLE
     )
@@ -72,7 +66,7 @@ def convert_to_metres(
     )
     prediction, calibrated = convert_by_references(prediction, references)
     if calibrated is None:
-        return _convert_by_own_depth(prediction, own_depth)
+        return _convert_by_own_depth(prediction, references.own_depth)
     return prediction, calibrated.warning
 
 
@@ -83,8 +77,7 @@ def convert_to_camera_heights(prediction: Prediction) -> Prediction:
         CalibrationError: If the depth is affine, or no floor is visible.
     """
     # With a camera height of 1 "m", the unit of lengths is one height of the camera.
-    references = MetricReferences(camera_height=1.0)
-    converted, _ = convert_to_metres(prediction, references, marker_side=None, own_depth=None)
+    converted, _ = convert_to_metres(prediction, MetricReferences(camera_height=1.0))
     assert converted.calibration is not None, "it has just been calibrated"
     # The user did not state this height, so it must not appear as a known size.
     return converted.but(calibration=replace(converted.calibration, asked=()))

@@ -1,14 +1,13 @@
 """References for metric depth: sizes that the user knows, or depth of another instrument."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from rilievo.arrays.shapes import Field, Shaped, Size
+from rilievo.arrays.shapes import Field
 from rilievo.calibration.sizes import Along, Known, KnownPoint
 from rilievo.options.known_sizes import KnownSizes
+from rilievo.records.depth_map import OwnDepth
 from rilievo.records.instruments import NO_ERROR, DepthError, Instrument
+from rilievo.records.sample import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +17,9 @@ class MetricReferences:
     Attributes:
         known: Known points, lengths and rectangles.
         camera_height: Height of the camera above the floor [m].
+        marker_side: Side of printed markers [m]; None to not look for them.
+        own_depth: Depth in the photograph's own file, used if there is no other reference; None if
+            the file has none, or the user does not want it.
         smooth: Whether the factor to metres may vary smoothly over the picture. In videos it may
             not, because all frames share one factor.
         sparse_points: Points with depth of another instrument, used instead of ``known``.
@@ -34,6 +36,8 @@ class MetricReferences:
 
     known: tuple[Known, ...] = ()
     camera_height: float | None = None
+    marker_side: float | None = None
+    own_depth: OwnDepth | None = None
     smooth: bool = True
     sparse_points: tuple[KnownPoint, ...] = ()
     measured_depth: Field | None = None
@@ -46,35 +50,50 @@ class MetricReferences:
     notes: tuple[str, ...] = ()
     unused_camera_file: str | None = None
 
-    @classmethod
-    def from_options(cls, sizes: KnownSizes) -> "MetricReferences":
-        """Take the references in the options, without those in tables and sensor files."""
-        return cls(known=sizes.known_sizes, camera_height=sizes.camera_height)
-
     @property
     def give_metres(self) -> bool:
-        """Whether there is any reference."""
+        """Whether there is any reference besides markers and the file's own depth."""
         return bool(self.known or self.sparse_points) or self.camera_height is not None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no reference at all."""
+        return not self.give_metres and self.marker_side is None and self.own_depth is None
 
-def read_sensor_references(
-    file: Path | Shaped[np.ndarray, "h w"], sizes: KnownSizes, shape: Size, orientation: int
-) -> MetricReferences:
-    """Read depth of another instrument for one photograph."""
+
+def read_references(sizes: KnownSizes, photo: Photo) -> MetricReferences:
+    """Collect the references for a photograph from the sizes that belong to it.
+
+    Depth of another instrument is read, and turned upright as the photograph was. Sizes in a table
+    are left out, because they belong to many photographs.
+
+    Raises:
+        InputError: If the sensor file is broken.
+        OptionError: If the options do not fit the sensor file.
+    """
+    references = MetricReferences(
+        known=sizes.known_sizes,
+        camera_height=sizes.camera_height,
+        marker_side=sizes.markers,
+        own_depth=photo.own_depth if sizes.own_depth else None,
+    )
+    if sizes.sparse is None:
+        return references
     # Imported on demand, because few runs need it and it imports many readers.
     from rilievo.predicting.metres.sparse import read_sparse
 
     sparse = read_sparse(
-        file,
-        shape,
+        sizes.sparse,
+        photo.shape,
         sizes.sparse_unit,
         sizes.sparse_crop,
         sizes.sparse_encoding,
         kind=sizes.sparse_kind,
         is_error_stated=sizes.stated_depth_error is not None,
-        orientation=orientation,
+        orientation=photo.orientation,
     )
-    return MetricReferences(
+    return replace(
+        references,
         sparse_points=sparse.points,
         measured_depth=sparse.measured,
         sparse_along=sparse.along,

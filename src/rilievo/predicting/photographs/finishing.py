@@ -8,8 +8,9 @@ from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
+from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.metres.metric_references import MetricReferences
+from rilievo.predicting.metres.metric_references import MetricReferences, read_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 
@@ -32,7 +33,7 @@ def finish(
 ) -> Prediction:
     """Bring an inference to the photograph's size, and to metres if a size is known.
 
-    By default the references for metres are the known sizes in the options, and affine depth is
+    By default the references for metres come from the sizes in the options, and affine depth is
     anchored on its own. A frame of a video has ``clip`` instead, which adds the anchoring and the
     metres of its clip, and a frame of a stream has ``anchor``, which anchors it with its shot.
     ``warn`` is called with each warning as soon as it is found.
@@ -41,9 +42,10 @@ def finish(
         CalibrationError: If the known sizes do not determine metres.
     """
     if references is None:
-        references = MetricReferences.from_options(options.sizes)
+        references = read_references(options.sizes, photo)
     warnings = [
-        *option_notes(options, references),
+        *unit_notes(references.known, references.camera_height, options.view.fov),
+        *_vanishing_points_notes(options.view),
         *pixel_notes(photo.camera, photo.shape, references.sparse_points or references.known),
         *references.notes,
         *_unused_camera_notes(references, photo),
@@ -56,9 +58,8 @@ def finish(
     if clip is not None:
         prediction = clip(prediction)
     else:
-        prediction, metres_remark = _anchor_and_convert(
-            prediction, photo, options, references, anchor, warn
-        )
+        prediction = _anchor(prediction, options, anchor, warn)
+        prediction, metres_remark = _convert_if_referenced(prediction, references)
 
     late_warnings = [border_note(model, photo), *photo.notes, panorama_note(photo)]
     notes: list[str | None] = []
@@ -79,36 +80,38 @@ def finish(
     return prediction.but(notes=(*warnings, *(note for note in notes if note)))
 
 
-def _anchor_and_convert(
+def _anchor(
     prediction: Prediction,
-    photo: Photo,
     options: PhotoOptions,
-    references: MetricReferences,
     anchor: Callable[[Prediction], Prediction] | None,
     warn: Callable[[str], None],
+) -> Prediction:
+    """Anchor depth if it is affine, by ``anchor``, or else on its own."""
+    depth = prediction.depth_or_none
+    if depth is None or depth.is_depth or not options.surface.allows_anchoring:
+        return prediction
+    if anchor is not None:
+        return anchor(prediction)
+    # Imported on demand, because it imports the table of checkpoints.
+    from rilievo.predicting.photographs.anchoring import defer_anchoring
+
+    return defer_anchoring(prediction, options.refine, warn)
+
+
+def _convert_if_referenced(
+    prediction: Prediction, references: MetricReferences
 ) -> tuple[Prediction, str | None]:
-    """Anchor affine depth, and convert depth to metres if there are references for them.
+    """Convert depth to metres if there are references for them.
 
     Returns:
         The prediction, and a remark on what may be wrong about its metres.
     """
-    sizes = options.sizes
-    depth = prediction.depth_or_none
-    own_depth = photo.own_depth if sizes.own_depth else None
-    needs_anchoring = depth is not None and not depth.is_depth and options.surface.allows_anchoring
-    if needs_anchoring and anchor is not None:
-        prediction = anchor(prediction)
-    elif needs_anchoring:
-        # Imported on demand, because it imports the table of checkpoints.
-        from rilievo.predicting.photographs.anchoring import defer_anchoring
-
-        prediction = defer_anchoring(prediction, options.refine, warn)
-    if sizes.markers is None and not references.give_metres and own_depth is None:
+    if references.is_empty:
         return prediction, None
-
+    # Imported on demand, because most photographs have no references.
     from rilievo.predicting.metres.fitting import convert_to_metres
 
-    return convert_to_metres(prediction, references, marker_side=sizes.markers, own_depth=own_depth)
+    return convert_to_metres(prediction, references)
 
 
 def _has_relative_own_depth(photo: Photo) -> bool:
@@ -157,22 +160,27 @@ def becomes_metric(options: PhotoOptions, photo: Photo) -> bool:
     return sizes.makes_metric or sizes.camera_height is not None or uses_own_depth
 
 
-def option_notes(options: PhotoOptions, references: MetricReferences | None = None) -> list[str]:
+def option_notes(options: PhotoOptions) -> list[str]:
     """Return notes on known sizes in doubtful units, and on options without effect."""
-    view = options.view
-    if references is None:
-        references = MetricReferences.from_options(options.sizes)
-    notes = unit_notes(references.known, references.camera_height, view.fov)
-    if view.vanishing_points:
-        notes += [
-            Note(
-                Text("has no effect, because ", OptionName(name, "..."), " gives the focal length"),
-                option="vanishing_points",
-            )
-            for name in ("camera", "fov", "projection")
-            if getattr(view, name) is not None
-        ]
-    return notes
+    sizes = options.sizes
+    return [
+        *unit_notes(sizes.known_sizes, sizes.camera_height, options.view.fov),
+        *_vanishing_points_notes(options.view),
+    ]
+
+
+def _vanishing_points_notes(view: CameraOptions) -> list[str]:
+    """Return a note if vanishing points are not needed, because the user gives a focal length."""
+    if not view.vanishing_points:
+        return []
+    return [
+        Note(
+            Text("has no effect, because ", OptionName(name, "..."), " gives the focal length"),
+            option="vanishing_points",
+        )
+        for name in ("camera", "fov", "projection")
+        if getattr(view, name) is not None
+    ]
 
 
 def unit_notes(sizes: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:

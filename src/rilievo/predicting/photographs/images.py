@@ -21,7 +21,7 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.predicting.metres.metric_references import read_sensor_references
+from rilievo.predicting.metres.metric_references import read_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
 from rilievo.schema.fields import Interface, check_keywords, option_names, with_options
@@ -139,9 +139,7 @@ def predict(
     predictions = []
     for source in as_list(image):
         photo = _read_image(source, photo_options)
-        sizes, references = photo_options.sizes, None
-        if sizes.sparse is not None:
-            references = read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)
+        references = read_references(photo_options.sizes, photo)
         with _open_model(chosen_model, load_options) as loaded:
             network = refined(
                 loaded,

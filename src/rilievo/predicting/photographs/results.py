@@ -28,13 +28,13 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.metres.job_references import read_job_references
+from rilievo.predicting.metres.job_sizes import sizes_of_job
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient, option_notes
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min_memory
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
-from rilievo.predicting.photographs.run_record import run_record
+from rilievo.predicting.photographs.run_record import input_record, run_record
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need, output_option_names
 from rilievo.prediction.saving import (
@@ -197,6 +197,16 @@ class ResultWriter:
         self.memory.check(photo.shape, self.min_memory)
         return self.prepare(photo)
 
+    def options_of(self, job: Job) -> PredictOptions:
+        """Return the options of one job, with those of the known sizes that belong to it.
+
+        Raises:
+            InputError: If there are known sizes, but none for this job.
+        """
+        options = self.options
+        sizes = sizes_of_job(options.sizes, job, options.saving.output)
+        return replace(options, sizes=sizes)
+
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user names, and check its size.
 
@@ -257,14 +267,8 @@ class ResultWriter:
                 reported_notes.add(note)
                 self.note(note_about(printable(job.source), note))
 
-        prediction = finish(
-            self.model,
-            inference,
-            photo,
-            self.options,
-            references=read_job_references(job, self.options, photo.shape, photo.orientation),
-            warn=note_once_for_photo,
-        )
+        options = self.options_of(job)
+        prediction = finish(self.model, inference, photo, options, warn=note_once_for_photo)
         for note in prediction.notes:
             note_once_for_photo(note)
         options_by_output = self._possible_outputs(prediction, self.options_by_output(job))
@@ -279,8 +283,8 @@ class ResultWriter:
             prediction,
             job.target,
             outputs,
-            self.options.saving,
-            run=run_record(job, self.options),
+            options.saving,
+            run=run_record(options, job.medium, input_record(job)),
             thoroughness=self.thoroughness,
             options_by_output=options_by_output,
         )
@@ -383,7 +387,8 @@ class ResultWriter:
         All outputs of a clip are written together. So options of writing may differ only if they
         do not affect the earlier outputs that this run does not replace.
         """
-        record = run_record(job, self.options)
+        source = input_record(job)
+        record = run_record(self.options_of(job), job.medium, source)
         if job.medium is Medium.PHOTO:
             return record
         kept_outputs = {facts.output for facts in sidecar.files} - {*self.formats}

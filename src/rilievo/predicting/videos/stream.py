@@ -18,10 +18,7 @@ from rilievo.models.requests import DepthFunction
 from rilievo.options.keywords import StreamKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Engine
-from rilievo.predicting.metres.metric_references import (
-    MetricReferences,
-    read_sensor_references,
-)
+from rilievo.predicting.metres.metric_references import MetricReferences, read_references
 from rilievo.predicting.options import (
     STREAM_NAMES,
     STREAM_RECORDS,
@@ -225,14 +222,11 @@ class _StreamSizes:
     def _read_sizes(self, photo: Photo) -> MetricReferences:
         """Read the references that the user gives: sparse depth, a table, or known sizes."""
         sizes = self.sizes
-        if sizes.sparse is not None:
-            return read_sensor_references(sizes.sparse, sizes, photo.shape, photo.orientation)
-        known = sizes.known_sizes
         if sizes.table is not None:
             from rilievo.predicting.metres.size_files import read_known_of_fixed_camera
 
-            known = read_known_of_fixed_camera(sizes.table)
-        return MetricReferences(known=known, camera_height=sizes.camera_height)
+            sizes = sizes.with_rows(read_known_of_fixed_camera(sizes.table))
+        return read_references(sizes, photo)
 
 
 def _warn_at_caller(note: str) -> None:

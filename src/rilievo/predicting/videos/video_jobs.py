@@ -17,15 +17,16 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
 from rilievo.measure.expected_errors import require_certain_height
+from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres.fitting import convert_by_references
-from rilievo.predicting.metres.job_references import read_job_references
+from rilievo.predicting.metres.metric_references import read_references
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import becomes_metric, option_notes
 from rilievo.predicting.photographs.results import ResultWriter
-from rilievo.predicting.photographs.run_record import run_record
+from rilievo.predicting.photographs.run_record import input_record, run_record
 from rilievo.predicting.run_times import Stopwatch
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
@@ -128,7 +129,8 @@ def _clip_options(
 
     ``own_depth`` is depth in the files of the frames, which is not used, but noted.
     """
-    options = results.options
+    source = input_record(job)
+    options = results.options_of(job)
     outputs, has_earlier_outputs = results.formats_with_earlier(job)
     # Outputs are added to those of an earlier run by writing all of them with one JSON.
     overwrite = options.saving.overwrite or has_earlier_outputs
@@ -139,25 +141,35 @@ def _clip_options(
         temporal=not options.video.independent,
         prepare=_frame_preparation(results),
         checks_pixels=options.view.named_camera is not None,
-        calibrate=lambda first: _find_metres(first, job, results, own_depth),
+        calibrate=lambda first: _find_metres(first, job, options.sizes, own_depth, results.note),
         finish=make_finish_function(options),
         is_metric=partial(becomes_metric, options),
         reference=lambda photo: reference_depth(photo, UNREFINED),
-        run=run_record(job, options),
+        run=run_record(options, job.medium, source),
         stopwatch=stopwatch,
     )
 
 
 def _find_metres(
-    first: Prediction, job: Job, results: ResultWriter, own_depth: OwnDepth | None
+    first: Prediction,
+    job: Job,
+    sizes: KnownSizes,
+    own_depth: OwnDepth | None,
+    notify: Callable[[str], None],
 ) -> MetricConversion | None:
-    """Find metres in the first frame; None if the user gives no known sizes."""
-    references = read_job_references(job, results.options, first.shape)
+    """Find metres in the first frame; None if the user gives no known sizes.
+
+    ``notify`` is called with each note for the user.
+    """
+    photo = first.photo
+    assert photo is not None, "a new prediction has its photograph"
+    # A sensor's map of a video is upright, whatever the files of the frames state.
+    references = read_references(sizes, replace(photo, orientation=1))
     notes = pixel_notes(None, first.shape, references.sparse_points or references.known)
     for note in (*notes, *references.notes):
-        results.note(note_about(printable(job.source), note))
+        notify(note_about(printable(job.source), note))
     if own_depth is not None and not references.give_metres:
-        results.note(
+        notify(
             Note(
                 Text(
                     f"the depth maps in the frames' files ({own_depth.source}) are not used: give ",
