@@ -19,7 +19,6 @@ from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
 from rilievo.models.refinement.refine import refined
-from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.run_options import Saving
 from rilievo.predicting.consent import agree_to_pay
 from rilievo.predicting.inputs import (
@@ -28,13 +27,8 @@ from rilievo.predicting.inputs import (
     Medium,
     SkippedInputs,
     find_jobs,
-    note_unused_parts,
 )
-from rilievo.predicting.metres.size_files import (
-    read_known_csv,
-    read_known_of_fixed_camera,
-    sparse_files,
-)
+from rilievo.predicting.metres.job_sizes import check_sizes_of_inputs, unused_size_notes
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, photo_size
@@ -206,87 +200,13 @@ def read_inputs(
         if skipped.unreadable:
             message = skipped.unreadable[0]
         raise OptionError(problem=Text(message))
-    _check_known_sizes(options.sizes, len(jobs))
+    check_sizes_of_inputs(options.sizes, len(jobs))
     notes = [
         *skipped.notes(),
         *no_effect_notes(options, jobs.counts),
-        *_unused_size_notes(options.sizes, jobs, output),
+        *unused_size_notes(options.sizes, jobs, output),
     ]
     return RunInputs(jobs=jobs, failures=skipped.unreadable, notes=notes)
-
-
-def _check_known_sizes(sizes: KnownSizes, input_count: int) -> None:
-    """Check that known sizes can be read, and that they can apply to all inputs."""
-    if sizes.table is not None:
-        if sizes.same_camera:
-            read_known_of_fixed_camera(sizes.table)
-        else:
-            read_known_csv(sizes.table)
-        return
-    has_folder = sizes.sparse is not None and sizes.sparse.is_dir()
-    if sizes.same_camera:
-        if has_folder:
-            raise OptionError(
-                option="same_camera",
-                problem=Text(
-                    "needs a single file for ",
-                    OptionName("sparse"),
-                    f", but {sizes.sparse} is a folder",
-                ),
-            )
-        return
-    if input_count == 1:
-        return
-    if sizes.sparse is not None and not has_folder:
-        raise OptionError(
-            option="sparse",
-            problem=Text(
-                f"{sizes.sparse} applies to one photograph, but there are {input_count}: "
-                "give a folder with one file for each photograph, or add ",
-                OptionName("same_camera"),
-                " if the camera never moved",
-            ),
-        )
-    if sizes.known_sizes:
-        size = sizes.known_sizes[0]
-        raise OptionError(
-            problem=Text(
-                f"known {size.noun} {size} applies to one photograph, but there are "
-                f"{input_count}: give a table with ",
-                OptionName("known", "FILE.csv"),
-                " (header: file,u,v,metres), or add ",
-                OptionName("same_camera"),
-                " if the camera never moved",
-            )
-        )
-
-
-def _unused_size_notes(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
-    """Return notes on rows of a table and on sensor files that belong to no input."""
-    if sizes.same_camera:
-        return []
-    if sizes.table is not None:
-        sources = {job.source.resolve() for job in jobs}
-        rows = read_known_csv(sizes.table)
-        unused = [path.name for path in rows if path not in sources]
-        return note_unused_parts(
-            sizes.table, unused, len(rows), "photographs that are not among the inputs"
-        )
-    if sizes.sparse is not None and sizes.sparse.is_dir():
-        used_stems = {_sparse_file_stem(job, output) for job in jobs}
-        files = [path.relative_to(sizes.sparse) for path in {*sparse_files(sizes.sparse)}]
-        unused = sorted(str(file) for file in files if file.with_suffix("") not in used_stems)
-        return note_unused_parts(
-            sizes.sparse, unused, len(files), "files that belong to no photograph"
-        )
-    return []
-
-
-def _sparse_file_stem(job: Job, output: Path) -> Path:
-    """Return the path of a job's sensor file in the sensor's folder, without its suffix."""
-    if job.target.is_relative_to(output):
-        return job.target.relative_to(output)
-    return Path(job.source.stem)
 
 
 def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:

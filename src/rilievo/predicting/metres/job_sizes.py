@@ -1,14 +1,19 @@
 """Known sizes of many inputs: which rows of a table, or which sensor file, belong to which job."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from rilievo.errors import OptionError
+from rilievo.errors.messages import OptionName, Text
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.predicting.inputs import Job
+from rilievo.predicting.inputs import Job, note_unused_parts
 from rilievo.predicting.metres.size_files import (
     find_sparse_file,
+    read_known_csv,
     read_known_of_fixed_camera,
     read_photo_sizes,
+    sparse_files,
 )
 
 
@@ -37,3 +42,75 @@ def _sparse_file_stem(job: Job, output: Path) -> Path:
     if job.target.is_relative_to(output):
         return job.target.relative_to(output)
     return Path(job.source.stem)
+
+
+def check_sizes_of_inputs(sizes: KnownSizes, input_count: int) -> None:
+    """Check that known sizes can be read, and that they can apply to all inputs.
+
+    Raises:
+        InputError: If a table is broken.
+        OptionError: If the sizes are those of one photograph, but there are several inputs.
+    """
+    if sizes.table is not None:
+        if sizes.same_camera:
+            read_known_of_fixed_camera(sizes.table)
+        else:
+            read_known_csv(sizes.table)
+        return
+    has_folder = sizes.sparse is not None and sizes.sparse.is_dir()
+    if sizes.same_camera:
+        if has_folder:
+            raise OptionError(
+                option="same_camera",
+                problem=Text(
+                    "needs a single file for ",
+                    OptionName("sparse"),
+                    f", but {sizes.sparse} is a folder",
+                ),
+            )
+        return
+    if input_count == 1:
+        return
+    if sizes.sparse is not None and not has_folder:
+        raise OptionError(
+            option="sparse",
+            problem=Text(
+                f"{sizes.sparse} applies to one photograph, but there are {input_count}: "
+                "give a folder with one file for each photograph, or add ",
+                OptionName("same_camera"),
+                " if the camera never moved",
+            ),
+        )
+    if sizes.known_sizes:
+        size = sizes.known_sizes[0]
+        raise OptionError(
+            problem=Text(
+                f"known {size.noun} {size} applies to one photograph, but there are "
+                f"{input_count}: give a table with ",
+                OptionName("known", "FILE.csv"),
+                " (header: file,u,v,metres), or add ",
+                OptionName("same_camera"),
+                " if the camera never moved",
+            )
+        )
+
+
+def unused_size_notes(sizes: KnownSizes, jobs: Iterable[Job], output: Path) -> list[str]:
+    """Return notes on rows of a table and on sensor files that belong to no input."""
+    if sizes.same_camera:
+        return []
+    if sizes.table is not None:
+        sources = {job.source.resolve() for job in jobs}
+        rows = read_known_csv(sizes.table)
+        unused = [path.name for path in rows if path not in sources]
+        return note_unused_parts(
+            sizes.table, unused, len(rows), "photographs that are not among the inputs"
+        )
+    if sizes.sparse is not None and sizes.sparse.is_dir():
+        used_stems = {_sparse_file_stem(job, output) for job in jobs}
+        files = [path.relative_to(sizes.sparse) for path in {*sparse_files(sizes.sparse)}]
+        unused = sorted(str(file) for file in files if file.with_suffix("") not in used_stems)
+        return note_unused_parts(
+            sizes.sparse, unused, len(files), "files that belong to no photograph"
+        )
+    return []
