@@ -9,6 +9,7 @@ from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.camera_forms import CameraOptions
+from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.metres.metric_references import MetricReferences, read_references
 from rilievo.prediction import Prediction
@@ -143,19 +144,18 @@ def tile_note(tile: int, photo: Photo) -> str | None:
     return Note(problem, option="tile")
 
 
-def is_depth_sufficient(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
+def is_depth_sufficient(sizes: KnownSizes, outputs: Sequence[str], photo: Photo) -> bool:
     """Whether outputs need neither normals nor confidence, so that the network may skip them."""
     # Imported on demand, because ``rilievo.predict`` writes no files.
     from rilievo.prediction.output import Need
     from rilievo.prediction.saving import output_parts
 
     needs_depth_only = output_parts(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
-    return needs_depth_only and not becomes_metric(options, photo)
+    return needs_depth_only and not becomes_metric(sizes, photo)
 
 
-def becomes_metric(options: PhotoOptions, photo: Photo) -> bool:
+def becomes_metric(sizes: KnownSizes, photo: Photo) -> bool:
     """Whether depth will be converted to metres, which needs normals and confidence."""
-    sizes = options.sizes
     uses_own_depth = bool(sizes.own_depth) and photo.own_depth is not None
     return sizes.makes_metric or sizes.camera_height is not None or uses_own_depth
 

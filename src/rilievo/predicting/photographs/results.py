@@ -241,7 +241,7 @@ class ResultWriter:
 
     def is_depth_sufficient(self, job: Job, photo: Photo) -> bool:
         """Whether neither normals nor confidence are needed, so that the network may skip them."""
-        return is_depth_sufficient(self.options, [*self.options_by_output(job)], photo)
+        return is_depth_sufficient(self.options.sizes, [*self.options_by_output(job)], photo)
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Finish a prediction and write its files under temporary names.

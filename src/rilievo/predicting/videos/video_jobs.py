@@ -143,7 +143,7 @@ def _clip_options(
         checks_pixels=options.view.named_camera is not None,
         calibrate=lambda first: _find_metres(first, job, options.sizes, own_depth, results.note),
         finish=make_finish_function(options),
-        is_metric=partial(becomes_metric, options),
+        is_metric=partial(becomes_metric, options.sizes),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         run=run_record(options, job.medium, source),
         stopwatch=stopwatch,

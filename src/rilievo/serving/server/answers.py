@@ -226,7 +226,7 @@ class _Stream:
                 job, own_depth=options.sizes.reads_own_depth, reading=variant.refine.reading
             )
             photo = with_camera(photo, options.view.named_camera, options.view.fov)
-            needs_only_depth = is_depth_sufficient(options, (), photo)
+            needs_only_depth = is_depth_sufficient(options.sizes, (), photo)
             frame_variant = replace(variant, depth_alone=needs_only_depth)
             inference = await service.networks.infer(
                 frame_variant, photo, is_wanted=lambda: not job.is_cancelled

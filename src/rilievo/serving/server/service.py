@@ -276,7 +276,7 @@ class Service:
         job.raise_if_cancelled()
         if outputs is not None:
             names = file_output_names(outputs)
-            needs_only_depth = is_depth_sufficient(params.options, names, photo)
+            needs_only_depth = is_depth_sufficient(params.options.sizes, names, photo)
             variant = replace(variant, depth_alone=needs_only_depth)
         if job.inference is None:
             job.inference = await self.networks.infer(
