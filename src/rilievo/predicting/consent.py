@@ -6,23 +6,26 @@ from collections.abc import Iterable
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.models.base import Model, PaidModel
+from rilievo.options.photo_options import Refine
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.options import PredictOptions
 from rilievo.system.terminal import wrap_for_terminal
 
 
-def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
+def agree_to_pay(
+    model: Model, jobs: Iterable[Job], refine: Refine, *, batch_size: int, yes: bool
+) -> None:
     """Ask the user to agree to the paid calls of a run, if there is more than one.
+
+    ``yes`` says that the user has agreed already.
 
     Raises:
         OptionError: If the user does not agree, or an option or a video would multiply the calls.
     """
     if not isinstance(model, PaidModel):
         return
-    refine = options.refine
     if refine.tile is not None:
         raise _repeated_calls_error(model, "tile")
-    if options.speed.batch_size > 1:
+    if batch_size > 1:
         # If one photograph of a batch fails, all of the batch are sent again, one by one.
         raise _repeated_calls_error(model, "batch_size")
     photograph_count = 0
@@ -39,7 +42,7 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
         model,
         photograph_count,
         flip=refine.flip or refine.compares_mirror_image,
-        yes=options.network.yes,
+        yes=yes,
     )
 
 

@@ -142,7 +142,13 @@ class PredictWork:
             )
             try:
                 jobs = [files.localize_job(job) for job in items]
-                predict_jobs(jobs, writers, tally, prepare_folder)
+                predict_jobs(
+                    jobs,
+                    writers,
+                    tally,
+                    batch_size=options.speed.batch_size,
+                    prepare_folder=prepare_folder,
+                )
             finally:
                 files.clear()
             report = tally.report

@@ -15,7 +15,7 @@ from rilievo.io.files.machine import check_disk_space, cores
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
-from rilievo.models.base import Model, PaidModel
+from rilievo.models.base import Model
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
 from rilievo.models.refinement.refine import refined
@@ -135,8 +135,8 @@ def predict_files(
 
     def agree_if_paid(model: Model) -> None:
         """Ask the user before calls that cost money."""
-        if isinstance(model, PaidModel):
-            agree_to_pay(model, jobs, options)
+        batch_size = options.speed.batch_size
+        agree_to_pay(model, jobs, options.refine, batch_size=batch_size, yes=options.network.yes)
 
     stopwatch = Stopwatch()
     models = load_models(
@@ -160,7 +160,7 @@ def predict_files(
             photo_writer = photo_writer.require_size_of_first_photo(jobs)
         prepare_output_folder(output)
         if photo_writer is not None:
-            memory = check_disk_and_memory(jobs, photo_writer)
+            memory = check_disk_and_memory(jobs, photo_writer, output)
             if memory.note:
                 tally.note(memory.note)
             writers = replace(writers, photos=replace(photo_writer, memory=memory))
@@ -168,7 +168,7 @@ def predict_files(
         for message in writers.all()[0].skipped_output_notes():
             tally.note(message)
         try:
-            predict_jobs(jobs, writers, tally)
+            predict_jobs(jobs, writers, tally, batch_size=options.speed.batch_size)
         except KeyboardInterrupt as stop:
             tally.interrupted = handle_if_ctrl_c(stop)
         tally.sort_notes(jobs)
@@ -327,7 +327,7 @@ def _describe_model(model: Model) -> str:
     return f"{model.card.name} ({settings})" if settings else model.card.name
 
 
-def check_disk_and_memory(jobs: JobList, writer: ResultWriter) -> PhotoMemory:
+def check_disk_and_memory(jobs: JobList, writer: ResultWriter, output: Path) -> PhotoMemory:
     """Check that the results fit on the disk, and find how many photographs fit into memory.
 
     Both are estimated from the sizes of some of the photographs.
@@ -351,7 +351,7 @@ def check_disk_and_memory(jobs: JobList, writer: ResultWriter) -> PhotoMemory:
         ", or fewer outputs with ",
         OptionName("save"),
     )
-    check_disk_space(writer.options.saving.output, needed_bytes, subject, hint)
+    check_disk_space(output, needed_bytes, subject, hint)
     return photo_memory(sizes, writer.min_memory)
 
 
@@ -365,11 +365,14 @@ def predict_jobs(
     jobs: Iterable[Job],
     writers: RunWriters,
     tally: Tally,
+    *,
+    batch_size: int,
     prepare_folder: Callable[[Path], None] = prepare_output_folder,
 ) -> None:
     """Predict all photographs in parallel, and then the videos one by one.
 
-    ``prepare_folder`` is called with each output folder before its first result.
+    The network takes ``batch_size`` photographs together. ``prepare_folder`` is called with each
+    output folder before its first result.
     """
     photo_writer = writers.photos
     if photo_writer is not None:
@@ -377,7 +380,7 @@ def predict_jobs(
             _unfinished_photos(jobs, photo_writer, tally, prepare_folder),
             photo_writer.model,
             tally,
-            batch_size=photo_writer.options.speed.batch_size,
+            batch_size=batch_size,
             read=tally.stopwatch.timed(READ, photo_writer.read),
             save=tally.stopwatch.timed(FINISH, photo_writer.write),
             is_depth_sufficient=photo_writer.is_depth_sufficient,

@@ -53,13 +53,14 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
     if results.is_finished(job):
         tally.finished_before()
         return
-    _require_video_options(results.options)
+    options = results.options
+    _require_video_options(options)
     # If the run is stopped now, the summary says that nothing of this video is kept.
     tally.begins_anew = job.source
     start = time.perf_counter()
     make_folder(job.target.parent)
     sweep_parts(job.target.parent)
-    source = _open_source(job, results)
+    source = _open_source(job, options)
     sidecar = predict_clip(
         source,
         results.model,
@@ -67,7 +68,7 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
         _clip_options(job, results, source.own_depth, tally.stopwatch),
         _ProgressMeter(job.source, tally),
     )
-    _report_notes(job, results, tally, sidecar)
+    _report_notes(job, options, tally, sidecar)
     tally.begins_anew = None
     seconds = time.perf_counter() - start
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
@@ -94,9 +95,8 @@ def _require_video_options(options: PredictOptions) -> None:
         )
 
 
-def _open_source(job: Job, results: ResultWriter) -> FrameSource:
+def _open_source(job: Job, options: PredictOptions) -> FrameSource:
     """Open a video or a folder of frames, with the frame rate that the user gives."""
-    options = results.options
     fps = options.video.fps
     rate = None if fps is None else Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
     if job.medium is not Medium.SEQUENCE:
@@ -109,10 +109,10 @@ def _open_source(job: Job, results: ResultWriter) -> FrameSource:
     )
 
 
-def _report_notes(job: Job, results: ResultWriter, tally: Tally, sidecar: ClipSidecar) -> None:
+def _report_notes(job: Job, options: PredictOptions, tally: Tally, sidecar: ClipSidecar) -> None:
     """Report the notes on a video, except those that are reported once for all inputs."""
     warning = None if sidecar.calibration is None else sidecar.calibration.warning
-    common_notes = option_notes(results.options)
+    common_notes = option_notes(options)
     source = str(job.source)
     notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), warning)
     for note in notes:
