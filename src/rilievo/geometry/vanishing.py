@@ -16,6 +16,8 @@ from rilievo.arrays.shapes import Bool, Float, Float64, Int, Matrix, Values, Vec
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
+MAX_SINE = math.sin(math.radians(2.0))
+"""Sine of the largest angle between a segment and the ray to its vanishing point."""
 _MIN_SEGMENTS = 10
 """Least number of segments along each of two directions."""
 _MIN_COUNT_RATIO = 1 / 6
@@ -28,8 +30,6 @@ _MIN_FOV, _MAX_FOV = 20.0, 110.0
 """Limits of the field of view along the longer side [degrees]; others are false detections."""
 _MIN_LENGTH = 0.05
 """Length of the shortest segment that is used, over half the diagonal."""
-_MAX_SINE = math.sin(math.radians(2.0))
-"""Sine of the largest angle between a segment and the ray to its vanishing point."""
 _PROPOSALS = 1500
 """Pairs of segments that are drawn at random to propose vanishing points."""
 _CANDIDATES = 8
@@ -40,7 +40,7 @@ _CONVERGED = 1e-5
 _DAMPING = 1e-3
 _MAX_STEP = 0.2
 """Largest change in a round, of the log focal length and of angles [rad]."""
-_CAUCHY_SCALE = 0.4 * _MAX_SINE
+_CAUCHY_SCALE = 0.4 * MAX_SINE
 """Sine at which a segment has half its weight."""
 _DIFFERENCE = 1e-5
 """Step of numerical derivatives."""
@@ -108,7 +108,9 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
     return replace(refined, focal=refined.focal * half_diagonal)
 
 
-def _sines(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k n"]:
+def sines_to_points(
+    segments: Segments, points: Float64[np.ndarray, "k 3"]
+) -> Float64[np.ndarray, "k n"]:
     """Sine of the angle between each segment and the ray from its middle to each point.
 
     ``points`` are homogeneous. The sign depends on the segment's direction.
@@ -132,23 +134,23 @@ def _best_focal_and_rotation(
         The focal length and the rotation of the axes; None if no pair gives one in the range.
     """
     best, greatest_length = None, 0.0
-    for first, second in combinations(_candidate_points(segments), 2):
+    for first, second in combinations(candidate_points(segments), 2):
         if min(abs(first[2]), abs(second[2])) < _MIN_DIRECTION_Z:
             continue
         squared_focal = -float(first[:2] @ second[:2]) / float(first[2] * second[2])
         if not min_focal**2 < squared_focal < max_focal**2:
             continue
         focal = math.sqrt(squared_focal)
-        rotation = _rotation_from_points(first, second, focal)
-        sines = np.abs(_sines(segments, _vanishing_points(focal, rotation)))
-        is_explained = (sines < _MAX_SINE).any(axis=0)
+        rotation = rotation_from_points(first, second, focal)
+        sines = np.abs(sines_to_points(segments, _vanishing_points(focal, rotation)))
+        is_explained = (sines < MAX_SINE).any(axis=0)
         explained_length = float(segments.length[is_explained].sum())
         if explained_length > greatest_length:
             best, greatest_length = (focal, rotation), explained_length
     return best
 
 
-def _candidate_points(segments: Segments) -> list[Vector]:
+def candidate_points(segments: Segments) -> list[Vector]:
     """Homogeneous points where many segments meet, the one with the greatest length first.
 
     Intersections of random pairs of segments are proposed, and long segments are drawn more often.
@@ -167,7 +169,7 @@ def _candidate_points(segments: Segments) -> list[Vector]:
     is_point = norms > 1e-6  # Not the intersection of a line with itself.
     points = points[is_point] / norms[is_point, None]
 
-    is_explained = np.abs(_sines(segments, points)) < _MAX_SINE
+    is_explained = np.abs(sines_to_points(segments, points)) < MAX_SINE
     unexplained_length, candidates = segments.length.copy(), []
     for _ in range(_CANDIDATES):
         newly_explained_length = is_explained @ unexplained_length
@@ -179,7 +181,7 @@ def _candidate_points(segments: Segments) -> list[Vector]:
     return candidates
 
 
-def _rotation_from_points(first: Vector, second: Vector, focal: float) -> Matrix:
+def rotation_from_points(first: Vector, second: Vector, focal: float) -> Matrix:
     """Rotation whose first two columns are nearly the directions of two homogeneous points."""
     directions = []
     for point in (first, second):
@@ -243,8 +245,8 @@ def _nearest_points(
     segments: Segments, focal: float, rotation: Matrix
 ) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
     """Whether a vanishing point explains each segment, and the index of its nearest one."""
-    sines = np.abs(_sines(segments, _vanishing_points(focal, rotation)))
-    return sines.min(axis=0) < _MAX_SINE, sines.argmin(axis=0)
+    sines = np.abs(sines_to_points(segments, _vanishing_points(focal, rotation)))
+    return sines.min(axis=0) < MAX_SINE, sines.argmin(axis=0)
 
 
 def _linearise(
@@ -257,7 +259,7 @@ def _linearise(
 
     def sines_after(step: Float64[np.ndarray, "4"]) -> Values:
         points = _vanishing_points(*_apply_step(focal, rotation, step))
-        return _sines(segments, points)[nearest, np.arange(len(nearest))]
+        return sines_to_points(segments, points)[nearest, np.arange(len(nearest))]
 
     sines = sines_after(np.zeros(4))
     derivatives = [(sines_after(_DIFFERENCE * unit) - sines) / _DIFFERENCE for unit in np.eye(4)]
