@@ -26,7 +26,7 @@ from rilievo.predicting.photographs import anchoring
 from rilievo.schema.fields import OptionField, option_names
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.server.server_options import AppOptions, ServeOptions
-from support import acting_model
+from support import acting_model, panelled_rooms
 from support.acting_doors import PLAIN, SCHEMA, Doors, Outcome, Values, facts, flags
 from support.clips import Clip, numbered, write_clip
 from support.lens_boxes import boxes, turned
@@ -115,6 +115,12 @@ CASES: Mapping[str, Case] = {
     ),
     "tile": Case(other=64),
     "trim": Case(one="on", other="off", photos=("barred.png",)),
+    "manhattan": Case(
+        one="on",
+        other="off",
+        needs={"model": "support.acting_model:tilted", "fov": panelled_rooms.FOV},
+        photos=("room.png",),
+    ),
     "alpha": Case(one="mask", other="keep", photos=("transparent.png",)),
     "stretch": Case(other=True, photos=("deep.png",)),
     "device": Case(other="cuda"),
@@ -191,6 +197,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "phone.jpg").write_bytes(gdepth())
     grey = boxes(240 / math.tan(math.radians(35) / 2), turned(35, 15, 3)).astype(np.uint8)
     Image.fromarray(grey).convert("RGB").resize((320, 240)).save(folder / "street.png")
+    _png(folder / "room.png", panelled_rooms.panelled_room(25, 10, 3).pixels)
     sparse = np.zeros(SIZE, np.float32)
     sparse[::7, ::9] = 2 + np.linspace(0, 1, sparse[::7, ::9].size).reshape(sparse[::7, ::9].shape)
     np.save(folder / "sparse.npy", sparse)
@@ -204,7 +211,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """All doors, with models whose answers all options change."""
     folder = tmp_path_factory.mktemp("doors")
-    names = ("plain", "other", "affine", "facing")
+    names = ("plain", "other", "affine", "facing", "tilted")
     models = {
         f"support.acting_model:{name}": rilievo.load_model(f"support.acting_model:{name}")
         for name in names

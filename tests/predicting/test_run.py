@@ -219,7 +219,9 @@ def test_notes_come_in_the_order_of_the_inputs(
             time.sleep(0.3)
         return finish(*given, **named)
 
-    monkeypatch.setattr("rilievo.predicting.photographs.results.finish", finish_first_photo_late)
+    monkeypatch.setattr(
+        "rilievo.predicting.photographs.results.finish_photo", finish_first_photo_late
+    )
     monkeypatch.setattr("rilievo.predicting.photographs.photos.thread_count", lambda: 3)
     summary = run(make_network(), tmp_path / "out", *photos, tile=900, save="npy,ply")
     assert summary.done == 3
@@ -383,6 +385,7 @@ def test_every_option_without_effect_is_told() -> None:
         ({"batch_size": 4}, photo, clip),
         ({"alpha": "keep"}, clip, photo),
         ({"stretch": True}, clip, frames),
+        ({"manhattan": "off"}, frames, photo),
         ({"own_depth": "off"}, clip, photo),
         ({"same_camera": True, "known": ("1,2,3",)}, photo, {Medium.PHOTO: 2}),
     ):

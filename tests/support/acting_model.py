@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.extensions.trust import check_trusted
+from rilievo.geometry.manhattan_depth import LogDepthChange
 from rilievo.models.base import Inference, Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import FoundModel, ModelRequest
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
+from support.panelled_rooms import panelled_room
 
 LOADED: list[LoadOptions] = []
 """Options of each model that was loaded."""
@@ -102,11 +104,26 @@ class Facing(Acting):
         return replace(answer, normals=normals)
 
 
+class Tilted(Acting):
+    """Depth of a room with panels, tilted and with too much relief."""
+
+    def _answer(self, photo: Photo) -> Inference:
+        room = panelled_room(25, 10, 3)
+        tilted = LogDepthChange(tilt_x=0.25, tilt_y=-0.2, power=1.3).apply(room.depth, room.K)
+        return Inference(depth=tilted, confidence=np.full(tilted.shape, 0.75, np.float32))
+
+
 def _loading(
     name: str, kind: DepthKind = DepthKind.UP_TO_SCALE, made: type[Acting] = Acting
 ) -> Callable[[LoadOptions], Model]:
     has_normals = issubclass(made, Facing)
-    card = replace(CARD, name=f"support.acting_model:{name}", kind=kind, normals=has_normals)
+    card = replace(
+        CARD,
+        name=f"support.acting_model:{name}",
+        kind=kind,
+        normals=has_normals,
+        corrected_by_lines=made is Tilted,
+    )
 
     def load(options: LoadOptions) -> Model:
         return made(card, options)
@@ -119,6 +136,7 @@ plain = _loading("plain")
 other = _loading("other", DepthKind.METRIC)
 affine = _loading("affine", DepthKind.AFFINE_INVERSE)
 facing = _loading("facing", made=Facing)
+tilted = _loading("tilted", made=Tilted)
 paid = _loading("paid", made=Paid)
 UNKNOWN = "acting/unknown"
 

@@ -210,6 +210,7 @@ def _check_no_network_options(arguments: _Arguments) -> None:
         "vanishing_points": view.vanishing_points,
         "model": arguments.model != DEFAULT_MODEL,
         "trim": refine.trim != Refine().trim,
+        "manhattan": refine.manhattan != Refine().manhattan,
     }
     for name, is_set in is_set_by_option.items():
         if is_set:
@@ -279,6 +280,7 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
             camera_height=sizes.camera_height,
             own_depth=sizes.own_depth,
             trim=refine.trim,
+            manhattan=refine.manhattan,
             stretch=refine.stretch,
             trust_code=arguments.trust_code,
         )

@@ -29,6 +29,9 @@ class ModelCard:
         kind: Kind of its depth; None if it predicts normals only.
         normals: Whether it predicts normals; ``confidence``, ``sky`` and ``camera`` likewise.
         resizing: How its depth is resized to the photograph.
+        corrected_by_lines: Whether the depth of rooms is corrected by their lines, as
+            ``rilievo.models.refinement.manhattan`` explains. This was measured for the embedded
+            models only.
         licence: SPDX identifier of the weights' licence, or words.
         stated: Where the authors state the licence.
         research_data: Whether some of the training data is for non-commercial use only.
@@ -55,6 +58,7 @@ class ModelCard:
     sky: bool = False
     camera: bool = False
     resizing: Resizing = DEFAULT_RESIZING
+    corrected_by_lines: bool = False
     licence: str
     stated: str = ""
     research_data: bool = False

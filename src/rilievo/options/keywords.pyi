@@ -34,6 +34,7 @@ class PhotoKeywords(TypedDict, total=False):
     confidence: str
     tile: int | None
     trim: SwitchLike
+    manhattan: SwitchLike
     alpha: Alpha
     stretch: bool
 
@@ -134,6 +135,7 @@ class PredictKeywords(TypedDict, total=False):
     confidence: str
     tile: int | None
     trim: SwitchLike
+    manhattan: SwitchLike
     alpha: Alpha
     stretch: bool
     device: str

@@ -13,6 +13,7 @@ from rilievo.schema.fields import OptionField, Switch, list_options
 NOT_LIVE: Mapping[str, str] = {
     "yes": "a stream has no end, so its total cost cannot be known",
     "own_depth": "frames contain no depth map",
+    "manhattan": "a correction that comes and goes would make the depth of frames flicker",
     "alpha": "frames have no transparent pixels",
     "stretch": "frames are not 16-bit grey pictures",
     "batch_size": "frames are predicted one by one, as they arrive",

@@ -84,6 +84,10 @@ class Refine(Mirroring):
     """Hide uniform borders (black bars, frames of scans) from the network; they then have no depth.
     off: show the network the whole picture.
     """
+    manhattan: Annotated[Switch, option(python_type=SwitchLike)] = Switch.ON
+    """Correct the depth of rooms and corridors by lines at right angles (a Manhattan scene), if the
+    camera is known and such lines prevail. off: keep the depth of the network.
+    """
     alpha: Alpha = "mask"
     """Treatment of transparent pixels. mask: pixels with alpha below half have no depth and are not
     part of surfaces. keep: all pixels have depth, as if on white.
@@ -100,8 +104,8 @@ class Refine(Mirroring):
         return {"alpha": self.alpha, "stretch": self.stretch}
 
 
-UNREFINED = Refine(trim=Switch.OFF)
-"""The network sees the whole picture once, as it is."""
+UNREFINED = Refine(trim=Switch.OFF, manhattan=Switch.OFF)
+"""The network sees the whole picture once, as it is, and its depth is not corrected."""
 
 Anchor = Literal["auto", "off"]
 """Whether affine depth is anchored, as ``AnchorOptions.anchor`` explains."""

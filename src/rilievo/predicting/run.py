@@ -219,7 +219,8 @@ def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> li
     refine = options.refine
     has_sequences = inputs.get(Medium.SEQUENCE, 0) > 0
     has_clips = has_sequences or inputs.get(Medium.VIDEO, 0) > 0
-    has_pictures = has_sequences or inputs.get(Medium.PHOTO, 0) > 0
+    has_photos = inputs.get(Medium.PHOTO, 0) > 0
+    has_pictures = has_sequences or has_photos
     has_several = sum(inputs.values()) > 1
 
     sequence = OptionName("sequence")
@@ -234,6 +235,7 @@ def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> li
         sequence,
         "), but there are none among the inputs",
     )
+    needs_photos = Text("only applies to photographs, but there are none among the inputs")
     needs_several = Text("only applies to several inputs, but there is only one")
     # For each option: whether it was given without effect, and the reason to tell the user.
     checks = {
@@ -241,6 +243,7 @@ def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> li
         "fps": (video.fps is not None and not has_clips, needs_clips),
         "independent": (video.independent and not has_clips, needs_clips),
         "same_camera": (sizes.same_camera and not has_several, needs_several),
+        "manhattan": (not refine.manhattan and not has_photos, needs_photos),
         "alpha": (refine.alpha != "mask" and not has_pictures, needs_pictures),
         "stretch": (refine.stretch and not has_pictures, needs_pictures),
         "own_depth": (not sizes.own_depth and not has_pictures, needs_pictures),

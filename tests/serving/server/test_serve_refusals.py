@@ -231,7 +231,7 @@ def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("in /nowhere/secret")
 
-    monkeypatch.setattr("rilievo.serving.server.service.finish", broken)
+    monkeypatch.setattr("rilievo.serving.server.service.finish_photo", broken)
     for _ in range(3):
         check_refused(server.client.post("/v1/predict", content=picture()), 500, "internal server")
     assert capsys.readouterr().err.count("ZeroDivisionError: in /nowhere/secret") == 1

@@ -18,7 +18,7 @@ from support.served import picture
 PATIENCE = 60.0
 _STUCK = (
     "import time; import rilievo.serving.server.service as service; "
-    "service.finish = lambda *given, **more: time.sleep(600)"
+    "service.finish_photo = lambda *given, **more: time.sleep(600)"
 )
 _SOON = (
     "from rilievo.serving.listener import http_server; "
@@ -31,7 +31,7 @@ def _delayed(seconds: float) -> str:
     """Lines that make the end of a request take longer."""
     return (
         "import time; import rilievo.serving.server.service as service; "
-        "finish = service.finish; service.finish = lambda *given, **more: "
+        "finish = service.finish_photo; service.finish_photo = lambda *given, **more: "
         f"(time.sleep({seconds}), finish(*given, **more))[1]"
     )
 

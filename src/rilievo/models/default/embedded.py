@@ -47,6 +47,7 @@ def _embedded_card(**fields: Any) -> ModelCard:
         kind=DepthKind.UP_TO_SCALE,
         normals=True,
         confidence=True,
+        corrected_by_lines=True,
         licence="Apache-2.0",
         commercial=True,
         loader="embedded",

@@ -32,7 +32,7 @@ def vanishing_camera(photo: Photo) -> Camera | None:
     """Camera from the vanishing points of a photograph; None if they are not clear."""
     from rilievo.geometry.vanishing import find_vanishing
 
-    picture = grey_picture(photo.pixels)
+    picture = grey_picture(photo.pixels, MAX_SIDE)
     estimate = find_vanishing(picture)
     if estimate is None or not estimate.is_clear:
         return None
@@ -41,10 +41,10 @@ def vanishing_camera(photo: Photo) -> Camera | None:
     return Camera(K=K, source=CameraSource.VANISHING_POINTS)
 
 
-def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
-    """Grey values, reduced to a longer side of at most ``MAX_SIDE``."""
+def grey_picture(pixels: Pixels, max_side: int) -> Float64[np.ndarray, "a b"]:
+    """Grey values from 0 to 255, reduced to a longer side of at most ``max_side`` pixels."""
     height, width = pixels.shape[:2]
-    scale = min(1.0, MAX_SIDE / max(height, width))
+    scale = min(1.0, max_side / max(height, width))
     small = Image.fromarray(pixels).resize(
         (max(1, round(scale * width)), max(1, round(scale * height))),
         Image.Resampling.BOX,

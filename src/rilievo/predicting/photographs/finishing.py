@@ -21,6 +21,34 @@ _MAX_CAMERA_HEIGHT = 30.0  # [m]
 _EXIF_SOURCES = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR)
 
 
+def finish_photo(
+    model: Model,
+    inference: Inference,
+    photo: Photo,
+    options: PhotoOptions,
+    *,
+    references: MetricReferences | None = None,
+    warn: Callable[[str], None] = lambda warning: None,
+) -> Prediction:
+    """Finish the inference of a photograph, whose depth may be corrected by its lines.
+
+    Frames of videos are not corrected, because a correction that comes and goes would make their
+    depth flicker. The arguments are those of ``finish``.
+
+    Raises:
+        CalibrationError: If the known sizes do not determine metres.
+    """
+    note = None
+    if options.refine.manhattan and photo.camera is not None:
+        # Imported on demand, because most photographs have no known camera.
+        from rilievo.models.refinement.manhattan import correct_by_lines, correction_note
+
+        inference, change = correct_by_lines(model, inference, photo)
+        note = None if change is None else correction_note(change)
+    prediction = finish(model, inference, photo, options, references=references, warn=warn)
+    return prediction if note is None else prediction.but(notes=(*prediction.notes, note))
+
+
 def finish(
     model: Model,
     inference: Inference,

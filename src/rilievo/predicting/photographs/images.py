@@ -107,6 +107,8 @@ def predict(
         confidence: own; or mirror, agreement with the mirror image, better on unfamiliar cameras,
             in twice the time.
         tile: Side [px] of tiles, for detail.
+        manhattan: Correct depth of rooms and corridors by lines at right angles, if the camera is
+            known.
         trim: Leave uniform borders out, without valid depth, with a ``UserWarning``.
         alpha: mask: transparent pixels have no valid depth, with a ``UserWarning``; keep: as on
             white.
@@ -123,7 +125,7 @@ def predict(
         CalibrationError: If the known sizes do not determine metres.
     """
     # Imported on demand, so that naming ``rilievo.predict`` loads no readers.
-    from rilievo.predicting.photographs.finishing import finish
+    from rilievo.predicting.photographs.finishing import finish_photo
 
     names = [name for record in _RECORDS for name in option_names(record, Interface.PYTHON)]
     check_keywords("predict", options, ["model", "quality", *names])
@@ -147,7 +149,7 @@ def predict(
                 vanishing_points=photo_options.view.vanishing_points,
             )
             [inference] = network.infer([photo])
-        prediction = finish(
+        prediction = finish_photo(
             network,
             inference,
             photo,
@@ -257,7 +259,7 @@ def _holds_several_images(image: object) -> bool:
 
 def _warn_at_caller(warning: str) -> None:
     """Warn in the line that calls ``predict``."""
-    warnings.warn(warning, UserWarning, stacklevel=4)
+    warnings.warn(warning, UserWarning, stacklevel=5)
 
 
 def _open_model(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:

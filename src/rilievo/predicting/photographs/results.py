@@ -30,7 +30,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres.job_sizes import sizes_of_job
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient, option_notes
+from rilievo.predicting.photographs.finishing import finish_photo, is_depth_sufficient, option_notes
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min_memory
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
@@ -268,7 +268,7 @@ class ResultWriter:
                 self.note(note_about(printable(job.source), note))
 
         options = self.options_of(job)
-        prediction = finish(self.model, inference, photo, options, warn=note_once_for_photo)
+        prediction = finish_photo(self.model, inference, photo, options, warn=note_once_for_photo)
         for note in prediction.notes:
             note_once_for_photo(note)
         options_by_output = self._possible_outputs(prediction, self.options_by_output(job))

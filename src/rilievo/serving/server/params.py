@@ -283,7 +283,8 @@ class MeasureParams(_MeasureParameters):
 _StreamParameters = extend_parameters(
     _RecordParameters,
     *(UNREFINED if record == Refine() else record for record in _PHOTO_OPTIONS),
-    without=("vanishing_points",),  # the answer has no camera
+    # The answer has no camera, and the depth of frames is not corrected by lines.
+    without=("vanishing_points", "manhattan"),
     descriptions={
         "trim": "Crop uniform borders before the network sees a frame. Off by default, because "
         "borders that appear in only some of the frames make the depth jump."

@@ -16,7 +16,7 @@ from rilievo.io.outputs.sidecar import make_sidecar
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import ReadingArguments
-from rilievo.predicting.photographs.finishing import finish, is_depth_sufficient
+from rilievo.predicting.photographs.finishing import finish_photo, is_depth_sufficient
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.run import no_output_notes
 from rilievo.prediction import Prediction
@@ -70,7 +70,7 @@ def postprocess_for_client(
     ``outputs`` is None if the request asks for no output. Otherwise, normals that no output needs
     are left out, and options that have no effect on the outputs are noted.
     """
-    prediction = finish(model, inference, photo, params.options)
+    prediction = finish_photo(model, inference, photo, params.options)
     made_by = replace(prediction.made_by, model=display_name)
     if outputs is None:
         return prediction.but(made_by=made_by)
