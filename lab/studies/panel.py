@@ -119,7 +119,8 @@ def scored(
     """Score a network on one frame, with or without its normals."""
     assert sample.depth is not None
     photo = np.ascontiguousarray(sample.image)
-    given = rilievo.predict(photo, model=model, camera=sample.camera)
+    # Networks are compared, so their depth is not corrected by lines.
+    given = rilievo.predict(photo, model=model, camera=sample.camera, manhattan=False)
     true, valid = sample.depth, valid_of(name, sample)
     depth = _scaled(given.depth.values, true, valid)
     pair = DepthPair(predicted=depth, true=true, valid=valid)
