@@ -24,7 +24,7 @@ const MODULES = {
   relief: {
     scripts: SHAPES,
     exports: "export { cellsOf, clamp, contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, hasLower, hasUpper, "
-      + "isInside, leastSquares, lensOf, less, listOf, onRay, pixelOf, pointOf, quantile, steepest, through, triangles };",
+      + "isInside, leastSquares, lensOf, less, listOf, onRay, pixelOf, pointOf, quantile, softPicture, steepest, through, triangles };",
   },
   viewer: {
     scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "separation", "thing", "rectangle", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],

@@ -48,15 +48,18 @@ def lit_picture(
     """Draw a surface in soft light, above a grid."""
     raster = rasterise_view(scene, view, FINE)
     there = raster.inverse_depth > 0
-    height, width = scene.photo.shape[:2]
+    height, width = scene.texture.shape[:2]
     column, row = (
         np.rint(axis).clip(0, length - 1).astype(int)
         for axis, length in zip(raster.pixels, (width, height), strict=True)
     )
-    facing = view.rotation @ normals[:, row[there], column[there]]
+    # What lies behind edges has no normals; it is lit as what faces the camera.
+    is_photo = row[there] < normals.shape[1]
+    facing = np.tile(view.rotation @ [[0.0], [0.0], [-1.0]], len(is_photo))
+    facing[:, is_photo] = view.rotation @ normals[:, row[there][is_photo], column[there][is_photo]]
     light = np.clip(1 + STRENGTH * (LIGHT @ facing - USUAL), LEAST, MOST)
     samples = _floor(scene, view, there)
-    samples[there] = np.clip(scene.photo[row[there], column[there]] * light[:, None], 0, 255)
+    samples[there] = np.clip(scene.texture[row[there], column[there]] * light[:, None], 0, 255)
     picture = Image.fromarray(np.rint(samples).astype(np.uint8))
     return np.asarray(picture.resize(view.size[::-1], Image.Resampling.BOX))
 

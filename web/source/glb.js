@@ -1,6 +1,6 @@
 // A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.outputs.formats.gltf writes it.
 
-import { contoured, fillOf, onRay, pixelOf, pointOf, triangles } from "relief";
+import { contoured, fillOf, onRay, pixelOf, pointOf, softPicture, triangles } from "relief";
 import { about, MAX_POINTS, stem, surfaceFacts, toBytes } from "./facts.js";
 import { merged } from "./flat.js";
 import { CUT, meshOf, normalsOn, surfaceStep, vertexNormals } from "./surface.js";
@@ -9,31 +9,32 @@ const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and
 const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
 const LAST = 65535, FLATNESS = 0.004, COARSER = [4, 12], MOST = 26000;
 
-// Points, normals and places in the picture, three, three and two numbers a vertex, and triangles.
-function joined(layers, { width, height }) {
+/**
+ * Make points, normals and places in the texture, three, three and two numbers a vertex, and triangles.
+ * @param {Array<{index: number[], normals: Float32Array, place: Function, share?: boolean}>} layers A layer that shares
+ *   begins at the points of the layer before it.
+ */
+function joined(layers) {
   const mesh = { points: [], normals: [], places: [], index: [] };
-  let number = null;
-  for (const { lattice, index, normals, place, grown, wide, copies = [] } of layers) {
-    // The fill begins at the points of the surface.
-    const before = number;
-    number = new Int32Array(lattice.z.length + copies.length).fill(-1);
-    before?.forEach((each, at) => { if (!grown[wide(at)]) number[wide(at)] = each; });
+  let number = new Map();
+  for (const { index, normals, place, share = false } of layers) {
+    if (!share) number = new Map();
     for (const at of index) {
-      if (number[at] < 0) {
-        const { pixel, point, of = at } = place(at);
-        number[at] = mesh.points.length / 3;
+      if (!number.has(at)) {
+        const { texel, point } = place(at);
+        number.set(at, mesh.points.length / 3);
         mesh.points.push(point[0], -point[1], -point[2]);
-        mesh.normals.push(normals[3 * of], -normals[3 * of + 1], -normals[3 * of + 2]);
-        mesh.places.push((pixel[0] + 0.5) / width, (pixel[1] + 0.5) / height);
+        mesh.normals.push(normals[3 * at], -normals[3 * at + 1], -normals[3 * at + 2]);
+        mesh.places.push(...texel);
       }
-      mesh.index.push(number[at]);
+      mesh.index.push(number.get(at));
     }
   }
   return mesh;
 }
 
-// The surface with smooth rims, and what far parts of it would show behind near ones.
-function layersOf(prediction, step, backing) {
+/** The surface with smooth rims: its lattice, cells, triangles, and the moved points. */
+function surfaceOf(prediction, step, backing) {
   /** @type {any} */
   const { lattice, faces, edge } = meshOf(prediction, step, backing > 0);
   const simplified = (flatness) => {
@@ -43,33 +44,57 @@ function layersOf(prediction, step, backing) {
   let index = simplified(FLATNESS);
   for (const factor of COARSER) if (new Set(index).size > MOST) index = simplified(factor * FLATNESS);
   if (!index.length) throw new Error("the surface is empty");
-  const rims = new Map(contoured(lattice, faces, index, CUT).map((each) => [each.at, each]));
-  const place = (at) => {
-    const rim = rims.get(at), [u, v] = pixelOf(lattice, at);
-    if (!rim) return { pixel: [u, v], point: pointOf(lattice, at) };
-    const pixel = [u + rim.across * step, v + rim.down * step];
-    return { pixel, point: onRay(lattice.camera, pixel, rim.z) };
-  };
-  const front = { lattice, index, normals: normalsOn(lattice, faces), place };
-  if (!backing) return [front];
-  const fill = fillOf(lattice, faces, edge, Math.ceil(backing * lattice.columns)), behind = fill.lattice;
-  const corner = (at) => fill.copies[at - behind.z.length] ?? [at, fill.source[at]];
-  return [front, { lattice: behind, index: fill.index, grown: fill.grown, wide: fill.wide, copies: fill.copies,
-    normals: vertexNormals(behind, fill.index.map((at) => corner(at)[0])),
-    place: (at) => {
-      const [of, from] = corner(at);
-      return { pixel: pixelOf(behind, from), point: pointOf(behind, of), of };
-    } }];
+  const rims = new Map(contoured(lattice, faces, index, CUT).map((rim) => [rim.at, rim]));
+  return { lattice, faces, edge, index, rims };
 }
 
-// `texture` is the photograph as the bytes of a JPEG file, and its width; `share` that of the
-// width by which far surfaces go on behind near ones.
-export function glb(prediction, texture, share = 0) {
+/** Colours of a lattice's points, four bytes each. */
+function coloursOf({ photo }, lattice) {
+  const colours = new Uint8ClampedArray(4 * lattice.z.length);
+  for (let at = 0; at < lattice.z.length; at++) {
+    const [u, v] = pixelOf(lattice, at), from = 4 * (v * photo.width + (u % photo.width));
+    colours.set(photo.values.subarray(from, from + 4), 4 * at);
+  }
+  return colours;
+}
+
+/** Layers of a mesh, as `joined` takes them, from the surface to what lies behind it. */
+function layersOf(prediction, { lattice, faces, index, rims }, fill, texture) {
+  const { width, height } = prediction, { step } = lattice;
+  const inPhoto = ([u, v]) => [(u + 0.5) / width, (texture.photoShare * (v + 0.5)) / height];
+  const inSoft = ([u, v]) => [(u + 0.5) / width, texture.softStart + (texture.softShare * (v + 0.5)) / height];
+  const place = (at) => {
+    const rim = rims.get(at), [u, v] = pixelOf(lattice, at);
+    if (!rim) return { texel: inPhoto([u, v]), point: pointOf(lattice, at) };
+    /** @type {[number, number]} */
+    const pixel = [u + rim.across * step, v + rim.down * step];
+    return { texel: inPhoto(pixel), point: onRay(lattice.camera, pixel, rim.z) };
+  };
+  const layers = [{ index, normals: normalsOn(lattice, faces), place }];
+  if (!fill) return layers;
+  layers.push({ index: fill.tears, normals: vertexNormals(lattice, fill.tears), place, share: true });
+  if (!fill.layer) return layers;
+  const behind = { ...lattice, z: fill.layer.z };
+  layers.push({ index: fill.behind, normals: vertexNormals(behind, fill.behind),
+    place: (at) => ({ texel: inSoft(pixelOf(behind, at)), point: pointOf(behind, at) }) });
+  return layers;
+}
+
+/**
+ * Write a mesh as binary glTF.
+ * @param {any} prediction
+ * @param {Function} paint Makes the texture of the photograph and a soft picture, or null, below it.
+ * @param {number} share Share of the width by which far surfaces go on behind near ones.
+ */
+export async function glb(prediction, paint, share = 0) {
   const backing = prediction.camera.lens ? 0 : share; // from inside nobody sees behind
-  const step = surfaceStep(prediction, MAX_POINTS);
-  const layers = layersOf(prediction, step, backing), { points, normals, places, index } = joined(layers, prediction), count = points.length / 3;
+  const step = surfaceStep(prediction, MAX_POINTS), surface = surfaceOf(prediction, step, backing), { lattice } = surface;
+  const fill = backing ? fillOf(lattice, surface.faces, surface.edge, Math.ceil(backing * lattice.columns)) : null;
+  const texture = await paint(fill?.layer ? softPicture(fill.layer, lattice, coloursOf(prediction, lattice)) : null);
+  const { points, normals, places, index } = joined(layersOf(prediction, surface, fill, texture)), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
-    { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width, ...(backing && { backing, grazing_degrees: 0, behind: layers[1].index.length / 3 }) }, ".glb");
+    { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width,
+      ...(fill && { backing, grazing_degrees: 0, behind: (fill.tears.length + fill.behind.length) / 3 }) }, ".glb");
   const vectors = (data, type, more = {}) => ({ data: Float32Array.from(data), accessor: { componentType: FLOAT, count, type, ...more } });
   const short = count <= LAST;
   const parts = [vectors(points, "VEC3", bounds(points)), vectors(normals, "VEC3"), vectors(places, "VEC2"),

@@ -131,10 +131,29 @@ export function bitmapOf(picture, most = Infinity) {
     resizeHeight: Math.round(picture.height * factor), resizeQuality: "high" });
 }
 
-// The bytes of a JPEG file of a picture whose longer side is at most `most`, and its width.
-export async function jpegOf(picture, most) {
-  const bitmap = await bitmapOf(picture, most), canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
-  return { width: bitmap.width, bytes: new Uint8Array(await blob.arrayBuffer()) };
+// Height of the soft colours below a photograph over its own, and rows between both: rilievo.io.outputs.surface_texture.
+const SOFT_SHARE = 1 / 8, PADDING = 8;
+
+/**
+ * The texture of a surface as the bytes of a JPEG file: a picture whose longer side is at most `most` and, below it, the
+ * soft picture, if there is one.
+ * @param {any} picture
+ * @param {number} most
+ * @param {any} soft
+ * @returns {Promise<{width: number, bytes: Uint8Array, photoShare: number, softStart: number, softShare: number}>} Also
+ *   the parts of the texture's height that the photograph and the soft picture take, and where the latter begins.
+ */
+export async function textureOf(picture, most, soft) {
+  const bitmap = await bitmapOf(picture, most), { width, height } = bitmap;
+  const softHeight = soft ? Math.max(2, Math.round(SOFT_SHARE * height)) : 0, below = soft ? PADDING + softHeight : 0;
+  const canvas = new OffscreenCanvas(width, height + below), context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  if (soft) {
+    context.drawImage(bitmap, 0, height - 1, width, 1, 0, height, width, PADDING);
+    context.drawImage(canvasOf({ ...soft, values: soft.data }), 0, height + PADDING, width, softHeight);
+  }
+  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 }), whole = height + below;
+  // Half a row at each end of the soft colours stays unused, where they would mix with others.
+  return { width, bytes: new Uint8Array(await blob.arrayBuffer()), photoShare: height / whole,
+    softStart: (height + PADDING + 0.5) / whole, softShare: (softHeight - 1) / whole };
 }

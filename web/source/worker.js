@@ -9,7 +9,7 @@ import { colourRange, depthPicture, gridOf, normalsPicture, pictureQuantity, tic
 import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
 import { download, loadRuntime, openNetwork } from "./network.js";
-import { bitmapOf, checkPixels, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
+import { bitmapOf, checkPixels, pixelsOf, readPhotograph, textureOf } from "./photograph.js";
 import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict, surfacePrediction } from "./prediction.js";
@@ -240,5 +240,5 @@ async function makeFile({ output, metres, backing }) {
   if (output === "png16") return png16(prediction);
   if (output === "ply") return ply(prediction);
   if (output === "side" || output === "anaglyph") return stereo(prediction, output);
-  return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE), backing);
+  return glb(prediction, (soft) => textureOf(prediction.photo, TEXTURE_SIDE, soft), backing);
 }

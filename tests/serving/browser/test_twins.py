@@ -363,12 +363,22 @@ def test_stereo_pictures_have_the_pixels_of_python(call: Call, layout: str, name
 
 
 @pytest.mark.parametrize("backing", [0.0, 0.3])
-def test_glb_files_have_the_points_and_triangles_of_python(call: Call, backing: float) -> None:
-    depth = room()
-    facts = {"map": plain_map(depth, photograph()), "backing": backing}
-    encoded = call(
-        "base64Of(modules.glb.glb(mapOf(facts.map), { bytes: new Uint8Array(4), width: 120 }, "
-        "facts.backing).blob)",
+def test_glb_files_have_the_points_triangles_and_colours_of_python(
+    call: Call, backing: float
+) -> None:
+    depth, pixels = room(), photograph()
+    facts = {"map": plain_map(depth, pixels), "backing": backing}
+    encoded, soft = call(
+        """(async () => {
+          let soft = null;
+          const paint = (picture) => {
+            soft = picture;
+            const bytes = new Uint8Array(4);
+            return { bytes, width: 120, photoShare: 1, softStart: 0, softShare: 1 };
+          };
+          const { blob } = await modules.glb.glb(mapOf(facts.map), paint, facts.backing);
+          return [await base64Of(blob), soft && { ...soft, data: [...soft.data] }];
+        })()""",
         facts,
     )
     document, points, triangles = read_glb(b64decode(encoded))
@@ -376,6 +386,7 @@ def test_glb_files_have_the_points_and_triangles_of_python(call: Call, backing: 
         depth.values,
         CAMERA,
         depth.valid,
+        colours=pixels,
         cut=CUT,
         flatness=0.004,
         most=26_000,
@@ -389,7 +400,14 @@ def test_glb_files_have_the_points_and_triangles_of_python(call: Call, backing: 
         {frozenset(map(tuple, triangle)) for triangle in np.rint(1000 * of[faces]).tolist()}
         for of, faces in ((expected.points, expected.triangles), (turned, triangles))
     )
-    assert len(corners ^ own) < 0.01 * len(triangles)
+    assert len(corners ^ own) < 0.02 * len(triangles)
+    if not backing:
+        assert soft is None
+        return
+    assert expected.soft_picture is not None
+    found = np.array(soft["data"]).reshape(soft["height"], soft["width"], 4)[..., :3]
+    assert found.shape == expected.soft_picture.shape
+    assert abs(found - expected.soft_picture.astype(int)).max() <= 1
 
 
 def read_glb(content: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:

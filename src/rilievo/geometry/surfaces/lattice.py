@@ -92,25 +92,6 @@ class Lattice:
         points = self.camera.points(depth, rows=self.rows, columns=self.columns)
         return replace(self, points=points, depth=depth, valid=valid)
 
-    def with_margin(self, width: int) -> "Lattice":
-        """Lattice with ``width`` more points on each side, which have the depth of the border."""
-        depth = np.pad(self.depth, width, mode="edge")
-        valid = np.pad(self.valid, width, mode="edge")
-        wide = replace(
-            self,
-            rows=_widened(self.rows, width),
-            columns=_widened(self.columns, width),
-            normals=None,
-            hollow=None,
-        )
-        return wide.with_depth(depth, valid)
-
-
-def _widened(samples: range, count: int) -> range:
-    """Samples with ``count`` more at each end."""
-    margin = count * samples.step
-    return range(samples[0] - margin, samples[-1] + margin + 1, samples.step)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:

@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, as_camera
-from rilievo.geometry.surfaces.backing import Backing, layer_behind_edges
+from rilievo.geometry.surfaces.backing import COARSE_STEP, Backing, layer_behind_edges
 from rilievo.geometry.surfaces.closing import Cap, pole_caps, sample_closed_lattice
 from rilievo.geometry.surfaces.contour import smooth_contours
 from rilievo.geometry.surfaces.fill import Fill, fill_tears
@@ -75,7 +75,10 @@ class Mesh:
             width at a panorama's seam.
         triangles: Indices of three vertices, counter-clockwise as the camera sees them.
         colours: Colours of the vertices; None if they are taken from ``pixels``.
-        behind: Number of triangles, the last ones, that fill tears.
+        behind: Number of triangles, the last ones, that fill tears or lie behind edges.
+        soft_vertices: Number of vertices, the last ones, that lie behind edges.
+        soft_picture: Blurred picture of what lies behind edges, as large as the photograph but at
+            a low resolution. It gives the ``soft_vertices`` their colours. None without colours.
     """
 
     points: Vertices
@@ -84,6 +87,8 @@ class Mesh:
     triangles: Triangles
     colours: UInt8[np.ndarray, "n 3"] | None = None
     behind: int = 0
+    soft_vertices: int = 0
+    soft_picture: Pixels | None = None
 
     def __repr__(self) -> str:
         return f"Mesh({len(self.points):,} points, {len(self.triangles):,} triangles)"
@@ -184,14 +189,10 @@ class FrontCloud:
         layer = layer_behind_edges(sharp.lattice, reach, sharp.min_edge_step)
         if layer is None:
             return self.cloud
-        is_clearly_behind = layer.is_behind & (
-            layer.lattice.depth > lattice.depth * np.float32(1 + self.cut.jump)
-        )
+        is_clearly_behind = layer.lattice.depth > lattice.depth * np.float32(1 + self.cut.jump)
         # On ramps, the cloud has no point, so that the layer is always added.
         is_added = np.where(self.is_in_cloud, is_clearly_behind, self.is_flying)
-        return _add_backing(
-            self.cloud, layer, layer.is_within_reach & is_added, self.cut, self.colours
-        )
+        return _add_backing(self.cloud, layer, layer.is_seen & is_added, self.cut, self.colours)
 
 
 def point_cloud(
@@ -314,6 +315,7 @@ def mesh(
     valid: Mask,
     *,
     hollow: Mask | None = None,
+    colours: Pixels | None = None,
     normals: Vectors | None = None,
     step: int = 1,
     cut: Cut | None = None,
@@ -332,6 +334,7 @@ def mesh(
         camera: Camera, or K [px].
         valid: Pixels that have depth.
         hollow: Pixels where no hole is closed.
+        colours: Photograph, which gives the parts behind edges soft colours.
         normals: Normals by a model, which also tell steep surfaces from edges.
         step: Step between the pixels that become points.
         cut: Limits at which the surface is torn; ``specks`` removes loose patches and closes holes.
@@ -362,6 +365,7 @@ def mesh(
             faces,
             min_edge_step=surface.min_edge_step,
             reach=_reach_in_points(backing, lattice),
+            colours=None if colours is None else _sample_colours(colours, lattice),
         )
 
     triangles = _reduce_triangles(lattice, faces, flatness, most)
@@ -390,7 +394,7 @@ def mesh(
             front = _add_cap(front, cap)
     if fill is None:
         return front
-    return _add_fill(front, fill, np.where(is_vertex.reshape(-1), vertex_index, -1))
+    return _add_fill(front, fill, lattice, np.where(is_vertex.reshape(-1), vertex_index, -1))
 
 
 def _reduce_triangles(
@@ -444,6 +448,12 @@ def _largest_jumps(lattice: Lattice, cut: Cut) -> tuple[float, float]:
     return largest_jump(camera.focal_y / step, cut), largest_jump(camera.focal / step, cut)
 
 
+def _sample_colours(photo: Pixels, lattice: Lattice) -> Pixels:
+    """Colours of the points of a lattice, whose columns may go round a panorama."""
+    rows, columns = np.asarray(lattice.rows), np.asarray(lattice.columns)
+    return photo[np.ix_(rows, columns % photo.shape[1])]
+
+
 def _reach_in_points(fraction: float, lattice: Lattice) -> int:
     """Fraction of the width, in points of a lattice."""
     return math.ceil(fraction * lattice.valid.shape[1])
@@ -456,8 +466,10 @@ def _add_backing(
     layer_normals = vertex_normals(triangulate_cells(layer.lattice, cut), layer.lattice)
     joined_colours = None
     if front.colours is not None and colours is not None:
-        sources = layer.colour_sources(np.flatnonzero(is_added))
-        joined_colours = np.concatenate([front.colours, colours.reshape(-1, 3)[sources]])
+        soft_picture = layer.soft_picture(colours)
+        rows, columns = np.nonzero(is_added)
+        soft_colours = soft_picture[rows // COARSE_STEP, columns // COARSE_STEP]
+        joined_colours = np.concatenate([front.colours, soft_colours])
     return PointCloud(
         points=np.concatenate([front.points, layer.lattice.points[:, is_added].T]),
         normals=np.concatenate([front.normals, layer_normals[:, is_added].T]),
@@ -465,29 +477,31 @@ def _add_backing(
     )
 
 
-def _add_fill(front: Mesh, fill: Fill, vertex_index: Int32[np.ndarray, "n"]) -> Mesh:
-    """Add the triangles of a fill to a mesh, and share the vertices that both have.
+def _add_fill(
+    front: Mesh, fill: Fill, lattice: Lattice, vertex_index: Int32[np.ndarray, "n"]
+) -> Mesh:
+    """Add the triangles of a fill to a mesh; those in tears share the vertices of the surface.
 
     ``vertex_index`` is the vertex of each point of the lattice; -1 for points that are no vertex.
     """
-    lattice, margin = fill.lattice, fill.margin_points
-    rows, columns = (length - 2 * margin for length in lattice.valid.shape)
-    padded_index = np.pad(vertex_index.reshape(rows, columns), margin, constant_values=-1)
-    vertex_of_point = padded_index.reshape(-1)
-    is_shared = ~fill.is_apart.reshape(-1) & (vertex_of_point >= 0)
-    is_added = ~is_shared[fill.corner_points]
-    added_points = fill.corner_points[is_added]
-    vertex_of_corner = vertex_of_point[fill.corner_points]
-    vertex_of_corner[is_added] = len(front.points) + np.arange(len(added_points), dtype=np.int32)
-
-    row, column = np.divmod(fill.colour_sources[is_added], lattice.valid.shape[1])
-    source_points = np.stack([column, row], axis=1).astype(np.float32)
-    first_pixel = np.array([lattice.columns.start, lattice.rows.start], np.float32)
-    pixels = first_pixel + np.float32(lattice.rows.step) * source_points
+    vertex_of_tear = vertex_index[fill.tears.indices]
+    is_added = vertex_of_tear < 0
+    vertex_of_tear[is_added] = len(front.points) + np.arange(is_added.sum(), dtype=np.int32)
+    first_soft_vertex = np.int32(len(front.points) + is_added.sum())
+    added_indices = np.concatenate([fill.tears.indices[is_added], fill.behind.indices])
+    row, column = np.divmod(added_indices, lattice.valid.shape[1])
+    u = lattice.columns.start + lattice.columns.step * column
+    v = lattice.rows.start + lattice.rows.step * row
+    fill_triangles = [
+        vertex_of_tear[fill.tears.triangles],
+        first_soft_vertex + fill.behind.triangles,
+    ]
     return Mesh(
-        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added_points].T]),
-        normals=np.concatenate([front.normals, fill.normals[is_added]]),
-        pixels=np.concatenate([front.pixels, pixels]),
-        triangles=np.concatenate([front.triangles, vertex_of_corner[fill.triangles]]),
-        behind=len(fill.triangles),
+        points=np.concatenate([front.points, fill.tears.points[is_added], fill.behind.points]),
+        normals=np.concatenate([front.normals, fill.tears.normals[is_added], fill.behind.normals]),
+        pixels=np.concatenate([front.pixels, np.stack([u, v], axis=1).astype(np.float32)]),
+        triangles=np.concatenate([front.triangles, *fill_triangles]),
+        behind=sum(map(len, fill_triangles)),
+        soft_vertices=len(fill.behind.points),
+        soft_picture=fill.soft_picture,
     )

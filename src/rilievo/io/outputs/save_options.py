@@ -218,7 +218,7 @@ class SaveOptions(Record):
             subject="meshes and clouds",
         ),
     ] = None
-    """Distance by which surfaces continue behind nearer ones, in mirrored colours, as a share of
+    """Distance by which surfaces continue behind nearer ones, in blurred colours, as a share of
     the picture's width. By default 0.5 in glb and turn, so that their surfaces have no gaps at
     edges, 0.01 in splat, and 0 in ply."""
     stereo: Annotated[

@@ -1,61 +1,121 @@
 "use strict";
-// A second layer of a surface, which continues the far side of an edge behind the near side:
-// rilievo.geometry.surfaces.backing, which explains it.
+// A second layer of a surface, which continues far surfaces behind near ones:
+// rilievo.geometry.surfaces.backing and rilievo.geometry.surfaces.extension, which explain it.
 
-const LEANING = Math.tan(Math.PI / 18), FARTHEST = Math.sin(Math.PI / 9), RIM = 2, SAME = 1e-4, CLOSER = 16, CLEAR = 4, DEEP = 0.25, ALIKE = Math.log(1.25);
+const VIEW_SINE = Math.SQRT1_2, DOWN = 16, TOLERANCE = 1.05, MIN_REACH = 2, CLEARANCE = 4, MIN_RATIO = 1.01, COARSE = 6, SMOOTHING_ROUNDS = 4;
 
-// The largest field below another that changes by at most a step from row to row, and across, in place of it, and
-// with each value the number of its origin.
-function lowered(values, origin, [down, across], { columns }) {
-  const last = values.length - 1, sweep = (at, from, step) => {
-    if (values[from] + step < values[at]) [values[at], origin[at]] = [values[from] + step, origin[from]];
-  };
-  for (let at = columns; at <= last; at++) sweep(at, at - columns, down);
-  for (let at = last - columns; at >= 0; at--) sweep(at, at + columns, down);
-  for (let at = 1; at <= last; at++) if (at % columns) sweep(at, at - 1, across);
-  for (let at = last - 1; at >= 0; at--) if ((at + 1) % columns) sweep(at, at + 1, across);
+// The values at known points, continued smoothly over the others.
+function extendSmoothly(values, known, { rows, columns }) {
+  if (known.every(Boolean) || known.length === 1) return values.map((value, at) => (known[at] ? value : 0));
+  const coarse = { rows: Math.ceil(rows / 2), columns: Math.ceil(columns / 2) };
+  const blockOf = (at) => (Math.floor(at / columns) >> 1) * coarse.columns + ((at % columns) >> 1);
+  const [sum, count] = listOf(2, () => new Float32Array(coarse.rows * coarse.columns));
+  values.forEach((value, at) => {
+    if (!known[at]) return;
+    sum[blockOf(at)] += value;
+    count[blockOf(at)]++;
+  });
+  const means = extendSmoothly(sum.map((total, block) => total / Math.max(count[block], 1)), count, coarse);
+  let extended = values.map((value, at) => (known[at] ? value : means[blockOf(at)]));
+  for (let round = 0; round < SMOOTHING_ROUNDS; round++) extended = extended.map((value, at) => (known[at] ? value : meanOfNeighbours(extended, at, { rows, columns })));
+  return extended;
+}
+
+// Mean of the four neighbours; those beyond the border are the points of the border.
+function meanOfNeighbours(values, at, { rows, columns }) {
+  const column = at % columns, own = values[at];
+  const above = at >= columns ? values[at - columns] : own, below = at < (rows - 1) * columns ? values[at + columns] : own;
+  const left = column > 0 ? values[at - 1] : own, right = column < columns - 1 ? values[at + 1] : own;
+  return (above + below + left + right) / 4;
+}
+
+// The largest field below another that changes by at most a step from row to row, and across, in place of it.
+function limitSlope(values, [down, across], { columns }) {
+  const last = values.length - 1, lower = (at, from, step) => { values[at] = Math.min(values[at], values[from] + step); };
+  for (let at = columns; at <= last; at++) lower(at, at - columns, down);
+  for (let at = last - columns; at >= 0; at--) lower(at, at + columns, down);
+  for (let at = 1; at <= last; at++) if (at % columns) lower(at, at - 1, across);
+  for (let at = last - 1; at >= 0; at--) if ((at + 1) % columns) lower(at, at + 1, across);
   return values;
 }
 
-// The layer behind every step of 1/z that is an edge, at most `reach` points wide: its points, those that are
-// `grown` behind the surface, those that are `reached` from beside, the `margin` of points beyond the border as far
-// as which it is seen, and from where each takes its colour; null without an edge. The last `beyond` points on each
-// side are beyond the photograph.
-function behindEdges(lattice, edge, reach, beyond = 0) {
-  const { rows, columns, z, valid, camera, step } = lattice, [far, near] = listOf(2, () => new Uint8Array(z.length));
-  for (const pitch of [1, columns]) edgesAlong(lattice, pitch, edge).forEach((rise, at) => { if (rise) [far[rise > 0 ? at : at + pitch], near[rise > 0 ? at + pitch : at]] = [1, 1]; });
-  if (!far.includes(1)) return null;
-  const pivot = quantile(z.filter((_, at) => valid[at]), 0.5), bend = (pivot * FARTHEST) / LEANING;
-  // Logarithms of depth beyond `bend`, and before it what is linear in 1/z.
-  const levels = Float64Array.from(z, (each) => (each > bend ? Math.log(each / bend) : 1 - bend / each));
-  const slopes = [camera.fy, camera.fx].map((focal) => Math.min(1, step / (focal * LEANING))), begin = Int32Array.from(far.keys()), closer = begin.slice();
-  const farthest = (slope, origin) => lowered(levels.map((each, at) => (far[at] ? -each : Infinity)), origin, slopes.map((each) => slope * each), lattice);
-  farthest(1, begin);
-  farthest(CLOSER, closer);
-  const layer = lowered(Float64Array.from(closer, (at) => -levels[at]), closer, slopes, lattice);
-  // Steps from the closest of some points, and its number.
-  const from = (points) => {
-    const origin = Int32Array.from(points.keys());
-    return [lowered(Float32Array.from(points, (flag) => (flag ? 0 : Infinity)), origin, [1, 1], lattice), origin];
-  };
-  const [away] = from(far), [apart] = from(near), isFar = (at) => valid[at] && apart[at] > CLEAR;
-  const grown = valid.map((each, at) => (each && -layer[at] > levels[at] + SAME ? 1 : 0));
-  const depth = z.map((each, at) => (grown[at] ? bend * (layer[at] < 0 ? Math.exp(-layer[at]) : 1 / (1 + layer[at])) : each)), pull = (camera.fx / step) * FARTHEST * pivot;
-  const moved = depth.map((each, at) => pull * (1 / z[at] - 1 / each)), isBorder = (at) => at < columns || at >= (rows - 1) * columns || (at + 1) % columns < 2;
-  const margin = Math.min(reach, moved.reduce((most, each, at) => (isBorder(at) ? Math.max(most, each) : most), 0));
-  const reached = valid.map((flag, at) => (flag && away[at] <= Math.min(Math.SQRT2 * moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
-  const split = (at) => [Math.floor(at / columns), at % columns], inner = ([row, column], rim) => Math.min(row, column, rows - 1 - row, columns - 1 - column) >= rim;
-  const clear = valid.map((_, at) => (isFar(at) && inner(split(at), beyond + CLEAR) ? 1 : 0)), [, closest] = from(clear);
-  return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, surface: z, source(at) {
-    if (isFar(at) && !grown[at]) return at;
-    const first = grown[at] ? begin[at] : at, start = split(first), across = split(at).map((to, axis) => start[axis] - to), length = Math.max(1, ...across.map(Math.abs));
-    const straight = across.map((step) => Math.round((step * CLEAR) / length)), near = split(closest[first]).map((to, axis) => to - start[axis]);
-    // Not what is nearer, nor what is another thing behind.
-    for (const away of [near.map((step, axis) => step + Math.round(DEEP * across[axis])), near, straight]) {
-      const place = start.map((from, axis) => from + away[axis]), to = place[0] * columns + place[1];
-      const steep = 2 * Math.max(...slopes) * (Math.abs(away[0]) + Math.abs(away[1]) + RIM);
-      if (inner(place, 0) && valid[to] && (clear[to] || away === straight) && Math.abs(Math.log(z[to] / z[first])) < Math.min(steep, ALIKE)) return to;
+// The least 1/z up to half a coarse step above and below, and a whole one beside each point.
+function farthestAround(values, { rows, columns }) {
+  for (const [pitch, length, shifts] of [[columns, rows, [1, 2]], [1, columns, [1, 2, 3]]]) {
+    for (const shift of shifts) {
+      const before = values;
+      values = before.map((value, at) => {
+        const place = pitch === 1 ? at % columns : Math.floor(at / columns);
+        const low = place >= shift ? before[at - shift * pitch] : value, high = place + shift < length ? before[at + shift * pitch] : value;
+        return Math.min(value, low, high);
+      });
     }
-    return first;
-  } };
+  }
+  return values;
+}
+
+// The largest steps of 1/z at the edges of which each point is the near side, and the far side; 0 beside no edge.
+function sidesOfEdges(lattice, edge) {
+  const [near, far] = listOf(2, () => new Float32Array(lattice.z.length));
+  const keep = (side, at, step) => { side[at] = Math.max(side[at], step); };
+  for (const pitch of [1, lattice.columns]) {
+    edgesAlong(lattice, pitch, edge).forEach((rise, at) => {
+      if (!rise) return;
+      keep(near, rise > 0 ? at + pitch : at, Math.abs(rise));
+      keep(far, rise > 0 ? at : at + pitch, Math.abs(rise));
+    });
+  }
+  return { near, far };
+}
+
+// 1/z of the far sides, continued smoothly, and nowhere nearer than the surface.
+function sheetBehind(inverse, isFar, parallax, lattice) {
+  const extended = extendSmoothly(inverse, isFar, lattice);
+  const farthest = extended.map((value, at) => (lattice.valid[at] ? Math.min(value, inverse[at]) : value));
+  return limitSlope(farthest, [DOWN / parallax, 1 / parallax], lattice);
+}
+
+// The layer behind every step of 1/z that is an edge, at most `reach` points wide: its depth, the points where it is
+// `seen` from beside, and those with a `clear` colour of its own; null without an edge.
+function behindEdges(lattice, edge, reach) {
+  const { rows, columns, z, valid, camera, step } = lattice, { near, far } = sidesOfEdges(lattice, edge);
+  if (!far.some(Boolean)) return null;
+  const stepsTo = (side) => limitSlope(Float32Array.from(side, (rise) => (rise ? 0 : Infinity)), [1, 1], lattice);
+  const toNear = stepsTo(near), toFar = stepsTo(far);
+  const median = quantile(z.filter((_, at) => valid[at]), 0.5), parallax = (camera.fx / step) * VIEW_SINE * median;
+  const inverse = Float32Array.from(z, (depth) => 1 / depth);
+
+  let isFar = valid.map((flag, at) => (flag && toFar[at] <= toNear[at] ? 1 : 0));
+  const first = sheetBehind(inverse, isFar, parallax, lattice);
+  // What lies before the continued far sides is no far side.
+  isFar = isFar.map((flag, at) => (flag && inverse[at] <= TOLERANCE * first[at] ? 1 : 0));
+  const sheet = farthestAround(sheetBehind(inverse, isFar, parallax, lattice), lattice);
+
+  const edgeReach = (rise) => Math.min(Math.SQRT2 * parallax * rise + MIN_REACH, Math.max(reach, MIN_REACH));
+  const missing = limitSlope(Float32Array.from(near, (rise) => (rise ? -edgeReach(rise) : Infinity)), [1, 1], lattice);
+  const isInner = (at) => {
+    const row = Math.floor(at / columns), column = at % columns;
+    return Math.min(row, column, rows - 1 - row, columns - 1 - column) >= CLEARANCE;
+  };
+  return {
+    z: z.map((depth, at) => Math.max(1 / sheet[at], MIN_RATIO * depth)),
+    seen: valid.map((flag, at) => (flag && ((!isFar[at] && missing[at] < 0) || toNear[at] <= MIN_REACH) ? 1 : 0)),
+    clear: isFar.map((flag, at) => (flag && toNear[at] > CLEARANCE && isInner(at) ? 1 : 0)),
+  };
+}
+
+// The colours of a layer, with a pixel for `COARSE` points down and across: { width, height, data }, four bytes a
+// pixel. `colours` has four bytes for every point of the lattice.
+function softPicture({ clear }, { rows, columns, valid }, colours) {
+  const coarse = { rows: Math.ceil(rows / COARSE), columns: Math.ceil(columns / COARSE) }, length = coarse.rows * coarse.columns;
+  const source = clear.some(Boolean) ? clear : valid, count = new Float32Array(length), data = new Uint8ClampedArray(4 * length).fill(255);
+  const blockOf = (at) => Math.floor(Math.floor(at / columns) / COARSE) * coarse.columns + Math.floor((at % columns) / COARSE);
+  source.forEach((flag, at) => { if (flag) count[blockOf(at)]++; });
+  for (let channel = 0; channel < 3; channel++) {
+    const sum = new Float32Array(length);
+    source.forEach((flag, at) => { if (flag) sum[blockOf(at)] += colours[4 * at + channel]; });
+    const soft = extendSmoothly(sum.map((total, block) => total / Math.max(count[block], 1)), count, coarse);
+    soft.forEach((value, block) => { data[4 * block + channel] = Math.round(value); });
+  }
+  return { width: coarse.columns, height: coarse.rows, data };
 }

@@ -50,26 +50,23 @@ const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, 
   firstColumn: form.first_column, step: form.step, z: depth.map((z) => z || 1),
   valid: Uint8Array.from(depth, (z) => (z ? 1 : 0)), camera: form });
 
-// Points and their places in the photograph; `rims` are those that were moved, and `source` the
-// points from which others take their colour; `copies` are points with the colours of others, again.
-function vertices(lattice, { width, height }, unit, rims = [], source = null, copies = []) {
-  const count = lattice.z.length + copies.length, position = new Float32Array(3 * count), uv = new Float32Array(2 * count);
+// Points and their places in the photograph; `rims` are those that were moved.
+function vertices(lattice, { width, height }, unit, rims = []) {
+  const count = lattice.z.length, position = new Float32Array(3 * count), uv = new Float32Array(2 * count);
   const { rows, columns, firstRow, firstColumn, step, camera } = lattice, { ray } = lensOf(camera);
-  const put = (at, u, v, depth, left = u, top = v) => {
+  const put = (at, u, v, depth) => {
     const far = depth / unit, [x, y, z] = ray([u, v]);
     position.set([x * far, -y * far, -z * far], 3 * at);
     // The texture's (0, 0) is the outer corner of the bottom-left pixel, ours a pixel's centre.
-    uv[2 * at] = (left + 0.5) / width;
-    uv[2 * at + 1] = 1 - (top + 0.5) / height;
+    uv[2 * at] = (u + 0.5) / width;
+    uv[2 * at + 1] = 1 - (v + 0.5) / height;
   };
   const column = (at) => firstColumn + (at % columns) * step, row = (at) => {
     const number = Math.floor(at / columns), edge = number ? height - 0.5 : -0.5;
     // A panorama's first and last rows are drawn together to its poles.
     return number % (rows - 1) === 0 && isPole(camera, edge) ? edge : firstRow + number * step;
   };
-  const coloured = (number, at, from) => put(number, column(at), row(at), lattice.z[at], column(from), row(from));
-  for (let at = 0; at < lattice.z.length; at++) coloured(at, at, source ? source[at] : at);
-  copies.forEach(([at, from], number) => coloured(lattice.z.length + number, at, from));
+  for (let at = 0; at < count; at++) put(at, column(at), row(at), lattice.z[at]);
   for (const { at, across, down, z } of rims) put(at, column(at) + across * step, row(at) + down * step, z);
   return { position, uv };
 }

@@ -91,14 +91,28 @@ function model(gl, data, form) {
     whole() { return drawn(triangles(faces.map((bits, at) => untorn(data.depth, form, bits, at)), form), gl.TRIANGLES, { position, uv }); },
     // None at the photograph's own camera, all from where it is clearly turned.
     light(share) { [floor.program.uniforms.lit.value, uniforms.lit.value] = [share, normals ? share : 0]; },
-    // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
+    // What fills tears, and far surfaces behind near ones in their soft colours: scenes to draw.
     backing() {
-      // Beyond the border it would be seen for itself.
-      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns), 0), { shape, picture, size, lit } = uniforms;
-      const own = rims.map((rim) => ({ ...rim, at: fill.wide(rim.at) })).filter(({ at }) => !fill.grown[at]);
-      return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source, fill.copies),
-        { shape, picture, size, lit, normals: uniforms.normals, known: { value: 0 } });
+      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns)), scenes = [];
+      if (fill.tears.length) scenes.push(drawn(Uint32Array.from(fill.tears), gl.TRIANGLES, { position, uv }));
+      if (!fill.behind.length) return scenes;
+      const { shape, size } = uniforms, picture = { value: softTexture(gl, photo, lattice, fill.layer, form) };
+      // The model's normals and its light are those of what stands before it.
+      scenes.push(drawn(Uint32Array.from(fill.behind), gl.TRIANGLES, vertices({ ...lattice, z: fill.layer.z }, form, unit),
+        { shape, size, picture, normals: uniforms.normals, known: { value: 0 }, lit: { value: 0 } }));
+      return scenes;
     } };
+}
+
+// The soft colours of a layer, from the photograph where it shows the far surfaces.
+function softTexture(gl, photo, lattice, layer, form) {
+  if (!photo) return texture(gl, null, form);
+  const { rows, columns } = lattice, small = made("canvas", { width: columns, height: rows }).getContext("2d");
+  small.drawImage(photo, 0, 0, columns, rows);
+  const { width, height, data } = softPicture(layer, lattice, small.getImageData(0, 0, columns, rows).data);
+  const soft = made("canvas", { width, height });
+  soft.getContext("2d").putImageData(new ImageData(data, width, height), 0, 0);
+  return texture(gl, soft, form);
 }
 
 // The floor: as low as what is near, a few times as wide as the photograph.
@@ -208,7 +222,7 @@ function view(canvas, data, form) {
       renderer.render({ scene: shown.floor, camera });
     }
     renderer.render({ scene: dots ? shown.points : layer || !isBacked ? shown.surface : shown.whole(), camera, clear: inside });
-    if (isBacked && layer && !dots) renderer.render({ scene: layer, camera, clear: false });
+    if (isBacked && layer && !dots) for (const scene of layer) renderer.render({ scene, camera, clear: false });
     drew();
     const now = [...camera.position, ...orbit.target].map((each) => each.toFixed(5)).join();
     drawing = now !== before || !isWhole || performance.now() < until || began !== null && sways;
@@ -336,7 +350,7 @@ function view(canvas, data, form) {
         camera.projectionMatrix[8] = -eye * camera.projectionMatrix[0];
         gl.colorMask(...mask);
         renderer.render({ scene: shown.surface, camera });
-        renderer.render({ scene: layer, camera, clear: false });
+        for (const scene of layer) renderer.render({ scene, camera, clear: false });
       }
       gl.colorMask(true, true, true, true);
       picture.getContext("2d").drawImage(canvas, 0, 0, picture.width, picture.height);

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import Float32, Matrix
+from rilievo.arrays.shapes import Matrix, Pixels
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
+from rilievo.geometry.surfaces.meshes import mesh, surface_step
 from rilievo.io.outputs.formats.gltf import AXES, Texture, TriangleMesh, write_gltf
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import surface_pixels
 from rilievo.io.outputs.surface_points import mesh_facts
+from rilievo.io.outputs.surface_texture import photo_coordinates, surface_texture
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import shrink_to_image
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -86,6 +87,7 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
         camera,
         surface_pixels(job.prediction, options.drops),
         hollow=None if photo is None else photo.transparent,
+        colours=None if photo is None else photo.pixels,
         normals=job.prediction.normals,
         step=step,
         cut=options.cut,
@@ -101,12 +103,15 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
             path=job.sidecar.source.file,
         )
     texture = None
+    texture_coordinates = photo_coordinates(surface, depth.shape)
     texture_width = None
     if photo is not None:
-        texture_image = shrink_to_image(photo, options.texture_side)
+        small_photo = np.asarray(shrink_to_image(photo, options.texture_side))
+        painted = surface_texture(surface, small_photo, depth.shape)
         wraps_around = camera.lens.goes_round(depth.shape[1])
-        texture = Texture(jpeg=_jpeg_bytes(texture_image), wraps_around=wraps_around)
-        texture_width = texture_image.width
+        texture = Texture(jpeg=_jpeg_bytes(painted.picture), wraps_around=wraps_around)
+        texture_coordinates = painted.coordinates
+        texture_width = painted.picture.shape[1]
     file_facts = replace(
         job.describe_file("mesh of the surface"),
         unit=job.depth_facts.unit,
@@ -118,23 +123,17 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
             points=surface.points * _TO_GLTF,
             normals=surface.normals * _TO_GLTF,
             triangles=surface.triangles,
-            texture_coordinates=_texture_coordinates(surface, depth.shape),
+            texture_coordinates=texture_coordinates,
             texture=texture,
         ),
         file_facts=file_facts,
     )
 
 
-def _jpeg_bytes(image: Image.Image) -> bytes:
+def _jpeg_bytes(picture: Pixels) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
-
-
-def _texture_coordinates(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]:
-    """Convert pixels, with (0, 0) at the centre of the first one, to fractions of the texture."""
-    height, width = shape
-    return (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
 
 
 def _gltf_camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:

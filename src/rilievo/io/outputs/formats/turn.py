@@ -23,6 +23,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import surface_pixels, surface_sky
 from rilievo.io.outputs.surface_points import mesh_facts
+from rilievo.io.outputs.surface_texture import surface_texture
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
@@ -73,14 +74,16 @@ class Scene:
     """Surface to turn, in the camera frame.
 
     Attributes:
-        mesh: Surface, and the sky behind it.
-        photo: Photograph that colours the surface.
+        mesh: Surface, and the sky behind it. Its ``pixels`` are those of ``texture``.
+        photo: Photograph of the surface.
+        texture: Photograph, with the colours of what lies behind edges below it.
         pivot: Point about which the surface turns; the camera itself if the surface surrounds it.
         step: Step between the pixels of depth that became points.
     """
 
     mesh: Mesh
     photo: Pixels
+    texture: Pixels
     camera: Camera
     pivot: Vector
     step: int
@@ -100,13 +103,13 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ScaledPhoto:
-    """Photograph, scaled to about as many pixels as a frame has samples.
+class _ScaledTexture:
+    """Texture whose photograph has about as many pixels as a frame has samples.
 
     Attributes:
         colours: Colours of the pixels, row by row, each as a 32-bit number. ``GROUND`` follows as
             the last one.
-        scale: Size relative to that of the photograph, along columns and rows.
+        scale: Size relative to that of the whole texture, along columns and rows.
     """
 
     colours: UInt[np.ndarray, "n"]
@@ -173,6 +176,7 @@ def make_scene(
         camera,
         mask,
         hollow=photo.transparent,
+        colours=photo.pixels,
         normals=prediction.normals,
         step=step,
         cut=options.cut,
@@ -188,6 +192,9 @@ def make_scene(
             "no triangle",
             path=photo.name,
         )
+    texture = surface_texture(surface, photo.pixels, depth.shape)
+    texture_size = np.array(texture.picture.shape[1::-1], np.float32)
+    surface = replace(surface, pixels=texture.coordinates * texture_size - np.float32(0.5))
     sky = surface_sky(prediction)
     if "sky" not in options.drops and sky.any():
         # A percentile, because a few pixels may be much too far.
@@ -197,7 +204,14 @@ def make_scene(
     height, width = depth.shape
     middle_ray = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
     pivot = middle_ray * np.median(depths) if is_pinhole else np.zeros(3)
-    return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
+    return Scene(
+        mesh=surface,
+        photo=photo.pixels,
+        texture=texture.picture,
+        camera=camera,
+        pivot=pivot,
+        step=step,
+    )
 
 
 def _sky_mesh(sky: Mask, depth: np.float32, camera: Camera, photo: Photo) -> Mesh:
@@ -269,7 +283,7 @@ def draw_turn(scene: Scene) -> Turn:
     first = first_view(scene)
     K = first.K if scene.is_inside else _zoomed_K(first)
     max_yaw, max_pitch = (_LOOK_DEGREES, 0.0) if scene.is_inside else _SWING_DEGREES
-    photo = _scale_photo(scene.photo, first.size)
+    texture = _scale_texture(scene, first.size)
 
     frame_count = int(RATE * SECONDS)
     # Rounded, so that the views of the way back are equal to those of the way out.
@@ -278,7 +292,7 @@ def draw_turn(scene: Scene) -> Turn:
     frames_by_swing: dict[float, Pixels] = {}
     for swing in dict.fromkeys(swings):
         view = replace(first, K=K, yaw=max_yaw * swing, pitch=max_pitch * swing**2)
-        frames_by_swing[swing] = _draw_view(scene, view, photo)
+        frames_by_swing[swing] = _draw_view(scene, view, texture)
     return Turn(scene=scene, frames=tuple(frames_by_swing[swing] for swing in swings))
 
 
@@ -302,15 +316,15 @@ def rasterise_view(scene: Scene, view: View, samples: int = 1) -> Raster:
 
 def draw_view(scene: Scene, view: View) -> Pixels:
     """Draw the surface in the photograph's colours."""
-    return _draw_view(scene, view, _scale_photo(scene.photo, view.size))
+    return _draw_view(scene, view, _scale_texture(scene, view.size))
 
 
-def _draw_view(scene: Scene, view: View, photo: _ScaledPhoto) -> Pixels:
-    """Draw a view: look up each sample's colour in the photograph, and average the samples."""
+def _draw_view(scene: Scene, view: View, texture: _ScaledTexture) -> Pixels:
+    """Draw a view: look up each sample's colour in the texture, and average the samples."""
     raster = rasterise_view(scene, view, _SAMPLES)
-    height, width = photo.size
-    columns = _scale_coordinates(raster.pixels[0], photo.scale[0])
-    rows = _scale_coordinates(raster.pixels[1], photo.scale[1])
+    height, width = texture.size
+    columns = _scale_coordinates(raster.pixels[0], texture.scale[0])
+    rows = _scale_coordinates(raster.pixels[1], texture.scale[1])
     if scene.is_inside:  # The columns of a panorama continue at its other end.
         columns = columns.astype(np.intp) % width
     else:
@@ -320,7 +334,7 @@ def _draw_view(scene: Scene, view: View, photo: _ScaledPhoto) -> Pixels:
     flat_indices += columns
     ground_index = height * width
     flat_indices[raster.inverse_depth == 0] = ground_index  # No surface is seen there.
-    return _mean_colours(photo.colours.take(flat_indices))
+    return _mean_colours(texture.colours.take(flat_indices))
 
 
 def _mean_colours(samples: UInt[np.ndarray, "h w"]) -> Pixels:
@@ -346,7 +360,7 @@ def _mean_colours(samples: UInt[np.ndarray, "h w"]) -> Pixels:
 def _scale_coordinates(
     pixels: Float32[np.ndarray, "h w"], scale: np.float32
 ) -> Float32[np.ndarray, "h w"]:
-    """Scale coordinates of a photograph's pixels, and round them to whole pixels."""
+    """Scale coordinates of a texture's pixels, and round them to whole pixels."""
     # The outer corner of the first pixel, at -0.5, stays where it is.
     scaled = pixels + np.float32(0.5)
     scaled *= scale
@@ -354,23 +368,24 @@ def _scale_coordinates(
     return np.rint(scaled, out=scaled)
 
 
-def _scale_photo(photo: Pixels, size: tuple[int, int]) -> _ScaledPhoto:
-    """Shrink a photograph to ``_SAMPLES`` pixels per pixel of a frame; never enlarge it.
+def _scale_texture(scene: Scene, size: tuple[int, int]) -> _ScaledTexture:
+    """Shrink a texture, so that the photograph has ``_SAMPLES`` pixels per pixel of a frame.
 
-    The colours, packed as one integer each, end with that of the background.
+    It is never enlarged. The colours, packed as one integer each, end with that of the background.
     """
-    height, width = photo.shape[:2]
-    scale = min(1.0, _SAMPLES * max(size) / max(height, width))
-    scaled = photo
+    texture = scene.texture
+    height, width = texture.shape[:2]
+    scale = min(1.0, _SAMPLES * max(size) / max(scene.photo.shape[:2]))
+    scaled = texture
     if scale < 1:
         scaled_size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = Image.fromarray(photo)
+        image = Image.fromarray(texture)
         scaled = np.asarray(image.resize(scaled_size, Image.Resampling.BOX, reducing_gap=2.0))
     rows, columns = scaled.shape[:2]
     colours = np.zeros((rows * columns + 1, 4), np.uint8)
     colours[:-1, :3] = scaled.reshape(-1, 3)
     colours[-1, :3] = GROUND
-    return _ScaledPhoto(
+    return _ScaledTexture(
         colours=colours.view(np.uint32)[:, 0],
         size=(rows, columns),
         scale=np.array([columns / width, rows / height], np.float32),
