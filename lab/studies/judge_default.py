@@ -47,6 +47,7 @@ MEASURES: Mapping[str, Measure] = {
     "outline": Measure(title="width of outlines, median", median=True, unit=" %"),
     "halo": Measure(title="share of photographs with a halo", relative=False),
     "splinters": Measure(title="splinters", unit=" %"),
+    "roughness": Measure(title="roughness of outlines", relative=False),
     "f1": Measure(title="F1 of steps at 2 px"),
     "invented": Measure(title="invented steps", unit=" %"),
     "rendered": Measure(title="AbsRel, rendered"),
