@@ -242,7 +242,7 @@ def _sky_mesh(sky: Mask, depth: np.float32, camera: Camera, photo: Photo) -> Mes
 def _erode(mask: Mask, radius: int) -> Mask:
     """Erode a mask by a square that extends ``radius`` pixels to each side."""
     picture = Image.fromarray(mask).convert("L")
-    return np.asarray(picture.filter(ImageFilter.MinFilter(2 * radius + 1)))
+    return np.asarray(picture.filter(ImageFilter.MinFilter(2 * radius + 1))) > 0
 
 
 def _nearest_points(
