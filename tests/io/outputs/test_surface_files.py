@@ -166,6 +166,23 @@ def test_a_backing_is_written_and_said(tmp_path: Path, name: str) -> None:
     assert height // 6 <= added < columns * height if name == "glb" else added == columns * height
 
 
+def test_the_sky_is_a_backdrop_of_a_glb_unless_it_is_dropped(tmp_path: Path) -> None:
+    given = ball()
+    values = np.full(given.shape, 2, np.float32)
+    sky = np.zeros(given.shape, bool)
+    sky[: HEIGHT // 2] = True
+    flat = replace(given, sky=sky, depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC))
+    farthest, triangles = {}, {}
+    for name, drop in (("with", None), ("without", "sky")):
+        (tmp_path / name).mkdir()
+        document, binary = glb_parts(write(tmp_path / name, "glb", flat, drop=drop))
+        farthest[name] = -accessors(document, binary)[0][:, 2].min()
+        triangles[name] = surface_facts(tmp_path / name).triangles
+    np.testing.assert_allclose(farthest["with"], 4)
+    np.testing.assert_allclose(farthest["without"], 2)
+    assert triangles["with"] > triangles["without"]
+
+
 @pytest.mark.parametrize("with_photo", [True, False])
 def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> None:
     given = ball() if with_photo else replace(ball(), photo=None)

@@ -147,11 +147,11 @@ def test_the_sky_has_no_colour_of_what_hides_it_and_no_hole_behind_it() -> None:
 def test_each_part_of_the_sky_keeps_its_colour() -> None:
     prediction = post(sky=True)
     assert prediction.photo is not None
-    prediction.photo.pixels[:, : WIDTH // 2] = BLUE
+    prediction.photo.pixels[HEIGHT // 2 :] = BLUE
     prediction.photo.pixels[POST] = RED
     frame = drawn(prediction, 0)
-    assert share(frame[:, : WIDTH // 2 - 8], BLUE) > 0.8
-    assert share(frame[:, WIDTH // 2 + 8 :], WHITE) > 0.8
+    assert share(frame[: HEIGHT // 2 - 8, : WIDTH // 3], WHITE) > 0.8
+    assert share(frame[HEIGHT // 2 + 8 :, : WIDTH // 3], BLUE) > 0.8
 
 
 def test_a_sky_too_small_to_have_clear_colours_is_of_one_colour() -> None:

@@ -19,6 +19,7 @@ from rilievo.geometry.surfaces.meshes import mesh, surface_step
 from rilievo.io.outputs.formats.gltf import AXES, Texture, TriangleMesh, write_gltf
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.sky import surface_pixels
+from rilievo.io.outputs.sky_backdrop import join_meshes, sky_backdrop
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.surface_texture import photo_coordinates, surface_texture
 from rilievo.io.outputs.writing import WriteJob
@@ -82,10 +83,11 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
     """Make the mesh of a surface in glTF's axes, with the photograph as its texture."""
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
+    is_surface = surface_pixels(job.prediction, options.drops)
     surface = mesh(
         depth.depth(),
         camera,
-        surface_pixels(job.prediction, options.drops),
+        is_surface,
         hollow=None if photo is None else photo.transparent,
         colours=None if photo is None else photo.pixels,
         normals=job.prediction.normals,
@@ -102,6 +104,9 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
             "are left out",
             path=job.sidecar.source.file,
         )
+    sky = sky_backdrop(job.prediction, depth.depth()[is_surface], camera, options.drops)
+    if sky is not None:
+        surface = join_meshes(sky, surface)
     texture = None
     texture_coordinates = photo_coordinates(surface, depth.shape)
     texture_width = None

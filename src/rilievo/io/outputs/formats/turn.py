@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image, ImageFilter, WebPImagePlugin
+from PIL import Image, WebPImagePlugin
 
-from rilievo.arrays.shapes import Float32, Mask, Matrix, Pixels, UInt, Vector
+from rilievo.arrays.shapes import Float32, Matrix, Pixels, UInt, Vector
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
-from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import MAX_PIECE_FRACTION, Mesh, mesh, surface_step
 from rilievo.io.outputs.formats.raster import Raster, rasterise
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.sky import surface_pixels, surface_sky
+from rilievo.io.outputs.sky import surface_pixels
+from rilievo.io.outputs.sky_backdrop import join_meshes, sky_backdrop
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.surface_texture import surface_texture
 from rilievo.io.outputs.writing import WriteJob
@@ -57,16 +57,6 @@ _ZOOM = 1.06
 _MAX_POINTS = 250_000
 _FLATNESS = 0.004
 """Relative change of depth up to which triangles are joined; networks are ten times less exact."""
-_WITHOUT_CUTS = Cut(grazing=0.0, jump=1e9)
-
-_SKY_CELLS = 64
-"""Cells along the longer side of the sky's surface."""
-_BLENDED_PIXELS = 3
-"""Pixels at the border of the sky in which photographs blend it with what stands before it."""
-_SKY_BELOW = 1 / 12
-"""How far the sky's surface continues below the sky, as a fraction of the height."""
-_SKY_DISTANCE = 3.0
-"""Depth of the sky relative to the 98th percentile of the other depths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +158,6 @@ def make_scene(
             "are sky, have no depth or were dropped",
             path=photo.name,
         )
-    depths = depth.depth()[mask]
     is_pinhole = isinstance(camera.lens, Pinhole)
     step = surface_step(depth.shape, min(options.surface_points, _MAX_POINTS))
     surface = mesh(
@@ -195,15 +184,13 @@ def make_scene(
     texture = surface_texture(surface, photo.pixels, depth.shape)
     texture_size = np.array(texture.picture.shape[1::-1], np.float32)
     surface = replace(surface, pixels=texture.coordinates * texture_size - np.float32(0.5))
-    sky = surface_sky(prediction)
-    if "sky" not in options.drops and sky.any():
-        # A percentile, because a few pixels may be much too far.
-        sky_depth = np.float32(_SKY_DISTANCE * np.percentile(depths, 98))
-        surface = _join_meshes(surface, _sky_mesh(sky, sky_depth, camera, photo))
+    sky = sky_backdrop(prediction, depth.depth()[mask], camera, options.drops)
+    if sky is not None:
+        surface = join_meshes(sky, surface)
 
     height, width = depth.shape
     middle_ray = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
-    pivot = middle_ray * np.median(depths) if is_pinhole else np.zeros(3)
+    pivot = middle_ray * np.median(depth.depth()[mask]) if is_pinhole else np.zeros(3)
     return Scene(
         mesh=surface,
         photo=photo.pixels,
@@ -211,55 +198,6 @@ def make_scene(
         camera=camera,
         pivot=pivot,
         step=step,
-    )
-
-
-def _sky_mesh(sky: Mask, depth: np.float32, camera: Camera, photo: Photo) -> Mesh:
-    """Mesh a backdrop of constant depth, from the top edge to a little below the sky.
-
-    Each of its vertices gets the colour of the nearest pixel that is certainly sky.
-    """
-    step = math.ceil(max(sky.shape) / _SKY_CELLS)
-    mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
-    last_sky_row = np.flatnonzero(sky.any(axis=1))[-1]
-    mask[last_sky_row + round(_SKY_BELOW * len(sky)) :] = False
-    surface = mesh(np.full(sky.shape, depth), camera, mask, step=step, cut=_WITHOUT_CUTS)
-
-    columns, rows = np.rint(surface.pixels.T).astype(int)
-    # The last column of a full panorama's surface is its first one again.
-    columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
-    is_certain_sky = _erode(sky, radius=max(step, _BLENDED_PIXELS))
-    is_source = is_certain_sky[rows, columns]
-    if not is_source.any():
-        # No vertex is certainly sky, so the whole surface gets the colour of one pixel of the sky.
-        sky_rows, sky_columns = np.nonzero(sky)
-        middle = len(sky_rows) // 2
-        pixel = np.array([sky_columns[middle], sky_rows[middle]], np.float32)
-        return replace(surface, pixels=np.tile(pixel, (len(surface.pixels), 1)))
-    return replace(surface, pixels=_nearest_points(surface.pixels, surface.pixels[is_source]))
-
-
-def _erode(mask: Mask, radius: int) -> Mask:
-    """Erode a mask by a square that extends ``radius`` pixels to each side."""
-    picture = Image.fromarray(mask).convert("L")
-    return np.asarray(picture.filter(ImageFilter.MinFilter(2 * radius + 1))) > 0
-
-
-def _nearest_points(
-    points: Float32[np.ndarray, "n 2"], candidates: Float32[np.ndarray, "k 2"]
-) -> Float32[np.ndarray, "n 2"]:
-    squared_distance = np.subtract.outer(points[:, 0], candidates[:, 0]) ** 2
-    squared_distance += np.subtract.outer(points[:, 1], candidates[:, 1]) ** 2
-    return candidates[squared_distance.argmin(axis=1)]
-
-
-def _join_meshes(front: Mesh, sky: Mesh) -> Mesh:
-    sky_triangles = sky.triangles + np.int32(len(front.points))
-    return Mesh(
-        points=np.concatenate([front.points, sky.points]),
-        normals=np.concatenate([front.normals, sky.normals]),
-        pixels=np.concatenate([front.pixels, sky.pixels]),
-        triangles=np.concatenate([front.triangles, sky_triangles]),
     )
 
 

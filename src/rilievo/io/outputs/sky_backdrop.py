@@ -1,0 +1,89 @@
+"""The sky of a surface: a backdrop far behind everything else, in the sky's own colours."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from rilievo.arrays.shapes import Float32, Mask
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.meshes import Mesh, mesh
+from rilievo.io.outputs.grid import square_maxima
+from rilievo.io.outputs.sky import surface_sky
+from rilievo.records.prediction_record import PredictionRecord
+
+_WITHOUT_CUTS = Cut(grazing=0.0, jump=1e9)
+_SKY_CELLS = 48
+"""Cells along the longer side of the sky's surface."""
+_BLENDED_PIXELS = 3
+"""Pixels at the border of the sky in which photographs blend it with what stands before it."""
+_SKY_BELOW = 1 / 12
+"""How far the sky's surface continues below the sky, as a fraction of the height."""
+_SKY_DISTANCE = 2.0
+"""Depth of the sky relative to the 98th percentile of the other depths."""
+
+
+def sky_backdrop(
+    prediction: PredictionRecord,
+    surface_depths: Float32[np.ndarray, "n"],
+    camera: Camera,
+    drops: tuple[str, ...],
+) -> Mesh | None:
+    """Make a backdrop of constant depth, from the top edge to a little below the sky.
+
+    Each of its vertices gets the colour of the nearest pixel that is certainly sky. It is None
+    without a sky or a photograph, and if ``drops`` names the sky. ``surface_depths`` are the depths
+    of all pixels of the surface before it.
+    """
+    photo = prediction.photo
+    if photo is None or "sky" in drops:
+        return None
+    sky = surface_sky(prediction)
+    if not sky.any():
+        return None
+    # A percentile, because a few pixels may be much too far.
+    depth = np.float32(_SKY_DISTANCE * np.percentile(surface_depths, 98))
+    step = math.ceil(max(sky.shape) / _SKY_CELLS)
+    mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
+    last_sky_row = np.flatnonzero(sky.any(axis=1))[-1]
+    mask[last_sky_row + round(_SKY_BELOW * len(sky)) :] = False
+    surface = mesh(np.full(sky.shape, depth), camera, mask, step=step, cut=_WITHOUT_CUTS)
+
+    columns, rows = np.rint(surface.pixels.T).astype(int)
+    # The last column of a full panorama's surface is its first one again.
+    columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
+    is_certain_sky = _erode(sky, radius=max(step, _BLENDED_PIXELS))
+    is_source = is_certain_sky[rows, columns]
+    if not is_source.any():
+        # No vertex is certainly sky, so the whole surface gets the colour of one pixel of the sky.
+        sky_rows, sky_columns = np.nonzero(sky)
+        middle = len(sky_rows) // 2
+        pixel = np.array([sky_columns[middle], sky_rows[middle]], np.float32)
+        return replace(surface, pixels=np.tile(pixel, (len(surface.pixels), 1)))
+    return replace(surface, pixels=_nearest_points(surface.pixels, surface.pixels[is_source]))
+
+
+def _erode(mask: Mask, radius: int) -> Mask:
+    """Erode a mask by a square that extends ``radius`` pixels to each side."""
+    return square_maxima((~mask).astype(np.float32), radius) == 0
+
+
+def _nearest_points(
+    points: Float32[np.ndarray, "n 2"], candidates: Float32[np.ndarray, "k 2"]
+) -> Float32[np.ndarray, "n 2"]:
+    squared_distance = np.subtract.outer(points[:, 0], candidates[:, 0]) ** 2
+    squared_distance += np.subtract.outer(points[:, 1], candidates[:, 1]) ** 2
+    return candidates[squared_distance.argmin(axis=1)]
+
+
+def join_meshes(sky: Mesh, surface: Mesh) -> Mesh:
+    """Put the triangles of a sky before those of a surface."""
+    sky_points = len(sky.points)
+    return replace(
+        surface,
+        points=np.concatenate([sky.points, surface.points]),
+        normals=np.concatenate([sky.normals, surface.normals]),
+        pixels=np.concatenate([sky.pixels, surface.pixels]),
+        triangles=np.concatenate([sky.triangles, surface.triangles + np.int32(sky_points)]),
+    )
