@@ -22,6 +22,8 @@ from support.panelled_rooms import FOV, SIZE, panelled_room
 
 ROOM = panelled_room(25, 10, 3)
 TILTED = LogDepthChange(tilt_x=0.25, tilt_y=-0.2, power=1.3).apply(ROOM.depth, ROOM.K)
+CUT_OUT = np.concatenate([ROOM.pixels, np.full((*SIZE, 1), 255, np.uint8)], axis=2)
+CUT_OUT[:40, :40, 3] = 0
 
 
 class TiltedRoom(FixedDepth):
@@ -83,6 +85,13 @@ def test_the_embedded_models_are_corrected_and_others_are_not() -> None:
         ),
         pytest.param(
             TiltedRoom(corrected_by_lines=False), ROOM.pixels, {"fov": FOV}, id="a model of others"
+        ),
+        pytest.param(
+            TiltedRoom(),
+            CUT_OUT,
+            {"fov": FOV},
+            id="transparent pixels",
+            marks=pytest.mark.filterwarnings("ignore:its transparent pixels"),
         ),
         pytest.param(
             TiltedRoom(),

@@ -34,8 +34,10 @@ def correct_by_lines(
 ) -> tuple[Inference, LogDepthChange | None]:
     """Correct the depth of a photograph if its camera is known and its lines form a clear frame.
 
-    The card of the model has to allow it. The normals of the network stay as they are, because
-    those of the default model became worse when they were turned with the depth.
+    The card of the model has to allow it. A photograph with transparent pixels is not corrected,
+    because the outline of what was cut out would count as lines, and what the network predicts at
+    these pixels as surfaces. The normals of the network stay as they are, because those of the
+    default model became worse when they were turned with the depth.
 
     Returns:
         The inference, and the change; the same inference and None if its depth is not changed.
@@ -45,6 +47,8 @@ def correct_by_lines(
     if not model.card.corrected_by_lines or depth is None or inference.valid is not None:
         return inference, None
     if camera is None or camera.source is CameraSource.ASSUMED or photo.is_wide:
+        return inference, None
+    if photo.transparent is not None:
         return inference, None
     picture = _picture_with_lines(inference, photo)
     picture_camera = camera.resized(size=photo.shape, new_size=picture.shape)
