@@ -78,7 +78,10 @@ class DepthNode(Node):
         # P belongs to rectified images; drivers that leave it empty only fill K.
         P = np.array(self.info.p, np.float64).reshape(3, 4)
         K = P[:, :3] if P.any() else np.array(self.info.k, np.float64).reshape(3, 3)
-        prediction = rilievo.predict(pixels_of(image), model=self.model, camera=K, trim=False)
+        # Borders and lines would be looked for in each image alone, and make depth jump.
+        prediction = rilievo.predict(
+            pixels_of(image), model=self.model, camera=K, trim=False, manhattan=False
+        )
         self.depths.publish(message_of(prediction, image))
         self.info.header = image.header
         self.infos.publish(self.info)
