@@ -14,6 +14,7 @@ import rilievo
 from rilievo.geometry.manhattan_depth import LogDepthChange
 from rilievo.models.base import Inference, Model
 from rilievo.models.default.embedded import EMBEDDED
+from rilievo.models.refinement.manhattan import correct_by_lines
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.records.depth_map import DepthKind
@@ -123,16 +124,30 @@ def test_depth_is_kept_if_it_is_not_sure(
 
 
 def test_a_photograph_inside_borders_is_corrected_with_its_own_camera() -> None:
-    framed = np.pad(ROOM.pixels, ((30, 30), (0, 0), (0, 0)))
+    framed = np.pad(ROOM.pixels, ((100, 20), (0, 150), (0, 0)))
     K = ROOM.K.copy()
-    K[1, 2] += 30
+    K[1, 2] += 100
     with pytest.warns(UserWarning, match="uniform border") as caught:
         prediction = rilievo.predict(framed, model=TiltedRoom(), camera=K)
     assert caught[0].filename == __file__
     assert is_corrected(prediction)
-    inner = prediction.depth.values[30:-30]
+    inner = prediction.depth.values[100:-20, :-150]
     scaled = inner * np.median(ROOM.depth) / np.median(inner)
     assert float(np.mean(np.abs(scaled / ROOM.depth - 1))) < 0.03
+
+
+def test_the_sky_is_no_surface_of_the_room() -> None:
+    # A network predicts any depth for the sky, here one that needs the opposite change.
+    sky = np.zeros(SIZE, np.float32)
+    sky[: SIZE[0] // 2] = 1
+    sky_depth = LogDepthChange(tilt_x=-0.25, tilt_y=0.2, power=0.8).apply(ROOM.depth, ROOM.K)
+    inference = Inference(depth=np.where(sky > 0, sky_depth, TILTED), sky=sky)
+    photo = rilievo.Photo(pixels=ROOM.pixels, camera=rilievo.Camera(K=ROOM.K))
+    corrected, change = correct_by_lines(TiltedRoom(), inference, photo)
+    assert change is not None
+    assert corrected.depth is not None
+    land, true = corrected.depth[sky == 0], ROOM.depth[sky == 0]
+    assert float(np.mean(np.abs(land * np.median(true) / np.median(land) / true - 1))) < 0.03
 
 
 def test_metres_are_fitted_to_the_corrected_depth() -> None:
