@@ -16,6 +16,7 @@ photograph, at three times the depth of all else: without a cut, near and far ar
 Sky at the photograph's border goes on beyond it.
 """
 
+import io
 import json
 import os
 import struct
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage
+from PIL import Image
 
 import rilievo
 from rilievo.geometry.intrinsics import resize_K
@@ -96,7 +98,12 @@ def read_mesh(path: Path, shape: tuple[int, int]) -> Mesh:
     [primitive] = document["meshes"][0]["primitives"]
     attributes = primitive["attributes"]
     points = rows(attributes["POSITION"]) * np.array([1, -1, -1], np.float32)
-    places = rows(attributes["TEXCOORD_0"]) * np.array(shape[::-1], np.float32)
+    # The texture is the photograph, with colours of what lies behind edges below it.
+    texture = document["bufferViews"][document["images"][0]["bufferView"]]
+    picture = binary[texture["byteOffset"] :][: texture["byteLength"]]
+    columns, lines = Image.open(io.BytesIO(picture)).size
+    scale = shape[1] / columns
+    places = rows(attributes["TEXCOORD_0"]) * np.array([columns * scale, lines * scale], np.float32)
     [facts] = document["asset"]["extras"]["rilievo"]["files"]
     return Mesh(
         points=points,
