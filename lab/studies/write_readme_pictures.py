@@ -2,8 +2,9 @@
 
     python lab/studies/write_readme_pictures.py overview|strip
 
-``turning.webp`` is a strip: a photograph above its depth in colours, and beside them its surface
-from the left and from the right, which sways. One photograph fades in after the other.
+``turning.webp`` is a strip with two panels of the same size. In the left one, the photograph gives
+way to its depth in colours, from the left to the right. In the right one, its surface turns from
+one side to the other meanwhile. Then the next photograph fades in.
 ``overview.jpg`` shows three more photographs with depth and normals. ``everyday_photographs`` says
 where they are from.
 """
@@ -31,8 +32,8 @@ class Subject:
 
     Attributes:
         name: Name in ``everyday_photographs``.
-        left: Degrees to the right where the surface is turned most, seen from the left.
-        right: The same seen from the right.
+        left: Degrees to the right at the beginning; negative, so that it is seen from the left.
+        right: Degrees to the right at the end.
         pitch: Degrees down.
     """
 
@@ -44,65 +45,109 @@ class Subject:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
-    Subject(name="hat", left=-15, right=18, pitch=8),
-    Subject(name="coffee", left=-14, right=17, pitch=8),
-    Subject(name="desk", left=-20, right=17, pitch=11),
+    Subject(name="tent", left=-14, right=18, pitch=10),
+    Subject(name="pancakes", left=-14, right=14, pitch=12),
+    Subject(name="villa", left=-16, right=8, pitch=10),
 )
-OVERVIEW = ("railing", "stonehenge", "cafe")
-HEIGHT = 300
-FLAT, GAP, LINE = (205, 125), 9, 22
-"""Size of the panels of photographs, what is between them, and the height of a label [px]."""
-SOLID = (334, 2 * FLAT[1] + LINE + GAP)
-"""Size of the panels of surfaces [px]."""
-SIZE = (FLAT[0] + 2 * SOLID[0] + 3 * GAP, SOLID[1] + LINE + 2 * GAP)
-QUALITY, RATE = 62, 10
+OVERVIEW = ("lane", "coffee", "grey-cat")
+HEIGHT = 240
+PANEL, GAP, LINE = (435, 326), 10, 38
+"""Width and height of both panels, what is between them, and the height of a label [px]."""
+SIZE = (2 * PANEL[0] + 3 * GAP, PANEL[1] + 2 * GAP + LINE)
+CORNER = 12
+"""Radius of the strip's corners, which are transparent [px]."""
+QUALITY, RATE = 55, 9
 """Quality of the strip's WebP, and its frames a second."""
-SWAY = 24
-"""Frames of a surface that sways once."""
-FADES = (0.35, 0.75)
-"""Shares of a picture in the frames that darken it; never so far that it cannot be read."""
-SWING, NOD = 9, 2.5
-"""Degrees by which a surface turns aside, and up and down, while it sways."""
-MARGIN = 10
+TURN, FADE = 26, 2
+"""Frames in which a surface turns once, and those between it and the next one."""
+REST = 0.8
+"""Seconds that a photograph stays before its surface turns, and the depth after that."""
+FIRST = 9
+"""Frame with which the strip begins: as much of the photograph as of its depth, turned already.
+
+Viewers that do not animate show it.
+"""
+SHADE = 0.12
+"""How much darker depth is until it is whole.
+
+When it brightens, WebP stores it anew in one piece. Otherwise the seams of all pieces stay visible.
+"""
+MARGIN = 8
 """Pixels between a surface and the rim of its panel."""
-KEY = (56, 9)
+TEXT, LABEL = (40, 46, 54), 22
+"""Colour and size of labels, which are still read where the strip is 360 pixels wide."""
+KEY = (64, 14)
 """Width and height of the colours between "far" and "near" [px]."""
-TEXT = (40, 46, 54)
-"""Colour of labels."""
 
 
-def strip() -> list[Image.Image]:
-    """Frames of the photographs in turn, each in four panels, out of the ground and into it."""
-    frames: list[Image.Image] = []
-    for subject in STRIP:
-        parts = [*_parts(subject)]
-        pale = [_panels(parts[0], share) for share in FADES]
-        frames += [*pale, *(_panels(part) for part in parts), *reversed(pale)]
-    # Viewers that do not animate show the first frame, which is not pale.
-    return [*frames[len(FADES) :], *frames[: len(FADES)]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A picture of the strip.
 
-
-def _parts(subject: Subject) -> Iterator[tuple[Image.Image, ...]]:
-    """Yield a photograph, its depth and its surface from both sides, which sways once.
-
-    It begins where the surface is turned most to both sides.
+    Attributes:
+        seconds: How long it is shown.
     """
+
+    picture: Image.Image
+    seconds: float = 1 / RATE
+
+
+def strip() -> list[Frame]:
+    """Frames of the photographs in turn, each of which fades into the next one."""
+    turns = [[*_turn(subject)] for subject in STRIP]
+    frames: list[Frame] = []
+    for frames_of_one, (following, *_) in zip(turns, [*turns[1:], turns[0]], strict=True):
+        frames += frames_of_one
+        last = frames_of_one[-1].picture
+        for number in range(1, FADE + 1):
+            blended = Image.blend(last, following.picture, number / (FADE + 1))
+            frames.append(Frame(picture=blended))
+    return [*frames[FIRST:], *frames[:FIRST]]
+
+
+def _turn(subject: Subject) -> Iterator[Frame]:
+    """Yield frames in which the depth is uncovered, while the surface turns."""
     prediction = rilievo.predict(photograph(subject.name))
     assert prediction.normals is not None
     photo, depth, _ = answers(prediction)
     scene = _within(surface(prediction))
-    angles = [2 * math.pi * number / SWAY for number in range(SWAY)]
-    sides = []
-    for most, way in ((subject.left, 1), (subject.right, -1)):
-        poses = [
-            (most + way * SWING / 2 * (1 - math.cos(angle)), subject.pitch + NOD * math.sin(angle))
-            for angle in angles
-        ]
-        view = _whole(scene, poses)
-        sides.append([replace(view, yaw=yaw, pitch=pitch) for yaw, pitch in poses])
-    for views in zip(*sides, strict=True):
-        turned = (Image.fromarray(lit_picture(scene, prediction.normals, view)) for view in views)
-        yield photo, depth, *turned
+    progress = [_eased(number / (TURN - 1)) for number in range(TURN)]
+    yaws = [subject.left + part * (subject.right - subject.left) for part in progress]
+    view = _whole(scene, yaws, subject.pitch)
+    for number, yaw in enumerate(yaws):
+        turned = lit_picture(scene, prediction.normals, replace(view, yaw=yaw))
+        # The depth is uncovered in the first two thirds, and is seen whole in the last one.
+        part = _eased(min(1.0, 1.5 * number / (TURN - 1)))
+        panels = _panels(_fitted(_wiped(photo, depth, part)), Image.fromarray(turned))
+        yield Frame(picture=panels, seconds=REST if number in (0, TURN - 1) else 1 / RATE)
+
+
+def _eased(part: float) -> float:
+    """Part of a way at a part of the time, slow at both ends."""
+    return (1 - math.cos(math.pi * part)) / 2
+
+
+def _fitted(image: Image.Image) -> Image.Image:
+    """A picture as large as a panel allows, in its middle."""
+    scale = min(PANEL[0] / image.width, PANEL[1] / image.height)
+    size = (round(scale * image.width), round(scale * image.height))
+    panel = Image.new("RGB", PANEL, PAPER)
+    place = ((PANEL[0] - size[0]) // 2, (PANEL[1] - size[1]) // 2)
+    panel.paste(image.resize(size, Image.Resampling.LANCZOS), place)
+    return panel
+
+
+def _wiped(photo: Image.Image, depth: Image.Image, part: float) -> Image.Image:
+    """The photograph, with so much of its depth at the left, and a line between the two."""
+    border = round(part * photo.width)
+    if border == photo.width:
+        return depth
+    wiped = photo.copy()
+    uncovered = depth.crop((0, 0, border, depth.height))
+    wiped.paste(Image.blend(uncovered, Image.new("RGB", uncovered.size), SHADE))
+    if border > 0:
+        ImageDraw.Draw(wiped).rectangle((border - 2, 0, border + 1, photo.height), "white")
+    return wiped
 
 
 def _within(scene: Scene) -> Scene:
@@ -116,61 +161,53 @@ def _within(scene: Scene) -> Scene:
     return replace(scene, mesh=replace(mesh, triangles=mesh.triangles[within]))
 
 
-def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
-    """View in which the whole surface fills a panel, in all of the poses."""
-    first = first_view(scene, SOLID[0])
+def _whole(scene: Scene, yaws: list[float], pitch: float) -> View:
+    """View in which the whole surface fills a panel, at all of the angles."""
+    first = first_view(scene, PANEL[0])
     height, width = first.size
     K = first.K.copy()
     K[:2, 2] += (width, height)
-    wide = View(size=(3 * height, 3 * width), K=K)
+    wide = View(size=(3 * height, 3 * width), K=K, pitch=pitch)
     there = np.zeros(wide.size, bool)
-    for yaw, pitch in poses[:: SWAY // 12]:
-        there |= rasterise_view(scene, replace(wide, yaw=yaw, pitch=pitch)).inverse_depth > 0
+    for yaw in [*yaws[::4], yaws[-1]]:
+        there |= rasterise_view(scene, replace(wide, yaw=yaw)).inverse_depth > 0
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
     begin, end = np.array([(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)])
-    panel = np.array(SOLID)
+    panel = np.array(PANEL)
     scale = ((panel - 2 * MARGIN) / (end - begin)).min()
     K[:2] *= scale
     K[:2, 2] += panel / 2 - scale * (begin + end) / 2
-    return View(size=(panel[1], panel[0]), K=K)
+    return View(size=(panel[1], panel[0]), K=K, pitch=pitch)
 
 
-def _panels(parts: tuple[Image.Image, ...], share: float = 1.0) -> Image.Image:
-    """Pictures, or a share of them, in panels, each above its label."""
-    frame, beside = Image.new("RGB", SIZE, PAPER), 2 * GAP + FLAT[0]
-    panels = {
-        "Photograph": (GAP, GAP, *FLAT),
-        "Depth": (GAP, 2 * GAP + FLAT[1] + LINE, *FLAT),
-        "3-D surface, from the left": (beside, GAP, *SOLID),
-        "from the right": (beside + SOLID[0], GAP, *SOLID),
-    }
-    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(15)
-    for part, (label, (left, top, width, height)) in zip(parts, panels.items(), strict=True):
-        scale = min(width / part.width, height / part.height)
-        inside = (round(scale * part.width), round(scale * part.height))
-        fitted = part.resize(inside, Image.Resampling.LANCZOS)
-        fitted = Image.blend(Image.new("RGB", inside, PAPER), fitted, share)
-        begin = left + (width - inside[0]) // 2
-        frame.paste(fitted, (begin, top + (height - inside[1]) // 2))
-        base, text = top + height + LINE - 6, math.ceil(font.getlength(label))
-        key = _key() if label == "Depth" else Image.new("RGB", (0, 0))
-        start = left + (width - text - key.width) // 2
-        draw.text((start, base), label, TEXT, font, anchor="ls")
-        frame.paste(key, (start + text, base + 6 - key.height))
+def _panels(flat: Image.Image, solid: Image.Image) -> Image.Image:
+    """Both panels above their labels, on a card that is legible on a light and on a dark page."""
+    frame = Image.new("RGB", SIZE, PAPER)
+    frame.paste(flat, (GAP, GAP))
+    frame.paste(solid, (2 * GAP + PANEL[0], GAP))
+    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(LABEL)
+    base = SIZE[1] - GAP - LINE // 4
+    frame.paste(_key(), (GAP + 2, base - LINE + LINE // 4))
+    draw.text((GAP + PANEL[0] - 2, base), "Photograph", TEXT, font, anchor="rs")
+    middle = 2 * GAP + PANEL[0] * 3 // 2
+    draw.text((middle, base), "3-D surface, turning", TEXT, font, anchor="ms")
+    mask = Image.new("L", SIZE, 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, SIZE[0] - 1, SIZE[1] - 1), CORNER, 255)
+    frame.putalpha(mask)
     return frame
 
 
 def _key() -> Image.Image:
-    """Colours of depth from far to near, as high as a label."""
-    font, (width, height) = ImageFont.load_default(13), KEY
-    far, near = (math.ceil(font.getlength(text)) for text in ("far", "near"))
-    start, bottom = 2 * GAP + far + 6, LINE - 6
-    key = Image.new("RGB", (start + width + 6 + near, LINE), PAPER)
-    draw = ImageDraw.Draw(key)
-    draw.text((start - 6, bottom), "far", TEXT, font, anchor="rs")
-    draw.text((key.width, bottom), "near", TEXT, font, anchor="rs")
+    """The word for depth, and its colours from far to near, as high as a label."""
+    font = ImageFont.load_default(LABEL)
+    before, after = "Depth: far", "near"
+    left, right = (math.ceil(font.getlength(text)) for text in (before, after))
+    key = Image.new("RGB", (left + right + KEY[0] + 14, LINE), PAPER)
+    draw, base = ImageDraw.Draw(key), LINE - LINE // 4
+    draw.text((0, base), before, TEXT, font, anchor="ls")
+    draw.text((key.width, base), after, TEXT, font, anchor="rs")
     colours = Image.fromarray(colour_table(DEPTH_COLOURS)[None])
-    key.paste(colours.resize(KEY), (start, bottom - height))
+    key.paste(colours.resize(KEY), (left + 7, base - KEY[1]))
     return key
 
 
@@ -180,7 +217,7 @@ def overview() -> Image.Image:
         [of_height(part, HEIGHT) for part in answers(rilievo.predict(photograph(name)))]
         for name in OVERVIEW
     ]
-    return grid([*zip(*columns, strict=True)], 0)
+    return grid([*zip(*columns, strict=True)])
 
 
 def write_overview() -> None:
@@ -191,14 +228,15 @@ def write_overview() -> None:
 def write_strip() -> None:
     """Write the frames of the strip as an animated WebP."""
     first, *others = strip()
-    first.save(
+    first.picture.save(
         FOLDER / "turning.webp",
         save_all=True,
-        append_images=others,
-        duration=round(1000 / RATE),
+        append_images=[frame.picture for frame in others],
+        duration=[round(1000 * frame.seconds) for frame in (first, *others)],
         loop=0,
         quality=QUALITY,
-        method=4,
+        method=6,
+        minimize_size=True,
     )
 
 
