@@ -172,15 +172,21 @@ def test_the_sky_is_a_backdrop_of_a_glb_unless_it_is_dropped(tmp_path: Path) -> 
     sky = np.zeros(given.shape, bool)
     sky[: HEIGHT // 2] = True
     flat = replace(given, sky=sky, depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC))
-    farthest, triangles = {}, {}
+    farthest, facts = {}, {}
     for name, drop in (("with", None), ("without", "sky")):
         (tmp_path / name).mkdir()
         document, binary = glb_parts(write(tmp_path / name, "glb", flat, drop=drop))
-        farthest[name] = -accessors(document, binary)[0][:, 2].min()
-        triangles[name] = surface_facts(tmp_path / name).triangles
+        points, *_, indices = accessors(document, binary)
+        farthest[name] = -points[:, 2].min()
+        facts[name] = surface_facts(tmp_path / name)
+        depths = -points[indices.reshape(-1, 3), 2]
+        backdrop = facts[name].backdrop or 0
+        np.testing.assert_allclose(depths[:backdrop], 4)
+        np.testing.assert_allclose(depths[backdrop:], 2)
     np.testing.assert_allclose(farthest["with"], 4)
     np.testing.assert_allclose(farthest["without"], 2)
-    assert triangles["with"] > triangles["without"]
+    assert facts["without"].backdrop is None
+    assert facts["with"].triangles == facts["with"].backdrop + facts["without"].triangles
 
 
 @pytest.mark.parametrize("with_photo", [True, False])

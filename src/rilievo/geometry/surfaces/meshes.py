@@ -75,6 +75,7 @@ class Mesh:
             width at a panorama's seam.
         triangles: Indices of three vertices, counter-clockwise as the camera sees them.
         colours: Colours of the vertices; None if they are taken from ``pixels``.
+        backdrop: Number of triangles, the first ones, that are a backdrop for the sky.
         behind: Number of triangles, the last ones, that fill tears or lie behind edges.
         soft_vertices: Number of vertices, the last ones, that lie behind edges.
         soft_picture: Blurred picture of what lies behind edges, as large as the photograph but at
@@ -86,6 +87,7 @@ class Mesh:
     pixels: Float32[np.ndarray, "n 2"]
     triangles: Triangles
     colours: UInt8[np.ndarray, "n 3"] | None = None
+    backdrop: int = 0
     behind: int = 0
     soft_vertices: int = 0
     soft_picture: Pixels | None = None

@@ -113,6 +113,7 @@ class SurfaceFacts:
 
     Attributes:
         pixel_step: Step between the pixels that became points.
+        backdrop: Number of triangles at the start that are a backdrop for the sky.
         behind: Number of triangles at the end that fill tears or continue behind near surfaces.
         edge_jump: Relative jump in depth at which the surface is cut.
         grazing_degrees: Smallest angle between a ray and the surface that is kept.
@@ -124,6 +125,7 @@ class SurfaceFacts:
     pixel_step: int
     points: int
     triangles: int | None = None
+    backdrop: int | None = None
     behind: int | None = None
     edge_jump: float
     grazing_degrees: float

@@ -86,4 +86,5 @@ def join_meshes(sky: Mesh, surface: Mesh) -> Mesh:
         normals=np.concatenate([sky.normals, surface.normals]),
         pixels=np.concatenate([sky.pixels, surface.pixels]),
         triangles=np.concatenate([sky.triangles, surface.triangles + np.int32(sky_points)]),
+        backdrop=len(sky.triangles),
     )

@@ -87,6 +87,7 @@ def mesh_facts(
     return replace(
         surface_facts(job, step=step, points=len(surface.points)),
         triangles=len(surface.triangles),
+        backdrop=surface.backdrop or None,
         behind=surface.behind or None,
         grazing_degrees=0.0 if backing else job.options.grazing,
         backing=backing or None,
