@@ -2,9 +2,9 @@
 
     python lab/studies/write_readme_pictures.py overview|strip
 
-``turning.webp`` is a strip with two panels of the same size. In the left one, the photograph gives
-way to its depth in colours, from the left to the right. In the right one, its surface turns from
-one side to the other meanwhile. Then the next photograph fades in.
+``turning.webp`` is a strip with two panels of the same size. In the left one, a photograph is
+covered by its depth in colours, from the left to the right. Meanwhile, the surface turns in the
+right one, from one side to the other. Then the next photograph fades in.
 ``overview.jpg`` shows three more photographs with depth and normals. ``everyday_photographs`` says
 where they are from.
 """
@@ -52,30 +52,31 @@ STRIP = (
 OVERVIEW = ("lane", "coffee", "grey-cat")
 HEIGHT = 240
 PANEL, GAP, LINE = (435, 326), 10, 38
-"""Width and height of both panels, what is between them, and the height of a label [px]."""
+"""Width and height of a panel, space between panels, and height of a label [px]."""
 SIZE = (2 * PANEL[0] + 3 * GAP, PANEL[1] + 2 * GAP + LINE)
 CORNER = 12
 """Radius of the strip's corners, which are transparent [px]."""
 QUALITY, RATE = 55, 9
 """Quality of the strip's WebP, and its frames a second."""
 TURN, FADE = 26, 2
-"""Frames in which a surface turns once, and those between it and the next one."""
+"""Number of frames in which a surface turns once, and of those that fade into the next one."""
 REST = 0.8
 """Seconds that a photograph stays before its surface turns, and the depth after that."""
 FIRST = 9
-"""Frame with which the strip begins: as much of the photograph as of its depth, turned already.
+"""Number of the frame with which the strip begins, for viewers that do not animate.
 
-Viewers that do not animate show it.
+In it, half of the photograph is covered by its depth, and the surface is turned.
 """
 SHADE = 0.12
-"""How much darker depth is until it is whole.
+"""How much darker depth is drawn until it covers the whole photograph.
 
-When it brightens, WebP stores it anew in one piece. Otherwise the seams of all pieces stay visible.
+WebP stores a strip of each frame, and the seams between the strips are visible. When the depth
+brightens at the end, WebP stores it anew in one piece, without seams.
 """
 MARGIN = 8
-"""Pixels between a surface and the rim of its panel."""
+"""Space between a surface and the border of its panel [px]."""
 TEXT, LABEL = (40, 46, 54), 22
-"""Colour and size of labels, which are still read where the strip is 360 pixels wide."""
+"""Colour and size of labels, which are legible even if the strip is only 360 pixels wide."""
 KEY = (64, 14)
 """Width and height of the colours between "far" and "near" [px]."""
 
@@ -93,7 +94,7 @@ class Frame:
 
 
 def strip() -> list[Frame]:
-    """Frames of the photographs in turn, each of which fades into the next one."""
+    """Make the frames of all photographs, one photograph after the other, with fades between."""
     turns = [[*_turn(subject)] for subject in STRIP]
     frames: list[Frame] = []
     for frames_of_one, (following, *_) in zip(turns, [*turns[1:], turns[0]], strict=True):
@@ -110,25 +111,27 @@ def _turn(subject: Subject) -> Iterator[Frame]:
     prediction = rilievo.predict(photograph(subject.name))
     assert prediction.normals is not None
     photo, depth, _ = answers(prediction)
-    scene = _within(surface(prediction))
-    progress = [_eased(number / (TURN - 1)) for number in range(TURN)]
+    scene = surface(prediction)
+    progress = [_ease(number / (TURN - 1)) for number in range(TURN)]
     yaws = [subject.left + part * (subject.right - subject.left) for part in progress]
-    view = _whole(scene, yaws, subject.pitch)
+    view = _find_view(scene, yaws, subject.pitch)
     for number, yaw in enumerate(yaws):
         turned = lit_picture(scene, prediction.normals, replace(view, yaw=yaw))
         # The depth is uncovered in the first two thirds, and is seen whole in the last one.
-        part = _eased(min(1.0, 1.5 * number / (TURN - 1)))
-        panels = _panels(_fitted(_wiped(photo, depth, part)), Image.fromarray(turned))
+        part = _ease(min(1.0, 1.5 * number / (TURN - 1)))
+        panels = _draw_card(
+            _fit_into_panel(_cover_with_depth(photo, depth, part)), Image.fromarray(turned)
+        )
         yield Frame(picture=panels, seconds=REST if number in (0, TURN - 1) else 1 / RATE)
 
 
-def _eased(part: float) -> float:
-    """Part of a way at a part of the time, slow at both ends."""
+def _ease(part: float) -> float:
+    """Fraction of a movement that is done after a fraction of its time, slow at both ends."""
     return (1 - math.cos(math.pi * part)) / 2
 
 
-def _fitted(image: Image.Image) -> Image.Image:
-    """A picture as large as a panel allows, in its middle."""
+def _fit_into_panel(image: Image.Image) -> Image.Image:
+    """Resize a picture until it just fits into a panel, and centre it there."""
     scale = min(PANEL[0] / image.width, PANEL[1] / image.height)
     size = (round(scale * image.width), round(scale * image.height))
     panel = Image.new("RGB", PANEL, PAPER)
@@ -137,8 +140,8 @@ def _fitted(image: Image.Image) -> Image.Image:
     return panel
 
 
-def _wiped(photo: Image.Image, depth: Image.Image, part: float) -> Image.Image:
-    """The photograph, with so much of its depth at the left, and a line between the two."""
+def _cover_with_depth(photo: Image.Image, depth: Image.Image, part: float) -> Image.Image:
+    """Cover the left part of a photograph, a fraction of its width, with depth and a line."""
     border = round(part * photo.width)
     if border == photo.width:
         return depth
@@ -150,19 +153,8 @@ def _wiped(photo: Image.Image, depth: Image.Image, part: float) -> Image.Image:
     return wiped
 
 
-def _within(scene: Scene) -> Scene:
-    """Scene without what is made up beyond the photograph's border, as the page shows it."""
-    mesh, (height, width) = scene.mesh, scene.photo.shape[:2]
-    columns, rows = scene.camera.project(mesh.points.T)
-    half = scene.step + 0.5
-    inside = (columns > -half) & (columns < width - 1 + half) & (rows > -half)
-    inside &= rows < height - 1 + half
-    within = inside[mesh.triangles].all(axis=1)
-    return replace(scene, mesh=replace(mesh, triangles=mesh.triangles[within]))
-
-
-def _whole(scene: Scene, yaws: list[float], pitch: float) -> View:
-    """View in which the whole surface fills a panel, at all of the angles."""
+def _find_view(scene: Scene, yaws: list[float], pitch: float) -> View:
+    """Find the view in which a surface is as large as a panel allows, at each of the angles."""
     first = first_view(scene, PANEL[0])
     height, width = first.size
     K = first.K.copy()
@@ -180,14 +172,14 @@ def _whole(scene: Scene, yaws: list[float], pitch: float) -> View:
     return View(size=(panel[1], panel[0]), K=K, pitch=pitch)
 
 
-def _panels(flat: Image.Image, solid: Image.Image) -> Image.Image:
-    """Both panels above their labels, on a card that is legible on a light and on a dark page."""
+def _draw_card(flat: Image.Image, solid: Image.Image) -> Image.Image:
+    """Put both panels above their labels, on a card that suits light and dark pages."""
     frame = Image.new("RGB", SIZE, PAPER)
     frame.paste(flat, (GAP, GAP))
     frame.paste(solid, (2 * GAP + PANEL[0], GAP))
     draw, font = ImageDraw.Draw(frame), ImageFont.load_default(LABEL)
     base = SIZE[1] - GAP - LINE // 4
-    frame.paste(_key(), (GAP + 2, base - LINE + LINE // 4))
+    frame.paste(_draw_depth_label(), (GAP + 2, base - LINE + LINE // 4))
     draw.text((GAP + PANEL[0] - 2, base), "Photograph", TEXT, font, anchor="rs")
     middle = 2 * GAP + PANEL[0] * 3 // 2
     draw.text((middle, base), "3-D surface, turning", TEXT, font, anchor="ms")
@@ -197,8 +189,8 @@ def _panels(flat: Image.Image, solid: Image.Image) -> Image.Image:
     return frame
 
 
-def _key() -> Image.Image:
-    """The word for depth, and its colours from far to near, as high as a label."""
+def _draw_depth_label() -> Image.Image:
+    """Draw the label below the depth: its colours, between the words "far" and "near"."""
     font = ImageFont.load_default(LABEL)
     before, after = "Depth: far", "near"
     left, right = (math.ceil(font.getlength(text)) for text in (before, after))
@@ -212,7 +204,7 @@ def _key() -> Image.Image:
 
 
 def overview() -> Image.Image:
-    """Three photographs in columns, each above its depth and its normals."""
+    """Put three photographs side by side, each above its depth and its normals."""
     columns = [
         [of_height(part, HEIGHT) for part in answers(rilievo.predict(photograph(name)))]
         for name in OVERVIEW
@@ -221,7 +213,7 @@ def overview() -> Image.Image:
 
 
 def write_overview() -> None:
-    """Write three photographs with their answers."""
+    """Write the picture of three photographs with depth and normals."""
     overview().save(FOLDER / "overview.jpg", quality=85, optimize=True)
 
 
