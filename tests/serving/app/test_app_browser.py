@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from support.browser import COARSE, chromium, share_of_pictures, unfold
+from support.browser import CAMERAS, COARSE, chromium, share_of_pictures, unfold
 from support.clips import Clip, numbered, write_clip
 from support.serve_process import ServeProcess, serve_process
 from support.static_host import hosted
@@ -114,27 +114,16 @@ def test_the_first_screen_shows_a_finished_example_and_six_others(visitor: Visit
     assert not page.locator("#history").is_visible(), "examples are no results of the visitor"
 
 
-FIRST_VIEW = """
-globalThis.views = [];
-const { uniformMatrix4fv } = WebGL2RenderingContext.prototype;
-WebGL2RenderingContext.prototype.uniformMatrix4fv = function (place, transpose, matrix, ...others) {
-  // Of a camera; the last number of a projection is 0.
-  if (matrix[15] === 1) globalThis.views.push([...matrix]);
-  return uniformMatrix4fv.call(this, place, transpose, matrix, ...others);
-};
-"""
-
-
 def test_a_wide_screen_has_no_bands_and_a_surface_that_is_turned_from_the_first_frame(
     browser: Any, server: ServeProcess
 ) -> None:
     context = browser.new_context(viewport={"width": 1920, "height": 1080})
     context.set_default_timeout(SOON)
-    context.add_init_script(FIRST_VIEW)
+    context.add_init_script(CAMERAS)
     page = context.new_page()
     page.goto(server.address)
-    page.wait_for_function("() => globalThis.views.length > 0")
-    right = page.evaluate("Math.asin(globalThis.views[0][8])")
+    page.wait_for_function("() => globalThis.cameras.length > 0")
+    right = page.evaluate("Math.asin(globalThis.cameras[0][8])")
     assert abs(np.degrees(right)) > 5
     photo, frame, foot = (
         page.locator(each).bounding_box() for each in ("#photo", ".frame", ".foot")
