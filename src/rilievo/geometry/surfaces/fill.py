@@ -86,18 +86,17 @@ def fill_tears(
         )
 
     coarse = _coarse_triangles(layer)
-    # Torn cells that touch the layer, which shares no point with the surface, belong to it.
-    is_apart = _corner_mask(coarse.cells)
-    is_between = is_torn & ~coarse.cells & _cells_touching(is_apart)
-    is_apart |= _corner_mask(is_between)
-    # A smooth rim lies up to half a cell inside of the cells that are torn (``contour``).
-    is_beside_rim = _cells_touching(_corner_mask(is_torn)) & _cells_touching(is_apart)
-    fine = _cell_triangles(layer.lattice, is_beside_rim & ~coarse.cells)
-    behind = np.concatenate([fine, coarse.triangles])
-    tears = _cell_triangles(lattice, is_torn & ~coarse.cells & ~is_between)
+    # The layer shares no point with the surface, so there would be a gap between a coarse cell and
+    # the torn cells beside it. The layer covers these as well.
+    is_layer = coarse.cells | (is_torn & _grow(coarse.cells))
+    # The smooth rim of a near surface may end half a cell beside the torn cells (``contour``), so
+    # the layer goes on for one more cell there.
+    fine_cells = _grow(is_layer) & _grow(is_torn) & ~coarse.cells
+    fine_triangles = _cell_triangles(layer.lattice, fine_cells)
+    tears = _cell_triangles(lattice, is_torn & ~is_layer)
     return Fill(
         tears=_select_points(tears, lattice),
-        behind=_select_points(behind, layer.lattice),
+        behind=_select_points(np.concatenate([fine_triangles, coarse.triangles]), layer.lattice),
         soft_picture=None if colours is None else layer.soft_picture(colours),
     )
 
@@ -115,17 +114,12 @@ def _select_points(triangles: Triangles, lattice: Lattice) -> FillTriangles:
     )
 
 
-def _corner_mask(cells: Mask) -> Mask:
-    """Mask of the corners of some cells."""
-    points = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), bool)
-    for corner in cell_corners(points):
+def _grow(cells: Mask) -> Mask:
+    """Mask of some cells, and of all cells that share a corner with one of them."""
+    is_corner = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), bool)
+    for corner in cell_corners(is_corner):
         corner |= cells
-    return points
-
-
-def _cells_touching(points: Mask) -> Mask:
-    """Mask of the cells that have one of these points as a corner."""
-    return np.logical_or.reduce(cell_corners(points))
+    return np.logical_or.reduce(cell_corners(is_corner))
 
 
 def _cell_triangles(lattice: Lattice, cells: Mask) -> Triangles:

@@ -464,7 +464,15 @@ def _reach_in_points(fraction: float, lattice: Lattice) -> int:
 def _add_backing(
     front: PointCloud, layer: Backing, is_added: Mask, cut: Cut, colours: Pixels | None
 ) -> PointCloud:
-    """Add points of a layer behind the surface to its visible points."""
+    """Add points that lie behind edges to a point cloud.
+
+    Args:
+        front: Point cloud of what the photograph shows.
+        layer: Layer that continues far surfaces behind near ones.
+        is_added: Mask of the points of ``layer`` that are added.
+        cut: Where the triangles end from which the normals of ``layer`` are computed.
+        colours: Photograph with a pixel for each point of ``layer``; None without a photograph.
+    """
     layer_normals = vertex_normals(triangulate_cells(layer.lattice, cut), layer.lattice)
     joined_colours = None
     if front.colours is not None and colours is not None:

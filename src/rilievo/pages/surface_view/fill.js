@@ -12,21 +12,21 @@ function fillOf(lattice, faces, edge, most) {
     for (const cell of inner) covered[cell] = 1;
   });
 
-  // Torn cells that touch the layer, which shares no point with the surface, belong to it.
-  const cornersWhere = (chosen) => {
-    const marked = new Uint8Array(lattice.z.length);
-    for (let cell = 0; cell < cells; cell++) if (chosen(cell)) for (const at of cornersOf(cell, columns)) marked[at] = 1;
-    return marked;
+  // Some cells, and all cells that share a corner with one of them.
+  const grow = (chosen) => {
+    const isCorner = new Uint8Array(lattice.z.length);
+    for (let cell = 0; cell < cells; cell++) if (chosen[cell]) for (const at of cornersOf(cell, columns)) isCorner[at] = 1;
+    return listOf(cells, (cell) => cornersOf(cell, columns).some((at) => isCorner[at]));
   };
-  const touches = (cell, marked) => cornersOf(cell, columns).some((at) => marked[at]);
-  const ofLayer = cornersWhere((cell) => covered[cell]), isBetween = (cell) => torn[cell] && !covered[cell] && touches(cell, ofLayer);
-  const apart = cornersWhere((cell) => covered[cell] || isBetween(cell)), rim = cornersWhere((cell) => torn[cell]);
+  // The layer shares no point with the surface, so it also covers the torn cells beside its coarse cells.
+  const besideCoarse = grow(covered), ofLayer = listOf(cells, (cell) => covered[cell] || (torn[cell] && besideCoarse[cell]));
+  const besideLayer = grow(ofLayer), besideTorn = grow(torn);
   for (let cell = 0; cell < cells; cell++) {
     if (covered[cell]) continue;
     const corners = cornersOf(cell, columns);
-    // A smooth rim lies up to half a cell inside of the cells that are torn.
-    if (layer && touches(cell, rim) && touches(cell, apart)) behind.push(...twoTriangles(corners, layer.z, valid));
-    if (torn[cell] && !isBetween(cell)) tears.push(...twoTriangles(corners, lattice.z, valid));
+    // The smooth rim of a near surface may end half a cell beside the torn cells.
+    if (layer && besideLayer[cell] && besideTorn[cell]) behind.push(...twoTriangles(corners, layer.z, valid));
+    if (torn[cell] && !ofLayer[cell]) tears.push(...twoTriangles(corners, lattice.z, valid));
   }
   return { tears, behind, layer };
 }
