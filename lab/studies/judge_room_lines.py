@@ -1,4 +1,4 @@
-"""Compare depth with and without the correction of rooms by their lines.
+"""Compare depth with and without the correction that lines of rooms make.
 
     python lab/studies/judge_room_lines.py [MODEL] [--cameras hospital nyu]
     python lab/studies/judge_room_lines.py --focal 0.85

@@ -119,7 +119,7 @@ def scored(
     """Score a network on one frame, with or without its normals."""
     assert sample.depth is not None
     photo = np.ascontiguousarray(sample.image)
-    # Networks are compared, so their depth is not corrected by lines.
+    # Networks are compared, so the lines of a room do not correct their depth.
     given = rilievo.predict(photo, model=model, camera=sample.camera, manhattan=False)
     true, valid = sample.depth, valid_of(name, sample)
     depth = _scaled(given.depth.values, true, valid)

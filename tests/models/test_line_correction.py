@@ -1,4 +1,4 @@
-"""``rilievo.predict`` corrects rooms by their lines, if the camera is known, and says so."""
+"""``rilievo.predict`` corrects the depth of rooms to agree with their lines, and says so."""
 
 import json
 from collections.abc import Sequence

@@ -29,9 +29,9 @@ class ModelCard:
         kind: Kind of its depth; None if it predicts normals only.
         normals: Whether it predicts normals; ``confidence``, ``sky`` and ``camera`` likewise.
         resizing: How its depth is resized to the photograph.
-        corrected_by_lines: Whether the depth of rooms is corrected by their lines, as
-            ``rilievo.models.refinement.manhattan`` explains. This was measured for the embedded
-            models only.
+        corrected_by_lines: Whether depth is corrected to agree with the lines of a room, as
+            ``rilievo.models.refinement.manhattan`` explains. Only the embedded models are, because
+            the correction was not tried with others.
         licence: SPDX identifier of the weights' licence, or words.
         stated: Where the authors state the licence.
         research_data: Whether some of the training data is for non-commercial use only.

@@ -85,8 +85,9 @@ class Refine(Mirroring):
     off: show the network the whole picture.
     """
     manhattan: Annotated[Switch, option(python_type=SwitchLike)] = Switch.ON
-    """Correct the depth of rooms and corridors by lines at right angles (a Manhattan scene), if the
-    camera is known and such lines prevail. off: keep the depth of the network.
+    """If the camera is known and most lines run along three directions at right angles, as in a
+    room (a Manhattan scene), correct depth so that it agrees with them. off: keep the depth of the
+    network.
     """
     alpha: Alpha = "mask"
     """Treatment of transparent pixels. mask: pixels with alpha below half have no depth and are not

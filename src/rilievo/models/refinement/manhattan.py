@@ -1,11 +1,10 @@
-"""Correct the depth of rooms and corridors by their lines, if the camera is known.
+"""Correct the depth of rooms and corridors so that it agrees with their lines.
 
 If most lines of a photograph run along three axes at right angles, floors and walls are very
 probably at right angles to these axes. A tilt and a power of log depth, which networks often get
 wrong, are then found from the depth itself: they bring its surfaces to the axes.
 
-The camera has to be known, because with an assumed focal length, the axes are wrong. With one that
-is wrong by 15%, three quarters of the gain remain.
+The camera has to be known, because the axes would be wrong with an assumed focal length.
 """
 
 from dataclasses import replace

@@ -107,8 +107,7 @@ def predict(
         confidence: own; or mirror, agreement with the mirror image, better on unfamiliar cameras,
             in twice the time.
         tile: Side [px] of tiles, for detail.
-        manhattan: Correct depth of rooms and corridors by lines at right angles, if the camera is
-            known.
+        manhattan: If the camera is known, correct the depth of rooms to agree with their lines.
         trim: Leave uniform borders out, without valid depth, with a ``UserWarning``.
         alpha: mask: transparent pixels have no valid depth, with a ``UserWarning``; keep: as on
             white.

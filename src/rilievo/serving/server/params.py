@@ -283,7 +283,7 @@ class MeasureParams(_MeasureParameters):
 _StreamParameters = extend_parameters(
     _RecordParameters,
     *(UNREFINED if record == Refine() else record for record in _PHOTO_OPTIONS),
-    # The answer has no camera, and the depth of frames is not corrected by lines.
+    # The answer has no camera, and the depth of frames is not corrected to agree with lines.
     without=("vanishing_points", "manhattan"),
     descriptions={
         "trim": "Crop uniform borders before the network sees a frame. Off by default, because "
