@@ -134,8 +134,15 @@ def test_depth_that_is_right_or_has_no_surfaces_is_not_changed() -> None:
     assert fit_to_manhattan_frame(tilted, room.K, room.axes, no_pixels) is None
 
 
+@pytest.mark.parametrize("angles", [(25, 10, 3), (40, -10, 5)])
+def test_a_frame_that_needs_a_large_change_is_refused(angles: tuple[float, float, float]) -> None:
+    room = panelled_room(*angles)
+    wrong_axes = turned(0, 5, 0) @ turned(-20, 0, 0) @ turned(0, 0, 40) @ room.axes
+    assert fit_to_manhattan_frame(room.depth, room.K, wrong_axes) is None
+
+
 def test_a_wrong_frame_does_not_change_depth_by_much() -> None:
     room = panelled_room(25, 10, 3)
     found = fit_to_manhattan_frame(room.depth, room.K, turned(5, -20, 40) @ room.axes)
-    if found is not None:
-        assert mean_error(found.apply(room.depth, room.K), room.depth) < 0.25
+    assert found is not None
+    assert mean_error(found.apply(room.depth, room.K), room.depth) < 0.25

@@ -40,6 +40,15 @@ class TiltedRoom(FixedDepth):
         return [replace(each, normals=normals) for each in super().run_network(photos)]
 
 
+class PartlySeenRoom(TiltedRoom):
+    """A model that tilts the room, and has no depth in one corner."""
+
+    def run_network(self, photos: Sequence[rilievo.Photo]) -> list[Inference]:
+        valid = np.ones(self._depth.shape, bool)
+        valid[:20, :20] = False
+        return [replace(each, valid=valid) for each in super().run_network(photos)]
+
+
 def mean_error(prediction: rilievo.Prediction) -> float:
     depth = prediction.depth.values
     scaled = depth * np.median(ROOM.depth) / np.median(depth)
@@ -87,6 +96,7 @@ def test_the_embedded_models_are_corrected_and_others_are_not() -> None:
         pytest.param(
             TiltedRoom(corrected_by_lines=False), ROOM.pixels, {"fov": FOV}, id="a model of others"
         ),
+        pytest.param(PartlySeenRoom(), ROOM.pixels, {"fov": FOV}, id="pixels without depth"),
         pytest.param(
             TiltedRoom(),
             CUT_OUT,

@@ -30,9 +30,9 @@ def finish_photo(
     references: MetricReferences | None = None,
     warn: Callable[[str], None] = lambda warning: None,
 ) -> Prediction:
-    """Finish the inference of a photograph, whose depth may be corrected by its lines.
+    """Correct the depth of a photograph to agree with its lines, if they are clear, and finish it.
 
-    Frames of videos are not corrected, because a correction that comes and goes would make their
+    Frames of videos only get ``finish``, because a correction that comes and goes would make their
     depth flicker. The arguments are those of ``finish``.
 
     Raises:
