@@ -127,6 +127,17 @@ def test_the_surface_fills_the_width_and_half_of_the_height_and_covers_nothing(
         assert page.evaluate("globalThis.shift") < 0.01
 
 
+def test_the_depth_under_a_mouse_takes_the_place_of_the_hint(
+    browser: Any, addresses: dict[str, str]
+) -> None:
+    with opened(browser, addresses["page"]) as shown:
+        page, surface = shown.page, box_of(shown.page, "#surface")
+        page.mouse.move(surface["x"] + surface["width"] / 2, surface["y"] + surface["height"] / 2)
+        page.locator(".solid .reading").get_by_text("depth here").wait_for()
+        assert not page.locator(".turn").is_visible()
+        assert page.evaluate(MISPLACED, f"{PARTS}, .solid .reading") == []
+
+
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
 @pytest.mark.parametrize("name", ["page", "app"])
 def test_all_buttons_stand_in_one_row_and_are_large_enough(
