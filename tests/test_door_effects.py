@@ -95,6 +95,11 @@ CASES: Mapping[str, Case] = {
     "known_length": Case(other=("10,60,80,60,0.5",)),
     "known_rectangle": Case(other=("10,60,80,60,84,90,6,90,0.5x0.3",)),
     "sparse": Case(other="sparse.npy"),
+    "cam_T_sensor": Case(
+        one="1,0,0,0,0,1,0,0,0,0,1,0",
+        other="1,0,0,0,0,1,0,0,0,0,1,1",
+        needs={"sparse": "points.xyz", "camera": "100,100,63.5,47.5"},
+    ),
     "sparse_unit": Case(one=0.001, other=0.002, needs={"sparse": "counts.png"}),
     "sparse_kind": Case(one="metric", other="distance", needs={"sparse": "dense.npy"}),
     "sparse_crop": Case(one="resized", other="centre", needs={"sparse": "part.npy"}),
@@ -201,6 +206,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sparse = np.zeros(SIZE, np.float32)
     sparse[::7, ::9] = 2 + np.linspace(0, 1, sparse[::7, ::9].size).reshape(sparse[::7, ::9].shape)
     np.save(folder / "sparse.npy", sparse)
+    v, u = np.nonzero(sparse)
+    points = sparse[v, u] * np.stack([(u - 63.5) / 100, (v - 47.5) / 100, np.ones(len(u))])
+    np.savetxt(folder / "points.xyz", points.T)
     np.save(folder / "part.npy", np.linspace(2, 3, 45 * 60, dtype=np.float32).reshape(45, 60))
     np.save(folder / "dense.npy", np.full(SIZE, 2.5, np.float32))
     _png(folder / "counts.png", (1000 * sparse).astype(np.uint16))

@@ -56,6 +56,15 @@ def depth_file(photo: str, depth: str) -> dict[str, Any]:
     return {"size": [width, height]}
 
 
+def lidar_scan(photo: str, scan: str) -> dict[str, Any]:
+    """Write the scan of a lidar behind the camera, with axes forward, left and up, as text."""
+    width, height = Image.open(photo).size
+    left, up = np.meshgrid(np.linspace(-2, 2, 40), np.linspace(-1, 1, 20))
+    wall = np.stack([2.5 + left / 4, left, up], axis=-1).reshape(-1, 3)
+    np.savetxt(scan, np.concatenate([wall, -wall]), header="x y z", comments="")
+    return {"size": [width, height]}
+
+
 def python_model() -> dict[str, Any]:
     """Load a model, predict, save and read back."""
     model = rilievo.load_model("rilievo/small")

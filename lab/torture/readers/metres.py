@@ -7,6 +7,8 @@ import numpy as np
 
 from lab.torture.reader import Reader, row, sample_file, write_text
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, counts, metres, save
+from rilievo.geometry.cameras.camera import assumed_camera
+from rilievo.options.sensor_transform import read_sensor_transform
 from rilievo.predicting.metres.size_files import read_known_of_fixed_camera
 from rilievo.predicting.metres.sparse import read_sparse
 from rilievo.predicting.regions.detections import read_detections
@@ -32,6 +34,26 @@ def _reader(
         lambda folder: read_sparse(folder / file, (HEIGHT, WIDTH), unit),
         0.6,
     )
+
+
+def _write_points(folder: Path) -> None:
+    """Points at the pixels of a grid, as a binary PCD and a binary PLY."""
+    rows, columns = np.mgrid[4:HEIGHT:9, 4:WIDTH:9].reshape(2, -1)
+    points = np.stack([columns - WIDTH / 2, rows - HEIGHT / 2, np.full(len(rows), 80.0)], axis=1)
+    vertices = (points / 40).astype("<f4").tobytes()
+    fields = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\n"
+    pcd = f"VERSION 0.7\n{fields}WIDTH {len(rows)}\nHEIGHT 1\nPOINTS {len(rows)}\nDATA binary\n"
+    properties = "property float x\nproperty float y\nproperty float z\n"
+    vertex = f"element vertex {len(rows)}\n{properties}"
+    ply = f"ply\nformat binary_little_endian 1.0\n{vertex}end_header\n"
+    (folder / "x.pcd").write_bytes(pcd.encode() + vertices)
+    (folder / "x.ply").write_bytes(ply.encode() + vertices)
+
+
+def _read_points(folder: Path) -> None:
+    camera = assumed_camera((HEIGHT, WIDTH))
+    for name in ("x.pcd", "x.ply"):
+        read_sparse(folder / name, (HEIGHT, WIDTH), None, camera=camera)
 
 
 _BOXES = {
@@ -83,6 +105,10 @@ READERS = (
         lambda folder: read_known_of_fixed_camera(folder / "known.csv"),
     ),
     sample_file("sparse depth: list", lambda path: read_sparse(path, (HEIGHT, WIDTH), None), 0.6),
+    row(
+        "sparse depth: points in space", _write_points, "x.pcd:bytes x.ply:bytes", _read_points, 0.6
+    ),
+    sample_file("pose of a sensor", read_sensor_transform, 0.6),
     _reader("PNG of counts", "x.png", lambda path: save(path, counts()), 0.001),
     _reader("npy", "x.npy", lambda path: np.save(path, metres())),
 )

@@ -271,6 +271,7 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
             vanishing_points=view.vanishing_points,
             known=_read_known_sizes(sizes, photo),
             sparse=_sparse_file(sizes.sparse, photo),
+            cam_T_sensor=sizes.cam_T_sensor,
             sparse_unit=sizes.sparse_unit,
             sparse_kind=sizes.sparse_kind,
             sparse_crop=sizes.sparse_crop,

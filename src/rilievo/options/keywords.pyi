@@ -10,6 +10,7 @@ from rilievo.options.camera_forms import CameraLike, CameraOptions
 from rilievo.options.known_sizes import KnownLike, KnownSizes
 from rilievo.options.photo_options import Alpha, Anchor, AnchorOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
+from rilievo.options.sensor_transform import SensorTransformLike
 from rilievo.schema.fields import SwitchLike
 
 class PhotoKeywords(TypedDict, total=False):
@@ -21,6 +22,7 @@ class PhotoKeywords(TypedDict, total=False):
     vanishing_points: bool
     known: Sequence[KnownLike]
     sparse: str | Path | np.ndarray | None
+    cam_T_sensor: SensorTransformLike | None
     sparse_unit: float | None
     depth_error: str | None
     sparse_kind: Literal["metric", "distance"] | None
@@ -71,6 +73,7 @@ class StreamKeywords(TypedDict, total=False):
     known_length: Sequence[str]
     known_rectangle: Sequence[str]
     sparse: str | Path | np.ndarray | None
+    cam_T_sensor: SensorTransformLike | None
     sparse_unit: float | None
     depth_error: str | None
     sparse_kind: Literal["metric", "distance"] | None
@@ -121,6 +124,7 @@ class PredictKeywords(TypedDict, total=False):
     known_length: Sequence[str]
     known_rectangle: Sequence[str]
     sparse: str | Path | np.ndarray | None
+    cam_T_sensor: SensorTransformLike | None
     sparse_unit: float | None
     depth_error: str | None
     sparse_kind: Literal["metric", "distance"] | None

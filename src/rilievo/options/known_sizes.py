@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
+from rilievo.arrays.shapes import Transform
 from rilievo.calibration.sizes import (
     Known,
     KnownLength,
@@ -18,8 +19,23 @@ from rilievo.calibration.sizes import (
 )
 from rilievo.errors import OptionError
 from rilievo.errors.messages import AnyOf, OptionName, Text
+from rilievo.options.sensor_transform import (
+    SensorTransformLike,
+    read_sensor_transform,
+    transform_text,
+)
 from rilievo.records.instruments import DepthError, parse_depth_error
 from rilievo.schema.fields import Interface, Record, Switch, SwitchLike, option
+
+_OPTIONS_OF_SPARSE_DEPTH = (
+    "cam_T_sensor",
+    "sparse_unit",
+    "sparse_kind",
+    "sparse_crop",
+    "sparse_encoding",
+    "depth_error",
+)
+"""Options that say something about ``sparse``."""
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
 """What users may pass as an item of ``known`` in Python."""
@@ -115,9 +131,22 @@ class KnownSizes(Record):
         ),
     ] = None
     """Depth that a sensor measured at some of the pixels, for example a lidar or a phone. Makes
-    depth metric. Give a map (PNG, npy, npz, TIFF, EXR or PFM) in which 0 means no depth, or a text
-    file with lines u v metres. For many photographs, give a folder of files with the same names.
-    For COLMAP, see 'rilievo example colmap'.
+    depth metric. Give a map (PNG, npy, npz, TIFF, EXR or PFM) in which 0 means no depth, a text
+    file with lines u v metres, or a point cloud (PCD or PLY). For many photographs, give a folder
+    of files with the same names. For COLMAP, see 'rilievo example colmap'.
+    """
+    cam_T_sensor: Annotated[
+        str | None,
+        option(
+            metavar="FILE|NUMBERS",
+            available_in=Interface.LOCAL,
+            python_type=SensorTransformLike | None,
+        ),
+    ] = None
+    """Pose of the sensor whose points --sparse states, if it stands beside the camera: the
+    transform that takes its points (x, y, z in metres) to the frame of the camera (x right, y down,
+    z forward). Give 12 or 16 numbers row by row (3x4 or 4x4), or a text file with them. The camera
+    must be known. A text file of --sparse then has lines x y z.
     """
     sparse_unit: Annotated[
         float | None,
@@ -188,6 +217,10 @@ class KnownSizes(Record):
     """
 
     def __post_init__(self) -> None:
+        if self.cam_T_sensor is not None:
+            # Results record the numbers, as those of a camera, and not the name of a file.
+            transform = read_sensor_transform(self.cam_T_sensor)
+            object.__setattr__(self, "cam_T_sensor", transform_text(transform))
         super().__post_init__()
         self._check_same_camera()
         self._check_options_of_sparse_depth()
@@ -207,7 +240,7 @@ class KnownSizes(Record):
         """Check that there is sparse depth if there are options about it."""
         if self.sparse is not None:
             return
-        for name in ("sparse_unit", "sparse_kind", "sparse_crop", "sparse_encoding", "depth_error"):
+        for name in _OPTIONS_OF_SPARSE_DEPTH:
             if getattr(self, name) is not None:
                 raise OptionError(
                     option=name,
@@ -219,6 +252,11 @@ class KnownSizes(Record):
     def stated_depth_error(self) -> DepthError | None:
         """Error of the sensor as ``depth_error`` states it; None if the user does not."""
         return None if self.depth_error is None else parse_depth_error(self.depth_error)
+
+    @cached_property
+    def sensor_transform(self) -> Transform | None:
+        """``cam_T_sensor`` as a 4x4 matrix [m]; None if the user does not state it."""
+        return None if self.cam_T_sensor is None else read_sensor_transform(self.cam_T_sensor)
 
     @cached_property
     def table(self) -> Path | None:

@@ -91,6 +91,8 @@ def read_references(sizes: KnownSizes, photo: Photo) -> MetricReferences:
         kind=sizes.sparse_kind,
         is_error_stated=sizes.stated_depth_error is not None,
         orientation=photo.orientation,
+        cam_T_sensor=sizes.sensor_transform,
+        camera=photo.camera,
     )
     return replace(
         references,

@@ -16,6 +16,8 @@ _OPTIONAL_COLUMNS = ("along", "u2", "v2")
 
 LIST_SUFFIXES = (".txt", ".csv", ".xyz")
 """Suffixes of lists of points, which are sparse depth."""
+CLOUD_SUFFIXES = (".pcd", ".ply")
+"""Suffixes of points in space, which are sparse depth."""
 MAP_SUFFIXES = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
 """Suffixes of depth maps that may be sparse depth."""
 
@@ -151,7 +153,7 @@ def find_sparse_file(folder: Path, photo: Path) -> Path:
     """
     if not folder.is_dir():
         return folder
-    suffixes = (*MAP_SUFFIXES, *LIST_SUFFIXES)
+    suffixes = (*MAP_SUFFIXES, *LIST_SUFFIXES, *CLOUD_SUFFIXES)
     candidates = [folder / f"{photo}{suffix}" for suffix in suffixes]
     files = [path for path in candidates if path.is_file()]
     if len(files) == 1:
@@ -168,5 +170,5 @@ def find_sparse_file(folder: Path, photo: Path) -> Path:
 def sparse_files(folder: Path) -> Iterator[Path]:
     """Files in a folder, at any depth, that may be sparse depth by their suffix."""
     for path in folder.rglob("*"):
-        if path.suffix in (*MAP_SUFFIXES, *LIST_SUFFIXES) and path.is_file():
+        if path.suffix in (*MAP_SUFFIXES, *LIST_SUFFIXES, *CLOUD_SUFFIXES) and path.is_file():
             yield path

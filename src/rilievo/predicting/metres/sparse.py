@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Mask, Points, Shaped, Values
+from rilievo.arrays.shapes import Field, Mask, Points, Shaped, Transform, Values
 from rilievo.calibration.sizes import Along, KnownPoint
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
 from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
 from rilievo.io.depth.interpretation import (
@@ -33,8 +34,13 @@ from rilievo.io.depth.stored_depth import (
 from rilievo.io.files.names import printable
 from rilievo.io.saved_origins import read_saved_arrays
 from rilievo.predicting.metres.point_lists import read_point_list
+from rilievo.predicting.metres.projected_points import (
+    project_points,
+    read_points_in_space,
+    require_camera,
+)
 from rilievo.predicting.metres.sensor_depth import is_dense
-from rilievo.predicting.metres.size_files import LIST_SUFFIXES
+from rilievo.predicting.metres.size_files import CLOUD_SUFFIXES, LIST_SUFFIXES
 from rilievo.predicting.metres.sparse_points import (
     known_points_of_array,
     points_of_map,
@@ -111,6 +117,8 @@ class _SparseOptions:
         crop: Where a map lies in the photograph.
         encoding: What the numbers contain besides depth.
         kind: "metric" or "distance".
+        cam_T_sensor: Transform of points in space to the frame of the camera.
+        camera: Camera of the upright photograph; None if it is unknown.
     """
 
     shape: tuple[int, int]
@@ -119,6 +127,8 @@ class _SparseOptions:
     crop: str | None
     encoding: NumberEncoding
     kind: str | None
+    cam_T_sensor: Transform | None
+    camera: Camera | None
 
     @property
     def along(self) -> Along | None:
@@ -138,12 +148,15 @@ def read_sparse(
     kind: str | None = None,
     is_error_stated: bool = False,
     orientation: int = 1,
+    cam_T_sensor: Transform | None = None,
+    camera: Camera | None = None,
 ) -> SparseDepth:
     """Read depth of another instrument for a photograph.
 
     Args:
-        source: File of a map, with 0 and NaN as gaps, or of lines ``u v metres``; or a map as an
-            array.
+        source: File of a map, with 0 and NaN as gaps, of lines ``u v metres``, or of points in
+            space; or a map as an array. With ``cam_T_sensor``, lines and arrays (n, 3) are points
+            in space, too.
         shape: Height and width of the photograph.
         unit: Metres per count, required for integers that do not state it.
         crop: Where a map lies in the photograph (``rilievo.io.depth.placement``), if its size does
@@ -153,6 +166,9 @@ def read_sparse(
         is_error_stated: Whether the user states the error of the depth. Then a network may have
             predicted it.
         orientation: EXIF's orientation of the photograph.
+        cam_T_sensor: Transform that takes points in space to the frame of the camera [m]; None if
+            they are in this frame.
+        camera: Camera of the upright photograph, for points in space; None if it is unknown.
 
     Raises:
         InputError: If the file is broken, or its record says that a network predicted the depth.
@@ -168,7 +184,12 @@ def read_sparse(
         crop=crop,
         encoding=number_encoding,
         kind=kind,
+        cam_T_sensor=cam_T_sensor,
+        camera=camera,
     )
+    if _holds_points_in_space(source, cam_T_sensor):
+        _require_no_map_options(crop, encoding)
+        return _read_points_in_space(source, options, is_error_stated=is_error_stated)
     if isinstance(source, np.ndarray):
         stored = stored_depth_from_array(source, number_encoding, _ARRAY_NAME)
         return _interpret_map(stored, options, _ARRAY_NAME, is_map_file=False)
@@ -183,6 +204,64 @@ def read_sparse(
         return _read_map_file(source, options, is_error_stated=is_error_stated)
     _require_no_map_options(crop, encoding)
     return _read_list(source, options)
+
+
+def _holds_points_in_space(source: Path | np.ndarray, cam_T_sensor: Transform | None) -> bool:
+    """Whether sparse depth is points in space, because of its file or a sensor's pose.
+
+    Raises:
+        OptionError: If there is a pose, but the file is a map, which has no points in space.
+    """
+    if isinstance(source, np.ndarray):
+        return cam_T_sensor is not None
+    suffix = source.suffix.lower()
+    if suffix in CLOUD_SUFFIXES:
+        return True
+    if cam_T_sensor is not None and suffix not in LIST_SUFFIXES:
+        raise OptionError(
+            option="cam_T_sensor",
+            problem=f"only applies to points in space, and {printable(source)} is a depth map",
+            hint="give a point cloud (PCD, PLY or lines x y z), or a map that is registered to the "
+            "photograph without this option",
+        )
+    return cam_T_sensor is not None
+
+
+def _read_points_in_space(
+    source: Path | np.ndarray, options: _SparseOptions, *, is_error_stated: bool
+) -> SparseDepth:
+    """Read points in space, and project them into the photograph."""
+    name = _ARRAY_NAME if isinstance(source, np.ndarray) else printable(source)
+    if options.kind is not None:
+        raise OptionError(
+            option="sparse_kind",
+            problem="only applies to maps and to lines u v metres, because points in space state "
+            "their positions",
+            hint="leave the option out",
+        )
+    camera = require_camera(options.camera, name)
+    points = read_points_in_space(source, name, is_error_stated=is_error_stated)
+    if options.unit is not None:
+        points *= options.unit
+    projected = project_points(points, options.cam_T_sensor, camera, options.shape, name)
+    notes = () if projected.note is None else (projected.note,)
+    doubts = []
+    if options.orientation != 1:
+        doubts.append(
+            f"{name}: EXIF rotates the photograph (orientation {options.orientation}), and the "
+            "pose of the sensor is read as that beside the upright camera; check that it is"
+        )
+    if options.unit is None:
+        unit_doubt = _listed_unit_doubt(projected.points[:, 2], name)
+        doubts += [] if unit_doubt is None else [unit_doubt]
+    metres = _map_of_points(projected.points, options.shape)
+    return SparseDepth(
+        points=known_points_of_array(thin_by_grid(projected.points, options.shape)),
+        measured=metres if is_dense(metres) else None,
+        reading=DepthInterpretation(warnings=(*notes, *doubts)),
+        sensor_doubts=tuple(doubts),
+        along=projected.along,
+    )
 
 
 def _read_map_file(path: Path, options: _SparseOptions, *, is_error_stated: bool) -> SparseDepth:

@@ -89,6 +89,9 @@ def predict(
         known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, tuples (u, v, metres) and
             (u1, v1, u2, v2, metres), or texts; they make one photograph metric.
         sparse: Depth from another instrument: an array (h, w) with 0 and NaN as gaps, or a file.
+            With ``cam_T_sensor``, the array has points (n, 3).
+        cam_T_sensor: Pose of that instrument: the transform (3x4 or 4x4) that takes its points [m]
+            to the frame of the camera, as an array, a text of numbers, or a file.
         sparse_unit: Metres of one count, needed for whole numbers.
         depth_error: Error that eight in ten depths of ``sparse`` stay below: "1%", "10mm", "0.3%/m"
             or a sum of these; by default 2% is assumed.

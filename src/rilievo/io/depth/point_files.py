@@ -1,0 +1,374 @@
+"""Points (x, y, z) from files of lidars and depth cameras: PCD, PLY and text.
+
+PCD is the format of the Point Cloud Library (https://pointclouds.org/documentation/tutorials/
+pcd_file_format.html), in its three encodings; PLY that of Turk (The PLY Polygon File Format, 1994).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.arrays.shapes import Points
+from rilievo.errors import InputError
+from rilievo.io.files.limits import (
+    MAX_BYTES,
+    MAX_TEXT_BYTES,
+    check_regular,
+    check_unpacked,
+    is_whole,
+    reason,
+)
+from rilievo.io.files.names import printable
+
+_AXES = ("x", "y", "z")
+_MAX_POINTS = 10_000_000
+"""Most points of a file; a scan of a lidar has about 100,000."""
+_MAX_HEADER_BYTES = 2**20
+_PCD_TYPES: Mapping[tuple[str, str], str] = {
+    ("F", "4"): "f4",
+    ("F", "8"): "f8",
+    **{("I", size): f"i{size}" for size in "1248"},
+    **{("U", size): f"u{size}" for size in "1248"},
+}
+"""NumPy's types by TYPE and SIZE of a PCD's header."""
+_PLY_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(("char", "int8"), "i1"),
+    **dict.fromkeys(("uchar", "uint8"), "u1"),
+    **dict.fromkeys(("short", "int16"), "i2"),
+    **dict.fromkeys(("ushort", "uint16"), "u2"),
+    **dict.fromkeys(("int", "int32"), "i4"),
+    **dict.fromkeys(("uint", "uint32"), "u4"),
+    **dict.fromkeys(("float", "float32"), "f4"),
+    **dict.fromkeys(("double", "float64"), "f8"),
+}
+_PLY_BYTE_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
+_OUR_COMMENT = "rilievo:"
+"""Start of the comments in which rilievo's own PLY files hold their JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPoints:
+    """Points of a file, in its own frame and unit.
+
+    Attributes:
+        points: Rows of x, y and z. Those without a return of the sensor may be NaN or 0, 0, 0.
+        is_ours: Whether rilievo wrote the file, so that a network may have predicted the points.
+    """
+
+    points: Points
+    is_ours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Where x, y and z stand in rows of numbers.
+
+    Attributes:
+        indices: Index of each among the numbers of a row.
+        types: NumPy's type of each, with its byte order.
+        offsets: First byte of each in a binary row.
+        row_bytes: Length of a binary row.
+    """
+
+    indices: tuple[int, ...]
+    types: tuple[str, ...]
+    offsets: tuple[int, ...]
+    row_bytes: int
+
+
+def read_points(path: Path) -> StoredPoints:
+    """Read the points of a PCD or PLY file, or of a text file with lines ``x y z``.
+
+    In a text file, lines may have commas, further columns and comments after #, and the first line
+    may be a header that begins with x.
+
+    Raises:
+        InputError: If the file is damaged, too large, or has no x, y and z.
+    """
+    name = printable(path)
+    size = check_regular(path)
+    has_binary_form = path.suffix.lower() in (".pcd", ".ply")
+    most_bytes = MAX_BYTES if has_binary_form else MAX_TEXT_BYTES
+    if size > most_bytes:
+        raise InputError(
+            f"the file has {size / 2**20:.0f} MiB; expected at most {most_bytes / 2**20:g} MiB",
+            path=name,
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
+    try:
+        with np.errstate(invalid="ignore"):  # Signalling NaN are as good as others.
+            stored = _parse(content, path.suffix.lower())
+    except (ValueError, MemoryError) as error:
+        raise InputError(
+            f"the file is truncated, damaged or of an unsupported kind ({reason(error)})", path=name
+        ) from error
+    if not len(stored.points):
+        raise InputError("the file has no points", path=name)
+    return stored
+
+
+def _parse(content: bytes, suffix: str) -> StoredPoints:
+    """Parse a file by its suffix; raise ``ValueError`` if it is not of this form."""
+    if suffix == ".pcd":
+        return StoredPoints(points=_parse_pcd(content))
+    if suffix == ".ply":
+        return _parse_ply(content)
+    lines = content.decode("utf-8", errors="replace").replace(",", " ")
+    first_line, _, rest = lines.partition("\n")
+    body = rest if first_line.strip().lower().startswith("x") else lines
+    is_empty = not any(line.partition("#")[0].strip() for line in body.splitlines())
+    if is_empty:
+        raise ValueError("no line has numbers")
+    text = BytesIO(body.encode())
+    return StoredPoints(points=np.loadtxt(text, np.float64, ndmin=2, usecols=(0, 1, 2)))
+
+
+def _header_lines(content: bytes, last_word: bytes) -> tuple[list[list[str]], int]:
+    """Return the words of each line up to the one that begins with ``last_word``, and its end."""
+    lines: list[list[str]] = []
+    start = 0
+    while start < min(len(content), _MAX_HEADER_BYTES):
+        newline = content.find(b"\n", start)
+        end = len(content) if newline < 0 else newline
+        line = content[start:end]
+        lines.append(line.decode("ascii", errors="replace").split())
+        start = end + 1
+        if line.startswith(last_word):
+            return lines, start
+    raise ValueError(f"its header has no line '{last_word.decode()}'")
+
+
+def _parse_pcd(content: bytes) -> Points:
+    lines, start = _header_lines(content, b"DATA")
+    header = {words[0].upper(): words[1:] for words in lines if words and words[0][0] != "#"}
+    fields = header.get("FIELDS", [])
+    sizes, types = header.get("SIZE", []), header.get("TYPE", [])
+    counts = header.get("COUNT", ["1"] * len(fields))
+    if not fields or not len(fields) == len(sizes) == len(types) == len(counts):
+        raise ValueError("FIELDS, SIZE, TYPE and COUNT of its header are not equally many")
+    numpy_types = [_pcd_type(*kind) for kind in zip(types, sizes, strict=True)]
+    repeats = [_whole(count, "COUNT") for count in counts]
+    count = _point_count(header.get("POINTS") or _product(header))
+    encoding = " ".join(header.get("DATA", []))
+    body = memoryview(content)[start:]
+    if encoding == "ascii":
+        return _parse_rows(bytes(body), _columns(fields, numpy_types, repeats), count)
+    if encoding == "binary":
+        return _unpack_rows(body, _columns(fields, numpy_types, repeats), count)
+    if encoding == "binary_compressed":
+        return _unpack_compressed(bytes(body), fields, numpy_types, repeats, count)
+    raise ValueError(f"DATA is '{encoding[:40]}', expected ascii, binary or binary_compressed")
+
+
+def _product(header: Mapping[str, Sequence[str]]) -> list[str]:
+    """Number of points of a header without POINTS."""
+    sides = [_whole(" ".join(header.get(key, [])), key) for key in ("WIDTH", "HEIGHT")]
+    return [str(sides[0] * sides[1])]
+
+
+def _pcd_type(kind: str, size: str) -> str:
+    numpy_type = _PCD_TYPES.get((kind.upper(), size))
+    if numpy_type is None:
+        raise ValueError(f"its header has TYPE {kind[:20]} with SIZE {size[:20]}")
+    return f"<{numpy_type}"
+
+
+def _whole(text: str, key: str) -> int:
+    if not is_whole(text):
+        raise ValueError(f"{key} of its header is '{text[:20]}', expected a whole number")
+    return int(text)
+
+
+def _point_count(words: Sequence[str]) -> int:
+    """Number of points that a header states."""
+    count = _whole(" ".join(words), "the number of points")
+    if count > _MAX_POINTS:
+        raise ValueError(f"{count} points; expected at most {_MAX_POINTS}")
+    return count
+
+
+def _columns(names: Sequence[str], types: Sequence[str], repeats: Sequence[int]) -> _Columns:
+    """Find x, y and z among the columns of a row, each of which holds one or more numbers."""
+    lower_names = [name.lower() for name in names]
+    positions = []
+    for axis in _AXES:
+        if lower_names.count(axis) != 1 or repeats[lower_names.index(axis)] != 1:
+            raise ValueError(f"its points have no single number {axis}")
+        positions.append(lower_names.index(axis))
+    sizes = [np.dtype(kind).itemsize * repeat for kind, repeat in zip(types, repeats, strict=True)]
+    return _Columns(
+        indices=tuple(sum(repeats[:position]) for position in positions),
+        types=tuple(types[position] for position in positions),
+        offsets=tuple(sum(sizes[:position]) for position in positions),
+        row_bytes=sum(sizes),
+    )
+
+
+def _parse_rows(body: bytes, columns: _Columns, count: int) -> Points:
+    """Parse the first rows of a text."""
+    if len(body) > MAX_TEXT_BYTES:
+        raise ValueError(f"more than {MAX_TEXT_BYTES / 2**20:g} MiB of text; save it as binary")
+    if not body.strip():
+        _check_row_count(0, count)
+        return np.zeros((0, 3))
+    points = np.loadtxt(
+        BytesIO(body), np.float64, ndmin=2, usecols=columns.indices, max_rows=count, comments=None
+    )
+    _check_row_count(len(points), count)
+    return points
+
+
+def _check_row_count(found: int, stated: int) -> None:
+    if found < stated:
+        raise ValueError(f"it states {stated} points and holds {found}")
+
+
+def _unpack_rows(body: memoryview, columns: _Columns, count: int) -> Points:
+    """Unpack x, y and z of binary rows."""
+    _check_row_count(len(body) // columns.row_bytes, count)
+    row = np.dtype(
+        {
+            "names": list(_AXES),
+            "formats": list(columns.types),
+            "offsets": list(columns.offsets),
+            "itemsize": columns.row_bytes,
+        }
+    )
+    rows = np.frombuffer(body, row, count)
+    return np.stack([rows[axis].astype(np.float64) for axis in _AXES], axis=1)
+
+
+def _unpack_compressed(
+    body: bytes, fields: Sequence[str], types: Sequence[str], repeats: Sequence[int], count: int
+) -> Points:
+    """Unpack fields that stand one after the other, each with the numbers of all points."""
+    packed_size, size = (int(number) for number in np.frombuffer(body[:8], "<u4", 2))
+    columns = _columns(fields, types, repeats)
+    if size != columns.row_bytes * count:
+        raise ValueError(f"{count} points of {columns.row_bytes} bytes do not unpack to {size}")
+    check_unpacked("the file", size, most_bytes=MAX_BYTES)
+    if len(body) - 8 < packed_size:
+        raise ValueError(f"it states {packed_size} bytes and holds {len(body) - 8}")
+    unpacked = decompress_lzf(body[8 : 8 + packed_size], size)
+    return np.stack(
+        [
+            np.frombuffer(unpacked, kind, count, offset * count).astype(np.float64)
+            for kind, offset in zip(columns.types, columns.offsets, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def decompress_lzf(packed: bytes, size: int) -> bytes:
+    """Decompress data in the format of LibLZF (Lehmann), which unpack to ``size`` bytes.
+
+    A control byte below 32 is followed by one more literal byte than its value. Any other copies
+    bytes that were unpacked before: its upper three bits, and if they are 7 the next byte, are the
+    length less 2, and its lower five bits with the byte after it the distance less 1.
+
+    Raises:
+        ValueError: If the data are damaged.
+    """
+    unpacked = bytearray()
+    position = 0
+    while position < len(packed) and len(unpacked) <= size:
+        control = packed[position]
+        position += 1
+        if control < 32:
+            literal = packed[position : position + control + 1]
+            if len(literal) <= control:
+                break
+            unpacked += literal
+            position += control + 1
+            continue
+        length_bytes = 2 if control >> 5 == 7 else 1
+        if position + length_bytes > len(packed):
+            break
+        length = (control >> 5) + 2
+        if length_bytes == 2:
+            length += packed[position]
+        distance = ((control & 31) << 8 | packed[position + length_bytes - 1]) + 1
+        position += length_bytes
+        if distance > len(unpacked):
+            break
+        # The copy may overlap its source, which then repeats.
+        pattern = unpacked[-distance:][:length]
+        unpacked += (pattern * (length // len(pattern) + 1))[:length]
+    if len(unpacked) != size:
+        raise ValueError(f"its compressed part unpacks to other than {size} bytes")
+    return bytes(unpacked)
+
+
+@dataclass(slots=True)
+class _Element:
+    """Element of a PLY file: its number of rows, and names and types of their properties."""
+
+    name: str
+    count: int
+    names: list[str]
+    types: list[str]
+    has_lists: bool = False
+
+
+def _parse_ply(content: bytes) -> StoredPoints:
+    lines, start = _header_lines(content, b"end_header")
+    if lines[0] != ["ply"]:
+        raise ValueError("it does not begin with 'ply'")
+    formats = [words[1] for words in lines if words[:1] == ["format"] and len(words) > 1]
+    if len(formats) != 1 or formats[0] not in _PLY_BYTE_ORDERS:
+        raise ValueError("its header states no known format")
+    byte_order = _PLY_BYTE_ORDERS[formats[0]]
+    is_ours = any(words[:2] == ["comment", _OUR_COMMENT] for words in lines)
+    earlier: list[_Element] = []
+    for element in _ply_elements(lines, byte_order or "<"):
+        if element.name == "vertex":
+            points = _ply_points(content, start, byte_order, earlier, element)
+            return StoredPoints(points=points, is_ours=is_ours)
+        earlier.append(element)
+    raise ValueError("its header has no element 'vertex'")
+
+
+def _ply_elements(lines: Sequence[Sequence[str]], byte_order: str) -> Iterator[_Element]:
+    """Yield the elements that a header declares, each with its properties."""
+    element: _Element | None = None
+    for words in lines:
+        if words[:1] == ["element"] and len(words) == 3:
+            if element is not None:
+                yield element
+            count = _point_count(words[2:])
+            element = _Element(name=words[1], count=count, names=[], types=[])
+        elif words[:2] == ["property", "list"] and element is not None:
+            element.has_lists = True
+        elif words[:1] == ["property"] and element is not None:
+            if len(words) != 3 or words[1] not in _PLY_TYPES:
+                raise ValueError(f"its header has the property '{' '.join(words[1:])[:40]}'")
+            element.types.append(byte_order + _PLY_TYPES[words[1]])
+            element.names.append(words[2])
+    if element is not None:
+        yield element
+
+
+def _ply_points(
+    content: bytes, start: int, byte_order: str, earlier: Sequence[_Element], vertex: _Element
+) -> Points:
+    """Read the vertices, which come after the rows of earlier elements."""
+    if vertex.has_lists:
+        raise ValueError("its vertices have lists")
+    columns = _columns(vertex.names, vertex.types, [1] * len(vertex.names))
+    if not byte_order:
+        rows_left = sum(element.count for element in earlier)
+        while rows_left and start < len(content):
+            start = content.find(b"\n", start) + 1 or len(content)
+            rows_left -= 1
+        return _parse_rows(content[start:], columns, vertex.count)
+    for element in earlier:
+        if element.has_lists:
+            raise ValueError(f"lists of '{element.name}' come before its vertices")
+        start += element.count * sum(np.dtype(kind).itemsize for kind in element.types)
+    return _unpack_rows(memoryview(content)[start:], columns, vertex.count)
