@@ -93,7 +93,7 @@ class InstrumentRanges:
             -float(difference @ first) / squared_length,
             float(difference @ second) / squared_length,
         )
-        depth_error = self._propagate_depth_errors((first, second), weights)
+        depth_error = self.change_by_depth_errors((first, second), weights)
         return math.hypot(depth_error, self._focal_error_of(difference))
 
     def height_error(
@@ -108,10 +108,10 @@ class InstrumentRanges:
         # A relative error e of depth moves a point p by e p, and its height by e (normal · p). That
         # of the plane's depth moves the foot, and enters with the opposite sign.
         weights = (float(normal @ position), -float(normal @ foot))
-        depth_error = self._propagate_depth_errors((position, foot), weights)
+        depth_error = self.change_by_depth_errors((position, foot), weights)
         # A tilt of the plane counts the more, the farther the point lies from its middle.
         plane_distance = abs(float(normal @ foot))
-        tilt = SLOPE_PER_ERROR * self._varying_error_at(support.middle) * support.offset(position)
+        tilt = self.slope_error(support, position)
         # The focal length scales only the part of the height across the optical axis.
         squared_sine = float(normal[:2] @ normal[:2])
         focal_height_error = self.focal_error * squared_sine * abs(height)
@@ -121,7 +121,7 @@ class InstrumentRanges:
         """Error of the tilt of a plane along a unit direction that lies in it [degrees]."""
         middle = plane.support.middle
         gap_error = VARYING_FRACTION * self._gap_error_at(middle)
-        varying_error = math.hypot(self._varying_error_at(middle), gap_error)
+        varying_error = math.hypot(self.varying_error_at(middle), gap_error)
         slope = SLOPE_PER_ERROR * varying_error * plane.support.inverse_spread(direction)
         return math.degrees(math.atan(plane.camera_distance * slope))
 
@@ -165,15 +165,7 @@ class InstrumentRanges:
         """Fraction of the error that all pixels are known to have in common."""
         return COMMON_FRACTION if self.instrument.is_assumed else 0.0
 
-    def _focal_error_of(self, vector: Vector) -> float:
-        """Relative error of the length of a vector by the focal length.
-
-        The focal length scales only what the vector extends across the optical axis.
-        """
-        across_axis = vector[:2]
-        return self.focal_error * float(across_axis @ across_axis) / float(vector @ vector)
-
-    def _propagate_depth_errors(
+    def change_by_depth_errors(
         self, positions: Sequence[Vector], weights: Sequence[float]
     ) -> float:
         """Error of a quantity caused by the errors of depth at points.
@@ -205,11 +197,27 @@ class InstrumentRanges:
             *gap_changes,
         )
 
-    def _varying_error_at(self, position: Vector) -> float:
+    def varying_error_at(self, position: Vector) -> float:
         """Error by which the pixels of a surface may differ, where rounding tilts it more."""
         depth = self._depth_at(position)
         error = self.varying_fraction * self.instrument.error.relative_at(depth)
         return math.hypot(error, STEP_TILT * self.instrument.rounding.relative_at(depth))
+
+    def slope_error(self, support: PlaneSupport, position: Vector) -> float:
+        """Error of the height of a fitted plane at a position, over its distance.
+
+        It is that of its tilt, which counts the more, the farther the position lies from the middle
+        of the points of ``support``.
+        """
+        return SLOPE_PER_ERROR * self.varying_error_at(support.middle) * support.offset(position)
+
+    def _focal_error_of(self, vector: Vector) -> float:
+        """Relative error of the length of a vector by the focal length.
+
+        The focal length scales only what the vector extends across the optical axis.
+        """
+        across_axis = vector[:2]
+        return self.focal_error * float(across_axis @ across_axis) / float(vector @ vector)
 
     def _depth_error_at(self, position: Vector) -> float:
         error = self.instrument.relative_error_at(self._depth_at(position))
