@@ -147,7 +147,16 @@ def user_folder(
     motorcycle = Image.fromarray(skimage.data.stereo_motorcycle()[0])
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 48
-    for name in ("photo.jpg", "room.jpg", "street.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
+    for name in (
+        "photo.jpg",
+        "room.jpg",
+        "street.jpg",
+        "one.jpg",
+        "two.jpg",
+        "photos/a.jpg",
+        "heap.jpg",
+        "bowl.jpg",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         motorcycle.save(tmp_path / name, exif=exif)
     for index in range(3):

@@ -38,6 +38,7 @@ def test_a_known_length_measures_as_what_it_is(
         (["100,150", "200,140", "--known", "150,140,2"], "length: "),
         (["90,100", "200,100", "200,160", "--known", "150,140,2"], "area: "),
         (["90,100", "200,100", "--angle"], "angle: "),
+        (["90,100", "200,100", "200,160", "--volume", "--known", "150,140,2"], "volume: "),
     ],
 )
 def test_the_points_choose_what_is_measured(
@@ -72,6 +73,12 @@ def test_a_border_is_measured_only_without_trimming(
         (["1,2", "30,400", "--known", "9,9,2"], "30,400"),
         (["1,2", "1,2", "--known", "9,9,2"], "same pixel"),
         (["1,2", "--angle"], "two points"),
+        (["1,2", "30,40", "--volume", "--known", "9,9,2"], "three corners"),
+        (["1,2", "30,40", "3,50", "--volume", "--angle"], "only one of them"),
+        (["1,2", "30,40", "3,50", "--volume", "--in-plane", "--known", "9,9,2"], "volumes"),
+        (["1,2", "30,40", "3,50", "--volume", "--base", "1,x"], "1,x"),
+        (["1,2", "30,40", "--base", "9,9", "--known", "9,9,2"], "add --volume"),
+        (["--box", "1,2,30,40", "--base", "9,9"], "points"),
         (["1,2", "30,40", "--known", "points.csv"], "points.csv"),
         (["1,2", "30,40", "--known-length", "1,2,3"], "1,2,3"),
         (["1,2", "30,40", "--known-length", "1,2,30,40,a44"], "a4"),
@@ -144,6 +151,14 @@ def test_the_short_help_lists_everything_that_can_be_measured(
     with pytest.raises(SystemExit):
         main(["measure", "--help"])
     short_help = capsys.readouterr().out.partition("Examples:")[0]
-    for flag in ("--distance", "--height", "--height-above-plane", "--box", "--mask", "--angle"):
+    for flag in (
+        "--distance",
+        "--height",
+        "--height-above-plane",
+        "--box",
+        "--mask",
+        "--angle",
+        "--volume",
+    ):
         assert f"\n      {flag} " in short_help
     assert "--json" in short_help

@@ -1,4 +1,4 @@
-"""``rilievo measure``: distances, sizes, areas and angles in photographs."""
+"""``rilievo measure``: distances, sizes, areas, volumes and angles in photographs."""
 
 import csv
 import json
@@ -24,6 +24,7 @@ from rilievo.measure.measurement_records import (
     COVERAGE,
     measure_points,
     measurement_json,
+    parse_points,
     parse_quantity,
     region_cells,
     region_record,
@@ -51,7 +52,8 @@ class _Arguments(TrustOptions):
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in; with boxes or masks, also a folder or a video."""
     points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")] = ()
-    """Points as column and row: two for a length, three or more around a surface for an area."""
+    """Points as column and row: two for a length, three or more around a surface for an area or
+    around an object for a volume."""
     distance: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
     """Measure the straight-line distance from the camera to this point."""
     height: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
@@ -70,6 +72,12 @@ class _Arguments(TrustOptions):
     """Mask of an object to measure, or of several objects: PNG, or JSON (COCO)."""
     angle: Annotated[bool, option(in_short_help=True)] = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
+    volume: Annotated[bool, option(in_short_help=True)] = False
+    """Measure the volume of the heap or the hollow inside of the outline instead of its area: above
+    or below a plane that is fitted to the surface around the outline."""
+    base: Annotated[tuple[str, ...], option(repeats=True, metavar="U,V")] = ()
+    """Point of the plane of a volume, for example on the rim of a bowl. Repeat the option for three
+    points or more, which then replace the surface around the outline."""
     in_plane: Annotated[bool, option(in_short_help=True)] = False
     """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
     depth_file: Annotated[DepthFile, option(name="")]
@@ -92,14 +100,15 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo measure",
-        description="Measure distances, lengths, heights, areas and angles in a photograph, and "
-        "the distances and sizes of objects in boxes or masks, with error ranges.",
+        description="Measure distances, lengths, heights, areas, volumes and angles in a "
+        "photograph, and the distances and sizes of objects in boxes or masks, with error ranges.",
         examples=(
             "rilievo measure photo.jpg --distance 250,300 --known 320,240,2.35",
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
             "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
             "rilievo measure photo.jpg 100,200 400,210 --depth depth.png --camera 525",
             "rilievo measure photo.jpg 100,200 400,210 400,300 100,290 --markers 0.06",
+            "rilievo measure heap.jpg 100,200 300,180 420,300 80,310 --volume --known 320,240,2.35",
             "rilievo measure photo.jpg --height-above-plane 310,120 305,240 --known-rectangle "
             "140,104,377,172,378,296,96,228,a4",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
@@ -117,6 +126,8 @@ def _check_no_point_options(arguments: _Arguments) -> None:
     point_options = (
         arguments.points,
         arguments.angle,
+        arguments.volume,
+        arguments.base,
         arguments.distance,
         arguments.height,
         arguments.height_above_plane,
@@ -152,17 +163,19 @@ def _measure_points(request: _Arguments) -> int:
     quantity, points = parse_quantity(
         request.points,
         angle=request.angle,
+        volume=request.volume,
         distance=request.distance,
         height=request.height,
         height_above_plane=request.height_above_plane,
     )
+    base = parse_points(request.base)
     if Path(request.photo).is_dir():
         raise InputError(
             "is a folder; to measure at points, give a single photograph",
             path=printable(request.photo),
         )
     prediction = _predict_or_read_depth(request, request.photo)
-    measurement = measure_points(prediction, points, quantity, in_plane=request.in_plane)
+    measurement = measure_points(prediction, points, quantity, in_plane=request.in_plane, base=base)
     for remark in _remarks_to_print(request, prediction, measurement):
         complain(for_terminal(note_about(printable(request.photo), remark)))
     with printing():

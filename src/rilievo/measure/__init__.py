@@ -1,4 +1,4 @@
-"""Distances, lengths, heights, areas and angles, each with an expected range."""
+"""Distances, lengths, heights, areas, volumes and angles, each with an expected range."""
 
 from rilievo.measure.measurements import Measurement as Measurement
 from rilievo.measure.quantities import angle as angle
@@ -9,6 +9,7 @@ from rilievo.measure.quantities import length as length
 from rilievo.measure.rectangle_plane import height_above_plane as height_above_plane
 from rilievo.measure.region_measurements import RegionMeasurement as RegionMeasurement
 from rilievo.measure.regions import Region as Region
+from rilievo.measure.volumes import volume as volume
 
 __all__ = [
     "Measurement",
@@ -20,4 +21,5 @@ __all__ = [
     "height",
     "height_above_plane",
     "length",
+    "volume",
 ]

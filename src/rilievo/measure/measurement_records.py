@@ -13,6 +13,7 @@ from rilievo.measure.quantities import area, distance, height, length
 from rilievo.measure.ranges import COVERAGE as COVERAGE
 from rilievo.measure.rectangle_plane import height_above_plane
 from rilievo.measure.region_measurements import RegionMeasurement
+from rilievo.measure.volumes import volume as volume_of
 from rilievo.records.prediction_record import PredictionRecord
 
 SpellRemark = Callable[[object], str]
@@ -37,6 +38,7 @@ def parse_quantity(
     point_texts: Sequence[str],
     *,
     angle: bool,
+    volume: bool = False,
     distance: str | None,
     height: str | None,
     height_above_plane: str | None = None,
@@ -54,7 +56,7 @@ def parse_quantity(
         "height_above_plane": height_above_plane,
     }
     requested = {quantity: text for quantity, text in point_options.items() if text}
-    if len(requested) > 1 or (angle and requested):
+    if len(requested) + angle + volume > 1:
         raise OptionError(
             problem=Text(
                 OptionName("angle"),
@@ -62,8 +64,10 @@ def parse_quantity(
                 OptionName("distance"),
                 ", ",
                 OptionName("height"),
-                " and ",
+                ", ",
                 OptionName("height_above_plane"),
+                " and ",
+                OptionName("volume"),
                 " cannot be combined; give only one of them",
             )
         )
@@ -76,6 +80,8 @@ def parse_quantity(
         raise OptionError(f"an angle needs two points U,V, got {len(points)}")
     if angle:
         return "angle", points
+    if volume:
+        return "volume", points
     if len(points) < 2:
         raise _too_few_points_error(len(points))
     return ("length" if len(points) == 2 else "area"), points
@@ -121,6 +127,7 @@ _PLURALS = {
     "angle": "angles",
     "height": "heights",
     "height_above_plane": "heights above a plane",
+    "volume": "volumes",
 }
 
 
@@ -130,15 +137,24 @@ def measure_points(
     quantity: str,
     *,
     in_plane: bool = False,
+    base: Sequence[tuple[float, float]] = (),
 ) -> Measurement:
     """Measure a quantity at points (column, row) [px].
 
-    ``quantity`` is "distance", "length", "area", "height", "height_above_plane" or "angle".
+    ``quantity`` is "distance", "length", "area", "volume", "height", "height_above_plane" or
+    "angle". ``base`` are points of the plane of a volume.
 
     Raises:
-        OptionError: If points of a height or an angle are to lie in a plane.
+        OptionError: If points of a height, an angle or a volume are to lie in a plane, or ``base``
+            has points, but no volume is measured.
         CalibrationError: If depth is not in metres, or nothing can be measured there.
     """
+    if base and quantity != "volume":
+        raise OptionError(
+            option="base",
+            problem="gives the plane of a volume, but no volume is measured",
+            hint=Text("add ", OptionName("volume")),
+        )
     if quantity == "area":
         return area(prediction, points, in_plane=in_plane)
     if quantity == "distance":
@@ -151,6 +167,8 @@ def measure_points(
             problem=f"only applies to lengths, areas and distances, not to {_PLURALS[quantity]}",
             hint="leave the option out",
         )
+    if quantity == "volume":
+        return volume_of(prediction, points, base)
     if quantity == "height_above_plane":
         return height_above_plane(prediction, *points)
     if quantity == "height":

@@ -37,6 +37,8 @@ class Quantity(StrEnum):
     HEIGHT_ABOVE_PLANE = "height above the plane"
     """Height above the plane of a known rectangle."""
     AREA = "area"
+    VOLUME = "volume"
+    """Volume above a plane, or below it."""
     ANGLE = "angle"
 
 
@@ -47,6 +49,7 @@ UNITS = {
     Quantity.HEIGHT: "m",
     Quantity.HEIGHT_ABOVE_PLANE: "m",
     Quantity.AREA: "m²",
+    Quantity.VOLUME: "m³",
     Quantity.ANGLE: "°",
 }
 
@@ -73,7 +76,7 @@ class Measurement:
 
     @property
     def unit(self) -> str:
-        """Unit of ``value``: metres, square metres, degrees, or the median distance."""
+        """Unit of ``value``: metres, square or cubic metres, degrees, or the median distance."""
         return UNITS[self.what]
 
     def __str__(self) -> str:

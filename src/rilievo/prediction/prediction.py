@@ -181,6 +181,26 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
 
         return area(self, points, in_plane=in_plane)
 
+    def volume(
+        self,
+        outline: "Sequence[tuple[float, float]]",
+        base: "Sequence[tuple[float, float]]" = (),
+    ) -> "Measurement":
+        """Measure the volume of a heap above a plane, or of a hollow below it [m³].
+
+        Args:
+            outline: Corners of the object's outline in order, (column, row) [px]: three or more.
+            base: Points of the plane [px]: three or more, such as on the rim of a bowl. By default
+                the plane is fitted to the surface around the outline.
+
+        Raises:
+            OptionError: If there are too few points, or the outline crosses itself.
+            CalibrationError: If depth is not metric, or the photograph does not tell the volume.
+        """
+        from rilievo.measure import volume
+
+        return volume(self, outline, base)
+
     @overload
     def measure_box(self, region: "RegionLike", name: str = "") -> "RegionMeasurement": ...
     @overload

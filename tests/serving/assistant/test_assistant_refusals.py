@@ -222,6 +222,7 @@ def test_wrong_arguments_are_told_in_one_line(
         ("length", 1, "length needs two points, got 1"),
         ("height", 2, "height needs one point, got 2"),
         ("area", 2, "area needs 3 to 100 points"),
+        ("volume", 2, "volume needs 3 to 100 points"),
         ("angle", 3, "angle needs two points"),
     ],
 )

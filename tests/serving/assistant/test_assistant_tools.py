@@ -111,6 +111,27 @@ def desktop_photo(desktop: Desktop) -> Path:
     )
 
 
+def test_a_volume_has_its_plane_and_its_unit(desktop: Desktop) -> None:
+    """The motorcycle's tank before the wall, whose plane three points give."""
+    outline = [[0.3, 0.3], [0.7, 0.3], [0.7, 0.6], [0.3, 0.6]]
+    base = [[0.1, 0.1], [0.9, 0.12], [0.5, 0.9]]
+    question = {"photo": "bike.png", "what": "volume", "points": outline, "base": base}
+    heights = desktop.call("measure", **question)
+    assert heights.told["unit"] == "cubic camera heights"
+    assert "cubic camera heights" in heights.text
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    told = desktop.call("measure", **question).told
+    prediction = rilievo.predict(
+        desktop_photo(desktop),
+        model="rilievo/small",
+        known=[(*pixel(LINE[0]), *pixel(LINE[1]), 0.46)],
+    )
+    measured = prediction.volume(list(map(pixel, outline)), list(map(pixel, base)))
+    assert told["value"] == pytest.approx(measured.value, rel=1e-6)
+    assert told["unit"] == "m³"
+    assert "--volume --base" in told["command"]
+
+
 def test_text_has_the_range_and_its_share(desktop: Desktop) -> None:
     desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
     answer = desktop.call(

@@ -252,6 +252,30 @@ def test_a_known_rectangle_measures_in_its_plane(server: Served) -> None:
     assert feet.json().get("error") == metres.json().get("error")
 
 
+def test_a_volume_takes_an_outline_and_points_of_its_plane(server: Served) -> None:
+    outline = [(20.0, 15.0), (60.0, 15.0), (60.0, 45.0), (20.0, 45.0)]
+    base = [(5.0, 5.0), (75.0, 8.0), (40.0, 55.0)]
+    query = {
+        "known": "40,30,2.5",
+        "fov": "60",
+        "volume": "1",
+        "at": [f"{u},{v}" for u, v in outline],
+        "base": [f"{u},{v}" for u, v in base],
+    }
+    address = f"/v1/measure?{urlencode(query, doseq=True)}"
+    said = server.client.post(address, content=picture()).json()
+    image = np.asarray(Image.open(BytesIO(picture())))
+    prediction = rilievo.predict(image, model=server.model, known=[(40, 30, 2.5)], fov=60)
+    measured = prediction.volume(outline, base)
+    assert (said["what"], said["unit"]) == ("volume", "m³")
+    assert said["value"] == pytest.approx(measured.value, rel=1e-3)
+    without = server.client.post(
+        "/v1/measure?known=40,30,2.5&at=1,1&at=9,9&base=1,1", content=picture()
+    )
+    assert without.status_code == 400
+    assert "base" in without.json()["error"]
+
+
 def test_an_angle_takes_two_points(server: Served) -> None:
     address = "/v1/measure?known=40,30,2.5&angle=1&at=20,20"
     answer = server.client.post(address, content=picture())

@@ -1,4 +1,4 @@
-"""The tool ``measure``: one length, height, distance, area or angle in a photograph."""
+"""The tool ``measure``: one length, height, distance, area, volume or angle in a photograph."""
 
 import shlex
 from typing import Annotated, Literal
@@ -39,6 +39,7 @@ _MIN_AND_MAX_POINT_COUNT = {
     "height_above_plane": (1, 2),
     "length": (2, 2),
     "area": (3, 100),
+    "volume": (3, 100),
     "angle": (2, 2),
 }
 _POINTS_IN_WORDS = {
@@ -47,6 +48,7 @@ _POINTS_IN_WORDS = {
     "height_above_plane": "one point, and optionally the point of the plane straight below it",
     "length": "two points",
     "area": "3 to 100 points around a flat surface",
+    "volume": "3 to 100 points around the object",
     "angle": "two points, one on each surface",
 }
 
@@ -54,14 +56,18 @@ _POINTS_IN_WORDS = {
 class MeasureArguments(ToolArguments):
     """Arguments of ``measure``."""
 
-    what: Literal["distance", "length", "height", "height_above_plane", "area", "angle"]
+    what: Literal["distance", "length", "height", "height_above_plane", "area", "volume", "angle"]
     """Quantity. distance: straight from the camera to one point. length: straight line in space
     between two points. height: one point above the visible floor. height_above_plane: one point
     above the plane of a rectangle that was stated with the tool 'known', then the point of the
-    plane straight below it. area: three or more points around a flat surface, in order. angle:
-    between the surfaces at two points."""
+    plane straight below it. area: three or more points around a flat surface, in order. volume:
+    three or more points around a heap or a hollow, in order. angle: between the surfaces at two
+    points."""
     points: Annotated[list[Point], Field(min_length=1, max_length=100), ListOrText]
     """Points [x, y] in the picture."""
+    base: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])
+    """Three or more points of the plane of a volume, such as on the rim of a bowl. By default the
+    plane is fitted to the surface around the object."""
     unit: Unit = "fraction"
     in_plane: bool = False
     """Whether all points lie in the plane of a rectangle that was stated with the tool 'known', for
@@ -82,7 +88,7 @@ class MeasureResult(ToolResult):
     coverage: float
     """Fraction of such ranges that contain the true value."""
     unit: str
-    """Unit: m, m² or °; if no size is known, camera heights or square camera heights."""
+    """Unit: m, m², m³ or °; if no size is known, camera heights, or their square or cube."""
     is_metric: bool
     """Whether the value is in metres or degrees, and not in unknown camera heights."""
     pixels: list[list[float]]
@@ -114,7 +120,9 @@ def measure_quantity(
     if request.in_plane:
         size_arguments.append("--in-plane")
 
-    measured = _measure(prediction, points, request)
+    base = pixel_points(request.base, request.unit, photograph.prediction.shape)
+    measured = _measure(prediction, points, request, base)
+    base_arguments = [word for u, v in base for word in ("--base", f"{u!r},{v!r}")]
     record = MeasureResult(
         what=measured.what,
         value=measured.value,
@@ -126,7 +134,7 @@ def measure_quantity(
         pixels=[list(point) for point in points],
         facts=list(photograph.facts.sentences),
         notes=[worded(note, spell_argument) for note in (*photograph.notes, *measured.remarks)],
-        command=_command_line(photograph, points, request.what, size_arguments),
+        command=_command_line(photograph, points, request.what, [*base_arguments, *size_arguments]),
     )
     text = join_nonempty_lines(
         (
@@ -148,11 +156,16 @@ def _check_point_count(request: MeasureArguments) -> None:
 
 
 def _measure(
-    prediction: Prediction, points: list[tuple[float, float]], request: MeasureArguments
+    prediction: Prediction,
+    points: list[tuple[float, float]],
+    request: MeasureArguments,
+    base: list[tuple[float, float]],
 ) -> Measurement:
     """Measure, with a hint that fits this tool if a height cannot be measured."""
     try:
-        return measure_points(prediction, points, request.what, in_plane=request.in_plane)
+        return measure_points(
+            prediction, points, request.what, in_plane=request.in_plane, base=base
+        )
     except CalibrationError as error:
         if request.what == "height" and error.hint:
             # The usual hint asks for known points, which do not help to find a floor.
@@ -163,7 +176,11 @@ def _measure(
 def _replace_metres(unit: str, length_unit: str) -> str:
     if length_unit == METRES or unit == "°":
         return unit
-    return {"m": CAMERA_HEIGHTS, "m²": f"square {CAMERA_HEIGHTS}"}[unit]
+    return {
+        "m": CAMERA_HEIGHTS,
+        "m²": f"square {CAMERA_HEIGHTS}",
+        "m³": f"cubic {CAMERA_HEIGHTS}",
+    }[unit]
 
 
 def _command_line(
@@ -174,8 +191,8 @@ def _command_line(
 ) -> str:
     """Command line of ``rilievo measure`` that measures the same."""
     words = [f"{u!r},{v!r}" for u, v in points]
-    if what == "angle":
-        words.append("--angle")
+    if what in ("angle", "volume"):
+        words.append(f"--{what}")
     elif what in ("distance", "height", "height_above_plane"):
         words.insert(0, f"--{what.replace('_', '-')}")
     model = photograph.prediction.made_by.model
@@ -187,10 +204,10 @@ MEASURE = AssistantTool(
     name="measure",
     title="Measure in a photograph",
     description=(
-        "Measure a distance from the camera, a length, a height above the floor, an area or an "
-        "angle in one photograph. The answer is a best guess and a range that contains the true "
-        "value in eight out of ten cases. Tell the user both, never the best guess alone. Metres "
-        "need one known size: if the user knows one, state it first with the tool 'known'. "
+        "Measure a distance from the camera, a length, a height above the floor, an area, a volume "
+        "or an angle in one photograph. The answer is a best guess and a range that contains the "
+        "true value in eight out of ten cases. Tell the user both, never the best guess alone. "
+        "Metres need one known size: if the user knows one, state it first with the tool 'known'. "
         "Otherwise the answer is in multiples of the camera's height above the floor. Angles need "
         "no known size."
     ),

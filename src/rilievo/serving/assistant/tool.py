@@ -110,7 +110,8 @@ def measured_text(measured: Measurement, unit: str) -> str:
         return f"{name}: {measured.value:g} {unit}, as stated"
     text = str(measured).removesuffix(")").replace(" (", ", ")
     if unit == CAMERA_HEIGHTS:
-        text = text.replace(" m²", " square camera heights").replace(" m,", f" {CAMERA_HEIGHTS},")
+        text = text.replace(" m²", f" square {CAMERA_HEIGHTS}")
+        text = text.replace(" m³", f" cubic {CAMERA_HEIGHTS}").replace(" m,", f" {CAMERA_HEIGHTS},")
     return f"{text} {IN_COVERED_CASES}"
 
 

@@ -91,7 +91,9 @@ def _measure_regions(
 
 def _measure_points(prediction: Prediction, params: MeasureParams) -> dict[str, object]:
     quantity, points = params.quantity()
-    measurement = measure_points(prediction, points, quantity, in_plane=params.in_plane)
+    measurement = measure_points(
+        prediction, points, quantity, in_plane=params.in_plane, base=params.base_points()
+    )
     record = measurement_json(measurement, prediction, _format_remark)
     remarks = map(_format_remark, measurement.remarks)
     return {**record, "notes": (*client_notes(prediction), *remarks)}
@@ -245,9 +247,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         MeasureParams,
         _measure,
         name="measure",
-        summary="A distance, height, length, area or angle (what, value, low, high, unit), or the "
-        "objects in boxes (things). In eight out of ten cases, the true value lies between low "
-        "and high.",
+        summary="A distance, height, length, area, volume or angle (what, value, low, high, unit), "
+        "or the objects in boxes (things). In eight out of ten cases, the true value lies between "
+        "low and high.",
         json_keys=("coverage", "notes"),
         examples=(Example("known=320,240,2.35&at=100,200&at=300,210"),),
     ),

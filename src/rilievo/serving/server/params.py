@@ -228,7 +228,7 @@ class MeasureParams(_MeasureParameters):
 
     at: list[Text] = Field(default=[], max_length=_MAX_POINTS)
     """Column and row U,V of a point. Repeat the parameter for each one: two for a length, or three
-    or more around a surface for an area."""
+    or more around a surface for an area, or around an object for a volume."""
     distance: Text = ""
     """Measure the straight-line distance from the camera to this point, given as column and row
     U,V.
@@ -243,6 +243,11 @@ class MeasureParams(_MeasureParameters):
     The response then has a list of things."""
     angle: bool = False
     """Measure the angle between the surfaces at two points."""
+    volume: bool = False
+    """Measure the volume of the heap or the hollow inside of the outline instead of its area."""
+    base: list[Text] = Field(default=[], max_length=_MAX_POINTS)
+    """Column and row U,V of a point of the plane of a volume. Repeat the parameter for three points
+    or more. By default the plane is fitted to the surface around the outline."""
     in_plane: bool = False
     """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
 
@@ -250,6 +255,7 @@ class MeasureParams(_MeasureParameters):
         """Raise OptionError if a parameter is not valid."""
         if not self.regions():
             self.quantity()  # parsing the points validates them
+            self.base_points()
         super().check()
 
     def regions(self) -> list[Region]:
@@ -261,7 +267,8 @@ class MeasureParams(_MeasureParameters):
         if not self.box:
             return []
         has_height = self.height or self.height_above_plane
-        if self.at or self.distance or has_height or self.angle:
+        has_volume = self.volume or self.base
+        if self.at or self.distance or has_height or has_volume or self.angle:
             raise OptionError(
                 "'box' cannot be combined with points: measure the points in a separate request"
             )
@@ -274,10 +281,15 @@ class MeasureParams(_MeasureParameters):
         return parse_quantity(
             self.at,
             angle=self.angle,
+            volume=self.volume,
             distance=self.distance,
             height=self.height,
             height_above_plane=self.height_above_plane,
         )
+
+    def base_points(self) -> list[Point]:
+        """Points of the plane of a volume (u, v) [px]."""
+        return parse_points(self.base)
 
 
 _StreamParameters = extend_parameters(
