@@ -94,6 +94,7 @@ CASES: Mapping[str, Case] = {
     "known": Case(other=KNOWN),
     "known_length": Case(other=("10,60,80,60,0.5",)),
     "known_rectangle": Case(other=("10,60,80,60,84,90,6,90,0.5x0.3",)),
+    "known_circle": Case(other=("40,50,30,20,10,0.3",)),
     "sparse": Case(other="sparse.npy"),
     "cam_T_sensor": Case(
         one="1,0,0,0,0,1,0,0,0,0,1,0",

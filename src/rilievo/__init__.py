@@ -31,6 +31,7 @@ _HOMES = {
     "DepthKind": "records.depth_map",
     "DepthMap": "records.depth_map",
     "InputError": "errors",
+    "KnownCircle": "calibration.sizes",
     "KnownLength": "calibration.sizes",
     "KnownPoint": "calibration.sizes",
     "KnownRectangle": "calibration.sizes",

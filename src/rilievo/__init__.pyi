@@ -1,6 +1,7 @@
 from rilievo.alignment.ground_truth import align as align
 from rilievo.calibration.floor import calibrate_height as calibrate_height
 from rilievo.calibration.points import calibrate as calibrate
+from rilievo.calibration.sizes import KnownCircle as KnownCircle
 from rilievo.calibration.sizes import KnownLength as KnownLength
 from rilievo.calibration.sizes import KnownPoint as KnownPoint
 from rilievo.calibration.sizes import KnownRectangle as KnownRectangle

@@ -86,7 +86,7 @@ def test_a_place_that_is_none_is_refused(place: float) -> None:
         ("", "found 1 value"),
         ("1,2", "found 2 values"),
         ("1,2,3,ray,5", "the first four must be numbers"),
-        ("1,2,3,4,5,6", "found 6 values"),
+        ("1,2,3,4,5,6,7", "found 7 values"),
         ("1,2,3,4,a6", "a4"),
         ("1,2,3,4,0", "the length must be between"),
         ("1,2,3,4,nan", "the length must be between"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rilievo.calibration.sizes import KnownLength, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import KnownCircle, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import OptionError
 from rilievo.options.known_sizes import KnownSizes
 
@@ -44,8 +44,10 @@ def test_lengths_and_rectangles_have_options_of_their_own() -> None:
         known=("40,50,1.5",),
         known_length=("40,50,90,60,0.2",),
         known_rectangle=("10,10,90,12,88,70,9,68,90cmx60cm",),
+        known_circle=("40,50,30,20,10,3cm",),
     )
-    assert sizes.known_sizes == (POINT, LENGTH, RECTANGLE)
+    circle = KnownCircle(u=40, v=50, width=30, height=20, angle=10, metres=0.03)
+    assert sizes.known_sizes == (POINT, LENGTH, RECTANGLE, circle)
     with pytest.raises(OptionError, match="known_length"):
         _ = KnownSizes(known_length=("40,50,1.5",)).known_sizes
 

@@ -22,6 +22,7 @@ from PIL import Image
 from starlette.testclient import WebSocketDenialResponse
 
 import rilievo
+from rilievo.calibration.sizes import parse_circle
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.videos import live_frames
@@ -51,8 +52,18 @@ _IN_TOOLS: Mapping[str, Callable[[str], Values]] = {
     "known": lambda text: _fact(text, 1) | {"along_ray": False},
     "known_length": lambda text: _fact(text, 2),
     "known_rectangle": lambda text: _rectangle(text),
+    "known_circle": lambda text: _circle(text),
 }
 """Arguments of the assistant's tool that stand for an option of another name."""
+
+
+def _circle(text: str) -> Values:
+    circle = parse_circle(text)
+    return {
+        "points": circle.ellipse.rim(12).T.tolist(),
+        "unit": "pixel",
+        "metres": circle.metres,
+    }
 
 
 def _fact(text: str, points: int) -> Values:
@@ -312,7 +323,7 @@ def _patch_source(patches: pytest.MonkeyPatch, photo: Path) -> None:
 def _of_stream(values: Values, needs: Values) -> dict[str, Any]:
     """Options of a stream, which writes no files, and whose known sizes are those of all frames."""
     kept = {name: value for name, value in (needs | values).items() if name != "save"}
-    has_known = {"known", "known_length", "known_rectangle", "sparse"} & {*kept}
+    has_known = {"known", "known_length", "known_rectangle", "known_circle", "sparse"} & {*kept}
     # Without values, it may be the option ``same_camera`` that is left out.
     return {**({"same_camera": True} if has_known and values else {}), **_with_model(kept)}
 

@@ -25,7 +25,7 @@ from rilievo.calibration.readings import (
     pixel_index,
     read_size,
 )
-from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import Known, KnownCircle, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError, UndeterminedError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -40,7 +40,8 @@ other."""
 MIN_MAJORITY_SIZES = 5
 """Fewest known sizes with which the fit follows the majority, and a minority may contradict it."""
 KNOWN_LENGTHS, KNOWN_RECTANGLES = "known lengths", "known rectangles"
-"""``Calibration.method`` of metres from lengths alone, and from rectangles alone."""
+KNOWN_CIRCLES = "known circles"
+"""``Calibration.method`` of metres from lengths, rectangles or circles alone."""
 MAX_PAIRS = 2_016
 """Most pairs of points whose lines are tried; of more pairs, this many are drawn at random."""
 
@@ -218,7 +219,9 @@ def _residual_of_fit(reading: SizeReading, fit: Fit) -> Residual:
 def _make_residual(reading: SizeReading, relative: float) -> Residual:
     """Residual in the metres that the user stated, for example along the ray of a laser."""
     known = reading.known
-    stated = reading.metres if isinstance(known, KnownRectangle) else known.metres
+    # The depth of the middle of a rectangle or circle follows from what the user stated.
+    is_outline = isinstance(known, KnownRectangle | KnownCircle)
+    stated = reading.metres if is_outline else known.metres
     return Residual(known=known, metres=relative * stated, relative=relative)
 
 
@@ -367,6 +370,8 @@ def _method_name(calibrated: Calibrated) -> str:
         return "known points and lengths"
     if kinds == {KnownPoint}:
         return "known points"
+    if kinds == {KnownCircle}:
+        return KNOWN_CIRCLES
     return KNOWN_RECTANGLES if kinds == {KnownRectangle} else KNOWN_LENGTHS
 
 

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Values, Vector
+from rilievo.arrays.shapes import Bool, Mask, Size, Values, Vector
+from rilievo.calibration.ellipses import circle_position
 from rilievo.calibration.rectangle_depth import sample_rectangle, value_at_middle
 from rilievo.calibration.rectangle_fit import RectanglePose, fit_rectangles
-from rilievo.calibration.sizes import Along, Known, KnownLength, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import (
+    Along,
+    Known,
+    KnownCircle,
+    KnownLength,
+    KnownPoint,
+    KnownRectangle,
+)
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import inside_picture
@@ -38,6 +46,8 @@ axis does not tell the distance."""
 _MIN_VALID_SAMPLES = 0.9
 """Least fraction of the samples of a line that have depth."""
 _LINE_FIT_ROUNDS = 12
+_INNER_FRACTION = 0.5
+"""Size of the inner part of a circle whose median depth is read, over the circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +285,7 @@ def ray(camera: Camera, pixel: Pixel) -> Vector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthReading:
-    """Known depth of a point, or of the middle of a rectangle, with the map's value at it.
+    """Known depth of a point, or of the middle of an outline, with the map's value at it.
 
     Attributes:
         middle: Column and row of that point [px].
@@ -283,7 +293,7 @@ class DepthReading:
         value: Value of the map at it.
     """
 
-    known: KnownPoint | KnownRectangle
+    known: KnownPoint | KnownRectangle | KnownCircle
     middle: tuple[float, float]
     metres: float
     value: float
@@ -336,7 +346,7 @@ def known_point_pixel(point: KnownPoint) -> Pixel:
 
 
 def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReading:
-    """Read a map at a known point, length or rectangle.
+    """Read a map at a known point, length, rectangle or circle.
 
     Raises:
         CalibrationError: If it lies outside the map or where there is no depth, or needs a camera
@@ -352,6 +362,8 @@ def read_size(depth: DepthMap, known: Known, camera: Camera | None) -> SizeReadi
         )
     if isinstance(known, KnownRectangle):
         return _read_rectangle(depth, known, camera, name)
+    if isinstance(known, KnownCircle):
+        return _read_circle(depth, known, camera, name)
     return _read_length(depth, known, camera, name)
 
 
@@ -419,6 +431,47 @@ def _read_rectangle(
         value = value_at_middle(samples, depth.kind, pose, camera)
     metres = _depth_of_middle(pose, camera)
     return DepthReading(known=rectangle, middle=(u, v), metres=metres, value=value)
+
+
+def _read_circle(depth: DepthMap, circle: KnownCircle, camera: Camera, name: str) -> DepthReading:
+    """Read a map in the inner part of a circle."""
+    u, v, metres = circle_middle(circle, camera)
+    middle = Pixel(u=u, v=v, name=f"{name}: its middle")
+    value = median_around(depth, middle)
+    is_inner = _inner_mask(circle, middle, depth.shape) & depth.valid
+    if is_inner.any():
+        value = float(np.median(depth.values[is_inner].astype(np.float64)))
+    return DepthReading(known=circle, middle=(u, v), metres=metres, value=value)
+
+
+def _inner_mask(circle: KnownCircle, middle: Pixel, shape: Size) -> Mask:
+    """Pixels in the inner part of a circle, symmetric about its middle.
+
+    Symmetry makes the median the depth of the middle, also of a slanted plane.
+    """
+    ellipse = circle.ellipse
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    x, y = columns - middle.u, rows - middle.v
+    angle = np.radians(ellipse.angle)
+    along = (x * np.cos(angle) + y * np.sin(angle)) / (_INNER_FRACTION * ellipse.long_axis / 2)
+    across = (y * np.cos(angle) - x * np.sin(angle)) / (_INNER_FRACTION * ellipse.short_axis / 2)
+    return along**2 + across**2 <= 1
+
+
+def circle_middle(circle: KnownCircle, camera: Camera) -> tuple[float, float, float]:
+    """Column and row of the middle of a circle [px], and its depth [m], by its ellipse alone.
+
+    Raises:
+        CalibrationError: If the lens does not see its whole rim, or no circle looks like this.
+    """
+    position = circle_position(circle.ellipse, circle.metres, camera)
+    if position is None:
+        raise CalibrationError(
+            f"known {circle}: no circle in the view of this camera is seen as this ellipse: check "
+            "its numbers and the camera"
+        )
+    u, v = camera.project(position.middle)
+    return float(u), float(v), float(camera.depth_of(position.middle))
 
 
 def _read_length(depth: DepthMap, length: KnownLength, camera: Camera, name: str) -> LengthReading:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from rilievo.calibration.ellipses import Ellipse, ellipse_through, ordered_ellipse
 from rilievo.errors import OptionError, suggest
 from rilievo.schema.typed_values import MAX_METRES, MIN_METRES, UNITS, parse_metres
 
@@ -35,11 +36,29 @@ NAMED_LENGTHS: Mapping[str, float] = {
 vary.
 """
 
+NAMED_DIAMETERS: Mapping[str, float] = {
+    "cd": 0.120,
+    "1-euro": 0.02325,
+    "2-euro": 0.02575,
+    "us-quarter": 0.02426,
+}
+"""Diameters [m]: discs by ISO/IEC 10149, coins by the European Central Bank and the US Mint."""
+
 CORNER_ERROR = 1.0
 """Standard deviation of a rectangle's corner that is assumed where none is stated [px]."""
 
 _MIN_SIDE = 2.0
 """Length of the shortest side of a rectangle in the photograph [px]."""
+_MIN_LONG_AXIS, _MIN_SHORT_AXIS = 4.0, 1.0
+"""Lengths of the smallest ellipse that is taken for a circle [px]."""
+_MAX_RIM_ERROR = 0.05
+"""Largest distance of a circle's points from their ellipse, over its long axis, if it exceeds
+``_MAX_RIM_PIXELS``."""
+_MAX_RIM_PIXELS = 2.0  # [px]
+_MIN_RIM_POINTS = 5
+_ELLIPSE_PARTS = 6
+_MIN_AXIS_RATIO = 0.08
+"""Least short axis over the long one: a circle that leans away by 85 degrees."""
 _MIN_CORNER_SINE = 0.02
 """Sine of the angle at a corner below which three corners lie on a line."""
 
@@ -314,13 +333,87 @@ def _sides_error(sides: str) -> OptionError:
     )
 
 
-Known = KnownPoint | KnownLength | KnownRectangle
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCircle:
+    """Circle of known diameter, such as a coin or a plate, which a photograph shows as an ellipse.
+
+    Examples:
+        >>> coin = KnownCircle(u=320, v=240, width=60, height=41, angle=10, metres=0.02325)
+        >>> str(coin)
+        '320,240,60,41,10,0.02325'
+
+    Attributes:
+        u: Column of the ellipse's centre [px].
+        v: Row of the ellipse's centre [px].
+        width: One axis of the ellipse, from rim to rim [px].
+        height: The other axis, from rim to rim [px].
+        angle: Direction of ``width``, from the columns towards the rows [degrees], as OpenCV's
+            ``fitEllipse`` has it.
+        metres: Diameter [m].
+
+    Raises:
+        OptionError: If a number is not finite, or the ellipse or the diameter too small.
+    """
+
+    u: float
+    v: float
+    width: float
+    height: float
+    angle: float = 0.0
+    metres: float
+
+    noun: ClassVar[str] = "circle"
+
+    def __post_init__(self) -> None:
+        numbers = (self.u, self.v, self.width, self.height, self.angle)
+        if not all(map(math.isfinite, numbers)):
+            raise OptionError(f"known circle {self}: its ellipse must have finite numbers")
+        if not MIN_METRES <= self.metres <= MAX_METRES:
+            raise OptionError(
+                f"known circle {self}: the diameter must be between {MIN_METRES:g} and "
+                f"{MAX_METRES:g} metres"
+            )
+        axes = sorted((self.width, self.height))
+        if axes[0] < _MIN_SHORT_AXIS or axes[1] < _MIN_LONG_AXIS:
+            raise OptionError(
+                f"known circle {self}: its ellipse must be at least {_MIN_LONG_AXIS:g} pixels long "
+                f"and {_MIN_SHORT_AXIS:g} pixel wide; columns and rows are in pixels, not in "
+                "fractions of the width and the height"
+            )
+        if axes[0] < _MIN_AXIS_RATIO * axes[1]:
+            raise OptionError(
+                f"known circle {self}: its ellipse is {axes[1] / axes[0]:.0f} times as long as "
+                "wide, so the circle is seen almost from its edge: check the points of its rim"
+            )
+
+    @property
+    def ellipse(self) -> Ellipse:
+        """Ellipse as which the photograph shows it."""
+        return ordered_ellipse(self.u, self.v, self.width, self.height, self.angle)
+
+    @property
+    def image_points(self) -> tuple[ImagePoint, ...]:
+        """Ends of both axes of the ellipse, as (column, row) [px]."""
+        return tuple((u, v) for u, v in self.ellipse.rim(4).T.tolist())
+
+    def __str__(self) -> str:
+        numbers = (self.u, self.v, self.width, self.height, self.angle, self.metres)
+        return ",".join(f"{number:.10g}" for number in numbers)
+
+
+Known = KnownPoint | KnownLength | KnownRectangle | KnownCircle
 """Something that the user measured, with its position in the photograph."""
 
 
 def parse_known(text: str) -> Known:
-    """Read ``u,v,metres``, ``u,v,metres,ray``, a length or a rectangle; refuse anything else."""
+    """Read ``u,v,metres``, ``u,v,metres,ray``, a length, a rectangle or a circle.
+
+    Raises:
+        OptionError: If it is anything else.
+    """
     parts = [part.strip() for part in text.split(",")]
+    if len(parts) == _ELLIPSE_PARTS or len(parts) > 2 * _MIN_RIM_POINTS:
+        return parse_circle(text)
     if len(parts) == 5:
         return parse_length(text)
     if len(parts) in (9, 10):
@@ -399,3 +492,75 @@ def parse_rectangle(text: str) -> KnownRectangle:
         ) from None
     corners = tuple(zip(coordinates[::2], coordinates[1::2], strict=True))
     return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)
+
+
+def parse_circle(text: str) -> KnownCircle:
+    """Read a circle: where it is, and its diameter in metres, with a unit, or by a name.
+
+    It is at a box ``u1,v1,u2,v2``, at an ellipse ``u,v,width,height,angle``, or at five or more
+    points of its rim ``u1,v1,u2,v2,...``.
+
+    Examples:
+        >>> str(parse_circle("290,220,350,261,23.25mm"))
+        '320,240.5,60,41,0,0.02325'
+    """
+    parts = [part.strip() for part in text.split(",")]
+    expected = (
+        f"known circle '{text[:120]}': expected five or more points of its rim (u1,v1,...,u5,v5), "
+        "its ellipse (u,v,width,height,angle) or its box (u1,v1,u2,v2), then the diameter, such as "
+        "23mm"
+    )
+    try:
+        numbers = [float(part) for part in parts[:-1]]
+    except ValueError:
+        raise OptionError(f"{expected}; all but the last must be numbers") from None
+    if not all(map(math.isfinite, numbers)):
+        raise OptionError(f"{expected}; all numbers must be finite")
+    metres = _parse_diameter(parts[-1])
+    if len(numbers) == 4:
+        u1, v1, u2, v2 = numbers
+        return KnownCircle(
+            u=(u1 + u2) / 2, v=(v1 + v2) / 2, width=abs(u2 - u1), height=abs(v2 - v1), metres=metres
+        )
+    if len(numbers) == 5:
+        u, v, width, height, angle = numbers
+        return KnownCircle(u=u, v=v, width=width, height=height, angle=angle, metres=metres)
+    if len(numbers) % 2 or len(numbers) < 2 * _MIN_RIM_POINTS:
+        raise OptionError(f"{expected}; found {_value_count(parts)}")
+    return circle_through(tuple(zip(numbers[::2], numbers[1::2], strict=True)), metres)
+
+
+def circle_through(points: Sequence[ImagePoint], metres: float) -> KnownCircle:
+    """Make a circle of a diameter [m] by five or more points (u, v) of its rim [px].
+
+    Raises:
+        OptionError: If the points lie on no ellipse.
+    """
+    ellipse = ellipse_through(points)
+    misses = [] if ellipse is None else ellipse.rim_distances(points).tolist()
+    if ellipse is None or max(misses) > max(_MAX_RIM_PIXELS, _MAX_RIM_ERROR * ellipse.long_axis):
+        raise OptionError(
+            f"known circle: its {len(points)} points do not lie on an ellipse, as which a "
+            "photograph shows a circle: spread them around the rim, each on its edge"
+        )
+    return KnownCircle(
+        u=round(ellipse.u, 3),
+        v=round(ellipse.v, 3),
+        width=round(ellipse.long_axis, 3),
+        height=round(ellipse.short_axis, 3),
+        angle=round(ellipse.angle, 3),
+        metres=metres,
+    )
+
+
+def _parse_diameter(text: str) -> float:
+    """Read a diameter [m] with or without a unit, or a name in ``NAMED_DIAMETERS``."""
+    if text.lower() in NAMED_DIAMETERS:
+        return NAMED_DIAMETERS[text.lower()]
+    try:
+        return parse_metres(text)
+    except ValueError:
+        raise OptionError(
+            f"known circle: '{text[:40]}' is neither a number of metres nor a length with a unit "
+            f"({UNITS}); {suggest(text, NAMED_DIAMETERS)}"
+        ) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-_KNOWN_SIZES = ("known", "known_length", "known_rectangle")
+_KNOWN_SIZES = ("known", "known_length", "known_rectangle", "known_circle")
 """Options whose value, numbers separated by commas, is an item of ``known=[...]`` in Python."""
 # The patterns are compiled when the first message is worded, because most processes word none.
 _LONG_WORD = r"\S{401,}"

@@ -14,16 +14,19 @@ import numpy as np
 
 from rilievo.arrays.shapes import Vector
 from rilievo.calibration.points import (
+    KNOWN_CIRCLES,
+    KNOWN_LENGTHS,
     KNOWN_RECTANGLES,
     MAX_CERTAIN_SCALE_RATIO,
     MIN_MAJORITY_SIZES,
 )
-from rilievo.calibration.readings import Pixel, ray, rectangle_depth
-from rilievo.calibration.sizes import KnownRectangle, parse_known
+from rilievo.calibration.readings import Pixel, circle_middle, ray, rectangle_depth
+from rilievo.calibration.sizes import KnownCircle, KnownRectangle, parse_known
 from rilievo.errors import CalibrationError, RilievoError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.instrument_ranges import instrument_ranges
-from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions
+from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions, known_sizes
+from rilievo.measure.placing_errors import circle_placing_error
 from rilievo.measure.ranges import (
     COVERAGE,
     MIN_RESIDUAL,
@@ -50,7 +53,8 @@ class KnownSizeEvidence:
     Attributes:
         positions: Positions of the known sizes in the picture.
         log_error: Log error of depth that eight in ten of them stay below. If they are few, the log
-            ratio by which they contradict each other, or 0 if they do not.
+            ratio by which they contradict each other, or 0 if they do not. If all are circles, at
+            least the error of placing the rim of the largest one.
     """
 
     positions: tuple[KnownSizePosition, ...]
@@ -61,7 +65,7 @@ def known_size_evidence(prediction: PredictionRecord) -> KnownSizeEvidence:
     """Collect the evidence once, for all measurements of a prediction."""
     return KnownSizeEvidence(
         positions=tuple(known_size_positions(prediction)),
-        log_error=_log_error_at_known_sizes(prediction),
+        log_error=_least_log_error(prediction),
     )
 
 
@@ -252,11 +256,22 @@ def _typical_log_error_of_depth(prediction: PredictionRecord) -> float:
             errors.append(expected_error("depth", circumstances))
     if not errors:
         return math.nan
-    return max(float(np.median(errors)), _log_error_at_known_sizes(prediction))
+    return max(float(np.median(errors)), _least_log_error(prediction))
 
 
 _MIN_DEPTH_RATIO = 1e-6
 """Least ratio of calibrated to known metres, which keeps its logarithm finite."""
+
+
+def _least_log_error(prediction: PredictionRecord) -> float:
+    """Log error below which no range of a network's depth is, because of the known sizes."""
+    sizes = list(known_sizes(prediction))
+    placing_error = 0.0
+    circles = [size for size in sizes if isinstance(size, KnownCircle)]
+    if circles and len(circles) == len(sizes):
+        # Small coins are few pixels wide, whereas the errors of lengths were fitted to longer ones.
+        placing_error = math.log1p(min(map(circle_placing_error, circles)))
+    return max(_log_error_at_known_sizes(prediction), placing_error)
 
 
 def _log_error_at_known_sizes(prediction: PredictionRecord) -> float:
@@ -276,6 +291,8 @@ def _log_error_at_known_sizes(prediction: PredictionRecord) -> float:
             size = parse_known(text)
             if isinstance(size, KnownRectangle):
                 known_metres = rectangle_depth(size, prediction.known_camera)
+            elif isinstance(size, KnownCircle):
+                _, _, known_metres = circle_middle(size, prediction.known_camera)
             else:
                 known_metres = size.metres
             # A residual is the size by the map minus the known one.
@@ -349,4 +366,7 @@ def metres_method(prediction: PredictionRecord) -> str:
     # The file's own depth, and markers and rectangles, become known points.
     if calibration.method in ("own depth", "markers", KNOWN_RECTANGLES):
         return "known points"
+    # A circle is as long as a known length across its middle.
+    if calibration.method == KNOWN_CIRCLES:
+        return KNOWN_LENGTHS
     return calibration.method

@@ -8,6 +8,7 @@ import numpy as np
 
 from rilievo.calibration.readings import (
     Pixel,
+    circle_middle,
     end_values_of_line,
     known_point_depth,
     ray,
@@ -16,6 +17,7 @@ from rilievo.calibration.readings import (
 from rilievo.calibration.sizes import (
     Along,
     Known,
+    KnownCircle,
     KnownLength,
     KnownPoint,
     KnownRectangle,
@@ -102,13 +104,15 @@ def known_size_positions(prediction: PredictionRecord) -> list[KnownSizePosition
 
 
 def _known_size_position(prediction: PredictionRecord, size: Known) -> KnownSizePosition:
-    """Position of a known point, of the middle of a rectangle, or halfway along a length."""
+    """Position of a known point, of the middle of an outline, or halfway along a length."""
     camera = prediction.known_camera
     if isinstance(size, KnownPoint):
         depth = known_point_depth(size, camera)
         return KnownSizePosition(float(size.u), float(size.v), float(depth), 0.0)
     if isinstance(size, KnownRectangle):
         return KnownSizePosition(*size.middle, rectangle_depth(size, camera), 0.0)
+    if isinstance(size, KnownCircle):
+        return KnownSizePosition(*circle_middle(size, camera), 0.0)
 
     first_end, second_end = Pixel(size.u1, size.v1, ""), Pixel(size.u2, size.v2, "")
     first_depth, second_depth = end_values_of_line(prediction.depth, first_end, second_end, camera)

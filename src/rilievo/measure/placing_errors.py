@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Vector
 from rilievo.calibration.readings import Pixel, window_around_point
-from rilievo.calibration.sizes import CORNER_ERROR
+from rilievo.calibration.sizes import CORNER_ERROR, KnownCircle
 from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 
@@ -46,6 +46,11 @@ def error_along_line(pixels: Sequence[Pixel], depths: Sequence[float]) -> float:
     depth_ratio = depths[1] / depths[0]
     min_length = 1e-3  # [px], so that the error stays finite
     return POINT_ERROR * math.hypot(depth_ratio, 1 / depth_ratio) / max(pixel_length, min_length)
+
+
+def circle_placing_error(circle: KnownCircle) -> float:
+    """Relative error of a circle's depth because its rim is placed by hand, like a line's ends."""
+    return POINT_ERROR * math.sqrt(2) / circle.ellipse.long_axis
 
 
 def height_placing_error(

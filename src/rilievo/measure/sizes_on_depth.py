@@ -16,12 +16,19 @@ from rilievo.calibration.points import calibrate, calibration_record
 from rilievo.calibration.readings import DepthReading, SizeReading, read_size
 from rilievo.calibration.rectangle_depth import fit_log_ratio, sample_rectangle
 from rilievo.calibration.rectangle_fit import fit_camera_to_rectangles, fit_rectangles
-from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle, parse_known
+from rilievo.calibration.sizes import (
+    Known,
+    KnownCircle,
+    KnownLength,
+    KnownPoint,
+    KnownRectangle,
+    parse_known,
+)
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, Text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expected_errors import AnyPrediction, with_expected_error
-from rilievo.measure.placing_errors import POINT_ERROR
+from rilievo.measure.placing_errors import POINT_ERROR, circle_placing_error
 from rilievo.measure.scale_errors import ScaleErrors, depth_weights, estimate_scale_errors
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthError, DepthSource, Instrument
@@ -223,6 +230,8 @@ def _placing_error(size: Known) -> float:
     if isinstance(size, KnownLength):
         length = math.dist(*size.image_points)  # [px]
         return POINT_ERROR * math.sqrt(2) / length
+    if isinstance(size, KnownCircle):
+        return circle_placing_error(size)
     return size.error * POINT_ERROR * math.sqrt(2) / size.shortest_side
 
 
@@ -299,6 +308,8 @@ def _contradiction_note(
         subject = "the depth there is"
     elif isinstance(size, KnownRectangle):
         subject = "the depth of the middle of the rectangle is"
+    elif isinstance(size, KnownCircle):
+        subject = "the depth of the middle of the circle is"
     else:
         subject = "the length is"
     return Note(

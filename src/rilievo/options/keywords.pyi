@@ -72,6 +72,7 @@ class StreamKeywords(TypedDict, total=False):
     known: Sequence[KnownLike]
     known_length: Sequence[str]
     known_rectangle: Sequence[str]
+    known_circle: Sequence[str]
     sparse: str | Path | np.ndarray | None
     cam_T_sensor: SensorTransformLike | None
     sparse_unit: float | None
@@ -123,6 +124,7 @@ class PredictKeywords(TypedDict, total=False):
     known: Sequence[KnownLike]
     known_length: Sequence[str]
     known_rectangle: Sequence[str]
+    known_circle: Sequence[str]
     sparse: str | Path | np.ndarray | None
     cam_T_sensor: SensorTransformLike | None
     sparse_unit: float | None

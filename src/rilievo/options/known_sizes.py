@@ -11,9 +11,11 @@ import numpy as np
 from rilievo.arrays.shapes import Transform
 from rilievo.calibration.sizes import (
     Known,
+    KnownCircle,
     KnownLength,
     KnownPoint,
     KnownRectangle,
+    parse_circle,
     parse_known,
     parse_rectangle,
 )
@@ -42,7 +44,7 @@ KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float
 
 _EXPECTED = (
     "a list whose items are rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, "
-    '(u, v, metres), (u1, v1, u2, v2, metres) or strings such as "u,v,metres"'
+    'rilievo.KnownCircle, (u, v, metres), (u1, v1, u2, v2, metres) or strings such as "u,v,metres"'
 )
 
 
@@ -57,12 +59,14 @@ class KnownSizes(Record):
         ("known", "camera_height"),
         ("known_length", "camera_height"),
         ("known_rectangle", "camera_height"),
+        ("known_circle", "camera_height"),
         ("sparse", "camera_height"),
         ("markers", "camera_height"),
         ("markers", "sparse"),
         ("sparse", "known"),
         ("sparse", "known_length"),
         ("sparse", "known_rectangle"),
+        ("sparse", "known_circle"),
     )
 
     known: Annotated[
@@ -118,6 +122,25 @@ class KnownSizes(Record):
     2, then from 2 to 3). Makes depth metric. If the rectangle is seen at a slant, it also
     determines an unknown focal length. Lengths in its plane need no network. Repeat the option for
     several.
+    """
+    known_circle: Annotated[
+        tuple[str, ...],
+        option(
+            repeats=True,
+            metavar="U1,V1,...,U5,V5,DIAMETER",
+            available_in=Interface.COMMAND | Interface.HTTP,
+            recorded="never",
+            python_type=Sequence[str],
+            request="Known circle: column and row of five or more points of its rim, or its "
+            "ellipse (U,V,WIDTH,HEIGHT,ANGLE), or its box (U1,V1,U2,V2), and then its diameter, "
+            "such as 23mm. Repeat the parameter for several circles.",
+        ),
+    ] = ()
+    """Known circle in a photograph, such as a coin or a plate: column and row of five or more
+    points of its rim, then its diameter (23.25mm, or 1-euro, 2-euro, us-quarter, cd). In place of
+    the points, you can give the ellipse (U,V,WIDTH,HEIGHT,ANGLE) or, if it is not tilted, its box
+    (U1,V1,U2,V2). Makes depth metric, also of a circle that is seen at a slant. Repeat the option
+    for several.
     """
     sparse: Annotated[
         Path | None,
@@ -229,7 +252,7 @@ class KnownSizes(Record):
         """Check that ``same_camera`` comes with sizes that then apply to all photographs."""
         has_known_sizes = bool(self.known or self.known_sizes) or self.sparse is not None
         if self.same_camera and not has_known_sizes:
-            names = ("known", "known_length", "known_rectangle", "sparse")
+            names = ("known", "known_length", "known_rectangle", "known_circle", "sparse")
             raise OptionError(
                 option="same_camera",
                 problem="needs known sizes that all photographs share, but none are given",
@@ -268,8 +291,8 @@ class KnownSizes(Record):
         csv_names = [
             item for item in self.known if isinstance(item, str) and item.lower().endswith(".csv")
         ]
-        size_count = len(self.known) + len(self.known_length) + len(self.known_rectangle)
-        if csv_names and size_count > 1:
+        lists = (self.known, self.known_length, self.known_rectangle, self.known_circle)
+        if csv_names and sum(map(len, lists)) > 1:
             raise OptionError(
                 option="known",
                 problem="cannot combine a table with other known sizes",
@@ -279,13 +302,14 @@ class KnownSizes(Record):
 
     @cached_property
     def known_sizes(self) -> tuple[Known, ...]:
-        """Known points, lengths and rectangles; empty if they are in a table."""
+        """Known points, lengths, rectangles and circles; empty if they are in a table."""
         if self.table is not None:
             return ()
         points_and_lengths = [_read_known(item) for item in self.known]
         lengths = [_parse_known_length(text) for text in self.known_length]
         rectangles = [_parse_known_rectangle(text) for text in self.known_rectangle]
-        return (*points_and_lengths, *lengths, *rectangles)
+        circles = [_parse_known_circle(text) for text in self.known_circle]
+        return (*points_and_lengths, *lengths, *rectangles, *circles)
 
     def with_rows(self, rows: tuple[Known, ...]) -> "KnownSizes":
         """Return the same options, with rows of a table in place of its name."""
@@ -308,7 +332,7 @@ def _read_known(item: KnownLike) -> Known:
     """Read an item of ``known``: a text, a record, or a tuple of numbers."""
     if isinstance(item, str):
         return parse_known(item)
-    if isinstance(item, KnownPoint | KnownLength | KnownRectangle):
+    if isinstance(item, KnownPoint | KnownLength | KnownRectangle | KnownCircle):
         return item
     elements = item if isinstance(item, tuple | list) else ()
     numbers = [float(value) for value in elements if isinstance(value, float | int | np.number)]
@@ -331,3 +355,7 @@ def _parse_known_length(text: str) -> KnownLength:
 
 def _parse_known_rectangle(text: str) -> KnownRectangle:
     return parse_rectangle(text) if isinstance(text, str) else text
+
+
+def _parse_known_circle(text: str) -> KnownCircle:
+    return parse_circle(text) if isinstance(text, str) else text

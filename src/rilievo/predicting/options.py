@@ -154,7 +154,7 @@ def _check_sizes_of_stream(sizes: KnownSizes) -> None:
         )
 
 
-_SINGLE_PHOTO_OPTIONS = ("known", "known_length", "known_rectangle", "sparse")
+_SINGLE_PHOTO_OPTIONS = ("known", "known_length", "known_rectangle", "known_circle", "sparse")
 
 
 def _is_given(value: object) -> bool:

@@ -76,8 +76,9 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
                 measurements follow: "1%", "10mm", "0.3%/m" (growing with the square of depth), or a
                 sum of these; or "network", if a network predicted the depth. By default that of
                 rilievo's record of the file, else 2%.
-            known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, or their texts. They
-                scale depth that is not metric. Metric depth stays, and contradictions are noted.
+            known: ``KnownPoint``, ``KnownLength``, ``KnownRectangle`` and ``KnownCircle``, or their
+                texts. They scale depth that is not metric. Metric depth stays, and contradictions
+                are noted.
 
         Returns:
             The prediction. Its ``notes`` say how the depth was read, such as the unit. What was not

@@ -29,8 +29,8 @@ class Calibration:
 
     Attributes:
         method: What gave metres: "known points", "known lengths", "known points and lengths",
-            "known rectangles", "camera height", "markers", "measured pixels" of a sensor, "own
-            depth" of the photograph's file, or "depth map" of the user.
+            "known rectangles", "known circles", "camera height", "markers", "measured pixels" of a
+            sensor, "own depth" of the photograph's file, or "depth map" of the user.
         asked: Known sizes as the user wrote them, such as ``u,v,metres``.
         space: Quantity that scale and shift apply to: "depth", "inverse" or "log".
         scale: Factor of that quantity.

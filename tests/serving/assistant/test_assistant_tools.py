@@ -71,6 +71,19 @@ def test_a_known_length_gives_later_answers_metres_until_it_is_forgotten(desktop
     assert again == before
 
 
+def test_a_known_circle_makes_metres(desktop: Desktop) -> None:
+    angles = np.linspace(0, 2 * np.pi, 7)
+    rim = np.stack([0.5 + 0.1 * np.cos(angles), 0.5 + 0.1 * np.sin(angles)], axis=1).tolist()
+    known = desktop.call("known", photo="bike.png", points=rim, thing="cd", forget=True)
+    assert known.told["method"] == "known circles"
+    assert known.told["facts"] == ["the circle has a diameter of 0.12 m"]
+    told = desktop.call("measure", photo="bike.png", what="length", points=LINE)
+    assert "--known-circle" in told.told["command"]
+    refusal = desktop.refusal("known", photo="bike.png", points=[[0.5, 0.5]] * 5, metres=1)
+    assert "do not lie on an ellipse" in refusal
+    desktop.call("known", photo="bike.png", forget=True)
+
+
 def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
     corners = [[0.2, 0.2], [0.7, 0.2], [0.7, 0.7], [0.2, 0.7]]
     refusal = desktop.refusal(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from rilievo.calibration.camera_checks import fov_note, panorama_note, pixel_notes
-from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import Known, KnownCircle, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.models.base import Inference, Model
@@ -17,6 +17,7 @@ from rilievo.records.sample import Photo
 
 _MAX_POINT_DISTANCE = 300.0  # [m]; larger known sizes are probably in another unit
 _MAX_LENGTH = 100.0  # [m]
+_MAX_DIAMETER = 10.0  # [m]
 _MAX_CAMERA_HEIGHT = 30.0  # [m]
 _EXIF_SOURCES = (CameraSource.EXIF_35MM, CameraSource.EXIF_SENSOR)
 
@@ -211,6 +212,13 @@ def _vanishing_points_notes(view: CameraOptions) -> list[str]:
     ]
 
 
+def _extent_word(size: Known) -> str:
+    """What the metres of a known size say about it."""
+    if isinstance(size, KnownPoint):
+        return "away"
+    return "across" if isinstance(size, KnownCircle) else "long"
+
+
 def unit_notes(sizes: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
     """Return notes on sizes that are hardly in metres, and an angle that is hardly in degrees."""
     notes: list[str] = []
@@ -218,11 +226,12 @@ def unit_notes(sizes: Iterable[Known], camera_height: float | None, fov: float |
         is_point = isinstance(size, KnownPoint)
         metres = max(size.lengths) if isinstance(size, KnownRectangle) else size.metres
         max_metres = _MAX_POINT_DISTANCE if is_point else _MAX_LENGTH
+        if isinstance(size, KnownCircle):
+            max_metres = _MAX_DIAMETER
         if metres > max_metres:
             notes.append(
                 Note(
-                    f"known {size.noun} {size} is read as {metres:g} "
-                    f"metres{' away' if is_point else ' long'}",
+                    f"known {size.noun} {size} is read as {metres:g} metres {_extent_word(size)}",
                     hint=f"if the number is in millimetres, write {metres / 1000:g}",
                 )
             )

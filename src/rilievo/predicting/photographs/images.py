@@ -86,8 +86,8 @@ def predict(
         projection: Lens: equirect, equirect:HxV (degrees), fisheye:DEGREES, pinhole, or numbers; by
             default as the file says.
         vanishing_points: Find an unknown focal length from straight edges.
-        known: ``KnownPoint``, ``KnownLength`` and ``KnownRectangle``, tuples (u, v, metres) and
-            (u1, v1, u2, v2, metres), or texts; they make one photograph metric.
+        known: ``KnownPoint``, ``KnownLength``, ``KnownRectangle`` and ``KnownCircle``, tuples (u,
+            v, metres) and (u1, v1, u2, v2, metres), or texts; they make one photograph metric.
         sparse: Depth from another instrument: an array (h, w) with 0 and NaN as gaps, or a file.
             With ``cam_T_sensor``, the array has points (n, 3).
         cam_T_sensor: Pose of that instrument: the transform (3x4 or 4x4) that takes its points [m]

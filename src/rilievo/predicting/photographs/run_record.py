@@ -64,7 +64,7 @@ def run_record(
 
 def _known_size_texts(sizes: KnownSizes) -> str:
     """Return the known sizes as the user wrote them, separated by blanks."""
-    written = (*sizes.known, *sizes.known_length, *sizes.known_rectangle)
+    written = (*sizes.known, *sizes.known_length, *sizes.known_rectangle, *sizes.known_circle)
     texts = [
         text if isinstance(text, str) else str(size)
         for text, size in zip(written, sizes.known_sizes, strict=True)

@@ -73,7 +73,7 @@ def stream(
 
     Keyword Args:
         known: Known sizes in all frames, with ``same_camera=True``; so are ``known_length``,
-            ``known_rectangle`` and ``sparse``, a file or an array.
+            ``known_rectangle``, ``known_circle`` and ``sparse``, a file or an array.
         same_camera: Whether neither the camera nor what is known moves.
         camera_height: Height of the camera above a floor that every frame shows [m].
         fps: Frames to keep of each second, nearest in time.

@@ -12,6 +12,7 @@ from rilievo.calibration.sizes import (
     KnownLength,
     KnownPoint,
     KnownRectangle,
+    parse_circle,
     parse_known,
     parse_length,
     parse_sides,
@@ -45,6 +46,8 @@ from rilievo.serving.assistant.tool import (
 from rilievo.serving.server.server_options import MAX_RECTANGLES
 
 _MAX_FACTS = 64
+_MAX_POINTS = 32
+_LEAST_RIM_POINTS = 5
 
 _LENS_GUIDE = "; ".join(
     f"'{spelling}' ({meaning})".replace("`", "'")
@@ -57,16 +60,17 @@ _LENS_GUIDE = "; ".join(
 class KnownArguments(ToolArguments):
     """Arguments of ``known``."""
 
-    points: Annotated[list[Point], Field(max_length=4), ListOrText] = Field(default=[])
-    """Both ends of a known length, one point at a known distance from the camera, or the four
-    corners of a known rectangle in order around it."""
+    points: Annotated[list[Point], Field(max_length=_MAX_POINTS), ListOrText] = Field(default=[])
+    """Both ends of a known length, one point at a known distance from the camera, the four corners
+    of a known rectangle in order around it, or five or more points of the rim of a known circle."""
     unit: Unit = "fraction"
     metres: float | Annotated[str, Field(max_length=40)] | None = None
-    """Length or distance in metres, or with its unit: 30cm, 12in, 5'11"."""
+    """Length, distance or diameter in metres, or with its unit: 30cm, 12in, 5'11"."""
     thing: Annotated[str, Field(max_length=40)] | None = None
     """Thing of a standard size between the two points, instead of metres, such as door, a4, letter,
     card, brick. With four corners, the kind of rectangle: a4, a5, letter, card, euro-pallet, or the
-    lengths of its sides from corner 1 to 2 and from 2 to 3, such as 90cm x 2.1m."""
+    lengths of its sides from corner 1 to 2 and from 2 to 3, such as 90cm x 2.1m. With five or more
+    points, the kind of circle: cd, 1-euro, 2-euro, us-quarter."""
     along_ray: bool = True
     """Whether a distance is the straight line from the camera to the point, as a tape or a laser
     measures it; if false, it is the depth along the camera's axis."""
@@ -168,19 +172,20 @@ def _check_arguments(request: KnownArguments) -> None:
         raise OptionError("known: give either 'metres' or 'thing' with 'points', but not both")
     if sizes and not request.points:
         raise OptionError(
-            "known: 'metres' and 'thing' need 'points': one for a distance, two for a length, or "
-            "the four corners of a rectangle"
+            "known: 'metres' and 'thing' need 'points': one for a distance, two for a length, the "
+            "four corners of a rectangle, or five or more of the rim of a circle"
         )
     point_count = len(request.points)
     if point_count == 3:
         raise OptionError(
             "known: three points do not state a size: give one point for a distance, two for a "
-            "length, or the four corners of a rectangle"
+            "length, the four corners of a rectangle, or five or more of the rim of a circle"
         )
     if request.thing is not None and point_count == 1:
         raise OptionError(
             f"known: '{request.thing[:40]}' is the size of an object, so it needs two points (a "
-            "length) or four (a rectangle), got one; to state a distance, give 'metres' instead"
+            "length), four (a rectangle) or five (a circle), got one; to state a "
+            "distance, give 'metres' instead"
         )
     if point_count == 4 and request.thing is None:
         raise OptionError(
@@ -199,11 +204,16 @@ def _check_arguments(request: KnownArguments) -> None:
 def _requested_size(request: KnownArguments, shape: tuple[int, int]) -> tuple[Known, str]:
     """Return the known size that a request states, and a sentence that repeats it to the user.
 
-    Four points are the corners of a rectangle, one point is at a known distance, and two points are
-    the ends of a known length.
+    Four points are the corners of a rectangle, one point is at a known distance, two points are the
+    ends of a known length, and five or more points lie on the rim of a circle.
     """
     points = pixel_points(request.points, request.unit, shape)
     size: Known
+    if len(points) >= _LEAST_RIM_POINTS:
+        diameter = str(_requested_metres(request)) if request.thing is None else request.thing
+        rim = ",".join(f"{u},{v}" for u, v in points)
+        size = parse_circle(f"{rim},{diameter.replace(',', ' ')}")
+        return parse_known(str(size)), f"the circle has a diameter of {size.metres:g} m"
     match points:
         case [_, _, _, _]:
             assert request.thing is not None, "_check_arguments has checked it"
@@ -278,7 +288,8 @@ KNOWN = AssistantTool(
     description=(
         "State what the user knows about a photograph: a length (two points, and metres or a "
         f"thing: {', '.join(NAMED_LENGTHS)}), a rectangle (four corners, and a thing or the "
-        "lengths of its sides), a distance from the camera (one point and metres), or the camera's "
+        "lengths of its sides), a circle such as a coin (five or more points of its rim, and "
+        "metres or a thing), a distance from the camera (one point and metres), or the camera's "
         "height above the floor, field of view or lens. Later answers about this photograph use "
         "the fact, including answers to other clients of this server. The server forgets the fact "
         "when the file changes or the server stops. State only what the user said or what is "

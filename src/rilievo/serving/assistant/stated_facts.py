@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rilievo.calibration.sizes import Known, KnownLength, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import Known, KnownCircle, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import OptionError
 
 _SAME_POINT = 1.0  # [px], points that are closer than this mean the same place
@@ -12,6 +12,7 @@ _FLAGS: Mapping[type[Known], str] = {
     KnownPoint: "--known",
     KnownLength: "--known-length",
     KnownRectangle: "--known-rectangle",
+    KnownCircle: "--known-circle",
 }
 
 

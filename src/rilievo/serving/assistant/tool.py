@@ -96,7 +96,7 @@ COVERAGE_WORDS = "eight out of ten"
 """Fraction of the ranges that contain the true value, in words."""
 IN_COVERED_CASES = f"in {COVERAGE_WORDS} cases"
 """What follows a range in a text."""
-_SIZE_OPTIONS = ("known", "known_length", "known_rectangle")
+_SIZE_OPTIONS = ("known", "known_length", "known_rectangle", "known_circle")
 _CAMERA_OPTIONS = ("fov", "projection", "camera_height")
 _ADVICE_TO_STATE_A_SIZE = (
     "The scale is unknown: state one length or distance in this photograph with the tool 'known'."

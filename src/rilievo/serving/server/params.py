@@ -156,8 +156,8 @@ def _check_known_size_counts(sizes: KnownSizes) -> None:
     size_count = len(sizes.known_sizes)
     if size_count > MAX_KNOWN_SIZES:
         raise OptionError(
-            f"'known', 'known_length' and 'known_rectangle' together give {size_count} sizes, but "
-            f"at most {MAX_KNOWN_SIZES} are allowed"
+            "'known', 'known_length', 'known_rectangle' and 'known_circle' together give "
+            f"{size_count} sizes, but at most {MAX_KNOWN_SIZES} are allowed"
         )
     rectangle_count = sum(isinstance(size, KnownRectangle) for size in sizes.known_sizes)
     if rectangle_count > MAX_RECTANGLES:

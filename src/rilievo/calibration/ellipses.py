@@ -1,0 +1,169 @@
+"""Ellipses in the picture: through points that a user clicks, and as the cone of rays of a circle.
+
+The ellipse through points is the direct least-squares fit of Halir and Flusser (WSCG 1998). A
+circle is seen along a cone of rays. The eigenvalues of the cone give the distance of the circle's
+plane, and its slant up to the side to which it leans (Safaee-Rad et al., IEEE Transactions on
+Robotics and Automation 1992).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.arrays.shapes import Float64, Matrix, Vector
+from rilievo.geometry.cameras.camera import Camera
+
+_RIM_SAMPLES = 64
+"""Number of points of an ellipse whose rays determine its cone."""
+_AXIS_RATIO = 1e-9
+"""Least ratio of the short to the long axis, below which the fit is a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ellipse:
+    """Ellipse in a picture.
+
+    Attributes:
+        u: Column of its centre [px].
+        v: Row of its centre [px].
+        long_axis: Length of the long axis, from rim to rim [px].
+        short_axis: Length of the short axis, from rim to rim [px].
+        angle: Direction of the long axis, from the columns towards the rows [degrees], from -90 to
+            90.
+    """
+
+    u: float
+    v: float
+    long_axis: float
+    short_axis: float
+    angle: float
+
+    def rim(self, count: int = _RIM_SAMPLES, scale: float = 1.0) -> Float64[np.ndarray, "2 n"]:
+        """Points all around the rim [px], or of an ellipse that is ``scale`` times as large."""
+        t = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        along = scale * self.long_axis / 2 * np.cos(t)
+        across = scale * self.short_axis / 2 * np.sin(t)
+        cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        return np.stack(
+            [self.u + along * cosine - across * sine, self.v + along * sine + across * cosine]
+        )
+
+    def rim_distances(self, points: Sequence[tuple[float, float]]) -> Float64[np.ndarray, "n"]:
+        """Distance of points (u, v) from the rim [px], to first order (Sampson)."""
+        cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        u, v = np.array(points, np.float64).T - [[self.u], [self.v]]
+        x = (u * cosine + v * sine) / (self.long_axis / 2)
+        y = (v * cosine - u * sine) / (self.short_axis / 2)
+        gradient = 2 * np.hypot(x / (self.long_axis / 2), y / (self.short_axis / 2))
+        return np.abs(x * x + y * y - 1) / np.maximum(gradient, 1e-12)
+
+
+def ordered_ellipse(u: float, v: float, width: float, height: float, angle: float) -> Ellipse:
+    """Ellipse by both axes in any order; ``angle`` is that of ``width`` [degrees]."""
+    if width < height:
+        width, height, angle = height, width, angle + 90
+    return Ellipse(u=u, v=v, long_axis=width, short_axis=height, angle=(angle + 90) % 180 - 90)
+
+
+def ellipse_through(points: Sequence[tuple[float, float]]) -> Ellipse | None:
+    """Fit an ellipse to five or more points (u, v); None if they lie on none, as on a line."""
+    positions = np.array(points, np.float64)
+    centre = positions.mean(axis=0)
+    scale = float(np.abs(positions - centre).max())
+    if not scale > 0:
+        return None
+    x, y = ((positions - centre) / scale).T
+    # The conic a x² + b x y + c y² + d x + e y + f = 0, with 4 a c - b² = 1.
+    quadratic = np.stack([x * x, x * y, y * y], axis=1)
+    linear = np.stack([x, y, np.ones_like(x)], axis=1)
+    linear_products = linear.T @ linear
+    if np.linalg.cond(linear_products) > 1 / np.finfo(np.float64).eps:
+        return None
+    to_linear = -np.linalg.solve(linear_products, linear.T @ quadratic)
+    reduced = quadratic.T @ quadratic + (quadratic.T @ linear) @ to_linear
+    inverse_constraint = np.array([[0, 0, 0.5], [0, -1, 0], [0.5, 0, 0]])
+    _, vectors = np.linalg.eig(inverse_constraint @ reduced)
+    vectors = np.real(vectors)
+    is_ellipse = 4 * vectors[0] * vectors[2] - vectors[1] ** 2 > 0
+    if not is_ellipse.any():
+        return None
+    a, b, c = vectors[:, int(np.argmax(is_ellipse))]
+    d, e, f = to_linear @ (a, b, c)
+    return _ellipse_of_conic(np.array([a, b, c, d, e, f]), centre, scale)
+
+
+def _ellipse_of_conic(
+    conic: Float64[np.ndarray, "6"], centre: Float64[np.ndarray, "2"], scale: float
+) -> Ellipse | None:
+    """Axes of a conic whose coordinates are (pixel - centre) / scale."""
+    a, b, c, d, e, f = conic * np.sign(conic[0])
+    form = np.array([[a, b / 2], [b / 2, c]])
+    middle = np.linalg.solve(form, (-d / 2, -e / 2))
+    level = float(middle @ form @ middle) - f
+    inverse_squares, directions = np.linalg.eigh(form)
+    if not (level > 0 and inverse_squares[0] > 0):
+        return None
+    half_axes = np.sqrt(level / inverse_squares) * scale
+    if not half_axes[1] > _AXIS_RATIO * half_axes[0]:
+        return None
+    u, v = centre + scale * middle
+    along = directions[:, 0]
+    return ordered_ellipse(
+        float(u),
+        float(v),
+        2 * float(half_axes[0]),
+        2 * float(half_axes[1]),
+        math.degrees(math.atan2(along[1], along[0])),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CirclePosition:
+    """Position of a circle of known diameter that a camera sees as an ellipse.
+
+    Attributes:
+        middle: Point on the axis of the cone of rays, in the plane of the circle [m]. It is the
+            same for both planes that the ellipse allows, and close to the circle's own middle.
+        slant: Angle of the circle's plane from one that faces the camera [degrees], 0 to 90.
+    """
+
+    middle: Vector
+    slant: float
+
+
+def circle_position(ellipse: Ellipse, diameter: float, camera: Camera) -> CirclePosition | None:
+    """Find a circle of a known diameter [m]; None if the lens does not see its whole rim."""
+    rays = camera.rays(ellipse.rim())
+    rays = rays / np.linalg.norm(rays, axis=0)
+    centre = camera.rays(np.array([ellipse.u, ellipse.v], np.float64))
+    # A circle spans less than 90 degrees to each side; the comparison is false for NaN.
+    if not (centre @ rays > 0).all():
+        return None
+    cone = _fit_cone(rays)
+    if cone is None:
+        return None
+    # The third eigenvalue is negative: its vector is the axis of the cone.
+    values, vectors = np.linalg.eigh(cone)
+    negative, smaller, larger = values
+    if not (negative < 0 < smaller):
+        return None
+    plane_distance = diameter / 2 * smaller / math.sqrt(-larger * negative)
+    cosine = math.sqrt((smaller - negative) / (larger - negative))
+    axis = vectors[:, 0] * np.sign(vectors[:, 0] @ rays.mean(axis=1))
+    return CirclePosition(
+        middle=axis * plane_distance / cosine, slant=math.degrees(math.acos(min(1.0, cosine)))
+    )
+
+
+def _fit_cone(rays: Float64[np.ndarray, "3 n"]) -> Matrix | None:
+    """Fit x' Q x = 0 to unit rays, with a negative value along their mean; None if it is none."""
+    x, y, z = rays
+    products = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], axis=1)
+    _, _, directions = np.linalg.svd(products)
+    xx, yy, zz, xy, xz, yz = directions[-1]
+    cone = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    mean = rays.mean(axis=1)
+    inside = float(mean @ cone @ mean)
+    return None if inside == 0 else -cone * np.sign(inside)
