@@ -29,9 +29,10 @@ from rilievo.data.datasets.sets.kitti_depth import (
     raw_folder,
 )
 from rilievo.data.datasets.sets.kitti_raw import CAMERAS, KittiFrame, picture_path
+from rilievo.data.datasets.sets.scannet_files import read_4x4_matrix, read_pose_unless_lost
 from rilievo.data.datasets.sets.sintel_files import read_cam, read_dpt
 from rilievo.data.datasets.sets.tum import associate
-from rilievo.data.datasets.text_files import contents_text, names_in, parse_numbers, text_lines
+from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import join_alternatives
 from rilievo.geometry.cameras.camera import Camera, camera_from_K
@@ -273,7 +274,7 @@ def _scannet_frame_lister(root: Path, _: str) -> FrameLister:
                     read_if_present, _read_depth_camera, scene / "intrinsic/intrinsic_depth.txt"
                 ),
                 pose=partial(
-                    read_if_present, _read_pose_unless_lost, scene / "pose" / f"{number}.txt"
+                    read_if_present, read_pose_unless_lost, scene / "pose" / f"{number}.txt"
                 ),
                 crop_image=_crop_margins,
             )
@@ -283,20 +284,7 @@ def _scannet_frame_lister(root: Path, _: str) -> FrameLister:
 
 
 def _read_depth_camera(path: Path) -> Camera:
-    return camera_from_K(_read_4x4_matrix(path)[:3, :3], path)
-
-
-def _read_pose_unless_lost(path: Path) -> Transform | None:
-    """Read ``world_T_cam`` [m]; None if the camera was lost, for which the file has infinities."""
-    pose = _read_4x4_matrix(path)
-    return pose if np.isfinite(pose).all() else None
-
-
-def _read_4x4_matrix(path: Path) -> Transform:
-    numbers = parse_numbers(" ".join(line.text for line in text_lines(path)))
-    if numbers is None or len(numbers) != 16:
-        raise InputError(f"{printable(path)}: expected the 16 numbers of a 4x4 matrix")
-    return np.array(numbers).reshape(4, 4)
+    return camera_from_K(read_4x4_matrix(path)[:3, :3], path)
 
 
 SCANNET = Download(videos=_SCANNET_VIDEOS, open=_scannet_frame_lister)
