@@ -211,6 +211,11 @@ def test_pydoc_shows_the_package(core: Run) -> None:
 # or work on the core.
 CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "train"),
+    "probe_correspondence": (
+        'rilievo.probe_correspondence(rilievo.CorrespondenceOptions(backbones=["timm/x"], '
+        'root="navi"))',
+        "train",
+    ),
     "train_probe": ('rilievo.train_probe(config, Path("run"), frames=object())', "train"),
     "fine_tune": ('rilievo.fine_tune(tuned, Path("run"))', "train"),
     "fuse_clip": ('rilievo.fuse_clip("set/images", "place.glb")', "fuse"),

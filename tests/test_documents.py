@@ -46,7 +46,9 @@ PAGES = sorted(
 PLACEHOLDER = re.compile(r"(?<![\w/.-])[A-Z][A-Z_]+(?![\w/.-])|\.\.\.|…")
 # Commands that run until they are stopped or for hours, and those that need a camera, a network or
 # a GPU.
-UNENDING_OR_ELSEWHERE = re.compile(r"^rilievo (app|serve|mcp|train)\b|--live|://|--device cuda")
+UNENDING_OR_ELSEWHERE = re.compile(
+    r"^rilievo (app|serve|mcp|train|probe correspondence)\b|--live|://|--device cuda"
+)
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -96,7 +98,7 @@ def parser_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def take(command: str) -> None:
         words = shlex.split(command)[1:]
         # Where the running text names a command, it has no arguments: its help is asked for.
-        most = 2 if words[0] == "train" else 1
+        most = 2 if words[0] == "train" or words[:2] == ["probe", "correspondence"] else 1
         if len(words) <= most and not words[-1].startswith("-"):
             words.append("--help")
         with monkeypatch.context() as patch:

@@ -13,8 +13,16 @@ from PIL import Image
 
 import rilievo
 from support.clips import Clip, write_clip
+from support.viewed_spheres import write_navi
 
-SLOW = ("evaluate", "fine_tune", "fuse_clip", "sweep_probes", "train_probe")
+SLOW = (
+    "evaluate",
+    "fine_tune",
+    "fuse_clip",
+    "probe_correspondence",
+    "sweep_probes",
+    "train_probe",
+)
 """Names whose examples train or score networks."""
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
@@ -61,6 +69,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Image.fromarray(np.full((48, 64), 2000, np.uint16)).save(f"clip/depth/{number}.png")
     Path("clip/poses.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 3)
     Path("sweep.toml").write_text(SWEEP)
+    write_navi(Path("navi/duck/wild_set"), (0, 12))
+    write_navi(Path("navi/duck/multiview_00_pixel_5"), (0,))
 
 
 def docstring(name: str) -> str:

@@ -43,6 +43,12 @@ from rilievo.records.sample import Photo as Photo
 from rilievo.records.sample import Sample as Sample
 from rilievo.training.conversion.onnx_export import ExportOptions as ExportOptions
 from rilievo.training.conversion.onnx_export import export_model as export_model
+from rilievo.training.correspondence.correspondence_config import (
+    CorrespondenceOptions as CorrespondenceOptions,
+)
+from rilievo.training.correspondence.correspondence_run import (
+    probe_correspondence as probe_correspondence,
+)
 from rilievo.training.networks.backbone_cards import BACKBONES as BACKBONES
 from rilievo.training.probe.probe_run import train_probe as train_probe
 from rilievo.training.sweep.sweep_config import SweepOptions as SweepOptions

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.clips import Clip, write_clip
 from support.footage import view
 from support.sliding_walls import write_walls
+from support.viewed_spheres import write_navi
 
 MODEL = '''"""A model of one function: farther towards the top."""
 
@@ -75,6 +76,8 @@ def write_inputs(folder: Path) -> None:
     Image.fromarray(7000 + 4 * grey).save(folder / "thermal16.png")
     coffee.resize((256, 128)).save(folder / "pano.png")
     _write_plane(folder / "plane.png")
+    write_navi(folder / "navi" / "duck" / "wild_set", (0, 12, 30, 45, 60))
+    write_navi(folder / "navi" / "duck" / "multiview_00_pixel_5", (0,))
     frames = [view(3.0 * k) for k in range(6)]
     (folder / "frames").mkdir()
     for k, frame in enumerate(frames):

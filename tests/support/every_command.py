@@ -9,7 +9,11 @@ from rilievo.cli import COMMANDS, main
 from rilievo.cli.parsing import HelpShown
 from rilievo.schema.fields import OptionField, list_options
 
-_KINDS = {"train": ("probe", "supervised", "video"), "models": ("", "fetch")}
+_KINDS = {
+    "train": ("probe", "supervised", "video"),
+    "probe": ("", "correspondence"),
+    "models": ("", "fetch"),
+}
 COMMAND_LINES = tuple(
     (name, *filter(None, [kind])) for name in COMMANDS for kind in _KINDS.get(name, ("",))
 )

@@ -228,6 +228,21 @@ def _scannet(folder: Path) -> None:
     write_text(scene / "intrinsic" / "intrinsic_depth.txt", K)
 
 
+def _scannet_pairs(folder: Path) -> None:
+    scan = folder / "scene0707_00"
+    for frame in (0, 15):
+        save(scan / "color" / f"{frame}.jpg", colours(frame, (480, 640)), quality=90)
+        save(scan / "depth" / f"{frame}.png", counts((480, 640)), compress_level=1)
+        write_text(scan / "pose" / f"{frame}.txt", "1 0 0 0\n0 1 0 0\n0 0 1 2\n0 0 0 1\n")
+    np.savez(folder / "test.npz", name=np.array([[707, 0, 0, 15]]))
+    np.savez(folder / "intrinsics.npz", scene0707_00=np.diag([577.0, 578, 1]))
+
+
+def _read_pairs(folder: Path) -> object:
+    dataset = open_dataset("scannet-pairs", folder)
+    return [dataset.sample(id) for id in dataset.ids], dataset.view_pairs()
+
+
 def _extracted(folder: Path) -> None:
     scene = folder / "scans_test" / "scene0707_00"
     save(scene / "color" / "0.jpg", colours(), quality=95)
@@ -281,6 +296,13 @@ READERS = (
         "*/frame_0001.dpt:lengths */frame_0001.cam",
         lambda folder: _read_videos(folder, "sintel"),
         0.5,
+    ),
+    row(
+        "dataset: ScanNet's pairs of views",
+        _scannet_pairs,
+        "test.npz intrinsics.npz */pose/0.txt */depth/15.png",
+        _read_pairs,
+        0.4,
     ),
     row(
         "videos: ScanNet",

@@ -42,6 +42,9 @@ LOADERS: Mapping[str, str] = {
 FUNCTIONS: Mapping[str, str] = {
     "BACKBONES": "rilievo.training.networks.backbone_cards:BACKBONES",
     "BENCHMARKS": "rilievo.evaluation.benchmarks:BENCHMARKS",
+    "CorrespondenceOptions": (
+        "rilievo.training.correspondence.correspondence_config:CorrespondenceOptions"
+    ),
     "DATASETS": "rilievo.data.datasets:DATASETS",
     "EvaluateOptions": "rilievo.evaluation.options:EvaluateOptions",
     "ExportOptions": "rilievo.training.conversion.onnx_export:ExportOptions",
@@ -52,6 +55,9 @@ FUNCTIONS: Mapping[str, str] = {
     "fine_tune": "rilievo.training.tuning.tuning_run:fine_tune",
     "fuse_clip": "rilievo.data.fuse.fuse_clip:fuse_clip",
     "open_dataset": "rilievo.data.datasets:open_dataset",
+    "probe_correspondence": (
+        "rilievo.training.correspondence.correspondence_run:probe_correspondence"
+    ),
     "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",
     "train_probe": "rilievo.training.probe.probe_run:train_probe",
 }

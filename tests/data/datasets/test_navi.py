@@ -12,6 +12,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.sets.navi_crop import object_crop
 from rilievo.errors import InputError
 from support.original_files import cut_short, noise, write_png
+from support.viewed_spheres import write_navi
 
 SIZE = (60, 80)
 
@@ -269,3 +270,49 @@ def test_broken_files_and_a_wrong_root_are_one_line(tmp_path: Path) -> None:
         InputError, match=r"images\[0\]\.image_size is \[60\], expected a list of 2"
     ):
         open_dataset("navi", tmp_path, split="wild")
+
+
+def test_poses_take_the_camera_to_the_object(tmp_path: Path) -> None:
+    """q and t [mm] take the object to the camera; 90 degrees about y, and 0.5 m away."""
+    folder = scene(tmp_path / "chair" / "wild_set", 1)
+    pose = open_dataset("navi", tmp_path, split="wild")[0].world_T_cam
+    np.testing.assert_allclose(pose, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -0.5], [0, 0, 0, 1]])
+    path = folder / "annotations.json"
+    root_half = 0.7071067811865476
+    path.write_text(path.read_text().replace("[1, 0, 0, 0]", f"[{root_half}, 0, {root_half}, 0]"))
+    pose = open_dataset("navi", tmp_path, split="wild", variant="metric-crop")[0].world_T_cam
+    expected = [[0, 0, -1, 0.5], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(pose, expected, atol=1e-12)
+    path.write_text(path.read_text().replace(f"[{root_half}, 0, {root_half}, 0]", "[0, 0, 0, 0]"))
+    with pytest.raises(InputError, match="no valid pose"):
+        open_dataset("navi", tmp_path, split="wild").truth("chair/wild_set/000")
+
+
+def test_pairs_are_other_images_of_the_scene_up_to_120_degrees_away(tmp_path: Path) -> None:
+    angles = (0, 100, 119, 230, 359)
+    write_navi(tmp_path / "duck" / "wild_set", angles)
+    write_navi(tmp_path / "swan" / "wild_set", (0, 180))
+    write_navi(tmp_path / "duck" / "multiview_00_pixel_5", (0,))
+    dataset = open_dataset("navi", tmp_path, split="wild")
+    found = dataset.view_pairs()
+    assert [pair.first for pair in found.pairs] == [f"duck/wild_set/{i:03}" for i in range(5)]
+    for pair in found.pairs:
+        first, second = (angles[int(image_id[-3:])] for image_id in (pair.first, pair.second))
+        assert pair.first != pair.second
+        assert pair.second.startswith("duck/wild_set/")
+        assert min(abs(first - second), 360 - abs(first - second)) <= 120
+    assert [absent.id for absent in found.absent] == ["swan/wild_set/000", "swan/wild_set/001"]
+    assert "within 120 degrees" in found.absent[0].reason
+    assert dataset.view_pairs() == found
+
+
+def test_a_split_of_every_fourth_image_has_the_same_pairs(tmp_path: Path) -> None:
+    """Their second images may be any others, which can be read."""
+    write_navi(tmp_path / "duck" / "wild_set", range(0, 90, 10))
+    write_navi(tmp_path / "duck" / "multiview_00_pixel_5", (0,))
+    every_pair = open_dataset("navi", tmp_path, split="test").view_pairs().pairs
+    dataset = open_dataset("navi", tmp_path, split="probe3d-test")
+    assert dataset.view_pairs().pairs == every_pair[::4]
+    others = {pair.second for pair in every_pair[::4]} - set(dataset.ids)
+    assert others
+    assert all(dataset.truth(image_id).depth is not None for image_id in others)

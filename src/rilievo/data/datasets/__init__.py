@@ -24,6 +24,7 @@ _DATASETS: Mapping[str, str] = {
     "moge-bundle": "rilievo.data.datasets.sets.moge_bundle:MogeBundle",
     "navi": "rilievo.data.datasets.sets.navi:Navi",
     "nyuv2": "rilievo.data.datasets.sets.nyuv2.dataset:NYUv2",
+    "scannet-pairs": "rilievo.data.datasets.sets.scannet_pairs:ScanNetPairs",
     "seven-scenes": "rilievo.data.datasets.sets.seven_scenes:SevenScenes",
     "sunrgbd": "rilievo.data.datasets.sets.sunrgbd:SunRgbd",
     "synthetic": "rilievo.data.datasets.sets.rendered:Rendered",

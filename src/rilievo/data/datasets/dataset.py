@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.interpretation import DepthInterpretation
 from rilievo.records.sample import Sample, Truth
@@ -75,6 +75,27 @@ class Absent:
 
     id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewPair:
+    """Ids of two images that show the same object or scene from different viewpoints."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewPairs:
+    """Pairs of images between which correspondences are scored.
+
+    Attributes:
+        pairs: Pairs whose files are all there.
+        absent: Pairs that cannot be read, by the id of the first image or of both.
+    """
+
+    pairs: tuple[ViewPair, ...]
+    absent: tuple[Absent, ...] = ()
 
 
 class Dataset(ABC):
@@ -155,6 +176,19 @@ class Dataset(ABC):
     def scene(self, id: str) -> str | None:
         """Scene or sequence of an image; None if the dataset does not state it."""
         return self.truth(id).scene
+
+    def view_pairs(self) -> ViewPairs:
+        """Pairs of views of the same object or scene, for scores of correspondence.
+
+        The ground truth of both images must have depth [m], a camera and a pose in one world frame.
+
+        Raises:
+            OptionError: If the dataset has no such pairs.
+        """
+        raise OptionError(
+            f"dataset '{self.card.name}' has no pairs of views: choose navi, scannet-pairs, or a "
+            "dataset of your own whose class has view_pairs"
+        )
 
     def reading(self, id: str) -> DepthInterpretation | None:
         """How the numbers of the depth file were interpreted; None if the dataset defines them."""

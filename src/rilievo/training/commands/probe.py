@@ -1,4 +1,4 @@
-"""``rilievo probe``."""
+"""``rilievo probe``, with the subcommand ``correspondence``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,12 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors.messages import count_text
+from rilievo.extensions.subpackages import resolve_name
 from rilievo.schema.fields import option
 from rilievo.training.sweep.sweep_config import SweepOptions
+
+_CORRESPONDENCE = "correspondence"
+"""Subcommand that scores matches between views; any other word is the file of a sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +27,17 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Train and score probes on many backbones; return 1 if a cell was skipped, else 0."""
+    if arguments[:1] == [_CORRESPONDENCE]:
+        main_of_subcommand = resolve_name("rilievo.training.commands.probe_correspondence:main")
+        return main_of_subcommand(arguments[1:])
     request = parse(
         _Arguments,
         arguments,
         prog="rilievo probe",
-        description="Train and compare probes for depth and normals on many backbones.",
-        examples=("rilievo probe sweep.toml",),
+        description="Train and compare probes for depth and normals on many backbones. To match "
+        "features of backbones between two views, without training, use 'rilievo probe "
+        "correspondence', which has its own --help.",
+        examples=("rilievo probe sweep.toml", "rilievo probe correspondence --help"),
     )
     from rilievo.pages.tables import tables_as_markdown
     from rilievo.training.sweep.sweep_run import sweep_probes

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Mask, Matrix, Pixels
-from rilievo.data.datasets.dataset import Absent, DatasetCard, Request
+from rilievo.arrays.shapes import Float64, Mask, Matrix, Pixels, Transform
+from rilievo.data.datasets.dataset import Absent, DatasetCard, Request, ViewPair, ViewPairs
 from rilievo.data.datasets.loaders import FileList
 from rilievo.data.datasets.sets.navi_crop import ObjectCrop, object_crop
 from rilievo.data.datasets.text_files import contents_text, names_in
@@ -15,6 +15,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.normals import normals_from_depth
+from rilievo.geometry.transforms import invert, rigid, rotation_from_quaternion
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
 from rilievo.io.json_record import InvalidRecordError, from_json
@@ -75,6 +76,8 @@ OBJECT/wild_set/
 _METRES_TIMES_NUMBER = 65535 * 10 / 1000
 """Depth [m] times a stored number of inverse depth (decode_depth in NAVI's tutorial)."""
 _WILD_SCENE = "wild_set"
+_MAX_PAIR_ANGLE = 120  # [degrees], as in Probe3D
+_PAIR_SEED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,11 @@ _SPLITS: Mapping[str, _Split] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AnnotatedCamera:
+    """Camera of an image; ``q`` (w, x, y, z) and ``t`` [mm] take the object to its frame."""
+
     focal_length: float
+    q: tuple[float, float, float, float] | None = None
+    t: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +155,15 @@ class Navi(FileList[_View]):
             views = _read_views(scene, request.root)
             all_views |= views
             unlisted += _photographs_without_annotation(scene, views, request.root)
+        # Both views of a pair may be any of these, also those that the split leaves out.
+        self._views_of_scenes = all_views
         if request.list_file is None:
             all_views = dict(list(all_views.items())[:: split.step])
         self._set_entries_of_list(all_views, request.list_file)
         self.absent += tuple(unlisted)
+
+    def _entry(self, image_id: str) -> _View:
+        return self._views_of_scenes.get(image_id) or super()._entry(image_id)
 
     def image(self, id: str) -> Pixels:
         """Read the photograph, or its part around the object in variants with ``-crop``."""
@@ -196,7 +208,44 @@ class Navi(FileList[_View]):
             normals=normals,
             normals_valid=normals_valid,
             camera=Camera(K=K),
+            world_T_cam=_object_T_camera(view),
             scene=id.partition("/")[0],
+        )
+
+    def view_pairs(self) -> ViewPairs:
+        """Pair each image with another one of its scene, up to 120 degrees from it.
+
+        As in Probe3D, the second image is drawn at random. Probe3D draws in the order in which the
+        file system lists the files, and sometimes draws the first image again, because its angle to
+        itself is not exactly 0 in 32-bit floats. Here, the order is alphabetic, and an image is
+        never its own partner.
+        """
+        generator = np.random.default_rng(_PAIR_SEED)
+        views_by_scene: dict[str, list[str]] = {}
+        for image_id, view in self._views_of_scenes.items():
+            if view.image.is_file() and view.depth.is_file():
+                views_by_scene.setdefault(image_id.rpartition("/")[0], []).append(image_id)
+        partners: dict[str, str] = {}
+        for image_ids in views_by_scene.values():
+            angles = _angles_between([self._views_of_scenes[image_id] for image_id in image_ids])
+            np.fill_diagonal(angles, np.inf)
+            for index, image_id in enumerate(image_ids):
+                (candidates,) = np.nonzero(angles[index] <= _MAX_PAIR_ANGLE)
+                if candidates.size:
+                    partner = candidates[generator.integers(candidates.size)]
+                    partners[image_id] = image_ids[partner]
+        reason = f"no other image of its scene is within {_MAX_PAIR_ANGLE} degrees"
+        return ViewPairs(
+            pairs=tuple(
+                ViewPair(first=image_id, second=partners[image_id])
+                for image_id in self.ids
+                if image_id in partners
+            ),
+            absent=tuple(
+                Absent(id=image_id, reason=reason)
+                for image_id in self.ids
+                if image_id not in partners
+            ),
         )
 
 
@@ -266,6 +315,30 @@ def _photographs_without_annotation(
         for name in sorted(names_in(scene / "images") - listed)
         if name.endswith(".jpg") and not name.startswith((".", "downsampled_"))
     ]
+
+
+def _object_T_camera(view: _View) -> Transform | None:
+    """Pose [m] in the frame of the object; None if the annotation has none."""
+    camera = view.annotation.camera
+    if camera.q is None or camera.t is None:
+        return None
+    quaternion, translation = np.array(camera.q), np.array(camera.t)
+    if not (np.isfinite(translation).all() and np.linalg.norm(quaternion) > 0):
+        raise InputError(
+            f"{view.image}: its annotation has no valid pose: q is {camera.q} and t is {camera.t}"
+        )
+    return invert(rigid(rotation_from_quaternion(quaternion), translation / 1000))
+
+
+def _angles_between(views: Sequence[_View]) -> Float64[np.ndarray, "n n"]:
+    """Angles of rotation between the cameras of views [degrees]; infinite without a pose."""
+    poses = [_object_T_camera(view) for view in views]
+    unknown = np.array([pose is None for pose in poses])
+    rotations = np.stack([np.eye(3) if pose is None else pose[:3, :3] for pose in poses])
+    # The trace of Rᵢ Rⱼᵀ is the sum of the products of their entries.
+    traces = np.einsum("iab,jab->ij", rotations, rotations)
+    angles = np.degrees(np.arccos(np.clip((traces - 1) / 2, -1, 1)))
+    return np.where(unknown[:, None] | unknown[None, :], np.inf, angles)
 
 
 def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:

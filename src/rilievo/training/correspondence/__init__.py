@@ -1,0 +1,1 @@
+"""Correspondence between two views, from the features of frozen backbones."""
