@@ -30,6 +30,13 @@ _HEAD_DEVIATION = 3e-3
 """Deviation of the first weights of the layer of depth, which begins nearly flat."""
 
 
+Levels = tuple[
+    Float[Tensor, "b c8 h8 w8"], Float[Tensor, "b c16 h16 w16"], Float[Tensor, "b c32 h32 w32"]
+]
+"""Features of the encoder at 1/8, 1/16 and 1/32 of the image, each channel of mean 0 and deviation
+1, about."""
+
+
 class Layout(NamedTuple):
     """Output of the network for a batch of images, one number for every cell.
 
@@ -38,12 +45,14 @@ class Layout(NamedTuple):
         normals: Directions of unknown length in the camera frame.
         sky: Log-odds that the cell sees no surface.
         log_spread: Natural logarithm of the expected error of ``log_depth``.
+        levels: Features of the encoder at 1/8, 1/16 and 1/32, which another decoder can read.
     """
 
     log_depth: Float[Tensor, "b h8 w8"]
     normals: Float[Tensor, "b 3 h8 w8"]
     sky: Float[Tensor, "b h8 w8"]
     log_spread: Float[Tensor, "b h8 w8"]
+    levels: Levels
 
 
 class Level(nn.Module):
@@ -128,6 +137,11 @@ class LayoutNet(nn.Module):
         eighth, sixteenth, coarsest = (
             level(x) for level, x in zip(self.levels, features, strict=True)
         )
+        return self.decode((eighth, sixteenth, coarsest))
+
+    def decode(self, levels: Levels) -> Layout:
+        """Predict from the features of the encoder."""
+        eighth, sixteenth, coarsest = levels
         x = self.to_sixteenth(self.context(coarsest), sixteenth)
         x = self.to_eighth(x, eighth)
         log_depth = mix_channels(self.head, x)[:, 0].float()
@@ -138,7 +152,40 @@ class LayoutNet(nn.Module):
         guests = self.guests(self.look(shared)).float()
         # Inputs are detached, so that learning the expected error does not affect depth.
         spread = self.spread(self.doubt(x.detach())).float()[:, 0].clamp(*_LOG_SPREADS)
-        return Layout(log_depth, guests[:, :3], guests[:, 3], spread)
+        return Layout(log_depth, guests[:, :3], guests[:, 3], spread, levels)
+
+
+class NormalsDecoder(nn.Module):
+    """Normals from the features of a layout network's encoder, by layers of their own.
+
+    A layout network makes its normals from features that are shaped by depth. Layers that learn
+    normals alone have smaller errors: see ``normals_training.py``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        eighth, sixteenth, coarsest = EfficientNetLite2().channels[-3:]
+        self.context = Context(coarsest, _WIDTHS[0])
+        self.to_sixteenth = Merge(_WIDTHS[0], sixteenth, _WIDTHS[1], layers=2)
+        self.to_eighth = Merge(_WIDTHS[1], eighth, _WIDTHS[2], layers=2)
+        self.look = SeparableConv(_WIDTHS[2], _GUEST_WIDTH, kernel=3)
+        self.direction = nn.Conv2d(_GUEST_WIDTH, 3, 1)
+
+    @torch.no_grad()
+    def start_from(self, network: LayoutNet) -> None:
+        """Copy the layers with which a layout network predicts normals."""
+        for name in ("context", "to_sixteenth", "to_eighth", "look"):
+            self.get_submodule(name).load_state_dict(network.get_submodule(name).state_dict())
+        self.direction.weight.copy_(network.guests.weight[:3])
+        assert self.direction.bias is not None
+        assert network.guests.bias is not None
+        self.direction.bias.copy_(network.guests.bias[:3])
+
+    def forward(self, levels: Levels) -> Float[Tensor, "b 3 h8 w8"]:
+        """Return directions of unknown length in the camera frame, one for every cell."""
+        eighth, sixteenth, coarsest = levels
+        x = self.to_sixteenth(self.context(coarsest), sixteenth)
+        return self.direction(self.look(self.to_eighth(x, eighth))).float()
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lab.making.distil.depth_losses import confidence_of
 from lab.making.distil.small_export import export_small, metadata_of
 from lab.making.lasting_task import AVERAGE, Network
-from lab.making.layout_network import MULTIPLE, Layout, LayoutNet
+from lab.making.layout_network import MULTIPLE, Layout, LayoutNet, NormalsDecoder
 from lab.making.padding import fold_paddings
 from lab.making.provenances import provenance_of
 from lab.making.recipe_options import DETAIL, LAYOUT
@@ -32,22 +32,28 @@ class DeployedLayout(nn.Module):
     """Layout networks with bounded depth, unit normals, and chances in [0, 1].
 
     The first one sees a picture, the last one its mirror image, and the mean of both answers
-    counts. Where they differ, half the difference is added to the expected error.
+    counts. Where they differ, half the difference is added to the expected error. Normals come
+    from a decoder on the features of the first one, if there is such a decoder.
     """
 
-    def __init__(self, *networks: LayoutNet) -> None:
+    def __init__(self, *networks: LayoutNet, normals: NormalsDecoder | None = None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(dict.fromkeys(networks))
+        self.normals = normals
 
     def forward(self, image: UInt8[Tensor, "b h w 3"]) -> tuple[Float32[Tensor, "b *_"], ...]:
         """Return ``OUTPUTS``; the geometric mean of depth is 1 in every image."""
-        seen = _answer(self.networks[0](image))
+        layout = self.networks[0](image)
+        seen = _answer(layout)
         mirrored = [each.flip(-1) for each in _answer(self.networks[-1](image.flip(2)))]
         (one, normals, error, sky), (other, turned, other_error, other_sky) = seen, mirrored
         log_depth = (one + other) / 2
         depth = log_depth.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
-        x, yz = turned.split((1, 2), dim=1)
-        normals = F.normalize(normals + torch.cat([-x, yz], dim=1), dim=1)
+        if self.normals is None:
+            x, yz = turned.split((1, 2), dim=1)
+            normals = F.normalize(normals + torch.cat([-x, yz], dim=1), dim=1)
+        else:
+            normals = F.normalize(self.normals(layout.levels), dim=1)
         error = (error + other_error + (one - other).abs()) / 2
         return depth, normals, confidence_of(error.log()), (sky + other_sky) / 2
 
@@ -59,11 +65,14 @@ def _answer(layout: Layout) -> tuple[Float32[Tensor, "b *_"], ...]:
     return logs, F.normalize(layout.normals, dim=1), error, layout.sky.sigmoid()
 
 
-def export_layout(path: Path, *networks: LayoutNet) -> None:
-    """Write a layout network as an ONNX file, or two, the second for mirror images."""
+def export_layout(path: Path, *networks: LayoutNet, normals: NormalsDecoder | None = None) -> None:
+    """Write a layout network as an ONNX file, or two, the second for mirror images.
+
+    ``normals`` is a decoder for normals that reads the first network's features.
+    """
     with replacing(path) as part:
         write_traced(
-            DeployedLayout(*networks).eval(),
+            DeployedLayout(*networks, normals=normals).eval(),
             torch.zeros(1, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8),
             part,
             outputs=OUTPUTS,

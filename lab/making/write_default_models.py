@@ -5,6 +5,7 @@
 
     python -m lab.making.write_default_models --outlines HEAD.npz
     python -m lab.making.write_default_models --layout-weights ONE.npz OTHER.npz
+    python -m lab.making.write_default_models --normals NORMALS.npz
     python -m lab.making.write_default_models --again
 
 What is not named stays as it is. ``small.onnx`` and ``base.onnx``, the graph of two runs of layout
@@ -40,7 +41,8 @@ from lab.making.fused_graph import (
     write_fused,
 )
 from lab.making.gating import gate, ungate
-from lab.making.layout_network import LayoutNet
+from lab.making.lasting_task import Network
+from lab.making.layout_network import LayoutNet, NormalsDecoder
 from lab.making.outline_graph import OUTLINE, PICK, Weights, halve_outlines, outlines_of
 from lab.making.outline_network import LayoutPick, OutlineNet
 from lab.making.provenances import PROVENANCES
@@ -49,6 +51,7 @@ from lab.making.quick_upsampling import quicken_upsampling
 from lab.making.recipe_options import DETAIL, LAYOUT
 from lab.making.recipes import RECIPES
 from lab.making.run_export import export_layout, export_run
+from lab.making.shipped_layout import shipped_layout, shipped_normals
 from lab.making.stored_weights import dequantise
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, RilievoError
@@ -125,14 +128,20 @@ def write_base(layouts: Sequence[Path], detail: Path | None, target: Path) -> No
 
 
 def rewrite_base(
-    target: Path, *, layouts: Sequence[Path] = (), outlines: Path | None = None, out: Path
+    target: Path,
+    *,
+    layouts: Sequence[Path] = (),
+    normals: Path | None = None,
+    outlines: Path | None = None,
+    out: Path,
 ) -> None:
-    """Write a model like ``target`` with other layout networks, or with sharper outlines.
+    """Write a model like ``target`` with other layout networks, normals, or sharper outlines.
 
     Args:
         target: ONNX file of a layout and a detail network.
         layouts: Files of the states of the layout networks, the second for mirror images; none for
             those that ``target`` has.
+        normals: File of the weights of a decoder of normals; None for that of ``target``.
         outlines: File of weights that sharpen outlines; None for those that ``target`` has.
         out: ONNX file to write.
 
@@ -143,11 +152,15 @@ def rewrite_base(
     replace_dequantize_nodes(model)
     store_constants(model)
     layout = None
-    if layouts:
-        networks = [read_layout(path) for path in layouts]
+    if layouts or normals:
+        networks = [
+            read_layout(layouts[member]) if layouts else shipped_layout(target, member)
+            for member in (0, 1)
+        ]
+        decoder = shipped_normals(target) if normals is None else read_normals(normals)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "layout.onnx"
-            export_layout(file, *networks)
+            export_layout(file, *networks, normals=decoder)
             store_in_8_bits(file)
             layout = onnx.load(str(file))
     sharper = outlines_of(model) if outlines is None else read_outlines(outlines)
@@ -189,18 +202,29 @@ def read_layout(path: Path) -> LayoutNet:
     Raises:
         InputError: If it has other weights.
     """
-    network = LayoutNet()
+    return _with_state(LayoutNet(), path, "a layout network")
+
+
+def read_normals(path: Path) -> NormalsDecoder:
+    """Read the state of a decoder of normals from an npz file, of any precision.
+
+    Raises:
+        InputError: If it has other weights.
+    """
+    return _with_state(NormalsDecoder(), path, "a decoder of normals")
+
+
+def _with_state(network: Network, path: Path, name: str) -> Network:
+    """Fill a network with the state in an npz file, and return it."""
     try:
         with np.load(path) as file:
-            state = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files}
+            state = {key: torch.from_numpy(file[key].astype(np.float32)) for key in file.files}
         counts = {
             k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")
         }
         network.load_state_dict(counts | state)
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{printable(path)}: no weights of a layout network ({reason(error)})"
-        ) from error
+        raise InputError(f"{printable(path)}: no weights of {name} ({reason(error)})") from error
     return network
 
 
@@ -299,6 +323,7 @@ def main() -> None:
                         help="the run of layout; a second one sees mirror images")  # fmt: skip
     parser.add_argument("--layout-weights", type=Path, metavar="NPZ", nargs=2, default=(),
                         help="states of the two layout networks")  # fmt: skip
+    parser.add_argument("--normals", type=Path, metavar="NPZ", help="weights of normals")
     parser.add_argument("--outlines", type=Path, metavar="NPZ", help="weights of sharper outlines")
     parser.add_argument("--base", type=Path, default=PACKAGE / "base.onnx",
                         help="file to change (that of the package)")  # fmt: skip
@@ -317,10 +342,11 @@ def main() -> None:
     if options.again:
         rewrite_base(options.base, out=options.output or options.base)
         rewrite_small(PACKAGE / "small.onnx", PACKAGE / "small.onnx")
-    elif options.layout_weights or options.outlines:
+    elif options.layout_weights or options.normals or options.outlines:
         rewrite_base(
             options.base,
             layouts=options.layout_weights,
+            normals=options.normals,
             outlines=options.outlines,
             out=options.output or options.base,
         )

@@ -136,7 +136,7 @@ def scored(
         camera=name,
         abs_rel=float(off.mean()),
         delta1=float((np.maximum(pair.p / pair.t, pair.t / pair.p) < 1.25).mean()),
-        angle=_angle(name, given.normals if normals else None, sample, valid),
+        angle=angle_of_normals(name, given.normals if normals else None, sample, valid),
         boundary_f1=boundary_f1(boundary_counts(pair), 1),
         ause=ause,
         ause_random=random,
@@ -164,12 +164,13 @@ def _scaled(
     return predicted * np.float32(np.median(true[valid]) / np.median(predicted[valid]))
 
 
-def _angle(
+def angle_of_normals(
     name: str,
     normals: Float32[np.ndarray, "3 h w"] | None,
     sample: Sample,
     valid: Bool[np.ndarray, "h w"],
 ) -> float:
+    """Mean angle of normals to those of the true depth [degrees]; NaN where these are unknown."""
     assert sample.depth is not None
     if normals is None or sample.camera is None or valid.mean() < 0.2:
         return float("nan")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lab.making.nyu_frames import CENTRE, FOCAL, NyuFrames, plane_normals
 from rilievo.errors import InputError
+from support.nyu_training_folder import write_nyu
 
 
 def oblique_plane(normal: tuple[float, float, float], distance: float) -> np.ndarray:
@@ -34,16 +34,6 @@ def test_eight_bits_of_depth_still_give_the_normal_and_edges_give_none() -> None
     assert np.degrees(np.arccos(np.median(cosine[valid]).clip(-1, 1))) < 4
     assert not valid[200:300, 248:252].any()
     assert valid[230:270, 280:320].all()
-
-
-def write_nyu(folder: Path, names: list[str]) -> None:
-    for kind in ("rgb", "depth"):
-        (folder / kind).mkdir(parents=True)
-    (folder / "train.txt").write_text("\n".join(names))
-    for index, name in enumerate(names):
-        image = np.full((480, 640, 3), 10 * index, np.uint8)
-        Image.fromarray(image).save(folder / "rgb" / f"{name}.jpg")
-        Image.fromarray(np.full((480, 640), 50, np.uint8)).save(folder / "depth" / f"{name}.png")
 
 
 def test_nyu_frames_lose_their_white_frame_and_the_last_are_held_out(tmp_path: Path) -> None:

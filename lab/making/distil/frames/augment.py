@@ -63,7 +63,7 @@ def augment(
     """
     frame = window(frame, shape, random)
     if random.random() < 0.5:
-        frame = _mirror(frame)
+        frame = mirrored(frame)
     return replace(
         frame,
         image=degrade(frame.image, random),
@@ -151,7 +151,8 @@ def crop(
     )
 
 
-def _mirror(frame: Frame) -> Frame:
+def mirrored(frame: Frame) -> Frame:
+    """Return a frame's mirror image; the x of its normals changes sign."""
     fx, fy, cx, cy = frame.camera
     return Frame(
         image=frame.image[:, ::-1],

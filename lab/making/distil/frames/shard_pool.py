@@ -1,6 +1,6 @@
 """Training frames of a folder of shards, drawn at random."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -81,6 +81,11 @@ class ShardPool:
         frames = (self._far if is_far else self._near) or self._far or self._near
         shard, index = frames[int(random.integers(len(frames)))]
         return shard.frame(index)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame once: first those of rooms, then those from outdoors."""
+        for shard, index in (*self._near, *self._far):
+            yield shard.frame(index)
 
     def __len__(self) -> int:
         return len(self._near) + len(self._far)
