@@ -158,6 +158,7 @@ def user_folder(
         "photos/a.jpg",
         "heap.jpg",
         "bowl.jpg",
+        "door.jpg",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         motorcycle.save(tmp_path / name, exif=exif)

@@ -38,6 +38,10 @@ def test_a_known_length_measures_as_what_it_is(
         (["100,150", "200,140", "--known", "150,140,2"], "length: "),
         (["90,100", "200,100", "200,160", "--known", "150,140,2"], "area: "),
         (["90,100", "200,100", "--angle"], "angle: "),
+        (
+            ["90,100", "200,100", "200,160", "90,160", "--fits", "1x1x1mm", "--known", "150,140,2"],
+            "fit: yes",
+        ),
         (["90,100", "200,100", "200,160", "--volume", "--known", "150,140,2"], "volume: "),
     ],
 )
@@ -74,6 +78,10 @@ def test_a_border_is_measured_only_without_trimming(
         (["1,2", "1,2", "--known", "9,9,2"], "same pixel"),
         (["1,2", "--angle"], "two points"),
         (["1,2", "30,40", "--volume", "--known", "9,9,2"], "three corners"),
+        (["1,2", "30,40", "--fits", "1x1x1", "--known", "9,9,2"], "four corners"),
+        (["1,2", "30,40", "3,50", "1,60", "--fits", "1x1", "--known", "9,9,2"], "three sides"),
+        (["1,2", "30,40", "3,50", "1,60", "--fits", "1x1x1", "--volume"], "only one of them"),
+        (["--box", "1,2,30,40", "--fits", "1x1x1"], "points"),
         (["1,2", "30,40", "3,50", "--volume", "--angle"], "only one of them"),
         (["1,2", "30,40", "3,50", "--volume", "--in-plane", "--known", "9,9,2"], "volumes"),
         (["1,2", "30,40", "3,50", "--volume", "--base", "1,x"], "1,x"),
@@ -152,6 +160,7 @@ def test_the_short_help_lists_everything_that_can_be_measured(
         main(["measure", "--help"])
     short_help = capsys.readouterr().out.partition("Examples:")[0]
     for flag in (
+        "--fits",
         "--distance",
         "--height",
         "--height-above-plane",

@@ -326,6 +326,35 @@ def parse_sides(text: str) -> tuple[float, float] | str:
         raise _sides_error(text) from None
 
 
+def parse_object_sides(text: str) -> tuple[float, float, float]:
+    """Read the three sides of an object [m]; the last unit holds for sides without one.
+
+    Examples:
+        >>> parse_object_sides("80x60x200 cm"), parse_object_sides("0.8 x 60cm x 2 m")
+        ((0.8, 0.6, 2.0), (0.8, 0.6, 2.0))
+
+    Raises:
+        OptionError: If there are not three lengths, or one is too small or too large.
+    """
+    sides = [side.strip() for side in re.split("[x×*]", text.lower())]
+    unit = re.search(r"\d\.?\s*([a-z]+)$", sides[-1])
+    if unit is not None:
+        sides = [side + unit[1] if side[-1:].isdigit() else side for side in sides]
+    try:
+        first, second, third = map(parse_metres, sides)
+    except ValueError:
+        raise OptionError(
+            f"'{text[:40]}' are not three sides of an object, such as 0.8x0.6x2.0 or 80x60x200cm; "
+            f"the units are {UNITS}"
+        ) from None
+    if not all(MIN_METRES <= side <= MAX_METRES for side in (first, second, third)):
+        raise OptionError(
+            f"'{text[:40]}': the sides of an object must be between {MIN_METRES:g} and "
+            f"{MAX_METRES:g} metres"
+        )
+    return first, second, third
+
+
 def _sides_error(sides: str) -> OptionError:
     return OptionError(
         f"known rectangle: sides '{sides[:40]}' are not two lengths, such as 90cm x 2.1m; "

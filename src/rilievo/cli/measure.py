@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
-from rilievo.calibration.sizes import Known
+from rilievo.calibration.sizes import Known, parse_object_sides
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
@@ -53,7 +53,7 @@ class _Arguments(TrustOptions):
     """Photograph to measure in; with boxes or masks, also a folder or a video."""
     points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")] = ()
     """Points as column and row: two for a length, three or more around a surface for an area or
-    around an object for a volume."""
+    around an object for a volume, four around an opening."""
     distance: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
     """Measure the straight-line distance from the camera to this point."""
     height: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
@@ -78,6 +78,9 @@ class _Arguments(TrustOptions):
     base: Annotated[tuple[str, ...], option(repeats=True, metavar="U,V")] = ()
     """Point of the plane of a volume, for example on the rim of a bowl. Repeat the option for three
     points or more, which then replace the surface around the outline."""
+    fits: Annotated[str | None, option(in_short_help=True, metavar="SIDES")] = None
+    """Tell whether an object with three sides, such as 80x60x200cm, fits through the opening whose
+    four corners are given in order, such as a door."""
     in_plane: Annotated[bool, option(in_short_help=True)] = False
     """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
     depth_file: Annotated[DepthFile, option(name="")]
@@ -109,6 +112,8 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photo.jpg 100,200 400,210 --depth depth.png --camera 525",
             "rilievo measure photo.jpg 100,200 400,210 400,300 100,290 --markers 0.06",
             "rilievo measure heap.jpg 100,200 300,180 420,300 80,310 --volume --known 320,240,2.35",
+            "rilievo measure photo.jpg 100,40 200,40 200,300 100,300 --fits 80x60x200cm --known "
+            "320,240,2.35",
             "rilievo measure photo.jpg --height-above-plane 310,120 305,240 --known-rectangle "
             "140,104,377,172,378,296,96,228,a4",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
@@ -128,6 +133,7 @@ def _check_no_point_options(arguments: _Arguments) -> None:
         arguments.angle,
         arguments.volume,
         arguments.base,
+        arguments.fits,
         arguments.distance,
         arguments.height,
         arguments.height_above_plane,
@@ -167,15 +173,24 @@ def _measure_points(request: _Arguments) -> int:
         distance=request.distance,
         height=request.height,
         height_above_plane=request.height_above_plane,
+        fits=request.fits,
     )
     base = parse_points(request.base)
+    object_sides = parse_object_sides(request.fits) if request.fits else ()
     if Path(request.photo).is_dir():
         raise InputError(
             "is a folder; to measure at points, give a single photograph",
             path=printable(request.photo),
         )
     prediction = _predict_or_read_depth(request, request.photo)
-    measurement = measure_points(prediction, points, quantity, in_plane=request.in_plane, base=base)
+    measurement = measure_points(
+        prediction,
+        points,
+        quantity,
+        in_plane=request.in_plane,
+        base=base,
+        object_sides=object_sides,
+    )
     for remark in _remarks_to_print(request, prediction, measurement):
         complain(for_terminal(note_about(printable(request.photo), remark)))
     with printing():

@@ -8,6 +8,7 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.measure.measured_points import ASSUMED_FOCAL_REMARK
 from rilievo.measure.measurements import Measurement
+from rilievo.measure.openings import fits_through
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, distance, height, length
 from rilievo.measure.ranges import COVERAGE as COVERAGE
@@ -42,6 +43,7 @@ def parse_quantity(
     distance: str | None,
     height: str | None,
     height_above_plane: str | None = None,
+    fits: str | None = None,
 ) -> tuple[str, list[tuple[float, float]]]:
     """Decide which quantity the options request, and parse its points.
 
@@ -56,7 +58,7 @@ def parse_quantity(
         "height_above_plane": height_above_plane,
     }
     requested = {quantity: text for quantity, text in point_options.items() if text}
-    if len(requested) + angle + volume > 1:
+    if len(requested) + angle + volume + bool(fits) > 1:
         raise OptionError(
             problem=Text(
                 OptionName("angle"),
@@ -66,8 +68,10 @@ def parse_quantity(
                 OptionName("height"),
                 ", ",
                 OptionName("height_above_plane"),
-                " and ",
+                ", ",
                 OptionName("volume"),
+                " and ",
+                OptionName("fits"),
                 " cannot be combined; give only one of them",
             )
         )
@@ -82,6 +86,8 @@ def parse_quantity(
         return "angle", points
     if volume:
         return "volume", points
+    if fits:
+        return "fit", points
     if len(points) < 2:
         raise _too_few_points_error(len(points))
     return ("length" if len(points) == 2 else "area"), points
@@ -138,11 +144,13 @@ def measure_points(
     *,
     in_plane: bool = False,
     base: Sequence[tuple[float, float]] = (),
+    object_sides: Sequence[float] = (),
 ) -> Measurement:
     """Measure a quantity at points (column, row) [px].
 
-    ``quantity`` is "distance", "length", "area", "volume", "height", "height_above_plane" or
-    "angle". ``base`` are points of the plane of a volume.
+    ``quantity`` is "distance", "length", "area", "volume", "height", "height_above_plane",
+    "angle" or "fit". ``base`` are points of the plane of a volume, and ``object_sides`` the three
+    sides [m] of the object that is to fit.
 
     Raises:
         OptionError: If points of a height, an angle or a volume are to lie in a plane, or ``base``
@@ -159,12 +167,15 @@ def measure_points(
         return area(prediction, points, in_plane=in_plane)
     if quantity == "distance":
         return distance(prediction, points[0], in_plane=in_plane)
+    if quantity == "fit":
+        return fits_through(prediction, object_sides, points, in_plane=in_plane)
     if quantity == "length":
         return length(prediction, *points, in_plane=in_plane)
     if in_plane:
         raise OptionError(
             option="in_plane",
-            problem=f"only applies to lengths, areas and distances, not to {_PLURALS[quantity]}",
+            problem="only applies to lengths, areas, distances and openings, not to "
+            f"{_PLURALS[quantity]}",
             hint="leave the option out",
         )
     if quantity == "volume":

@@ -40,6 +40,8 @@ class Quantity(StrEnum):
     VOLUME = "volume"
     """Volume above a plane, or below it."""
     ANGLE = "angle"
+    FIT = "fit"
+    """Largest object of a shape that fits through an opening, over the size of the object."""
 
 
 UNITS = {
@@ -51,6 +53,7 @@ UNITS = {
     Quantity.AREA: "m²",
     Quantity.VOLUME: "m³",
     Quantity.ANGLE: "°",
+    Quantity.FIT: "× the object",
 }
 
 
@@ -76,7 +79,7 @@ class Measurement:
 
     @property
     def unit(self) -> str:
-        """Unit of ``value``: metres, square or cubic metres, degrees, or the median distance."""
+        """Unit of ``value``: metres, square or cubic metres, degrees, or a ratio."""
         return UNITS[self.what]
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
-    from rilievo.measure import Measurement, RegionMeasurement
+    from rilievo.measure import Measurement, OpeningFit, RegionMeasurement
     from rilievo.measure.regions import DetectedBoxes, RegionLike
 
 _PAGE_HEIGHT = 520  # [px], of the interactive page in a notebook
@@ -201,6 +201,31 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         from rilievo.measure import volume
 
         return volume(self, outline, base)
+
+    def fits_through(
+        self,
+        object_sides: "str | Sequence[float]",
+        corners: "Sequence[tuple[float, float]]",
+        *,
+        in_plane: bool = False,
+    ) -> "OpeningFit":
+        """Tell whether an object fits through a rectangular opening, such as a door.
+
+        Args:
+            object_sides: Three sides [m], or a text such as ``"80x60x200cm"``.
+            corners: Four corners of the opening in order around it, (column, row) [px].
+            in_plane: Whether to measure in the plane of the known rectangle.
+
+        Raises:
+            OptionError: If there are not three sides, or not four corners.
+            CalibrationError: If depth is not metric, or nothing can be measured there.
+        """
+        from rilievo.calibration.sizes import parse_object_sides
+        from rilievo.measure import fits_through
+
+        if isinstance(object_sides, str):
+            object_sides = parse_object_sides(object_sides)
+        return fits_through(self, object_sides, corners, in_plane=in_plane)
 
     @overload
     def measure_box(self, region: "RegionLike", name: str = "") -> "RegionMeasurement": ...

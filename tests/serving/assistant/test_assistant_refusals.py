@@ -224,6 +224,7 @@ def test_wrong_arguments_are_told_in_one_line(
         ("area", 2, "area needs 3 to 100 points"),
         ("volume", 2, "volume needs 3 to 100 points"),
         ("angle", 3, "angle needs two points"),
+        ("fit", 3, "fit needs the four corners"),
     ],
 )
 def test_quantities_take_their_points(what: str, count: int, words: str, desktop: Desktop) -> None:

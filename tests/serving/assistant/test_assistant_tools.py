@@ -145,6 +145,18 @@ def test_a_volume_has_its_plane_and_its_unit(desktop: Desktop) -> None:
     assert "--volume --base" in told["command"]
 
 
+def test_a_fit_needs_a_size_and_says_its_answer(desktop: Desktop) -> None:
+    corners = [[0.3, 0.3], [0.7, 0.3], [0.7, 0.6], [0.3, 0.6]]
+    question = {"photo": "bike.png", "what": "fit", "points": corners}
+    assert "known" in desktop.refusal("measure", **question, object_sides="1x2x3mm")
+    desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
+    answer = desktop.call("measure", **question, object_sides="1x2x3mm")
+    assert answer.told["answer"] == "yes"
+    assert answer.text.startswith("fit: yes; an object ")
+    assert "--fits 1x2x3mm" in answer.told["command"]
+    assert "object_sides" in desktop.refusal("measure", **question)
+
+
 def test_text_has_the_range_and_its_share(desktop: Desktop) -> None:
     desktop.call("known", photo="bike.png", points=LINE, metres=0.46)
     answer = desktop.call(

@@ -276,6 +276,20 @@ def test_a_volume_takes_an_outline_and_points_of_its_plane(server: Served) -> No
     assert "base" in without.json()["error"]
 
 
+def test_a_fit_has_its_answer_and_its_opening(server: Served) -> None:
+    query = {"known": "40,30,2.5", "fov": "60", "at": ["20,15", "60,15", "60,45", "20,45"]}
+    address = f"/v1/measure?{urlencode(query, doseq=True)}"
+    said = server.client.post(f"{address}&fits=1x2x3mm", content=picture()).json()
+    assert (said["what"], said["answer"]) == ("fit", "yes")
+    assert said["object_sides"] == [0.001, 0.002, 0.003]
+    assert said["opening_width"]["low"] < said["opening_width"]["value"]
+    large = server.client.post(f"{address}&fits=90x90x90m", content=picture()).json()
+    assert large["answer"] == "no"
+    wrong = server.client.post(f"{address}&fits=90x90", content=picture())
+    assert wrong.status_code == 400
+    assert "three sides" in wrong.json()["error"]
+
+
 def test_an_angle_takes_two_points(server: Served) -> None:
     address = "/v1/measure?known=40,30,2.5&angle=1&at=20,20"
     answer = server.client.post(address, content=picture())

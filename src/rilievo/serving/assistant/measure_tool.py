@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rilievo.calibration.sizes import parse_object_sides
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.errors.messages import worded
-from rilievo.measure import Measurement
+from rilievo.measure import Measurement, OpeningFit
 from rilievo.measure.measurement_records import COVERAGE, measure_points
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
@@ -40,6 +41,7 @@ _MIN_AND_MAX_POINT_COUNT = {
     "length": (2, 2),
     "area": (3, 100),
     "volume": (3, 100),
+    "fit": (4, 4),
     "angle": (2, 2),
 }
 _POINTS_IN_WORDS = {
@@ -49,6 +51,7 @@ _POINTS_IN_WORDS = {
     "length": "two points",
     "area": "3 to 100 points around a flat surface",
     "volume": "3 to 100 points around the object",
+    "fit": "the four corners of an opening",
     "angle": "two points, one on each surface",
 }
 
@@ -56,18 +59,22 @@ _POINTS_IN_WORDS = {
 class MeasureArguments(ToolArguments):
     """Arguments of ``measure``."""
 
-    what: Literal["distance", "length", "height", "height_above_plane", "area", "volume", "angle"]
+    what: Literal[
+        "distance", "length", "height", "height_above_plane", "area", "volume", "angle", "fit"
+    ]
     """Quantity. distance: straight from the camera to one point. length: straight line in space
     between two points. height: one point above the visible floor. height_above_plane: one point
     above the plane of a rectangle that was stated with the tool 'known', then the point of the
     plane straight below it. area: three or more points around a flat surface, in order. volume:
     three or more points around a heap or a hollow, in order. angle: between the surfaces at two
-    points."""
+    points. fit: whether an object fits through the opening with these four corners, in order."""
     points: Annotated[list[Point], Field(min_length=1, max_length=100), ListOrText]
     """Points [x, y] in the picture."""
     base: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])
     """Three or more points of the plane of a volume, such as on the rim of a bowl. By default the
     plane is fitted to the surface around the object."""
+    object_sides: Annotated[str, Field(max_length=100)] = ""
+    """Three sides of the object that is to fit through an opening, such as '80x60x200cm'."""
     unit: Unit = "fraction"
     in_plane: bool = False
     """Whether all points lie in the plane of a rectangle that was stated with the tool 'known', for
@@ -89,6 +96,8 @@ class MeasureResult(ToolResult):
     """Fraction of such ranges that contain the true value."""
     unit: str
     """Unit: m, m², m³ or °; if no size is known, camera heights, or their square or cube."""
+    answer: str | None = None
+    """Whether the object fits: yes, no, or not sure; null for other quantities."""
     is_metric: bool
     """Whether the value is in metres or degrees, and not in unknown camera heights."""
     pixels: list[list[float]]
@@ -113,6 +122,11 @@ def measure_quantity(
     unit = METRES
     size_arguments = list(photograph.facts.command_line_arguments)
     is_angle = request.what == "angle"
+    if request.what == "fit" and not photograph.is_metric:
+        raise CalibrationError(
+            "whether an object fits cannot be told without a scale",
+            hint="state one length or distance in this photograph with the tool 'known'",
+        )
     if not is_angle and not photograph.is_metric:
         prediction = camera_heights_or_ask_for_size(photograph)
         unit = CAMERA_HEIGHTS
@@ -122,6 +136,8 @@ def measure_quantity(
 
     base = pixel_points(request.base, request.unit, photograph.prediction.shape)
     measured = _measure(prediction, points, request, base)
+    if request.object_sides:
+        size_arguments += ["--fits", request.object_sides]
     base_arguments = [word for u, v in base for word in ("--base", f"{u!r},{v!r}")]
     record = MeasureResult(
         what=measured.what,
@@ -130,6 +146,7 @@ def measure_quantity(
         high=measured.high,
         coverage=COVERAGE,
         unit=_replace_metres(measured.unit, unit),
+        answer=measured.answer if isinstance(measured, OpeningFit) else None,
         is_metric=unit == METRES,
         pixels=[list(point) for point in points],
         facts=list(photograph.facts.sentences),
@@ -164,13 +181,24 @@ def _measure(
     """Measure, with a hint that fits this tool if a height cannot be measured."""
     try:
         return measure_points(
-            prediction, points, request.what, in_plane=request.in_plane, base=base
+            prediction,
+            points,
+            request.what,
+            in_plane=request.in_plane,
+            base=base,
+            object_sides=_object_sides(request),
         )
     except CalibrationError as error:
         if request.what == "height" and error.hint:
             # The usual hint asks for known points, which do not help to find a floor.
             error.hint = "a height needs a visible floor: measure a length instead"
         raise
+
+
+def _object_sides(request: MeasureArguments) -> tuple[float, ...]:
+    if (request.what == "fit") != bool(request.object_sides):
+        raise OptionError("measure: 'fit' needs 'object_sides', and other quantities take none")
+    return parse_object_sides(request.object_sides) if request.object_sides else ()
 
 
 def _replace_metres(unit: str, length_unit: str) -> str:
@@ -205,9 +233,10 @@ MEASURE = AssistantTool(
     title="Measure in a photograph",
     description=(
         "Measure a distance from the camera, a length, a height above the floor, an area, a volume "
-        "or an angle in one photograph. The answer is a best guess and a range that contains the "
-        "true value in eight out of ten cases. Tell the user both, never the best guess alone. "
-        "Metres need one known size: if the user knows one, state it first with the tool 'known'. "
+        "or an angle in one photograph, or tell whether an object fits through an opening. The "
+        "answer is a best guess and a range that contains the true value in eight out of ten "
+        "cases. Tell the user both, never the best guess alone. Metres need one known size: if the "
+        "user knows one, state it first with the tool 'known'. "
         "Otherwise the answer is in multiples of the camera's height above the floor. Angles need "
         "no known size."
     ),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.errors.messages import worded
-from rilievo.measure import Measurement
+from rilievo.measure import Measurement, Quantity
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import (
     CAMERA_HEIGHTS,
@@ -105,7 +105,7 @@ _ADVICE_TO_STATE_A_SIZE = (
 
 def measured_text(measured: Measurement, unit: str) -> str:
     """Describe a measurement, such as "length: 1.9 m, 1.6 to 2.3 in eight out of ten cases"."""
-    if measured.low == measured.high:
+    if measured.low == measured.high and measured.what != Quantity.FIT:
         name, _, _ = str(measured).partition(": ")
         return f"{name}: {measured.value:g} {unit}, as stated"
     text = str(measured).removesuffix(")").replace(" (", ", ")

@@ -92,7 +92,12 @@ def _measure_regions(
 def _measure_points(prediction: Prediction, params: MeasureParams) -> dict[str, object]:
     quantity, points = params.quantity()
     measurement = measure_points(
-        prediction, points, quantity, in_plane=params.in_plane, base=params.base_points()
+        prediction,
+        points,
+        quantity,
+        in_plane=params.in_plane,
+        base=params.base_points(),
+        object_sides=params.object_sides(),
     )
     record = measurement_json(measurement, prediction, _format_remark)
     remarks = map(_format_remark, measurement.remarks)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from rilievo.calibration.sizes import KnownRectangle
+from rilievo.calibration.sizes import KnownRectangle, parse_object_sides
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, parse_quantity
@@ -248,6 +248,9 @@ class MeasureParams(_MeasureParameters):
     base: list[Text] = Field(default=[], max_length=_MAX_POINTS)
     """Column and row U,V of a point of the plane of a volume. Repeat the parameter for three points
     or more. By default the plane is fitted to the surface around the outline."""
+    fits: Text = ""
+    """Tell whether an object with three sides, such as 80x60x200cm, fits through the opening whose
+    four corners 'at' are given in order."""
     in_plane: bool = False
     """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
 
@@ -256,6 +259,7 @@ class MeasureParams(_MeasureParameters):
         if not self.regions():
             self.quantity()  # parsing the points validates them
             self.base_points()
+            self.object_sides()
         super().check()
 
     def regions(self) -> list[Region]:
@@ -267,8 +271,8 @@ class MeasureParams(_MeasureParameters):
         if not self.box:
             return []
         has_height = self.height or self.height_above_plane
-        has_volume = self.volume or self.base
-        if self.at or self.distance or has_height or has_volume or self.angle:
+        has_outline = self.volume or self.base or self.fits
+        if self.at or self.distance or has_height or has_outline or self.angle:
             raise OptionError(
                 "'box' cannot be combined with points: measure the points in a separate request"
             )
@@ -285,11 +289,16 @@ class MeasureParams(_MeasureParameters):
             distance=self.distance,
             height=self.height,
             height_above_plane=self.height_above_plane,
+            fits=self.fits,
         )
 
     def base_points(self) -> list[Point]:
         """Points of the plane of a volume (u, v) [px]."""
         return parse_points(self.base)
+
+    def object_sides(self) -> tuple[float, ...]:
+        """Sides of the object that is to fit [m]; none if nothing is."""
+        return parse_object_sides(self.fits) if self.fits else ()
 
 
 _StreamParameters = extend_parameters(
