@@ -1,82 +1,41 @@
-"""Compare models on photographs with known depth that are upright, turned, and grey.
+"""Frames turned about the optical axis, without invented pixels.
 
-    python lab/studies/judge_turns.py [MODEL ...] [--cameras nyu panel-7scenes] [--every 4]
-
-Each frame is predicted as it is, turned counter-clockwise by 90, 180 and 270 degrees, and grey.
-``MODEL`` is a name or an ONNX file; by default ``rilievo/base`` and ``rilievo/small``.
-
-The table has the mean AbsRel of each model and camera, after depth was scaled to the median of the
-true depth; the mean angle of the normals of the upright frames to those of the true depth
-[degrees]; and the mean confidence of upright and of turned frames.
+The frame is turned and cut to the square that lies inside it at every angle, as ``LARGEST`` says;
+depth along the optical axis stays the same. The disc inside the square is scored.
 """
 
-import argparse
-import os
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+import math
 
 import numpy as np
-from jaxtyping import Float64, UInt8
-from panel import angle_of_normals, frames, valid_of
+from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
 
-import rilievo
-from rilievo.models.base import Model
-from rilievo.records.sample import Sample
-
-CAMERAS = ("nyu", "panel-7scenes", "panel-tum-rpy", "panel-tartanair-hospital", "realsense",
-           "kitti-raw", "icl")  # fmt: skip
-VIEWS = ("upright", "90", "180", "270", "grey")
-
-
-def main() -> None:
-    """Read the options, predict and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=["rilievo/base", "rilievo/small"])
-    parser.add_argument("--cameras", nargs="+", default=CAMERAS, help="sets of frames")
-    parser.add_argument("--every", type=int, default=1, help="take every Nth frame (1)")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    data = Path(os.environ["RILIEVO_DATA"])
-    print(f"| model | camera | {' | '.join(VIEWS)} | normals | confidence | turned |")
-    print("|---" * (len(VIEWS) + 5) + "|")
-    for name in options.models:
-        model = rilievo.load_model(name)
-        for camera in options.cameras:
-            rows = [
-                scores(camera, model, sample)
-                for number, sample in enumerate(frames(camera, data))
-                if number % options.every == 0
-            ]
-            *errors, angle, upright, turned = np.nanmean(rows, axis=0)
-            texts = [*(f"{error:.4f}" for error in errors), f"{angle:.1f}"]
-            texts += [f"{each:.2f}" for each in (upright, turned)]
-            print(f"| {Path(name).name} | {camera} | {' | '.join(texts)} |", flush=True)
+ANGLES = (-30.0, 30.0)
+"""Angles [degrees] by which frames are turned."""
+_MARGIN, _DISC = 0.98, 0.48
+"""Sides of the square, and radius of the disc, over what would just fit."""
+FEWEST = 500
+"""Fewest pixels with true depth of a turned frame that is scored."""
 
 
-def scores(camera: str, model: Model, sample: Sample) -> Float64[np.ndarray, "8"]:
-    """AbsRel of every view, angle of normals, and confidence of the upright and turned views."""
-    assert sample.depth is not None
-    valid = valid_of(camera, sample)
-    errors, confidences, angle = [], [], float("nan")
-    for turns, image in views(sample.image):
-        given = rilievo.predict(image, model=model)
-        depth = np.rot90(given.depth.values, -turns)[valid]
-        true = sample.depth[valid]
-        errors.append(np.abs(depth * np.median(true) / np.median(depth) / true - 1).mean())
-        confidences.append(float("nan") if given.confidence is None else given.confidence.mean())
-        if not errors[1:]:
-            angle = angle_of_normals(camera, given.normals, sample, valid)
-    return np.array([*errors, angle, confidences[0], np.mean(confidences[1:4])])
+def turned(
+    image: UInt8[np.ndarray, "h w 3"], depth: Float32[np.ndarray, "h w"], angle: float
+) -> tuple[UInt8[np.ndarray, "q q 3"], Float32[np.ndarray, "q q"]]:
+    """Turn a frame and its depth [m], and cut the square; depth is 0 outside the disc."""
+    height, width = depth.shape
+    corner = math.radians(max(abs(each) for each in ANGLES))
+    side = int(_MARGIN * min(height, width) / (math.cos(corner) + math.sin(corner)))
+    left, top = (width - side) // 2, (height - side) // 2
+    box = left, top, left + side, top + side
+    photo = Image.fromarray(np.ascontiguousarray(image))
+    turned_photo = photo.rotate(angle, Image.Resampling.BILINEAR).crop(box)
+    turned_depth = Image.fromarray(depth).rotate(angle, Image.Resampling.NEAREST).crop(box)
+    inside = disc(side)
+    return np.asarray(turned_photo), np.where(inside, np.asarray(turned_depth), np.float32(0))
 
 
-def views(image: UInt8[np.ndarray, "h w 3"]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    """Yield the picture upright, turned three times, and grey, with its quarter turns."""
-    for turns in range(4):
-        yield turns, np.ascontiguousarray(np.rot90(image, turns))
-    grey = image.mean(axis=2, keepdims=True).round().astype(np.uint8)
-    yield 0, np.repeat(grey, 3, axis=2)
-
-
-if __name__ == "__main__":
-    main()
+def disc(side: int) -> Bool[np.ndarray, "side side"]:
+    """Return the pixels of the disc of a square."""
+    middle = (side - 1) / 2
+    rows, columns = np.mgrid[:side, :side]
+    return np.hypot(rows - middle, columns - middle) < _DISC * side
