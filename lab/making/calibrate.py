@@ -36,7 +36,7 @@ class CalibrateOptions:
     """Folder for scores, logs and the record of the steps that ran."""
     data: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Folder of the sets with depth, photographs and materials; RILIEVO_DATA by default."""
-    only: Annotated[tuple[str, ...], option(comma_separated=True, metavar="STEP,...")] = ()
+    only: Annotated[str | None, option(comma_separated=True, metavar="STEP,...")] = None
     """Steps to run, in the order of the table; all by default."""
     workers: Annotated[int, option(metavar="N")] = 1
     """Number of processes that score frames."""
@@ -47,9 +47,14 @@ class CalibrateOptions:
 
     def __post_init__(self) -> None:
         names = [step.name for step in STEPS]
-        for name in self.only:
+        for name in self.chosen:
             if name not in names:
                 raise OptionError(f"no step '{name}'; the steps are {', '.join(names)}")
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Names in ``only``; none if all steps run."""
+        return tuple(name.strip() for name in self.only.split(",")) if self.only else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,7 @@ def run_steps(options: CalibrateOptions, steps: Sequence[Step] = STEPS, root: Pa
         InputError: If the data are not there, or a step fails.
     """
     places = _places(options)
-    chosen = [step for step in steps if not options.only or step.name in options.only]
+    chosen = [step for step in steps if not options.chosen or step.name in options.chosen]
     for number, step in enumerate(chosen, 1):
         state = _read_state(places.folder)
         stale = options.force or not is_current(step, state, places, root)

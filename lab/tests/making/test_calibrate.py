@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.making.calibrate import CalibrateOptions, run_steps
+from lab.making.calibrate import CalibrateOptions, main, run_steps
 from lab.making.calibration_steps import ROOT, STEPS, Step
 from rilievo.errors import InputError, OptionError
 
@@ -71,7 +71,13 @@ def test_a_step_that_fails_is_named_with_its_log_and_runs_again(
 
 def test_an_unknown_step_is_answered_by_all_steps() -> None:
     with pytest.raises(OptionError, match="no step 'rages'; the steps are network"):
-        CalibrateOptions(only=("rages",))
+        CalibrateOptions(only="ranges,rages")
+
+
+def test_steps_are_chosen_by_a_list_with_commas(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "cards,ranges", "--list"]) == 0
+    names = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["ranges:", "cards:"]
 
 
 def test_what_steps_read_is_there_or_made_by_a_step_before() -> None:
