@@ -94,10 +94,25 @@ def run_page(
     millimetres = np.full((height, width), 2500, np.uint16)
     Image.fromarray(millimetres).save(folder / "user/depth.png")
     write_boxes(folder / "user", (height, width))
+    mask = np.zeros((height, width), np.uint8)
+    mask[10:-10, 10:-10] = 255
+    Image.fromarray(mask).save(folder / "user/circle.png")
+    _write_lidar(folder / "user")
     packages = folder / "packages"
     packages.mkdir()
     link_core(packages)
     return run_core(packages, ["-c", RUN_STEPS], folder / "user", json.dumps(found))
+
+
+def _write_lidar(folder: Path) -> None:
+    """Write a wall as a lidar with axes forward, left and up sees it, and the lidar's pose."""
+    (folder / "lidar.txt").write_text("0 -1 0 0.05  0 0 -1 -0.1  1 0 0 -0.25")
+    left, up = np.meshgrid(np.linspace(-2, 2, 30), np.linspace(-1, 1, 20))
+    points = np.stack([np.full(left.size, 4.0), left.ravel(), up.ravel()], axis=1)
+    fields = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\n"
+    size = f"WIDTH {len(points)}\nHEIGHT 1\nPOINTS {len(points)}\n"
+    header = f"VERSION 0.7\n{fields}{size}DATA binary\n"
+    (folder / "scan.pcd").write_bytes(header.encode() + points.astype("<f4").tobytes())
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,10 @@ def test_every_command_that_is_shown_is_one_of_the_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # Files of a camera and of a pose are read with the command line; a tutorial writes them first.
+    # Cameras, poses and masks are read with the command line; a tutorial writes them first.
     Path("camera.yaml").write_text("camera_matrix: {data: [400, 0, 239.5, 0, 400, 179.5, 0, 0, 1]}")
     Path("lidar.txt").write_text("0 -1 0 0.05  0 0 -1 -0.1  1 0 0 -0.25")
+    Image.new("L", (64, 48), 255).save("circle.png")
     for command in shown_commands(document):
         if not PLACEHOLDER.search(command):
             parser_only(command)

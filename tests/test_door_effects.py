@@ -127,6 +127,7 @@ CASES: Mapping[str, Case] = {
         needs={"model": "support.acting_model:tilted", "fov": panelled_rooms.FOV},
         photos=("room.png",),
     ),
+    "valid_mask": Case(other="circle.png"),
     "alpha": Case(one="mask", other="keep", photos=("transparent.png",)),
     "stretch": Case(other=True, photos=("deep.png",)),
     "device": Case(other="cuda"),
@@ -207,6 +208,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sparse = np.zeros(SIZE, np.float32)
     sparse[::7, ::9] = 2 + np.linspace(0, 1, sparse[::7, ::9].size).reshape(sparse[::7, ::9].shape)
     np.save(folder / "sparse.npy", sparse)
+    mask = np.full(SIZE, 255, np.uint8)
+    mask[:10, :20] = 0
+    _png(folder / "circle.png", mask)
     v, u = np.nonzero(sparse)
     points = sparse[v, u] * np.stack([(u - 63.5) / 100, (v - 47.5) / 100, np.ones(len(u))])
     np.savetxt(folder / "points.xyz", points.T)
@@ -260,7 +264,7 @@ def _outcome(option: OptionField, door: Any, files: list[Path], case: Case, valu
 
 def _placed(values: Values, folder: Path) -> dict[str, Any]:
     """Options with the folder before the names of files."""
-    paths = ("sparse", "output")
+    paths = ("sparse", "valid_mask", "output")
     return {name: folder / one if name in paths else one for name, one in values.items()}
 
 

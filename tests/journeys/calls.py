@@ -56,6 +56,15 @@ def depth_file(photo: str, depth: str) -> dict[str, Any]:
     return {"size": [width, height]}
 
 
+def border_mask(photo: str, mask: str) -> dict[str, Any]:
+    """Write a mask of the valid pixels of a photograph: a circle, as of an endoscope."""
+    width, height = Image.open(photo).size
+    v, u = np.mgrid[:height, :width]
+    is_inside = np.hypot(u - width / 2, v - height / 2) < 0.48 * height
+    Image.fromarray(np.where(is_inside, 255, 0).astype(np.uint8)).save(mask)
+    return {"valid": int(is_inside.sum())}
+
+
 def lidar_scan(photo: str, scan: str) -> dict[str, Any]:
     """Write the scan of a lidar behind the camera, with axes forward, left and up, as text."""
     width, height = Image.open(photo).size

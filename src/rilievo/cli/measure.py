@@ -238,6 +238,7 @@ def _check_no_network_options(arguments: _Arguments) -> None:
         "vanishing_points": view.vanishing_points,
         "model": arguments.model != DEFAULT_MODEL,
         "trim": refine.trim != Refine().trim,
+        "valid_mask": refine.valid_mask is not None,
         "manhattan": refine.manhattan != Refine().manhattan,
     }
     for name, is_set in is_set_by_option.items():
@@ -309,6 +310,7 @@ def _predict_with_options(arguments: _Arguments, photo: str | Path | Photo) -> P
             camera_height=sizes.camera_height,
             own_depth=sizes.own_depth,
             trim=refine.trim,
+            valid_mask=refine.valid_mask,
             manhattan=refine.manhattan,
             stretch=refine.stretch,
             trust_code=arguments.trust_code,

@@ -37,6 +37,7 @@ class PhotoKeywords(TypedDict, total=False):
     tile: int | None
     trim: SwitchLike
     manhattan: SwitchLike
+    valid_mask: str | Path | np.ndarray | None
     alpha: Alpha
     stretch: bool
 
@@ -87,6 +88,7 @@ class StreamKeywords(TypedDict, total=False):
     flip: bool
     confidence: str
     tile: int | None
+    valid_mask: str | Path | np.ndarray | None
     device: str
     engine: str
     precision: str
@@ -142,6 +144,7 @@ class PredictKeywords(TypedDict, total=False):
     tile: int | None
     trim: SwitchLike
     manhattan: SwitchLike
+    valid_mask: str | Path | np.ndarray | None
     alpha: Alpha
     stretch: bool
     device: str

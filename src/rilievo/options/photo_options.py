@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
+import numpy as np
+
+from rilievo.arrays.shapes import Mask
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.valid_masks import read_valid_mask
 from rilievo.schema.fields import (
     Interface,
     Record,
@@ -89,6 +94,21 @@ class Refine(Mirroring):
     room (a Manhattan scene), correct depth so that it agrees with them. off: keep the depth of the
     network.
     """
+    valid_mask: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            expected="an array (h, w) of bool or uint8, or a picture",
+            available_in=Interface.LOCAL,
+            recorded="never",
+            python_type=str | Path | np.ndarray | None,
+        ),
+    ] = None
+    """Mask of the valid pixels of all photographs and frames, which must have its size: white where
+    the picture shows the scene, black at what is always in the way, such as the border of an
+    endoscope, the rim of an undistorted picture or a part of the vehicle. Black pixels have no
+    depth.
+    """
     alpha: Alpha = "mask"
     """Treatment of transparent pixels. mask: pixels with alpha below half have no depth and are not
     part of surfaces. keep: all pixels have depth, as if on white.
@@ -98,6 +118,15 @@ class Refine(Mirroring):
     Without this, pictures that span less than a 16th of the levels (such as thermal ones) are
     refused.
     """
+
+    @cached_property
+    def valid_pixels(self) -> Mask | None:
+        """``valid_mask`` as an array, which is read once; None without a mask.
+
+        Raises:
+            InputError: If it cannot be read, or leaves no pixel.
+        """
+        return None if self.valid_mask is None else read_valid_mask(self.valid_mask)
 
     @property
     def reading(self) -> ReadingArguments:

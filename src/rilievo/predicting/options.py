@@ -65,13 +65,16 @@ class PredictOptions(PhotoOptions):
 
     def __init__(self, **keywords: Unpack[PredictKeywords]) -> None:
         super().__init__(**keywords)
-        if isinstance(self.sizes.sparse, np.ndarray):
-            raise OptionError(
-                problem=Text(
-                    OptionName("sparse"),
-                    " must be a file or folder; only rilievo.predict takes an array",
+        for name, value in (
+            ("sparse", self.sizes.sparse),
+            ("valid_mask", self.refine.valid_mask),
+        ):
+            if isinstance(value, np.ndarray):
+                raise OptionError(
+                    problem=Text(
+                        OptionName(name), " must be a file; only rilievo.predict takes an array"
+                    )
                 )
-            )
 
 
 # A written signature would state each option a second time.

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from rilievo.arrays.shapes import Field
+import numpy as np
+
+from rilievo.arrays.shapes import Field, Mask
 from rilievo.calibration.sizes import Along, Known, KnownPoint
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.records.depth_map import OwnDepth
@@ -97,7 +99,7 @@ def read_references(sizes: KnownSizes, photo: Photo) -> MetricReferences:
     return replace(
         references,
         sparse_points=sparse.points,
-        measured_depth=sparse.measured,
+        measured_depth=_without_transparent_pixels(sparse.measured, photo.transparent),
         sparse_along=sparse.along,
         sensor_doubts=sparse.sensor_doubts,
         sensor_rounding=sparse.rounding_error,
@@ -106,3 +108,16 @@ def read_references(sizes: KnownSizes, photo: Photo) -> MetricReferences:
         notes=sparse.notes,
         unused_camera_file=sparse.ignored_camera_file,
     )
+
+
+def _without_transparent_pixels(measured: Field | None, transparent: Mask | None) -> Field | None:
+    """Remove measured depth at transparent pixels of the photograph, which show nothing.
+
+    The map may have another size than the photograph.
+    """
+    if measured is None or transparent is None:
+        return measured
+    height, width = measured.shape
+    rows = ((np.arange(height) + 0.5) * transparent.shape[0] / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * transparent.shape[1] / width).astype(int)
+    return np.where(transparent[rows[:, None], columns], np.float32(0), measured)

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from rilievo.calibration.camera_checks import fov_note, panorama_note, pixel_notes
 from rilievo.calibration.sizes import Known, KnownCircle, KnownPoint, KnownRectangle
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.io.files.names import printable
 from rilievo.models.base import Inference, Model
 from rilievo.models.refinement.trimming import border_note
 from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.photo_options import PhotoOptions
+from rilievo.options.photo_options import PhotoOptions, Refine
 from rilievo.predicting.metres.metric_references import MetricReferences, read_references
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
@@ -103,6 +106,7 @@ def finish(
             warnings.append(warning)
             warn(warning)
 
+    notes.append(_mask_note(options.refine))
     if options.refine.tile is not None:
         notes.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
@@ -164,6 +168,16 @@ def _unused_camera_notes(references: MetricReferences, photo: Photo) -> list[str
     ]
 
 
+def _mask_note(refine: Refine) -> str | None:
+    """Return a note that the user's mask leaves pixels without depth; None without a mask."""
+    valid = refine.valid_pixels
+    if valid is None:
+        return None
+    is_array = isinstance(refine.valid_mask, np.ndarray)
+    name = "" if is_array else f" {printable(str(refine.valid_mask))}"
+    return f"the mask{name} leaves {1 - valid.mean():.1%} of the pixels without depth"
+
+
 def tile_note(tile: int, photo: Photo) -> str | None:
     """Return a note that tiles have no effect, if the photograph is no larger than one tile."""
     height, width = photo.shape
@@ -190,11 +204,16 @@ def becomes_metric(sizes: KnownSizes, photo: Photo) -> bool:
 
 
 def option_notes(options: PhotoOptions) -> list[str]:
-    """Return notes on known sizes in doubtful units, and on options without effect."""
+    """Return notes that are the same for all photographs.
+
+    They are on known sizes in doubtful units, on options without effect, and on a mask.
+    """
     sizes = options.sizes
+    mask_note = _mask_note(options.refine)
     return [
         *unit_notes(sizes.known_sizes, sizes.camera_height, options.view.fov),
         *_vanishing_points_notes(options.view),
+        *([] if mask_note is None else [mask_note]),
     ]
 
 

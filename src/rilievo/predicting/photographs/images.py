@@ -112,6 +112,8 @@ def predict(
         tile: Side [px] of tiles, for detail.
         manhattan: If the camera is known, correct the depth of rooms to agree with their lines.
         trim: Leave uniform borders out, without valid depth, with a ``UserWarning``.
+        valid_mask: Mask of the valid pixels, an array (h, w) or a picture that is white there; the
+            other pixels have no valid depth.
         alpha: mask: transparent pixels have no valid depth, with a ``UserWarning``; keep: as on
             white.
         stretch: Read a 16-bit grey picture from its 1st to 99th percentile.
@@ -203,6 +205,7 @@ def _choose_model(
 
 def _read_image(source: ImageLike, options: PhotoOptions) -> Photo:
     """Read one image, and give it the camera that the user names."""
+    from rilievo.predicting.photographs.masked_photos import with_valid_mask
     from rilievo.predicting.photographs.named_camera import with_camera
 
     _check_single_image(source)
@@ -213,7 +216,8 @@ def _read_image(source: ImageLike, options: PhotoOptions) -> Photo:
         photo = replace(source, transparent=None)
     else:
         photo = source
-    return with_camera(photo, options.view.named_camera, options.view.fov)
+    photo = with_camera(photo, options.view.named_camera, options.view.fov)
+    return with_valid_mask(photo, options.refine)
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:

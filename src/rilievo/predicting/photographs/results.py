@@ -31,6 +31,7 @@ from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres.job_sizes import sizes_of_job
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish_photo, is_depth_sufficient, option_notes
+from rilievo.predicting.photographs.masked_photos import with_valid_mask
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min_memory
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
@@ -208,10 +209,11 @@ class ResultWriter:
         return replace(options, sizes=sizes)
 
     def prepare(self, photo: Photo) -> Photo:
-        """Give a photograph the camera that the user names, and check its size.
+        """Give a photograph the camera and the mask that the user names, and check its size.
 
         Raises:
-            InputError: If it has another size than the first photograph of the same camera.
+            InputError: If it has another size than the mask, or than the first photograph of the
+                same camera.
         """
         first = self.first_photo
         if first is not None and photo.shape != first.shape:
@@ -226,7 +228,8 @@ class ResultWriter:
                 ),
             )
         view = self.options.view
-        return with_camera(photo, view.named_camera, view.fov)
+        photo = with_camera(photo, view.named_camera, view.fov)
+        return with_valid_mask(photo, self.options.refine)
 
     def require_size_of_first_photo(self, jobs: Iterable[Job]) -> "ResultWriter":
         """Return a writer that requires the size of the first photograph that can be read."""

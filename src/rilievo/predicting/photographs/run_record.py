@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.outputs.save_options import WRITING
 from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.photo_options import Refine
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.records.prediction_record import Setting
@@ -51,6 +53,7 @@ def run_record(
         **settings_to_record(options.view),
         "known": _known_size_texts(options.sizes),
         **_sparse_settings(options.sizes),
+        **_mask_settings(options.refine),
     }
     for group in (options.sizes, options.surface, options.refine):
         record |= settings_to_record(group)
@@ -76,16 +79,28 @@ def _sparse_settings(sizes: KnownSizes) -> dict[str, Setting]:
     """Record the sensor file with its size and time, and how it is read; empty without one."""
     if sizes.sparse is None:
         return {}
-    check_regular(sizes.sparse)
-    status = sizes.sparse.stat()
     settings: dict[str, Setting] = {
-        "sparse": f"{sizes.sparse.name} {status.st_size} {status.st_mtime_ns}",
+        "sparse": _file_setting(sizes.sparse),
         "sparse_unit": sizes.sparse_unit,
     }
     for name in ("sparse_kind", "sparse_crop", "sparse_encoding"):
         if getattr(sizes, name) is not None:
             settings[name] = getattr(sizes, name)
     return settings
+
+
+def _mask_settings(refine: Refine) -> dict[str, Setting]:
+    """Record the file of a mask with its size and time; empty without one."""
+    if refine.valid_mask is None:
+        return {}
+    return {"valid_mask": _file_setting(refine.valid_mask)}
+
+
+def _file_setting(path: Path) -> str:
+    """Name of a file that results depend on, with its size and time."""
+    check_regular(path)
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
 
 def _video_settings(options: PredictOptions, medium: Medium) -> dict[str, Setting]:

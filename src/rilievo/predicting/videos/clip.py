@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.arrays.shapes import Mask, Size
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.checksums import CheckLevel
@@ -67,6 +68,7 @@ from rilievo.predicting.videos.first_pass import (
     Report,
     frames_ahead,
     run_first_pass,
+    shrink_mask,
 )
 from rilievo.predicting.videos.steadying import steady_inferences, still_spans
 from rilievo.predicting.videos.stored_inferences import StoredInferences
@@ -293,9 +295,20 @@ class _SecondPass:
         """Yield predictions with the depth and the sky of all frames, but with blank pixels."""
         for index, inference in enumerate(self._steady_inferences()):
             assert inference.depth is not None, "the first frame had depth"
-            blank = Photo(pixels=np.zeros((*inference.depth.shape, 3), np.uint8))
+            size = inference.depth.shape
+            blank = Photo(
+                pixels=np.zeros((*size, 3), np.uint8), transparent=self._masked_pixels(index, size)
+            )
             depth_only = Inference(depth=inference.depth, valid=inference.valid, sky=inference.sky)
             yield self._frame_prediction(depth_only, blank, without_trimming(self.model), index)
+
+    def _masked_pixels(self, index: int, size: Size) -> Mask | None:
+        """Pixels of a frame's inference that the user's mask leaves out; None without a mask."""
+        valid = self.options.valid_mask
+        if valid is None:
+            return None
+        borders = self.first_pass.borders[self.first_pass.shot_index(index)]
+        return shrink_mask(~valid[borders.inside(valid.shape)], size)
 
     def _steady_inferences(self) -> Iterator[Inference]:
         """Yield the stored inferences, corrected and averaged over time where nothing moves."""

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.alignment.fit import Fit, to_depth
+from rilievo.arrays.shapes import Mask
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
@@ -79,6 +80,7 @@ class ClipOptions:
         temporal: Whether the scales of frames are aligned, and depth is averaged over time.
         prepare: Function that gives a frame the user's camera.
         checks_pixels: Whether ``prepare`` reads pixels.
+        valid_mask: Pixels that the user calls valid, which ``prepare`` applies; None if all are.
         calibrate: Function that finds metres in the first frame, or returns None.
         finish: Function that makes the prediction of a frame.
         is_metric: Function that says whether the depth of a frame will be in metres.
@@ -91,6 +93,7 @@ class ClipOptions:
     temporal: bool = True
     prepare: Callable[[Photo], Photo] = lambda photo: photo
     checks_pixels: bool = False
+    valid_mask: Mask | None = None
     calibrate: Callable[[Prediction], MetricConversion | None] = lambda first: None
     finish: Finish = field(
         default_factory=lambda: make_finish_function(PhotoOptions(anchor="off", own_depth="off"))

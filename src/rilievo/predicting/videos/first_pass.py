@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rilievo.arrays.shapes import UInt8
+from rilievo.arrays.shapes import Mask, Size, UInt8
 from rilievo.errors import InputError
 from rilievo.geometry.borders import Margins
 from rilievo.geometry.cameras.camera import Camera
@@ -311,14 +311,16 @@ def _photo_of_inference_size(photo: Photo, inference: Inference) -> Photo:
     pixels = inference.network_image
     if pixels is None or pixels.shape[:2] != size:
         pixels = shrink(photo.pixels, size)
-    transparent = photo.transparent
-    if transparent is not None:
-        height, width = size
-        mask = Image.fromarray(transparent.astype(np.uint8) * 255)
-        small_mask = mask.resize((width, height), Image.Resampling.BOX)
-        # A small pixel is transparent only if it and its neighbours are completely so.
-        transparent = np.asarray(small_mask.filter(ImageFilter.MinFilter(3))) == 255
+    transparent = None if photo.transparent is None else shrink_mask(photo.transparent, size)
     return Photo(pixels=pixels, transparent=transparent, name=photo.name)
+
+
+def shrink_mask(transparent: Mask, size: Size) -> Mask:
+    """Shrink a mask; a small pixel is in it only if it and its neighbours are completely so."""
+    height, width = size
+    mask = Image.fromarray(transparent.astype(np.uint8) * 255)
+    small_mask = mask.resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small_mask.filter(ImageFilter.MinFilter(3))) == 255
 
 
 def _grey_pixels(photo: Photo) -> UInt8[np.ndarray, "h w"]:

@@ -27,6 +27,7 @@ from rilievo.predicting.options import (
 )
 from rilievo.predicting.photographs.anchoring import reference_depth
 from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.masked_photos import with_valid_mask
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.videos.shot_anchoring import StreamFitter
 from rilievo.prediction import Prediction
@@ -166,6 +167,7 @@ def _predict_pixels(
         is_first = index == 0
         photo = Photo(pixels=pixels, name=f"{name} frame {index}")
         photo = with_camera(photo, view.named_camera, view.fov)
+        photo = with_valid_mask(photo, options.refine)
         references = sizes.frame_references(photo)
         [inference] = model.infer([photo])
         try:

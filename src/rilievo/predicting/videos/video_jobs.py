@@ -141,6 +141,7 @@ def _clip_options(
         temporal=not options.video.independent,
         prepare=_frame_preparation(results),
         checks_pixels=options.view.named_camera is not None,
+        valid_mask=options.refine.valid_pixels,
         calibrate=lambda first: _find_metres(first, job, options.sizes, own_depth, results.note),
         finish=make_finish_function(options),
         is_metric=partial(becomes_metric, options.sizes),

@@ -1,0 +1,44 @@
+"""Mask of the valid pixels of all photographs of a camera, as users give it: a file or an array."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.arrays.shapes import Mask
+from rilievo.errors import InputError
+from rilievo.errors.messages import OptionName, Text
+from rilievo.io.files.names import printable
+from rilievo.io.photographs.photo import read_photo
+
+_LEAST_WHITE = 128
+"""Least brightness of valid pixels, of 255."""
+_ARRAY_NAME = "valid_mask"
+"""Name of an array in messages."""
+
+
+def read_valid_mask(source: Path | np.ndarray) -> Mask:
+    """Read a mask whose white pixels are valid; in a mask of zeros and ones, the ones are.
+
+    Raises:
+        InputError: If it cannot be read, is no mask, or leaves no pixel.
+    """
+    if isinstance(source, np.ndarray):
+        name, mask = _ARRAY_NAME, source
+        if mask.ndim != 2 or mask.dtype.kind not in "bui":
+            raise InputError(
+                f"has shape {mask.shape} and type {mask.dtype}, expected (height, width) of bool "
+                "or uint8",
+                path=name,
+            )
+    else:
+        name = printable(source)
+        mask = read_photo(source, own_depth=False).pixels.min(axis=2)
+    is_of_zeros_and_ones = mask.dtype == bool or mask.max(initial=0) <= 1
+    valid = mask > 0 if is_of_zeros_and_ones else mask >= _LEAST_WHITE
+    if not valid.any():
+        raise InputError(
+            "is black everywhere, so no pixel is valid",
+            path=name,
+            hint=Text("give ", OptionName("valid_mask"), " a mask that is white at valid pixels"),
+        )
+    return valid
