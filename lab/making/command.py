@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from lab.making import calibrate, normals_command, outline_command, turns_command
+from lab.making import calibrate, normals_command, outline_command
 from lab.making.distil import distil_command, teacher_command
 from lab.making.distil.frames.shards import check_shards
 from lab.making.recipe_options import LASTING, RecipeOptions
@@ -20,14 +20,12 @@ from rilievo.training.engine.progress import is_first_process
 COMMANDS = {
     "teacher": teacher_command.main,
     "distil": distil_command.main,
-    "turns": turns_command.main,
     "normals": normals_command.main,
     "outlines": outline_command.main,
     "calibrate": calibrate.main,
 }
-"""Commands beside the recipes: a model's answers as shards, a small network on them, lessons
-of turned pictures, a decoder of normals, a head that makes outlines narrow, and all that follows a
-new network."""
+"""Commands beside the recipes: a model's answers as shards, a small network on them, a decoder
+of normals, a head that makes outlines narrow, and all that follows a new network."""
 
 
 def run() -> int:

@@ -1,4 +1,4 @@
-"""Decoders that learn alone, on features of a layout network's encoder that does not learn.
+"""A decoder that learns alone, on features of a layout network's encoder that does not learn.
 
 The encoder sees every view of a frame once, before the first step, and its features stay in memory.
 """
