@@ -228,6 +228,12 @@ def _scannet(folder: Path) -> None:
     write_text(scene / "intrinsic" / "intrinsic_depth.txt", K)
 
 
+def _wildcross(folder: Path) -> None:
+    for number in range(2):
+        save(folder / "V-01" / "images" / f"{number}.png", colours(number), compress_level=1)
+        save(folder / "V-01" / "depth" / f"{number}.png", counts())
+
+
 def _scannet_pairs(folder: Path) -> None:
     scan = folder / "scene0707_00"
     for frame in (0, 15):
@@ -302,6 +308,13 @@ READERS = (
         _scannet_pairs,
         "test.npz intrinsics.npz */pose/0.txt */depth/15.png",
         _read_pairs,
+        0.4,
+    ),
+    row(
+        "dataset: WildCross",
+        _wildcross,
+        "V-01/depth/0.png",
+        lambda folder: _read("wildcross", folder, "all"),
         0.4,
     ),
     row(

@@ -30,6 +30,7 @@ _DATASETS: Mapping[str, str] = {
     "synthetic": "rilievo.data.datasets.sets.rendered:Rendered",
     "tum": "rilievo.data.datasets.sets.tum:Tum",
     "vda-videos": "rilievo.data.datasets.sets.vda_videos:VdaVideos",
+    "wildcross": "rilievo.data.datasets.sets.wildcross:WildCross",
 }
 
 
