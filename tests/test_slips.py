@@ -25,8 +25,7 @@ from rilievo.cli import USAGE_ERROR, main
         ),
         (
             "predict shot/a_%04d.png",
-            "ffmpeg patterns are not supported; give the folder of the frames instead: "
-            "shot --sequence",
+            "shot/a_%04d.png: cannot list its folder (No such file or directory)",
         ),
         ("predict help", "'rilievo help predict' lists the options"),
         ("predict a.jpg --fov 60 --fov 60", "--fov is given twice: give it once"),

@@ -56,6 +56,15 @@ def depth_file(photo: str, depth: str) -> dict[str, Any]:
     return {"size": [width, height]}
 
 
+def numbered_frames(photo: str, folder: str) -> dict[str, Any]:
+    """Write three numbered frames, of which the number between the last two is missing."""
+    Path(folder).mkdir()
+    numbers = (7, 8, 10)
+    for number in numbers:
+        Image.open(photo).convert("RGB").save(f"{folder}/a.{number:04}.png")
+    return {"numbers": list(numbers)}
+
+
 def border_mask(photo: str, mask: str) -> dict[str, Any]:
     """Write a mask of the valid pixels of a photograph: a circle, as of an endoscope."""
     width, height = Image.open(photo).size

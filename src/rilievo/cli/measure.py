@@ -17,6 +17,7 @@ from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text, for_terminal, note_about
 from rilievo.io.files.names import printable
+from rilievo.io.files.numbered import is_numbered_pattern
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure import Measurement
@@ -342,7 +343,8 @@ def _measure_regions(arguments: _Arguments) -> int:
         The exit code: 0, or 1 if some boxes or masks failed, or 2 if all of them did.
     """
     source = Path(arguments.photo)
-    is_single_photo = not (source.is_dir() or is_video(source))
+    has_many_photos = source.is_dir() or is_numbered_pattern(source)
+    is_single_photo = not (has_many_photos or is_video(source))
     if not is_single_photo:
         _check_no_single_photograph_options(arguments)
     faults: list[str] = []

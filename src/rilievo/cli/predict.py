@@ -32,7 +32,8 @@ class _Arguments:
     GROUPS: ClassVar[Groups] = {"Video": ("live",), "Model": ("offline",)}
 
     inputs: Annotated[tuple[str, ...], option(positional=True, metavar="PHOTO|FOLDER|VIDEO")] = ()
-    """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'. Use -
+    """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'
+    or shot.%04d.png (numbered files; also shot.####.png). Use -
     to read one photograph from standard input; its results are named stdin.
     """
     options: Annotated[PredictOptions, option(name="")]

@@ -183,7 +183,9 @@ class VideoOptions(Record):
     sequence: Annotated[
         bool, option(in_short_help=True, available_in=Interface.COMMAND, recorded="never")
     ] = False
-    """Treat a folder of frames as one clip, in the order of their names."""
+    """Treat a folder of frames as one clip, in the order of their names, or the frames of a pattern
+    such as shot.%04d.png or shot.####.png, in the order of their numbers.
+    """
     fps: Annotated[
         float | None,
         option(

@@ -4,7 +4,6 @@ import glob
 import io
 import json
 import os
-import re
 import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,6 +16,11 @@ from rilievo.errors import InputError
 from rilievo.errors.messages import count_text, note_of
 from rilievo.io.files.limits import check_regular, read_text, reason
 from rilievo.io.files.names import number_duplicates, printable, unique_names
+from rilievo.io.files.numbered import (
+    find_numbered_files,
+    is_numbered_pattern,
+    name_of_numbered,
+)
 from rilievo.io.json_record import InvalidRecordError, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
@@ -68,6 +72,7 @@ class SkippedInputs:
     Attributes:
         other_files: Number of files that are neither photographs nor videos by their names.
         unreadable: Messages on folders and JSON files that cannot be read.
+        missing: Sentences on the numbers that numbered patterns lack.
         empty: Names of given folders without any photograph or video.
         outdated: JSON files of earlier results of a photograph beside which another file of the
             same stem lies now, so that its results get a longer name.
@@ -77,6 +82,7 @@ class SkippedInputs:
     linked_folders: int = 0
     results: int = 0
     unreadable: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     outdated: list[Path] = field(default_factory=list)
 
@@ -99,7 +105,7 @@ class SkippedInputs:
 
     def notes(self) -> list[str]:
         """Return notes on what was skipped, and on empty folders."""
-        notes = [*self._count_notes()]
+        notes = [*self._count_notes(), *self.missing]
         notes += [f"no photograph or video in {folder}" for folder in self.empty]
         for path in self.outdated:
             notes.append(
@@ -144,22 +150,29 @@ def find_jobs(
     skipped. A missing file becomes a job, which will fail. Inputs of the same name get different
     targets.
 
-    With ``sequence``, a folder holds the frames of one video. ``skipped`` is filled.
+    With ``sequence``, a folder or a numbered pattern holds the frames of one video. ``skipped`` is
+    filled.
 
     Raises:
         InputError: If none of the inputs exists.
     """
     skipped = SkippedInputs() if skipped is None else skipped
-    paths_by_name = {name: _existing_paths(name) for name in map(str, inputs)}
+    paths_by_name = {
+        name: _existing_paths(name, skipped, sequence=sequence) for name in map(str, inputs)
+    }
     if not any(paths_by_name.values()):
         raise InputError("; ".join(_missing_input_message(name) for name in paths_by_name))
+    found_paths = [path for paths in paths_by_name.values() for path in paths]
+    numbered_sequences = {path for path in found_paths if sequence and is_numbered_pattern(path)}
     # A name that matches nothing stays, so that it becomes a job that fails.
     given_paths = [path for name, paths in paths_by_name.items() for path in paths or [Path(name)]]
     has_one_input = len(given_paths) == 1
     paths = given_paths if has_one_input else _paths_without_results(given_paths, skipped)
     targets = number_duplicates([_target_name(path) for path in paths])
     for path, target in zip(paths, targets, strict=True):
-        if not path.is_dir():
+        if path in numbered_sequences:
+            yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
+        elif not path.is_dir():
             medium = Medium.VIDEO if is_video(path) else Medium.PHOTO
             yield Job(source=path, medium=medium, target=output / target)
         elif sequence:
@@ -184,17 +197,25 @@ def _target_name(path: Path) -> str:
     """Return the name that the results of a file or a folder get."""
     if path.is_dir():
         return path.resolve().name
+    if is_numbered_pattern(path):
+        return name_of_numbered(path)
     return path.stem or path.name
 
 
-def _existing_paths(name: str) -> list[Path]:
+def _existing_paths(name: str, skipped: SkippedInputs, *, sequence: bool) -> list[Path]:
     """Return the path of a name if it exists, or else the sorted paths that match it as a pattern.
 
-    The list is empty if nothing matches.
+    With ``sequence``, a numbered pattern (``shot.%04d.png``) that matches files stays one path.
+    Numbers that are missing are added to ``skipped``. The list is empty if nothing matches.
     """
     path = Path(name)
     if path.exists() or path.is_symlink():
         return [path]
+    if is_numbered_pattern(path) and is_photo_or_video(name):
+        numbered = find_numbered_files(path)
+        if numbered.missing_note is not None and not sequence:
+            skipped.missing.append(numbered.missing_note)
+        return [path] if sequence and numbered.paths else [*numbered.paths]
     return sorted(Path(match) for match in glob.glob(name, recursive=True))
 
 
@@ -221,11 +242,12 @@ def _missing_input_message(name: str) -> str:
     """Write the message on an input that does not exist, with what the user may have meant."""
     if glob.has_magic(name):
         return f"{printable(name)}: no file matches this pattern"
-    if re.search(r"%\d*d", name):
-        folder = printable(os.path.dirname(name) or ".")
+    if is_numbered_pattern(Path(name)):
+        if is_photo_or_video(name):
+            return f"{printable(name)}: no file matches this numbered pattern"
         return (
-            f"{printable(name)}: ffmpeg patterns are not supported; give the folder of the "
-            f"frames instead: {folder} --sequence"
+            f"{printable(name)}: this numbered pattern has no suffix of a photograph, such as "
+            ".png, .jpg or .tiff"
         )
     listed_paths = [path for path in name.split(",") if path]
     if len(listed_paths) > 1 and all(map(os.path.exists, listed_paths)):

@@ -43,7 +43,8 @@ class VideoData:
     }
 
     roots: Annotated[tuple[str, ...], option(positional=True, metavar="VIDEO|FOLDER")]
-    """Videos, folders of frames, or folders that contain these; for a named dataset, its folder."""
+    """Videos, folders of frames, or folders that contain these; for a named dataset, its folder.
+    Numbered frames can also be named as shot.%04d.png or shot.####.png."""
     kind: Annotated[SourceKind, option(in_short_help=True)] = SourceKind.FRAMES
     """Layout of frames on disk."""
     split: str | None = None

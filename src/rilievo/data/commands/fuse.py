@@ -32,7 +32,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
-    """A video or a folder of frames."""
+    """A video, a folder of frames, or numbered frames such as shot.%04d.png or shot.####.png."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE")] = Path("place.glb")
     """File to write: .glb (viewers, Blender) or .ply."""
     options: Annotated[FuseOptions, option(name="")]

@@ -21,7 +21,8 @@ from rilievo.schema.fields import option
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
-    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
+    """A video, a folder of frames, numbered frames such as shot.%04d.png or shot.####.png, or a
+    sequence of KITTI odometry (sequences/09)."""
     model: str = SMALL
     """A run of 'rilievo train video' or an official checkpoint with pose files, whose networks
     predict motion; or any model with metric or up-to-scale depth, from which rilievo computes

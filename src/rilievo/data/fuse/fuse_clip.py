@@ -27,6 +27,7 @@ from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.io.checksums import is_ours_or_blank
 from rilievo.io.files.atomic import make_folder, remove, replacing, write_text
 from rilievo.io.files.names import printable
+from rilievo.io.files.numbered import find_numbered_files, is_numbered_pattern
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.gltf import AXES as GLTF_AXES
 from rilievo.io.outputs.formats.gltf import write_gltf
@@ -122,7 +123,7 @@ def fuse_clip(
     """Fuse a clip into one coloured surface, with a JSON beside it.
 
     Args:
-        clip: A video, or a folder of frames.
+        clip: A video, a folder of frames, or a numbered pattern such as ``shot.%04d.png``.
         output: The surface file, ``.glb`` or ``.ply``.
         options: Depth, poses, camera and voxels.
         report: Called with the step, the frames done, and their total if known.
@@ -157,7 +158,9 @@ def fuse_clip(
     footage, poses = _open_clip(clip, options)
     source = choose_depth_source(options)
     collected = collect_views(footage, source, poses, options, report)
-    collected = replace(collected, notes=(*source.notes, *collected.notes))
+    collected = replace(
+        collected, notes=(*_missing_frames_notes(clip), *source.notes, *collected.notes)
+    )
     agreed = _agree_in_one_unit(collected, report)
     surface = fuse_views(
         agreed.views,
@@ -318,6 +321,14 @@ def _name_of_depth(options: FuseOptions) -> str:
 
 def _finite_or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
+
+
+def _missing_frames_notes(clip: Path) -> list[str]:
+    """Return a note on the numbers that a numbered pattern of frames lacks."""
+    if not is_numbered_pattern(clip):
+        return []
+    note = find_numbered_files(clip).missing_note
+    return [] if note is None else [note]
 
 
 def _notes_on_results(results: _FuseResults) -> list[str]:

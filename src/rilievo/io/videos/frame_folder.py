@@ -1,4 +1,4 @@
-"""Read the photographs of a folder as the frames of a video."""
+"""Read the photographs of a folder, or of a numbered pattern, as the frames of a video."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,6 +10,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, Text, note_of
 from rilievo.io.files.limits import reason
 from rilievo.io.files.names import natural_sort_key, printable, unique_names
+from rilievo.io.files.numbered import NumberedFiles, find_numbered_files, is_numbered_pattern
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
@@ -19,8 +20,9 @@ from rilievo.records.sample import Photo
 class FrameFolder(FrameSource):
     """Frames from the photographs of a folder, in natural order (``frame2`` before ``frame10``).
 
-    Photographs that are broken or of another size are skipped and named in ``fault``. Later frames
-    keep their times.
+    The path may also be a numbered pattern, such as ``shot.%04d.png``. Photographs that are broken
+    or of another size are skipped and named in ``fault``, and missing numbers in ``notes``. Later
+    frames keep their times.
     """
 
     is_folder = True
@@ -53,12 +55,15 @@ class FrameFolder(FrameSource):
         self.has_audio = False
         self.fault = None
         self._read = partial(read_photo, alpha=alpha, stretch=stretch)
-        self._files = _list_photos(path)
+        numbered = list_frame_files(path)
+        self._files = numbered.paths
+        self._places = numbered.places
         self.frame_estimate = len(self._files)
         first_photo = self._first_photo(own_depth=own_depth)
         self.size = first_photo.shape
         self.own_depth = first_photo.own_depth
-        self.notes = first_photo.notes
+        missing = numbered.missing_note
+        self.notes = first_photo.notes if missing is None else (missing, *first_photo.notes)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first one's size; the others are skipped and reported."""
@@ -66,7 +71,7 @@ class FrameFolder(FrameSource):
         skipped: list[str] = []
         index = 0
         stems = unique_names([file.name for file in self._files])
-        for ticks, (file, stem) in enumerate(zip(self._files, stems, strict=True)):
+        for ticks, file, stem in zip(self._places, self._files, stems, strict=True):
             try:
                 photo = self._read(file, own_depth=False)
             except InputError as error:
@@ -97,8 +102,16 @@ class FrameFolder(FrameSource):
         raise InputError(problem=problem, path=self.path)
 
 
-def _list_photos(path: Path) -> list[Path]:
-    """List the photographs of a folder in natural order, without hidden files."""
+def list_frame_files(path: Path) -> NumberedFiles:
+    """List the photographs of a folder in natural order, or those of a numbered pattern.
+
+    Hidden files of a folder are left out, and every photograph has the place after the last one.
+
+    Raises:
+        InputError: If the folder cannot be listed.
+    """
+    if is_numbered_pattern(path):
+        return find_numbered_files(path)
     try:
         files = [
             file
@@ -107,7 +120,8 @@ def _list_photos(path: Path) -> list[Path]:
         ]
     except OSError as error:
         raise InputError(f"the folder cannot be listed ({reason(error)})", path=path) from error
-    return sorted(files, key=lambda file: natural_sort_key(file.name))
+    files.sort(key=lambda file: natural_sort_key(file.name))
+    return NumberedFiles(paths=tuple(files), places=tuple(range(len(files))))
 
 
 def _size_text(size: tuple[int, int]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.numbered import find_numbered_files, is_numbered_pattern
 from rilievo.io.outputs.save_options import WRITING
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
@@ -22,17 +23,19 @@ def input_record(job: Job) -> Mapping[str, Setting]:
         InputError: If the input cannot be read.
     """
     try:
-        status = job.source.stat()
-        statuses = [status]
-        if job.medium is Medium.SEQUENCE:
+        if is_numbered_pattern(job.source):
+            statuses = [path.stat() for path in find_numbered_files(job.source).paths]
+        elif job.medium is Medium.SEQUENCE:
             entries = [*os.scandir(job.source)]
             statuses = [entry.stat() for entry in entries if not entry.name.startswith(".")]
+        else:
+            statuses = [job.source.stat()]
     except OSError as error:
         raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
     changes = (frame.st_mtime_ns for frame in statuses)
     return {
         "source_bytes": sum(frame.st_size for frame in statuses),
-        "source_modified_ns": max(changes, default=status.st_mtime_ns),
+        "source_modified_ns": max(changes, default=0),
     }
 
 

@@ -183,7 +183,7 @@ def _predicts_positive_depth(model: Model) -> bool:
 
 def _believable_frame_count(source: FrameSource) -> int:
     """Estimate the number of frames, bounded by the size of the file; 0 if unknown."""
-    if source.frame_estimate is None or source.path.is_dir():
+    if source.frame_estimate is None or source.is_folder:
         return source.frame_estimate or 0
     return min(source.frame_estimate, source.path.stat().st_size // _MIN_FRAME_BYTES)
 

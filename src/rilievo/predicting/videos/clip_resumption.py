@@ -25,6 +25,7 @@ from rilievo.geometry.borders import Margins
 from rilievo.io.files.atomic import remove_part
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular
 from rilievo.io.files.names import printable
+from rilievo.io.files.numbered import find_numbered_files, is_numbered_pattern
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_from_facts
 from rilievo.io.videos.frame_source import FrameSource
@@ -135,8 +136,11 @@ def inferences_key(source: FrameSource, model: Model, options: ClipOptions) -> s
 
 
 def file_states(path: Path) -> list[Setting]:
-    """Describe name, size and time of a video's file, or of each file in a folder of frames."""
-    files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
+    """Describe name, size and time of a video's file, or of each file of a folder of frames."""
+    if is_numbered_pattern(path):
+        files = [str(file) for file in find_numbered_files(path).paths]
+    else:
+        files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
     return [f"{file} {os.stat(file).st_size} {os.stat(file).st_mtime_ns}" for file in files]
 
 

@@ -15,6 +15,11 @@ from rilievo.data.datasets.text_files import contents_text, names_in
 from rilievo.errors import InputError, MissingFileError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.names import natural_sort_key, printable, relative_printable
+from rilievo.io.files.numbered import (
+    find_numbered_files,
+    is_numbered_pattern,
+    name_of_numbered,
+)
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
 
@@ -43,12 +48,15 @@ class _Footage:
         folder: Folder of the video, or the folder that holds the frames or their subfolder for
             colour.
         files: Frames; empty for a video.
+        frame_numbers: Place of each frame in its sequence, where numbers that are missing leave
+            places free.
         video: The video; None for a folder of frames.
     """
 
     clip_id: str
     folder: Path
     files: tuple[Path, ...] = ()
+    frame_numbers: tuple[int, ...] = ()
     video: Path | None = None
 
 
@@ -56,7 +64,7 @@ def sequences(data: VideoData) -> list[Clip]:
     """List the clips of all roots, in natural order."""
     clips: list[Clip] = []
     for root_index, root in enumerate(map(Path, data.roots)):
-        if not os.path.lexists(root):
+        if not os.path.lexists(root) and not is_numbered_pattern(root):
             raise MissingFileError(f"{relative_printable(root)}: no such file or folder")
         footage = list(_find_footage(root, _folder_name(root), 0))
         if not footage:
@@ -73,11 +81,15 @@ def sequences(data: VideoData) -> list[Clip]:
 
 
 def _folder_name(root: Path) -> str:
+    if is_numbered_pattern(root):
+        return name_of_numbered(root)
     return root.resolve().name or "frames"
 
 
 def _find_footage(path: Path, clip_id: str, depth: int) -> Iterator[_Footage]:
     """Find the footage of a path: a video, the frames of a folder, or what its subfolders have.
+
+    It may also be a numbered pattern, such as ``shot.%04d.png``.
 
     A folder with at most two photographs is searched for footage in its subfolders first, and its
     photographs are taken for frames only if there is none. ``depth`` is the number of folders
@@ -90,6 +102,9 @@ def _find_footage(path: Path, clip_id: str, depth: int) -> Iterator[_Footage]:
             )
         yield _Footage(clip_id=clip_id, folder=path.parent, video=path)
         return
+    if is_numbered_pattern(path):
+        yield _numbered_footage(path, clip_id)
+        return
     files = _frames_of_folder(path)
     nested: list[_Footage] = []
     if len(files) < MIN_PHOTOGRAPHS:
@@ -98,7 +113,21 @@ def _find_footage(path: Path, clip_id: str, depth: int) -> Iterator[_Footage]:
     if nested:
         yield from nested
     elif files:
-        yield _Footage(clip_id=clip_id, folder=path, files=files)
+        numbers = tuple(range(len(files)))
+        yield _Footage(clip_id=clip_id, folder=path, files=files, frame_numbers=numbers)
+
+
+def _numbered_footage(pattern: Path, clip_id: str) -> _Footage:
+    """Find the frames of a numbered pattern; raise ``InputError`` if it has none."""
+    numbered = find_numbered_files(pattern)
+    if not numbered.paths:
+        raise InputError("no file matches this numbered pattern", path=relative_printable(pattern))
+    return _Footage(
+        clip_id=clip_id,
+        folder=pattern.parent,
+        files=numbered.paths,
+        frame_numbers=numbered.places,
+    )
 
 
 def _frames_of_folder(folder: Path) -> tuple[Path, ...]:
@@ -147,7 +176,7 @@ def _clip_of_footage(footage: _Footage, data: VideoData, id_suffix: str) -> Clip
     return Clip(
         id=footage.clip_id + id_suffix,
         files=footage.files,
-        frame_numbers=tuple(range(len(footage.files))),
+        frame_numbers=footage.frame_numbers,
         shape=photo.shape,
         camera=choose_camera(
             data, photo.shape, footage.clip_id, file_calibration=calibration, exif=photo.camera
