@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -47,14 +48,15 @@ _DECODER_ERRORS = (
     lzma.LZMAError,
     Image.DecompressionBombError,
 )
-_FORMATS = "supported formats are PNG, TIFF, npy, npz, EXR, PFM and PGM"
+_FORMATS = "supported formats are PNG, TIFF, npy, npz, EXR, PFM and PGM, and JPEG with depth inside"
 
 _UNCONVERTED_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "LA", "RGB", "RGBA"})
 """Modes in which Pillow returns the stored values; in others it converts them, as with palettes."""
 
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")  # little-endian and big-endian
-"""First bytes of OpenEXR and TIFF files."""
+"""First bytes of JPEG, OpenEXR and TIFF files."""
 
 _NETPBM_HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+-]+)\s")
 
@@ -63,8 +65,8 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     """Read the array in a file, in its stored type, without axes of length one.
 
     Formats are PNG, TIFF (grey of 8, 16 or 32 bits, float32; 8-bit colour), npy, npz, OpenEXR with
-    the extra ``exr``, PFM, binary PGM and PPM. ``name`` is the array of an npz or the channel of an
-    EXR file; None if it has only one.
+    the extra ``exr``, PFM, binary PGM and PPM, and JPEG photographs with depth inside. ``name`` is
+    the array of an npz or the channel of an EXR file; None if it has only one.
 
     Raises:
         InputError: If the file holds no array of numbers, or several and no name is given.
@@ -147,6 +149,23 @@ def _read_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
             return _read_16_bit_colour(content, image, stored_mode)
         _require_stored_numbers(image, stored_mode, shown_path)
         return _load_pixels(image)
+
+
+def _read_jpeg(content: bytes, path: Path, name: str | None) -> np.ndarray:
+    """Read the depth that a JPEG photograph holds, 0 where there is none."""
+    from rilievo.io.photographs.own_depth import read_depth_photo
+
+    shown_path = printable(path)
+    file = BytesIO(content)
+    with one_line_errors(shown_path, "JPEG file"), JpegImageFile(file) as image:
+        own_depth = read_depth_photo(image, file)
+    if own_depth is None:
+        raise InputError(f"the JPEG file does not contain a depth map; {_FORMATS}", path=shown_path)
+    if own_depth.metres is None:
+        raise InputError(
+            f"its depth ({own_depth.source}) cannot be used: {own_depth.unused}", path=shown_path
+        )
+    return own_depth.metres
 
 
 def _read_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
@@ -324,5 +343,6 @@ _READERS: Mapping[bytes, Callable[[bytes, Path, str | None], np.ndarray]] = {
     b"PK\x03\x04": _read_npz,
     b"PK\x05\x06": _read_npz,
     EXR_SIGNATURE: _read_exr,
+    JPEG_SIGNATURE: _read_jpeg,
 }
 """Readers by the first bytes of a file."""

@@ -19,6 +19,7 @@ _SYNONYMS_BY_OUTPUTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("turn",): ("gif", "webp", "wiggle", "animation"),
     ("png16",): ("16bit", "png-16", "depth16"),
     ("usdz",): ("ar", "usd", "usda", "usdc", "iphone", "quicklook"),
+    ("gdepth",): ("depth-photo", "depthphoto", "portrait", "xmp", "dynamic-depth"),
     ("html",): ("page", "viewer", "web"),
     ("stereo",): ("3dsbs", "sbs", "anaglyph", "vr"),
 }

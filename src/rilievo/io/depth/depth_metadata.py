@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -44,8 +45,15 @@ from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import PILLOW_ERRORS, npz_member
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import EXR_SIGNATURE, TIFF_SIGNATURES, one_line_errors, open_npz
+from rilievo.io.numbers import (
+    EXR_SIGNATURE,
+    JPEG_SIGNATURE,
+    TIFF_SIGNATURES,
+    one_line_errors,
+    open_npz,
+)
 from rilievo.io.outputs.sidecar import FileFacts, Sidecar, camera_from_facts, parse_sidecar
+from rilievo.io.photographs.own_depth import read_depth_photo
 from rilievo.io.saved_origins import (
     ListedFile,
     SavedOrigin,
@@ -247,6 +255,8 @@ def _read_embedded_metadata(path: Path, array: str | None) -> DepthMetadata:
             return _read_png_metadata(path)
         if signature[:4] in TIFF_SIGNATURES:
             return _read_tiff_metadata(path)
+        if signature.startswith(JPEG_SIGNATURE):
+            return _read_jpeg_metadata(path)
         if signature[:2] == b"P5":
             return _metadata_from_texts(pgm_texts(path), "its comment", path)
     except InputError:
@@ -254,6 +264,25 @@ def _read_embedded_metadata(path: Path, array: str | None) -> DepthMetadata:
     except (*PILLOW_ERRORS, Image.DecompressionBombError, KeyError, Warning):
         pass  # read_numbers will raise an error that says what is broken.
     return DepthMetadata()
+
+
+def _read_jpeg_metadata(path: Path) -> DepthMetadata:
+    """Read rilievo's record of a photograph with depth inside, or how that depth is measured."""
+    with path.open("rb") as file, JpegImageFile(file) as image:
+        comment = image.info.get("comment", b"")
+        if comment.startswith(b"{"):
+            metadata = _parse_rilievo_record(comment.decode("utf-8", "replace"), path, "its header")
+            if metadata is not None and metadata.is_decodable:
+                return metadata
+        own_depth = read_depth_photo(image, file)
+    if own_depth is None or own_depth.metres is None:
+        return DepthMetadata()  # read_numbers will raise an error that says what is missing.
+    return DepthMetadata(
+        kind=DISTANCE if own_depth.along_ray else DepthKind.METRIC.value,
+        scale=1.0,
+        invalid=(0.0,),
+        source=f"its own depth ({own_depth.source})",
+    )
 
 
 def _read_png_metadata(path: Path) -> DepthMetadata:

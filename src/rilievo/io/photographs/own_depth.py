@@ -22,7 +22,7 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import reason
 from rilievo.io.photographs.decode import decode_image
-from rilievo.io.photographs.exif import heif_K
+from rilievo.io.photographs.exif import heif_K, read_exif_metadata
 from rilievo.io.photographs.heif_views import find_second_view
 from rilievo.io.photographs.pixels import stored_view
 from rilievo.io.photographs.view_matching import match_views
@@ -57,6 +57,7 @@ _METRES_PER_UNIT = {
 }
 _NO_UNIT = "it gives no unit, so it may not be in metres"
 _RELATIVE = "its depth is relative, not in metres"
+_OF_NETWORK = "a network predicted it, so it is no measurement"
 _Map = Float64[np.ndarray, "h w"]
 
 _MP_ENTRY_TAG, _MP_ENTRY_BYTES = 0xB002, 16  # CIPA DC-007
@@ -71,6 +72,25 @@ _MAX_MATCHED_BASELINES = 200.0
 focal length is 2,000 px."""
 _MIN_MATCHES = 20
 _MAX_ROTATION = 2.5e-4  # between views that count as parallel: half a pixel in 2,000
+
+
+NETWORK_SOFTWARE = "rilievo, depth predicted by a network"
+"""Software that rilievo states in GDepth if a network predicted the depth, and no sensor."""
+
+
+def read_depth_photo(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
+    """Read the depth in a JPEG file that is used as a depth map; None if it holds none.
+
+    ``image`` was opened from ``file``. Its depth may also be that of a network. GDepth without a
+    unit counts as being in metres.
+    """
+    packets = read_xmp_packets(image)
+    orientation = read_exif_metadata(image).orientation
+    if packets.mention(GDEPTH) and not packets.mention(_DYNAMIC_DEPTH):
+        return _read_or_mark_broken(
+            "GDepth", lambda: _read_gdepth(packets, orientation, is_depth_file=True)
+        )
+    return read_own_depth(image, packets, file, orientation)
 
 
 def read_own_depth(
@@ -110,12 +130,21 @@ def _read_or_mark_broken(source: str, read: Callable[[], OwnDepth | None]) -> Ow
         return OwnDepth(source=source, unused=reason(error), broken=True)
 
 
-def _read_gdepth(packets: XmpPackets, orientation: int) -> OwnDepth | None:
-    """Read the map of GDepth, which XMP holds in base64."""
+def _read_gdepth(
+    packets: XmpPackets, orientation: int, *, is_depth_file: bool = False
+) -> OwnDepth | None:
+    """Read the map of GDepth, which XMP holds in base64.
+
+    ``is_depth_file`` accepts depth of a network, and depth without a unit.
+    """
     properties = xmp_properties(packets.xml_roots("GDepth"), GDEPTH)
     if "Data" not in properties:
         # An editor has dropped the map and kept its range.
         return None
+    if is_depth_file:
+        properties = {"Units": "m", **properties}
+    elif properties.get("Software") == NETWORK_SOFTWARE:
+        return OwnDepth(source="GDepth", unused=_OF_NETWORK)
     codes = _decode_grey(_decode_base64(properties["Data"]))
     confidence = None
     if properties.get("Confidence"):

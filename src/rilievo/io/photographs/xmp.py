@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
-_NOTE = "http://ns.adobe.com/xmp/note/"
+NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _PART_HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 _MAX_ASPECT_CHANGE = 0.02
@@ -50,7 +50,7 @@ class XmpPackets:
             InputError: If a packet is damaged, incomplete or too large.
         """
         root = parse_xmp(self.main, name)
-        guid = xmp_properties([root], _NOTE).get("HasExtendedXMP")
+        guid = xmp_properties([root], NOTE).get("HasExtendedXMP")
         if guid is None:
             return [root]
         extended_parts = [part for part in self.parts if part[:_GUID_BYTES] == guid.encode()]
