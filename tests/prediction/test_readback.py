@@ -15,7 +15,7 @@ from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.records.depth_map import DepthKind
 from support.predictions import MADE_BY, prediction
 
-ANCHORED = ("anchored", "colmap", "gdepth")
+ANCHORED = ("anchored", "colmap", "gdepth", "kitti", "tum", "dpt")
 PICTURED = ("normals", "colmap-normals")
 READABLE = [name for name, output in OUTPUTS.items() if output.reader]
 EMBEDDING = [name for name, output in OUTPUTS.items() if output.json_reader]

@@ -45,7 +45,12 @@ _SUFFIXES = {
     "tiff": ("x.depth.tiff", "tiff"),
     "exr": ("x.depth.exr", "exr"),
 }
-_FLOAT_MAPS = {"pfm": "x.depth.pfm", "colmap": "x.depth.bin", "colmap-normals": "x.normals.bin"}
+_FLOAT_MAPS = {
+    "pfm": "x.depth.pfm",
+    "dpt": "x.dpt",
+    "colmap": "x.depth.bin",
+    "colmap-normals": "x.normals.bin",
+}
 
 _PICTURES = {
     "normals": "x.normals.png",

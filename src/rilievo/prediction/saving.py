@@ -380,6 +380,7 @@ def saving_notes(prediction: PredictionRecord, stem: str, names: Sequence[str]) 
     notes = (
         _millimetre_note(prediction, stem) if "png16" in names else None,
         _centred_camera_note(prediction, stem) if "glb" in names else None,
+        *(_range_note(prediction, stem, name) for name in ("kitti", "tum") if name in names),
     )
     return tuple(note for note in notes if note is not None)
 
@@ -397,6 +398,17 @@ def _millimetre_note(prediction: PredictionRecord, stem: str) -> str | None:
 
     file = stem + OUTPUTS["png16"].suffix
     return count_note(file, depth.kind, float(valid_depths.min()), float(valid_depths.max()))
+
+
+def _range_note(prediction: PredictionRecord, stem: str, name: str) -> str | None:
+    """Note on metric depth that does not fit into the 16 bits of a benchmark's file."""
+    depth = prediction.depth_or_none
+    if depth is None or depth.kind is not DepthKind.METRIC:
+        return None
+    # Imported on demand, as all writers are.
+    from rilievo.io.outputs.formats.png16 import range_note
+
+    return range_note(stem + OUTPUTS[name].suffix, name, depth)
 
 
 def _centred_camera_note(prediction: PredictionRecord, stem: str) -> str | None:

@@ -1,7 +1,9 @@
-"""Depth and normals as float maps: PFM, and the dense maps of COLMAP.
+"""Depth and normals as float maps: PFM, the dense maps of COLMAP, and the depth of Sintel.
 
-PFM stores rows from the bottom up. COLMAP stores a header ``width&height&channels&``, then planes,
-in which 0 means no value. Its camera frame is the same as rilievo's.
+PFM stores rows from the bottom up. Sintel stores a tag, the width and the height in 32 bits each,
+and then rows from the top down (``sintel_io`` of Butler et al., ECCV 2012). COLMAP stores a header
+``width&height&channels&``, then planes, in which 0 means no value. Its camera frame is the same as
+rilievo's.
 """
 
 import re
@@ -19,6 +21,8 @@ from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.records.depth_map import DepthMap
 
 _MAX_HEADER_BYTES = 64  # for each line of PFM's header, or for COLMAP's whole header
+_SINTEL_TAG = np.float32(202021.25).astype("<f4").tobytes()
+"""First bytes of Sintel's files, "PIEH"."""
 _COLMAP_HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
 
 
@@ -41,6 +45,28 @@ def read_depth_pfm(path: Path, file_facts: FileFacts) -> Stored:
         width, height = _parse_width_and_height(size.split())
         values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
     return from_nan(np.ascontiguousarray(values[::-1], np.float32))
+
+
+def write_depth_dpt(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write depth as Sintel's files have it, 0 where invalid, since Sintel has no such pixels."""
+    height, width = depth.shape
+    values = np.where(depth.valid, depth.values, np.float32(0))
+    with job.path.open("wb") as file:
+        file.write(_SINTEL_TAG + np.array([width, height], "<i4").tobytes())
+        file.write(np.ascontiguousarray(values, "<f4").data)
+    return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
+
+
+def read_depth_dpt(path: Path, file_facts: FileFacts) -> Stored:
+    """Read depth of Sintel's form; numbers that are not positive are invalid."""
+    with path.open("rb") as file:
+        if file.read(len(_SINTEL_TAG)) != _SINTEL_TAG:
+            raise ValueError("this is not a depth file of Sintel's form")
+        sides = [b"%d" % side for side in np.frombuffer(file.read(8), "<i4", 2).tolist()]
+        width, height = _parse_width_and_height(sides)
+        values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
+    valid = values > 0
+    return Stored(values=np.where(valid, values, np.float32(np.nan)), valid=valid)
 
 
 def write_depth_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:

@@ -1,6 +1,8 @@
 """Depth as a 16-bit grey PNG with its scale embedded.
 
-Values are stored * scale + offset; 0 is invalid. Metric depth that fits is in millimetres.
+Values are stored * scale + offset; 0 is invalid. Metric depth that fits is in millimetres. The
+files of KITTI (depth * 256, in the readme.txt of its devkit for depth) and of TUM RGB-D (depth *
+5000, in "File Formats" of its website) have the scale that their programs expect.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +12,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.arrays.shapes import UInt16
+from rilievo.errors.messages import count_text
 from rilievo.io.checksums import numbers_crc32
 from rilievo.io.map_pictures import picture_quantity
 from rilievo.io.outputs.sidecar import UNITS, FileFacts, depth_meaning
@@ -22,6 +25,8 @@ from rilievo.records.prediction_record import PredictionRecord
 KEY = "rilievo"
 _MAX_NUMBER = 65535
 _MILLIMETRE = 0.001  # [m]
+_STEPS = {"kitti": 1 / 256, "tum": 1 / 5000}
+"""Steps of the numbers in files of benchmarks [m]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +134,55 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     note = None
     if low is not None and high is not None:
         note = count_note("it", depth.kind, low, high)
-    meaning = depth_facts.meaning if note is None else f"{depth_facts.meaning}; {note}"
+    meaning = _join_meaning(depth_facts.meaning, note)
+    return _write_numbers(job, depth, quantisation, meaning)
+
+
+def write_kitti(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write depth in steps of 1/256 m, as KITTI's depth benchmarks expect.
+
+    Depth beyond the largest number becomes that, because the benchmark counts pixels without depth
+    as wrong.
+    """
+    far_note = range_note("it", "kitti", depth)
+    meaning = _join_meaning(job.depth_facts.meaning, far_note)
+    return _write_numbers(job, depth, Quantisation(scale=_STEPS["kitti"], offset=0.0), meaning)
+
+
+def write_tum(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write depth in steps of 1/5000 m, as TUM RGB-D has it, and none beyond the largest number."""
+    far_note = range_note("it", "tum", depth)
+    meaning = _join_meaning(job.depth_facts.meaning, far_note)
+    is_in_range = depth.valid & (depth.values <= _MAX_NUMBER * _STEPS["tum"])
+    near = replace(depth, valid=is_in_range)
+    return _write_numbers(job, near, Quantisation(scale=_STEPS["tum"], offset=0.0), meaning)
+
+
+def range_note(file: str, output: str, depth: DepthMap) -> str | None:
+    """Note on pixels that are farther than the largest number of a benchmark's file.
+
+    ``output`` is "kitti" or "tum". Returns None if there are none.
+    """
+    max_depth = _MAX_NUMBER * _STEPS[output]
+    far_count = int(np.count_nonzero(depth.valid & (depth.values > max_depth)))
+    if not far_count:
+        return None
+    consequence = "stores that depth for" if output == "kitti" else "has no depth for"
+    return (
+        f"{file} {consequence} {count_text(far_count, 'pixel')} beyond {max_depth:.4g}, where its "
+        "16 bits end"
+    )
+
+
+def _join_meaning(meaning: str, note: str | None) -> str:
+    return meaning if note is None else f"{meaning}; {note}"
+
+
+def _write_numbers(
+    job: WriteJob, depth: DepthMap, quantisation: Quantisation, meaning: str
+) -> FileFacts:
+    """Write depth as 16-bit numbers of this scale and offset."""
+    depth_facts = job.depth_facts
     stored = encode(depth, quantisation)
     file_facts = replace(
         job.float_depth_facts(meaning),
