@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, str] = {
     "mcp": "give an AI assistant tools to measure in photographs (MCP)",
     "view": "show a dataset, predictions or evaluations in FiftyOne",
     "report": "write a dataset, predictions or evaluations as HTML pages",
-    "example": "write an example program for Blender, COLMAP or ROS 2",
+    "example": "write an example program for Blender, C++, COLMAP or ROS 2",
     "completion": "print a script that completes commands in bash, zsh or fish",
 }
 """Summaries of the commands, in the order of the help."""

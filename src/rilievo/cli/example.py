@@ -19,6 +19,7 @@ from rilievo.schema.fields import option
 EXAMPLES: Mapping[str, str] = {
     "blender": "blender_import.py",
     "colmap": "colmap_priors.py",
+    "cpp": "exported_network.cpp",
     "notebook": "first_look.ipynb",
     "ros2": "ros2_depth_node.py",
 }
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo example",
-        description="Write an example program for another tool (Blender, COLMAP, ROS 2), which "
-        "you can run or adapt.",
+        description="Write an example program for another tool or language (Blender, C++, COLMAP, "
+        "ROS 2), which you can run or adapt.",
         examples=("rilievo example", "rilievo example blender"),
     )
     if request.name is None:
@@ -99,8 +100,8 @@ def _example_file(name: str) -> Path:
 
 
 def _summary(source: Path) -> str:
-    """First line of a program's docstring, or of a notebook's first cell."""
+    """First line of a program's docstring or comment, or of a notebook's first cell."""
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".ipynb":
         text = "".join(json.loads(text)["cells"][0]["source"]).lstrip("# ")
-    return text.removeprefix('"""').partition("\n")[0].removesuffix(".")
+    return text.lstrip('"/* ').partition("\n")[0].removesuffix(".")
