@@ -202,7 +202,7 @@ def test_wide_lenses_get_distances_of_points_all_around(tmp_path: Path) -> None:
     assert sorted(point.metres for point in sparse.points) == [2, 3, 4]
 
 
-@pytest.mark.parametrize("form", ["array", "numbers", "4x4", "file", "KITTI"])
+@pytest.mark.parametrize("form", ["array", "rows", "numbers", "4x4", "file", "KITTI"])
 def test_a_pose_has_the_same_effect_in_every_form(tmp_path: Path, form: str) -> None:
     numbers = ",".join(map(str, CAM_T_LIDAR.ravel()))
     rotation, translation = CAM_T_LIDAR[:, :3].ravel(), CAM_T_LIDAR[:, 3]
@@ -213,9 +213,12 @@ def test_a_pose_has_the_same_effect_in_every_form(tmp_path: Path, form: str) -> 
     }
     if form in texts:
         (tmp_path / "pose.txt").write_text(texts[form])
-    pose = {"array": CAM_T_LIDAR, "numbers": numbers, "4x4": f"{numbers},0,0,0,1"}.get(
-        form, tmp_path / "pose.txt"
-    )
+    pose = {
+        "array": CAM_T_LIDAR,
+        "rows": CAM_T_LIDAR.tolist(),
+        "numbers": numbers,
+        "4x4": f"{numbers},0,0,0,1",
+    }.get(form, tmp_path / "pose.txt")
     pixels = np.random.default_rng(0).uniform(0, (159, 119), (30, 2))
     points = lidar_points(pixels, np.full(30, 2.5))
     (tmp_path / "scan.xyz").write_bytes(rows_of_text(points))

@@ -1,6 +1,7 @@
 """Pose of a sensor beside the camera, as users give it: a file, numbers or an array."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ _EXPECTED = (
 )
 _SHAPES = {12: (3, 4), 16: (4, 4)}
 
-SensorTransformLike = str | Path | np.ndarray
+SensorTransformLike = str | Path | np.ndarray | Sequence[Sequence[float]]
 """What users may pass as the pose of a sensor in Python."""
 
 
@@ -27,14 +28,15 @@ def read_sensor_transform(value: SensorTransformLike) -> Transform:
     """Read ``cam_T_sensor``, which takes points of a sensor to the frame of the camera [m].
 
     A text or a text file has 12 or 16 numbers, row by row. A file may also be KITTI's
-    ``calib_velo_to_cam.txt``, with lines ``R:`` and ``T:``. An array is 3x4 or 4x4.
+    ``calib_velo_to_cam.txt``, with lines ``R:`` and ``T:``. An array, or a list of rows, is 3x4 or
+    4x4.
 
     Raises:
         OptionError: If it has another form, or is no rotation and translation.
         InputError: If a file cannot be read, or holds something else.
     """
-    if isinstance(value, np.ndarray):
-        return _transform_from_numbers(value, is_option=True)
+    if not isinstance(value, str | Path):
+        return _transform_from_numbers(_array_of(value), is_option=True)
     text = str(value)
     words = _split(text)
     if words and all(re.fullmatch(_NUMBER, word) for word in words):
@@ -46,6 +48,14 @@ def read_sensor_transform(value: SensorTransformLike) -> Transform:
         raise
     except RilievoError as error:
         raise InputError(problem=Text(error), path=printable(path)) from error
+
+
+def _array_of(value: object) -> np.ndarray:
+    """Convert rows of numbers to an array; raise ``OptionError`` if they are none."""
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise OptionError(option="cam_T_sensor", value=value, expected=_EXPECTED) from error
 
 
 def transform_text(cam_T_sensor: Transform) -> str:
