@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from rilievo.cli import main, parsing
 from support.catalogue_mirror import CatalogueMirror, catalogue
-from support.clips import write_clip
+from support.clips import Clip, write_clip
 from support.moge_lookalike import write_moge
 from support.object_files import write_boxes
 
@@ -167,6 +167,8 @@ def user_folder(
         (tmp_path / "frames").mkdir(exist_ok=True)
         motorcycle.resize((160, 120)).save(tmp_path / f"frames/{index}.png")
     write_clip(tmp_path / "clip.mp4")
+    walk = [np.asarray(motorcycle)[:120, 4 * step : 160 + 4 * step] for step in range(3)]
+    write_clip(tmp_path / "walk.mp4", Clip(pictures=walk))
     write_boxes(tmp_path, motorcycle.size[::-1])
     lidar = np.zeros(motorcycle.size[::-1], np.uint16)
     lidar[::40, ::40] = 2500

@@ -77,6 +77,8 @@ def test_a_border_is_measured_only_without_trimming(
         (["1,2", "30,400", "--known", "9,9,2"], "30,400"),
         (["1,2", "1,2", "--known", "9,9,2"], "same pixel"),
         (["1,2", "--angle"], "two points"),
+        (["--distance", "1,2", "--frame", "1"], "only to a video"),
+        (["--box", "1,2,30,40", "--frame", "1"], "points"),
         (["1,2", "30,40", "--volume", "--known", "9,9,2"], "three corners"),
         (["1,2", "30,40", "--fits", "1x1x1", "--known", "9,9,2"], "four corners"),
         (["1,2", "30,40", "3,50", "1,60", "--fits", "1x1", "--known", "9,9,2"], "three sides"),

@@ -40,6 +40,11 @@ from rilievo.predicting.metres.size_files import find_sparse_file, read_photo_si
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.regions.region_runs import measure_regions
+from rilievo.predicting.videos.followed_point import (
+    followed_point_cells,
+    followed_point_record,
+    measure_followed_point,
+)
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.records.sample import Photo
@@ -51,12 +56,17 @@ class _Arguments(TrustOptions):
     GROUPS: ClassVar[Groups] = {"Model": ("model", "trust_code")}
 
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
-    """Photograph to measure in; with boxes or masks, also a folder or a video."""
+    """Photograph to measure in; with boxes or masks, also a folder or a video, and with a distance
+    also a video."""
     points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")] = ()
     """Points as column and row: two for a length, three or more around a surface for an area or
     around an object for a volume, four around an opening."""
     distance: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
-    """Measure the straight-line distance from the camera to this point."""
+    """Measure the straight-line distance from the camera to this point. In a video, the point is
+    followed, and the distance in each frame is a row of a CSV table."""
+    frame: Annotated[int | None, option(metavar="NUMBER")] = None
+    """Frame of a video in which the point lies, counted from 0. It is followed from there on. By
+    default it is the first frame."""
     height: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
     """Measure the height of this point above the visible floor."""
     height_above_plane: Annotated[str | None, option(in_short_help=True, metavar="U,V")] = None
@@ -118,6 +128,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photo.jpg --height-above-plane 310,120 305,240 --known-rectangle "
             "140,104,377,172,378,296,96,228,a4",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
+            "rilievo measure clip.mp4 --distance 250,300 --camera-height 1.5",
             "rilievo measure photos/ --box detections.json --camera-height 1.5",
         ),
     )
@@ -135,6 +146,7 @@ def _check_no_point_options(arguments: _Arguments) -> None:
         arguments.volume,
         arguments.base,
         arguments.fits,
+        arguments.frame is not None,
         arguments.distance,
         arguments.height,
         arguments.height_above_plane,
@@ -176,6 +188,10 @@ def _measure_points(request: _Arguments) -> int:
         height_above_plane=request.height_above_plane,
         fits=request.fits,
     )
+    if is_video(Path(request.photo)):
+        return _follow_point(request, quantity, points)
+    if request.frame is not None:
+        raise OptionError(option="frame", problem="applies only to a video")
     base = parse_points(request.base)
     object_sides = parse_object_sides(request.fits) if request.fits else ()
     if Path(request.photo).is_dir():
@@ -201,6 +217,60 @@ def _measure_points(request: _Arguments) -> int:
         else:
             say(str(measurement))
     return 0
+
+
+def _check_followable(request: _Arguments, quantity: str) -> None:
+    """Raise an error for what cannot be measured in a video."""
+    if quantity != "distance":
+        raise InputError(
+            problem=Text(
+                "is a video, in which rilievo follows a single point: give ",
+                OptionName("distance", "U,V"),
+            ),
+            path=printable(request.photo),
+        )
+    if request.frame is not None and request.frame < 0:
+        raise OptionError(option="frame", problem=f"must be at least 0, got {request.frame}")
+    if request.in_plane:
+        raise OptionError(option="in_plane", problem="does not apply to a video")
+    _check_no_single_photograph_options(request)
+
+
+def _follow_point(request: _Arguments, quantity: str, points: Sequence[tuple[float, float]]) -> int:
+    """Measure the distance of a point in each frame of a video, and return the exit code.
+
+    The code is 0, or 1 if the point was lost or had no distance in some frames, or 2 if in all.
+    """
+    _check_followable(request, quantity)
+    followed_points = measure_followed_point(
+        Path(request.photo), points[0], request.frame or 0, partial(_predict_or_read_depth, request)
+    )
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    records: list[dict[str, Any]] = []
+    faults: list[str] = []
+    with printing():
+        for followed in followed_points:
+            if followed.fault:
+                faults.append(f"frame {followed.frame}: {followed.fault}")
+            records.append(followed_point_record(followed, for_terminal))
+            if not request.json:
+                cells = followed_point_cells(followed)
+                if len(records) == 1:
+                    table.writerow(["file", *cells])
+                table.writerow([request.photo, *cells.values()])
+        if request.json:
+            print(json.dumps({"points": records, "coverage": COVERAGE}, indent=1))
+    if len(faults) == len(records):
+        complain(f"rilievo: {printable(request.photo)}: {faults[0]}")
+        return 2
+    if faults:
+        complain(
+            note_about(
+                printable(request.photo),
+                f"there is no distance in {len(faults)} of {len(records)} frames; {faults[0]}",
+            )
+        )
+    return 1 if faults else 0
 
 
 def _remarks_to_print(
