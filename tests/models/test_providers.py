@@ -28,7 +28,10 @@ def test_the_device_that_was_named_is_taken(provider: str, device: str, recorded
 
 
 @pytest.mark.parametrize(("device", "number"), [("auto", "0"), ("cuda", "0"), ("cuda:1", "1")])
-def test_cuda_searches_no_algorithm_for_each_size_of_a_photograph(device: str, number: str) -> None:
+def test_cuda_computes_in_fp32_and_searches_no_algorithm_for_each_size(
+    device: str, number: str
+) -> None:
     chosen, fallback = providers(device, [CUDA, CPU])
-    assert chosen == (CUDA, {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"})
+    options = {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+    assert chosen == (CUDA, options)
     assert fallback == CPU

@@ -34,6 +34,14 @@ _PROVIDERS = {
 
 Without such hardware, only cpu and the choice among the others are tested.
 """
+_CUDA_OPTIONS = {
+    # cuDNN searches an algorithm for each convolution again at every new size of a photograph.
+    # HEURISTIC is its quick search (mode A); the default, EXHAUSTIVE, is the slow one (mode B).
+    "cudnn_conv_algo_search": "HEURISTIC",
+    # By default, products of float32 have 10 bits of mantissa (TF32) on Ampere and newer. With such
+    # products on the CPU, the depth of rilievo/base changed by up to 6% of its range.
+    "use_tf32": "0",
+}
 
 _PRECISION_KEY, INT8_WEIGHTS = "rilievo.precision", "int8 weights"
 """Key and value in the metadata of files in which only the weights have 8 bits."""
@@ -193,10 +201,7 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     if device_type == "cpu":
         return [_CPU]
     if device_type == "cuda":
-        # cuDNN searches an algorithm for each convolution again at every new size of a photograph.
-        # HEURISTIC is its quick search (mode A); the default, EXHAUSTIVE, is the slow one (mode B).
-        cuda_options = {"device_id": index or "0", "cudnn_conv_algo_search": "HEURISTIC"}
-        return [(provider, cuda_options), _CPU]
+        return [(provider, {"device_id": index or "0", **_CUDA_OPTIONS}), _CPU]
     return [provider, _CPU]
 
 
