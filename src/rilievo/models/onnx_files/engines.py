@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _SURFACES_INPUT = "surfaces"
 _CPU = "CPUExecutionProvider"
 _PROVIDERS = {
     "cpu": (_CPU, "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu[cuda,cudnn]"),
     "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
     "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
 }
@@ -231,6 +232,8 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     """
     onnxruntime = import_onnxruntime()
     device_providers = providers(device, onnxruntime.get_available_providers())
+    if device_providers != [_CPU]:
+        _load_cuda_libraries(onnxruntime)
     session_options = _session_options(onnxruntime, path, threads)
     # The runtime's exceptions derive directly from Exception and are not exported.
     try:
@@ -239,12 +242,34 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         )
         _check_metadata_is_utf8(session)
     except Exception as error:
-        if device == "auto" and device_providers != [_CPU]:
-            return inference_session(path, "cpu", threads)
-        raise ModelError(
-            f"is not a network that ONNX Runtime can run: {first_line(error)}", path=path
+        if device_providers == [_CPU]:
+            raise ModelError(
+                f"is not a network that ONNX Runtime can run: {first_line(error)}", path=path
+            ) from error
+        # This raises the error above if the file is at fault, and not the device.
+        cpu_session = inference_session(path, "cpu", threads)
+        if device == "auto":
+            return cpu_session
+        # ONNX Runtime itself prints the cause, behind places in its source.
+        raise OptionError(
+            f"device '{device}' is not available: ONNX Runtime could not start it",
+            hint=Text(
+                "check the driver, which nvidia-smi shows for GPUs from NVIDIA, or use ",
+                OptionName("device", "cpu"),
+            ),
         ) from error
     return session
+
+
+def _load_cuda_libraries(onnxruntime: Any) -> None:
+    """Load NVIDIA's libraries that pip installed, which ONNX Runtime does not find by itself.
+
+    It prints which libraries it did not find. This is not shown, because they may be elsewhere.
+    """
+    preload = getattr(onnxruntime, "preload_dlls", None)  # since ONNX Runtime 1.21
+    if preload is not None:
+        with redirect_stdout(StringIO()):
+            preload()
 
 
 def _session_options(onnxruntime: Any, path: Path, threads: int | None) -> Any:
