@@ -10,17 +10,34 @@ changes from image to image, and the node says so once.
 
 Images have to be rectified, as image_proc does: distortion in camera_info is not read. The node
 point_cloud_xyz of depth_image_proc takes both topics of depth and makes a PointCloud2 (not tried).
+
+With a model of metres, the node also publishes scan (LaserScan) and grid (OccupancyGrid), for a
+camera that looks straight ahead. Each range of the scan is the nearest obstacle in a band of rows
+at the height of the camera, so the scan sees neither the floor nor lower obstacles. The grid is the
+area before the camera: 0 is free, 100 is an obstacle, and -1 is hidden or beside the picture. Both
+are in a frame with x forward, y to the left and z up (REP 103), whose name is that of the image
+without "_optical" (REP 105), or the parameter scan_frame. A network's depth errs by tens of per
+cent: do not let a robot rely on it alone.
+
+Parameters: model; scan_rows, height of the band [px]; scan_frame; max_range [m], beyond which
+ranges are inf; resolution, side of a grid's cell [m].
 """
 
+import math
 import sys
 
 import numpy as np
 import rclpy
+from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, LaserScan
+from std_msgs.msg import Header
 
 import rilievo
+
+MIN_RANGE = 0.1
+"""Least range of a scan [m]; nearer depth is taken for an error."""
 
 
 def pixels_of(message: Image) -> np.ndarray:
@@ -47,6 +64,73 @@ def message_of(prediction: rilievo.Prediction, image: Image) -> Image:
     return message
 
 
+def scan_of(
+    prediction: rilievo.Prediction, K: np.ndarray, rows: int, max_range: float, header: Header
+) -> LaserScan:
+    """Nearest obstacles in a band of rows around the height of the camera, as a laser sees them.
+
+    Angles are counter-clockwise from above, so positive angles are to the left. Each beam is as
+    wide as a pixel in the middle of the picture, where pixels are widest, so no beam is empty.
+    """
+    depth = prediction.depth
+    height, width = depth.shape
+    middle = min(max(round(K[1, 2]), 0), height - 1)
+    band = slice(max(middle - rows // 2, 0), middle + (rows + 1) // 2)
+    slopes = (np.arange(width) - K[0, 2]) / K[0, 0]  # to the right, for a depth of 1
+    z = np.where(depth.valid[band], depth.values[band], np.inf)
+    ranges = z.min(axis=0) * np.hypot(1, slopes)
+    ranges[(ranges < MIN_RANGE) | (ranges > max_range)] = np.inf
+
+    angles = -np.arctan(slopes)
+    increment = 1 / float(K[0, 0])
+    beam_of_column = np.rint((angles - angles.min()) / increment).astype(int)
+    beams = np.full(beam_of_column.max() + 1, np.inf)
+    np.minimum.at(beams, beam_of_column, ranges)
+
+    scan = LaserScan()
+    scan.header = header
+    scan.angle_min, scan.angle_increment = float(angles.min()), increment
+    scan.angle_max = scan.angle_min + increment * (len(beams) - 1)
+    scan.time_increment = 0.0  # The picture was taken at once.
+    scan.range_min, scan.range_max = MIN_RANGE, max_range
+    scan.ranges = beams.tolist()
+    return scan
+
+
+def grid_of(scan: LaserScan, resolution: float) -> OccupancyGrid:
+    """What a scan knows about the ground before the camera, which stands at the left side's middle.
+
+    Rows of the grid go to the left, along y, and columns go forward, along x.
+    """
+    columns = math.ceil(scan.range_max / resolution)
+    rows = 2 * columns
+    x = resolution * (np.arange(columns) + 0.5)
+    y = resolution * (np.arange(rows) + 0.5 - columns)[:, None]
+    beam = np.rint((np.arctan2(y, x) - scan.angle_min) / scan.angle_increment).astype(int)
+    ranges = np.array(scan.ranges)
+    is_seen = (beam >= 0) & (beam < len(ranges))
+    reach = np.where(is_seen, ranges[np.clip(beam, 0, len(ranges) - 1)], 0)
+    distance = np.hypot(x, y)
+    is_free = distance < np.minimum(reach - resolution / 2, scan.range_max)
+    cells = np.where(is_free, 0, -1).astype(np.int8)
+
+    hits = np.isfinite(ranges)
+    angles = scan.angle_min + scan.angle_increment * np.arange(len(ranges))
+    hit_column = np.floor(ranges[hits] * np.cos(angles[hits]) / resolution).astype(int)
+    hit_row = np.floor(ranges[hits] * np.sin(angles[hits]) / resolution).astype(int) + columns
+    is_inside = hit_column < columns
+    cells[hit_row[is_inside], hit_column[is_inside]] = 100
+
+    grid = OccupancyGrid()
+    grid.header = scan.header
+    grid.info.map_load_time = scan.header.stamp
+    grid.info.resolution, grid.info.width, grid.info.height = resolution, columns, rows
+    grid.info.origin.position.y = -resolution * columns
+    grid.info.origin.orientation.w = 1.0
+    grid.data = cells.reshape(-1).tolist()
+    return grid
+
+
 class DepthNode(Node):
     """Predicts the newest image; those that come meanwhile are dropped by the queue of sensors."""
 
@@ -54,16 +138,25 @@ class DepthNode(Node):
         """Load the model that the parameter names, and listen."""
         super().__init__("rilievo_depth")
         self.declare_parameter("model", "moge-2/small")
+        self.declare_parameter("scan_rows", 10)
+        self.declare_parameter("scan_frame", "")
+        self.declare_parameter("max_range", 10.0)
+        self.declare_parameter("resolution", 0.05)
         self.model = rilievo.load_model(self.get_parameter("model").value)
         kind = self.model.card.kind
         if kind is None or not kind.is_depth:
             raise SystemExit("the model gives no depth along the axis: take moge-2/small")
-        if kind is not rilievo.DepthKind.METRIC:
-            self.get_logger().warning("depth is up to an unknown scale, not in metres")
+        self.is_metric = kind is rilievo.DepthKind.METRIC
+        if not self.is_metric:
+            self.get_logger().warning(
+                "depth is up to an unknown scale, not in metres, so there is no scan and no grid"
+            )
         self.info: CameraInfo | None = None
         sensors = qos_profile_sensor_data
         self.depths = self.create_publisher(Image, "depth/image", sensors)
         self.infos = self.create_publisher(CameraInfo, "depth/camera_info", sensors)
+        self.scans = self.create_publisher(LaserScan, "scan", sensors)
+        self.grids = self.create_publisher(OccupancyGrid, "grid", sensors)
         self.create_subscription(CameraInfo, "camera_info", self.take_info, sensors)
         self.create_subscription(Image, "image", self.take_image, sensors)
 
@@ -85,6 +178,20 @@ class DepthNode(Node):
         self.depths.publish(message_of(prediction, image))
         self.info.header = image.header
         self.infos.publish(self.info)
+        if self.is_metric:
+            self.publish_scan(prediction, K, image)
+
+    def publish_scan(self, prediction: rilievo.Prediction, K: np.ndarray, image: Image) -> None:
+        """Publish the obstacles at the height of the camera, and the ground before it."""
+        rows, frame, max_range, resolution = (
+            self.get_parameter(name).value
+            for name in ("scan_rows", "scan_frame", "max_range", "resolution")
+        )
+        frame = frame or image.header.frame_id.replace("_optical", "")
+        header = Header(stamp=image.header.stamp, frame_id=frame)
+        scan = scan_of(prediction, K, rows, max_range, header)
+        self.scans.publish(scan)
+        self.grids.publish(grid_of(scan, resolution))
 
 
 def main() -> None:

@@ -129,12 +129,22 @@ class StandIn:
 @pytest.fixture
 def robot(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     message = type("Image", (SimpleNamespace,), {})
+
+    def empty_grid() -> SimpleNamespace:
+        """A new OccupancyGrid has all its parts, with zeros."""
+        pose = SimpleNamespace(position=SimpleNamespace(), orientation=SimpleNamespace())
+        return SimpleNamespace(info=SimpleNamespace(origin=pose))
+
     modules = {
         "rclpy": {},
         "rclpy.node": {"Node": StandIn},
         "rclpy.qos": {"qos_profile_sensor_data": None},
         "sensor_msgs": {},
-        "sensor_msgs.msg": {"Image": message, "CameraInfo": message},
+        "sensor_msgs.msg": {"Image": message, "CameraInfo": message, "LaserScan": message},
+        "nav_msgs": {},
+        "nav_msgs.msg": {"OccupancyGrid": empty_grid},
+        "std_msgs": {},
+        "std_msgs.msg": {"Header": message},
     }
     for name, content in modules.items():
         module = ModuleType(name)
@@ -187,3 +197,92 @@ def test_the_ros_node_answers_an_image_with_depth_of_its_stamp(
     assert robot.pixels_of(grey)[1, 2].tolist() == [5, 5, 5]
     with pytest.raises(ValueError, match="16UC1"):
         robot.pixels_of(robot.Image(encoding="16UC1"))
+
+
+def depth_prediction(depth: np.ndarray) -> rilievo.Prediction:
+    photo = np.zeros((*depth.shape, 3), np.uint8)
+    return rilievo.Prediction.from_depth(photo, depth.astype(np.float32), FOCAL)
+
+
+K_SCAN = np.array([[FOCAL, 0, (WIDTH - 1) / 2], [0, FOCAL, (HEIGHT - 1) / 2], [0, 0, 1]])
+
+
+def scan_of(robot: ModuleType, depth: np.ndarray, *, rows: int = 10, max_range: float = 8.0) -> Any:
+    header = robot.Header(stamp="stamp 7", frame_id="camera_frame")
+    return robot.scan_of(depth_prediction(depth), K_SCAN, rows, max_range, header)
+
+
+def angles_of(scan: Any) -> np.ndarray:
+    return scan.angle_min + scan.angle_increment * np.arange(len(scan.ranges))
+
+
+def test_the_scan_of_a_wall_is_its_distance_over_the_cosine(robot: ModuleType) -> None:
+    scan = scan_of(robot, np.full((HEIGHT, WIDTH), 2.0))
+    angles = angles_of(scan)
+    half_view = np.arctan((WIDTH - 1) / 2 / FOCAL)
+    assert scan.angle_min == pytest.approx(-half_view)
+    assert scan.angle_max == pytest.approx(half_view, abs=1 / FOCAL)
+    assert angles[-1] == pytest.approx(scan.angle_max)
+    # A beam has the nearest of the pixels in it, which are up to half a beam away.
+    np.testing.assert_allclose(scan.ranges, 2 / np.cos(angles), rtol=0.005)
+    assert scan.range_min < 2 < scan.range_max
+
+
+def test_the_scan_has_the_left_at_positive_angles_and_inf_for_none(robot: ModuleType) -> None:
+    depth = np.full((HEIGHT, WIDTH), 20.0)
+    depth[:, :20] = 3  # on the left
+    depth[HEIGHT // 2 + 2, :20] = 1.5  # a bar before it
+    depth[: HEIGHT // 2 - 6] = 0.5  # above the band
+    depth[HEIGHT // 2 + 6 :] = 0.5  # the floor, below it
+    depth[:, 100:] = 0  # nothing is known on the right
+    scan = scan_of(robot, depth)
+    ranges, angles = np.array(scan.ranges), angles_of(scan)
+    border = -np.arctan((20 - (WIDTH - 1) / 2) / FOCAL)
+    assert np.isfinite(ranges[angles > border + 0.01]).all()
+    assert np.isinf(ranges[angles < border - 0.01]).all()
+    assert ranges[-1] == pytest.approx(1.5 * np.hypot(1, (WIDTH - 1) / 2 / FOCAL), rel=1e-3)
+
+
+def test_the_grid_is_free_up_to_the_wall_and_unknown_behind_it(robot: ModuleType) -> None:
+    depth = np.full((HEIGHT, WIDTH), 2.02)
+    depth[:, WIDTH // 2 :] = 1e3  # Nothing is near on the right.
+    scan = scan_of(robot, depth, max_range=4.0)
+    grid = robot.grid_of(scan, 0.05)
+    info = grid.info
+    assert (info.width, info.height, info.resolution) == (80, 160, 0.05)
+    assert (info.origin.position.y, info.origin.orientation.w) == (-4.0, 1.0)
+    assert grid.header.frame_id == "camera_frame"
+    cells = np.array(grid.data).reshape(info.height, info.width)
+    assert set(np.unique(cells)) == {-1, 0, 100}
+
+    def cell(x: float, y: float) -> int:
+        return int(cells[int((y + 4) / 0.05), int(x / 0.05)])
+
+    # Straight ahead and to the left is the wall; y is to the left.
+    assert [cell(x, 0.2) for x in (0.7, 1.9, 2.02, 2.12, 3.9)] == [0, 0, 100, -1, -1]
+    assert [cell(x, -0.5) for x in (1.9, 2.02, 2.3, 3.7)] == [0, 0, 0, 0]
+    assert cell(0.5, 2) == cell(0.5, -2) == -1, "beside the picture"
+
+
+def test_the_node_publishes_a_scan_only_in_metres(
+    robot: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image = robot.Image(
+        header=robot.Header(stamp="stamp 7", frame_id="camera_color_optical_frame"),
+        height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding="rgb8", data=pixels.tobytes(),
+    )  # fmt: skip
+    P = [*K_SCAN[0], 0, *K_SCAN[1], 0, *K_SCAN[2], 0]
+    for kind, topics in (
+        (rilievo.DepthKind.METRIC, ["depth/image", "depth/camera_info", "scan", "grid"]),
+        (rilievo.DepthKind.UP_TO_SCALE, ["depth/image", "depth/camera_info"]),
+    ):
+        monkeypatch.setattr(rilievo, "load_model", lambda name, kind=kind: Relief(kind=kind))
+        node = robot.DepthNode()
+        node.heard["camera_info"](robot.CameraInfo(k=[0] * 9, p=P, header=None))
+        node.heard["image"](image)
+        published = [each for each in node.published if isinstance(each, tuple)]
+        assert [topic for topic, _ in published] == topics
+        if kind is rilievo.DepthKind.METRIC:
+            scan = dict(published)["scan"]
+            assert (scan.header.stamp, scan.header.frame_id) == ("stamp 7", "camera_color_frame")
