@@ -25,7 +25,11 @@ TRAINING = [
     "train video",
     "train supervised",
 ]
-EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER - set(CORE_COMMANDS)), *TRAINING]
+EXPLAINED = [
+    *sorted(COMMANDS.keys() - WITHOUT_PARSER - set(CORE_COMMANDS)),
+    *TRAINING,
+    "probe correspondence",
+]
 
 
 def test_groups_name_fields_that_there_are_and_each_once() -> None:

@@ -37,7 +37,10 @@ def main(arguments: Sequence[str]) -> int:
         description="Train and compare probes for depth and normals on many backbones. To match "
         "features of backbones between two views, without training, use 'rilievo probe "
         "correspondence', which has its own --help.",
-        examples=("rilievo probe sweep.toml", "rilievo probe correspondence --help"),
+        examples=(
+            "rilievo probe sweep.toml",
+            "rilievo probe correspondence -b timm/vit_base_patch14_dinov2 --root navi/",
+        ),
     )
     from rilievo.pages.tables import tables_as_markdown
     from rilievo.training.sweep.sweep_run import sweep_probes
