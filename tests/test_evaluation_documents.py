@@ -1,5 +1,6 @@
 """Examples of the guides to datasets, evaluation and extending are run, in page order."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ from rilievo.data.datasets.folder_layout import (
     NormalsLayout,
     read_layout,
 )
+from support.published_graphs import WEIGHTS, constant, node, write
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -201,7 +203,38 @@ def extended(folder: Path) -> Path:
     programs, _ = section("A model")
     model = next(each for each in programs if "def load(options" in each)
     (folder / "lab_depth.py").write_text(model, encoding="utf-8")
+    write_floors(folder / "floors.onnx", package / "models" / "known.toml")
     return folder
+
+
+def write_floors(graph: Path, table: Path) -> None:
+    """Write a network with the names of the guide, and add the guide's rows with its true hash.
+
+    Its metres are 5 + the weighted sum of the three channels that it gets.
+    """
+    write(
+        graph,
+        [
+            node("Mul", ["rgb", "w"], ["product"]),
+            node("ReduceSum", ["product", "axes"], ["sum"], keepdims=0),
+            node("Add", ["sum", "five"], ["metres"]),
+        ],
+        [
+            constant("w", WEIGHTS.reshape(1, 3, 1, 1)),
+            constant("axes", [1], np.int64),
+            constant("five", 5.0),
+        ],
+        {"rgb": [1, 3, 64, 96]},
+        {"metres": [1, 64, 96]},
+    )
+    [rows] = re.findall(
+        r"^```toml\n(\[\[onnx_families\]\].*?)^```", text_of("docs/extending.md"), re.M | re.S
+    )
+    size, digest = graph.stat().st_size, hashlib.sha256(graph.read_bytes()).hexdigest()
+    known = f'{{ path = "floors.onnx", size = {size}, sha256 = "{digest}" }}'
+    assert rows.count('{ path = "floors.onnx" }') == 1
+    with table.open("a", encoding="utf-8") as file:
+        file.write("\n" + rows.replace('{ path = "floors.onnx" }', known))
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +272,25 @@ def test_a_model_and_an_output_are_added_as_the_guide_says(copy: Path, tmp_path:
     rows = np.loadtxt(tmp_path / "out" / "photo.depth.txt")
     assert rows.shape == (48, 64)
     assert rows[0, 0] > rows[-1, 0]
+
+
+@pytest.mark.slow
+def test_a_published_network_is_added_as_the_guide_says(copy: Path, tmp_path: Path) -> None:
+    colour = (200, 120, 40)
+    Image.new("RGB", (128, 96), colour).save(tmp_path / "photo.png")
+    shown = (line for _, code in blocks("docs/extending.md") for line in commands(code))
+    card, *_ = [line for line in shown if line.startswith("rilievo models floors/small")]
+    done = in_copy(copy, shlex.split(card), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "MIT, commercial use allowed" in done.stdout
+    assert "huggingface.co/lab/floors-onnx/resolve/main/floors.onnx" in done.stdout
+    words = f"rilievo predict photo.png --model {copy / 'floors.onnx'} --save npy -o floor"
+    done = in_copy(copy, words.split(), tmp_path)
+    assert done.returncode == 0, done.stderr
+    depth = np.load(tmp_path / "floor" / "photo.depth.npy")
+    metres = 5 + WEIGHTS @ ((np.array(colour) / 255 - 0.5) / 0.25)
+    np.testing.assert_allclose(depth, metres, rtol=1e-5)
+    assert '"floors/small"' in (tmp_path / "floor" / "photo.json").read_text()
 
 
 @pytest.mark.slow

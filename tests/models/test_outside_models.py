@@ -71,7 +71,7 @@ def test_the_guides_model_predicts_by_its_place_and_by_its_installed_name(
     [command] = re.findall(r"^rilievo (predict .*)$", GUIDE, re.M)
     assert main(command.split()) == 0
     assert "lab/floor" not in command
-    [section] = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.M | re.S)
+    [section] = re.findall(r"^```toml\n(\[project\.entry.*?)^```", GUIDE, re.M | re.S)
     assert '"lab/floor" = "lab_depth:load"' in section
     assert main(["predict", "photo.jpg", "-m", "lab/floor", "--save", "npy", "-o", "named"]) == 0
     depth = np.load("named/photo.depth.npy")
