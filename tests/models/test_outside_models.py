@@ -68,7 +68,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_guides_model_predicts_by_its_place_and_by_its_installed_name(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [command] = re.findall(r"^rilievo (predict .*)$", GUIDE, re.M)
+    [command] = re.findall(r"^rilievo (predict .* --model lab_depth:load .*)$", GUIDE, re.M)
     assert main(command.split()) == 0
     assert "lab/floor" not in command
     [section] = re.findall(r"^```toml\n(\[project\.entry.*?)^```", GUIDE, re.M | re.S)
