@@ -126,6 +126,9 @@ def test_a_network_has_a_range_of_three_lengths_and_the_plane() -> None:
     length = scene.prediction(depth_error="network").measure(scene.outline[0], scene.outline[9])
     assert network.high / network.value > (length.high / length.value) ** 3
     assert network.low < network.value / (length.high / length.value) ** 2
+    assert any("too flat" in remark for remark in network.remarks)
+    sensor = volume(scene.prediction(**EXACT), scene.outline)
+    assert not any("too flat" in remark for remark in sensor.remarks)
 
 
 def test_an_object_before_the_horizon_is_refused() -> None:

@@ -76,6 +76,10 @@ half of the back is seen."""
 _MIN_INCIDENCE_COSINE = 0.1
 """Cosine between a ray and the normal below which neighbouring pixels show two surfaces, with a
 step of depth between them and not a surface."""
+_TOO_FLAT = (
+    "a network makes objects too flat, so the volume is probably too small; with the depth of a "
+    "sensor, the range is much narrower"
+)
 _SLOPE_STEPS = 40
 """The slope of a surface is taken over the side of the outline divided by this number."""
 
@@ -182,6 +186,7 @@ def volume(
             *measured.remarks,
             *_plane_remarks(prediction, plane),
             *_missing_remarks(missing),
+            *((_TOO_FLAT,) if prediction.is_of_network else ()),
         ),
     )
 
