@@ -56,7 +56,7 @@ ELSEWHERE = {
         Elsewhere("--quality good", "downloads its file (141 MB) once"),
         Elsewhere("moge-2/small", "downloads its file (141 MB) once"),
     ],
-    "measure": [],
+    "measure": [Elsewhere("walk.mp4", "needs `rilievo[video,markers]`")],
     "cookbook": [Elsewhere("clip.mp4", "need the extra `video`")],
     "python": [Elsewhere("clip.mp4", "need the extra `video`")],
 }
@@ -86,7 +86,8 @@ def run_page(
     photo = photo.reduce(2) if small else photo
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 48
-    for name in ("photo", "room", "table", "street", "one", "two", "photos/a"):
+    names = ("photo", "room", "table", "street", "heap", "bowl", "door", "one", "two", "photos/a")
+    for name in names:
         path = folder / f"user/{name}.jpg"
         path.parent.mkdir(exist_ok=True, parents=True)
         photo.save(path, exif=exif)
