@@ -63,20 +63,19 @@ def split_names(names: str | Sequence[str]) -> list[str]:
 def unknown_output_hint(name: str, known_names: Iterable[str]) -> str:
     """Suggest the output that the user may have meant, as the second half of an error message.
 
-    A synonym such as "mesh" comes first, then a known name that is similar, then a similar synonym.
+    A synonym such as "mesh" comes first, then a name or a synonym that is similar, whichever is
+    more so.
     """
     from difflib import get_close_matches
 
     word = name.lower().lstrip(".")
-    suggestion = suggest(name, known_names)
-    # Without a similar name, the suggestion lists all known ones.
-    has_similar_name = not suggestion.startswith("known: ")
+    known_names = list(known_names)
     intended_outputs = _OUTPUTS_BY_SYNONYM.get(word)
-    if intended_outputs is None and not has_similar_name:
-        similar_words = get_close_matches(word, _OUTPUTS_BY_SYNONYM, n=1, cutoff=0.75)
-        intended_outputs = _OUTPUTS_BY_SYNONYM[similar_words[0]] if similar_words else None
     if intended_outputs is None:
-        return suggestion
+        closest = get_close_matches(word, [*known_names, *_OUTPUTS_BY_SYNONYM], n=1, cutoff=0.75)
+        intended_outputs = _OUTPUTS_BY_SYNONYM.get(closest[0]) if closest else None
+    if intended_outputs is None:
+        return suggest(name, known_names)
     described = [f"{output} ({OUTPUTS.own[output].summary})" for output in intended_outputs]
     return "use " + " or ".join(described)
 
