@@ -131,14 +131,14 @@ def cone_scene(radius: float, height: float, pitch: float, x: float = 0.05) -> V
     """Cone on the ground."""
     view, ahead = view_down(pitch)
     cone = Cone(centre=(x, 0, ahead), radius=radius, height=height)
-    scene = trace_scene([cone], view=view)  # type: ignore[list-item]
+    scene = trace_scene([cone], view=view)
     return VolumeScene(traced=scene, outline=outline_of(scene.mask, 4), volume=cone.volume)
 
 
 def hollow_scene(rim_radius: float, depth: float, pitch: float, x: float = 0.05) -> VolumeScene:
     """Hollow in the ground, like a bowl."""
     view, ahead = view_down(pitch)
-    bare = trace_scene([Cone(centre=(50, 0, 0), radius=1, height=1)], view=view)  # type: ignore[list-item]
+    bare = trace_scene([Cone(centre=(50, 0, 0), radius=1, height=1)], view=view)
     hollow = SphericalHollow(x=x, z=ahead, rim_radius=rim_radius, depth=depth)
     scene = hollow.carve(bare, view)
     return VolumeScene(traced=scene, outline=outline_of(scene.mask, 1), volume=hollow.volume)

@@ -5,6 +5,7 @@ The world has its origin on the floor below the camera: x to the right, y up, z 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -172,9 +173,21 @@ class TracedScene:
         )
 
 
+class Traced(Protocol):
+    """Body that rays can meet."""
+
+    def trace(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """Distance along each ray at which it enters the body, in lengths of the ray."""
+        ...
+
+    def reach(self, axis: np.ndarray) -> tuple[float, float]:
+        """Ends of the body along an axis [m]."""
+        ...
+
+
 def trace_scene(
-    solids: Sequence[Solid],
-    surroundings: Sequence[Solid] = (),
+    solids: Sequence[Traced],
+    surroundings: Sequence[Traced] = (),
     view: View | None = None,
     *,
     wall: float = _FAR,
