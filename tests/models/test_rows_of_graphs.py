@@ -9,11 +9,19 @@ import pytest
 from skimage import data
 
 from rilievo.cli import main
+from rilievo.errors import ModelError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
+from rilievo.models.card import known_models
 from rilievo.models.catalogue.published_graph import open_graph
-from rilievo.models.catalogue.table import ENTRIES
+from rilievo.models.catalogue.table import (
+    ENTRIES,
+    CatalogueEntry,
+    NetworkFamily,
+    network_family,
+    read_row,
+)
 from rilievo.models.load_options import LoadOptions
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
@@ -175,3 +183,23 @@ def test_a_card_says_what_to_copy_to_a_machine_without_a_network(
     ]
     for entry in ENTRIES.values():
         assert len(entry.card.downloads) == len(entry.files)
+
+
+def test_misspelt_fields_of_a_row_are_refused_by_their_names() -> None:
+    [row] = [row for row in known_models("onnx_families") if row["name"] == "zipdepth"]
+    assert read_row(NetworkFamily, row).name == "zipdepth"
+    preparation = {**row["preparation"], "sdt": [0.25]}
+    wrong = {**row, "preparation": preparation, "one_by_onee": True}
+    with pytest.raises(ModelError, match=r"'zipdepth' has fields .* exist: one_by_onee, sdt"):
+        read_row(NetworkFamily, wrong)
+
+
+def test_a_wrong_value_of_a_row_is_refused_with_its_place() -> None:
+    [row] = [row for row in known_models("onnx_models") if row["name"] == "zipdepth"]
+    with pytest.raises(ModelError, match=r"known\.toml, the row 'zipdepth': kind is \"meters\""):
+        read_row(CatalogueEntry, {**row, "kind": "meters"})
+
+
+def test_an_unknown_family_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ModelError, match=r"no family 'zipdept'; did you mean 'zipdepth'"):
+        network_family("zipdept")

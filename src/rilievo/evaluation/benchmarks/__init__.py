@@ -46,8 +46,13 @@ def _read_bundled_benchmarks() -> Iterator[Benchmark]:
     for name, phrase in shared["words"].items():
         phrases[name] = phrase.format_map(phrases)  # a phrase may contain earlier ones
     for name, table in tables.items():
-        settings = _parse_settings(table, shared, phrases)
-        yield Benchmark(name=name, published=published[name], **settings)
+        try:
+            settings = _parse_settings(table, shared, phrases)
+            benchmark = Benchmark(name=name, published=published[name], **settings)
+        except (KeyError, TypeError, ValueError) as error:
+            error.add_note(f"in the table [{name}] of benchmarks.toml")
+            raise
+        yield benchmark
 
 
 def _parse_settings(

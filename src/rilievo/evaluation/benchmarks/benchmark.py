@@ -136,7 +136,7 @@ class Benchmark:
         crop: Crop before the fit and the score.
         mask: Function that selects the pixels with truth that count.
         min_depth: True depth [m] counts if it is larger.
-        max_depth: Largest depth [m] that is scored.
+        max_depth: True depth [m] counts if it is smaller.
         truth_ceiling: Larger true depth [m] is set to it.
         least_pixels: An image with fewer pixels that count has no score.
         alignment: The fit for each kind of depth; other kinds are refused.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, suggest
 from rilievo.models.base import Inference, Model, infer_by_size
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.graph_inputs import PICTURE, GraphInputs, make_input_maker
@@ -35,6 +35,11 @@ class PublishedGraph(Model):
         self._session = open_session(path, options, f"model '{card.name}'")
         self._input_names = _input_names_by_role(path, family, self._session)
         self._input_maker = make_input_maker(family, path, options.settings, card.name)
+        if family.output_form not in OUTPUT_READERS:
+            raise ModelError(
+                f"known.toml, the row '{family.name}': there is no output_form "
+                f"'{family.output_form}'; {suggest(family.output_form, OUTPUT_READERS)}"
+            )
         self._read_outputs = OUTPUT_READERS[family.output_form]
         self.settings = {**self._session.settings, **self._input_maker.settings}
 

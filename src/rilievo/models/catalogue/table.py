@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
+from typing import Any, TypeVar
 
 from rilievo.errors import ModelError, suggest
-from rilievo.io.json_record import from_json
+from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.resampling.inference import DEFAULT_RESIZING, Resizing
 from rilievo.models.resampling.preparation import Preparation
@@ -68,11 +69,45 @@ class NetworkFamily:
     settings: str | None = None
 
 
+Row = TypeVar("Row")
+
+
 @cache
 def network_family(name: str) -> NetworkFamily:
-    """Read the family of this name from ``known.toml``."""
-    [row] = [row for row in known_models("onnx_families") if row["name"] == name]
-    return from_json(NetworkFamily, json.dumps(row))
+    """Read the family of this name from ``known.toml``; ``ModelError`` if there is none."""
+    rows = {row["name"]: row for row in known_models("onnx_families")}
+    if name not in rows:
+        raise ModelError(f"known.toml has no family '{name}'; {suggest(name, rows)}")
+    return read_row(NetworkFamily, rows[name])
+
+
+def read_row(record_class: type[Row], row: Mapping[str, Any]) -> Row:
+    """Read a row of ``known.toml`` as a dataclass.
+
+    Raises:
+        ModelError: If a value is wrong, or a field does not exist. A misspelt field would be
+            ignored otherwise, and a wrong deviation of the input still gives plausible depth.
+    """
+    place = f"known.toml, the row '{row.get('name', '')}'"
+    try:
+        record = from_json(record_class, json.dumps(row))
+    except InvalidRecordError as error:
+        raise ModelError(f"{place}: {error}") from error
+    if unknown := _unknown_fields(row, json.loads(to_json(record))):
+        raise ModelError(f"{place} has fields that do not exist: {', '.join(unknown)}")
+    return record
+
+
+def _unknown_fields(given: Any, known: Any) -> list[str]:
+    """Names in a value of JSON, and in the values inside of it, that another one does not have."""
+    if isinstance(given, list) and isinstance(known, list):
+        return [name for pair in zip(given, known, strict=True) for name in _unknown_fields(*pair)]
+    if not (isinstance(given, Mapping) and isinstance(known, Mapping)):
+        return []
+    names = [name for name in given if name not in known]
+    for name in given.keys() & known.keys():
+        names += _unknown_fields(given[name], known[name])
+    return names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +183,7 @@ class CatalogueEntry(ModelCard):
 
 
 ENTRIES: Mapping[str, CatalogueEntry] = {
-    row["name"]: from_json(CatalogueEntry, json.dumps(row)) for row in known_models("onnx_models")
+    row["name"]: read_row(CatalogueEntry, row) for row in known_models("onnx_models")
 }
 
 
