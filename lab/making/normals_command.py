@@ -21,9 +21,11 @@ class NormalsOptions:
     """Folder of rendered shards, or of such folders; the first shard is held out."""
     real: Annotated[Path, option(metavar="FOLDER")]
     """Folder of NYU Depth V2's labelled frames."""
+    photos: Annotated[Path, option(metavar="FOLDER")]
+    """Folder of photographs (.jpg) whose normals stay as they are."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")]
     """Folder for the weights and the log."""
-    steps: Annotated[int, option(metavar="N")] = 2500
+    steps: Annotated[int, option(metavar="N")] = 1900
     """Number of steps of 16 frames."""
     seed: Annotated[int, option(metavar="N")] = 1
     """Seed of the views and of the batches."""
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m lab.making normals",
         description="Train layers of their own for the normals of rilievo/base.",
         examples=(
-            "python -m lab.making normals --base base.onnx --shards shards/ --real nyu/ -o run",
+            "python -m lab.making normals --base base.onnx --shards shards/ --real nyu/ "
+            "--photos photos/ -o run",
         ),
     )
     check_shards(options.shards)

@@ -13,6 +13,8 @@ The model file of `rilievo/base` contains several networks, which work together
 - Two layout networks (encoder EfficientNet-Lite2) predict how near and far things are. They see a
   small version of the photograph, of about 49,000 pixels. One of them sees its mirror image. The
   layout is the mean of the two predictions.
+- A decoder for normals predicts which way surfaces face. It reads the features of the first layout
+  network (`lab/making/normals_training.py`).
 - A detail network (encoder MobileNetV2) sees 197,000 pixels, and adds detail finer than a 24x32
   grid.
 - A final step sharpens outlines: it moves the depth of each pixel there to one of the two sides

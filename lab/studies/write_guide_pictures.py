@@ -84,7 +84,7 @@ def app() -> Image.Image:
         page.goto(address)
         names = ("hat.jpg", "coffee.jpg")
         page.set_input_files("#photo-file", [str(_EXAMPLES / name) for name in names])
-        page.get_by_text("2 of 2 photographs are done").wait_for()
+        page.get_by_text("2 of 2 photographs were predicted").wait_for()
         page.locator("#surface-state").wait_for(state="hidden")
         return _shot(page)
 

@@ -45,11 +45,11 @@ class Subject:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
-    Subject(name="tent", left=-14, right=18, pitch=10),
-    Subject(name="pancakes", left=-14, right=14, pitch=12),
-    Subject(name="villa", left=-16, right=8, pitch=10),
+    Subject(name="scooter", left=-16, right=18, pitch=10),
+    Subject(name="coffee", left=-18, right=18, pitch=14),
+    Subject(name="telephone-box", left=-14, right=12, pitch=8),
 )
-OVERVIEW = ("lane", "coffee", "grey-cat")
+OVERVIEW = ("lane", "tent", "grey-cat")
 HEIGHT = 240
 PANEL, GAP, LINE = (435, 326), 10, 38
 """Width and height of a panel, space between panels, and height of a label [px]."""

@@ -122,7 +122,7 @@ def test_objects_on_a_twentieth_of_a_wall_leave_it_flat() -> None:
 def test_the_network_s_walls_and_floors_in_a_photograph_are_flat() -> None:
     """They are bent by more than an instrument's, also if its error is stated."""
     photograph = Path(str(resources.files("rilievo.models") / "near_and_far/room.jpg"))
-    predicted = rilievo.predict(photograph, camera_height=1.5, camera=200)
+    predicted = rilievo.predict(photograph, known=[(190, 140, 2.0)], camera=200)
     stated = predicted.but(instrument=make_instrument(DepthSource.NETWORK, "0.1%"))
     for corners in (
         [(50, 12), (78, 12), (78, 38), (50, 38)],

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import skimage.data
 import torch
+import torch.nn.functional as F
+from PIL import Image
 
 from lab.making.command import main
 from lab.making.distil.frames.augment import crop
@@ -15,25 +18,25 @@ from lab.making.normals_training import (
     WEIGHTS,
     by_shape,
     normals_angle,
-    quarter_turned,
+    photograph_view,
     seen_view,
 )
 from lab.making.shipped_layout import shipped_layout, shipped_normals, write_weights
 from lab.making.write_default_models import read_normals, rewrite_base
 from rilievo.errors import InputError
-from rilievo.geometry.normals import normals_from_depth
 from rilievo.models.default import embedded
 from support.nyu_training_folder import write_nyu
 from support.sloping_shards import write_sloping_shards
 
 BASE = Path(embedded.__file__).parent / "base.onnx"
+NORMAL = (0.48, 0.36, -0.8)
 
 
 def sloping_frame() -> Frame:
     """A plane that falls away to the right and upwards, seen by a camera with its own centre."""
     height, width, fx, fy, cx, cy = 48, 64, 60.0, 50.0, 30.0, 25.0
     u, v = np.meshgrid(np.arange(width), np.arange(height))
-    normal = np.array([0.48, 0.36, -0.8])
+    normal = np.array(NORMAL)
     rays = np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u, float)])
     depth = -2.0 / np.einsum("c,chw->hw", normal, rays)
     return Frame(
@@ -49,16 +52,6 @@ def sloping_frame() -> Frame:
     )
 
 
-@pytest.mark.parametrize("turns", range(5))
-def test_normals_and_camera_of_a_turned_frame_are_those_of_its_depth(turns: int) -> None:
-    frame = quarter_turned(sloping_frame(), turns)
-    fx, fy, cx, cy = frame.camera
-    K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    expected, _ = normals_from_depth(np.exp(frame.log_depth), K)
-    inner = np.s_[:, 4:-4, 4:-4]
-    np.testing.assert_allclose(frame.normals[inner] / 127, expected[inner], atol=0.01)
-
-
 def test_the_decoder_starts_with_the_normals_of_the_layout_network() -> None:
     layout, decoder = shipped_layout(BASE, 0), NormalsDecoder()
     decoder.start_from(layout)
@@ -68,15 +61,45 @@ def test_the_decoder_starts_with_the_normals_of_the_layout_network() -> None:
         torch.testing.assert_close(decoder.eval()(answer.levels), answer.normals)
 
 
-def test_landscapes_and_portraits_are_in_batches_of_their_own() -> None:
-    layout, frame = shipped_layout(BASE, 0), crop(sloping_frame(), (96, 128))
-    views = [seen_view(layout, quarter_turned(frame, turns)) for turns in (0, 1, 2, 3)]
-    batches = by_shape(views)
-    assert [len(batch) for batch in batches] == [2, 2]
-    for batch in batches:
-        total, cells = normals_angle(NormalsDecoder().eval(), batch)
-        assert 0 < total.item() < cells.item() * np.pi
-        assert cells == 2 * 12 * 16
+def test_the_angle_of_a_view_is_that_of_its_cells() -> None:
+    layout, decoder = shipped_layout(BASE, 0), NormalsDecoder()
+    decoder.start_from(layout)
+    view = seen_view(layout, crop(sloping_frame(), (96, 128)))
+    assert view.known.sum() == 12 * 16
+    with torch.no_grad():
+        angle, cells = normals_angle(decoder.eval(), [view, view])
+        levels = [level[None].float() for level in view.levels]
+        predicted = F.normalize(decoder((levels[0], levels[1], levels[2])), dim=1)[0]
+    true = torch.tensor(NORMAL)[:, None, None].float()
+    expected = torch.acos((predicted * true).sum(dim=0)).mean()
+    assert cells == 2 * 12 * 16
+    torch.testing.assert_close(angle / cells, expected, rtol=0, atol=0.01)
+
+
+def test_the_normals_of_a_photograph_shall_stay() -> None:
+    layout, decoder = shipped_layout(BASE, 0), NormalsDecoder()
+    decoder.start_from(layout)
+    view = photograph_view(layout, skimage.data.astronaut()[:192, :256])
+    assert view.known.all()
+    angle, cells = normals_angle(decoder.eval(), [view])
+    assert angle.item() < 0.02 * cells.item()  # Features are in half precision.
+
+
+def test_views_of_one_shape_are_a_batch() -> None:
+    layout, frame = shipped_layout(BASE, 0), sloping_frame()
+    views = [seen_view(layout, crop(frame, shape)) for shape in ((96, 128), (64, 192), (96, 128))]
+    assert [[view.known.shape for view in batch] for batch in by_shape(views)] == [
+        [(12, 16), (12, 16)],
+        [(8, 24)],
+    ]
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
+    write_sloping_shards(tmp_path / "shards")
+    given = ["--base", BASE, "--shards", tmp_path / "shards", "--real", tmp_path]
+    given += ["--photos", tmp_path, "-o", tmp_path / "run"]
+    with pytest.raises(InputError, match=r"no \.jpg files; give a folder of photographs"):
+        main(["normals", *map(str, given)])
 
 
 def test_a_run_writes_a_decoder_whose_normals_the_file_has(
@@ -84,7 +107,10 @@ def test_a_run_writes_a_decoder_whose_normals_the_file_has(
 ) -> None:
     write_sloping_shards(tmp_path / "shards")
     write_nyu(tmp_path / "nyu", [f"{number:04}" for number in range(62)])
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(skimage.data.astronaut()).save(tmp_path / "photos" / "astronaut.jpg")
     given = ["--base", BASE, "--shards", tmp_path / "shards", "--real", tmp_path / "nyu"]
+    given += ["--photos", tmp_path / "photos"]
     arguments = ["normals", *map(str, given), "--steps", "12", "-o", str(tmp_path / "run")]
     assert main(arguments) == 0
     first, last = capsys.readouterr().out.splitlines()[1:]

@@ -26,7 +26,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             name=BASE,
             summary="the default model for photographs, which comes with rilievo",
             area=196_608,
-            megabytes=13.6,
+            megabytes=14.2,
             speed="84 ms",
             sky=True,
         ),
