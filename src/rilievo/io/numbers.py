@@ -152,20 +152,27 @@ def _read_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def _read_jpeg(content: bytes, path: Path, name: str | None) -> np.ndarray:
-    """Read the depth that a JPEG photograph holds, 0 where there is none."""
+    """Read the depth that a JPEG photograph holds, at the photograph's size; 0 where it has none.
+
+    Its map may be smaller than the photograph. It covers all of it nevertheless.
+    """
+    from rilievo.io.depth.resizing import resize_measured
+    from rilievo.io.photographs.exif import read_exif_metadata
     from rilievo.io.photographs.own_depth import read_depth_photo
+    from rilievo.io.photographs.pixels import upright_size
 
     shown_path = printable(path)
     file = BytesIO(content)
     with one_line_errors(shown_path, "JPEG file"), JpegImageFile(file) as image:
         own_depth = read_depth_photo(image, file)
+        shape = upright_size(image, read_exif_metadata(image).orientation)
     if own_depth is None:
         raise InputError(f"the JPEG file does not contain a depth map; {_FORMATS}", path=shown_path)
     if own_depth.metres is None:
         raise InputError(
             f"its depth ({own_depth.source}) cannot be used: {own_depth.unused}", path=shown_path
         )
-    return own_depth.metres
+    return resize_measured(own_depth.metres, shape).values.astype(np.float32)
 
 
 def _read_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:

@@ -233,3 +233,15 @@ def test_a_jpeg_without_depth_is_no_depth_map(
     error = capsys.readouterr().err
     assert "does not contain a depth map" in error
     assert error.count("\n") == 1
+
+
+def test_a_map_is_read_at_the_size_of_a_large_photograph(tmp_path: Path) -> None:
+    depth = scene((900, 1200))
+    path = saved(prediction_of(depth), tmp_path / "a.gdepth.jpg")
+    read = read_numbers(path)
+    assert read.shape == depth.shape
+    np.testing.assert_allclose(np.median(read / depth), 1, rtol=0.005)
+    photo = tmp_path / "photo.jpg"
+    Image.open(path).save(photo)
+    line = ["measure", str(photo), "100,800", "1100,800", "--depth", str(path), "--json"]
+    assert main([*line, "--depth-error", "1%"]) == 0

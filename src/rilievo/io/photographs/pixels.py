@@ -96,7 +96,7 @@ def upright_pixels(
     """
     if grey_range is None and _is_grey_16(image):
         grey_span(image, name)  # raises an error for a narrow range
-    pixels = np.empty((*_upright_size(image, orientation), 3), np.uint8)
+    pixels = np.empty((*upright_size(image, orientation), 3), np.uint8)
     to_srgb = _srgb_converter(image, name, grey_range)
     # Strips that are written through this view in their stored orientation become upright.
     _convert_strips(image, stored_view(pixels, orientation), to_srgb, name)
@@ -113,7 +113,7 @@ def _transparent_pixels(image: Image.Image, orientation: int, name: str) -> Mask
     read_alpha = _alpha_reader(image)
     if read_alpha is None:
         return None
-    mask = np.empty(_upright_size(image, orientation), bool)
+    mask = np.empty(upright_size(image, orientation), bool)
     _convert_strips(
         image,
         stored_view(mask, orientation),
@@ -147,7 +147,7 @@ def _alpha_reader(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | N
     return None
 
 
-def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+def upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
     """Size (height, width) of an image after it is turned upright."""
     width, height = image.size
     is_stored_sideways = orientation >= 5
