@@ -20,7 +20,7 @@ without "_optical" (REP 105), or the parameter scan_frame. A network's depth err
 cent: do not let a robot rely on it alone.
 
 Parameters: model; scan_rows, height of the band [px]; scan_frame; max_range [m], beyond which
-ranges are inf; resolution, side of a grid's cell [m].
+ranges are inf (-inf is too near, NaN unknown); resolution, side of a grid's cell [m].
 """
 
 import math
@@ -71,6 +71,9 @@ def scan_of(
 
     Angles are counter-clockwise from above, so positive angles are to the left. Each beam is as
     wide as a pixel in the middle of the picture, where pixels are widest, so no beam is empty.
+
+    As REP 117 says, a beam is inf if nothing is nearer than the largest range, -inf if something is
+    too near, and NaN if its depth is unknown.
     """
     depth = prediction.depth
     height, width = depth.shape
@@ -79,13 +82,15 @@ def scan_of(
     slopes = (np.arange(width) - K[0, 2]) / K[0, 0]  # to the right, for a depth of 1
     z = np.where(depth.valid[band], depth.values[band], np.inf)
     ranges = z.min(axis=0) * np.hypot(1, slopes)
-    ranges[(ranges < MIN_RANGE) | (ranges > max_range)] = np.inf
+    ranges[ranges > max_range] = np.inf
+    ranges[ranges < MIN_RANGE] = -np.inf
+    ranges[~depth.valid[band].any(axis=0)] = np.nan
 
     angles = -np.arctan(slopes)
     increment = 1 / float(K[0, 0])
     beam_of_column = np.rint((angles - angles.min()) / increment).astype(int)
-    beams = np.full(beam_of_column.max() + 1, np.inf)
-    np.minimum.at(beams, beam_of_column, ranges)
+    beams = np.full(beam_of_column.max() + 1, np.nan)
+    np.fmin.at(beams, beam_of_column, ranges)  # A known range counts more than an unknown one.
 
     scan = LaserScan()
     scan.header = header

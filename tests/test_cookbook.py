@@ -234,13 +234,31 @@ def test_the_scan_has_the_left_at_positive_angles_and_inf_for_none(robot: Module
     depth[HEIGHT // 2 + 2, :20] = 1.5  # a bar before it
     depth[: HEIGHT // 2 - 6] = 0.5  # above the band
     depth[HEIGHT // 2 + 6 :] = 0.5  # the floor, below it
-    depth[:, 100:] = 0  # nothing is known on the right
     scan = scan_of(robot, depth)
     ranges, angles = np.array(scan.ranges), angles_of(scan)
     border = -np.arctan((20 - (WIDTH - 1) / 2) / FOCAL)
     assert np.isfinite(ranges[angles > border + 0.01]).all()
-    assert np.isinf(ranges[angles < border - 0.01]).all()
+    assert (ranges[angles < border - 0.01] == np.inf).all()
     assert ranges[-1] == pytest.approx(1.5 * np.hypot(1, (WIDTH - 1) / 2 / FOCAL), rel=1e-3)
+
+
+def test_the_grid_does_not_free_what_is_unknown_or_too_near(robot: ModuleType) -> None:
+    depth = np.full((HEIGHT, WIDTH), 20.0)
+    depth[:, :40] = 0.01  # on the left, nearer than the least range
+    depth[:, 120:] = 0  # on the right, unknown
+    scan = scan_of(robot, depth, max_range=4.0)
+    ranges, angles = np.array(scan.ranges), angles_of(scan)
+    left, right = (-np.arctan((column - (WIDTH - 1) / 2) / FOCAL) for column in (40, 120))
+    assert (ranges[angles > left + 0.01] == -np.inf).all()
+    assert np.isnan(ranges[angles < right - 0.01]).all()
+    assert (ranges[(angles < left - 0.01) & (angles > right + 0.01)] == np.inf).all()
+    grid = robot.grid_of(scan, 0.05)
+    cells = np.array(grid.data).reshape(grid.info.height, grid.info.width)
+    y, x = np.mgrid[-80:80, 0:80] * 0.05 + 0.025
+    bearing = np.arctan2(y, x)
+    is_open = (bearing < left - 0.05) & (bearing > right + 0.05) & (np.hypot(x, y) < 3.9)
+    assert (cells[is_open] == 0).all()
+    assert (cells[(bearing > left + 0.05) | (bearing < right - 0.05)] == -1).all()
 
 
 def test_the_grid_is_free_up_to_the_wall_and_unknown_behind_it(robot: ModuleType) -> None:
