@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import rilievo
-from rilievo.io.depth.resizing import resize_measured
+from rilievo.io.resizing import resize_measured
 from rilievo.predicting.metres.sensor_depth import (
     MIN_MEASURED_FRACTION,
     fill_measured_depth,

@@ -156,10 +156,10 @@ def _read_jpeg(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
     Its map may be smaller than the photograph. It covers all of it nevertheless.
     """
-    from rilievo.io.depth.resizing import resize_measured
     from rilievo.io.photographs.exif import read_exif_metadata
     from rilievo.io.photographs.own_depth import read_depth_photo
     from rilievo.io.photographs.pixels import upright_size
+    from rilievo.io.resizing import resize_measured
 
     shown_path = printable(path)
     file = BytesIO(content)

@@ -29,7 +29,6 @@ from rilievo.io.depth.interpretation import (
 )
 from rilievo.io.depth.placement import MapPlacement, PlacementNames, place_map
 from rilievo.io.depth.plausibility import inverse_depth_warnings, negation_hint
-from rilievo.io.depth.resizing import resize_measured
 from rilievo.io.depth.stored_depth import (
     StoredDepth,
     read_stored_depth,
@@ -38,6 +37,7 @@ from rilievo.io.depth.stored_depth import (
 )
 from rilievo.io.files.names import printable
 from rilievo.io.photographs.photo import PhotoSource, notes_without_exif_focal, read_photo
+from rilievo.io.resizing import resize_measured
 from rilievo.io.saved_origins import DEPTH_MAP_MODEL
 from rilievo.measure.sizes_on_depth import with_known_sizes
 from rilievo.prediction.map_camera import ChosenCamera, choose_camera, seen_mask

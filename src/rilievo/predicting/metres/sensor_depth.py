@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float, Int, Mask
 from rilievo.errors import CalibrationError
-from rilievo.io.depth.resizing import (
+from rilievo.io.resizing import (
     MAX_SURFACE_STEP,
     nearest_pixel_index,
     resize_bilinear,
