@@ -265,9 +265,11 @@ def _load_cuda_libraries(onnxruntime: Any) -> None:
     """Load NVIDIA's libraries that pip installed, which ONNX Runtime does not find by itself.
 
     It prints which libraries it did not find. This is not shown, because they may be elsewhere.
+    Without a GPU's ONNX Runtime there is nothing to load, and standard output stays as it is:
+    models are also opened in threads, while another one prints.
     """
     preload = getattr(onnxruntime, "preload_dlls", None)  # since ONNX Runtime 1.21
-    if preload is not None:
+    if preload is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         with redirect_stdout(StringIO()):
             preload()
 
