@@ -1,6 +1,7 @@
 """Callers of the HTTP interface: hosts, origins, tokens, and how a refusal reaches a client."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,22 @@ def test_a_page_reads_that_the_server_has_another_name(tmp_path: Path, origins: 
     assert (named.status_code, other.status_code) == (421, 421)
     assert named.headers["access-control-allow-origin"] in (NAMED, "*")
     assert ("access-control-allow-origin" in other.headers) == (origins == "*")
+
+
+def test_a_server_does_not_close_the_handlers_of_other_libraries() -> None:
+    """uvicorn's own configuration of logging does, and absl's handler closes standard error then."""
+    closed: list[logging.Handler] = []
+
+    class Watched(logging.NullHandler):
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    handler = Watched()
+    app: Any = None
+    http_server(app, ServeOptions(), connections=1)
+    assert closed == []
+    handler.close()
 
 
 @pytest.mark.parametrize("origins", ["", NAMED])

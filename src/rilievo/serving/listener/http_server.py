@@ -295,6 +295,9 @@ def http_server(
         ws_max_size=frame_bytes,
         ws_max_queue=2,
         ws_per_message_deflate=False,
+        # The default configures the logging of the whole process and closes the handlers of others,
+        # such as absl's, which takes standard error with it.
+        log_config=None,
         log_level="critical",
         access_log=False,
         server_header=False,
