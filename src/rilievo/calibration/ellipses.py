@@ -51,7 +51,11 @@ class Ellipse:
         )
 
     def rim_distances(self, points: Sequence[tuple[float, float]]) -> Float64[np.ndarray, "n"]:
-        """Distance of points (u, v) from the rim [px], to first order (Sampson)."""
+        """Distances of points (u, v) from the rim [px], exact only for points near it.
+
+        P. D. Sampson, "Fitting conic sections to very scattered data", 1982: how far the equation
+        of the ellipse is from 0 at a point, over how fast it changes there.
+        """
         cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
         u, v = np.array(points, np.float64).T - [[self.u], [self.v]]
         x = (u * cosine + v * sine) / (self.long_axis / 2)

@@ -169,7 +169,7 @@ def test_a_page_reads_that_the_server_has_another_name(tmp_path: Path, origins: 
 
 
 def test_a_server_does_not_close_the_handlers_of_other_libraries() -> None:
-    """uvicorn's own configuration of logging does, and absl's handler closes standard error then."""
+    """uvicorn's own configuration of logging does. absl's handler closes standard error then."""
     closed: list[logging.Handler] = []
 
     class Watched(logging.NullHandler):

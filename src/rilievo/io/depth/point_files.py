@@ -162,7 +162,7 @@ def _parse_pcd(content: bytes) -> Points:
     if encoding == "binary":
         return _unpack_rows(body, _columns(fields, numpy_types, repeats), count)
     if encoding == "binary_compressed":
-        return _unpack_compressed(bytes(body), fields, numpy_types, repeats, count)
+        return _read_compressed_points(bytes(body), fields, numpy_types, repeats, count)
     raise ValueError(f"DATA is '{encoding[:40]}', expected ascii, binary or binary_compressed")
 
 
@@ -244,10 +244,14 @@ def _unpack_rows(body: memoryview, columns: _Columns, count: int) -> Points:
     return np.stack([rows[axis].astype(np.float64) for axis in _AXES], axis=1)
 
 
-def _unpack_compressed(
+def _read_compressed_points(
     body: bytes, fields: Sequence[str], types: Sequence[str], repeats: Sequence[int], count: int
 ) -> Points:
-    """Unpack fields that stand one after the other, each with the numbers of all points."""
+    """Read the points of a binary_compressed file.
+
+    Its body begins with two lengths: of the compressed and of the decompressed data. Decompressed,
+    it holds the x of all points, then the y of all points, and so on.
+    """
     packed_size, size = (int(number) for number in np.frombuffer(body[:8], "<u4", 2))
     columns = _columns(fields, types, repeats)
     if size != columns.row_bytes * count:

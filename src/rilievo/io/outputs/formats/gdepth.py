@@ -18,7 +18,7 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.arrays.shapes import Field, Float64, Int64, Mask, UInt8, UInt16
+from rilievo.arrays.shapes import Field, Float64, Mask, UInt8, UInt16
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import focal_from_film
@@ -27,6 +27,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.photographs.own_depth import GDEPTH, NETWORK_SOFTWARE
 from rilievo.io.photographs.xmp import NOTE, read_xmp_packets, xmp_properties
+from rilievo.io.resizing import nearest_pixel_index
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 
@@ -51,9 +52,10 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write the photograph, and in its XMP the depth between the nearest and the farthest pixel."""
     near, far = _depth_range(depth)
-    rows, columns = _map_lines(depth.shape)
-    valid = depth.valid[np.ix_(rows, columns)]
-    codes = _inverse_codes(depth.values[np.ix_(rows, columns)], valid, near, far)
+    # Pixels are left out and not averaged: a mean across an edge would be the depth of no surface.
+    kept = nearest_pixel_index(depth.shape, _map_shape(depth.shape))
+    valid = depth.valid[kept]
+    codes = _inverse_codes(depth.values[kept], valid, near, far)
     properties = {
         "Format": "RangeInverse",
         "Near": f"{near:.9g}",
@@ -69,7 +71,7 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     maps = {"Data": _png_base64(codes)}
     confidence = job.prediction.confidence
     if confidence is not None or not valid.all():
-        stored = None if confidence is None else confidence[np.ix_(rows, columns)]
+        stored = None if confidence is None else confidence[kept]
         properties["ConfidenceMime"] = "image/png"
         maps["Confidence"] = _png_base64(_confidence_codes(stored, valid))
 
@@ -92,15 +94,11 @@ def read(path: Path, file_facts: FileFacts) -> Stored:
     properties = xmp_properties(packets.xml_roots(printable(path)), GDEPTH)
     near, far = float(properties["Near"]), float(properties["Far"])
     fractions = _grey_levels(properties["Data"]) / _MAX_CODE
-    rows, columns = (
-        _middle_indices(count, source_count)
-        for count, source_count in zip((height, width), fractions.shape, strict=True)
-    )
     values = (far * near / (far - fractions * (far - near))).astype(np.float32)
     valid = np.ones(values.shape, dtype=bool)
     if "Confidence" in properties:
         valid = _grey_levels(properties["Confidence"]) > 0
-    stretched = np.ix_(rows, columns)
+    stretched = nearest_pixel_index(fractions.shape, (height, width))
     return Stored(values=values[stretched], valid=valid[stretched])
 
 
@@ -129,23 +127,11 @@ def _depth_range(depth: DepthMap) -> tuple[float, float]:
     return near, far
 
 
-def _map_lines(
-    shape: tuple[int, int],
-) -> tuple[Int64[np.ndarray, "r"], Int64[np.ndarray, "c"]]:
-    """Rows and columns whose pixels make the map, spread evenly over the photograph.
-
-    A viewer stretches the map over the photograph. Depth must not be averaged across edges.
-    """
+def _map_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the map in the file: those of the photograph, unless it is too large."""
     height, width = shape
     factor = max(1.0, math.sqrt(height * width / _MAX_MAP_PIXELS))
-    counts = max(1, round(height / factor)), max(1, round(width / factor))
-    rows, columns = (_middle_indices(*pair) for pair in zip(counts, shape, strict=True))
-    return rows, columns
-
-
-def _middle_indices(count: int, source_count: int) -> Int64[np.ndarray, "n"]:
-    """Indices of the pixels in which ``count`` evenly spaced middles lie."""
-    return np.floor((np.arange(count) + 0.5) * source_count / count).astype(np.int64)
+    return max(1, round(height / factor)), max(1, round(width / factor))
 
 
 def _inverse_codes(
