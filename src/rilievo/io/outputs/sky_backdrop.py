@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float32, Mask
+from rilievo.arrays.shapes import Float32, Int, Mask
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
@@ -53,15 +53,17 @@ def sky_backdrop(
     columns, rows = np.rint(surface.pixels.T).astype(int)
     # The last column of a full panorama's surface is its first one again.
     columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
-    is_certain_sky = _erode(sky, radius=max(step, _BLENDED_PIXELS))
-    is_source = is_certain_sky[rows, columns]
+    radius = max(step, _BLENDED_PIXELS)
+    is_source = _erode(sky, radius)[rows, columns]
     if not is_source.any():
         # No vertex is certainly sky, so the whole surface gets the colour of one pixel of the sky.
         sky_rows, sky_columns = np.nonzero(sky)
         middle = len(sky_rows) // 2
         pixel = np.array([sky_columns[middle], sky_rows[middle]], np.float32)
         return replace(surface, pixels=np.tile(pixel, (len(surface.pixels), 1)))
-    return replace(surface, pixels=_nearest_points(surface.pixels, surface.pixels[is_source]))
+    candidates = surface.pixels[is_source]
+    nearest = candidates[_nearest_points(surface.pixels, candidates)]
+    return _without_stretched_colours(surface, nearest, max_distance=2 * radius)
 
 
 def _erode(mask: Mask, radius: int) -> Mask:
@@ -71,10 +73,47 @@ def _erode(mask: Mask, radius: int) -> Mask:
 
 def _nearest_points(
     points: Float32[np.ndarray, "n 2"], candidates: Float32[np.ndarray, "k 2"]
-) -> Float32[np.ndarray, "n 2"]:
+) -> Int[np.ndarray, "n"]:
+    """Index of the candidate that is nearest to each point."""
     squared_distance = np.subtract.outer(points[:, 0], candidates[:, 0]) ** 2
     squared_distance += np.subtract.outer(points[:, 1], candidates[:, 1]) ** 2
-    return candidates[squared_distance.argmin(axis=1)]
+    return squared_distance.argmin(axis=1)
+
+
+def _without_stretched_colours(
+    surface: Mesh, pixels: Float32[np.ndarray, "n 2"], max_distance: float
+) -> Mesh:
+    """Colour a mesh by pixels of its vertices, but no triangle by what lies between far pixels.
+
+    The nearest pixels of the sky to the left and to the right of a tower have the tower between
+    them. Where pixels of a triangle are more than ``max_distance`` apart, a corner gets the pixel
+    of another one, so its vertex is there twice.
+    """
+    source = surface.triangles.copy()
+    ends = pixels[source]
+    first_near, second_near, third_near = (
+        (abs(ends[:, corner] - ends[:, (corner + 1) % 3]) <= max_distance).all(axis=1)
+        for corner in range(3)
+    )
+    is_far = ~(first_near & second_near & third_near)
+    source[is_far & first_near, 2] = source[is_far & first_near, 0]
+    is_far &= ~first_near
+    source[is_far & second_near, 0] = source[is_far & second_near, 1]
+    is_far &= ~second_near
+    source[is_far, 1] = source[is_far, 2]
+    is_far &= ~third_near
+    source[is_far, 0] = source[is_far, 2]
+
+    pairs = np.stack([surface.triangles.ravel(), source.ravel()], axis=1)
+    vertices, corners = np.unique(pairs, axis=0, return_inverse=True)
+    vertex, coloured_as = vertices.T
+    return replace(
+        surface,
+        points=surface.points[vertex],
+        normals=surface.normals[vertex],
+        pixels=pixels[coloured_as],
+        triangles=corners.reshape(-1, 3).astype(np.int32),
+    )
 
 
 def join_meshes(sky: Mesh, surface: Mesh) -> Mesh:
