@@ -33,6 +33,18 @@ def test_our_wheel_holds_the_package_alone(tmp_path: Path) -> None:
     assert not [name for name in names if "/lab/" in f"/{name}"]
 
 
+def test_our_wheel_holds_no_file_for_developers_and_none_twice(tmp_path: Path) -> None:
+    with built(tmp_path, "standard") as wheel:
+        contents = {name: wheel.read(name) for name in wheel.namelist()}
+    for_developers = re.compile(r"(^|/)(README\.md|tests?|__pycache__|\.\w+)($|/)")
+    assert not [name for name in contents if for_developers.search(name)]
+    assert {"rilievo/models/default/base.md", "rilievo/py.typed"} <= contents.keys()
+    by_content: dict[bytes, list[str]] = {}
+    for name, content in contents.items():
+        by_content.setdefault(content, []).append(name)
+    assert not [names for content, names in by_content.items() if content and len(names) > 1]
+
+
 def test_the_container_gets_all_that_the_wheel_is_built_from(tmp_path: Path) -> None:
     """Only what `.dockerignore` lets through and a line of COPY names is there to build from."""
     let_through = (ROOT / ".dockerignore").read_text("utf-8")
