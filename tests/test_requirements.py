@@ -60,7 +60,7 @@ def test_what_builds_a_release_is_pinned_to_versions_that_it_takes() -> None:
 def test_the_container_and_the_release_install_nothing_without_a_hash() -> None:
     for file in ("Dockerfile", ".github/workflows/release.yml"):
         text = (ROOT / file).read_text("utf-8").replace("\\\n", " ")
-        commands = re.findall(r"\bpip (?:install|wheel) .*", text)
+        commands = re.findall(r"\bpip (?:--python \S+ )?(?:install|wheel) .*", text)
         assert commands
         for command in commands:
             by_hash = re.search(r"--require-hashes -r \S*requirements/tested-(\w+)\.txt", command)
