@@ -1,5 +1,6 @@
 """Licences of all that the core and each extra install: copyleft stands in docs/wheels.md."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -122,3 +123,12 @@ def test_copyleft_without_a_row_is_found() -> None:
         package="av", stated="BSD-3-Clause", libraries=frozenset({"libx264", "libidn2"})
     )
     assert unnamed_copyleft(codecs, PAGE.read_text("utf-8")) == ["av: libidn2"]
+
+
+def test_the_notices_name_the_versions_of_the_scripts_in_the_package() -> None:
+    runtime = json.loads((ROOT / "web/package.json").read_text("utf-8"))["dependencies"]
+    ogl = (ROOT / "src/rilievo/pages/surface_view/ogl.js").read_text("utf-8")
+    named = [f"ONNX Runtime Web {runtime['onnxruntime-web']}", ogl.partition(",")[0].lstrip("/ ")]
+    notice = (ROOT / "NOTICE").read_text("utf-8")
+    assert [each for each in named if each not in notice] == []
+    assert named[0] in (ROOT / "src/rilievo/serving/browser/licences.txt").read_text("utf-8")
