@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,15 @@ def test_our_wheel_holds_no_file_for_developers_and_none_twice(tmp_path: Path) -
     for name, content in contents.items():
         by_content.setdefault(content, []).append(name)
     assert not [names for content, names in by_content.items() if content and len(names) > 1]
+
+
+@pytest.mark.parametrize("builder", [WheelBuilder, SdistBuilder])
+def test_the_action_that_uploads_a_release_knows_the_metadata(
+    builder: type[WheelBuilder | SdistBuilder],
+) -> None:
+    built_here = builder(str(ROOT))
+    metadata = built_here.config.core_metadata_constructor(built_here.metadata)
+    assert metadata.startswith("Metadata-Version: 2.4\n")
 
 
 def test_the_container_gets_all_that_the_wheel_is_built_from(tmp_path: Path) -> None:
