@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from photographs import encode, exif
 from PIL import Image, TiffImagePlugin
 
 from rilievo.geometry.cameras.camera import Camera, CameraSource
@@ -16,6 +15,7 @@ from rilievo.io.photographs.exif import (
     heif_K,
 )
 from rilievo.io.photographs.photo import read_photo
+from support.encoded_photographs import encode, exif
 
 Rational = TiffImagePlugin.IFDRational
 SENSOR = {

@@ -7,12 +7,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from photographs import FILES, P3_PRIMARIES, SIZE, encode, exif, heic, p3_profile, rgb, srgb_profile
 from PIL import Image, ImageOps
 
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.photographs.photo import read_photo, read_rgb
+from support.encoded_photographs import (
+    FILES,
+    P3_PRIMARIES,
+    SIZE,
+    encode,
+    exif,
+    heic,
+    p3_profile,
+    rgb,
+    srgb_profile,
+)
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photographs import FILES, FOLDER
 
 from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
+from support.encoded_photographs import FILES, FOLDER
 
 MUTATIONS = 25
 """Number of mutations of each seed; fifteen thousand were tried by hand with the same functions."""

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photographs import FILES, FOLDER, encode, heic, rgb
 from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MIN_SIDE
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, RAW_SUFFIXES
+from support.encoded_photographs import FILES, FOLDER, encode, heic, rgb
 
 
 def refusal(source: object, **options: int) -> str:

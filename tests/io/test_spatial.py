@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from photographs import heic, rgb
 from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import CameraSource
 from rilievo.io.photographs.heif_views import find_second_view
 from rilievo.io.photographs.photo import read_photo
+from support.encoded_photographs import heic, rgb
 from support.photographs_with_depth import apple_xmp, coded_heic
 from support.spatial_photographs import (
     BASELINE,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photographs import encode, rgb
 from PIL import TiffImagePlugin
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -17,6 +16,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.io.numbers import read_numbers
 from rilievo.io.photographs.photo import header_size, read_photo
+from support.encoded_photographs import encode, rgb
 from support.tiff_bytes import SIZES, Layout, tiff
 
 MANY = 300_000

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from photographs import encode, exif, heic, rgb
 from PIL import Image
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.photographs.photo import read_photo
+from support.encoded_photographs import encode, exif, heic, rgb
 from support.tiff_bytes import Layout, tiff
 
 HEIGHT, WIDTH = 72, 96
