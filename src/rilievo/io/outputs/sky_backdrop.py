@@ -1,7 +1,7 @@
 """The sky of a surface: a backdrop far behind everything else, in the sky's own colours."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,61 @@ _SKY_DISTANCE = 2.0
 """Depth of the sky relative to the 98th percentile of the other depths."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkyPlane:
+    """Where the backdrop for a sky is, and where its colours come from.
+
+    Attributes:
+        depth: Depth of the backdrop, in the unit of the surface before it.
+        step: Step between the pixels that become vertices.
+        mask: Pixels before the backdrop, from the top edge to a little below the sky.
+        sure_radius: Distance from pixels of ``sure_sky`` up to which all is sky, to each side [px].
+        sure_sky: Pixels that are certainly sky.
+        middle: Column and row of a pixel of the sky, which colours the backdrop if no vertex is
+            certainly sky.
+    """
+
+    depth: float
+    step: int
+    mask: Mask
+    sure_radius: int
+    sure_sky: Mask
+    middle: tuple[int, int]
+
+
+def sky_plane(
+    prediction: PredictionRecord,
+    surface_depths: Float32[np.ndarray, "n"],
+    drops: tuple[str, ...],
+) -> SkyPlane | None:
+    """Find the backdrop of a prediction.
+
+    It is None without a sky or a photograph, and if ``drops`` names the sky. ``surface_depths`` are
+    the depths of all pixels of the surface before it.
+    """
+    photo = prediction.photo
+    if photo is None or "sky" in drops:
+        return None
+    sky = surface_sky(prediction)
+    if not sky.any() or not surface_depths.size:
+        return None
+    step = math.ceil(max(sky.shape) / _SKY_CELLS)
+    mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
+    sky_rows, sky_columns = np.nonzero(sky)
+    mask[sky_rows[-1] + round(_SKY_BELOW * len(sky)) :] = False
+    sure_radius = max(step, _BLENDED_PIXELS)
+    middle = len(sky_rows) // 2
+    return SkyPlane(
+        # A percentile, because a few pixels may be much too far.
+        depth=float(np.float32(_SKY_DISTANCE * np.percentile(surface_depths, 98))),
+        step=step,
+        mask=mask,
+        sure_radius=sure_radius,
+        sure_sky=_erode(sky, sure_radius),
+        middle=(int(sky_columns[middle]), int(sky_rows[middle])),
+    )
+
+
 def sky_backdrop(
     prediction: PredictionRecord,
     surface_depths: Float32[np.ndarray, "n"],
@@ -33,37 +88,25 @@ def sky_backdrop(
     """Make a backdrop of constant depth, from the top edge to a little below the sky.
 
     Each of its vertices gets the colour of the nearest pixel that is certainly sky. It is None
-    without a sky or a photograph, and if ``drops`` names the sky. ``surface_depths`` are the depths
-    of all pixels of the surface before it.
+    where ``sky_plane`` finds none, whose arguments these are.
     """
-    photo = prediction.photo
-    if photo is None or "sky" in drops:
+    plane = sky_plane(prediction, surface_depths, drops)
+    if plane is None:
         return None
-    sky = surface_sky(prediction)
-    if not sky.any():
-        return None
-    # A percentile, because a few pixels may be much too far.
-    depth = np.float32(_SKY_DISTANCE * np.percentile(surface_depths, 98))
-    step = math.ceil(max(sky.shape) / _SKY_CELLS)
-    mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
-    last_sky_row = np.flatnonzero(sky.any(axis=1))[-1]
-    mask[last_sky_row + round(_SKY_BELOW * len(sky)) :] = False
-    surface = mesh(np.full(sky.shape, depth), camera, mask, step=step, cut=_WITHOUT_CUTS)
+    height, width = plane.mask.shape
+    depth = np.full((height, width), np.float32(plane.depth))
+    surface = mesh(depth, camera, plane.mask, step=plane.step, cut=_WITHOUT_CUTS)
 
     columns, rows = np.rint(surface.pixels.T).astype(int)
     # The last column of a full panorama's surface is its first one again.
-    columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
-    radius = max(step, _BLENDED_PIXELS)
-    is_source = _erode(sky, radius)[rows, columns]
+    columns, rows = columns % width, rows.clip(0, height - 1)
+    is_source = plane.sure_sky[rows, columns]
     if not is_source.any():
-        # No vertex is certainly sky, so the whole surface gets the colour of one pixel of the sky.
-        sky_rows, sky_columns = np.nonzero(sky)
-        middle = len(sky_rows) // 2
-        pixel = np.array([sky_columns[middle], sky_rows[middle]], np.float32)
-        return replace(surface, pixels=np.tile(pixel, (len(surface.pixels), 1)))
+        middle = np.array(plane.middle, np.float32)
+        return replace(surface, pixels=np.tile(middle, (len(surface.pixels), 1)))
     candidates = surface.pixels[is_source]
     nearest = candidates[_nearest_points(surface.pixels, candidates)]
-    return _without_stretched_colours(surface, nearest, max_distance=2 * radius)
+    return _without_stretched_colours(surface, nearest, max_distance=2 * plane.sure_radius)
 
 
 def _erode(mask: Mask, radius: int) -> Mask:
