@@ -7,7 +7,8 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float32, Int, Mask
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.geometry.surfaces.lattice import Cut, sample_range
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.io.outputs.grid import square_maxima
 from rilievo.io.outputs.sky import surface_sky
@@ -87,8 +88,9 @@ def sky_backdrop(
 ) -> Mesh | None:
     """Make a backdrop of constant depth, from the top edge to a little below the sky.
 
-    Each of its vertices gets the colour of the nearest pixel that is certainly sky. It is None
-    where ``sky_plane`` finds none, whose arguments these are.
+    Behind a pinhole camera it reaches the edges of the photograph; behind other lenses it ends up
+    to half a step before them. Each of its vertices gets the colour of the nearest pixel that is
+    certainly sky. It is None where ``sky_plane`` finds none, whose arguments these are.
     """
     plane = sky_plane(prediction, surface_depths, drops)
     if plane is None:
@@ -96,6 +98,8 @@ def sky_backdrop(
     height, width = plane.mask.shape
     depth = np.full((height, width), np.float32(plane.depth))
     surface = mesh(depth, camera, plane.mask, step=plane.step, cut=_WITHOUT_CUTS)
+    if isinstance(camera.lens, Pinhole):
+        surface = _up_to_edges(surface, plane, camera)
 
     columns, rows = np.rint(surface.pixels.T).astype(int)
     # The last column of a full panorama's surface is its first one again.
@@ -107,6 +111,18 @@ def sky_backdrop(
     candidates = surface.pixels[is_source]
     nearest = candidates[_nearest_points(surface.pixels, candidates)]
     return _without_stretched_colours(surface, nearest, max_distance=2 * plane.sure_radius)
+
+
+def _up_to_edges(surface: Mesh, plane: SkyPlane, camera: Camera) -> Mesh:
+    """Move the outermost vertices to the edges of the photograph, half a step away."""
+    height, width = plane.mask.shape
+    pixels = surface.pixels.copy()
+    for axis, length in enumerate((width, height)):
+        samples = sample_range(length, plane.step)
+        pixels[surface.pixels[:, axis] == samples[0], axis] = 0
+        pixels[surface.pixels[:, axis] == samples[-1], axis] = length - 1
+    points = camera.rays(pixels.T).T * plane.depth
+    return replace(surface, points=points.astype(np.float32), pixels=pixels)
 
 
 def _erode(mask: Mask, radius: int) -> Mask:
@@ -129,23 +145,19 @@ def _without_stretched_colours(
     """Colour a mesh by pixels of its vertices, but no triangle by what lies between far pixels.
 
     The nearest pixels of the sky to the left and to the right of a tower have the tower between
-    them. Where pixels of a triangle are more than ``max_distance`` apart, a corner gets the pixel
-    of another one, so its vertex is there twice.
+    them. Where pixels of a triangle are more than ``max_distance`` apart, its corners get the pixel
+    that is farthest left, so some vertices are there twice.
     """
-    source = surface.triangles.copy()
-    ends = pixels[source]
-    first_near, second_near, third_near = (
-        (abs(ends[:, corner] - ends[:, (corner + 1) % 3]) <= max_distance).all(axis=1)
-        for corner in range(3)
-    )
-    is_far = ~(first_near & second_near & third_near)
-    source[is_far & first_near, 2] = source[is_far & first_near, 0]
-    is_far &= ~first_near
-    source[is_far & second_near, 0] = source[is_far & second_near, 1]
-    is_far &= ~second_near
-    source[is_far, 1] = source[is_far, 2]
-    is_far &= ~third_near
-    source[is_far, 0] = source[is_far, 2]
+    ends = pixels[surface.triangles]
+    is_far = np.any(np.ptp(ends, axis=1) > max_distance, axis=1)
+    leftmost = ends[..., 0].argmin(axis=1)[:, None]
+    left_ends = np.take_along_axis(ends, leftmost[..., None], axis=1)
+    is_near_left = np.all(abs(ends - left_ends) <= max_distance, axis=2)
+    # Both others may be near the leftmost pixel, but far from each other.
+    is_near_left &= ~np.all(is_near_left, axis=1, keepdims=True)
+    is_moved = is_far[:, None] & ~is_near_left
+    left_source = np.take_along_axis(surface.triangles, leftmost, axis=1)
+    source = np.where(is_moved, left_source, surface.triangles)
 
     pairs = np.stack([surface.triangles.ravel(), source.ravel()], axis=1)
     vertices, corners = np.unique(pairs, axis=0, return_inverse=True)
