@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageDraw
 
 from rilievo.cli import main, parsing
 from support.catalogue_mirror import CatalogueMirror, catalogue
@@ -141,6 +141,20 @@ def test_a_command_that_the_program_does_not_have_is_found(
         parser_only(command)
 
 
+def write_scan(folder: Path) -> None:
+    """Write points of a lidar, 3 to 8 m ahead, and the lidar's pose in the camera."""
+    random = np.random.default_rng(0)
+    # A lidar looks along x, with y to the left and z up.
+    points = random.uniform((3, -2, -1), (8, 2, 1), (200, 3))
+    rows = "\n".join(" ".join(f"{value:.3f}" for value in point) for point in points)
+    header = (
+        "VERSION .7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\n"
+        "WIDTH 200\nHEIGHT 1\nPOINTS 200\nDATA ascii\n"
+    )
+    (folder / "scan.pcd").write_text(f"{header}{rows}\n")
+    (folder / "lidar.txt").write_text("0 -1 0 0\n0 0 -1 0\n1 0 0 0\n0 0 0 1\n")
+
+
 @pytest.fixture
 def user_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: CatalogueMirror
@@ -165,7 +179,7 @@ def user_folder(
         motorcycle.save(tmp_path / name, exif=exif)
     for index in range(3):
         (tmp_path / "frames").mkdir(exist_ok=True)
-        motorcycle.resize((160, 120)).save(tmp_path / f"frames/{index}.png")
+        motorcycle.resize((160, 120)).save(tmp_path / f"frames/shot.{index:04d}.png")
     write_clip(tmp_path / "clip.mp4")
     walk = [np.asarray(motorcycle)[:120, 4 * step : 160 + 4 * step] for step in range(3)]
     write_clip(tmp_path / "walk.mp4", Clip(pictures=walk))
@@ -174,6 +188,12 @@ def user_folder(
     lidar[::40, ::40] = 2500
     Image.fromarray(lidar).save(tmp_path / "lidar.png")
     Image.fromarray(np.full_like(lidar, 2500)).save(tmp_path / "depth.png")
+    write_scan(tmp_path)
+    circle = Image.new("L", motorcycle.size)
+    ImageDraw.Draw(circle).ellipse(
+        (20, 20, motorcycle.width - 20, motorcycle.height - 20), fill=255
+    )
+    circle.save(tmp_path / "circle.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
