@@ -19,11 +19,11 @@ export function renew() {
 }
 `;
 const view = (...names) => names.map((name) => `surface_view/${name}.js`);
-const SHAPES = view("relief", "planes", "faces", "contour", "backing", "fill");
+const SHAPES = view("relief", "planes", "faces", "contour", "backing", "fill", "backdrop");
 const MODULES = {
   relief: {
     scripts: SHAPES,
-    exports: "export { cellsOf, clamp, contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, hasLower, hasUpper, "
+    exports: "export { backdropOf, cellsOf, clamp, contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, hasLower, hasUpper, "
       + "isInside, leastSquares, lensOf, less, listOf, onRay, pixelOf, pointOf, quantile, softPicture, steepest, through, triangles };",
   },
   viewer: {

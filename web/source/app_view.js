@@ -57,6 +57,11 @@ function predictionOf(about, camera, bytes) {
     cx: (lens.cx - firstColumn) / step,
     cy: (lens.cy - firstRow) / step,
   };
+  const latticeInPhotograph = (form) => ({
+    step: form.step * step,
+    first_row: firstRow + form.first_row * step,
+    first_column: firstColumn + form.first_column * step,
+  });
   return {
     name: about.name,
     height: rows,
@@ -74,9 +79,13 @@ function predictionOf(about, camera, bytes) {
       ...camera,
       width,
       height,
-      step: form.step * step,
-      first_row: firstRow + form.first_row * step,
-      first_column: firstColumn + form.first_column * step,
+      ...latticeInPhotograph(form),
+      sky: form.sky && {
+        ...form.sky,
+        ...latticeInPhotograph(form.sky),
+        reach: form.sky.reach * step,
+        middle: [firstColumn + form.sky.middle[0] * step, firstRow + form.sky.middle[1] * step],
+      },
     }),
   };
 }

@@ -1,8 +1,9 @@
 // A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.outputs.formats.gltf writes it.
 
-import { contoured, fillOf, onRay, pixelOf, pointOf, softPicture, triangles } from "relief";
+import { backdropOf, contoured, fillOf, onRay, pixelOf, pointOf, softPicture, triangles } from "relief";
 import { about, MAX_POINTS, stem, surfaceFacts, toBytes } from "./facts.js";
 import { merged } from "./flat.js";
+import { skyPlane } from "./sky_backdrop.js";
 import { CUT, meshOf, normalsOn, surfaceStep, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
@@ -58,6 +59,16 @@ function coloursOf({ photo }, lattice) {
   return colours;
 }
 
+/** The layer of the backdrop for the sky, as `joined` takes it; null without a sky. */
+function skyLayer(prediction, texture) {
+  const sky = skyPlane(prediction);
+  if (!sky) return null;
+  const { width, height, camera } = prediction, { points, pixels, index } = backdropOf(sky.form, sky.flags, camera, prediction);
+  const normals = Float32Array.from({ length: 3 * points.length }, (_, at) => (at % 3 === 2 ? -1 : 0));
+  const texelOf = ([u, v]) => [(u + 0.5) / width, (texture.photoShare * (v + 0.5)) / height];
+  return { index, normals, place: (at) => ({ texel: texelOf(pixels[at]), point: points[at] }) };
+}
+
 /** Layers of a mesh, as `joined` takes them, from the surface to what lies behind it. */
 function layersOf(prediction, { lattice, faces, index, rims }, fill, texture) {
   const { width, height } = prediction, { step } = lattice;
@@ -91,9 +102,11 @@ export async function glb(prediction, paint, share = 0) {
   const step = surfaceStep(prediction, MAX_POINTS), surface = surfaceOf(prediction, step, backing), { lattice } = surface;
   const fill = backing ? fillOf(lattice, surface.faces, surface.edge, Math.ceil(backing * lattice.columns)) : null;
   const texture = await paint(fill?.layer ? softPicture(fill.layer, lattice, coloursOf(prediction, lattice)) : null);
-  const { points, normals, places, index } = joined(layersOf(prediction, surface, fill, texture)), count = points.length / 3;
+  const sky = skyLayer(prediction, texture), layers = layersOf(prediction, surface, fill, texture);
+  const { points, normals, places, index } = joined(sky ? [sky, ...layers] : layers), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
     { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width,
+      ...(sky && { backdrop: sky.index.length / 3 }),
       ...(fill && { backing, grazing_degrees: 0, behind: (fill.tears.length + fill.behind.length) / 3 }) }, ".glb");
   const vectors = (data, type, more = {}) => ({ data: Float32Array.from(data), accessor: { componentType: FLOAT, count, type, ...more } });
   const short = count <= LAST;

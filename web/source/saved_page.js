@@ -14,17 +14,18 @@ async function base64(bytes) {
   return address.slice(address.indexOf(",") + 1);
 }
 
-// Depth and faces as rilievo.pages.relief packs them.
-export async function packed({ depth, faces }, form) {
+// Depth, faces and the sky's backdrop as rilievo.pages.relief packs them.
+export async function packed({ depth, faces, sky }, form) {
   let nearest = Infinity, farthest = -Infinity;
   for (const z of depth) if (z) [nearest, farthest] = [Math.min(nearest, Math.log(z)), Math.max(farthest, Math.log(z))];
-  const spacing = (farthest - nearest) / (LAST_CODE - 1), count = depth.length, bytes = new Uint8Array(2 * count + faces.length);
+  const spacing = (farthest - nearest) / (LAST_CODE - 1), count = depth.length, bytes = new Uint8Array(2 * count + faces.length + (sky?.length ?? 0));
   const codes = Uint16Array.from(depth, (z) => (z ? 1 + Math.round(spacing > 0 ? (Math.log(z) - nearest) / spacing : 0) : 0));
   for (let at = 0; at < count; at++) {
     const step = (codes[at] - (at % form.columns ? codes[at - 1] : 0)) & 65535;
     [bytes[at], bytes[count + at]] = [step >> 8, step & 255];
   }
   bytes.set(faces, 2 * count);
+  if (sky) bytes.set(sky, 2 * count + faces.length);
   return { form: { lens: "pinhole", ...form, nearest, spacing }, data: await base64(await through(bytes, new CompressionStream("deflate"))) };
 }
 

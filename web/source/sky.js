@@ -8,6 +8,8 @@ const MIN_DISTANT_RATIO = 12;
 // Least share of points that is a sky, and not a few points at infinity.
 const MIN_DISTANT_SKY = 0.005;
 
+// Longer side of the reduced picture [px] in which a distant sky is sought.
+const DECIDING_SIDE = 192;
 // Least longer side of the grid [px] on which outlines of a sky are found.
 const EDGE_SIDE = 640;
 // Share of the longer side by which a network's mask may be too small.
@@ -22,12 +24,43 @@ const RAMP_PIXELS = 4;
 const MIN_RAMP_RATIO = 1.08;
 
 /**
+ * The network's sky, up to the edges of depth, or a distant sky if it predicts none.
+ * @param {any} prediction
+ * @returns {Uint8Array | null} A mask; null if there is no sky.
+ */
+export function surfaceSky(prediction) {
+  const { valid } = prediction;
+  if (prediction.sky) {
+    prediction.surfaceSky ??= skyUpToEdges(prediction);
+    return prediction.surfaceSky.some(Boolean) ? prediction.surfaceSky : null;
+  }
+  // Networks that mark pixels without depth have left out the sky already.
+  return !valid || valid.every(Boolean) ? distantSkyOf(prediction) : null;
+}
+
+// The same as distantSky for all pixels of a photograph, as rilievo.io.outputs.sky finds it.
+function distantSkyOf({ depth, height, width }) {
+  const step = Math.max(1, Math.round(Math.max(height, width) / DECIDING_SIDE));
+  const columns = Math.ceil(width / step);
+  const coarse = Float32Array.from({ length: Math.ceil(height / step) * columns },
+    (_, cell) => depth[step * (Math.floor(cell / columns) * width + (cell % columns))]);
+  const limit = distantLimit(coarse, columns);
+  return limit ? Uint8Array.from(depth, (z) => (z > limit ? 1 : 0)) : null;
+}
+
+/**
  * The sky that a network puts far behind all else, for a network that predicts no mask.
  * @param {Float32Array} z Depth of a lattice, row by row.
  * @param {number} columns
  * @returns {Uint8Array | null} A mask; null if there is no such sky.
  */
 export function distantSky(z, columns) {
+  const limit = distantLimit(z, columns);
+  return limit ? Uint8Array.from(z, (depth) => (depth > limit ? 1 : 0)) : null;
+}
+
+// The depth from which a lattice shows distant sky; 0 without such a sky.
+function distantLimit(z, columns) {
   const limit = MIN_DISTANT_RATIO * z.slice().sort()[Math.floor(z.length / 4)];
   let far = 0;
   let between = 0;
@@ -37,8 +70,8 @@ export function distantSky(z, columns) {
   }
   const reachesTop = z.subarray(0, columns).some((depth) => depth > limit);
   // A scene that goes on into the distance has depth between the sky and the rest.
-  if (far < Math.max(MIN_DISTANT_SKY * z.length, between) || !reachesTop) return null;
-  return Uint8Array.from(z, (depth) => (depth > limit ? 1 : 0));
+  if (far < Math.max(MIN_DISTANT_SKY * z.length, between) || !reachesTop) return 0;
+  return limit;
 }
 
 /**

@@ -25,8 +25,12 @@ export function surfaceStep({ height, width }, maxPoints) {
   return step;
 }
 
-// The rows, or the columns, of a lattice: the middle one of every `step`, and at least one.
-function sampleRange(length, step) {
+/**
+ * The rows, or the columns, of a lattice: the middle one of every `step`, and at least one.
+ * @param {number} length
+ * @param {number} step
+ */
+export function sampleRange(length, step) {
   const first = Math.min(step - 1, length - 1) >> 1;
   return { first, count: Math.ceil((length - first) / step) };
 }

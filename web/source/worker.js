@@ -14,6 +14,7 @@ import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict, surfacePrediction } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
+import { skyPlane } from "./sky_backdrop.js";
 import { extendGroundToSky, skyBehindObjects } from "./skyline.js";
 import { stereo } from "./stereo.js";
 import { CUT, meshOf, surfaceStep } from "./surface.js";
@@ -179,10 +180,12 @@ async function makeRest() {
   return { normals: await bitmapOf(picture), surface };
 }
 
-// The surface as the page draws it: its form, its floor, and its depth and faces; null if no triangle is left.
+// The surface as the page draws it: its form, its floor, its depth and faces, and the flags of the sky's backdrop, if
+// there is one; null if no triangle is left.
 function makeSurface(prediction) {
   const { lattice, faces, edge } = meshOf(prediction, surfaceStep(prediction, MAX_SURFACE_POINTS));
   if (!faces.some((bits) => bits & 6)) return null;
+  const sky = skyPlane(prediction);
   const form = {
     rows: lattice.rows,
     columns: lattice.columns,
@@ -194,11 +197,12 @@ function makeSurface(prediction) {
     ...prediction.camera,
     jump: CUT.jump,
     edge,
+    sky: sky?.form,
   };
   return {
     form: prediction.formInPhotograph?.(form) ?? form,
     floor: floorOf(prediction),
-    data: { depth: lattice.z.map((z, point) => (lattice.valid[point] ? z : 0)), faces },
+    data: { depth: lattice.z.map((z, point) => (lattice.valid[point] ? z : 0)), faces, sky: sky?.flags },
   };
 }
 

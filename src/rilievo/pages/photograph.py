@@ -32,6 +32,7 @@ from rilievo.io.outputs.formats.colour_files import (
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.sky import sky_share, surface_pixels
+from rilievo.io.outputs.sky_backdrop import sky_plane
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import shrink_to_image
 from rilievo.measure.page_terms import page_terms
@@ -232,10 +233,12 @@ def _make_relief(job: WriteJob, depth: DepthMap) -> Relief | None:
         surface_mask = depth.valid
         cut = replace(options.cut, specks=0)
         max_piece_fraction = 0.0
+        sky = None
     else:
         surface_mask = surface_pixels(prediction, options.drops)
         cut = options.cut
         max_piece_fraction = MAX_PIECE_FRACTION
+        sky = sky_plane(prediction, depth.depth()[surface_mask], options.drops)
     return pack_relief(
         depth.depth(),
         camera,
@@ -245,6 +248,7 @@ def _make_relief(job: WriteJob, depth: DepthMap) -> Relief | None:
         cut=cut,
         normals=prediction.normals,
         pieces=max_piece_fraction,
+        sky=sky,
     )
 
 

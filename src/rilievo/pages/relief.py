@@ -1,20 +1,28 @@
 """Encode a surface for pages, as depths on a lattice and flags for the triangles that exist.
 
 The logarithm of depth is stored in 16 bits. For depths from 1 to 100, the relative precision is
-0.004%.
+0.004%. A backdrop for the sky is stored as flags on a coarser lattice of its own.
 """
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.arrays.shapes import Field, Mask, Matrix, UInt16, Vectors
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, triangle_indices
+from rilievo.geometry.surfaces.lattice import (
+    Cut,
+    Faces,
+    Lattice,
+    sample_range,
+    sample_slices,
+    triangle_indices,
+)
 from rilievo.geometry.surfaces.meshes import tear_surface
+from rilievo.io.outputs.sky_backdrop import SkyPlane
 
 SURFACE_SCRIPTS = (
     "ogl.js",
@@ -24,6 +32,7 @@ SURFACE_SCRIPTS = (
     "contour.js",
     "backing.js",
     "fill.js",
+    "backdrop.js",
     "viewer.js",
     "steering.js",
     "separation.js",
@@ -34,6 +43,31 @@ SURFACE_SCRIPTS = (
     "lines.js",
 )
 _MAX_CODE = 65535  # of 16 bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkyForm:
+    """Parameters with which the scripts of a page make the backdrop for the sky.
+
+    Attributes:
+        rows: Number of rows of its lattice.
+        first_row: Row of the photograph at the first row of its lattice [px].
+        first_column: Column of the photograph at the first column of its lattice [px].
+        step: Spacing of its lattice [px].
+        depth: Depth of the backdrop.
+        reach: Distance from points that are certainly sky up to which all is sky [px].
+        middle: Column and row of a pixel of the sky, which colours the backdrop if no point is
+            certainly sky.
+    """
+
+    rows: int
+    columns: int
+    first_row: int
+    first_column: int
+    step: int
+    depth: float
+    reach: int
+    middle: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +86,7 @@ class ReliefForm:
         spacing: Difference between the logarithms of successive codes.
         jump: Depth step at which the surface is cut, as ``Cut.jump``.
         edge: Least step of 1/depth across which far surfaces continue behind near ones.
+        sky: Backdrop for the sky; None without one.
     """
 
     rows: int
@@ -70,6 +105,7 @@ class ReliefForm:
     spacing: float
     jump: float
     edge: float
+    sky: SkyForm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +116,8 @@ class Relief:
         data: zlib stream. First come the differences of codes along each row, modulo 65536: all
             high bytes, then all low bytes. Then comes a byte for each cell: 1 if the cell is split
             from the top left to the bottom right, plus 2 if its left triangle exists, plus 4 if
-            its right triangle exists.
+            its right triangle exists. Last comes a byte for each point of the sky's backdrop, if
+            there is one: 0 if the point is left out, 2 if it is certainly sky, or else 1.
     """
 
     form: ReliefForm
@@ -108,6 +145,7 @@ def pack_relief(
     cut: Cut,
     normals: Vectors | None = None,
     pieces: float = 0.0,
+    sky: SkyPlane | None = None,
 ) -> Relief | None:
     """Encode the surface of a depth map; return None if it is empty.
 
@@ -122,6 +160,7 @@ def pack_relief(
         cut: Where the surface is cut.
         normals: Normals, which distinguish steep surfaces from edges.
         pieces: Largest fraction of the surface that a floating piece may have to be laid back.
+        sky: Backdrop for the sky; None without one.
     """
     if min(depth.shape) < 2 * step:
         return None  # a single row of points has no triangle
@@ -146,11 +185,16 @@ def pack_relief(
     depth_codes = _encode_depth(lattice)
     has_triangle = np.zeros(lattice.valid.size, bool)
     has_triangle[triangles] = True
+    form = _relief_form(
+        lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=surface.min_edge_step
+    )
+    data = _row_differences(depth_codes.codes) + _cell_flags(surface.faces)
+    if sky is not None:
+        form = replace(form, sky=_sky_form(sky))
+        data += _sky_flags(sky)
     return Relief(
-        form=_relief_form(
-            lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=surface.min_edge_step
-        ),
-        data=zlib.compress(_row_differences(depth_codes.codes) + _cell_flags(surface.faces)),
+        form=form,
+        data=zlib.compress(data),
         points=int(has_triangle.sum()),
         triangles=len(triangles),
     )
@@ -176,6 +220,29 @@ def _cell_flags(faces: Faces) -> bytes:
     has_right = faces.second.any(axis=0)
     flags = faces.is_falling + np.uint8(2) * has_left + np.uint8(4) * has_right
     return flags.astype(np.uint8).tobytes()
+
+
+def _sky_form(sky: SkyPlane) -> SkyForm:
+    rows, columns = (sample_range(length, sky.step) for length in sky.mask.shape)
+    return SkyForm(
+        rows=len(rows),
+        columns=len(columns),
+        first_row=rows.start,
+        first_column=columns.start,
+        step=sky.step,
+        depth=sky.depth,
+        reach=sky.sure_radius,
+        middle=sky.middle,
+    )
+
+
+def _sky_flags(sky: SkyPlane) -> bytes:
+    """Encode in a byte for each point of the backdrop what it is, as ``Relief.data`` says."""
+    samples = sample_slices(sky.mask.shape, sky.step)
+    is_covered, is_sure_sky = sky.mask[samples], sky.sure_sky[samples]
+    flags = is_covered.astype(np.uint8)
+    flags[is_covered & is_sure_sky] = 2
+    return flags.tobytes()
 
 
 def page_lens(camera: Camera) -> tuple[str, Sequence[float]]:

@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,22 @@ from rilievo.geometry.borders import Margins, find_margins
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
+from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.stereo import stereo_picture
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
+from rilievo.io.outputs.sky import surface_pixels
+from rilievo.io.outputs.sky_backdrop import sky_backdrop, sky_plane
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.resampling.inference import Filter
 from rilievo.models.resampling.preparation import Grid, bilinear_points, shrink
 from rilievo.models.resampling.resizing import resize, resize_by_filter
+from rilievo.pages.relief import pack_relief
+from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
+from rilievo.records.sample import Photo
 from support.browser import chromium
 from support.exif_blocks import exif_block, scene
+from support.predictions import prediction
 from support.static_host import hosted
 
 WEB = Path(__file__).parents[3] / "web"
@@ -36,14 +45,16 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Twins</title>
 <script type="importmap">{"imports": {"relief": "./relief.js"}}</script>
 <script type="module">
 globalThis.modules = {};
-for (const name of ["anchor", "exif", "floor", "glb", "margins", "resample", "stereo", "surface"]) {
+for (const name of ["anchor", "exif", "floor", "glb", "margins", "resample", "sky_backdrop",
+  "stereo", "surface"]) {
   modules[name] = await import(`./${name}.js`);
 }
 globalThis.pictureOf = (field) => ({ ...field, values: Uint8ClampedArray.from(field.values) });
 globalThis.fieldOf = (field) => ({ ...field, values: Float32Array.from(field.values) });
 globalThis.mapOf = (map) => ({ ...map, name: "photo.png", madeBy: {}, notes: [],
   depth: Float32Array.from(map.depth), valid: map.valid && Uint8Array.from(map.valid),
-  photo: map.photo && pictureOf(map.photo) });
+  photo: map.photo && pictureOf(map.photo), sky: map.sky && Uint8Array.from(map.sky),
+  transparent: map.transparent && Uint8Array.from(map.transparent) });
 globalThis.base64Of = async (blob) => {
   const address = await new Promise((done) => {
     const reader = new FileReader();
@@ -410,22 +421,140 @@ def test_glb_files_have_the_points_triangles_and_colours_of_python(
     assert abs(found - expected.soft_picture.astype(int)).max() <= 1
 
 
+def outdoors(kind: str) -> Prediction:
+    """A tower and ground before the sky, whose mask is `kind`."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    is_tower = (abs(columns - 45) < 12) & (rows > 15)
+    values = np.where(rows >= 60, 2 + 0.01 * rows, np.where(is_tower, 4, 100)).astype(np.float32)
+    sky, valid, transparent = values == 100, np.ones(values.shape, bool), None
+    if kind == "strip":  # too narrow to be certain of
+        sky &= rows < 2
+        values = np.where(sky | (values < 100), values, np.float32(5))
+    if kind == "transparent":
+        transparent = (columns > 100) & (rows < 50)
+        valid, sky = ~transparent, sky & ~transparent
+        values = np.where(valid, values, np.float32(np.nan))
+    depth = DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=valid)
+    return replace(
+        prediction(),
+        depth_or_none=depth,
+        normals=None,
+        confidence=None,
+        sky=None if kind == "distant" else sky,
+        camera=CAMERA,
+        photo=Photo(pixels=photograph(), name="photo.png", transparent=transparent),
+    )
+
+
+def plain_outdoors(given: Prediction) -> dict[str, Any]:
+    assert given.photo is not None
+    masks = {"sky": given.sky, "transparent": given.photo.transparent}
+    plain = {
+        name: None if mask is None else mask.ravel().astype(int).tolist()
+        for name, mask in masks.items()
+    }
+    return {**plain_map(given.depth, given.photo.pixels), **plain}
+
+
+def coloured_triangles(
+    points: np.ndarray, pixels: np.ndarray, triangles: np.ndarray
+) -> set[frozenset[Any]]:
+    """Triangles by the points and the colours of their corners, in thousandths."""
+    corners = np.rint(1000 * np.concatenate([points, pixels], axis=1)).astype(int)
+    return {frozenset(map(tuple, triangle)) for triangle in corners[triangles].tolist()}
+
+
+OUTDOORS = ("masked", "strip", "transparent", "distant")
+
+
+@pytest.mark.parametrize("kind", OUTDOORS)
+def test_the_sky_is_where_python_has_it(call: Call, kind: str) -> None:
+    given = outdoors(kind)
+    mask = surface_pixels(given, ())
+    depths = given.depth.depth()[mask]
+    expected = sky_backdrop(given, depths, CAMERA, ())
+    assert expected is not None
+    found = call(
+        """{
+        const map = mapOf(facts), { form, flags } = modules.sky_backdrop.skyPlane(map);
+        const { backdropOf } = await import("./relief.js");
+        return { form, flags: [...flags], mesh: backdropOf(form, flags, map.camera, map) };
+        }""",
+        plain_outdoors(given),
+    )
+    points, pixels = (np.array(found["mesh"][name]) for name in ("points", "pixels"))
+    triangles = np.reshape(found["mesh"]["index"], (-1, 3))
+    own = coloured_triangles(points, pixels, triangles)
+    assert len(triangles) == len(expected.triangles)
+    assert own == coloured_triangles(expected.points, expected.pixels, expected.triangles)
+
+    plane = sky_plane(given, depths, ())
+    relief = pack_relief(given.depth.depth(), CAMERA, mask, step=1, cut=CUT, sky=plane)
+    assert relief is not None
+    assert relief.form.sky is not None
+    assert zlib.decompress(relief.data)[-len(found["flags"]) :] == bytes(found["flags"])
+    assert found["form"].pop("depth") == pytest.approx(relief.form.sky.depth)
+    form = json.loads(to_json(relief.form.sky))
+    assert found["form"] == {name: value for name, value in form.items() if name != "depth"}
+
+
+def test_without_a_sky_there_is_no_backdrop(call: Call) -> None:
+    given = replace(outdoors("masked"), sky=np.zeros((HEIGHT, WIDTH), bool))
+    assert call("modules.sky_backdrop.skyPlane(mapOf(facts))", plain_outdoors(given)) is None
+    room_facts = plain_map(room(holes=False))
+    assert call("modules.sky_backdrop.skyPlane(mapOf(facts))", room_facts) is None
+
+
+def test_glb_files_begin_with_the_sky_of_python(call: Call) -> None:
+    given = outdoors("masked")
+    expected = sky_backdrop(given, given.depth.depth()[surface_pixels(given, ())], CAMERA, ())
+    assert expected is not None
+    encoded = call(
+        """(async () => {
+          const paint = () => ({ bytes: new Uint8Array(4), width: 120, photoShare: 0.8,
+            softStart: 0.9, softShare: 0.1 });
+          return base64Of((await modules.glb.glb(mapOf(facts), paint, 0.3)).blob);
+        })()""",
+        plain_outdoors(given),
+    )
+    content = b64decode(encoded)
+    document, points, triangles = read_glb(content)
+    surface = document["asset"]["extras"]["rilievo"]["files"][0]["surface"]
+    assert surface["backdrop"] == len(expected.triangles)
+    assert surface["triangles"] == len(triangles)
+    pixels = texels_of_glb(content) / (1, 0.8) * (WIDTH, HEIGHT) - 0.5
+    own = coloured_triangles(
+        points * np.array([1, -1, -1]), pixels, triangles[: surface["backdrop"]]
+    )
+    assert own == coloured_triangles(expected.points, expected.pixels, expected.triangles)
+
+
 def read_glb(content: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """Document, points and triangles, read by the layout of the standard alone."""
-    length = int.from_bytes(content[12:16], "little")
-    document = json.loads(content[20 : 20 + length])
-    binary = content[20 + length + 8 :]
+    document, binary = parts_of_glb(content)
     primitive = document["meshes"][0]["primitives"][0]
+    points = numbers_of_glb(document, binary, primitive["attributes"]["POSITION"])
+    return document, points, numbers_of_glb(document, binary, primitive["indices"]).reshape(-1, 3)
 
-    def numbers(index: int) -> np.ndarray:
-        accessor = document["accessors"][index]
-        view = document["bufferViews"][accessor["bufferView"]]
-        kind = {5123: np.uint16, 5125: np.uint32, 5126: np.float32}[accessor["componentType"]]
-        width = {"SCALAR": 1, "VEC3": 3}[accessor["type"]]
-        flat = np.frombuffer(binary, kind, accessor["count"] * width, view["byteOffset"])
-        return flat.reshape(-1, 3)
 
-    return document, numbers(primitive["attributes"]["POSITION"]), numbers(primitive["indices"])
+def texels_of_glb(content: bytes) -> np.ndarray:
+    document, binary = parts_of_glb(content)
+    attributes = document["meshes"][0]["primitives"][0]["attributes"]
+    return numbers_of_glb(document, binary, attributes["TEXCOORD_0"])
+
+
+def parts_of_glb(content: bytes) -> tuple[dict[str, Any], bytes]:
+    length = int.from_bytes(content[12:16], "little")
+    return json.loads(content[20 : 20 + length]), content[20 + length + 8 :]
+
+
+def numbers_of_glb(document: dict[str, Any], binary: bytes, index: int) -> np.ndarray:
+    accessor = document["accessors"][index]
+    view = document["bufferViews"][accessor["bufferView"]]
+    kind = {5123: np.uint16, 5125: np.uint32, 5126: np.float32}[accessor["componentType"]]
+    width = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}[accessor["type"]]
+    flat = np.frombuffer(binary, kind, accessor["count"] * width, view["byteOffset"])
+    return flat.reshape(-1, width)
 
 
 def tags_of(size: tuple[int, int], **tags: Any) -> bytes:

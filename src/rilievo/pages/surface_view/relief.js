@@ -5,7 +5,7 @@
 const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
 const inflate = (text) => through(Uint8Array.from(atob(text), (each) => each.charCodeAt(0)), new DecompressionStream("deflate"));
 
-// Depth on the lattice, 0 where there is none; in x right, y up, z backwards, as WebGL has it.
+// Depth on the lattice, 0 where there is none; the bytes of its cells; and the flags of the sky's backdrop, null without one.
 function unpack(bytes, form) {
   const count = form.rows * form.columns, depth = new Float32Array(count);
   for (let row = 0, at = 0; row < form.rows; row++) {
@@ -14,7 +14,8 @@ function unpack(bytes, form) {
       depth[at] = code ? Math.exp(form.nearest + (code - 1) * form.spacing) : 0;
     }
   }
-  return { depth, faces: bytes.subarray(2 * count) };
+  const end = 2 * count + (form.rows - 1) * (form.columns - 1);
+  return { depth, faces: bytes.subarray(2 * count, end), sky: form.sky ? bytes.subarray(end) : null };
 }
 
 // Who looks at a panorama stands inside of it.
@@ -50,7 +51,7 @@ const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, 
   firstColumn: form.first_column, step: form.step, z: depth.map((z) => z || 1),
   valid: Uint8Array.from(depth, (z) => (z ? 1 : 0)), camera: form });
 
-// Points and their places in the photograph; `rims` are those that were moved.
+// Points and their places in the photograph, in x right, y up, z backwards, as WebGL has it; `rims` are those that were moved.
 function vertices(lattice, { width, height }, unit, rims = []) {
   const count = lattice.z.length, position = new Float32Array(3 * count), uv = new Float32Array(2 * count);
   const { rows, columns, firstRow, firstColumn, step, camera } = lattice, { ray } = lensOf(camera);

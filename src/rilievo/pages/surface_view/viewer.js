@@ -59,6 +59,28 @@ void main() {
   colour = vec4(vec3(0.75), 1.0) * (lit * 0.6 * max(line.x, line.y) * clamp(1.3 - away / 9.0, 0.0, 1.0));
 }`;
 
+// The backdrop for the sky. The photograph's own camera sees the photograph as it is. From elsewhere, each place has the
+// colours of the sky beside what hid it.
+const SKY_VERTEX = `#version 300 es
+in vec3 position;
+in vec2 uv, own;
+uniform mat4 modelViewMatrix, projectionMatrix;
+out vec2 place, ownPlace;
+void main() {
+  place = uv;
+  ownPlace = own;
+  gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+}`;
+const SKY_FRAGMENT = `#version 300 es
+precision highp float;
+in vec2 place, ownPlace;
+uniform sampler2D picture;
+uniform float moved;
+out vec4 colour;
+void main() {
+  colour = vec4(mix(texture(picture, ownPlace).rgb, texture(picture, place).rgb, moved), 1.0);
+}`;
+
 const texture = (gl, image, form) => image
   ? new OGL.Texture(gl, { image, wrapS: isInside(form) ? gl.REPEAT : gl.CLAMP_TO_EDGE, wrapT: gl.CLAMP_TO_EDGE })
   : new OGL.Texture(gl, { image: new Uint8Array([180, 180, 180, 255]), width: 1, height: 1,
@@ -85,7 +107,8 @@ function model(gl, data, form) {
       frustumCulled: false });
   };
   const floor = floorOf(gl, position, used, form);
-  return { uniforms, used, position, unit, floor, ...heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
+  const sky = photo && data.sky ? skyOf(gl, data.sky, form, unit, uniforms.picture) : null;
+  return { uniforms, used, position, unit, floor, sky, ...heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
     points: drawn(used, gl.POINTS, { position, uv }),
     // For the photograph's own camera, which sees no step of depth, until the backing is made.
     whole() { return drawn(triangles(faces.map((bits, at) => untorn(data.depth, form, bits, at)), form), gl.TRIANGLES, { position, uv }); },
@@ -102,6 +125,20 @@ function model(gl, data, form) {
         { shape, size, picture, normals: uniforms.normals, known: { value: 0 }, lit: { value: 0 } }));
       return scenes;
     } };
+}
+
+// The backdrop for the sky. It is drawn without depth, before everything else, and seen from the front alone.
+function skyOf(gl, flags, form, unit, picture) {
+  // At a larger distance, no turn would move it more, but the camera would cut it off.
+  const depth = Math.min(form.sky.depth, FARTHEST_SKY * unit), { pixel } = lensOf(form);
+  const { points, pixels, index } = backdropOf({ ...form.sky, depth }, flags, form, form);
+  const numbers = (size, vectors) => ({ size, data: Float32Array.from(vectors.flat()) });
+  const placeOf = ([u, v]) => [(u + 0.5) / form.width, 1 - (v + 0.5) / form.height];
+  const geometry = new OGL.Geometry(gl, { position: numbers(3, points.map(([x, y, z]) => [x / unit, -y / unit, -z / unit])),
+    uv: numbers(2, pixels.map(placeOf)), own: numbers(2, points.map((point) => placeOf(pixel(point)))), index: { data: Uint32Array.from(index) } });
+  const program = new OGL.Program(gl, { vertex: SKY_VERTEX, fragment: SKY_FRAGMENT, depthTest: false, depthWrite: false,
+    uniforms: { picture, moved: { value: 0 } } });
+  return new OGL.Mesh(gl, { geometry, program, frustumCulled: false });
 }
 
 // The soft colours of a layer, from the photograph where it shows the far surfaces.
@@ -168,6 +205,8 @@ const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a wi
 const MADE_UP = 0.15; // largest share of a view that is made up
 const FREE = 1.5, HELD = (20 * Math.PI) / 180, GIVE = (8 * Math.PI) / 180, BACK = 0.2, SWAY = (8 * Math.PI) / 180;
 const REST = (14 * Math.PI) / 180, TILT = 0.5; // the first view to a side at most, and of that up
+const FARTHEST_SKY = 500; // usual depths
+const UNMOVED = (1.5 * Math.PI) / 180; // turn from which on no part of the sky has the colours of what hid it
 const EYES = 0.06; // between the eyes, as a share of the usual depth
 const PERIOD = 8, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
@@ -181,6 +220,13 @@ function view(canvas, data, form) {
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
   let halfWidth = 0, halfHeight = 0, drew = () => {}, rested = () => {}, layer = null, isBacked = false, isFirst = false;
+  // Clears the canvas and draws the sky. Without one, and for a shape, which has none, it gives null.
+  function drawnSky() {
+    if (!shown.sky || shown.uniforms.shape.value) return null;
+    shown.sky.program.uniforms.moved.value = Math.min(1, Math.hypot(...camera.position) / UNMOVED);
+    renderer.render({ scene: shown.sky, camera });
+    return shown.sky;
+  }
   // The library knows its limits only when it begins.
   function hold(limit) {
     const target = orbit ? orbit.target : new camera.position.constructor(0, 0, inside ? -STEP : -1);
@@ -217,9 +263,10 @@ function view(canvas, data, form) {
     }
     orbit.update();
     settle();
+    const sky = dots ? null : drawnSky();
     if (!inside) {
       shown.light(Math.min(1, Math.hypot(...angles()) / SWAY));
-      renderer.render({ scene: shown.floor, camera });
+      renderer.render({ scene: shown.floor, camera, clear: !sky });
     }
     renderer.render({ scene: dots ? shown.points : layer || !isBacked ? shown.surface : shown.whole(), camera, clear: inside });
     if (isBacked && layer && !dots) for (const scene of layer) renderer.render({ scene, camera, clear: false });
@@ -349,7 +396,8 @@ function view(canvas, data, form) {
         camera.position.x = eye;
         camera.projectionMatrix[8] = -eye * camera.projectionMatrix[0];
         gl.colorMask(...mask);
-        renderer.render({ scene: shown.surface, camera });
+        const sky = drawnSky();
+        renderer.render({ scene: shown.surface, camera, clear: !sky });
         for (const scene of layer) renderer.render({ scene, camera, clear: false });
       }
       gl.colorMask(true, true, true, true);
