@@ -49,7 +49,7 @@ def parameters() -> Mapping[str, Mapping[str, Any]]:
 def test_every_option_is_explained_on_the_command_line(kind: type[Record], name: str) -> None:
     [option] = [field for field in list_options(PredictOptions) if field.name == name]
     assert option.help
-    assert option.group == kind.GROUP
+    assert option.group == kind.HELP_TITLE
     assert option.flags
 
 

@@ -23,7 +23,7 @@ EXPLAINED = (*CORE_COMMANDS, "models fetch")
 class Inner:
     """Options inside of options."""
 
-    GROUP: ClassVar[str] = "More"
+    HELP_TITLE: ClassVar[str] = "More"
 
     size: Annotated[int | None, option(metavar="N", aliases=("-s",))] = None
     """Size of
@@ -40,7 +40,7 @@ class Command:
 
     photos: Annotated[tuple[Path, ...], option(positional=True, metavar="PHOTO")]
     """Photographs to read."""
-    inner: Annotated[Inner, option(name="")]
+    inner: Annotated[Inner, option(inline=True)]
     way: Literal["in", "out"] = "in"
     """Direction to take."""
     factor: float = 1.5

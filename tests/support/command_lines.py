@@ -16,7 +16,7 @@ from rilievo.schema.fields import list_options
 
 def check_groups(options: Any) -> None:
     """Groups name fields that there are, and each once."""
-    named = [name for names in options.GROUPS.values() for name in names]
+    named = [name for names in options.FIELDS_BY_TITLE.values() for name in names]
     assert sorted(named) == sorted(set(named))
     assert set(named) <= {option.name for option in list_options(options)}
 

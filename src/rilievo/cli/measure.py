@@ -48,12 +48,12 @@ from rilievo.predicting.videos.followed_point import (
 from rilievo.prediction import Prediction
 from rilievo.prediction.from_depth import prediction_from_depth
 from rilievo.records.sample import Photo
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments(TrustOptions):
-    GROUPS: ClassVar[Groups] = {"Model": ("model", "trust_code")}
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {"Model": ("model", "trust_code")}
 
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in; with boxes or masks, also a folder or a video, and with a distance
@@ -94,10 +94,10 @@ class _Arguments(TrustOptions):
     four corners are given in order, such as a door."""
     in_plane: Annotated[bool, option(in_short_help=True)] = False
     """Measure in the plane of the known rectangle, where all points lie; depth is not needed."""
-    depth_file: Annotated[DepthFile, option(name="")]
-    sizes: Annotated[KnownSizes, option(name="", without=("depth_error", "same_camera"))]
-    view: Annotated[CameraOptions, option(name="")]
-    refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
+    depth_file: Annotated[DepthFile, option(inline=True)]
+    sizes: Annotated[KnownSizes, option(inline=True, without=("depth_error", "same_camera"))]
+    view: Annotated[CameraOptions, option(inline=True)]
+    refine: Annotated[Refine, option(inline=True, without=("flip", "confidence", "tile", "alpha"))]
     model: Annotated[str, option(in_short_help=True, aliases=("-m",), metavar="NAME|FILE.onnx")] = (
         DEFAULT_MODEL
     )

@@ -23,21 +23,21 @@ from rilievo.options.run_options import Saving
 from rilievo.predicting.options import BatchOptions, PredictOptions, StreamOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
-from rilievo.schema.fields import Groups, list_options, option
+from rilievo.schema.fields import FieldsByTitle, list_options, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    GROUP: ClassVar[str] = "Messages"
-    GROUPS: ClassVar[Groups] = {"Video": ("live",), "Model": ("offline",)}
+    HELP_TITLE: ClassVar[str] = "Messages"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {"Video": ("live",), "Model": ("offline",)}
 
     inputs: Annotated[tuple[str, ...], option(positional=True, metavar="PHOTO|FOLDER|VIDEO")] = ()
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'
     or shot.%04d.png (numbered files; also shot.####.png). Use -
     to read one photograph from standard input; its results are named stdin.
     """
-    options: Annotated[PredictOptions, option(name="")]
-    batch: Annotated[BatchOptions, option(name="")]
+    options: Annotated[PredictOptions, option(inline=True)]
+    batch: Annotated[BatchOptions, option(inline=True)]
     quiet: Annotated[bool, option(in_short_help=True, aliases=("-q",))] = False
     """Print only errors."""
     verbose: Annotated[bool, option(aliases=("-v",))] = False

@@ -25,8 +25,8 @@ from rilievo.schema.fields import option
 class _Arguments:
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph that the depth belongs to."""
-    depth_file: Annotated[DepthFile, option(name="")]
-    view: Annotated[CameraOptions, option(name="", without=("vanishing_points",))]
+    depth_file: Annotated[DepthFile, option(inline=True)]
+    view: Annotated[CameraOptions, option(inline=True, without=("vanishing_points",))]
     save: Annotated[str, option(aliases=("-s",), metavar="NAME,...")] = "glb"
     """Outputs to write, separated by commas, as for 'rilievo predict'."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path()

@@ -20,7 +20,7 @@ from rilievo.io.depth.crops import RequestedPlacement, parse_placement
 from rilievo.io.depth.encoding import NumberEncoding, parse_encoding
 from rilievo.models.model_options import ModelOptions
 from rilievo.records.depth_map import DepthKind
-from rilievo.schema.fields import Groups, OptionField, list_options, option
+from rilievo.schema.fields import FieldsByTitle, OptionField, list_options, option
 
 _UNRECORDED_OPTIONS = ("yes", "trust_code", "workers")
 """Options that the recorded command leaves out: consent to costs and code, and speed."""
@@ -48,7 +48,7 @@ def ignore_pillow_warnings() -> None:
 class ImageOptions:
     """Images of a dataset, and what the numbers of their predictions mean."""
 
-    GROUP: ClassVar[str] = "Images"
+    HELP_TITLE: ClassVar[str] = "Images"
 
     split: Annotated[str | None, option(in_short_help=True, metavar="NAME")] = None
     """Split of the dataset; by default that of the benchmark, or the one that papers use."""
@@ -87,7 +87,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         OptionError: If one is out of range or two do not go together.
     """
 
-    GROUPS: ClassVar[Groups] = {
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Images": ("dataset", "split", "variant", "list_file", "limit"),
         "Predictions of other programs": (
             "predictions",
@@ -111,7 +111,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             "trust_code",
         ),
     }
-    GROUP: ClassVar[str] = "Benchmark and output"
+    HELP_TITLE: ClassVar[str] = "Benchmark and output"
 
     output: Annotated[
         Path | None, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")

@@ -18,7 +18,7 @@ from rilievo.models.network_files import cache_directory
 from rilievo.models.requests import DepthFunction, register_function
 from rilievo.options.photo_options import Mirroring
 from rilievo.options.run_options import Engine, TrustOptions
-from rilievo.schema.fields import Groups, Interface, option
+from rilievo.schema.fields import FieldsByTitle, Interface, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -66,9 +66,9 @@ class NetworkOptions(TrustOptions):
 class Network(NetworkOptions):
     """Model that a run names, with its kind and settings."""
 
-    GROUP: ClassVar[str] = "Model"
-    GROUPS: ClassVar[Groups] = {
-        GROUP: ("quality", "model", "kind", "settings", "yes", "trust_code")
+    HELP_TITLE: ClassVar[str] = "Model"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
+        HELP_TITLE: ("quality", "model", "kind", "settings", "yes", "trust_code")
     }
     quality: Annotated[
         str | None,

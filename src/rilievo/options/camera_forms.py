@@ -215,7 +215,7 @@ def _read_camera_file(path: Path) -> NamedCamera:
 class CameraOptions(Record):
     """Camera that the user names, or the way to find one."""
 
-    GROUP: ClassVar[str] = "Camera and metres"
+    HELP_TITLE: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
         ("camera", "fov"),
         ("camera", "projection"),

@@ -54,7 +54,7 @@ class KnownSizes(Record):
 
     # In ``option``, ``request`` is the help text of the HTTP server, ``available_in`` limits the
     # interfaces that offer an option, and ``recorded`` says when results state its value.
-    GROUP: ClassVar[str] = "Camera and metres"
+    HELP_TITLE: ClassVar[str] = "Camera and metres"
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
         ("known", "camera_height"),
         ("known_length", "camera_height"),

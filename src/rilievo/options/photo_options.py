@@ -69,7 +69,7 @@ class Mirroring(Record):
 class Refine(Mirroring):
     """Refinements of a network's prediction."""
 
-    GROUP: ClassVar[str] = "Detail"
+    HELP_TITLE: ClassVar[str] = "Detail"
 
     tile: Annotated[
         int | None,
@@ -145,7 +145,7 @@ Anchor = Literal["auto", "off"]
 class AnchorOptions(Record):
     """Whether affine depth is anchored, that is, fitted to the depth of the embedded model."""
 
-    GROUP: ClassVar[str] = "Camera and metres"
+    HELP_TITLE: ClassVar[str] = "Camera and metres"
 
     anchor: Annotated[Anchor, option(metavar="auto|off")] = "auto"
     """How to get surfaces, normals and sizes from a model whose depth has an unknown shift. auto:
@@ -163,7 +163,7 @@ class AnchorOptions(Record):
 class DepthFile(Record):
     """Depth map that the user has for a photograph, in place of a network's depth."""
 
-    GROUP: ClassVar[str] = "Depth map"
+    HELP_TITLE: ClassVar[str] = "Depth map"
 
     depth: Annotated[Path | None, option(in_short_help=True, metavar="FILE")] = None
     """Depth map of the photograph: 16-bit PNG, npy, npz, TIFF, EXR or PFM. docs/numbers.md explains
@@ -234,7 +234,7 @@ class DepthFile(Record):
                 )
 
 
-FLAT = option(name="")
+FLAT = option(inline=True)
 """Declares a nested record whose options users write without the record's name."""
 
 

@@ -11,7 +11,7 @@ from rilievo.extensions.trust import is_import_path
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.output_names import split_names, unknown_output_hint
-from rilievo.schema.fields import Groups, Interface, Record, option
+from rilievo.schema.fields import FieldsByTitle, Interface, Record, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Engine(Record):
 class Speed(Engine):
     """Engine and batches of a run."""
 
-    GROUP: ClassVar[str] = "Speed"
+    HELP_TITLE: ClassVar[str] = "Speed"
 
     batch_size: Annotated[
         int, option(minimum=1, available_in=Interface.COMMAND, affects="speed", recorded="never")
@@ -91,8 +91,8 @@ class Saving(SaveOptions):
 
     # In ``option``, ``available_in`` limits the interfaces that offer an option, ``affects`` says
     # what it changes besides results, and ``recorded`` when results state its value.
-    GROUPS: ClassVar[Groups] = {
-        SaveOptions.GROUP: ("output", "save", "overwrite", "resume", *WRITING)
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
+        SaveOptions.HELP_TITLE: ("output", "save", "overwrite", "resume", *WRITING)
     }
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (("resume", "overwrite"),)
 
@@ -178,7 +178,7 @@ def _check_output(name: str) -> None:
 class VideoOptions(Record):
     """Treatment of videos."""
 
-    GROUP: ClassVar[str] = "Video"
+    HELP_TITLE: ClassVar[str] = "Video"
 
     sequence: Annotated[
         bool, option(in_short_help=True, available_in=Interface.COMMAND, recorded="never")

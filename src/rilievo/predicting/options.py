@@ -19,7 +19,7 @@ from rilievo.options.live_options import LIVE_DEFAULTS, live_option_names, reaso
 from rilievo.options.photo_options import FLAT, AnchorOptions, PhotoOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
 from rilievo.schema.fields import (
-    Groups,
+    FieldsByTitle,
     Record,
     check_keywords,
     list_options,
@@ -60,7 +60,7 @@ class PredictOptions(PhotoOptions):
     video: Annotated[VideoOptions, FLAT]
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = RECORDS
-    GROUPS: ClassVar[Groups] = {"Options": tuple(RECORDS)}
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {"Options": tuple(RECORDS)}
     __signature__: ClassVar[Signature]
 
     def __init__(self, **keywords: Unpack[PredictKeywords]) -> None:
@@ -205,7 +205,7 @@ class ClusterOptions:
         OptionError: If ``shard`` is not I/N with I from 1 to N.
     """
 
-    GROUP: ClassVar[str] = "Many processes and machines"
+    HELP_TITLE: ClassVar[str] = "Many processes and machines"
 
     shard: Annotated[str | None, option(metavar="I/N")] = None
     """Process only part I of N, for example 1/4. Make one call per machine or job, with the same

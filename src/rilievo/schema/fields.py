@@ -39,7 +39,7 @@ from rilievo.schema.typed_values import UNITS, parse_metres, parse_unit, to_opti
 AnyRecord = TypeVar("AnyRecord")
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
-Groups = Mapping[str, tuple[str, ...]]
+FieldsByTitle = Mapping[str, tuple[str, ...]]
 """Names of fields by the title under which the help shows them."""
 Effect = Literal["prediction", "files", "speed"]
 """What an option changes: what the model predicts, the files of results, or only the speed."""
@@ -67,8 +67,9 @@ class option:
 
     Attributes:
         metavar: Placeholder for the value in the help.
-        name: Name in place of the field's. "" for a nested record puts its options among those of
-            the record around it, without a prefix.
+        name: Name in place of the field's.
+        inline: Whether the options of a nested record are among those of the record around it,
+            without the field's name as a prefix.
         aliases: Further flags, such as ``-o``.
         default: Description of the default, if the value itself does not say enough.
         without: Fields of a nested record that are not offered.
@@ -92,6 +93,7 @@ class option:
 
     metavar: str = ""
     name: str | None = None
+    inline: bool = False
     aliases: tuple[str, ...] = ()
     default: str = ""
     without: tuple[str, ...] = ()
@@ -386,9 +388,9 @@ def _default_text(default: Any) -> str:
 def list_options(record: type) -> tuple[OptionField, ...]:
     """List the options of a record and of the records nested in it, in the order of the help.
 
-    The class attribute ``GROUPS`` of a record maps titles in the help to names of fields. Fields
-    that it does not name come first, under the title ``GROUP``. ``OFF_HELP`` maps names of switches
-    to the help of the flags that turn them off.
+    The class attribute ``FIELDS_BY_TITLE`` of a record maps titles in the help to names of fields.
+    Fields that it does not name come first, under the title ``HELP_TITLE``. ``OFF_HELP`` maps names
+    of switches to the help of the flags that turn them off.
     """
     return tuple(_walk_options(record))
 
@@ -419,7 +421,7 @@ def _walk_options(
         if is_dataclass(annotation.value_type):
             yield from _walk_options(
                 record=annotation.value_type,
-                flag_prefix=f"{flag_prefix}{flag_name}." if flag_name else flag_prefix,
+                flag_prefix=flag_prefix if declaration.inline else f"{flag_prefix}{flag_name}.",
                 path_prefix=f"{path}.",
                 defaults=None if default is MISSING else default,
                 without=declaration.without,
@@ -440,8 +442,8 @@ def _fields_in_help_order(record: type) -> "list[Field[Any]]":
 
 def _help_titles(record: type) -> Mapping[str, str]:
     """Titles under which the help shows fields, by the names of the fields."""
-    groups: Groups = getattr(record, "GROUPS", {})
-    return {name: title for title, names in groups.items() for name in names}
+    fields_by_title: FieldsByTitle = getattr(record, "FIELDS_BY_TITLE", {})
+    return {name: title for title, names in fields_by_title.items() for name in names}
 
 
 def _make_option_field(
@@ -465,7 +467,7 @@ def _make_option_field(
         _, literal_type = get_args(value_type)
         words = get_args(literal_type)
 
-    title = getattr(record, "GROUP", "Options")
+    title = getattr(record, "HELP_TITLE", "Options")
     return OptionField(
         name=annotation.name,
         path=path,
@@ -585,7 +587,7 @@ class Record:
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    GROUP: ClassVar[str]
+    HELP_TITLE: ClassVar[str]
     """Title under which the help shows the options."""
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of options that do not go together."""

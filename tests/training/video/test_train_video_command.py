@@ -212,7 +212,7 @@ class MoreConfig(UncheckedVideoConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MoreArguments(train_video.Arguments):
-    config: Annotated[MoreConfig, option(name="")]
+    config: Annotated[MoreConfig, option(inline=True)]
 
 
 def test_a_new_field_of_the_losses_is_an_option_with_its_help(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.options.run_options import TrustOptions
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 
 
 class SourceKind(StrEnum):
@@ -37,8 +37,8 @@ class ClipCamera(TrustOptions):
 class VideoData:
     """Options on the frames that a training run learns from."""
 
-    GROUP: ClassVar[str] = "Footage"
-    GROUPS: ClassVar[Groups] = {
+    HELP_TITLE: ClassVar[str] = "Footage"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
     }
 

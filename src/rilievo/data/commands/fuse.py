@@ -35,7 +35,7 @@ class _Arguments:
     """A video, a folder of frames, or numbered frames such as shot.%04d.png or shot.####.png."""
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE")] = Path("place.glb")
     """File to write: .glb (viewers, Blender) or .ply."""
-    options: Annotated[FuseOptions, option(name="")]
+    options: Annotated[FuseOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -32,7 +32,7 @@ class _Arguments:
     )
     """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
     text file, which is in KITTI's format if it is called poses.txt, and otherwise in TUM's."""
-    options: Annotated[TrajectoryOptions, option(name="")]
+    options: Annotated[TrajectoryOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ from rilievo.evaluation.tables.wording import alignment_text, head, shortlist
 from rilievo.io.files.names import printable
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.options import BatchOptions, ClusterOptions
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 
 USAGE_ERROR = 2
 _SUMMARY_HEADS = ("metric", "value", "95% interval", "median", "images", "better")
@@ -30,8 +30,8 @@ _BETTER_WORDS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "n
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    GROUP: ClassVar[str] = "Benchmark and output"
-    GROUPS: ClassVar[Groups] = {
+    HELP_TITLE: ClassVar[str] = "Benchmark and output"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Images": ("root",),
         "Model and speed": ("model",),
     }
@@ -62,8 +62,8 @@ class _Arguments:
     Face hub, or the folder of a training run or checkpoint; by default rilievo's own model. With
     --predictions, the name to show in the results.
     """
-    options: Annotated[EvaluateOptions, option(name="")]
-    batch: Annotated[ClusterOptions, option(name="")]
+    options: Annotated[EvaluateOptions, option(inline=True)]
+    batch: Annotated[ClusterOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -32,7 +32,7 @@ class _Arguments:
     """
     rows: Annotated[str | None, option(comma_separated=True, metavar="ID,ID")] = None
     """Ids of the images in the figure; by default four, evenly spread over all images."""
-    source: Annotated[SourceOptions, option(name="")]
+    source: Annotated[SourceOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

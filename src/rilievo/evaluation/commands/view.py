@@ -19,8 +19,8 @@ class _Arguments:
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote (give several to see models side
     by side), or the name of a dataset.
     """
-    source: Annotated[SourceOptions, option(name="")]
-    options: Annotated[ViewOptions, option(name="")]
+    source: Annotated[SourceOptions, option(inline=True)]
+    options: Annotated[ViewOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -34,7 +34,7 @@ class _Command:
     benchmark: str
     root: str | None = None
     model: str | None = None
-    options: Annotated[EvaluateOptions, option(name="")]
+    options: Annotated[EvaluateOptions, option(inline=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,7 @@ class SaveOptions(Record):
         OptionError: If an option is out of range.
     """
 
-    GROUP: ClassVar[str] = "Output"
+    HELP_TITLE: ClassVar[str] = "Output"
 
     overwrite: Annotated[
         bool,

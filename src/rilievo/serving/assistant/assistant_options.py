@@ -7,14 +7,14 @@ from typing import Annotated, ClassVar
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssistantOptions(EngineOptions):
     """Folders and model of the tools."""
 
-    GROUPS: ClassVar[Groups] = {
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Files": ("folder", "output"),
         "Model": ("model", "device", "engine", "precision", "threads", "trust_code"),
     }

@@ -14,7 +14,7 @@ from rilievo.io.files.names import printable
 from rilievo.models import DEFAULT_MODEL, MODELS, is_paid_name
 from rilievo.models.card import ModelCard
 from rilievo.models.model_options import EngineOptions
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 from rilievo.serving.listener.listening import AddressOptions, parse_origins, split_at_commas
 
 MAX_RECTANGLES = 8
@@ -60,7 +60,7 @@ class ServerLimits:
 class ServerOptions(AddressOptions, EngineOptions):
     """Address, models and limits of the server."""
 
-    GROUPS: ClassVar[Groups] = {
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Address": ("host", "port", "root_path", "proxies"),
         "Access": ("hosts",),
         "Model": ("model", "offer", "device", "engine", "precision", "threads", "trust_code"),
@@ -111,9 +111,9 @@ _MIN_TOKEN_LENGTH = 16
 class ServeOptions(ServerOptions):
     """Address, tokens, models and limits of the server."""
 
-    GROUPS: ClassVar[Groups] = {
-        **ServerOptions.GROUPS,
-        "Access": ("token_file", *ServerOptions.GROUPS["Access"], "origins"),
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
+        **ServerOptions.FIELDS_BY_TITLE,
+        "Access": ("token_file", *ServerOptions.FIELDS_BY_TITLE["Access"], "origins"),
     }
 
     token_file: Annotated[Path | None, option(metavar="FILE")] = None
@@ -172,10 +172,10 @@ _PACKAGES_BY_EXTRA = {"models": ("torch", "transformers", "diffusers")}
 class AppOptions(ServerOptions):
     """Address of the page, and limits for its visitors."""
 
-    GROUPS: ClassVar[Groups] = {
-        **ServerOptions.GROUPS,
-        "Address": (*ServerOptions.GROUPS["Address"], "open", "embed_origins"),
-        "Limits": (*ServerOptions.GROUPS["Limits"], "keep_minutes"),
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
+        **ServerOptions.FIELDS_BY_TITLE,
+        "Address": (*ServerOptions.FIELDS_BY_TITLE["Address"], "open", "embed_origins"),
+        "Limits": (*ServerOptions.FIELDS_BY_TITLE["Limits"], "keep_minutes"),
     }
 
     port: Annotated[int, option(minimum=0, maximum=65535)] = 7860

@@ -20,7 +20,7 @@ class _Arguments:
     """
     output: Annotated[Path, option(aliases=("-o",), metavar="FILE.onnx")]
     """File to write."""
-    options: Annotated[ExportOptions, option(name="")]
+    options: Annotated[ExportOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

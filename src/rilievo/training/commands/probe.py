@@ -22,7 +22,7 @@ class _Arguments:
     """TOML file with the backbones, tasks, seeds, probes and data of a sweep; docs/probes.md
     describes the format.
     """
-    options: Annotated[SweepOptions, option(name="")]
+    options: Annotated[SweepOptions, option(inline=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,9 +14,9 @@ from rilievo.training.correspondence.correspondence_config import Correspondence
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    GROUP: ClassVar[str] = "Output"
+    HELP_TITLE: ClassVar[str] = "Output"
 
-    options: Annotated[CorrespondenceOptions, option(name="")]
+    options: Annotated[CorrespondenceOptions, option(inline=True)]
     output: Annotated[
         Path | None, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")
     ] = None

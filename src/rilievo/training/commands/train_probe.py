@@ -39,7 +39,7 @@ _FLIP = "augmentation.flip"
 class ProbeArguments:
     """Options of ``rilievo train probe``."""
 
-    GROUP: ClassVar[str] = "Output"
+    HELP_TITLE: ClassVar[str] = "Output"
 
     output: Annotated[Path, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
@@ -47,8 +47,8 @@ class ProbeArguments:
     """Open the model and the images, read the ground truth of the first image, and print what would
     be trained, without training.
     """
-    config: Annotated[UncheckedProbeConfig, option(name="")]
-    run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
+    config: Annotated[UncheckedProbeConfig, option(inline=True)]
+    run: Annotated[RunOptions, option(inline=True)] = field(default_factory=RunOptions)
 
 
 def _defaults_with_start() -> dict[str, str]:
@@ -68,8 +68,8 @@ class SupervisedArguments(ProbeArguments):
 
     OTHER_DEFAULTS: ClassVar[Mapping[str, str]] = _defaults_with_start()
 
-    config: Annotated[UncheckedProbeConfig, option(name="", without=("warm_up",))] = SUPERVISED
-    tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
+    config: Annotated[UncheckedProbeConfig, option(inline=True, without=("warm_up",))] = SUPERVISED
+    tuning: Annotated[TuningOptions, option(inline=True)] = field(default_factory=TuningOptions)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -32,7 +32,7 @@ _MAX_LISTED_CLIPS = 5
 class Arguments:
     """Options of ``rilievo train video``."""
 
-    GROUP: ClassVar[str] = "Output"
+    HELP_TITLE: ClassVar[str] = "Output"
 
     output: Annotated[Path, option(in_short_help=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
@@ -40,8 +40,8 @@ class Arguments:
     """List the footage, and print what would be trained and how it differs from the preset default,
     without training.
     """
-    config: Annotated[UncheckedVideoConfig, option(name="")]
-    run: Annotated[VideoRunOptions, option(name="")] = field(
+    config: Annotated[UncheckedVideoConfig, option(inline=True)]
+    run: Annotated[VideoRunOptions, option(inline=True)] = field(
         default_factory=lambda: VideoRunOptions(workers=2)
     )
 

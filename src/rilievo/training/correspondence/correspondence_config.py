@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
-from rilievo.schema.fields import Groups, Record, option
+from rilievo.schema.fields import FieldsByTitle, Record, option
 from rilievo.training.correspondence.protocols import PROTOCOLS, find_protocol
 
 
@@ -21,8 +21,8 @@ class CorrespondenceOptions(Record):
         OptionError: If no backbone is given, or an option is out of range.
     """
 
-    GROUP: ClassVar[str] = "Backbones"
-    GROUPS: ClassVar[Groups] = {
+    HELP_TITLE: ClassVar[str] = "Backbones"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Pairs of views": ("dataset", "root", "split", "limit"),
         "Matching": ("protocol", "matches"),
         "Speed": ("device",),

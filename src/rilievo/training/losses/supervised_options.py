@@ -42,7 +42,7 @@ class GradientForm(StrEnum):
 class Losses:
     """Losses of a run and their weights."""
 
-    GROUP: ClassVar[str] = "Losses"
+    HELP_TITLE: ClassVar[str] = "Losses"
 
     depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = PROBE
     """Loss for depth, by name or as package.module:NAME or file.py:NAME. 'scale_invariant' is the

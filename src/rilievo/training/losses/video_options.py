@@ -24,7 +24,7 @@ class Scales(StrEnum):
 class VideoLosses:
     """Terms of the loss: those of Godard et al. (2019), then further ones."""
 
-    GROUP: ClassVar[str] = "Losses"
+    HELP_TITLE: ClassVar[str] = "Losses"
     OFF_HELP: ClassVar[Mapping[str, str]] = {
         "minimum": "Average the photometric error over the sources of each pixel instead of using "
         "the smallest error.",

@@ -16,7 +16,7 @@ from rilievo.schema.fields import option
 
 HIDDEN = option(hidden=True)
 """Mark of a field that has no option on the command line."""
-FIRST = option(in_short_help=True)
+IN_SHORT_HELP = option(in_short_help=True)
 """Mark of a field whose option comes first in the help."""
 
 PROBES: Mapping[str, str] = {
@@ -153,7 +153,7 @@ class Readout(StrEnum):
 class BackboneChoice:
     """A backbone, its weights and the layers whose features are taken."""
 
-    GROUP: ClassVar[str] = "Network"
+    HELP_TITLE: ClassVar[str] = "Network"
 
     name: Annotated[
         str,
@@ -164,7 +164,7 @@ class BackboneChoice:
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
     or package.module:Class. depth-cnn and normal-cnn are two small complete networks to start with.
     """
-    weights: Annotated[str, FIRST] = PRETRAINED
+    weights: Annotated[str, IN_SHORT_HELP] = PRETRAINED
     """Weights of the backbone: pretrained, random, or a weights file. mobilenetv2 has no pretrained
     weights to download; its file is an .npz with the initializers of mobilenetv2-7.onnx from the
     ONNX Model Zoo.
@@ -185,7 +185,7 @@ class BackboneChoice:
 class ProbeChoice:
     """The small network that predicts from features."""
 
-    GROUP: ClassVar[str] = "Network"
+    HELP_TITLE: ClassVar[str] = "Network"
 
     kind: Annotated[
         str,
@@ -220,7 +220,7 @@ class ProbeChoice:
 class DepthChoice:
     """How depth is read from the channels of a probe."""
 
-    GROUP: ClassVar[str] = "Network"
+    HELP_TITLE: ClassVar[str] = "Network"
 
     form: Form = Form.BINS
     """Conversion of the probe's channels to depth."""
@@ -276,11 +276,11 @@ def _check_bin_choice(setting: str, choice: str, choices: tuple[str, ...]) -> No
 class Blueprint:
     """Settings of a backbone with its probe."""
 
-    GROUP: ClassVar[str] = "Network"
+    HELP_TITLE: ClassVar[str] = "Network"
 
-    backbone: Annotated[BackboneChoice, option(name="")]
-    probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
-    task: Annotated[ProbeTarget, FIRST] = ProbeTarget.DEPTH
+    backbone: Annotated[BackboneChoice, option(inline=True)]
+    probe: Annotated[ProbeChoice, option(inline=True)] = field(default_factory=ProbeChoice)
+    task: Annotated[ProbeTarget, IN_SHORT_HELP] = ProbeTarget.DEPTH
     """Quantity to predict, or both."""
     size: Annotated[Size, option(in_short_help=True, metavar="HEIGHT,WIDTH")] = (480, 480)
     """Height and width to which every photograph is resized [px], regardless of its aspect ratio.
@@ -389,13 +389,13 @@ class VideoBlueprint:
         OptionError: If they do not go together.
     """
 
-    GROUP: ClassVar[str] = "Network"
+    HELP_TITLE: ClassVar[str] = "Network"
 
     encoder: Annotated[str, option(in_short_help=True, names=lambda: ENCODERS)] = "resnet18"
     """Encoder, such as small (the encoder of rilievo/small, and the default with preset clip), or
     timm/NAME for any timm encoder that returns feature maps.
     """
-    pose: Annotated[PoseKind, FIRST] = PoseKind.SEPARATE
+    pose: Annotated[PoseKind, IN_SHORT_HELP] = PoseKind.SEPARATE
     """Source of the camera motion: a pose network (separate, shared or cnn), geometry (the default
     with preset clip), or none if --poses (in metres) or the baseline of --stereo gives it.
     """

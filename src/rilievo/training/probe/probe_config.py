@@ -5,14 +5,14 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.losses.supervised_options import ANGULAR, UNCERTAIN, Losses
 from rilievo.training.networks.blueprint import (
     DEPTH_CNN,
-    FIRST,
     HIDDEN,
+    IN_SHORT_HELP,
     RANDOM,
     TREATMENTS,
     BackboneChoice,
@@ -44,15 +44,15 @@ class Schedule(StrEnum):
 class DataChoice:
     """Dataset of a run, and which of its images are used."""
 
-    GROUP: ClassVar[str] = "Images"
+    HELP_TITLE: ClassVar[str] = "Images"
 
-    dataset: Annotated[str, FIRST] = "folder"
+    dataset: Annotated[str, IN_SHORT_HELP] = "folder"
     """Name of the dataset, as listed by 'rilievo datasets', or package.module:Class."""
     root: Annotated[str | None, option(in_short_help=True, metavar="FOLDER")] = None
     """Folder of the dataset; for 'folder', one with images/ and depth/, normals/ or both. Generated
     datasets do not need it.
     """
-    split: Annotated[str | None, FIRST] = None
+    split: Annotated[str | None, IN_SHORT_HELP] = None
     """Split of the dataset. By default 'all' for a folder, otherwise 'train' or, if there is none,
     the first split.
     """
@@ -66,11 +66,11 @@ class DataChoice:
     """Part of every image to use [px]. By default the whole image; 45,471,41,601 cuts off the
     border of NYU images.
     """
-    limit: Annotated[int | None, FIRST] = None
+    limit: Annotated[int | None, IN_SHORT_HELP] = None
     """Number of images to use in total: the first of the split, including those that are held out.
     By default all.
     """
-    held_out: Annotated[int, FIRST] = 0
+    held_out: Annotated[int, IN_SHORT_HELP] = 0
     """Number of images to hold out for validation. They are the last of the images that are used,
     because neighbours show the same scene.
     """
@@ -90,7 +90,7 @@ class DataChoice:
 class Augmentation:
     """Random changes of images; features can be cached only without them."""
 
-    GROUP: ClassVar[str] = "Augmentation"
+    HELP_TITLE: ClassVar[str] = "Augmentation"
 
     flip: float = 0.0
     """Probability of mirroring an image together with its ground truth."""
@@ -110,30 +110,38 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeConfig:
-    """Options of ``train probe`` and ``train supervised``."""
+    """Options of ``train probe`` and ``train supervised``.
 
-    GROUP: ClassVar[str] = "Steps"
-    GROUPS: ClassVar[Groups] = {
+    The defaults are those of ``train probe`` with the preset ``default``. ``SUPERVISED`` has the
+    other defaults of ``train supervised``. A configuration whose options are only partly given is
+    completed by ``probe_presets``, where some defaults depend on other options.
+
+    The options of nested records have a prefix on the command line, such as ``--losses.depth``,
+    unless their field is ``inline``.
+    """
+
+    HELP_TITLE: ClassVar[str] = "Steps"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Network": ("preset",),
         "Speed": ("precision",),
     }
 
     format: Annotated[str, HIDDEN] = PROBE_FORMAT
     """Format of the run's folder."""
-    data: Annotated[DataChoice, option(name="")]
+    data: Annotated[DataChoice, option(inline=True)]
     preset: Annotated[str, option(in_short_help=True, metavar="|".join(PRESETS))] = "default"
     """Preset for all numbers that you do not set. plain uses fused AdamW without weight decay,
     which is Adam up to rounding, at a constant rate, with batches of 2 and mean squared errors. For
     probes only, probe3d trains as the program of Probe3D does, and probe3d-old as its paper says.
     """
-    blueprint: Annotated[Blueprint, option(name="")]
+    blueprint: Annotated[Blueprint, option(inline=True)]
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: Annotated[int, FIRST] = 10
+    epochs: Annotated[int, IN_SHORT_HELP] = 10
     """Number of passes through the images."""
-    batch_size: Annotated[int, FIRST] = 8
+    batch_size: Annotated[int, IN_SHORT_HELP] = 8
     """Number of images per step."""
-    learning_rate: Annotated[float, FIRST] = 5e-4
+    learning_rate: Annotated[float, IN_SHORT_HELP] = 5e-4
     """Peak learning rate of the probe or decoder."""
     backbone_rate: Annotated[float, option(in_short_help=True, aliases=("--encoder-rate",))] = 0.0
     """Learning rate of the backbone. 0 freezes the backbone, and features can only be cached for a
@@ -152,7 +160,7 @@ class ProbeConfig:
     """Decay of the learning rate."""
     shuffle: Annotated[bool, HIDDEN] = True
     """Whether every epoch shuffles the images again."""
-    seed: Annotated[int, FIRST] = 0
+    seed: Annotated[int, IN_SHORT_HELP] = 0
     """Seed for the initial weights, the order of the images and augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""
@@ -181,8 +189,8 @@ class ProbeConfig:
 class RunOptions:
     """Options that do not change the result of a run on the same machine."""
 
-    GROUP: ClassVar[str] = "Output"
-    GROUPS: ClassVar[Groups] = {"Speed": ("device",)}
+    HELP_TITLE: ClassVar[str] = "Output"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {"Speed": ("device",)}
 
     device: str = "auto"
     """Device to run on: auto, cpu, cuda or cuda:N."""
@@ -216,3 +224,5 @@ SUPERVISED = UncheckedProbeConfig(
     learning_rate=1e-3,
     backbone_rate=1e-3,
 )
+"""Defaults of ``train supervised``. ``complete_supervised_config`` lowers ``backbone_rate`` if the
+backbone has pretrained weights."""

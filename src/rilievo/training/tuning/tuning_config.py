@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.records.depth_map import DepthKind
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 from rilievo.training.adapters.run_models import TUNED_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
-from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
+from rilievo.training.networks.blueprint import HIDDEN, IN_SHORT_HELP, TunedBlueprint
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
 
 NONE = "none"
@@ -22,7 +22,7 @@ BACKBONE = "backbone"
 class SecondSet:
     """Second dataset, on which a model is scored before and after, to show what it forgot."""
 
-    GROUP: ClassVar[str] = "Start from a model"
+    HELP_TITLE: ClassVar[str] = "Start from a model"
 
     dataset: str = "folder"
     """Second dataset to score before and after training, which shows what the model forgot."""
@@ -38,7 +38,7 @@ class SecondSet:
 class TuningOptions:
     """Options of fine-tuning that other trainings do not have."""
 
-    GROUP: ClassVar[str] = "Start from a model"
+    HELP_TITLE: ClassVar[str] = "Start from a model"
 
     start: Annotated[str | None, option(in_short_help=True, metavar="MODEL")] = None
     """Model to fine-tune: rilievo/small, the folder of a run of 'train supervised' or 'train
@@ -100,25 +100,25 @@ class TuningOptions:
 class TuningConfig:
     """Configuration of a fine-tuning run, which ``config.json`` stores."""
 
-    GROUP: ClassVar[str] = "Steps"
-    GROUPS: ClassVar[Groups] = {"Speed": ("precision",)}
+    HELP_TITLE: ClassVar[str] = "Steps"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {"Speed": ("precision",)}
 
     format: Annotated[str, HIDDEN] = TUNED_FORMAT
     """Format of the run's folder."""
     network: Annotated[TunedBlueprint | None, HIDDEN] = None
     """Network of the model; ``fine_tune`` fills it in."""
-    data: Annotated[DataChoice, option(name="")]
-    tuning: Annotated[TuningOptions, option(name="")]
+    data: Annotated[DataChoice, option(inline=True)]
+    tuning: Annotated[TuningOptions, option(inline=True)]
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5))
-    epochs: Annotated[int, FIRST] = 20
+    epochs: Annotated[int, IN_SHORT_HELP] = 20
     """Maximum number of passes through the images."""
-    batch_size: Annotated[int, FIRST] = 8
+    batch_size: Annotated[int, IN_SHORT_HELP] = 8
     """Number of images per batch."""
-    learning_rate: Annotated[float, FIRST] = 2e-4
+    learning_rate: Annotated[float, IN_SHORT_HELP] = 2e-4
     """Peak learning rate of the last layer."""
     shuffle: Annotated[bool, HIDDEN] = True
     """Whether every epoch shuffles the images again."""
-    seed: Annotated[int, FIRST] = 0
+    seed: Annotated[int, IN_SHORT_HELP] = 0
     """Seed for the order of the images and augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""

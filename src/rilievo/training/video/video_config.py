@@ -7,14 +7,14 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.options.run_options import TrustOptions
-from rilievo.schema.fields import Groups, option
+from rilievo.schema.fields import FieldsByTitle, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
 from rilievo.training.engine.config_fields import check_ranges
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import (
-    FIRST,
     HIDDEN,
     IMAGENET_START,
+    IN_SHORT_HELP,
     POSE_NETWORKS,
     PoseKind,
     VideoBlueprint,
@@ -50,15 +50,15 @@ class VideoAugmentation:
 class VideoConfig:
     """Options of ``rilievo train video``."""
 
-    GROUP: ClassVar[str] = "Steps"
-    GROUPS: ClassVar[Groups] = {
+    HELP_TITLE: ClassVar[str] = "Steps"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Network": ("preset", "start", "prior", "labels"),
         "Speed": ("precision",),
     }
 
     format: Annotated[str, HIDDEN] = VIDEO_FORMAT
     """Format of the run's folder."""
-    data: Annotated[VideoData, option(name="")]
+    data: Annotated[VideoData, option(inline=True)]
     preset: Annotated[
         str,
         option(
@@ -70,8 +70,10 @@ class VideoConfig:
     """Preset for all numbers that you do not set: clip refines an embedded model in minutes,
     default trains all networks, and faithful trains as the authors of Monodepth2 did.
     """
-    blueprint: Annotated[VideoBlueprint, option(name="")] = field(default_factory=VideoBlueprint)
-    start: Annotated[str | None, FIRST] = None
+    blueprint: Annotated[VideoBlueprint, option(inline=True)] = field(
+        default_factory=VideoBlueprint
+    )
+    start: Annotated[str | None, IN_SHORT_HELP] = None
     """Weights to start from: rilievo/small (the default for the encoder small), the folder of a run
     or of an official checkpoint, imagenet for the encoders (the default if they have such weights),
     or scratch for random weights.
@@ -87,13 +89,13 @@ class VideoConfig:
     augmentation: Annotated[VideoAugmentation, HIDDEN] = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
     """Time offsets from a target to its sources, in strides."""
-    minutes: Annotated[float | None, FIRST] = None
+    minutes: Annotated[float | None, IN_SHORT_HELP] = None
     """Time for the whole run in minutes, instead of epochs. The number of steps follows from the
     speed of the first ones. 10 with preset clip.
     """
-    epochs: Annotated[int, FIRST] = 20
+    epochs: Annotated[int, IN_SHORT_HELP] = 20
     """Number of passes through the targets."""
-    steps: Annotated[int | None, FIRST] = None
+    steps: Annotated[int | None, IN_SHORT_HELP] = None
     """Number of steps, instead of epochs."""
     validations: Annotated[int | None, HIDDEN] = None
     """Number of validations, evenly spread over the run; by default one after every epoch, and 6
@@ -114,11 +116,11 @@ class VideoConfig:
     """Number of steps before the run in which only the pose network is trained, on motions by
     geometry.
     """
-    batch_size: Annotated[int, FIRST] = 12
+    batch_size: Annotated[int, IN_SHORT_HELP] = 12
     """Number of targets per forward pass on each device; 4 with preset clip."""
     accumulate: Annotated[int, HIDDEN] = 1
     """Number of batches whose gradients are added up for each step."""
-    learning_rate: Annotated[float, FIRST] = 1e-4
+    learning_rate: Annotated[float, IN_SHORT_HELP] = 1e-4
     """Peak learning rate; 5e-5 with preset clip."""
     milestones: Annotated[tuple[int, ...], option(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth; without any, as with preset clip, it
@@ -131,7 +133,7 @@ class VideoConfig:
     """Learning rate of the logarithms of the focal lengths, if they are refined."""
     clip_norm: Annotated[float | None, HIDDEN] = None
     """Maximum norm of a step's gradient; 10 with presets default and clip."""
-    seed: Annotated[int, FIRST] = 0
+    seed: Annotated[int, IN_SHORT_HELP] = 0
     """Seed for the initial weights, the order of the targets and augmentation."""
     precision: Annotated[str, option(metavar="|".join(PRECISIONS))] = "fp32"
     """Precision of the networks; fp16 needs a GPU."""
@@ -307,20 +309,20 @@ def _check_losses(config: VideoConfig) -> None:
 class VideoRunOptions(TrustOptions):
     """Options of a run that do not change its result on the same machine."""
 
-    GROUP: ClassVar[str] = "Speed"
-    GROUPS: ClassVar[Groups] = {
+    HELP_TITLE: ClassVar[str] = "Speed"
+    FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {
         "Output": ("tensorboard", "resume"),
     }
 
-    device: Annotated[str, FIRST] = "auto"
+    device: Annotated[str, IN_SHORT_HELP] = "auto"
     """Device to run on: auto, cpu, cuda or cuda:N."""
-    workers: Annotated[int, FIRST] = 0
+    workers: Annotated[int, IN_SHORT_HELP] = 0
     """Number of threads that prefetch frames; 0 reads frames in the training thread."""
     cache: Annotated[str | None, option(metavar="FOLDER")] = None
     """Folder for decoded frames; by default inside the folder of the run."""
     tensorboard: bool = False
     """Write TensorBoard events in addition to the CSV."""
-    resume: Annotated[bool, FIRST] = False
+    resume: Annotated[bool, IN_SHORT_HELP] = False
     """Resume the run in the folder."""
     stop_at: Annotated[int | None, HIDDEN] = None
     """Step at which to stop with a checkpoint, as if the run were interrupted."""
