@@ -168,6 +168,17 @@ def test_what_a_layout_does_not_state_is_not_attributed_to_it(root: Path) -> Non
     assert places["none"] != "rilievo.yaml"
 
 
+def test_only_depth_in_metres_has_a_range_in_metres(root: Path) -> None:
+    kinds = {"m": DepthKind.METRIC, "arbitrary": DepthKind.UP_TO_SCALE}
+    ranges = {}
+    for unit, kind in kinds.items():
+        np.savez(root / "depth/a.npz", depth=METRES, kind=kind.value)
+        (root / "rilievo.yaml").write_text("depth: 'depth/{id}.npz'")
+        interpretation = check_dataset(open_dataset("folder", root)).interpretation
+        ranges[unit] = interpretation.unit_and_range.partition(": ")[2]
+    assert ranges == {"m": "1 to 2.92 m", "arbitrary": "1 to 2.92"}
+
+
 def test_a_guess_is_said_once(root: Path) -> None:
     png(root / "depth/a.png", METRES * 1000)
     reading = check_dataset(open_dataset("folder", root)).interpretation

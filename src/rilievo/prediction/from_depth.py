@@ -670,6 +670,7 @@ def _notes_on_interpretation(
         properties=(source.unit,),
         nearest=float(valid_depths.min()),
         farthest=float(valid_depths.max()),
+        is_metric=depth.kind is DepthKind.METRIC,
     )
     return [_note_on_unit(interpretation, depth.kind), *number_warnings]
 

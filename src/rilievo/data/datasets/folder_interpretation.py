@@ -40,6 +40,7 @@ def interpret_folder_depth(depth: FolderDepth, truth: Truth) -> DepthInterpretat
         median=float(np.median(metres)) if metres.size and truth.is_metric else None,
         nearest=float(metres.min()) if metres.size else None,
         farthest=float(metres.max()) if metres.size else None,
+        is_metric=truth.is_metric,
     )
 
 

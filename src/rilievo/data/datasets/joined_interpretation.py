@@ -23,6 +23,7 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
     first_warnings: dict[str, str] = {}
     medians: dict[str, float] = {}
     depths: list[float] = []
+    is_metric = True
     is_unit_given = False
     for image_id in sampled_ids:
         try:
@@ -32,6 +33,7 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
         if interpretation is None:
             break
         properties |= dict.fromkeys(interpretation.properties)
+        is_metric &= interpretation.is_metric
         is_unit_given |= interpretation.is_unit_given
         if interpretation.median is not None:
             medians[image_id] = interpretation.median
@@ -57,6 +59,7 @@ def join_interpretations(dataset: Dataset, ids: Sequence[str]) -> DepthInterpret
         warnings=tuple(warnings),
         nearest=min(depths) if depths else None,
         farthest=max(depths) if depths else None,
+        is_metric=is_metric,
         is_unit_given=is_unit_given,
     )
 

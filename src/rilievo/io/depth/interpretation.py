@@ -53,9 +53,11 @@ class DepthInterpretation:
     """How the values of one or several depth files were interpreted.
 
     Attributes:
-        nearest: Least depth [m], or in raw values if they have no scale.
+        nearest: Least depth [m], or in a unit of its own if depth is not in metres.
         farthest: Largest depth, in the same unit.
-        median: Median of one image [m].
+        median: Median depth of a single image [m]; None if several images are joined, or depth is
+            not in metres.
+        is_metric: Whether depth is in metres, in all files.
         is_unit_given: Whether the user declares the unit or the farthest depth, so that unusual
             depth causes no warning.
     """
@@ -65,6 +67,7 @@ class DepthInterpretation:
     nearest: float | None = None
     farthest: float | None = None
     median: float | None = None
+    is_metric: bool = True
     is_unit_given: bool = False
 
     @property
@@ -80,8 +83,8 @@ class DepthInterpretation:
         if self.nearest is None:
             return text
 
-        has_metres = not any("up to scale" in unit or "of kind" in unit for unit in units)
-        return f"{text}: {self.nearest:.3g} to {self.farthest:.3g}{' m' if has_metres else ''}"
+        depth_range = f"{self.nearest:.3g} to {self.farthest:.3g}"
+        return f"{text}: {depth_range} m" if self.is_metric else f"{text}: {depth_range}"
 
     @property
     def summary_line(self) -> str | None:
