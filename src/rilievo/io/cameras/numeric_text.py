@@ -34,7 +34,8 @@ _KITTI_CAMERAS: Mapping[str, str] = {
     "P1": "the right grey camera",
     "P_rect_01": "the right camera",
 }
-"""Projections of KITTI and KITTI-360, in the order of preference."""
+"""Projections of KITTI and KITTI-360, in the order of preference. Each label ends with the digit of
+its camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +189,21 @@ def _parse_kitti_line(line: TextLine, lines: Sequence[TextLine]) -> SpelledLens:
 
 
 def _find_kitti_size(projection: TextLine, lines: Sequence[TextLine]) -> tuple[int, int] | None:
-    """Find the size (height, width) of a camera's rectified pictures; None if it is not stated."""
-    camera_number = projection.label.removeprefix("P_rect_")
-    if re.fullmatch(r"P\d", camera_number):
-        camera_number = f"0{camera_number[1:]}"
-    if len(camera_number) != 2 or not camera_number.isdigit():
-        camera_number = "02"
-    size_label = f"S_rect_{camera_number}:"
+    """Find the size (height, width) of a camera's rectified pictures; None if it is not stated.
+
+    The size of the projection ``P2:`` or ``P_rect_02:`` is a line ``S_rect_02: WIDTH HEIGHT``.
+    """
+    camera_digit = projection.label[-1]
+    size_label = f"S_rect_0{camera_digit}:"
     size_line = next((line for line in lines if line.text.startswith(size_label)), None)
     if size_line is None:
         return None
-    sides = try_parse_numbers(size_line.text.split(":", 1)[1])
-    return check_picture_size(sides[0], sides[1], size_line.location) if len(sides) == 2 else None
+
+    sides = try_parse_numbers(size_line.text.removeprefix(size_label))
+    if len(sides) != 2:
+        return None
+    width, height = sides
+    return check_picture_size(width, height, size_line.location)
 
 
 def is_dso_file(lines: Sequence[TextLine]) -> bool:
