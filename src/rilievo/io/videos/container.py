@@ -45,17 +45,24 @@ _MAX_CONSECUTIVE_FAULTS = 32
 
 @dataclass(slots=True)
 class Damage:
-    """Counter of damaged packets in a video."""
+    """Damage that was found so far while a video is decoded.
 
-    frame_count: int = 0
+    Attributes:
+        packet_count: Number of damaged packets.
+        frames_before: Number of frames that were decoded before the first damaged packet.
+    """
+
     packet_count: int = 0
-    frames_before: int = 0  # number of frames before the first damaged packet
+    frames_before: int = 0
 
-    def add_packet(self) -> None:
-        """Count one damaged packet."""
-        if not self.packet_count:
-            self.frames_before = self.frame_count
+    def add_damaged_packet(self) -> None:
+        """Count a damaged packet."""
         self.packet_count += 1
+
+    def add_decoded_frame(self) -> None:
+        """Count a decoded frame, unless a packet was damaged already."""
+        if not self.packet_count:
+            self.frames_before += 1
 
 
 @contextmanager
@@ -163,19 +170,19 @@ def _decode_strictly(packet: Packet) -> list[VideoFrame]:
 def _salvage_frames(
     container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[VideoFrame]:
-    """Decode all packets that can be decoded, and count the others."""
+    """Decode all packets that can be decoded, and count the others in ``damage``."""
     for packet in _read_packets(container, stream, damage):
         if packet.is_corrupt:
-            damage.add_packet()
+            damage.add_damaged_packet()
         try:
             for picture in packet.decode():
                 yield picture
-                damage.frame_count += 1
+                damage.add_decoded_frame()
         except EndOfVideo:
             return
         except FFmpegError:
             if not packet.is_corrupt:  # else it is counted already
-                damage.add_packet()
+                damage.add_damaged_packet()
 
 
 def _read_packets(
@@ -191,4 +198,4 @@ def _read_packets(
             return
         except FFmpegError:
             consecutive_faults += 1
-            damage.add_packet()
+            damage.add_damaged_packet()
