@@ -138,7 +138,21 @@ class CirclePosition:
 
 
 def circle_position(ellipse: Ellipse, diameter: float, camera: Camera) -> CirclePosition | None:
-    """Find a circle of a known diameter [m]; None if the lens does not see its whole rim."""
+    """Find a circle of a known diameter [m]; None if the lens does not see its whole rim.
+
+    Two planes cut the cone of rays in circles of this diameter (Safaee-Rad et al.). They lean to
+    opposite sides by the same slant, and meet the axis of the cone at the same point, so both give
+    the same ``CirclePosition``.
+
+    Along its own axes, the cone is λ₁ x² + λ₂ y² + λ₃ z² = 0 with λ₁ ≥ λ₂ > 0 > λ₃, and z is its
+    axis. The planes are ± sin(slant) x + cos(slant) z = d, with
+
+    - cos²(slant) = (λ₂ - λ₃) / (λ₁ - λ₃), for which x and y have the same coefficient λ₂ in the
+      plane, so that the section is a circle
+    - d = radius λ₂ / √(-λ₁ λ₃), the distance of the plane from the camera
+
+    At x = y = 0, both planes have z = d / cos(slant).
+    """
     rays = camera.rays(ellipse.rim())
     rays = rays / np.linalg.norm(rays, axis=0)
     centre = camera.rays(np.array([ellipse.u, ellipse.v], np.float64))
@@ -148,16 +162,18 @@ def circle_position(ellipse: Ellipse, diameter: float, camera: Camera) -> Circle
     cone = _fit_cone(rays)
     if cone is None:
         return None
-    # The third eigenvalue is negative: its vector is the axis of the cone.
-    values, vectors = np.linalg.eigh(cone)
-    negative, smaller, larger = values
-    if not (negative < 0 < smaller):
+    # In ascending order: λ₃ along the axis of the cone, then λ₂ and λ₁ across it.
+    (lambda_3, lambda_2, lambda_1), vectors = np.linalg.eigh(cone)
+    if not (lambda_3 < 0 < lambda_2):
         return None
-    plane_distance = diameter / 2 * smaller / math.sqrt(-larger * negative)
-    cosine = math.sqrt((smaller - negative) / (larger - negative))
-    axis = vectors[:, 0] * np.sign(vectors[:, 0] @ rays.mean(axis=1))
+
+    plane_distance = diameter / 2 * lambda_2 / math.sqrt(-lambda_1 * lambda_3)
+    cos_slant = math.sqrt((lambda_2 - lambda_3) / (lambda_1 - lambda_3))
+    axis = vectors[:, 0]
+    axis_to_circle = axis * np.sign(axis @ rays.mean(axis=1))
     return CirclePosition(
-        middle=axis * plane_distance / cosine, slant=math.degrees(math.acos(min(1.0, cosine)))
+        middle=axis_to_circle * plane_distance / cos_slant,
+        slant=math.degrees(math.acos(min(1.0, cos_slant))),
     )
 
 
