@@ -4,7 +4,7 @@ import io
 import json
 import re
 import zlib
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 from skimage import data
 
+import rilievo
 from rilievo.alignment.anchor import anchor
 from rilievo.calibration.floor import find_floor
 from rilievo.geometry.borders import Margins, find_margins
@@ -25,7 +26,7 @@ from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.stereo import stereo_picture
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
-from rilievo.io.outputs.sky import surface_pixels
+from rilievo.io.outputs.sky import surface_pixels, surface_sky
 from rilievo.io.outputs.sky_backdrop import sky_backdrop, sky_plane
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.resampling.inference import Filter
@@ -35,8 +36,10 @@ from rilievo.pages.relief import pack_relief
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
+from rilievo.serving.app.view_file import view_bytes
 from support.browser import chromium
 from support.exif_blocks import exif_block, scene
+from support.open_field import open_field
 from support.predictions import prediction
 from support.static_host import hosted
 
@@ -45,8 +48,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Twins</title>
 <script type="importmap">{"imports": {"relief": "./relief.js"}}</script>
 <script type="module">
 globalThis.modules = {};
-for (const name of ["anchor", "exif", "floor", "glb", "margins", "resample", "sky_backdrop",
-  "stereo", "surface"]) {
+for (const name of ["anchor", "app_view", "exif", "floor", "glb", "margins", "resample",
+  "sky_backdrop", "stereo", "surface"]) {
   modules[name] = await import(`./${name}.js`);
 }
 globalThis.pictureOf = (field) => ({ ...field, values: Uint8ClampedArray.from(field.values) });
@@ -71,7 +74,7 @@ K = np.array([[110.0, 0.0, 59.5], [0.0, 110.0, 44.5], [0.0, 0.0, 1.0]])
 CAMERA = Camera(K=K, source=CameraSource.GIVEN)
 CUT = SaveOptions().cut
 
-Call = Callable[[str, Mapping[str, Any]], Any]
+Call = Callable[[str, Mapping[str, Any] | str], Any]
 """Value of an expression of JavaScript, in which the facts are `facts`."""
 
 
@@ -87,7 +90,7 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call]:
         page.goto(address)
         page.locator("html[data-ready]").wait_for(state="attached")
 
-        def value(expression: str, facts: Mapping[str, Any]) -> Any:
+        def value(expression: str, facts: Mapping[str, Any] | str) -> Any:
             # As texts, since arrays of numbers cost a browser's protocol a hundred times as much.
             script = f"""async (text) => {{
               const value = async (facts) => {expression};
@@ -503,6 +506,40 @@ def test_without_a_sky_there_is_no_backdrop(call: Call) -> None:
     assert call("modules.sky_backdrop.skyPlane(mapOf(facts))", plain_outdoors(given)) is None
     room_facts = plain_map(room(holes=False))
     assert call("modules.sky_backdrop.skyPlane(mapOf(facts))", room_facts) is None
+
+
+def test_the_sky_of_a_result_of_the_server_is_in_pixels_of_the_photograph(call: Call) -> None:
+    photo = Photo(pixels=open_field(1200, 1600)[0])
+    model = rilievo.load_model("rilievo/base")
+    [inference] = model.infer([photo])
+    given = model.finish(inference, photo)
+    assert given.camera is not None
+    expected = sky_plane(given, given.depth.depth()[surface_pixels(given, ())], ())
+    assert expected is not None
+    view = view_bytes(given, "a", model, inference)
+    found = call(
+        """{
+        const address = `data:application/octet-stream;base64,${facts}`;
+        const { camera, prediction } = await modules.app_view.fetchView(address);
+        const { form, flags } = modules.sky_backdrop.skyPlane(prediction);
+        const whole = prediction.formInPhotograph(
+          { step: 1, first_row: 0, first_column: 0, sky: form });
+        const { backdropOf } = await import("./relief.js");
+        const mesh = backdropOf(whole.sky, flags, camera, whole);
+        return { ...whole.sky, pixels: mesh.pixels, points: mesh.points };
+        }""",
+        b64encode(view).decode(),
+    )
+    assert found["step"] == pytest.approx(expected.step, abs=4)
+    assert found["depth"] == pytest.approx(expected.depth, rel=0.02)
+    sky = surface_sky(given)
+    columns, rows = np.array([found["middle"], *found["pixels"]]).T
+    assert sky[rows, columns].mean() > 0.99
+    seen_at = given.camera.project(np.array(found["points"]).T)
+    np.testing.assert_allclose(seen_at.min(axis=1), 0, atol=1e-6)
+    assert seen_at[0].max() == pytest.approx(1599)
+    last_sky_row = np.flatnonzero(sky.any(axis=1))[-1]
+    assert seen_at[1].max() == pytest.approx(last_sky_row + 100, abs=2 * expected.step)
 
 
 def test_glb_files_begin_with_the_sky_of_python(call: Call) -> None:
