@@ -227,7 +227,7 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
     after.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     moved = [
         np.mean([(a - b).abs().mean().item() for a, b in zip(*pair, strict=True)])
-        for pair in zip(network_layers(before).weights, network_layers(after).weights, strict=True)
+        for pair in zip(network_layers(before).all, network_layers(after).all, strict=True)
     ]
     assert moved[0] < 0.01 * moved[-1]
 
@@ -235,8 +235,8 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
 def test_every_weight_of_a_network_stands_in_one_layer(small: Path) -> None:
     start = open_start_model(str(small))
     layers = network_layers(start.network)
-    assert layers.backbone == 18
-    listed = [id(each) for layer in layers.weights for each in layer]
+    assert len(layers.backbone) == 18
+    listed = [id(each) for layer in layers.all for each in layer]
     assert len(listed) == len(set(listed))
     learning = {id(each) for each in start.network.parameters() if each.requires_grad}
     assert learning == set(listed)

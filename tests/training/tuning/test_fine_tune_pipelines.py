@@ -210,8 +210,8 @@ def test_noise_has_several_resolutions_and_unit_deviation() -> None:
 def test_every_weight_of_the_unet_stands_in_one_layer(pipeline: Path) -> None:
     network = network_of(pipeline)
     layers = network_layers(network)
-    assert layers.backbone == len(layers.weights) == 5
-    listed = [id(each) for layer in layers.weights for each in layer]
+    assert len(layers.backbone) == len(layers.all) == 5
+    listed = [id(each) for layer in layers.all for each in layer]
     assert sorted(listed) == sorted(id(each) for each in network.unet.parameters())
 
 

@@ -131,8 +131,8 @@ def test_every_weight_but_the_field_of_views_stands_in_one_layer(
 ) -> None:
     start = open_start_model(str(checkpoint(family)), KINDS[family])
     layers = network_layers(start.network)
-    assert layers.backbone >= 4, "the blocks of these networks"
-    listed = [id(each) for layer in layers.weights for each in layer]
+    assert len(layers.backbone) >= 4, "the blocks of these networks"
+    listed = [id(each) for layer in layers.all for each in layer]
     assert len(listed) == len(set(listed))
     named = {
         id(each)
@@ -150,10 +150,10 @@ def test_each_of_two_encoders_begins_in_the_first_layer(checkpoint: Checkpoints)
     network.body = transformers.DepthProForDepthEstimation(config)
     names = {id(each): name for name, each in network.body.depth_pro.named_parameters()}
     layers = network_layers(network)
-    assert layers.backbone == 6
+    assert len(layers.backbone) == 6
     others = [
         {names[id(each)] for each in layer if ".layer." not in names[id(each)]}
-        for layer in layers.weights[:6]
+        for layer in layers.all[:6]
     ]
     assert others[1:-1] == [set()] * 4
     assert {name.split(".model.")[0] for name in others[0]} == {

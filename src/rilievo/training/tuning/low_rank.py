@@ -4,9 +4,10 @@ E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022.
 """
 
 import copy
+import itertools
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rilievo.errors import OptionError, needing
 from rilievo.errors.messages import OptionName, Text
@@ -23,38 +24,39 @@ def add_adapters(
         Layers that learn: the adapters in place of the backbone's weights, and the other layers as
         they were.
     """
-    backbone_layers = layers.weights[: layers.backbone]
-    backbone_ids = {id(weight) for layer in backbone_layers for weight in layer}
-    linear_names = _find_linear_layers(network, backbone_ids)
+    # Weights compare by identity in sets and dictionaries. They stay the same objects when peft
+    # wraps their layers, but the names of these layers change.
+    backbone_weights = {weight for layer in layers.backbone for weight in layer}
+    linear_names = _find_linear_layers(network, backbone_weights)
+    trained_outside = [
+        weight
+        for weight in network.parameters()
+        if weight.requires_grad and weight not in backbone_weights
+    ]
     with needing("a low-rank adapter", "lora"):
         from peft import LoraConfig, inject_adapter_in_model
 
-    weights = list(network.parameters())
-    was_trainable = [weight.requires_grad for weight in weights]
     with batch_seed(seed, 0, torch.device("cpu")):
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=linear_names)
         inject_adapter_in_model(config, network)
-    # peft has frozen all weights, also those outside of the backbone.
-    for weight, was_weight_trainable in zip(weights, was_trainable, strict=True):
-        weight.requires_grad_(was_weight_trainable and id(weight) not in backbone_ids)
+    # peft freezes all weights of the network, but only those of the backbone have to be frozen.
+    for weight in trained_outside:
+        weight.requires_grad_(True)
 
     matrices_by_weight = _adapters_by_weight(network)
     adapted_layers: list[Layer] = []
-    for layer in backbone_layers:
-        adapted_layer: list[nn.Parameter] = []
-        for weight in layer:
-            adapted_layer += matrices_by_weight.get(id(weight), [])
-        adapted_layers.append(tuple(adapted_layer))
-    head = layers.weights[layers.backbone :]
-    return NetworkLayers(weights=(*adapted_layers, *head), backbone=layers.backbone)
+    for layer in layers.backbone:
+        matrices = [matrices_by_weight.get(weight, ()) for weight in layer]
+        adapted_layers.append(tuple(itertools.chain.from_iterable(matrices)))
+    return NetworkLayers(backbone=tuple(adapted_layers), head=layers.head)
 
 
-def _find_linear_layers(network: nn.Module, weight_ids: set[int]) -> list[str]:
-    """Names of the linear layers whose weight has one of these ids; ``OptionError`` if none."""
+def _find_linear_layers(network: nn.Module, weights: set[nn.Parameter]) -> list[str]:
+    """Names of the linear layers whose weight is one of these; ``OptionError`` if none is."""
     names = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and id(module.weight) in weight_ids
+        if isinstance(module, nn.Linear) and module.weight in weights
     ]
     if names:
         return names
@@ -67,15 +69,16 @@ def _find_linear_layers(network: nn.Module, weight_ids: set[int]) -> list[str]:
     )
 
 
-def _adapters_by_weight(network: nn.Module) -> dict[int, list[nn.Parameter]]:
-    """Matrices of each adapter, by the ``id`` of the weight that it adapts."""
+def _adapters_by_weight(network: nn.Module) -> dict[Tensor, Layer]:
+    """The two thin matrices of each adapter, by the weight that it adapts."""
     from peft.tuners.lora import LoraLayer
 
-    adapters = {}
+    adapters: dict[Tensor, Layer] = {}
     for module in network.modules():
         if isinstance(module, LoraLayer):
-            matrices = [*module.lora_A.parameters(), *module.lora_B.parameters()]
-            adapters[id(module.get_base_layer().weight)] = matrices
+            linear = module.get_base_layer()
+            assert isinstance(linear, nn.Linear), "adapters are added to linear layers alone"
+            adapters[linear.weight] = (*module.lora_A.parameters(), *module.lora_B.parameters())
     return adapters
 
 

@@ -20,10 +20,20 @@ Layer = tuple[nn.Parameter, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLayers:
-    """Weights of a network by layer, from the input, and how many layers are its backbone's."""
+    """Weights of a network by layer, from the input to the output.
 
-    weights: tuple[Layer, ...]
-    backbone: int
+    Attributes:
+        backbone: Layers of the backbone.
+        head: Layers after the backbone; empty if the backbone is the whole network.
+    """
+
+    backbone: tuple[Layer, ...]
+    head: tuple[Layer, ...] = ()
+
+    @property
+    def all(self) -> tuple[Layer, ...]:
+        """Layers of the backbone and then of the head."""
+        return (*self.backbone, *self.head)
 
 
 def network_layers(network: TunedNetwork) -> NetworkLayers:
@@ -34,18 +44,14 @@ def network_layers(network: TunedNetwork) -> NetworkLayers:
     if isinstance(network, SmallNetwork):
         return _small_network_layers(network)
     if isinstance(network, LatentNetwork):
-        return _join_layers(_unet_layers(network.unet))
+        return NetworkLayers(backbone=_unet_layers(network.unet))
     if isinstance(network, ProbeNetwork):
         probe = tuple(network.probed.probe.parameters())
-        return _join_layers(_backbone_layers(network.probed.backbone), [probe])
+        return NetworkLayers(backbone=_backbone_layers(network.probed.backbone), head=(probe,))
     assert isinstance(network, TransformersNetwork | DepthProNetwork), (
         "no other kind of network is fine-tuned"
     )
     return _transformers_layers(network.body)
-
-
-def _join_layers(backbone: Sequence[Layer], head: Sequence[Layer] = ()) -> NetworkLayers:
-    return NetworkLayers(weights=(*backbone, *head), backbone=len(backbone))
 
 
 def _small_network_layers(network: SmallNetwork) -> NetworkLayers:
@@ -53,10 +59,12 @@ def _small_network_layers(network: SmallNetwork) -> NetworkLayers:
     stem = (*encoder.conv0.parameters(), *encoder.batchnorm0.parameters())
     blocks = [tuple(block.parameters()) for block in encoder.linearbottleneck]  # pyright: ignore[reportGeneralTypeIssues]
     head = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))
-    return _join_layers([stem, *blocks], [tuple(part.parameters()) for part in head])
+    return NetworkLayers(
+        backbone=(stem, *blocks), head=tuple(tuple(part.parameters()) for part in head)
+    )
 
 
-def _unet_layers(unet: Any) -> list[Layer]:
+def _unet_layers(unet: Any) -> tuple[Layer, ...]:
     """One layer for each block; weights before the blocks join the first layer, others the last."""
     blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
     layers = [list(block.parameters()) for block in blocks if block is not None]
@@ -67,7 +75,7 @@ def _unet_layers(unet: Any) -> list[Layer]:
             is_after_first_block = True
         else:
             layers[-1 if is_after_first_block else 0].append(weight)
-    return [tuple(layer) for layer in layers]
+    return tuple(tuple(layer) for layer in layers)
 
 
 def _transformers_layers(model: Any) -> NetworkLayers:
@@ -76,10 +84,12 @@ def _transformers_layers(model: Any) -> NetworkLayers:
     not_in_head = (backbone, getattr(model, "fov_model", None))
     head_modules = [module for module in model.children() if module not in not_in_head]
     head_layers = [tuple(module.parameters()) for module in head_modules]
-    return _join_layers(_backbone_layers(backbone), [layer for layer in head_layers if layer])
+    return NetworkLayers(
+        backbone=_backbone_layers(backbone), head=tuple(layer for layer in head_layers if layer)
+    )
 
 
-def _backbone_layers(backbone: nn.Module) -> list[Layer]:
+def _backbone_layers(backbone: nn.Module) -> tuple[Layer, ...]:
     """Group the weights of a backbone by its blocks, which are its longest lists of modules.
 
     Lists of the same length, such as those of Depth Pro's encoders, share layers: block i of each
@@ -107,7 +117,7 @@ def _backbone_layers(backbone: nn.Module) -> list[Layer]:
         else:
             layer_index = 0
         layers[layer_index].append(weight)
-    return [tuple(layer) for layer in layers]
+    return tuple(tuple(layer) for layer in layers)
 
 
 def _most_similar_name(name: str, candidates: Sequence[str]) -> str:

@@ -26,8 +26,8 @@ def make_parameter_groups(
     if tuning.lora:
         layers = add_adapters(network, layers, rank=tuning.lora, seed=seed)
     num_frozen = _num_frozen_layers(tuning.freeze, layers)
-    has_trained_backbone = any(layers.weights[num_frozen : layers.backbone])
-    if tuning.lora and not has_trained_backbone:
+    trained_backbone = layers.backbone[num_frozen:]
+    if tuning.lora and not any(trained_backbone):
         raise OptionError(
             option="lora",
             problem=Text(
@@ -38,8 +38,8 @@ def make_parameter_groups(
         )
 
     groups = []
-    last_index = len(layers.weights) - 1
-    for index, layer in enumerate(layers.weights):
+    last_index = len(layers.all) - 1
+    for index, layer in enumerate(layers.all):
         is_trained = index >= num_frozen
         for weight in layer:
             weight.requires_grad_(is_trained)
@@ -56,15 +56,15 @@ def _num_frozen_layers(freeze: str, layers: NetworkLayers) -> int:
     Raises:
         OptionError: If no layer would learn.
     """
-    num_layers = len(layers.weights)
-    num_by_name = {NONE: 0, BACKBONE: layers.backbone}
+    num_layers, num_backbone_layers = len(layers.all), len(layers.backbone)
+    num_by_name = {NONE: 0, BACKBONE: num_backbone_layers}
     num_frozen = num_by_name[freeze] if freeze in num_by_name else int(freeze)
     if num_frozen >= num_layers:
         raise OptionError(
             option="freeze",
             value=freeze,
             expected=(
-                f"none, backbone ({layers.backbone} layers) or a number of layers less than "
+                f"none, backbone ({num_backbone_layers} layers) or a number of layers less than "
                 f"{num_layers}"
             ),
         )
