@@ -44,9 +44,9 @@ _INITIAL_SHIFT = 1 / 19
 """Shift of a view, over its span, at which its far end is twenty times as far as its near one."""
 _MIN_SHIFT, _MAX_SHIFT = 1e-3, 20.0
 _LOG_SHIFT_REGULARISATION = 1e-4
-"""Weight that pulls log shifts to that of ``_INITIAL_SHIFT``."""
+"""Weight that pulls log shifts to that of ``_INITIAL_SHIFT``, relative to that of overlaps."""
 _SHIFT_FACTOR_REGULARISATION = 1e-6
-"""Weight that pulls log factors to 0, because a common factor is undetermined."""
+"""The same for log factors and 0, because a common factor of all views is undetermined."""
 _SPAN_PERCENTILES = (2.0, 98.0)
 _MIN_SPAN = 0.3
 """Least span of a view, over the median one."""
@@ -325,7 +325,11 @@ def _overlap_equations(
 def _solve_reweighted(
     equations: list[_OverlapEquations], coefficients: Vector, regularisation: Vector
 ) -> Vector:
-    """One round of iteratively reweighted least squares for least absolute differences."""
+    """One round of iteratively reweighted least squares for least absolute differences.
+
+    With differences d, features F, weights W, which are the inverse residuals of the last round,
+    and regularisation Λ, it solves (F W Fᵀ + Λ) coefficients = -F W d.
+    """
     size = len(coefficients)
     normal_matrix, right_side = np.zeros((size, size)), np.zeros(size)
     for overlap in equations:
@@ -336,7 +340,7 @@ def _solve_reweighted(
             weighted @ overlap.features.T
         )
         right_side[overlap.unknown_indices] -= weighted @ overlap.differences
-    # The weights are relative to the mean of the diagonal.
+    # Λ is relative to the mean of the diagonal.
     added = np.maximum(regularisation * np.trace(normal_matrix) / size, _MIN_REGULARISATION)
     return np.linalg.solve(normal_matrix + np.diag(added), right_side)
 
@@ -383,7 +387,8 @@ class _OverlapValues:
     """Affine values of two views in the directions that they share.
 
     Attributes:
-        first_values: Affine values of the first view.
+        first: Index of the first view.
+        second: Index of the second view.
         length_differences: Log ray length in the second view, minus that in the first.
     """
 
@@ -400,11 +405,18 @@ def solve_shifts(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float
 
     The values are those of ``normalise_spans``, to which the log of distance / z was added. With
     ``inverse`` they are affine inverse depth.
+
+    In a direction with affine value a and log ray length l, view k has the log distance
+
+        log_factor[k] + sign log(a + shift[k]) + l,  with sign = -1 for inverse depth, else 1
+
+    Factors and shifts minimise the sum of absolute differences of log distance in all overlaps.
+    They are found by Gauss-Newton steps of least squares, with residuals weighted by their inverse.
     """
     view_count = len(layers.values)
     sign = -1.0 if inverse else 1.0
     log_limits = np.log(np.array([_MIN_SHIFT, _MAX_SHIFT]) / _INITIAL_SHIFT)
-    # Log factors of the views, then logs of their shifts over the initial shift.
+    # The log factors of all views, then the logs of their shifts over the initial shift.
     unknowns = np.zeros(2 * view_count)
     for stride in _SHIFT_STRIDES:
         overlaps = _overlap_values(layers, places, stride)
@@ -440,40 +452,58 @@ def _overlap_values(layers: Layers, places: ScalePlaces, stride: int) -> list[_O
 
 
 def _gauss_newton_step(overlaps: list[_OverlapValues], unknowns: Vector, sign: float) -> Vector:
-    """Gauss-Newton step of log factors and log shifts, by reweighted least squares.
+    """Step of the unknowns of ``solve_shifts``, by least squares about their present values.
 
-    ``sign`` is -1 for inverse depth.
+    With residuals r, their derivatives J by the unknowns x, weights W, and regularisation Λ, which
+    pulls the unknowns to 0, the step solves (Jᵀ W J + Λ) step = -Jᵀ W r - Λ x.
     """
     view_count = len(unknowns) // 2
-    log_factors = unknowns[:view_count]
-    shifts = _INITIAL_SHIFT * np.exp(unknowns[view_count:])
     normal_matrix, right_side = np.zeros((2 * view_count,) * 2), np.zeros(2 * view_count)
     for overlap in overlaps:
+        residuals, derivatives = _log_distance_residuals(overlap, unknowns, sign)
+        weights = overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL)
+        weighted = derivatives * weights
         first, second = overlap.first, overlap.second
-        first_logs, first_slopes = _shifted_logs(overlap.first_values, float(shifts[first]))
-        second_logs, second_slopes = _shifted_logs(overlap.second_values, float(shifts[second]))
-        residuals = log_factors[second] - log_factors[first] + overlap.length_differences
-        residuals += sign * (second_logs - first_logs)
-
-        # d residual / d unknown, for the unknowns of the second view, then those of the first.
-        ones = np.ones_like(residuals)
-        derivatives = np.stack([ones, sign * second_slopes, -ones, -sign * first_slopes])
-        weighted = derivatives * (overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL))
         indices = [second, view_count + second, first, view_count + first]
         normal_matrix[np.ix_(indices, indices)] += weighted @ derivatives.T
         right_side[indices] -= weighted @ residuals
 
-    mean_diagonals = np.diagonal(normal_matrix).reshape(2, view_count).mean(axis=1)
-    factors = (_SHIFT_FACTOR_REGULARISATION, _LOG_SHIFT_REGULARISATION)
-    regularisation = np.repeat(mean_diagonals * factors, view_count)
-    regularisation = np.maximum(regularisation, _MIN_REGULARISATION)
+    # Λ is relative to the mean weight of the log factors, and to that of the log shifts.
+    factor_weight, shift_weight = np.diagonal(normal_matrix).reshape(2, view_count).mean(axis=1)
+    strengths = [
+        factor_weight * _SHIFT_FACTOR_REGULARISATION,
+        shift_weight * _LOG_SHIFT_REGULARISATION,
+    ]
+    regularisation = np.maximum(np.repeat(strengths, view_count), _MIN_REGULARISATION)
     return np.linalg.solve(
         normal_matrix + np.diag(regularisation), right_side - regularisation * unknowns
     )
 
 
+def _log_distance_residuals(
+    overlap: _OverlapValues, unknowns: Vector, sign: float
+) -> tuple[Values, Float64[np.ndarray, "4 n"]]:
+    """Log distance in the second view minus that in the first, and the derivatives.
+
+    The derivatives are by the log factor and the log shift of the second view, then of the first.
+    """
+    log_factors, log_shifts = np.split(unknowns, 2)
+    shifts = _INITIAL_SHIFT * np.exp(log_shifts)
+    first, second = overlap.first, overlap.second
+    first_logs, first_slopes = _shifted_logs(overlap.first_values, float(shifts[first]))
+    second_logs, second_slopes = _shifted_logs(overlap.second_values, float(shifts[second]))
+
+    residuals = log_factors[second] - log_factors[first] + overlap.length_differences
+    residuals += sign * (second_logs - first_logs)
+    ones = np.ones_like(residuals)
+    return residuals, np.stack([ones, sign * second_slopes, -ones, -sign * first_slopes])
+
+
 def _shifted_logs(values: Values, shift: float) -> tuple[Values, Values]:
-    """Logs of values + shift, and their derivatives by the log of the shift."""
+    """Log of values + shift, and its derivative by log shift, shift / (values + shift).
+
+    Sums below ``_MIN_SHIFTED`` times the shift are replaced by that, so their derivative is 1.
+    """
     min_shifted = _MIN_SHIFTED * shift
     shifted = np.maximum(values + shift, min_shifted)
     derivatives = np.where(values + shift > min_shifted, shift / shifted, 1.0)
