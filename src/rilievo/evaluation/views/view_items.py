@@ -22,7 +22,14 @@ from rilievo.evaluation.scoring.regions import crop_for_model, cut_truth
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.names import printable
-from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, FileFacts, Sidecar, read_sidecar
+from rilievo.io.outputs.sidecar import (
+    FORMAT,
+    SOURCE_BYTES,
+    SUFFIX,
+    FileFacts,
+    Sidecar,
+    read_sidecar,
+)
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
@@ -134,7 +141,7 @@ def _names_by_escaped_name(folder: Path) -> Mapping[str, str]:
 
 def _check_photo_size(photo: Path, sidecar: Sidecar, sidecar_path: Path) -> None:
     """Raise an InputError if a photograph has not the bytes that a sidecar states."""
-    expected = sidecar.run.get("source_bytes")
+    expected = sidecar.run.get(SOURCE_BYTES)
     num_bytes = photo.stat().st_size
     if isinstance(expected, int) and num_bytes != expected:
         raise InputError(

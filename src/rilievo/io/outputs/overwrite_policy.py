@@ -23,6 +23,8 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import InvalidRecordError, from_json, to_json
 from rilievo.io.outputs.sidecar import (
     FORMAT,
+    SOURCE_BYTES,
+    SOURCE_MODIFIED,
     FileFacts,
     Sidecar,
     find_sidecar,
@@ -45,6 +47,10 @@ def earlier_sidecar(
 ) -> Sidecar | None:
     """Read the JSON of an earlier run to which this one may add files; None if there is none.
 
+    The earlier run must have had the same photograph, model and options. If ``run`` says which file
+    the photograph is, files are compared by size and time, as other options are. Otherwise, for
+    example if Python code saves a single prediction, the results in the two JSON are compared.
+
     The returned JSON lists only files that are still complete.
 
     Args:
@@ -61,10 +67,10 @@ def earlier_sidecar(
     if earlier is None:
         return None
     check_same_settings(path, earlier, sidecar.made_by, run)
-    # The options of a run identify the photograph's file; a single call compares its content.
-    difference = None if run else _photo_difference(earlier, sidecar)
-    if difference is not None:
-        raise _other_result_error(path, difference)
+    if not _identifies_photo_file(run):
+        difference = _photo_difference(earlier, sidecar)
+        if difference is not None:
+            raise _other_result_error(path, difference)
     complete_files = [
         file_facts
         for file_facts in earlier.files
@@ -73,10 +79,17 @@ def earlier_sidecar(
     return replace(earlier, files=tuple(complete_files))
 
 
+def _identifies_photo_file(run: Mapping[str, Setting] | None) -> bool:
+    """Whether the settings of a run say which file the photograph is."""
+    return run is not None and SOURCE_BYTES in run and SOURCE_MODIFIED in run
+
+
 def check_same_settings(
     path: Path, earlier: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> None:
     """Check that an earlier run, whose JSON lies at a path, had the same model and options.
+
+    Without a ``run``, only the model and its settings are compared.
 
     Raises:
         OutputError: If it had others; the message names the first difference.
@@ -104,8 +117,10 @@ def _first_difference(
     """Describe the first difference in model or options of two runs; None if they are equal."""
     if earlier.made_by.weights_sha256 != made_by.weights_sha256:
         return f"a different model or different weights ({earlier.made_by.model})"
-    old_settings = {**earlier.made_by.settings, **({} if run is None else earlier.run)}
-    new_settings = {**made_by.settings, **(run or {})}
+    old_settings, new_settings = {**earlier.made_by.settings}, {**made_by.settings}
+    if run is not None:
+        old_settings |= earlier.run
+        new_settings |= run
     # The version comes first, because it explains other differences.
     for name in dict.fromkeys(("processing", *old_settings, *new_settings)):
         # A setting that is not recorded is None, because options that were not used have no key.
@@ -124,7 +139,7 @@ def _is_same_camera(old: Setting, new: Setting) -> bool:
 
 def _describe_difference(name: str, old: Setting, new: Setting) -> str:
     """Describe how a setting differs between two runs; None is a setting that was not used."""
-    if name.startswith("source_"):
+    if name in (SOURCE_BYTES, SOURCE_MODIFIED):
         return "a different photograph, or one that was changed or copied since then"
     if name == "processing":
         old_version = "not stated" if old is None else old

@@ -48,6 +48,10 @@ _MEANINGS = {
 
 SUFFIX = ".json"
 
+SOURCE_BYTES, SOURCE_MODIFIED = "source_bytes", "source_modified_ns"
+"""Settings of ``Sidecar.run`` that identify the file of the photograph or the clip: its size, and
+the time of its last change [ns]."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
@@ -196,7 +200,8 @@ class Sidecar:
         instrument: Instrument that measured the depth; None if a network predicted it.
         anchored: Depth from which surfaces and normals are made; None if that is ``depth``.
         anchoring: Shift and scale that turn affine inverse depth into ``anchored``.
-        run: Other options of the run, which are compared to recognise a repeated run.
+        run: Other options of the run, which are compared to recognise a repeated run; empty if
+            Python code saved a single prediction.
         earlier: Names of files of earlier runs that are not described here.
     """
 

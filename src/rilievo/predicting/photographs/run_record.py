@@ -8,6 +8,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.numbered import find_numbered_files, is_numbered_pattern
 from rilievo.io.outputs.save_options import WRITING
+from rilievo.io.outputs.sidecar import SOURCE_BYTES, SOURCE_MODIFIED
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
 from rilievo.predicting.inputs import Job, Medium
@@ -34,8 +35,8 @@ def input_record(job: Job) -> Mapping[str, Setting]:
         raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
     changes = (frame.st_mtime_ns for frame in statuses)
     return {
-        "source_bytes": sum(frame.st_size for frame in statuses),
-        "source_modified_ns": max(changes, default=0),
+        SOURCE_BYTES: sum(frame.st_size for frame in statuses),
+        SOURCE_MODIFIED: max(changes, default=0),
     }
 
 
