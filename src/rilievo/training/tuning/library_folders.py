@@ -90,17 +90,23 @@ def write_run_weights(network: TunedNetwork, run: Path) -> None:
 
 
 def _write_transformers_weights(network: TransformersNetwork | DepthProNetwork, run: Path) -> None:
-    """Write weights under the names of ``save_pretrained``, for rilievo and for transformers."""
-    target = run / TRANSFORMERS_FOLDER / WEIGHTS_FILE
+    """Write the weights twice: in the run's own file, and in the folder for transformers.
+
+    Only a file that transformers writes shows under which names ``save_pretrained`` stores the
+    tensors. So transformers writes its file first, and the run's own file is made from it.
+    """
+    transformers_path = run / TRANSFORMERS_FOLDER / WEIGHTS_FILE
+    # In the run's folder, because a file can be renamed only within a file system.
     with TemporaryDirectory(dir=run, prefix=".transformers-") as folder:
         saved_path = Path(folder, WEIGHTS_FILE)
         try:
             save_with_hub_tensor_names(network.body, saved_path.parent)
         except (OSError, SafetensorError) as error:
-            raise OutputError(f"{printable(target)}: cannot be written: {reason(error)}") from error
-        tensors = load_file(saved_path)
-        save_tensors(
-            {f"{BODY_PREFIX}{name}": tensor for name, tensor in tensors.items()}, run / WEIGHTS
-        )
-        with replacing(target) as temporary_path:
-            os.replace(saved_path, temporary_path)
+            raise OutputError(
+                f"{printable(transformers_path)}: cannot be written: {reason(error)}"
+            ) from error
+
+        tensors = {f"{BODY_PREFIX}{name}": tensor for name, tensor in load_file(saved_path).items()}
+        save_tensors(tensors, run / WEIGHTS)
+        with replacing(transformers_path) as part:
+            os.replace(saved_path, part)
