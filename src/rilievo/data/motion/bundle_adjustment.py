@@ -202,16 +202,20 @@ def residuals(observations: PointObservations, state: State) -> Residuals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equations:
-    """Normal equations of a step, whose matrix is JᵀWJ with Jacobian J and weights W.
+    """Normal equations JᵀWJ δ = JᵀW e of a step δ.
+
+    An error e is an observation minus what the state predicts, J is the derivative of that
+    prediction with respect to the unknowns, and W has the robust weights. The step minimises
+    Σ w (e - J δ)².
 
     The unknowns u are rotation and translation of each frame (6 each), then the log scales of all
     frames. The log depths of points are kept apart, since their block of the matrix is diagonal.
 
     Attributes:
-        matrix: Block of the unknowns u.
+        matrix: Block of JᵀWJ for the unknowns u.
         point_coupling: Block between the unknowns u and the log depths.
-        point_diagonal: Diagonal block of the log depths.
-        rhs: Right-hand side for the unknowns u.
+        point_diagonal: Diagonal of the block for the log depths.
+        rhs: Right-hand side JᵀW e for the unknowns u.
         point_rhs: Right-hand side for the log depths.
         observation_information: Part of ``point_diagonal`` that comes from observations.
         cost: Robust cost of the state.
@@ -249,8 +253,8 @@ def _observation_equations(
     # An observation depends on 12 unknowns: the poses of its frame and of the point's first frame.
     columns = np.concatenate(
         [
-            6 * observations.frame_index[:, None] + np.arange(6),
-            6 * observations.first_frame[observations.point_index][:, None] + np.arange(6),
+            _pose_indices(observations.frame_index),
+            _pose_indices(observations.first_frame[observations.point_index]),
         ],
         axis=1,
     )
@@ -284,29 +288,47 @@ def _observation_equations(
     )
 
 
+def _pose_indices(frames: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "n 6"]:
+    """Indices of the poses of frames among the unknowns u."""
+    return 6 * frames[:, None] + np.arange(6)
+
+
+def _scale_indices(frames: Int64[np.ndarray, "n"], frame_count: int) -> Int64[np.ndarray, "n"]:
+    """Indices of the log scales of frames among the unknowns u, where they follow all poses."""
+    return 6 * frame_count + frames
+
+
 def _add_model_depths(
     equations: Equations, observations: PointObservations, errors: Residuals
 ) -> None:
-    """Add terms that tie the log depth of a point to the model's, times its frame's scale."""
+    """Add terms that tie the log depth of a point to the model's, times its frame's scale.
+
+    The error of a point with log depth d, first seen in a frame with log scale s, is
+    e = (m - (d - s)) / σ, where m is the model's log depth and σ its standard deviation. So the
+    prediction d - s has the derivative 1 / σ with respect to d, and -1 / σ with respect to s.
+    """
     has_depth = np.isfinite(observations.first_depth)
     weight = has_depth / (1 + errors.log_depth**2 / _MAX_DEPTH_ERROR**2)
     information = weight / _DEPTH_DEVIATION**2
     rhs = weight * errors.log_depth / _DEPTH_DEVIATION
 
-    scale_rows = 6 * len(errors.log_scale) + observations.first_frame
-    np.add.at(equations.matrix, (scale_rows, scale_rows), information)
-    np.add.at(equations.rhs, scale_rows, -rhs)
-    equations.point_coupling[scale_rows, np.arange(len(rhs))] -= information
-    equations.point_diagonal[:] += information
-    equations.point_rhs[:] += rhs
+    # Several points may begin in one frame, and each of them counts, which only np.add.at does if
+    # indices repeat. Each point has its own column in the coupling and its own log depth.
+    scales = _scale_indices(observations.first_frame, len(errors.log_scale))
+    points = np.arange(len(rhs))
+    np.add.at(equations.matrix, (scales, scales), information)
+    np.add.at(equations.rhs, scales, -rhs)
+    equations.point_coupling[scales, points] -= information
+    equations.point_diagonal[points] += information
+    equations.point_rhs[points] += rhs
 
 
 def _add_scale_prior(equations: Equations, errors: Residuals) -> None:
-    """Add the prior by which the log scales of frames are near 0."""
+    """Add the prior by which the log scales s of frames are near 0: the error is -s / σ."""
     frame_count = len(errors.log_scale)
-    scale_rows = np.arange(6 * frame_count, 7 * frame_count)
-    equations.matrix[scale_rows, scale_rows] += 1 / _SCALE_DEVIATION**2
-    equations.rhs[scale_rows] += errors.log_scale / _SCALE_DEVIATION
+    scales = _scale_indices(np.arange(frame_count), frame_count)
+    equations.matrix[scales, scales] += 1 / _SCALE_DEVIATION**2
+    equations.rhs[scales] += errors.log_scale / _SCALE_DEVIATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,13 +409,18 @@ def _find_improving_step(
 def _take_damped_step(state: State, equations: Equations, damping: float) -> State:
     """Solve the damped equations and move the state by the solution.
 
-    The log depths are eliminated by the Schur complement, which leaves a system in the unknowns of
-    frames: 6 for each pose, and then a log scale for each frame.
+    With A for ``matrix``, B for ``point_coupling``, D for ``point_diagonal``, and right-hand sides
+    a and b, the equations are A u + B d = a and Bᵀ u + D d = b, where damping multiplies the
+    diagonals of A and D by 1 + ``damping``. The steps d of the log depths are eliminated by the
+    Schur complement: (A - B D⁻¹ Bᵀ) u = a - B D⁻¹ b, and then d = D⁻¹ (b - Bᵀ u).
     """
     frame_count = len(state.cam_T_world)
     pose_end = 6 * frame_count
     # The pose and the log scale of the first frame are held fixed.
-    free = np.concatenate([np.arange(6, pose_end), np.arange(pose_end + 1, 7 * frame_count)])
+    moving_frames = np.arange(1, frame_count)
+    free = np.concatenate(
+        [_pose_indices(moving_frames).ravel(), _scale_indices(moving_frames, frame_count)]
+    )
     point_diagonal = equations.point_diagonal * (1 + damping) + _TINY
     coupling = equations.point_coupling[free]
     coupling_over_diagonal = coupling / point_diagonal
