@@ -32,7 +32,7 @@ export function surfaceSky(prediction) {
   const { valid } = prediction;
   if (prediction.sky) {
     prediction.surfaceSky ??= skyUpToEdges(prediction);
-    return prediction.surfaceSky.some(Boolean) ? prediction.surfaceSky : null;
+    return prediction.surfaceSky.includes(1) ? prediction.surfaceSky : null;
   }
   // Networks that mark pixels without depth have left out the sky already.
   return !valid || valid.every(Boolean) ? distantSkyOf(prediction) : null;

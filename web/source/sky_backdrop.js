@@ -26,8 +26,10 @@ export function skyPlane(prediction) {
   const { camera, depth, height, transparent, valid, width } = prediction;
   const sky = isInside(camera) ? null : surfaceSky(prediction);
   if (!sky) return null;
-  const stride = Math.ceil(depth.length / MAX_SORTED);
-  const surfaceDepths = depth.filter((_, pixel) => pixel % stride === 0 && (!valid || valid[pixel]) && !sky[pixel]);
+  const stride = Math.ceil(depth.length / MAX_SORTED), surfaceDepths = [];
+  for (let pixel = 0; pixel < depth.length; pixel += stride) {
+    if ((!valid || valid[pixel]) && !sky[pixel]) surfaceDepths.push(depth[pixel]);
+  }
   if (!surfaceDepths.length) return null;
 
   const step = Math.ceil(Math.max(height, width) / SKY_CELLS), reach = Math.max(step, BLENDED_PIXELS);
@@ -56,11 +58,11 @@ function isSkyAround(sky, { height, width }, row, column, reach) {
 
 // Of all pixels of a mask, the one in the middle of their order.
 function middlePixel(mask) {
-  let left = mask.reduce((sum, each) => sum + each, 0) >> 1;
-  return mask.findIndex((each) => {
-    left -= each;
-    return left < 0;
-  });
+  let count = 0;
+  for (const each of mask) count += each;
+  let pixel = mask.indexOf(1);
+  for (let left = count >> 1; left > 0; left--) pixel = mask.indexOf(1, pixel + 1);
+  return pixel;
 }
 
 // The nearest integer, of two that are as near the even one, as Python rounds.
