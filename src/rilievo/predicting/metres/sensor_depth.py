@@ -1,8 +1,11 @@
 """Depth of a sensor at many pixels: it stays, and the network fills the rest.
 
-Outliers disagree with neighbours in depth and in their ratio to the network. In holes, the ratio of
-true depth to the network's depth is extrapolated in three ways, and the median is taken: smoothly
-(Laplace's equation), from the nearest pixel, and so that the nearest pixel's depth continues.
+Outliers disagree with neighbours in depth and in their ratio to the network. The log ratio of a
+measured pixel is log(measured depth / network's depth). In holes, it is extrapolated in three ways:
+smoothly (Laplace's equation), from the nearest measured pixel, and so that the depth of that pixel
+continues ("flat"). Either the median of the three is taken or the flat one, whichever is better in
+a trial with measured pixels that are hidden. The filled depth is the network's depth times the
+exponential of the log ratio.
 """
 
 import itertools
@@ -86,7 +89,7 @@ def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
 
     trial = _try_on_hidden_pixels(network_logs, log_ratios, inliers)
     extrapolated = _extrapolate_ratios(network_logs, log_ratios, inliers)
-    better_ratios = extrapolated.flat if trial.is_flat_better else extrapolated.median
+    better_ratios = extrapolated.flat if trial.is_flat_better else extrapolated.median_of_three
     filled = depth.values * np.exp(resize_bilinear(better_ratios, depth.shape))
     resized = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
     values = np.where(resized.known, resized.values, filled).astype(np.float32)
@@ -182,12 +185,12 @@ class _ExtrapolatedRatios:
     """Log ratios of true depth to the network's, extrapolated over gaps.
 
     Attributes:
-        median: Median of three extrapolations: the smooth one, the nearest pixel's ratio, and
-            ``flat``.
+        median_of_three: Median of three extrapolations: the smooth one, the nearest pixel's ratio,
+            and ``flat``.
         flat: Continues the nearest pixel's depth, for surfaces that face the camera.
     """
 
-    median: Float[np.ndarray, "h w"]
+    median_of_three: Float[np.ndarray, "h w"]
     flat: Float[np.ndarray, "h w"]
 
 
@@ -197,7 +200,7 @@ def _extrapolate_ratios(
     """Extrapolate the log ratios of known pixels over all other pixels."""
     smooth_ratios = fill_smoothly(log_ratios, known)
     if known.all():
-        return _ExtrapolatedRatios(median=smooth_ratios, flat=smooth_ratios)
+        return _ExtrapolatedRatios(median_of_three=smooth_ratios, flat=smooth_ratios)
     rows, columns = nearest_known_pixels(known)
     nearest_ratios = log_ratios[rows, columns]
     # The nearest pixel's depth, as a ratio to the network's depth at the pixel to be filled.
@@ -207,7 +210,7 @@ def _extrapolate_ratios(
     upper = np.maximum(smooth_ratios, nearest_ratios)
     median_ratios = np.clip(flat_ratios, lower, upper)
     return _ExtrapolatedRatios(
-        median=np.where(known, log_ratios, median_ratios),
+        median_of_three=np.where(known, log_ratios, median_ratios),
         flat=np.where(known, log_ratios, flat_ratios),
     )
 
@@ -304,9 +307,12 @@ def _downsample_masked(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ExtrapolationTrial:
-    """Which extrapolation is better on measured pixels that were hidden, and its relative error.
+    """Which extrapolation is better on measured pixels that were hidden.
 
-    ``error`` is None if too few pixels could be hidden.
+    Attributes:
+        is_flat_better: Whether ``_ExtrapolatedRatios.flat`` is better than ``median_of_three``.
+        error: Relative error that ``COVERAGE`` of the hidden pixels stay below with the better one;
+            None if too few pixels could be hidden.
     """
 
     is_flat_better: bool = False
@@ -314,23 +320,24 @@ class _ExtrapolationTrial:
 
 
 def _try_on_hidden_pixels(
-    network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], mask: Mask
+    network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], measured: Mask
 ) -> _ExtrapolationTrial:
     """Hide measured pixels in holes like those to be filled, and compare the extrapolations."""
-    errors_by_hole: list[Float[np.ndarray, "2 n"]] = []
-    for hole in _shifted_holes(mask):
-        hidden = mask & hole
-        extrapolated = _extrapolate_ratios(network_logs, log_ratios, mask & ~hole)
-        filled = np.stack([extrapolated.median[hidden], extrapolated.flat[hidden]])
-        errors_by_hole.append(np.abs(filled - log_ratios[hidden]))
-    errors = np.concatenate(errors_by_hole, axis=1) if errors_by_hole else np.zeros((2, 0))
-    if errors.shape[1] < _MIN_TRIAL_PIXELS:
+    median_errors, flat_errors = [np.zeros(0)], [np.zeros(0)]
+    for hole in _shifted_holes(measured):
+        extrapolated = _extrapolate_ratios(network_logs, log_ratios, measured & ~hole)
+        hidden = measured & hole
+        true_ratios = log_ratios[hidden]
+        median_errors.append(np.abs(extrapolated.median_of_three[hidden] - true_ratios))
+        flat_errors.append(np.abs(extrapolated.flat[hidden] - true_ratios))
+    errors_of_median, errors_of_flat = np.concatenate(median_errors), np.concatenate(flat_errors)
+    if errors_of_flat.size < _MIN_TRIAL_PIXELS:
         return _ExtrapolationTrial()
 
-    median_error, flat_error = np.median(errors, axis=1)
-    is_flat_better = bool(flat_error < median_error)
-    log_error = np.quantile(errors[int(is_flat_better)], COVERAGE)
-    relative_error = float(np.expm1(log_error))
+    is_flat_better = bool(np.median(errors_of_flat) < np.median(errors_of_median))
+    errors_of_better = errors_of_flat if is_flat_better else errors_of_median
+    # An error of a log ratio is one of log depth.
+    relative_error = float(np.expm1(np.quantile(errors_of_better, COVERAGE)))
     return _ExtrapolationTrial(
         is_flat_better=is_flat_better, error=max(relative_error, _MIN_STATED_ERROR)
     )
